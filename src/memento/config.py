@@ -1,0 +1,138 @@
+"""One choice of parameter values, as an experiment sees it.
+
+Knows: names and values. May not know: matrices, keys, stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+class Config:
+    """A single experiment configuration; parameters are attributes.
+
+    Parameters
+    ----------
+    **parameters : object
+        The value of each parameter.
+
+    Examples
+    --------
+    >>> config = Config(model="svc", C=1.0)
+    >>> config.model, config["C"], config.get("gamma", "scale")
+    ('svc', 1.0, 'scale')
+    """
+
+    settings: Mapping[str, Any]
+    repeat: int
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Config:
+        self = super().__new__(cls)
+        # Unpickling asks for attributes before it sets any: without these, __getattr__ would not end.
+        self.__dict__["_dict"] = {}
+        self.__dict__["settings"] = {}
+        self.__dict__["repeat"] = 0
+        return self
+
+    def __init__(self, **parameters: Any) -> None:
+        self._dict = parameters
+
+    @classmethod
+    def build(cls, parameters: dict[str, Any], settings: Mapping[str, Any], repeat: int = 0) -> Config:
+        """Make a config from a dict, whose names may be any string."""
+        self = cls.__new__(cls)
+        self._dict, self.settings, self.repeat = parameters, settings, repeat
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._dict[name]
+        except KeyError:
+            known = ", ".join(self._dict) or "none"
+            raise AttributeError(f"config has no parameter {name!r}; it has: {known}") from None
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._dict[name]
+        except KeyError:
+            raise KeyError(f"{name!r}; the parameters are: {', '.join(self._dict) or 'none'}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._dict
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dict)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a parameter's value, or `default` where this config does not have it."""
+        return self._dict.get(name, default)
+
+    def asdict(self) -> dict[str, Any]:
+        """Return the parameters as a dict of their own."""
+        return dict(self._dict)
+
+    def __str__(self) -> str:
+        return str({name: short_text(value) for name, value in self._dict.items()})
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{n}={short_text(v)}' for n, v in self._dict.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Config):
+            return NotImplemented
+        return bool(
+            self._dict == other._dict and self.settings == other.settings and self.repeat == other.repeat
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # values may be changed in place, as in 1.2.0
+
+
+def short_text(value: Any, limit: int = 80) -> str:
+    """Name a value in a few words: a class or function by its name, the rest by its repr.
+
+    Examples
+    --------
+    >>> short_text(dict), short_text("a"), short_text(len)
+    ('dict', 'a', 'len')
+    """
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+        text = str(value.__qualname__)
+    else:
+        try:
+            text = repr(value)
+        except Exception as exc:  # a user's __repr__ must not end a run
+            text = f"<{type(value).__qualname__}: its repr raised {type(exc).__name__}>"
+        if text.startswith("<") and " at 0x" in text:
+            text = type(value).__qualname__
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class Configurations(Sequence[Config]):
+    """All configurations of a matrix, made when they are asked for.
+
+    Parameters
+    ----------
+    configs : sequence of Config
+        The configurations; a lazy sequence is kept as it is.
+    settings : dict
+        The settings that all of them share.
+    """
+
+    def __init__(self, configs: Sequence[Config], settings: Mapping[str, Any]) -> None:
+        self.configurations = configs
+        self.settings = settings
+        if isinstance(configs, list):
+            for config in configs:
+                config.settings = settings
+
+    def __len__(self) -> int:
+        return len(self.configurations)
+
+    def __iter__(self) -> Iterator[Config]:
+        return iter(self.configurations)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.configurations[index]

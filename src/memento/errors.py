@@ -1,0 +1,277 @@
+"""Every error that Memento raises, and what to do about each.
+
+Knows: the fields that an error needs to explain itself. May not know: any other room.
+
+    MementoError
+    ├── MatrixError (ValueError)            the declaration is wrong: says where, and what would be right
+    │   └── MatrixTypeError (TypeError)     ... because something has the wrong type
+    ├── UnkeyableValue (TypeError)          a value has no identity that is certain
+    ├── StoreError
+    │   ├── NotAStore                       the path holds something else
+    │   ├── StoreTooNew                     written by a later release
+    │   ├── StoreDamaged                    the index or a payload is not what was written
+    │   │   └── PayloadDamaged
+    │   ├── StoreUnwritable (OSError)       disk full, read-only, no permission
+    │   └── UntrustedStore                  reading would unpickle a stranger's data
+    ├── TaskError                           one task failed without an exception of its own to show
+    │   ├── WorkerDied                      its process ended: signal or exit code
+    │   ├── TaskTimeout (TimeoutError)
+    │   ├── MemoryLimitExceeded (MemoryError)
+    │   ├── UnsavableResult (TypeError)     it returned what cannot be stored
+    │   └── RemoteError                     its exception could not travel; carries its text
+    ├── WorkerStartError                    no worker can start: nothing was blamed on a task
+    └── MissingExtra (ImportError)          an optional package is not installed
+    AggregateException, CacheMiss, CyclicDependency     the names of 1.2.0, MementoErrors too
+    RunInterrupted (KeyboardInterrupt)      Ctrl-C; what was finished is kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class MementoError(Exception):
+    """Base of all errors of Memento; `todo` is the line that says what to do."""
+
+    todo: str = ""
+
+
+class MatrixError(MementoError, ValueError):
+    """The matrix is wrong; says where and what would be right.
+
+    Parameters
+    ----------
+    where : str
+        Path of the faulty place, like ``exclude[2]['modle']``.
+    problem : str
+        What is wrong there.
+    todo : str
+        What would be right.
+    """
+
+    def __init__(self, where: str, problem: str, todo: str = "") -> None:
+        super().__init__(where, problem, todo)
+        self.where, self.problem, self.todo = where, problem, todo
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.problem}" + (f" {self.todo}" if self.todo else "")
+
+
+class MatrixTypeError(MatrixError, TypeError):
+    """Something in the matrix has the wrong type."""
+
+
+class UnkeyableValue(MementoError, TypeError):
+    """A value cannot be identified with certainty, so no key can stand for it.
+
+    Parameters
+    ----------
+    where : str
+        The parameter or setting, with the path inside its value.
+    kind : str
+        The type's qualified name.
+    reason : str
+        Why it has no certain identity.
+    """
+
+    todo = (
+        "Ways out: pass something that describes it (a path, a name, its parameters) and build it inside the"
+        " task; give its class a `__memento_key__()`; teach Memento the type with"
+        " `memento.register_key(type, func)`; or list the name under 'volatile' if results do not depend on it."
+    )
+
+    def __init__(self, where: str, kind: str, reason: str) -> None:
+        super().__init__(where, kind, reason)
+        self.where, self.kind, self.reason = where, kind, reason
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}cannot make a key from a value of type {self.kind}: {self.reason}. {self.todo}"
+
+
+class StoreError(MementoError):
+    """Base of what can be wrong with a store.
+
+    Parameters
+    ----------
+    path : str
+        The store, or the file in it.
+    problem : str
+        What is wrong.
+    todo : str
+        What to do about it.
+    """
+
+    def __init__(self, path: str, problem: str, todo: str = "") -> None:
+        super().__init__(path, problem, todo)
+        self.path, self.problem = path, problem
+        self.todo = todo or type(self).todo
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}" + (f" {self.todo}" if self.todo else "")
+
+
+class NotAStore(StoreError):
+    """The path exists and holds something that Memento did not write."""
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a later release of Memento."""
+
+
+class StoreDamaged(StoreError):
+    """The store is not what was written to it."""
+
+
+class PayloadDamaged(StoreDamaged):
+    """A stored value is torn, altered or gone; its task counts as not done."""
+
+
+class StoreUnwritable(StoreError, OSError):
+    """The store cannot be written: disk full, read-only or not permitted."""
+
+
+class UntrustedStore(StoreError):
+    """The value is a pickle, and this store was opened with `trusted=False`."""
+
+
+class TaskError(MementoError):
+    """A task failed and has no exception of its own to show.
+
+    Parameters
+    ----------
+    message : str
+        What happened, in one line.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class WorkerDied(TaskError):
+    """The process that ran the task ended under it."""
+
+
+class TaskTimeout(TaskError, TimeoutError):
+    """The task ran longer than `timeout` and was ended."""
+
+
+class MemoryLimitExceeded(TaskError, MemoryError):
+    """The task used more memory than `memory_limit` and was ended."""
+
+
+class UnsavableResult(TaskError, TypeError):
+    """The task returned something that cannot be stored."""
+
+
+class RemoteError(TaskError):
+    """The task raised an exception that cannot be unpickled here; this carries its text."""
+
+
+class WorkerStartError(MementoError):
+    """Workers cannot start, so no task can run; the text shows what they printed."""
+
+
+class MissingExtra(MementoError, ImportError):
+    """An optional package is needed and not installed.
+
+    Parameters
+    ----------
+    what : str
+        What needs it, like ``executor="ray"``.
+    extra : str
+        Name of the extra of ``memento-ml`` that brings it.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(what, extra)
+        self.what, self.extra = what, extra
+
+    def __str__(self) -> str:
+        return f"{self.what} needs a package that is not installed: pip install 'memento-ml[{self.extra}]'"
+
+
+class AggregateException(MementoError):
+    """One or more tasks failed; everything else finished and is kept.
+
+    Parameters
+    ----------
+    exceptions : sequence of Exception
+        What each failed task raised, in the matrix's order.
+    results : Results or None
+        All results of the run, failed ones included.
+    report : str
+        The failures grouped by cause, as `results.failures` prints them.
+    """
+
+    def __init__(self, exceptions: Sequence[BaseException], results: Any = None, report: str = "") -> None:
+        super().__init__(exceptions, results, report)
+        self.exceptions = list(exceptions)
+        self.results = results
+        self.report = report
+
+    def __str__(self) -> str:
+        if self.report:
+            return self.report
+        lines = ",\n\t".join(f"{type(e).__name__}: {e}" for e in self.exceptions)
+        return f"One or more exceptions were encountered:\n\t{lines}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.exceptions, None, str(self))
+
+
+class CacheMiss(MementoError):
+    """`force_cache=True` was asked, and a task has no result in the store.
+
+    Parameters
+    ----------
+    config : Config
+        The first configuration that is missing.
+    """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.config = config
+
+    def __str__(self) -> str:
+        return f"Config {self.config} was not found in the cache. Run it without force_cache=True to compute it."
+
+
+class CyclicDependency(MementoError):
+    """Matrices depend on each other in a circle.
+
+    Parameters
+    ----------
+    cycle : sequence of object
+        The ids along the circle, when known.
+    """
+
+    def __init__(self, cycle: Sequence[Any] = ()) -> None:
+        super().__init__(tuple(cycle))
+        self.cycle = tuple(cycle)
+
+    def __str__(self) -> str:
+        if not self.cycle:
+            return "Cyclic dependency detected"
+        chain = " -> ".join(repr(i) for i in (*self.cycle, self.cycle[0]))
+        return f"Cyclic dependency detected: {chain}. Remove one of these from 'dependencies'."
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """A run was stopped by Ctrl-C or a signal; what had finished is kept.
+
+    Parameters
+    ----------
+    summary : str
+        What is kept and how to go on.
+    """
+
+    def __init__(self, summary: str = "") -> None:
+        super().__init__(summary)
+        self.summary = summary
