@@ -1,0 +1,146 @@
+"""What every executor speaks: work, tasks, messages, and the protocol itself.
+
+Knows: the shape of work and its outcomes. May not know: stores' indexes, matrices, displays, retry rules.
+
+    runner ── start(work), submit(tasks), cancel, close ──> executor ──> workers
+    runner <── poll(): Finished, Lost, Update, Note ─────── executor <── outcomes
+
+One thread, the runner's, calls an executor. Results are returned from `poll`; nothing calls back upward.
+An executor owns its workers, its queue of submitted tasks and every process and thread that it started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from memento.store.records import Outcome
+
+
+class Task(NamedTuple):
+    """One attempt to make: which values, by number, in which layout of names."""
+
+    number: int  # the runner's name for the task in this run
+    key: bytes
+    layout: int  # index into Work.layouts: the names, in order
+    values: tuple[int, ...]  # indexes into Work.values, one for each name
+    repeat: int
+    attempt: int  # 1 for the first
+    cost: float  # expected seconds; 0.0 where unknown
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all tasks of a run share; sent to each worker once.
+
+    `function`, `settings` and every entry of `values` are bytes for `memento.store.pickling.loads`.
+    A worker gets a value's bytes at most once, with the first task that uses it, and unpickles
+    it for each task, so that a task that changes a value in place changes nothing for the next.
+    """
+
+    run: str  # unique name of the run within the store; safe as a file name
+    experiment: str
+    function: bytes
+    settings: bytes
+    layouts: list[tuple[str, ...]]  # may grow while the run goes on
+    values: list[bytes]  # may grow while the run goes on
+    store: str  # absolute path of the store's folder, shared with the workers
+    main_name: str  # module name that stands for __main__ in stored payloads
+    sys_path: list[str]
+    cwd: str
+    num_workers: int
+    cpus_per_task: int = 1
+    gpus_per_task: float = 0
+    timeout: float | None = None  # seconds a task
+    memory_limit: int | None = None  # bytes a task
+    max_tasks_per_worker: int | None = None
+    log_output: bool = True
+    grace: float = 5.0  # seconds between asking a task to stop and ending it
+    inline_limit: int = 16_384  # bytes; larger values are written as payload files by the worker
+    live_every: float = 0.5  # seconds between live updates of a task
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class Finished(NamedTuple):
+    """An attempt ended, in whatever way; exactly one for each submitted task that is not Lost."""
+
+    outcome: Outcome
+
+
+class Lost(NamedTuple):
+    """Submitted tasks that never started, given back by a cancel or by a worker's end that was not their fault.
+
+    The local executors requeue by themselves; they give tasks back only on `cancel`.
+    """
+
+    numbers: tuple[int, ...]
+
+
+class Update(NamedTuple):
+    """A running task's own bar and latest metrics; at most one each `Work.live_every` seconds a task."""
+
+    number: int
+    worker: str
+    done: float
+    total: float | None
+    metrics: dict[str, float]
+
+
+class Note(NamedTuple):
+    """Something that a person should know: a worker was replaced, a limit was near."""
+
+    text: str
+
+
+Message = Finished | Lost | Update | Note
+
+
+class Running(NamedTuple):
+    """What a worker does now."""
+
+    worker: str
+    number: int
+    seconds: float
+
+
+class Executor(Protocol):
+    """Start attempts, report outcomes. Called from one thread only.
+
+    Limits are declared as attributes, so that tests and the runner need not know types.
+    """
+
+    name: str
+    isolates: bool  # a task that kills its process fails alone
+    preempts: bool  # `timeout` and `memory_limit` can end a running task
+
+    def start(self, work: Work) -> None:
+        """Get ready; returns without waiting for workers. Called once, before anything else."""
+
+    def want(self) -> int:
+        """How many more tasks it would take now, to be busy for about the next second; 0 when it has enough."""
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks, in order. Each yields exactly one Finished or stands in exactly one Lost."""
+
+    def poll(self, timeout: float) -> list[Message]:
+        """Wait up to `timeout` seconds for messages; may return none. Raises WorkerStartError when nothing can run."""
+
+    def running(self) -> list[Running]:
+        """What is being executed at this moment, for the display."""
+
+    def cancel(self, *, running: bool) -> None:
+        """Give back what has not started (as Lost in the next poll); with `running`, also stop what runs.
+
+        A stopped task is told first (`context.stopping`, checkpoint at once) and ended after `Work.grace`;
+        it yields Finished with kind STOPPED, or its true outcome when it finishes in time. Idempotent.
+        """
+
+    def wake(self) -> None:
+        """Make a `poll` that waits return soon. The only method that a signal handler may call."""
+
+    def close(self) -> None:
+        """End every worker and child at once and wait until they are gone. Idempotent; safe after errors."""
+
+
+Extra = dict[str, Any]

@@ -1,0 +1,184 @@
+"""The records that the store keeps and that rooms hand to each other: plain, frozen, no behaviour.
+
+Knows: what a result, an attempt and a run consist of. May not know: SQL, files, processes.
+
+They cross process borders by the thousand, so the hot ones are named tuples of plain values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+DONE = "done"
+FAILED = "failed"
+
+# Why an attempt failed: `Failure.kind`.
+RAISED = "raised"  # the experiment raised
+DIED = "died"  # its process ended: signal or exit code
+TIMEOUT = "timeout"
+MEMORY = "memory"  # over memory_limit, or a proven out-of-memory kill
+UNSAVABLE = "unsavable"  # what it returned cannot be stored
+STOPPED = "stopped"  # ended by the run's own end; never stored as a failure, the task is simply not done
+
+
+class Encoded(NamedTuple):
+    """A value as it is stored: the bytes themselves or a reference to a payload file."""
+
+    format: str  # "json", "npscalar", "text", "bytes", "npy", "arrow", "pickle"
+    data: bytes | None  # inline bytes; None when `ref` is set
+    ref: str | None  # name of a file under payloads/; it carries its own checksum
+    size: int  # bytes of the encoded value
+    type: str  # "module:qualname" of the value's type
+
+
+class Series(NamedTuple):
+    """One metric of one task: packed little-endian float64, all x then all y."""
+
+    name: str
+    count: int
+    last: float
+    minimum: float
+    maximum: float
+    data: bytes  # 16 * count bytes
+
+
+class LogSlice(NamedTuple):
+    """Where a task's output stands: bytes start..end of a file under logs/."""
+
+    file: str
+    start: int
+    end: int
+
+
+class Failure(NamedTuple):
+    """Why an attempt failed, all as text, so that nothing has to be unpickled to read it."""
+
+    kind: str  # RAISED, DIED, ...
+    type: str  # "ValueError"; for DIED "SIGSEGV" or "exit code 3"
+    message: str
+    traceback: str  # the user's part, as Python prints it; "" where there is none
+    location: str  # "experiment.py:24" innermost line of the user's code; "" where unknown
+    exception: bytes | None  # the exception, pickled, where that is possible
+    output: str  # the last lines that the task printed
+
+
+class Outcome(NamedTuple):
+    """How one attempt at one task ended; a worker makes it, or the supervisor on its behalf."""
+
+    number: int  # Task.number
+    status: str  # DONE or FAILED
+    attempt: int
+    started: float  # UTC seconds
+    runtime: float  # seconds, monotonic
+    cpu_time: float | None  # seconds, user + system, of the task's thread or process
+    memory: int | None  # peak resident bytes of the worker's process tree while the task ran
+    virtual: int | None  # peak virtual bytes
+    worker: str  # "host/pid"
+    value: Encoded | None
+    metrics: tuple[Series, ...]
+    artifacts: tuple[str, ...]  # names under artifacts/<key>/
+    log: LogSlice | None
+    failure: Failure | None
+
+
+class TaskRow(NamedTuple):
+    """A finished task on its way into the index: what the runner knows plus the outcome."""
+
+    key: bytes  # 16 bytes
+    params: str  # readable JSON of the parameters (volatile ones included)
+    repeat: int
+    code: int  # id of the code version, from `Run.code`
+    outcome: Outcome
+
+
+class Known(NamedTuple):
+    """What planning needs of a stored task: one narrow row."""
+
+    key: bytes
+    id: int
+    status: str
+    code: int
+    runtime: float
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One finished attempt at a task, as told to people."""
+
+    number: int
+    status: str
+    started: float
+    runtime: float
+    cpu_time: float | None
+    memory: int | None
+    worker: str
+    run: int
+    failure: Failure | None = None
+    log: LogSlice | None = None
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """Everything that the store knows of one task, except its value's content."""
+
+    id: int
+    key: bytes
+    experiment: str
+    params: str
+    settings: str  # readable JSON of the run's settings
+    repeat: int
+    status: str
+    code: int
+    run: int
+    attempt: int
+    started: float
+    runtime: float
+    cpu_time: float | None
+    memory: int | None
+    virtual: int | None
+    worker: str
+    value: Encoded | None  # `data` is filled for inline values
+    artifacts: tuple[str, ...]
+    log: LogSlice | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True)
+class CodeVersion:
+    """The experiment's code as one run saw it.
+
+    `functions` maps "module:qualname" to (digest, normalized source), so that two versions can be compared.
+    """
+
+    digest: bytes
+    functions: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """Who runs what, where, with what: written once when a run begins."""
+
+    experiment: str
+    tasks: int  # size of the matrix after exclude
+    settings: str  # readable JSON
+    matrix_id: str
+    host: str
+    pid: int
+    process_started: str  # what proves that a pid is still this process; see memento.system
+    boot_id: str
+    argv: tuple[str, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)  # git, packages, python, platform
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as stored."""
+
+    id: int
+    info: RunInfo
+    started: float
+    heartbeat: float
+    ended: float | None
+    status: str  # "running", "done", "failed", "interrupted", "died"
+    counts: dict[str, int]  # done, cached, failed
