@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from memento.store.records import Outcome
 
@@ -143,4 +143,3 @@ class Executor(Protocol):
         """End every worker and child at once and wait until they are gone. Idempotent; safe after errors."""
 
 
-Extra = dict[str, Any]
