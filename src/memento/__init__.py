@@ -1,0 +1,151 @@
+"""Run large sets of experiments: nothing lost, nothing computed twice, every failure explained.
+
+Everything public stands in `__all__` and is imported when it is first used, so that
+`import memento` costs next to nothing.
+
+>>> import memento
+>>> memento.Config(model="svc").model
+'svc'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from memento._version import __version__
+
+if TYPE_CHECKING:
+    from memento.ancestor.caching import (
+        Cache,
+        CacheProvider,
+        FileSystemCacheProvider,
+        MemoryCacheProvider,
+        default_key_provider,
+    )
+    from memento.ancestor.checkpointing import FileSystemCheckpointing
+    from memento.ancestor.parallel import (
+        TASK_PRIORITY_HIGH,
+        TASK_PRIORITY_LOW,
+        TASK_PRIORITY_MEDIUM,
+        TaskManager,
+        delayed,
+    )
+    from memento.config import Config, Configurations
+    from memento.context import Context
+    from memento.errors import (
+        AggregateException,
+        CacheMiss,
+        CyclicDependency,
+        MementoError,
+        RunInterrupted,
+    )
+    from memento.keys import register_key
+    from memento.matrix import Matrix, generate_configurations
+    from memento.memento import Memento
+    from memento.notify import (
+        AppriseNotificationProvider,
+        ConsoleNotificationProvider,
+        DefaultNotificationProvider,
+        EmailNotificationProvider,
+        FileSystemNotificationProvider,
+        NotificationProvider,
+        SmtpConfiguration,
+    )
+    from memento.results import MemoryUsage, Result, Results, load
+    from memento.runner import Retry
+
+_HOMES = {
+    "memento.ancestor.caching": (
+        "Cache",
+        "CacheProvider",
+        "FileSystemCacheProvider",
+        "MemoryCacheProvider",
+        "default_key_provider",
+    ),
+    "memento.ancestor.checkpointing": ("FileSystemCheckpointing",),
+    "memento.ancestor.parallel": (
+        "TASK_PRIORITY_HIGH",
+        "TASK_PRIORITY_LOW",
+        "TASK_PRIORITY_MEDIUM",
+        "TaskManager",
+        "delayed",
+    ),
+    "memento.config": ("Config", "Configurations"),
+    "memento.context": ("Context",),
+    "memento.errors": (
+        "AggregateException",
+        "CacheMiss",
+        "CyclicDependency",
+        "MementoError",
+        "RunInterrupted",
+    ),
+    "memento.keys": ("register_key",),
+    "memento.matrix": ("Matrix", "generate_configurations"),
+    "memento.memento": ("Memento",),
+    "memento.notify": (
+        "AppriseNotificationProvider",
+        "ConsoleNotificationProvider",
+        "DefaultNotificationProvider",
+        "EmailNotificationProvider",
+        "FileSystemNotificationProvider",
+        "NotificationProvider",
+        "SmtpConfiguration",
+    ),
+    "memento.results": ("MemoryUsage", "Result", "Results", "load"),
+    "memento.runner": ("Retry",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "TASK_PRIORITY_HIGH",
+    "TASK_PRIORITY_LOW",
+    "TASK_PRIORITY_MEDIUM",
+    "AggregateException",
+    "AppriseNotificationProvider",
+    "Cache",
+    "CacheMiss",
+    "CacheProvider",
+    "Config",
+    "Configurations",
+    "ConsoleNotificationProvider",
+    "Context",
+    "CyclicDependency",
+    "DefaultNotificationProvider",
+    "EmailNotificationProvider",
+    "FileSystemCacheProvider",
+    "FileSystemCheckpointing",
+    "FileSystemNotificationProvider",
+    "Matrix",
+    "Memento",
+    "MementoError",
+    "MemoryCacheProvider",
+    "MemoryUsage",
+    "NotificationProvider",
+    "Result",
+    "Results",
+    "Retry",
+    "RunInterrupted",
+    "SmtpConfiguration",
+    "TaskManager",
+    "__version__",
+    "default_key_provider",
+    "delayed",
+    "generate_configurations",
+    "load",
+    "register_key",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'memento' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
