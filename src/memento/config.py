@@ -9,6 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
+class Deferred:
+    """A value that is loaded when a config is first asked for it, like an upstream task's result."""
+
+    def load(self) -> Any:
+        """Return the value itself."""
+        raise TypeError(f"{type(self).__qualname__} must say how it loads")
+
+
 class Config:
     """A single experiment configuration; parameters are attributes.
 
@@ -47,16 +55,23 @@ class Config:
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self._dict[name]
+            value = self._dict[name]
         except KeyError:
             known = ", ".join(self._dict) or "none"
             raise AttributeError(f"config has no parameter {name!r}; it has: {known}") from None
+        return self._resolve(name, value) if isinstance(value, Deferred) else value
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self._dict[name]
+            value = self._dict[name]
         except KeyError:
             raise KeyError(f"{name!r}; the parameters are: {', '.join(self._dict) or 'none'}") from None
+        return self._resolve(name, value) if isinstance(value, Deferred) else value
+
+    def _resolve(self, name: str, value: Deferred) -> Any:
+        # Kept, so that a task that asks twice gets one object.
+        loaded = self._dict[name] = value.load()
+        return loaded
 
     def __contains__(self, name: object) -> bool:
         return name in self._dict
@@ -66,11 +81,11 @@ class Config:
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a parameter's value, or `default` where this config does not have it."""
-        return self._dict.get(name, default)
+        return self[name] if name in self._dict else default
 
     def asdict(self) -> dict[str, Any]:
         """Return the parameters as a dict of their own."""
-        return dict(self._dict)
+        return {name: self[name] for name in self._dict}
 
     def __str__(self) -> str:
         return str({name: short_text(value) for name, value in self._dict.items()})
@@ -82,7 +97,7 @@ class Config:
         if not isinstance(other, Config):
             return NotImplemented
         return bool(
-            self._dict == other._dict and self.settings == other.settings and self.repeat == other.repeat
+            self.asdict() == other.asdict() and self.settings == other.settings and self.repeat == other.repeat
         )
 
     __hash__ = None  # type: ignore[assignment]  # values may be changed in place, as in 1.2.0

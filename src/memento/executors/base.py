@@ -43,8 +43,8 @@ class Work:
     experiment: str
     function: bytes
     settings: bytes
-    layouts: list[tuple[str, ...]]  # may grow while the run goes on
-    values: list[bytes]  # may grow while the run goes on
+    layouts: Sequence[tuple[str, ...]]  # may grow while the run goes on
+    values: Sequence[bytes]  # may be lazy: an entry is pickled when it is first asked for
     store: str  # absolute path of the store's folder, shared with the workers
     main_name: str  # module name that stands for __main__ in stored payloads
     sys_path: list[str]

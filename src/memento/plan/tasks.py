@@ -1,0 +1,179 @@
+"""Give every task of a matrix its key, its values' numbers and its readable parameters.
+
+Knows: matrices and keys. May not know: stores, executors, what has been done before.
+
+A task is a number until somebody needs more: row `number // repeats` of the matrix's table, and its repeat.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from memento.config import Config
+from memento.errors import UnkeyableValue
+from memento.keys import TaskKeys, digest, json_fragment, part, task_digest
+from memento.store.upstream import UpstreamValue
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memento.matrix import Matrix
+
+KEY_SIZE = 16
+_CHUNK = 65_536  # rows keyed at once; bounds the memory of planning
+
+
+class KeyedTasks:
+    """The tasks of one matrix for one experiment, by number.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        A validated matrix.
+    experiment : str
+        The experiment's name, part of every key.
+
+    Raises
+    ------
+    UnkeyableValue
+        A parameter's or setting's value has no certain identity; the error names it.
+    """
+
+    def __init__(self, matrix: Matrix, experiment: str) -> None:
+        self.matrix = matrix
+        self.experiment = experiment
+        self.table = matrix.table()
+        self.repeats = matrix.repeats
+        self.names = self.table.names
+        self.columns: NDArray[np.int32] = self.table.columns
+        self._offsets = _running_sums([len(slots) for slots in self.table.values])
+        self._layouts: dict[tuple[int, ...], int] = {}
+        self.layouts: list[tuple[str, ...]] = []
+        self._fragments = [_Fragments(slots) for slots in self.table.values]
+        self._quoted = [json.dumps(name) for name in self.names]
+        self.keys = self._make_keys()
+
+    def __len__(self) -> int:
+        return len(self.columns) * self.repeats
+
+    def key(self, number: int) -> bytes:
+        """Return the 16-byte key of a task."""
+        return self.keys[number * KEY_SIZE : (number + 1) * KEY_SIZE]
+
+    def config(self, number: int) -> Config:
+        """Build the configuration of a task."""
+        return self.matrix.config(number)
+
+    def slots(self, number: int) -> list[int]:
+        """Return the slot of each name's value; -1 where the parameter is absent."""
+        slots: list[int] = self.columns[number // self.repeats].tolist()
+        return slots
+
+    def layout(self, slots: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+        """Return the number of the names' layout, and the numbers of the values in `values`."""
+        present = tuple(i for i, slot in enumerate(slots) if slot >= 0)
+        layout = self._layouts.get(present)
+        if layout is None:
+            layout = self._layouts[present] = len(self.layouts)
+            self.layouts.append(tuple(self.names[i] for i in present))
+        return layout, tuple(self._offsets[i] + slots[i] for i in present)
+
+    def params(self, slots: Sequence[int]) -> str:
+        """Return a task's parameters as readable JSON."""
+        pairs = [
+            f"{self._quoted[i]}: {self._fragments[i][slot]}" for i, slot in enumerate(slots) if slot >= 0
+        ]
+        return "{" + ", ".join(pairs) + "}"
+
+    def value(self, number: int) -> Any:
+        """Return the value that stands at `number` in the numbering of `layout`."""
+        for offset, slots in zip(reversed(self._offsets), reversed(self.table.values), strict=True):
+            if number >= offset:
+                return slots[number - offset]
+        raise IndexError(number)
+
+    @property
+    def value_count(self) -> int:
+        """How many value numbers there are."""
+        return sum(len(slots) for slots in self.table.values)
+
+    def _make_keys(self) -> bytes:
+        import numpy as np
+
+        matrix = self.matrix
+        hasher = TaskKeys(self.experiment, self._settings_parts())
+        order = sorted(range(len(self.names)), key=lambda i: self.names[i])
+        parts = [self._parts_of(i) for i in order]
+        rows = len(self.columns)
+        keys = np.empty((rows, self.repeats, KEY_SIZE), dtype=np.uint8)
+        for start in range(0, rows, _CHUNK):
+            chunk = self.columns[start : start + _CHUNK]
+            lists = [
+                [column_parts[slot] for slot in chunk[:, i].tolist()]
+                for i, column_parts in zip(order, parts, strict=True)
+            ]
+            for repeat in range(self.repeats):
+                joined = hasher.keys(_rows(lists, len(chunk)), repeat)
+                keys[start : start + len(chunk), repeat] = np.frombuffer(joined, np.uint8).reshape(-1, KEY_SIZE)
+        assert matrix.repeats == self.repeats
+        return keys.tobytes()
+
+    def _settings_parts(self) -> list[bytes]:
+        matrix = self.matrix
+        return [
+            _part(matrix, "s", name, value, f"settings[{name!r}]")
+            for name, value in sorted(matrix.settings.items(), key=lambda pair: pair[0])
+        ]
+
+    def _parts_of(self, column: int) -> list[bytes]:
+        name = self.names[column]
+        parts = [
+            _part(self.matrix, "p", name, value, f"parameters[{name!r}][{slot}]")
+            for slot, value in enumerate(self.table.values[column])
+        ]
+        # The last place serves slot -1: an absent parameter contributes nothing.
+        return [*parts, b""]
+
+
+class _Fragments:
+    """Readable JSON of a column's values, made when first needed."""
+
+    def __init__(self, values: Sequence[object]) -> None:
+        self._values = values
+        self._texts: list[str | None] = [None] * len(values)
+
+    def __getitem__(self, slot: int) -> str:
+        text = self._texts[slot]
+        if text is None:
+            value = self._values[slot]
+            text = self._texts[slot] = value.fragment() if isinstance(value, UpstreamValue) else json_fragment(value)
+        return text
+
+
+def _part(matrix: Matrix, namespace: str, name: str, value: Any, where: str) -> bytes:
+    if name in matrix.volatile:
+        return b""
+    if isinstance(value, UpstreamValue):
+        return part(namespace, name, task_digest(value.key))
+    try:
+        value_digest = digest(value, where)
+        if name in matrix.defaults and value_digest == digest(matrix.defaults[name], f"defaults[{name!r}]"):
+            return b""
+    except RecursionError:
+        raise UnkeyableValue(where, type(value).__qualname__, "it is nested too deeply") from None
+    return part(namespace, name, value_digest)
+
+
+def _rows(lists: list[list[bytes]], count: int) -> Iterator[tuple[bytes, ...]]:
+    return zip(*lists, strict=True) if lists else iter([()] * count)
+
+
+def _running_sums(counts: Sequence[int]) -> list[int]:
+    sums, total = [], 0
+    for count in counts:
+        sums.append(total)
+        total += count
+    return sums

@@ -1,0 +1,49 @@
+"""The result of one task as a parameter of another: loaded in the worker that needs it, when it is needed.
+
+Knows: where a stored value is. May not know: matrices, plans.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memento.config import Deferred
+from memento.store.records import Encoded
+
+
+@dataclass(frozen=True, eq=False)
+class UpstreamValue(Deferred):
+    """A finished task's value, by reference; equal to another one of the same task.
+
+    Parameters
+    ----------
+    key : bytes
+        The task's key: what a downstream task is keyed by.
+    root : str
+        Folder of the store.
+    encoded : Encoded
+        The stored value, inline or as a reference to a payload file.
+    """
+
+    key: bytes
+    root: str
+    encoded: Encoded
+
+    def load(self) -> Any:
+        """Read the value; verified, raises PayloadDamaged."""
+        from memento.store.payloads import PayloadDir, decode
+
+        return decode(self.encoded, PayloadDir(Path(self.root) / "payloads"))
+
+    def fragment(self) -> str:
+        """Return readable JSON that stands for the value."""
+        return json.dumps(f"task {self.key.hex()}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UpstreamValue) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
