@@ -1,0 +1,74 @@
+# `make demo` and `make test` do everything, and make their own environments. `make help` lists the rest.
+
+# The first that is here is the one that we work with; `make test` visits the others too.
+PYTHONS := 3.11 3.12 3.13 3.10
+ENV := .venv
+DEMO_ENV := .venv-demo
+FAST := -m "not slow and not real"
+DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
+
+.PHONY: help demo test test-main test-others test-slow doctest check format requirements clean
+
+help:
+	@echo "make demo          the paper's grid, with progress and its result table (ARGS=--broken breaks a data set)"
+	@echo "make test          fast tests and doctests here, then the fast tests on the other Pythons of this machine"
+	@echo "make test-3.12     the fast tests on one Python"
+	@echo "make test-slow     the tests that take long or need a real component"
+	@echo "make check         format, lint, types, imports, doctests"
+	@echo "make format        rewrite the code as 'make check' wants it"
+	@echo "make requirements  resolve the pinned requirements anew (needs uv)"
+	@echo "make clean         remove environments and caches"
+
+# exec: Ctrl-C must reach the program alone, with no shell between.
+demo: $(DEMO_ENV)
+	@exec $(DEMO_ENV)/bin/memento demo $(ARGS)
+
+test: test-main test-others
+
+test-main: $(ENV) doctest
+	$(ENV)/bin/python -m pytest -q $(FAST) $(ARGS)
+
+test-others: $(ENV)
+	@for version in $(PYTHONS); do \
+	    if $(ENV)/bin/python -V | grep -qF "Python $$version."; then continue; fi; \
+	    if tools/find-python $$version >/dev/null; then $(MAKE) --no-print-directory test-$$version || exit 1; \
+	    else echo "Python $$version: not on this machine, skipped"; fi; \
+	done
+
+test-3.%:
+	@tools/environment .venv-3.$* requirements/dev.txt 3.$*
+	.venv-3.$*/bin/python -m pytest -q $(FAST) $(ARGS)
+
+test-slow: $(ENV)
+	$(ENV)/bin/python -m pytest -q -m "slow or real" $(ARGS)
+
+doctest: $(ENV)
+	$(ENV)/bin/python -m pytest -q $(DOCTESTS)
+
+check: $(ENV)
+	$(ENV)/bin/ruff format --check
+	$(ENV)/bin/ruff check
+	$(ENV)/bin/mypy
+	$(ENV)/bin/lint-imports --no-logo
+	$(MAKE) --no-print-directory doctest
+
+format: $(ENV)
+	$(ENV)/bin/ruff check --fix-only
+	$(ENV)/bin/ruff format
+
+# One file for all supported Pythons and systems; no index, no host name, no path in it.
+COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
+          --no-header --no-annotate --no-emit-index-url
+requirements:
+	$(COMPILE) --group dev -o requirements/dev.txt >/dev/null
+	$(COMPILE) --group build --extra demo --constraints requirements/dev.txt -o requirements/demo.txt >/dev/null
+
+clean:
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+
+# tools/environment knows by content whether there is anything to do.
+.PHONY: $(ENV) $(DEMO_ENV)
+$(ENV):
+	@tools/environment $(ENV) requirements/dev.txt $(PYTHONS)
+$(DEMO_ENV):
+	@tools/environment $(DEMO_ENV) requirements/demo.txt $(PYTHONS)

@@ -1,0 +1,42 @@
+"""Give every test and every doctest a folder and an environment of its own.
+
+Knows: pytest and hypothesis. May not know: Memento; what a room's tests share stands in the conftest.py of its folder.
+It lies at the root, and not in tests/, because the doctests of src and README.md need it as well.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Tests must pass or fail by what they test: no deadline on a busy machine, and the same examples in every run.
+# `HYPOTHESIS_PROFILE=explore pytest ...` looks for new ones.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.fixture(scope="session")
+def _folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cwd")
+
+
+@pytest.fixture(autouse=True)
+def _own_place(_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run in an empty folder, so that a default store never lands in the checkout nor is shared between tests.
+
+    `tmp_path` stays free for the test; the settings of the person who runs the tests do not reach it.
+    """
+    for name in [name for name in os.environ if name.startswith("MEMENTO_")]:
+        monkeypatch.delenv(name)
+    before = Path.cwd()
+    os.chdir(tempfile.mkdtemp(dir=_folders))
+    try:
+        yield
+    finally:
+        os.chdir(before)
