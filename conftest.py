@@ -1,6 +1,6 @@
 """Give every test and every doctest a folder and an environment of its own.
 
-Knows: pytest and hypothesis. May not know: Memento; what a room's tests share stands in the conftest.py of its folder.
+Knows: pytest and hypothesis. May not know: Memento; what the tests of a room share lies beside them.
 It lies at the root, and not in tests/, because the doctests of src and README.md need it as well.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# Tests must pass or fail by what they test: no deadline on a busy machine, and the same examples in every run.
+# Tests must pass or fail by what they test: no deadline on a busy machine, the same examples in every run.
 # `HYPOTHESIS_PROFILE=explore pytest ...` looks for new ones.
 hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
@@ -28,7 +28,7 @@ def _folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_place(_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run in an empty folder, so that a default store never lands in the checkout nor is shared between tests.
+    """Run in an empty folder, so that no default store lands in the checkout or is shared between tests.
 
     `tmp_path` stays free for the test; the settings of the person who runs the tests do not reach it.
     """

@@ -1,4 +1,4 @@
-"""Promises about the project as a whole: its version, its pinned files, what an import costs, how files look."""
+"""Promises about the project as a whole: its version, its pinned files, its imports, its files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def _name(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def pyproject() -> dict[str, dict[str, object]]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    table: dict[str, dict[str, object]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return table
 
 
 def test_the_version_is_written_in_one_place_that_the_build_reads(
@@ -80,7 +81,7 @@ def test_what_the_demo_installs_is_what_was_tested() -> None:
     demo, dev = (
         set(
             re.findall(
-                r"^[\w.-]+==.+", (ROOT / "requirements" / name).read_text(encoding="utf-8"), re.MULTILINE
+                r"^[\w.-]+==[^ ]+", (ROOT / "requirements" / name).read_text(encoding="utf-8"), re.MULTILINE
             )
         )
         for name in ("demo.txt", "dev.txt")
