@@ -88,6 +88,11 @@ class KeyedTasks:
         ]
         return "{" + ", ".join(pairs) + "}"
 
+    def fragments(self, column: int) -> list[str]:
+        """Return the readable JSON of a column's values, in slot order."""
+        texts = self._fragments[column]
+        return [texts[slot] for slot in range(len(self.table.values[column]))]
+
     def value(self, number: int) -> Any:
         """Return the value that stands at `number` in the numbering of `layout`."""
         for offset, slots in zip(reversed(self._offsets), reversed(self.table.values), strict=True):

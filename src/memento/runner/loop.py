@@ -1,0 +1,348 @@
+"""The one loop over outcomes: outcome -> store (group commit) -> events.
+
+Knows: the plan, the store's run, one executor. May not know: matrices' files, displays' looks, worker processes.
+
+Owners
+    this thread   everything here; the executor and the run are called from it only
+    signal handler   `Interrupt.count`, and the executor's `wake`
+What is told as done has been committed. What was in flight when anything breaks is simply not done.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from memento.clock import Clock
+from memento.config import short_text
+from memento.events import Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
+from memento.executors.base import Executor, Finished, Lost, Message, Note, Task, Update
+from memento.plan import Plan
+from memento.results import FailureGrouper
+from memento.runner.progress import Progress
+from memento.runner.retry import RetryPolicy
+from memento.runner.signals import Interrupt
+from memento.store.records import DONE, STOPPED, Failure, Known, Outcome, TaskRow
+
+if TYPE_CHECKING:
+    from memento.store import Run
+
+log = logging.getLogger("memento.runner")
+
+_COMMIT_EVERY = 0.05  # seconds that a finished task waits at most for others to share its commit
+_COMMIT_ROWS = 1_000
+_TICK_EVERY = 0.2
+_LOOK_EVERY = 0.5  # seconds between looks at what other runs have finished
+_HEARTBEAT_EVERY = 5.0
+
+
+class Runner:
+    """Runs a plan to its end, or to the user's.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to run; its `rows` are filled in as tasks finish.
+    run : Run
+        The store's run, which claims and commits.
+    executor : Executor
+        Started.
+    retry : RetryPolicy
+        Which failed attempts are repeated.
+    code : int
+        The store's id of the present version of the code.
+    emit : callable
+        Receives every event.
+    clock : Clock
+        Where time comes from.
+    workers : int
+        How many tasks run at once; for the time that is left.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        run: Run,
+        executor: Executor,
+        *,
+        retry: RetryPolicy,
+        code: int,
+        emit: Callable[[object], None],
+        clock: Clock,
+        workers: int,
+    ) -> None:
+        self.plan = plan
+        self.left: set[int] = set()  # tasks that were started or given back, and did not finish
+        self.failures = FailureGrouper()
+        self.progress = Progress(len(plan.todo), plan.forecast, workers, clock.monotonic())
+        self._run, self._executor, self._retry = run, executor, retry
+        self._code, self._emit, self._clock = code, emit, clock
+        self._fresh: Iterator[int] = iter(plan.todo.tolist())
+        self._again: deque[int] = deque()  # claimed by another run before, free now
+        self._delayed: list[tuple[float, int, int]] = []  # (due, number, attempt): failed attempts to repeat
+        self._flying: dict[int, Task] = {}
+        self._elsewhere: dict[bytes, int] = {}  # keys that another run computes
+        self._rows: list[tuple[int, TaskRow]] = []
+        self._attempts: list[tuple[bytes, TaskRow]] = []
+        self._oldest = 0.0  # when the first uncommitted outcome came
+        self._live: dict[int, Update] = {}
+        self._exhausted = False
+        self._stopping = False
+        start = clock.monotonic()
+        self._started = start
+        self._due = {"tick": start, "look": start + _LOOK_EVERY, "heartbeat": start + _HEARTBEAT_EVERY}
+
+    def loop(self, interrupt: Interrupt) -> None:
+        """Run until nothing is left to do or the user has insisted on stopping."""
+        while not self._over():
+            if interrupt.count >= 2:
+                break
+            if interrupt.count and not self._stopping:
+                self._stop()
+            self._feed()
+            messages = self._executor.poll(self._patience())
+            for message in messages:
+                self._take(message)
+            now = self._clock.monotonic()
+            pending = self._rows or self._attempts
+            full = len(self._rows) >= _COMMIT_ROWS or now - self._oldest >= _COMMIT_EVERY
+            if pending and (full or not messages):
+                self.commit()
+            self._do_what_is_due(now)
+        self.commit()
+
+    def commit(self) -> None:
+        """Make what has finished durable, then tell it."""
+        rows, attempts = self._rows, self._attempts
+        if not rows and not attempts:
+            return
+        committed = self._run.commit([row for _, row in rows], attempts)
+        self._rows, self._attempts = [], []
+        done = failed = 0
+        seconds = 0.0
+        told: list[TaskFailed] = []
+        for number, row in rows:
+            other = committed.superseded.get(row.key)
+            self._note_row(number, other.id if other else committed.ids[row.key])
+            outcome = row.outcome
+            seconds += outcome.runtime
+            if (other.status if other else outcome.status) == DONE:
+                done += 1 + len(self.plan.twins.get(number, ()))
+            else:
+                failed += 1 + len(self.plan.twins.get(number, ()))
+                assert outcome.failure is not None
+                told.append(self._failed(number, outcome.failure))
+        self.progress.done += done
+        self.progress.failed += failed
+        if rows:
+            self._emit(TasksFinished(done, failed, seconds))
+        for event in told:
+            self._emit(event)
+
+    def _over(self) -> bool:
+        waiting = self._delayed or self._elsewhere or self._again or not self._exhausted
+        return not self._flying and (self._stopping or not waiting)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._executor.cancel(running=True)
+        self.left.update(number for _, number, _ in self._delayed)
+        self._delayed.clear()
+
+    # -- tasks to the executor
+
+    def _feed(self) -> None:
+        if self._stopping:
+            return
+        want = self._executor.want()
+        if want <= 0:
+            return
+        batch = self._due_again(want)
+        numbers = self._next(want - len(batch))
+        if numbers:
+            batch += [self._task(number, 1) for number in self._claim(numbers)]
+        if batch:
+            self._flying.update((task.number, task) for task in batch)
+            self._executor.submit(batch)
+
+    def _due_again(self, want: int) -> list[Task]:
+        batch = []
+        now = self._clock.monotonic()
+        while self._delayed and self._delayed[0][0] <= now and len(batch) < want:
+            _, number, attempt = heapq.heappop(self._delayed)
+            batch.append(self._task(number, attempt))
+        return batch
+
+    def _next(self, want: int) -> list[int]:
+        numbers: list[int] = []
+        while len(numbers) < want:
+            if self._again:
+                numbers.append(self._again.popleft())
+                continue
+            number = next(self._fresh, -1)
+            if number < 0:
+                self._exhausted = True
+                break
+            numbers.append(number)
+        return numbers
+
+    def _claim(self, numbers: list[int]) -> Iterable[int]:
+        of_key = {self.plan.tasks.key(number): number for number in numbers}
+        claim = self._run.claim(list(of_key))
+        for key in claim.elsewhere:
+            self._elsewhere[key] = of_key[key]
+        self._adopt(claim.finished, of_key)
+        return [of_key[key] for key in claim.granted]
+
+    def _task(self, number: int, attempt: int) -> Task:
+        tasks = self.plan.tasks
+        layout, values = tasks.layout(tasks.slots(number))
+        cost = float(self.plan.costs[number]) if self.plan.costs is not None else 0.0
+        return Task(number, tasks.key(number), layout, values, number % tasks.repeats, attempt, cost)
+
+    # -- outcomes from the executor
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Finished):
+            self._finished(message.outcome)
+        elif isinstance(message, Update):
+            self._live[message.number] = message
+        elif isinstance(message, Lost):
+            for number in message.numbers:
+                self._flying.pop(number, None)
+                self._give_back(number)
+        elif isinstance(message, Note):
+            self._emit(Said(message.text, "warning"))
+
+    def _finished(self, outcome: Outcome) -> None:
+        number = outcome.number
+        task = self._flying.pop(number, None)
+        self._live.pop(number, None)
+        if task is None:
+            log.warning("an outcome came for a task that is not in flight", extra={"number": number})
+            return
+        failure = outcome.failure
+        if failure is not None and failure.kind == STOPPED:
+            self.left.add(number)
+            return
+        if not self._rows and not self._attempts:
+            self._oldest = self._clock.monotonic()
+        tasks = self.plan.tasks
+        params = tasks.params(tasks.slots(number))
+        row = TaskRow(task.key, params, task.repeat, self._code, outcome)
+        delay = None
+        if failure is not None and not self._stopping:
+            delay = self._retry.delay(failure, outcome.attempt)
+        if delay is None or failure is None:
+            self._rows.append((number, row))
+            self.progress.note(outcome.runtime, task.cost or None)
+            return
+        self._attempts.append((task.key, row))
+        heapq.heappush(self._delayed, (self._clock.monotonic() + delay, number, outcome.attempt + 1))
+        reason = f"{failure.type}: {failure.message}"
+        self._emit(TaskRetried(task.key.hex(), self._text(number), outcome.attempt, reason, delay))
+
+    def _failed(self, number: int, failure: Failure) -> TaskFailed:
+        key = self.plan.tasks.key(number).hex()
+        text = self._text(number)
+        params = self.plan.tasks.params(self.plan.tasks.slots(number))
+        group, first = self.failures.add(key, text, params, failure)
+        return TaskFailed(key, text, group, first)
+
+    def _give_back(self, number: int) -> None:
+        if self._stopping:
+            self.left.add(number)
+        else:
+            self._again.append(number)
+        self._run.release([self.plan.tasks.key(number)])
+
+    def _note_row(self, number: int, row: int) -> None:
+        self.plan.rows[number] = row
+        for twin in self.plan.twins.get(number, ()):
+            self.plan.rows[twin] = row
+
+    # -- other runs, and what comes by the clock
+
+    def _adopt(self, finished: Iterable[Known], of_key: dict[bytes, int]) -> None:
+        done = failed = 0
+        for known in finished:
+            number = of_key.get(known.key)
+            if number is None:
+                continue
+            self._elsewhere.pop(known.key, None)
+            self._note_row(number, known.id)
+            share = 1 + len(self.plan.twins.get(number, ()))
+            if known.status == DONE:
+                done += share
+            else:
+                failed += share
+        self.progress.shared += done
+        self.progress.failed += failed
+        if done or failed:
+            self._emit(TasksFinished(done, failed, 0.0, shared=done))
+
+    def _look_elsewhere(self) -> None:
+        self._adopt(self._run.news(), self._elsewhere)
+        free = set(self._elsewhere) - set(self._run.waiting(list(self._elsewhere)))
+        # Another run finished or lost these after the look above: claiming them tells which.
+        self._again.extend(self._elsewhere.pop(key) for key in free)
+
+    def _do_what_is_due(self, now: float) -> None:
+        if now >= self._due["tick"]:
+            self._due["tick"] = now + _TICK_EVERY
+            self._emit(self._tick(now))
+        if self._elsewhere and now >= self._due["look"] and not self._stopping:
+            self._due["look"] = now + _LOOK_EVERY
+            self._look_elsewhere()
+        if now >= self._due["heartbeat"]:
+            self._due["heartbeat"] = now + _HEARTBEAT_EVERY
+            self._run.heartbeat()
+
+    def _patience(self) -> float:
+        """How long `poll` may wait: until the next thing that comes by the clock."""
+        now = self._clock.monotonic()
+        due = self._due["tick"]
+        if self._rows or self._attempts:
+            due = min(due, self._oldest + _COMMIT_EVERY)
+        if self._delayed:
+            due = min(due, self._delayed[0][0])
+        return max(0.0, due - now)
+
+    def _tick(self, now: float) -> Tick:
+        running = []
+        for state in self._executor.running():
+            if state.number not in self._flying:
+                continue
+            live = self._live.get(state.number)
+            running.append(
+                WorkerState(
+                    worker=state.worker,
+                    key=self._flying[state.number].key.hex(),
+                    config=self._text(state.number),
+                    seconds=state.seconds,
+                    done=live.done if live else 0.0,
+                    total=live.total if live else None,
+                    metrics=live.metrics if live else {},
+                )
+            )
+        progress = self.progress
+        return Tick(
+            total=self.plan.total,
+            done=progress.done + progress.shared,
+            cached=int(self.plan.cached.sum()),
+            failed=progress.failed,
+            running=tuple(running),
+            elapsed=now - self._started,
+            eta=progress.eta(now),
+            throughput=progress.throughput(now),
+        )
+
+    def _text(self, number: int) -> str:
+        tasks = self.plan.tasks
+        slots = tasks.slots(number)
+        pairs = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
+        text = ", ".join(f"{name}={short_text(value, 40)}" for name, value in pairs)
+        return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text

@@ -1,0 +1,121 @@
+"""Decide whether a failed attempt is repeated, and when.
+
+Knows: failures. May not know: executors, stores' indexes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Union
+
+from memento.errors import MemoryLimitExceeded, TaskTimeout, UnsavableResult, WorkerDied
+from memento.store.records import DIED, MEMORY, TIMEOUT, UNSAVABLE, Failure
+
+_OF_KIND: dict[str, type[BaseException]] = {
+    DIED: WorkerDied,
+    TIMEOUT: TaskTimeout,
+    MEMORY: MemoryLimitExceeded,
+    UNSAVABLE: UnsavableResult,
+}
+
+Retries = Union[int, "Retry", Mapping[type[BaseException], int]]
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Repeat failed attempts, waiting longer each time.
+
+    Parameters
+    ----------
+    times : int
+        How many more attempts a task gets after its first.
+    on : tuple of exception types
+        Only failures of these types are repeated; `memento.errors.WorkerDied`, `TaskTimeout` and
+        `MemoryLimitExceeded` stand for crashes and limits. Empty: every failure.
+    delay : float
+        Seconds before the first repetition.
+    factor : float
+        By how much each further wait is longer.
+    longest : float
+        Seconds that no wait exceeds.
+
+    Examples
+    --------
+    >>> Retry(3, on=(OSError,)).wait(attempt=3)
+    2.0
+    """
+
+    times: int = 0
+    on: tuple[type[BaseException], ...] = ()
+    delay: float = 0.5
+    factor: float = 2.0
+    longest: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.times < 0:
+            raise ValueError(f"retries must be 0 or more, got {self.times}")
+
+    def wait(self, attempt: int) -> float:
+        """Seconds to wait after the failure of attempt number `attempt` (1 for the first)."""
+        return min(self.longest, self.delay * self.factor ** (attempt - 1))
+
+
+class RetryPolicy:
+    """Applies what the user asked for as `retries`.
+
+    Parameters
+    ----------
+    retries : int, Retry, or dict of exception type to int
+        How often to repeat; by type where a dict is given.
+
+    Raises
+    ------
+    TypeError
+        `retries` is none of these.
+    """
+
+    def __init__(self, retries: Retries) -> None:
+        if isinstance(retries, Retry):
+            self._rules = [retries]
+        elif isinstance(retries, int):
+            self._rules = [Retry(retries)]
+        elif isinstance(retries, Mapping):
+            self._rules = [Retry(times, on=(kind,)) for kind, times in retries.items()]
+        else:
+            raise TypeError(f"retries must be an int, a Retry or a dict of exception type to int, got {retries!r}")
+
+    def delay(self, failure: Failure, attempt: int) -> float | None:
+        """Return the seconds to wait before another attempt, or None when there is to be none."""
+        error: BaseException | type[BaseException] | None = None
+        for rule in self._rules:
+            if attempt > rule.times:
+                continue
+            if rule.on:
+                error = error or _exception_of(failure)
+                if not _is_one_of(error, failure, rule.on):
+                    continue
+            return rule.wait(attempt)
+        return None
+
+
+def _exception_of(failure: Failure) -> BaseException | type[BaseException] | None:
+    if failure.exception is not None:
+        from memento.store.pickling import loads_value
+
+        try:
+            error = loads_value(failure.exception)
+        except Exception:  # an exception that cannot be read is judged by its name
+            return _OF_KIND.get(failure.kind)
+        return error if isinstance(error, BaseException) else None
+    return _OF_KIND.get(failure.kind)
+
+
+def _is_one_of(
+    error: BaseException | type[BaseException] | None, failure: Failure, kinds: tuple[type[BaseException], ...]
+) -> bool:
+    if isinstance(error, type):
+        return issubclass(error, kinds)
+    if error is not None and isinstance(error, kinds):
+        return True
+    return failure.type in {name for kind in kinds for name in (kind.__name__, kind.__qualname__)}

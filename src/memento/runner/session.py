@@ -1,0 +1,303 @@
+"""One run of one matrix, from plan to results: opens what is needed, in order, and closes it again.
+
+Knows: every room below the public class. May not know: what the user typed.
+
+    Session.plan()   matrix + store -> Plan (reads only)
+    Session.run()    Plan -> finished rows; begins a store run only when there is something to compute
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memento.clock import SYSTEM_CLOCK, Clock
+from memento.errors import CacheMiss
+from memento.events import RunFinished, RunStarted, Said
+from memento.executors import make_executor
+from memento.executors.base import Work
+from memento.keys import code_version, explain_code, json_fragment, script_name
+from memento.plan import KeyedTasks, Plan, expected_costs, fit_costs, make_plan
+from memento.runner.loop import Runner
+from memento.runner.retry import RetryPolicy
+from memento.runner.signals import Interrupt
+from memento.store import Store
+from memento.store.records import CodeVersion, RunInfo
+
+if TYPE_CHECKING:
+    from memento.matrix import Matrix
+
+log = logging.getLogger("memento")
+
+_PAST_RUNS = 20_000  # runtimes that the forecast looks at
+_NO_CODE = -1  # id of a version that the store has not seen
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run; `Memento` fills it from its arguments."""
+
+    num_workers: int
+    executor: Any = "processes"
+    retries: Any = 0
+    timeout: float | None = None
+    memory_limit: int | None = None
+    on_code_change: str = "warn"
+    order: str = "longest-first"
+    cpus_per_task: int = 1
+    gpus_per_task: float = 0
+    max_tasks_per_worker: int | None = None
+    log_output: bool = True
+    force_run: bool = False
+    force_cache: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class Session:
+    """Plans and runs one matrix over one store.
+
+    Parameters
+    ----------
+    function : callable
+        The experiment.
+    experiment : str
+        Its name.
+    matrix : Matrix
+        Validated.
+    store : Store
+        Open.
+    options : Options
+        How to run.
+    emit : callable
+        Receives every event.
+    clock : Clock
+        Where time comes from.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        experiment: str,
+        matrix: Matrix,
+        store: Store,
+        options: Options,
+        emit: Callable[[object], None],
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.function, self.experiment, self.matrix = function, experiment, matrix
+        self.store, self.options, self.emit, self.clock = store, options, emit, clock
+        self.tasks = KeyedTasks(matrix, experiment)
+        self._code = self._code_version()
+        self.interrupted: Interrupt | None = None
+        self.finished: RunFinished | None = None
+        self.plan = self._plan()
+
+    def announce(self) -> None:
+        """Tell what the matrix's checks and the code's history have to say."""
+        for warning in self.matrix.warnings:
+            self.emit(Said(warning, "warning"))
+        if self.plan.stale_codes and self.options.on_code_change != "ignore":
+            self.emit(Said(self._code_message(), "warning"))
+
+    def run(self, notify: bool) -> None:
+        """Compute what is missing; on return, `plan.rows` names a row for every task that finished.
+
+        Raises
+        ------
+        CacheMiss
+            `force_cache` was asked and something is missing.
+        WorkerStartError
+            No worker could be started.
+        """
+        plan, options = self.plan, self.options
+        if options.force_cache and len(plan.todo):
+            raise CacheMiss(self.tasks.config(int(plan.todo.min())))
+        began = self.clock.monotonic()
+        self.emit(
+            RunStarted(
+                experiment=self.experiment,
+                store=str(self.store.path),
+                total=plan.total,
+                cached=int(plan.cached.sum()),
+                todo=len(plan.todo),
+                workers=options.num_workers,
+                forecast=None if plan.forecast is None else plan.forecast / options.num_workers,
+                executor=executor_name(options.executor),
+            )
+        )
+        runner = self._compute() if len(plan.todo) else None
+        stopped = self.interrupted is not None and self.interrupted.count > 0
+        progress = runner.progress if runner else None
+        finished = progress.finished if progress else 0
+        left = plan.total - int(plan.cached.sum()) - finished
+        go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
+        self.finished = RunFinished(
+            experiment=self.experiment,
+            store=str(self.store.path),
+            total=plan.total,
+            done=progress.done + progress.shared if progress else 0,
+            cached=int(plan.cached.sum()),
+            failed=progress.failed if progress else 0,
+            elapsed=self.clock.monotonic() - began,
+            interrupted=stopped,
+            left=left,
+            groups=tuple(runner.failures.groups()) if runner else (),
+            notify=notify,
+            how_to_go_on=go_on if stopped else "",
+        )
+        self.emit(self.finished)
+
+    def _compute(self) -> Runner:
+        run = self.store.begin(self._run_info())
+        status = "died"
+        runner: Runner | None = None
+        try:
+            code = run.code(self._code)
+            run.previous = dict(self.plan.previous)
+            executor = make_executor(self.options.executor, self.options.num_workers)
+            try:
+                executor.start(self._work(run.name))
+                runner = Runner(
+                    self.plan,
+                    run,
+                    executor,
+                    retry=RetryPolicy(self.options.retries),
+                    code=code,
+                    emit=self.emit,
+                    clock=self.clock,
+                    workers=self.options.num_workers,
+                )
+                with Interrupt(executor.wake) as interrupt:
+                    self.interrupted = interrupt
+                    try:
+                        runner.loop(interrupt)
+                    finally:
+                        executor.close()
+                        runner.commit()
+            finally:
+                executor.close()
+            if interrupt.count:
+                status = "interrupted"
+            else:
+                status = "failed" if runner.progress.failed else "done"
+            return runner
+        finally:
+            counts = {"cached": int(self.plan.cached.sum())}
+            if runner is not None:
+                counts |= {"done": runner.progress.done, "failed": runner.progress.failed}
+            run.finish(status, counts)
+
+    def _plan(self) -> Plan:
+        options, store = self.options, self.store
+        known = list(store.known(self.experiment))
+        versions = store.codes({row.code for row in known})
+        mine = {i: v for i, v in versions.items() if v.digest == self._code.digest}
+        self._versions = versions
+        return make_plan(
+            self.tasks,
+            known,
+            code=next(iter(mine), _NO_CODE),
+            force_run=options.force_run,
+            rerun_changed=options.on_code_change == "rerun",
+            costs=self._costs(len(known)),
+            longest_first=options.order == "longest-first",
+        )
+
+    def _costs(self, known: int) -> Any:
+        if not known:
+            return None
+        fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
+        past = self.store.runtimes(self.experiment, _PAST_RUNS)
+        return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments))
+
+    def _code_version(self) -> CodeVersion:
+        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
+        version = code_version(self.function, also=values)
+        return CodeVersion(version.digest, dict(version.functions))
+
+    def _code_message(self) -> str:
+        verb = "will be computed again" if self.options.on_code_change == "rerun" else "are used as they are"
+        count = sum(self.plan.stale_codes.values())
+        lines = [f"{count} results were computed by an older version of the code and {verb}:"]
+        for code in self.plan.stale_codes:
+            version = self._versions.get(code)
+            if version is not None:
+                lines += [f"  {line}" for line in explain_code(version.functions, self._code.functions)]
+        if self.options.on_code_change == "warn":
+            lines.append('  on_code_change="rerun" computes them again, "ignore" says nothing.')
+        return "\n".join(dict.fromkeys(lines))
+
+    def _run_info(self) -> RunInfo:
+        from memento import system
+        from memento.store import provenance
+
+        return RunInfo(
+            experiment=self.experiment,
+            tasks=len(self.tasks),
+            settings=json_fragment(dict(self.matrix.settings)),
+            matrix_id="" if self.matrix.id is None else str(self.matrix.id),
+            host=system.host_name(),
+            pid=os.getpid(),
+            process_started=system.process_started(os.getpid()),
+            boot_id=system.boot_id(),
+            argv=tuple(provenance.redact(sys.argv)),
+            provenance=provenance.gather(Path.cwd()),
+        )
+
+    def _work(self, run_name: str) -> Work:
+        from memento.store import pickling
+
+        options = self.options
+        return Work(
+            run=run_name,
+            experiment=self.experiment,
+            function=pickling.dumps(self.function),
+            settings=pickling.dumps(dict(self.matrix.settings)),
+            layouts=self.tasks.layouts,
+            values=_PickledValues(self.tasks),
+            store=str(self.store.path.absolute()),
+            main_name=script_name(),
+            sys_path=[path or os.getcwd() for path in sys.path],
+            cwd=os.getcwd(),
+            num_workers=options.num_workers,
+            cpus_per_task=options.cpus_per_task,
+            gpus_per_task=options.gpus_per_task,
+            timeout=options.timeout,
+            memory_limit=options.memory_limit,
+            max_tasks_per_worker=options.max_tasks_per_worker,
+            log_output=options.log_output,
+            environment=dict(options.environment),
+        )
+
+
+class _PickledValues(Sequence[bytes]):
+    """The matrix's values as workers get them, each pickled when it is first asked for."""
+
+    _KEEP = 1_000_000  # bytes; larger ones are pickled again rather than kept twice in memory
+
+    def __init__(self, tasks: KeyedTasks) -> None:
+        self._tasks = tasks
+        self._kept: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return self._tasks.value_count
+
+    def __getitem__(self, number: Any) -> Any:
+        from memento.store import pickling
+
+        data = self._kept.get(number)
+        if data is None:
+            data = pickling.dumps(self._tasks.value(number))
+            if len(data) <= self._KEEP:
+                self._kept[number] = data
+        return data
+
+
+def executor_name(executor: Any) -> str:
+    """Name an executor for people."""
+    return executor if isinstance(executor, str) else str(getattr(executor, "name", type(executor).__name__))

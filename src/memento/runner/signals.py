@@ -1,0 +1,54 @@
+"""Turn signals into a wish to stop: the first asks, the second insists.
+
+Knows: signals of this process. May not know: what stopping means.
+
+Handlers are installed in the main thread only, for as long as a run lasts, and put back afterwards.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # SIGUSR1: Slurm's warning before a time limit
+
+
+class Interrupt:
+    """Counts the signals that ask a run to stop.
+
+    Parameters
+    ----------
+    wake : callable
+        Called from the handler; must be safe there. Makes a waiting loop look at `count`.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.count = 0
+        self.signal: signal.Signals | None = None
+        self._wake = wake
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for name in _NAMES:
+                number = getattr(signal, name, None)
+                # A signal that somebody chose to ignore (nohup) stays ignored.
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        self.signal = signal.Signals(number)
+        self._wake()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            # None: the handler was not set from Python and cannot be put back from it.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before.clear()
