@@ -1,0 +1,135 @@
+"""Ask the operating system; the one file in which operating systems differ.
+
+Knows: processes, file systems, Linux, macOS, Windows. May not know: anything of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+LINUX = sys.platform.startswith("linux")
+MACOS = sys.platform == "darwin"
+WINDOWS = sys.platform == "win32"
+
+# File systems on which several hosts may write: their locks and shared memory cannot be relied on for WAL.
+# From statfs(2), mount(8) and the FUSE clients in use on clusters.
+_NETWORK_TYPES = frozenset(
+    "9p afs afpfs beegfs ceph cephfs cifs coda davfs fhgfs fuse.cephfs fuse.davfs2 fuse.gcsfuse fuse.glusterfs"
+    " fuse.juicefs fuse.mountpoint-s3 fuse.rclone fuse.s3fs fuse.sshfs glusterfs gpfs lustre moosefs ncpfs nfs nfs3"
+    " nfs4 ocfs2 orangefs osxfuse.sshfs panfs pvfs2 smb smb2 smb3 smbfs vboxsf vmhgfs webdav weka wekafs".split()
+)
+_DEAD_STATES = frozenset("ZXx")  # proc(5): zombie, dead, dead
+
+
+def hostname() -> str:
+    """Return this machine's name, for people."""
+    return socket.gethostname()
+
+
+@lru_cache(maxsize=1)
+def boot_identity() -> str:
+    """Name this boot of this machine and its set of process numbers.
+
+    Two processes with the same answer can look each other up by pid; with different answers they cannot
+    (another machine, another boot, or a container with process numbers of its own).
+    """
+    if LINUX:
+        boot = _read_text("/proc/sys/kernel/random/boot_id").strip()
+        try:
+            namespace = os.readlink("/proc/self/ns/pid")
+        except OSError:
+            namespace = ""
+        if boot:
+            return f"{boot}/{namespace}"
+    import psutil
+
+    # A boot's time is computed from the wall clock and moves with it by a little: coarse on purpose.
+    return f"{hostname()}/{int(psutil.boot_time()) // 60}"
+
+
+def process_start(pid: int) -> str | None:
+    """Return what tells this process from a later one with the same pid; None when it is gone or a zombie.
+
+    On Linux these are the ticks between boot and the process's start, which no clock change moves.
+    """
+    if LINUX:
+        text = _read_text(f"/proc/{pid}/stat")
+        # The name, in parentheses, may hold spaces and parentheses: fields count from the last one.
+        fields = text[text.rfind(")") + 2 :].split()
+        if len(fields) < 20 or fields[0] in _DEAD_STATES:
+            return None
+        return fields[19]
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
+            return None
+        return f"{process.create_time():.2f}"
+    except psutil.Error:
+        return None
+
+
+def is_alive(pid: int, started: str) -> bool:
+    """Tell whether `pid` is still the process that `process_start` described as `started`."""
+    return process_start(pid) == started
+
+
+def fsync_folder(path: str | Path) -> None:
+    """Make the names in a folder durable, where the system can."""
+    if WINDOWS:
+        return  # folders cannot be opened there; NTFS journals names itself
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_network_path(path: str | Path) -> bool:
+    """Tell whether a path, existing or about to be made, lies on a file system that hosts share.
+
+    Examples
+    --------
+    >>> is_network_path("/")
+    False
+    """
+    target = os.path.realpath(path)
+    best, kind = "", ""
+    for mount, filesystem in _mounts():
+        inside = target == mount or target.startswith(mount.rstrip(os.sep) + os.sep)
+        if inside and len(mount) >= len(best):  # later mounts cover earlier ones on the same place
+            best, kind = mount, filesystem
+    return kind.lower() in _NETWORK_TYPES
+
+
+def _mounts() -> list[tuple[str, str]]:
+    if LINUX:
+        mounts = []
+        for line in _read_text("/proc/self/mountinfo").splitlines():
+            left, _, right = line.partition(" - ")  # proc_pid_mountinfo(5)
+            fields = left.split()
+            if len(fields) > 4 and right:
+                mounts.append((_unescape(fields[4]), right.split()[0]))
+        return mounts
+    import psutil
+
+    return [(part.mountpoint, part.fstype) for part in psutil.disk_partitions(all=True)]
+
+
+def _unescape(text: str) -> str:
+    for escape, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(escape, character)
+    return text
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return ""
