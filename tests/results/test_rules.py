@@ -1,0 +1,143 @@
+"""What failures have in common is found, said truly, and not invented."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memento.results.axes import Axis
+from memento.results.rules import RuleFinder, shortest_rule
+
+
+def grid(**parameters: Sequence[object]) -> list[Axis]:
+    rows = np.array(list(itertools.product(*[range(len(v)) for v in parameters.values()])), dtype=np.int32)
+    return [Axis(name, values, rows[:, i]) for i, (name, values) in enumerate(parameters.items())]
+
+
+def has(axis: Axis, value: object) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return np.array([code >= 0 and axis.values[code] == value for code in axis.codes])
+
+
+def test_one_value_that_all_failures_and_no_success_have_is_named() -> None:
+    axes = grid(dataset=["digits", "broken", "wine"], model=["svc", "tree"], scale=[True, False])
+    failed = has(axes[0], "broken")
+    assert shortest_rule(axes, failed, ~failed) == "all 4 have dataset=broken, no success has it"
+
+
+def test_a_class_is_named_by_its_short_name() -> None:
+    axes = grid(model=[dict, list], fold=[1, 2, 3])
+    failed = has(axes[0], list)
+    assert shortest_rule(axes, failed, ~failed) == "all 3 have model=list, no success has it"
+
+
+def test_two_values_are_named_where_one_is_not_enough() -> None:
+    axes = grid(model=["svc", "tree"], C=["low", "high"], fold=["a", "b", "c"])
+    failed = has(axes[0], "svc") & has(axes[1], "high")
+    assert shortest_rule(axes, failed, ~failed) == "all 3 have model=svc and C=high, no success has both"
+
+
+def test_a_bound_on_numbers_is_named_where_it_separates() -> None:
+    axes = grid(lr=[0.001, 0.01, 0.1, 1.0], fold=["a", "b"])
+    failed = has(axes[0], 0.1) | has(axes[0], 1.0)
+    assert shortest_rule(axes, failed, ~failed) == "all 4 have lr >= 0.1, no success has it"
+
+
+def test_a_lower_bound_is_found_in_whatever_order_the_values_were_declared() -> None:
+    axes = grid(batch=[64, 8, 32, 16], fold=["a", "b"])
+    failed = has(axes[0], 8) | has(axes[0], 16)
+    assert shortest_rule(axes, failed, ~failed) == "all 4 have batch <= 16, no success has it"
+
+
+def test_a_mostly_true_statement_says_how_true_it_is() -> None:
+    axes = grid(C=["1", "10", "1000", "100"], seed=[str(i) for i in range(25)])
+    failed = has(axes[0], "1000")
+    failed[np.flatnonzero(failed)[:3]] = False
+    failed[[0, 1]] = True
+    assert shortest_rule(axes, failed, ~failed) == "22 of 24 have C=1000, which 3 of 76 successes have"
+
+
+def test_failures_spread_evenly_have_nothing_in_common() -> None:
+    axes = grid(model=["a", "b", "c"], data=["x", "y", "z"], fold=["1", "2", "3"])
+    failed = np.zeros(27, dtype=bool)
+    failed[[0, 13, 26]] = True
+    assert shortest_rule(axes, failed, ~failed) == ""
+
+
+def test_a_parameter_that_is_absent_where_tasks_fail_is_named_as_absent() -> None:
+    axis = Axis("gamma", ["x", "y"], np.array([-1, -1, -1, 0, 1, 0, 1], dtype=np.int32))
+    failed = axis.codes < 0
+    assert shortest_rule([axis], failed, ~failed) == "all 3 have no gamma, no success has it"
+
+
+def test_a_value_is_preferred_to_an_absent_parameter() -> None:
+    gamma = Axis("gamma", ["x", "y"], np.array([-1, -1, 0, 1, 0, 1], dtype=np.int32))
+    model = Axis("model", ["tree", "svc"], np.array([0, 0, 1, 1, 1, 1], dtype=np.int32))
+    failed = gamma.codes < 0
+    assert shortest_rule([gamma, model], failed, ~failed) == "both have model=tree, no success has it"
+
+
+def test_one_failure_is_explained_by_one_value_or_not_at_all() -> None:
+    axes = grid(model=["a", "b"], data=["x", "y"])
+    one = np.array([True, False, False, False])
+    assert shortest_rule(axes, one, ~one) == ""
+    column = grid(model=["a", "b", "c"])
+    alone = np.array([False, True, False])
+    assert shortest_rule(column, alone, ~alone) == "it has model=b, no success has it"
+
+
+@pytest.mark.parametrize("everyone", [True, False])
+def test_nothing_is_said_where_nothing_failed_or_nothing_succeeded(everyone: bool) -> None:
+    axes = grid(model=["a", "b"], data=["x", "y"])
+    failed = np.full(4, everyone)
+    assert shortest_rule(axes, failed, ~failed) == ""
+
+
+def test_the_contrast_is_named_as_asked() -> None:
+    axes = grid(model=["a", "b"], data=["x", "y"])
+    failed = has(axes[0], "a")
+    finder = RuleFinder(axes, ~failed, ("other failure", "other failures"))
+    assert str(finder.rule(np.flatnonzero(failed))) == "both have model=a, no other failure has it"
+
+
+@given(st.data())
+def test_a_rule_counts_what_is_there(data: st.DataObject) -> None:
+    names = ["a", "b", "c"]
+    tasks = data.draw(st.integers(2, 40))
+    axes = [
+        Axis(
+            name,
+            [1, 2, 3, 4],
+            np.array(data.draw(st.lists(st.integers(-1, 3), min_size=tasks, max_size=tasks)), dtype=np.int32),
+        )
+        for name in names
+    ]
+    failed = np.array(data.draw(st.lists(st.booleans(), min_size=tasks, max_size=tasks)))
+    rule = RuleFinder(axes, ~failed).rule(np.flatnonzero(failed))
+    if rule is None:
+        return
+    match = np.ones(tasks, dtype=bool)
+    for condition in rule.conditions:
+        axis = axes[names.index(condition.name)]
+        value = np.where(axis.codes >= 0, axis.numbers[axis.codes], np.nan)
+        bound = float(condition.text or "nan")
+        match &= {
+            "=": value == bound,
+            ">=": value >= bound,
+            "<=": value <= bound,
+            "": axis.codes < 0,
+        }[condition.relation]
+    assert (rule.failed, rule.succeeded) == (int((match & failed).sum()), int((match & ~failed).sum()))
+    assert (rule.failures, rule.successes) == (int(failed.sum()), int((~failed).sum()))
+
+
+def test_a_million_tasks_cost_no_python_loop_over_them() -> None:
+    tasks = 1_000_000
+    rng = np.random.default_rng(0)
+    axes = [Axis(f"p{i}", list(range(10)), rng.integers(0, 10, tasks).astype(np.int32)) for i in range(8)]
+    failed = (axes[2].codes == 3) & (axes[5].codes == 7)
+    assert shortest_rule(axes, failed, ~failed).endswith("have p2=3 and p5=7, no success has both")
