@@ -1,0 +1,145 @@
+"""Declare every command, its options and its help; each command's work stands in a file of its own.
+
+Knows: names and help texts. May not know: stores, runs (imported when a command is called, so `--help` is quick).
+
+To add a command: a function here with its options, and its work in the file that fits (or a new one).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    name="memento",
+    help="Run large sets of experiments: nothing lost, nothing computed twice, every failure explained.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+# Typer reads these annotations at run time, on Python 3.10 too: hence Optional.
+StoreOption = Annotated[
+    Optional[Path], typer.Option("--store", help="The store's folder; by default the project's.")
+]
+ExperimentOption = Annotated[
+    Optional[str], typer.Option("--experiment", "-e", help="Only this experiment (or the end of its name).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+WorkersOption = Annotated[Optional[int], typer.Option("-j", "--num-workers", help="How many tasks run at once.")]
+KeyArgument = Annotated[str, typer.Argument(help="A task's key, or its first characters.")]
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """Run large sets of experiments: nothing lost, nothing computed twice, every failure explained."""
+    if show:
+        from memento import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    broken: Annotated[bool, typer.Option("--broken", help="Break one data set, to see failures explained.")] = False,
+    num_workers: WorkersOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Run the paper's grid on scikit-learn's data sets and print the table of its results."""
+    from memento.cli.demo import run_demo
+    from memento.cli.errors import explained
+
+    with explained():
+        run_demo(broken=broken, num_workers=num_workers, store=store)
+
+
+@app.command()
+def run(
+    target: Annotated[str, typer.Argument(metavar="FILE:FUNC", help="experiment.py:func, or package.module:func.")],
+    matrix: Annotated[Path, typer.Argument(help="The matrix: a YAML, TOML or JSON file.")],
+    num_workers: WorkersOption = None,
+    executor: Annotated[str, typer.Option(help="processes, threads or serial.")] = "processes",
+    store: StoreOption = None,
+    name: Annotated[Optional[str], typer.Option(help="The experiment's name.")] = None,
+    retries: Annotated[int, typer.Option(help="How often a failed attempt is repeated.")] = 0,
+    timeout: Annotated[Optional[float], typer.Option(help="Seconds after which a task is ended.")] = None,
+    memory_limit: Annotated[Optional[str], typer.Option(help="Memory above which a task is ended, like 4GB.")] = None,
+    on_code_change: Annotated[str, typer.Option(help="warn, rerun or ignore.")] = "warn",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+    force_run: Annotated[bool, typer.Option("--force-run", help="Compute everything again.")] = False,
+    progress: Annotated[Optional[bool], typer.Option(help="Show progress; by default on a terminal.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run an experiment over a matrix; what is in the store is not computed again."""
+    from memento.cli.errors import explained
+    from memento.cli.run import run_file
+
+    options = {
+        "num_workers": num_workers,
+        "executor": executor,
+        "store": store,
+        "name": name,
+        "retries": retries,
+        "timeout": timeout,
+        "memory_limit": memory_limit,
+        "on_code_change": on_code_change,
+        "progress": progress,
+    }
+    with explained():
+        run_file(target, matrix, options, dry_run=dry_run, force_run=force_run, as_json=as_json)
+
+
+@app.command()
+def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Say what the store holds and which runs are going on."""
+    from memento.cli.errors import explained
+    from memento.cli.inspect import print_status
+
+    with explained():
+        print_status(store, as_json=as_json)
+
+
+@app.command()
+def ls(
+    experiment: ExperimentOption = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed tasks.")] = False,
+    limit: Annotated[int, typer.Option(help="How many rows at most; 0 for all.")] = 50,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List tasks, the newest first: key, parameters, status, value."""
+    from memento.cli.errors import explained
+    from memento.cli.inspect import print_tasks
+
+    with explained():
+        print_tasks(store, experiment, failed=failed, limit=limit, as_json=as_json)
+
+
+@app.command()
+def show(key: KeyArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show all that is known of one task: parameters, value, attempts, traceback."""
+    from memento.cli.errors import explained
+    from memento.cli.inspect import print_task
+
+    with explained():
+        print_task(store, key, as_json=as_json)
+
+
+@app.command()
+def logs(
+    key: KeyArgument,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the task prints.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Print what a task printed, its last attempt's output."""
+    from memento.cli.errors import explained
+    from memento.cli.logs import print_log
+
+    with explained():
+        print_log(store, key, follow=follow)

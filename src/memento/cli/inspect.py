@@ -1,0 +1,268 @@
+"""`memento status`, `ls`, `show`: what a store holds, read while runs go on, without unpickling anything.
+
+Knows: the store's read side. May not know: runs' inner workings; values beyond their open formats.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from memento.cli.errors import UsageError
+from memento.errors import UntrustedStore
+from memento.store import Store, find_store
+from memento.store.records import Attempt, TaskRecord
+from memento.wording import counts, duration, one_line, safe_text
+
+_PREVIEW = 60  # characters of a value in a list
+
+
+def open_store(path: Path | None) -> Store:
+    """Open the store for reading only.
+
+    Raises
+    ------
+    UsageError
+        There is none at the place.
+    """
+    place = find_store(path)
+    if not place.exists():
+        raise UsageError(f"there is no store at {place} yet. Run an experiment first, or name one with --store.")
+    return Store.open(place, create=False, trusted=False, readonly=True)
+
+
+def find_task(store: Store, key: str) -> TaskRecord:
+    """Return the one task whose key begins with `key`.
+
+    Raises
+    ------
+    UsageError
+        None or several do.
+    """
+    if len(key) < 3 or not all(c in "0123456789abcdef" for c in key.lower()):
+        raise UsageError(f"{key!r} is no key: give at least 3 of its hexadecimal digits, as `memento ls` prints them.")
+    found = store.find(key.lower())
+    if not found:
+        raise UsageError(f"no task's key begins with {key!r}; `memento ls` lists them.")
+    if len(found) > 1:
+        some = ", ".join(record.key.hex()[:12] for record in found[:5])
+        raise UsageError(f"{len(found)} tasks' keys begin with {key!r} ({some}, ...): give more digits.")
+    return found[0]
+
+
+def print_status(path: Path | None, *, as_json: bool) -> None:
+    """Print the store's experiments and its latest runs."""
+    with open_store(path) as store:
+        experiments = store.experiments()
+        runs = store.runs(limit=10)
+        if as_json:
+            _print_json(
+                {
+                    "store": str(store.path),
+                    "experiments": [{"name": n, "done": d, "failed": f} for n, d, f in experiments],
+                    "runs": [
+                        {
+                            "id": run.id,
+                            "experiment": run.info.experiment,
+                            "status": run.status,
+                            "started": run.started,
+                            "ended": run.ended,
+                            "tasks": run.info.tasks,
+                            "counts": run.counts,
+                            "host": run.info.host,
+                            "pid": run.info.pid,
+                        }
+                        for run in runs
+                    ],
+                }
+            )
+            return
+        print(f"store {store.path}")
+        for name, done, failed in experiments:
+            print(f"  {one_line(name)}: {counts(done=done, failed=failed)}")
+        if runs:
+            print("latest runs")
+        for run in runs:
+            until = run.ended if run.ended is not None else run.heartbeat
+            took = duration(max(0.0, until - run.started))
+            what = counts(**{k: run.counts.get(k, 0) for k in ("done", "cached", "failed")})
+            where = f"{run.info.host}, pid {run.info.pid}"
+            tail = f"{run.info.tasks:,} tasks so far {took}" if run.status == "running" else f"{what} in {took}"
+            print(f"  {_time(run.started)}  {run.status:<11}  {one_line(run.info.experiment)}: {tail} ({where})")
+
+
+def print_tasks(path: Path | None, experiment: str | None, *, failed: bool, limit: int, as_json: bool) -> None:
+    """Print tasks, the newest first."""
+    with open_store(path) as store:
+        names = [name for name, _, _ in store.experiments()]
+        wanted = None if experiment is None else _experiment(experiment, names)
+        records = store.recent(wanted, status="failed" if failed else None, limit=limit or None)
+        if as_json:
+            _print_json([_as_dict(store, record) for record in records])
+            return
+        rows = [
+            (
+                record.key.hex()[:12],
+                record.status,
+                duration(record.runtime),
+                one_line(_parameters(record), 100),
+                _value_text(store, record, _PREVIEW),
+            )
+            for record in records
+        ]
+    if not rows:
+        print("no tasks")
+        return
+    _print_table(("key", "status", "time", "parameters", "value"), rows)
+    if limit and len(rows) == limit:
+        print(f"... only the newest {limit} are shown; --limit 0 shows all")
+
+
+def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
+    """Print all that is known of one task."""
+    with open_store(path) as store:
+        record = find_task(store, key)
+        attempts = store.attempts(record.key)
+        if as_json:
+            _print_json(_as_dict(store, record) | {"attempts": [_attempt_dict(a) for a in attempts]})
+            return
+        print(f"key         {record.key.hex()}")
+        print(f"experiment  {one_line(record.experiment)}")
+        for name, value in _load(record.params).items():
+            print(f"  {one_line(name)} = {one_line(_plain(value), 400)}")
+        if record.repeat:
+            print(f"  repeat = {record.repeat}")
+        settings = _load(record.settings)
+        if settings:
+            print(f"settings    {one_line(_plain(settings), 400)}")
+        print(f"status      {record.status}")
+        if record.value is not None:
+            print(f"value       {_value_text(store, record, 2_000)}")
+        for name, (_, y) in store.metrics(record).items():
+            print(f"metric      {one_line(name)}: {len(y)} values, last {float(y[-1]):.6g}")
+        for name in record.artifacts:
+            print(f"artifact    {one_line(name)}")
+        for attempt in attempts:
+            _print_attempt(attempt)
+
+
+def _print_attempt(attempt: Attempt) -> None:
+    memory = f", {attempt.memory / 2**20:.0f} MiB" if attempt.memory else ""
+    print(
+        f"attempt {attempt.number}   {attempt.status} after {duration(attempt.runtime)}{memory},"
+        f" {_time(attempt.started)} on {one_line(attempt.worker)}"
+    )
+    failure = attempt.failure
+    if failure is None:
+        return
+    print(f"  {one_line(f'{failure.type}: {failure.message}', 2_000)}")
+    for title, text in (("traceback", failure.traceback), ("last output", failure.output)):
+        if text.strip():
+            print(f"  {title}")
+            print("\n".join(f"    {line}" for line in safe_text(text).rstrip().splitlines()))
+
+
+def _as_dict(store: Store, record: TaskRecord) -> dict[str, Any]:
+    found, value = _readable(store, record)
+    failure = record.failure
+    return {
+        "key": record.key.hex(),
+        "experiment": record.experiment,
+        "parameters": _load(record.params),
+        "settings": _load(record.settings),
+        "repeat": record.repeat,
+        "status": record.status,
+        "started": record.started,
+        "runtime": record.runtime,
+        "cpu_time": record.cpu_time,
+        "memory": record.memory,
+        "attempt": record.attempt,
+        "value": value if found else None,
+        "value_type": record.value.type if record.value else None,
+        "error": f"{failure.type}: {failure.message}" if failure else None,
+    }
+
+
+def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
+    failure = attempt.failure
+    return {
+        "number": attempt.number,
+        "status": attempt.status,
+        "started": attempt.started,
+        "runtime": attempt.runtime,
+        "memory": attempt.memory,
+        "worker": attempt.worker,
+        "kind": failure.kind if failure else None,
+        "error": f"{failure.type}: {failure.message}" if failure else None,
+        "traceback": failure.traceback if failure else None,
+        "output": failure.output if failure else None,
+    }
+
+
+def _readable(store: Store, record: TaskRecord) -> tuple[bool, Any]:
+    """The value, where it can be had without unpickling and is small enough to print."""
+    encoded = record.value
+    if encoded is None or encoded.format not in ("json", "npscalar", "text"):
+        return False, None
+    try:
+        value = store.value(record)
+    except UntrustedStore:
+        return False, None
+    return True, value.item() if hasattr(value, "item") else value
+
+
+def _value_text(store: Store, record: TaskRecord, limit: int) -> str:
+    if record.status != "done":
+        failure = record.failure
+        return "" if failure is None else one_line(f"{failure.type}: {failure.message}", limit)
+    found, value = _readable(store, record)
+    if found:
+        return one_line(repr(value), limit)
+    assert record.value is not None
+    return f"<{one_line(record.value.type)}, {record.value.size:,} bytes>"
+
+
+def _experiment(wanted: str, names: list[str]) -> str:
+    matches = [name for name in names if name == wanted] or [name for name in names if name.endswith(wanted)]
+    if len(matches) == 1:
+        return matches[0]
+    raise UsageError(f"no single experiment is named {wanted!r}; the store has: {', '.join(names) or 'none'}.")
+
+
+def _parameters(record: TaskRecord) -> str:
+    text = ", ".join(f"{name}={_plain(value)}" for name, value in _load(record.params).items())
+    return f"{text}, repeat={record.repeat}" if record.repeat else text
+
+
+def _plain(value: Any) -> str:
+    """Show a name like "sklearn.svm._classes:SVC" as people say it."""
+    if isinstance(value, str):
+        module, colon, name = value.partition(":")
+        return name if colon and name and module.replace(".", "_").isidentifier() else value
+    return json.dumps(value)
+
+
+def _load(text: str) -> dict[str, Any]:
+    try:
+        loaded = json.loads(text)
+    except ValueError:
+        return {"?": text}
+    return loaded if isinstance(loaded, dict) else {"?": loaded}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+def _print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    table = [head, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,91 @@
+"""`memento run FILE:FUNC MATRIX`: an experiment in a file, a matrix in another.
+
+Knows: how to import a user's file. May not know: how a run works.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from memento.cli.errors import UsageError
+
+
+def run_file(
+    target: str, matrix: Path, options: dict[str, Any], *, dry_run: bool, force_run: bool, as_json: bool
+) -> None:
+    """Import the function, run it over the matrix and print what came of it."""
+    from memento.matrix import Matrix
+    from memento.memento import Memento
+
+    # The matrix may name objects of the experiment's own file and of modules beside it.
+    function = load_function(target)
+    results = Memento(function, **options).run(Matrix.load(matrix), dry_run=dry_run, force_run=force_run)
+    if results is None:
+        return
+    frame = results.to_frame()
+    if as_json:
+        print(frame.to_json(orient="records", date_format="iso", default_handler=str))
+    else:
+        print(results)
+
+
+def load_function(target: str) -> Callable[..., Any]:
+    """Import ``file.py:func`` or ``package.module:func``.
+
+    Raises
+    ------
+    UsageError
+        The file, the module or the function is not there; names what is near.
+    """
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name:
+        raise UsageError(f"{target!r} names no function: write it as experiment.py:func or package.module:func.")
+    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    value: Any = module
+    for attribute in name.split("."):
+        if not hasattr(value, attribute):
+            near = difflib.get_close_matches(attribute, dir(value), 3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"{place} has no {attribute!r}.{hint}")
+        value = getattr(value, attribute)
+    if not callable(value):
+        raise UsageError(f"{target} is no function: it is {json.dumps(type(value).__name__)}.")
+    function: Callable[..., Any] = value
+    return function
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}.")
+    parts = [path.stem]
+    folder = path.resolve().parent
+    while (folder / "__init__.py").exists():  # a module of a package keeps its dotted name
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    # Workers import it by this name from the same place.
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    module = _load_module(".".join(parts))
+    loaded = getattr(module, "__file__", None)
+    if loaded is None or Path(loaded).resolve() != path.resolve():
+        raise UsageError(f"{path} cannot be imported: its name is taken by {loaded or module!r}. Rename the file.")
+    return module
+
+
+def _load_module(name: str) -> ModuleType:
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or not (name == exc.name or name.startswith(f"{exc.name}.")):
+            raise  # the user's module is there; what it imports is not
+        raise UsageError(f"there is no module {name!r}.") from None
