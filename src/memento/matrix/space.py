@@ -1,0 +1,362 @@
+"""Compile a matrix into numbers: which tasks there are, without making any.
+
+Knows: axes, slots, masks. May not know: keys of tasks, stores, files.
+
+    unconditional axes --> a bool mask over their product; dict rules clear slices of it
+                       --> rows of slots, one int32 column an axis
+    conditional axes   --> each row repeated where the condition holds, -1 where it does not
+    rules              --> each as soon as every axis it names is there; callables last, row by row
+    include            --> rows appended
+
+An axis is one parameter, or a zip group at its first member's place. A slot is a value's place in its list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from memento.config import Config, short_text
+from memento.errors import MatrixError
+from memento.matrix.spec import Spec
+from memento.matrix.values import Values, quoted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Column = NDArray[np.int32]
+    Mask = NDArray[np.bool_]
+
+MAX_COMBINATIONS = 200_000_000  # a byte each while compiling
+_CHUNK = 1 << 18  # rows turned into slots at once; bounds the memory of temporaries
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """The tasks of a matrix as numbers.
+
+    Task number ``i`` is row ``i // repeats``, repeat ``i % repeats``.
+    """
+
+    names: tuple[str, ...]  # in declaration order; names that only `include` brings come last
+    values: list[list[object]]  # per name, its values by slot
+    columns: NDArray[np.int32]  # (rows, names) of slots; -1 where the parameter is absent
+    repeats: int
+
+    def __len__(self) -> int:
+        return len(self.columns) * self.repeats
+
+    def row(self, number: int) -> dict[str, Any]:
+        """Return the parameters of one row."""
+        slots = self.columns[number].tolist()
+        return {n: v[s] for n, v, s in zip(self.names, self.values, slots, strict=True) if s >= 0}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What varies as one: a parameter, or the members of a zip group."""
+
+    names: tuple[str, ...]
+    size: int
+    when: tuple[Any, ...] = ()  # alternatives; empty: it always varies
+
+    @property
+    def by_test(self) -> bool:
+        """Whether a condition is a callable, which may look at any parameter."""
+        return any(callable(a) for a in self.when)
+
+
+def compile_space(spec: Spec) -> tuple[TaskTable, list[str]]:
+    """Return the table of a matrix's tasks, and what may be wrong with it.
+
+    Raises
+    ------
+    MatrixError
+        There are too many combinations, or none is left; conditions refer to each other in a circle;
+        a callable raised.
+    """
+    return _Compiler(spec).compile()
+
+
+class _Compiler:
+    """One compilation; its steps in the order of `compile`."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.axes = make_axes(spec)
+        self.axis_of = {name: i for i, axis in enumerate(self.axes) for name in axis.names}
+        self.values = {name: Values(values) for name, values in spec.parameters.items()}
+        self.warnings: list[str] = list(spec.notes)
+
+    def compile(self) -> tuple[TaskTable, list[str]]:
+        conditional = self._conditional_order()
+        waiting = self._selections()
+        if not self.axes and self.spec.include:
+            rows = self._no_rows()  # only what `include` names is meant
+        else:
+            rows = self._product(waiting)
+        placed = {i for i, axis in enumerate(self.axes) if not axis.when}
+        for axis in conditional:
+            rows = self._vary(rows, axis)
+            placed.add(axis)
+            rows = self._exclude(rows, waiting, placed)
+        if conditional and conditional != list(range(len(self.axes) - len(conditional), len(self.axes))):
+            rows = _in_declared_order(rows)
+        for i, rule in enumerate(self.spec.exclude):
+            if callable(rule):
+                rows = self._exclude_by_test(rows, rule, f"exclude[{i}]")
+        return self._table(rows), self.warnings
+
+    def _conditional_order(self) -> list[int]:
+        """Return the conditional axes, each after those that its condition names; callables as late as possible."""
+        left = [i for i, axis in enumerate(self.axes) if axis.when]
+        needs = {i: self._needs(i) for i in left}
+        order: list[int] = []
+        while left:
+            ready = [i for i in left if not needs[i] & set(left)]
+            if not ready:
+                names = [self.axes[i].names[0] for i in _circle(left, needs)]
+                chain = " -> ".join(repr(n) for n in [*names, names[0]])
+                raise MatrixError("when", f"conditions refer to each other in a circle: {chain}.", "Remove one.")
+            chosen = next((i for i in ready if not self.axes[i].by_test), ready[0])
+            order.append(chosen)
+            left.remove(chosen)
+        return order
+
+    def _needs(self, axis: int) -> set[int]:
+        named = (name for a in self.axes[axis].when if not callable(a) for name in a)
+        return {self.axis_of[name] for name in named if name in self.axis_of}
+
+    def _selections(self) -> dict[int, dict[int, list[int]]]:
+        """Return, per dict rule that can match, the slots that it selects on each axis it names."""
+        selections: dict[int, dict[int, list[int]]] = {}
+        for i, rule in enumerate(self.spec.exclude):
+            if callable(rule) or not all(name in self.axis_of for name in rule):
+                continue  # a parameter that a dependency will bring is absent until then
+            selected: dict[int, list[int]] = {}
+            problem = ""
+            for name, value in rule.items():
+                slots = self.values[name].slots(value)
+                if not slots:
+                    problem = f"{name!r} is never {quoted(value)}. {self.values[name].near(value)}"
+                    if isinstance(value, (list, tuple, set)):
+                        problem += " (A list is one value here, no choice: write one rule for each.)"
+                    break
+                axis = self.axis_of[name]
+                selected[axis] = [s for s in slots if s in selected[axis]] if axis in selected else slots
+                if not selected[axis]:
+                    problem = f"these values of {', '.join(map(repr, self.axes[axis].names))} never come together."
+                    break
+            if problem:
+                self.warnings.append(f"exclude[{i}] matches nothing: {problem}")
+            else:
+                selections[i] = selected
+        return selections
+
+    def _no_rows(self) -> Column:
+        import numpy as np
+
+        return np.empty((0, len(self.axes)), np.int32)
+
+    def _product(self, waiting: dict[int, dict[int, list[int]]]) -> Column:
+        """Return the rows of the unconditional axes' product that no rule about them excludes."""
+        import numpy as np
+
+        sizes = {i: axis.size for i, axis in enumerate(self.axes) if not axis.when}
+        total = prod(sizes.values())
+        if total > MAX_COMBINATIONS:
+            raise _too_many(total, [self.axes[i] for i in sizes])
+        # Axes with one value stay out of the mask: NumPy has a limit of 32 dimensions.
+        wide = [i for i, size in sizes.items() if size > 1]
+        mask = np.ones([sizes[i] for i in wide], np.bool_)
+        for i in [i for i, selected in waiting.items() if selected.keys() <= sizes.keys()]:
+            mask[_region(waiting.pop(i), wide, sizes)] = False
+        flat = mask.reshape(-1)
+        rows = np.empty((int(np.count_nonzero(flat)), len(self.axes)), np.int32)
+        rows[:] = [0 if i in sizes else -1 for i in range(len(self.axes))]
+        filled = 0
+        for start in range(0, len(flat), _CHUNK):
+            index = (np.flatnonzero(flat[start : start + _CHUNK]) + start).astype(np.int32)
+            chunk = rows[filled : filled + len(index)]
+            for i in reversed(wide):
+                above = index // sizes[i]
+                chunk[:, i] = index - above * sizes[i]
+                index = above
+            filled += len(chunk)
+        return rows
+
+    def _vary(self, rows: Column, axis: int) -> Column:
+        """Return the rows with a conditional axis: once for each value where it varies, else once."""
+        import numpy as np
+
+        holds = np.zeros(len(rows), np.bool_)
+        possible = False
+        for number, alternative in enumerate(self.axes[axis].when):
+            where = f"when[{self.axes[axis].names[0]!r}]"
+            if callable(alternative):
+                holds |= self._tested(rows, alternative, where, ~holds)
+                possible = True
+                continue
+            selected = self._accepted(alternative, where if number == 0 else f"{where}[{number}]")
+            if selected is not None:
+                possible = True
+                holds |= _matching(rows, selected)
+        if possible and len(rows) and not holds.any():
+            self.warnings.append(f"when[{self.axes[axis].names[0]!r}] holds for no task that is left.")
+        size = self.axes[axis].size
+        counts = np.where(holds, size, 1)
+        total = int(counts.sum())
+        if total > MAX_COMBINATIONS:
+            raise _too_many(total, self.axes)
+        ends = np.cumsum(counts)
+        grown = np.repeat(rows, counts, axis=0)
+        within = np.arange(total) - np.repeat(ends - counts, counts)
+        grown[:, axis] = np.where(np.repeat(holds, counts), within, -1)
+        return grown
+
+    def _accepted(self, alternative: dict[str, tuple[Any, ...]], where: str) -> dict[int, list[int]] | None:
+        """Return the slots that a condition accepts on each axis; None where it can never hold."""
+        selected: dict[int, list[int]] = {}
+        for name, choices in alternative.items():
+            if name not in self.axis_of:
+                return None
+            slots: set[int] = set()
+            for value in choices:
+                found = self.values[name].slots(value)
+                if not found:
+                    near = self.values[name].near(value)
+                    self.warnings.append(f"{where}: {name!r} is never {quoted(value)}. {near}")
+                slots.update(found)
+            axis = self.axis_of[name]
+            selected[axis] = sorted(slots & set(selected[axis]) if axis in selected else slots)
+        return selected
+
+    def _exclude(self, rows: Column, waiting: dict[int, dict[int, list[int]]], placed: set[int]) -> Column:
+        """Drop the rows that match a rule whose axes are all there."""
+        for i in [i for i, selected in waiting.items() if selected.keys() <= placed]:
+            gone = _matching(rows, waiting.pop(i))
+            if not gone.any():
+                self.warnings.append(f"exclude[{i}] matches nothing: its values never come together in a task.")
+            else:
+                rows = rows[~gone]
+        return rows
+
+    def _exclude_by_test(self, rows: Column, rule: Callable[[Config], object], where: str) -> Column:
+        import numpy as np
+
+        gone = self._tested(rows, rule, where, np.ones(len(rows), np.bool_))
+        if len(rows) and not gone.any():
+            self.warnings.append(f"{where} matches nothing: {short_text(rule)} is true for no task that is left.")
+        return rows[~gone]
+
+    def _tested(self, rows: Column, test: Callable[[Config], object], where: str, ask: Mask) -> Mask:
+        """Return for which of the rows that `ask` marks the test is true."""
+        import numpy as np
+
+        held = np.zeros(len(rows), np.bool_)
+        pairs = [(name, self.axis_of[name], values) for name, values in self.spec.parameters.items()]
+        for start in range(0, len(rows), _CHUNK):
+            numbers = np.flatnonzero(ask[start : start + _CHUNK]) + start
+            for number, slots in zip(numbers.tolist(), rows[numbers].tolist(), strict=True):
+                parameters = {name: values[slots[axis]] for name, axis, values in pairs if slots[axis] >= 0}
+                config = Config.build(parameters, self.spec.settings)
+                try:
+                    held[number] = bool(test(config))
+                except Exception as exc:
+                    raise MatrixError(
+                        where,
+                        f"{short_text(test)} raised {type(exc).__name__}: {exc}, for {config}.",
+                        "A parameter under 'when' may be absent: config.get(name) then returns None.",
+                    ) from exc
+        return held
+
+    def _table(self, rows: Column) -> TaskTable:
+        names = tuple(self.spec.parameters)
+        values = [list(v) for v in self.spec.parameters.values()]
+        columns = rows
+        if len(names) != len(self.axes):
+            columns = rows[:, [self.axis_of[name] for name in names]]
+        if self.spec.include:
+            from memento.matrix.include import append_tasks
+
+            names, values, columns = append_tasks(self.spec, self.axes, rows, columns, self.warnings)
+        if not len(columns):
+            raise MatrixError(
+                "exclude", "nothing is left: every combination is excluded.", "Remove or narrow a rule."
+            )
+        return TaskTable(names, values, columns, self.spec.repeats)
+
+
+def make_axes(spec: Spec) -> list[Axis]:
+    """Return the axes in the order of their first members."""
+    group_of = {name: group for group in spec.zip for name in group}
+    axes: list[Axis] = []
+    done: set[str] = set()
+    for name, values in spec.parameters.items():
+        if name in done:
+            continue
+        names = tuple(sorted(group_of.get(name, (name,)), key=list(spec.parameters).index))
+        done.update(names)
+        axes.append(Axis(names, len(values), _shared_condition(names, spec)))
+    return axes
+
+
+def _shared_condition(names: Sequence[str], spec: Spec) -> tuple[Any, ...]:
+    """Return the condition of a group; its members advance together, so there can be one only."""
+    given = {name: spec.when[name] for name in names if name in spec.when}
+    first, *others = given.items() if given else [("", ())]
+    for name, condition in others:
+        if condition != first[1]:
+            raise MatrixError(
+                f"when[{name!r}]",
+                f"{name!r} and {first[0]!r} advance together by 'zip', and their conditions differ.",
+                "Give the condition once, on either of them.",
+            )
+    return first[1]
+
+
+def _region(selected: dict[int, list[int]], wide: list[int], sizes: dict[int, int]) -> tuple[Any, ...]:
+    """Return the index of the part of the mask that a rule selects."""
+    import numpy as np
+
+    if all(len(slots) == 1 for slots in selected.values()):
+        return tuple(selected[i][0] if i in selected else slice(None) for i in wide)
+    return np.ix_(*(selected.get(i, range(sizes[i])) for i in wide))
+
+
+def _matching(rows: Column, selected: dict[int, list[int]]) -> Mask:
+    import numpy as np
+
+    match = np.ones(len(rows), np.bool_)
+    for axis, slots in selected.items():
+        column = rows[:, axis]
+        match &= column == slots[0] if len(slots) == 1 else np.isin(column, slots)
+    return match
+
+
+def _in_declared_order(rows: Column) -> Column:
+    import numpy as np
+
+    return rows[np.lexsort(rows.T[::-1])]
+
+
+def _circle(left: list[int], needs: dict[int, set[int]]) -> list[int]:
+    path = [left[0]]
+    while True:
+        after = min(needs[path[-1]] & set(left))
+        if after in path:
+            return path[path.index(after) :]
+        path.append(after)
+
+
+def _too_many(total: int, axes: Sequence[Axis]) -> MatrixError:
+    sizes = " x ".join(f"{axis.size:,} ({axis.names[0]})" for axis in axes if axis.size > 1)
+    return MatrixError(
+        "parameters",
+        f"{sizes} = {total:,} combinations, more than the {MAX_COMBINATIONS:,} that a matrix may have.",
+        "Drop values, let parameters advance together ('zip') or vary only where they matter ('when'),"
+        " or split the work into several matrices.",
+    )

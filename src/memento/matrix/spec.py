@@ -1,0 +1,308 @@
+"""Validate what the user declared, and hold it in one normal form.
+
+Knows: the keys of a matrix and what each may be. May not know: how tasks are counted or made.
+
+Everything is checked here that needs no look at combinations of values; `space` checks the rest.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Union
+
+from memento.config import Config, short_text
+from memento.errors import MatrixError, MatrixTypeError
+from memento.matrix.suggest import did_you_mean, misspelled
+from memento.matrix.values import equal, listed, quoted, token
+
+KEYS = (
+    "parameters",
+    "settings",
+    "exclude",
+    "include",
+    "when",
+    "zip",
+    "defaults",
+    "volatile",
+    "repeats",
+    "id",
+    "dependencies",
+)
+_RESERVED = frozenset(dir(Config)) | {"settings", "repeat", "_dict"}
+
+Test = Callable[[Config], object]
+Rule = Union[dict[str, Any], Test]  # noqa: UP007  # evaluated at run time, and 3.10 must read it
+Alternative = Union[dict[str, tuple[Any, ...]], Test]  # noqa: UP007  # name -> the accepted values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A matrix in its normal form: every name in it exists, every list is a tuple."""
+
+    parameters: dict[str, tuple[Any, ...]]
+    settings: dict[str, Any]
+    exclude: tuple[Rule, ...]
+    include: tuple[dict[str, Any], ...]
+    when: dict[str, tuple[Alternative, ...]]  # the parameter varies where any of these holds
+    zip: tuple[tuple[str, ...], ...]
+    defaults: dict[str, Any]
+    volatile: frozenset[str]
+    repeats: int
+    id: Any
+    dependencies: tuple[Any, ...]
+    notes: tuple[str, ...]  # what is allowed and may yet not be meant
+
+    @property
+    def upstream(self) -> frozenset[str]:
+        """Names of parameters that dependencies will bring and that are not there yet."""
+        return frozenset(str(d) for d in self.dependencies) - frozenset(self.parameters)
+
+
+def make_spec(given: Mapping[str, Any]) -> Spec:
+    """Check a matrix's dict and return its normal form; the dict stays as it is.
+
+    Raises
+    ------
+    MatrixError
+        Something is wrong; the error names the place and what would be right.
+    """
+    for key in given:
+        if key not in KEYS:
+            raise MatrixError("matrix", f"unknown key {key!r}.", did_you_mean(key, KEYS, "Keys"))
+    if given.get("parameters") is None:
+        raise MatrixError(
+            "matrix",
+            "it must contain a 'parameters' key.",
+            "Write {'parameters': {'name': [value, ...]}}.",
+        )
+    notes: list[str] = []
+    parameters = _parameters(given["parameters"], notes)
+    settings = _settings(given.get("settings"))
+    dependencies = _optional_list(given.get("dependencies"), "dependencies", "ids")
+    names = [*parameters, *(str(d) for d in dependencies if str(d) not in parameters)]
+    include = _include(given.get("include"), names, settings)
+    extra = [n for row in include for n in row if n not in names]
+    known = list(dict.fromkeys([*names, *extra, *settings]))
+    groups = _zip(given.get("zip"), parameters)
+    _note_repeated_values(parameters, groups, notes)
+    return Spec(
+        parameters=parameters,
+        settings=settings,
+        exclude=_exclude(given.get("exclude"), names),
+        include=include,
+        when=_when(given.get("when"), parameters, names),
+        zip=groups,
+        defaults=_defaults(given.get("defaults"), known),
+        volatile=_volatile(given.get("volatile"), known),
+        repeats=_repeats(given.get("repeats")),
+        id=given.get("id"),
+        dependencies=dependencies,
+        notes=tuple(notes),
+    )
+
+
+def _parameters(given: object, notes: list[str]) -> dict[str, tuple[Any, ...]]:
+    parameters = {}
+    for name, values in _mapping(given, "parameters", "{'name': [value, ...]}").items():
+        check_name(name, "parameters")
+        where = f"parameters[{name!r}]"
+        parameters[name] = listed(values, where)
+        if not parameters[name]:
+            raise MatrixError(
+                where,
+                "the list is empty, so there would be no task at all.",
+                "Give it a value or leave the parameter out. (An iterator gives its values only once.)",
+            )
+        if isinstance(values, (set, frozenset)) and len(values) > 1:
+            notes.append(f"{where} is a set: its values are taken in sorted order. A list keeps your own order.")
+    return parameters
+
+
+def check_name(name: object, where: str) -> None:
+    """Raise MatrixError where a parameter cannot have this name."""
+    if not isinstance(name, str):
+        raise MatrixTypeError(
+            where, f"a name must be a string, got {short_text(name)} ({type(name).__qualname__}).", f"Write {str(name)!r}."
+        )
+    if not name:
+        raise MatrixError(where, "a name must not be empty.", "Give the parameter a name.")
+    if name in _RESERVED:
+        todo = "For several runs of each task use 'repeats'." if name == "repeat" else f"Rename it, e.g. '{name}_'."
+        raise MatrixError(where, f"{name!r} is a reserved parameter name: config.{name} is something else.", todo)
+
+
+def _note_repeated_values(
+    parameters: dict[str, tuple[Any, ...]], groups: tuple[tuple[str, ...], ...], notes: list[str]
+) -> None:
+    zipped = {name for group in groups for name in group}
+    for name, values in parameters.items():
+        if name in zipped or not all(isinstance(v, (str, int, float, type(None))) for v in values):
+            continue
+        seen: set[object] = set()
+        for value in values:
+            mark = token(value) if type(value) is float else (type(value), value)
+            if mark in seen:
+                notes.append(f"parameters[{name!r}] lists {quoted(value)} twice: both stand for the same task.")
+                break
+            seen.add(mark)
+
+
+def _settings(given: object) -> dict[str, Any]:
+    settings = dict(_mapping(given, "settings", "{'name': value}")) if given is not None else {}
+    for name in settings:
+        if not isinstance(name, str):
+            raise MatrixTypeError(
+                "settings", f"a name must be a string, got {short_text(name)}.", f"Write {str(name)!r}."
+            )
+    return settings
+
+
+def _exclude(given: object, names: list[str]) -> tuple[Rule, ...]:
+    rules: list[Rule] = []
+    for i, rule in enumerate(_optional_list(given, "exclude", "rules")):
+        where = f"exclude[{i}]"
+        if isinstance(rule, Mapping):
+            if not rule:
+                raise MatrixError(where, "an empty rule would exclude every task.", "Name a parameter, or remove it.")
+            for name in rule:
+                _check_known(name, names, where)
+            rules.append(dict(rule))
+        elif callable(rule):
+            rules.append(rule)
+        else:
+            raise MatrixTypeError(
+                where,
+                f"a rule is a dict or a callable, got {short_text(rule)} ({type(rule).__qualname__}).",
+                "Write {'parameter': value} or a function of the config.",
+            )
+    return tuple(rules)
+
+
+def _include(given: object, names: list[str], settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    rows: list[dict[str, Any]] = []
+    for i, row in enumerate(_optional_list(given, "include", "tasks")):
+        where = f"include[{i}]"
+        for name in _mapping(row, where, "{'parameter': value}"):
+            check_name(name, where)
+            meant = None if name in names else misspelled(name, [*names, *settings])
+            if meant is not None:
+                raise MatrixError(
+                    where,
+                    f"unknown parameter {name!r}.",
+                    f"Did you mean {meant!r}? If {name!r} is a parameter of its own, give it a name less alike.",
+                )
+        rows.append(dict(row))
+    return tuple(rows)
+
+
+def _when(given: object, parameters: dict[str, tuple[Any, ...]], names: list[str]) -> dict[str, tuple[Alternative, ...]]:
+    conditions: dict[str, tuple[Alternative, ...]] = {}
+    if given is None:
+        return conditions
+    for name, condition in _mapping(given, "when", "{'C': {'model': SVC}}").items():
+        _check_known(name, parameters, "when")
+        where = f"when[{name!r}]"
+        single = isinstance(condition, Mapping) or callable(condition)
+        alternatives = (condition,) if single else listed(condition, where, of="conditions")
+        if not alternatives:
+            raise MatrixError(where, "there is no condition.", f"Write {{{name!r}: {{'parameter': value}}}}.")
+        conditions[name] = tuple(
+            _alternative(a, parameters, names, where if single else f"{where}[{i}]")
+            for i, a in enumerate(alternatives)
+        )
+    return conditions
+
+
+def _alternative(
+    condition: object, parameters: dict[str, tuple[Any, ...]], names: list[str], where: str
+) -> Alternative:
+    if not isinstance(condition, Mapping):
+        if not callable(condition):
+            raise MatrixTypeError(
+                where,
+                f"a condition is a dict or a callable, got {short_text(condition)}.",
+                "Write {'parameter': value} or a function of the config.",
+            )
+        return condition
+    if not condition:
+        raise MatrixError(where, "an empty condition holds everywhere.", "Name a parameter, or remove it.")
+    accepted = {}
+    for name, value in condition.items():
+        _check_known(name, names, where)
+        choices = isinstance(value, (list, tuple, set, frozenset))
+        if choices and any(equal(value, v) for v in parameters.get(name, ())):
+            choices = False  # the list itself is one of the parameter's values
+        accepted[name] = tuple(value) if choices else (value,)
+        if not accepted[name]:
+            raise MatrixError(f"{where}[{name!r}]", "the list is empty, so it never holds.", "List a value.")
+    return accepted
+
+
+def _zip(given: object, parameters: dict[str, tuple[Any, ...]]) -> tuple[tuple[str, ...], ...]:
+    groups: list[tuple[str, ...]] = []
+    seen: dict[str, int] = {}
+    for i, members in enumerate(_optional_list(given, "zip", "groups")):
+        where = f"zip[{i}]"
+        if isinstance(members, str):
+            raise MatrixTypeError("zip", f"a list of groups is needed, got the name {members!r}.", "Write [['a', 'b']].")
+        group = listed(members, where, of="names")
+        for name in group:
+            _check_known(name, parameters, where)
+            if name in seen:
+                raise MatrixError(where, f"{name!r} is in zip[{seen[name]}] already.", "Name it in one group only.")
+            seen[name] = i
+        if not group:
+            raise MatrixError(where, "the group is empty.", "Name two parameters, or remove it.")
+        sizes = {name: len(parameters[name]) for name in group}
+        if len(set(sizes.values())) > 1:
+            lengths = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
+            raise MatrixError(
+                where, f"parameters that advance together need equally many values: {lengths}.", "Make them equal."
+            )
+        groups.append(group)
+    return tuple(groups)
+
+
+def _defaults(given: object, known: list[str]) -> dict[str, Any]:
+    defaults = dict(_mapping(given, "defaults", "{'name': value}")) if given is not None else {}
+    for name in defaults:
+        _check_known(name, known, "defaults", "parameter or setting")
+    return defaults
+
+
+def _volatile(given: object, known: list[str]) -> frozenset[str]:
+    names = _optional_list(given, "volatile", "names")
+    for name in names:
+        _check_known(name, known, "volatile", "parameter or setting")
+    return frozenset(names)
+
+
+def _repeats(given: object) -> int:
+    if given is None:
+        return 1
+    try:
+        repeats = operator.index(given)  # type: ignore[arg-type]  # what is no int is what we look for
+    except TypeError:
+        repeats = 0
+    if isinstance(given, bool) or repeats < 1:
+        raise MatrixTypeError("repeats", f"a whole number from 1 on is needed, got {quoted(given)}.", "Write 5.")
+    return repeats
+
+
+def _mapping(given: object, where: str, example: str) -> Mapping[Any, Any]:
+    if not isinstance(given, Mapping):
+        raise MatrixTypeError(
+            where, f"a dict is needed, got {short_text(given)} ({type(given).__qualname__}).", f"Write {example}."
+        )
+    return given
+
+
+def _optional_list(given: object, where: str, of: str) -> tuple[Any, ...]:
+    return () if given is None else listed(given, where, of=of)
+
+
+def _check_known(name: object, known: Iterable[str], where: str, what: str = "parameter") -> None:
+    if not isinstance(name, str) or name not in known:
+        raise MatrixError(where, f"unknown {what} {name!r}.", did_you_mean(name, known))

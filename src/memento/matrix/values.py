@@ -1,0 +1,144 @@
+"""Compare values, and turn what stands for a list into a tuple.
+
+Knows: that `==` may lie, raise or return an array. May not know: parameters, rules, tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from memento.config import short_text
+from memento.errors import MatrixError, MatrixTypeError, UnkeyableValue
+from memento.matrix.suggest import nearest
+
+MAX_VALUES = 10_000_000  # of one parameter; ends `itertools.count()` before memory does
+_SIMPLE = (str, int, float, bool, type(None), bytes)
+
+
+def equal(a: object, b: object) -> bool:
+    """Tell whether two values are equal; what `==` cannot say, identity and digests do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> equal(1, 1.0), equal(np.arange(3), np.arange(3)), equal(np.arange(3), 0)
+    (True, True, False)
+    """
+    if a is b:
+        return True
+    try:
+        answer: object = a == b
+    except Exception:  # a class of the user's may compare in any way
+        return same_digest(a, b)
+    if isinstance(answer, bool):
+        return answer or (a != a and b != b and type(a) is type(b) is float)  # nan is nan here
+    if answer is NotImplemented or type(answer).__name__ in ("bool_", "bool"):
+        return answer is not NotImplemented and bool(answer)
+    return same_digest(a, b)
+
+
+def same_digest(a: object, b: object) -> bool:
+    """Tell whether two values have the same key digest; what has none is the same as nothing else."""
+    return type(a) is type(b) and token(a) == token(b)
+
+
+def token(value: object) -> tuple[Any, ...]:
+    """Return something hashable that is equal for values with the same key digest.
+
+    Examples
+    --------
+    >>> token(1) == token(1.0), token("a") == token("a")
+    (False, True)
+    """
+    if type(value) in _SIMPLE:
+        return type(value), repr(value)
+    from memento.keys import digest
+
+    try:
+        return "digest", digest(value)
+    except (UnkeyableValue, RecursionError):
+        return "id", id(value)
+
+
+class Values:
+    """The values of one parameter, by slot.
+
+    Parameters
+    ----------
+    values : sequence of object
+        The values, in the order of their slots.
+    """
+
+    def __init__(self, values: Sequence[object]) -> None:
+        self.values = values
+        self._index: dict[object, list[int]] | None = None
+        self._simple = all(type(v) in _SIMPLE and v == v for v in values)
+
+    def slots(self, value: object) -> list[int]:
+        """Return the slots whose value equals `value`; a value listed twice has two."""
+        if self._simple and type(value) in _SIMPLE:
+            if self._index is None:
+                self._index = {}
+                for slot, known in enumerate(self.values):
+                    self._index.setdefault(known, []).append(slot)
+            return self._index.get(value, [])
+        return [slot for slot, known in enumerate(self.values) if equal(known, value)]
+
+    def near(self, value: object) -> str:
+        """Say which values could have been meant, or which there are."""
+        texts = {short_text(v): v for v in self.values[:1000]}
+        close = nearest(short_text(value), texts, 3)
+        if close:
+            return f"Nearest: {', '.join(quoted(texts[c]) for c in close)}."
+        shown = [quoted(v) for v in self.values[:6]]
+        return f"Values: {', '.join(shown)}{', ...' if len(self.values) > 6 else ''}."
+
+
+def quoted(value: object) -> str:
+    """Name a value for a message; a string in quotes, so that '1' and 1 differ."""
+    return repr(value)[:80] if isinstance(value, str) else short_text(value)
+
+
+def listed(value: object, where: str, *, of: str = "values") -> tuple[Any, ...]:
+    """Return any iterable as a tuple, consumed once; what is clearly no list is an error.
+
+    Examples
+    --------
+    >>> listed(range(3), "parameters['n']")
+    (0, 1, 2)
+    >>> listed("svc", "parameters['model']")
+    Traceback (most recent call last):
+    ...
+    memento.errors.MatrixTypeError: parameters['model']: a list of values is needed, got the str 'svc'. Write ['svc'].
+    """
+    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+        kind = "dict" if isinstance(value, Mapping) else type(value).__qualname__
+        text = quoted(value)
+        todo = f"Write [{text}]." if len(text) < 60 else "Put it in a list: [...]."
+        raise MatrixTypeError(where, f"a list of {of} is needed, got the {kind} {text}.", todo)
+    try:
+        values = tuple(islice(value, MAX_VALUES + 1))
+    except Exception as exc:
+        raise MatrixTypeError(
+            where, f"reading it raised {type(exc).__name__}: {exc}.", f"Give a list of {of}."
+        ) from exc
+    if len(values) > MAX_VALUES:
+        raise MatrixError(where, f"it has more than {MAX_VALUES:,} {of}.", "Is the iterable endless? Give a list.")
+    return sorted_set(values, where) if isinstance(value, (set, frozenset)) else values
+
+
+def sorted_set(values: tuple[Any, ...], where: str) -> tuple[Any, ...]:
+    """Return a set's values in an order that is the same in every process."""
+    kinds = {type(v) for v in values}
+    if kinds <= {str} or (kinds <= {int, float, bool} and all(v == v for v in values)):
+        return tuple(sorted(values))
+    from memento.keys import digest
+
+    try:
+        return tuple(sorted(values, key=lambda v: digest(v, where)))
+    except UnkeyableValue as exc:
+        raise MatrixError(
+            where, f"a set has no order, and its values cannot be sorted: {exc.reason}.", "Write a list."
+        ) from exc
