@@ -1,0 +1,146 @@
+"""Choose a display and keep it from ever harming a run.
+
+Knows: which displays there are and where a run is watched. May not know: the runner, the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Protocol, TextIO, cast
+
+from memento.clock import SYSTEM_CLOCK, Clock
+from memento.display.plain import PlainScreen
+from memento.display.streams import SafeStream
+from memento.events import Event, RunStarted, Said
+from memento.wording import one_line
+
+log = logging.getLogger("memento.display")
+
+
+class Screen(Protocol):
+    """Shows events somewhere. Called from one thread, the runner's."""
+
+    def listen(self, event: Event) -> None:
+        """Show what `event` changes."""
+
+    def close(self) -> None:
+        """Leave the place as it was found. Idempotent."""
+
+
+class LogScreen:
+    """No display: warnings go to logging, everything else is in the results and the exception."""
+
+    def listen(self, event: Event) -> None:
+        """Log a warning; be silent about the rest."""
+        if isinstance(event, Said) and event.level == "warning":
+            log.warning("%s", one_line(event.text))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Display:
+    """What a run tells its events to; whatever goes wrong in showing them stays here.
+
+    Parameters
+    ----------
+    screen : Screen
+        Where events are shown.
+    plain : Screen, optional
+        What takes over where tasks run in this very process and may print or ask anything at any time.
+    """
+
+    def __init__(self, screen: Screen, plain: Screen | None = None) -> None:
+        self._screen: Screen = screen
+        self._plain = plain
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def listen(self, event: Event) -> None:
+        """Show `event`; never raises."""
+        try:
+            if self._plain is not None and isinstance(event, RunStarted) and event.executor == "serial":
+                # A debugger's prompt and a live display cannot share a terminal.
+                self._screen.close()
+                self._screen, self._plain = self._plain, None
+            self._screen.listen(event)
+        except Exception:
+            log.warning("the display failed and is off; the run goes on", exc_info=True)
+            self.close()
+            self._screen, self._plain = LogScreen(), None
+
+    def close(self) -> None:
+        """Give the terminal back; never raises."""
+        with suppress(Exception):
+            self._screen.close()
+
+
+def make_display(
+    progress: bool | None = None, stream: TextIO | None = None, *, clock: Clock = SYSTEM_CLOCK
+) -> Display:
+    """Make the display that fits where the run is watched.
+
+    Parameters
+    ----------
+    progress : bool, optional
+        False shows nothing (warnings go to logging). None and True show a live display on a terminal and in
+        a notebook, and plain lines now and then elsewhere.
+    stream : text stream, optional
+        Where to write; sys.stderr by default, so that what a script prints to stdout stays clean.
+    clock : Clock
+        What limits how often the display changes.
+
+    Returns
+    -------
+    Display
+        A context manager; hand its `listen` to whoever has events.
+
+    Examples
+    --------
+    >>> import sys
+    >>> from memento.events import Said
+    >>> with make_display(stream=sys.stdout) as display:
+    ...     display.listen(Said("a worker was replaced"))
+    [memento] a worker was replaced
+    """
+    if progress is False:
+        return Display(LogScreen())
+    shell = _notebook_shell() if stream is None else None
+    if shell is not None:
+        from memento.display.notebook import NotebookScreen
+
+        return Display(NotebookScreen(clock))
+    target = stream if stream is not None else sys.stderr
+    if target is None:  # pythonw and some services have no standard streams
+        return Display(LogScreen())
+    safe = SafeStream(target)
+    # SafeStream has the part of a text stream that is used here.
+    plain = PlainScreen(cast("TextIO", safe), clock)
+    if not safe.isatty() or os.environ.get("TERM", "") in ("dumb", "unknown"):
+        return Display(plain)
+    from memento.display.terminal import TerminalScreen
+
+    return Display(TerminalScreen(safe, clock), plain)
+
+
+def _notebook_shell() -> Any:
+    """Return IPython's shell where it is a notebook's; a plain or IPython terminal gives None."""
+    if "IPython" not in sys.modules:
+        return None
+    with suppress(Exception):
+        from IPython.core.getipython import get_ipython
+
+        shell = get_ipython()
+        if shell is not None and getattr(shell, "kernel", None) is not None:
+            return shell
+    return None

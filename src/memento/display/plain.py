@@ -1,0 +1,61 @@
+"""Tell a run in plain lines, now and then: for log files, batch jobs and pipes.
+
+Knows: a stream to write lines to. May not know: terminals.
+"""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from memento.clock import Clock
+from memento.display.text import Narrator, progress_parts, settled
+from memento.events import Event, RunFinished, RunStarted, Tick
+
+FIRST_PAUSE = 10.0  # seconds between lines, at first
+LONGEST_PAUSE = 60.0
+SHORTEST_PAUSE = 2.0  # seconds, however fast the tenths go by
+
+
+class PlainScreen:
+    """Lines only; a line of progress every 10 to 60 seconds or each tenth of the tasks."""
+
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._narrator = Narrator()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._last = self._clock.monotonic()
+        self._pause = FIRST_PAUSE
+        self._tenth = 0
+
+    def listen(self, event: Event) -> None:
+        """Write what `event` adds."""
+        lines = [line.text for line in self._narrator.lines(event)]
+        if isinstance(event, RunStarted):
+            self._begin()
+            self._tenth = 10 * event.cached // max(event.total, 1)
+        elif isinstance(event, Tick) and self._due(event):
+            lines.append(", ".join(progress_parts(event)))
+        if lines:
+            self._stream.write("".join(f"[memento] {line}\n" for line in lines))
+            self._stream.flush()
+        if isinstance(event, RunFinished):
+            self._begin()
+
+    def _due(self, tick: Tick) -> bool:
+        now = self._clock.monotonic()
+        waited = now - self._last
+        tenth = 10 * settled(tick) // max(tick.total, 1)
+        by_share = tenth > self._tenth and waited >= SHORTEST_PAUSE
+        by_time = waited >= self._pause
+        if not (by_share or by_time):
+            return False
+        if by_time:
+            self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
+        self._last, self._tenth = now, tenth
+        return True
+
+    def close(self) -> None:
+        """Nothing is held."""

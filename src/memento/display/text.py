@@ -1,0 +1,188 @@
+"""Tell a run in lines: the wording that all displays share.
+
+Knows: events and words. May not know: terminals, notebooks, streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from memento.events import (
+    Event,
+    FailureGroup,
+    RunFinished,
+    RunStarted,
+    Said,
+    TaskFailed,
+    TaskRetried,
+    Tick,
+    WorkerState,
+)
+from memento.wording import counts, duration, number_of, one_line
+
+# A run in which everything fails differently must not flood the screen; the end tells the rest.
+GROUPS_WHILE_RUNNING = 8
+GROUPS_AT_THE_END = 10
+NOTES = 40
+
+
+class Line(NamedTuple):
+    """One safe line for a person, and what kind of thing it says."""
+
+    text: str
+    kind: str = "info"  # "head", "info", "warning", "failure", "detail", "done"
+
+
+class Narrator:
+    """Turns events into the lines that stay; ticks are left to the displays."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._quiet = False
+        self._groups = 0
+        self._notes = 0
+        self._last_note = ""
+
+    def lines(self, event: Event) -> Iterator[Line]:
+        """Yield what `event` adds to the story."""
+        if isinstance(event, RunStarted):
+            self._reset()
+            self._quiet = nothing_to_do(event)
+            if not self._quiet:
+                yield from started(event)
+        elif isinstance(event, TaskFailed):
+            if event.first_of_group:
+                self._groups += 1
+                if self._groups <= GROUPS_WHILE_RUNNING:
+                    yield from failed(event.group)
+                elif self._groups == GROUPS_WHILE_RUNNING + 1:
+                    yield Line("More tasks failed, with other causes; the end lists them.", "failure")
+        elif isinstance(event, TaskRetried):
+            reason = one_line(event.reason, 160)
+            yield from self._note(
+                f"Attempt {event.attempt} failed, trying again in {duration(event.delay)}: {reason}",
+                "warning",
+            )
+        elif isinstance(event, Said):
+            yield from self._note(one_line(event.text), event.level)
+        elif isinstance(event, RunFinished):
+            yield from (all_cached(event) if self._quiet and not event.interrupted else finished(event))
+
+    def _note(self, text: str, kind: str) -> Iterator[Line]:
+        if text == self._last_note:
+            return
+        self._last_note = text
+        self._notes += 1
+        if self._notes <= NOTES:
+            yield Line(text, kind)
+        elif self._notes == NOTES + 1:
+            yield Line("More notes like these are not shown.", kind)
+
+
+def nothing_to_do(event: RunStarted) -> bool:
+    """Whether the run only has to look results up."""
+    return event.todo == 0 and event.elsewhere == 0
+
+
+def started(event: RunStarted) -> Iterator[Line]:
+    """Say which store, and the plan."""
+    yield Line(f"{one_line(event.experiment)}, store {one_line(event.store)}", "head")
+    workers = number_of(event.workers, "worker")
+    parts = [f"{event.cached:,} cached"] if event.cached else []
+    if event.elsewhere:
+        parts.append(f"{event.elsewhere:,} in the hands of another run")
+    parts.append(f"{event.todo:,} to run on {workers}")
+    if event.forecast is not None:
+        parts.append(f"about {duration(event.forecast)}")
+    yield Line(f"{number_of(event.total, 'task')}: {', '.join(parts)}")
+
+
+def failed(group: FailureGroup) -> Iterator[Line]:
+    """Show the first failure of a group while the run goes on."""
+    yield Line(f"failed: {one_line(group.title, 400)}", "failure")
+    yield Line(f"    {one_line(group.config, 400)}", "detail")
+    if group.rule:
+        yield Line(f"    {one_line(group.rule, 400)}", "detail")
+
+
+def finished(event: RunFinished) -> Iterator[Line]:
+    """Sum a run up, its failures by cause, and how to go on."""
+    told = counts(done=event.done, cached=event.cached, failed=event.failed)
+    if event.interrupted:
+        left = f", {event.left:,} left" if event.left else ""
+        yield Line(f"Interrupted after {duration(event.elapsed)}: {told}{left}", "warning")
+    else:
+        left = f", {event.left:,} not run" if event.left else ""
+        kind = "failure" if event.failed else "done"
+        yield Line(f"{number_of(event.total, 'task')}: {told}{left} in {duration(event.elapsed)}", kind)
+    for group in event.groups[:GROUPS_AT_THE_END]:
+        rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
+        yield Line(f"  {number_of(group.count, 'task')}: {one_line(group.title, 400)}{rule}", "failure")
+    more = len(event.groups) - GROUPS_AT_THE_END
+    if more > 0:
+        yield Line(f"  and {number_of(more, 'other cause')}", "failure")
+    for line in event.how_to_go_on.splitlines():
+        yield Line(one_line(line))
+
+
+def all_cached(event: RunFinished) -> Iterator[Line]:
+    """Say in one line that there was nothing to do."""
+    name, store = one_line(event.experiment), one_line(event.store)
+    if event.failed:
+        yield from finished(event)
+    elif event.total:
+        yield Line(f"{name}: {number_of(event.total, 'task')}, all cached in {store}", "done")
+    else:
+        yield Line(f"{name}: the matrix has no tasks; nothing to do in {store}", "done")
+
+
+def progress_parts(tick: Tick) -> list[str]:
+    """Say where a run stands, the most important first."""
+    parts = [f"{settled(tick):,}/{tick.total:,}"]
+    if tick.failed:
+        parts.append(f"{tick.failed:,} failed")
+    if tick.eta is not None:
+        parts.append(f"{duration(tick.eta)} left")
+    if tick.cached:
+        parts.append(f"{tick.cached:,} cached")
+    parts.append(f"{len(tick.running):,} running")
+    if tick.throughput > 0:
+        parts.append(rate(tick.throughput))
+    return parts
+
+
+def settled(tick: Tick) -> int:
+    """How many tasks need no more work."""
+    return tick.done + tick.cached + tick.failed
+
+
+def rate(per_second: float) -> str:
+    """Say a throughput in the unit that gives readable numbers.
+
+    Examples
+    --------
+    >>> rate(1300.0), rate(2.5), rate(0.05), rate(0.0005)
+    ('1,300 tasks/s', '2.5 tasks/s', '3.0 tasks/min', '1.8 tasks/h')
+    """
+    for unit, factor in (("s", 1), ("min", 60), ("h", 3600)):
+        if per_second * factor >= 1 or unit == "h":
+            amount = per_second * factor
+            return f"{amount:,.0f} tasks/{unit}" if amount >= 100 else f"{amount:.1f} tasks/{unit}"
+    raise AssertionError(per_second)
+
+
+def metrics_text(state: WorkerState, limit: int = 3) -> str:
+    """Say a task's latest metrics, at most `limit` of them."""
+    return " ".join(
+        f"{one_line(name, 24)}={value:.4g}" for name, value in list(state.metrics.items())[:limit]
+    )
+
+
+def share(state: WorkerState) -> float | None:
+    """How much of a task's own bar is full, between 0 and 1; None where it has none."""
+    if not state.total or state.total <= 0:
+        return None
+    return min(max(state.done / state.total, 0.0), 1.0)

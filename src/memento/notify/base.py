@@ -1,0 +1,181 @@
+"""Providers that tell people what happens: the classes of 1.2.0, and the hook that hands them events.
+
+Knows: events. May not know: who runs tasks, threads, mail.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, TextIO
+
+from memento.events import Event, RunFinished, TasksFinished
+
+
+class NotificationProvider(ABC):
+    """Tells people what happens in a run.
+
+    Inherit from `DefaultNotificationProvider` to implement only what is wanted: either the three methods,
+    called once for each task as in 1.2.0, or `on_event`, which gets the events themselves. All are called
+    from one thread that is not the run's; what they raise is logged, and a run never waits for them.
+    """
+
+    @abstractmethod
+    def task_completed(self) -> None:
+        """Called when a task completes."""
+
+    @abstractmethod
+    def all_tasks_completed(self) -> None:
+        """Called when all tasks are complete."""
+
+    @abstractmethod
+    def task_failure(self) -> None:
+        """Called when a task fails."""
+
+    def on_event(self, event: Event) -> None:
+        """Take an event: RunStarted, TasksFinished, TaskFailed or RunFinished.
+
+        By default it is told through the three methods: one call for each task that this run finished, and
+        `all_tasks_completed` at the end of a run that was not interrupted.
+
+        Parameters
+        ----------
+        event : Event
+            What happened; `memento.events` says what each one holds.
+        """
+        if isinstance(event, TasksFinished):
+            for _ in range(event.done - event.shared):
+                self.task_completed()
+            for _ in range(event.failed):
+                self.task_failure()
+        elif isinstance(event, RunFinished) and event.notify and not event.interrupted:
+            self.all_tasks_completed()
+
+
+class DefaultNotificationProvider(NotificationProvider):
+    """Does nothing; the class to extend for a provider of one's own.
+
+    Examples
+    --------
+    >>> from memento.events import TasksFinished
+    >>> class Bell(DefaultNotificationProvider):
+    ...     def task_failure(self):
+    ...         print("ding")
+    >>> Bell().on_event(TasksFinished(done=3, failed=1, seconds=0.1))
+    ding
+    """
+
+    def task_completed(self) -> None:
+        """Do nothing."""
+
+    def all_tasks_completed(self) -> None:
+        """Do nothing."""
+
+    def task_failure(self) -> None:
+        """Do nothing."""
+
+
+class ConsoleNotificationProvider(DefaultNotificationProvider):
+    """Writes notifications to the console (stdout).
+
+    Examples
+    --------
+    >>> ConsoleNotificationProvider().task_completed()
+    Task completed
+    """
+
+    def task_completed(self) -> None:
+        """Print that a task completed."""
+        print("Task completed")  # noqa: T201  # printing is what it is for
+
+    def all_tasks_completed(self) -> None:
+        """Print that all tasks completed."""
+        print("All tasks completed")  # noqa: T201
+
+    def task_failure(self) -> None:
+        """Print that a task failed."""
+        print("Task failed")  # noqa: T201
+
+
+class FileSystemNotificationProvider(DefaultNotificationProvider):
+    """Writes notifications to a file.
+
+    Parameters
+    ----------
+    filepath : str, path or text stream, optional
+        A file to append to, or a file-like object to write to. Defaults to 'logs.txt'.
+    """
+
+    def __init__(self, filepath: Any = None) -> None:
+        self._filepath = "logs.txt"
+        self._file: TextIO | None = None
+        if hasattr(filepath, "write"):
+            self._file = filepath
+        elif filepath is not None:
+            self._filepath = filepath
+
+    def _write(self, message: str) -> None:
+        if self._file is not None:
+            self._file.write(f"{message}\n")
+        else:
+            with open(self._filepath, "a", encoding="utf-8") as file:
+                file.write(f"{message}\n")
+
+    def task_completed(self) -> None:
+        """Write that a task completed."""
+        self._write("Task completed")
+
+    def all_tasks_completed(self) -> None:
+        """Write that all tasks completed."""
+        self._write("All tasks completed")
+
+    def task_failure(self) -> None:
+        """Write that a task failed."""
+        self._write("Task failed")
+
+
+class DigestNotificationProvider(DefaultNotificationProvider):
+    """What providers that send whole messages share: few of them, each worth reading.
+
+    A first failure is told at once, further causes at most every `every` seconds, the end always.
+    A subclass of the user's that changes one of 1.2.0's methods is called as in 1.2.0.
+
+    Parameters
+    ----------
+    every : float
+        Seconds between messages while a run goes on; its last message does not wait.
+    """
+
+    def __init__(self, every: float = 900.0) -> None:
+        from memento.notify.messages import Digest
+
+        self._digest = Digest(every)
+
+    def send(self, subject: str, body: str) -> None:
+        """Send one message."""
+        raise NotImplementedError(f"{type(self).__qualname__} must say how it sends")
+
+    def on_event(self, event: Event) -> None:
+        """Send what the event makes worth sending."""
+        if speaks_for_each_task(self):
+            super().on_event(event)
+            return
+        message = self._digest.message(event)
+        if message is not None:
+            self.send(*message)
+
+
+_METHODS = ("task_completed", "all_tasks_completed", "task_failure")
+
+
+def speaks_for_each_task(provider: object) -> bool:
+    """Whether a provider lives by the three methods of 1.2.0 and not by events."""
+    hook = getattr(type(provider), "on_event", None)
+    if hook is None or hook is NotificationProvider.on_event:
+        return True
+    if hook is not DigestNotificationProvider.on_event:
+        return False
+    for name in _METHODS:
+        home = next(c for c in type(provider).__mro__ if name in vars(c))
+        if not home.__module__.startswith("memento.notify."):
+            return True
+    return False

@@ -1,0 +1,201 @@
+"""Hand events to a provider from a thread, so that no provider can hold up or harm a run.
+
+Knows: a provider's hook. May not know: the runner, mail.
+
+Owners
+    run's thread       `listen`, `close`; never waits for a provider but in `close`, for a bounded time
+    memento-notify     the only caller of the provider; a daemon, left behind where the provider hangs
+    both               the queue, under one lock; bounded by merging and dropping
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from types import TracebackType
+
+from memento.clock import SYSTEM_CLOCK, Clock
+from memento.events import Event, RunFinished, RunStarted, TaskFailed, TasksFinished
+from memento.notify.base import NotificationProvider, speaks_for_each_task
+from memento.notify.messages import redact
+from memento.wording import one_line
+
+log = logging.getLogger("memento.notify")
+
+ROOM = 1000  # events that wait; a provider that is behind hears a shorter story
+CLOSE_TIMEOUT = 10.0
+
+
+class Notifier:
+    """Delivers a run's events to one provider.
+
+    Parameters
+    ----------
+    provider : NotificationProvider
+        Gets RunStarted, TasksFinished, TaskFailed and RunFinished.
+    clock : Clock
+        Measures how long `close` waits.
+
+    Examples
+    --------
+    >>> from memento.notify import ConsoleNotificationProvider
+    >>> notifier = Notifier(ConsoleNotificationProvider())
+    >>> notifier.listen(TasksFinished(done=2, failed=0, seconds=1.0))
+    >>> notifier.close()
+    Task completed
+    Task completed
+    True
+    """
+
+    def __init__(self, provider: NotificationProvider, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._provider = provider
+        self._clock = clock
+        # Providers of 1.2.0 get their tasks one by one, so that closing can stop between two of them.
+        self._one_by_one = speaks_for_each_task(provider)
+        self._queue: deque[Event] = deque()
+        self._lock = threading.Condition()
+        self._closing = False
+        self._only_last = False
+        self._idle = True
+        self._thread: threading.Thread | None = None
+        self._problems: dict[str, str] = {}
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong in telling people, one line for each kind of failure."""
+        with self._lock:
+            return list(self._problems.values())
+
+    def __enter__(self) -> Notifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def listen(self, event: Event) -> None:
+        """Queue `event`; never waits, never raises."""
+        if not isinstance(event, (RunStarted, TasksFinished, TaskFailed, RunFinished)):
+            return
+        with self._lock:
+            if self._closing or not self._put(event):
+                return
+            self._idle = False
+            if self._thread is None:
+                # A child of fork would inherit the lock, not the thread: it is made when it is first needed.
+                self._thread = threading.Thread(target=self._deliver, name="memento-notify", daemon=True)
+                self._thread.start()
+            self._lock.notify_all()
+
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
+        """Give the provider a bounded time to hear the rest.
+
+        Half of the time is for everything that waits, the other half for the run's end alone. Then a
+        provider that hangs is left to its daemon thread.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds.
+
+        Returns
+        -------
+        bool
+            Whether everything was delivered.
+        """
+        with self._lock:
+            self._closing = True
+            self._lock.notify_all()
+            heard = self._wait(timeout / 2)
+            if not heard:
+                last = [e for e in self._queue if isinstance(e, RunFinished)]
+                complete = len(last) == len(self._queue) and not self._one_by_one
+                self._queue = deque(last)
+                self._only_last = True
+                self._lock.notify_all()
+                heard = self._wait(timeout / 2) and complete
+            if not heard:
+                self._problem("slow", f"{_name(self._provider)} was too slow; not everything was told")
+            return heard
+
+    def _wait(self, seconds: float) -> bool:
+        end = self._clock.monotonic() + seconds
+        while not self._idle:
+            left = end - self._clock.monotonic()
+            if left <= 0:
+                return False
+            self._lock.wait(left)
+        return True
+
+    def _put(self, event: Event) -> bool:
+        """Add to the bounded queue: finished tasks add up, failures that find it full are dropped."""
+        if isinstance(event, TasksFinished):
+            for i in range(len(self._queue) - 1, -1, -1):
+                other = self._queue[i]
+                if isinstance(other, TasksFinished):
+                    self._queue[i] = _sum(other, event)
+                    return True
+                if len(self._queue) < ROOM or isinstance(other, (RunStarted, RunFinished)):
+                    break
+        elif isinstance(event, TaskFailed) and len(self._queue) >= ROOM:
+            return False
+        self._queue.append(event)
+        return True
+
+    def _deliver(self) -> None:
+        while True:
+            with self._lock:
+                while not self._queue:
+                    self._idle = True
+                    self._lock.notify_all()
+                    if self._closing:
+                        return
+                    self._lock.wait()
+                event = self._queue.popleft()
+            if self._one_by_one and isinstance(event, TasksFinished):
+                self._each(event)
+            else:
+                self._call(event)
+
+    def _each(self, event: TasksFinished) -> None:
+        done, failed = TasksFinished(1, 0, 0.0), TasksFinished(0, 1, 0.0)
+        for count, one in ((event.done - event.shared, done), (event.failed, failed)):
+            for _ in range(count):
+                if self._only_last:
+                    return
+                self._call(one)
+
+    def _call(self, event: Event) -> None:
+        try:
+            hook = getattr(self._provider, "on_event", None)
+            if hook is not None:
+                hook(event)
+            else:  # 1.2.0 asked for the three methods, not for the class
+                NotificationProvider.on_event(self._provider, event)
+        except Exception as exc:
+            reason = one_line(redact(str(exc)), 300)
+            self._problem(
+                type(exc).__qualname__, f"{_name(self._provider)} failed: {type(exc).__name__}: {reason}"
+            )
+
+    def _problem(self, kind: str, text: str) -> None:
+        with self._lock:
+            if kind in self._problems:
+                return
+            self._problems[kind] = text
+        log.warning("%s", text)
+
+
+def _sum(first: TasksFinished, second: TasksFinished) -> TasksFinished:
+    return TasksFinished(
+        done=first.done + second.done,
+        failed=first.failed + second.failed,
+        seconds=first.seconds + second.seconds,
+        shared=first.shared + second.shared,
+    )
+
+
+def _name(provider: object) -> str:
+    return type(provider).__name__

@@ -1,0 +1,83 @@
+"""Say numbers and foreign text so that people, terminals and mail headers can take them.
+
+Knows: text. May not know: any other room; terminals, mails and pages use it alike.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+# CSI, OSC (ended by BEL or ST, or by the end of the text) and the two-character escapes of ECMA-48.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|\Z)|[ -/]*[0-~])", re.DOTALL)
+# What may still move a cursor or reorder a line: C0, DEL, C1, bidirectional overrides, lone surrogates.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def safe_text(text: str) -> str:
+    """Take out of `text` what would steer a terminal; newlines and tabs stay.
+
+    Examples
+    --------
+    >>> safe_text("loss \\x1b[31mhigh\\x1b[0m\\x07")
+    'loss high?'
+    """
+    return _CONTROLS.sub("?", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+
+
+def one_line(text: str, limit: int | None = None) -> str:
+    """Make `text` safe and one line, of at most `limit` characters.
+
+    Examples
+    --------
+    >>> one_line("first\\nsecond   third", limit=14)
+    'first second …'
+    """
+    line = " ".join(safe_text(text).split())
+    return line if limit is None or len(line) <= limit else line[: max(limit - 1, 0)] + "…"
+
+
+def duration(seconds: float) -> str:
+    """Say a time in at most two units.
+
+    Examples
+    --------
+    >>> duration(0.42), duration(12.3), duration(123), duration(3900), duration(200_000)
+    ('0.4 s', '12 s', '2 min 3 s', '1 h 5 min', '2 d 7 h')
+    """
+    if seconds < 9.95:
+        return f"{max(seconds, 0.0):.1f} s"
+    left = round(seconds)
+    if left < 60:
+        return f"{left} s"
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    for (name, size), (next_name, next_size) in pairwise(units):
+        if left >= size:
+            whole, rest = divmod(left, size)
+            rest //= next_size
+            return f"{whole} {name} {rest} {next_name}" if rest else f"{whole} {name}"
+    raise AssertionError(left)
+
+
+def number_of(count: int, noun: str) -> str:
+    """Count things.
+
+    Examples
+    --------
+    >>> number_of(1, "task"), number_of(12000, "task")
+    ('1 task', '12,000 tasks')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def counts(**parts: int) -> str:
+    """List what is not zero.
+
+    Examples
+    --------
+    >>> counts(done=95, cached=0, failed=5)
+    '95 done, 5 failed'
+    """
+    return ", ".join(f"{count:,} {name}" for name, count in parts.items() if count) or "nothing done"
