@@ -1,0 +1,124 @@
+"""Encode classes, functions, methods, partials and modules.
+
+Knows: names and source. May not know: libraries.
+
+What can be imported from a package counts by its name. Functions of scripts, lambdas and closures count by
+name, code, defaults and what they capture: their cells and the globals that their code names.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+import typing
+from typing import Any
+
+from memento.keys import source
+from memento.keys.encode import Encoder, frame, node, text
+from memento.keys.names import (
+    file_of_module,
+    is_project_module,
+    is_script_module,
+    module_name,
+    qualified_name,
+    resolve,
+)
+
+_UNIONS = (typing.Union, types.UnionType)
+
+
+def named(name: str) -> bytes:
+    """Return the frame of a function that counts by its name alone."""
+    return frame(b"G", name.encode("utf-8", "surrogatepass"))
+
+
+def encode(enc: Encoder, value: Any) -> bytes | None:
+    """Return the frame of a class, function or what wraps one; None for other values."""
+    if typing.get_origin(value) is not None or value is typing.Any:
+        return _encode_generic(enc, value)
+    if isinstance(value, type):
+        return _encode_class(enc, value)
+    if isinstance(value, types.FunctionType):
+        return _encode_function(enc, value)
+    if isinstance(value, types.MethodType):
+        return node("method", enc.at(".__func__", value.__func__), enc.at(".__self__", value.__self__))
+    if isinstance(value, functools.partial):
+        arguments = enc.at(".args", value.args) + enc.at(".keywords", value.keywords)
+        return node("partial", enc.encode(type(value)), enc.at(".func", value.func), arguments)
+    if isinstance(value, types.ModuleType):
+        return node("module", text(module_name(value.__name__)))
+    if isinstance(value, (staticmethod, classmethod)):
+        return node(type(value).__name__, enc.at(".__func__", value.__func__))
+    if isinstance(value, property):
+        return node("property", *[enc.at(f".{a}", getattr(value, a)) for a in ("fget", "fset", "fdel")])
+    if isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, (types.ModuleType, type(None))):
+        return named(qualified_name(value))
+    wrapped = getattr(value, "__wrapped__", None) if hasattr(type(value), "__call__") else None
+    if isinstance(wrapped, types.FunctionType) and type(value).__module__ in ("functools", "builtins"):
+        return node("wrapped", text(qualified_name(type(value))), enc.at(".__wrapped__", wrapped))
+    return None
+
+
+def _encode_generic(enc: Encoder, value: Any) -> bytes:
+    origin, args = typing.get_origin(value), typing.get_args(value)
+    if origin is None:
+        return node("typing", text("Any"))
+    if origin in _UNIONS:
+        return node("union", enc.unordered(args))
+    return node("generic", enc.encode(origin), enc.sequence(args))
+
+
+def _encode_class(enc: Encoder, cls: type) -> bytes:
+    name = qualified_name(cls)
+    if "<locals>" not in cls.__qualname__ or not is_project_module(cls.__module__):
+        return frame(b"C", name.encode("utf-8", "surrogatepass"))
+    found = source.find_class(cls, file_of_module(cls.__module__) if cls.__module__ != "__main__" else None)
+    functions = sorted(source.methods(cls), key=lambda f: f.__qualname__)
+    if found is not None:
+        code = text(source.normal_form(found.tree))
+    else:
+        code = b"".join(text(f.__name__) + text(source.code_form(f.__code__)) for f in functions)
+    captured = [_captured(enc, f, found) for f in functions if f.__code__.co_filename[:1] != "<" or found is None]
+    bases = enc.sequence(base for base in cls.__bases__ if base is not object)
+    return node("class", text(name), code, frame(b"t", bases), *captured)
+
+
+def counts_by_name(func: types.FunctionType) -> bool:
+    """Say whether a function is what an importable name stands for."""
+    if "<" in func.__qualname__ or is_script_module(func.__module__) or is_script_module(_home(func)):
+        return False
+    if not is_project_module(func.__module__):
+        found = resolve(func.__module__, func.__qualname__)
+        return found is func or not func.__closure__
+    return resolve(func.__module__, func.__qualname__) is func
+
+
+def _home(func: types.FunctionType) -> str | None:
+    name = func.__globals__.get("__name__")
+    return name if isinstance(name, str) else None
+
+
+def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
+    name = qualified_name(func)
+    if counts_by_name(func):
+        return named(name)
+    found = source.find_function(func)
+    code = source.normal_form(found.tree) if found is not None else source.code_form(func.__code__)
+    defaults = enc.at(".__defaults__", func.__defaults__) + enc.at(".__kwdefaults__", func.__kwdefaults__)
+    return node("function", text(name), text(code), defaults, _captured(enc, func, found))
+
+
+def _captured(enc: Encoder, func: types.FunctionType, found: source.Found | None) -> bytes:
+    """Return the frame of what a function takes from outside: its cells, and the globals that it names."""
+    frames = []
+    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or ()):
+        try:
+            content = cell.cell_contents
+        except ValueError:  # not assigned yet
+            frames.append(text(name) + node("empty cell"))
+        else:
+            frames.append(text(name) + enc.at(f".<captured {name}>", content))
+    space = func.__globals__
+    names = {chain[0] for chain in source.outer_names(func, found)} - set(func.__code__.co_freevars)
+    frames += [text(n) + enc.at(f".<global {n}>", space[n]) for n in sorted(names) if n in space]
+    return frame(b"a", b"".join(frames))

@@ -1,0 +1,234 @@
+"""Describe the experiment's code: its own function and what of the user's project it reaches.
+
+Knows: functions, classes, the globals they name. May not know: tasks, the store, policies.
+
+Nothing is imported or executed, and nothing here raises: what cannot be read is named as unknown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import types
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from memento.keys import source
+from memento.keys.kinds import digest
+from memento.keys.names import file_of_module, is_project_module, module_name, qualified_name
+
+_PLAIN = (int, float, complex, str, bytes, bool, type(None), range)
+_MOST = 5_000  # items looked at; a project's reach is far below
+
+
+@dataclass(frozen=True)
+class CodeVersion:
+    """The experiment's code at one moment; `functions` maps a name to (digest, normalized source)."""
+
+    digest: bytes
+    functions: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
+    """Return the version of an experiment's code: itself and what of the user's project it reaches.
+
+    Parameters
+    ----------
+    func : callable
+        The experiment.
+    also : iterable of object, default=()
+        More places to start from, such as functions among the parameters' values.
+
+    Returns
+    -------
+    CodeVersion
+        Its digest ignores comments, docstrings, formatting and line numbers.
+
+    Examples
+    --------
+    >>> code_version(len).functions
+    {}
+    """
+    reach = _Reach()
+    reach.follow(func)
+    for value in also:
+        reach.follow(value)
+    return _version(reach.functions)
+
+
+def _version(functions: dict[str, tuple[str, str]]) -> CodeVersion:
+    ordered = dict(sorted(functions.items()))
+    entries = [(name, mark) for name, (mark, _) in ordered.items()]
+    return CodeVersion(digest(entries), ordered)
+
+
+class _Reach:
+    """The functions, classes and constants seen so far."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, tuple[str, str]] = {}
+        self._seen: dict[int, Any] = {}  # kept, so that no id is used twice
+
+    def follow(self, start: Any) -> None:
+        todo = [start]
+        while todo and len(self._seen) < _MOST:
+            item = todo.pop()
+            if id(item) in self._seen:
+                continue
+            self._seen[id(item)] = item
+            try:
+                todo.extend(self._visit(item))
+            except Exception as error:  # noqa: BLE001 - describing code must never stop a run
+                name = f"unknown:{qualified_name(item) if callable(item) else type(item).__name__}"
+                self.functions[name] = (type(error).__name__, "")
+
+    def _visit(self, item: Any) -> Iterator[Any]:
+        if isinstance(item, types.FunctionType):
+            yield from self._function(item)
+        elif isinstance(item, type):
+            yield from self._class(item)
+        elif isinstance(item, types.MethodType):
+            yield from (item.__func__, item.__self__)
+        elif isinstance(item, functools.partial):
+            yield from (item.func, *item.args, *item.keywords.values())
+        elif isinstance(item, (staticmethod, classmethod)):
+            yield item.__func__
+        elif isinstance(item, property):
+            yield from (f for f in (item.fget, item.fset, item.fdel) if f is not None)
+        elif isinstance(item, (list, tuple, set, frozenset)):
+            yield from list(item)[:1000]
+        elif isinstance(item, dict):
+            yield from list(item.values())[:1000]
+        elif not isinstance(item, (*_PLAIN, types.ModuleType)):
+            yield type(item)
+            yield from (f for f in [getattr(item, "__wrapped__", None)] if isinstance(f, types.FunctionType))
+
+    def _function(self, func: types.FunctionType) -> Iterator[Any]:
+        home = func.__globals__.get("__name__")
+        if isinstance(getattr(func, "__wrapped__", None), types.FunctionType):
+            yield func.__wrapped__  # type: ignore[attr-defined]
+        if not is_project_module(home if isinstance(home, str) else None):
+            return
+        found = source.find_function(func)
+        name = f"{module_name(home)}:{found.qualname if found else func.__qualname__}"
+        form = source.normal_form(found.tree) if found else source.code_form(func.__code__)
+        self._add(name, form, found)
+        yield from (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
+        yield from self._captured(func)
+        yield from self._named(func, found, module_name(home))
+
+    def _captured(self, func: types.FunctionType) -> Iterator[Any]:
+        for cell in func.__closure__ or ():
+            try:
+                yield cell.cell_contents
+            except ValueError:
+                continue  # not assigned yet
+
+    def _named(self, func: types.FunctionType, found: source.Found | None, home: str) -> Iterator[Any]:
+        for chain in source.outer_names(func, found):
+            space: Any = func.__globals__
+            owner = home
+            for i, name in enumerate(chain):
+                if name not in space:
+                    break
+                value = space[name]
+                if isinstance(value, types.ModuleType):
+                    if not is_project_module(value.__name__):
+                        break
+                    space, owner = vars(value), module_name(value.__name__)
+                    continue
+                del i
+                self._constant(f"{owner}:{name}", value)
+                yield value
+                break
+
+    def _constant(self, name: str, value: Any) -> None:
+        bare = name.rpartition(":")[2]
+        if _is_plain(value) or (bare.isupper() and isinstance(value, (list, dict, set))):
+            try:
+                mark = digest(value).hex()
+            except Exception:  # noqa: BLE001 - not plain after all: what it holds is followed instead
+                return
+            self.functions[name] = (mark, f"{bare} = {repr(value)[:500]}")
+
+    def _class(self, cls: type) -> Iterator[Any]:
+        if not is_project_module(cls.__module__):
+            return
+        file = file_of_module(cls.__module__)
+        found = source.find_class(cls, file)
+        form = source.normal_form(found.tree) if found else _class_form(cls)
+        self._add(qualified_name(cls), form, found)
+        yield from cls.__bases__
+        for func in source.methods(cls):
+            method = source.find_function(func)
+            yield from self._captured(func)
+            yield from (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
+            yield from self._named(func, method, module_name(cls.__module__))
+
+    def _add(self, name: str, form: str, found: source.Found | None) -> None:
+        mark = blake2b(form.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        if name in self.functions and self.functions[name][0] != mark:
+            name = f"{name}#{mark}"  # two functions of one name: both count
+        self.functions[name] = (mark, source.readable(found))
+
+
+def _class_form(cls: type) -> str:
+    return "".join(source.code_form(f.__code__) for f in sorted(source.methods(cls), key=lambda f: f.__qualname__))
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, frozenset)):
+        return len(value) <= 1000 and all(map(_is_plain, value))
+    return type(value) in _PLAIN
+
+
+def explain_code(old: dict[str, tuple[str, str]], new: dict[str, tuple[str, str]]) -> list[str]:
+    """Say what changed between two versions of the code.
+
+    Parameters
+    ----------
+    old, new : dict
+        `CodeVersion.functions` of either.
+
+    Returns
+    -------
+    list of str
+        One line each: changed ones first, then new ones, then those no longer used.
+
+    Examples
+    --------
+    >>> explain_code({"exp:f": ("1", "")}, {"exp:g": ("2", "")})
+    ['new: g', 'no longer used: f']
+    """
+    changed = [_change(name, old[name][1], new[name][1]) for name in new if name in old and old[name][0] != new[name][0]]
+    added = [f"new: {_bare(name)}{_place(new[name][1])}" for name in new if name not in old]
+    return [*changed, *added, *(f"no longer used: {_bare(name)}" for name in old if name not in new)]
+
+
+def _bare(name: str) -> str:
+    return name.partition("#")[0].rpartition(":")[2].replace(".<locals>.", ".")
+
+
+def _place(readable: str) -> str:
+    first = readable.partition("\n")[0]
+    return f" ({first[2:]})" if first.startswith("# ") else ""
+
+
+def _change(name: str, old: str, new: str) -> str:
+    if not new.startswith("# ") and " = " in new and " = " in old:
+        return f"{_bare(name)} changed: {old.partition(' = ')[2]:.60} -> {new.partition(' = ')[2]:.60}"
+    before, after = _lines(old), _lines(new)
+    count = 0
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if tag != "equal":
+            count += max(i2 - i1, j2 - j1)
+    lines = f": {count} line{'s' if count != 1 else ''}" if count else ""
+    return f"{_bare(name)} changed{_place(new)}{lines}"
+
+
+def _lines(readable: str) -> list[str]:
+    return [line for line in readable.splitlines() if not line.startswith("# ")]
+
+

@@ -1,0 +1,162 @@
+"""Encode any value canonically: typed, length-prefixed, the same bytes for equal values in every process.
+
+Knows: the frame of the encoding, plain Python values and containers. May not know: libraries (see
+`kinds`), functions and classes (see `callables`), tasks.
+
+A value becomes a frame: one tag byte, the payload's length, the payload. Containers hold the frames of what
+they contain; unordered ones sort them. A long payload is replaced by its BLAKE2b-128, so a value of any size
+has a short frame. An object that contains itself is written as the number of levels up to it, which depends
+neither on the order of unordered containers nor on what else shares the object.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from typing import Any
+
+from memento.errors import UnkeyableValue
+from memento.keys.names import qualified_name
+
+LONG = 1024  # bytes; a longer payload stands in its frame by its hash
+TANGLED = 10_000  # visits to one object of a cycle, after which its paths are taken to be without number
+
+_pack_float = struct.Struct("<d").pack
+
+
+def frame(tag: bytes, payload: bytes) -> bytes:
+    """Return the frame of a payload; `tag` is one byte other than ``#``."""
+    size = len(payload)
+    if size <= LONG:
+        return tag + size.to_bytes(8, "little") + payload
+    hasher = blake2b(tag + size.to_bytes(8, "little"), digest_size=16)
+    hasher.update(payload)
+    return b"#" + hasher.digest()
+
+
+def text(value: str) -> bytes:
+    """Return the frame of a string."""
+    return frame(b"s", value.encode("utf-8", "surrogatepass"))
+
+
+def node(kind: str, *children: bytes) -> bytes:
+    """Return the frame of a named kind of value, made of the frames of its parts."""
+    return frame(b"N", text(kind) + b"".join(children))
+
+
+def _bool(value: bool) -> bytes:
+    return b"T" if value else b"F"
+
+
+def integer(value: int) -> bytes:
+    """Return the frame of an int of any size."""
+    return frame(b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
+
+
+def _float(value: float) -> bytes:
+    return b"f" + _pack_float(value) if value == value else b"f" + b"nan....."  # noqa: PLR0124
+
+
+def _complex(value: complex) -> bytes:
+    return b"c" + _float(value.real) + _float(value.imag)
+
+
+LEAVES: dict[type, Callable[[Any], bytes]] = {
+    bool: _bool,
+    int: integer,
+    float: _float,
+    complex: _complex,
+    str: text,
+    bytes: lambda value: frame(b"b", value),
+    bytearray: lambda value: frame(b"B", bytes(value)),
+    type(None): lambda _: b"0",
+    type(...): lambda _: b".",
+    type(NotImplemented): lambda _: b"!",
+}
+
+
+class Encoder:
+    """Encode values; one instance serves one digest.
+
+    It remembers the objects on the way down to the one in hand, to see cycles, and the frames of large
+    objects, so that what is shared many times is encoded once.
+    """
+
+    def __init__(self, dispatch: Callable[[Encoder, Any], bytes]) -> None:
+        self._dispatch = dispatch
+        self._path: dict[int, int] = {}  # id of each compound value on the way down -> its depth
+        self._known: dict[int, tuple[Any, bytes]] = {}  # the object is kept, so that its id stays its own
+        self._back_references = 0
+        self._visits: dict[int, int] = {}
+
+    def encode(self, value: Any) -> bytes:
+        """Return the frame of a value."""
+        leaf = LEAVES.get(type(value))
+        return leaf(value) if leaf is not None else self._compound(value)
+
+    def at(self, step: str, value: Any) -> bytes:
+        """Return the frame of a part; an error in it names the step that led there."""
+        leaf = LEAVES.get(type(value))
+        if leaf is not None:
+            return leaf(value)
+        return self.under(step, self._compound, value)
+
+    def under(self, step: str, func: Callable[..., bytes], *args: Any) -> bytes:
+        """Return ``func(*args)``; an error in it names the step that led there."""
+        try:
+            return func(*args)
+        except UnkeyableValue as error:
+            error.where = step + error.where
+            raise
+
+    def _compound(self, value: Any) -> bytes:
+        name = id(value)
+        known = self._known.get(name)
+        if known is not None:
+            return known[1]
+        depth = self._path.get(name)
+        if depth is not None:
+            self._back_references += 1
+            return b"^" + (len(self._path) - depth).to_bytes(8, "little")
+        before = self._back_references
+        self._path[name] = len(self._path)
+        try:
+            encoded = self._dispatch(self, value)
+        finally:
+            del self._path[name]
+        if self._back_references == before:
+            if encoded[:1] == b"#":  # long, so worth keeping; no cycle in it, so the same wherever it stands
+                self._known[name] = (value, encoded)
+        else:
+            self._guard(name, value)
+        return encoded
+
+    def _guard(self, name: int, value: Any) -> None:
+        # Every path through a cycle is walked; objects that all know each other have n! of them.
+        self._visits[name] = visits = self._visits.get(name, 0) + 1
+        if visits > TANGLED:
+            raise UnkeyableValue("", qualified_name(type(value)), "its parts refer to each other in too many circles")
+
+    # -- containers ----------------------------------------------------------------------------------
+
+    def sequence(self, values: Iterable[Any]) -> bytes:
+        """Return the joined frames of values in their order."""
+        leaves, frames = LEAVES.get, []
+        for i, value in enumerate(values):
+            leaf = leaves(type(value))
+            frames.append(leaf(value) if leaf is not None else self.at(f"[{i}]", value))
+        return b"".join(frames)
+
+    def unordered(self, values: Iterable[Any]) -> bytes:
+        """Return the joined frames of values, sorted."""
+        return b"".join(sorted([self.at("{...}", value) for value in values]))
+
+    def pairs(self, items: Iterable[tuple[Any, Any]], ordered: bool = False) -> bytes:
+        """Return the joined frames of keys and values, sorted unless their order counts."""
+        frames = [self.at(".keys()", key) + self.at(f"[{key!r:.80}]", value) for key, value in items]
+        return b"".join(frames if ordered else sorted(frames))
+
+    def fields(self, items: Iterable[tuple[str, Any]]) -> bytes:
+        """Return the frame of an object's attributes, in whatever order they were set."""
+        return frame(b"a", b"".join(sorted([text(name) + self.at(f".{name}", value) for name, value in items])))

@@ -1,0 +1,123 @@
+"""Write a value as short readable JSON, for people.
+
+Knows: how a value shows best in a table. May not know: keys; this text identifies nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from typing import Any
+
+from memento.errors import UnkeyableValue
+from memento.keys.kinds import digest
+from memento.keys.names import qualified_name
+
+LIMIT = 2000  # characters of the whole
+_ITEMS = 50
+_DEPTH = 6
+
+
+def json_fragment(value: Any, limit: int = LIMIT) -> str:
+    """Return a value as valid JSON for people to read; never raises.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+    limit : int, default=2000
+        Most characters of the text.
+
+    Returns
+    -------
+    str
+        Plain values as themselves, classes and functions as ``"module:qualname"``, arrays as a summary,
+        everything else as short text.
+
+    Examples
+    --------
+    >>> import collections
+    >>> json_fragment({"lr": 0.1, "model": collections.OrderedDict, "bad": float("nan")})
+    '{"lr": 0.1, "model": "collections:OrderedDict", "bad": "nan"}'
+    """
+    for size in (limit, limit // 4, limit // 16):
+        try:
+            fragment = json.dumps(_plain(value, max(8, size // 8), _DEPTH), ensure_ascii=False)
+            fragment.encode()
+        except Exception:  # noqa: BLE001 - a repr may raise anything, and showing a value must not
+            continue
+        if len(fragment) <= limit:
+            return fragment
+    return json.dumps(_short(f"{_name(type(value))} {_mark(value)}".strip(), max(8, limit - 2)))
+
+
+def _plain(value: Any, room: int, depth: int) -> Any:
+    cls = type(value)
+    if value is None or cls in (bool, int):
+        return value if cls is not int or abs(value) < 1 << 63 else _short(str(value), room)
+    if cls is float:
+        return value if math.isfinite(value) else str(value)
+    if cls is str:
+        return _short(value.encode("utf-8", "backslashreplace").decode(), room * 4)
+    if cls in (list, tuple, dict) and depth > 0:
+        return _container(value, room, depth)
+    return _text(value, cls, room, depth)
+
+
+def _container(value: Any, room: int, depth: int) -> Any:
+    if isinstance(value, dict):
+        shown = {_key(k, room): _plain(v, room, depth - 1) for k, v in list(value.items())[:_ITEMS]}
+        if len(value) > _ITEMS:
+            shown["..."] = f"{len(value) - _ITEMS} more {_mark(value)}".strip()
+        return shown
+    shown_items = [_plain(v, room, depth - 1) for v in value[:_ITEMS]]
+    if len(value) > _ITEMS:
+        shown_items.append(f"... {len(value) - _ITEMS} more {_mark(value)}".strip())
+    return shown_items
+
+
+def _key(key: Any, room: int) -> str:
+    plain = _plain(key, room, 1)
+    return plain if isinstance(plain, str) else json.dumps(plain)
+
+
+def _text(value: Any, cls: type, room: int, depth: int) -> Any:
+    if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
+        name = qualified_name(value)
+        return f"{name} {_mark(value)}".strip() if "<" in name else name
+    if isinstance(value, types.MethodType):
+        return f"{_name(type(value.__self__))}.{value.__name__} {_mark(value)}".strip()
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        if value.shape == () and hasattr(value, "item") and not hasattr(value, "__array_finalize__") or _is_scalar(value):
+            item = value.item()
+            return _plain(item, room, depth) if type(item) in (bool, int, float, str) else _short(str(value), room)
+        return f"array {value.dtype} {tuple(value.shape)} {_mark(value)}".strip()
+    if hasattr(value, "shape") and hasattr(value, "columns"):
+        return f"{cls.__name__} {tuple(value.shape)} {_mark(value)}".strip()
+    shown = " ".join(repr(value).split())
+    if " at 0x" in shown:
+        return f"{_name(cls)} {_mark(value)}".strip()
+    if len(shown) > room:
+        return f"{_short(shown, room)} {_mark(value)}".strip()
+    return shown
+
+
+def _is_scalar(value: Any) -> bool:
+    return any(base.__module__ == "numpy" and base.__name__ == "generic" for base in type(value).__mro__)
+
+
+def _name(cls: type) -> str:
+    return qualified_name(cls)
+
+
+def _short(value: str, room: int) -> str:
+    return value if len(value) <= room else value[: room - 3] + "..."
+
+
+def _mark(value: Any) -> str:
+    """Return what tells a value from its like where its text is cut off."""
+    try:
+        return "#" + digest(value).hex()[:8]
+    except (UnkeyableValue, Exception):  # noqa: B014, BLE001 - a value under 'volatile' has no digest
+        return ""

@@ -1,0 +1,135 @@
+"""Choose for a value how it is encoded, and compute digests.
+
+Knows: the order in which ways to encode are tried. May not know: tasks, matrices.
+
+    exact plain types > register_key > __memento_key__ > classes and functions > standard kinds
+    > libraries, by name > __reduce_ex__ walked structurally
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from memento.errors import UnkeyableValue
+from memento.keys import callables, libraries, objects, standard
+from memento.keys.encode import Encoder, frame, node
+from memento.keys.names import qualified_name
+
+_REGISTRY: dict[type, Callable[[Any], Any]] = {}
+
+_CONTAINERS: dict[type, Callable[[Encoder, Any], bytes]] = {
+    list: lambda enc, value: frame(b"l", enc.sequence(value)),
+    tuple: lambda enc, value: frame(b"t", enc.sequence(value)),
+    dict: lambda enc, value: frame(b"d", enc.pairs(value.items())),
+    set: lambda enc, value: frame(b"S", enc.unordered(value)),
+    frozenset: lambda enc, value: frame(b"Z", enc.unordered(value)),
+}
+
+
+def register_key(type: type, func: Callable[[Any], Any]) -> None:  # noqa: A002 - the name in the contract
+    """Teach Memento what identifies the values of a type.
+
+    Parameters
+    ----------
+    type : type
+        The class; its subclasses follow unless they are registered themselves.
+    func : callable
+        ``func(value)`` returns something that can be keyed: text, numbers, arrays, tuples of these.
+
+    Examples
+    --------
+    >>> class Connection:
+    ...     def __init__(self, url):
+    ...         self.url = url
+    >>> register_key(Connection, lambda connection: connection.url)
+    >>> digest(Connection("a")) == digest(Connection("a"))
+    True
+    """
+    if not isinstance(type, _TYPE):
+        raise TypeError(f"register_key: expected a class, not {type!r}. Pass the class of the values to be keyed.")
+    if not callable(func):
+        raise TypeError(f"register_key: expected a function of the value, not {func!r}.")
+    _REGISTRY[type] = func
+
+
+_TYPE = type
+
+
+def digest(value: Any, where: str = "") -> bytes:
+    """Return 16 bytes that stand for a value: equal for equal values, in every process.
+
+    Parameters
+    ----------
+    value : object
+        Anything with a certain identity.
+    where : str, default=""
+        Name of the parameter, for the error.
+
+    Returns
+    -------
+    bytes
+        BLAKE2b-128 of the value's canonical encoding.
+
+    Raises
+    ------
+    UnkeyableValue
+        The value, or something in it, has no certain identity; names the path to it.
+
+    Examples
+    --------
+    >>> digest({"a": 1, "b": {2, 3}}) == digest({"b": {3, 2}, "a": 1})
+    True
+    >>> digest(1) == digest(True) or digest(1) == digest(1.0)
+    False
+    """
+    try:
+        encoded = Encoder(dispatch).encode(value)
+    except UnkeyableValue as error:
+        raise UnkeyableValue(where + error.where, error.kind, error.reason) from error.__cause__
+    except RecursionError:
+        kind = qualified_name(type(value))
+        raise UnkeyableValue(where, kind, "it is nested too deeply to be read to its end") from None
+    return blake2b(encoded, digest_size=16, person=b"memento value").digest()
+
+
+def dispatch(enc: Encoder, value: Any) -> bytes:
+    """Return the frame of a compound value."""
+    cls = type(value)
+    container = _CONTAINERS.get(cls)
+    if container is not None:
+        return container(enc, value)
+    if not isinstance(value, type):
+        override = _override(enc, value, cls)
+        if override is not None:
+            return override
+    for way in (callables.encode, standard.encode, libraries.encode):
+        encoded = way(enc, value)
+        if encoded is not None:
+            return encoded
+    return objects.encode(enc, value)
+
+
+def _override(enc: Encoder, value: Any, cls: type) -> bytes | None:
+    if _REGISTRY:
+        for base in cls.__mro__:
+            if base in _REGISTRY:
+                return _ask(enc, value, _REGISTRY[base], f"the function registered for {base.__qualname__}")
+    if hasattr(cls, "__memento_key__"):
+        return _ask(enc, value, cls.__memento_key__, "its __memento_key__()")
+    return None
+
+
+def _ask(enc: Encoder, value: Any, func: Callable[[Any], Any], who: str) -> bytes:
+    try:
+        answer = func(value)
+    except Exception as error:
+        kind = qualified_name(type(value))
+        raise UnkeyableValue("", kind, f"{who} raised {type(error).__name__}: {error}") from error
+    if answer is value:
+        raise UnkeyableValue("", qualified_name(type(value)), f"{who} returned the value itself")
+    # The class counts too: two classes that answer alike are still two.
+    return node("own key", enc.encode(type(value)), enc.at(".__memento_key__()", answer))
+
+

@@ -1,0 +1,128 @@
+"""Encode estimators, modules, tensors and the records of attrs and pydantic.
+
+Knows: what of such an object is its value. May not know: the libraries, which come in as arguments and are
+never imported.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+from memento.keys.arrays import array
+from memento.keys.encode import Encoder, frame, integer, node, text
+from memento.keys.objects import attributes, is_plain
+
+# -- scikit-learn ----------------------------------------------------------------------------------------
+
+
+def encode_sklearn(enc: Encoder, value: Any, sklearn: Any) -> bytes | None:
+    """Return the frame of an estimator, or None for other values.
+
+    An estimator is its class and the parameters that are not at their default, so that a release of the
+    library that adds a parameter changes no key; a fitted one is all that it holds.
+    """
+    base = getattr(sys.modules.get("sklearn.base"), "BaseEstimator", None)
+    if base is None or isinstance(value, type) or not isinstance(value, base):
+        return None
+    parameters = value.get_params(deep=False)
+    changed = [(n, p) for n, p in parameters.items() if not _is_default(enc, type(value), n, p)]
+    state = attributes(value)
+    fitted = b"0"
+    if any(name.endswith("_") and not name.startswith("__") for name in state):
+        held = {n: v for n, v in state.items() if n not in parameters}
+        fitted = enc.fields(held.items())
+    return node("estimator", enc.encode(type(value)), enc.fields(changed), fitted)
+
+
+def _is_default(enc: Encoder, cls: type, name: str, value: Any) -> bool:
+    try:
+        default = inspect.signature(cls.__init__).parameters[name].default  # type: ignore[misc]
+    except (KeyError, TypeError, ValueError):
+        return False
+    if default is inspect.Parameter.empty:
+        return False
+    return default is value or (type(default) is type(value) and enc.encode(default) == enc.at(f".{name}", value))
+
+
+# -- torch -----------------------------------------------------------------------------------------------
+
+
+def encode_torch(enc: Encoder, value: Any, torch: Any) -> bytes | None:
+    """Return the frame of a tensor, module or generator, on whatever device it lies; None for other values."""
+    if isinstance(value, torch.Tensor):
+        return _encode_tensor(enc, value, torch)
+    if isinstance(value, torch.nn.Module):
+        return _encode_module(enc, value)
+    if isinstance(value, (torch.dtype, torch.device)):
+        return node("torch", text(str(value)))
+    if isinstance(value, torch.Generator):
+        return node("generator", text("torch"), enc.at(".get_state()", value.get_state()))
+    return None
+
+
+def _encode_tensor(enc: Encoder, value: Any, torch: Any) -> bytes:
+    cls = b"0" if type(value) is torch.Tensor else enc.encode(type(value))
+    grad = enc.encode(bool(value.requires_grad))
+    plain = value.detach()
+    shape = frame(b"t", b"".join(map(integer, plain.shape)))
+    head = cls + grad + text(str(plain.dtype)) + shape
+    if plain.layout is not torch.strided:
+        plain = plain.to_sparse().coalesce()
+        content = enc.encode(plain.indices()) + enc.encode(plain.values())
+        return node("sparse tensor", head, text(str(value.layout)), content)
+    if plain.is_quantized:
+        return node("quantized tensor", head, text(str(plain.qscheme())), enc.encode(plain.dequantize()))
+    plain = plain.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    np = sys.modules.get("numpy")
+    if np is None:
+        return node("tensor", head, frame(b"l", enc.sequence(plain.tolist())))
+    try:
+        numbers = plain.numpy()
+    except TypeError:  # NumPy has no such dtype: bfloat16, float8
+        numbers = plain.view(torch.uint8).numpy()
+    return node("tensor", head, array(enc, numbers, np))
+
+
+_OF_MODULES = frozenset({"_parameters", "_buffers", "_modules", "training"})
+
+
+def _encode_module(enc: Encoder, value: Any) -> bytes:
+    parts = [enc.encode(type(value)), enc.encode(bool(value.training))]
+    for name in ("_parameters", "_buffers", "_modules"):
+        # In their order: it is the order of the layers.
+        parts.append(frame(b"d", enc.pairs(vars(value)[name].items(), ordered=True)))
+    rest = {n: v for n, v in vars(value).items() if n not in _OF_MODULES and not _is_empty_hook(n, v)}
+    return node("module", *parts, enc.fields(rest.items()))
+
+
+def _is_empty_hook(name: str, value: Any) -> bool:
+    # Bookkeeping that differs between releases and says nothing while it is empty.
+    return name.startswith("_") and (value is None or value is False or value is True or not _filled(value))
+
+
+def _filled(value: Any) -> bool:
+    return not isinstance(value, (dict, set, list, tuple)) or bool(value)
+
+
+# -- records ---------------------------------------------------------------------------------------------
+
+
+def encode_pydantic(enc: Encoder, value: Any, pydantic: Any) -> bytes | None:
+    """Return the frame of a model by its fields, extra and private ones included; None for other values."""
+    if isinstance(value, type) or not isinstance(value, pydantic.BaseModel):
+        return None
+    more = [getattr(value, name, None) or None for name in ("__pydantic_extra__", "__pydantic_private__")]
+    state = attributes(value)
+    fields = {name: v for name, v in state.items() if not name.startswith("__")}
+    return node("model", enc.encode(type(value)), enc.fields(fields.items()), enc.encode(more))
+
+
+def encode_attrs(enc: Encoder, value: Any) -> bytes | None:
+    """Return the frame of an attrs instance, or None where it reduces itself in its own way."""
+    cls = type(value)
+    if isinstance(value, type) or not is_plain(cls):
+        return None
+    state = {name: v for name, v in attributes(value).items() if name != "_attrs_cached_hash"}
+    return node("object", enc.encode(cls), enc.fields(state.items()))

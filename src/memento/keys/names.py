@@ -1,0 +1,201 @@
+"""Give classes, functions and experiments the names by which every process knows them.
+
+Knows: modules, scripts and where their files lie. May not know: how values are encoded, source code.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+# The worker's own `__main__` is not the user's: who prepares it writes the script's name here.
+SCRIPT_ATTRIBUTE = "__memento_script__"
+
+# Standard classes that a Python release moved; keys know them under their public home.
+_MOVED = {"pathlib._local": "pathlib", "pathlib._abc": "pathlib", "_operator": "operator", "_functools": "functools"}
+
+
+def script_name() -> str:
+    """Return the module name that stands for `__main__` in every key.
+
+    Returns
+    -------
+    str
+        The name given to ``python -m``; ``package.module`` for a script that lies in a package; else the
+        file's stem; ``"notebook"`` or ``"interactive"`` where there is no file.
+
+    Examples
+    --------
+    >>> isinstance(script_name(), str)
+    True
+    """
+    main = sys.modules.get("__main__")
+    given = getattr(main, SCRIPT_ATTRIBUTE, None)
+    if isinstance(given, str):
+        return given
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and getattr(spec, "name", None) and spec.name != "__main__":
+        return str(spec.name)
+    if "ipykernel" in sys.modules and type(_ipython()).__name__ == "ZMQInteractiveShell":
+        return "notebook"
+    file = getattr(main, "__file__", None)
+    if not file or str(file).startswith("<") or not str(file):
+        return "interactive"
+    return _name_of_file(str(file))
+
+
+def _ipython() -> Any:
+    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get() if get is not None else None
+
+
+@functools.lru_cache(maxsize=64)
+def _name_of_file(file: str) -> str:
+    path = Path(os.path.abspath(file))
+    parts = [] if path.stem == "__init__" else [path.stem]
+    folder = path.parent
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        parts.append(folder.name)
+        folder = folder.parent
+    return ".".join(reversed(parts)) or path.stem
+
+
+def module_name(name: str | None) -> str:
+    """Return the name of a module as keys know it: the script's for `__main__`."""
+    if name == "__main__":
+        return script_name()
+    return _MOVED.get(name or "", name or "builtins")
+
+
+def qualified_name(obj: Any) -> str:
+    """Return ``module:qualname`` of a class or function, the script's name in place of `__main__`.
+
+    Parameters
+    ----------
+    obj : object
+        Anything that has a ``__qualname__``; for others, their class is named.
+
+    Returns
+    -------
+    str
+        The name, the same in every process.
+
+    Examples
+    --------
+    >>> qualified_name(dict.fromkeys), qualified_name(Path)
+    ('builtins:dict.fromkeys', 'pathlib:Path')
+    """
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    if not isinstance(name, str):
+        return qualified_name(type(obj))
+    module = getattr(obj, "__module__", None)
+    if not isinstance(module, str):
+        owner = getattr(obj, "__objclass__", None) or getattr(obj, "__self__", None)
+        module = owner.__name__ if isinstance(owner, ModuleType) else getattr(owner, "__module__", None)
+    return f"{module_name(module if isinstance(module, str) else None)}:{name}"
+
+
+def experiment_name(func: Any) -> str:
+    """Return the default name of an experiment.
+
+    Parameters
+    ----------
+    func : callable
+        Function, method, partial or callable object.
+
+    Returns
+    -------
+    str
+        ``module:qualname`` with the script's own name in place of ``__main__``.
+
+    Examples
+    --------
+    >>> import json, functools
+    >>> experiment_name(functools.partial(json.dumps, indent=2))
+    'json:dumps'
+    """
+    while isinstance(func, functools.partial):
+        func = func.func
+    owner = getattr(func, "__self__", None)
+    if owner is not None and not isinstance(owner, ModuleType) and hasattr(func, "__name__"):
+        cls = owner if isinstance(owner, type) else type(owner)
+        return f"{qualified_name(cls)}.{func.__name__}"
+    return qualified_name(func)
+
+
+def resolve(module: str | None, qualname: str) -> Any:
+    """Return what a loaded module has under a dotted name, or None; imports and runs nothing."""
+    obj: Any = sys.modules.get(module or "")
+    for part in qualname.split("."):
+        if obj is None:
+            return None
+        space = getattr(obj, "__dict__", {})
+        if part not in space and isinstance(obj, type):
+            space = next((vars(base) for base in obj.__mro__ if part in vars(base)), {})
+        obj = space.get(part)
+        if isinstance(obj, (staticmethod, classmethod)):
+            obj = obj.__func__
+    return obj
+
+
+@functools.lru_cache(maxsize=1)
+def _standard_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {os.path.realpath(paths[k]) for k in ("stdlib", "platstdlib") if paths.get(k)}
+    folders |= {os.path.abspath(paths[k]) for k in ("stdlib", "platstdlib") if paths.get(k)}
+    # In a virtual environment these still name the base; its own copy of os.py settles the rest.
+    folders.add(os.path.dirname(os.path.abspath(os.__file__)))
+    return tuple(sorted(f + os.sep for f in folders))
+
+
+@functools.lru_cache(maxsize=4096)
+def is_installed_file(file: str) -> bool:
+    """Say whether a source file belongs to the standard library or an installed package."""
+    path = os.path.abspath(file)
+    if {"site-packages", "dist-packages"} & set(path.split(os.sep)):
+        return True
+    return path.startswith(_standard_folders()) or file.startswith("<frozen ")
+
+
+_MEMENTO = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def file_of_module(name: str | None) -> str | None:
+    """Return the source file of a loaded module, or None."""
+    file = getattr(sys.modules.get(name or ""), "__file__", None)
+    return file if isinstance(file, str) else None
+
+
+def is_project_module(name: str | None) -> bool:
+    """Say whether a module is the user's own: neither installed, nor standard, nor Memento."""
+    if not name:
+        return False
+    if name == "__main__":
+        return True
+    file = file_of_module(name)
+    if file is None:
+        return False  # built in, or made by hand: nothing of it can be edited in a file
+    return not is_installed_file(file) and not os.path.abspath(file).startswith(_MEMENTO)
+
+
+def is_script_module(name: str | None) -> bool:
+    """Say whether a module is a script: `__main__` or a loose top-level file outside packages.
+
+    The functions of a script count by their code, those of packages by name. A `__main__` that stands for a
+    module of a package is that module, so that ``python -m pkg.exp`` and ``import pkg.exp`` agree.
+    """
+    if not name:
+        return False
+    if name == "__main__":
+        return "." not in script_name()
+    if name == script_name():
+        return "." not in name  # loaded a second time under its own name, or named so in a worker
+    module = sys.modules.get(name)
+    if "." in name or module is None or hasattr(module, "__path__"):
+        return False
+    return is_project_module(name)

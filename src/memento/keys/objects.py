@@ -1,0 +1,149 @@
+"""Encode objects of classes that nothing else knows, by what pickle would rebuild them from.
+
+Knows: attributes, slots and the reduce protocol. May not know: pickle's bytes, which depend on memo order.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from memento.errors import UnkeyableValue
+from memento.keys.encode import Encoder, frame, node
+from memento.keys.names import qualified_name
+
+_PROTOCOL = 4  # fixed: reductions may differ between protocols
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """Return what an instance holds: its `__dict__` and slots, without what is merely cached."""
+    cls = type(value)
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        slots = vars(base).get("__slots__", ())
+        for slot in (slots,) if isinstance(slots, str) else tuple(slots):
+            if slot in ("__dict__", "__weakref__"):
+                continue
+            name = f"_{base.__name__.lstrip('_')}{slot}" if slot.startswith("__") and slot[-2:] != "__" else slot
+            try:
+                found[name] = getattr(value, name)
+            except AttributeError:
+                continue  # never assigned
+    found.update(getattr(value, "__dict__", {}))
+    return without_caches(cls, found)
+
+
+def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state less the values of cached properties: reading one is no change."""
+    return {
+        name: value
+        for name, value in state.items()
+        if not isinstance(getattr(cls, name, None) if isinstance(name, str) else None, functools.cached_property)
+    }
+
+
+def is_plain(cls: type) -> bool:
+    """Say whether instances hold nothing but attributes: no C type below, no reduction of their own."""
+    return (
+        all(base is object or base.__flags__ & _HEAP_TYPE for base in cls.__mro__)
+        and cls.__reduce_ex__ is object.__reduce_ex__
+        and cls.__reduce__ is object.__reduce__
+        and not _has_own(cls, "__getstate__")
+        and not _has_own(cls, "__getnewargs__")
+        and not _has_own(cls, "__getnewargs_ex__")
+        and cls not in copyreg.dispatch_table
+    )
+
+
+_GENERATED = ("dataclasses", "attr._make", "attr")  # their __getstate__ only lists the fields
+
+
+def _has_own(cls: type, name: str) -> bool:
+    method = getattr(cls, name, None)
+    if method is None or method is getattr(object, name, None):
+        return False
+    made_by = getattr(method, "__globals__", {}).get("__name__", "")
+    return made_by not in _GENERATED and not str(made_by).startswith("attr")
+
+
+def unkeyable(value: Any, reason: str) -> UnkeyableValue:
+    """Return the error that says why a value has no certain identity."""
+    return UnkeyableValue("", qualified_name(type(value)), reason)
+
+
+def encode(enc: Encoder, value: Any) -> bytes:
+    """Return the frame of an object by its attributes or its reduction."""
+    cls = type(value)
+    if cls is object:
+        raise unkeyable(value, "a bare object() equals only itself, in this process")
+    if isinstance(value, Iterator) and not is_plain(cls) and cls.__module__ in ("builtins", "itertools"):
+        raise unkeyable(value, "an iterator is used up by reading it; pass a list")
+    if is_plain(cls):
+        _reduction(value)  # refuses locks and their kin, which hold what no attribute shows
+        return node("object", enc.encode(cls), enc.fields(_checked(value, attributes(value)).items()))
+    return _encode_reduction(enc, value, _reduction(value))
+
+
+def _reduction(value: Any) -> Any:
+    reduce = copyreg.dispatch_table.get(type(value))
+    try:
+        return reduce(value) if reduce is not None else value.__reduce_ex__(_PROTOCOL)
+    except RecursionError:
+        raise
+    except Exception as error:
+        raise unkeyable(value, f"{error}" if str(error) else type(error).__name__) from error
+
+
+def _checked(value: Any, state: dict[str, Any]) -> dict[str, Any]:
+    for part in state.values():
+        _check_address(value, part)
+    return state
+
+
+def _check_address(value: Any, part: Any) -> None:
+    address = id(value)
+    if (type(part) is int and part == address) or (type(part) is str and f"0x{address:x}" in part.lower()):
+        raise unkeyable(value, "its state holds its own address in memory, which differs in every process")
+
+
+def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
+    if isinstance(reduction, str):
+        module = getattr(value, "__module__", None) or type(value).__module__
+        return frame(b"G", f"{module}:{reduction}".encode())
+    func, args, *rest = reduction
+    state, items, pairs = (*rest, None, None, None)[:3]
+    cls = type(value)
+    for part in args:
+        _check_address(value, part)
+    if isinstance(state, dict):
+        state = without_caches(cls, _checked(value, state))
+    if not hasattr(cls, "__setstate__") and _is_empty(state):
+        state = None  # Python versions disagree on whether nothing is None or {}
+    encoded = [enc.at("", func)]
+    encoded += [frame(b"t", b"".join([enc.at(_argument(cls, i), arg) for i, arg in enumerate(args)]))]
+    encoded += [_encode_state(enc, state)]
+    encoded += [frame(b"l", enc.sequence(items)) if items is not None else b"0"]
+    encoded += [frame(b"d", enc.pairs(pairs)) if pairs is not None else b"0"]
+    return node("reduced", enc.encode(cls), *encoded)
+
+
+def _argument(cls: type, i: int) -> str:
+    return f".__reduce__()[{i}]" if cls.__module__ != "builtins" else f"[{i}]"
+
+
+def _is_empty(state: Any) -> bool:
+    return not state or (isinstance(state, tuple) and len(state) == 2 and not state[0] and not state[1])
+
+
+def _encode_state(enc: Encoder, state: Any) -> bytes:
+    if isinstance(state, dict) and all(type(name) is str for name in state):
+        return enc.fields(state.items())
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
+        first = _encode_state(enc, state[0] or {})
+        return node("state", first, _encode_state(enc, state[1]))
+    return enc.at(".__getstate__()", state)
+
+

@@ -1,0 +1,355 @@
+"""Find the source of functions and classes, and write it in a form that only a change of meaning changes.
+
+Knows: source lines, syntax trees, code objects. May not know: how values are encoded, what is the project's.
+
+Nothing here imports a module or runs a user's code: lines come from `linecache`, which also holds the cells of
+notebooks. The normal form is our own, because `ast.dump` and `ast.unparse` differ between Python versions.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+from typing import Any
+
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_IGNORED_FIELDS = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
+
+
+@dataclass(frozen=True)
+class Found:
+    """A definition in a source file."""
+
+    tree: ast.AST
+    qualname: str  # as Python forms it: "make.<locals>.inner"
+    file: str
+    line: int
+
+
+def normal_form(tree: ast.AST | list[ast.stmt]) -> str:
+    """Return a definition as text without positions, comments, docstrings and empty fields.
+
+    Parameters
+    ----------
+    tree : ast.AST
+        Any node.
+
+    Returns
+    -------
+    str
+        Equal for equal code, on Python 3.10 to 3.13.
+
+    Examples
+    --------
+    >>> one = ast.parse("def f(x): return x+1")
+    >>> two = ast.parse("def f( x ):\\n  'Add one.'\\n  return (x + 1)  # really")
+    >>> normal_form(one) == normal_form(two)
+    True
+    """
+    out: list[str] = []
+    _write(tree, out)
+    return "".join(out)
+
+
+def _write(item: Any, out: list[str]) -> None:
+    if isinstance(item, ast.Constant):
+        out.append(f"{type(item.value).__name__}:{_constant(item.value)};")
+    elif isinstance(item, ast.AST):
+        out.append(f"({type(item).__name__}")
+        for name in item._fields:
+            value = getattr(item, name, None)
+            if value is None or value == [] or name in _IGNORED_FIELDS:
+                continue
+            out.append(f" {name}=")
+            if name == "body" and isinstance(value, list):
+                value = _without_docstring(item, value)
+            elif name == "values" and isinstance(item, ast.JoinedStr):
+                value = _merged(value)
+            _write(value, out)
+        out.append(")")
+    elif isinstance(item, list):
+        out.append("[")
+        for part in item:
+            _write(part, out)
+            out.append(",")
+        out.append("]")
+    else:
+        out.append(repr(item))
+
+
+def _constant(value: Any) -> str:
+    if isinstance(value, (str, bytes)):
+        return f"{len(value)}:{value!r}"
+    return "nan" if value != value else repr(value)  # noqa: PLR0124
+
+
+def _without_docstring(owner: ast.AST, body: list[ast.stmt]) -> list[ast.stmt]:
+    if isinstance(owner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and is_docstring(body):
+        return body[1:] or [ast.Pass()]
+    return body
+
+
+def is_docstring(body: list[ast.stmt]) -> bool:
+    """Say whether a body begins with a docstring."""
+    first = body[0] if body else None
+    return (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
+
+
+def _merged(values: list[ast.expr]) -> list[ast.expr]:
+    # Whether neighbouring pieces of text in an f-string are one constant or two depends on the version.
+    merged: list[ast.expr] = []
+    for value in values:
+        last = merged[-1] if merged else None
+        if isinstance(value, ast.Constant) and isinstance(last, ast.Constant):
+            merged[-1] = ast.Constant(value=f"{last.value}{value.value}")
+        elif not (isinstance(value, ast.Constant) and value.value == ""):
+            merged.append(value)
+    return merged
+
+
+# -- finding ---------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=64)
+def _parse(text: str) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def tree_of_file(file: str, space: dict[str, Any] | None = None) -> ast.Module | None:
+    """Return the syntax tree of a source file or notebook cell, or None; never to be changed."""
+    try:
+        lines = linecache.getlines(file, space)
+    except Exception:  # noqa: BLE001 - a loader may raise anything; there is no source then
+        return None
+    return _parse("".join(lines)) if lines else None
+
+
+def _definitions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.AST]]:
+    """Yield every function, class and lambda with its qualified name."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield prefix + child.name, child
+            yield from _definitions(child, f"{prefix}{child.name}.<locals>.")
+        elif isinstance(child, ast.ClassDef):
+            yield prefix + child.name, child
+            yield from _definitions(child, f"{prefix}{child.name}.")
+        elif isinstance(child, ast.Lambda):
+            yield f"{prefix}<lambda>", child
+            yield from _definitions(child, f"{prefix}<lambda>.<locals>.")
+        else:
+            yield from _definitions(child, prefix)
+
+
+@functools.lru_cache(maxsize=64)
+def _index(text_tree: _ByIdentity) -> dict[tuple[str, int], list[tuple[str, ast.AST]]]:
+    index: dict[tuple[str, int], list[tuple[str, ast.AST]]] = {}
+    for qualname, definition in _definitions(text_tree.tree):
+        name = getattr(definition, "name", "<lambda>")
+        index.setdefault((name, first_line(definition)), []).append((qualname, definition))
+    return index
+
+
+class _ByIdentity:
+    """A tree as the key of a cache."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+
+    def __hash__(self) -> int:
+        return id(self.tree)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByIdentity) and self.tree is other.tree
+
+
+def first_line(definition: ast.AST) -> int:
+    """Return the line on which a definition begins, its first decorator included."""
+    decorators = getattr(definition, "decorator_list", ())
+    return min([definition.lineno, *(d.lineno for d in decorators)])  # type: ignore[attr-defined]
+
+
+def find_function(func: FunctionType) -> Found | None:
+    """Return where a function is defined, or None where there is no source that fits it.
+
+    Parameters
+    ----------
+    func : function
+        A Python function; lambdas are told apart by their columns, or by their compiled code.
+
+    Returns
+    -------
+    Found or None
+        The definition.
+    """
+    code = func.__code__
+    tree = tree_of_file(code.co_filename, func.__globals__)
+    if tree is None:
+        return None
+    candidates = _index(_ByIdentity(tree)).get((code.co_name, code.co_firstlineno), [])
+    candidates = [c for c in candidates if _same_arguments(c[1], code)]
+    if len(candidates) > 1:
+        candidates = _by_columns(candidates, code) or _by_code(candidates, code)
+    if not candidates:
+        return None
+    qualname, definition = candidates[0]
+    return Found(definition, qualname, code.co_filename, code.co_firstlineno)
+
+
+def _same_arguments(definition: ast.AST, code: CodeType) -> bool:
+    """Say whether a definition fits a code object; the file may have been edited since it was read."""
+    args: ast.arguments = definition.args  # type: ignore[attr-defined]
+    names = [a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
+    count = code.co_argcount + code.co_kwonlyargcount
+    # Within a class `__x` is `_Class__x` in the code.
+    return all(a == b or b.endswith(a) for a, b in zip(names, code.co_varnames[:count])) and len(names) == count
+
+
+def _by_columns(candidates: list[tuple[str, ast.AST]], code: CodeType) -> list[tuple[str, ast.AST]]:
+    if sys.version_info < (3, 11):
+        return []
+    places = {p for p in code.co_positions() if p[0] is not None and p[2] is not None and p[1] is not None}
+    spans = [(line, column) for line, _, column, _ in places if column is not None and line is not None]
+
+    def holds(definition: ast.AST) -> bool:
+        body = definition.body if isinstance(definition, ast.Lambda) else definition
+        start, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)  # type: ignore[attr-defined]
+        inside = [start <= span < end for span in spans if span[1] or span[0] != code.co_firstlineno]
+        return bool(inside) and all(inside)
+
+    held = [c for c in candidates if holds(c[1])]
+    # Of nested ones the outer holds the inner's places too: the smallest is meant.
+    return sorted(held, key=lambda c: len(ast.dump(c[1])))[:1]
+
+
+def _by_code(candidates: list[tuple[str, ast.AST]], code: CodeType) -> list[tuple[str, ast.AST]]:
+    fitting = []
+    for candidate in candidates:
+        expression = ast.Expression(body=candidate[1]) if isinstance(candidate[1], ast.Lambda) else None
+        if expression is None:
+            continue
+        outer = compile(expression, code.co_filename, "eval", dont_inherit=True)
+        inner = next((c for c in outer.co_consts if isinstance(c, CodeType)), None)
+        if inner is not None and _outline(inner) == _outline(code):
+            fitting.append(candidate)
+    return fitting[:1]
+
+
+def _outline(code: CodeType) -> tuple[Any, ...]:
+    consts = [_outline(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c)) for c in code.co_consts]
+    names = sorted({*code.co_names, *code.co_freevars})  # alone, a captured name compiles as a global
+    return names, code.co_varnames, consts
+
+
+def find_class(cls: type, file: str | None) -> Found | None:
+    """Return where a class is defined, or None."""
+    if file is None:
+        file = next((f.__code__.co_filename for f in methods(cls) if f.__code__.co_filename[:1] != "<"), None)
+        file = file or next((f.__code__.co_filename for f in methods(cls)), None)
+    tree = tree_of_file(file) if file else None
+    if tree is None or file is None:
+        return None
+    same_name = [
+        d for qualname, d in _definitions(tree) if qualname == cls.__qualname__ and isinstance(d, ast.ClassDef)
+    ]
+    lines = {f.__code__.co_firstlineno for f in methods(cls) if f.__code__.co_filename == file}
+    fitting = [d for d in same_name if all(d.lineno <= line <= (d.end_lineno or line) for line in lines)]
+    chosen = (fitting or same_name)[-1:]
+    return Found(chosen[0], cls.__qualname__, file, chosen[0].lineno) if chosen else None
+
+
+def methods(cls: type) -> list[FunctionType]:
+    """Return the functions that a class statement defines, those inside descriptors included."""
+    found = []
+    for value in vars(cls).values():
+        for part in (value, *(getattr(value, a, None) for a in ("__func__", "fget", "fset", "fdel", "func"))):
+            if isinstance(part, FunctionType) and part.__module__ == cls.__module__:
+                found.append(part)
+    return found
+
+
+# -- without source --------------------------------------------------------------------------------------
+
+
+def code_form(code: CodeType) -> str:
+    """Return a code object as text without names of files and line numbers.
+
+    Bytecode differs between Python versions, so the version is part of it: better a new key than a wrong one.
+    """
+    return f"{sys.version_info[0]}.{sys.version_info[1]}:{_code_form(code)}"
+
+
+def _code_form(code: CodeType) -> str:
+    consts = []
+    for i, const in enumerate(code.co_consts):
+        if isinstance(const, CodeType):
+            consts.append(_code_form(const))
+        elif isinstance(const, frozenset):
+            consts.append(f"frozenset:{sorted(map(repr, const))}")
+        elif i > 0 or not isinstance(const, str):  # the first may be a docstring
+            consts.append(f"{type(const).__name__}:{const!r}")
+        else:
+            consts.append(f"first:{const!r}")
+    fields = (
+        code.co_name, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags,
+        code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, consts, code.co_code.hex(),
+    )  # fmt: skip
+    return repr(fields)
+
+
+def global_names(code: CodeType) -> frozenset[str]:
+    """Return the names that a code object or one nested in it may look up outside: a superset."""
+    names = set(code.co_names)
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            names |= global_names(const)
+    return frozenset(names)
+
+
+def outer_names(func: FunctionType, found: Found | None) -> list[tuple[str, ...]]:
+    """Return what a function looks up among its globals, with the attributes asked of each, sorted.
+
+    ``helpers.clean(x)`` gives ``("helpers", "clean")``. Attributes are known only where there is source.
+    """
+    loaded = global_names(func.__code__)
+    if found is None:
+        return sorted((name,) for name in loaded)
+    chains: set[tuple[str, ...]] = set()
+    for item in ast.walk(found.tree):
+        chain: list[str] = []
+        while isinstance(item, ast.Attribute):
+            chain.append(item.attr)
+            item = item.value
+        if isinstance(item, ast.Name) and item.id in loaded:
+            chains.add((item.id, *reversed(chain)))
+    return sorted(chains)
+
+
+def readable(found: Found | None) -> str:
+    """Return a definition as text to compare line by line, its place first: ``# experiment.py:24``."""
+    if found is None:
+        return ""
+    place = f"# {os.path.basename(found.file)}:{found.line}\n"
+    try:
+        return place + _without_docstrings(ast.unparse(found.tree))
+    except (ValueError, RecursionError):
+        return place
+
+
+def _without_docstrings(code: str) -> str:
+    tree = ast.parse(code)
+    for item in ast.walk(tree):
+        body = getattr(item, "body", None)
+        if isinstance(body, list):
+            item.body = _without_docstring(item, body)  # type: ignore[attr-defined]
+    return ast.unparse(tree)

@@ -1,0 +1,96 @@
+"""Encode the kinds of values that Python's own library defines.
+
+Knows: the standard library's types and what makes two of their values equal. May not know: other libraries.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import types
+import uuid
+from pathlib import PurePath
+from typing import Any
+
+from memento.keys.encode import Encoder, frame, integer, node, text
+from memento.keys.objects import attributes, is_plain, unkeyable
+
+
+def encode(enc: Encoder, value: Any) -> bytes | None:
+    """Return the frame of a value of the standard library, or None for other values."""
+    cls = type(value)
+    simple = _SIMPLE.get(cls)
+    if simple is not None:
+        return simple(enc, value)
+    if isinstance(value, enum.Enum):
+        return _encode_enum(enc, value)
+    if isinstance(value, PurePath) and cls.__module__.partition(".")[0] == "pathlib":
+        return node("path", text(value.as_posix()))
+    if isinstance(value, datetime.tzinfo) and hasattr(value, "key"):
+        if value.key is None:
+            raise unkeyable(value, "a ZoneInfo read from a file has no name")
+        return node("zone", text(str(value.key)))
+    if isinstance(value, (set, frozenset)):
+        return node("set", enc.encode(cls), enc.unordered(value), enc.fields(attributes(value).items()))
+    if cls.__module__ == "collections" or (
+        isinstance(value, _DICTS) and cls.__reduce__ in [d.__reduce__ for d in _DICTS]
+    ):
+        return _encode_collection(enc, value)
+    if dataclasses.is_dataclass(value) and is_plain(cls):
+        return node("object", enc.encode(cls), enc.fields(attributes(value).items()))
+    return None
+
+
+def _encode_enum(enc: Encoder, value: enum.Enum) -> bytes:
+    if isinstance(value, enum.Flag):
+        return node("flag", enc.encode(type(value)), enc.at(".value", value.value))  # combinations have no name
+    return node("enum", enc.encode(type(value)), text(value.name))
+
+
+_DICTS = (collections.OrderedDict, collections.defaultdict, collections.Counter)
+
+
+def _encode_collection(enc: Encoder, value: Any) -> bytes | None:
+    cls = type(value)
+    if isinstance(value, collections.deque):
+        return node("deque", enc.encode(cls), enc.encode(value.maxlen), enc.sequence(value))
+    if not isinstance(value, _DICTS):
+        return None
+    extra = enc.at(".default_factory", value.default_factory) if hasattr(value, "default_factory") else b"0"
+    items = enc.pairs(value.items(), ordered=isinstance(value, collections.OrderedDict))
+    return node("mapping", enc.encode(cls), extra, enc.fields(attributes(value).items()), frame(b"d", items))
+
+
+def _range(enc: Encoder, value: range) -> bytes:
+    # Two ranges are equal when they have the same elements, whatever their stop.
+    count = len(value)
+    return node("range", *map(integer, (count, *value[:1], *([value.step] if count > 1 else []))))
+
+
+def _zone(enc: Encoder, value: datetime.datetime | datetime.time) -> bytes:
+    return integer(value.fold) + enc.at(".tzinfo", value.tzinfo)
+
+
+def _delta(enc: Encoder, value: datetime.timedelta) -> bytes:
+    return node("timedelta", integer(value.days), integer(value.seconds), integer(value.microseconds))
+
+
+_SIMPLE: dict[type, Any] = {
+    range: _range,
+    slice: lambda enc, v: node("slice", enc.encode(v.start), enc.encode(v.stop), enc.encode(v.step)),
+    memoryview: lambda enc, v: node("memoryview", text(v.format), enc.encode(v.shape), frame(b"b", v.tobytes())),
+    decimal.Decimal: lambda enc, v: node("decimal", text(str(v))),
+    fractions.Fraction: lambda enc, v: node("fraction", integer(v.numerator), integer(v.denominator)),
+    uuid.UUID: lambda enc, v: node("uuid", frame(b"b", v.bytes)),
+    datetime.date: lambda enc, v: node("date", text(v.isoformat())),
+    datetime.datetime: lambda enc, v: node("datetime", text(v.replace(tzinfo=None).isoformat()), _zone(enc, v)),
+    datetime.time: lambda enc, v: node("time", text(v.replace(tzinfo=None).isoformat()), _zone(enc, v)),
+    datetime.timedelta: _delta,
+    datetime.timezone: lambda enc, v: node("timezone", _delta(enc, v.utcoffset(None)), text(v.tzname(None))),
+    types.MappingProxyType: lambda enc, v: node("mappingproxy", frame(b"d", enc.pairs(v.items()))),
+    types.SimpleNamespace: lambda enc, v: node("namespace", enc.fields(vars(v).items())),
+}

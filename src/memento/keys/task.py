@@ -1,0 +1,141 @@
+"""Combine the digests of values into the keys of tasks.
+
+Knows: digests and the layout of a key. May not know: what the values are.
+
+    part = H("p" or "s", name, value's digest)                    16 bytes, once a distinct value
+    key  = H(version, experiment, settings' parts, parameters' parts, repeat's part)     once a task
+
+Parts have a fixed length and carry their own names, so that they can be joined without separators and an
+absent one leaves no trace. That is what lets a grid grow a dimension and keep its keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+# Every task key depends on it. A change of the format is a change of this byte, and a breaking release.
+VERSION = 1
+
+
+def part(namespace: str, name: str, value_digest: bytes | None) -> bytes:
+    """Return what one parameter or setting contributes to a key.
+
+    Parameters
+    ----------
+    namespace : str
+        ``"p"`` for a parameter, ``"s"`` for a setting.
+    name : str
+        Its name.
+    value_digest : bytes or None
+        `digest` of its value; None where it is absent, volatile or at its default.
+
+    Returns
+    -------
+    bytes
+        16 bytes, or none at all for None.
+
+    Examples
+    --------
+    >>> part("p", "model", bytes(16)) == part("s", "model", bytes(16))
+    False
+    >>> part("p", "model", None)
+    b''
+    """
+    if value_digest is None:
+        return b""
+    raw = name.encode("utf-8", "surrogatepass")
+    hasher = blake2b(len(raw).to_bytes(8, "little") + raw + value_digest, digest_size=16, person=b"memento part")
+    hasher.update(namespace.encode())
+    return hasher.digest()
+
+
+def repeat_part(repeat: int) -> bytes:
+    """Return what a repeat contributes: nothing for the first, so that `repeats` can be raised later."""
+    if repeat == 0:
+        return b""
+    return part("r", "", repeat.to_bytes(16, "little"))
+
+
+def task_digest(key: bytes) -> bytes:
+    """Return the digest that stands for an upstream task where its result is a parameter.
+
+    Parameters
+    ----------
+    key : bytes
+        Key of the upstream task.
+
+    Returns
+    -------
+    bytes
+        16 bytes that no value's digest equals.
+
+    Examples
+    --------
+    >>> len(task_digest(bytes(16)))
+    16
+    """
+    return blake2b(key, digest_size=16, person=b"memento task").digest()
+
+
+class TaskKeys:
+    """Make the keys of one experiment's tasks.
+
+    Parameters
+    ----------
+    experiment : str
+        Name of the experiment.
+    settings_parts : iterable of bytes, default=()
+        `part` of each setting, in any order.
+
+    Examples
+    --------
+    >>> keys = TaskKeys("exp:train", [part("s", "folds", bytes(16))])
+    >>> row = (part("p", "lr", bytes(16)), part("p", "model", bytes(16)))
+    >>> keys.keys([row]) == keys.key(row)
+    True
+    """
+
+    def __init__(self, experiment: str, settings_parts: Iterable[bytes] = ()) -> None:
+        raw = experiment.encode("utf-8", "surrogatepass")
+        self._base = blake2b(bytes([VERSION]), digest_size=16, person=b"memento key")
+        self._base.update(len(raw).to_bytes(8, "little") + raw)
+        self._base.update(b"".join(sorted(settings_parts)))
+
+    def key(self, parts: Iterable[bytes], repeat: int = 0) -> bytes:
+        """Return the key of one task.
+
+        Parameters
+        ----------
+        parts : iterable of bytes
+            `part` of each parameter, sorted by the parameters' names.
+        repeat : int, default=0
+            Number of the repeat.
+
+        Returns
+        -------
+        bytes
+            16 bytes.
+        """
+        return self.keys([(*parts, repeat_part(repeat))])
+
+    def keys(self, rows: Iterable[tuple[bytes, ...]]) -> bytes:
+        """Return the keys of many tasks, joined.
+
+        Parameters
+        ----------
+        rows : iterable of tuple of bytes
+            For each task its parts as for `key`; a repeat's part, if any, comes last.
+
+        Returns
+        -------
+        bytes
+            16 bytes a row.
+        """
+        copy, join = self._base.copy, b"".join
+        digests = []
+        for row in rows:  # half of the time of a new hasher: the prefix is hashed once
+            hasher = copy()
+            hasher.update(join(row))
+            digests.append(hasher.digest())
+        return join(digests)
