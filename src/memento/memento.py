@@ -246,6 +246,8 @@ class Memento:
                     stage.describe(session)
                     continue
                 session.run(notify=False)
+                if session.interrupted is not None and session.interrupted.count:
+                    break
             if not dry_run and notify:
                 stage.emit(_total(list(sessions.values()), stage))
         if dry_run:
