@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memento.errors import AggregateException, RunInterrupted
-from memento.events import RunFinished, Said
+from memento.events import Event, RunFinished, Said
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
@@ -302,7 +302,7 @@ class _Stage:
             if self._notifier is not None:
                 self._notifier.close()
 
-    def emit(self, event: object) -> None:
+    def emit(self, event: Event) -> None:
         self._display.listen(event)
         if self._notifier is not None:
             self._notifier.listen(event)
@@ -313,7 +313,9 @@ class _Stage:
         from memento.runner.session import Session
 
         owner = self._owner
-        options: Options = replace(owner._options, **flags)
+        options: Options = replace(
+            owner._options, force_run=flags["force_run"], force_cache=flags["force_cache"]
+        )
         session = Session(owner.func, owner.name, matrix, self.store, options, self.emit)
         session.announce()
         return session

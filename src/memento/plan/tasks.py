@@ -7,13 +7,14 @@ A task is a number until somebody needs more: row `number // repeats` of the mat
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
 from memento.errors import UnkeyableValue
-from memento.keys import TaskKeys, digest, json_fragment, part, task_digest
+from memento.keys import TaskKeys, digest, json_fragment, part, repeat_part, task_digest
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class KeyedTasks:
                 for i, column_parts in zip(order, parts, strict=True)
             ]
             for repeat in range(self.repeats):
-                joined = hasher.keys(_rows(lists, len(chunk)), repeat)
+                joined = hasher.keys(_rows(lists, len(chunk), repeat_part(repeat)))
                 keys[start : start + len(chunk), repeat] = np.frombuffer(joined, np.uint8).reshape(-1, KEY_SIZE)
         assert matrix.repeats == self.repeats
         return keys.tobytes()
@@ -172,8 +173,10 @@ def _part(matrix: Matrix, namespace: str, name: str, value: Any, where: str) -> 
     return part(namespace, name, value_digest)
 
 
-def _rows(lists: list[list[bytes]], count: int) -> Iterator[tuple[bytes, ...]]:
-    return zip(*lists, strict=True) if lists else iter([()] * count)
+def _rows(lists: list[list[bytes]], count: int, last: bytes) -> Iterator[tuple[bytes, ...]]:
+    """Turn columns of parts into rows; a repeat's part, if it has one, stands last."""
+    columns: list[Iterable[bytes]] = [*lists, itertools.repeat(last, count)] if last or not lists else [*lists]
+    return zip(*columns, strict=True)
 
 
 def _running_sums(counts: Sequence[int]) -> list[int]:

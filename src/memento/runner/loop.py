@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from memento.clock import Clock
 from memento.config import short_text
-from memento.events import Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
+from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
 from memento.executors.base import Executor, Finished, Lost, Message, Note, Task, Update
 from memento.plan import Plan
 from memento.results import FailureGrouper
@@ -70,7 +70,7 @@ class Runner:
         *,
         retry: RetryPolicy,
         code: int,
-        emit: Callable[[object], None],
+        emit: Callable[[Event], None],
         clock: Clock,
         workers: int,
     ) -> None:
@@ -169,7 +169,7 @@ class Runner:
             self._executor.submit(batch)
 
     def _due_again(self, want: int) -> list[Task]:
-        batch = []
+        batch: list[Task] = []
         now = self._clock.monotonic()
         while self._delayed and self._delayed[0][0] <= now and len(batch) < want:
             _, number, attempt = heapq.heappop(self._delayed)

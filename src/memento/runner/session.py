@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
-from memento.events import RunFinished, RunStarted, Said
+from memento.events import Event, RunFinished, RunStarted, Said
 from memento.executors import make_executor
 from memento.executors.base import Work
 from memento.keys import code_version, explain_code, json_fragment, script_name
@@ -86,7 +86,7 @@ class Session:
         matrix: Matrix,
         store: Store,
         options: Options,
-        emit: Callable[[object], None],
+        emit: Callable[[Event], None],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.function, self.experiment, self.matrix = function, experiment, matrix
@@ -241,10 +241,10 @@ class Session:
             tasks=len(self.tasks),
             settings=json_fragment(dict(self.matrix.settings)),
             matrix_id="" if self.matrix.id is None else str(self.matrix.id),
-            host=system.host_name(),
+            host=system.hostname(),
             pid=os.getpid(),
-            process_started=system.process_started(os.getpid()),
-            boot_id=system.boot_id(),
+            process_started=system.process_start(os.getpid()) or "",
+            boot_id=system.boot_identity(),
             argv=tuple(provenance.redact(sys.argv)),
             provenance=provenance.gather(Path.cwd()),
         )
