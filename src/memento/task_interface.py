@@ -1,0 +1,14 @@
+"""The module of this name in 1.2.0, for scripts that import from it; everything stands in `memento`."""
+
+from __future__ import annotations
+
+from memento.ancestor.checkpointing import FileSystemCheckpointing
+from memento.context import Context
+from memento.results import MemoryUsage, Result
+
+__all__ = [
+    "Context",
+    "FileSystemCheckpointing",
+    "MemoryUsage",
+    "Result",
+]
