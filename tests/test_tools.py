@@ -1,0 +1,70 @@
+"""Promises of the scripts in tools/, which make the environments that everything else runs in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parent.parent / "tools"
+VERSION = "{}.{}".format(*sys.version_info)
+PROGRAMS = "/usr/bin:/bin"  # where sh, sed and cksum are on every Unix
+
+
+def _run(
+    tool: str, *arguments: str | Path, path: str = PROGRAMS, home: Path
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(TOOLS / tool), *map(str, arguments)],
+        env={"PATH": path, "HOME": str(home)},
+        cwd=TOOLS.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def shims(tmp_path: Path) -> Path:
+    """A folder of shims as pyenv makes them: there, and failing for a version that is not selected."""
+    folder = tmp_path / "shims"
+    folder.mkdir()
+    for name in (f"python{VERSION}", "python3", "python"):
+        (folder / name).write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_a_python_on_the_path_is_found(tmp_path: Path) -> None:
+    found = _run("find-python", VERSION, path=f"{Path(sys.executable).parent}:{PROGRAMS}", home=tmp_path)
+    assert (found.returncode, found.stdout.strip()) == (0, sys.executable)
+
+
+def test_a_failing_shim_is_passed_over_for_the_python_behind_it(shims: Path, tmp_path: Path) -> None:
+    behind = tmp_path / ".pyenv" / "versions" / f"{VERSION}.0" / "bin"
+    behind.mkdir(parents=True)
+    (behind / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    (behind / "python").chmod(0o755)
+    found = _run("find-python", VERSION, path=f"{shims}:{PROGRAMS}", home=tmp_path)
+    assert (found.returncode, found.stdout.strip()) == (0, sys.executable)
+
+
+def test_the_first_version_that_is_here_wins(tmp_path: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{PROGRAMS}"
+    found = _run("find-python", "3.99", VERSION, path=path, home=tmp_path)
+    assert found.stdout.strip() == sys.executable
+
+
+def test_a_version_that_is_not_here_is_a_plain_no(tmp_path: Path) -> None:
+    found = _run("find-python", "3.99", home=tmp_path)
+    assert (found.returncode, found.stdout, found.stderr) == (1, "", "")
+
+
+def test_an_environment_without_any_python_says_which_would_do(tmp_path: Path) -> None:
+    made = _run("environment", tmp_path / "env", "requirements/dev.txt", "3.98", "3.99", home=tmp_path)
+    assert made.returncode == 1
+    assert "3.98, 3.99" in made.stderr
+    assert not (tmp_path / "env").exists()
