@@ -74,7 +74,7 @@ class Memento:
     >>> from memento import Memento
     >>> def experiment(context, config):
     ...     return config.x ** 2
-    >>> runs = Memento(experiment, executor="serial", store=tmp / "memento-store", progress=False)
+    >>> runs = Memento(experiment, executor="serial", store="memento-store", progress=False)
     >>> [result.inner for result in runs.run({"parameters": {"x": [1, 2, 3]}})]
     [1, 4, 9]
     """

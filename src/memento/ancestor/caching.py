@@ -137,7 +137,7 @@ class FileSystemCacheProvider(CacheProvider):
 
     Examples
     --------
-    >>> cache = FileSystemCacheProvider(filepath=tmp / "calls.sqlite")
+    >>> cache = FileSystemCacheProvider(filepath="calls.sqlite")
     >>> cache.set("a", [1, 2])
     >>> cache.get("a")
     [1, 2]

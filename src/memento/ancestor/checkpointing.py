@@ -28,7 +28,7 @@ class FileSystemCheckpointing:
 
     Examples
     --------
-    >>> checkpoints = FileSystemCheckpointing(tmp / "checkpoints.sqlite")
+    >>> checkpoints = FileSystemCheckpointing("checkpoints.sqlite")
     >>> checkpoints.set("task", (1, 2))
     >>> checkpoints.get("task")
     (1, 2)

@@ -1,0 +1,126 @@
+"""Every task of a matrix gets the key that its own parameters, settings and repeat give it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memento.errors import UnkeyableValue
+from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
+from memento.matrix import Matrix
+from memento.plan import KeyedTasks
+from memento.store.records import Encoded
+from memento.store.upstream import UpstreamValue
+
+
+def keyed(**matrix: Any) -> KeyedTasks:
+    return KeyedTasks(Matrix.of(matrix), "exp:train")
+
+
+def keys_of(tasks: KeyedTasks) -> list[bytes]:
+    return [tasks.key(number) for number in range(len(tasks))]
+
+
+values = st.lists(st.one_of(st.integers(), st.text(max_size=3), st.floats(allow_nan=False)), min_size=1, max_size=4)
+
+
+@given(
+    parameters=st.dictionaries(st.sampled_from("abc"), values, min_size=1),
+    settings=st.dictionaries(st.sampled_from("xyz"), st.integers(), max_size=2),
+    repeats=st.integers(1, 3),
+)
+def test_a_key_is_what_its_parts_say_one_by_one(
+    parameters: dict[str, list[Any]], settings: dict[str, int], repeats: int
+) -> None:
+    tasks = keyed(parameters=parameters, settings=settings, repeats=repeats)
+    hasher = TaskKeys("exp:train", [part("s", name, digest(value)) for name, value in settings.items()])
+    for number in range(len(tasks)):
+        config = tasks.config(number)
+        parts = [part("p", name, digest(config[name])) for name in sorted(config)]
+        assert tasks.key(number) == hasher.keys([(*parts, repeat_part(config.repeat))])
+
+
+@given(st.permutations(["a", "b", "c"]))
+def test_the_order_in_which_parameters_are_written_changes_no_key(order: list[str]) -> None:
+    parameters = {"a": [1, 2], "b": ["u", "v"], "c": [0.5]}
+    first = keyed(parameters=parameters)
+    second = keyed(parameters={name: parameters[name] for name in order})
+    assert set(keys_of(first)) == set(keys_of(second))
+
+
+def test_a_setting_and_a_parameter_of_one_name_and_value_have_different_keys() -> None:
+    as_setting = keyed(parameters={"a": [1]}, settings={"lr": 0.1})
+    as_parameter = keyed(parameters={"a": [1], "lr": [0.1]})
+    assert as_setting.key(0) != as_parameter.key(0)
+
+
+def test_a_new_parameter_at_its_default_keeps_the_old_keys() -> None:
+    before = keyed(parameters={"a": [1, 2]})
+    grown = keyed(parameters={"a": [1, 2], "dropout": [0.0, 0.5]}, defaults={"dropout": 0.0})
+    assert set(keys_of(before)) < set(keys_of(grown))
+    assert len(set(keys_of(grown))) == 4
+
+
+def test_a_new_setting_at_its_default_keeps_the_old_keys() -> None:
+    before = keyed(parameters={"a": [1]})
+    grown = keyed(parameters={"a": [1]}, settings={"n_fold": 5}, defaults={"n_fold": 5})
+    other = keyed(parameters={"a": [1]}, settings={"n_fold": 6}, defaults={"n_fold": 5})
+    assert before.key(0) == grown.key(0) != other.key(0)
+
+
+def test_a_default_is_compared_by_what_it_is_not_by_equality() -> None:
+    before = keyed(parameters={"a": [1]})
+    grown = keyed(parameters={"a": [1], "flag": [True]}, defaults={"flag": 1})
+    assert before.key(0) != grown.key(0)
+
+
+def test_volatile_names_are_no_part_of_the_key_and_need_no_identity() -> None:
+    plain = keyed(parameters={"a": [1]})
+    with_device = keyed(parameters={"a": [1]}, settings={"lock": object()}, volatile=["lock"])
+    assert plain.key(0) == with_device.key(0)
+
+
+def test_a_conditional_parameter_that_is_absent_contributes_nothing() -> None:
+    tasks = keyed(parameters={"model": ["svc", "tree"], "C": [1, 10]}, when={"C": {"model": "svc"}})
+    alone = keyed(parameters={"model": ["tree"]})
+    assert len(tasks) == 3
+    assert tasks.key(2) == alone.key(0)
+
+
+def test_more_repeats_keep_the_keys_of_the_first_ones() -> None:
+    once = keyed(parameters={"a": [1, 2]})
+    thrice = keyed(parameters={"a": [1, 2]}, repeats=3)
+    assert [thrice.key(0), thrice.key(3)] == keys_of(once)
+    assert len(set(keys_of(thrice))) == 6
+
+
+def test_an_upstream_result_is_keyed_by_its_task_not_by_its_value() -> None:
+    def upstream(key: bytes, data: bytes) -> UpstreamValue:
+        return UpstreamValue(key, "somewhere", Encoded("json", data, None, len(data), "builtins:int"))
+
+    first = keyed(parameters={"up": [upstream(b"k" * 16, b"1")]})
+    same_task = keyed(parameters={"up": [upstream(b"k" * 16, b"2")]})
+    other_task = keyed(parameters={"up": [upstream(b"l" * 16, b"1")]})
+    assert first.key(0) == same_task.key(0) != other_task.key(0)
+    assert first.key(0) == TaskKeys("exp:train").key([part("p", "up", task_digest(b"k" * 16))])
+
+
+def test_a_value_without_identity_names_its_parameter() -> None:
+    with pytest.raises(UnkeyableValue, match=r"parameters\['a'\]\[1\]"):
+        keyed(parameters={"a": [1, object()]})
+
+
+def test_parameters_are_kept_as_readable_json() -> None:
+    tasks = keyed(parameters={"model": [dict], "lr": [0.1]})
+    assert json.loads(tasks.params(tasks.slots(0))) == {"model": "builtins:dict", "lr": 0.1}
+
+
+def test_values_are_numbered_across_parameters() -> None:
+    tasks = keyed(parameters={"a": [1, 2], "b": ["u", "v"]})
+    layout, numbers = tasks.layout(tasks.slots(3))
+    assert tasks.layouts[layout] == ("a", "b")
+    assert [tasks.value(number) for number in numbers] == [2, "v"]
