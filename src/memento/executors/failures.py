@@ -1,0 +1,185 @@
+"""Describe what went wrong in a task, as text that needs no unpickling to be read.
+
+Knows: exceptions, tracebacks, log files. May not know: processes, executors, stores' indexes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from memento.errors import RemoteError, TaskError
+from memento.store.records import RAISED, Failure
+
+_OURS = str(Path(__file__).resolve().parent.parent) + os.sep
+_MESSAGE_LIMIT = 4_000  # characters; a message may hold a whole array
+_TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prints thousands of frames
+_EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is kept as text only
+_TAIL_LINES = 20
+_TAIL_BYTES = 8_192
+
+
+def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickled: bool = True) -> Failure:
+    """Describe an exception that a task raised.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was caught.
+    output : str
+        The last lines that the task printed.
+    kind : str
+        Why the attempt failed.
+    pickled : bool
+        Whether the exception itself is kept beside its text.
+
+    Returns
+    -------
+    Failure
+        With the user's part of the traceback only.
+
+    Examples
+    --------
+    >>> try:
+    ...     int("x")
+    ... except ValueError as error:
+    ...     failure = raised(error)
+    >>> failure.type, failure.message
+    ('ValueError', "invalid literal for int() with base 10: 'x'")
+    """
+    return Failure(
+        kind=kind,
+        type=type(error).__name__,
+        message=clipped(_message(error), _MESSAGE_LIMIT),
+        traceback=clipped(_traceback(error), _TRACEBACK_LIMIT),
+        location=_location(error),
+        exception=_pickle(error) if pickled else None,
+        output=output,
+    )
+
+
+def without_exception(kind: str, name: str, message: str, output: str = "", error: TaskError | None = None) -> Failure:
+    """Describe an end that no exception tells of: a signal, an exit code, a limit."""
+    return Failure(kind, name, message, "", "", _pickle(error) if error is not None else None, output)
+
+
+def clipped(text: str, limit: int) -> str:
+    """Shorten a text in its middle, saying by how much.
+
+    Examples
+    --------
+    >>> clipped("abcdefghij", 8)
+    'abcd\\n[... 2 characters left out ...]\\nghij'
+    """
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+
+
+def exit_name(status: int) -> str:
+    """Name how a process ended, from a return code as `subprocess` gives it.
+
+    Examples
+    --------
+    >>> exit_name(3), exit_name(-11)
+    ('exit code 3', 'SIGSEGV')
+    """
+    if status >= 0:
+        return f"exit code {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
+def tail(path: str | Path, start: int = 0, end: int | None = None) -> str:
+    """Return the last lines of a slice of a log file; "" where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            end = size if end is None else min(end, size)
+            first = max(start, end - _TAIL_BYTES)
+            file.seek(first)
+            data = file.read(max(end - first, 0))
+    except OSError:
+        return ""
+    lines = data.decode("utf-8", "replace").splitlines()
+    return "\n".join(lines[-_TAIL_LINES:])
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as exc:  # a user's __str__ must not hide what failed
+        return f"<its text cannot be shown: {type(exc).__name__}>"
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(_OURS)
+
+
+def _users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Skip the frames of Memento in front of the user's first one."""
+    while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return trace
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+        seen: set[int] = set()
+        _drop_ours(told, seen)
+        return "".join(told.format())
+    except Exception as exc:  # a broken __str__, __cause__ or source file must not hide what failed
+        return f"{type(error).__name__}: <its traceback cannot be shown: {type(exc).__name__}>\n"
+
+
+def _drop_ours(told: traceback.TracebackException, seen: set[int]) -> None:
+    """Leave out the frames of Memento, in the whole chain of causes."""
+    if id(told) in seen:
+        return
+    seen.add(id(told))
+    frames = [frame for frame in told.stack if not _is_ours(frame.filename)]
+    told.stack = traceback.StackSummary.from_list(frames)
+    linked = [told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())]
+    for other in linked:
+        if other is not None:
+            _drop_ours(other, seen)
+
+
+def _location(error: BaseException) -> str:
+    """Name the innermost line of the user's own code: not of installed packages, if that can be told."""
+    trace, inner, own = _users_part(error.__traceback__), "", ""
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if not _is_ours(name):
+            inner = f"{os.path.basename(name)}:{trace.tb_lineno}"
+            if "site-packages" not in name and "dist-packages" not in name and not name.startswith(_STANDARD):
+                own = inner
+        trace = trace.tb_next
+    return own or inner
+
+
+_STANDARD = (os.path.dirname(os.__file__) + os.sep, "<frozen")
+
+
+def _pickle(error: BaseException) -> bytes | None:
+    """Pickle an exception, where that makes something that can be read again."""
+    from memento.store import pickling
+
+    if isinstance(error, RemoteError):
+        return None
+    try:
+        data = pickling.dumps_value(error)
+        if len(data) > _EXCEPTION_LIMIT:
+            return None
+        # Exceptions with an __init__ of their own often pickle well and never come back.
+        again = pickling.loads_value(data)
+    except BaseException:  # whatever a user's __reduce__ raises: the text is kept
+        return None
+    return data if isinstance(again, BaseException) else None

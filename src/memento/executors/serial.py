@@ -1,0 +1,117 @@
+"""Run tasks in this process, one at a time: a debugger works, and nothing is left when it ends.
+
+Knows: stations. May not know: other processes, threads.
+
+A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the
+main thread, in Python code only; `memory_limit` is not enforced. A `wake` while a task runs is the run's
+wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from memento.clock import SYSTEM_CLOCK, Clock
+from memento.context import Resources
+from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Update, Work
+from memento.executors.measure import process_name
+from memento.executors.task import Conditions, Station, TimeUp, alarm, timed_out, verdict
+from memento.store.records import Outcome
+
+_ROUND = 0.050  # seconds of short tasks that one poll runs
+
+
+class Serial(Executor):
+    """Runs tasks in the calling thread.
+
+    Examples
+    --------
+    >>> Serial().name
+    'serial'
+    """
+
+    name = "serial"
+    isolates = False
+    preempts = False
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._queue: deque[Task] = deque()
+        self._inbox: list[Message] = []
+        self._work: Work | None = None
+        self._station: Station | None = None
+        self._current: tuple[int, float] | None = None
+        self._stopping = False
+        self._pace = 1.0  # seconds a task
+
+    def start(self, work: Work) -> None:
+        self._work = work
+
+    def want(self) -> int:
+        if self._stopping:
+            return 0
+        return max(min(max(int(1.0 / max(self._pace, 1e-5)), 2), 20_000) - len(self._queue), 0)
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        if self._stopping:
+            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+        else:
+            self._queue.extend(tasks)
+
+    def poll(self, timeout: float) -> list[Message]:
+        messages, self._inbox = self._inbox, []
+        end = self._clock.monotonic() + _ROUND
+        while self._queue:
+            task = self._queue.popleft()
+            outcome = self._attempt(task)
+            self._pace += 0.3 * (outcome.runtime - self._pace)
+            messages.append(Finished(outcome))
+            messages += self._inbox
+            self._inbox.clear()
+            if self._stopping or self._clock.monotonic() >= end:
+                break
+        return messages
+
+    def _attempt(self, task: Task) -> Outcome:
+        assert self._work is not None, "start() comes first"
+        if self._station is None:
+            self._station = Station(self._work, self._conditions(self._work))
+        self._current = (task.number, self._clock.monotonic())
+        try:
+            if self._work.timeout is None:
+                return self._station.run(task)
+            with alarm(self._work.timeout, lambda: self._station is not None and self._station.inside):
+                return self._station.run(task)
+        except TimeUp:  # it rang while the task's own exception was being caught
+            since = self._clock.monotonic() - self._current[1]
+            return verdict(task, timed_out(self._work.timeout or 0.0), self._clock.now() - since, since, process_name())
+        finally:
+            self._current = None
+
+    def _conditions(self, work: Work) -> Conditions:
+        resources = Resources(work.cpus_per_task, (), work.memory_limit)
+        return Conditions(resources=resources, stopping=lambda: self._stopping, live=self._tell, clock=self._clock)
+
+    def _tell(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
+        self._inbox.append(Update(number, process_name(), done, total, metrics))
+
+    def running(self) -> list[Running]:
+        if self._current is None:
+            return []
+        number, since = self._current
+        return [Running(process_name(), number, self._clock.monotonic() - since)]
+
+    def cancel(self, *, running: bool) -> None:
+        self._stopping = self._stopping or running
+        if self._queue:
+            self._inbox.append(Lost(tuple(task.number for task in self._queue)))
+            self._queue.clear()
+
+    def wake(self) -> None:
+        if self._current is not None:
+            self._stopping = True
+
+    def close(self) -> None:
+        self._queue.clear()
+        self._station = None

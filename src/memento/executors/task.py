@@ -1,0 +1,320 @@
+"""Make one attempt at one task: everything caught, everything measured.
+
+Knows: the work of a run, contexts, payloads. May not know: queues, pipes, who asked.
+
+A `Station` is what a worker has at hand: the function, the settings, the values that it was sent. It belongs to one
+thread at a time; the executors of this process and the worker processes all use it, so that a task meets
+the same conditions everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import fractions
+import inspect
+import pathlib
+import threading
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from memento.clock import SYSTEM_CLOCK, Clock
+from memento.config import Config
+from memento.context import Context, Resources, StopTask, TaskSpace
+from memento.context.space import Live, never_stopping
+from memento.executors import failures
+from memento.executors.base import Task, Work
+from memento.executors.measure import Meter, process_name
+from memento.store import pickling
+from memento.store.payloads import PayloadDir, encode
+from memento.store.records import DONE, FAILED, STOPPED, TIMEOUT, UNSAVABLE, Encoded, Failure, LogSlice, Outcome
+
+_ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), range, fractions.Fraction, type(Ellipsis)})
+_NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum, pathlib.PurePath)
+_NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})
+
+
+class TimeUp(BaseException):
+    """Raised into a task that runs in this process, when its time is over."""
+
+
+def is_unchangeable(value: object) -> bool:
+    """Tell whether tasks can share one object without one task's changes reaching the next.
+
+    Examples
+    --------
+    >>> is_unchangeable((1, "a")), is_unchangeable([1]), is_unchangeable(dict)
+    (True, False, True)
+    """
+    kind = type(value)
+    if kind in _ATOMS or isinstance(value, _NAMED):
+        return True
+    if kind is tuple or kind is frozenset:
+        return all(map(is_unchangeable, value))  # type: ignore[call-overload]  # just checked
+    return False
+
+
+class KeptValues:
+    """Values by number, each unpickled once where tasks can share it, else for each task.
+
+    Parameters
+    ----------
+    source : sequence of bytes, optional
+        Where a value comes from that was not put here.
+    """
+
+    def __init__(self, source: Sequence[bytes] | None = None) -> None:
+        self._source = source
+        self._packed: dict[int, bytes | memoryview] = {}
+        self._shared: dict[int, Any] = {}
+
+    def put(self, number: int, data: bytes | memoryview) -> None:
+        """Keep the bytes of a value."""
+        self._packed[number] = data
+        self._shared.pop(number, None)
+
+    def get(self, numbers: Iterable[int]) -> list[Any]:
+        """Return the values of these numbers, in order; unpickling may raise anything."""
+        shared = self._shared
+        return [shared[n] if n in shared else self._unpickle(n) for n in numbers]
+
+    def _unpickle(self, number: int) -> Any:
+        data = self._packed.get(number)
+        if data is None:
+            if self._source is None:
+                raise KeyError(f"value number {number} was not sent to this worker; this is a fault of Memento")
+            data = self._source[number]
+        value = pickling.loads(data)
+        if is_unchangeable(value):
+            self._shared[number] = value
+            self._packed.pop(number, None)
+        return value
+
+
+class KeptSettings:
+    """The settings, as new for each task."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        settings = pickling.loads(data)
+        self._plain: dict[str, Any] | None = None
+        if type(settings) is dict and all(map(is_unchangeable, settings.values())):
+            self._plain = settings
+
+    def get(self) -> dict[str, Any]:
+        """Return a copy that the task may change."""
+        if self._plain is not None:
+            return dict(self._plain)
+        settings: dict[str, Any] = pickling.loads(self._data)
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What differs between the places in which tasks run."""
+
+    worker: str = ""  # "host/pid"; this process where it is empty
+    resources: Resources = Resources()
+    stopping: Callable[[], bool] = never_stopping
+    live: Callable[[int, float, float | None, dict[str, float]], None] | None = None  # (task's number, ...)
+    log: Callable[[], LogSlice | None] | None = None  # what was printed since it was last asked
+    last_lines: Callable[[LogSlice], str] | None = None
+    shared_process: bool = False  # other tasks run in this process at the same time
+    clock: Clock = field(default_factory=lambda: SYSTEM_CLOCK)
+
+
+class Station:
+    """One worker's place: runs one task after another.
+
+    Parameters
+    ----------
+    work : Work
+        What all tasks of the run share. `work.values` may be empty where `values` is given.
+    conditions : Conditions
+        What is special about this place.
+    function : callable, optional
+        The experiment, where it is unpickled already.
+    values : KeptValues, optional
+        Where values come from; by default ``work.values``.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        conditions: Conditions,
+        function: Callable[..., Any] | None = None,
+        values: KeptValues | None = None,
+    ) -> None:
+        self._work, self._conditions = work, conditions
+        self._function = pickling.loads(work.function) if function is None else function
+        self._settings = KeptSettings(work.settings)
+        self.values = KeptValues(work.values) if values is None else values
+        self.layouts: dict[int, tuple[str, ...]] = {}
+        self._payloads = PayloadDir(pathlib.Path(work.store) / "payloads")
+        self._worker = conditions.worker or process_name()
+        self._meter = Meter(shared=conditions.shared_process)
+        self._clock = conditions.clock
+        self.inside = False  # the task's own code runs now
+
+    def run(self, task: Task) -> Outcome:
+        """Make one attempt; whatever the task does short of ending the process, this returns."""
+        number, key, layout, values, repeat, attempt, _ = task
+        clock, conditions, context = self._clock, self._conditions, None
+        value: Encoded | None = None
+        failure: Failure | None = None
+        error: BaseException | None = None
+        live: Live | None = None
+        if conditions.live is not None:
+            tell = conditions.live
+
+            def live(done: float, total: float | None, metrics: dict[str, float]) -> None:
+                tell(number, done, total, metrics)
+
+        started, begun = clock.now(), clock.monotonic()
+        self._meter.start()
+        self.inside = True
+        try:
+            names = self.layouts.get(layout) or self._layout(layout)
+            config = Config.build(dict(zip(names, self.values.get(values))), self._settings.get(), repeat)
+            context = Context.for_task(
+                TaskSpace(
+                    self._work.store,
+                    self._work.run,
+                    key,
+                    attempt,
+                    conditions.resources,
+                    live,
+                    conditions.stopping,
+                    self._work.live_every,
+                    clock,
+                    self._work.inline_limit,
+                )
+            )
+            returned = self._function(context, config)
+            if type(returned) not in _NEVER_AWAITED and inspect.isawaitable(returned):
+                returned = asyncio.run(_awaited(returned))
+            try:
+                value = encode(returned, self._payloads, self._work.inline_limit)
+            except (StopTask, TimeUp):
+                raise
+            except BaseException as exc:  # whatever a user's __reduce__ raises
+                error, failure = exc, unsavable(returned, exc)
+            self.inside = False
+        except BaseException as exc:  # SystemExit and KeyboardInterrupt too: they fail this task only
+            self.inside = False
+            error = exc
+        runtime = max(clock.monotonic() - begun, 0.0)
+        usage = self._meter.stop(runtime)
+        log = conditions.log() if conditions.log is not None else None
+        if error is not None:
+            failure = self._explain(error, failure, runtime, log)
+        return Outcome(
+            number,
+            FAILED if failure is not None else DONE,
+            attempt,
+            started,
+            runtime,
+            usage.cpu_time,
+            usage.memory,
+            usage.virtual,
+            self._worker,
+            None if failure is not None else value,
+            context.series() if context is not None else (),
+            context.artifact_names() if context is not None else (),
+            log,
+            failure,
+        )
+
+    def _layout(self, number: int) -> tuple[str, ...]:
+        names = self._work.layouts[number]
+        self.layouts[number] = names
+        return names
+
+    def _explain(
+        self, error: BaseException, known: Failure | None, runtime: float, log: LogSlice | None
+    ) -> Failure:
+        """Describe what was caught; describing must not fail either."""
+        output = ""
+        if log is not None and self._conditions.last_lines is not None:
+            output = self._conditions.last_lines(log)
+        if known is not None:
+            return known._replace(output=output)
+        if isinstance(error, StopTask):
+            return failures.raised(error, output, STOPPED, pickled=False)
+        if isinstance(error, TimeUp):
+            return timed_out(self._work.timeout or runtime, output)
+        try:
+            return failures.raised(error, output)
+        except RecursionError:
+            # Caught at the very end of the stack: there was no room left to tell it well.
+            return failures.without_exception("raised", type(error).__name__, "maximum recursion depth exceeded", output)
+
+
+async def _awaited(returned: Any) -> Any:
+    return await returned
+
+
+def unsavable(returned: object, error: BaseException) -> Failure:
+    """Describe a value that cannot be stored."""
+    from memento.errors import UnsavableResult
+
+    kind = f"{type(returned).__module__}.{type(returned).__qualname__}"
+    message = (
+        f"it returned a {kind}, which cannot be stored: {type(error).__name__}: {error}."
+        " Return what can be pickled (numbers, arrays, frames, fitted models), or write it to"
+        " `context.artifact(name)` and return its name."
+    )
+    message = failures.clipped(message, 4_000)
+    told = failures.raised(error, kind=UNSAVABLE, pickled=False)
+    short = failures.without_exception(UNSAVABLE, "UnsavableResult", message, error=UnsavableResult(message))
+    return short._replace(traceback=told.traceback, location=told.location)
+
+
+def timed_out(limit: float, output: str = "") -> Failure:
+    """Describe a task that ran longer than it may."""
+    from memento.errors import TaskTimeout
+
+    message = f"it ran longer than timeout={limit:g} s and was ended"
+    return failures.without_exception(TIMEOUT, "TaskTimeout", message, output, TaskTimeout(message))
+
+
+def stopped(output: str = "") -> Failure:
+    """Describe a task that the run's own end ended."""
+    return failures.without_exception(STOPPED, "StopTask", "the run was stopped before it finished", output)
+
+
+def verdict(
+    task: Task, failure: Failure, started: float, runtime: float, worker: str, memory: int | None = None,
+    log: LogSlice | None = None,
+) -> Outcome:  # fmt: skip
+    """Make the outcome of a task on behalf of a worker that cannot."""
+    return Outcome(
+        task.number, FAILED, task.attempt, started, max(runtime, 0.0), None, memory, None, worker, None, (), (), log,
+        failure,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def alarm(seconds: float | None, armed: Callable[[], bool]) -> Iterator[None]:
+    """Raise TimeUp in this thread after some seconds, if it is `armed` then, where system and thread can."""
+    import signal
+
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if seconds is None or not usable:
+        yield
+        return
+
+    def ring(number: int, frame: types.FrameType | None) -> None:
+        if armed():
+            raise TimeUp
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

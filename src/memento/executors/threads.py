@@ -1,0 +1,216 @@
+"""Run tasks in threads of this process: for tasks that wait, or that release the interpreter's lock.
+
+Knows: stations. May not know: other processes.
+
+Owners
+    calling thread   the queue, the table of workers, the inbox it returns
+    worker threads   one task each; take from `_handed`, put into `_returned`
+Limits: what tasks print is not told apart; `timeout` is soft: a task over it is reported as timed out at once, and its
+thread, which nothing can end, is left to itself and replaced. Threads are daemons, so none keeps a program alive.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memento import system
+from memento.clock import SYSTEM_CLOCK, Clock
+from memento.context import Resources
+from memento.executors.base import Executor, Finished, Lost, Message, Note, Running, Task, Update, Work
+from memento.executors.task import Conditions, KeptValues, Station, stopped, timed_out, verdict
+from memento.store import pickling
+from memento.store.records import Outcome
+
+
+@dataclass(eq=False)
+class Hand:
+    """One thread and what it does. `task` is set by the calling thread, and cleared by it."""
+
+    name: str
+    tasks: queue.SimpleQueue[Task | None]
+    task: Task | None = None
+    begun: float = 0.0  # monotonic seconds, when the task was handed over
+    told: bool = False  # its task was given up: whatever it returns is dropped
+
+
+class Threads(Executor):
+    """Runs tasks in threads.
+
+    Parameters
+    ----------
+    num_workers : int, optional
+        How many; by default as many as the run asks for.
+
+    Examples
+    --------
+    >>> Threads(4).name
+    'threads'
+    """
+
+    name = "threads"
+    isolates = False
+    preempts = False
+
+    def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._asked, self._clock = num_workers, clock
+        self._queue: deque[Task] = deque()
+        self._hands: list[Hand] = []
+        self._inbox: list[Message] = []
+        self._returned: queue.SimpleQueue[tuple[Hand, Outcome | Exception] | Update | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._deadline: float | None = None
+        self._pace = 1.0  # seconds a task
+        self._made = 0
+        self._work: Work | None = None
+
+    def start(self, work: Work) -> None:
+        self._work = work
+        self._wanted = max(self._asked or work.num_workers, 1)
+
+    def want(self) -> int:
+        if self._stopping.is_set():
+            return 0
+        busy = min(max(int(self._wanted / max(self._pace, 1e-5)), 2 * self._wanted), 20_000)
+        return max(busy - len(self._queue) - sum(hand.task is not None for hand in self._hands), 0)
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        if self._stopping.is_set():
+            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+            return
+        self._queue.extend(tasks)
+        self._feed()
+
+    def _feed(self) -> None:
+        for hand in self._hands:
+            if hand.task is None and self._queue:
+                self._give(hand, self._queue.popleft())
+        while self._queue and len(self._hands) < self._wanted:
+            self._give(self._hire(), self._queue.popleft())
+
+    def _give(self, hand: Hand, task: Task) -> None:
+        hand.task, hand.begun = task, self._clock.monotonic()
+        hand.tasks.put(task)
+
+    def _hire(self) -> Hand:
+        assert self._work is not None, "start() comes first"
+        self._made += 1
+        hand = Hand(f"{system.hostname()}/{os.getpid()}-{self._made}", queue.SimpleQueue())
+        self._hands.append(hand)
+        threading.Thread(
+            target=self._serve, args=(hand, self._work), name=f"memento-{self._made}", daemon=True
+        ).start()
+        return hand
+
+    def _serve(self, hand: Hand, work: Work) -> None:
+        """Run what is handed over, until None comes. The body of a worker thread."""
+
+        def tell(number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
+            if not hand.told:
+                self._returned.put(Update(number, hand.name, done, total, metrics))
+
+        conditions = Conditions(
+            worker=hand.name,
+            resources=Resources(work.cpus_per_task, (), work.memory_limit),
+            stopping=lambda: self._stopping.is_set() or hand.told,
+            live=tell,
+            shared_process=True,
+            clock=self._clock,
+        )
+        station: Station | None = None
+        while (task := hand.tasks.get()) is not None:
+            try:
+                if station is None:
+                    # Each thread unpickles for itself: two threads never hold one changeable object.
+                    station = Station(work, conditions, pickling.loads(work.function), KeptValues(work.values))
+                self._returned.put((hand, station.run(task)))
+            except Exception as exc:
+                self._returned.put((hand, exc))
+
+    def poll(self, timeout: float) -> list[Message]:
+        messages, self._inbox = self._inbox, []
+        wait = 0.0 if messages else self._patience(timeout)
+        while True:
+            try:
+                item = self._returned.get(timeout=wait) if wait > 0 else self._returned.get_nowait()
+            except queue.Empty:
+                break
+            wait = 0.0
+            if isinstance(item, Update):
+                messages.append(item)
+            elif item is not None:
+                self._take(*item, messages)
+        messages += self._overdue()
+        if not self._stopping.is_set():
+            self._feed()
+        return messages
+
+    def _take(self, hand: Hand, result: Outcome | Exception, messages: list[Message]) -> None:
+        if hand.told:
+            return
+        if isinstance(result, Exception):
+            raise result
+        hand.task = None
+        self._pace += 0.3 * (result.runtime - self._pace)
+        messages.append(Finished(result))
+
+    def _patience(self, timeout: float) -> float:
+        """Wait no longer than until the next task is over its time."""
+        ends = [timeout]
+        limit = self._work.timeout if self._work is not None else None
+        now = self._clock.monotonic()
+        if limit is not None:
+            ends += [hand.begun + limit - now for hand in self._hands if hand.task is not None]
+        if self._deadline is not None:
+            ends.append(self._deadline - now)
+        return max(min(ends), 0.001)
+
+    def _overdue(self) -> list[Message]:
+        """Give up the tasks that ran too long, and when the run's grace is over, all."""
+        now, messages = self._clock.monotonic(), list[Message]()
+        limit = self._work.timeout if self._work is not None else None
+        for hand in list(self._hands):
+            if hand.task is None:
+                continue
+            ran = now - hand.begun
+            if limit is not None and ran >= limit:
+                failure = timed_out(limit)
+                messages.append(Note(f"thread {hand.name} is left to itself: nothing can end a task in a thread"))
+            elif self._deadline is not None and now >= self._deadline:
+                failure = stopped()
+            else:
+                continue
+            messages.insert(0, Finished(verdict(hand.task, failure, self._clock.now() - ran, ran, hand.name)))
+            self._dismiss(hand)
+        return messages
+
+    def _dismiss(self, hand: Hand) -> None:
+        hand.told, hand.task = True, None
+        hand.tasks.put(None)
+        self._hands.remove(hand)
+
+    def running(self) -> list[Running]:
+        now = self._clock.monotonic()
+        return [Running(h.name, h.task.number, now - h.begun) for h in self._hands if h.task is not None]
+
+    def cancel(self, *, running: bool) -> None:
+        if self._queue:
+            self._inbox.append(Lost(tuple(task.number for task in self._queue)))
+            self._queue.clear()
+        if running and not self._stopping.is_set():
+            self._stopping.set()
+            grace = self._work.grace if self._work is not None else 0.0
+            self._deadline = self._clock.monotonic() + grace
+
+    def wake(self) -> None:
+        self._returned.put(None)  # SimpleQueue.put is reentrant: safe in a signal handler
+
+    def close(self) -> None:
+        self._queue.clear()
+        self._stopping.set()
+        for hand in list(self._hands):
+            self._dismiss(hand)
