@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import io
+import logging
+import sys
+
+import pytest
+
+from memento.display import make_display
+from memento.display.text import Narrator
+from memento.events import FailureGroup, RunFinished, RunStarted, Said, TaskRetried
+from tests.display.fakes import FINISHED, GROUP, RUN, STARTED, SetClock, tick
+
+
+def test_a_log_is_as_recorded(clock: SetClock) -> None:
+    stream = io.StringIO()
+    with make_display(stream=stream, clock=clock) as display:
+        for event in (*RUN, FINISHED):
+            clock.time += 5
+            display.listen(event)
+    assert stream.getvalue() == (
+        "[memento] experiment:experiment, store /data/memento-store\n"
+        "[memento] 27 tasks: 5 cached, 22 to run on 2 workers, about 1 min 40 s\n"
+        "[memento] 8/27, 30 s left, 5 cached, 2 running, 1.2 tasks/s\n"
+        "[memento] worker host/12 was replaced\n"
+        "[memento] failed: ValueError: inconsistent numbers of samples (experiment.py:24)\n"
+        "[memento]     dataset=load_wine_broken, model=SVC\n"
+        "[memento] 15/27, 1 failed, 30 s left, 5 cached, 2 running, 1.2 tasks/s\n"
+        "[memento] 27 tasks: 22 done, 5 cached in 2 min 3 s\n"
+    )
+
+
+def lines_of_progress(
+    clock: SetClock, total: int, seconds: float, each: float, done_at_end: int | None = None
+) -> list[str]:
+    stream = io.StringIO()
+    with make_display(stream=stream, clock=clock) as display:
+        display.listen(RunStarted("exp:f", "/s", total, 0, total, 2))
+        steps = int(seconds / each)
+        for i in range(steps):
+            clock.time += each
+            display.listen(
+                tick(i * (total if done_at_end is None else done_at_end) // steps, total=total, cached=0)
+            )
+    return [line for line in stream.getvalue().splitlines() if "running" in line]
+
+
+def test_a_fast_run_has_no_more_lines_than_its_seconds_allow(clock: SetClock) -> None:
+    assert len(lines_of_progress(clock, total=10_000, seconds=4.0, each=0.01)) <= 2
+
+
+def test_a_run_of_a_day_says_something_each_minute_at_most(clock: SetClock) -> None:
+    assert 1000 < len(lines_of_progress(clock, total=100_000, seconds=86_400.0, each=10.0)) <= 1460
+
+
+def test_a_slow_start_is_told_after_ten_seconds(clock: SetClock) -> None:
+    assert len(lines_of_progress(clock, total=100, seconds=11.0, each=0.25, done_at_end=1)) == 1
+
+
+def test_progress_false_shows_nothing_but_logs_warnings(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with make_display(False) as display:
+        for event in (*RUN, FINISHED):
+            display.listen(event)
+    assert capsys.readouterr() == ("", "")
+    assert [r.getMessage() for r in caplog.records] == ["worker host/12 was replaced"]
+
+
+def test_it_writes_to_stderr_and_leaves_stdout_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    with make_display() as display:
+        display.listen(STARTED)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("[memento] experiment:experiment, store")
+
+
+def test_a_process_without_stderr_runs_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with make_display() as display:
+        display.listen(STARTED)
+
+
+def test_a_stream_with_few_characters_gets_replacements() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    with make_display(stream=stream) as display:
+        display.listen(Said("naïve… → 5 ± 1"))
+    assert raw.getvalue() == b"[memento] na?ve... -> 5 +- 1\n"
+
+
+def test_a_closed_stream_harms_nothing() -> None:
+    stream = io.StringIO()
+    with make_display(stream=stream) as display:
+        stream.close()
+        display.listen(STARTED)
+
+
+def test_a_breaking_display_is_turned_off_with_a_word(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> object:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Narrator, "lines", fail)
+    stream = io.StringIO()
+    with make_display(stream=stream) as display:
+        display.listen(STARTED)
+        display.listen(FINISHED)
+    assert [r.levelno for r in caplog.records] == [logging.WARNING]
+    assert "the run goes on" in caplog.text
+
+
+def told(*events: object) -> list[str]:
+    stream = io.StringIO()
+    with make_display(stream=stream) as display:
+        for event in events:
+            display.listen(event)  # type: ignore[arg-type]
+    return [line.removeprefix("[memento] ") for line in stream.getvalue().splitlines()]
+
+
+def test_an_interrupted_run_says_what_is_kept_and_how_to_go_on() -> None:
+    event = RunFinished(
+        "exp:f", "/s", 27, 7, 5, 1, 12.0, interrupted=True, left=14, how_to_go_on="Run it again to go on."
+    )
+    assert told(STARTED, event)[2:] == [
+        "Interrupted after 12 s: 7 done, 5 cached, 1 failed, 14 left",
+        "Run it again to go on.",
+    ]
+
+
+def test_the_end_lists_causes_with_what_they_have_in_common() -> None:
+    group = FailureGroup(
+        GROUP.title, "raised", 4, "", GROUP.config, "ab", rule="all 4 have dataset=x, no success has it"
+    )
+    event = RunFinished("exp:f", "/s", 27, 23, 0, 4, 12.0, groups=(group,) * 12)
+    lines = told(STARTED, event)
+    assert lines[2] == "27 tasks: 23 done, 4 failed in 12 s"
+    assert lines[3] == (
+        "  4 tasks: ValueError: inconsistent numbers of samples (experiment.py:24)"
+        " - all 4 have dataset=x, no success has it"
+    )
+    assert lines[-1] == "  and 2 other causes"
+
+
+def test_a_retry_is_told_with_its_reason() -> None:
+    lines = told(TaskRetried("ab", "a=1", 1, "OSError: busy", 2.0))
+    assert lines == ["Attempt 1 failed, trying again in 2.0 s: OSError: busy"]
+
+
+def test_an_empty_matrix_is_told_in_one_line() -> None:
+    event = RunFinished("exp:f", "/s", 0, 0, 0, 0, 0.0)
+    assert told(RunStarted("exp:f", "/s", 0, 0, 0, 2), event) == [
+        "exp:f: the matrix has no tasks; nothing to do in /s"
+    ]
+
+
+def test_the_same_note_is_told_once_in_a_row() -> None:
+    assert told(Said("waiting"), Said("waiting"), Said("going on"), Said("waiting")) == [
+        "waiting",
+        "going on",
+        "waiting",
+    ]
