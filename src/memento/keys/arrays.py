@@ -1,16 +1,16 @@
 """Encode NumPy arrays, scalars, dtypes and generators, and SciPy's sparse matrices.
 
-Knows: what makes two arrays equal: dtype, shape and content in C order, whatever the byte order and the layout
-in memory. May not know: data frames, models. The library comes in as an argument; it is never imported.
+Knows: what makes two arrays equal: dtype, shape and content in C order, whatever the byte order and the
+layout in memory. May not know: data frames, models. The library comes in as an argument; it is never imported.
 """
 
 from __future__ import annotations
 
+import sys
 from hashlib import blake2b
 from typing import Any
 
-from memento.keys.callables import named
-from memento.keys.encode import Encoder, frame, integer, node, text
+from memento.keys.encode import Encoder, frame, integer, named, node, text
 from memento.keys.names import qualified_name
 from memento.keys.objects import attributes
 
@@ -32,11 +32,12 @@ def encode(enc: Encoder, value: Any, np: Any) -> bytes | None:
     if isinstance(value, np.dtype):
         return node("dtype", *_dtype(enc, value))
     if isinstance(value, np.ufunc):
-        return named(f"numpy:{value.__name__}") if getattr(np, value.__name__, None) is value else None
+        name = str(value.__name__)
+        return named(f"numpy:{name}") if getattr(np, name, None) is value else None
     if isinstance(value, np.random.Generator):
-        return node("generator", enc.encode(type(value)), enc.at(".bit_generator.state", value.bit_generator.state))
+        return node("generator", enc.at(".bit_generator.state", value.bit_generator.state))
     if isinstance(value, np.random.BitGenerator):
-        return node("bit generator", enc.encode(type(value)), enc.at(".state", value.state))
+        return node("bit generator", enc.at(".state", value.state))  # its class's name is in it
     if isinstance(value, np.random.RandomState):
         return node("random state", enc.at(".get_state()", value.get_state(legacy=False)))
     if isinstance(value, np.random.SeedSequence):
@@ -56,6 +57,8 @@ def _dtype(enc: Encoder, dtype: Any) -> list[bytes]:
         return [text("string")]
     if dtype.kind in "gG" or dtype.char in "gG":
         return [text(dtype.char)]  # its size differs between machines
+    if dtype.isbuiltin == 2:  # of another package, such as bfloat16, which NumPy takes for two bytes
+        return [text(f"user:{dtype.name}")]
     return [text(dtype.newbyteorder("<").str)]
 
 
@@ -93,7 +96,7 @@ def _content(value: Any, np: Any) -> bytes:
     hasher = blake2b(digest_size=16)
     if value.dtype.itemsize == 0 or value.size == 0:
         return hasher.digest()
-    little = value.dtype.newbyteorder("<")
+    little = value.dtype if value.dtype.isbuiltin == 2 else value.dtype.newbyteorder("<")
     flat = value.reshape(-1) if value.flags.c_contiguous else value.flat
     step = max(1, CHUNK * 8 // value.dtype.itemsize)
     for start in range(0, value.size, step):
@@ -122,10 +125,8 @@ def _encode_masked(enc: Encoder, value: Any, np: Any) -> bytes:
     return node("masked", enc.encode(type(value)), array(enc, data, np), array(enc, mask, np), fill)
 
 
-def encode_scipy(enc: Encoder, value: Any, scipy: Any) -> bytes | None:
+def encode_scipy(enc: Encoder, value: Any, _scipy: Any) -> bytes | None:
     """Return the frame of a sparse matrix or array, or None for other values."""
-    import sys
-
     sparse = sys.modules.get("scipy.sparse")
     np = sys.modules.get("numpy")
     if sparse is None or np is None or not sparse.issparse(value):

@@ -14,7 +14,7 @@ import typing
 from typing import Any
 
 from memento.keys import source
-from memento.keys.encode import Encoder, frame, node, text
+from memento.keys.encode import Encoder, frame, named, node, text
 from memento.keys.names import (
     file_of_module,
     is_project_module,
@@ -25,11 +25,6 @@ from memento.keys.names import (
 )
 
 _UNIONS = (typing.Union, types.UnionType)
-
-
-def named(name: str) -> bytes:
-    """Return the frame of a function that counts by its name alone."""
-    return frame(b"G", name.encode("utf-8", "surrogatepass"))
 
 
 def encode(enc: Encoder, value: Any) -> bytes | None:
@@ -51,10 +46,12 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
         return node(type(value).__name__, enc.at(".__func__", value.__func__))
     if isinstance(value, property):
         return node("property", *[enc.at(f".{a}", getattr(value, a)) for a in ("fget", "fset", "fdel")])
-    if isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, (types.ModuleType, type(None))):
+    if isinstance(value, types.BuiltinFunctionType) and isinstance(
+        value.__self__, (types.ModuleType, type(None))
+    ):
         return named(qualified_name(value))
-    wrapped = getattr(value, "__wrapped__", None) if hasattr(type(value), "__call__") else None
-    if isinstance(wrapped, types.FunctionType) and type(value).__module__ in ("functools", "builtins"):
+    wrapped = getattr(value, "__wrapped__", None) if type(value).__module__ == "functools" else None
+    if isinstance(wrapped, types.FunctionType):  # functools.lru_cache
         return node("wrapped", text(qualified_name(type(value))), enc.at(".__wrapped__", wrapped))
     return None
 
@@ -78,7 +75,9 @@ def _encode_class(enc: Encoder, cls: type) -> bytes:
         code = text(source.normal_form(found.tree))
     else:
         code = b"".join(text(f.__name__) + text(source.code_form(f.__code__)) for f in functions)
-    captured = [_captured(enc, f, found) for f in functions if f.__code__.co_filename[:1] != "<" or found is None]
+    captured = [
+        _captured(enc, f, found) for f in functions if f.__code__.co_filename[:1] != "<" or found is None
+    ]
     bases = enc.sequence(base for base in cls.__bases__ if base is not object)
     return node("class", text(name), code, frame(b"t", bases), *captured)
 
@@ -111,10 +110,10 @@ def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
 def _captured(enc: Encoder, func: types.FunctionType, found: source.Found | None) -> bytes:
     """Return the frame of what a function takes from outside: its cells, and the globals that it names."""
     frames = []
-    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or ()):
+    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
         try:
             content = cell.cell_contents
-        except ValueError:  # not assigned yet
+        except ValueError:
             frames.append(text(name) + node("empty cell"))
         else:
             frames.append(text(name) + enc.at(f".<captured {name}>", content))

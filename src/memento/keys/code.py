@@ -80,7 +80,7 @@ class _Reach:
             self._seen[id(item)] = item
             try:
                 todo.extend(self._visit(item))
-            except Exception as error:  # noqa: BLE001 - describing code must never stop a run
+            except Exception as error:
                 name = f"unknown:{qualified_name(item) if callable(item) else type(item).__name__}"
                 self.functions[name] = (type(error).__name__, "")
 
@@ -103,7 +103,8 @@ class _Reach:
             yield from list(item.values())[:1000]
         elif not isinstance(item, (*_PLAIN, types.ModuleType)):
             yield type(item)
-            yield from (f for f in [getattr(item, "__wrapped__", None)] if isinstance(f, types.FunctionType))
+            if type(item).__module__ == "functools":  # lru_cache
+                yield getattr(item, "__wrapped__", None)
 
     def _function(self, func: types.FunctionType) -> Iterator[Any]:
         home = func.__globals__.get("__name__")
@@ -130,7 +131,7 @@ class _Reach:
         for chain in source.outer_names(func, found):
             space: Any = func.__globals__
             owner = home
-            for i, name in enumerate(chain):
+            for name in chain:
                 if name not in space:
                     break
                 value = space[name]
@@ -139,7 +140,6 @@ class _Reach:
                         break
                     space, owner = vars(value), module_name(value.__name__)
                     continue
-                del i
                 self._constant(f"{owner}:{name}", value)
                 yield value
                 break
@@ -149,7 +149,7 @@ class _Reach:
         if _is_plain(value) or (bare.isupper() and isinstance(value, (list, dict, set))):
             try:
                 mark = digest(value).hex()
-            except Exception:  # noqa: BLE001 - not plain after all: what it holds is followed instead
+            except Exception:
                 return
             self.functions[name] = (mark, f"{bare} = {repr(value)[:500]}")
 
@@ -175,7 +175,9 @@ class _Reach:
 
 
 def _class_form(cls: type) -> str:
-    return "".join(source.code_form(f.__code__) for f in sorted(source.methods(cls), key=lambda f: f.__qualname__))
+    return "".join(
+        source.code_form(f.__code__) for f in sorted(source.methods(cls), key=lambda f: f.__qualname__)
+    )
 
 
 def _is_plain(value: Any) -> bool:
@@ -202,7 +204,11 @@ def explain_code(old: dict[str, tuple[str, str]], new: dict[str, tuple[str, str]
     >>> explain_code({"exp:f": ("1", "")}, {"exp:g": ("2", "")})
     ['new: g', 'no longer used: f']
     """
-    changed = [_change(name, old[name][1], new[name][1]) for name in new if name in old and old[name][0] != new[name][0]]
+    changed = [
+        _change(name, old[name][1], new[name][1])
+        for name in new
+        if name in old and old[name][0] != new[name][0]
+    ]
     added = [f"new: {_bare(name)}{_place(new[name][1])}" for name in new if name not in old]
     return [*changed, *added, *(f"no longer used: {_bare(name)}" for name in old if name not in new)]
 
@@ -230,5 +236,3 @@ def _change(name: str, old: str, new: str) -> str:
 
 def _lines(readable: str) -> list[str]:
     return [line for line in readable.splitlines() if not line.startswith("# ")]
-
-

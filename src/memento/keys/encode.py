@@ -45,6 +45,11 @@ def node(kind: str, *children: bytes) -> bytes:
     return frame(b"N", text(kind) + b"".join(children))
 
 
+def named(name: str) -> bytes:
+    """Return the frame of a function that counts by its name alone."""
+    return frame(b"G", name.encode("utf-8", "surrogatepass"))
+
+
 def _bool(value: bool) -> bytes:
     return b"T" if value else b"F"
 
@@ -55,7 +60,7 @@ def integer(value: int) -> bytes:
 
 
 def _float(value: float) -> bytes:
-    return b"f" + _pack_float(value) if value == value else b"f" + b"nan....."  # noqa: PLR0124
+    return b"f" + _pack_float(value) if value == value else b"f" + b"nan....."
 
 
 def _complex(value: complex) -> bytes:
@@ -74,6 +79,10 @@ LEAVES: dict[type, Callable[[Any], bytes]] = {
     type(...): lambda _: b".",
     type(NotImplemented): lambda _: b"!",
 }
+
+
+def _step(key: Any) -> str:
+    return f"[{key!r:.80}]" if type(key) in LEAVES else f"[{type(key).__name__}]"
 
 
 class Encoder:
@@ -126,7 +135,8 @@ class Encoder:
         finally:
             del self._path[name]
         if self._back_references == before:
-            if encoded[:1] == b"#":  # long, so worth keeping; no cycle in it, so the same wherever it stands
+            # Worth keeping when long; with no cycle in it, it is the same wherever it stands.
+            if encoded[:1] == b"#" or hasattr(type(value), "nbytes"):
                 self._known[name] = (value, encoded)
         else:
             self._guard(name, value)
@@ -136,7 +146,9 @@ class Encoder:
         # Every path through a cycle is walked; objects that all know each other have n! of them.
         self._visits[name] = visits = self._visits.get(name, 0) + 1
         if visits > TANGLED:
-            raise UnkeyableValue("", qualified_name(type(value)), "its parts refer to each other in too many circles")
+            raise UnkeyableValue(
+                "", qualified_name(type(value)), "its parts refer to each other in too many circles"
+            )
 
     # -- containers ----------------------------------------------------------------------------------
 
@@ -154,9 +166,15 @@ class Encoder:
 
     def pairs(self, items: Iterable[tuple[Any, Any]], ordered: bool = False) -> bytes:
         """Return the joined frames of keys and values, sorted unless their order counts."""
-        frames = [self.at(".keys()", key) + self.at(f"[{key!r:.80}]", value) for key, value in items]
+        leaves, frames = LEAVES.get, []
+        for key, value in items:
+            leaf = leaves(type(value))  # the usual case needs no name for its step
+            content = leaf(value) if leaf is not None else self.under(_step(key), self._compound, value)
+            frames.append(self.at(".keys()", key) + content)
         return b"".join(frames if ordered else sorted(frames))
 
     def fields(self, items: Iterable[tuple[str, Any]]) -> bytes:
         """Return the frame of an object's attributes, in whatever order they were set."""
-        return frame(b"a", b"".join(sorted([text(name) + self.at(f".{name}", value) for name, value in items])))
+        return frame(
+            b"a", b"".join(sorted([text(name) + self.at(f".{name}", value) for name, value in items]))
+        )

@@ -5,12 +5,14 @@ Knows: how a value shows best in a table. May not know: keys; this text identifi
 
 from __future__ import annotations
 
+import enum
+import functools
 import json
 import math
 import types
+from pathlib import PurePath
 from typing import Any
 
-from memento.errors import UnkeyableValue
 from memento.keys.kinds import digest
 from memento.keys.names import qualified_name
 
@@ -45,11 +47,11 @@ def json_fragment(value: Any, limit: int = LIMIT) -> str:
         try:
             fragment = json.dumps(_plain(value, max(8, size // 8), _DEPTH), ensure_ascii=False)
             fragment.encode()
-        except Exception:  # noqa: BLE001 - a repr may raise anything, and showing a value must not
+        except Exception:
             continue
         if len(fragment) <= limit:
             return fragment
-    return json.dumps(_short(f"{_name(type(value))} {_mark(value)}".strip(), max(8, limit - 2)))
+    return json.dumps(_short(_marked(qualified_name(type(value)), value), max(8, limit - 2)))
 
 
 def _plain(value: Any, room: int, depth: int) -> Any:
@@ -69,11 +71,11 @@ def _container(value: Any, room: int, depth: int) -> Any:
     if isinstance(value, dict):
         shown = {_key(k, room): _plain(v, room, depth - 1) for k, v in list(value.items())[:_ITEMS]}
         if len(value) > _ITEMS:
-            shown["..."] = f"{len(value) - _ITEMS} more {_mark(value)}".strip()
+            shown["..."] = _marked(f"{len(value) - _ITEMS} more", value)
         return shown
     shown_items = [_plain(v, room, depth - 1) for v in value[:_ITEMS]]
     if len(value) > _ITEMS:
-        shown_items.append(f"... {len(value) - _ITEMS} more {_mark(value)}".strip())
+        shown_items.append(_marked(f"... {len(value) - _ITEMS} more", value))
     return shown_items
 
 
@@ -85,30 +87,47 @@ def _key(key: Any, room: int) -> str:
 def _text(value: Any, cls: type, room: int, depth: int) -> Any:
     if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
         name = qualified_name(value)
-        return f"{name} {_mark(value)}".strip() if "<" in name else name
+        return _marked(name, value) if "<" in name else name
     if isinstance(value, types.MethodType):
-        return f"{_name(type(value.__self__))}.{value.__name__} {_mark(value)}".strip()
+        return _marked(f"{qualified_name(type(value.__self__))}.{value.__name__}", value)
+    if isinstance(value, functools.partial):
+        return _short(_partial(value, room, depth), room * 2)
+    if isinstance(value, enum.Enum):
+        return f"{qualified_name(cls)}.{value.name or value.value}"
+    if isinstance(value, PurePath):
+        return _short(value.as_posix(), room * 4)
+    if _is_scalar(value):
+        item = value.item()
+        return (
+            _plain(item, room, depth) if type(item) in (bool, int, float, str) else _short(str(value), room)
+        )
     if hasattr(value, "dtype") and hasattr(value, "shape"):
-        if value.shape == () and hasattr(value, "item") and not hasattr(value, "__array_finalize__") or _is_scalar(value):
-            item = value.item()
-            return _plain(item, room, depth) if type(item) in (bool, int, float, str) else _short(str(value), room)
-        return f"array {value.dtype} {tuple(value.shape)} {_mark(value)}".strip()
+        return _marked(f"array {value.dtype} {tuple(value.shape)}", value)
     if hasattr(value, "shape") and hasattr(value, "columns"):
-        return f"{cls.__name__} {tuple(value.shape)} {_mark(value)}".strip()
+        return _marked(f"{cls.__name__} {tuple(value.shape)}", value)
     shown = " ".join(repr(value).split())
     if " at 0x" in shown:
-        return f"{_name(cls)} {_mark(value)}".strip()
-    if len(shown) > room:
-        return f"{_short(shown, room)} {_mark(value)}".strip()
-    return shown
+        return _marked(qualified_name(cls), value)
+    return shown if len(shown) <= room else _marked(_short(shown, room), value)
+
+
+def _partial(value: functools.partial[Any], room: int, depth: int) -> str:
+    shown = [_inner(item, room, depth) for item in value.args]
+    shown += [f"{name}={_inner(item, room, depth)}" for name, item in value.keywords.items()]
+    return f"{_inner(value.func, room, depth)}({', '.join(shown)})"
+
+
+def _inner(value: Any, room: int, depth: int) -> str:
+    plain = _plain(value, room, depth - 1)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _marked(shown: str, value: Any) -> str:
+    return f"{shown} {_mark(value)}".strip()
 
 
 def _is_scalar(value: Any) -> bool:
     return any(base.__module__ == "numpy" and base.__name__ == "generic" for base in type(value).__mro__)
-
-
-def _name(cls: type) -> str:
-    return qualified_name(cls)
 
 
 def _short(value: str, room: int) -> str:
@@ -119,5 +138,5 @@ def _mark(value: Any) -> str:
     """Return what tells a value from its like where its text is cut off."""
     try:
         return "#" + digest(value).hex()[:8]
-    except (UnkeyableValue, Exception):  # noqa: B014, BLE001 - a value under 'volatile' has no digest
+    except Exception:  # a value under 'volatile' need not have a digest
         return ""

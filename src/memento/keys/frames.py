@@ -41,7 +41,9 @@ def _encode_scalar(enc: Encoder, value: Any, pd: Any) -> bytes | None:
     if value is pd.NaT or value is pd.NA:
         return node("missing", text(repr(value)))
     if isinstance(value, pd.Timestamp):
-        return node("timestamp", text(value.tz_localize(None).isoformat()), text(str(value.tz)), integer(value.fold))
+        return node(
+            "timestamp", text(value.tz_localize(None).isoformat()), text(str(value.tz)), integer(value.fold)
+        )
     if isinstance(value, pd.Timedelta):
         return node("timedelta", text(value.isoformat()))
     if isinstance(value, pd.Period):
@@ -67,12 +69,16 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
         return array(enc, values.to_numpy(), np)
     if isinstance(values, pd.Categorical):
         order = enc.encode(bool(values.ordered))
-        codes = array(enc, values.codes.astype(np.int64), np)  # their width depends on the number of categories
+        codes = array(
+            enc, values.codes.astype(np.int64), np
+        )  # their width depends on the number of categories
         return node("categorical", order, enc.at(".categories", values.categories), codes)
     if isinstance(values, (pd.arrays.DatetimeArray, pd.arrays.PeriodArray)):
         return node("moments", name, array(enc, values.asi8, np))
     if isinstance(values, pd.arrays.IntervalArray):
-        return node("intervals", name, _values(enc, values.left.array, pd) + _values(enc, values.right.array, pd))
+        return node(
+            "intervals", name, _values(enc, values.left.array, pd) + _values(enc, values.right.array, pd)
+        )
     if isinstance(values, pd.arrays.SparseArray):
         return node("sparse", name, array(enc, np.asarray(values), np))
     missing = np.asarray(values.isna())
@@ -80,7 +86,9 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
     if kind in "biuf" and hasattr(values.dtype, "numpy_dtype") and str(values.dtype)[:1] in "BIUFb":
         filled = values.to_numpy(dtype=values.dtype.numpy_dtype, na_value=values.dtype.numpy_dtype.type(0))
         return node("masked values", name, array(enc, filled, np), array(enc, missing, np))
-    elements = [None if gone else value for value, gone in zip(values.tolist(), missing.tolist())]
+    elements = [
+        None if gone else value for value, gone in zip(values.tolist(), missing.tolist(), strict=True)
+    ]
     return node("elements", name, frame(b"l", enc.sequence(elements)))
 
 
@@ -94,7 +102,7 @@ def encode_polars(enc: Encoder, value: Any, pl: Any) -> bytes | None:
         return node("frame", text("polars"), integer(value.height), *columns)
     if isinstance(value, pl.Series):
         return node("series", text("polars"), _polars_column(enc, value, pl))
-    if isinstance(value, type) or isinstance(value, pl.DataType):
+    if isinstance(value, pl.DataType):
         return node("dtype", text("polars"), text(str(value)))
     return None
 

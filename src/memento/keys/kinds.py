@@ -48,7 +48,9 @@ def register_key(type: type, func: Callable[[Any], Any]) -> None:  # noqa: A002 
     True
     """
     if not isinstance(type, _TYPE):
-        raise TypeError(f"register_key: expected a class, not {type!r}. Pass the class of the values to be keyed.")
+        raise TypeError(
+            f"register_key: expected a class, not {type!r}. Pass the class of the values to be keyed."
+        )
     if not callable(func):
         raise TypeError(f"register_key: expected a function of the value, not {func!r}.")
     _REGISTRY[type] = func
@@ -131,5 +133,3 @@ def _ask(enc: Encoder, value: Any, func: Callable[[Any], Any], who: str) -> byte
         raise UnkeyableValue("", qualified_name(type(value)), f"{who} returned the value itself")
     # The class counts too: two classes that answer alike are still two.
     return node("own key", enc.encode(type(value)), enc.at(".__memento_key__()", answer))
-
-

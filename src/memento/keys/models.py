@@ -17,7 +17,7 @@ from memento.keys.objects import attributes, is_plain
 # -- scikit-learn ----------------------------------------------------------------------------------------
 
 
-def encode_sklearn(enc: Encoder, value: Any, sklearn: Any) -> bytes | None:
+def encode_sklearn(enc: Encoder, value: Any, _sklearn: Any) -> bytes | None:
     """Return the frame of an estimator, or None for other values.
 
     An estimator is its class and the parameters that are not at their default, so that a release of the
@@ -27,7 +27,8 @@ def encode_sklearn(enc: Encoder, value: Any, sklearn: Any) -> bytes | None:
     if base is None or isinstance(value, type) or not isinstance(value, base):
         return None
     parameters = value.get_params(deep=False)
-    changed = [(n, p) for n, p in parameters.items() if not _is_default(enc, type(value), n, p)]
+    defaults = _defaults(type(value))
+    changed = [(n, p) for n, p in parameters.items() if not _is_default(enc, n, defaults.get(n, _ABSENT), p)]
     state = attributes(value)
     fitted = b"0"
     if any(name.endswith("_") and not name.startswith("__") for name in state):
@@ -36,14 +37,21 @@ def encode_sklearn(enc: Encoder, value: Any, sklearn: Any) -> bytes | None:
     return node("estimator", enc.encode(type(value)), enc.fields(changed), fitted)
 
 
-def _is_default(enc: Encoder, cls: type, name: str, value: Any) -> bool:
+_ABSENT = inspect.Parameter.empty
+
+
+def _defaults(cls: type) -> dict[str, Any]:
     try:
-        default = inspect.signature(cls.__init__).parameters[name].default  # type: ignore[misc]
-    except (KeyError, TypeError, ValueError):
+        signature = inspect.signature(cls)
+    except (TypeError, ValueError):
+        return {}
+    return {name: parameter.default for name, parameter in signature.parameters.items()}
+
+
+def _is_default(enc: Encoder, name: str, default: Any, value: Any) -> bool:
+    if default is _ABSENT or type(default) is not type(value):
         return False
-    if default is inspect.Parameter.empty:
-        return False
-    return default is value or (type(default) is type(value) and enc.encode(default) == enc.at(f".{name}", value))
+    return default is value or enc.encode(default) == enc.at(f".{name}", value)
 
 
 # -- torch -----------------------------------------------------------------------------------------------
@@ -90,8 +98,7 @@ _OF_MODULES = frozenset({"_parameters", "_buffers", "_modules", "training"})
 
 def _encode_module(enc: Encoder, value: Any) -> bytes:
     parts = [enc.encode(type(value)), enc.encode(bool(value.training))]
-    for name in ("_parameters", "_buffers", "_modules"):
-        # In their order: it is the order of the layers.
+    for name in ("_parameters", "_buffers", "_modules"):  # in their order, which is that of the layers
         parts.append(frame(b"d", enc.pairs(vars(value)[name].items(), ordered=True)))
     rest = {n: v for n, v in vars(value).items() if n not in _OF_MODULES and not _is_empty_hook(n, v)}
     return node("module", *parts, enc.fields(rest.items()))
@@ -99,11 +106,13 @@ def _encode_module(enc: Encoder, value: Any) -> bytes:
 
 def _is_empty_hook(name: str, value: Any) -> bool:
     # Bookkeeping that differs between releases and says nothing while it is empty.
-    return name.startswith("_") and (value is None or value is False or value is True or not _filled(value))
+    return name.startswith("_") and (
+        value is None or isinstance(value, bool) or (_is_bag(value) and not value)
+    )
 
 
-def _filled(value: Any) -> bool:
-    return not isinstance(value, (dict, set, list, tuple)) or bool(value)
+def _is_bag(value: Any) -> bool:
+    return isinstance(value, (dict, set, list, tuple))
 
 
 # -- records ---------------------------------------------------------------------------------------------

@@ -17,7 +17,12 @@ from typing import Any
 SCRIPT_ATTRIBUTE = "__memento_script__"
 
 # Standard classes that a Python release moved; keys know them under their public home.
-_MOVED = {"pathlib._local": "pathlib", "pathlib._abc": "pathlib", "_operator": "operator", "_functools": "functools"}
+_MOVED = {
+    "pathlib._local": "pathlib",
+    "pathlib._abc": "pathlib",
+    "_operator": "operator",
+    "_functools": "functools",
+}
 
 
 def script_name() -> str:
@@ -44,7 +49,7 @@ def script_name() -> str:
     if "ipykernel" in sys.modules and type(_ipython()).__name__ == "ZMQInteractiveShell":
         return "notebook"
     file = getattr(main, "__file__", None)
-    if not file or str(file).startswith("<") or not str(file):
+    if not file or str(file).startswith("<") or "_pyrepl" in str(file):
         return "interactive"
     return _name_of_file(str(file))
 
@@ -56,12 +61,14 @@ def _ipython() -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _name_of_file(file: str) -> str:
-    path = Path(os.path.abspath(file))
+    path = Path(file).absolute()
     parts = [] if path.stem == "__init__" else [path.stem]
     folder = path.parent
     while (folder / "__init__.py").is_file() and folder.name.isidentifier():
         parts.append(folder.name)
         folder = folder.parent
+    if parts == ["__main__"]:
+        return path.parent.name  # a folder or an archive that is run as a whole
     return ".".join(reversed(parts)) or path.stem
 
 
@@ -97,7 +104,16 @@ def qualified_name(obj: Any) -> str:
     if not isinstance(module, str):
         owner = getattr(obj, "__objclass__", None) or getattr(obj, "__self__", None)
         module = owner.__name__ if isinstance(owner, ModuleType) else getattr(owner, "__module__", None)
-    return f"{module_name(module if isinstance(module, str) else None)}:{name}"
+    if (module, name) == ("numpy", "bool"):  # NumPy 2's new name of it
+        name = "bool_"
+    return f"{_public_module(obj, module if isinstance(module, str) else None, name)}:{name}"
+
+
+def _public_module(obj: Any, module: str | None, name: str) -> str:
+    # pandas moved its names from where they are defined to where they are used; keys know the latter.
+    if (module or "").startswith("pandas.") and getattr(sys.modules.get("pandas"), name, None) is obj:
+        return "pandas"
+    return module_name(module)
 
 
 def experiment_name(func: Any) -> str:
@@ -146,23 +162,22 @@ def resolve(module: str | None, qualname: str) -> Any:
 @functools.lru_cache(maxsize=1)
 def _standard_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
-    folders = {os.path.realpath(paths[k]) for k in ("stdlib", "platstdlib") if paths.get(k)}
-    folders |= {os.path.abspath(paths[k]) for k in ("stdlib", "platstdlib") if paths.get(k)}
-    # In a virtual environment these still name the base; its own copy of os.py settles the rest.
-    folders.add(os.path.dirname(os.path.abspath(os.__file__)))
-    return tuple(sorted(f + os.sep for f in folders))
+    named = [Path(paths[k]) for k in ("stdlib", "platstdlib") if paths.get(k)]
+    # Links may lead there; where os.py lies settles what the paths of an environment leave open.
+    folders = {*named, *(p.resolve() for p in named), Path(os.__file__).absolute().parent}
+    return tuple(sorted(f"{folder}{os.sep}" for folder in folders))
 
 
 @functools.lru_cache(maxsize=4096)
 def is_installed_file(file: str) -> bool:
     """Say whether a source file belongs to the standard library or an installed package."""
-    path = os.path.abspath(file)
-    if {"site-packages", "dist-packages"} & set(path.split(os.sep)):
+    path = Path(file).absolute()
+    if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
         return True
-    return path.startswith(_standard_folders()) or file.startswith("<frozen ")
+    return str(path).startswith(_standard_folders()) or file.startswith("<frozen ")
 
 
-_MEMENTO = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_MEMENTO = f"{Path(__file__).absolute().parent.parent}{os.sep}"
 
 
 def file_of_module(name: str | None) -> str | None:
@@ -180,7 +195,7 @@ def is_project_module(name: str | None) -> bool:
     file = file_of_module(name)
     if file is None:
         return False  # built in, or made by hand: nothing of it can be edited in a file
-    return not is_installed_file(file) and not os.path.abspath(file).startswith(_MEMENTO)
+    return not is_installed_file(file) and not str(Path(file).absolute()).startswith(_MEMENTO)
 
 
 def is_script_module(name: str | None) -> bool:

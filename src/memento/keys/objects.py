@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from memento.errors import UnkeyableValue
-from memento.keys.encode import Encoder, frame, node
-from memento.keys.names import qualified_name
+from memento.keys.encode import Encoder, frame, named, node
+from memento.keys.names import module_name, qualified_name
 
 _PROTOCOL = 4  # fixed: reductions may differ between protocols
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
@@ -20,14 +20,16 @@ _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 def attributes(value: Any) -> dict[str, Any]:
     """Return what an instance holds: its `__dict__` and slots, without what is merely cached."""
-    cls = type(value)
+    cls: Any = type(value)
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         slots = vars(base).get("__slots__", ())
         for slot in (slots,) if isinstance(slots, str) else tuple(slots):
             if slot in ("__dict__", "__weakref__"):
                 continue
-            name = f"_{base.__name__.lstrip('_')}{slot}" if slot.startswith("__") and slot[-2:] != "__" else slot
+            name = (
+                f"_{base.__name__.lstrip('_')}{slot}" if slot.startswith("__") and slot[-2:] != "__" else slot
+            )
             try:
                 found[name] = getattr(value, name)
             except AttributeError:
@@ -41,11 +43,11 @@ def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in state.items()
-        if not isinstance(getattr(cls, name, None) if isinstance(name, str) else None, functools.cached_property)
+        if not isinstance(getattr(cls, name, None) if type(name) is str else None, functools.cached_property)
     }
 
 
-def is_plain(cls: type) -> bool:
+def is_plain(cls: Any) -> bool:
     """Say whether instances hold nothing but attributes: no C type below, no reduction of their own."""
     return (
         all(base is object or base.__flags__ & _HEAP_TYPE for base in cls.__mro__)
@@ -110,12 +112,12 @@ def _check_address(value: Any, part: Any) -> None:
 
 
 def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
+    cls = type(value)
     if isinstance(reduction, str):
-        module = getattr(value, "__module__", None) or type(value).__module__
-        return frame(b"G", f"{module}:{reduction}".encode())
+        module = getattr(value, "__module__", None) or cls.__module__
+        return named(f"{module_name(module)}:{reduction}")
     func, args, *rest = reduction
     state, items, pairs = (*rest, None, None, None)[:3]
-    cls = type(value)
     for part in args:
         _check_address(value, part)
     if isinstance(state, dict):
@@ -145,5 +147,3 @@ def _encode_state(enc: Encoder, state: Any) -> bytes:
         first = _encode_state(enc, state[0] or {})
         return node("state", first, _encode_state(enc, state[1]))
     return enc.at(".__getstate__()", state)
-
-

@@ -2,19 +2,20 @@
 
 Knows: source lines, syntax trees, code objects. May not know: how values are encoded, what is the project's.
 
-Nothing here imports a module or runs a user's code: lines come from `linecache`, which also holds the cells of
-notebooks. The normal form is our own, because `ast.dump` and `ast.unparse` differ between Python versions.
+Nothing here imports a module or runs a user's code: lines come from `linecache`, which also holds the cells
+of notebooks. The normal form is our own, because `ast.dump` and `ast.unparse` differ between Python versions.
 """
 
 from __future__ import annotations
 
 import ast
+import dis
 import functools
 import linecache
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -86,11 +87,13 @@ def _write(item: Any, out: list[str]) -> None:
 def _constant(value: Any) -> str:
     if isinstance(value, (str, bytes)):
         return f"{len(value)}:{value!r}"
-    return "nan" if value != value else repr(value)  # noqa: PLR0124
+    return "nan" if value != value else repr(value)
 
 
 def _without_docstring(owner: ast.AST, body: list[ast.stmt]) -> list[ast.stmt]:
-    if isinstance(owner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and is_docstring(body):
+    if isinstance(owner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and is_docstring(
+        body
+    ):
         return body[1:] or [ast.Pass()]
     return body
 
@@ -99,7 +102,9 @@ def is_docstring(body: list[ast.stmt]) -> bool:
     """Say whether a body begins with a docstring."""
     first = body[0] if body else None
     return (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
     )
 
 
@@ -109,7 +114,7 @@ def _merged(values: list[ast.expr]) -> list[ast.expr]:
     for value in values:
         last = merged[-1] if merged else None
         if isinstance(value, ast.Constant) and isinstance(last, ast.Constant):
-            merged[-1] = ast.Constant(value=f"{last.value}{value.value}")
+            merged[-1] = ast.Constant(value=f"{last.value!s}{value.value!s}")
         elif not (isinstance(value, ast.Constant) and value.value == ""):
             merged.append(value)
     return merged
@@ -130,7 +135,7 @@ def tree_of_file(file: str, space: dict[str, Any] | None = None) -> ast.Module |
     """Return the syntax tree of a source file or notebook cell, or None; never to be changed."""
     try:
         lines = linecache.getlines(file, space)
-    except Exception:  # noqa: BLE001 - a loader may raise anything; there is no source then
+    except Exception:
         return None
     return _parse("".join(lines)) if lines else None
 
@@ -175,8 +180,8 @@ class _ByIdentity:
 
 def first_line(definition: ast.AST) -> int:
     """Return the line on which a definition begins, its first decorator included."""
-    decorators = getattr(definition, "decorator_list", ())
-    return min([definition.lineno, *(d.lineno for d in decorators)])  # type: ignore[attr-defined]
+    nodes: list[Any] = [definition, *getattr(definition, "decorator_list", ())]
+    return min(int(item.lineno) for item in nodes)
 
 
 def find_function(func: FunctionType) -> Found | None:
@@ -212,43 +217,44 @@ def _same_arguments(definition: ast.AST, code: CodeType) -> bool:
     names = [a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
     count = code.co_argcount + code.co_kwonlyargcount
     # Within a class `__x` is `_Class__x` in the code.
-    return all(a == b or b.endswith(a) for a, b in zip(names, code.co_varnames[:count])) and len(names) == count
+    return len(names) == count and all(map(str.endswith, code.co_varnames[:count], names))
 
 
-def _by_columns(candidates: list[tuple[str, ast.AST]], code: CodeType) -> list[tuple[str, ast.AST]]:
-    if sys.version_info < (3, 11):
+def _by_columns(candidates: list[tuple[str, ast.AST]], code: Any) -> list[tuple[str, ast.AST]]:
+    if not hasattr(code, "co_positions"):  # before 3.11
         return []
-    places = {p for p in code.co_positions() if p[0] is not None and p[2] is not None and p[1] is not None}
-    spans = [(line, column) for line, _, column, _ in places if column is not None and line is not None]
+    spans = {(line, column) for line, _, column, _ in code.co_positions() if line and column is not None}
+    spans = {span for span in spans if span != (code.co_firstlineno, 0)}  # the preamble
 
-    def holds(definition: ast.AST) -> bool:
+    def holds(definition: Any) -> bool:
         body = definition.body if isinstance(definition, ast.Lambda) else definition
-        start, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)  # type: ignore[attr-defined]
-        inside = [start <= span < end for span in spans if span[1] or span[0] != code.co_firstlineno]
-        return bool(inside) and all(inside)
+        start, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+        return bool(spans) and all(start <= span < end for span in spans)
 
-    held = [c for c in candidates if holds(c[1])]
     # Of nested ones the outer holds the inner's places too: the smallest is meant.
+    held = [c for c in candidates if holds(c[1])]
     return sorted(held, key=lambda c: len(ast.dump(c[1])))[:1]
 
 
 def _by_code(candidates: list[tuple[str, ast.AST]], code: CodeType) -> list[tuple[str, ast.AST]]:
-    fitting = []
     for candidate in candidates:
-        expression = ast.Expression(body=candidate[1]) if isinstance(candidate[1], ast.Lambda) else None
-        if expression is None:
+        if not isinstance(candidate[1], ast.Lambda):
             continue
-        outer = compile(expression, code.co_filename, "eval", dont_inherit=True)
+        outer = compile(ast.Expression(body=candidate[1]), "<lambda>", "eval", dont_inherit=True)
         inner = next((c for c in outer.co_consts if isinstance(c, CodeType)), None)
         if inner is not None and _outline(inner) == _outline(code):
-            fitting.append(candidate)
-    return fitting[:1]
+            return [candidate]
+    return []
 
 
-def _outline(code: CodeType) -> tuple[Any, ...]:
-    consts = [_outline(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c)) for c in code.co_consts]
-    names = sorted({*code.co_names, *code.co_freevars})  # alone, a captured name compiles as a global
-    return names, code.co_varnames, consts
+def _outline(code: CodeType) -> list[Any]:
+    """Return instructions with what they mean; a captured name, compiled alone, is a global."""
+    steps: list[Any] = []
+    for step in dis.get_instructions(code):
+        name = "LOAD" if step.opname in ("LOAD_DEREF", "LOAD_GLOBAL", "LOAD_CLOSURE") else step.opname
+        value = _outline(step.argval) if isinstance(step.argval, CodeType) else repr(step.argval)
+        steps.append((name, value))
+    return steps
 
 
 def find_class(cls: type, file: str | None) -> Found | None:
@@ -260,7 +266,9 @@ def find_class(cls: type, file: str | None) -> Found | None:
     if tree is None or file is None:
         return None
     same_name = [
-        d for qualname, d in _definitions(tree) if qualname == cls.__qualname__ and isinstance(d, ast.ClassDef)
+        d
+        for qualname, d in _definitions(tree)
+        if qualname == cls.__qualname__ and isinstance(d, ast.ClassDef)
     ]
     lines = {f.__code__.co_firstlineno for f in methods(cls) if f.__code__.co_filename == file}
     fitting = [d for d in same_name if all(d.lineno <= line <= (d.end_lineno or line) for line in lines)]
@@ -270,12 +278,17 @@ def find_class(cls: type, file: str | None) -> Found | None:
 
 def methods(cls: type) -> list[FunctionType]:
     """Return the functions that a class statement defines, those inside descriptors included."""
-    found = []
+    parts: list[Any] = []
     for value in vars(cls).values():
-        for part in (value, *(getattr(value, a, None) for a in ("__func__", "fget", "fset", "fdel", "func"))):
-            if isinstance(part, FunctionType) and part.__module__ == cls.__module__:
-                found.append(part)
-    return found
+        if isinstance(value, property):
+            parts += [value.fget, value.fset, value.fdel]
+        elif isinstance(value, (staticmethod, classmethod)):
+            parts.append(value.__func__)
+        elif isinstance(value, functools.cached_property):
+            parts.append(value.func)
+        else:
+            parts.append(value)
+    return [part for part in parts if isinstance(part, FunctionType) and part.__module__ == cls.__module__]
 
 
 # -- without source --------------------------------------------------------------------------------------
@@ -290,21 +303,22 @@ def code_form(code: CodeType) -> str:
 
 
 def _code_form(code: CodeType) -> str:
-    consts = []
-    for i, const in enumerate(code.co_consts):
-        if isinstance(const, CodeType):
-            consts.append(_code_form(const))
-        elif isinstance(const, frozenset):
-            consts.append(f"frozenset:{sorted(map(repr, const))}")
-        elif i > 0 or not isinstance(const, str):  # the first may be a docstring
-            consts.append(f"{type(const).__name__}:{const!r}")
-        else:
-            consts.append(f"first:{const!r}")
+    consts = [_constant_form(const, first=i == 0) for i, const in enumerate(code.co_consts)]
     fields = (
         code.co_name, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags,
         code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, consts, code.co_code.hex(),
     )  # fmt: skip
     return repr(fields)
+
+
+def _constant_form(const: Any, first: bool) -> str:
+    if isinstance(const, CodeType):
+        return _code_form(const)
+    if isinstance(const, frozenset):
+        return f"frozenset:{sorted(map(repr, const))}"
+    if first and isinstance(const, str):
+        return f"first:{const!r}"  # a docstring, or a text that the code uses
+    return f"{type(const).__name__}:{const!r}"
 
 
 def global_names(code: CodeType) -> frozenset[str]:
@@ -339,7 +353,7 @@ def readable(found: Found | None) -> str:
     """Return a definition as text to compare line by line, its place first: ``# experiment.py:24``."""
     if found is None:
         return ""
-    place = f"# {os.path.basename(found.file)}:{found.line}\n"
+    place = f"# {Path(found.file).name}:{found.line}\n"
     try:
         return place + _without_docstrings(ast.unparse(found.tree))
     except (ValueError, RecursionError):

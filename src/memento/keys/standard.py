@@ -13,6 +13,7 @@ import enum
 import fractions
 import types
 import uuid
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
@@ -36,9 +37,7 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
         return node("zone", text(str(value.key)))
     if isinstance(value, (set, frozenset)):
         return node("set", enc.encode(cls), enc.unordered(value), enc.fields(attributes(value).items()))
-    if cls.__module__ == "collections" or (
-        isinstance(value, _DICTS) and cls.__reduce__ in [d.__reduce__ for d in _DICTS]
-    ):
+    if isinstance(value, collections.deque) or (isinstance(value, _DICTS) and not _reduces_itself(cls)):
         return _encode_collection(enc, value)
     if dataclasses.is_dataclass(value) and is_plain(cls):
         return node("object", enc.encode(cls), enc.fields(attributes(value).items()))
@@ -47,25 +46,32 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
 
 def _encode_enum(enc: Encoder, value: enum.Enum) -> bytes:
     if isinstance(value, enum.Flag):
-        return node("flag", enc.encode(type(value)), enc.at(".value", value.value))  # combinations have no name
+        return node(
+            "flag", enc.encode(type(value)), enc.at(".value", value.value)
+        )  # combinations have no name
     return node("enum", enc.encode(type(value)), text(value.name))
 
 
 _DICTS = (collections.OrderedDict, collections.defaultdict, collections.Counter)
 
 
-def _encode_collection(enc: Encoder, value: Any) -> bytes | None:
+def _reduces_itself(cls: Any) -> bool:
+    return cls.__reduce__ not in [kind.__reduce__ for kind in (*_DICTS, dict)]
+
+
+def _encode_collection(enc: Encoder, value: Any) -> bytes:
     cls = type(value)
     if isinstance(value, collections.deque):
-        return node("deque", enc.encode(cls), enc.encode(value.maxlen), enc.sequence(value))
-    if not isinstance(value, _DICTS):
-        return None
+        extra = enc.fields(attributes(value).items())
+        return node(
+            "deque", enc.encode(cls), enc.encode(value.maxlen), extra, frame(b"l", enc.sequence(value))
+        )
     extra = enc.at(".default_factory", value.default_factory) if hasattr(value, "default_factory") else b"0"
     items = enc.pairs(value.items(), ordered=isinstance(value, collections.OrderedDict))
     return node("mapping", enc.encode(cls), extra, enc.fields(attributes(value).items()), frame(b"d", items))
 
 
-def _range(enc: Encoder, value: range) -> bytes:
+def _range(_: Encoder, value: range) -> bytes:
     # Two ranges are equal when they have the same elements, whatever their stop.
     count = len(value)
     return node("range", *map(integer, (count, *value[:1], *([value.step] if count > 1 else []))))
@@ -75,22 +81,38 @@ def _zone(enc: Encoder, value: datetime.datetime | datetime.time) -> bytes:
     return integer(value.fold) + enc.at(".tzinfo", value.tzinfo)
 
 
-def _delta(enc: Encoder, value: datetime.timedelta) -> bytes:
+def _delta(_: Encoder, value: datetime.timedelta) -> bytes:
     return node("timedelta", integer(value.days), integer(value.seconds), integer(value.microseconds))
 
 
-_SIMPLE: dict[type, Any] = {
+def _memory(enc: Encoder, value: memoryview) -> bytes:
+    return node("memoryview", text(value.format), enc.encode(value.shape), frame(b"b", value.tobytes()))
+
+
+def _datetime(enc: Encoder, value: datetime.datetime) -> bytes:
+    return node("datetime", text(value.replace(tzinfo=None).isoformat()), _zone(enc, value))
+
+
+def _time(enc: Encoder, value: datetime.time) -> bytes:
+    return node("time", text(value.replace(tzinfo=None).isoformat()), _zone(enc, value))
+
+
+def _fixed_zone(_: Encoder, value: datetime.timezone) -> bytes:
+    return node("timezone", _delta(_, value.utcoffset(None)), text(value.tzname(None)))
+
+
+_SIMPLE: dict[type, Callable[[Encoder, Any], bytes]] = {
     range: _range,
     slice: lambda enc, v: node("slice", enc.encode(v.start), enc.encode(v.stop), enc.encode(v.step)),
-    memoryview: lambda enc, v: node("memoryview", text(v.format), enc.encode(v.shape), frame(b"b", v.tobytes())),
-    decimal.Decimal: lambda enc, v: node("decimal", text(str(v))),
-    fractions.Fraction: lambda enc, v: node("fraction", integer(v.numerator), integer(v.denominator)),
-    uuid.UUID: lambda enc, v: node("uuid", frame(b"b", v.bytes)),
-    datetime.date: lambda enc, v: node("date", text(v.isoformat())),
-    datetime.datetime: lambda enc, v: node("datetime", text(v.replace(tzinfo=None).isoformat()), _zone(enc, v)),
-    datetime.time: lambda enc, v: node("time", text(v.replace(tzinfo=None).isoformat()), _zone(enc, v)),
+    memoryview: _memory,
+    decimal.Decimal: lambda _, v: node("decimal", text(str(v))),
+    fractions.Fraction: lambda _, v: node("fraction", integer(v.numerator), integer(v.denominator)),
+    uuid.UUID: lambda _, v: node("uuid", frame(b"b", v.bytes)),
+    datetime.date: lambda _, v: node("date", text(v.isoformat())),
+    datetime.datetime: _datetime,
+    datetime.time: _time,
     datetime.timedelta: _delta,
-    datetime.timezone: lambda enc, v: node("timezone", _delta(enc, v.utcoffset(None)), text(v.tzname(None))),
+    datetime.timezone: _fixed_zone,
     types.MappingProxyType: lambda enc, v: node("mappingproxy", frame(b"d", enc.pairs(v.items()))),
     types.SimpleNamespace: lambda enc, v: node("namespace", enc.fields(vars(v).items())),
 }

@@ -45,7 +45,9 @@ def part(namespace: str, name: str, value_digest: bytes | None) -> bytes:
     if value_digest is None:
         return b""
     raw = name.encode("utf-8", "surrogatepass")
-    hasher = blake2b(len(raw).to_bytes(8, "little") + raw + value_digest, digest_size=16, person=b"memento part")
+    hasher = blake2b(
+        len(raw).to_bytes(8, "little") + raw + value_digest, digest_size=16, person=b"memento part"
+    )
     hasher.update(namespace.encode())
     return hasher.digest()
 
