@@ -1,0 +1,156 @@
+"""An executor and a store's run that do as the test says, and remember what they were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from memento.events import Event
+from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Work
+from memento.matrix import Matrix
+from memento.plan import KeyedTasks, Plan, make_plan
+from memento.runner import Interrupt, Retries, RetryPolicy, Runner
+from memento.store.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
+from memento.store.run import Claim, Committed
+
+NUMBER = Encoded("json", b"1", None, 1, "builtins:int")
+
+
+def outcome(task: Task, kind: str = "", message: str = "it failed") -> Outcome:
+    failure = Failure(kind, "ValueError", message, "", "exp.py:1", None, "") if kind else None
+    status, value = (FAILED, None) if failure else (DONE, NUMBER)
+    return Outcome(
+        task.number, status, task.attempt, 0.0, 1.0, None, None, None, "host/1", value, (), (), None, failure
+    )
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return 1e9 + self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+class FakeExecutor(Executor):
+    """Finishes one task a poll, in the way that `behave` says; a poll without tasks lets time pass."""
+
+    name, isolates, preempts = "fake", True, True
+
+    def __init__(self, clock: FakeClock, behave: Callable[[Task], Outcome], capacity: int = 4) -> None:
+        self.clock, self.behave, self.capacity = clock, behave, capacity
+        self.queue: list[Task] = []
+        self.seen: list[Task] = []
+        self.cancelled = self.closed = False
+        self.before_poll: Callable[[], None] = lambda: None
+
+    def start(self, work: Work) -> None: ...
+
+    def want(self) -> int:
+        return max(0, self.capacity - len(self.queue))
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        self.queue += tasks
+        self.seen += tasks
+
+    def poll(self, timeout: float) -> list[Message]:
+        self.before_poll()
+        if self.cancelled:
+            queue, self.queue = self.queue, []
+            running, waiting = queue[:1], queue[1:]
+            lost: list[Message] = [Lost(tuple(task.number for task in waiting))] if waiting else []
+            return [*lost, *(Finished(outcome(task, STOPPED)) for task in running)]
+        if not self.queue:
+            self.clock.time += max(timeout, 1e-3)
+            return []
+        self.clock.time += 1e-3
+        return [Finished(self.behave(self.queue.pop(0)))]
+
+    def running(self) -> list[Running]:
+        return [Running("host/1", task.number, 1.0) for task in self.queue[:1]]
+
+    def cancel(self, *, running: bool) -> None:
+        self.cancelled = True
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeRun:
+    """Grants every claim but for what `others` have or have finished."""
+
+    def __init__(self) -> None:
+        self.rows: list[TaskRow] = []
+        self.attempts: list[tuple[bytes, TaskRow]] = []
+        self.commits: list[int] = []
+        self.others: dict[bytes, Known | None] = {}  # key -> None while another run computes it
+        self.superseded: dict[bytes, Known] = {}
+        self.released: list[bytes] = []
+        self.beats = 0
+        self.on_look: Callable[[], None] = lambda: None
+
+    def claim(self, keys: Sequence[bytes]) -> Claim:
+        finished = [row for key in keys if (row := self.others.get(key)) is not None]
+        elsewhere = [key for key in keys if key in self.others and self.others[key] is None]
+        return Claim([key for key in keys if key not in self.others], elsewhere, finished)
+
+    def commit(self, rows: Sequence[TaskRow], failed_attempts: Sequence[tuple[bytes, TaskRow]] = ()) -> Committed:
+        self.commits.append(len(rows))
+        ids = {row.key: len(self.rows) + i + 1 for i, row in enumerate(rows) if row.key not in self.superseded}
+        self.rows += rows
+        self.attempts += failed_attempts
+        return Committed(ids, {row.key: self.superseded[row.key] for row in rows if row.key in self.superseded})
+
+    def release(self, keys: Iterable[bytes]) -> None:
+        self.released += keys
+
+    def news(self) -> list[Known]:
+        self.on_look()
+        return [row for row in self.others.values() if row is not None]
+
+    def waiting(self, keys: Iterable[bytes]) -> list[bytes]:
+        return [key for key in keys if key in self.others and self.others[key] is None]
+
+    def heartbeat(self) -> None:
+        self.beats += 1
+
+
+class Stage:
+    """A runner over fakes, for a matrix of `n` tasks."""
+
+    def __init__(
+        self, n: int, behave: Callable[[Task], Outcome] = outcome, retries: Retries = 0, **matrix: Any
+    ) -> None:
+        declared = {"parameters": {"a": list(range(n))}} | matrix
+        self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), [], code=1)
+        self.clock = FakeClock()
+        self.executor = FakeExecutor(self.clock, behave)
+        self.run = FakeRun()
+        self.events: list[Event] = []
+        self.interrupt = Interrupt(lambda: None)
+        self.runner = Runner(
+            self.plan,
+            self.run,
+            self.executor,
+            retry=RetryPolicy(retries),
+            code=1,
+            emit=self.events.append,
+            clock=self.clock,
+            workers=2,
+        )
+
+    def loop(self) -> None:
+        self.runner.loop(self.interrupt)
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def fails(*numbers: int, kind: str = RAISED, until: int = 99) -> Callable[[Task], Outcome]:
+    """Let these tasks fail, up to attempt number `until`."""
+    return lambda task: outcome(task, kind if task.number in numbers and task.attempt <= until else "")

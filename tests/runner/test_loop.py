@@ -1,0 +1,173 @@
+"""The loop makes every outcome durable before it tells it, and ends when nothing is left to do."""
+
+from __future__ import annotations
+
+from memento.events import TaskFailed, TaskRetried, TasksFinished, Tick
+from memento.store.records import Known
+from tests.runner.fakes import Stage, fails
+
+
+def test_every_task_runs_once_and_its_row_is_noted() -> None:
+    stage = Stage(10)
+    stage.loop()
+    assert sorted(task.number for task in stage.executor.seen) == list(range(10))
+    assert (stage.plan.rows > 0).all()
+    assert stage.runner.progress.done == 10
+
+
+def test_what_is_told_as_done_has_been_committed() -> None:
+    stage = Stage(10)
+    told = 0
+    committed_when_told: list[bool] = []
+
+    def listen(event: object) -> None:
+        nonlocal told
+        if isinstance(event, TasksFinished):
+            told += event.done
+            committed_when_told.append(told <= len(stage.run.rows))
+
+    stage.runner._emit = listen
+    stage.loop()
+    assert told == 10
+    assert all(committed_when_told)
+
+
+def test_outcomes_share_commits() -> None:
+    stage = Stage(1000)
+    stage.executor.capacity = 1000
+    stage.loop()
+    assert sum(stage.run.commits) == 1000
+    assert len(stage.run.commits) < 100
+
+
+def test_a_failed_task_is_told_with_its_group_and_the_others_go_on() -> None:
+    stage = Stage(5, fails(1, 3))
+    stage.loop()
+    failed = stage.of(TaskFailed)
+    assert [event.first_of_group for event in failed] == [True, False]
+    assert stage.runner.progress.done == 3
+    assert stage.runner.progress.failed == 2
+
+
+def test_a_failed_attempt_is_repeated_after_its_delay_and_kept_as_an_attempt() -> None:
+    stage = Stage(3, fails(1, until=2), retries=2)
+    stage.loop()
+    assert [task.attempt for task in stage.executor.seen if task.number == 1] == [1, 2, 3]
+    assert len(stage.run.attempts) == 2
+    assert stage.runner.progress.done == 3
+    assert [event.delay for event in stage.of(TaskRetried)] == [0.5, 1.0]
+
+
+def test_tasks_of_one_key_share_the_row() -> None:
+    stage = Stage(2, parameters={"a": [1], "device": ["cpu", "gpu"]}, volatile=["device"])
+    stage.loop()
+    assert len(stage.executor.seen) == 1
+    assert stage.plan.rows.tolist() == [1, 1]
+    assert stage.runner.progress.done == 2
+
+
+def test_what_another_run_has_finished_is_taken_and_not_computed() -> None:
+    stage = Stage(3)
+    key = stage.plan.tasks.key(1)
+    stage.run.others[key] = Known(key, 77, "done", 1, 1.0)
+    stage.loop()
+    assert sorted(task.number for task in stage.executor.seen) == [0, 2]
+    assert stage.plan.rows[1] == 77
+    assert stage.runner.progress.shared == 1
+
+
+def test_what_another_run_computes_is_waited_for() -> None:
+    stage = Stage(3)
+    key = stage.plan.tasks.key(1)
+    stage.run.others[key] = None
+    looks = 0
+
+    def finish_at_the_third_look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            stage.run.others[key] = Known(key, 77, "done", 1, 1.0)
+
+    stage.run.on_look = finish_at_the_third_look
+    stage.loop()
+    assert looks == 3
+    assert stage.plan.rows[1] == 77
+    assert len(stage.executor.seen) == 2
+
+
+def test_what_another_run_lost_is_computed_here() -> None:
+    stage = Stage(3)
+    key = stage.plan.tasks.key(1)
+    stage.run.others[key] = None
+    stage.run.on_look = lambda: stage.run.others.pop(key, None)  # type: ignore[assignment, return-value]  # a fake
+    stage.loop()
+    assert sorted(task.number for task in stage.executor.seen) == [0, 1, 2]
+
+
+def test_a_result_that_came_second_gives_way_to_the_first() -> None:
+    stage = Stage(2)
+    key = stage.plan.tasks.key(0)
+    stage.run.superseded[key] = Known(key, 77, "done", 1, 1.0)
+    stage.loop()
+    assert stage.plan.rows[0] == 77
+
+
+def test_the_first_signal_lets_running_tasks_end_and_starts_no_other() -> None:
+    stage = Stage(100)
+    polls = 0
+
+    def interrupt_at_the_tenth() -> None:
+        nonlocal polls
+        polls += 1
+        if polls == 10:
+            stage.interrupt.count = 1
+
+    stage.executor.before_poll = interrupt_at_the_tenth
+    stage.loop()
+    assert stage.executor.cancelled
+    assert stage.runner.progress.done + len(stage.runner.left) < 20
+    assert stage.runner.progress.done == len(stage.run.rows)
+    assert stage.run.released
+
+
+def test_the_second_signal_ends_the_loop_at_once_and_keeps_what_was_finished() -> None:
+    stage = Stage(100)
+    polls = 0
+
+    def interrupt_twice() -> None:
+        nonlocal polls
+        polls += 1
+        if polls == 5:
+            stage.interrupt.count = 2
+
+    stage.executor.before_poll = interrupt_twice
+    stage.loop()
+    assert polls == 5
+    assert len(stage.run.rows) == stage.runner.progress.done == 5
+
+
+def test_a_task_that_was_stopped_is_not_a_failure() -> None:
+    stage = Stage(4, fails(2, kind="stopped"))
+    stage.loop()
+    assert stage.runner.progress.failed == 0
+    assert stage.runner.left == {2}
+    assert stage.plan.rows[2] == -1
+
+
+def test_ticks_say_what_runs_and_the_heart_beats() -> None:
+    stage = Stage(3, fails(1, until=3), retries=5)
+    stage.loop()
+    assert stage.of(Tick)
+    long = Stage(1)
+    long.run.others[long.plan.tasks.key(0)] = None
+    beats = 0
+
+    def end() -> None:
+        nonlocal beats
+        beats += 1
+        if long.clock.time > 20:
+            long.run.others.clear()
+
+    long.run.on_look = end
+    long.loop()
+    assert long.run.beats >= 3

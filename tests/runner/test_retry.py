@@ -1,0 +1,52 @@
+"""Failed attempts are repeated as often and as late as was asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from memento.errors import MemoryLimitExceeded, WorkerDied
+from memento.runner import Retry, RetryPolicy
+from memento.store.records import DIED, MEMORY, RAISED, Failure
+
+
+def failure(kind: str = RAISED, name: str = "ValueError", exception: bytes | None = None) -> Failure:
+    return Failure(kind, name, "it failed", "", "", exception, "")
+
+
+def test_without_retries_nothing_is_repeated() -> None:
+    assert RetryPolicy(0).delay(failure(), 1) is None
+
+
+def test_a_number_of_retries_is_how_many_attempts_follow_the_first() -> None:
+    policy = RetryPolicy(2)
+    assert [policy.delay(failure(), attempt) is None for attempt in (1, 2, 3)] == [False, False, True]
+
+
+def test_each_wait_is_longer_up_to_the_longest() -> None:
+    retry = Retry(10, delay=1.0, factor=3.0, longest=5.0)
+    assert [retry.wait(attempt) for attempt in (1, 2, 3, 4)] == [1.0, 3.0, 5.0, 5.0]
+
+
+def test_only_the_named_types_are_repeated() -> None:
+    policy = RetryPolicy(Retry(1, on=(OSError,)))
+    assert policy.delay(failure(name="ValueError"), 1) is None
+    assert policy.delay(failure(name="OSError"), 1) is not None
+
+
+def test_each_type_has_its_own_number() -> None:
+    policy = RetryPolicy({WorkerDied: 3, MemoryLimitExceeded: 1})
+    assert policy.delay(failure(DIED, "SIGSEGV"), 3) is not None
+    assert policy.delay(failure(MEMORY, "MemoryLimitExceeded"), 1) is not None
+    assert policy.delay(failure(MEMORY, "MemoryLimitExceeded"), 2) is None
+    assert policy.delay(failure(RAISED), 1) is None
+
+
+@pytest.mark.parametrize("wrong", ["3", 2.5, None])
+def test_what_is_no_number_of_retries_is_refused(wrong: object) -> None:
+    with pytest.raises(TypeError, match="retries must be"):
+        RetryPolicy(wrong)  # type: ignore[arg-type]  # what the test is about
+
+
+def test_a_negative_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 or more"):
+        RetryPolicy(-1)

@@ -1,0 +1,47 @@
+"""Signals ask a run to stop, and everything is put back afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from memento.runner import Interrupt
+
+
+def test_signals_are_counted_and_wake_the_loop() -> None:
+    woken = []
+    with Interrupt(lambda: woken.append(True)) as interrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (interrupt.count, len(woken), interrupt.signal) == (2, 2, signal.SIGTERM)
+
+
+def test_the_handlers_from_before_are_put_back() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    with Interrupt(lambda: None):
+        assert signal.getsignal(signal.SIGINT) != before[signal.SIGINT]
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt(lambda: None):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_in_other_threads_no_handler_is_installed() -> None:
+    seen = []
+
+    def run() -> None:
+        with Interrupt(lambda: None):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [before]
