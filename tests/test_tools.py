@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 TOOLS = Path(__file__).parent.parent / "tools"
-BASE = str(vars(sys)["_base_executable"])  # the Python that this environment was made from
 VERSION = "{}.{}".format(*sys.version_info)
+BASE = f"{sys.base_prefix}/bin/python{VERSION}"  # the Python that this environment was made from
 PROGRAMS = "/usr/bin:/bin"  # where sh, sed and cksum are on every Unix
 
 
