@@ -52,14 +52,18 @@ def _by_id(matrices: Sequence[Matrix]) -> dict[Any, Matrix]:
         if matrix.id is None and len(matrices) > 1:
             raise MatrixError(where, "it has no 'id'.", "Give each of several matrices an 'id'.")
         if matrix.id in by_id:
-            raise MatrixError(where, f"the id {matrix.id!r} is taken by one before it.", "Give it an id of its own.")
+            raise MatrixError(
+                where, f"the id {matrix.id!r} is taken by one before it.", "Give it an id of its own."
+            )
         by_id[matrix.id] = matrix
     for matrix in matrices:
         for wanted in matrix.dependencies:
             if wanted not in by_id:
                 texts = {str(i): i for i in by_id}
                 close = nearest(str(wanted), texts)
-                known = f"Did you mean {texts[close[0]]!r}?" if close else f"Ids: {', '.join(map(repr, by_id))}."
+                known = (
+                    f"Did you mean {texts[close[0]]!r}?" if close else f"Ids: {', '.join(map(repr, by_id))}."
+                )
                 raise MatrixError(
                     f"dependencies of {matrix.id!r}", f"no matrix has the id {wanted!r}.", known
                 )

@@ -172,10 +172,14 @@ class Matrix:
 
         check_name(name, "parameters")
         if name in self._spec.parameters:
-            raise MatrixError("dependencies", f"{name!r} is a parameter already.", "Rename the parameter or the id.")
+            raise MatrixError(
+                "dependencies", f"{name!r} is a parameter already.", "Rename the parameter or the id."
+            )
         added = listed(values, f"parameters[{name!r}]")
         if not added:
-            raise MatrixError(f"parameters[{name!r}]", "the list is empty.", "Its matrix has no results to give.")
+            raise MatrixError(
+                f"parameters[{name!r}]", "the list is empty.", "Its matrix has no results to give."
+            )
         return self._from_spec(replace(self._spec, parameters={**self._spec.parameters, name: added}))
 
     def table(self) -> TaskTable:
@@ -260,6 +264,8 @@ def generate_configurations(matrix: Mapping[str, Any] | Matrix) -> Configuration
     {'a': '2', 'b': '3'}
     """
     if isinstance(matrix, (str, Path)):
-        raise MatrixTypeError("matrix", f"a dict is needed, got {matrix!r}.", f"Write Matrix.load({str(matrix)!r}).")
+        raise MatrixTypeError(
+            "matrix", f"a dict is needed, got {matrix!r}.", f"Write Matrix.load({str(matrix)!r})."
+        )
     made = Matrix.of(matrix)
     return Configurations(made.configs, made.settings)

@@ -120,7 +120,9 @@ class _Compiler:
             if not ready:
                 names = [self.axes[i].names[0] for i in _circle(left, needs)]
                 chain = " -> ".join(repr(n) for n in [*names, names[0]])
-                raise MatrixError("when", f"conditions refer to each other in a circle: {chain}.", "Remove one.")
+                raise MatrixError(
+                    "when", f"conditions refer to each other in a circle: {chain}.", "Remove one."
+                )
             chosen = next((i for i in ready if not self.axes[i].by_test), ready[0])
             order.append(chosen)
             left.remove(chosen)
@@ -148,7 +150,9 @@ class _Compiler:
                 axis = self.axis_of[name]
                 selected[axis] = [s for s in slots if s in selected[axis]] if axis in selected else slots
                 if not selected[axis]:
-                    problem = f"these values of {', '.join(map(repr, self.axes[axis].names))} never come together."
+                    problem = (
+                        f"these values of {', '.join(map(repr, self.axes[axis].names))} never come together."
+                    )
                     break
             if problem:
                 self.warnings.append(f"exclude[{i}] matches nothing: {problem}")
@@ -239,7 +243,9 @@ class _Compiler:
         for i in [i for i, selected in waiting.items() if selected.keys() <= placed]:
             gone = _matching(rows, waiting.pop(i))
             if not gone.any():
-                self.warnings.append(f"exclude[{i}] matches nothing: its values never come together in a task.")
+                self.warnings.append(
+                    f"exclude[{i}] matches nothing: its values never come together in a task."
+                )
             else:
                 rows = rows[~gone]
         return rows
@@ -249,7 +255,9 @@ class _Compiler:
 
         gone = self._tested(rows, rule, where, np.ones(len(rows), np.bool_))
         if len(rows) and not gone.any():
-            self.warnings.append(f"{where} matches nothing: {short_text(rule)} is true for no task that is left.")
+            self.warnings.append(
+                f"{where} matches nothing: {short_text(rule)} is true for no task that is left."
+            )
         return rows[~gone]
 
     def _tested(self, rows: Column, test: Callable[[Config], object], where: str, ask: Mask) -> Mask:

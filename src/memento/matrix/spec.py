@@ -116,7 +116,9 @@ def _parameters(given: object, notes: list[str]) -> dict[str, tuple[Any, ...]]:
                 "Give it a value or leave the parameter out. (An iterator gives its values only once.)",
             )
         if isinstance(values, (set, frozenset)) and len(values) > 1:
-            notes.append(f"{where} is a set: its values are taken in sorted order. A list keeps your own order.")
+            notes.append(
+                f"{where} is a set: its values are taken in sorted order. A list keeps your own order."
+            )
     return parameters
 
 
@@ -124,13 +126,21 @@ def check_name(name: object, where: str) -> None:
     """Raise MatrixError where a parameter cannot have this name."""
     if not isinstance(name, str):
         raise MatrixTypeError(
-            where, f"a name must be a string, got {short_text(name)} ({type(name).__qualname__}).", f"Write {str(name)!r}."
+            where,
+            f"a name must be a string, got {short_text(name)} ({type(name).__qualname__}).",
+            f"Write {str(name)!r}.",
         )
     if not name:
         raise MatrixError(where, "a name must not be empty.", "Give the parameter a name.")
     if name in _RESERVED:
-        todo = "For several runs of each task use 'repeats'." if name == "repeat" else f"Rename it, e.g. '{name}_'."
-        raise MatrixError(where, f"{name!r} is a reserved parameter name: config.{name} is something else.", todo)
+        todo = (
+            "For several runs of each task use 'repeats'."
+            if name == "repeat"
+            else f"Rename it, e.g. '{name}_'."
+        )
+        raise MatrixError(
+            where, f"{name!r} is a reserved parameter name: config.{name} is something else.", todo
+        )
 
 
 def _note_repeated_values(
@@ -144,7 +154,9 @@ def _note_repeated_values(
         for value in values:
             mark = token(value) if type(value) is float else (type(value), value)
             if mark in seen:
-                notes.append(f"parameters[{name!r}] lists {quoted(value)} twice: both stand for the same task.")
+                notes.append(
+                    f"parameters[{name!r}] lists {quoted(value)} twice: both stand for the same task."
+                )
                 break
             seen.add(mark)
 
@@ -165,7 +177,9 @@ def _exclude(given: object, names: list[str]) -> tuple[Rule, ...]:
         where = f"exclude[{i}]"
         if isinstance(rule, Mapping):
             if not rule:
-                raise MatrixError(where, "an empty rule would exclude every task.", "Name a parameter, or remove it.")
+                raise MatrixError(
+                    where, "an empty rule would exclude every task.", "Name a parameter, or remove it."
+                )
             for name in rule:
                 _check_known(name, names, where)
             rules.append(dict(rule))
@@ -197,7 +211,9 @@ def _include(given: object, names: list[str], settings: dict[str, Any]) -> tuple
     return tuple(rows)
 
 
-def _when(given: object, parameters: dict[str, tuple[Any, ...]], names: list[str]) -> dict[str, tuple[Alternative, ...]]:
+def _when(
+    given: object, parameters: dict[str, tuple[Any, ...]], names: list[str]
+) -> dict[str, tuple[Alternative, ...]]:
     conditions: dict[str, tuple[Alternative, ...]] = {}
     if given is None:
         return conditions
@@ -246,12 +262,16 @@ def _zip(given: object, parameters: dict[str, tuple[Any, ...]]) -> tuple[tuple[s
     for i, members in enumerate(_optional_list(given, "zip", "groups")):
         where = f"zip[{i}]"
         if isinstance(members, str):
-            raise MatrixTypeError("zip", f"a list of groups is needed, got the name {members!r}.", "Write [['a', 'b']].")
+            raise MatrixTypeError(
+                "zip", f"a list of groups is needed, got the name {members!r}.", "Write [['a', 'b']]."
+            )
         group = listed(members, where, of="names")
         for name in group:
             _check_known(name, parameters, where)
             if name in seen:
-                raise MatrixError(where, f"{name!r} is in zip[{seen[name]}] already.", "Name it in one group only.")
+                raise MatrixError(
+                    where, f"{name!r} is in zip[{seen[name]}] already.", "Name it in one group only."
+                )
             seen[name] = i
         if not group:
             raise MatrixError(where, "the group is empty.", "Name two parameters, or remove it.")
@@ -259,7 +279,9 @@ def _zip(given: object, parameters: dict[str, tuple[Any, ...]]) -> tuple[tuple[s
         if len(set(sizes.values())) > 1:
             lengths = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
             raise MatrixError(
-                where, f"parameters that advance together need equally many values: {lengths}.", "Make them equal."
+                where,
+                f"parameters that advance together need equally many values: {lengths}.",
+                "Make them equal.",
             )
         groups.append(group)
     return tuple(groups)
@@ -287,14 +309,18 @@ def _repeats(given: object) -> int:
     except TypeError:
         repeats = 0
     if isinstance(given, bool) or repeats < 1:
-        raise MatrixTypeError("repeats", f"a whole number from 1 on is needed, got {quoted(given)}.", "Write 5.")
+        raise MatrixTypeError(
+            "repeats", f"a whole number from 1 on is needed, got {quoted(given)}.", "Write 5."
+        )
     return repeats
 
 
 def _mapping(given: object, where: str, example: str) -> Mapping[Any, Any]:
     if not isinstance(given, Mapping):
         raise MatrixTypeError(
-            where, f"a dict is needed, got {short_text(given)} ({type(given).__qualname__}).", f"Write {example}."
+            where,
+            f"a dict is needed, got {short_text(given)} ({type(given).__qualname__}).",
+            f"Write {example}.",
         )
     return given
 

@@ -125,7 +125,9 @@ def listed(value: object, where: str, *, of: str = "values") -> tuple[Any, ...]:
             where, f"reading it raised {type(exc).__name__}: {exc}.", f"Give a list of {of}."
         ) from exc
     if len(values) > MAX_VALUES:
-        raise MatrixError(where, f"it has more than {MAX_VALUES:,} {of}.", "Is the iterable endless? Give a list.")
+        raise MatrixError(
+            where, f"it has more than {MAX_VALUES:,} {of}.", "Is the iterable endless? Give a list."
+        )
     return sorted_set(values, where) if isinstance(value, (set, frozenset)) else values
 
 
