@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from memento.config import Config, short_text
+from memento.config import Config, Deferred, short_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ class Axis:
     @cached_property
     def texts(self) -> list[str]:
         """A few words for each value, as people write them: a class by its name."""
-        return [short_text(value) for value in self.values]
+        return [value_text(value) for value in self.values]
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
@@ -50,6 +50,14 @@ class Axis:
         import numpy as np
 
         return np.array([_number(value) for value in self.values], dtype=np.float64)
+
+
+def value_text(value: object, limit: int = 80) -> str:
+    """Name a value in a few words; an upstream task's result by its task, so that naming loads nothing."""
+    if isinstance(value, Deferred):
+        key = getattr(value, "key", None)
+        return f"task {key.hex()[:8]}" if isinstance(key, bytes) else "an upstream result"
+    return short_text(value, limit)
 
 
 def _number(value: object) -> float:
@@ -125,9 +133,7 @@ class Tasks:
         """Return the parameters of the tasks with these numbers."""
         table = self._table
         rows = numbers // table.repeats if table.repeats > 1 else numbers
-        return [
-            Axis(name, table.values[i], table.columns[rows, i]) for i, name in enumerate(table.names)
-        ]
+        return [Axis(name, table.values[i], table.columns[rows, i]) for i, name in enumerate(table.names)]
 
     def repeat_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which repeat of its configuration each of these tasks is."""

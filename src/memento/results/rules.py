@@ -152,7 +152,8 @@ class RuleFinder:
 
     def _values(self, failed: NDArray[np.int64]) -> list[_Candidate]:
         """All values that some failure has; absent parameters last."""
-        found, absent = [], []
+        found: list[_Candidate] = []
+        absent: list[_Candidate] = []
         for i, (axis, good) in enumerate(zip(self._axes, self._good_counts, strict=True)):
             bad = _count(axis, failed)
             for place in bad.nonzero()[0].tolist():
@@ -187,7 +188,9 @@ class RuleFinder:
 
         least = _PAIR_SHARE * len(failed)
         plausible = [
-            c for c in singles if c.relation in "=" and c.failed >= least and c.succeeded < len(self._good)
+            c
+            for c in singles
+            if c.relation in ("=", "") and c.failed >= least and c.succeeded < len(self._good)
         ]
         plausible = sorted(plausible, key=lambda c: (-c.failed, c.succeeded))[:_PAIR_VALUES]
         plausible.sort(key=lambda c: c.axis)
@@ -231,9 +234,7 @@ class RuleFinder:
             return None
         return self._say(parts, failed, bad, good)
 
-    def _say(
-        self, parts: tuple[_Candidate, ...], failed: NDArray[np.int64], bad: int, good: int
-    ) -> Rule:
+    def _say(self, parts: tuple[_Candidate, ...], failed: NDArray[np.int64], bad: int, good: int) -> Rule:
         conditions = tuple(
             Condition(
                 self._axes[part.axis].name,
@@ -245,9 +246,7 @@ class RuleFinder:
         return Rule(conditions, bad, len(failed), good, len(self._good), self._contrast)
 
 
-def shortest_rule(
-    axes: Sequence[Axis], failed: NDArray[np.bool_], succeeded: NDArray[np.bool_]
-) -> str:
+def shortest_rule(axes: Sequence[Axis], failed: NDArray[np.bool_], succeeded: NDArray[np.bool_]) -> str:
     """Say what the failed tasks have in common that the succeeded do not; "" where nothing tells.
 
     Parameters

@@ -1,0 +1,296 @@
+"""Group failures by their cause, and report each group once.
+
+Knows: failures as records, groups as events. May not know: stores, executors, who reads the report.
+
+Two failures have one cause when kind, exception type, place in the user's code and message agree, the
+message without what differs from task to task: numbers, addresses, ids, paths and quoted values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, overload
+
+from memento.events import FailureGroup
+from memento.store.records import DIED, MEMORY, RAISED, TIMEOUT, UNSAVABLE, Failure
+from memento.wording import safe_text
+
+if TYPE_CHECKING:
+    from memento.results.results import Results
+
+_MESSAGE = 2_000  # characters of a message that are looked at
+_TITLE = 200  # characters of a message that a title shows
+_TRACE_LINES = 40  # lines of a traceback that a report shows
+_OUTPUT_LINES = 10  # lines of a task's output that a report shows
+_FULL_GROUPS = 10  # groups that a report shows with a traceback; the others have one line
+
+_NAMES = {DIED: "WorkerDied", TIMEOUT: "TaskTimeout", MEMORY: "MemoryLimitExceeded"}
+_UNSAVABLE_NAME = "UnsavableResult"
+
+# In this order: what an earlier pattern takes, a later one does not see.
+_VARYING = [
+    (re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "…"),  # uuid
+    (re.compile(r"\b0[xX][0-9a-fA-F]+"), "…"),  # address
+    (re.compile(r"'(?:[^'\\\n]|\\.)*'(?!\w)|\"(?:[^\"\\\n]|\\.)*\"|`[^`\n]*`"), "…"),  # quoted
+    (re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.+~@-]+){2,}[\\/]?"), "…"),  # path
+    (re.compile(r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"), "…"),  # hash
+    (re.compile(r"(?<![A-Za-z_])[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"), "…"),  # number
+    (re.compile(r"…(?:\s*[,x×:]\s*…)+,?"), "…"),  # lists of those, of any length
+]
+
+
+def normalize(message: str) -> str:
+    """Return the message without what differs from task to task.
+
+    Examples
+    --------
+    >>> normalize("inconsistent numbers of samples: [150, 178]")
+    'inconsistent numbers of samples: […]'
+    >>> normalize("no column 'petal' in /data/run-3/iris.csv at 0x7f3a")
+    'no column … in … at …'
+    """
+    text = message[:_MESSAGE]
+    for pattern, mark in _VARYING:
+        text = pattern.sub(mark, text)
+    return " ".join(text.split())
+
+
+def cause(failure: Failure) -> tuple[str, str, str, str]:
+    """Return what failures of one cause share: kind, type, normalized message, place."""
+    if failure.kind in (TIMEOUT, MEMORY):
+        return failure.kind, "", "", ""
+    if failure.kind == DIED:
+        return failure.kind, failure.type, "", ""
+    return failure.kind, failure.type, normalize(failure.message), failure.location
+
+
+def title(failure: Failure, message: str | None = None) -> str:
+    """Return one line for a failure: its type, its message, its place.
+
+    Parameters
+    ----------
+    failure : Failure
+        The failure.
+    message : str, optional
+        What to show in place of the failure's own message.
+
+    Examples
+    --------
+    >>> title(Failure("raised", "ValueError", "bad shape", "", "experiment.py:24", None, ""))
+    'ValueError: bad shape (experiment.py:24)'
+    """
+    name = _NAMES.get(failure.kind) or failure.type
+    if failure.kind == UNSAVABLE and not name:
+        name = _UNSAVABLE_NAME
+    text = " ".join((failure.message if message is None else message)[:_MESSAGE].split())
+    if failure.kind == DIED and failure.type not in text:
+        text = f"{failure.type}: {text}" if text else failure.type
+    if len(text) > _TITLE:
+        text = text[: _TITLE - 1] + "…"
+    place = f" ({failure.location})" if failure.location else ""
+    return f"{name}: {text}{place}" if text else f"{name}{place}"
+
+
+class _Group:
+    """One cause while failures still come in."""
+
+    def __init__(self, key: str, config: str, failure: Failure, attempt: int) -> None:
+        self.failure, self.attempt = failure, attempt
+        self.keys = [key]
+        # Made once: with 100,000 failures of a group, each asks for it.
+        self.event = FailureGroup(
+            title(failure), failure.kind, 1, failure.traceback, config, key, "", failure.output, (key,)
+        )
+        self.varied = False
+
+    def add(self, key: str, failure: Failure) -> None:
+        self.keys.append(key)
+        if not self.varied and failure.kind == self.failure.kind and failure.message != self.failure.message:
+            self.varied = True
+            general = normalize(self.failure.message)
+            if failure.kind in (RAISED, UNSAVABLE) and general.strip("… "):
+                self.event = replace(self.event, title=title(self.failure, general))
+
+
+class FailureGrouper:
+    """Groups failures by cause as they come.
+
+    Examples
+    --------
+    >>> grouper = FailureGrouper()
+    >>> failure = Failure("raised", "ValueError", "bad shape (3, 4)", "", "exp.py:24", None, "")
+    >>> group, first = grouper.add("0f", "{'model': 'svc'}", "{}", failure)
+    >>> first, group.title
+    (True, 'ValueError: bad shape (3, 4) (exp.py:24)')
+    >>> grouper.add("1f", "{'model': 'tree'}", "{}", failure._replace(message="bad shape (7, 1)"))[1]
+    False
+    >>> [(group.count, group.title) for group in grouper.groups()]
+    [(2, 'ValueError: bad shape (…) (exp.py:24)')]
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str, str, str], _Group] = {}
+
+    def add(
+        self, key: str, config: str, params: str, failure: Failure, attempt: int = 1
+    ) -> tuple[FailureGroup, bool]:
+        """Take a failure and return its group so far, and whether it is the group's first.
+
+        Parameters
+        ----------
+        key : str
+            The task's key in hex.
+        config : str
+            Its configuration in a few words.
+        params : str
+            Its parameters as readable JSON.
+        failure : Failure
+            Why it failed.
+        attempt : int
+            Which attempt this was.
+
+        Returns
+        -------
+        (FailureGroup, bool)
+            The group, whose `keys` names only the first failure; whether this one is the first.
+        """
+        place = cause(failure)
+        group = self._groups.get(place)
+        if group is None:
+            group = self._groups[place] = _Group(key, config, failure, attempt)
+            return group.event, True
+        group.add(key, failure)
+        return replace(group.event, count=len(group.keys)), False
+
+    def groups(self, rule: Callable[[Sequence[str]], str] | None = None) -> list[FailureGroup]:
+        """Return the groups with all their keys, largest first.
+
+        Parameters
+        ----------
+        rule : callable, optional
+            Says what the tasks with these keys have in common.
+        """
+        return [
+            replace(
+                group.event,
+                count=len(group.keys),
+                keys=tuple(group.keys),
+                rule=rule(group.keys) if rule else "",
+            )
+            for group in self._ordered()
+        ]
+
+    def attempts(self) -> list[int]:
+        """Return which attempt each group's first failure was, in the order of `groups`."""
+        return [group.attempt for group in self._ordered()]
+
+    def _ordered(self) -> list[_Group]:
+        # Equal counts stay in the order in which they first came.
+        return sorted(self._groups.values(), key=lambda group: -len(group.keys))
+
+
+class FailureReport(Sequence[FailureGroup]):
+    """Failures grouped by cause, largest group first; prints as a report.
+
+    Parameters
+    ----------
+    groups : sequence of FailureGroup
+        The groups.
+    attempts : sequence of int
+        Which attempt each group's first failure was.
+    results : Results
+        The failed tasks.
+    tasks, succeeded : int
+        How many tasks there are in all, and how many succeeded.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[FailureGroup],
+        attempts: Sequence[int],
+        results: Results,
+        tasks: int,
+        succeeded: int,
+    ) -> None:
+        self.groups = tuple(groups)
+        self.results = results
+        self._attempts = tuple(attempts)
+        self._tasks, self._succeeded = tasks, succeeded
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __iter__(self) -> Iterator[FailureGroup]:
+        return iter(self.groups)
+
+    @overload
+    def __getitem__(self, index: int) -> FailureGroup: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FailureGroup, ...]: ...
+    def __getitem__(self, index: Any) -> Any:
+        return self.groups[index]
+
+    @property
+    def headline(self) -> str:
+        """How many failed, of how many, from how many causes."""
+        if not self.groups:
+            return "No task failed."
+        failed = sum(group.count for group in self.groups)
+        causes = "one cause" if len(self.groups) == 1 else f"{len(self.groups)} causes"
+        kept = f"; {self._succeeded} succeeded and are kept" if self._succeeded else ""
+        return f"{failed} of {_tasks(self._tasks)} failed, from {causes}{kept}."
+
+    def __str__(self) -> str:
+        parts = [self.headline]
+        for number, (group, attempt) in enumerate(zip(self.groups, self._attempts, strict=True)):
+            if number < _FULL_GROUPS:
+                parts.append(_section(group, attempt))
+        rest = self.groups[_FULL_GROUPS:]
+        if rest:
+            parts.append("\n".join(one_line(group) for group in rest))
+        return "\n\n".join(parts)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from memento.results.html import failures_html
+
+        return failures_html(self)
+
+
+def one_line(group: FailureGroup) -> str:
+    """Return a group as one line.
+
+    Examples
+    --------
+    >>> one_line(FailureGroup("ValueError: bad (exp.py:3)", "raised", 4, "", "", "", "all 4 have n=1"))
+    '4 tasks: ValueError: bad (exp.py:3) - all 4 have n=1'
+    """
+    return f"{_tasks(group.count)}: {group.title}" + (f" - {group.rule}" if group.rule else "")
+
+
+def _section(group: FailureGroup, attempt: int) -> str:
+    which = "" if group.count == 1 else "first: "
+    lines = [f"{which}{group.config}", f"key {group.key[:12]}, attempt {attempt}"]
+    lines += _middle_cut(safe_text(group.traceback).rstrip().splitlines(), _TRACE_LINES)
+    output = safe_text(group.output).rstrip().splitlines()
+    if output and not group.traceback:
+        lines += ["its last lines of output:", *(f"| {line}" for line in output[-_OUTPUT_LINES:])]
+    lines.append(f"more: memento show {group.key[:12]}")
+    return "\n".join([one_line(group), *(f"    {line}" for line in lines)])
+
+
+def _middle_cut(lines: list[str], limit: int) -> list[str]:
+    """Keep the start and, mostly, the end: a deep recursion says the same thing a thousand times."""
+    if len(lines) <= limit:
+        return lines
+    head = limit // 4
+    tail = limit - head - 1
+    return [*lines[:head], f"  ... {len(lines) - head - tail} lines left out ...", *lines[-tail:]]
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count:,} tasks"

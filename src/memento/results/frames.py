@@ -1,0 +1,165 @@
+"""Make a frame of results: one row a task, every column built at once.
+
+Knows: axes, scans, pandas. May not know: stores' files, how frames are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from memento.config import Deferred
+from memento.results.axes import Axis
+from memento.results.reading import IS_DONE, STATUSES, Scan, scan
+from memento.results.result import config_text
+from memento.store.records import TaskRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from memento.results.results import Results
+
+_QUARTER_HOUR = 900  # seconds; every zone's offset from UTC is a multiple, and changes at one
+
+
+def to_frame(results: Results, *, raw: bool = False) -> pd.DataFrame:
+    """Return a frame of the results; see `Results.to_frame`."""
+    import pandas as pd
+
+    numbers = results._numbers
+    columns: dict[str, Any] = {}
+    for axis in results._axes():
+        columns[axis.name] = parameter_column(axis, raw=raw)
+    if results._tasks.repeats > 1:
+        columns[free_name("repeat", "task", columns)] = results._tasks.repeat_of(numbers)
+    read = scan(results._store, results._rows[numbers], values=True, metrics=True, name_task=_namer(results))
+    assert read.values is not None
+    for name, column in value_columns(read.values, read.status == IS_DONE).items():
+        columns[free_name(name, "value", columns)] = column
+    for name, column in read.metrics.items():
+        columns[free_name(name, "metric", columns)] = column
+    for name, column in _facts(results, read).items():
+        columns[free_name(name, "result", columns)] = column
+    frame: pd.DataFrame = pd.DataFrame(columns, index=pd.RangeIndex(len(results)))
+    return frame
+
+
+def free_name(name: str, kind: str, taken: Any) -> str:
+    """Return the name, with its kind in front as often as it takes to be one of its own."""
+    while name in taken:
+        name = f"{kind}.{name}"
+    return name
+
+
+def parameter_column(axis: Axis, *, raw: bool = False) -> Any:
+    """Return an axis as a column: plain values as themselves, others by their short names."""
+    import pandas as pd
+
+    if raw:
+        values = [value.load() if isinstance(value, Deferred) else value for value in axis.values]
+        return _take_objects(values, axis.codes)
+    plain = all(value is None or isinstance(value, bool | int | float | str) for value in axis.values)
+    shown = [
+        value if value is None or isinstance(value, bool | int | float | str) else text
+        for value, text in zip(axis.values, axis.texts, strict=True)
+    ]
+    if not plain and len({type(value) for value in shown}) > 1:
+        return _take_objects(shown, axis.codes)
+    if not shown:
+        return _take_objects(shown, axis.codes)
+    # Not for a bool among numbers: pandas would keep neither.
+    column = pd.Series(shown)
+    if (axis.codes < 0).any():
+        return pd.Series(pd.api.extensions.take(column.array, axis.codes, allow_fill=True))
+    return pd.Series(column.array.take(axis.codes))
+
+
+def _take_objects(values: Sequence[object], codes: NDArray[Any]) -> NDArray[np.object_]:
+    import numpy as np
+
+    slots = np.empty(len(values) + 1, dtype=object)
+    for i, value in enumerate(values):  # one by one: numpy would unpack lists and arrays
+        slots[i] = value
+    slots[len(values)] = None  # -1, absent, takes the last
+    taken: NDArray[np.object_] = slots[codes]
+    return taken
+
+
+def value_columns(values: NDArray[np.object_], done: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the values as columns: one, or one for each item where all values are dicts."""
+    import numpy as np
+
+    present = values[done]
+    if len(present) and all(isinstance(value, dict) for value in present):
+        names = dict.fromkeys(name for value in present for name in value)
+        if names and all(isinstance(name, str) for name in names):
+            columns: dict[str, Any] = {}
+            for name in names:
+                column = np.full(len(values), None, dtype=object)
+                for place in np.flatnonzero(done).tolist():
+                    column[place] = values[place].get(name)
+                columns[name] = _tightened(column)
+            return columns
+    return {"value": _tightened(values)}
+
+
+def _tightened(column: NDArray[np.object_]) -> Any:
+    """Return objects as numbers, booleans or text where that is what they are."""
+    import pandas as pd
+
+    series = pd.Series(column, dtype=object)
+    kind = pd.api.types.infer_dtype(series, skipna=True)
+    if kind in ("floating", "integer", "mixed-integer-float"):
+        return pd.to_numeric(series)
+    if kind in ("string", "boolean"):
+        return series.infer_objects()
+    return series
+
+
+def _facts(results: Results, read: Scan) -> dict[str, Any]:
+    import pandas as pd
+
+    numbers = results._numbers
+    text = results._keys.hex()
+    was_cached = results._cached[numbers] & (read.status == IS_DONE)
+    return {
+        "status": pd.Series(pd.Series(STATUSES).array.take(read.status)),
+        "was_cached": was_cached,
+        "start_time": _local_times(read.started),
+        "runtime": read.runtime,
+        "cpu_time": read.cpu_time,
+        "memory": read.memory,
+        "key": [text[32 * n : 32 * n + 32] for n in numbers.tolist()],
+        "error": pd.Series(read.errors),
+    }
+
+
+def _local_times(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    """Turn UTC seconds into local times without a zone, asking the system once for each quarter of an hour."""
+    import time
+
+    import numpy as np
+
+    known = np.isfinite(seconds)
+    quarters, places = np.unique((seconds[known] // _QUARTER_HOUR).astype(np.int64), return_inverse=True)
+    offsets = np.array(
+        [time.localtime(q * _QUARTER_HOUR).tm_gmtoff for q in quarters.tolist()], dtype=np.int64
+    )
+    times = np.full(len(seconds), "NaT", dtype="datetime64[us]")
+    micros = np.round(seconds[known] * 1e6).astype(np.int64)
+    if len(offsets):
+        micros += offsets[places] * 1_000_000
+    times[known] = micros.astype("datetime64[us]")
+    return times
+
+
+def _namer(results: Results) -> Any:
+    def name(record: TaskRecord) -> str:
+        import numpy as np
+
+        (numbers,) = np.nonzero(results._rows == record.id)
+        return config_text(results._tasks.config(int(numbers[0])))
+
+    return name

@@ -1,0 +1,164 @@
+"""Read many tasks of a store at once, into columns.
+
+Knows: rows of results, the bulk reads of a store. May not know: parameters, frames, how anything is shown.
+
+Rows are read in the order of their ids, each once, whatever order or however often the tasks ask for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from memento.errors import PayloadDamaged
+from memento.results.failures import title
+from memento.store.records import DONE, TaskRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memento.results.result import ResultStore
+
+CHUNK = 10_000  # records in memory at once
+
+STATUSES = ("missing", "done", "failed")
+IS_MISSING, IS_DONE, IS_FAILED = range(3)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the store knows of some tasks, one place a task; nan where it does not know."""
+
+    status: NDArray[np.int8]  # place in STATUSES
+    started: NDArray[np.float64]  # UTC seconds
+    runtime: NDArray[np.float64]  # seconds
+    cpu_time: NDArray[np.float64]  # seconds
+    memory: NDArray[np.float64]  # bytes
+    errors: NDArray[np.object_]  # one line for each failure, None elsewhere
+    values: NDArray[np.object_] | None  # None where they were not asked for, and for what is not done
+    metrics: dict[str, NDArray[np.float64]]  # the last value of each
+
+
+def scan(
+    store: ResultStore,
+    rows: NDArray[np.int64],
+    *,
+    values: bool = False,
+    metrics: bool = False,
+    name_task: Callable[[TaskRecord], str] | None = None,
+) -> Scan:
+    """Read the tasks that stand in these rows.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are.
+    rows : array of int
+        The store's id of each task; -1 for a task that has not been run.
+    values, metrics : bool
+        Whether to load what the tasks returned, and the last value of each of their metrics.
+    name_task : callable, optional
+        Names a task in a few words, for the error about a damaged value.
+
+    Raises
+    ------
+    PayloadDamaged
+        A value is damaged; names the task.
+    """
+    import numpy as np
+
+    ids, places = np.unique(rows[rows >= 0], return_inverse=True)
+    count = len(ids)
+    status = np.zeros(count, dtype=np.int8)
+    numbers = np.full((4, count), np.nan)
+    errors, loaded = np.full(count, None, dtype=object), np.full(count, None, dtype=object)
+    for start in range(0, count, CHUNK):
+        part = ids[start : start + CHUNK].tolist()
+        place_of = {row: start + i for i, row in enumerate(part)}
+        records = list(store.records(part))
+        at = [place_of[record.id] for record in records]
+        status[at] = [IS_DONE if record.status == DONE else IS_FAILED for record in records]
+        numbers[:, at] = [
+            [record.started for record in records],
+            [record.runtime for record in records],
+            [_nan(record.cpu_time) for record in records],
+            [_nan(record.memory) for record in records],
+        ]
+        for place, record in zip(at, records, strict=True):
+            if record.failure is not None:
+                errors[place] = title(record.failure)
+        if values:
+            done = [record for record in records if record.status == DONE]
+            for record, value in zip(done, _values(store, done, name_task), strict=True):
+                loaded[place_of[record.id]] = value
+    present = rows >= 0
+
+    def spread(column: NDArray[Any], empty: Any) -> NDArray[Any]:
+        full = np.full(len(rows), empty, dtype=column.dtype)
+        full[present] = column[places]
+        return full
+
+    return Scan(
+        spread(status, IS_MISSING),
+        spread(numbers[0], np.nan),
+        spread(numbers[1], np.nan),
+        spread(numbers[2], np.nan),
+        spread(numbers[3], np.nan),
+        spread(errors, None),
+        spread(loaded, None) if values else None,
+        {name: spread(last, np.nan) for name, last in _metrics(store, ids).items()} if metrics else {},
+    )
+
+
+def in_bulk(store: ResultStore, rows: Sequence[int]) -> Iterator[TaskRecord | None]:
+    """Return the record of each row, None for a task that has not been run; read in bulk."""
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        wanted = sorted({row for row in part if row >= 0})
+        found = {record.id: record for record in store.records(wanted)}
+        yield from (found.get(row) for row in part)
+
+
+def damaged(error: PayloadDamaged, key: bytes, config: str) -> PayloadDamaged:
+    """Say which task's value is damaged, and what to do."""
+    what = f"the value of task {key.hex()[:12]} ({config}) is damaged: {error.problem}"
+    return PayloadDamaged(error.path, what, "Run the experiment again: this task alone is computed again.")
+
+
+def _values(
+    store: ResultStore, records: Sequence[TaskRecord], name_task: Callable[[TaskRecord], str] | None
+) -> Iterable[Any]:
+    loaded: list[Any] = []
+    try:
+        loaded.extend(store.values(records))
+    except PayloadDamaged:
+        # Once more, one by one, to learn whose it is.
+        for record in records:
+            try:
+                store.value(record)
+            except PayloadDamaged as exc:
+                raise damaged(exc, record.key, name_task(record) if name_task else record.params) from exc
+        raise
+    return loaded
+
+
+def _metrics(store: ResultStore, ids: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    import numpy as np
+
+    columns: dict[str, NDArray[np.float64]] = {}
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK].tolist()
+        place_of = {row: start + i for i, row in enumerate(part)}
+        for row, lasts in store.metric_summaries(part).items():
+            for name, last in lasts.items():
+                column = columns.get(name)
+                if column is None:
+                    column = columns[name] = np.full(len(ids), np.nan)
+                column[place_of[row]] = last
+    return columns
+
+
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else value

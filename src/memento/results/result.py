@@ -1,0 +1,326 @@
+"""What one task came to: its value, its metrics, and how it went.
+
+Knows: one task's record, and a store to load the rest from. May not know: other tasks, matrices, runs.
+
+A `Result` that comes from a store loads each part when it is first touched; one that a program builds
+itself, as scripts for 1.2.0 may, holds what it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memento.config import Config, short_text
+from memento.errors import PayloadDamaged
+from memento.results.axes import value_text
+from memento.results.reading import damaged
+from memento.results.remote import exception_of
+from memento.store.records import DONE, Attempt, Failure, TaskRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+MISSING = "missing"
+
+_LAZY = ("config", "inner", "metrics", "error", "attempts", "artifacts", "log")
+
+
+class ResultStore(Protocol):
+    """What results need of a store; `memento.store.Store` has it."""
+
+    @property
+    def path(self) -> Path:
+        """The store's folder."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether pickles of this store may be opened."""
+
+    def records(self, ids: Sequence[int], /) -> Iterable[TaskRecord]:
+        """Return the records with these ids, in that order, read in bulk."""
+
+    def values(self, records: Iterable[TaskRecord], /) -> Iterator[Any]:
+        """Return the values of these records, in that order, read in bulk."""
+
+    def value(self, record: TaskRecord, /) -> Any:
+        """Return one record's value."""
+
+    def metrics(self, record: TaskRecord, /) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return one task's metrics: name -> (x, y)."""
+
+    def metric_summaries(self, ids: Sequence[int], /) -> Mapping[int, Mapping[str, float]]:
+        """Return the last value of each metric of these tasks; tasks without metrics may be left out."""
+
+    def attempts(self, key: bytes, /) -> Sequence[Attempt]:
+        """Return all attempts at a task, oldest first."""
+
+    def log(self, record: TaskRecord, /) -> bytes:
+        """Return what a task printed."""
+
+
+class MemoryUsage:
+    """The most memory that a task used.
+
+    Parameters
+    ----------
+    virtual_peak : int
+        Peak of its virtual memory, in bytes.
+    hardware_peak : int
+        Peak of its resident memory, in bytes.
+    """
+
+    def __init__(self, virtual_peak: int, hardware_peak: int) -> None:
+        self.virtual_peak = virtual_peak
+        self.hardware_peak = hardware_peak
+
+    def __repr__(self) -> str:
+        return f"MemoryUsage(virtual_peak={self.virtual_peak}, hardware_peak={self.hardware_peak})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MemoryUsage):
+            return NotImplemented
+        return (self.virtual_peak, self.hardware_peak) == (other.virtual_peak, other.hardware_peak)
+
+    def __hash__(self) -> int:
+        return hash((self.virtual_peak, self.hardware_peak))
+
+
+class Configs(Protocol):
+    """Where a result finds its configuration."""
+
+    def config(self, number: int, /) -> Config:
+        """Return a task's configuration."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a result's parts come from."""
+
+    store: ResultStore
+    configs: Configs
+    number: int
+    key: bytes
+    record: TaskRecord | None  # None where the task has not been run
+
+
+class Result:
+    """One task's value, metrics, and how it went.
+
+    Parameters
+    ----------
+    config : Config
+        Its configuration.
+    inner : object
+        What the experiment returned; None for a task that failed or has not been run.
+    metrics : dict of str to DataFrame
+        What it recorded: columns `x` and `y`.
+    start_time : datetime
+        When it began, in local time without a zone, as in 1.2.0.
+    runtime : timedelta
+        How long it took by the wall clock.
+    cpu_time : timedelta or None
+        How long it computed.
+    memory : MemoryUsage or None
+        The most memory that it used.
+    was_cached : bool
+        Whether it was computed before this run.
+
+    Attributes
+    ----------
+    status : str
+        ``"done"``, ``"failed"``, or ``"missing"`` for a task that has not been run.
+    error : Exception or None
+        What a failed task raised, with the traceback from where it was raised as its cause.
+    failure : Failure or None
+        The same as plain text: kind, type, message, traceback, location, output.
+    key : str
+        The task's key, in hex.
+    attempts : sequence of Attempt
+        All attempts, oldest first.
+    artifacts : dict of str to Path
+        The files that it kept.
+    log : str
+        What it printed.
+
+    Examples
+    --------
+    >>> result = Result(Config(n=1), 0.5, {}, datetime(2026, 1, 1), timedelta(seconds=2), None, None, False)
+    >>> result.inner, result.status, result.config.n
+    (0.5, 'done', 1)
+    """
+
+    _source: Source | None = None
+
+    status: str = DONE
+    key: str = ""
+    failure: Failure | None = None
+    start_time: datetime | None
+    runtime: timedelta | None
+    cpu_time: timedelta | None
+    memory: MemoryUsage | None
+    was_cached: bool
+
+    def __init__(
+        self,
+        config: Config,
+        inner: Any,
+        metrics: dict[str, pd.DataFrame],
+        start_time: datetime,
+        runtime: timedelta,
+        cpu_time: timedelta | None,
+        memory: MemoryUsage | None,
+        was_cached: bool,
+    ) -> None:
+        self.config = config
+        self.inner = inner
+        self.metrics = metrics
+        self.start_time = start_time
+        self.runtime = runtime
+        self.cpu_time = cpu_time
+        self.memory = memory
+        self.was_cached = was_cached
+
+    @classmethod
+    def stored(cls, source: Source, was_cached: bool) -> Result:
+        """Make a result that loads its parts from a store when they are touched."""
+        self = cls.__new__(cls)
+        self._source = source
+        self.key = source.key.hex()
+        record = source.record
+        if record is None:
+            self.status, self.was_cached = MISSING, False
+            self.start_time = self.runtime = self.cpu_time = self.memory = None
+            return self
+        self.status, self.failure, self.was_cached = record.status, record.failure, was_cached
+        self.start_time = local_time(record.started)
+        self.runtime = timedelta(seconds=record.runtime)
+        self.cpu_time = None if record.cpu_time is None else timedelta(seconds=record.cpu_time)
+        self.memory = None
+        if record.memory is not None:
+            self.memory = MemoryUsage(record.virtual or record.memory, record.memory)
+        return self
+
+    @cached_property
+    def config(self) -> Config:
+        """The task's configuration."""
+        source = self._from("config")
+        return source.configs.config(source.number)
+
+    @cached_property
+    def inner(self) -> Any:
+        """What the experiment returned; None for a task that failed or has not been run."""
+        source = self._from("inner")
+        if source.record is None or source.record.status != DONE:
+            return None
+        try:
+            return source.store.value(source.record)
+        except PayloadDamaged as exc:
+            raise damaged(exc, source.record.key, _config_text(source)) from exc
+
+    @cached_property
+    def metrics(self) -> dict[str, pd.DataFrame]:
+        """What the task recorded: for each metric a frame with `x` and `y`."""
+        import pandas as pd
+
+        source = self._from("metrics")
+        if source.record is None:
+            return {}
+        series = source.store.metrics(source.record)
+        return {name: pd.DataFrame({"x": x, "y": y}) for name, (x, y) in series.items()}
+
+    @cached_property
+    def error(self) -> BaseException | None:
+        """What a failed task raised; its cause prints the traceback from where it was raised."""
+        if self._source is None or self.failure is None:
+            return None
+        source, record = self._source, self._source.record
+        assert record is not None
+        text = _config_text(source)
+        task = f"Task: {text} (key {self.key[:12]}, attempt {record.attempt})"
+        loads = load_exception if source.store.trusted else None
+        return exception_of(
+            self.failure, loads, task, config=self.config, key=self.key, attempt=record.attempt
+        )
+
+    @cached_property
+    def attempts(self) -> Sequence[Attempt]:
+        """All attempts at the task, oldest first."""
+        return () if self._source is None else tuple(self._source.store.attempts(self._source.key))
+
+    @cached_property
+    def artifacts(self) -> dict[str, Path]:
+        """The files that the task kept: name -> path."""
+        if self._source is None or self._source.record is None:
+            return {}
+        folder = Path(self._source.store.path) / "artifacts" / self.key
+        return {name: folder / name for name in self._source.record.artifacts}
+
+    @cached_property
+    def log(self) -> str:
+        """What the task printed."""
+        if self._source is None or self._source.record is None or self._source.record.log is None:
+            return ""
+        return self._source.store.log(self._source.record).decode("utf-8", "replace")
+
+    def _from(self, name: str) -> Source:
+        if self._source is None:  # unpickled halfway, or made without __init__
+            raise AttributeError(f"this Result was built without {name!r}")
+        return self._source
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy that travels has no store to load from: it takes all with it.
+        if self._source is not None:
+            for name in _LAZY:
+                getattr(self, name)
+        return {name: value for name, value in self.__dict__.items() if name != "_source"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def __repr__(self) -> str:
+        parts = [f"config={self.config!r}", f"status={self.status!r}"]
+        if self.status == DONE:
+            try:
+                parts.append(f"inner={short_text(self.inner)}")
+            except Exception as exc:  # a value that cannot be loaded must not hide the rest
+                parts.append(f"inner=<{type(exc).__name__}>")
+        elif self.failure is not None:
+            parts.append(f"error={short_text(f'{self.failure.type}: {self.failure.message}')!r}")
+        return f"Result({', '.join(parts)})"
+
+
+def local_time(seconds: float) -> datetime:
+    """Return UTC seconds as local time without a zone, which 1.2.0's results have."""
+    return datetime.fromtimestamp(seconds, tz=timezone.utc).astimezone().replace(tzinfo=None)
+
+
+def load_exception(data: bytes) -> Any:
+    """Unpickle an exception as a worker pickled it."""
+    from memento.store import pickling
+
+    return pickling.loads(data)
+
+
+def _config_text(source: Source) -> str:
+    return config_text(source.configs.config(source.number))
+
+
+def config_text(config: Config) -> str:
+    """Name a configuration in one line.
+
+    Examples
+    --------
+    >>> config_text(Config(model=dict, C=1.0))
+    'model=dict, C=1.0'
+    """
+    parts = [f"{name}={value_text(config._dict[name], 40)}" for name in config]
+    if config.repeat:
+        parts.append(f"repeat={config.repeat}")
+    return ", ".join(parts) or "no parameters"

@@ -1,0 +1,337 @@
+"""All results of a matrix: a sequence in the matrix's order that loads values only when they are touched.
+
+Knows: tasks by number, rows of a store. May not know: how to run anything.
+
+A million results are three arrays and a string of keys; a `Result` is made when somebody asks for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+from memento.results.axes import Axis, TaskMatrix, Tasks
+from memento.results.failures import FailureGrouper, FailureReport
+from memento.results.reading import IS_DONE, IS_FAILED, IS_MISSING, Scan, in_bulk, scan
+from memento.results.result import Result, ResultStore, Source, config_text
+from memento.store.records import TaskRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+_KEY = 16
+_RULES = 50  # groups for which a rule is looked for
+
+
+class Results(Sequence[Result]):
+    """The results of a matrix's tasks, in the matrix's order.
+
+    Behaves like a list of `Result`; values load when they are touched. Slices and `filter` give `Results`.
+
+    Parameters
+    ----------
+    store : Store
+        Where the results are.
+    matrix : Matrix
+        Whose tasks they are.
+    keys : bytes
+        The tasks' keys, 16 bytes each.
+    rows : array of int
+        The store's id of each task's row; -1 for a task that has not been run.
+    cached : array of bool, optional
+        Which results were there before this run; all, by default.
+    subset : array of int, optional
+        The numbers of the tasks to show; all, by default.
+    """
+
+    def __init__(
+        self,
+        store: ResultStore,
+        matrix: TaskMatrix | Tasks,
+        keys: bytes,
+        rows: NDArray[np.int64],
+        cached: NDArray[np.bool_] | None = None,
+        subset: NDArray[np.int64] | None = None,
+    ) -> None:
+        import numpy as np
+
+        self._store = store
+        self._tasks = matrix if isinstance(matrix, Tasks) else Tasks(matrix)
+        self._keys = keys
+        self._rows = np.asarray(rows, dtype=np.int64)
+        assert len(keys) == _KEY * len(self._rows), (len(keys), len(self._rows))
+        self._cached = np.ones(len(self._rows), dtype=bool) if cached is None else cached
+        self._numbers = np.arange(len(self._rows)) if subset is None else np.asarray(subset, dtype=np.int64)
+
+    @classmethod
+    def of_plan(cls, store: ResultStore, matrix: TaskMatrix, plan: Any) -> Results:
+        """Make the results of a plan that has been carried out."""
+        return cls(store, matrix, plan.tasks.keys, plan.rows.copy(), plan.cached.copy())
+
+    # -- a sequence
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+    @overload
+    def __getitem__(self, index: slice) -> Results: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return self._of(self._numbers[index])
+        try:
+            number = int(self._numbers[index])
+        except IndexError:
+            raise IndexError(f"there are {len(self)} results; there is none with index {index}") from None
+        (record,) = in_bulk(self._store, [int(self._rows[number])])
+        return self._result(number, record)
+
+    def __iter__(self) -> Iterator[Result]:
+        # In pieces: the rows of a million tasks as Python integers are 32 MB.
+        for start in range(0, len(self._numbers), 10_000):
+            numbers = self._numbers[start : start + 10_000]
+            records = in_bulk(self._store, self._rows[numbers].tolist())
+            for number, record in zip(numbers.tolist(), records, strict=True):
+                yield self._result(number, record)
+
+    def __add__(self, other: Iterable[Any]) -> list[Any]:
+        return [*self, *other]
+
+    def __radd__(self, other: Iterable[Any]) -> list[Any]:
+        return [*other, *self]
+
+    def _result(self, number: int, record: TaskRecord | None) -> Result:
+        source = Source(self._store, self._tasks, number, self._key(number), record)
+        return Result.stored(source, bool(self._cached[number]))
+
+    def _key(self, number: int) -> bytes:
+        return self._keys[number * _KEY : (number + 1) * _KEY]
+
+    def _of(self, numbers: NDArray[np.int64]) -> Results:
+        return Results(self._store, self._tasks, self._keys, self._rows, self._cached, numbers)
+
+    # -- what all of them come to
+
+    def to_frame(self, *, raw: bool = False) -> pd.DataFrame:
+        """Return a frame with one row a task.
+
+        Its columns: the parameters (`repeat` where tasks are repeated), `value`, the last value of each
+        metric, then `status`, `was_cached`, `start_time` (local time), `runtime` and `cpu_time` (seconds),
+        `memory` (peak bytes), `key`, `error`. If every value is a dict, its items are columns in place of
+        `value`. A name that is taken already gets its kind in front: `value.model`, `metric.model`,
+        `result.status`.
+
+        Parameters
+        ----------
+        raw : bool
+            Show parameters as the objects that they are. By default classes, functions, estimators and
+            the like are shown by their short names, and plain values as themselves.
+
+        Returns
+        -------
+        DataFrame
+            In the matrix's order.
+
+        Raises
+        ------
+        PayloadDamaged
+            A stored value is damaged; the error names the task.
+        """
+        from memento.results.frames import to_frame
+
+        return to_frame(self, raw=raw)
+
+    def pivot(
+        self,
+        index: str | Sequence[str],
+        columns: str | Sequence[str] | None = None,
+        values: str = "value",
+        aggfunc: Any = "mean",
+    ) -> pd.DataFrame:
+        """Return a table of one value over parameters, failed tasks left out.
+
+        Parameters
+        ----------
+        index, columns : str or sequence of str
+            The parameters down the side and along the top.
+        values : str
+            What to show: `value`, a metric, or another column of `to_frame`.
+        aggfunc : str or callable
+            What to make of several tasks that fall on one cell.
+
+        Returns
+        -------
+        DataFrame
+            Rows and columns in the matrix's order.
+        """
+        from memento.results.summary import pivot
+
+        return pivot(self, index, columns, values, aggfunc)
+
+    def summary(self, by: str | Sequence[str] | None = None, value: str = "value") -> pd.DataFrame:
+        """Return mean and spread of a value by group.
+
+        Parameters
+        ----------
+        by : str or sequence of str, optional
+            The parameters that make a group; all but `repeat`, by default.
+        value : str
+            `value`, a metric, or another numeric column of `to_frame`.
+
+        Returns
+        -------
+        DataFrame
+            One row a group, in the matrix's order: the parameters, `n`, `mean`, `std` (of the sample),
+            `low` and `high` (95 % confidence interval of the mean, Student's t), `missing` (which repeats
+            have no value, or how many tasks where a group holds several configurations).
+        """
+        from memento.results.summary import summary
+
+        return summary(self, by, value)
+
+    def best(self, by: str = "value", minimize: bool = False) -> Result:
+        """Return the result with the highest value; failed tasks and nan do not count.
+
+        Parameters
+        ----------
+        by : str
+            `value`, a metric, an item of the values, or another numeric column of `to_frame`.
+        minimize : bool
+            Take the lowest instead.
+
+        Returns
+        -------
+        Result
+            The first of the best, in the matrix's order.
+
+        Raises
+        ------
+        ValueError
+            There is no such column, it holds no numbers, or no task has one.
+        """
+        from memento.results.summary import best
+
+        return self[best(self, by, minimize)]
+
+    def filter(self, **parameters: Any) -> Results:
+        """Return the results with these parameters.
+
+        Parameters
+        ----------
+        **parameters : object
+            For each parameter a value or its short name (``model="SVC"``), or several in a list, tuple or
+            set, any of which will do. `repeat` and `status` serve as well.
+
+        Returns
+        -------
+        Results
+            In the same order; empty where no task has the combination.
+
+        Raises
+        ------
+        ValueError
+            There is no such parameter, or it has no such value; says which there are.
+        """
+        from memento.results.select import select
+
+        return self._of(self._numbers[select(self, parameters)])
+
+    @cached_property
+    def failures(self) -> FailureReport:
+        """The failures grouped by cause, each group with what its tasks have in common; print it."""
+        failed = self._of(self._numbers[self._status == IS_FAILED])
+        grouper = FailureGrouper()
+        place_of: dict[str, int] = {}
+        places = (self._status == IS_FAILED).nonzero()[0].tolist()
+        for place, result in zip(places, failed, strict=True):
+            if result.failure is None:  # another run has computed it since
+                continue
+            place_of[result.key] = place
+            text = config_text(result.config)
+            attempt = result._source.record.attempt if result._source and result._source.record else 1
+            grouper.add(result.key, text, "", result.failure, attempt)
+        groups = grouper.groups(self._ruler(place_of))
+        done = int((self._status == IS_DONE).sum())
+        return FailureReport(groups, grouper.attempts(), failed, len(self), done)
+
+    def _ruler(self, place_of: dict[str, int]) -> Callable[[Sequence[str]], str]:
+        """Say what tasks of some keys have in common, against the successes or, without any, the other failures."""
+        import numpy as np
+
+        from memento.results.rules import RuleFinder
+
+        axes = self._axes(with_repeat=True)
+        done = self._status == IS_DONE
+        finder = RuleFinder(axes, done)
+        asked = 0
+
+        def rule(keys: Sequence[str]) -> str:
+            nonlocal asked
+            asked += 1
+            if asked > _RULES:
+                return ""
+            failed = np.array([place_of[key] for key in dict.fromkeys(keys)])
+            if done.any():
+                return str(finder.rule(failed) or "")
+            others = self._status == IS_FAILED
+            others[failed] = False
+            return str(RuleFinder(axes, others, ("other failure", "other failures")).rule(failed) or "")
+
+        return rule
+
+    def errors(self) -> list[BaseException]:
+        """Return what each failed task raised, in the matrix's order.
+
+        Each carries its task: a note, and where it has no such attributes of its own, `config`, `key` and
+        `attempt`.
+        """
+        failed = self._of(self._numbers[self._status == IS_FAILED])
+        return [error for error in (result.error for result in failed) if error is not None]
+
+    # -- for the other files of this room
+
+    @cached_property
+    def _scan(self) -> Scan:
+        """How every task went, without values."""
+        return scan(self._store, self._rows[self._numbers])
+
+    @property
+    def _status(self) -> NDArray[np.int8]:
+        return self._scan.status
+
+    def _axes(self, *, with_repeat: bool = False) -> list[Axis]:
+        axes = self._tasks.axes(self._numbers)
+        if with_repeat and self._tasks.repeats > 1:
+            axes.append(self._tasks.repeat_axis(self._numbers))
+        return axes
+
+    def _counts(self) -> dict[str, int]:
+        """How many are done, of these cached, failed, and missing."""
+        done = self._status == IS_DONE
+        return {
+            "done": int(done.sum()),
+            "cached": int((done & self._cached[self._numbers]).sum()),
+            "failed": int((self._status == IS_FAILED).sum()),
+            "missing": int((self._status == IS_MISSING).sum()),
+        }
+
+    # -- for people
+
+    def __repr__(self) -> str:
+        from memento.results.text import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from memento.results.html import results_html
+
+        return results_html(self)
+
+
+def failure_report(results: Results) -> str:
+    """Return the report of what failed and why, or an empty string."""
+    return str(results.failures) if len(results.failures) else ""

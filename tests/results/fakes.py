@@ -1,0 +1,153 @@
+"""A store in memory and a matrix of plain numbers, with which results are tested alone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from memento.config import Config
+from memento.errors import PayloadDamaged
+from memento.results import Results
+from memento.store.records import Attempt, Encoded, Failure, LogSlice, TaskRecord
+
+START = 1_700_000_000.0
+
+
+class FakeTable(NamedTuple):
+    names: tuple[str, ...]
+    values: list[list[object]]
+    columns: np.ndarray[Any, Any]
+    repeats: int = 1
+
+
+class FakeMatrix:
+    """The cartesian product of some values."""
+
+    def __init__(self, repeats: int = 1, **parameters: Sequence[object]) -> None:
+        rows = list(itertools.product(*[range(len(v)) for v in parameters.values()]))
+        columns = np.array(rows, dtype=np.int32).reshape(len(rows), len(parameters))
+        self._table = FakeTable(tuple(parameters), [list(v) for v in parameters.values()], columns, repeats)
+        self.configs_made = 0
+
+    def table(self) -> FakeTable:
+        return self._table
+
+    def config(self, number: int) -> Config:
+        self.configs_made += 1
+        table = self._table
+        slots = table.columns[number // table.repeats].tolist()
+        pairs = zip(table.names, table.values, slots, strict=True)
+        return Config.build({n: v[s] for n, v, s in pairs if s >= 0}, {}, number % table.repeats)
+
+    def __len__(self) -> int:
+        return len(self._table.columns) * self._table.repeats
+
+
+class FakeStore:
+    """Records and values by id; counts what is asked of it."""
+
+    path = Path("/nowhere")
+    trusted = True
+
+    def __init__(self) -> None:
+        self.kept: dict[int, TaskRecord] = {}
+        self.contents: dict[int, Any] = {}
+        self.series: dict[int, dict[str, tuple[list[float], list[float]]]] = {}
+        self.reads = 0
+        self.loads = 0
+
+    def records(self, ids: Sequence[int]) -> Iterator[TaskRecord]:
+        self.reads += 1
+        return (self.kept[i] for i in ids if i in self.kept)
+
+    def value(self, record: TaskRecord) -> Any:
+        self.loads += 1
+        value = self.contents[record.id]
+        if isinstance(value, PayloadDamaged):
+            raise value
+        return value
+
+    def values(self, records: Iterable[TaskRecord]) -> Iterator[Any]:
+        return map(self.value, records)
+
+    def metrics(self, record: TaskRecord) -> Mapping[str, Any]:
+        return {
+            name: (np.array(x, dtype=float), np.array(y, dtype=float))
+            for name, (x, y) in self.series.get(record.id, {}).items()
+        }
+
+    def metric_summaries(self, ids: Sequence[int]) -> Mapping[int, Mapping[str, float]]:
+        return {i: {n: y[-1] for n, (_, y) in self.series[i].items()} for i in ids if i in self.series}
+
+    def attempts(self, key: bytes) -> Sequence[Attempt]:
+        return [Attempt(1, "failed", START, 1.0, None, None, "host/1", 1)]
+
+    def log(self, record: TaskRecord) -> bytes:
+        return b"epoch 1\n"
+
+
+def failure(message: str = "bad shape", **changes: Any) -> Failure:
+    trace = 'Traceback (most recent call last):\n  File "experiment.py", line 24, in run\nValueError: bad'
+    made = Failure("raised", "ValueError", message, trace, "experiment.py:24", None, "")
+    return made._replace(**changes)
+
+
+def key_of(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def record(number: int, value: Any, params: str = "{}", **changes: Any) -> TaskRecord:
+    failed = value if isinstance(value, Failure) else None
+    fields: dict[str, Any] = {
+        "id": number + 1,
+        "key": key_of(number),
+        "experiment": "exp:run",
+        "params": params,
+        "settings": "{}",
+        "repeat": 0,
+        "status": "failed" if failed else "done",
+        "code": 1,
+        "run": 1,
+        "attempt": 1,
+        "started": START + number,
+        "runtime": 2.0 + number,
+        "cpu_time": 1.5,
+        "memory": 1024,
+        "virtual": 4096,
+        "worker": "host/1",
+        "value": None if failed else Encoded("json", b"", None, 0, ""),
+        "artifacts": ("model.bin",),
+        "log": LogSlice("worker-1.log", 0, 8),
+        "failure": failed,
+    }
+    return TaskRecord(**{**fields, **changes})
+
+
+MISSING = object()
+
+
+def results_of(
+    matrix: FakeMatrix, values: Sequence[Any], metrics: Mapping[str, Sequence[float]] | None = None
+) -> tuple[Results, FakeStore]:
+    """Make results whose tasks returned these values; a Failure failed, MISSING was not run."""
+    store = FakeStore()
+    rows = np.full(len(matrix), -1, dtype=np.int64)
+    assert len(values) == len(matrix)
+    for number, value in enumerate(values):
+        if value is MISSING:
+            continue
+        config = matrix.config(number)
+        params = json.dumps({name: str(config[name]) for name in config})
+        made = record(number, value, params, repeat=config.repeat)
+        store.kept[made.id], store.contents[made.id] = made, value
+        rows[number] = made.id
+        if metrics and made.status == "done":
+            store.series[made.id] = {n: ([0.0, 1.0], [0.0, y[number]]) for n, y in metrics.items()}
+    matrix.configs_made = 0
+    keys = b"".join(map(key_of, range(len(matrix))))
+    return Results(store, matrix, keys, rows, np.zeros(len(matrix), dtype=bool)), store
