@@ -1,0 +1,35 @@
+"""Keep every result: one folder with an index, values, checkpoints, logs.
+
+Knows: how to find, open, read and write a store. May not know: matrices, executors, displays.
+
+Names are imported on first use: a worker that only encodes values does not load SQLite.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memento.store.location import find_store
+    from memento.store.run import Claim, Committed, Run
+    from memento.store.store import Store
+
+__all__ = ["Claim", "Committed", "Run", "Store", "find_store"]
+
+_HOMES = {
+    "Claim": "memento.store.run",
+    "Committed": "memento.store.run",
+    "Run": "memento.store.run",
+    "Store": "memento.store.store",
+    "find_store": "memento.store.location",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(home), name)
+    return found

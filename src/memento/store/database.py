@@ -1,0 +1,242 @@
+"""Connections to the index, and what SQLite's errors mean for people.
+
+Knows: SQLite's settings, threads, forks. May not know: what the tables hold.
+
+One connection a thread and process: a fork must not use its parent's (sqlite.org/howtocorrupt.html, 2.6), so
+a child opens its own, and keeps the parent's untouched for as long as it lives.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from memento import system
+from memento.errors import NotAStore, StoreDamaged, StoreError, StoreUnwritable
+from memento.store import sql
+
+log = logging.getLogger("memento.store")
+
+BUSY_SECONDS = 60.0  # a writer's transaction lasts milliseconds; this long means something hangs
+
+# Primary result codes (sqlite.org/rescode.html): the low byte of an extended one.
+_PERM, _BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 3, 5, 6, 8, 10, 11, 13, 14, 26
+_BY_TEXT = {  # Python 3.10 does not tell the code; these texts have not changed since SQLite 3.0
+    "is locked": _BUSY,
+    "readonly database": _READONLY,
+    "disk I/O error": _IOERR,
+    "malformed": _CORRUPT,
+    "is full": _FULL,
+    "unable to open": _CANTOPEN,
+    "not a database": _NOTADB,
+}
+
+_inherited: list[sqlite3.Connection] = []  # from before a fork: kept, so that nobody closes them
+
+
+def error_code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code of an error; 0 where there is none."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return int(code) & 0xFF
+    return next((code for text, code in _BY_TEXT.items() if text in str(error)), 0)
+
+
+def explained(error: sqlite3.Error, index: Path) -> StoreError | None:
+    """Turn an error of SQLite into one that says what to do; None for one that is our own mistake."""
+    code, path = error_code(error), str(index)
+    if code in (_CORRUPT, _NOTADB):
+        return StoreDamaged(
+            path,
+            f"the index is damaged ({error}).",
+            "Run again: the next opening for writing rebuilds it from what can be read, and keeps the damaged file.",
+        )
+    if code == _FULL:
+        return StoreUnwritable(
+            path, "the disk is full.", "What was told as done is kept. Free some space and run again."
+        )
+    if code in (_READONLY, _PERM):
+        return StoreUnwritable(
+            path, "it may not be written here.", "Check its permissions, or choose another store."
+        )
+    if code in (_BUSY, _LOCKED):
+        return StoreUnwritable(
+            path,
+            f"another process has held its lock for more than {BUSY_SECONDS:.0f} seconds.",
+            "Find and end it (a hung run, or a program that has the file open), then run again.",
+        )
+    if code == _IOERR:
+        return StoreUnwritable(path, f"the disk failed ({error}).", "Check the disk, then run again.")
+    if code == _CANTOPEN:
+        return StoreUnwritable(path, "it cannot be opened.", "Check the folder's permissions and free space.")
+    return None
+
+
+class Database:
+    """One index file, opened as often as threads and processes need.
+
+    Parameters
+    ----------
+    index : Path
+        The SQLite file; made when missing, unless `readonly`.
+    readonly : bool
+        Never write, not even what SQLite itself would.
+    """
+
+    def __init__(self, index: Path, *, readonly: bool = False) -> None:
+        self.index = index
+        self.readonly = readonly
+        self.wal = not readonly and not system.is_network_path(index.parent)
+        self._local = threading.local()
+        self._opened: list[tuple[int, sqlite3.Connection]] = []
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+
+    def connection(self) -> sqlite3.Connection:
+        """Return this thread's connection, opening it when needed."""
+        found: tuple[int, sqlite3.Connection] | None = getattr(self._local, "owned", None)
+        pid = os.getpid()
+        if found is not None and found[0] == pid:
+            return found[1]
+        if found is not None:
+            _inherited.append(found[1])
+        with self.explaining():
+            connection = self._open()
+        self._local.owned = (pid, connection)
+        self._opened.append((pid, connection))
+        return connection
+
+    def close(self) -> None:
+        """Close all connections of this process. Idempotent."""
+        pid = os.getpid()
+        for owner, connection in self._opened:
+            if owner == pid:
+                connection.close()
+            else:
+                _inherited.append(connection)
+        self._opened.clear()
+        self._local = threading.local()
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Raise errors of SQLite as ours; mark a damaged index, so that the next opening checks it whole."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            ours = explained(error, self.index)
+            if ours is None:
+                raise
+            if isinstance(ours, StoreDamaged) and not self.readonly:
+                with suppress(OSError):
+                    suspect_mark(self.index).touch()
+            raise ours from error
+
+    @contextmanager
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Hold the writer's lock for one short transaction; on leaving, it is committed or undone whole.
+
+        Parameters
+        ----------
+        durable : bool
+            Whether it must survive a power loss on return. Claims need not: they die with their run.
+        """
+        if self.readonly:
+            raise StoreUnwritable(
+                str(self.index),
+                "it was opened for reading only.",
+                "Open it without readonly=True to change it.",
+            )
+        connection = self.connection()
+        with self.explaining():
+            if not durable:
+                connection.execute("PRAGMA synchronous=NORMAL")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if not durable:
+                    connection.execute("PRAGMA synchronous=FULL")
+
+    def _open(self) -> sqlite3.Connection:
+        if self.readonly:
+            return self._open_readonly()
+        connection = sqlite3.connect(
+            self.index,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            # A folder that came from a network disk, or went to one, brings the other mode along. A file that
+            # others have open cannot be switched; it goes on as it is.
+            mode = "wal" if self.wal else "delete"
+            with suppress(sqlite3.OperationalError):
+                if connection.execute("PRAGMA journal_mode").fetchone()[0] != mode:
+                    connection.execute(f"PRAGMA journal_mode={mode}")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA cache_size=-16384")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _open_readonly(self) -> sqlite3.Connection:
+        if not self.index.is_file():
+            raise NotAStore(str(self.index.parent), "there is no index.", "Check the path.")
+        if self._copy is not None:
+            return self._reader(Path(self._copy.name) / self.index.name, "mode=ro")
+        journal = self.index.with_name(self.index.name + "-wal")
+        try:
+            connection = self._reader(self.index, "mode=ro")
+        except sqlite3.OperationalError as error:
+            if error_code(error) not in (_CANTOPEN, _READONLY, _IOERR, _PERM):
+                raise
+        else:
+            return connection
+        # A folder that may not be written: SQLite cannot make its shared memory there.
+        if not journal.exists() or journal.stat().st_size == 0:
+            return self._reader(self.index, "immutable=1")
+        # Changes that wait in the log would be overlooked: read a copy, which may have its shared memory.
+        self._copy = tempfile.TemporaryDirectory(prefix="memento-", ignore_cleanup_errors=True)
+        for file in (self.index, journal):
+            shutil.copyfile(file, Path(self._copy.name) / file.name)
+        return self._reader(Path(self._copy.name) / self.index.name, "mode=rw")
+
+    def _reader(self, index: Path, mode: str) -> sqlite3.Connection:
+        uri = f"{index.absolute().as_uri()}?{mode}"
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def suspect_mark(index: Path) -> Path:
+    """Name the file that says that an index looked damaged."""
+    return index.with_name("index.suspect")
+
+
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Write the schema, in the transaction that is open."""
+    for statement in sql.SCHEMA.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {sql.VERSION}")

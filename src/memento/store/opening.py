@@ -1,0 +1,143 @@
+"""Make a store's folder, or tell whether what is there is one, whole, and of our time.
+
+Knows: the folder's names, the index's marks. May not know: tasks, runs.
+
+What is not ours is never touched. A damaged index is rebuilt from what can be read of it (`salvage`).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from memento.errors import NotAStore, StoreDamaged, StoreError, StoreTooNew, StoreUnwritable
+from memento.store import sql
+from memento.store.database import Database, make_tables, suspect_mark
+from memento.store.salvage import rebuild
+
+log = logging.getLogger("memento.store")
+
+INDEX = "index.sqlite"
+FOLDERS = ("payloads", "checkpoints", "logs", "artifacts", "work", "steps")
+_OWN_NAMES = frozenset({*FOLDERS, ".gitignore", ".DS_Store"})
+_SQLITE_HEADER = b"SQLite format 3\0"
+
+
+def open_index(root: Path, *, create: bool, readonly: bool) -> tuple[Database, list[str]]:
+    """Open the index of the store at `root`; returns it with notes for people."""
+    notes: list[str] = []
+    index = root / INDEX
+    try:
+        _check_place(root, create)
+        if create:
+            _make_folders(root)
+        if not readonly and suspect_mark(index).exists():
+            notes += rebuild(index)
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreUnwritable(
+            str(root),
+            f"it cannot be made or read ({error.strerror or error}).",
+            "Choose another place for the store.",
+        ) from error
+    database = Database(index, readonly=readonly)
+    try:
+        _check_index(database, may_make=create)
+    except StoreDamaged:
+        database.close()
+        if readonly:
+            raise
+        notes += rebuild(index)
+        database = Database(index)
+        _check_index(database, may_make=True)
+    except BaseException:
+        database.close()
+        raise
+    for note in notes:
+        log.warning(note)
+    return database, notes
+
+
+def _check_place(root: Path, create: bool) -> None:
+    if not root.exists():
+        if not create:
+            raise NotAStore(
+                str(root), "there is no store here.", "Check the path, or run an experiment first."
+            )
+        return
+    if not root.is_dir():
+        raise NotAStore(str(root), "this is a file; a store is a folder.", "Name a folder.")
+    index = root / INDEX
+    if index.is_file():
+        with open(index, "rb") as file:
+            header = file.read(len(_SQLITE_HEADER))
+        known = header in (b"", _SQLITE_HEADER) or any((root / name).is_dir() for name in FOLDERS)
+        if not known:
+            raise NotAStore(
+                str(index), "this file is no index of Memento.", "Choose another folder for the store."
+            )
+        return
+    names = [entry.name for entry in root.iterdir()]
+    foreign = sorted(name for name in names if name not in _OWN_NAMES and not name.startswith("index."))
+    if foreign:
+        raise NotAStore(
+            str(root),
+            f"this folder is no store: it has no {INDEX}, and holds {', '.join(foreign[:3])}.",
+            "Choose a new or an empty folder.",
+        )
+    if not create:
+        raise NotAStore(str(root), f"this folder is no store: it has no {INDEX}.", "Check the path.")
+
+
+def _make_folders(root: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    missing = [name for name in FOLDERS if not (root / name).is_dir()]
+    for name in missing:
+        (root / name).mkdir(exist_ok=True)
+    with suppress(FileExistsError), open(root / ".gitignore", "x", encoding="utf-8") as file:
+        file.write("*\n")
+
+
+def _check_index(database: Database, *, may_make: bool) -> None:
+    path = str(database.index)
+    with database.explaining():
+        connection = database.connection()
+        application, version = _marks(connection)
+        if (application, version) == (0, 0) and not connection.execute(sql.TABLE_COUNT).fetchone()[0]:
+            if not may_make:
+                raise NotAStore(path, "the index is empty.", "Check the path, or run an experiment first.")
+            _make_tables(database)
+            return
+    if application != sql.APPLICATION_ID:
+        raise NotAStore(
+            path, "this SQLite file belongs to another program.", "Choose another folder for the store."
+        )
+    if version > sql.VERSION:
+        raise StoreTooNew(
+            path,
+            f"a later release of Memento wrote it (format {version}, this one knows {sql.VERSION}).",
+            "Install the latest release: pip install -U memento-ml.",
+        )
+    try:
+        with database.explaining():
+            connection.execute(sql.PAGES_LOOK_RIGHT).fetchone()
+            connection.execute(sql.LAST_TASK).fetchone()
+    except sqlite3.OperationalError as error:  # a table is missing: no SQLite fault, but not what we wrote
+        raise StoreDamaged(path, f"the index is damaged ({error}).", "Run again: it is rebuilt.") from error
+
+
+def _make_tables(database: Database) -> None:
+    with database.writing() as connection:
+        if _marks(connection) == (sql.APPLICATION_ID, sql.VERSION):
+            return  # another process was first
+        make_tables(connection)
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
+    return (
+        connection.execute("PRAGMA application_id").fetchone()[0],
+        connection.execute("PRAGMA user_version").fetchone()[0],
+    )

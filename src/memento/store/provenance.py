@@ -1,0 +1,166 @@
+"""Gather what a run's results came from: code state, packages, machine, arguments.
+
+Knows: git, installed packages, the interpreter. May not know: the index, tasks.
+
+Quick and harmless: git is asked with a short time limit and may not run hooks, ask for passwords or take locks.
+What cannot be learned is left out. Nothing secret is kept: arguments and the environment are redacted.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+GIT_SECONDS = 5.0
+DIFF_LIMIT = 1_000_000  # bytes; a longer diff is cut, and says so
+HIDDEN = "***"
+
+# Settings that change numbers without changing code: hash order, threads, devices, determinism switches.
+_TELLING = (
+    "PYTHONHASHSEED",
+    "CUDA_VISIBLE_DEVICES",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "TF_DETERMINISTIC_OPS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "MKL_CBWR",
+    "SLURM_JOB_ID",
+)
+_SECRET = re.compile(
+    r"(?i)pass(word|wd|phrase)?$|pwd$|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|(^|[-_.])auth$"
+    r"|(^|[-_.])key$"
+)
+_URL_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]+@")
+
+
+def gather(cwd: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return what is known of the code, packages and machine, as plain JSON values.
+
+    Parameters
+    ----------
+    cwd : path
+        A folder of the experiment's project.
+    env : mapping, optional
+        The environment; only settings that change results are kept.
+    """
+    environment = os.environ if env is None else env
+    return {
+        "git": git_state(cwd),
+        "packages": packages(),
+        "python": sys.version,
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "cwd": os.fspath(cwd),
+        "environment": {name: environment[name] for name in _TELLING if name in environment},
+    }
+
+
+def git_state(cwd: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Return commit, branch and uncommitted changes of the repository around a folder; None where there is none.
+
+    Files that git does not track are named, not read: data may lie beside the code.
+    """
+    head = _git(cwd, "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD")
+    if head is None:
+        return None
+    parts = head.decode("utf-8", "replace").splitlines()
+    if len(parts) != 3:
+        return None
+    diff = _git(cwd, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--no-color", limit=DIFF_LIMIT + 1)
+    untracked = _git(cwd, "ls-files", "--others", "--exclude-standard", "-z", limit=100_000)
+    names = [name.decode("utf-8", "replace") for name in (untracked or b"").split(b"\0") if name]
+    return {
+        "root": parts[0],
+        "commit": parts[1],
+        "branch": parts[2],
+        "remote": _remote(cwd),
+        "dirty": None if diff is None else bool(diff),
+        "diff": "" if diff is None else redact_urls(_cut(diff)),
+        "untracked": names[:100],
+    }
+
+
+@lru_cache(maxsize=1)
+def packages() -> dict[str, str]:
+    """Return the installed distributions and their versions; read once a process."""
+    from importlib import metadata
+
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        try:
+            name, version = distribution.metadata["Name"], distribution.version
+        except Exception:  # a broken install must not end a run
+            continue
+        if name and version:
+            found.setdefault(name, version)
+    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+
+
+def redact(argv: Iterable[str]) -> list[str]:
+    """Return command-line arguments without what looks like a secret.
+
+    Examples
+    --------
+    >>> redact(["run.py", "--api-key=abc", "--password", "hunter2", "--lr", "0.1", "https://me:pw@host/x"])
+    ['run.py', '--api-key=***', '--password', '***', '--lr', '0.1', 'https://***@host/x']
+    """
+    kept: list[str] = []
+    hide_next = False
+    for argument in argv:
+        name, equals, _ = argument.partition("=")
+        if hide_next and not argument.startswith("--"):
+            kept.append(HIDDEN)
+            hide_next = False
+            continue
+        secret = bool(_SECRET.search(name.strip("-")))
+        if equals and secret:
+            kept.append(f"{name}={HIDDEN}")
+        else:
+            kept.append(redact_urls(argument))
+        hide_next = secret and not equals and argument.startswith("-")
+    return kept
+
+
+def redact_urls(text: str) -> str:
+    """Return a text without the user names and passwords of its URLs."""
+    return _URL_CREDENTIALS.sub(rf"\g<scheme>{HIDDEN}@", text)
+
+
+def _remote(cwd: str | os.PathLike[str]) -> str | None:
+    url = _git(cwd, "config", "--get", "remote.origin.url")
+    return None if url is None else redact_urls(url.decode("utf-8", "replace").strip())
+
+
+def _cut(diff: bytes) -> str:
+    text = diff[:DIFF_LIMIT].decode("utf-8", "replace")
+    return text if len(diff) <= DIFF_LIMIT else f"{text}\n[cut after {DIFF_LIMIT:,} bytes]\n"
+
+
+def _git(cwd: str | os.PathLike[str], *arguments: str, limit: int = 65_536) -> bytes | None:
+    """Return what git prints, up to `limit` bytes; None where it fails, is missing or takes too long."""
+    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments]
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=Path(cwd),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=GIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout[:limit] if done.returncode == 0 else None

@@ -1,0 +1,203 @@
+"""Turn rows of the index into records and records into rows; the one decoder and encoder of each.
+
+Knows: the records and the order of columns in `sql`. May not know: connections, files, processes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from memento.store.records import (
+    Attempt,
+    CodeVersion,
+    Encoded,
+    Failure,
+    LogSlice,
+    RunInfo,
+    RunRecord,
+    TaskRecord,
+    TaskRow,
+)
+
+TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
+
+
+def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[Any, ...]:
+    """Return the columns of `sql.ADD_TASK`."""
+    key, params, repeat, code, outcome = row
+    value, log, failure = outcome.value, outcome.log, outcome.failure
+    kind, data, ref, size, type_name = value if value is not None else (None, None, None, None, None)
+    file, start, end = log if log is not None else (None, None, None)
+    return (
+        number,
+        key,
+        outcome.status,
+        code,
+        outcome.runtime,
+        experiment,
+        run,
+        repeat,
+        outcome.attempt,
+        outcome.started,
+        outcome.cpu_time,
+        outcome.memory,
+        outcome.virtual,
+        outcome.worker,
+        params,
+        kind,
+        type_name,
+        size,
+        ref,
+        data if data is not None and len(data) <= TINY else None,
+        file,
+        start,
+        end,
+        json.dumps(outcome.artifacts) if outcome.artifacts else None,
+        None if failure is None else failure_text(failure),
+        None if failure is None else failure.exception,
+    )
+
+
+def attempt_values(row: TaskRow, experiment: int, run: int) -> tuple[Any, ...]:
+    """Return the columns of `sql.ADD_ATTEMPT`."""
+    outcome, failure = row.outcome, row.outcome.failure
+    file, start, end = outcome.log if outcome.log is not None else (None, None, None)
+    return (
+        row.key,
+        experiment,
+        run,
+        outcome.attempt,
+        outcome.status,
+        outcome.started,
+        outcome.runtime,
+        outcome.cpu_time,
+        outcome.memory,
+        outcome.worker,
+        file,
+        start,
+        end,
+        None if failure is None else failure_text(failure),
+        None if failure is None else failure.exception,
+    )
+
+
+def task_record(
+    row: tuple[Any, ...], experiments: Mapping[int, str], settings: Mapping[int, str]
+) -> TaskRecord:
+    """Build a record from the columns of `sql.TASKS_BY_ID`."""
+    return TaskRecord(
+        id=row[0],
+        key=row[1],
+        experiment=experiments[row[2]],
+        params=row[3],
+        settings=settings[row[4]],
+        run=row[4],
+        repeat=row[5],
+        status=row[6],
+        code=row[7],
+        attempt=row[8],
+        started=row[9],
+        runtime=row[10],
+        cpu_time=row[11],
+        memory=row[12],
+        virtual=row[13],
+        worker=row[14],
+        value=None if row[15] is None else Encoded(row[15], row[19], row[18], row[17], row[16]),
+        log=None if row[20] is None else LogSlice(row[20], row[21], row[22]),
+        artifacts=() if row[23] is None else tuple(json.loads(row[23])),
+        failure=None if row[24] is None else _failure(row[24], row[25]),
+    )
+
+
+def attempt_record(row: tuple[Any, ...]) -> Attempt:
+    """Build a record from the columns of `sql.ATTEMPTS`."""
+    return Attempt(
+        number=row[0],
+        status=row[1],
+        started=row[2],
+        runtime=row[3],
+        cpu_time=row[4],
+        memory=row[5],
+        worker=row[6],
+        run=row[7],
+        log=None if row[8] is None else LogSlice(row[8], row[9], row[10]),
+        failure=None if row[11] is None else _failure(row[11], row[12]),
+    )
+
+
+def last_attempt(record: TaskRecord) -> Attempt:
+    """Return the attempt that made a task what it is."""
+    return Attempt(
+        number=record.attempt,
+        status=record.status,
+        started=record.started,
+        runtime=record.runtime,
+        cpu_time=record.cpu_time,
+        memory=record.memory,
+        worker=record.worker,
+        run=record.run,
+        failure=record.failure,
+        log=record.log,
+    )
+
+
+def run_values(info: RunInfo, name: str, experiment: int, now: float) -> tuple[Any, ...]:
+    """Return the columns of `sql.ADD_RUN`."""
+    return (
+        name,
+        experiment,
+        now,
+        now,
+        info.tasks,
+        info.matrix_id,
+        info.settings,
+        info.host,
+        info.pid,
+        info.process_started,
+        info.boot_id,
+        json.dumps(info.argv),
+        json.dumps(info.provenance, default=str),
+    )
+
+
+def run_record(row: tuple[Any, ...]) -> RunRecord:
+    """Build a record from the columns of `sql.RUNS`."""
+    number, _, experiment, status, started, heartbeat, ended, tasks, counts, matrix_id, settings = row[:11]
+    host, pid, process_started, boot_id, argv, provenance = row[11:]
+    info = RunInfo(
+        experiment=experiment,
+        tasks=tasks,
+        settings=settings,
+        matrix_id=matrix_id,
+        host=host,
+        pid=pid,
+        process_started=process_started,
+        boot_id=boot_id,
+        argv=tuple(json.loads(argv)),
+        provenance=json.loads(provenance),
+    )
+    return RunRecord(number, info, started, heartbeat, ended, status, json.loads(counts))
+
+
+def code_text(code: CodeVersion) -> str:
+    """Return a code version's functions as JSON."""
+    return json.dumps(code.functions)
+
+
+def code_version(digest: bytes, functions: str) -> CodeVersion:
+    """Build a code version from the columns of `sql.CODES`."""
+    loaded = json.loads(functions)
+    return CodeVersion(digest, {name: (entry[0], entry[1]) for name, entry in loaded.items()})
+
+
+def failure_text(failure: Failure) -> str:
+    """Return a failure as readable JSON, without its pickled exception."""
+    fields = failure._asdict()
+    del fields["exception"]
+    return json.dumps(fields)
+
+
+def _failure(text: str, exception: bytes | None) -> Failure:
+    return Failure(exception=exception, **json.loads(text))

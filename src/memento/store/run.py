@@ -1,0 +1,378 @@
+"""Write one run's results: claim tasks, commit outcomes, hear what other runs finished.
+
+Knows: claims, commits, which runs are alive. May not know: executors, matrices, how values are encoded.
+
+    claim ──> granted ──> (the runner works) ──> commit ──> durable, claim gone
+          └─> elsewhere: another live run has it ──> news() brings its row, or waiting() lets go of it
+          └─> finished: another run has done it
+
+One thread calls a Run. Every step is one short transaction under the writer's lock, in which it first reads
+the rows that others appended since its last look: what a run believes of the store is true while it writes.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from memento import system
+from memento.clock import Clock
+from memento.store import rows as encode
+from memento.store import sql
+from memento.store.database import Database
+from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
+
+KEY = 16  # bytes
+UNSEEN_SECONDS = (
+    600.0  # a run that cannot be looked up by pid counts as dead when its heart stood still this long
+)
+REBOOT_SECONDS = 120.0  # ... or, from an earlier boot of this very host, when it has been silent this long
+
+
+class Process(NamedTuple):
+    """Who a run is, as its row says: what proves that it lives."""
+
+    run: int
+    host: str
+    pid: int
+    started: str
+    boot: str
+    heartbeat: float
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What became of the tasks that a run asked for."""
+
+    granted: list[bytes]
+    elsewhere: list[bytes]  # another live run computes them
+    finished: list[Known]  # other runs have finished them since this one planned
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit did."""
+
+    ids: dict[bytes, int]  # key -> id of the row that now stands for it
+    superseded: dict[bytes, Known]  # another run's result was there first; ours was dropped
+
+
+class Liveness:
+    """Tell which runs are alive; for runs of other machines it remembers when their heart last moved."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        alive: Callable[[int, str], bool] = system.is_alive,
+        boot: str | None = None,
+        host: str | None = None,
+    ) -> None:
+        self._clock = clock
+        self._alive = alive
+        self._boot = system.boot_identity() if boot is None else boot
+        self._host = system.hostname() if host is None else host
+        self._seen: dict[
+            int, tuple[float, float]
+        ] = {}  # run -> heartbeat, when it was first seen (monotonic)
+
+    def is_dead(self, process: Process) -> bool:
+        """Tell whether it is proven, or long past doubt, that a run's process is gone."""
+        if process.boot == self._boot:
+            return not self._alive(process.pid, process.started)
+        if process.host == self._host and self._clock.now() - process.heartbeat > REBOOT_SECONDS:
+            return True
+        now = self._clock.monotonic()
+        beat, since = self._seen.get(process.run, (None, now))
+        if beat != process.heartbeat:
+            self._seen[process.run] = (process.heartbeat, now)
+            return False
+        return now - since >= UNSEEN_SECONDS
+
+
+@dataclass
+class _Claims:
+    """This run's own claims: for each row, the keys that are still open."""
+
+    open: dict[int, set[bytes]] = field(default_factory=dict)
+    row_of: dict[bytes, int] = field(default_factory=dict)
+
+    def add(self, row: int, keys: Sequence[bytes]) -> None:
+        self.open[row] = set(keys)
+        for key in keys:
+            self.row_of[key] = row
+
+    def close(self, keys: Iterable[bytes]) -> set[int]:
+        """Let go of keys; return the rows that they stood in."""
+        touched = set()
+        for key in keys:
+            row = self.row_of.pop(key, None)
+            if row is not None:
+                self.open[row].discard(key)
+                touched.add(row)
+        return touched
+
+    def drop_empty(self, rows: Iterable[int]) -> list[int]:
+        empty = [row for row in rows if not self.open[row]]
+        for row in empty:
+            del self.open[row]
+        return empty
+
+
+class Run:
+    """One run's pen: the only writer of its results. Made by `Store.begin`.
+
+    `previous` maps keys that will be computed again to the id of the row that a new result replaces;
+    the plan knows them, and the runner sets it before it commits.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        number: int,
+        name: str,
+        experiment: int,
+        seen: int,
+        live: Liveness,
+    ) -> None:
+        self.id = number
+        self.name = name
+        self.previous: dict[bytes, int] = {}
+        self._database = database
+        self._clock = clock
+        self._experiment = experiment
+        self._seen = seen  # the highest id of a task that this run knows of
+        self._live = live
+        self._claims = _Claims()
+        self._others: dict[bytes, int] = {}  # key -> id, of rows that others appended since this run planned
+        self._news: list[Known] = []  # of these, what was not told yet
+        self._codes: dict[bytes, int] = {}
+
+    def code(self, version: CodeVersion) -> int:
+        """Return the store's id of a code version, adding it when it is new."""
+        known = self._codes.get(version.digest)
+        if known is None:
+            with self._database.writing() as connection:
+                row = connection.execute(sql.CODE_ID, (version.digest,)).fetchone()
+                if row is None:
+                    values = (version.digest, encode.code_text(version))
+                    row = (connection.execute(sql.ADD_CODE, values).lastrowid,)
+            known = self._codes[version.digest] = int(row[0])
+        return known
+
+    def claim(self, keys: Sequence[bytes]) -> Claim:
+        """Take the right to compute tasks, as far as nobody else has it or has done them.
+
+        Parameters
+        ----------
+        keys : sequence of bytes
+            What the workers will do in the next second or so; not the whole grid.
+        """
+        with self._database.writing(durable=False) as connection:
+            self._look(connection)
+            taken = self._taken(connection, drop_dead=True)
+            others, mine = self._others, self._claims.row_of
+            if taken or others or mine:
+                ours = self.previous
+                finished = [k for k in keys if k in others and others[k] != ours.get(k)] if others else []
+                if finished:
+                    records = self._known(connection, [others[k] for k in finished])
+                else:
+                    records = []
+                gone = {known.key for known in records}
+                granted = [k for k in keys if k not in gone and k not in taken]
+                elsewhere = [k for k in keys if k not in gone and k in taken]
+                fresh = [k for k in granted if k not in mine]
+            else:
+                granted = fresh = list(keys)
+                elsewhere, records = [], []
+            if fresh:
+                row = connection.execute(sql.ADD_CLAIM, (self.id, b"".join(fresh), len(fresh))).lastrowid
+        if fresh:
+            assert row is not None
+            self._claims.add(row, fresh)
+        return Claim(granted, elsewhere, records)
+
+    def commit(
+        self, rows: Sequence[TaskRow], failed_attempts: Sequence[tuple[bytes, TaskRow]] = ()
+    ) -> Committed:
+        """Append outcomes; on return they are durable, and their claims are gone.
+
+        Parameters
+        ----------
+        rows : sequence of TaskRow
+            At most one for each key: how the task ended. A done row is only ever replaced by a done row:
+            a failure of a task that was done before is kept as an attempt.
+        failed_attempts : sequence of (bytes, TaskRow)
+            Attempts that failed and were, or will be, followed by another.
+        """
+        with self._database.writing() as connection:
+            self._look(connection)
+            kept, replaced, late, outdone = self._decide(connection, rows)
+            first = connection.execute(sql.LAST_TASK).fetchone()[0] + 1
+            self._append(connection, kept, first)
+            attempts = [encode.attempt_values(row, self._experiment, self.id) for _, row in failed_attempts]
+            attempts += [encode.attempt_values(row, self._experiment, self.id) for row in late]
+            if attempts:
+                connection.executemany(sql.ADD_ATTEMPT, attempts)
+            if replaced:
+                drop_tasks(connection, replaced, keep_attempts=True)
+            touched = self._claims.close([row.key for row in rows]) if self._claims.row_of else set()
+            empty = self._claims.drop_empty(touched)
+            if empty:
+                connection.executemany(sql.DROP_CLAIM, [(row,) for row in empty])
+        ids = {row.key: first + i for i, row in enumerate(kept)}
+        if kept:
+            self._seen = first + len(kept) - 1
+        if self.previous or self._others:
+            for key in ids:
+                self.previous.pop(key, None)
+                self._others.pop(key, None)
+        for row in kept:
+            if row.outcome.status == FAILED:
+                self.previous[row.key] = ids[row.key]  # this run may be asked to try again
+        return Committed({**ids, **outdone[0]}, outdone[1])
+
+    def release(self, keys: Iterable[bytes]) -> None:
+        """Give tasks back, not computed, so that others may take them."""
+        touched = self._claims.close(keys)
+        if not touched:
+            return
+        empty = self._claims.drop_empty(touched)
+        left = [(row, self._claims.open[row]) for row in touched if row in self._claims.open]
+        with self._database.writing(durable=False) as connection:
+            connection.executemany(sql.DROP_CLAIM, [(row,) for row in empty])
+            connection.executemany(sql.SHRINK_CLAIM, [(b"".join(keys), len(keys), row) for row, keys in left])
+
+    def news(self) -> list[Known]:
+        """Return what other runs have finished since this was last asked."""
+        with self._database.explaining():
+            self._look(self._database.connection())
+        news, self._news = self._news, []
+        return news
+
+    def waiting(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Return those of `keys` that other live runs still have; ask for `news` first."""
+        with self._database.explaining():
+            taken = self._taken(self._database.connection(), drop_dead=False)
+        return [key for key in keys if key in taken] if taken else []
+
+    def heartbeat(self) -> None:
+        """Say that this run is alive, to runs on other machines."""
+        with self._database.writing(durable=False) as connection:
+            connection.execute(sql.HEARTBEAT, (self._clock.now(), self.id))
+
+    def finish(self, status: str, counts: dict[str, int]) -> None:
+        """Close the run's book: its claims are released and its end is noted. Idempotent."""
+        now = self._clock.now()
+        with self._database.writing() as connection:
+            connection.execute(sql.DROP_CLAIMS_OF_RUN, (self.id,))
+            connection.execute(sql.FINISH_RUN, (status, json.dumps(counts), now, now, self.id))
+        self._claims = _Claims()
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        """Read what others appended. Ids grow in commit order, so nothing appears below what was seen."""
+        found = connection.execute(sql.NEWS, (self._seen, self._experiment)).fetchall()
+        if found:
+            news = [Known._make(row) for row in found]
+            self._seen = news[-1].id
+            self._news += news
+            self._others.update((known.key, known.id) for known in news)
+
+    def _taken(self, connection: sqlite3.Connection, *, drop_dead: bool) -> set[bytes]:
+        """Return the keys that other live runs have claimed; some may be finished already."""
+        claims = connection.execute(sql.OTHERS_CLAIMS, (self.id,)).fetchall()
+        if not claims:
+            return set()
+        claiming = {row[0]: Process._make(row) for row in connection.execute(sql.CLAIMING_RUNS, (self.id,))}
+        dead = {run for run, process in claiming.items() if self._live.is_dead(process)}
+        if drop_dead and dead:
+            connection.executemany(sql.DROP_CLAIMS_OF_RUN, [(run,) for run in dead])
+        taken: set[bytes] = set()
+        for run, keys in claims:
+            if run in claiming and run not in dead:
+                taken.update(keys[i : i + KEY] for i in range(0, len(keys), KEY))
+        return taken
+
+    def _decide(
+        self, connection: sqlite3.Connection, rows: Sequence[TaskRow]
+    ) -> tuple[list[TaskRow], list[int], list[TaskRow], tuple[dict[bytes, int], dict[bytes, Known]]]:
+        """Split rows by what stands in the store: kept, ids that they replace, late failures, and who outdid them."""
+        standing = self._standing(connection, rows)
+        if not standing:
+            return list(rows), [], [], ({}, {})
+        kept, replaced, late = [], [], []
+        ids: dict[bytes, int] = {}
+        superseded: dict[bytes, Known] = {}
+        for row in rows:
+            older = standing.get(row.key)
+            if older is None:
+                kept.append(row)
+            elif older.status != DONE or (
+                row.outcome.status == DONE and self.previous.get(row.key) == older.id
+            ):
+                kept.append(row)
+                replaced.append(older.id)
+            else:
+                if row.outcome.status == FAILED:
+                    late.append(row)
+                if self.previous.get(row.key) == older.id:
+                    ids[row.key] = older.id  # asked to compute again, and it failed: what was there stays
+                else:
+                    superseded[row.key] = older
+        return kept, replaced, late, (ids, superseded)
+
+    def _standing(self, connection: sqlite3.Connection, rows: Sequence[TaskRow]) -> dict[bytes, Known]:
+        """Return the rows in the store that have these keys; costs nothing where there can be none."""
+        claimed, others, previous = self._claims.row_of, self._others, self.previous
+        ids = []
+        standing: dict[bytes, Known] = {}
+        for row in rows:
+            key = row.key
+            if others and key in others:
+                ids.append(others[key])
+            elif previous and key in previous:
+                ids.append(previous[key])
+            elif key not in claimed:
+                # Nobody promised that this key is new: the slow, certain way.
+                for found in connection.execute(sql.KNOWN_BY_KEY, (key,)):
+                    standing[key] = Known._make(found)
+        for known in self._known(connection, ids):
+            standing[known.key] = known
+        return standing
+
+    def _known(self, connection: sqlite3.Connection, ids: Sequence[int]) -> list[Known]:
+        if not ids:
+            return []
+        return [Known._make(row) for row in connection.execute(sql.KNOWN_BY_ID, (json.dumps(list(ids)),))]
+
+    def _append(self, connection: sqlite3.Connection, rows: Sequence[TaskRow], first: int) -> None:
+        if not rows:
+            return
+        experiment, run, tiny = self._experiment, self.id, encode.TINY
+        connection.executemany(
+            sql.ADD_TASK, [encode.task_values(row, first + i, experiment, run) for i, row in enumerate(rows)]
+        )
+        blobs = [
+            (first + i, value.data)
+            for i, row in enumerate(rows)
+            if (value := row.outcome.value) is not None and value.data is not None and len(value.data) > tiny
+        ]
+        if blobs:
+            connection.executemany(sql.ADD_BLOB, blobs)
+        metrics = [(first + i, *series) for i, row in enumerate(rows) for series in row.outcome.metrics]
+        if metrics:
+            connection.executemany(sql.ADD_METRIC, metrics)
+        connection.execute(sql.SET_LAST_TASK, (first + len(rows) - 1,))
+
+
+def drop_tasks(connection: sqlite3.Connection, ids: Iterable[int], *, keep_attempts: bool) -> None:
+    """Delete rows of tasks with all that hangs on them; failures are kept as attempts if asked."""
+    each = [(number,) for number in ids]
+    if keep_attempts:
+        connection.executemany(sql.KEEP_AS_ATTEMPT, each)
+    for statement in (sql.DROP_TASK, sql.DROP_BLOB, sql.DROP_METRICS):
+        connection.executemany(statement, each)

@@ -1,0 +1,272 @@
+"""Every table and every SQL statement of the index, by name.
+
+Knows: SQLite. May not know: files other than the index, processes, what rows mean to people.
+
+Two rules that the tables rest on:
+    Ids of tasks only grow, in commit order, and are never used twice (`counters` hands them out under the
+    writer's lock), so "what is new since I last looked" is `id > ?`.
+    There is no unique index on a task's key: keys are random, and an index on them would dirty a page
+    for each row. One row a key is kept by claims and by what `Run.commit` looks at in its transaction.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x4D454D4F  # "MEMO"; names the file's format to file(1) and to us
+VERSION = 1
+
+TABLES = ("counters", "experiments", "runs", "codes", "tasks", "blobs", "attempts", "metrics", "claims")
+
+SCHEMA = """
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counters VALUES ('task', 0);
+
+CREATE TABLE experiments (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    experiment INTEGER NOT NULL REFERENCES experiments (id),
+    status TEXT NOT NULL,           -- running, done, failed, interrupted, died
+    started REAL NOT NULL,          -- UTC seconds, as all times here
+    heartbeat REAL NOT NULL,
+    ended REAL,
+    tasks INTEGER NOT NULL,
+    counts TEXT NOT NULL,           -- JSON: done, cached, failed
+    matrix_id TEXT NOT NULL,
+    settings TEXT NOT NULL,         -- JSON
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    process_started TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    argv TEXT NOT NULL,             -- JSON
+    provenance TEXT NOT NULL        -- JSON: git, packages, python, platform
+);
+
+CREATE TABLE codes (
+    id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    functions TEXT NOT NULL         -- JSON: "module:qualname" -> [digest, normalized source]
+);
+
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL,              -- 16 bytes
+    status TEXT NOT NULL,           -- done, failed
+    code INTEGER NOT NULL,
+    runtime REAL NOT NULL,          -- seconds
+    experiment INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    repeat INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    started REAL NOT NULL,
+    cpu_time REAL,                  -- seconds
+    memory INTEGER,                 -- bytes, peak
+    virtual INTEGER,
+    worker TEXT NOT NULL,           -- host/pid
+    params TEXT NOT NULL,           -- JSON
+    format TEXT,                    -- of the value: json, text, bytes, npscalar, npy, arrow, pickle
+    type TEXT,
+    size INTEGER,
+    ref TEXT,                       -- file under payloads/
+    value BLOB,                     -- the value itself where it is tiny; larger inline ones are in blobs
+    log_file TEXT,                  -- file under logs/
+    log_start INTEGER,
+    log_end INTEGER,
+    artifacts TEXT,                 -- JSON: names under artifacts/<key>/
+    failure TEXT,                   -- JSON: kind, type, message, traceback, location, output
+    exception BLOB                  -- pickled, where that was possible
+);
+
+CREATE TABLE blobs (task INTEGER PRIMARY KEY, data BLOB NOT NULL);
+
+CREATE TABLE attempts (             -- failed ones that something came after; the last one stands in tasks
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL,
+    experiment INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    started REAL NOT NULL,
+    runtime REAL NOT NULL,
+    cpu_time REAL,
+    memory INTEGER,
+    worker TEXT NOT NULL,
+    log_file TEXT,
+    log_start INTEGER,
+    log_end INTEGER,
+    failure TEXT,
+    exception BLOB
+);
+CREATE INDEX attempts_by_key ON attempts (key);
+
+CREATE TABLE metrics (
+    id INTEGER PRIMARY KEY,
+    task INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    last REAL,                      -- NULL is NaN
+    minimum REAL,
+    maximum REAL,
+    data BLOB NOT NULL              -- little-endian float64: all x, then all y
+);
+CREATE INDEX metrics_by_task ON metrics (task);
+
+CREATE TABLE claims (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, keys BLOB NOT NULL, n INTEGER NOT NULL);
+
+CREATE VIEW results AS
+SELECT
+    lower(hex(t.key)) AS key,
+    e.name AS experiment,
+    t.params AS params,
+    t.repeat AS repeat,
+    t.status AS status,
+    strftime('%Y-%m-%dT%H:%M:%fZ', t.started, 'unixepoch') AS started,
+    t.runtime AS runtime,
+    t.cpu_time AS cpu_time,
+    t.memory AS memory,
+    CASE WHEN t.format IN ('json', 'text') THEN CAST(coalesce(t.value, b.data) AS TEXT) END AS value,
+    t.type AS type,
+    json_extract(t.failure, '$.type') AS error,
+    json_extract(t.failure, '$.message') AS message
+FROM tasks AS t
+JOIN experiments AS e ON e.id = t.experiment
+LEFT JOIN blobs AS b ON b.task = t.id;
+"""
+
+# --- opening -------------------------------------------------------------------------------------------
+
+PAGES_LOOK_RIGHT = "SELECT count(*) FROM (SELECT id FROM tasks ORDER BY id DESC LIMIT 100)"
+QUICK_CHECK = "PRAGMA quick_check(1)"
+TABLE_COUNT = "SELECT count(*) FROM sqlite_master"
+
+TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+SALVAGE = (
+    "UPDATE counters SET value = max(value, (SELECT coalesce(max(id), 0) FROM tasks)) WHERE name = 'task'",
+    "INSERT OR IGNORE INTO experiments SELECT DISTINCT experiment, 'lost-' || experiment FROM tasks",
+    "DELETE FROM claims",
+    "DELETE FROM tasks WHERE length(key) IS NOT 16 OR status NOT IN ('done', 'failed')",
+    # A value that was in a blob which is lost: the task is not done any more.
+    """
+    DELETE FROM tasks WHERE status = 'done' AND format IS NOT NULL AND value IS NULL AND ref IS NULL
+        AND id NOT IN (SELECT task FROM blobs)
+    """,
+    "DELETE FROM blobs WHERE task NOT IN (SELECT id FROM tasks)",
+    "DELETE FROM metrics WHERE task NOT IN (SELECT id FROM tasks)",
+)
+
+# --- counters, experiments, codes ----------------------------------------------------------------------
+
+LAST_TASK = "SELECT value FROM counters WHERE name = 'task'"
+SET_LAST_TASK = "UPDATE counters SET value = ? WHERE name = 'task'"
+ADD_EXPERIMENT = "INSERT OR IGNORE INTO experiments (name) VALUES (?)"
+EXPERIMENT_ID = "SELECT id FROM experiments WHERE name = ?"
+EXPERIMENT_NAMES = "SELECT id, name FROM experiments"
+EXPERIMENT_COUNTS = """
+SELECT e.name, sum(t.status = 'done'), sum(t.status = 'failed')
+FROM experiments AS e LEFT JOIN tasks AS t ON t.experiment = e.id
+GROUP BY e.id ORDER BY e.id
+"""
+CODE_ID = "SELECT id FROM codes WHERE digest = ?"
+ADD_CODE = "INSERT INTO codes (digest, functions) VALUES (?, ?)"
+CODES = "SELECT id, digest, functions FROM codes WHERE id IN (SELECT value FROM json_each(?))"
+
+# --- runs ----------------------------------------------------------------------------------------------
+
+NEXT_RUN = "SELECT coalesce(max(id), 0) + 1 FROM runs"
+ADD_RUN = """
+INSERT INTO runs (id, name, experiment, status, started, heartbeat, tasks, counts, matrix_id, settings, host, pid,
+                  process_started, boot_id, argv, provenance)
+VALUES (?, ?, ?, 'running', ?, ?, ?, '{}', ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_RUN_COLUMNS = """
+SELECT r.id, r.name, e.name, r.status, r.started, r.heartbeat, r.ended, r.tasks, r.counts, r.matrix_id, r.settings,
+       r.host, r.pid, r.process_started, r.boot_id, r.argv, r.provenance
+FROM runs AS r JOIN experiments AS e ON e.id = r.experiment
+"""
+RUNS = _RUN_COLUMNS + "ORDER BY r.id DESC LIMIT ?"
+RUN = _RUN_COLUMNS + "WHERE r.id = ?"
+UNFINISHED_RUNS = (
+    "SELECT id, host, pid, process_started, boot_id, heartbeat FROM runs WHERE status = 'running'"
+)
+RUN_SETTINGS = "SELECT settings FROM runs WHERE id = ?"
+HEARTBEAT = "UPDATE runs SET heartbeat = ? WHERE id = ?"
+FINISH_RUN = "UPDATE runs SET status = ?, counts = ?, heartbeat = ?, ended = ? WHERE id = ?"
+RUN_DIED = "UPDATE runs SET status = 'died', ended = heartbeat WHERE id = ? AND status = 'running'"
+
+# --- claims --------------------------------------------------------------------------------------------
+
+ADD_CLAIM = "INSERT INTO claims (run, keys, n) VALUES (?, ?, ?)"
+OTHERS_CLAIMS = "SELECT run, keys FROM claims WHERE run <> ?"
+CLAIMING_RUNS = """
+SELECT id, host, pid, process_started, boot_id, heartbeat FROM runs
+WHERE id IN (SELECT run FROM claims WHERE run <> ?)
+"""
+SHRINK_CLAIM = "UPDATE claims SET keys = ?, n = ? WHERE id = ?"
+DROP_CLAIM = "DELETE FROM claims WHERE id = ?"
+DROP_CLAIMS_OF_RUN = "DELETE FROM claims WHERE run = ?"
+
+# --- tasks: writing ------------------------------------------------------------------------------------
+
+ADD_TASK = """
+INSERT INTO tasks (id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory,
+                   virtual, worker, params, format, type, size, ref, value, log_file, log_start, log_end, artifacts,
+                   failure, exception)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+ADD_BLOB = "INSERT INTO blobs (task, data) VALUES (?, ?)"
+ADD_METRIC = (
+    "INSERT INTO metrics (task, name, count, last, minimum, maximum, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+ADD_ATTEMPT = """
+INSERT INTO attempts (key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
+                      log_file, log_start, log_end, failure, exception)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+KEEP_AS_ATTEMPT = """
+INSERT INTO attempts (key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
+                      log_file, log_start, log_end, failure, exception)
+SELECT key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
+       log_file, log_start, log_end, failure, exception
+FROM tasks WHERE id = ? AND status = 'failed'
+"""
+DROP_TASK = "DELETE FROM tasks WHERE id = ?"
+DROP_BLOB = "DELETE FROM blobs WHERE task = ?"
+DROP_METRICS = "DELETE FROM metrics WHERE task = ?"
+DROP_ATTEMPTS = "DELETE FROM attempts WHERE key = ?"
+
+# --- tasks: reading ------------------------------------------------------------------------------------
+
+NEWS = "SELECT key, id, status, code, runtime FROM tasks WHERE id > ? AND experiment = ?"
+KNOWN_AFTER = """
+SELECT key, id, status, code, runtime FROM tasks WHERE id > ? AND id <= ? AND experiment = ? ORDER BY id
+"""
+KNOWN_BY_ID = "SELECT key, id, status, code, runtime FROM tasks WHERE id IN (SELECT value FROM json_each(?))"
+KNOWN_BY_KEY = "SELECT key, id, status, code, runtime FROM tasks WHERE key = ? ORDER BY id"
+IDS_IN_KEY_RANGE = "SELECT id FROM tasks WHERE key >= ? AND key <= ? ORDER BY id"
+RECENT = """
+SELECT id FROM tasks
+WHERE (:experiment IS NULL OR experiment = :experiment) AND (:status IS NULL OR status = :status)
+ORDER BY id DESC LIMIT :limit
+"""
+_TASK_COLUMNS = """
+SELECT t.id, t.key, t.experiment, t.params, t.run, t.repeat, t.status, t.code, t.attempt, t.started, t.runtime,
+       t.cpu_time, t.memory, t.virtual, t.worker, t.format, t.type, t.size, t.ref, coalesce(t.value, b.data),
+       t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception
+FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
+"""
+TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
+TASKS_IN_ID_RANGE = _TASK_COLUMNS + "WHERE t.id BETWEEN ? AND ?"
+ATTEMPTS = """
+SELECT attempt, status, started, runtime, cpu_time, memory, worker, run, log_file, log_start, log_end, failure,
+       exception
+FROM attempts WHERE key = ? ORDER BY id
+"""
+METRICS_OF_TASK = "SELECT name, count, data FROM metrics WHERE task = ? ORDER BY id"
+METRIC_LASTS = (
+    "SELECT task, name, last FROM metrics WHERE task IN (SELECT value FROM json_each(?)) ORDER BY id"
+)
+RUNTIMES = """
+SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
+WHERE e.name = ? AND t.status = 'done' ORDER BY t.id DESC LIMIT ?
+"""
+KEYS_AND_IDS = "SELECT key, id FROM tasks"
