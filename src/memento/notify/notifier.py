@@ -174,8 +174,11 @@ class Notifier:
                 hook(event)
             else:  # 1.2.0 asked for the three methods, not for the class
                 NotificationProvider.on_event(self._provider, event)
-        except Exception as exc:
-            reason = one_line(redact(str(exc)), 300)
+        except (Exception, SystemExit) as exc:
+            try:
+                reason = one_line(redact(str(exc)), 300)
+            except Exception as second:  # its text fails as well
+                reason = f"(and to say why it raised {type(second).__name__})"
             self._problem(
                 type(exc).__qualname__, f"{_name(self._provider)} failed: {type(exc).__name__}: {reason}"
             )

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, cast
+
+import pytest
+
+from memento.events import Event, RunFinished, Said, TaskFailed, TasksFinished, Tick
+from memento.notify import (
+    DefaultNotificationProvider,
+    EmailNotificationProvider,
+    NotificationProvider,
+    Notifier,
+    SmtpConfiguration,
+)
+from memento.notify.notifier import ROOM
+from tests.notify.fakes import FINISHED, STARTED, MailServer, failed, group
+
+LONG = 60.0  # seconds that a test waits at most for what takes milliseconds
+
+
+class Rich(DefaultNotificationProvider):
+    """Takes events; can be held."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def on_event(self, event: Event) -> None:
+        self.entered.set()
+        assert self.gate.wait(LONG)
+        self.events.append(event)
+
+
+class Plain(DefaultNotificationProvider):
+    """Lives by the methods of 1.2.0; can be held in the first task."""
+
+    def __init__(self, held: bool = False) -> None:
+        self.done = self.failed = self.all = 0
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+        if not held:
+            self.gate.set()
+
+    def task_completed(self) -> None:
+        self.entered.set()
+        assert self.gate.wait(LONG)
+        self.done += 1
+
+    def task_failure(self) -> None:
+        self.failed += 1
+
+    def all_tasks_completed(self) -> None:
+        self.all += 1
+
+
+def test_a_provider_gets_the_events_in_order() -> None:
+    provider = Rich()
+    events: list[Event] = [
+        STARTED,
+        TasksFinished(2, 0, 1.0),
+        failed(group()),
+        TasksFinished(1, 1, 1.0),
+        FINISHED,
+    ]
+    with Notifier(provider) as notifier:
+        provider.gate.clear()
+        for event in events:
+            notifier.listen(event)
+        provider.gate.set()
+    assert provider.events == events
+
+
+def test_ticks_and_notes_stay_with_the_display() -> None:
+    provider = Rich()
+    with Notifier(provider) as notifier:
+        notifier.listen(Tick(1, 0, 0, 0, (), 0.0, None, 0.0))
+        notifier.listen(Said("a worker was replaced"))
+    assert provider.events == []
+
+
+def test_a_hundred_thousand_tasks_wait_in_one_event() -> None:
+    provider = Rich()
+    notifier = Notifier(provider)
+    provider.gate.clear()
+    notifier.listen(STARTED)
+    assert provider.entered.wait(LONG)
+    for _ in range(100_000):
+        notifier.listen(TasksFinished(1, 0, 0.5))
+    assert len(notifier._queue) == 1
+    provider.gate.set()
+    assert notifier.close(LONG)
+    assert provider.events[1:] == [TasksFinished(100_000, 0, 50_000.0)]
+
+
+def test_a_queue_stays_bounded_and_keeps_the_counts_and_the_end() -> None:
+    provider = Rich()
+    notifier = Notifier(provider)
+    provider.gate.clear()
+    notifier.listen(STARTED)
+    assert provider.entered.wait(LONG)
+    for _ in range(10 * ROOM):
+        notifier.listen(TasksFinished(0, 1, 1.0))
+        notifier.listen(failed(group()))
+    notifier.listen(FINISHED)
+    assert len(notifier._queue) <= ROOM + 2
+    provider.gate.set()
+    assert notifier.close(LONG)
+    assert sum(e.failed for e in provider.events if isinstance(e, TasksFinished)) == 10 * ROOM
+    assert provider.events[-1] is FINISHED
+    assert sum(isinstance(e, TaskFailed) for e in provider.events) <= ROOM
+
+
+def test_a_provider_of_1_2_0_is_called_for_each_task() -> None:
+    provider = Plain()
+    with Notifier(provider) as notifier:
+        notifier.listen(TasksFinished(30, 4, 1.0, shared=10))
+        notifier.listen(FINISHED)
+    assert (provider.done, provider.failed, provider.all) == (20, 4, 1)
+
+
+def test_an_object_with_just_the_three_methods_serves_as_in_1_2_0() -> None:
+    class Duck:
+        calls: list[str] = []  # noqa: RUF012
+
+        def task_completed(self) -> None:
+            self.calls.append("done")
+
+        def task_failure(self) -> None:
+            self.calls.append("failed")
+
+        def all_tasks_completed(self) -> None:
+            self.calls.append("all")
+
+    with Notifier(cast(NotificationProvider, Duck())) as notifier:
+        notifier.listen(TasksFinished(2, 1, 1.0))
+        notifier.listen(FINISHED)
+    assert Duck.calls == ["done", "done", "failed", "all"]
+    assert notifier.problems == []
+
+
+def test_a_provider_that_raises_is_logged_once_for_each_kind(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(DefaultNotificationProvider):
+        def task_completed(self) -> None:
+            raise ValueError("no way to https://hooks.example.org/T0/key")
+
+        def all_tasks_completed(self) -> None:
+            raise OSError("down")
+
+    with Notifier(Broken()) as notifier:
+        notifier.listen(TasksFinished(1000, 0, 1.0))
+        notifier.listen(FINISHED)
+    assert notifier.problems == [
+        "Broken failed: ValueError: no way to https://...",
+        "Broken failed: OSError: down",
+    ]
+    assert [r.levelno for r in caplog.records] == [logging.WARNING] * 2
+    assert "key" not in caplog.text
+
+
+def test_a_provider_that_hangs_blocks_neither_the_run_nor_its_end() -> None:
+    provider = Rich()
+    notifier = Notifier(provider)
+    provider.gate.clear()
+    notifier.listen(STARTED)
+    assert provider.entered.wait(LONG)
+    for _ in range(1000):
+        notifier.listen(TasksFinished(1, 0, 1.0))
+    assert not notifier.close(timeout=0.05)
+    assert notifier.problems == ["Rich was too slow; not everything was told"]
+    thread = notifier._thread
+    assert thread is not None
+    assert thread.daemon
+    provider.gate.set()
+    thread.join(LONG)
+    assert not thread.is_alive()
+
+
+def test_the_end_is_told_even_when_the_tasks_before_it_took_too_long() -> None:
+    provider = Plain(held=True)
+    notifier = Notifier(provider)
+    notifier.listen(TasksFinished(100_000, 0, 1.0))
+    notifier.listen(FINISHED)
+    assert provider.entered.wait(LONG)
+
+    class Opening:
+        """Lets the provider go on when the second half of the waiting begins."""
+
+        def now(self) -> float:
+            return 0.0
+
+        def monotonic(self) -> float:
+            if notifier._only_last:
+                provider.gate.set()
+                return 0.0
+            self.calls = getattr(self, "calls", 0) + 1
+            return 0.0 if self.calls == 1 else LONG + 1
+
+    notifier._clock = Opening()
+    assert not notifier.close(timeout=LONG)
+    assert provider.done == 1
+    assert provider.all == 1
+
+
+def test_a_closed_notifier_takes_nothing_more() -> None:
+    provider = Plain()
+    notifier = Notifier(provider)
+    assert notifier.close()
+    notifier.listen(TasksFinished(1, 0, 1.0))
+    assert notifier.close()
+    assert provider.done == 0
+
+
+def test_a_run_without_news_starts_no_thread() -> None:
+    before = threading.active_count()
+    notifier = Notifier(Plain())
+    assert threading.active_count() == before
+    notifier.close()
+
+
+def test_mail_servers_that_hang_are_survived(hanging_port: int) -> None:
+    smtp = SmtpConfiguration("127.0.0.1", hanging_port)
+    provider = EmailNotificationProvider(smtp, "a@example.org", ["b@example.org"], timeout=0.1)
+    with Notifier(provider) as notifier:
+        notifier.listen(STARTED)
+        notifier.listen(failed(group()))
+        notifier.listen(FINISHED)
+        notifier.close(LONG)
+    assert len(notifier.problems) == 1
+    assert "timed out" in notifier.problems[0]
+
+
+def test_ten_thousand_tasks_make_one_mail(open_mail_server: MailServer) -> None:
+    smtp = SmtpConfiguration(open_mail_server.host, open_mail_server.port, require_tls=False)
+    provider = EmailNotificationProvider(smtp, "a@example.org", ["b@example.org"])
+    finished = RunFinished("exp:f", "/s", 10_000, 10_000, 0, 0, 60.0)
+    with Notifier(provider) as notifier:
+        notifier.listen(STARTED)
+        for _ in range(10_000):
+            notifier.listen(TasksFinished(1, 0, 0.01))
+        notifier.listen(finished)
+        assert notifier.close(LONG)
+    assert [mail.subject for mail in open_mail_server.mails] == ["[Memento] exp:f: 10,000 done (1 min)"]
+
+
+def test_any_exception_of_a_provider_stays_in_its_thread() -> None:
+    class Odd(SystemExit):
+        def __str__(self) -> str:
+            raise RuntimeError("even its text fails")
+
+    class Broken(DefaultNotificationProvider):
+        calls = 0
+
+        def on_event(self, event: Any) -> None:
+            self.calls += 1
+            raise Odd
+
+    provider = Broken()
+    with Notifier(provider) as notifier:
+        notifier.listen(STARTED)
+        notifier.listen(FINISHED)
+        assert notifier.close(LONG)
+    assert provider.calls == 2
+    assert notifier.problems == ["Broken failed: Odd: (and to say why it raised RuntimeError)"]
