@@ -133,3 +133,54 @@ def _read_text(path: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+# ---------------------------------------------------------------- what a process uses, and whom it leaves behind
+
+
+def peak_memory() -> int | None:
+    """Return the peak resident bytes of this process since `PeakReset` was last called."""
+    if WINDOWS:
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if MACOS else int(peak) * 1024  # bytes there, kilobytes elsewhere: getrusage(2)
+
+
+def virtual_memory() -> int | None:
+    """Return the peak virtual bytes of this process, or its present ones where the peak is not known."""
+    if LINUX:
+        for line in _read_text("/proc/self/status").splitlines():
+            if line.startswith("VmPeak:"):
+                return int(line.split()[1]) * 1024
+        return None
+    import psutil
+
+    return int(psutil.Process().memory_info().vms)
+
+
+class PeakReset:
+    """Sets this process' peak of resident memory back to what it holds now, where the system can (Linux)."""
+
+    def __init__(self) -> None:
+        self._file: int | None = None
+        if LINUX:
+            try:
+                self._file = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+            except OSError:
+                self._file = None  # some containers hide it
+
+    def __call__(self) -> None:
+        """Set it back."""
+        if self._file is not None:
+            try:
+                os.write(self._file, b"5")  # proc_pid_clear_refs(5)
+            except OSError:
+                self._file = None
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
