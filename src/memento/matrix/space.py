@@ -9,6 +9,7 @@ Knows: axes, slots, masks. May not know: keys of tasks, stores, files.
     include            --> rows appended
 
 An axis is one parameter, or a zip group at its first member's place. A slot is a value's place in its list.
+Rows are in lexicographic order of slots: the first axis slowest, absent before the first value.
 """
 
 from __future__ import annotations
@@ -204,9 +205,11 @@ class _Compiler:
                 holds |= self._tested(rows, alternative, where, ~holds)
                 possible = True
                 continue
-            selected = self._accepted(alternative, where if number == 0 else f"{where}[{number}]")
+            selected = self._accepted(
+                alternative, where if len(self.axes[axis].when) == 1 else f"{where}[{number}]"
+            )
             if selected is not None:
-                possible = True
+                possible |= all(selected.values())  # else a warning about the value is there already
                 holds |= _matching(rows, selected)
         if possible and len(rows) and not holds.any():
             self.warnings.append(f"when[{self.axes[axis].names[0]!r}] holds for no task that is left.")
