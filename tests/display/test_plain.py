@@ -161,3 +161,18 @@ def test_the_same_note_is_told_once_in_a_row() -> None:
         "going on",
         "waiting",
     ]
+
+
+def test_a_note_of_several_lines_keeps_its_lines_and_indents() -> None:
+    assert told(Said("2 configurations: 2 new\n  a=1: new\n  a=2\x07: new")) == [
+        "2 configurations: 2 new",
+        "  a=1: new",
+        "  a=2?: new",
+    ]
+
+
+def test_several_matrices_are_summed_up_in_one_line_more() -> None:
+    total = RunFinished("exp:f", "/s", 54, 22, 32, 1, 130.0, groups=(GROUP,))
+    assert told(STARTED, FINISHED, total)[3:] == [
+        "In all 54 tasks: 22 done, 32 cached, 1 failed in 2 min 10 s"
+    ]

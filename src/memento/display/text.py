@@ -25,6 +25,7 @@ from memento.wording import counts, duration, number_of, one_line
 GROUPS_WHILE_RUNNING = 8
 GROUPS_AT_THE_END = 10
 NOTES = 40
+NOTE_LINES = 100
 
 
 class Line(NamedTuple):
@@ -41,6 +42,7 @@ class Narrator:
         self._reset()
 
     def _reset(self) -> None:
+        self._running = False
         self._quiet = False
         self._groups = 0
         self._notes = 0
@@ -50,6 +52,7 @@ class Narrator:
         """Yield what `event` adds to the story."""
         if isinstance(event, RunStarted):
             self._reset()
+            self._running = True
             self._quiet = nothing_to_do(event)
             if not self._quiet:
                 yield from started(event)
@@ -67,9 +70,15 @@ class Narrator:
                 "warning",
             )
         elif isinstance(event, Said):
-            yield from self._note(one_line(event.text), event.level)
+            yield from self._note(event.text, event.level)
         elif isinstance(event, RunFinished):
-            yield from (all_cached(event) if self._quiet and not event.interrupted else finished(event))
+            if not self._running:
+                yield in_all(event)
+            elif self._quiet and not (event.done or event.failed or event.left):
+                yield all_cached(event)
+            else:
+                yield from finished(event)
+            self._running = False
 
     def _note(self, text: str, kind: str) -> Iterator[Line]:
         if text == self._last_note:
@@ -77,7 +86,9 @@ class Narrator:
         self._last_note = text
         self._notes += 1
         if self._notes <= NOTES:
-            yield Line(text, kind)
+            for line in text.splitlines()[:NOTE_LINES]:
+                indent = line[: len(line) - len(line.lstrip(" "))]
+                yield Line(indent + one_line(line), kind)
         elif self._notes == NOTES + 1:
             yield Line("More notes like these are not shown.", kind)
 
@@ -128,15 +139,19 @@ def finished(event: RunFinished) -> Iterator[Line]:
         yield Line(one_line(line))
 
 
-def all_cached(event: RunFinished) -> Iterator[Line]:
+def all_cached(event: RunFinished) -> Line:
     """Say in one line that there was nothing to do."""
     name, store = one_line(event.experiment), one_line(event.store)
-    if event.failed:
-        yield from finished(event)
-    elif event.total:
-        yield Line(f"{name}: {number_of(event.total, 'task')}, all cached in {store}", "done")
-    else:
-        yield Line(f"{name}: the matrix has no tasks; nothing to do in {store}", "done")
+    if event.total:
+        return Line(f"{name}: {number_of(event.total, 'task')}, all cached in {store}", "done")
+    return Line(f"{name}: the matrix has no tasks; nothing to do in {store}", "done")
+
+
+def in_all(event: RunFinished) -> Line:
+    """Sum several runs up, each of which has told its own story already."""
+    told = counts(done=event.done, cached=event.cached, failed=event.failed, left=event.left)
+    kind = "failure" if event.failed else "warning" if event.interrupted else "done"
+    return Line(f"In all {number_of(event.total, 'task')}: {told} in {duration(event.elapsed)}", kind)
 
 
 def progress_parts(tick: Tick) -> list[str]:
