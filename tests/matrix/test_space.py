@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memento.config import Config
 from memento.errors import MatrixError
 from memento.matrix import Matrix
 
@@ -167,17 +168,24 @@ def test_conditions_in_a_circle_are_an_error_that_shows_the_circle() -> None:
 
 def test_a_callable_condition_sees_every_parameter_that_does_not_rest_on_it() -> None:
     seen: list[tuple[str, ...]] = []
-    matrix = Matrix(
-        {"c": [1, 2], "a": [1], "b": [5, 6], "d": [7, 8]},
-        when={"c": lambda config: bool(seen.append(tuple(config)) or config.b == 5), "d": {"c": 2}},
-    )
+
+    def first_b(config: Config) -> bool:
+        seen.append(tuple(config))
+        return bool(config.b == 5)
+
+    matrix = Matrix({"c": [1, 2], "a": [1], "b": [5, 6], "d": [7, 8]}, when={"c": first_b, "d": {"c": 2}})
     assert len(matrix) == 4
     assert seen == [("a", "b"), ("a", "b")]
 
 
 def test_a_callable_rule_sees_only_what_the_dict_rules_left() -> None:
     seen: list[int] = []
-    assert len(Matrix({"a": range(5)}, exclude=[lambda c: bool(seen.append(c.a)), {"a": 3}])) == 4
+
+    def last(config: Config) -> bool:
+        seen.append(config.a)
+        return bool(config.a == 4)
+
+    assert len(Matrix({"a": range(5)}, exclude=[last, {"a": 3}])) == 3
     assert seen == [0, 1, 2, 4]
 
 

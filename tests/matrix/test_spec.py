@@ -13,7 +13,7 @@ import pytest
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix import Matrix, generate_configurations
 
-GRID = {"alpha": [0.1, 1.0], "model": ["svc", "tree"]}
+GRID: dict[str, list[Any]] = {"alpha": [0.1, 1.0], "model": ["svc", "tree"]}
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,8 @@ GRID = {"alpha": [0.1, 1.0], "model": ["svc", "tree"]}
         ({"parameter": GRID}, "unknown key 'parameter'. Did you mean 'parameters'?"),
         ({"settings": {}}, "it must contain a 'parameters' key"),
         ({"parameters": [1]}, "parameters: a dict is needed, got [1] (list)"),
-        ({"parameters": {"a": "abc"}}, "parameters['a']: a list of values is needed, got the str 'abc'. Write ['abc']."),
+        ({"parameters": {"a": "abc"}},
+         "parameters['a']: a list of values is needed, got the str 'abc'. Write ['abc']."),
         ({"parameters": {"a": b"abc"}}, "Write [b'abc']."),
         ({"parameters": {"a": 3}}, "parameters['a']: a list of values is needed, got the int 3. Write [3]."),
         ({"parameters": {"a": {"x": 1}}}, "a list of values is needed, got the dict"),
@@ -36,13 +37,16 @@ GRID = {"alpha": [0.1, 1.0], "model": ["svc", "tree"]}
         ({"parameters": GRID, "settings": [1]}, "settings: a dict is needed"),
         ({"parameters": GRID, "settings": {1: 2}}, "settings: a name must be a string"),
         ({"parameters": GRID, "exclude": {"model": "svc"}}, "exclude: a list of rules is needed, got the dict"),
-        ({"parameters": GRID, "exclude": [{"modle": "svc"}]}, "exclude[0]: unknown parameter 'modle'. Did you mean 'model'?"),
+        ({"parameters": GRID, "exclude": [{"modle": "svc"}]},
+         "exclude[0]: unknown parameter 'modle'. Did you mean 'model'?"),
         ({"parameters": GRID, "exclude": [{}]}, "exclude[0]: an empty rule would exclude every task"),
         ({"parameters": GRID, "exclude": ["svc"]}, "exclude[0]: a rule is a dict or a callable"),
-        ({"parameters": GRID, "include": [{"alhpa": 3}]}, "include[0]: unknown parameter 'alhpa'. Did you mean 'alpha'?"),
+        ({"parameters": GRID, "include": [{"alhpa": 3}]},
+         "include[0]: unknown parameter 'alhpa'. Did you mean 'alpha'?"),
         ({"parameters": GRID, "include": [3]}, "include[0]: a dict is needed"),
         ({"parameters": GRID, "include": [{"get": 3}]}, "reserved"),
-        ({"parameters": GRID, "when": {"alpah": {"model": "svc"}}}, "when: unknown parameter 'alpah'. Did you mean 'alpha'?"),
+        ({"parameters": GRID, "when": {"alpah": {"model": "svc"}}},
+         "when: unknown parameter 'alpah'. Did you mean 'alpha'?"),
         ({"parameters": GRID, "when": {"alpha": {"mdl": 1}}}, "when['alpha']: unknown parameter 'mdl'"),
         ({"parameters": GRID, "when": {"alpha": {}}}, "an empty condition holds everywhere"),
         ({"parameters": GRID, "when": {"alpha": []}}, "there is no condition"),
@@ -52,7 +56,8 @@ GRID = {"alpha": [0.1, 1.0], "model": ["svc", "tree"]}
         ({"parameters": GRID, "zip": ["alpha"]}, "Write [['a', 'b']]"),
         ({"parameters": GRID, "zip": [["alpha", "model"], ["model"]]}, "zip[1]: 'model' is in zip[0] already"),
         ({"parameters": GRID, "zip": [["alpha", "modell"]]}, "Did you mean 'model'?"),
-        ({"parameters": GRID, "defaults": {"aplha": 0}}, "defaults: unknown parameter or setting 'aplha'. Did you mean"),
+        ({"parameters": GRID, "defaults": {"aplha": 0}},
+         "defaults: unknown parameter or setting 'aplha'. Did you mean"),
         ({"parameters": GRID, "volatile": "alpha"}, "Write ['alpha']"),
         ({"parameters": GRID, "settings": {"device": 0}, "volatile": ["devise"]}, "Did you mean 'device'?"),
         ({"parameters": GRID, "repeats": 0}, "a whole number from 1 on is needed, got 0"),
