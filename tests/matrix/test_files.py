@@ -169,7 +169,8 @@ def test_a_module_that_raises_or_exits_on_import_is_a_matrix_error(
 PIECES = st.lists(
     st.one_of(
         st.sampled_from(
-            ["parameters", ": ", "\n", "  ", "- ", "[", "]", "{", "}", ", ", "&a ", "*a", "<<: ", "!py ", "!!int ", "!!x ",
+            ["parameters", ": ", "\n", "  ", "- ", "[", "]", "{", "}", ", ", "&a ", "*a", "<<: ", "!py ", "!!int ",
+             "!!x ",
              "math:sqrt", "1e-3", "0x", ".nan", '"', "'", "#", "|", "? ", "---\n", "=", "true", "%", "\\u", "null"]
         ),
         st.text(max_size=3),
