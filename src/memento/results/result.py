@@ -305,7 +305,7 @@ def load_exception(data: bytes) -> Any:
     """Unpickle an exception as a worker pickled it."""
     from memento.store import pickling
 
-    return pickling.loads(data)
+    return pickling.loads_value(data)
 
 
 def _config_text(source: Source) -> str:

@@ -1,0 +1,192 @@
+"""A list of results in the matrix's order that reads in bulk and loads what is touched."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from memento.config import Config
+from memento.errors import PayloadDamaged, WorkerDied
+from memento.results import MemoryUsage, Result, Results, failure_report
+from memento.results.result import local_time
+from memento.store.records import DIED
+from tests.results.fakes import MISSING, START, FakeMatrix, failure, key_of, results_of
+
+
+def grid() -> FakeMatrix:
+    return FakeMatrix(model=[dict, list], C=[1, 10])
+
+
+def test_results_stand_in_the_matrix_order() -> None:
+    results, _ = results_of(grid(), [1, 2, 3, 4])
+    assert [(r.config.model, r.config.C, r.inner) for r in results] == [
+        (dict, 1, 1),
+        (dict, 10, 2),
+        (list, 1, 3),
+        (list, 10, 4),
+    ]
+    assert (len(results), results[-1].inner, [r.inner for r in reversed(results)]) == (4, 4, [4, 3, 2, 1])
+
+
+def test_a_slice_is_results_too() -> None:
+    results, _ = results_of(grid(), [1, 2, 3, 4])
+    part = results[1:3]
+    assert isinstance(part, Results)
+    assert [r.inner for r in part] == [2, 3]
+    assert [r.inner for r in results[::-2]] == [4, 2]
+
+
+def test_an_index_that_is_not_there_is_an_index_error() -> None:
+    results, _ = results_of(grid(), [1, 2, 3, 4])
+    with pytest.raises(IndexError, match="4 results"):
+        results[4]
+
+
+def test_results_add_up_to_lists_as_in_1_2_0() -> None:
+    results, _ = results_of(grid(), [1, 2, 3, 4])
+    assert [r.inner for r in results + results[:1]] == [1, 2, 3, 4, 1]
+    assert ([0, *results])[0] == 0
+    assert len([0] + results) == 5
+
+
+def test_no_value_is_loaded_before_it_is_touched() -> None:
+    results, store = results_of(grid(), [1, 2, 3, 4])
+    everything = list(results)
+    assert (store.reads, store.loads) == (1, 0)
+    assert everything[2].inner == 3
+    assert everything[2].inner == 3
+    assert store.loads == 1
+
+
+def test_many_tasks_are_read_in_few_bulks() -> None:
+    matrix = FakeMatrix(n=list(range(25_000)))
+    results, store = results_of(matrix, list(range(25_000)))
+    assert sum(1 for _ in results) == 25_000
+    assert (store.reads, store.loads, matrix.configs_made) == (3, 0, 0)
+
+
+def test_two_tasks_may_share_a_row() -> None:
+    results, store = results_of(grid(), [1, 2, 3, 4])
+    shared = Results(store, grid(), key_of(0) * 4, np.array([1, 1, 1, 1]))
+    assert [r.inner for r in shared] == [1, 1, 1, 1]
+    assert shared.to_frame()["value"].tolist() == [1, 1, 1, 1]
+
+
+def test_a_failed_task_has_no_value_but_a_reason() -> None:
+    results, _ = results_of(grid(), [1, failure("bad"), 3, 4])
+    result = results[1]
+    assert (result.status, result.inner) == ("failed", None)
+    assert result.failure is not None
+    assert str(result.error) == "ValueError: bad"
+
+
+def test_a_task_that_was_not_run_is_missing() -> None:
+    results, _ = results_of(grid(), [1, MISSING, 3, 4])
+    result = results[1]
+    assert (result.status, result.inner, result.error, result.metrics) == ("missing", None, None, {})
+    assert (result.start_time, result.runtime, result.artifacts, result.log) == (None, None, {}, "")
+
+
+def test_a_result_tells_how_its_task_went() -> None:
+    results, store = results_of(grid(), [1, 2, 3, 4], {"loss": [4, 3, 2, 1]})
+    result = results[1]
+    assert result.start_time == local_time(START + 1)
+    assert result.start_time.tzinfo is None
+    assert result.runtime == timedelta(seconds=3)
+    assert result.cpu_time == timedelta(seconds=1.5)
+    assert result.memory == MemoryUsage(virtual_peak=4096, hardware_peak=1024)
+    assert result.key == key_of(1).hex()
+    assert result.metrics["loss"].to_dict("list") == {"x": [0.0, 1.0], "y": [0.0, 3.0]}
+    assert result.artifacts == {"model.bin": store.path / "artifacts" / result.key / "model.bin"}
+    assert result.log == "epoch 1\n"
+    assert [attempt.number for attempt in result.attempts] == [1]
+    assert result.was_cached is False
+
+
+def test_a_result_can_be_built_by_hand_as_in_1_2_0() -> None:
+    when = local_time(START)
+    result = Result(Config(n=1), 5, {}, when, timedelta(seconds=1), None, MemoryUsage(1, 2), was_cached=True)
+    assert (result.config.n, result.inner, result.metrics, result.was_cached) == (1, 5, {}, True)
+    assert (result.status, result.error, result.attempts, result.log) == ("done", None, (), "")
+
+
+def test_a_pickled_result_takes_everything_with_it() -> None:
+    results, _ = results_of(grid(), [1, failure(), 3, 4], {"loss": [4, 3, 2, 1]})
+    done, failed = pickle.loads(pickle.dumps([results[0], results[1]]))
+    assert (done.inner, done.config, done.status) == (1, results[0].config, "done")
+    assert done.metrics["loss"]["y"].tolist() == [0.0, 4.0]
+    assert (failed.status, str(failed.error), failed.inner) == ("failed", "ValueError: bad shape", None)
+
+
+def test_a_damaged_value_names_its_task_and_the_remedy() -> None:
+    damage = PayloadDamaged("/store/payloads/ab", "it is torn")
+    results, _ = results_of(grid(), [1, damage, 3, 4])
+    with pytest.raises(PayloadDamaged, match=r"model=dict, C=10.*torn.*Run the experiment again"):
+        results[1].inner  # noqa: B018 - touching it is the point
+    assert "PayloadDamaged" in repr(results[1])
+    with pytest.raises(PayloadDamaged, match="model=dict, C=10"):
+        results.to_frame()
+
+
+def test_a_death_of_the_process_is_told_with_its_last_words() -> None:
+    died = failure("killed by SIGSEGV", kind=DIED, type="SIGSEGV", traceback="", output="loading\n")
+    results, _ = results_of(grid(), [1, died, 3, 4])
+    error = results[1].error
+    assert isinstance(error, WorkerDied)
+    assert str(error) == "killed by SIGSEGV"
+    assert "loading" in str(error.__cause__)
+
+
+def test_errors_carry_their_task() -> None:
+    results, _ = results_of(grid(), [failure("one"), 2, 3, failure("two")])
+    errors = results.errors()
+    assert [str(error) for error in errors] == ["ValueError: one", "ValueError: two"]
+    assert [(vars(e)["key"], vars(e)["attempt"], vars(e)["config"].C) for e in errors] == [
+        (key_of(0).hex(), 1, 1),
+        (key_of(3).hex(), 1, 10),
+    ]
+    assert "model=list, C=10" in errors[1].__notes__[0]  # type: ignore[attr-defined]  # PEP 678, from 3.11
+
+
+def test_failures_are_grouped_with_what_they_have_in_common() -> None:
+    values = [failure("shape (3, 4)"), failure("shape (7, 1)"), 3, 4]
+    results, _ = results_of(grid(), values)
+    (group,) = results.failures
+    assert group.title == "ValueError: shape (…) (experiment.py:24)"
+    assert group.rule == "both have model=dict, no success has it"
+    assert group.keys == (key_of(0).hex(), key_of(1).hex())
+    assert [r.key for r in results.failures.results] == list(group.keys)
+
+
+def test_without_a_success_failures_are_set_apart_from_other_failures() -> None:
+    other = failure("other", location="lib.py:3")
+    results, _ = results_of(grid(), [failure(), failure(), other, other])
+    assert [group.rule for group in results.failures] == [
+        "both have model=dict, no other failure has it",
+        "both have model=list, no other failure has it",
+    ]
+
+
+def test_the_report_says_what_failed_why_and_what_to_type() -> None:
+    results, _ = results_of(grid(), [failure(), failure(), 3, 4])
+    report = failure_report(results)
+    assert report.splitlines() == [
+        "2 of 4 tasks failed, from one cause; 2 succeeded and are kept.",
+        "",
+        "2 tasks: ValueError: bad shape (experiment.py:24) - both have model=dict, no success has it",
+        "    first: model=dict, C=1",
+        "    key 000000000000, attempt 1",
+        "    Traceback (most recent call last):",
+        '      File "experiment.py", line 24, in run',
+        "    ValueError: bad",
+        "    more: memento show 000000000000",
+    ]
+
+
+def test_without_failures_there_is_no_report() -> None:
+    results, _ = results_of(grid(), [1, 2, 3, 4])
+    assert (failure_report(results), len(results.failures)) == ("", 0)
+    assert str(results.failures) == "No task failed."

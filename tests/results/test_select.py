@@ -1,0 +1,66 @@
+"""filter() takes values, short names, and several of them; and says what it does not know."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from memento.results import Results
+from tests.results.fakes import FakeMatrix, failure, results_of
+
+
+def results() -> Results:
+    matrix = FakeMatrix(repeats=2, model=[dict, list], C=[1, 10], hidden=[(64, 64)])
+    return results_of(matrix, [0, 1, 2, 3, 4, failure(), 6, 7])[0]
+
+
+def inner(found: Results) -> list[object]:
+    return [result.inner for result in found]
+
+
+def test_a_value_or_its_short_name_selects() -> None:
+    assert inner(results().filter(model=dict)) == inner(results().filter(model="dict")) == [0, 1, 2, 3]
+    assert inner(results().filter(model=dict, C=10)) == [2, 3]
+
+
+def test_any_of_several_values_selects() -> None:
+    assert inner(results().filter(C=[1, 10], model=["dict"])) == [0, 1, 2, 3]
+
+
+def test_a_value_that_is_a_tuple_is_a_value() -> None:
+    assert len(results().filter(hidden=(64, 64))) == 8
+
+
+def test_repeat_and_status_select_too() -> None:
+    assert inner(results().filter(repeat=1, model=dict)) == [1, 3]
+    assert inner(results().filter(status="failed")) == [None]
+    assert len(results().filter(status=["failed", "done"])) == 8
+
+
+def test_true_is_not_one() -> None:
+    mixed, _ = results_of(FakeMatrix(p=[1, True, "1"]), [0, 1, 2])
+    assert (inner(mixed.filter(p=True)), inner(mixed.filter(p=1)), inner(mixed.filter(p="1"))) == (
+        [1],
+        [0],
+        [2],
+    )
+
+
+def test_arrays_as_parameters_select_by_identity() -> None:
+    array = np.arange(3)
+    found, _ = results_of(FakeMatrix(p=[array, np.arange(4)]), [0, 1])
+    assert inner(found.filter(p=array)) == [0]
+
+
+def test_filters_follow_each_other() -> None:
+    assert inner(results().filter(model=list).filter(C=10)[1:]) == [7]
+
+
+def test_an_unknown_parameter_is_named_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="'modle'.*Did you mean 'model'"):
+        results().filter(modle=dict)
+
+
+def test_an_unknown_value_is_named_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"model='set'; its values are: dict, list"):
+        results().filter(model="set")

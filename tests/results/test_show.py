@@ -1,0 +1,67 @@
+"""Results show themselves: bounded, aligned, escaped."""
+
+from __future__ import annotations
+
+from memento.config import Config
+from memento.results.text import as_text
+from tests.results.fakes import MISSING, FakeMatrix, failure, results_of
+
+
+def test_a_table_has_a_headline_and_a_row_a_task() -> None:
+    matrix = FakeMatrix(model=[dict, list], C=[1, 10])
+    results, _ = results_of(matrix, [0.123456789, failure("bad"), MISSING, "text"])
+    assert repr(results).splitlines() == [
+        "Results: 4 tasks: 2 done, 1 failed, 1 missing",
+        "   model  C   value            status   runtime",
+        "0  dict   1   0.123457         done     2.0 s",
+        "1  dict   10  ValueError: bad  failed   3.0 s",
+        "2  list   1                    missing",
+        "3  list   10  text             done     5.0 s",
+    ]
+
+
+def test_a_long_table_is_cut_in_the_middle_and_loads_only_what_it_shows() -> None:
+    results, store = results_of(FakeMatrix(n=list(range(1000))), list(range(1000)))
+    lines = repr(results).splitlines()
+    assert len(lines) == 15
+    assert [line.split()[0] for line in lines[2:]] == [*"012345", "…", *map(str, range(994, 1000))]
+    assert store.loads == 12
+
+
+def test_a_wide_table_is_cut_to_the_width() -> None:
+    names = {f"parameter_{i}": ["a value of some length"] for i in range(20)}
+    results, _ = results_of(FakeMatrix(**names), [1])
+    text = as_text(results, width=100)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" in text.splitlines()[1]
+    assert "status" in text
+
+
+def test_html_is_escaped_and_bounded() -> None:
+    evil = "<script>alert(1)</script>"
+    results, _ = results_of(FakeMatrix(n=list(range(100)), p=[evil]), [evil] * 99 + [failure(evil)])
+    page = results._repr_html_()
+    assert evil not in page
+    assert "&lt;script&gt;" in page
+    assert page.count("<tr") == 1 + 60 + 1
+    assert "40 more" in page
+
+
+def test_failures_in_a_notebook_are_escaped_and_folded() -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    results, _ = results_of(FakeMatrix(n=[1, 2]), [1, failure(evil, traceback=evil)])
+    page = results.failures._repr_html_()
+    assert evil not in page
+    assert "<details>" in page
+
+
+def test_no_results_show_as_none() -> None:
+    results, _ = results_of(FakeMatrix(n=[1]), [1])
+    assert repr(results[:0]) == "Results: none"
+    assert "none" in results[:0]._repr_html_()
+
+
+def test_a_result_shows_its_configuration_and_value() -> None:
+    results, _ = results_of(FakeMatrix(n=[1, 2]), [0.5, failure("bad")])
+    assert repr(results[0]) == f"Result(config={Config(n=1)!r}, status='done', inner=0.5)"
+    assert repr(results[1]) == f"Result(config={Config(n=2)!r}, status='failed', error='ValueError: bad')"
