@@ -148,7 +148,9 @@ def _note_repeated_values(
 ) -> None:
     zipped = {name for group in groups for name in group}
     for name, values in parameters.items():
-        if name in zipped or not all(isinstance(v, (str, int, float, type(None))) for v in values):
+        if name in zipped or not set(map(type, values)) <= {str, int, float, bool, type(None)}:
+            continue
+        if len(set(values)) == len(values):
             continue
         seen: set[object] = set()
         for value in values:

@@ -5,6 +5,7 @@ Knows: that `==` may lie, raise or return an array. May not know: parameters, ru
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -73,17 +74,19 @@ class Values:
 
     def __init__(self, values: Sequence[object]) -> None:
         self.values = values
-        self._index: dict[object, list[int]] | None = None
-        self._simple = all(type(v) in _SIMPLE and v == v for v in values)
+        self._slot_of: dict[object, int] | None = None
+        # nan is not itself, and a user's class may compare in any way: these are compared one by one.
+        self._simple = set(map(type, values)) <= set(_SIMPLE) and all(map(operator.eq, values, values))
 
     def slots(self, value: object) -> list[int]:
         """Return the slots whose value equals `value`; a value listed twice has two."""
         if self._simple and type(value) in _SIMPLE:
-            if self._index is None:
-                self._index = {}
-                for slot, known in enumerate(self.values):
-                    self._index.setdefault(known, []).append(slot)
-            return self._index.get(value, [])
+            if self._slot_of is None:
+                self._slot_of = dict(zip(self.values, range(len(self.values)), strict=True))
+            if value not in self._slot_of:
+                return []
+            if len(self._slot_of) == len(self.values):
+                return [self._slot_of[value]]
         return [slot for slot, known in enumerate(self.values) if equal(known, value)]
 
     def near(self, value: object) -> str:
