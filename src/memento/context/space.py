@@ -1,0 +1,68 @@
+"""What a worker gives to a task's context: its place in the store, its resources, its channels.
+
+Knows: plain values and two callbacks. May not know: files, pickles, executors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from memento.clock import SYSTEM_CLOCK, Clock
+
+Live = Callable[[float, "float | None", "dict[str, float]"], None]
+
+
+class StopTask(BaseException):
+    """The task was asked to stop and has saved its state; nothing is wrong with it.
+
+    Not an `Exception`, so that an experiment's own ``except Exception`` does not swallow it.
+    """
+
+
+def never_stopping() -> bool:
+    """Nobody asks this task to stop."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a task may use.
+
+    Parameters
+    ----------
+    cpus : int
+        Cores; thread pools of BLAS and OpenMP are limited to as many.
+    gpus : tuple of str
+        Devices that this task owns, as they stand in ``CUDA_VISIBLE_DEVICES``.
+    memory_limit : int or None
+        Bytes, where a limit was set.
+
+    Examples
+    --------
+    >>> Resources(cpus=2).gpus
+    ()
+    """
+
+    cpus: int = 1
+    gpus: tuple[str, ...] = ()
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpace:
+    """Where one attempt at one task works, and whom it tells.
+
+    `live` is called from the task's own thread, at most once each `live_every` seconds.
+    """
+
+    store: str  # absolute path of the store's folder
+    run: str  # name of the run
+    key: bytes
+    attempt: int = 1
+    resources: Resources = Resources()
+    live: Live | None = None  # live(done, total, metrics)
+    stopping: Callable[[], bool] = never_stopping
+    live_every: float = 0.5  # seconds
+    clock: Clock = SYSTEM_CLOCK
+    inline_limit: int = 16_384  # bytes; larger values of `cached` steps are files
