@@ -184,3 +184,145 @@ class PeakReset:
     def __del__(self) -> None:
         if self._file is not None:
             os.close(self._file)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process when its parent ends (Linux); at once where that has happened already."""
+    if LINUX:
+        _prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: prctl(2)
+    if not WINDOWS and os.getppid() != parent:
+        os._exit(1)
+
+
+def outlive_parent() -> None:
+    """Undo `die_with`."""
+    if LINUX:
+        _prctl(1, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parents end (Linux), so that none gets out of sight."""
+    if LINUX:
+        _prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: prctl(2)
+
+
+def _prctl(option: int, value: int) -> None:
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(option, ctypes.c_ulong(value), 0, 0, 0)
+
+
+def has_children() -> bool:
+    """Tell whether this process has children, running or not yet waited for; about a microsecond."""
+    if WINDOWS or not hasattr(os, "waitid"):
+        return False
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below a process, children before grandchildren."""
+    if LINUX:
+        found: list[int] = []
+        ask = [pid]
+        while ask:
+            parent = ask.pop()
+            try:
+                threads = os.listdir(f"/proc/{parent}/task")
+            except OSError:
+                continue
+            for thread in threads:
+                children = [int(child) for child in _read_text(f"/proc/{parent}/task/{thread}/children").split()]
+                found += children
+                ask += children
+        return found
+    import psutil
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def kill_tree(pid: int, number: int) -> None:
+    """Send a signal to a process, its group and its descendants, also those that left the group."""
+    below = descendants(pid)
+    for target, kill in [(pid, os.killpg), (pid, os.kill), *((child, os.kill) for child in below)]:
+        try:
+            kill(target, number)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def thread_count() -> int:
+    """Return how many threads this process has, those of libraries included."""
+    if LINUX:
+        try:
+            return len(os.listdir("/proc/self/task"))
+        except OSError:
+            pass
+    import psutil
+
+    return int(psutil.Process().num_threads())
+
+
+def tree_memory(pid: int) -> int:
+    """Return the resident bytes of a process and its descendants; pages that they share count for each."""
+    total = 0
+    if LINUX:
+        page = os.sysconf("SC_PAGE_SIZE")
+        for member in (pid, *descendants(pid)):
+            fields = _read_text(f"/proc/{member}/statm").split()
+            total += int(fields[1]) * page if len(fields) > 1 else 0
+        return total
+    import psutil
+
+    for member in (pid, *descendants(pid)):
+        try:
+            total += int(psutil.Process(member).memory_info().rss)
+        except psutil.Error:
+            continue
+    return total
+
+
+def tree_own_memory(pid: int) -> int:
+    """Return the bytes of a process and its descendants, shared pages divided by their users; slower."""
+    if not LINUX:
+        return tree_memory(pid)
+    total = 0
+    for member in (pid, *descendants(pid)):
+        for line in _read_text(f"/proc/{member}/smaps_rollup").splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+                break
+    return total
+
+
+def can_fork() -> bool:
+    """Tell whether a process of one thread may be copied: not on macOS, whose own libraries do not survive it."""
+    return hasattr(os, "fork") and not MACOS
+
+
+# --- locks on files ------------------------------------------------------------------------------------
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this descriptor alone; False where another has it. The kernel releases it at death."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

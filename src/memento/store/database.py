@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,6 +80,22 @@ def explained(error: sqlite3.Error, index: Path) -> StoreError | None:
     return None
 
 
+class _Owned:
+    """A connection that ends with its thread, in the process that opened it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.pid = os.getpid()
+        self.connection = connection
+        self.close = weakref.finalize(self, _let_go, self.pid, connection)
+
+
+def _let_go(pid: int, connection: sqlite3.Connection) -> None:
+    if pid == os.getpid():
+        connection.close()
+    else:
+        _inherited.append(connection)
+
+
 class Database:
     """One index file, opened as often as threads and processes need.
 
@@ -95,31 +112,23 @@ class Database:
         self.readonly = readonly
         self.wal = not readonly and not system.is_network_path(index.parent)
         self._local = threading.local()
-        self._opened: list[tuple[int, sqlite3.Connection]] = []
+        self._opened: weakref.WeakSet[_Owned] = weakref.WeakSet()
         self._copy: tempfile.TemporaryDirectory[str] | None = None
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection, opening it when needed."""
-        found: tuple[int, sqlite3.Connection] | None = getattr(self._local, "owned", None)
-        pid = os.getpid()
-        if found is not None and found[0] == pid:
-            return found[1]
-        if found is not None:
-            _inherited.append(found[1])
-        with self.explaining():
-            connection = self._open()
-        self._local.owned = (pid, connection)
-        self._opened.append((pid, connection))
-        return connection
+        owned: _Owned | None = getattr(self._local, "owned", None)
+        if owned is None or owned.pid != os.getpid():
+            with self.explaining():
+                owned = _Owned(self._open())
+            self._opened.add(owned)
+            self._local.owned = owned  # what a fork brought along is let go of here, unclosed
+        return owned.connection
 
     def close(self) -> None:
         """Close all connections of this process. Idempotent."""
-        pid = os.getpid()
-        for owner, connection in self._opened:
-            if owner == pid:
-                connection.close()
-            else:
-                _inherited.append(connection)
+        for owned in list(self._opened):
+            owned.close()
         self._opened.clear()
         self._local = threading.local()
         if self._copy is not None:

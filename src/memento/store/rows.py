@@ -145,7 +145,7 @@ def last_attempt(record: TaskRecord) -> Attempt:
 
 def run_values(info: RunInfo, name: str, experiment: int, now: float) -> tuple[Any, ...]:
     """Return the columns of `sql.ADD_RUN`."""
-    return (
+    values = (
         name,
         experiment,
         now,
@@ -159,6 +159,15 @@ def run_values(info: RunInfo, name: str, experiment: int, now: float) -> tuple[A
         info.boot_id,
         json.dumps(info.argv),
         json.dumps(info.provenance, default=str),
+    )
+    return cleaned(values)
+
+
+def cleaned(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return columns whose texts are Unicode: what cannot be encoded is shown escaped."""
+    return tuple(
+        value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for value in values
     )
 
 

@@ -16,7 +16,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from memento import system
 from memento.clock import Clock
@@ -104,21 +104,27 @@ class _Claims:
         for key in keys:
             self.row_of[key] = row
 
+    def emptied_by(self, keys: Sequence[bytes]) -> list[int]:
+        """Return the rows that have no other open key than these."""
+        counts: dict[int, int] = {}
+        for key in set(keys):
+            row = self.row_of.get(key)
+            if row is not None:
+                counts[row] = counts.get(row, 0) + 1
+        return [row for row, count in counts.items() if count == len(self.open[row])]
+
     def close(self, keys: Iterable[bytes]) -> set[int]:
-        """Let go of keys; return the rows that they stood in."""
+        """Let go of keys; return the rows in which others are still open."""
         touched = set()
         for key in keys:
             row = self.row_of.pop(key, None)
             if row is not None:
                 self.open[row].discard(key)
                 touched.add(row)
-        return touched
-
-    def drop_empty(self, rows: Iterable[int]) -> list[int]:
-        empty = [row for row in rows if not self.open[row]]
-        for row in empty:
+        for row in [row for row in touched if not self.open[row]]:
             del self.open[row]
-        return empty
+            touched.discard(row)
+        return touched
 
 
 class Run:
@@ -216,14 +222,15 @@ class Run:
             self._append(connection, kept, first)
             attempts = [encode.attempt_values(row, self._experiment, self.id) for _, row in failed_attempts]
             attempts += [encode.attempt_values(row, self._experiment, self.id) for row in late]
-            if attempts:
-                connection.executemany(sql.ADD_ATTEMPT, attempts)
+            insert(connection, sql.ADD_ATTEMPT, attempts)
             if replaced:
                 drop_tasks(connection, replaced, keep_attempts=True)
-            touched = self._claims.close([row.key for row in rows]) if self._claims.row_of else set()
-            empty = self._claims.drop_empty(touched)
+            keys = [row.key for row in rows]
+            empty = self._claims.emptied_by(keys)
             if empty:
                 connection.executemany(sql.DROP_CLAIM, [(row,) for row in empty])
+        # Only now: where the disk was full, what this run believes must still be what the store says.
+        self._claims.close(keys)
         ids = {row.key: first + i for i, row in enumerate(kept)}
         if kept:
             self._seen = first + len(kept) - 1
@@ -238,14 +245,15 @@ class Run:
 
     def release(self, keys: Iterable[bytes]) -> None:
         """Give tasks back, not computed, so that others may take them."""
-        touched = self._claims.close(keys)
-        if not touched:
+        keys = [key for key in keys if key in self._claims.row_of]
+        if not keys:
             return
-        empty = self._claims.drop_empty(touched)
-        left = [(row, self._claims.open[row]) for row in touched if row in self._claims.open]
+        empty = self._claims.emptied_by(keys)
+        left = self._claims.close(keys)
+        shrunk = [(b"".join(self._claims.open[row]), len(self._claims.open[row]), row) for row in left]
         with self._database.writing(durable=False) as connection:
             connection.executemany(sql.DROP_CLAIM, [(row,) for row in empty])
-            connection.executemany(sql.SHRINK_CLAIM, [(b"".join(keys), len(keys), row) for row, keys in left])
+            connection.executemany(sql.SHRINK_CLAIM, shrunk)
 
     def news(self) -> list[Known]:
         """Return what other runs have finished since this was last asked."""
@@ -353,20 +361,33 @@ class Run:
         if not rows:
             return
         experiment, run, tiny = self._experiment, self.id, encode.TINY
-        connection.executemany(
-            sql.ADD_TASK, [encode.task_values(row, first + i, experiment, run) for i, row in enumerate(rows)]
+        insert(
+            connection,
+            sql.ADD_TASK,
+            [encode.task_values(row, first + i, experiment, run) for i, row in enumerate(rows)],
         )
         blobs = [
             (first + i, value.data)
             for i, row in enumerate(rows)
             if (value := row.outcome.value) is not None and value.data is not None and len(value.data) > tiny
         ]
-        if blobs:
-            connection.executemany(sql.ADD_BLOB, blobs)
+        insert(connection, sql.ADD_BLOB, blobs)
         metrics = [(first + i, *series) for i, row in enumerate(rows) for series in row.outcome.metrics]
-        if metrics:
-            connection.executemany(sql.ADD_METRIC, metrics)
+        insert(connection, sql.ADD_METRIC, metrics)
         connection.execute(sql.SET_LAST_TASK, (first + len(rows) - 1,))
+
+
+def insert(connection: sqlite3.Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows; a text that is no Unicode (a file name, what a task printed) must not lose a commit."""
+    if not values:
+        return
+    connection.execute("SAVEPOINT rows")
+    try:
+        connection.executemany(statement, values)
+    except UnicodeEncodeError:
+        connection.execute("ROLLBACK TO rows")
+        connection.executemany(statement, [encode.cleaned(row) for row in values])
+    connection.execute("RELEASE rows")
 
 
 def drop_tasks(connection: sqlite3.Connection, ids: Iterable[int], *, keep_attempts: bool) -> None:

@@ -18,6 +18,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from memento import system
 from memento.store import sql
 from memento.store.database import BUSY_SECONDS, make_tables, suspect_mark
 
@@ -72,6 +73,7 @@ def _rebuild(index: Path) -> list[str]:
         with suppress(FileNotFoundError):
             os.replace(f"{index}{ending}", f"{aside}{ending}")
     os.replace(fresh, index)
+    system.fsync_folder(index.parent)
     what = f"some rows of {', '.join(lost)} could not be read" if lost else "every row could be read"
     note = (
         f"The index {index} was damaged and has been rebuilt: {saved} tasks were saved; {what}. Tasks that are missing"

@@ -24,12 +24,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import StoreUnwritable
 from memento.store import opening, rows, sql
 from memento.store.database import Database
 from memento.store.records import Attempt, CodeVersion, Known, RunInfo, RunRecord, TaskRecord
-from memento.store.run import Liveness, Process, Run, drop_tasks
+from memento.store.run import UNSEEN_SECONDS, Liveness, Process, Run, drop_tasks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -295,8 +296,8 @@ class Store:
     def runs(self, limit: int | None = None) -> list[RunRecord]:
         """Return the runs, the newest first; one whose process is gone reads "died"."""
         found = [rows.run_record(row) for row in self._all(sql.RUNS, (-1 if limit is None else limit,))]
-        dead = self._dead_runs()
-        return [_died(run) if run.id in dead else run for run in found]
+        dead, now = self._dead_runs(), self._clock.now()
+        return [_died(run) if run.id in dead or _is_silent(run, now) else run for run in found]
 
     def codes(self, ids: Iterable[int]) -> dict[int, CodeVersion]:
         """Return code versions by id."""
@@ -396,6 +397,15 @@ class Store:
                 raise StoreUnwritable(
                     str(folder), f"the checkpoint cannot be removed ({error.strerror})."
                 ) from error
+
+
+def _is_silent(run: RunRecord, now: float) -> bool:
+    """Tell whether to show a run as died: on clocks that may differ, so good for showing only."""
+    return (
+        run.status == "running"
+        and run.info.boot_id != system.boot_identity()
+        and now - run.heartbeat > UNSEEN_SECONDS
+    )
 
 
 def _died(run: RunRecord) -> RunRecord:

@@ -1,0 +1,269 @@
+"""Payload files: bytes that are written once, never changed, and verified when they are read.
+
+Knows: folders, names, digests. May not know: what the bytes mean (that is `formats`), the index.
+
+A file's name is the digest of its content, its suffix the format: ``3f/3fa9….npy`` is a plain NumPy file that
+any tool opens. So the name alone tells whether a file is whole, and equal values share one file.
+Crash at any line: before the rename there is a temporary file, which `sweep` removes; after it, the whole file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from memento.errors import PayloadDamaged, StoreUnwritable
+from memento.store.digests import digest
+from memento.system import fsync_folder
+
+_REF = re.compile(r"(?:[0-9a-f]{2}|classes)/([0-9a-f]{32})(\.[a-z]+)")
+TEMPORARY = ".writing-"
+
+
+class PayloadDir:
+    """The folder of payload files.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder; made when the first file is written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> payloads = PayloadDir(tempfile.mkdtemp())
+    >>> ref = payloads.write([b"some bytes"], ".bin")
+    >>> bytes(payloads.read(ref))
+    b'some bytes'
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self.definitions: dict[tuple[str, ...], str | None] = {}  # tokens -> ref: written once a process, not once a value
+
+    def path(self, ref: str) -> Path:
+        """Return where a payload stands; a name that could point elsewhere is refused."""
+        if _REF.fullmatch(ref) is None:
+            raise PayloadDamaged(str(self.root), f"{ref!r} is not the name of a payload.", _AGAIN)
+        return self.root / ref
+
+    def write(self, buffers: Sequence[Any], suffix: str, folder: str | None = None) -> str:
+        """Write buffers as one file, durable on return.
+
+        Parameters
+        ----------
+        buffers : sequence of bytes-like
+            The content, in pieces, written from where they are.
+        suffix : str
+            Of the file's name; says the format.
+        folder : str, optional
+            Folder instead of the one that the name gives.
+
+        Returns
+        -------
+        str
+            The file's name, relative to the folder.
+
+        Raises
+        ------
+        StoreUnwritable
+            Disk full, read-only or not permitted.
+        """
+        views = [flat(b) for b in buffers]
+        name = digest(views).hex()
+        ref = f"{folder or name[:2]}/{name}{suffix}"
+        path = self.path(ref)
+        if holds(path, views):
+            return ref
+        write_file(path, views)
+        return ref
+
+    def read(self, ref: str, *, map_file: bool = False, verify: bool = True) -> memoryview:
+        """Read a file whole, and verify it.
+
+        Parameters
+        ----------
+        ref : str
+            What `write` returned.
+        map_file : bool
+            Map the file into memory (read-only) instead of copying it there.
+        verify : bool
+            Compare content and name. Mapped, this reads the whole file once.
+
+        Returns
+        -------
+        memoryview
+            The content.
+
+        Raises
+        ------
+        PayloadDamaged
+            The file is gone, torn or altered.
+        """
+        path = self.path(ref)
+        try:
+            content = map_whole(path) if map_file else read_whole(path)
+        except OSError as exc:
+            raise PayloadDamaged(str(path), f"the stored value cannot be read ({exc.strerror or exc}).", _AGAIN) from exc
+        if verify:
+            self.verify(ref, [content])
+        return content
+
+    def verify(self, ref: str, views: Sequence[memoryview]) -> None:
+        """Raise PayloadDamaged unless this is the content that was written under that name."""
+        if digest(views).hex() != ref[-32 - len(Path(ref).suffix) :][:32]:
+            raise PayloadDamaged(str(self.path(ref)), "the stored value is not what was written.", _AGAIN)
+
+    def quarantine(self, ref: str) -> Path | None:
+        """Move a damaged file aside, to ``damaged/``; None where there is none."""
+        path = self.path(ref)
+        aside = self.root / "damaged" / path.name
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            os.replace(path, aside)
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise StoreUnwritable(str(path), f"cannot move the damaged file aside ({exc.strerror}).") from exc
+        return aside
+
+    def remove(self, ref: str) -> None:
+        """Remove a file; nothing happens where it is gone."""
+        self.path(ref).unlink(missing_ok=True)
+
+    def refs(self) -> Iterator[str]:
+        """Yield the names of all files, those of `classes/` (which values name inside themselves) too."""
+        for path in sorted(self.root.glob("*/*")):
+            ref = f"{path.parent.name}/{path.name}"
+            if _REF.fullmatch(ref):
+                yield ref
+
+    def sweep(self, older_than: float) -> int:
+        """Remove temporary files last written before `older_than` (UTC seconds); return how many."""
+        gone = 0
+        for path in self.root.glob(f"*/{TEMPORARY}*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < older_than:
+                    path.unlink()
+                    gone += 1
+        return gone
+
+
+_AGAIN = "Run the experiment again: the task counts as not done."
+
+
+def flat(buffer: Any) -> memoryview:
+    """Return a buffer as plain bytes, where it is."""
+    view = memoryview(buffer)
+    if view.nbytes == 0:
+        return memoryview(b"")
+    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
+
+
+def holds(path: Path, views: Sequence[memoryview]) -> bool:
+    """Say whether a file has exactly this content.
+
+    Compared byte by byte: a damaged file is written anew, and equal digests alone never join two values.
+    """
+    try:
+        if path.stat().st_size != sum(v.nbytes for v in views):
+            return False
+        with open(path, "rb", buffering=0) as file:
+            for view in views:
+                for start in range(0, view.nbytes, 1 << 20):
+                    piece = view[start : start + (1 << 20)]
+                    if read_up_to(file, piece.nbytes) != piece:
+                        return False
+        return True
+    except OSError:
+        return False
+
+
+def read_up_to(file: Any, size: int) -> bytes:
+    """Read `size` bytes, or what there is."""
+    parts = []
+    while size:
+        part = file.read(size)
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def write_file(path: Path, views: Sequence[memoryview]) -> None:
+    """Write a file atomically and durably; its folder is made.
+
+    Raises
+    ------
+    StoreUnwritable
+        It cannot be written; nothing of it is left.
+    """
+    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}"
+    try:
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fsync_folder(path.parent.parent)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+            try:
+                for view in views:
+                    write_all(descriptor, view)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        fsync_folder(path.parent)
+    except OSError as exc:
+        raise StoreUnwritable(str(path), f"cannot write the file ({exc.strerror or exc}).") from exc
+
+
+def write_all(descriptor: int, view: memoryview) -> None:
+    """Write a buffer from its own memory; one call of the system takes at most 2 GiB."""
+    while view.nbytes:
+        view = view[os.write(descriptor, view[: 1 << 30]) :]
+
+
+def read_whole(path: Path) -> memoryview:
+    """Read a file into memory of its own, which can be written to."""
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        view = new_memory(size)
+        read_into(file, view)
+    return view
+
+
+def new_memory(size: int) -> memoryview:
+    """Return writable memory; large pieces without zeroing them first, which would cost as much as reading."""
+    if size < 1 << 20:
+        return memoryview(bytearray(size))
+    import numpy
+
+    return memoryview(numpy.empty(size, dtype=numpy.uint8))
+
+
+def read_into(file: Any, view: memoryview) -> None:
+    """Fill a buffer from a file; a file that ends before is damaged, which its digest tells."""
+    while view.nbytes:
+        count = file.readinto(view[: 1 << 30])
+        if not count:
+            view[:] = bytes(view.nbytes)
+            return
+        view = view[count:]
+
+
+def map_whole(path: Path) -> memoryview:
+    """Map a file into memory, read-only."""
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return memoryview(b"")  # an empty file cannot be mapped
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

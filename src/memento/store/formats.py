@@ -1,0 +1,352 @@
+"""Turn values into stored bytes and back, exactly: open formats where the type allows, pickle elsewhere.
+
+Knows: types and formats. May not know: files' places, the index.
+
+    json      None, bool, int, float; lists and dicts of them and of str     text, bytes     str, bytes
+    npscalar  "float32 0.5"                                                   npy             plain arrays
+    arrow     pandas frames that Arrow gives back unchanged                   pickle          everything else
+
+"Exact" means exact types: a subclass of dict, a tuple, a list that stands twice in a dict are pickled, since the open
+format would bring something else back.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from memento.errors import MementoError, PayloadDamaged, UnsavableResult, UntrustedStore
+from memento.store import keeping, shipping
+from memento.store.frames import from_arrow, to_arrow
+from memento.store.files import PayloadDir, flat
+from memento.store.records import Encoded
+
+SUFFIXES = {"json": ".json", "text": ".txt", "bytes": ".bin", "npy": ".npy", "arrow": ".arrow", "pickle": ".pickle"}
+_JSON_NODES = 10_000  # larger structures are pickled: faster, and nobody reads them as text
+_JSON_DEPTH = 60
+_FRAMED = b"\x93MEMENTO\x01"  # no pickle and no npy file starts with it
+_ALIGN = 64  # of arrays in a framed pickle, so that a mapped file serves them as they are
+_FLOATS = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
+
+
+def type_name(kind: type) -> str:
+    """Name a type for people and for the index: "module:qualname", with the script's name for `__main__`."""
+    module = kind.__module__
+    if module == "__main__":
+        module = shipping.main_name()
+    return f"{module}:{kind.__qualname__}"
+
+
+def encode(value: Any, payloads: PayloadDir, inline_limit: int = 16_384) -> Encoded:
+    """Turn a value into what the store keeps.
+
+    Parameters
+    ----------
+    value : object
+        Anything that can be pickled, by cloudpickle at least.
+    payloads : PayloadDir
+        Where values over the limit are written, durable on return.
+    inline_limit : int
+        Bytes up to which a value is kept in the index itself.
+
+    Returns
+    -------
+    Encoded
+        For `decode`.
+
+    Raises
+    ------
+    UnsavableResult
+        No pickler takes it; names the part that is at fault.
+    StoreUnwritable
+        A payload file cannot be written.
+
+    Examples
+    --------
+    >>> encode(0.5, PayloadDir("payloads"))
+    Encoded(format='json', data=b'0.5', ref=None, size=3, type='builtins:float')
+    """
+    kind = type(value)
+    if kind is float:
+        text = repr(value)
+        data = _FLOATS[text] if text[-1] in "nf" else text.encode()
+        return Encoded("json", data, None, len(data), "builtins:float")
+    if kind is bool or kind is type(None):
+        data = b"null" if value is None else b"true" if value else b"false"
+        return Encoded("json", data, None, len(data), f"builtins:{kind.__name__}")
+    name, buffers = _parts(value, kind, payloads)
+    size = sum(b.nbytes for b in buffers)
+    if size <= inline_limit:
+        return Encoded(name, b"".join(buffers), None, size, type_name(kind))
+    return Encoded(name, None, payloads.write(buffers, SUFFIXES[name]), size, type_name(kind))
+
+
+def _parts(value: Any, kind: type, payloads: PayloadDir) -> tuple[str, list[memoryview]]:
+    """Choose the format, and give the content in pieces."""
+    if kind is str:
+        try:
+            return "text", [flat(value.encode())]
+        except UnicodeEncodeError:  # lone surrogates, as file names may have
+            return "pickle", _pickled(value, payloads)
+    if kind is bytes:
+        return "bytes", [flat(value)]
+    if kind is int or kind is list or kind is dict:
+        text = _as_json(value)
+        if text is not None:
+            return "json", [flat(text)]
+    elif kind.__module__ == "numpy":
+        import numpy
+
+        if kind is numpy.ndarray and not value.dtype.hasobject and _plain_dtype(value.dtype):
+            return "npy", _as_npy(value)
+        if isinstance(value, numpy.generic):
+            scalar = _as_scalar(value)
+            if scalar is not None:
+                return "npscalar", [flat(scalar)]
+    elif kind.__module__.partition(".")[0] == "pandas":
+        arrow = to_arrow(value)
+        if arrow is not None:
+            return "arrow", [flat(arrow)]
+    return "pickle", _pickled(value, payloads)
+
+
+def _as_json(value: Any) -> bytes | None:
+    """Return JSON, or None where it would not bring back the same."""
+    if not _is_json(value):
+        return None
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(", ", ": ")).encode()
+    except ValueError:  # lone surrogates; ints of more digits than Python turns into text
+        return None
+
+
+def _is_json(value: Any) -> bool:
+    """Say whether a structure is a tree of exact JSON types, of bounded size."""
+    seen: set[int] = set()
+    level, nodes = [value], 0
+    for _ in range(_JSON_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is float or kind is int or kind is str or kind is bool or item is None:
+                continue
+            if kind is dict:
+                if any(type(name) is not str for name in item):
+                    return False
+                below.extend(item.values())
+            elif kind is list:
+                below.extend(item)
+            else:
+                return False
+            if id(item) in seen:  # one object in two places, or a circle: JSON would make two of it
+                return False
+            seen.add(id(item))
+        nodes += len(below)
+        if nodes > _JSON_NODES:
+            return False
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def _plain_dtype(dtype: Any) -> bool:
+    """Say whether a npy header describes the dtype whole (metadata and dtypes of other packages are lost)."""
+    return dtype.isbuiltin != 2 and dtype.metadata is None and (dtype.names is None or _plain_record(dtype))
+
+
+def _plain_record(dtype: Any) -> bool:
+    import numpy
+
+    described = numpy.lib.format.descr_to_dtype(numpy.lib.format.dtype_to_descr(dtype))
+    return bool(described == dtype and described.isalignedstruct == dtype.isalignedstruct) and dtype.type is numpy.void
+
+
+def _as_npy(array: Any) -> list[memoryview]:
+    """Return a npy file as header and memory; only an array that is not contiguous is copied."""
+    import numpy
+
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        array = numpy.ascontiguousarray(array)
+    head = io.BytesIO()
+    numpy.lib.format.write_array_header_1_0(head, numpy.lib.format.header_data_from_array_1_0(array))
+    memory = array if array.flags.c_contiguous else array.T
+    # Through bytes: datetime64 and float16 have no buffer format of their own.
+    return [flat(head.getvalue()), flat(memory.reshape(-1).view(numpy.uint8)) if array.nbytes else memoryview(b"")]
+
+
+def _as_scalar(value: Any) -> bytes | None:
+    import numpy
+
+    name = value.dtype.name
+    if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8 or numpy.dtype(name).type is not type(value):
+        return None
+    return f"{name} {value.item()!r}".encode()
+
+
+def decode(encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: bool = False, verify: bool = True) -> Any:
+    """Turn what the store keeps into the value.
+
+    Parameters
+    ----------
+    encoded : Encoded
+        What `encode` returned.
+    payloads : PayloadDir
+        Where its file is.
+    trusted : bool
+        Whether pickles may be loaded.
+    mmap : bool
+        Serve arrays from the mapped file, read-only, instead of a copy.
+    verify : bool
+        Compare the file with its digest first.
+
+    Returns
+    -------
+    object
+        The value.
+
+    Raises
+    ------
+    PayloadDamaged
+        The stored bytes are gone, torn or altered.
+    UntrustedStore
+        The value is a pickle and `trusted` is false.
+
+    Examples
+    --------
+    >>> decode(Encoded("json", b'{"C": [1, 2.5]}', None, 15, "builtins:dict"), PayloadDir("payloads"))
+    {'C': [1, 2.5]}
+    """
+    name, data, ref = encoded.format, encoded.data, encoded.ref
+    if name == "json" and data is not None:
+        # Floats and ints are nearly all values of most grids, and this is three times as fast as a JSON parser.
+        if encoded.type == "builtins:float":
+            return float(data)
+        return json.loads(data)
+    if name == "pickle" and not trusted:
+        raise UntrustedStore(
+            str(payloads.root),
+            f"the value is a pickle of {encoded.type}, and reading a pickle can run code.",
+            "Open the store with trusted=True if you trust who wrote it.",
+        )
+    reader = _READERS.get(name)
+    if reader is None:
+        raise PayloadDamaged(str(payloads.root), f"unknown format {name!r} of a stored value.")
+    if data is None:
+        if ref is None:
+            raise PayloadDamaged(str(payloads.root), "a stored value has neither bytes nor a file.")
+        content = payloads.read(ref, map_file=mmap, verify=verify)
+    else:
+        content = memoryview(bytearray(data)) if name in ("npy", "pickle") else memoryview(data)
+    try:
+        return reader(content, payloads)
+    except (ValueError, KeyError, EOFError, struct.error, UnicodeDecodeError) as exc:
+        if name == "pickle" or isinstance(exc, MementoError):
+            raise
+        raise PayloadDamaged(str(payloads.root), f"a stored value of format {name} cannot be read: {exc}.") from exc
+
+
+def _read_npy(content: memoryview, payloads: PayloadDir) -> Any:
+    import numpy
+
+    head = io.BytesIO(content[:65_536])
+    version = numpy.lib.format.read_magic(head)
+    read = numpy.lib.format.read_array_header_1_0 if version == (1, 0) else numpy.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(head)
+    body = content[head.tell() :]
+    flat_array = numpy.frombuffer(body, dtype=numpy.uint8) if body.nbytes else numpy.empty(0, numpy.uint8)
+    if not flat_array.size:
+        return numpy.empty(shape, dtype, order="F" if fortran else "C")
+    return flat_array.view(dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _read_scalar(content: memoryview, payloads: PayloadDir) -> Any:
+    import numpy
+
+    name, _, text = bytes(content).decode().partition(" ")
+    kind = numpy.dtype(name)
+    if kind.kind == "b":
+        return kind.type(text == "True")
+    return kind.type(int(text) if kind.kind in "iu" else float(text))
+
+
+_READERS: dict[str, Callable[[memoryview, PayloadDir], Any]] = {
+    "json": lambda content, _: json.loads(bytes(content)),
+    "text": lambda content, _: bytes(content).decode(),
+    "bytes": lambda content, _: bytes(content),
+    "npscalar": _read_scalar,
+    "npy": _read_npy,
+    "arrow": lambda content, _: from_arrow(content),
+    "pickle": lambda content, payloads: read_framed(content, payloads)[0],
+}
+
+
+# ---------------------------------------------------------------- pickles and what stands beside them
+
+
+def _pickled(value: Any, payloads: PayloadDir) -> list[memoryview]:
+    try:
+        return framed(keeping.dumps_value(value), payloads)
+    except MementoError:
+        raise
+    except Exception as exc:
+        raise UnsavableResult(keeping.explain(value, exc)) from exc
+
+
+def framed(pickled: keeping.Pickled, payloads: PayloadDir, extra: dict[str, Any] | None = None) -> list[memoryview]:
+    """Lay out a pickle: as it is where nothing stands beside it, else header, pickle, arrays, each aligned."""
+    if not pickled.main and not pickled.buffers and not pickled.found and extra is None:
+        return [flat(pickled.body)]
+    header: dict[str, Any] = {"sizes": [len(pickled.body), *(b.nbytes for b in pickled.buffers)]}
+    if pickled.found:
+        header |= {"main": pickled.main, "definitions": _definitions(pickled, payloads)}
+    if extra is not None:
+        header["extra"] = extra
+    text = json.dumps(header).encode()
+    parts = [flat(_FRAMED + struct.pack("<I", len(text)) + text)]
+    at = parts[0].nbytes
+    for part in (flat(pickled.body), *pickled.buffers):
+        gap = -at % _ALIGN
+        if gap:
+            parts.append(flat(bytes(gap)))
+        parts.append(part)
+        at += gap + part.nbytes
+    return parts
+
+
+def _definitions(pickled: keeping.Pickled, payloads: PayloadDir) -> str | None:
+    """Write what a value needs of the script by value, once a process; None where that cannot be pickled."""
+    tokens = tuple(sorted(shipping.token_of(d.object) for d in pickled.found))
+    if tokens not in payloads.definitions:
+        try:
+            content = shipping.dump_definitions(pickled.found)
+        except Exception:  # a class may hold a lock or a socket: then its name alone must do
+            payloads.definitions[tokens] = None
+        else:
+            payloads.definitions[tokens] = payloads.write([content], ".pickle", folder="classes")
+    return payloads.definitions[tokens]
+
+
+def read_framed(content: memoryview, payloads: PayloadDir) -> tuple[Any, dict[str, Any]]:
+    """Load what `framed` laid out: the value, and what `extra` was given."""
+    start = len(_FRAMED)
+    if bytes(content[:start]) != _FRAMED:
+        return pickle.loads(content), {}
+    (size,) = struct.unpack_from("<I", content, start)
+    at = start + 4 + size
+    header = json.loads(bytes(content[start + 4 : at]))
+    parts = []
+    for size in header["sizes"]:
+        at += -at % _ALIGN
+        parts.append(content[at : at + size])
+        at += size
+    ref = header.get("definitions")
+    definitions = (lambda: payloads.read(ref)) if ref else None
+    value = keeping.loads_value(parts[0], parts[1:], header.get("main", ""), definitions)
+    return value, header.get("extra", {})
+
+

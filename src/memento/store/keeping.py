@@ -1,0 +1,279 @@
+"""Pickle values for the store: the script's classes by name, and by value aside.
+
+Knows: pickles and the scripts' modules, through `shipping`. May not know: files, tasks.
+
+In a stored pickle `__main__` means "the script of that name": beside the pickle stands the name.
+Reading finds a class, in this order: in this process' `__main__` where it is that script; in a module of
+that name that is already imported; by importing it, if it is a module of a package; in what was stored by value.
+A loose script is never imported: that would run it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import pickle
+import sys
+import types
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from memento.store import shipping
+from memento.store.shipping import Buffer, Definition
+
+_standins: dict[str, types.ModuleType] = {}  # scripts that do not run here -> what stored values brought of them
+
+
+class Pickled(NamedTuple):
+    """A value as a pickle, not yet written."""
+
+    main: str  # what `__main__` in it means; "" where it does not occur
+    body: bytes
+    buffers: list[memoryview]  # out of band, in the memory of the arrays themselves
+    found: tuple[Definition, ...]  # what it needs of scripts
+
+
+@functools.cache
+def _picklers() -> tuple[type[Any], type[Any]]:
+    """Make the picklers; the second only, and cloudpickle with it, where the first cannot."""
+
+    class ByName(pickle.Pickler):
+        """The standard pickler, which also notes what belongs to a script."""
+
+        found: dict[int, Definition]
+
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, (type, types.FunctionType)):
+                name = shipping.named(obj)
+                if name is not None:
+                    self.found[id(obj)] = Definition(*name, obj)
+                return NotImplemented
+            if type(obj).__module__ == "torch" and type(obj).__name__ == "Tensor":
+                return _reduce_tensor(obj)
+            return NotImplemented
+
+    by_value, _ = shipping.picklers()
+
+    class ByCloud(by_value):  # type: ignore[valid-type, misc]  # made at run time
+        """Names for what has one, by value for lambdas and local classes."""
+
+        found: dict[int, Definition]
+
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, (type, types.FunctionType)):
+                name = shipping.named(obj)
+                if name is not None:
+                    self.found[id(obj)] = Definition(*name, obj)
+                    return _by_name, (name[0], name[1])
+            elif type(obj).__module__ == "torch" and type(obj).__name__ == "Tensor":
+                return _reduce_tensor(obj)
+            return super().reducer_override(obj)
+
+    return ByName, ByCloud
+
+
+def _by_name(module: str, qualname: str) -> Any:
+    """Find a class or function; stored readers replace this by their own."""
+    found: Any = sys.modules[module]
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _reduce_tensor(tensor: Any) -> Any:
+    """Pickle a plain CPU tensor through its array, so that its memory is written as it is."""
+    plain = tensor.device.type == "cpu" and tensor.layout is sys.modules["torch"].strided and tensor.is_leaf
+    if not plain or tensor.is_conj() or tensor.is_neg() or tensor.is_quantized or tensor.__dict__:
+        return NotImplemented
+    try:
+        array = tensor.detach().numpy()
+    except (TypeError, RuntimeError):
+        return NotImplemented  # bfloat16 and its kin, which NumPy does not know
+    # Views of one storage stay views of it only through torch's own way.
+    if tensor.untyped_storage().nbytes() != array.nbytes or not tensor.is_contiguous():
+        return NotImplemented
+    return _make_tensor, (array, tensor.requires_grad)
+
+
+def _make_tensor(array: Any, requires_grad: bool) -> Any:
+    import torch
+
+    if not array.flags.writeable:
+        array = array.copy()  # torch has no read-only tensors
+    return torch.from_numpy(array).requires_grad_(requires_grad)
+
+
+def dumps_value(obj: Any, *, out_of_band: bool = True) -> Pickled:
+    """Pickle a value for the store.
+
+    Parameters
+    ----------
+    obj : object
+        A result, a checkpoint's state, a step's value.
+    out_of_band : bool
+        Leave the memory of arrays where it is and return views of it.
+
+    Returns
+    -------
+    Pickled
+        What `loads_value` needs, and which definitions of scripts it names.
+    """
+    by_name, by_cloud = _picklers()
+    try:
+        return _dump(by_name, obj, out_of_band)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        # A lambda, a local class, a function that was defined anew: cloudpickle takes them by value.
+        return _dump(by_cloud, obj, out_of_band)
+
+
+def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
+    file = io.BytesIO()
+    buffers: list[memoryview] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        view = buffer.raw()
+        if view.nbytes < 4096:
+            return True  # in band: small ones are not worth a segment
+        buffers.append(view)
+        return False
+
+    options: dict[str, Any] = {"buffer_callback": keep} if out_of_band else {}
+    if kind.__bases__[0] is pickle.Pickler:
+        options["protocol"] = 5
+    pickler = kind(file, **options)
+    pickler.found = {}
+    pickler.dump(obj)
+    found = tuple(pickler.found.values())
+    return Pickled(shipping.main_name() if found else "", file.getvalue(), buffers, found)
+
+
+class _Reader(pickle.Unpickler):
+    """Unpickles with `__main__` meaning the script that wrote."""
+
+    def __init__(self, file: Any, main: str, definitions: Callable[[], Buffer] | None, **options: Any) -> None:
+        super().__init__(file, **options)
+        self.main, self.definitions = main, definitions
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == __name__ and name == "_by_name":
+            return self.resolve
+        if module == "__main__" or (module == shipping.main_name() and self.main):
+            return self.resolve(module, name)
+        try:
+            return super().find_class(module, name)
+        except (ImportError, AttributeError):
+            if self.definitions is None:
+                raise
+            return self.resolve(module, name)
+
+    def resolve(self, module: str, qualname: str) -> Any:
+        """Find a class or function of a script."""
+        script = self.main if module == "__main__" else module
+        for place in _places(script):
+            try:
+                return _get(place, qualname)
+            except AttributeError:
+                continue
+        if self.definitions is not None:
+            return _get(_stand_in(script, qualname, self.definitions), qualname)
+        raise pickle.UnpicklingError(
+            f"{script}.{qualname} is not defined here. Define it (or import the module {script!r}) and read the value again"
+        )
+
+
+def _places(script: str) -> Iterable[Any]:
+    """Yield the modules in which a script's definitions may stand, best first."""
+    if not script or script == shipping.main_name():
+        yield sys.modules["__main__"]
+    if script in sys.modules:
+        yield sys.modules[script]
+    elif "." in script:
+        try:
+            yield importlib.import_module(script)
+        except Exception:  # a package that is gone, or fails to import here: the stored definition serves
+            return
+
+
+def _get(place: Any, qualname: str) -> Any:
+    for part in qualname.split("."):
+        place = getattr(place, part)
+    return place
+
+
+def _stand_in(script: str, qualname: str, definitions: Callable[[], Buffer]) -> Any:
+    """Return a module that holds what stored values brought of a script that does not run here.
+
+    One for each script in a process: values of several tasks share their classes.
+    """
+    module = _standins.setdefault(script, types.ModuleType(script))
+    if not hasattr(module, qualname.partition(".")[0]):
+        shipping.load_definitions(definitions(), {"__main__": module, script: module})
+    return module
+
+
+def loads_value(
+    body: Buffer,
+    buffers: Iterable[Buffer] = (),
+    main: str = "",
+    definitions: Callable[[], Buffer] | None = None,
+) -> Any:
+    """Unpickle a value of the store.
+
+    Parameters
+    ----------
+    body, buffers, main
+        As `dumps_value` returned them.
+    definitions : callable, optional
+        Brings the pickled definitions that were kept aside; called only where they are needed.
+
+    Returns
+    -------
+    object
+        The value.
+    """
+    if not main and definitions is None:
+        return pickle.loads(body, buffers=buffers)
+    return _Reader(io.BytesIO(body), main, definitions, buffers=buffers).load()
+
+
+def explain(value: Any, error: BaseException, what: str = "the result") -> str:
+    """Say which part of a value cannot be pickled, and what to do."""
+    path, part, cause = _culprit(value, what, error)
+    kind = f"{type(part).__module__}.{type(part).__qualname__}".removeprefix("builtins.")
+    return (
+        f"{path} cannot be saved: it is a {kind}, which cannot be pickled ({type(cause).__name__}: {cause})."
+        " Return plain data instead, or give its class a __reduce__ or __getstate__ that leaves such parts out."
+    )
+
+
+def _culprit(value: Any, path: str, error: BaseException) -> tuple[str, Any, BaseException]:
+    """Follow the failing part down into containers and attributes."""
+    seen: set[int] = set()
+    for _ in range(30):  # deeper than anybody wants to read
+        seen.add(id(value))
+        for step, child in _children(value):
+            if id(child) in seen:
+                continue
+            try:
+                dumps_value(child)
+            except Exception as exc:
+                path, value, error = path + step, child, exc
+                break
+        else:
+            break
+    return path, value, error
+
+
+def _children(value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [(f"[{key!r}]", child) for key, child in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [(f"[{i}]", child) for i, child in enumerate(value)]
+    if isinstance(value, (set, frozenset)):
+        return [(" (an element of it)", child) for child in value]
+    if isinstance(value, types.FunctionType):
+        cells = value.__closure__ or ()
+        return [(f" (captured {name!r})", c.cell_contents) for name, c in zip(value.__code__.co_freevars, cells)]
+    attributes = getattr(value, "__dict__", None)
+    return [(f".{name}", child) for name, child in attributes.items()] if isinstance(attributes, dict) else []

@@ -1,0 +1,413 @@
+"""Send functions, classes and values to workers, each class and function once.
+
+Knows: pickles, modules, the script's name. May not know: files, tasks, executors, stored values.
+
+What `__main__` defines travels by value and becomes an attribute of the worker's own `__main__`; from then on a
+token names it, so that all objects of one class have one class, and whatever the task pickles itself, works.
+Modules that a worker could not import (loaded from a path by hand, or made at run time) are treated like `__main__`.
+The table of tokens is the one piece of state: it belongs to the process as its modules do.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import pickle
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterable
+from importlib.machinery import PathFinder
+from typing import Any, NamedTuple, TypeAlias
+
+from memento.keys import SCRIPT_ATTRIBUTE, script_name
+
+_SHIPPED = b"\x93memento-ship\x00"  # no pickle starts with it
+_PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+class Definition(NamedTuple):
+    """A class or function of the script, as found in a value."""
+
+    module: str
+    qualname: str
+    object: Any
+
+
+class Tokens:
+    """Names for classes and functions of scripts, the same in the coordinator and in its workers."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[Any, str]] = {}  # id -> (weak reference, token)
+        self._objects: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+        self._lock = threading.RLock()
+
+    def of(self, obj: Any) -> str:
+        """Return the object's token; a new one where it has none."""
+        with self._lock:
+            known = self._of.get(id(obj))
+            if known is not None and known[0]() is obj:
+                return known[1]
+            token = os.urandom(12).hex()
+            self.put(token, obj)
+            return token
+
+    def put(self, token: str, obj: Any) -> None:
+        """Remember what a token stands for, as long as the object lives."""
+        with self._lock:
+            key = id(obj)
+            self._of[key] = (weakref.ref(obj, functools.partial(self._drop, key)), token)
+            self._objects[token] = obj
+
+    def get(self, token: str) -> Any:
+        """Return the object, or None."""
+        return self._objects.get(token)
+
+    def _drop(self, key: int, ref: Any) -> None:
+        known = self._of.get(key)
+        if known is not None and known[0] is ref:
+            del self._of[key]
+
+
+_tokens = Tokens()
+_script_pid = 0  # the process that ships: it is the script itself
+_by_value: set[str] = set()  # modules that shipping brought into this process by value
+
+
+def token_of(obj: Any) -> str:
+    """Return the token of a class or function of a script."""
+    return _tokens.of(obj)
+
+
+# ---------------------------------------------------------------- who we are
+
+
+def install_main(main_name: str) -> None:
+    """Give this worker a `__main__` of its own, which stands for the coordinator's script.
+
+    Parameters
+    ----------
+    main_name : str
+        Module name that stands for the script in stored values.
+
+    Notes
+    -----
+    In the process that runs the script itself this does nothing.
+    """
+    if _script_pid == os.getpid():
+        return
+    module = types.ModuleType("__main__")
+    module.__dict__["__builtins__"] = __builtins__
+    setattr(module, SCRIPT_ATTRIBUTE, main_name)
+    sys.modules["__main__"] = module
+
+
+def main_name() -> str:
+    """Return the module name that stands for this process' `__main__` in stored values."""
+    return script_name()
+
+
+# ---------------------------------------------------------------- what travels by value
+
+
+@functools.lru_cache(maxsize=None)
+def _has_spec(module: str, path: tuple[str, ...]) -> bool:
+    """Say whether a fresh process with this `sys.path` could import the module by name."""
+    head, _, tail = module.partition(".")
+    try:
+        spec = PathFinder.find_spec(head, list(path))
+        while spec is not None and tail:
+            part, _, tail = tail.partition(".")
+            head = f"{head}.{part}"
+            spec = PathFinder.find_spec(head, spec.submodule_search_locations)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    return spec is not None
+
+
+def _is_importable(module: str) -> bool:
+    """Say whether workers can import a module that is loaded here."""
+    if module in sys.builtin_module_names or module in sys.stdlib_module_names:
+        return True
+    loaded = sys.modules.get(module)
+    if loaded is None:
+        return False
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return True
+    spec = getattr(loaded, "__spec__", None)
+    if spec is not None and spec.origin in ("built-in", "frozen"):
+        return True
+    file = getattr(loaded, "__file__", None)
+    if file is None and spec is None:
+        return False  # made by hand
+    # Import hooks (editable installs, zip files) are not asked: what a hook found, a worker's hook finds.
+    from_path = spec is not None and type(spec.loader).__module__ in ("_frozen_importlib_external",)
+    return not from_path or _has_spec(module, tuple(sys.path)) or _has_finder(module)
+
+
+def _has_finder(module: str) -> bool:
+    """Ask the other finders on `sys.meta_path`, which editable installs add."""
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        if find is None or finder is PathFinder:
+            continue
+        try:
+            if find(module, None) is not None:
+                return True
+        except Exception:  # a foreign finder's fault is no news about this module
+            continue
+    return False
+
+
+def named(obj: Any) -> tuple[str, str] | None:
+    """Return (module, qualname) of a class or function that stands under its name in a script's module."""
+    module = getattr(obj, "__module__", None)
+    qualname = getattr(obj, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(qualname, str) or "<" in qualname:
+        return None
+    if module != "__main__" and module not in _by_value and _is_importable(module):
+        return None
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return (module, qualname) if found is obj else None
+
+
+# ---------------------------------------------------------------- the coordinator's side
+
+
+@functools.cache
+def picklers() -> tuple[type[Any], type[Any]]:
+    """Make the two picklers, when the first is needed: cloudpickle costs 30 ms to import."""
+    import cloudpickle
+
+    class ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+        """Pickles definitions of scripts by value, so that the other side can put them in their place."""
+
+        def __init__(self, file: Any, **options: Any) -> None:
+            super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL, **options)
+            self.found: dict[str, Definition] = {}
+
+        def reducer_override(self, obj: Any) -> Any:
+            if not isinstance(obj, (type, types.FunctionType)):
+                return super().reducer_override(obj)
+            module = getattr(obj, "__module__", None)
+            foreign = isinstance(module, str) and module != "__main__" and module in sys.modules
+            if foreign and (module in _by_value or not _is_importable(module)):
+                home = sys.modules[module]
+                registered = module in cloudpickle.list_registry_pickle_by_value()
+                if not registered:
+                    cloudpickle.register_pickle_by_value(home)
+                try:
+                    reduced = super().reducer_override(obj)
+                finally:
+                    if not registered:
+                        cloudpickle.unregister_pickle_by_value(home)
+            else:
+                reduced = super().reducer_override(obj)
+            return reduced if not isinstance(reduced, tuple) or len(reduced) < 6 else self.wrap(obj, reduced)
+
+        def wrap(self, obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+            """Say where a definition belongs, so that it is made once and put there."""
+            make, args, state, _, _, set_state = reduced[:6]
+            module = getattr(obj, "__module__", None) or "__main__"
+            name = named(obj)
+            if isinstance(obj, types.FunctionType):
+                if module == "__main__" or module in _by_value or not _is_importable(module):
+                    # Functions of one module share its globals, there as here.
+                    args = (args[0], _Globals(module), *args[2:])
+                if name is None:
+                    return make, args, (set_state, state), None, None, _set_function
+            elif name is None and "<" not in getattr(obj, "__qualname__", "<"):
+                return reduced  # an older edition of a class that has since been defined anew
+            elif name is None:
+                return reduced
+            token = _tokens.of(obj)
+            return _define, (module, name[1], token, make, args), (token, set_state, state), None, None, _complete
+
+    class ByToken(ByValue):
+        """Pickles an object with tokens for definitions, and notes which ones it needs."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, (type, types.FunctionType)):
+                name = named(obj)
+                if name is not None:
+                    token = _tokens.of(obj)
+                    self.found[token] = Definition(*name, obj)
+                    return _look_up, (token,)
+            return super().reducer_override(obj)
+
+    return ByValue, ByToken
+
+
+class _Globals:
+    """Stands for a module's globals in a pickle."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _globals_of, (self.module,)
+
+
+def dumps(obj: Any) -> bytes:
+    """Pickle something for a worker.
+
+    Parameters
+    ----------
+    obj : object
+        A function, a parameter's value, a dict of settings.
+
+    Returns
+    -------
+    bytes
+        For `loads`, in this process or another.
+
+    Examples
+    --------
+    >>> loads(dumps({"C": 1.0}))
+    {'C': 1.0}
+    """
+    global _script_pid  # a fork of this process has another pid, and is a worker
+    if not _script_pid or not hasattr(sys.modules["__main__"], SCRIPT_ATTRIBUTE):
+        _script_pid = os.getpid()
+    if type(obj) in _PLAIN:
+        return pickle.dumps(obj, protocol=5)
+    file = io.BytesIO()
+    pickler = picklers()[1](file)
+    pickler.dump(obj)
+    body = file.getvalue()
+    if not pickler.found:
+        return body
+    return _SHIPPED + pickle.dumps((tuple(pickler.found), dump_definitions(pickler.found.values()), body), protocol=5)
+
+
+def dump_definitions(definitions: Iterable[Definition]) -> bytes:
+    """Pickle classes and functions of scripts by value, with all that they need."""
+    roots: dict[str, Any] = {}
+    for definition in definitions:
+        # A nested class is found through the class around it, so that one comes first.
+        outer = definition.qualname.partition(".")[0]
+        home = sys.modules.get(definition.module)
+        roots[f"{definition.module}:{outer}"] = getattr(home, outer, definition.object)
+        roots[f"{definition.module}:{definition.qualname}"] = definition.object
+    file = io.BytesIO()
+    picklers()[0](file).dump(list(roots.values()))
+    return file.getvalue()
+
+
+# ---------------------------------------------------------------- the worker's side
+
+
+def loads(data: Buffer) -> Any:
+    """Unpickle what `dumps` made.
+
+    Parameters
+    ----------
+    data : bytes
+        What `dumps` returned.
+
+    Returns
+    -------
+    object
+        The same object; classes of the script are this process' own.
+    """
+    if bytes(data[: len(_SHIPPED)]) != _SHIPPED:
+        return pickle.loads(data)
+    tokens, definitions, body = pickle.loads(memoryview(data)[len(_SHIPPED) :])
+    if any(_tokens.get(token) is None for token in tokens):
+        pickle.loads(definitions)
+    return pickle.loads(body)
+
+
+def _module(name: str, homes: dict[str, types.ModuleType] | None = None) -> types.ModuleType:
+    """Return the module that definitions of that name belong to; made where a worker cannot import it."""
+    found = homes.get(name) if homes else None
+    if found is None:
+        found = sys.modules.get(name)
+    if found is None:
+        found = sys.modules[name] = types.ModuleType(name)
+        _by_value.add(name)
+    return found
+
+
+class _Elsewhere(pickle.Unpickler):
+    """Reads definitions into other modules than those of their names."""
+
+    def __init__(self, data: Buffer, homes: dict[str, types.ModuleType]) -> None:
+        super().__init__(io.BytesIO(data))
+        self.homes = homes
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if module == __name__ and name in ("_define", "_globals_of"):
+            return functools.partial(found, homes=self.homes)
+        return found
+
+
+def load_definitions(data: Buffer, homes: dict[str, types.ModuleType]) -> None:
+    """Unpickle what `dump_definitions` made, into the given modules."""
+    _Elsewhere(data, homes).load()
+
+
+def _globals_of(module: str, homes: dict[str, types.ModuleType] | None = None) -> dict[str, Any]:
+    return _module(module, homes).__dict__
+
+
+def _look_up(token: str) -> Any:
+    found = _tokens.get(token)
+    if found is None:
+        raise pickle.UnpicklingError("a class or function of the script was not sent along; this is a fault of Memento")
+    return found
+
+
+def _define(
+    module: str,
+    qualname: str,
+    token: str,
+    make: Callable[..., Any],
+    args: tuple[Any, ...],
+    homes: dict[str, types.ModuleType] | None = None,
+) -> Any:
+    """Make a class or function, or return it where this process has it already."""
+    found = _tokens.get(token)
+    if found is not None:
+        if homes is not None and "." not in qualname:
+            setattr(_module(module, homes), qualname, found)
+        return found
+    made = make(*args)
+    made.__module__ = module
+    _tokens.put(token, made)
+    # Marked until its state has arrived; a class may be asked for again before (it refers to itself).
+    _unfinished.add(token)
+    if "." not in qualname:
+        setattr(_module(module, homes), qualname, made)
+    return made
+
+
+_unfinished: set[str] = set()
+
+
+def _complete(obj: Any, stated: tuple[str, Callable[..., Any], Any]) -> None:
+    """Fill in what was defined, once: whatever the task has changed in a class since stays."""
+    token, set_state, state = stated
+    if token not in _unfinished:
+        return
+    _unfinished.discard(token)
+    if isinstance(obj, types.FunctionType):
+        _set_function(obj, (set_state, state))
+    else:
+        set_state(obj, state)
+
+
+def _set_function(func: Any, stated: tuple[Callable[..., Any], Any]) -> None:
+    """Fill in a function; globals that its module has by now are not set back."""
+    set_state, (attributes, slots) = stated
+    there = func.__globals__
+    slots = dict(slots)
+    slots["__globals__"] = {name: value for name, value in slots.get("__globals__", {}).items() if name not in there}
+    set_state(func, (attributes, slots))
