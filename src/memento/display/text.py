@@ -106,7 +106,7 @@ def started(event: RunStarted) -> Iterator[Line]:
     if event.elsewhere:
         parts.append(f"{event.elsewhere:,} in the hands of another run")
     parts.append(f"{event.todo:,} to run on {workers}")
-    if event.forecast is not None:
+    if event.forecast is not None and event.forecast >= 1:
         parts.append(f"about {duration(event.forecast)}")
     yield Line(f"{number_of(event.total, 'task')}: {', '.join(parts)}")
 

@@ -1,0 +1,58 @@
+"""Every example runs as its header says, and the second time finds everything there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+# What each prints besides "N of M results were there already.", and how many tasks it has.
+EXPECTED = {
+    "paper_grid.py": (
+        27,
+        ["Mean accuracy of 5-fold cross-validation", "load_breast_cancer", "SVC", "Best: 0.9"],
+    ),
+    "training_loop.py": (6, ["learning_rate", "hidden=64", "in 40 records"]),
+    "dependent_matrices.py": (30, ["Distance of the fitted polynomial from the truth", "0.80"]),
+    "conditional_grid.py": (24, ["SVC", "KNeighborsClassifier", "MLPClassifier", "mean"]),
+}
+
+
+def run(name: str, store: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "MEMENTO_STORE": str(store)}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)], capture_output=True, text=True, env=environment, timeout=110
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_example_says_what_it_shows(name: str) -> None:
+    header = (EXAMPLES / name).read_text().split('"""')[1]
+    assert "Shows: " in header
+    assert f"python examples/{name}" in header
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_example_runs_and_finds_everything_there_the_second_time(name: str, tmp_path: Path) -> None:
+    total, shown = EXPECTED[name]
+    store = tmp_path / "the store"
+    first, second = run(name, store), run(name, store)
+    for text in shown:
+        assert text in first.stdout
+    assert f"0 of {total} results were there already." in first.stdout
+    assert f"{total} of {total} results were there already." in second.stdout
+    assert "all cached" in second.stderr
+    told = [line for line in first.stdout.splitlines() if "there already" not in line]
+    assert told == [line for line in second.stdout.splitlines() if "there already" not in line]
