@@ -1,0 +1,263 @@
+"""A grid from end to end through the public class, in this process."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import memento
+from memento import AggregateException, CacheMiss, Config, Context, CyclicDependency, Memento, Results
+
+CALLS: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_calls_yet() -> None:
+    CALLS.clear()
+
+
+def square(context: Context, config: Config) -> int:
+    CALLS.append(config.x)
+    context.record({"half": config.x / 2})
+    return int(config.x**2)
+
+
+def fail_at_three(context: Context, config: Config) -> int:
+    CALLS.append(config.x)
+    if config.x == 3:
+        raise ValueError(f"three is too much: {config.x}")
+    return int(config.x)
+
+
+def serial(func: Any, **options: Any) -> Memento:
+    return Memento(func, executor="serial", progress=False, **{"store": "store", **options})
+
+
+def run(func: Any, matrix: Any, **options: Any) -> Results:
+    results = serial(func, **options).run(matrix)
+    assert results is not None
+    return results
+
+
+def grid(*xs: Any) -> dict[str, Any]:
+    return {"parameters": {"x": list(xs)}}
+
+
+def test_results_come_in_the_matrix_order_with_their_metrics() -> None:
+    results = run(square, grid(1, 2, 3))
+    assert [r.inner for r in results] == [1, 4, 9]
+    assert [r.config.x for r in results] == [1, 2, 3]
+    assert [r.metrics["half"]["y"].tolist() for r in results] == [[0.5], [1.0], [1.5]]
+
+
+def test_a_second_run_computes_nothing() -> None:
+    run(square, grid(1, 2, 3))
+    again = run(square, grid(1, 2, 3))
+    assert CALLS == [1, 2, 3]
+    assert [r.inner for r in again] == [1, 4, 9]
+    assert all(r.was_cached for r in again)
+
+
+def test_a_grid_that_grows_computes_only_what_is_new() -> None:
+    run(square, grid(1, 2))
+    grown = run(square, grid(1, 2, 3))
+    assert CALLS == [1, 2, 3]
+    assert [r.was_cached for r in grown] == [True, True, False]
+
+
+def test_force_run_computes_everything_again() -> None:
+    run(square, grid(1, 2))
+    results = serial(square).run(grid(1, 2), force_run=True)
+    assert results is not None
+    assert CALLS == [1, 2, 1, 2]
+    assert not any(r.was_cached for r in results)
+
+
+def test_force_cache_names_the_first_configuration_that_is_missing() -> None:
+    run(square, grid(1))
+    with pytest.raises(CacheMiss, match="'x': '2'"):
+        serial(square).run(grid(1, 2), force_cache=True)
+    assert CALLS == [1]
+
+
+def test_a_failure_raises_at_the_end_and_the_others_are_kept() -> None:
+    with pytest.raises(AggregateException, match="three is too much") as caught:
+        run(fail_at_three, grid(1, 3, 5))
+    assert [type(e) for e in caught.value.exceptions] == [ValueError]
+    assert [r.inner for r in caught.value.results] == [1, None, 5]
+    assert "fail_at_three" in str(caught.value)
+
+
+def test_with_on_error_return_failures_come_back_as_results() -> None:
+    results = run(fail_at_three, grid(1, 3), on_error="return")
+    assert [r.status for r in results] == ["done", "failed"]
+    assert "ValueError" in str(results.failures)
+
+
+def test_only_what_failed_runs_again() -> None:
+    run(fail_at_three, grid(1, 3, 5), on_error="return")
+    CALLS.clear()
+    run(fail_at_three, grid(1, 3, 5), on_error="return")
+    assert CALLS == [3]
+
+
+def test_a_dry_run_computes_nothing_and_logs_each_configuration(caplog: pytest.LogCaptureFixture) -> None:
+    run(square, grid(1))
+    with caplog.at_level(logging.INFO, "memento"):
+        assert serial(square).run(grid(1, 2), dry_run=True) is None
+    assert CALLS == [1]
+    assert "{'x': '2'}: new" in caplog.text
+    assert "1 cached" in caplog.text
+
+
+def test_results_can_be_opened_without_running_anything() -> None:
+    run(square, grid(1, 2))
+    loaded = memento.load("store")
+    assert sorted(r.inner for r in loaded) == [1, 4]
+
+
+def test_repeats_have_their_own_seed_and_number() -> None:
+    def draw(context: Context, config: Config) -> tuple[int, int]:
+        return config.repeat, context.seed
+
+    results = run(draw, {"parameters": {"x": [1]}, "repeats": 3})
+    assert [r.inner[0] for r in results] == [0, 1, 2]
+    assert len({r.inner[1] for r in results}) == 3
+
+
+def test_tasks_see_settings_and_cannot_change_them_for_each_other() -> None:
+    def append(context: Context, config: Config) -> list[int]:
+        config.settings["seen"].append(config.x)
+        return list(config.settings["seen"])
+
+    results = run(append, {**grid(1, 2), "settings": {"seen": []}})
+    assert [r.inner for r in results] == [[1], [2]]
+
+
+def test_a_parameter_changed_in_place_is_as_before_for_the_next_task() -> None:
+    def append(context: Context, config: Config) -> list[int]:
+        config.data.append(config.x)
+        return list(config.data)
+
+    data = [0]
+    results = run(append, {"parameters": {"data": [data], "x": [1, 2]}})
+    assert [r.inner for r in results] == [[0, 1], [0, 2]]
+    assert data == [0]
+
+
+def test_a_coroutine_function_is_awaited() -> None:
+    async def wait(context: Context, config: Config) -> int:
+        return int(config.x + 1)
+
+    assert [r.inner for r in run(wait, grid(1))] == [2]
+
+
+def test_the_store_can_be_moved(tmp_path: Path) -> None:
+    run(square, grid(1), store=tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert [r.was_cached for r in run(square, grid(1), store=tmp_path / "there")] == [True]
+
+
+def test_retries_are_counted_and_kept() -> None:
+    def second_time(context: Context, config: Config) -> int:
+        if context.attempt == 1:
+            raise OSError("not yet")
+        return context.attempt
+
+    (result,) = run(second_time, grid(1), retries=memento.Retry(1, delay=0.0))
+    assert result.inner == 2
+    assert [attempt.status for attempt in result.attempts] == ["failed", "done"]
+
+
+class TestSeveralMatrices:
+    @staticmethod
+    def linked() -> Memento:
+        def pass_on(context: Context, config: Config) -> Any:
+            CALLS.append(config.asdict())
+            return config.asdict()
+
+        runs = serial(pass_on)
+        runs.add_matrix({"id": 2, "dependencies": [1], "parameters": {"k": ["a"]}})
+        runs.add_matrix({"id": 1, "dependencies": [], "parameters": {"k": [1, 2, 3]}})
+        return runs
+
+    def test_a_downstream_task_gets_its_upstream_result(self) -> None:
+        results = self.linked().run_all()
+        assert results is not None
+        assert [r.inner["1"]["k"] for r in results[2]] == [1, 2, 3]
+        assert [r.inner["k"] for r in results[2]] == ["a"] * 3
+
+    def test_the_second_time_nothing_is_computed(self) -> None:
+        self.linked().run_all()
+        count = len(CALLS)
+        again = self.linked().run_all()
+        assert again is not None
+        assert len(CALLS) == count
+        assert all(r.was_cached for results in again.values() for r in results)
+
+    def test_the_users_matrices_are_not_changed(self) -> None:
+        matrix = {"id": 2, "dependencies": [1], "parameters": {"k": ["a"]}}
+        runs = serial(square)
+        runs.add_matrix(matrix)
+        assert matrix == {"id": 2, "dependencies": [1], "parameters": {"k": ["a"]}}
+
+    def test_a_dry_run_says_what_would_run_and_returns_none(self) -> None:
+        assert self.linked().run_all(dry_run=True) is None
+        assert CALLS == []
+
+    def test_a_circle_is_an_error_that_shows_it(self) -> None:
+        runs = serial(square)
+        runs.add_matrix({"id": "a", "dependencies": ["b"], "parameters": {"x": [1]}})
+        runs.add_matrix({"id": "b", "dependencies": ["a"], "parameters": {"x": [1]}})
+        with pytest.raises(CyclicDependency, match="'a' -> 'b'|'b' -> 'a'"):
+            runs.run_all()
+
+
+class TestCodeChanges:
+    @staticmethod
+    def version(body: str) -> Any:
+        import linecache
+
+        source = f"def experiment(context, config):\n    CALLS.append(config.x)\n    return {body}\n"
+        name = f"<version {body}>"
+        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+        scope = {"CALLS": CALLS, "__name__": __name__}
+        exec(compile(source, name, "exec"), scope)
+        return scope["experiment"]
+
+    def test_by_default_results_of_older_code_are_used_and_it_is_said(self, caplog: pytest.LogCaptureFixture) -> None:
+        run(self.version("config.x"), grid(1), name="exp")
+        with caplog.at_level(logging.WARNING, "memento"):
+            results = run(self.version("config.x + 1"), grid(1), name="exp")
+        assert [r.inner for r in results] == [1]
+        assert "older version of the code" in caplog.text
+
+    def test_rerun_computes_them_again(self) -> None:
+        run(self.version("config.x"), grid(1), name="exp")
+        results = run(self.version("config.x + 1"), grid(1), name="exp", on_code_change="rerun")
+        assert [r.inner for r in results] == [2]
+
+    def test_ignore_says_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        run(self.version("config.x"), grid(1), name="exp")
+        with caplog.at_level(logging.WARNING, "memento"):
+            run(self.version("config.x + 1"), grid(1), name="exp", on_code_change="ignore")
+        assert "older version" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on_error": "explode"}, "on_error must be one of"),
+        ({"order": "random"}, "order must be one of"),
+        ({"on_code_change": "maybe"}, "on_code_change must be one of"),
+        ({"num_workers": 0}, "num_workers must be more than 0"),
+        ({"timeout": -1}, "timeout must be more than 0"),
+        ({"memory_limit": "lots"}, "memory_limit must be bytes"),
+    ],
+)
+def test_wrong_options_are_refused_at_once(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Memento(square, **options)
