@@ -13,7 +13,7 @@ import numpy as np
 from memento.config import Config
 from memento.errors import PayloadDamaged
 from memento.results import Results
-from memento.store.records import Attempt, Encoded, Failure, LogSlice, TaskRecord
+from memento.store.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord
 
 START = 1_700_000_000.0
 
@@ -28,7 +28,7 @@ class FakeTable(NamedTuple):
 class FakeMatrix:
     """The cartesian product of some values."""
 
-    def __init__(self, repeats: int = 1, **parameters: Sequence[object]) -> None:
+    def __init__(self, repeats: int = 1, **parameters: Any) -> None:
         rows = list(itertools.product(*[range(len(v)) for v in parameters.values()]))
         columns = np.array(rows, dtype=np.int32).reshape(len(rows), len(parameters))
         self._table = FakeTable(tuple(parameters), [list(v) for v in parameters.values()], columns, repeats)
@@ -64,6 +64,9 @@ class FakeStore:
     def records(self, ids: Sequence[int]) -> Iterator[TaskRecord]:
         self.reads += 1
         return (self.kept[i] for i in ids if i in self.kept)
+
+    def known(self, experiment: str) -> Iterator[Known]:
+        return (Known(r.key, r.id, r.status, r.code, r.runtime) for r in self.kept.values())
 
     def value(self, record: TaskRecord) -> Any:
         self.loads += 1
@@ -150,4 +153,4 @@ def results_of(
             store.series[made.id] = {n: ([0.0, 1.0], [0.0, y[number]]) for n, y in metrics.items()}
     matrix.configs_made = 0
     keys = b"".join(map(key_of, range(len(matrix))))
-    return Results(store, matrix, keys, rows, np.zeros(len(matrix), dtype=bool)), store
+    return Results(store, matrix, keys, rows, np.zeros(len(matrix), dtype=bool), None, "exp:run"), store

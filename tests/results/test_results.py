@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from memento.errors import PayloadDamaged, WorkerDied
 from memento.results import MemoryUsage, Result, Results, failure_report
 from memento.results.result import local_time
 from memento.store.records import DIED
-from tests.results.fakes import MISSING, START, FakeMatrix, failure, key_of, results_of
+from tests.results.fakes import MISSING, START, FakeMatrix, FakeStore, failure, key_of, results_of
 
 
 def grid() -> FakeMatrix:
@@ -48,8 +49,8 @@ def test_an_index_that_is_not_there_is_an_index_error() -> None:
 def test_results_add_up_to_lists_as_in_1_2_0() -> None:
     results, _ = results_of(grid(), [1, 2, 3, 4])
     assert [r.inner for r in results + results[:1]] == [1, 2, 3, 4, 1]
-    assert ([0, *results])[0] == 0
-    assert len([0] + results) == 5
+    before: list[object] = [0]
+    assert len(before + results) == 5
 
 
 def test_no_value_is_loaded_before_it_is_touched() -> None:
@@ -69,7 +70,7 @@ def test_many_tasks_are_read_in_few_bulks() -> None:
 
 
 def test_two_tasks_may_share_a_row() -> None:
-    results, store = results_of(grid(), [1, 2, 3, 4])
+    _, store = results_of(grid(), [1, 2, 3, 4])
     shared = Results(store, grid(), key_of(0) * 4, np.array([1, 1, 1, 1]))
     assert [r.inner for r in shared] == [1, 1, 1, 1]
     assert shared.to_frame()["value"].tolist() == [1, 1, 1, 1]
@@ -190,3 +191,27 @@ def test_without_failures_there_is_no_report() -> None:
     results, _ = results_of(grid(), [1, 2, 3, 4])
     assert (failure_report(results), len(results.failures)) == ("", 0)
     assert str(results.failures) == "No task failed."
+
+
+def replace_row(store: FakeStore, old: int, new: int, value: object) -> None:
+    """Do what a later run does that computes a task again."""
+    made = store.kept.pop(old)
+    store.kept[new] = dataclasses.replace(made, id=new, status="done", failure=None)
+    store.contents[new] = value
+
+
+def test_a_task_that_a_later_run_computed_again_shows_its_new_result() -> None:
+    results, store = results_of(grid(), [failure(), 2, 3, 4])
+    replace_row(store, 1, 50, "new")
+    assert (results[0].inner, results[0].status) == ("new", "done")
+    replace_row(store, 3, 51, "newer")
+    assert [r.inner for r in results] == ["new", 2, "newer", 4]
+    replace_row(store, 4, 52, "newest")
+    assert results.to_frame()["value"].tolist() == ["new", 2, "newer", "newest"]
+
+
+def test_a_task_that_was_forgotten_is_missing() -> None:
+    results, store = results_of(grid(), [1, 2, 3, 4])
+    del store.kept[2]
+    assert [r.status for r in results] == ["done", "missing", "done", "done"]
+    assert results.to_frame()["status"].tolist() == ["done", "missing", "done", "done"]

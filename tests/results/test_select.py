@@ -57,7 +57,7 @@ def test_filters_follow_each_other() -> None:
 
 
 def test_an_unknown_parameter_is_named_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match="'modle'.*Did you mean 'model'"):
+    with pytest.raises(ValueError, match=r"'modle'.*Did you mean 'model'"):
         results().filter(modle=dict)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from memento.config import Config
 from memento.results.text import as_text
 from tests.results.fakes import MISSING, FakeMatrix, failure, results_of
@@ -29,7 +31,7 @@ def test_a_long_table_is_cut_in_the_middle_and_loads_only_what_it_shows() -> Non
 
 
 def test_a_wide_table_is_cut_to_the_width() -> None:
-    names = {f"parameter_{i}": ["a value of some length"] for i in range(20)}
+    names: dict[str, Any] = {f"parameter_{i}": ["a value of some length"] for i in range(20)}
     results, _ = results_of(FakeMatrix(**names), [1])
     text = as_text(results, width=100)
     assert max(map(len, text.splitlines())) <= 100

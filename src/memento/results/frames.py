@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.config import Deferred
 from memento.results.axes import Axis
-from memento.results.reading import IS_DONE, STATUSES, Scan, scan
-from memento.results.result import config_text
-from memento.store.records import TaskRecord
+from memento.results.reading import IS_DONE, STATUSES, Scan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +32,7 @@ def to_frame(results: Results, *, raw: bool = False) -> pd.DataFrame:
         columns[axis.name] = parameter_column(axis, raw=raw)
     if results._tasks.repeats > 1:
         columns[free_name("repeat", "task", columns)] = results._tasks.repeat_of(numbers)
-    read = scan(results._store, results._rows[numbers], values=True, metrics=True, name_task=_namer(results))
+    read = results._read(values=True, metrics=True)
     assert read.values is not None
     for name, column in value_columns(read.values, read.status == IS_DONE).items():
         columns[free_name(name, "value", columns)] = column
@@ -153,13 +151,3 @@ def _local_times(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
         micros += offsets[places] * 1_000_000
     times[known] = micros.astype("datetime64[us]")
     return times
-
-
-def _namer(results: Results) -> Any:
-    def name(record: TaskRecord) -> str:
-        import numpy as np
-
-        (numbers,) = np.nonzero(results._rows == record.id)
-        return config_text(results._tasks.config(int(numbers[0])))
-
-    return name

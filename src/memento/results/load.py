@@ -57,10 +57,10 @@ def load(
     store = Store.open(find_store(path), create=False, readonly=True, trusted=trusted)
     name = _experiment(experiment, [found for found, _, _ in store.experiments()], str(store.path))
     known = list(store.known(name))
-    return stored_results(store, [row.id for row in known])
+    return stored_results(store, [row.id for row in known], name)
 
 
-def stored_results(store: Any, ids: Sequence[int]) -> Results:
+def stored_results(store: Any, ids: Sequence[int], experiment: str) -> Results:
     """Make the results of the tasks with these ids, ordered by parameters."""
     import numpy as np
 
@@ -73,7 +73,7 @@ def stored_results(store: Any, ids: Sequence[int]) -> Results:
             rows.append(record.id)
     order = tasks.freeze()
     ordered = b"".join([keys[i] for i in order.tolist()])
-    return Results(store, tasks, ordered, np.array(rows, dtype=np.int64)[order])
+    return Results(store, tasks, ordered, np.array(rows, dtype=np.int64)[order], experiment=experiment)
 
 
 def _experiment(asked: str | None, names: list[str], path: str) -> str:

@@ -7,7 +7,7 @@ Rows are read in the order of their ids, each once, whatever order or however of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -112,13 +112,15 @@ def scan(
     )
 
 
-def in_bulk(store: ResultStore, rows: Sequence[int]) -> Iterator[TaskRecord | None]:
-    """Return the record of each row, None for a task that has not been run; read in bulk."""
+def in_bulk(store: ResultStore, rows: Sequence[int]) -> list[TaskRecord | None]:
+    """Return the record of each row, None where there is none; read in bulk."""
+    records: list[TaskRecord | None] = []
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         wanted = sorted({row for row in part if row >= 0})
         found = {record.id: record for record in store.records(wanted)}
-        yield from (found.get(row) for row in part)
+        records += [found.get(row) for row in part]
+    return records
 
 
 def damaged(error: PayloadDamaged, key: bytes, config: str) -> PayloadDamaged:

@@ -20,7 +20,7 @@ from memento.errors import PayloadDamaged
 from memento.results.axes import value_text
 from memento.results.reading import damaged
 from memento.results.remote import exception_of
-from memento.store.records import DONE, Attempt, Failure, TaskRecord
+from memento.store.records import DONE, Attempt, Failure, Known, TaskRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,9 @@ class ResultStore(Protocol):
     @property
     def trusted(self) -> bool:
         """Whether pickles of this store may be opened."""
+
+    def known(self, experiment: str, /) -> Iterable[Known]:
+        """Return the newest row of every task of an experiment."""
 
     def records(self, ids: Sequence[int], /) -> Iterable[TaskRecord]:
         """Return the records with these ids, in that order, read in bulk."""

@@ -45,6 +45,8 @@ class Results(Sequence[Result]):
         Which results were there before this run; all, by default.
     subset : array of int, optional
         The numbers of the tasks to show; all, by default.
+    experiment : str, optional
+        Whose tasks they are; with it, rows that a later run has replaced are found again.
     """
 
     def __init__(
@@ -55,10 +57,12 @@ class Results(Sequence[Result]):
         rows: NDArray[np.int64],
         cached: NDArray[np.bool_] | None = None,
         subset: NDArray[np.int64] | None = None,
+        experiment: str | None = None,
     ) -> None:
         import numpy as np
 
         self._store = store
+        self._experiment = experiment
         self._tasks = matrix if isinstance(matrix, Tasks) else Tasks(matrix)
         self._keys = keys
         self._rows = np.asarray(rows, dtype=np.int64)
@@ -69,7 +73,10 @@ class Results(Sequence[Result]):
     @classmethod
     def of_plan(cls, store: ResultStore, matrix: TaskMatrix, plan: Any) -> Results:
         """Make the results of a plan that has been carried out."""
-        return cls(store, matrix, plan.tasks.keys, plan.rows.copy(), plan.cached.copy())
+        tasks = plan.tasks
+        return cls(
+            store, matrix, tasks.keys, plan.rows.copy(), plan.cached.copy(), experiment=tasks.experiment
+        )
 
     # -- a sequence
 
@@ -87,14 +94,14 @@ class Results(Sequence[Result]):
             number = int(self._numbers[index])
         except IndexError:
             raise IndexError(f"there are {len(self)} results; there is none with index {index}") from None
-        (record,) = in_bulk(self._store, [int(self._rows[number])])
+        (record,) = self._records(self._numbers[[index]])
         return self._result(number, record)
 
     def __iter__(self) -> Iterator[Result]:
         # In pieces: the rows of a million tasks as Python integers are 32 MB.
         for start in range(0, len(self._numbers), 10_000):
             numbers = self._numbers[start : start + 10_000]
-            records = in_bulk(self._store, self._rows[numbers].tolist())
+            records = self._records(numbers)
             for number, record in zip(numbers.tolist(), records, strict=True):
                 yield self._result(number, record)
 
@@ -112,7 +119,9 @@ class Results(Sequence[Result]):
         return self._keys[number * _KEY : (number + 1) * _KEY]
 
     def _of(self, numbers: NDArray[np.int64]) -> Results:
-        return Results(self._store, self._tasks, self._keys, self._rows, self._cached, numbers)
+        return Results(
+            self._store, self._tasks, self._keys, self._rows, self._cached, numbers, self._experiment
+        )
 
     # -- what all of them come to
 
@@ -297,7 +306,45 @@ class Results(Sequence[Result]):
     @cached_property
     def _scan(self) -> Scan:
         """How every task went, without values."""
-        return scan(self._store, self._rows[self._numbers])
+        return self._read()
+
+    def _read(self, *, values: bool = False, metrics: bool = False) -> Scan:
+        """Read all tasks at once."""
+        read = scan(
+            self._store, self._rows[self._numbers], values=values, metrics=metrics, name_task=self._name
+        )
+        gone = (read.status == IS_MISSING) & (self._rows[self._numbers] >= 0)
+        if gone.any():
+            self._find_again(self._numbers[gone])
+            return self._read(values=values, metrics=metrics)
+        return read
+
+    def _records(self, numbers: NDArray[np.int64]) -> list[TaskRecord | None]:
+        """Read these tasks' records."""
+        import numpy as np
+
+        records = in_bulk(self._store, self._rows[numbers].tolist())
+        gone = numbers[[record is None for record in records] & np.asarray(self._rows[numbers] >= 0)]
+        if len(gone):
+            self._find_again(gone)
+            return self._records(numbers)
+        return records
+
+    def _find_again(self, gone: NDArray[np.int64]) -> None:
+        """Look these tasks up by key: a later run has replaced their rows, or they were forgotten.
+
+        Afterwards each has another row or none, so that whoever asks again gets an answer.
+        """
+        known = self._store.known(self._experiment) if self._experiment is not None else ()
+        rows = {row.key: row.id for row in known}
+        for number in gone.tolist():
+            row = rows.get(self._key(number), -1)
+            self._rows[number] = row if row != self._rows[number] else -1
+
+    def _name(self, record: TaskRecord) -> str:
+        """Name a record's task in a few words."""
+        (numbers,) = (self._rows == record.id).nonzero()
+        return config_text(self._tasks.config(int(numbers[0])))
 
     @property
     def _status(self) -> NDArray[np.int8]:
