@@ -1,0 +1,5 @@
+"""Worker processes on this machine."""
+
+from memento.executors.processes.supervisor import Processes
+
+__all__ = ["Processes"]

@@ -1,0 +1,76 @@
+"""Start fresh Python processes that need nothing of the user's script: no `__main__`, no guard.
+
+Knows: interpreters, environments, descriptors. May not know: tasks, queues.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import memento
+from memento.executors.base import Work
+from memento.executors.processes.slots import make_file
+
+# One pool of threads in each library that a task may call; without a bound each takes every core, in every worker.
+_THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+
+
+def environment(work: Work) -> dict[str, str]:
+    """Return the environment of a run's workers: this process' own, with bounded thread pools."""
+    limits = dict.fromkeys(_THREAD_LIMITS, str(work.cpus_per_task))
+    return {**os.environ, **limits, **work.environment}
+
+
+def write_work(work: Work) -> int:
+    """Write what all workers need into a nameless file; return its descriptor."""
+    plain = dataclasses.replace(work, layouts=(), values=())
+    data = pickle.dumps(plain, protocol=5)
+    descriptor = make_file("memento-work", len(data))
+    with open(os.dup(descriptor), "r+b") as file:
+        file.write(data)
+    return descriptor
+
+
+def read_work(descriptor: int) -> Work:
+    """Read what `write_work` wrote; several processes share the descriptor, so none moves its position."""
+    size = os.fstat(descriptor).st_size
+    data, done = bytearray(), 0
+    while done < size:
+        piece = os.pread(descriptor, min(size - done, 1 << 30), done)
+        data += piece
+        done += len(piece)
+    work: Work = pickle.loads(data)
+    return work
+
+
+def start_python(module: str, argument: str, sys_path: list[str], descriptors: tuple[int, ...], **options: Any) -> (
+    subprocess.Popen[bytes]
+):  # fmt: skip
+    """Start `module.main()` in a fresh interpreter and a session of its own."""
+    home = str(Path(memento.__file__).resolve().parent.parent)
+    path = sys_path if home in sys_path else [*sys_path, home]
+    code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main()"
+    flags = getattr(subprocess, "_args_from_interpreter_flags", list)()  # -O, -W, -X: as in this process
+    return subprocess.Popen(
+        [sys.executable, *flags, "-c", code, argument],
+        stdin=subprocess.DEVNULL,
+        pass_fds=descriptors,
+        start_new_session=True,
+        **options,
+    )

@@ -1,0 +1,148 @@
+"""One worker as its supervisor sees it: pipes, what was sent to it, what it may have begun.
+
+Knows: frames, slots, descriptors. May not know: the queue, other workers, limits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from memento.executors.base import Task, Work
+from memento.executors.processes import wire
+from memento.executors.processes.worker import Place
+
+_READ = 1 << 18
+_PIPE = 1 << 20  # bytes of a pipe's buffer: a thousand outcomes; Linux grants it, others have their own
+_SMALL = 1 << 16  # bytes; a larger value travels in a frame of its own, uncopied
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Why a worker is being ended, and at which position that was decided."""
+
+    kind: str  # a Failure.kind
+    position: int
+    memory: int | None = None  # bytes that its tree was seen to use
+
+
+@dataclass(eq=False)
+class Link:
+    """The supervisor's side of one worker."""
+
+    place: Place
+    read: int  # outcomes come from here; never blocks
+    write: int  # batches go here; never blocks
+    pid: int = 0  # 0 until the server has started it
+    in_flight: dict[int, tuple[Task, float]] = field(default_factory=dict)  # position -> task, expected seconds
+    load: float = 0.0  # expected seconds of what is in flight
+    sent: int = 0  # tasks sent so far, which is the next position
+    out: deque[memoryview] = field(default_factory=deque)
+    frames: wire.Frames = field(default_factory=wire.Frames)
+    values: set[int] = field(default_factory=set)
+    layouts: set[int] = field(default_factory=set)
+    sentence: Sentence | None = None
+    kill_at: float | None = None  # monotonic seconds: SIGTERM did not help
+    revoked: int | None = None  # nothing from this position on is run, once `settles` is over
+    settles: float = 0.0
+    drained: bool = False  # the revoked ones were taken back; it has yet to say that it passed them
+    leaving: bool = False  # nothing more is sent to it
+    peak: int | None = None  # bytes; highest seen of the task it runs
+    peak_position: int = -1
+    logged: int = 0  # where in the log its present task began, as far as is known
+
+    def queue_batch(self, work: Work, tasks: Sequence[tuple[Task, float]]) -> None:
+        """Send tasks, with the values and names that this worker has not seen."""
+        layouts, small = [], []
+        for task, _ in tasks:
+            if task.layout not in self.layouts:
+                self.layouts.add(task.layout)
+                layouts.append((task.layout, tuple(work.layouts[task.layout])))
+            for number in task.values:
+                if number not in self.values:
+                    self.values.add(number)
+                    data = work.values[number]
+                    if len(data) <= _SMALL:
+                        small.append((number, data))
+                    else:
+                        head = wire.HEADER.pack(wire.NUMBER.size + len(data), wire.VALUE)
+                        self.out.append(memoryview(head + wire.NUMBER.pack(number)))
+                        self.out.append(memoryview(data))
+        first = self.sent
+        for position, (task, cost) in enumerate(tasks, first):
+            self.in_flight[position] = (task, cost)
+            self.load += cost
+        self.sent += len(tasks)
+        batch = (layouts, small, first, [tuple(task) for task, _ in tasks])
+        self.out.append(memoryview(wire.pack(wire.BATCH, batch)))
+
+    def flush(self) -> bool:
+        """Write what the pipe takes now; True when nothing is left."""
+        try:
+            while self.out:
+                piece = self.out[0]
+                done = os.write(self.write, piece)
+                if done == len(piece):
+                    self.out.popleft()
+                else:
+                    self.out[0] = piece[done:]
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:
+            self.out.clear()  # it has ended, and the server will say how
+        return True
+
+    def take(self) -> list[tuple[int, memoryview]]:
+        """Read all that has arrived; the frames that are whole."""
+        found: list[tuple[int, memoryview]] = []
+        while True:
+            try:
+                data = os.read(self.read, _READ)
+            except BlockingIOError:
+                break
+            if not data:
+                break
+            self.frames.add(data)
+            found += self.frames
+            if len(data) < _READ:
+                break
+        return found
+
+    def finish(self, position: int) -> Task | None:
+        """Take a task off the table."""
+        entry = self.in_flight.pop(position, None)
+        if entry is None:
+            return None
+        self.load = self.load - entry[1] if self.in_flight else 0.0
+        return entry[0]
+
+    def take_back(self, first: int, last: int | None = None) -> list[Task]:
+        """Take everything between two positions, both included, off the table, in order."""
+        last = self.sent if last is None else last
+        positions = [position for position in self.in_flight if first <= position <= last]
+        return [task for position in positions if (task := self.finish(position)) is not None]
+
+    def close(self) -> None:
+        """Close the pipes. Idempotent."""
+        for descriptor in (self.read, self.write):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.read = self.write = -1
+
+
+def make_pipes() -> tuple[int, int, int, int]:
+    """Return (worker reads, we write, we read, worker writes); our ends never block."""
+    theirs_in, ours_out = os.pipe()
+    ours_in, theirs_out = os.pipe()
+    os.set_blocking(ours_out, False)
+    os.set_blocking(ours_in, False)
+    try:
+        import fcntl
+
+        for descriptor in (ours_out, ours_in):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)
+    except (ImportError, AttributeError, OSError):
+        pass  # smaller pipes serve too
+    return theirs_in, ours_out, ours_in, theirs_out

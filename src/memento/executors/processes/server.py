@@ -1,0 +1,273 @@
+"""The main of the fork server: a clean process that has imported what the experiment needs, and copies itself.
+
+Knows: its control socket, worker processes. May not know: tasks, queues, what workers tell.
+
+It runs one thread, and forks only as long as that is true of the whole process: libraries may start threads when they
+are imported. Otherwise, and where forking is not safe, each worker is a fresh process. It is the parent of
+all workers, so it is who learns how they end; being the adopter of orphans, it ends what a dead worker left behind.
+It ends with everything below it when the supervisor's end of the socket is gone.
+
+    supervisor -> server   ("spawn", place, +2 descriptors), ("kill", pid, signal), ("close",)
+    server -> supervisor   ("ready",), ("broken", text), ("started", slot, pid), ("exit", slot, pid, code)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import marshal
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from memento import system
+from memento.executors import failures
+from memento.executors.processes import launch
+from memento.executors.processes.slots import Slots
+from memento.executors.processes.worker import Place, work_until_told
+from memento.store import pickling
+
+LENGTH = struct.Struct("<I")
+_LOOK = 0.5  # seconds between looks for a parent that is gone without closing the socket
+_LOOK_UNTOLD = 0.02  # seconds between looks for ended workers where the system cannot tell of them
+_ROUNDS = 200  # looks at 5 ms for the end of what was killed
+
+
+def send(control: socket.socket, message: tuple[Any, ...], descriptors: tuple[int, ...] = ()) -> None:
+    """Send one message, with descriptors if there are any."""
+    body = marshal.dumps(message)
+    data = LENGTH.pack(len(body)) + body
+    if descriptors:
+        sent = socket.send_fds(control, [data], descriptors)
+        data = data[sent:]
+    control.sendall(data)
+
+
+def split(data: bytearray) -> list[tuple[Any, ...]]:
+    """Take the whole messages out of a buffer."""
+    messages = []
+    while len(data) >= LENGTH.size:
+        (length,) = LENGTH.unpack_from(data)
+        if len(data) < LENGTH.size + length:
+            break
+        messages.append(marshal.loads(bytes(data[LENGTH.size : LENGTH.size + length])))
+        del data[: LENGTH.size + length]
+    return messages
+
+
+class Server:
+    """Starts workers on request and tells how they end."""
+
+    def __init__(self, control: socket.socket, told: dict[str, Any]) -> None:
+        self._control, self._told = control, told
+        self._parent: int = told["parent"]
+        self._slots_file, self._work_file = int(told["slots"]), int(told["work"])
+        self._work = launch.read_work(self._work_file)
+        self._function: Callable[..., Any] | None = None
+        self._data = bytearray()
+        self._descriptors: list[int] = []
+        self._workers: dict[int, int] = {}  # pid -> slot
+        self._endings: dict[int, int] = {}  # pid -> descriptor that becomes readable at its end
+        self._fresh: dict[int, subprocess.Popen[bytes]] = {}
+
+    def load(self) -> None:
+        """Import what the function needs; tell when that fails."""
+        try:
+            pickling.install_main(self._work.main_name)
+            self._function = pickling.loads(self._work.function)
+            pickling.loads(self._work.settings)
+        except BaseException as exc:  # SystemExit of a module among them
+            told = failures.raised(exc, pickled=False)
+            send(self._control, ("broken", told.traceback or told.message))
+            return
+        for data in self._told_values():
+            with contextlib.suppress(Exception):  # the task that uses it will tell
+                pickling.loads(data)
+        gc.collect()
+        gc.freeze()  # the collector of a copy would touch, and so copy, every page
+        send(self._control, ("ready",))
+
+    def _told_values(self) -> list[bytes]:
+        """Return some values, whose modules are better imported once, here."""
+        return [bytes.fromhex(text) for text in self._told.get("values", ())]
+
+    def serve(self) -> None:
+        """Do as told until the supervisor closes or is gone."""
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        watched: set[int] = set()
+        while os.getppid() == self._parent:
+            for descriptor in self._endings.values():
+                if descriptor not in watched:
+                    poller.register(descriptor, select.POLLIN)
+                    watched.add(descriptor)
+            untold = len(self._workers) > len(self._endings)
+            events = poller.poll((_LOOK_UNTOLD if untold else _LOOK) * 1000)
+            if any(descriptor == self._control.fileno() for descriptor, _ in events) and not self._obey():
+                break
+            if untold or any(descriptor in watched for descriptor, _ in events):
+                before = set(self._endings.values())
+                for descriptor in before:
+                    poller.unregister(descriptor)
+                watched.clear()
+                self._reap()
+        self._end_all()
+
+    def _obey(self) -> bool:
+        data, descriptors, _, _ = socket.recv_fds(self._control, 1 << 16, 64)
+        if not data:
+            return False
+        self._data += data
+        self._descriptors += descriptors
+        for message in split(self._data):
+            if message[0] == "spawn":
+                read, write = self._descriptors.pop(0), self._descriptors.pop(0)
+                self._spawn(Place(*message[1]), read, write)
+            elif message[0] == "kill":
+                if message[1] in self._workers:
+                    system.kill_tree(message[1], message[2])
+            elif message[0] == "close":
+                return False
+        return True
+
+    def _spawn(self, place: Place, read: int, write: int) -> None:
+        if self._function is not None and system.can_fork() and system.thread_count() == 1 and not _has_cuda():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            pid = os.fork()
+            if pid == 0:
+                self._become_worker(place, read, write)
+        else:
+            pid = self._start_fresh(place, read, write)
+        os.close(read)
+        os.close(write)
+        self._workers[pid] = place.slot
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                self._endings[pid] = os.pidfd_open(pid)
+        send(self._control, ("started", place.slot, pid))
+
+    def _become_worker(self, place: Place, read: int, write: int) -> None:
+        """Go on as a worker, in the copy; never returns."""
+        try:
+            os.setsid()
+            server = os.getppid()
+            self._control.close()
+            for descriptor in (*self._endings.values(), *self._descriptors):
+                os.close(descriptor)
+            if "numpy" in sys.modules:
+                sys.modules["numpy"].random.seed()  # copies would all draw the same numbers
+            slots = Slots(self._slots_file, place.slots)
+            work_until_told(self._work, place, read, write, slots, server, self._function)
+        finally:
+            os._exit(1)
+
+    def _start_fresh(self, place: Place, read: int, write: int) -> int:
+        told = {
+            "slots": self._slots_file,
+            "work": self._work_file,
+            "read": read,
+            "write": write,
+            "parent": os.getpid(),
+            "place": asdict(place),
+        }
+        process = launch.start_python(
+            "memento.executors.processes.worker",
+            json.dumps(told),
+            self._work.sys_path,
+            (read, write, self._slots_file, self._work_file),
+        )
+        self._fresh[process.pid] = process
+        return process.pid
+
+    def _reap(self) -> None:
+        """Tell of ended workers, and end what they left behind."""
+        ended = False
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                break
+            if found is None:
+                break
+            pid = found.si_pid
+            if pid in self._workers:
+                # Before it is waited for: until then nobody else can get its number, nor its group's.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            slot = self._workers.pop(pid, None)
+            if slot is not None:
+                ended = True
+                descriptor = self._endings.pop(pid, None)
+                if descriptor is not None:
+                    os.close(descriptor)
+                process = self._fresh.pop(pid, None)
+                if process is not None:
+                    process.returncode = 0  # it was waited for here
+                send(self._control, ("exit", slot, pid, os.waitstatus_to_exitcode(status)))
+        if ended:
+            self._end_orphans()
+
+    def _end_orphans(self) -> bool:
+        """Kill what is our child and no worker: workers adopt, so these are left by dead ones."""
+        found = False
+        for pid in system.descendants(os.getpid()):
+            if pid not in self._workers and not self._is_below_worker(pid):
+                found = True
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+        return found
+
+    def _is_below_worker(self, pid: int) -> bool:
+        return any(pid in system.descendants(worker) for worker in self._workers)
+
+    def _end_all(self) -> None:
+        for pid in list(self._workers):
+            system.kill_tree(pid, signal.SIGKILL)
+        for _ in range(_ROUNDS):
+            with contextlib.suppress(OSError):  # nobody may listen any more
+                self._reap()
+            while True:
+                with contextlib.suppress(ChildProcessError):
+                    if os.waitpid(-1, os.WNOHANG)[0] > 0:
+                        continue
+                break
+            if not self._workers and not self._end_orphans():
+                break
+            select.select([], [], [], 0.005)
+
+
+def _has_cuda() -> bool:
+    """Tell whether CUDA has begun in this process: a copy of it cannot use CUDA at all."""
+    torch = sys.modules.get("torch")
+    try:
+        return torch is not None and bool(torch.cuda.is_initialized())
+    except Exception:  # half-imported or a stand-in: nothing of it runs here
+        return False
+
+
+def main() -> None:
+    """Be the server: `argv` has the descriptors."""
+    told = json.loads(sys.argv[1])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    system.die_with(told["parent"])  # while importing: nothing is below us yet
+    system.adopt_orphans()
+    control = socket.socket(fileno=told["control"])
+    control.set_inheritable(False)
+    server = Server(control, told)
+    os.set_inheritable(told["slots"], False)
+    os.set_inheritable(told["work"], False)
+    server.load()
+    system.outlive_parent()  # from here on we end our workers first
+    server.serve()
+    os._exit(0)

@@ -1,0 +1,272 @@
+"""The main of a worker process: read batches, run tasks, write each outcome at once.
+
+Knows: its pipes, its slot, a station. May not know: the queue, the store's index, other workers.
+
+An outcome is in the pipe's buffer before the next task begins, so whatever ends this process afterwards, what
+finished is not lost. After each task the worker puts back what a task may have changed for the next one; where that
+cannot be done (threads or child processes are left), it says so and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from memento import system
+from memento.clock import SYSTEM_CLOCK
+from memento.context import Resources
+from memento.executors import failures
+from memento.executors.base import Task, Work
+from memento.executors.processes import wire
+from memento.executors.processes.slots import NO_LIMIT, Slots
+from memento.executors.task import Conditions, KeptValues, Station
+from memento.store import pickling
+from memento.store.records import LogSlice
+
+_READ = 1 << 18
+_LEFT_EVENTS = frozenset({"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv", "_thread.start_new_thread"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker stands: plain values, so that a fresh process can be told."""
+
+    slot: int
+    slots: int  # how many there are
+    log: str  # path of its log file; "" to leave output where it goes
+    log_name: str  # its name under logs/
+    gpus: tuple[str, ...] = ()
+
+
+class Output:
+    """The worker's log: which part of it is whose."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._end = 0
+        self._file = os.open(place.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        os.dup2(self._file, 1)
+        os.dup2(self._file, 2)
+        self._out, self._err = sys.stdout, sys.stderr
+
+    def slice(self) -> LogSlice | None:
+        """Return what was printed since this was last asked; None where nothing was."""
+        with contextlib.suppress(Exception):  # a task may have closed or replaced them
+            self._out.flush()
+            self._err.flush()
+        start, self._end = self._end, os.lseek(self._file, 0, os.SEEK_END)
+        return LogSlice(self._place.log_name, start, self._end) if self._end > start else None
+
+    def last_lines(self, log: LogSlice) -> str:
+        """Return the end of a slice."""
+        return failures.tail(self._place.log, log.start, log.end)
+
+
+class Order:
+    """Puts the process back in order after each task, and tells when that cannot be done.
+
+    An audit hook notes which of the rarer changes happened, so that looking for them costs nothing where none did.
+    """
+
+    def __init__(self) -> None:
+        self._events: set[str] = set()
+        self._folder = os.getcwd()
+        self._environment = dict(os.environ)
+        self._streams = sys.stdin, sys.stdout, sys.stderr
+        self._filters = list(warnings.filters)
+        self._signals = [(n, signal.getsignal(n)) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
+        self._threads = threading.active_count()
+        events = self._events
+
+        def note(event: str, args: Any) -> None:
+            if event in _LEFT_EVENTS:
+                events.add(event)
+
+        sys.addaudithook(note)
+
+    def restore(self) -> str:
+        """Restore what can be; return why the worker should be replaced, or ""."""
+        if (sys.stdin, sys.stdout, sys.stderr) != self._streams:
+            sys.stdin, sys.stdout, sys.stderr = self._streams
+        if warnings.filters != self._filters:
+            warnings.filters[:] = self._filters  # type: ignore[index]  # typeshed calls it a Sequence
+            getattr(warnings, "_filters_mutated", lambda: None)()
+        for number, handler in self._signals:
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+                if number == signal.SIGTERM:
+                    watch_for_the_end()
+        if system.has_children():
+            return "child processes"
+        if self._events:
+            return self._restore_rest()
+        return ""
+
+    def _restore_rest(self) -> str:
+        events = set(self._events)
+        self._events.clear()
+        if "os.chdir" in events or "os.fchdir" in events:
+            os.chdir(self._folder)
+        if os.environ != self._environment:
+            for name in set(os.environ) - set(self._environment):
+                del os.environ[name]
+            os.environ.update(self._environment)
+        self._events.clear()  # restoring made some of its own
+        extra = [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+        if "_thread.start_new_thread" in events and extra:
+            return "threads"
+        return ""
+
+
+def watch_for_the_end() -> None:
+    """When the supervisor ends a task (SIGTERM), show where it was, then die of the signal."""
+    with contextlib.suppress(OSError, RuntimeError, ValueError, AttributeError):
+        faulthandler.register(signal.SIGTERM, file=2, all_threads=True, chain=True)
+
+
+class Worker:
+    """One worker's loop over what its pipe brings."""
+
+    def __init__(self, work: Work, place: Place, read: int, write: int, slots: Slots) -> None:
+        self._work, self._place, self._read, self._write, self._slots = work, place, read, write, slots
+        self._pid = os.getpid()
+        self._frames = wire.Frames()
+        self._values = KeptValues()
+
+    def prepare(self, function: Callable[..., Any] | None) -> None:
+        """Get ready to run tasks; the function is unpickled where the server has not done so."""
+        if self._place.gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(self._place.gpus)
+        resources = Resources(self._work.cpus_per_task, self._place.gpus, self._work.memory_limit)
+        output = Output(self._place) if self._place.log else None
+        if output is not None:
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
+                faulthandler.enable(file=2, all_threads=True)
+            watch_for_the_end()
+        if function is None:
+            pickling.install_main(self._work.main_name)
+            function = pickling.loads(self._work.function)
+        conditions = Conditions(
+            resources=resources,
+            stopping=self._slots.stopping,
+            live=self._tell,
+            log=output.slice if output is not None else None,
+            last_lines=output.last_lines if output is not None else None,
+        )
+        self._station = Station(self._work, conditions, function, self._values)
+        self._order = Order()
+        if output is not None:
+            output.slice()  # what importing printed belongs to no task
+
+    def serve(self) -> None:
+        """Run batches until the supervisor closes the pipe."""
+        while True:
+            data = os.read(self._read, _READ)
+            if not data:
+                return
+            self._frames.add(data)
+            for kind, body in self._frames:
+                if kind == wire.VALUE:
+                    self._values.put(wire.NUMBER.unpack_from(body)[0], bytes(body[wire.NUMBER.size :]))
+                elif not self._batch(*wire.unpack(body)):
+                    return
+
+    def _batch(
+        self,
+        layouts: list[tuple[int, tuple[str, ...]]],
+        values: list[tuple[int, bytes]],
+        first: int,
+        tasks: list[tuple[Any, ...]],
+    ) -> bool:
+        """Run a batch; False where this worker should end."""
+        self._station.layouts.update(layouts)
+        for number, data in values:
+            self._values.put(number, data)
+        base = self._slots.base(self._place.slot)
+        ints, doubles = self._slots.ints, self._slots.doubles
+        run, monotonic, passed = self._station.run, SYSTEM_CLOCK.monotonic, False
+        for position, task in enumerate(tasks, first):
+            doubles[base] = monotonic()
+            ints[base + 1] = position
+            if position >= ints[base + 2]:
+                if ints[base + 3] == NO_LIMIT:
+                    ints[base + 3] = position
+                passed = True
+                continue
+            outcome = run(Task._make(task))
+            if os.getpid() != self._pid:
+                os._exit(0)  # a child that the task forked came back with it: the parent tells the outcome
+            self.send(wire.pack_outcome(outcome))
+            left = self._order.restore()
+            if left:
+                self.send(wire.pack(wire.LEAVING, (position, left)))
+                return False
+        if passed:
+            self.send(wire.pack(wire.PASSED, first + len(tasks) - 1))
+        return True
+
+    def _tell(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
+        if os.getpid() == self._pid:
+            total = None if total is None else float(total)
+            self.send(wire.pack(wire.UPDATE, (number, float(done), total, metrics)))
+
+    def send(self, data: bytes) -> None:
+        """Write a whole frame."""
+        # A pipe's writes beyond its free room wait and may come back short.
+        done = os.write(self._write, data)
+        while done < len(data):
+            done += os.write(self._write, memoryview(data)[done:])
+
+
+def work_until_told(
+    work: Work, place: Place, read: int, write: int, slots: Slots, parent: int, function: Callable[..., Any] | None
+) -> None:
+    """Be a worker, in a process that is this one's own; ends the process."""
+    code = 1
+    try:
+        # SIGINT is the terminal's word to the coordinator, which tells workers what to do.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        system.die_with(parent)
+        system.adopt_orphans()
+        worker = Worker(work, place, read, write, slots)
+        try:
+            worker.prepare(function)
+        except BaseException as exc:
+            told = failures.raised(exc, pickled=False)
+            worker.send(wire.pack(wire.BROKEN, told.traceback or told.message))
+            raise
+        worker.serve()
+        code = 0
+    except BaseException:  # the supervisor sees the exit code and the log
+        import traceback
+
+        with contextlib.suppress(Exception):
+            traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    """Be a worker that was started afresh: `argv` has the descriptors and the place."""
+    import json
+
+    from memento.executors.processes.launch import read_work
+
+    told = json.loads(sys.argv[1])
+    place = Place(**{**told["place"], "gpus": tuple(told["place"]["gpus"])})
+    for name in ("slots", "work", "read", "write"):
+        os.set_inheritable(told[name], False)
+    slots = Slots(told["slots"], place.slots)
+    work_until_told(read_work(told["work"]), place, told["read"], told["write"], slots, told["parent"], None)
