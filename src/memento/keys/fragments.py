@@ -61,7 +61,8 @@ def _plain(value: Any, room: int, depth: int) -> Any:
     if cls is float:
         return value if math.isfinite(value) else str(value)
     if cls is str:
-        return _short(value.encode("utf-8", "backslashreplace").decode(), room * 4)
+        shown = value.encode("utf-8", "backslashreplace").decode()
+        return shown if len(shown) <= room * 4 else _marked(_short(shown, room * 4), value)
     if cls in (list, tuple, dict) and depth > 0:
         return _container(value, room, depth)
     return _text(value, cls, room, depth)

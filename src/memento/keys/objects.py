@@ -120,6 +120,7 @@ def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
     state, items, pairs = (*rest, None, None, None)[:3]
     for part in args:
         _check_address(value, part)
+    _check_address(value, state)
     if isinstance(state, dict):
         state = without_caches(cls, _checked(value, state))
     if not hasattr(cls, "__setstate__") and _is_empty(state):

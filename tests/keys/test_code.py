@@ -1,0 +1,307 @@
+"""What code versions promise: an edit of meaning is seen, all else is not, and it is told by name."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import linecache
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from memento.keys import CodeVersion, code_version, digest, explain_code
+from memento.keys.source import find_function
+
+HELPERS = '''
+import json
+LIMIT = 3
+def clean(x):
+    return x[:LIMIT]
+def unused(x):
+    return x
+class Model:
+    rate = 0.1
+    def fit(self, x):
+        return score(x) * self.rate
+def score(x):
+    return len(x)
+'''
+EXPERIMENT = '''
+import json
+import {helpers} as helpers
+from {helpers} import Model
+DEPTH = 2
+STEPS = [helpers.score]
+def train(context, config):
+    """Train."""
+    data = helpers.clean(json.loads("[1]"))
+    return Model().fit(data) + inner(DEPTH)
+def inner(n, again=True):
+    return inner(n - 1) if n else 0
+'''
+numbers = itertools.count()
+
+
+class Project:
+    """Two modules of a user, written anew for each version."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.loaded: list[str] = []
+
+    def load(self, experiment: str = EXPERIMENT, helpers: str = HELPERS) -> ModuleType:
+        name = f"helpers_of_test_{next(numbers)}"
+        # Each version lies in a folder of its own, under the same names.
+        folder = self.folder / name
+        folder.mkdir()
+        (folder / "helpers_of_test.py").write_text(helpers)
+        (folder / "exp_of_test.py").write_text(experiment.replace("{helpers}", "helpers_of_test"))
+        sys.path.insert(0, str(folder))
+        try:
+            for module in ("helpers_of_test", "exp_of_test"):
+                sys.modules.pop(module, None)
+            importlib.invalidate_caches()
+            return importlib.import_module("exp_of_test")
+        finally:
+            sys.path.remove(str(folder))
+
+    def version(self, experiment: str = EXPERIMENT, helpers: str = HELPERS) -> CodeVersion:
+        return code_version(self.load(experiment, helpers).train)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    yield Project(tmp_path)
+    for name in ("helpers_of_test", "exp_of_test"):
+        sys.modules.pop(name, None)
+
+
+def changed(old: CodeVersion, new: CodeVersion) -> list[str]:
+    assert (old.digest != new.digest) == bool(explain_code(old.functions, new.functions))
+    return explain_code(old.functions, new.functions)
+
+
+def test_it_names_what_the_experiment_reaches_and_nothing_else(project: Project) -> None:
+    assert set(project.version().functions) == {
+        "exp_of_test:train", "exp_of_test:inner", "exp_of_test:DEPTH", "helpers_of_test:clean", "helpers_of_test:LIMIT",
+        "helpers_of_test:Model", "helpers_of_test:score",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    return len(x)", "    # how many\n\n    return   len( x )"),
+        ("def score(x):", '\n\n\ndef score(x):\n    """Count."""\n'),
+        ("    return x\nclass", "    return x + 1\nclass"),
+        ("import json", "import json, math"),
+        ("    rate = 0.1", '    """A model."""\n    rate = 0.1'),
+    ],
+)
+def test_comments_docstrings_formatting_lines_and_unreached_code_do_not_count(
+    project: Project, old: str, new: str
+) -> None:
+    assert old in HELPERS
+    assert changed(project.version(), project.version(helpers=HELPERS.replace(old, new))) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("LIMIT = 3", "LIMIT = 4", "LIMIT changed: 3 -> 4"),
+        ("    return len(x)", "    return len(x) + 1", "score changed (helpers_of_test.py:13): 1 line"),
+        ("    rate = 0.1", "    rate = 0.2", "Model changed (helpers_of_test.py:8): 1 line"),
+        (
+            "    return x[:LIMIT]",
+            "    y = x\n    return y[:LIMIT]",
+            "clean changed (helpers_of_test.py:4): 2 lines",
+        ),
+    ],
+)
+def test_an_edit_is_named_with_its_place_and_size(project: Project, old: str, new: str, told: str) -> None:
+    assert old in HELPERS
+    assert changed(project.version(), project.version(helpers=HELPERS.replace(old, new))) == [told]
+
+
+def test_functions_that_come_and_go_are_named(project: Project) -> None:
+    new = EXPERIMENT.replace("inner(DEPTH)", "helpers.unused(1)")
+    assert changed(project.version(), project.version(new)) == [
+        "train changed (exp_of_test.py:7): 1 line",
+        "new: unused (helpers_of_test.py:6)",
+        "no longer used: DEPTH",
+        "no longer used: inner",
+    ]
+
+
+REACHING = {
+    "a default": "def train(context, config, f=helpers.unused): pass",
+    "a container": "TOOLS = {'u': [helpers.unused]}\ndef train(context, config): return TOOLS",
+    "a partial": "import functools\ntool = functools.partial(helpers.unused, 1)\ndef train(c, d): return tool()",
+    "a closure": "def make(f):\n    def train(c, d): return f(1)\n    return train\ntrain = make(helpers.unused)",
+    "a callable object": "class Train:\n    def __call__(self, c, d): return helpers.unused(1)\ntrain = Train()",
+    "a bound method": "class Train:\n    def run(self, c, d): return helpers.unused(1)\ntrain = Train().run",
+    "a base class": "class Base:\n    def go(self): return helpers.unused(1)\n"
+    "class Some(Base): pass\ndef train(c, d): return Some().go()",
+    "a decorator": "import functools\ndef deco(f):\n    @functools.wraps(f)\n    def w(*a): return f(*a)\n    return w\n"
+    "@deco\ndef train(c, d): return helpers.unused(1)",
+    "a nested function": "def train(c, d):\n    def go(): return helpers.unused(1)\n    return go()",
+    "a lambda": "train = lambda c, d: helpers.unused(1)",
+    "a cached function": "import functools\n@functools.lru_cache\ndef step(): return helpers.unused(1)\ndef train(c, d): step()",
+    "a property": "class M:\n    @property\n    def p(self): return helpers.unused(1)\ndef train(c, d): return M().p",
+    "an instance": "class M:\n    def p(self): return helpers.unused(1)\nm = M()\ndef train(c, d): return m.p()",
+    "a coroutine": "async def step(): return helpers.unused(1)\nasync def train(c, d): return await step()",
+}
+
+
+@pytest.mark.parametrize("way", REACHING)
+def test_a_function_is_reached_through(project: Project, way: str) -> None:
+    experiment = f"import {{helpers}} as helpers\n{REACHING[way]}\n"
+    old = project.version(experiment)
+    new = project.version(experiment, HELPERS.replace("    return x\n", "    return [x]\n"))
+    assert changed(old, new) == ["unused changed (helpers_of_test.py:6): 1 line"]
+
+
+def test_functions_among_the_parameters_count_when_asked_for(project: Project) -> None:
+    module = project.load()
+    helpers = sys.modules["helpers_of_test"]
+    assert "helpers_of_test:unused" not in code_version(module.train).functions
+    assert "helpers_of_test:unused" in code_version(module.train, also=[{"f": helpers.unused}]).functions
+
+
+def test_installed_code_is_not_the_users() -> None:
+    assert code_version(pytest.raises).functions == {}
+    assert code_version(functools.partial(json_like, 1)).functions.keys() == {f"{__name__}:json_like"}
+
+
+def json_like(x: Any) -> Any:
+    return importlib.import_module(str(x))
+
+
+def test_code_without_source_still_counts() -> None:
+    def version(body: str) -> CodeVersion:
+        space: dict[str, Any] = {"__name__": "__main__"}
+        exec(f"def f(c, d):\n    return {body}", space)
+        return code_version(space["f"])
+
+    assert version("1 + c") == version("1 + c")
+    assert version("1 + c").digest != version("2 + c").digest
+    assert version("1 + c").digest != version("1 - c").digest
+
+
+class Hostile:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"asked for {name}")
+
+
+def hostile_user() -> Any:
+    return THING
+
+
+THING = Hostile()
+
+
+@pytest.mark.parametrize("func", [THING, hostile_user, None, 3, Hostile, functools.partial(hostile_user)])
+def test_it_never_raises_and_runs_none_of_the_users_code(func: Any) -> None:
+    assert len(code_version(func).digest) == 16
+
+
+def test_a_notebook_cell_is_read_where_the_notebook_keeps_it() -> None:
+    source = "def cell(c, d):\n    # a comment\n    return 41\n"
+    file = "<ipython-input-1-test>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(source, file, "exec"), space)
+    (entry,) = code_version(space["cell"]).functions.values()
+    assert entry[1].endswith("def cell(c, d):\n    return 41")
+
+
+def test_hundreds_of_functions_take_milliseconds_each_at_most(tmp_path: Path) -> None:
+    lines = ["def f0(): return 0"]
+    lines += [f"def f{i}():\n    '''Doc.'''\n    return f{i - 1}() + {i}" for i in range(1, 300)]
+    project = Project(tmp_path)
+    module = project.load("\n".join([*lines, "def train(c, d): return f299()"]))
+    began = time.perf_counter()
+    assert len(code_version(module.train).functions) == 301
+    assert time.perf_counter() - began < 3
+
+
+# -- lambdas and functions as values ---------------------------------------------------------------------
+
+LAMBDAS = [lambda x: x + 1, lambda x: x - 1, lambda x: x + 2, (lambda x: lambda y: x + y), lambda x: x + 1]
+CAPTURING = [[lambda x: x + k, lambda x: x * k] for k in (1, 2)]
+
+
+def test_lambdas_on_one_line_are_told_apart() -> None:
+    marks = [digest(f) for f in LAMBDAS]
+    assert len(set(marks)) == 4
+    assert marks[0] == marks[4]
+
+
+def test_lambdas_are_told_apart_by_what_they_capture() -> None:
+    assert len({digest(f) for pair in CAPTURING for f in pair}) == 4
+    assert digest(LAMBDAS[3](1)) != digest(LAMBDAS[3](2))
+
+
+def test_the_source_of_each_lambda_is_found() -> None:
+    import ast
+
+    found = [find_function(f) for f in (*LAMBDAS, *CAPTURING[0])]
+    texts = [ast.unparse(f.tree) for f in found if f is not None]
+    assert texts == [
+        "lambda x: x + 1", "lambda x: x - 1", "lambda x: x + 2", "lambda x: lambda y: x + y", "lambda x: x + 1",
+        "lambda x: x + k", "lambda x: x * k",
+    ]  # fmt: skip
+
+
+def test_a_script_functions_digest_follows_its_code_and_globals_not_its_comments(project: Project) -> None:
+    def mark(experiment: str) -> bytes:
+        return digest(project.load(experiment).train)
+
+    code = "FACTOR = 2\ndef go(x): return x * FACTOR\ndef train(c, d): return go(1)\n"
+    assert mark(code) == mark(code.replace("def train", "# why\ndef train"))
+    assert mark(code) != mark(code.replace("FACTOR = 2", "FACTOR = 3"))
+    assert mark(code) != mark(code.replace("x * FACTOR", "FACTOR * x"))
+    assert mark(code) != mark(code.replace("go(1)", "go(2)"))
+    assert mark(code) != mark(code.replace("(c, d)", "(c, d=1)"))
+
+
+def test_a_packages_function_counts_by_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "package_of_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("def load(): return 1\nquick = lambda: 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("package_of_test")
+    before = digest(module.load), digest(module.quick)
+    (package / "__init__.py").write_text("def load(): return 22\nquick = lambda: 22\n")
+    linecache.checkcache()
+    importlib.invalidate_caches()
+    module = importlib.reload(module)
+    assert digest(module.load) == before[0]
+    assert digest(module.quick) != before[1]
+
+
+def test_a_local_class_counts_its_methods_and_what_they_capture() -> None:
+    def make(k: int, other: bool = False) -> type:
+        if other:
+
+            class Local:
+                def value(self) -> int:
+                    return k - 1
+
+            return Local
+
+        class Local:  # type: ignore[no-redef]
+            def value(self) -> int:
+                return k
+
+        return Local
+
+    assert digest(make(1)) == digest(make(1))
+    assert digest(make(1)()) == digest(make(1)())
+    assert len({digest(make(1)), digest(make(2)), digest(make(1, other=True))}) == 3

@@ -1,0 +1,99 @@
+"""What names promise: the same thing is called the same in every process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memento.keys import experiment_name
+from memento.keys.names import is_installed_file
+
+SCRIPT = """
+import sys
+from memento.keys import script_name, experiment_name, digest
+def train(context, config): return config.x
+class Model: pass
+if __name__ == "__main__" or "show" in sys.argv:
+    print(script_name(), experiment_name(train), digest([train, Model, lambda: 1]).hex())
+"""
+
+
+def python(*arguments: str, cwd: Path, code: str | None = None) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, input=code, capture_output=True, text=True, timeout=60, check=True,
+        env={**os.environ, "PYTHONPATH": str(cwd)},
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the script, loose and in a package; its name has a space and a quote."""
+    root = tmp_path / "my 'own' project"
+    (root / "pkg").mkdir(parents=True)
+    (root / "pkg" / "__init__.py").touch()
+    (root / "exp.py").write_text(SCRIPT)
+    (root / "pkg" / "exp.py").write_text(SCRIPT)
+    return root
+
+
+def test_a_script_has_the_name_of_its_file_however_it_is_run(project: Path) -> None:
+    as_script = python("exp.py", cwd=project)
+    assert as_script[:2] == ["exp", "exp:train"]
+    assert python("-m", "exp", cwd=project) == as_script
+    assert python("-c", "import sys; sys.argv.append('show'); import exp", cwd=project)[1:] == as_script[1:]
+
+
+def test_a_module_of_a_package_has_its_full_name_however_it_is_run(project: Path) -> None:
+    as_script = python("pkg/exp.py", cwd=project)
+    assert as_script[:2] == ["pkg.exp", "pkg.exp:train"]
+    assert python("-m", "pkg.exp", cwd=project) == as_script
+    assert python("-c", "import sys; sys.argv.append('show'); import pkg.exp", cwd=project)[1:] == as_script[1:]
+
+
+def test_what_comes_from_no_file_is_interactive(project: Path) -> None:
+    assert python("-", cwd=project, code=SCRIPT)[:2] == ["interactive", "interactive:train"]
+    assert python("-c", SCRIPT, cwd=project)[:2] == ["interactive", "interactive:train"]
+
+
+def test_a_prepared_process_carries_the_name_of_the_users_script(project: Path) -> None:
+    code = "__memento_script__ = 'exp'\n" + SCRIPT
+    assert python("-c", code, cwd=project)[:2] == ["exp", "exp:train"]
+
+
+class Trainer:
+    def train(self) -> None: ...
+
+    @classmethod
+    def make(cls) -> None: ...
+
+    def __call__(self) -> None: ...
+
+
+class Better(Trainer):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("func", "name"),
+    [
+        (Trainer().train, "Trainer.train"),
+        (Better().train, "Better.train"),
+        (Better.make, "Better.make"),
+        (Trainer(), "Trainer"),
+        (functools.partial(Trainer().train, 1), "Trainer.train"),
+    ],
+)  # fmt: skip
+def test_methods_and_callable_objects_are_named_by_their_class(func: object, name: str) -> None:
+    assert experiment_name(func) == f"{__name__}:{name}"
+
+
+def test_the_standard_library_and_installed_packages_are_not_the_users(tmp_path: Path) -> None:
+    assert is_installed_file(os.__file__)
+    assert is_installed_file(pytest.__file__)
+    assert not is_installed_file(str(tmp_path / "exp.py"))
