@@ -108,10 +108,29 @@ def test_what_tasks_print_stands_above_the_bar(
     with show(terminal, clock) as display:
         display.listen(STARTED)
         display.listen(tick(3))
+        clock.time += 1
         print("hello from a thread")
         lines = terminal.screen.splitlines()
         assert lines[2] == "hello from a thread"
         assert "8/27" in lines[3]
+
+
+def test_a_flood_of_prints_is_shown_whole_with_few_redraws(
+    make_terminal: Make, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = make_terminal(100, 20)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with show(terminal, clock) as display:
+        display.listen(STARTED)
+        display.listen(tick(3))
+        before = terminal.writes
+        for i in range(1000):
+            clock.time += 0.001
+            print(f"line {i}")
+        assert terminal.writes - before <= 6
+    assert [line for line in terminal.screen.splitlines() if line.startswith("line ")] == [
+        f"line {i}" for i in range(1000)
+    ]
 
 
 def test_half_a_printed_line_comes_after_the_summary(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, TextIO, cast
 
 from memento.clock import Clock
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 REDRAW = 0.2  # seconds: at most five redraws a second
+FOREIGN = "foreign"  # lines that tasks in this process print
 STYLES = {
     "head": "bold",
     "warning": "yellow",
@@ -64,7 +66,7 @@ class TerminalScreen:
         )
         self._live: Live | None = None
         self._ours: dict[str, AboveStream] = {}
-        self._waiting: list[Line] = []
+        self._waiting: deque[Line] = deque()  # tasks in threads add what they print
         self._drawn: list[int] = []  # width of each row on the screen now
         self._width = 0
         self._last = float("-inf")
@@ -79,9 +81,7 @@ class TerminalScreen:
         elif isinstance(event, RunFinished):
             self.close()
         elif isinstance(event, Tick):
-            now = self._clock.monotonic()
-            if self._live is not None and now - self._last >= REDRAW:
-                self._last = now
+            if self._live is not None and self._due():
                 self._draw(event)
         elif self._live is None:
             self._say()
@@ -135,15 +135,28 @@ class TerminalScreen:
         """Print the lines that wait; they stay."""
         from rich.text import Text
 
-        lines, self._waiting = self._waiting, []
+        lines = []
+        while self._waiting:
+            line = self._waiting.popleft()
+            if line.kind == FOREIGN:
+                lines.append(Text.from_ansi(line.text))
+            else:
+                lines.append(Text(line.text, style=STYLES.get(line.kind, "")))
         if lines:
-            text = Text("\n").join(Text(line.text, style=STYLES.get(line.kind, "")) for line in lines)
-            self._console.print(text, soft_wrap=True)
+            self._console.print(Text("\n").join(lines), soft_wrap=True)
 
     def _show_foreign(self, lines: str) -> None:
-        from rich.text import Text
+        """Print what somebody else prints; from any thread. Each print redraws the rows below it."""
+        self._waiting.append(Line(lines, FOREIGN))
+        if self._due():
+            self._say()
 
-        self._console.print(Text.from_ansi(lines), soft_wrap=True)
+    def _due(self) -> bool:
+        now = self._clock.monotonic()
+        if now - self._last < REDRAW:
+            return False
+        self._last = now
+        return True
 
     def _fit(self) -> tuple[int, int]:
         """Learn the terminal's size; where it became narrower, take away what it wrapped."""
