@@ -86,6 +86,13 @@ def test_a_summary_groups_absent_parameters_apart() -> None:
     assert table["mean"].tolist() == [1.0, 2.0, 4.0]
 
 
+def test_a_parameter_called_like_a_column_of_the_summary_keeps_its_name() -> None:
+    results, _ = results_of(FakeMatrix(n=[7], mean=[8]), [0.5])
+    assert results.summary()[["n", "mean", "summary.n", "summary.mean"]].to_numpy().tolist() == [
+        [7, 8, 1, 0.5]
+    ]
+
+
 def test_a_spread_far_from_zero_loses_no_digits() -> None:
     results, _ = results_of(FakeMatrix(n=[1, 2, 3]), [1e9 + 1, 1e9 + 2, 1e9 + 3])
     assert results.summary(by=[])["std"][0] == pytest.approx(1.0)
