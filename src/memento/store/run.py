@@ -229,6 +229,12 @@ class Run:
             empty = self._claims.emptied_by(keys)
             if empty:
                 connection.executemany(sql.DROP_CLAIM, [(row,) for row in empty])
+            # What is done shows in its row; what failed may be tried by others, so it must leave the claim.
+            failed = {self._claims.row_of.get(row.key) for row in rows if row.outcome.status == FAILED}
+            for number in failed.difference(empty, (None,)):
+                assert number is not None
+                left = self._claims.open[number].difference(keys)
+                connection.execute(sql.SHRINK_CLAIM, (b"".join(left), len(left), number))
         # Only now: where the disk was full, what this run believes must still be what the store says.
         self._claims.close(keys)
         ids = {row.key: first + i for i, row in enumerate(kept)}
