@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import io
+import marshal
 import os
 import pickle
 import sys
@@ -193,6 +194,9 @@ def picklers() -> tuple[type[Any], type[Any]]:
             self.found: dict[str, Definition] = {}
 
         def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, types.CodeType):
+                # cloudpickle drops the file's name, and with it the source lines of every traceback.
+                return marshal.loads, (marshal.dumps(obj),)
             if not isinstance(obj, (type, types.FunctionType)):
                 return super().reducer_override(obj)
             module = getattr(obj, "__module__", None)
