@@ -215,3 +215,12 @@ def test_a_task_that_was_forgotten_is_missing() -> None:
     del store.kept[2]
     assert [r.status for r in results] == ["done", "missing", "done", "done"]
     assert results.to_frame()["status"].tolist() == ["done", "missing", "done", "done"]
+
+
+def test_tasks_that_share_a_key_are_all_counted() -> None:
+    _, store = results_of(grid(), [failure(), 2, 3, 4])
+    keys = key_of(0) * 2 + key_of(2) + key_of(3)
+    shared = Results(store, grid(), keys, np.array([1, 1, 3, 4]))
+    assert [(group.count, group.rule) for group in shared.failures] == [
+        (2, "both have model=dict, no success has it")
+    ]

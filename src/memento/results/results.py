@@ -47,6 +47,19 @@ class Results(Sequence[Result]):
         The numbers of the tasks to show; all, by default.
     experiment : str, optional
         Whose tasks they are; with it, rows that a later run has replaced are found again.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from memento import Memento
+    >>> def square(context, config):
+    ...     return config.n**2
+    >>> matrix = {"parameters": {"n": [1, 2, 3]}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     memento = Memento(square, executor="serial", store=f"{folder}/store", progress=False)
+    ...     results = memento.run(matrix)
+    ...     results[-1].inner, results.best().config.n, results.to_frame()["value"].tolist()
+    (9, 3, [1, 4, 9])
     """
 
     def __init__(
@@ -254,20 +267,20 @@ class Results(Sequence[Result]):
         """The failures grouped by cause, each group with what its tasks have in common; print it."""
         failed = self._of(self._numbers[self._status == IS_FAILED])
         grouper = FailureGrouper()
-        place_of: dict[str, int] = {}
+        places_of: dict[str, list[int]] = {}  # two tasks may have one key
         places = (self._status == IS_FAILED).nonzero()[0].tolist()
         for place, result in zip(places, failed, strict=True):
             if result.failure is None:  # another run has computed it since
                 continue
-            place_of[result.key] = place
+            places_of.setdefault(result.key, []).append(place)
             text = config_text(result.config)
             attempt = result._source.record.attempt if result._source and result._source.record else 1
             grouper.add(result.key, text, "", result.failure, attempt)
-        groups = grouper.groups(self._ruler(place_of))
+        groups = grouper.groups(self._ruler(places_of))
         done = int((self._status == IS_DONE).sum())
         return FailureReport(groups, grouper.attempts(), failed, len(self), done)
 
-    def _ruler(self, place_of: dict[str, int]) -> Callable[[Sequence[str]], str]:
+    def _ruler(self, places_of: dict[str, list[int]]) -> Callable[[Sequence[str]], str]:
         """Say what tasks of some keys have in common, against the successes or, without any, the other failures."""
         import numpy as np
 
@@ -283,7 +296,7 @@ class Results(Sequence[Result]):
             asked += 1
             if asked > _RULES:
                 return ""
-            failed = np.array([place_of[key] for key in dict.fromkeys(keys)])
+            failed = np.array([place for key in dict.fromkeys(keys) for place in places_of[key]])
             if done.any():
                 return str(finder.rule(failed) or "")
             others = self._status == IS_FAILED
