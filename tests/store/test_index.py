@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memento import system
 from memento.errors import (
     NotAStore,
     PayloadDamaged,
@@ -23,8 +24,9 @@ from memento.errors import (
     UntrustedStore,
 )
 from memento.store import Store
+from memento.store.database import error_code, explained
 from memento.store.formats import encode
-from memento.store.records import DONE, Series
+from memento.store.records import DONE, LogSlice, Series
 from memento.testing.store import EXPERIMENT, StoreContract, info_of, key_of, row_of
 
 HOSTILE = 'a store\'s "folder"\n?#%20 é'
@@ -216,8 +218,6 @@ def test_metrics_come_back_as_arrays(root: Path) -> None:
 
 
 def test_a_log_is_the_slice_that_the_task_printed(root: Path) -> None:
-    from memento.store.records import LogSlice
-
     with Store.open(root) as store:
         (root / "logs" / "w.log").write_bytes(b"before[mine]after")
         ids = store.begin(info_of()).commit([row_of(1, log=LogSlice("w.log", 6, 12)), row_of(2)]).ids
@@ -314,6 +314,62 @@ def test_runtimes_are_those_of_done_tasks(root: Path) -> None:
     with Store.open(root) as store:
         store.begin(info_of()).commit([row_of(1), row_of(2, failed="no"), row_of(3, runtime=2.0)])
         assert store.runtimes(EXPERIMENT, 10) == [('{"n": 3}', 2.0), ('{"n": 1}', 0.25)]
+
+
+def test_a_store_on_a_network_disk_does_without_shared_memory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mode(store: Store) -> str:
+        return str(store._database.connection().execute("PRAGMA journal_mode").fetchone()[0])
+
+    monkeypatch.setattr(system, "is_network_path", lambda path: True)
+    with Store.open(root) as store:
+        assert mode(store) == "delete"
+        store.begin(info_of()).commit([row_of(1)])
+    monkeypatch.undo()
+    with Store.open(root) as store:  # the folder came home
+        assert mode(store) == "wal"
+        assert store.experiments() == [(EXPERIMENT, 1, 0)]
+
+
+def test_a_connection_ends_with_its_thread(root: Path) -> None:
+    fill(root)
+    with Store.open(root) as store:
+        for _ in range(5):
+            thread = threading.Thread(target=store.experiments)
+            thread.start()
+            thread.join(30)
+        assert len(store._database._opened) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "word"),
+    [
+        (8, StoreUnwritable, "permissions"),
+        (5, StoreUnwritable, "60 seconds"),
+        (10, StoreUnwritable, "disk failed"),
+        (11, StoreDamaged, "rebuilds"),
+        (14, StoreUnwritable, "cannot be opened"),
+    ],
+)
+def test_each_fault_of_sqlite_says_what_to_do(code: int, error: type[Exception], word: str) -> None:
+    fault = sqlite3.OperationalError("some text")
+    vars(fault)["sqlite_errorcode"] = code | 0x100
+    ours = explained(fault, Path("index.sqlite"))
+    assert isinstance(ours, error)
+    assert word in str(ours)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("database is locked", 5),
+        ("attempt to write a readonly database", 8),
+        ("database disk image is malformed", 11),
+    ],
+)
+def test_python_3_10_tells_faults_by_their_text(text: str, code: int) -> None:
+    assert error_code(sqlite3.OperationalError(text)) == code
 
 
 # --- damage --------------------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ class UpstreamValue(Deferred):
 
     def load(self) -> Any:
         """Read the value; verified, raises PayloadDamaged."""
-        from memento.store.payloads import PayloadDir, decode
+        from memento.store.formats import decode
+        from memento.store.payloads import PayloadDir
 
         return decode(self.encoded, PayloadDir(Path(self.root) / "payloads"))
 
