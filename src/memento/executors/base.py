@@ -141,5 +141,3 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End every worker and child at once and wait until they are gone. Idempotent; safe after errors."""
-
-

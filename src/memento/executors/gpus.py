@@ -51,10 +51,12 @@ def assign(gpus: Sequence[str], per_task: float, workers: int) -> list[tuple[str
     [('0', '1')]
     """
     if per_task > 1 and per_task != int(per_task):
-        raise ValueError(f"gpus_per_task={per_task}: give a whole number, or a fraction below 1 to share a GPU")
+        raise ValueError(
+            f"gpus_per_task={per_task}: give a whole number, or a fraction below 1 to share a GPU"
+        )
     if per_task < 1:
         sharing = int(1 / per_task + 1e-9)
-        sets = [(gpu,) for _ in range(sharing) for gpu in gpus]
+        sets: list[tuple[str, ...]] = [(gpu,) for _ in range(sharing) for gpu in gpus]
     else:
         size = int(per_task)
         sets = [tuple(gpus[i : i + size]) for i in range(0, len(gpus) - size + 1, size)]

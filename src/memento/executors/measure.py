@@ -61,7 +61,12 @@ class Meter:
                 cpu += spent - self._children
                 self._children = spent
             self._virtual = system.virtual_memory()
-        if peak is not None and self._mark is not None and self._reset is not None and peak > self._mark + _SLACK:
+        if (
+            peak is not None
+            and self._mark is not None
+            and self._reset is not None
+            and peak > self._mark + _SLACK
+        ):
             self._reset()
             self._mark = system.peak_memory()
         return Usage(cpu, peak, self._virtual)

@@ -85,13 +85,17 @@ class Serial(Executor):
                 return self._station.run(task)
         except TimeUp:  # it rang while the task's own exception was being caught
             since = self._clock.monotonic() - self._current[1]
-            return verdict(task, timed_out(self._work.timeout or 0.0), self._clock.now() - since, since, process_name())
+            return verdict(
+                task, timed_out(self._work.timeout or 0.0), self._clock.now() - since, since, process_name()
+            )
         finally:
             self._current = None
 
     def _conditions(self, work: Work) -> Conditions:
         resources = Resources(work.cpus_per_task, (), work.memory_limit)
-        return Conditions(resources=resources, stopping=lambda: self._stopping, live=self._tell, clock=self._clock)
+        return Conditions(
+            resources=resources, stopping=lambda: self._stopping, live=self._tell, clock=self._clock
+        )
 
     def _tell(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
         self._inbox.append(Update(number, process_name(), done, total, metrics))

@@ -30,9 +30,22 @@ from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, encode
-from memento.store.records import DONE, FAILED, STOPPED, TIMEOUT, UNSAVABLE, Encoded, Failure, LogSlice, Outcome
+from memento.store.records import (
+    DONE,
+    FAILED,
+    RAISED,
+    STOPPED,
+    TIMEOUT,
+    UNSAVABLE,
+    Encoded,
+    Failure,
+    LogSlice,
+    Outcome,
+)
 
-_ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), range, fractions.Fraction, type(Ellipsis)})
+_ATOMS = frozenset(
+    {int, float, bool, str, bytes, complex, type(None), range, fractions.Fraction, type(Ellipsis)}
+)
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum, pathlib.PurePath)
 _NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})
 
@@ -85,7 +98,9 @@ class KeptValues:
         data = self._packed.get(number)
         if data is None:
             if self._source is None:
-                raise KeyError(f"value number {number} was not sent to this worker; this is a fault of Memento")
+                raise KeyError(
+                    f"value number {number} was not sent to this worker; this is a fault of Memento"
+                )
             data = self._source[number]
         value = pickling.loads(data)
         if is_unchangeable(value):
@@ -117,7 +132,7 @@ class Conditions:
     """What differs between the places in which tasks run."""
 
     worker: str = ""  # "host/pid"; this process where it is empty
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     stopping: Callable[[], bool] = never_stopping
     live: Callable[[int, float, float | None, dict[str, float]], None] | None = None  # (task's number, ...)
     log: Callable[[], LogSlice | None] | None = None  # what was printed since it was last asked
@@ -158,6 +173,7 @@ class Station:
         self._meter = Meter(shared=conditions.shared_process)
         self._clock = conditions.clock
         self.inside = False  # the task's own code runs now
+        self.timeout = work.timeout
 
     def run(self, task: Task) -> Outcome:
         """Make one attempt; whatever the task does short of ending the process, this returns."""
@@ -178,7 +194,9 @@ class Station:
         self.inside = True
         try:
             names = self.layouts.get(layout) or self._layout(layout)
-            config = Config.build(dict(zip(names, self.values.get(values))), self._settings.get(), repeat)
+            config = Config.build(
+                dict(zip(names, self.values.get(values), strict=True)), self._settings.get(), repeat
+            )
             context = Context.for_task(
                 TaskSpace(
                     self._work.store,
@@ -250,7 +268,8 @@ class Station:
             return failures.raised(error, output)
         except RecursionError:
             # Caught at the very end of the stack: there was no room left to tell it well.
-            return failures.without_exception("raised", type(error).__name__, "maximum recursion depth exceeded", output)
+            text = "maximum recursion depth exceeded"
+            return failures.without_exception(RAISED, type(error).__name__, text, output)
 
 
 async def _awaited(returned: Any) -> Any:
@@ -307,7 +326,7 @@ def alarm(seconds: float | None, armed: Callable[[], bool]) -> Iterator[None]:
         yield
         return
 
-    def ring(number: int, frame: types.FrameType | None) -> None:
+    def ring(*_: object) -> None:
         if armed():
             raise TimeUp
 

@@ -61,7 +61,9 @@ class Threads(Executor):
         self._queue: deque[Task] = deque()
         self._hands: list[Hand] = []
         self._inbox: list[Message] = []
-        self._returned: queue.SimpleQueue[tuple[Hand, Outcome | Exception] | Update | None] = queue.SimpleQueue()
+        self._returned: queue.SimpleQueue[tuple[Hand, Outcome | Exception] | Update | None] = (
+            queue.SimpleQueue()
+        )
         self._stopping = threading.Event()
         self._deadline: float | None = None
         self._pace = 1.0  # seconds a task
@@ -126,7 +128,9 @@ class Threads(Executor):
             try:
                 if station is None:
                     # Each thread unpickles for itself: two threads never hold one changeable object.
-                    station = Station(work, conditions, pickling.loads(work.function), KeptValues(work.values))
+                    station = Station(
+                        work, conditions, pickling.loads(work.function), KeptValues(work.values)
+                    )
                 self._returned.put((hand, station.run(task)))
             except Exception as exc:
                 self._returned.put((hand, exc))
@@ -179,7 +183,9 @@ class Threads(Executor):
             ran = now - hand.begun
             if limit is not None and ran >= limit:
                 failure = timed_out(limit)
-                messages.append(Note(f"thread {hand.name} is left to itself: nothing can end a task in a thread"))
+                messages.append(
+                    Note(f"thread {hand.name} is left to itself: nothing can end a task in a thread")
+                )
             elif self._deadline is not None and now >= self._deadline:
                 failure = stopped()
             else:

@@ -66,7 +66,9 @@ def start_python(module: str, argument: str, sys_path: list[str], descriptors: t
     home = str(Path(memento.__file__).resolve().parent.parent)
     path = sys_path if home in sys_path else [*sys_path, home]
     code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main()"
-    flags = getattr(subprocess, "_args_from_interpreter_flags", list)()  # -O, -W, -X: as in this process
+    flags: list[str] = getattr(
+        subprocess, "_args_from_interpreter_flags", list
+    )()  # -O, -W, -X: as in this process
     return subprocess.Popen(
         [sys.executable, *flags, "-c", code, argument],
         stdin=subprocess.DEVNULL,

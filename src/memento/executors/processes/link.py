@@ -36,7 +36,9 @@ class Link:
     read: int  # outcomes come from here; never blocks
     write: int  # batches go here; never blocks
     pid: int = 0  # 0 until the server has started it
-    in_flight: dict[int, tuple[Task, float]] = field(default_factory=dict)  # position -> task, expected seconds
+    in_flight: dict[int, tuple[Task, float]] = field(
+        default_factory=dict
+    )  # position -> task, expected seconds
     load: float = 0.0  # expected seconds of what is in flight
     sent: int = 0  # tasks sent so far, which is the next position
     out: deque[memoryview] = field(default_factory=deque)

@@ -139,7 +139,12 @@ class Server:
         return True
 
     def _spawn(self, place: Place, read: int, write: int) -> None:
-        if self._function is not None and system.can_fork() and system.thread_count() == 1 and not _has_cuda():
+        if (
+            self._function is not None
+            and system.can_fork()
+            and system.thread_count() == 1
+            and not _has_cuda()
+        ):
             sys.stdout.flush()
             sys.stderr.flush()
             pid = os.fork()

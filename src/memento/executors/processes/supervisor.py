@@ -91,7 +91,9 @@ class Processes(Executor):
 
     def start(self, work: Work) -> None:
         if sys.platform == "win32":
-            raise WorkerStartError("worker processes need Linux or macOS: use executor='threads', or a ProcessPool")
+            raise WorkerStartError(
+                "worker processes need Linux or macOS: use executor='threads', or a ProcessPool"
+            )
         self._work = work
         self._count = max(self._asked or work.num_workers, 1)
         self._gpus: list[tuple[str, ...]] = [()] * self._count
@@ -447,8 +449,8 @@ class Processes(Executor):
         return (
             "workers cannot load the experiment, so no task can run:\n"
             f"{text.rstrip()}\n"
-            "Workers import what the function needs by name. Install the missing module, start from the folder it is in,"
-            " or set PYTHONPATH; and keep what opens connections or devices inside the function."
+            "Workers import what the function needs by name. Install the missing module, start from the folder"
+            " it is in, or set PYTHONPATH; and keep what opens connections or devices inside the function."
             + (f"\nThey printed:\n{output}" if output else "")
         )
 
@@ -634,7 +636,10 @@ class Processes(Executor):
     def _sentence(self, link: Link, sentence: Sentence, grace: float) -> None:
         """End a worker because of the task it runs, unless that finished just now."""
         self._collect(link)
-        if sentence.position not in link.in_flight or self._slots.position(link.place.slot) != sentence.position:
+        if (
+            sentence.position not in link.in_flight
+            or self._slots.position(link.place.slot) != sentence.position
+        ):
             return
         link.sentence = sentence
         number = signal.SIGTERM if grace > 0 else signal.SIGKILL

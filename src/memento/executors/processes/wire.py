@@ -36,7 +36,7 @@ def frame(kind: int, body: bytes) -> bytes:
     return HEADER.pack(len(body), kind) + body
 
 
-def pack(kind: int, content: object) -> bytes:
+def pack(kind: int, content: Any) -> bytes:
     """Put plain values into a frame."""
     return frame(kind, marshal.dumps(content))
 
@@ -49,7 +49,7 @@ def unpack(body: bytes | memoryview) -> Any:
 def pack_outcome(outcome: Outcome) -> bytes:
     """Put an outcome into a frame."""
     value, metrics, artifacts, log, failure = outcome[9:]
-    plain = (
+    plain: Any = (
         *outcome[:9],
         None if value is None else tuple(value),
         tuple(map(tuple, metrics)),
@@ -68,10 +68,11 @@ def unpack_outcome(kind: int, body: bytes | memoryview) -> Outcome:
     if kind == OUTCOME_PICKLED:
         outcome: Outcome = pickle.loads(body)
         return outcome
-    plain = marshal.loads(body)
+    plain: Any = marshal.loads(body)
     value, metrics, artifacts, log, failure = plain[9:]
+    first: tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any] = plain[:9]
     return Outcome(
-        *plain[:9],
+        *first,
         None if value is None else Encoded(*value),
         tuple(Series(*series) for series in metrics) if metrics else (),
         artifacts,

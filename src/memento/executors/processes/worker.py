@@ -86,7 +86,7 @@ class Order:
         self._threads = threading.active_count()
         events = self._events
 
-        def note(event: str, args: Any) -> None:
+        def note(event: str, _: Any) -> None:
             if event in _LEFT_EVENTS:
                 events.add(event)
 
@@ -227,7 +227,13 @@ class Worker:
 
 
 def work_until_told(
-    work: Work, place: Place, read: int, write: int, slots: Slots, parent: int, function: Callable[..., Any] | None
+    work: Work,
+    place: Place,
+    read: int,
+    write: int,
+    slots: Slots,
+    parent: int,
+    function: Callable[..., Any] | None,
 ) -> None:
     """Be a worker, in a process that is this one's own; ends the process."""
     code = 1

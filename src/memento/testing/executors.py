@@ -1,0 +1,489 @@
+"""What every executor must do, as tests: a new executor passes them before it is used.
+
+Knows: the executor protocol. May not know: any one executor.
+
+    class TestMine(ExecutorContract):
+        @pytest.fixture
+        def executor(self): return Mine()
+
+The limits that an executor declares (`isolates`, `preempts`) decide which promises are asked of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import functools
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memento.executors.base import Executor, Finished, Lost, Message, Note, Task, Update, Work
+from memento.store import pickling
+from memento.store.payloads import PayloadDir, decode
+from memento.store.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE, Outcome
+
+_PATIENCE = 60.0  # seconds before a test gives up; no test waits so long unless it fails
+
+
+class Drive:
+    """Plays the runner for one executor: starts it, feeds it as it wishes, gathers what it tells.
+
+    Parameters
+    ----------
+    executor : Executor
+        Not started.
+    store : path
+        A folder for the work's store.
+    """
+
+    def __init__(self, executor: Executor, store: Path) -> None:
+        self.executor, self.store = executor, store
+        self.values: list[bytes] = []
+        self.outcomes: dict[int, Outcome] = {}
+        self.order: list[int] = []
+        self.lost: list[int] = []
+        self.notes: list[str] = []
+        self.updates: list[Update] = []
+
+    def start(
+        self, func: Callable[..., Any], *, settings: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Start the executor with a function."""
+        plain: dict[str, Any] = {"num_workers": 2, "grace": 1.0}
+        work = Work(
+            run=f"run-{os.urandom(4).hex()}",
+            experiment="tests:experiment",
+            function=pickling.dumps(func),
+            settings=pickling.dumps(settings or {}),
+            layouts=[("x",), ()],
+            values=self.values,
+            store=str(self.store),
+            main_name="script",
+            sys_path=[path or str(Path.cwd()) for path in sys.path],
+            cwd=str(self.store),
+            **{**plain, **options},
+        )
+        self.executor.start(work)
+
+    def task(
+        self, number: int, value: Any = None, *, cost: float = 0.0, attempt: int = 1, repeat: int = 0
+    ) -> Task:
+        """Make a task whose config has `x`."""
+        data = pickling.dumps(value)
+        if data not in self.values:
+            self.values.append(data)
+        index = self.values.index(data)
+        return Task(number, number.to_bytes(16, "big"), 0, (index,), repeat, attempt, cost)
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Note what was told."""
+        for message in messages:
+            if isinstance(message, Finished):
+                number = message.outcome.number
+                assert number not in self.outcomes, f"task {number} was told twice"
+                self.outcomes[number] = message.outcome
+                self.order.append(number)
+            elif isinstance(message, Lost):
+                self.lost += message.numbers
+            elif isinstance(message, Note):
+                self.notes.append(message.text)
+            else:
+                self.updates.append(message)
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Poll until something is so."""
+        end = time.monotonic() + _PATIENCE
+        while not done():
+            assert time.monotonic() < end, (
+                f"nothing for {_PATIENCE} s; told so far: {self.outcomes}, {self.lost}"
+            )
+            self.take(self.executor.poll(0.5))
+
+    def run(self, tasks: Sequence[Task]) -> dict[int, Outcome]:
+        """Run tasks to their end, submitting as many as the executor wants."""
+        waiting = list(tasks)
+        while waiting or len(self.outcomes) + len(self.lost) < len(tasks):
+            want = self.executor.want()
+            if want and waiting:
+                self.executor.submit(waiting[:want])
+                del waiting[:want]
+            expected = len(tasks) - len(waiting)
+            seen = len(self.outcomes) + len(self.lost)
+            self.until(lambda: len(self.outcomes) + len(self.lost) > seen or seen >= expected)  # noqa: B023
+        return self.outcomes
+
+    def value(self, number: int) -> Any:
+        """Return what a task returned."""
+        outcome = self.outcomes[number]
+        assert outcome.value is not None, outcome.failure
+        return decode(outcome.value, PayloadDir(self.store / "payloads"))
+
+
+class Words(Exception):
+    """An exception that cannot be unpickled from its own arguments."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+class ExecutorContract:
+    """The promises; override `executor`."""
+
+    @pytest.fixture
+    def executor(self) -> Executor:
+        """Return the executor under test, not started."""
+        raise NotImplementedError("override `executor`")
+
+    @pytest.fixture
+    def drive(self, executor: Executor, tmp_path: Path) -> Iterator[Drive]:
+        """Return a driver in a store whose name is awkward."""
+        store = tmp_path / 'a store\'s "name"'
+        (store / "payloads").mkdir(parents=True)
+        drive = Drive(executor, store)
+        yield drive
+        executor.close()
+        executor.close()  # closing twice is as good as once
+
+    @pytest.fixture
+    def isolating(self, executor: Executor) -> None:
+        """Skip where a task that ends its process ends more."""
+        if not executor.isolates:
+            pytest.skip(f"{executor.name} runs tasks in a shared process")
+
+    @pytest.fixture
+    def preempting(self, executor: Executor) -> None:
+        """Skip where a running task cannot be ended."""
+        if not executor.preempts:
+            pytest.skip(f"{executor.name} cannot end a running task")
+
+    # -- results
+
+    def test_every_task_yields_exactly_one_outcome_with_its_value(self, drive: Drive) -> None:
+        drive.start(lambda context, config: config.x * 2)
+        drive.run([drive.task(i, i % 7) for i in range(300)])
+        assert [drive.value(i) for i in range(300)] == [i % 7 * 2 for i in range(300)]
+
+    def test_an_outcome_tells_time_memory_attempt_and_worker(self, drive: Drive) -> None:
+        drive.start(lambda context, config: sum(range(200_000)))
+        outcome = drive.run([drive.task(5, attempt=3)])[5]
+        assert (outcome.status, outcome.attempt, outcome.failure) == (DONE, 3, None)
+        assert outcome.runtime > 0
+        assert outcome.cpu_time is not None
+        assert outcome.cpu_time >= 0
+        assert outcome.memory is not None
+        assert outcome.memory > 1 << 20
+        assert "/" in outcome.worker
+
+    def test_settings_repeat_attempt_and_key_reach_the_task(self, drive: Drive) -> None:
+        drive.start(
+            lambda context, config: [config.settings["s"], config.repeat, context.attempt, context.key],
+            settings={"s": [1]},
+        )
+        drive.run([drive.task(9, repeat=4, attempt=2)])
+        assert drive.value(9)[:3] == [[1], 4, 2]
+
+    def test_a_task_that_changes_a_value_in_place_changes_nothing_for_the_next(self, drive: Drive) -> None:
+        def change(context: Any, config: Any) -> int:
+            config.x.append(1)
+            config.settings["list"].append(1)
+            config.settings["new"] = 1
+            return len(config.x) + len(config.settings["list"]) + len(config.settings)
+
+        drive.start(change, settings={"list": []})
+        drive.run([drive.task(i, [0]) for i in range(20)])
+        assert {drive.value(i) for i in range(20)} == {5}
+
+    def test_values_of_the_scripts_own_classes_stay_of_that_very_class(self, drive: Drive) -> None:
+        class Model:
+            size = 3
+
+        drive.start(lambda context, config: isinstance(config.x(), Model) and config.x is Model)
+        drive.run([drive.task(i, Model) for i in range(4)])
+        assert all(drive.value(i) for i in range(4))
+
+    def test_a_large_value_reaches_many_tasks(self, drive: Drive) -> None:
+        large = bytes(range(256)) * 20_000
+        drive.start(lambda context, config: len(config.x))
+        drive.run([drive.task(i, large) for i in range(10)])
+        assert {drive.value(i) for i in range(10)} == {5_120_000}
+
+    def test_a_coroutine_function_is_awaited(self, drive: Drive) -> None:
+        async def later(context: Any, config: Any) -> int:
+            await asyncio.sleep(0)
+            return int(config.x) + 1
+
+        drive.start(later)
+        drive.run([drive.task(0, 1)])
+        assert drive.value(0) == 2
+
+    def test_a_partial_of_a_coroutine_function_is_awaited_too(self, drive: Drive) -> None:
+        async def later(add: int, context: Any, config: Any) -> int:
+            return int(config.x) + add
+
+        drive.start(functools.partial(later, 10))
+        drive.run([drive.task(0, 1)])
+        assert drive.value(0) == 11
+
+    # -- failures
+
+    def test_a_task_that_raises_fails_alone_and_says_where(self, drive: Drive) -> None:
+        def sometimes(context: Any, config: Any) -> int:
+            if config.x == 3:
+                raise ValueError("three is right out")
+            return 0
+
+        drive.start(sometimes)
+        outcomes = drive.run([drive.task(i, i) for i in range(10)])
+        failure = outcomes[3].failure
+        assert failure is not None
+        assert (failure.kind, failure.type, failure.message) == (RAISED, "ValueError", "three is right out")
+        assert 'raise ValueError("three is right out")' in failure.traceback
+        assert "task.py" not in failure.traceback
+        assert failure.location.startswith("executors.py:")
+        assert failure.exception is not None
+        assert isinstance(pickling.loads_value(failure.exception), ValueError)
+        assert sum(outcome.status == DONE for outcome in outcomes.values()) == 9
+
+    def test_the_chain_of_causes_is_kept(self, drive: Drive) -> None:
+        def chained(context: Any, config: Any) -> None:
+            try:
+                {}["missing"]
+            except KeyError as exc:
+                raise RuntimeError("no such thing") from exc
+
+        drive.start(chained)
+        failure = drive.run([drive.task(0)])[0].failure
+        assert failure is not None
+        assert "KeyError: 'missing'" in failure.traceback
+        assert "direct cause" in failure.traceback
+
+    @pytest.mark.parametrize("name", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "MemoryError"])
+    def test_what_would_end_a_program_fails_its_task_only(self, drive: Drive, name: str) -> None:
+        def end(context: Any, config: Any) -> int:
+            import builtins
+
+            if config.x:
+                raise getattr(builtins, config.x)
+            return 1
+
+        drive.start(end)
+        outcomes = drive.run([drive.task(0, name), drive.task(1, ""), drive.task(2, "")])
+        failure = outcomes[0].failure
+        assert failure is not None
+        assert (failure.kind, failure.type) == (RAISED, name)
+        assert (outcomes[1].status, outcomes[2].status) == (DONE, DONE)
+
+    def test_endless_recursion_fails_its_task_only(self, drive: Drive) -> None:
+        def deep(context: Any, config: Any) -> Any:
+            def down(n: int) -> Any:
+                return down(n + 1)
+
+            return down(0) if config.x else 1
+
+        drive.start(deep)
+        outcomes = drive.run([drive.task(0, True), drive.task(1, False)])
+        failure = outcomes[0].failure
+        assert failure is not None
+        assert failure.type == "RecursionError"
+        assert outcomes[1].status == DONE
+
+    def test_an_exception_that_cannot_be_unpickled_is_kept_as_text(self, drive: Drive) -> None:
+        def raises(context: Any, config: Any) -> None:
+            raise Words("two", "words")
+
+        drive.start(raises)
+        failure = drive.run([drive.task(0)])[0].failure
+        assert failure is not None
+        assert failure.exception is None
+        assert (failure.type, failure.message) == ("Words", "two words")
+
+    def test_an_exception_that_cannot_be_shown_fails_its_task_only(self, drive: Drive) -> None:
+        def raises(context: Any, config: Any) -> None:
+            class Mute(Exception):
+                def __str__(self) -> str:
+                    raise ValueError("no")
+
+            raise Mute
+
+        drive.start(raises)
+        failure = drive.run([drive.task(0)])[0].failure
+        assert failure is not None
+        assert failure.type == "Mute"
+
+    def test_what_cannot_be_saved_fails_its_task_and_says_what_it_was(self, drive: Drive) -> None:
+        def returns_a_lock(context: Any, config: Any) -> Any:
+            import threading
+
+            return threading.Lock()
+
+        drive.start(returns_a_lock)
+        failure = drive.run([drive.task(0)])[0].failure
+        assert failure is not None
+        assert failure.kind == UNSAVABLE
+        assert "lock" in failure.message
+
+    # -- ends of processes
+
+    @pytest.mark.usefixtures("isolating")
+    @pytest.mark.parametrize(
+        ("how", "name"),
+        [("exit", "exit code 3"), ("kill", "SIGKILL"), ("segfault", "SIGSEGV"), ("abort", "SIGABRT")],
+    )
+    def test_a_task_that_ends_its_process_is_named_and_its_mates_run(
+        self, drive: Drive, tmp_path: Path, how: str, name: str
+    ) -> None:
+        ran = tmp_path / "ran"
+        ran.mkdir()
+
+        def end(context: Any, config: Any) -> int:
+            number = int.from_bytes(
+                bytes.fromhex(context.key) if isinstance(context.key, str) else context.key, "big"
+            )
+            with open(ran / str(number), "a") as file:
+                file.write("x")
+            if config.x == "exit":
+                print("last words")
+                os._exit(3)
+            elif config.x == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif config.x == "segfault":
+                ctypes.string_at(0)
+            elif config.x == "abort":
+                os.abort()
+            return number
+
+        drive.start(end)
+        outcomes = drive.run([drive.task(i, how if i in (20, 77) else "") for i in range(100)])
+        for number in (20, 77):
+            failure = outcomes[number].failure
+            assert failure is not None
+            assert (failure.kind, failure.type) == (DIED, name)
+            assert how != "exit" or "last words" in failure.output
+        assert sum(outcome.status == DONE for outcome in outcomes.values()) == 98
+        assert {path.read_text() for path in ran.iterdir()} == {"x"}, "a task was run twice"
+
+    @pytest.mark.usefixtures("preempting")
+    def test_a_task_over_its_time_is_ended_and_its_mates_run(self, drive: Drive) -> None:
+        def hang(context: Any, config: Any) -> int:
+            while config.x == 1:
+                pass
+            return 0
+
+        drive.start(hang, timeout=1.0)
+        outcomes = drive.run([drive.task(i, int(i == 2)) for i in range(20)])
+        failure = outcomes[2].failure
+        assert failure is not None
+        assert failure.kind == TIMEOUT
+        assert outcomes[2].runtime >= 1.0
+        assert sum(outcome.status == DONE for outcome in outcomes.values()) == 19
+
+    @pytest.mark.usefixtures("preempting")
+    def test_a_task_that_ignores_sigterm_is_ended_too(self, drive: Drive) -> None:
+        def stubborn(context: Any, config: Any) -> None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            while True:
+                time.sleep(60)
+
+        drive.start(stubborn, timeout=0.3, grace=0.3)
+        failure = drive.run([drive.task(0)])[0].failure
+        assert failure is not None
+        assert failure.kind == TIMEOUT
+
+    @pytest.mark.usefixtures("preempting")
+    def test_a_task_over_its_memory_is_ended_and_tells_its_peak(self, drive: Drive) -> None:
+        def eat(context: Any, config: Any) -> int:
+            if config.x:
+                held = []
+                while True:
+                    held.append(bytearray(b"x" * 4_000_000))
+                    time.sleep(0.002)
+            return 0
+
+        limit = 300 << 20
+        drive.start(eat, memory_limit=limit)
+        outcomes = drive.run([drive.task(0, 1), drive.task(1, 0), drive.task(2, 0)])
+        failure = outcomes[0].failure
+        assert failure is not None
+        assert failure.kind == MEMORY
+        assert outcomes[0].memory is not None
+        assert outcomes[0].memory > limit
+        assert (outcomes[1].status, outcomes[2].status) == (DONE, DONE)
+
+    # -- ending the run
+
+    def test_what_has_not_started_is_given_back(self, drive: Drive, tmp_path: Path) -> None:
+        gate = tmp_path / "gate"
+
+        def wait(context: Any, config: Any) -> int:
+            while not gate.exists() and not context.stopping:
+                time.sleep(0.01)
+            return 1
+
+        if drive.executor.name == "serial":
+            gate.touch()
+        drive.start(wait)
+        drive.executor.submit([drive.task(i) for i in range(50)])
+        if drive.executor.name != "serial":
+            drive.until(lambda: bool(drive.executor.running()))
+        drive.executor.cancel(running=False)
+        drive.executor.cancel(running=False)
+        drive.take(drive.executor.poll(0.1))
+        gate.touch()
+        drive.until(lambda: len(drive.outcomes) + len(drive.lost) == 50)
+        assert len(drive.lost) >= 40
+        assert {outcome.status for outcome in drive.outcomes.values()} <= {DONE}
+        assert not set(drive.lost) & set(drive.outcomes)
+
+    def test_a_running_task_is_told_to_stop_and_may_finish(self, drive: Drive) -> None:
+        if drive.executor.name == "serial":
+            pytest.skip("nobody can call it while a task runs")
+
+        def wait(context: Any, config: Any) -> str:
+            while not context.stopping:
+                time.sleep(0.01)
+            return "in time"
+
+        drive.start(wait, grace=30.0)
+        drive.executor.submit([drive.task(i) for i in range(9)])
+        drive.until(lambda: bool(drive.executor.running()))
+        drive.executor.cancel(running=True)
+        drive.executor.cancel(running=True)
+        drive.until(lambda: len(drive.outcomes) + len(drive.lost) == 9)
+        assert {drive.value(number) for number in drive.outcomes} <= {"in time"}
+        assert drive.executor.want() == 0
+
+    @pytest.mark.usefixtures("preempting")
+    def test_a_running_task_that_does_not_listen_is_ended_after_the_grace(self, drive: Drive) -> None:
+        def deaf(context: Any, config: Any) -> None:
+            time.sleep(600)
+
+        drive.start(deaf, grace=0.2)
+        drive.executor.submit([drive.task(i) for i in range(6)])
+        drive.until(lambda: len(drive.executor.running()) == 2)
+        drive.executor.cancel(running=True)
+        drive.until(lambda: len(drive.outcomes) + len(drive.lost) == 6)
+        kinds = {outcome.failure.kind for outcome in drive.outcomes.values() if outcome.failure is not None}
+        assert kinds == {STOPPED}
+        assert len(drive.outcomes) == 2
+
+    def test_a_wake_ends_a_wait(self, drive: Drive) -> None:
+        drive.start(lambda context, config: 1)
+        drive.executor.wake()
+        begun = time.monotonic()
+        drive.executor.poll(30.0)
+        assert time.monotonic() - begun < 20.0
+
+    def test_closing_in_the_middle_of_the_work_returns(self, drive: Drive) -> None:
+        if drive.executor.name in ("serial", "threads"):
+            pytest.skip("nothing of it outlives a call")
+        drive.start(lambda context, config: time.sleep(0.05))
+        drive.executor.submit([drive.task(i) for i in range(8)])
+        drive.until(lambda: bool(drive.executor.running()))
+        drive.executor.close()
