@@ -1,376 +1,401 @@
-"""What a task sees: its key, its checkpoints, its metrics, its bar, its own folder.
+"""What a task sees of Memento.
 
-Knows: one attempt at one task. May not know: the index, other tasks, executors.
+Knows: its task's space, checkpoints, metrics. May not know: queues, indexes, displays.
 
-Making one costs next to nothing, since a task of a microsecond pays for it: all of it is lazy.
+Everything is made when it is first asked for, so that a task that asks for nothing pays next to nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from memento.context.metrics import Metrics
-from memento.context.space import Resources, TaskSpace
+from memento.clock import SYSTEM_CLOCK
+from memento.context.metrics import Metrics, number
+from memento.context.space import Resources, StopTask, TaskSpace
 from memento.store.records import Series
 
 if TYPE_CHECKING:
+    import logging
+
     import numpy
     import pandas
 
+    from memento.context.loop import Loops
     from memento.store.checkpoints import CheckpointDir
+
+T = TypeVar("T")
 
 
 class Context:
-    """Checkpoints, metrics, progress and more for one task.
+    """A task's way to checkpoints, metrics, shared steps and all else that Memento offers inside a task.
 
     Parameters
     ----------
-    key : object
+    key : str
         The task's key.
     checkpoint_provider : object, optional
-        Anything with ``get``, ``set``, ``contains`` and ``remove`` by key, like `FileSystemCheckpointing`.
+        Anything with ``get``, ``set``, ``contains`` and ``remove`` by key, such as `FileSystemCheckpointing`.
 
     Examples
     --------
-    >>> context = Context("task")
-    >>> context.record({"loss": 0.5})
-    >>> context.collect_metrics()["loss"]["y"].tolist()
-    [0.5]
+    >>> context = Context("key")
+    >>> context.record({"loss": (1, 0.5)})
+    >>> context.collect_metrics()["loss"]
+         x    y
+    0  1.0  0.5
     """
 
-    __slots__ = ("__weakref__", "_artifacts", "_checkpoints", "_done", "_hex", "_key", "_live_at", "_loops",
-                 "_metrics", "_provider", "_restored", "_rng", "_space", "_total")  # fmt: skip
+    __slots__ = (
+        "_artifacts",
+        "_checkpoints",
+        "_done",
+        "_key",
+        "_live",
+        "_logger",
+        "_loops",
+        "_metrics",
+        "_next_live",
+        "_provider",
+        "_rng",
+        "_seed",
+        "_space",
+        "_steps",
+        "_total",
+        "checkpoint_key",
+    )
 
-    def __init__(self, key: Any = "", checkpoint_provider: Any = None) -> None:
-        self._key, self._provider = key, checkpoint_provider
-        self._space = _ALONE
-        self._start()
+    def __init__(self, key: str, checkpoint_provider: Any = None) -> None:
+        self._key: str | None = key
+        self._provider = checkpoint_provider
+        self._space: TaskSpace | None = None
+        self._begin()
 
     @classmethod
     def for_task(cls, space: TaskSpace) -> Context:
-        """Make the context of an attempt that a worker runs."""
-        self = cls.__new__(cls)
-        self._key, self._provider, self._space = None, None, space
-        self._start()
-        return self
-
-    def _start(self) -> None:
-        self._metrics: Metrics | None = None
-        self._checkpoints: CheckpointDir | None = None
-        self._artifacts: list[str] | None = None
-        self._rng: numpy.random.Generator | None = None
-        self._loops: dict[str, Any] | None = None  # positions of loops, by name
-        self._restored = False
-        self._hex: str | None = None
-        self._done = 0.0
-        self._total: float | None = None
-        self._live_at = 0.0
-
-    # -- who it is
-
-    @property
-    def key(self) -> Any:
-        """The task's key, in hexadecimal digits."""
-        if self._key is not None:
-            return self._key
-        if self._hex is None:
-            self._hex = self._space.key.hex()
-        return self._hex
-
-    @property
-    def attempt(self) -> int:
-        """1 for the first attempt at this task in this run."""
-        return self._space.attempt
-
-    @property
-    def resources(self) -> Resources:
-        """Cores, GPUs and memory that the task may use."""
-        return self._space.resources
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the task is asked to save its state and return soon."""
-        return self._space.stopping()
-
-    @property
-    def seed(self) -> int:
-        """An int below 2**32 that belongs to the key: the same at every re-run, different between tasks."""
-        return int.from_bytes(hashlib.blake2b(self._key_bytes, digest_size=4, person=b"memento seed").digest(), "big")
-
-    @property
-    def rng(self) -> numpy.random.Generator:
-        """A NumPy generator that belongs to the key."""
-        if self._rng is None:
-            import numpy
-
-            entropy = hashlib.blake2b(self._key_bytes, digest_size=16, person=b"memento rng").digest()
-            self._rng = numpy.random.default_rng(int.from_bytes(entropy, "big"))
-        return self._rng
-
-    @property
-    def _key_bytes(self) -> bytes:
-        return self._space.key if self._key is None else str(self._key).encode("utf-8", "surrogatepass")
-
-    @property
-    def logger(self) -> logging.Logger:
-        """A logger whose lines stand in the task's log."""
-        logger = logging.getLogger("memento.task")
-        if not any(isinstance(handler, _ToStderr) for handler in logger.handlers):
-            logger.addHandler(_ToStderr())
-            logger.setLevel(logging.DEBUG)
-            logger.propagate = False
-        return logger
-
-    # -- metrics and progress
-
-    def record(self, value_dict: Mapping[str, Any]) -> None:
-        """Record metrics over time.
+        """Make the context of one attempt at a task.
 
         Parameters
         ----------
-        value_dict : mapping of str to number or pair
-            For each metric its value, or ``(x, value)``; without an x, all of one call share the UTC time.
+        space : TaskSpace
+            Where it works and whom it tells.
+
+        Returns
+        -------
+        Context
+            A new context.
+        """
+        self = cls.__new__(cls)
+        self._key, self._provider, self._space = None, None, space
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        self._metrics: Metrics | None = None
+        self._checkpoints: CheckpointDir | None = None
+        self._artifacts: tuple[str, ...] = ()
+        self._done, self._total = 0.0, None
+        self._next_live = 0.0
+        self._logger: logging.Logger | None = None
+        self._rng: numpy.random.Generator | None = None
+        self._seed: int | None = None
+        self._loops: Loops | None = None
+        self._steps: tuple[str, ...] = ()  # names of the cached steps that are being computed
+        self.checkpoint_key = None
+
+    _total: float | None
+
+    # ------------------------------------------------------------ who we are
+
+    @property
+    def key(self) -> str:
+        """The task's key, in hexadecimal."""
+        if self._key is None:
+            self._key = self._place().key.hex()
+        return self._key
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt at the task this is; 1 for the first."""
+        return self._space.attempt if self._space is not None else 1
+
+    @property
+    def resources(self) -> Resources:
+        """Cores, devices and memory that the task may use."""
+        return self._space.resources if self._space is not None else Resources()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run wants the task to end: save what you have and return, or let `loop` do it."""
+        return self._space.stopping() if self._space is not None else False
+
+    @property
+    def seed(self) -> int:
+        """An int below 2**32 for this task: the same in every re-run, different between tasks."""
+        if self._seed is None:
+            import hashlib
+
+            told = hashlib.blake2b(self.key.encode(), digest_size=4, person=b"memento seed")
+            self._seed = int.from_bytes(told.digest(), "little")
+        return self._seed
+
+    @property
+    def rng(self) -> numpy.random.Generator:
+        """A NumPy generator for this task: the same in every re-run, different between tasks."""
+        if self._rng is None:
+            import hashlib
+
+            import numpy
+
+            told = hashlib.blake2b(self.key.encode(), digest_size=16, person=b"memento rng")
+            self._rng = numpy.random.default_rng(int.from_bytes(told.digest(), "little"))
+        return self._rng
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger whose lines, from INFO up, stand in the task's log."""
+        if self._logger is None:
+            from memento.context.logs import task_logger
+
+            self._logger = task_logger()
+        return self._logger
+
+    def _place(self) -> TaskSpace:
+        if self._space is None:
+            raise RuntimeError(
+                "this context belongs to no store: it was made by Context(key, provider), not by a run. What you"
+                " asked for works inside a task that Memento runs."
+            )
+        return self._space
+
+    # ------------------------------------------------------------ metrics and progress
+
+    def record(self, value_dict: Mapping[str, Any]) -> None:
+        """Record values of metrics.
+
+        Parameters
+        ----------
+        value_dict : dict
+            Name -> number, or -> pair ``(x, y)``. Without x the time counts (UTC seconds), one for the whole call.
 
         Raises
         ------
         TypeError
-            A value is no number.
-
-        Examples
-        --------
-        >>> context = Context("task")
-        >>> context.record({"loss": (1, 0.5), "accuracy": (1, 0.9)})
+            A value is no number; names the metric and the type.
         """
         metrics = self._metrics
         if metrics is None:
             metrics = self._metrics = Metrics()
-        now = self._space.clock.now()
+        space = self._space
+        now = (space.clock if space is not None else SYSTEM_CLOCK).now()
         metrics.record(value_dict, now)
-        if self._space.live is not None and now >= self._live_at:
+        if now >= self._next_live or now < self._next_live - 3600:
             self._tell(now)
 
-    def collect_metrics(self) -> dict[str, pandas.DataFrame]:
-        """Return each metric as a frame with columns ``x`` and ``y``."""
-        return self._metrics.frames() if self._metrics is not None else {}
+    def _tell(self, now: float) -> None:
+        """Tell the display where the task stands; at most once each `live_every` seconds."""
+        space = self._space
+        if space is None or space.live is None:
+            self._next_live = float("inf")  # nobody listens
+            return
+        self._next_live = now + space.live_every
+        space.live(self._done, self._total, self._metrics.latest() if self._metrics is not None else {})
 
-    def series(self) -> tuple[Series, ...]:
-        """Return the metrics as the store keeps them."""
-        return self._metrics.series() if self._metrics is not None else ()
-
-    def progress(self, delta: float = 1, total: float | None = None) -> None:
+    def progress(self, delta: float, total: float | None = None) -> None:
         """Move this task's bar.
 
         Parameters
         ----------
         delta : float
-            How much further it is.
+            How much was done since the last call.
         total : float, optional
-            How much there is to do; may be corrected later.
+            How much there is in all; may be corrected later.
         """
         try:
-            self._done += float(delta)
             if total is not None:
-                self._total = float(total)
-        except (TypeError, ValueError):
-            return  # a bar is never worth a task
-        if self._space.live is not None:
-            now = self._space.clock.now()
-            if now >= self._live_at:
-                self._tell(now)
+                self._total = number("progress", total)
+            self._done += number("progress", delta)
+            space = self._space
+            if space is not None and space.live is not None:
+                now = space.clock.now()
+                if now >= self._next_live or now < self._next_live - 3600:
+                    self._tell(now)
+        except Exception:  # a bar is never worth a task
+            return
 
-    def _tell(self, now: float) -> None:
-        space = self._space
-        assert space.live is not None
-        self._live_at = now + space.live_every
-        space.live(self._done, self._total, self._metrics.latest() if self._metrics is not None else {})
+    def collect_metrics(self) -> dict[str, pandas.DataFrame]:
+        """Return what was recorded: name -> frame with columns ``x`` and ``y``."""
+        return self._metrics.frames() if self._metrics is not None else {}
 
-    # -- checkpoints
+    def series(self) -> tuple[Series, ...]:
+        """Return what was recorded, packed for the store."""
+        return self._metrics.series() if self._metrics is not None else ()
+
+    # ------------------------------------------------------------ checkpoints
 
     def checkpoint(self, *values: Any) -> None:
-        """Save the task's state: atomic, durable on return, there for the next attempt.
+        """Save what the task has so far; a crash leaves the old state or the new one, whole.
 
         Parameters
         ----------
-        *values
-            What `restore` is to give back.
-
-        Raises
-        ------
-        UnsavableResult
-            A part cannot be pickled; names it.
+        *values : object
+            What `restore` gives back: one value as itself, several as a tuple.
         """
-        if self._space is _ALONE:
-            self._alone().set(self._key, values)
+        if self._space is None:
+            self._given().set(self.key, values)
             return
-        self._save(values)
-
-    def _save(self, values: tuple[Any, ...]) -> None:
-        curves = {series.name: series.data for series in self.series()}
-        extra = {"metrics": curves, "loops": self._loops or {}, "done": self._done, "total": self._total}
-        self._kept().save(values, extra)
+        self._saved().save(values, self._extra())
 
     def restore(self) -> Any:
-        """Return the saved state: one value as itself, several as a tuple.
+        """Return what was saved last; metrics recorded before it come back with it.
+
+        Returns
+        -------
+        object
+            One value as itself, several as a tuple.
 
         Raises
         ------
         KeyError
-            There is none.
+            There is no checkpoint.
         """
-        if self._space is _ALONE:
-            return self._alone().get(self._key)
-        values = self._load()
-        return values[0] if len(values) == 1 else values
-
-    def _load(self) -> tuple[Any, ...]:
-        values, extra = self._kept().load()
-        if not self._restored:
-            # What was recorded up to the checkpoint belongs to the curve; once, however often this is asked.
-            self._restored = True
-            mine, self._metrics = self._metrics, Metrics()
-            self._metrics.restore(extra["metrics"])
-            self._done, self._total = extra["done"], extra["total"]
-            if mine is not None:
-                for name, curve in mine.curves.items():
-                    for x, y in zip(curve.x, curve.y, strict=True):
-                        self._metrics.record({name: (x, y)}, 0.0)
-        self._loops = dict(extra["loops"])
-        return values
+        if self._space is None:
+            item = self._given().get(self.key)
+            return item[0] if isinstance(item, tuple) and len(item) == 1 else item
+        state, extra = self._saved().load()
+        self._take(extra)
+        return state[0] if len(state) == 1 else state
 
     def checkpoint_exist(self) -> bool:
-        """Say whether an earlier attempt left a state."""
-        if self._space is _ALONE:
-            return bool(self._alone().contains(self._key))
-        return self._kept().exists()
+        """Say whether there is something to restore."""
+        if self._space is None:
+            return bool(self._given().contains(self.key))
+        return self._saved().exists()
 
-    def _kept(self) -> CheckpointDir:
+    def _extra(self) -> dict[str, Any]:
+        """Return what goes with a checkpoint: the metrics so far, the bar."""
+        metrics = self._metrics.packed() if self._metrics is not None else {}
+        return {"metrics": metrics, "done": self._done, "total": self._total}
+
+    def _take(self, extra: Mapping[str, Any]) -> None:
+        """Take over what came with a checkpoint."""
+        if extra.get("metrics"):
+            if self._metrics is None:
+                self._metrics = Metrics()
+            self._metrics.restore(extra["metrics"])
+        self._done = max(self._done, extra.get("done", 0.0))
+        if self._total is None:
+            self._total = extra.get("total")
+
+    def _given(self) -> Any:
+        if self._provider is None:
+            raise RuntimeError("Context(key) has nowhere to save to: give it a checkpoint provider")
+        return self._provider
+
+    def _saved(self) -> CheckpointDir:
         if self._checkpoints is None:
             from memento.store.checkpoints import CheckpointDir
 
-            self._checkpoints = CheckpointDir(self._space.store, self.key)
+            self._checkpoints = CheckpointDir(Path(self._place().store) / "checkpoints", self.key)
         return self._checkpoints
 
-    def _alone(self) -> Any:
-        if self._provider is None:
-            raise TypeError("this Context stands alone and was made without a checkpoint_provider")
-        return self._provider
-
-    # -- loops and shared steps
-
-    def loop(self, iterable: Iterable[Any], state: Any, every: float | str = "10min") -> Iterator[Any]:
-        """Iterate with automatic checkpoints: what an earlier attempt did is skipped.
+    def loop(
+        self, iterable: Iterable[T], state: Any, every: float | str = "10min", name: str | None = None
+    ) -> Iterator[T]:
+        """Iterate with automatic checkpoints.
 
         Parameters
         ----------
         iterable : iterable
-            What to go through; must yield the same in each attempt.
+            The same items in the same order at each attempt.
         state : object
-            What the loop changes: a dict, list, or object, one with ``state_dict`` and ``load_state_dict``, or a
-            dict, list or tuple of such. An earlier attempt's state is put back into it, in place.
-        every : float or str
-            Seconds, or a text like ``"10min"``, ``"30s"``, ``"100 steps"``.
+            What the loop changes: a dict or a list (filled in place), an object with ``state_dict`` and
+            ``load_state_dict``, a dict or sequence of such, or any object with attributes.
+        every : float or str, default="10min"
+            Seconds, or a text like ``"30s"``, ``"2h"``, ``"100 steps"``.
+        name : str, optional
+            Tells two loops of a task from each other; by default they are numbered.
 
         Yields
         ------
         object
-            The items that are still to do.
-
-        Raises
-        ------
-        StopTask
-            The task was asked to stop; its state has been saved.
-
-        Examples
-        --------
-        >>> state = {"total": 0}
-        >>> for item in Context("task").loop([1, 2, 3], state):
-        ...     state["total"] += item
-        >>> state
-        {'total': 6}
+            The items that are not done yet.
         """
-        from memento.context.loop import loop
+        from memento.context.loop import Loop, Loops
 
-        return loop(self, iterable, state, every)
+        if self._loops is None:
+            self._loops = Loops(self)
+        return Loop(self._loops, iterable, state, every, name).run()
 
-    def cached(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Return ``func(*args, **kwargs)``, computed once over all tasks and runs of the store.
+    # ------------------------------------------------------------ files and shared steps
 
-        One worker computes it while others wait; when that worker dies, another takes over.
+    def cached(self, func: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Compute a step that tasks share, once over the whole grid.
 
         Parameters
         ----------
         func : callable
-            The step; its code is part of the key, so an edited step is computed again.
-        *args, **kwargs
-            Its arguments; must be keyable.
+            The step; its code and its arguments are its key.
+        *args, **kwargs : object
+            Its arguments.
+
+        Returns
+        -------
+        object
+            What `func` returned, here or in another task. Large arrays are read-only views of one file.
         """
-        if self._space is _ALONE:
-            return func(*args, **kwargs)
         from memento.context.steps import cached
 
-        return cached(self._space, func, args, kwargs)
-
-    # -- files
+        value: T = cached(self, func, args, kwargs)
+        return value
 
     @property
     def directory(self) -> Path:
         """A folder of this task's own, kept across attempts."""
-        folder = Path(self._space.store) / "work" / str(self.key)
+        folder = Path(self._place().store) / "work" / self.key
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def artifact(self, name: str) -> Path:
-        """Return where to write a file that is kept with the result.
+        """Return the path at which to write a file that is kept with the result.
 
         Parameters
         ----------
         name : str
-            Name of the file; may have folders.
+            Name of the file; may name folders, ``"plots/roc.png"``.
+
+        Returns
+        -------
+        Path
+            Where to write it; its folder exists.
 
         Raises
         ------
         ValueError
             The name leads out of the task's folder.
         """
-        parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in parts[0]:
-            raise ValueError(f"an artifact's name must be a relative path without '..', got {name!r}")
-        path = Path(self._space.store, "artifacts", str(self.key), *parts)
+        parts = str(os.fspath(name)).replace("\\", "/").split("/")
+        if any(part in ("", ".", "..") for part in parts) or "\0" in name or ":" in parts[0]:
+            raise ValueError(f"artifact({name!r}): give a relative name without '..', like 'plots/roc.png'")
+        path = Path(self._place().store, "artifacts", self.key, *parts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if self._artifacts is None:
-            self._artifacts = []
-        if name not in self._artifacts:
-            self._artifacts.append(name)
+        relative = "/".join(parts)
+        if relative not in self._artifacts:
+            self._artifacts += (relative,)
         return path
 
     def artifact_names(self) -> tuple[str, ...]:
         """Return the names of the artifacts that were written."""
-        if self._artifacts is None:
+        if not self._artifacts:
             return ()
-        folder = Path(self._space.store, "artifacts", str(self.key))
-        return tuple(name for name in self._artifacts if (folder / name).exists())
+        root = Path(self._place().store, "artifacts", self.key)
+        return tuple(sorted(name for name in self._artifacts if (root / name).exists()))
+
+    def finish(self) -> None:
+        """Forget the checkpoints of a task whose result is safe."""
+        self._saved().drop()
 
 
-class _ToStderr(logging.StreamHandler):  # type: ignore[type-arg]  # generic only for type checkers
-    """Writes to what `sys.stderr` is at that moment: the task's log."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-
-    @property
-    def stream(self) -> Any:
-        import sys
-
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, value: Any) -> None:
-        """Whatever the base class sets: what counts is `sys.stderr`."""
-
-
-_ALONE = TaskSpace("", "", b"")  # a context that no worker made
+__all__ = ["Context", "StopTask"]

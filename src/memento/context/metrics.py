@@ -32,10 +32,11 @@ class Curve:
 class Metrics:
     """All curves of one task."""
 
-    __slots__ = ("curves",)
+    __slots__ = ("curves", "saved")
 
     def __init__(self) -> None:
         self.curves: dict[str, Curve] = {}
+        self.saved: dict[str, int] = {}  # name -> how many of its values a checkpoint has
 
     def record(self, values: Mapping[str, Any], now: float) -> None:
         """Append one value to each named curve; `now` is the x of those that bring none."""
@@ -50,7 +51,9 @@ class Metrics:
             curve = curves.get(name)
             if curve is None:
                 if not isinstance(name, str):
-                    raise TypeError(f"record: a metric's name must be a str, not {type(name).__name__} {name!r}")
+                    raise TypeError(
+                        f"record: a metric's name must be a str, not {type(name).__name__} {name!r}"
+                    )
                 curve = curves[name] = Curve()
             curve.add_x(x)
             curve.add_y(value)
@@ -63,17 +66,33 @@ class Metrics:
         """Pack the curves for the store."""
         return tuple(pack(name, curve) for name, curve in self.curves.items())
 
+    def packed(self) -> dict[str, bytes]:
+        """Return the curves for a checkpoint; from now on they count as saved."""
+        self.saved = {name: len(curve.y) for name, curve in self.curves.items()}
+        return {series.name: series.data for series in self.series()}
+
     def restore(self, packed: Mapping[str, bytes]) -> None:
-        """Go back to the curves that a checkpoint brought: what came before it, and nothing twice."""
-        self.curves = {}
+        """Put what a checkpoint brought before what was recorded since; nothing comes twice.
+
+        The first `saved[name]` values of a curve came from a checkpoint or stand in one: a longer
+        beginning replaces them, a shorter or equal one is known already.
+        """
         for name, data in packed.items():
-            curve = self.curves[name] = Curve()
             half = len(data) // 2
-            curve.x.frombytes(data[:half])
-            curve.y.frombytes(data[half:])
+            known = self.saved.get(name, 0)
+            if half // 8 <= known:
+                continue
+            curve = self.curves.get(name)
+            since_x, since_y = (curve.x[known:], curve.y[known:]) if curve else (array("d"), array("d"))
+            whole = self.curves[name] = Curve()
+            whole.x.frombytes(data[:half])
+            whole.y.frombytes(data[half:])
             if sys.byteorder == "big":
-                curve.x.byteswap()
-                curve.y.byteswap()
+                whole.x.byteswap()
+                whole.y.byteswap()
+            self.saved[name] = half // 8
+            whole.x.extend(since_x)
+            whole.y.extend(since_y)
 
     def frames(self) -> dict[str, pandas.DataFrame]:
         """Return each curve as a frame with columns ``x`` and ``y``."""

@@ -1,132 +1,136 @@
 """Steps that tasks share: computed once over the whole grid, by one worker, while others wait.
 
-Knows: keys, value formats, file locks. May not know: tasks' results, the index, executors.
+Knows: keys, values as files, locks of files. May not know: other workers, the index.
 
-``steps/<digest>.step`` holds where the value is; ``steps/<digest>.lock`` is locked by whoever computes it. The kernel
-releases the lock when that process dies, so the next one takes over.
-Crash at any line: the step file is written last, atomically; without it the step is not computed yet.
+``steps/keys/<key>.json`` names a value file in ``steps/``; ``<key>.lock`` is locked by who computes. The kernel
+releases the lock of a process that dies, and the next one in line computes.
+Whoever computed reads the value back as the others do: all tasks get the same kind of value.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import contextlib
+import functools
 import json
-import logging
 import os
-import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from memento.context.space import StopTask, TaskSpace
-from memento.errors import MementoError
-from memento.keys import code_version, digest, experiment_name
+from memento.context.space import StopTask
+from memento.errors import PayloadDamaged
+from memento.store.files import PayloadDir, flat, write_file
 from memento.store.formats import decode, encode
-from memento.store.payloads import PayloadDir, write_file
 from memento.store.records import Encoded
+from memento.system import try_lock
 
-log = logging.getLogger("memento.context")
+if TYPE_CHECKING:
+    from memento.context.context import Context
 
-_LOOK_EVERY = 0.1  # seconds between looks whether the task is asked to stop, while another computes the step
-_computing = threading.local()
+_FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
 
 
-def cached(space: TaskSpace, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Compute a step, or return what another task computed.
+def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the step's value: what is stored, or else what `func` returns, stored.
 
     Raises
     ------
-    RuntimeError
-        The step needs itself.
     UnkeyableValue
         An argument has no certain identity.
+    UnsavableResult
+        The step's value cannot be stored.
+    RuntimeError
+        The step asks for itself.
     """
-    name = step_name(func, args, kwargs)
-    folder = Path(space.store) / "steps"
-    payloads = PayloadDir(Path(space.store) / "payloads")
-    found, value = _read(folder / f"{name}.step", payloads)
-    if found:
-        return value
-    active: set[str] = _computing.__dict__.setdefault("names", set())
-    if name in active:
-        raise RuntimeError(f"context.cached({experiment_name(func)}) needs itself: it calls itself with the same arguments")
-    folder.mkdir(parents=True, exist_ok=True)
-    with _Lock(folder / f"{name}.lock", space):
-        found, value = _read(folder / f"{name}.step", payloads)
-        if found:
-            return value
-        active.add(name)
+    key = step_key(func, args, kwargs)
+    folder = Path(context._place().store) / "steps"
+    payloads = PayloadDir(folder)
+    record = folder / "keys" / f"{key}.json"
+    value = _stored(record, payloads)
+    if value is not None:
+        return value[0]
+    if key in context._steps:
+        name = getattr(func, "__qualname__", repr(func))
+        raise RuntimeError(
+            f"cached({name}, ...): this step asks for itself with the same arguments; it would never end"
+        )
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(record.with_suffix(".lock"), context):
+        value = _stored(record, payloads)  # somebody may have computed it while we waited
+        if value is not None:
+            return value[0]
+        context._steps = (*context._steps, key)
         try:
-            value = func(*args, **kwargs)
+            computed = func(*args, **kwargs)
         finally:
-            active.discard(name)
-        _write(folder / f"{name}.step", encode(value, payloads, space.inline_limit), experiment_name(func))
-    # As others will see it: a task that changes it in place changes nothing for them.
-    found, copy = _read(folder / f"{name}.step", payloads)
-    return copy if found else value
+            context._steps = context._steps[:-1]
+        encoded = encode(computed, payloads, inline_limit=-1)
+        text = json.dumps(
+            {**encoded._asdict(), "step": getattr(func, "__qualname__", type(func).__qualname__)}
+        )
+        write_file(record, [flat(text.encode())])
+        return decode(encoded, payloads, mmap=True)
 
 
-def step_name(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Name a step by its function, its function's code, and its arguments."""
-    title = experiment_name(func)
-    hasher = hashlib.blake2b(digest_size=16, person=b"memento step")
-    hasher.update(digest(title))
-    hasher.update(code_version(func).digest)
-    hasher.update(digest(args, f"cached({title}): arguments"))
-    hasher.update(digest(kwargs, f"cached({title}): arguments"))
-    return hasher.hexdigest()
+def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Name a step: the function, its code, its arguments."""
+    from memento.keys import digest
+
+    parts = [digest(func, "cached(func)"), _code_of(func)]
+    parts += [digest(value, f"cached, argument {i}") for i, value in enumerate(args)]
+    parts += [
+        name.encode() + b"=" + digest(value, f"cached, {name}") for name, value in sorted(kwargs.items())
+    ]
+    return digest(tuple(parts)).hex()
 
 
-def _write(path: Path, encoded: Encoded, title: str) -> None:
-    fields = encoded._asdict()
-    if encoded.data is not None:
-        fields["data"] = base64.b64encode(encoded.data).decode()
-    text = json.dumps({"step": title, "value": fields})
-    check = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    write_file(path, [memoryview(f"{check}\n{text}".encode())])
-
-
-def _read(path: Path, payloads: PayloadDir) -> tuple[bool, Any]:
-    """Return whether the step has a whole value, and the value."""
+def _code_of(func: Callable[..., Any]) -> bytes:
     try:
-        check, _, text = path.read_text("utf-8").partition("\n")
-    except FileNotFoundError:
-        return False, None
-    except (OSError, UnicodeDecodeError):
-        check, text = "", "unreadable"
-    if hashlib.blake2b(text.encode(), digest_size=16).hexdigest() != check:
-        log.warning("a damaged step is computed again", extra={"file": str(path)})
-        return False, None
-    fields = json.loads(text)["value"]
-    if fields["data"] is not None:
-        fields["data"] = base64.b64decode(fields["data"])
+        return _code_of_known(func)
+    except TypeError:  # not hashable
+        return _code_version(func)
+
+
+@functools.lru_cache(maxsize=256)
+def _code_of_known(func: Callable[..., Any]) -> bytes:
+    return _code_version(func)
+
+
+def _code_version(func: Callable[..., Any]) -> bytes:
+    from memento.keys import code_version
+
+    return bytes(code_version(func).digest)
+
+
+def _stored(record: Path, payloads: PayloadDir) -> tuple[Any] | None:
+    """Return the stored value in a tuple, or None where there is none that is whole."""
     try:
-        return True, decode(Encoded(**fields), payloads)
-    except MementoError as error:
-        log.warning("a step whose value is damaged is computed again: %s", error)
-        return False, None
+        told = json.loads(record.read_bytes())
+    except (OSError, ValueError):
+        return None
+    told.pop("step", None)
+    try:
+        return (decode(Encoded(**told), payloads, mmap=True),)
+    except PayloadDamaged:
+        with contextlib.suppress(PayloadDamaged):
+            payloads.quarantine(told["ref"])
+        return None
+    except TypeError:
+        return None
 
 
-class _Lock:
-    """An exclusive lock of the operating system on a file; waits, and notices when the task is to stop."""
-
-    def __init__(self, path: Path, space: TaskSpace) -> None:
-        self._path, self._space = path, space
-
-    def __enter__(self) -> None:
-        from memento import system
-
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-        pause = threading.Event()
-        try:
-            while not system.try_lock(self._file):
-                if self._space.stopping():
-                    raise StopTask("stopped while another task computed a shared step")
-                pause.wait(_LOOK_EVERY)
-        except BaseException:
-            os.close(self._file)
-            raise
-
-    def __exit__(self, *error: object) -> None:
-        os.close(self._file)  # closing releases the lock
+@contextlib.contextmanager
+def _locked(path: Path, context: Context) -> Iterator[None]:
+    """Hold a file's lock; waiting costs a look now and then, and ends when the task is to stop."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        wait = _FIRST_WAIT
+        while not try_lock(descriptor):
+            if context.stopping:
+                raise StopTask
+            time.sleep(wait)
+            wait = min(wait * 1.5, _LONGEST_WAIT)
+        yield
+    finally:
+        os.close(descriptor)  # releases the lock

@@ -1,32 +1,30 @@
-"""Checkpoints of a running task: two generations, each whole or not there.
+"""Checkpoints: what a task has so far, in two generations, so that one is always whole.
 
-Knows: files, pickles of the store. May not know: tasks, contexts, the index.
+Knows: one task's folder, pickles with arrays beside. May not know: tasks, the index.
 
-``checkpoints/<key>/<number>.checkpoint``: 64 bytes of head (magic, digest), then a framed pickle. A new one is
-written beside the others under a temporary name, made durable and renamed; only then the one before the last goes.
-Crash at any line: the newest whole file is what is read; a torn one fails its digest and the older one serves.
+Saving writes to the older of two names and replaces it atomically: a crash at any line leaves the newer one as it was.
+Each file ends with its generation's number and the digest of all before it; loading takes the newest that is whole.
+Arrays are written from their own memory, and read into the memory that they keep.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
-from memento.errors import MementoError, PayloadDamaged, UnsavableResult
+from memento.errors import PayloadDamaged, UnsavableResult
 from memento.store import keeping
 from memento.store.digests import digest
+from memento.store.files import PayloadDir, flat, read_whole, write_file
 from memento.store.formats import framed, read_framed
-from memento.store.payloads import PayloadDir, flat, read_whole, write_file
 
-log = logging.getLogger("memento.store")
-
-_MAGIC = b"memento checkpt1"
-_HEAD = 64  # a multiple of what arrays are aligned to
-_KEEP = 2
+_END = struct.Struct("<8sQ16s")  # magic, generation, digest of the content and the generation
+_MAGIC = b"MEMCKPT\x01"
+_NAMES = ("a.checkpoint", "b.checkpoint")
 
 
 class CheckpointDir:
@@ -35,98 +33,115 @@ class CheckpointDir:
     Parameters
     ----------
     root : str or Path
-        The store's folder.
-    key : str
-        The task's key in hex.
+        The store's ``checkpoints`` folder; its sibling ``payloads`` keeps the definitions of the script's classes.
+    key_hex : str
+        The task's key.
 
     Examples
     --------
-    >>> checkpoints = CheckpointDir("store", "0f" * 16)
+    >>> import tempfile
+    >>> checkpoints = CheckpointDir(tempfile.mkdtemp() + "/checkpoints", "00ff")
     >>> checkpoints.save(({"epoch": 3},), {})
     >>> checkpoints.load()
     (({'epoch': 3},), {})
     """
 
-    def __init__(self, root: str | os.PathLike[str], key: str) -> None:
-        self.folder = Path(root) / "checkpoints" / key
-        self._payloads = PayloadDir(Path(root) / "payloads")
+    def __init__(self, root: str | os.PathLike[str], key_hex: str) -> None:
+        self.folder = Path(root) / key_hex
+        self._payloads = PayloadDir(Path(root).parent / "payloads")
+        self._next: tuple[str, int] | None = None  # name and generation of the next save
 
-    def save(self, state: tuple[Any, ...], extra: dict[str, Any]) -> None:
-        """Save a state, durable on return; until then the one before stays.
+    def save(self, state: tuple[Any, ...], extra: dict[str, Any] | None = None) -> None:
+        """Save the state; durable on return.
 
         Parameters
         ----------
         state : tuple
             What the task gave.
-        extra : dict
-            What the context keeps beside it.
+        extra : dict, optional
+            What goes with it: metrics so far, position of a loop.
 
         Raises
         ------
         UnsavableResult
-            A part cannot be pickled; names it.
+            No pickler takes it; names the part that is at fault.
         StoreUnwritable
-            The file cannot be written.
+            It cannot be written; what was saved before is still there.
         """
+        name, generation = self._next or self._place()
         try:
-            parts = framed(keeping.dumps_value((state, extra)), self._payloads)
-        except MementoError:
-            raise
+            pickled = keeping.dumps_value((state, extra or {}))
         except Exception as exc:
-            raise UnsavableResult(keeping.explain(state, exc, "the checkpoint")) from exc
-        head = (_MAGIC + digest(parts)).ljust(_HEAD, b"\0")
-        numbers = self._numbers()
-        write_file(self._file(max(numbers, default=0) + 1), [flat(head), *parts])
-        for number in sorted(numbers)[: -(_KEEP - 1)]:
-            self._file(number).unlink(missing_ok=True)
+            shown = state[0] if len(state) == 1 else state
+            raise UnsavableResult(keeping.explain(shown, exc, "the checkpoint's state")) from exc
+        views = framed(pickled, self._payloads)
+        number = struct.pack("<Q", generation)
+        end = _END.pack(_MAGIC, generation, digest([*views, flat(number)]))
+        write_file(self.folder / name, [*views, flat(end)])
+        self._next = (_NAMES[1 - _NAMES.index(name)], generation + 1)
 
     def load(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the newest whole state and its extra.
+        """Return the newest state that is whole, and what was saved with it.
 
         Raises
         ------
         KeyError
-            There is none.
+            There is no checkpoint.
         PayloadDamaged
-            There are some, and none is whole.
+            There are files, and none is whole.
         """
-        numbers = sorted(self._numbers(), reverse=True)
-        if not numbers:
-            raise KeyError("there is no checkpoint of this task; ask context.checkpoint_exist() first")
-        for number in numbers:
-            content = self._whole(number)
+        found = self._generations()
+        for _, name in found:
+            content = self._whole(name)
             if content is not None:
                 state, extra = read_framed(content, self._payloads)[0]
                 return state, extra
-            log.warning("a damaged checkpoint was passed over", extra={"file": str(self._file(number))})
-        raise PayloadDamaged(str(self.folder), "no checkpoint of this task is whole.", "Delete the folder to start over.")
+        if found or self.exists():
+            raise PayloadDamaged(
+                str(self.folder),
+                "no checkpoint of this task is whole.",
+                "Remove the folder: the task starts anew.",
+            )
+        raise KeyError("there is no checkpoint of this task; ask checkpoint_exist() first")
 
     def exists(self) -> bool:
-        """Say whether there is a checkpoint that can be read."""
-        return any(self._whole(number) is not None for number in sorted(self._numbers(), reverse=True))
+        """Say whether a checkpoint was saved."""
+        return any((self.folder / name).exists() for name in _NAMES)
 
     def drop(self) -> None:
-        """Remove all checkpoints of the task."""
+        """Remove all that was saved."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._next = None
 
-    def _numbers(self) -> list[int]:
-        numbers = []
-        with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self.folder):
-                stem, dot, suffix = entry.name.partition(".")
-                if dot and suffix == "checkpoint" and stem.isdigit():
-                    numbers.append(int(stem))
-        return numbers
+    def _place(self) -> tuple[str, int]:
+        """Choose where to save: never over the newest one that is whole."""
+        for generation, name in self._generations():
+            if self._whole(name) is not None:
+                return _NAMES[1 - _NAMES.index(name)], generation + 1
+        return _NAMES[0], 1
 
-    def _file(self, number: int) -> Path:
-        return self.folder / f"{number}.checkpoint"
+    def _generations(self) -> list[tuple[int, str]]:
+        """Read the numbers at the files' ends, newest first."""
+        found = []
+        for name in _NAMES:
+            with contextlib.suppress(OSError), open(self.folder / name, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size >= _END.size:
+                    file.seek(size - _END.size)
+                    magic, generation, _ = _END.unpack(file.read(_END.size))
+                    if magic == _MAGIC:
+                        found.append((generation, name))
+        return sorted(found, reverse=True)
 
-    def _whole(self, number: int) -> memoryview | None:
-        """Return a file's content after its head, or None where it is not what was written."""
+    def _whole(self, name: str) -> memoryview | None:
+        """Return a file's content, or None where it is gone, torn or altered."""
         try:
-            content = read_whole(self._file(number))
+            content = read_whole(self.folder / name)
         except OSError:
             return None
-        head, body = bytes(content[:_HEAD]), content[_HEAD:]
-        whole = head.startswith(_MAGIC) and head[len(_MAGIC) :][:16] == digest([body])
-        return body if whole else None
+        body, end = content[: -_END.size], content[-_END.size :]
+        if body.nbytes == 0:
+            return None
+        magic, generation, expected = _END.unpack(end)
+        number = struct.pack("<Q", generation)
+        return body if magic == _MAGIC and digest([body, flat(number)]) == expected else None

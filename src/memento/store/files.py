@@ -44,7 +44,9 @@ class PayloadDir:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
-        self.definitions: dict[tuple[str, ...], str | None] = {}  # tokens -> ref: written once a process, not once a value
+        self.definitions: dict[
+            tuple[str, ...], str | None
+        ] = {}  # tokens -> ref: written once a process, not once a value
 
     def path(self, ref: str) -> Path:
         """Return where a payload stands; a name that could point elsewhere is refused."""
@@ -91,7 +93,7 @@ class PayloadDir:
         ref : str
             What `write` returned.
         map_file : bool
-            Map the file into memory (read-only) instead of copying it there.
+            Map the file into memory instead of copying it there; changes never reach the file.
         verify : bool
             Compare content and name. Mapped, this reads the whole file once.
 
@@ -109,7 +111,9 @@ class PayloadDir:
         try:
             content = map_whole(path) if map_file else read_whole(path)
         except OSError as exc:
-            raise PayloadDamaged(str(path), f"the stored value cannot be read ({exc.strerror or exc}).", _AGAIN) from exc
+            raise PayloadDamaged(
+                str(path), f"the stored value cannot be read ({exc.strerror or exc}).", _AGAIN
+            ) from exc
         if verify:
             self.verify(ref, [content])
         return content
@@ -210,7 +214,9 @@ def write_file(path: Path, views: Sequence[memoryview]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             fsync_folder(path.parent.parent)
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+            descriptor = os.open(
+                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+            )
             try:
                 for view in views:
                     write_all(descriptor, view)
@@ -262,8 +268,8 @@ def read_into(file: Any, view: memoryview) -> None:
 
 
 def map_whole(path: Path) -> memoryview:
-    """Map a file into memory, read-only."""
+    """Map a file into memory: read when touched, and what is changed there never reaches the file."""
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return memoryview(b"")  # an empty file cannot be mapped
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))

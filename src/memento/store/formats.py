@@ -21,11 +21,18 @@ from typing import Any
 
 from memento.errors import MementoError, PayloadDamaged, UnsavableResult, UntrustedStore
 from memento.store import keeping, shipping
-from memento.store.frames import from_arrow, to_arrow
 from memento.store.files import PayloadDir, flat
+from memento.store.frames import from_arrow, to_arrow
 from memento.store.records import Encoded
 
-SUFFIXES = {"json": ".json", "text": ".txt", "bytes": ".bin", "npy": ".npy", "arrow": ".arrow", "pickle": ".pickle"}
+SUFFIXES = {
+    "json": ".json",
+    "text": ".txt",
+    "bytes": ".bin",
+    "npy": ".npy",
+    "arrow": ".arrow",
+    "pickle": ".pickle",
+}
 _JSON_NODES = 10_000  # larger structures are pickled: faster, and nobody reads them as text
 _JSON_DEPTH = 60
 _FRAMED = b"\x93MEMENTO\x01"  # no pickle and no npy file starts with it
@@ -163,7 +170,10 @@ def _plain_record(dtype: Any) -> bool:
     import numpy
 
     described = numpy.lib.format.descr_to_dtype(numpy.lib.format.dtype_to_descr(dtype))
-    return bool(described == dtype and described.isalignedstruct == dtype.isalignedstruct) and dtype.type is numpy.void
+    return (
+        bool(described == dtype and described.isalignedstruct == dtype.isalignedstruct)
+        and dtype.type is numpy.void
+    )
 
 
 def _as_npy(array: Any) -> list[memoryview]:
@@ -176,19 +186,28 @@ def _as_npy(array: Any) -> list[memoryview]:
     numpy.lib.format.write_array_header_1_0(head, numpy.lib.format.header_data_from_array_1_0(array))
     memory = array if array.flags.c_contiguous else array.T
     # Through bytes: datetime64 and float16 have no buffer format of their own.
-    return [flat(head.getvalue()), flat(memory.reshape(-1).view(numpy.uint8)) if array.nbytes else memoryview(b"")]
+    return [
+        flat(head.getvalue()),
+        flat(memory.reshape(-1).view(numpy.uint8)) if array.nbytes else memoryview(b""),
+    ]
 
 
 def _as_scalar(value: Any) -> bytes | None:
     import numpy
 
     name = value.dtype.name
-    if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8 or numpy.dtype(name).type is not type(value):
+    if (
+        value.dtype.kind not in "biuf"
+        or value.dtype.itemsize > 8
+        or numpy.dtype(name).type is not type(value)
+    ):
         return None
     return f"{name} {value.item()!r}".encode()
 
 
-def decode(encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: bool = False, verify: bool = True) -> Any:
+def decode(
+    encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: bool = False, verify: bool = True
+) -> Any:
     """Turn what the store keeps into the value.
 
     Parameters
@@ -200,7 +219,7 @@ def decode(encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: b
     trusted : bool
         Whether pickles may be loaded.
     mmap : bool
-        Serve arrays from the mapped file, read-only, instead of a copy.
+        Serve arrays from the mapped file instead of a copy; changes never reach the file.
     verify : bool
         Compare the file with its digest first.
 
@@ -247,7 +266,9 @@ def decode(encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: b
     except (ValueError, KeyError, EOFError, struct.error, UnicodeDecodeError) as exc:
         if name == "pickle" or isinstance(exc, MementoError):
             raise
-        raise PayloadDamaged(str(payloads.root), f"a stored value of format {name} cannot be read: {exc}.") from exc
+        raise PayloadDamaged(
+            str(payloads.root), f"a stored value of format {name} cannot be read: {exc}."
+        ) from exc
 
 
 def _read_npy(content: memoryview, payloads: PayloadDir) -> Any:
@@ -255,7 +276,11 @@ def _read_npy(content: memoryview, payloads: PayloadDir) -> Any:
 
     head = io.BytesIO(content[:65_536])
     version = numpy.lib.format.read_magic(head)
-    read = numpy.lib.format.read_array_header_1_0 if version == (1, 0) else numpy.lib.format.read_array_header_2_0
+    read = (
+        numpy.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else numpy.lib.format.read_array_header_2_0
+    )
     shape, fortran, dtype = read(head)
     body = content[head.tell() :]
     flat_array = numpy.frombuffer(body, dtype=numpy.uint8) if body.nbytes else numpy.empty(0, numpy.uint8)
@@ -297,7 +322,9 @@ def _pickled(value: Any, payloads: PayloadDir) -> list[memoryview]:
         raise UnsavableResult(keeping.explain(value, exc)) from exc
 
 
-def framed(pickled: keeping.Pickled, payloads: PayloadDir, extra: dict[str, Any] | None = None) -> list[memoryview]:
+def framed(
+    pickled: keeping.Pickled, payloads: PayloadDir, extra: dict[str, Any] | None = None
+) -> list[memoryview]:
     """Lay out a pickle: as it is where nothing stands beside it, else header, pickle, arrays, each aligned."""
     if not pickled.main and not pickled.buffers and not pickled.found and extra is None:
         return [flat(pickled.body)]
@@ -348,5 +375,3 @@ def read_framed(content: memoryview, payloads: PayloadDir) -> tuple[Any, dict[st
     definitions = (lambda: payloads.read(ref)) if ref else None
     value = keeping.loads_value(parts[0], parts[1:], header.get("main", ""), definitions)
     return value, header.get("extra", {})
-
-

@@ -22,7 +22,9 @@ from typing import Any, NamedTuple
 from memento.store import shipping
 from memento.store.shipping import Buffer, Definition
 
-_standins: dict[str, types.ModuleType] = {}  # scripts that do not run here -> what stored values brought of them
+_standins: dict[
+    str, types.ModuleType
+] = {}  # scripts that do not run here -> what stored values brought of them
 
 
 class Pickled(NamedTuple):
@@ -151,7 +153,9 @@ def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
 class _Reader(pickle.Unpickler):
     """Unpickles with `__main__` meaning the script that wrote."""
 
-    def __init__(self, file: Any, main: str, definitions: Callable[[], Buffer] | None, **options: Any) -> None:
+    def __init__(
+        self, file: Any, main: str, definitions: Callable[[], Buffer] | None, **options: Any
+    ) -> None:
         super().__init__(file, **options)
         self.main, self.definitions = main, definitions
 
@@ -274,6 +278,8 @@ def _children(value: Any) -> Iterable[tuple[str, Any]]:
         return [(" (an element of it)", child) for child in value]
     if isinstance(value, types.FunctionType):
         cells = value.__closure__ or ()
-        return [(f" (captured {name!r})", c.cell_contents) for name, c in zip(value.__code__.co_freevars, cells)]
+        return [
+            (f" (captured {name!r})", c.cell_contents) for name, c in zip(value.__code__.co_freevars, cells)
+        ]
     attributes = getattr(value, "__dict__", None)
     return [(f".{name}", child) for name, child in attributes.items()] if isinstance(attributes, dict) else []

@@ -115,7 +115,7 @@ def main_name() -> str:
 # ---------------------------------------------------------------- what travels by value
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _has_spec(module: str, path: tuple[str, ...]) -> bool:
     """Say whether a fresh process with this `sys.path` could import the module by name."""
     head, _, tail = module.partition(".")
@@ -231,7 +231,14 @@ def picklers() -> tuple[type[Any], type[Any]]:
             elif name is None:
                 return reduced
             token = _tokens.of(obj)
-            return _define, (module, name[1], token, make, args), (token, set_state, state), None, None, _complete
+            return (
+                _define,
+                (module, name[1], token, make, args),
+                (token, set_state, state),
+                None,
+                None,
+                _complete,
+            )
 
     class ByToken(ByValue):
         """Pickles an object with tokens for definitions, and notes which ones it needs."""
@@ -287,7 +294,9 @@ def dumps(obj: Any) -> bytes:
     body = file.getvalue()
     if not pickler.found:
         return body
-    return _SHIPPED + pickle.dumps((tuple(pickler.found), dump_definitions(pickler.found.values()), body), protocol=5)
+    return _SHIPPED + pickle.dumps(
+        (tuple(pickler.found), dump_definitions(pickler.found.values()), body), protocol=5
+    )
 
 
 def dump_definitions(definitions: Iterable[Definition]) -> bytes:
@@ -365,7 +374,9 @@ def _globals_of(module: str, homes: dict[str, types.ModuleType] | None = None) -
 def _look_up(token: str) -> Any:
     found = _tokens.get(token)
     if found is None:
-        raise pickle.UnpicklingError("a class or function of the script was not sent along; this is a fault of Memento")
+        raise pickle.UnpicklingError(
+            "a class or function of the script was not sent along; this is a fault of Memento"
+        )
     return found
 
 
@@ -413,5 +424,7 @@ def _set_function(func: Any, stated: tuple[Callable[..., Any], Any]) -> None:
     set_state, (attributes, slots) = stated
     there = func.__globals__
     slots = dict(slots)
-    slots["__globals__"] = {name: value for name, value in slots.get("__globals__", {}).items() if name not in there}
+    slots["__globals__"] = {
+        name: value for name, value in slots.get("__globals__", {}).items() if name not in there
+    }
     set_state(func, (attributes, slots))
