@@ -183,7 +183,8 @@ def plain_values() -> dict[str, Any]:
         "zero": 0, "one": 1, "minus one": -1, "big": 2**200, "minus big": -(2**200), "127": 127, "128": 128,
         "0.0": 0.0, "-0.0": -0.0, "1.0": 1.0, "nan": float("nan"), "inf": float("inf"), "tiny": 5e-324,
         "complex": 1 + 2j, "complex nan": complex(float("nan"), 0), "empty str": "", "str 1": "1",
-        "unicode": "naïve ✓", "surrogate": "\ud800", "long str": "x" * 5000, "bytes 1": b"1", "bytearray 1": bytearray(b"1"),
+        "unicode": "naïve ✓", "surrogate": "\ud800", "long str": "x" * 5000, "bytes 1": b"1",
+        "bytearray 1": bytearray(b"1"),
         "tuple": (1,), "list": [1], "set": {1}, "frozenset": frozenset({1}), "empty list": [], "empty tuple": (),
         "empty set": set(), "empty dict": {}, "words": set(WORDS), "frozen words": frozenset(WORDS),
         "dict of words": {w: len(w) for w in SHUFFLED}, "nested": [[1, [2]], {"a": (set(WORDS), {1: {2}})}],
@@ -191,7 +192,7 @@ def plain_values() -> dict[str, Any]:
         "ordered dict": collections.OrderedDict([("b", 1), ("a", 2)]),
         "default dict": collections.defaultdict(list, {w: [w] for w in SHUFFLED}),
         "counter": collections.Counter(SHUFFLED), "deque": collections.deque([1, 2], maxlen=3), "pair": Pair(1, 2),
-        "str subclass": Text("x"), "int subclass": Number(1), "dict subclass": Table({w: 1 for w in SHUFFLED}),
+        "str subclass": Text("x"), "int subclass": Number(1), "dict subclass": Table(dict.fromkeys(SHUFFLED, 1)),
         "set subclass": Bag(WORDS), "chain map": collections.ChainMap({"a": 1}, {"b": 2}),
         "namespace": types.SimpleNamespace(b=1, a=2), "mapping proxy": types.MappingProxyType({"a": 1}),
         "range": range(0, 10, 3), "slice": slice(1, None, 2), "memoryview": memoryview(b"abc"),
@@ -204,17 +205,22 @@ def plain_values() -> dict[str, Any]:
         "pattern": re.compile("a+", re.IGNORECASE), "logger": logging.getLogger("memento.awkward"),
         "random": random.Random(3), "exception": ValueError("bad", 3),
         "enum": Color.RED, "other enum": Color.BLUE, "int enum": Level.LOW, "flag": Access.READ | Access.WRITE,
-        "dataclass": Point(1.0), "slotted dataclass": Slotted(1), "object": Plain(b=1, a=set(WORDS)), "empty object": Plain(),
+        "dataclass": Point(1.0), "slotted dataclass": Slotted(1), "object": Plain(b=1, a=set(WORDS)),
+        "empty object": Plain(),
         "slots": WithSlots(), "reduced": Reduced(3), "state": WithState(), "own key": OwnKey(),
-        "class": Plain, "builtin class": dict, "enum class": Color, "own key class": OwnKey, "exception class": KeyError,
+        "class": Plain, "builtin class": dict, "enum class": Color, "own key class": OwnKey,
+        "exception class": KeyError,
         "NoneType": type(None), "path class": pathlib.PurePosixPath,
         "generic": list[int], "typing generic": typing.Dict[str, int],  # noqa: UP006
         "optional": typing.Optional[int], "union": int | None | str,  # noqa: UP045
         "any": typing.Any, "callable": collections.abc.Callable[[int], str],
-        "builtin": len, "builtin of a module": operator.add, "method of a type": str.upper, "bound builtin": [1].append,
+        "builtin": len, "builtin of a module": operator.add, "method of a type": str.upper,
+        "bound builtin": [1].append,
         "library function": json.dumps, "module": json, "function": loader, "recursive": even,
-        "lru cache": cached, "lambda": lambda x: x + FACTOR, "two lambdas": [lambda: 1, lambda: 2], "closure": make_counter(5),
-        "partial": functools.partial(loader, 4, scale=2.0), "bound method": Plain(a=1).method, "class method": Plain.build,
+        "lru cache": cached, "lambda": lambda x: x + FACTOR, "two lambdas": [lambda: 1, lambda: 2],
+        "closure": make_counter(5),
+        "partial": functools.partial(loader, 4, scale=2.0), "bound method": Plain(a=1).method,
+        "class method": Plain.build,
         "local class": make_class(1), "local instance": make_class(2)(), "property": property(helper),
         "circle": circle(), "parents": parents(),
     }  # fmt: skip
@@ -245,9 +251,11 @@ def _numpy() -> dict[str, Any]:
         "nan": np.array([1.0, np.nan]), "bools": np.array([True, False]), "strings": np.array(["a", "bb"]),
         "objects": np.array(["a", None, set(WORDS)], dtype=object), "record": record, "complex": np.array([1 + 2j]),
         "big": np.ones(100_000), "dates": np.array(["2024-01-01", "NaT"], dtype="M8[ns]"),
-        "masked": np.ma.masked_array([1, 2, 3], mask=[0, 1, 0]), "dtype": np.dtype("f4"), "record dtype": record.dtype,
+        "masked": np.ma.masked_array([1, 2, 3], mask=[False, True, False]), "dtype": np.dtype("f4"),
+        "record dtype": record.dtype,
         "type": np.float32, "bool type": np.bool_, "ufunc": np.sin, "function": np.mean, "generator": generator,
-        "random state": np.random.RandomState(3), "seed sequence": np.random.SeedSequence(3), "longdouble": np.longdouble(1) / 3,
+        "random state": np.random.RandomState(3), "seed sequence": np.random.SeedSequence(3),
+        "longdouble": np.longdouble(1) / 3,
     }  # fmt: skip
 
 
@@ -265,11 +273,13 @@ def _pandas() -> dict[str, Any]:
 
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", None], "c": pd.Categorical(["u", "v"])})
     return {
-        "frame": frame, "series": pd.Series([1.0, 2.0], name="s"), "index": pd.Index([1, 2, 3]), "range": pd.RangeIndex(3),
+        "frame": frame, "series": pd.Series([1.0, 2.0], name="s"), "index": pd.Index([1, 2, 3]),
+        "range": pd.RangeIndex(3),
         "nullable": pd.Series([1, None], dtype="Int64"), "nullable bool": pd.Series([True, None], dtype="boolean"),
         "string": pd.Series(["a", None], dtype="string"), "categorical": pd.Categorical(["a", "b"], ordered=True),
         "multi": pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["l", "n"]), "nat": pd.NaT, "na": pd.NA,
-        "zoned": pd.Series(pd.to_datetime(["2024-01-01"], utc=True)), "timestamp": pd.Timestamp("2024-01-01", tz="UTC"),
+        "zoned": pd.Series(pd.to_datetime(["2024-01-01"], utc=True)),
+        "timestamp": pd.Timestamp("2024-01-01", tz="UTC"),
         "period": pd.Period("2024-01", freq="M"), "interval": pd.Interval(0, 1), "intervals": pd.interval_range(0, 3),
         "dates": pd.date_range("2024-01-01", periods=2), "class": pd.DataFrame, "function": pd.concat,
         "sparse": pd.Series(pd.arrays.SparseArray([0, 0, 1])), "timedelta": pd.Timedelta("1D"),
@@ -358,7 +368,9 @@ def report(chosen: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 if __name__ == "__main__":
-    text = json.dumps(report(plain_values() if "--plain" in sys.argv else plain_values() | library_values()), indent=1)
+    text = json.dumps(
+        report(plain_values() if "--plain" in sys.argv else plain_values() | library_values()), indent=1
+    )
     if "--regenerate" in sys.argv:  # a breaking release: every stored result gets a new key
         (pathlib.Path(__file__).parent / "golden.json").write_text(text + "\n")
     print(text)

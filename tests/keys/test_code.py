@@ -18,7 +18,7 @@ import pytest
 from memento.keys import CodeVersion, code_version, digest, explain_code
 from memento.keys.source import find_function
 
-HELPERS = '''
+HELPERS = """
 import json
 LIMIT = 3
 def clean(x):
@@ -31,7 +31,7 @@ class Model:
         return score(x) * self.rate
 def score(x):
     return len(x)
-'''
+"""
 EXPERIMENT = '''
 import json
 import {helpers} as helpers
@@ -115,7 +115,7 @@ def test_comments_docstrings_formatting_lines_and_unreached_code_do_not_count(
     ("old", "new", "told"),
     [
         ("LIMIT = 3", "LIMIT = 4", "LIMIT changed: 3 -> 4"),
-        ("    return len(x)", "    return len(x) + 1", "score changed (helpers_of_test.py:13): 1 line"),
+        ("    return len(x)", "    return len(x) + 1", "score changed (helpers_of_test.py:12): 1 line"),
         ("    rate = 0.1", "    rate = 0.2", "Model changed (helpers_of_test.py:8): 1 line"),
         (
             "    return x[:LIMIT]",
@@ -148,11 +148,13 @@ REACHING = {
     "a bound method": "class Train:\n    def run(self, c, d): return helpers.unused(1)\ntrain = Train().run",
     "a base class": "class Base:\n    def go(self): return helpers.unused(1)\n"
     "class Some(Base): pass\ndef train(c, d): return Some().go()",
-    "a decorator": "import functools\ndef deco(f):\n    @functools.wraps(f)\n    def w(*a): return f(*a)\n    return w\n"
+    "a decorator": "import functools\ndef deco(f):\n"
+    "    @functools.wraps(f)\n    def w(*a): return f(*a)\n    return w\n"
     "@deco\ndef train(c, d): return helpers.unused(1)",
     "a nested function": "def train(c, d):\n    def go(): return helpers.unused(1)\n    return go()",
     "a lambda": "train = lambda c, d: helpers.unused(1)",
-    "a cached function": "import functools\n@functools.lru_cache\ndef step(): return helpers.unused(1)\ndef train(c, d): step()",
+    "a cached function": "import functools\n@functools.lru_cache\n"
+    "def step(): return helpers.unused(1)\ndef train(c, d): step()",
     "a property": "class M:\n    @property\n    def p(self): return helpers.unused(1)\ndef train(c, d): return M().p",
     "an instance": "class M:\n    def p(self): return helpers.unused(1)\nm = M()\ndef train(c, d): return m.p()",
     "a coroutine": "async def step(): return helpers.unused(1)\nasync def train(c, d): return await step()",
@@ -165,6 +167,38 @@ def test_a_function_is_reached_through(project: Project, way: str) -> None:
     old = project.version(experiment)
     new = project.version(experiment, HELPERS.replace("    return x\n", "    return [x]\n"))
     assert changed(old, new) == ["unused changed (helpers_of_test.py:6): 1 line"]
+
+
+@pytest.mark.parametrize("statement", ["import helpers_of_test as h", "from helpers_of_test import unused"])
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_module_that_a_function_imports_for_itself_counts_as_a_file(
+    project: Project, statement: str, loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(helpers: str) -> CodeVersion:
+        module = project.load(f"def train(c, d):\n    {statement}", helpers)
+        with monkeypatch.context() as patch:
+            assert module.__file__ is not None
+            patch.syspath_prepend(str(Path(module.__file__).parent))
+            if loaded:
+                importlib.import_module("helpers_of_test")
+            answer = code_version(module.train)
+            assert loaded == ("helpers_of_test" in sys.modules)  # nothing was imported
+        return answer
+
+    old, new = version(HELPERS), version(HELPERS.replace("    return x\n", "    return [x]\n"))
+    assert changed(old, new) == ["helpers_of_test changed (helpers_of_test.py:1): 1 line"]
+    assert version(HELPERS + "# end\n").digest == old.digest
+
+
+def test_a_constant_that_is_changed_in_place_while_running_does_not_count(project: Project) -> None:
+    code = "seen = []\nTABLE = {'a': [1]}\ndef train(c, d): return seen, TABLE"
+    module = project.load(code)
+    before = code_version(module.train)
+    module.seen.append(1)
+    assert code_version(module.train) == before
+    assert changed(before, project.version(code.replace("[1]", "[2]"))) == [
+        "TABLE changed: {'a': [1]} -> {'a': [2]}"
+    ]
 
 
 def test_functions_among_the_parameters_count_when_asked_for(project: Project) -> None:
@@ -200,15 +234,15 @@ class Hostile:
 
 
 def hostile_user() -> Any:
-    return THING
+    return HIDDEN["thing"]
 
 
-THING = Hostile()
+HIDDEN = {"thing": Hostile()}
 
 
-@pytest.mark.parametrize("func", [THING, hostile_user, None, 3, Hostile, functools.partial(hostile_user)])
+@pytest.mark.parametrize("func", [hostile_user, None, 3, Hostile, functools.partial(hostile_user)])
 def test_it_never_raises_and_runs_none_of_the_users_code(func: Any) -> None:
-    assert len(code_version(func).digest) == 16
+    assert len(code_version(func, also=[Hostile()]).digest) == 16
 
 
 def test_a_notebook_cell_is_read_where_the_notebook_keeps_it() -> None:
@@ -233,8 +267,14 @@ def test_hundreds_of_functions_take_milliseconds_each_at_most(tmp_path: Path) ->
 
 # -- lambdas and functions as values ---------------------------------------------------------------------
 
-LAMBDAS = [lambda x: x + 1, lambda x: x - 1, lambda x: x + 2, (lambda x: lambda y: x + y), lambda x: x + 1]
-CAPTURING = [[lambda x: x + k, lambda x: x * k] for k in (1, 2)]
+LAMBDAS: list[Any] = [
+    lambda x: x + 1,
+    lambda x: x - 1,
+    lambda x: x + 2,
+    (lambda x: lambda y: x + y),
+    lambda x: x + 1,
+]
+CAPTURING: list[list[Any]] = [(lambda k: [lambda x: x + k, lambda x: x * k])(n) for n in (1, 2)]
 
 
 def test_lambdas_on_one_line_are_told_apart() -> None:

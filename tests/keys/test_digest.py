@@ -7,13 +7,13 @@ import datetime
 import decimal
 import functools
 import itertools
-import pathlib
 import random
 import re
 import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import pytest
@@ -36,7 +36,9 @@ leaves = (
     | st.uuids()
     | st.fractions()
 )
-hashable = st.recursive(leaves, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=4), max_leaves=8)
+hashable = st.recursive(
+    leaves, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=4), max_leaves=8
+)
 values = st.recursive(
     leaves,
     lambda inner: (
@@ -76,7 +78,9 @@ def typed(value: Any) -> Any:
 
 
 @given(values, st.randoms(use_true_random=False))
-def test_equal_values_have_equal_digests_in_whatever_order_they_were_built(value: Any, rng: random.Random) -> None:
+def test_equal_values_have_equal_digests_in_whatever_order_they_were_built(
+    value: Any, rng: random.Random
+) -> None:
     assert digest(rebuilt(value, rng)) == digest(value)
 
 
@@ -109,13 +113,15 @@ class Other(Plain):
 
 
 def test_values_that_compare_equal_but_differ_in_type_have_different_digests() -> None:
-    alike = [
-        1, True, 1.0, 1 + 0j, "1", b"1", bytearray(b"1"), (1,), [1], {1}, frozenset([1]), {1: None}, decimal.Decimal(1),
-        Text("1"), range(1), pathlib.PurePosixPath("1"), collections.deque([1]), collections.deque([1], maxlen=1),
+    alike: list[Any] = [
+        1, True, 1.0, 1 + 0j, "1", b"1", bytearray(b"1"), (1,), [1], {1}, frozenset([1]), {1: None},
+        decimal.Decimal(1),
+        Text("1"), range(1), PurePosixPath("1"), collections.deque([1]), collections.deque([1], maxlen=1),
         0, 0.0, -0.0, False, None, "", b"", (), [], {}, set(), frozenset(), ..., NotImplemented,
-        Pair(1, 2), (1, 2), [1, 2], Plain(x=1), Other(x=1), Plain(x=1.0), Plain, Other, re.compile("1"), re.compile(b"1"),
+        Pair(1, 2), (1, 2), [1, 2], Plain(x=1), Other(x=1), Plain(x=1.0), Plain, Other, re.compile("1"),
+        re.compile(b"1"),
         collections.OrderedDict(a=1, b=2), collections.OrderedDict(b=2, a=1), {"a": 1, "b": 2},
-        collections.Counter(a=1, b=2), collections.defaultdict(int, a=1, b=2), collections.defaultdict(list, a=1, b=2),
+        collections.Counter(a=1, b=2), collections.defaultdict(int, a=1, b=2), collections.defaultdict(float, a=1, b=2),
         datetime.date(2024, 1, 1), datetime.datetime(2024, 1, 1), "2024-01-01",  # noqa: DTZ001
     ]  # fmt: skip
     assert len({digest(value) for value in alike}) == len(alike)
@@ -127,7 +133,7 @@ def test_nan_equals_itself() -> None:
 
 def test_ranges_with_the_same_elements_are_the_same() -> None:
     assert digest(range(0, 3, 2)) == digest(range(0, 4, 2))
-    assert digest(range(0, 3)) != digest(range(0, 4))
+    assert digest(range(3)) != digest(range(4))
 
 
 def test_a_value_shared_within_another_counts_as_an_equal_one_does() -> None:
@@ -252,7 +258,7 @@ class Numbered:
 unkeyable: dict[str, Callable[[], Any]] = {
     "object": object,
     "lock": threading.Lock,
-    "file": lambda: open(__file__),
+    "file": Path(__file__).open,
     "socket": socket.socket,
     "generator": lambda: (i for i in "abc"),
     "list iterator": lambda: iter([1]),

@@ -44,7 +44,8 @@ def test_it_is_valid_json_within_its_limit(value: Any, limit: int) -> None:
     [
         (None, "null"), (True, "true"), (3, "3"), (0.5, "0.5"), ("naïve", '"naïve"'), (float("nan"), '"nan"'),
         (float("-inf"), '"-inf"'), ([1, (2,)], "[1, [2]]"), ({"a": {1: 2}}, '{"a": {"1": 2}}'),
-        (np.float64(0.1), "0.1"), (np.int64(3), "3"), (np.bool_(True), "true"), (dict, '"builtins:dict"'), (len, '"builtins:len"'),
+        (np.float64(0.1), "0.1"), (np.int64(3), "3"), (np.bool_(True), "true"), (dict, '"builtins:dict"'),
+        (len, '"builtins:len"'),
         (collections.OrderedDict, '"collections:OrderedDict"'), (json.dumps, '"json:dumps"'),
         (pathlib.PurePosixPath("a/b"), '"a/b"'), (Color.RED, f'"{__name__}:Color.RED"'),
         (functools.partial(json.dumps, indent=2), '"json:dumps(indent=2)"'),

@@ -53,7 +53,9 @@ def test_a_module_of_a_package_has_its_full_name_however_it_is_run(project: Path
     as_script = python("pkg/exp.py", cwd=project)
     assert as_script[:2] == ["pkg.exp", "pkg.exp:train"]
     assert python("-m", "pkg.exp", cwd=project) == as_script
-    assert python("-c", "import sys; sys.argv.append('show'); import pkg.exp", cwd=project)[1:] == as_script[1:]
+    assert (
+        python("-c", "import sys; sys.argv.append('show'); import pkg.exp", cwd=project)[1:] == as_script[1:]
+    )
 
 
 def test_what_comes_from_no_file_is_interactive(project: Path) -> None:
@@ -86,7 +88,7 @@ class Better(Trainer):
         (Better().train, "Better.train"),
         (Better.make, "Better.make"),
         (Trainer(), "Trainer"),
-        (functools.partial(Trainer().train, 1), "Trainer.train"),
+        (functools.partial(Trainer().train), "Trainer.train"),
     ],
 )  # fmt: skip
 def test_methods_and_callable_objects_are_named_by_their_class(func: object, name: str) -> None:

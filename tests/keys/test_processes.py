@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-IMPORTED = (
-    "import json, awkward as a; print(json.dumps(a.report(a.plain_values() | a.library_values())))"  # not __main__
-)
+IMPORTED = """
+import json, awkward  # so that it is not __main__
+print(json.dumps(awkward.report(awkward.plain_values() | awkward.library_values())))
+"""
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ def key_of(experiment: str, settings: dict[str, int], parameters: dict[str, int]
 
 
 @given(st.tuples(names, row, row, st.integers(0, 3)), st.tuples(names, row, row, st.integers(0, 3)))
-def test_two_tasks_share_a_key_only_if_they_are_the_same(a: tuple[str, dict[str, int], dict[str, int], int],
-                                                        b: tuple[str, dict[str, int], dict[str, int], int]) -> None:
+def test_two_tasks_share_a_key_only_if_they_are_the_same(
+    a: tuple[str, dict[str, int], dict[str, int], int], b: tuple[str, dict[str, int], dict[str, int], int]
+) -> None:
     assert (key_of(*a) == key_of(*b)) == (a == b)
 
 

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Any
 
 from memento.keys import source
+from memento.keys.imports import imported_modules
 from memento.keys.kinds import digest
 from memento.keys.names import file_of_module, is_project_module, module_name, qualified_name
 
@@ -118,7 +119,13 @@ class _Reach:
         self._add(name, form, found)
         yield from (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
         yield from self._captured(func)
+        if found is not None:
+            self._imports(found, func.__globals__)
         yield from self._named(func, found, module_name(home))
+
+    def _imports(self, found: source.Found, space: dict[str, Any]) -> None:
+        for name, module in imported_modules(found.tree, str(space.get("__package__") or "")).items():
+            self._add(f"module:{name}", source.normal_form(module.tree), module)
 
     def _captured(self, func: types.FunctionType) -> Iterator[Any]:
         for cell in func.__closure__ or ():
@@ -146,7 +153,8 @@ class _Reach:
 
     def _constant(self, name: str, value: Any) -> None:
         bare = name.rpartition(":")[2]
-        if _is_plain(value) or (bare.isupper() and isinstance(value, (list, dict, set))):
+        # What can change in place is a constant only if it is written like one.
+        if _is_plain(value) or (bare.isupper() and _is_plain_container(value)):
             try:
                 mark = digest(value).hex()
             except Exception:
@@ -163,6 +171,8 @@ class _Reach:
         yield from cls.__bases__
         for func in source.methods(cls):
             method = source.find_function(func)
+            if method is not None:
+                self._imports(method, func.__globals__)
             yield from self._captured(func)
             yield from (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
             yield from self._named(func, method, module_name(cls.__module__))
@@ -184,6 +194,14 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, (tuple, frozenset)):
         return len(value) <= 1000 and all(map(_is_plain, value))
     return type(value) in _PLAIN
+
+
+def _is_plain_container(value: Any) -> bool:
+    if isinstance(value, dict):
+        return len(value) <= 1000 and all(_is_plain(k) and _is_plain_container(v) for k, v in value.items())
+    if isinstance(value, (list, set)):
+        return len(value) <= 1000 and all(map(_is_plain_container, value))
+    return _is_plain(value)
 
 
 def explain_code(old: dict[str, tuple[str, str]], new: dict[str, tuple[str, str]]) -> list[str]:

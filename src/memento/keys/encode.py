@@ -20,7 +20,7 @@ from memento.errors import UnkeyableValue
 from memento.keys.names import qualified_name
 
 LONG = 1024  # bytes; a longer payload stands in its frame by its hash
-TANGLED = 10_000  # visits to one object of a cycle, after which its paths are taken to be without number
+TANGLED = 2_000  # visits to one object of a cycle, after which its paths are taken to be without number
 
 _pack_float = struct.Struct("<d").pack
 

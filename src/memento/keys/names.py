@@ -195,6 +195,11 @@ def is_project_module(name: str | None) -> bool:
     file = file_of_module(name)
     if file is None:
         return False  # built in, or made by hand: nothing of it can be edited in a file
+    return is_project_file(file)
+
+
+def is_project_file(file: str) -> bool:
+    """Say whether a source file is the user's own."""
     return not is_installed_file(file) and not str(Path(file).absolute()).startswith(_MEMENTO)
 
 
