@@ -67,3 +67,11 @@ def test_a_result_shows_its_configuration_and_value() -> None:
     results, _ = results_of(FakeMatrix(n=[1, 2]), [0.5, failure("bad")])
     assert repr(results[0]) == f"Result(config={Config(n=1)!r}, status='done', inner=0.5)"
     assert repr(results[1]) == f"Result(config={Config(n=2)!r}, status='failed', error='ValueError: bad')"
+
+
+def test_a_table_of_very_many_does_not_read_them_all_to_count_them() -> None:
+    results, store = results_of(FakeMatrix(n=list(range(60_000))), [1] * 60_000)
+    assert repr(results).splitlines()[0] == "Results: 60,000 tasks"
+    assert store.reads <= 2
+    results.to_frame()
+    assert repr(results).splitlines()[0] == "Results: 60,000 tasks: 60,000 done"

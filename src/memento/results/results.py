@@ -8,6 +8,7 @@ A million results are three arrays and a string of keys; a `Result` is made when
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -330,6 +331,8 @@ class Results(Sequence[Result]):
         if gone.any():
             self._find_again(self._numbers[gone])
             return self._read(values=values, metrics=metrics)
+        # Kept without the values: whoever has made a frame need not read again to count.
+        self.__dict__["_scan"] = replace(read, values=None, metrics={})
         return read
 
     def _records(self, numbers: NDArray[np.int64]) -> list[TaskRecord | None]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ROWS = 12  # results that a table shows; more are cut in the middle
 _CELL = 28  # characters of a cell
 _WIDTH = 110
-_COUNTED = 200_000  # beyond, counting how tasks went would make a repr slow
+_COUNTED = 50_000  # beyond, counting how tasks went would make a repr slow
 
 
 def as_text(results: Results, rows: int = _ROWS, width: int = _WIDTH) -> str:
@@ -33,11 +33,11 @@ def as_text(results: Results, rows: int = _ROWS, width: int = _WIDTH) -> str:
 def headline(results: Results) -> str:
     """Say how many tasks there are, and how they went.
 
-    Counts only where that is quick: beyond 200,000 tasks, it says how many there are.
+    Counts only where that is quick: beyond 50,000 tasks that were not read yet, it says how many there are.
     """
     count = len(results)
     tasks = "1 task" if count == 1 else f"{count:,} tasks"
-    if count > _COUNTED:
+    if count > _COUNTED and "_scan" not in vars(results):
         return tasks
     counts = results._counts()
     parts = [f"{counts['done']:,} done" + (f" ({counts['cached']:,} cached)" if counts["cached"] else "")]
