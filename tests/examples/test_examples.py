@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,21 @@ def test_an_example_runs_and_finds_everything_there_the_second_time(name: str, t
     assert "all cached" in second.stderr
     told = [line for line in first.stdout.splitlines() if "there already" not in line]
     assert told == [line for line in second.stdout.splitlines() if "there already" not in line]
+
+
+@pytest.mark.slow
+def test_the_training_loop_killed_in_the_middle_gives_what_it_gives_undisturbed(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    environment = {**os.environ, "MEMENTO_STORE": str(store)}
+    command = [sys.executable, str(EXAMPLES / "training_loop.py")]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+        until = time.monotonic() + 100
+        while not any(path.is_file() for path in (store / "checkpoints").rglob("*")):
+            assert process.poll() is None, "it ended before there was a checkpoint"
+            assert time.monotonic() < until, "no checkpoint was saved"
+            time.sleep(0.01)
+        process.kill()
+    resumed, undisturbed = run("training_loop.py", store), run("training_loop.py", tmp_path / "other")
+    assert resumed.stdout.splitlines()[:-1] == undisturbed.stdout.splitlines()[:-1]

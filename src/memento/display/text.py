@@ -183,7 +183,7 @@ def rate(per_second: float) -> str:
     ('1,300 tasks/s', '2.5 tasks/s', '3.0 tasks/min', '1.8 tasks/h')
     """
     for unit, factor in (("s", 1), ("min", 60), ("h", 3600)):
-        if per_second * factor >= 1 or unit == "h":
+        if per_second * factor >= 0.5 or unit == "h":
             amount = per_second * factor
             return f"{amount:,.0f} tasks/{unit}" if amount >= 100 else f"{amount:.1f} tasks/{unit}"
     raise AssertionError(per_second)
