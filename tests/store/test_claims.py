@@ -152,6 +152,23 @@ def test_a_task_that_was_never_claimed_is_kept_once(store: Store) -> None:
     assert len(list(store.known(EXPERIMENT))) == 1
 
 
+def test_a_commit_that_was_interrupted_once_it_was_durable_may_be_repeated(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(keys: object) -> None:
+        raise KeyboardInterrupt
+
+    run = store.begin(info_of())
+    run.claim([key_of(1), key_of(2)])
+    rows = [row_of(1), row_of(2, failed="no")]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run._claims, "close", interrupt)
+        run.commit(rows)
+    again = run.commit(rows)
+    assert sorted([*again.ids, *again.superseded]) == [key_of(1), key_of(2)]
+    assert sorted(known.key for known in store.known(EXPERIMENT)) == [key_of(1), key_of(2)]
+
+
 def test_two_forced_runs_share_the_work(store: Store) -> None:
     store.begin(info_of()).commit([row_of(1), row_of(2)])
     plan = {known.key: known.id for known in store.known(EXPERIMENT)}

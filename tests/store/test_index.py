@@ -175,6 +175,12 @@ def test_a_folder_that_nobody_may_write_can_be_read_with_what_waits_in_its_log(
     assert sorted(path.name for path in copy.iterdir()) == before
 
 
+def test_ids_may_be_numpy_integers(root: Path) -> None:
+    fill(root, 50)
+    with Store.open(root) as store:
+        assert [record.id for record in store.records(np.array([1, 50, 2]))] == [1, 50, 2]
+
+
 def test_ids_are_never_used_twice(root: Path) -> None:
     with Store.open(root) as store:
         run = store.begin(info_of())

@@ -197,7 +197,7 @@ class Store:
 
     def records(self, ids: Iterable[int]) -> Iterator[TaskRecord]:
         """Yield the tasks with these ids, in the order given; ids that are gone are left out."""
-        wanted = list(ids)
+        wanted = [int(number) for number in ids]
         for start in range(0, len(wanted), _BULK):
             part = wanted[start : start + _BULK]
             low, high = min(part), max(part)
