@@ -163,6 +163,11 @@ class Processes(Executor):
                 size += len(data)
         return found
 
+    @property
+    def server_pid(self) -> int:
+        """Return the process from which all workers come; 0 before `start` and after `close`."""
+        return self._process.pid if self._process is not None else 0
+
     def close(self) -> None:
         self._queue.clear()
         process, self._process = self._process, None
