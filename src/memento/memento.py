@@ -265,9 +265,10 @@ class Memento:
             if stopped.signal is not None and stopped.signal.name != "SIGINT":
                 raise SystemExit(128 + stopped.signal)
             raise RunInterrupted(f"{left} tasks are left; run it again to compute them")
-        errors = [error for results in every for error in results.errors()]
-        if errors and self._on_error == "raise":
-            report = "\n\n".join(failure_report(results) for results in every if results.errors())
+        failed = [results for session, results in zip(sessions, every, strict=True) if session.failed]
+        if failed and self._on_error == "raise":
+            errors = [error for results in failed for error in results.errors()]
+            report = "\n\n".join(failure_report(results) for results in failed)
             raise AggregateException(errors, every[0] if len(every) == 1 else every, report)
         return every
 

@@ -97,6 +97,11 @@ class Session:
         self.finished: RunFinished | None = None
         self.plan = self._plan()
 
+    @property
+    def failed(self) -> int:
+        """How many tasks failed in this run."""
+        return self.finished.failed if self.finished is not None else 0
+
     def announce(self) -> None:
         """Tell what the matrix's checks and the code's history have to say."""
         for warning in self.matrix.warnings:

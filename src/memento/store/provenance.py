@@ -92,17 +92,22 @@ def git_state(cwd: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 @lru_cache(maxsize=1)
 def packages() -> dict[str, str]:
-    """Return the installed distributions and their versions; read once a process."""
-    from importlib import metadata
+    """Return the installed distributions and their versions; read once a process.
 
+    Taken from the names of the installed folders (PEP 376, PEP 427): reading each one's metadata costs a run
+    a quarter of a second in an environment of a hundred packages.
+    """
     found: dict[str, str] = {}
-    for distribution in metadata.distributions():
+    for folder in sys.path:
         try:
-            name, version = distribution.metadata["Name"], distribution.version
-        except Exception:  # a broken install must not end a run
+            names = os.listdir(folder or ".")
+        except OSError:  # sys.path names what is not there, and archives
             continue
-        if name and version:
-            found.setdefault(name, version)
+        for entry in names:
+            stem, dot, suffix = entry.rpartition(".")
+            if dot and suffix in ("dist-info", "egg-info"):
+                name, _, version = stem.partition("-")
+                found.setdefault(name.replace("_", "-"), version.partition("-py")[0])
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
 
 

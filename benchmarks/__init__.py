@@ -1,0 +1,1 @@
+"""Measure Memento beside the tools that people would pick instead; see docs/benchmarks.md."""
