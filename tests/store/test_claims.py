@@ -161,9 +161,10 @@ def test_a_commit_that_was_interrupted_once_it_was_durable_may_be_repeated(
     run = store.begin(info_of())
     run.claim([key_of(1), key_of(2)])
     rows = [row_of(1), row_of(2, failed="no")]
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run._claims, "close", interrupt)
+    monkeypatch.setattr(run._claims, "close", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         run.commit(rows)
+    monkeypatch.undo()
     again = run.commit(rows)
     assert sorted([*again.ids, *again.superseded]) == [key_of(1), key_of(2)]
     assert sorted(known.key for known in store.known(EXPERIMENT)) == [key_of(1), key_of(2)]
