@@ -57,7 +57,7 @@ def open_index(root: Path, *, create: bool, readonly: bool) -> tuple[Database, l
         database.close()
         raise
     for note in notes:
-        log.warning(note)
+        log.warning("%s", note)
     return database, notes
 
 
