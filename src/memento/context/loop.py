@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -240,7 +240,7 @@ class Loop:
                 completed = True
                 return
             if top:
-                total = len(self._iterable) if hasattr(self._iterable, "__len__") else None
+                total = len(self._iterable) if isinstance(self._iterable, Sized) else None
                 progress(entry.done - loops.context._done, total)
             if stopping():
                 raise StopTask
@@ -277,5 +277,6 @@ def remaining(iterable: Iterable[Any], done: int) -> Iterator[Any]:
     if not done:
         return iter(iterable)
     if isinstance(iterable, Sequence) or _is_array(iterable):
-        return (iterable[i] for i in range(done, len(iterable)))
+        items: Any = iterable
+        return (items[i] for i in range(done, len(items)))
     return islice(iter(iterable), done, None)

@@ -254,7 +254,7 @@ def new_memory(size: int) -> memoryview:
         return memoryview(bytearray(size))
     import numpy
 
-    return memoryview(numpy.empty(size, dtype=numpy.uint8))
+    return numpy.empty(size, dtype=numpy.uint8).data
 
 
 def read_into(file: Any, view: memoryview) -> None:

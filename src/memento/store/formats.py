@@ -271,7 +271,7 @@ def decode(
         ) from exc
 
 
-def _read_npy(content: memoryview, payloads: PayloadDir) -> Any:
+def _read_npy(content: memoryview) -> Any:
     import numpy
 
     head = io.BytesIO(content[:65_536])
@@ -289,7 +289,7 @@ def _read_npy(content: memoryview, payloads: PayloadDir) -> Any:
     return flat_array.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _read_scalar(content: memoryview, payloads: PayloadDir) -> Any:
+def _read_scalar(content: memoryview) -> Any:
     import numpy
 
     name, _, text = bytes(content).decode().partition(" ")
@@ -303,8 +303,8 @@ _READERS: dict[str, Callable[[memoryview, PayloadDir], Any]] = {
     "json": lambda content, _: json.loads(bytes(content)),
     "text": lambda content, _: bytes(content).decode(),
     "bytes": lambda content, _: bytes(content),
-    "npscalar": _read_scalar,
-    "npy": _read_npy,
+    "npscalar": lambda content, _: _read_scalar(content),
+    "npy": lambda content, _: _read_npy(content),
     "arrow": lambda content, _: from_arrow(content),
     "pickle": lambda content, payloads: read_framed(content, payloads)[0],
 }

@@ -75,7 +75,7 @@ def _may_be_exact(frame: Any, value: Any) -> bool:
 
 def _plain(dtype: Any) -> bool:
     kind = getattr(dtype, "kind", "O")
-    return kind in "biufM" or (str(dtype) in ("str", "string") and dtype != object)
+    return kind in "biufM" or (kind == "O" and str(dtype) in ("str", "string"))
 
 
 def _same(back: Any, value: Any) -> bool:

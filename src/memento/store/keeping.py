@@ -182,7 +182,7 @@ class _Reader(pickle.Unpickler):
         if self.definitions is not None:
             return _get(_stand_in(script, qualname, self.definitions), qualname)
         raise pickle.UnpicklingError(
-            f"{script}.{qualname} is not defined here. Define it (or import the module {script!r}) and read the value again"
+            f"{script}.{qualname} is not defined here. Define it, or import the module {script!r}, and read again"
         )
 
 
@@ -279,7 +279,8 @@ def _children(value: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(value, types.FunctionType):
         cells = value.__closure__ or ()
         return [
-            (f" (captured {name!r})", c.cell_contents) for name, c in zip(value.__code__.co_freevars, cells)
+            (f" (captured {name!r})", c.cell_contents)
+            for name, c in zip(value.__code__.co_freevars, cells, strict=True)
         ]
     attributes = getattr(value, "__dict__", None)
     return [(f".{name}", child) for name, child in attributes.items()] if isinstance(attributes, dict) else []

@@ -146,7 +146,7 @@ def _is_importable(module: str) -> bool:
     if file is None and spec is None:
         return False  # made by hand
     # Import hooks (editable installs, zip files) are not asked: what a hook found, a worker's hook finds.
-    from_path = spec is not None and type(spec.loader).__module__ in ("_frozen_importlib_external",)
+    from_path = spec is not None and type(spec.loader).__module__ == "_frozen_importlib_external"
     return not from_path or _has_spec(module, tuple(sys.path)) or _has_finder(module)
 
 
@@ -201,7 +201,7 @@ def picklers() -> tuple[type[Any], type[Any]]:
                 return super().reducer_override(obj)
             module = getattr(obj, "__module__", None)
             foreign = isinstance(module, str) and module != "__main__" and module in sys.modules
-            if foreign and (module in _by_value or not _is_importable(module)):
+            if isinstance(module, str) and foreign and (module in _by_value or not _is_importable(module)):
                 home = sys.modules[module]
                 registered = module in cloudpickle.list_registry_pickle_by_value()
                 if not registered:
@@ -396,6 +396,7 @@ def _define(
         return found
     made = make(*args)
     made.__module__ = module
+    made.__qualname__ = qualname  # cloudpickle keeps the plain name of a nested class only
     _tokens.put(token, made)
     # Marked until its state has arrived; a class may be asked for again before (it refers to itself).
     _unfinished.add(token)
