@@ -6,7 +6,6 @@ Knows: processes, file systems, Linux, macOS, Windows. May not know: anything of
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +26,9 @@ _DEAD_STATES = frozenset("ZXx")  # proc(5): zombie, dead, dead
 
 def hostname() -> str:
     """Return this machine's name, for people."""
-    return socket.gethostname()
+    import platform
+
+    return platform.node()
 
 
 @lru_cache(maxsize=1)
