@@ -300,3 +300,16 @@ def test_several_runs_in_a_row_each_tell_their_story(make_terminal: Make, clock:
                 display.listen(event)
     assert terminal.screen.count("27 tasks: 22 done") == 2
     assert terminal.screen.count("failed: ValueError") == 2
+
+
+def test_the_echo_of_a_key_leaves_no_row_behind(make_terminal: Make, clock: SetClock) -> None:
+    terminal = make_terminal(60, 20)
+    with show(terminal, clock) as display:
+        display.listen(STARTED)
+        display.listen(tick(3))
+        terminal.write("^C")
+        display.listen(FINISHED)
+    assert terminal.screen.splitlines()[-2:] == [
+        "27 tasks: 5 cached, 22 to run on 2 workers, about 1 min 40 s",
+        "27 tasks: 22 done, 5 cached in 2 min 3 s",
+    ]

@@ -178,6 +178,7 @@ class TerminalScreen:
 
     def _draw(self, tick: Tick) -> None:
         from rich.console import Group
+        from rich.text import Text
 
         live = self._live
         assert live is not None
@@ -187,6 +188,8 @@ class TerminalScreen:
         rows = live_rows(tick, width - 1, max(height - 2, 1), self._stream.encoding)
         for row in rows:
             row.truncate(max(width - 1, 1), overflow="ellipsis")
+        # The cursor rests on a row of its own: what the keyboard echoes there, like ^C, wraps no other row.
+        rows.append(Text(""))
         self._drawn = [row.cell_len for row in rows]
         live.update(Group(*rows), refresh=True)
 
