@@ -16,11 +16,17 @@ WINDOWS = sys.platform == "win32"
 
 # File systems on which several hosts may write: their locks and shared memory cannot be relied on for WAL.
 # From statfs(2), mount(8) and the FUSE clients in use on clusters.
+# fmt: off
 _NETWORK_TYPES = frozenset(
-    "9p afs afpfs beegfs ceph cephfs cifs coda davfs fhgfs fuse.cephfs fuse.davfs2 fuse.gcsfuse fuse.glusterfs"
-    " fuse.juicefs fuse.mountpoint-s3 fuse.rclone fuse.s3fs fuse.sshfs glusterfs gpfs lustre moosefs ncpfs nfs nfs3"
-    " nfs4 ocfs2 orangefs osxfuse.sshfs panfs pvfs2 smb smb2 smb3 smbfs vboxsf vmhgfs webdav weka wekafs".split()
+    (
+        "9p", "afs", "afpfs", "beegfs", "ceph", "cephfs", "cifs", "coda", "davfs", "fhgfs",
+        "fuse.cephfs", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs",
+        "fuse.mountpoint-s3", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre",
+        "moosefs", "ncpfs", "nfs", "nfs3", "nfs4", "ocfs2", "orangefs", "osxfuse.sshfs", "panfs",
+        "pvfs2", "smb", "smb2", "smb3", "smbfs", "vboxsf", "vmhgfs", "webdav", "weka", "wekafs",
+    )
 )
+# fmt: on
 _DEAD_STATES = frozenset("ZXx")  # proc(5): zombie, dead, dead
 
 
@@ -144,7 +150,7 @@ def peak_memory() -> int | None:
     if WINDOWS:
         import psutil
 
-        return int(psutil.Process().memory_info().peak_wset)
+        return int(getattr(psutil.Process().memory_info(), "peak_wset"))
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -236,7 +242,9 @@ def descendants(pid: int) -> list[int]:
             except OSError:
                 continue
             for thread in threads:
-                children = [int(child) for child in _read_text(f"/proc/{parent}/task/{thread}/children").split()]
+                children = [
+                    int(child) for child in _read_text(f"/proc/{parent}/task/{thread}/children").split()
+                ]
                 found += children
                 ask += children
         return found
