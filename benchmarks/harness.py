@@ -57,7 +57,9 @@ def measure(name: str, workload: Any, rounds: int) -> dict[str, list[float]]:
             python = ENVIRONMENTS[environment] / "bin" / "python"
             if not python.exists():
                 if number == 0:
-                    print(f"{contender}: no environment {python.parent.parent.name}, left out", file=sys.stderr)
+                    print(
+                        f"{contender}: no environment {python.parent.parent.name}, left out", file=sys.stderr
+                    )
                 continue
             figures[contender].append(run_once(python, name, contender))
     return {contender: values for contender, values in figures.items() if values}

@@ -97,7 +97,9 @@ class Config:
         if not isinstance(other, Config):
             return NotImplemented
         return bool(
-            self.asdict() == other.asdict() and self.settings == other.settings and self.repeat == other.repeat
+            self.asdict() == other.asdict()
+            and self.settings == other.settings
+            and self.repeat == other.repeat
         )
 
     __hash__ = None  # type: ignore[assignment]  # values may be changed in place, as in 1.2.0

@@ -240,7 +240,9 @@ class CacheMiss(MementoError):
         self.config = config
 
     def __str__(self) -> str:
-        return f"Config {self.config} was not found in the cache. Run it without force_cache=True to compute it."
+        return (
+            f"Config {self.config} was not found in the cache. Run it without force_cache=True to compute it."
+        )
 
 
 class CyclicDependency(MementoError):

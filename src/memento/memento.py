@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("memento")
 
 _SHOWN_CONFIGS = 50  # how many lines of a dry run go to the terminal; all go to the log
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_UNITS = {
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+}
 
 
 class Memento:
@@ -337,14 +347,18 @@ class _Stage:
                 values.append(UpstreamValue(record.key, root, record.value))
         if not values:
             raise AggregateException(
-                [], None, f"No task of matrix {session.matrix.id!r} succeeded, so nothing that depends on it can run."
+                [],
+                None,
+                f"No task of matrix {session.matrix.id!r} succeeded, so nothing that depends on it can run.",
             )
         return values
 
     def describe(self, session: Session) -> None:
         """Log what would be run."""
         plan = session.plan
-        lines = [f"  {session.tasks.config(n)}: {plan.reason(n)}" for n in range(min(plan.total, _SHOWN_CONFIGS))]
+        lines = [
+            f"  {session.tasks.config(n)}: {plan.reason(n)}" for n in range(min(plan.total, _SHOWN_CONFIGS))
+        ]
         log.info("Running configurations:")
         for number in range(plan.total):
             log.info("  %s: %s", session.tasks.config(number), plan.reason(number))

@@ -150,7 +150,7 @@ def peak_memory() -> int | None:
     if WINDOWS:
         import psutil
 
-        return int(getattr(psutil.Process().memory_info(), "peak_wset"))
+        return int(psutil.Process().memory_info().peak_wset)  # type: ignore[attr-defined]  # there only
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -228,7 +228,9 @@ class TestCodeChanges:
         exec(compile(source, name, "exec"), scope)
         return scope["experiment"]
 
-    def test_by_default_results_of_older_code_are_used_and_it_is_said(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_by_default_results_of_older_code_are_used_and_it_is_said(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         run(self.version("config.x"), grid(1), name="exp")
         with caplog.at_level(logging.WARNING, "memento"):
             results = run(self.version("config.x + 1"), grid(1), name="exp")

@@ -23,7 +23,9 @@ def known(tasks: KeyedTasks, rows: dict[int, tuple[str, int]]) -> list[Known]:
     return [Known(tasks.key(n), 100 + n, status, code, 1.0) for n, (status, code) in rows.items()]
 
 
-rows = st.dictionaries(st.integers(0, 19), st.tuples(st.sampled_from(["done", "failed"]), st.sampled_from([CODE, 8])))
+rows = st.dictionaries(
+    st.integers(0, 19), st.tuples(st.sampled_from(["done", "failed"]), st.sampled_from([CODE, 8]))
+)
 
 
 @given(rows=rows, force=st.booleans(), rerun=st.booleans())
@@ -52,7 +54,9 @@ def test_keys_that_share_their_first_half_are_told_apart() -> None:
     tasks = tasks_of([1, 2])
     first = tasks.key(0)
     twin = first[:8] + bytes(8)
-    plan = make_plan(tasks, [Known(twin, 1, "done", CODE, 1.0), Known(first, 2, "done", CODE, 1.0)], code=CODE)
+    plan = make_plan(
+        tasks, [Known(twin, 1, "done", CODE, 1.0), Known(first, 2, "done", CODE, 1.0)], code=CODE
+    )
     assert plan.rows.tolist() == [2, -1]
 
 

@@ -25,7 +25,9 @@ def keys_of(tasks: KeyedTasks) -> list[bytes]:
     return [tasks.key(number) for number in range(len(tasks))]
 
 
-values = st.lists(st.one_of(st.integers(), st.text(max_size=3), st.floats(allow_nan=False)), min_size=1, max_size=4)
+values = st.lists(
+    st.one_of(st.integers(), st.text(max_size=3), st.floats(allow_nan=False)), min_size=1, max_size=4
+)
 
 
 @given(

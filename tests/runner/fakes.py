@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from memento.events import Event
 from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Work
@@ -11,7 +11,7 @@ from memento.matrix import Matrix
 from memento.plan import KeyedTasks, Plan, make_plan
 from memento.runner import Interrupt, Retries, RetryPolicy, Runner
 from memento.store.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
-from memento.store.run import Claim, Committed
+from memento.store.run import Claim, Committed, Run
 
 NUMBER = Encoded("json", b"1", None, 1, "builtins:int")
 
@@ -99,12 +99,18 @@ class FakeRun:
         elsewhere = [key for key in keys if key in self.others and self.others[key] is None]
         return Claim([key for key in keys if key not in self.others], elsewhere, finished)
 
-    def commit(self, rows: Sequence[TaskRow], failed_attempts: Sequence[tuple[bytes, TaskRow]] = ()) -> Committed:
+    def commit(
+        self, rows: Sequence[TaskRow], failed_attempts: Sequence[tuple[bytes, TaskRow]] = ()
+    ) -> Committed:
         self.commits.append(len(rows))
-        ids = {row.key: len(self.rows) + i + 1 for i, row in enumerate(rows) if row.key not in self.superseded}
+        ids = {
+            row.key: len(self.rows) + i + 1 for i, row in enumerate(rows) if row.key not in self.superseded
+        }
         self.rows += rows
         self.attempts += failed_attempts
-        return Committed(ids, {row.key: self.superseded[row.key] for row in rows if row.key in self.superseded})
+        return Committed(
+            ids, {row.key: self.superseded[row.key] for row in rows if row.key in self.superseded}
+        )
 
     def release(self, keys: Iterable[bytes]) -> None:
         self.released += keys
@@ -135,7 +141,7 @@ class Stage:
         self.interrupt = Interrupt(lambda: None)
         self.runner = Runner(
             self.plan,
-            self.run,
+            cast("Run", self.run),
             self.executor,
             retry=RetryPolicy(retries),
             code=1,

@@ -32,7 +32,11 @@ class PickleTable:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection | None, filepath: str | os.PathLike[str] | None, table: str, suffix: str
+        self,
+        connection: sqlite3.Connection | None,
+        filepath: str | os.PathLike[str] | None,
+        table: str,
+        suffix: str,
     ) -> None:
         self.connection = connection
         if filepath is None and connection is None:

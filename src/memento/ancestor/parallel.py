@@ -21,7 +21,7 @@ from memento.executors import make_executor
 from memento.executors.base import Finished, Task, Work
 from memento.keys import script_name
 from memento.notify import DefaultNotificationProvider, NotificationProvider
-from memento.results import exception_of
+from memento.results.remote import exception_of
 from memento.store.records import Outcome
 
 TASK_PRIORITY_LOW: int = 3
@@ -110,7 +110,9 @@ class TaskManager:
             `priority` is negative.
         """
         if not callable(callable_):
-            raise TypeError(f"a task must be callable, got {type(callable_).__qualname__}: wrap it with delayed()")
+            raise TypeError(
+                f"a task must be callable, got {type(callable_).__qualname__}: wrap it with delayed()"
+            )
         if priority < 0:
             raise ValueError(f"'priority' must be 0 or more, got {priority}")
         self._tasks.append((priority, callable_))
@@ -134,7 +136,9 @@ class TaskManager:
         with tempfile.TemporaryDirectory(prefix="memento-tasks-") as folder:
             outcomes = self._outcomes(tasks, Path(folder))
             errors = [
-                exception_of(o.failure, _loads_exception) for o in outcomes if o is not None and o.failure is not None
+                exception_of(o.failure, _loads_exception)
+                for o in outcomes
+                if o is not None and o.failure is not None
             ]
             if errors:
                 raise AggregateException(errors)

@@ -29,7 +29,9 @@ ExperimentOption = Annotated[
     Optional[str], typer.Option("--experiment", "-e", help="Only this experiment (or the end of its name).")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-WorkersOption = Annotated[Optional[int], typer.Option("-j", "--num-workers", help="How many tasks run at once.")]
+WorkersOption = Annotated[
+    Optional[int], typer.Option("-j", "--num-workers", help="How many tasks run at once.")
+]
 KeyArgument = Annotated[str, typer.Argument(help="A task's key, or its first characters.")]
 
 
@@ -47,7 +49,9 @@ def version(
 
 @app.command()
 def demo(
-    broken: Annotated[bool, typer.Option("--broken", help="Break one data set, to see failures explained.")] = False,
+    broken: Annotated[
+        bool, typer.Option("--broken", help="Break one data set, to see failures explained.")
+    ] = False,
     num_workers: WorkersOption = None,
     store: StoreOption = None,
 ) -> None:
@@ -61,7 +65,9 @@ def demo(
 
 @app.command()
 def run(
-    target: Annotated[str, typer.Argument(metavar="FILE:FUNC", help="experiment.py:func, or package.module:func.")],
+    target: Annotated[
+        str, typer.Argument(metavar="FILE:FUNC", help="experiment.py:func, or package.module:func.")
+    ],
     matrix: Annotated[Path, typer.Argument(help="The matrix: a YAML, TOML or JSON file.")],
     num_workers: WorkersOption = None,
     executor: Annotated[str, typer.Option(help="processes, threads or serial.")] = "processes",
@@ -69,7 +75,9 @@ def run(
     name: Annotated[Optional[str], typer.Option(help="The experiment's name.")] = None,
     retries: Annotated[int, typer.Option(help="How often a failed attempt is repeated.")] = 0,
     timeout: Annotated[Optional[float], typer.Option(help="Seconds after which a task is ended.")] = None,
-    memory_limit: Annotated[Optional[str], typer.Option(help="Memory above which a task is ended, like 4GB.")] = None,
+    memory_limit: Annotated[
+        Optional[str], typer.Option(help="Memory above which a task is ended, like 4GB.")
+    ] = None,
     on_code_change: Annotated[str, typer.Option(help="warn, rerun or ignore.")] = "warn",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
     force_run: Annotated[bool, typer.Option("--force-run", help="Compute everything again.")] = False,

@@ -30,7 +30,9 @@ def open_store(path: Path | None) -> Store:
     """
     place = find_store(path)
     if not place.exists():
-        raise UsageError(f"there is no store at {place} yet. Run an experiment first, or name one with --store.")
+        raise UsageError(
+            f"there is no store at {place} yet. Run an experiment first, or name one with --store."
+        )
     return Store.open(place, create=False, trusted=False, readonly=True)
 
 
@@ -43,7 +45,9 @@ def find_task(store: Store, key: str) -> TaskRecord:
         None or several do.
     """
     if len(key) < 3 or not all(c in "0123456789abcdef" for c in key.lower()):
-        raise UsageError(f"{key!r} is no key: give at least 3 of its hexadecimal digits, as `memento ls` prints them.")
+        raise UsageError(
+            f"{key!r} is no key: give at least 3 of its hexadecimal digits, as `memento ls` prints them."
+        )
     found = store.find(key.lower())
     if not found:
         raise UsageError(f"no task's key begins with {key!r}; `memento ls` lists them.")
@@ -90,11 +94,17 @@ def print_status(path: Path | None, *, as_json: bool) -> None:
             took = duration(max(0.0, until - run.started))
             what = counts(**{k: run.counts.get(k, 0) for k in ("done", "cached", "failed")})
             where = f"{run.info.host}, pid {run.info.pid}"
-            tail = f"{run.info.tasks:,} tasks so far {took}" if run.status == "running" else f"{what} in {took}"
-            print(f"  {_time(run.started)}  {run.status:<11}  {one_line(run.info.experiment)}: {tail} ({where})")
+            tail = (
+                f"{run.info.tasks:,} tasks so far {took}" if run.status == "running" else f"{what} in {took}"
+            )
+            print(
+                f"  {_time(run.started)}  {run.status:<11}  {one_line(run.info.experiment)}: {tail} ({where})"
+            )
 
 
-def print_tasks(path: Path | None, experiment: str | None, *, failed: bool, limit: int, as_json: bool) -> None:
+def print_tasks(
+    path: Path | None, experiment: str | None, *, failed: bool, limit: int, as_json: bool
+) -> None:
     """Print tasks, the newest first."""
     with open_store(path) as store:
         names = [name for name, _, _ in store.experiments()]
@@ -229,7 +239,9 @@ def _experiment(wanted: str, names: list[str]) -> str:
     matches = [name for name in names if name == wanted] or [name for name in names if name.endswith(wanted)]
     if len(matches) == 1:
         return matches[0]
-    raise UsageError(f"no single experiment is named {wanted!r}; the store has: {', '.join(names) or 'none'}.")
+    raise UsageError(
+        f"no single experiment is named {wanted!r}; the store has: {', '.join(names) or 'none'}."
+    )
 
 
 def _parameters(record: TaskRecord) -> str:

@@ -47,7 +47,9 @@ def load_function(target: str) -> Callable[..., Any]:
     """
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
-        raise UsageError(f"{target!r} names no function: write it as experiment.py:func or package.module:func.")
+        raise UsageError(
+            f"{target!r} names no function: write it as experiment.py:func or package.module:func."
+        )
     module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     value: Any = module
     for attribute in name.split("."):
@@ -76,7 +78,9 @@ def _load_file(path: Path) -> ModuleType:
     module = _load_module(".".join(parts))
     loaded = getattr(module, "__file__", None)
     if loaded is None or Path(loaded).resolve() != path.resolve():
-        raise UsageError(f"{path} cannot be imported: its name is taken by {loaded or module!r}. Rename the file.")
+        raise UsageError(
+            f"{path} cannot be imported: its name is taken by {loaded or module!r}. Rename the file."
+        )
     return module
 
 

@@ -186,7 +186,9 @@ def _match(keys: bytes, past: Past) -> NDArray[np.int64]:
     return np.where(hit, order[at], missing)
 
 
-def _first_of_each_key(keys: bytes, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[int, list[int]]]:
+def _first_of_each_key(
+    keys: bytes, numbers: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], dict[int, list[int]]]:
     """Keep one task for each key; say which others share it."""
     import numpy as np
 

@@ -123,7 +123,9 @@ class KeyedTasks:
             ]
             for repeat in range(self.repeats):
                 joined = hasher.keys(_rows(lists, len(chunk), repeat_part(repeat)))
-                keys[start : start + len(chunk), repeat] = np.frombuffer(joined, np.uint8).reshape(-1, KEY_SIZE)
+                keys[start : start + len(chunk), repeat] = np.frombuffer(joined, np.uint8).reshape(
+                    -1, KEY_SIZE
+                )
         assert matrix.repeats == self.repeats
         return keys.tobytes()
 
@@ -155,7 +157,9 @@ class _Fragments:
         text = self._texts[slot]
         if text is None:
             value = self._values[slot]
-            text = self._texts[slot] = value.fragment() if isinstance(value, UpstreamValue) else json_fragment(value)
+            text = self._texts[slot] = (
+                value.fragment() if isinstance(value, UpstreamValue) else json_fragment(value)
+            )
         return text
 
 
@@ -175,7 +179,9 @@ def _part(matrix: Matrix, namespace: str, name: str, value: Any, where: str) -> 
 
 def _rows(lists: list[list[bytes]], count: int, last: bytes) -> Iterator[tuple[bytes, ...]]:
     """Turn columns of parts into rows; a repeat's part, if it has one, stands last."""
-    columns: list[Iterable[bytes]] = [*lists, itertools.repeat(last, count)] if last or not lists else [*lists]
+    columns: list[Iterable[bytes]] = (
+        [*lists, itertools.repeat(last, count)] if last or not lists else [*lists]
+    )
     return zip(*columns, strict=True)
 
 

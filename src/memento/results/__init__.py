@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memento.results.failures import FailureGrouper, FailureReport, normalize, one_line
-from memento.results.load import load
+from memento.results.loading import load
 from memento.results.result import MISSING, MemoryUsage, Result
 from memento.results.results import Results, failure_report
 from memento.results.rules import Rule, RuleFinder, shortest_rule

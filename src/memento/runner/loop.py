@@ -134,7 +134,7 @@ class Runner:
             else:
                 failed += 1 + len(self.plan.twins.get(number, ()))
                 assert outcome.failure is not None
-                told.append(self._failed(number, outcome.failure))
+                told.append(self._failed(number, outcome.failure, outcome.attempt))
         self.progress.done += done
         self.progress.failed += failed
         if rows:
@@ -245,11 +245,11 @@ class Runner:
         reason = f"{failure.type}: {failure.message}"
         self._emit(TaskRetried(task.key.hex(), self._text(number), outcome.attempt, reason, delay))
 
-    def _failed(self, number: int, failure: Failure) -> TaskFailed:
+    def _failed(self, number: int, failure: Failure, attempt: int) -> TaskFailed:
         key = self.plan.tasks.key(number).hex()
         text = self._text(number)
         params = self.plan.tasks.params(self.plan.tasks.slots(number))
-        group, first = self.failures.add(key, text, params, failure)
+        group, first = self.failures.add(key, text, params, failure, attempt)
         return TaskFailed(key, text, group, first)
 
     def _give_back(self, number: int) -> None:

@@ -83,7 +83,9 @@ class RetryPolicy:
         elif isinstance(retries, Mapping):
             self._rules = [Retry(times, on=(kind,)) for kind, times in retries.items()]
         else:
-            raise TypeError(f"retries must be an int, a Retry or a dict of exception type to int, got {retries!r}")
+            raise TypeError(
+                f"retries must be an int, a Retry or a dict of exception type to int, got {retries!r}"
+            )
 
     def delay(self, failure: Failure, attempt: int) -> float | None:
         """Return the seconds to wait before another attempt, or None when there is to be none."""
@@ -112,7 +114,9 @@ def _exception_of(failure: Failure) -> BaseException | type[BaseException] | Non
 
 
 def _is_one_of(
-    error: BaseException | type[BaseException] | None, failure: Failure, kinds: tuple[type[BaseException], ...]
+    error: BaseException | type[BaseException] | None,
+    failure: Failure,
+    kinds: tuple[type[BaseException], ...],
 ) -> bool:
     if isinstance(error, type):
         return issubclass(error, kinds)

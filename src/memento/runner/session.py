@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
-from memento.events import Event, RunFinished, RunStarted, Said
+from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.executors import make_executor
 from memento.executors.base import Work
 from memento.keys import code_version, explain_code, json_fragment, script_name
 from memento.plan import KeyedTasks, Plan, expected_costs, fit_costs, make_plan
+from memento.results import Results
 from memento.runner.loop import Runner
 from memento.runner.retry import RetryPolicy
 from memento.runner.signals import Interrupt
@@ -151,11 +152,15 @@ class Session:
             elapsed=self.clock.monotonic() - began,
             interrupted=stopped,
             left=left,
-            groups=tuple(runner.failures.groups()) if runner else (),
+            groups=self._groups() if progress and progress.failed else (),
             notify=notify,
             how_to_go_on=go_on if stopped else "",
         )
         self.emit(self.finished)
+
+    def _groups(self) -> tuple[FailureGroup, ...]:
+        """The failures by cause, with what they have in common."""
+        return tuple(Results.of_plan(self.store, self.matrix, self.plan).failures.groups)
 
     def _compute(self) -> Runner:
         run = self.store.begin(self._run_info())

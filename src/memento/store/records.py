@@ -36,7 +36,7 @@ class Series(NamedTuple):
     """One metric of one task: packed little-endian float64, all x then all y."""
 
     name: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks a record for
     last: float
     minimum: float
     maximum: float
