@@ -308,10 +308,12 @@ class _Stage:
 
     def __exit__(self, *error: Any) -> None:
         try:
-            self._display.__exit__(*error)
-        finally:
             if self._notifier is not None:
                 self._notifier.close()
+                for problem in self._notifier.problems:
+                    self._display.listen(Said(problem, "warning"))
+        finally:
+            self._display.__exit__(*error)
 
     def emit(self, event: Event) -> None:
         self._display.listen(event)
