@@ -218,7 +218,8 @@ def plain_values() -> dict[str, Any]:
         "bound builtin": [1].append,
         "library function": json.dumps, "module": json, "function": loader, "recursive": even,
         "lru cache": cached, "lambda": lambda x: x + FACTOR, "two lambdas": [lambda: 1, lambda: 2],
-        "closure": make_counter(5),
+        "lambdas of a comprehension": [lambda x: x + k for k in (1,)],  # noqa: B023
+        "nested lambda": [(lambda k: lambda x: x + k)(n) for n in (1, 2)], "closure": make_counter(5),
         "partial": functools.partial(loader, 4, scale=2.0), "bound method": Plain(a=1).method,
         "class method": Plain.build,
         "local class": make_class(1), "local instance": make_class(2)(), "property": property(helper),
@@ -302,14 +303,13 @@ def _pyarrow() -> dict[str, Any]:
 
 def _sklearn() -> dict[str, Any]:
     from sklearn.datasets import load_digits
-    from sklearn.linear_model import LinearRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
     return {
         "class": SVC, "estimator": SVC(C=10), "default": SVC(), "pipeline": make_pipeline(StandardScaler(), SVC()),
-        "fitted": LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), "loader": load_digits,
+        "fitted": StandardScaler().fit([[0.0], [1.0]]), "loader": load_digits,
     }  # fmt: skip
 
 
@@ -372,5 +372,7 @@ if __name__ == "__main__":
         report(plain_values() if "--plain" in sys.argv else plain_values() | library_values()), indent=1
     )
     if "--regenerate" in sys.argv:  # a breaking release: every stored result gets a new key
-        (pathlib.Path(__file__).parent / "golden.json").write_text(text + "\n")
+        golden = json.loads(text)
+        del golden["digests"]["sklearn: fitted"]  # what an estimator learns differs between releases
+        (pathlib.Path(__file__).parent / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
     print(text)

@@ -9,6 +9,7 @@ name, code, defaults and what they capture: their cells and the globals that the
 from __future__ import annotations
 
 import functools
+import re
 import types
 import typing
 from typing import Any
@@ -24,6 +25,7 @@ from memento.keys.names import (
     resolve,
 )
 
+_COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
 
 
@@ -66,7 +68,7 @@ def _encode_generic(enc: Encoder, value: Any) -> bytes:
 
 
 def _encode_class(enc: Encoder, cls: type) -> bytes:
-    name = qualified_name(cls)
+    name = _COMPREHENSION.sub("", qualified_name(cls))
     if "<locals>" not in cls.__qualname__ or not is_project_module(cls.__module__):
         return frame(b"C", name.encode("utf-8", "surrogatepass"))
     found = source.find_class(cls, file_of_module(cls.__module__) if cls.__module__ != "__main__" else None)
@@ -101,6 +103,7 @@ def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
     name = qualified_name(func)
     if counts_by_name(func):
         return named(name)
+    name = _COMPREHENSION.sub("", name)  # from Python 3.12 on it leaves no trace in names
     found = source.find_function(func)
     code = source.normal_form(found.tree) if found is not None else source.code_form(func.__code__)
     defaults = enc.at(".__defaults__", func.__defaults__) + enc.at(".__kwdefaults__", func.__kwdefaults__)

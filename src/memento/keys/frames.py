@@ -63,18 +63,18 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
     """Return the frame of one column's values by dtype and content."""
     np = sys.modules["numpy"]
     name = text(str(values.dtype))
-    if isinstance(values.dtype, np.dtype):
-        if values.dtype.kind in "mM":
-            return array(enc, np.asarray(values), np)
-        return array(enc, values.to_numpy(), np)
+    if isinstance(values, (pd.arrays.DatetimeArray, pd.arrays.TimedeltaArray)):
+        return _moments(enc, values, np)
+    if type(values.dtype).__name__ in ("NumpyEADtype", "PandasDtype"):  # a plain array behind a thin front
+        return _text(enc, values.to_numpy()) or array(enc, values.to_numpy(), np)
     if isinstance(values, pd.Categorical):
         order = enc.encode(bool(values.ordered))
         codes = array(
             enc, values.codes.astype(np.int64), np
         )  # their width depends on the number of categories
         return node("categorical", order, enc.at(".categories", values.categories), codes)
-    if isinstance(values, (pd.arrays.DatetimeArray, pd.arrays.PeriodArray)):
-        return node("moments", name, array(enc, values.asi8, np))
+    if isinstance(values, pd.arrays.PeriodArray):
+        return node("periods", name, array(enc, values.asi8, np))
     if isinstance(values, pd.arrays.IntervalArray):
         return node(
             "intervals", name, _values(enc, values.left.array, pd) + _values(enc, values.right.array, pd)
@@ -90,6 +90,37 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
         None if gone else value for value, gone in zip(values.tolist(), missing.tolist(), strict=True)
     ]
     return node("elements", name, frame(b"l", enc.sequence(elements)))
+
+
+def _text(enc: Encoder, values: Any) -> bytes | None:
+    """Return the frame of a column of objects that are all text or missing, as of the dtype ``str``.
+
+    pandas 2 keeps text as objects, pandas 3 as ``str``: the names of columns alone would change every key.
+    """
+    if values.dtype.kind != "O" or not len(values):
+        return None
+    elements = [None if _is_missing(x) else x for x in values.tolist()]
+    if not all(type(x) is str or x is None for x in elements) or all(x is None for x in elements):
+        return None
+    return node("elements", text("str"), frame(b"l", enc.sequence(elements)))
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (type(value) is float and value != value)
+
+
+_UNITS = ("ns", "us", "ms", "s")
+
+
+def _moments(enc: Encoder, values: Any, np: Any) -> bytes:
+    """Return the frame of times by what they are, not by the unit in which a release of pandas counts them."""
+    ticks = values.asi8
+    missing = np.asarray(values.isna())
+    unit = _UNITS.index(getattr(values, "unit", "ns"))
+    while unit + 1 < len(_UNITS) and not (ticks[~missing] % 1000).any():
+        ticks, unit = np.where(missing, ticks, ticks // 1000), unit + 1
+    kind = node(type(values).__name__, text(str(getattr(values.dtype, "tz", ""))), text(_UNITS[unit]))
+    return node("moments", kind, array(enc, ticks, np))
 
 
 # -- polars ----------------------------------------------------------------------------------------------

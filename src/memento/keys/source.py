@@ -241,8 +241,8 @@ def _by_code(candidates: list[tuple[str, ast.AST]], code: CodeType) -> list[tupl
         if not isinstance(candidate[1], ast.Lambda):
             continue
         outer = compile(ast.Expression(body=candidate[1]), "<lambda>", "eval", dont_inherit=True)
-        inner = next((c for c in outer.co_consts if isinstance(c, CodeType)), None)
-        if inner is not None and _outline(inner) == _outline(code):
+        inner = [c for c in outer.co_consts if isinstance(c, CodeType)]  # lambdas among the defaults too
+        if _outline(code) in map(_outline, inner):
             return [candidate]
     return []
 
