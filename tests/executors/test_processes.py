@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -98,7 +97,9 @@ def test_a_segfault_shows_the_python_stack(drive: Drive) -> None:
 # -- what a task leaves behind
 
 
-def test_a_task_changes_neither_folder_nor_environment_nor_warnings_nor_output_of_the_next(drive: Drive) -> None:
+def test_a_task_changes_neither_folder_nor_environment_nor_warnings_nor_output_of_the_next(
+    drive: Drive,
+) -> None:
     def change(context: Any, config: Any) -> list[Any]:
         import io
         import warnings
@@ -211,7 +212,9 @@ def test_a_large_value_keeps_no_worker_waiting_for_another(drive: Drive) -> None
         return os.getpid()
 
     drive.start(busy, num_workers=2)
-    drive.run([drive.task(0, None, cost=0.3), drive.task(1, bytes(30_000_000)), drive.task(2, 1), drive.task(3, 2)])
+    drive.run(
+        [drive.task(0, None, cost=0.3), drive.task(1, bytes(30_000_000)), drive.task(2, 1), drive.task(3, 2)]
+    )
     assert drive.order.index(0) == 3
 
 
@@ -234,9 +237,13 @@ def test_no_task_waits_behind_a_long_one_while_a_worker_is_idle(drive: Drive, tm
     drive.until(lambda: len(drive.outcomes) == 4_000)
 
 
-def test_a_process_with_threads_is_not_copied(drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_with_threads_is_not_copied(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = tmp_path / "starts_a_thread.py"
-    module.write_text("import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n")
+    module.write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def threads(context: Any, config: Any) -> int:
@@ -411,9 +418,10 @@ def test_a_script_needs_no_guard(tmp_path: Path, how: str) -> None:
 
 def test_a_coordinator_killed_outright_leaves_no_orphan(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
+    pids = tmp_path / "store" / "pids"  # the work's folder
     process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env={**os.environ, "HANG": "7"})
     try:
-        wait_for(lambda: (tmp_path / "pids").exists() and bool((tmp_path / "pids").read_text()), "it never began")
+        wait_for(lambda: pids.exists() and bool(pids.read_text()), "it never began")
         below = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert len(below) >= 4, "the server, two workers and a child"
     finally:

@@ -114,8 +114,7 @@ class Server:
             if any(descriptor == self._control.fileno() for descriptor, _ in events) and not self._obey():
                 break
             if untold or any(descriptor in watched for descriptor, _ in events):
-                before = set(self._endings.values())
-                for descriptor in before:
+                for descriptor in watched:
                     poller.unregister(descriptor)
                 watched.clear()
                 self._reap()
@@ -218,7 +217,8 @@ class Server:
                 process = self._fresh.pop(pid, None)
                 if process is not None:
                     process.returncode = 0  # it was waited for here
-                send(self._control, ("exit", slot, pid, os.waitstatus_to_exitcode(status)))
+                with contextlib.suppress(OSError):  # while ending, nobody may listen any more
+                    send(self._control, ("exit", slot, pid, os.waitstatus_to_exitcode(status)))
         if ended:
             self._end_orphans()
 
@@ -239,13 +239,7 @@ class Server:
         for pid in list(self._workers):
             system.kill_tree(pid, signal.SIGKILL)
         for _ in range(_ROUNDS):
-            with contextlib.suppress(OSError):  # nobody may listen any more
-                self._reap()
-            while True:
-                with contextlib.suppress(ChildProcessError):
-                    if os.waitpid(-1, os.WNOHANG)[0] > 0:
-                        continue
-                break
+            self._reap()
             if not self._workers and not self._end_orphans():
                 break
             select.select([], [], [], 0.005)

@@ -32,7 +32,7 @@ from memento.store import pickling
 from memento.store.records import LogSlice
 
 _READ = 1 << 18
-_LEFT_EVENTS = frozenset({"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv", "_thread.start_new_thread"})
+_LEFT_EVENTS = frozenset({"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv"})
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,16 @@ class Order:
         if system.has_children():
             return "child processes"
         if self._events:
-            return self._restore_rest()
+            self._restore_rest()
+        if threading.active_count() != self._threads and self._threads_are_left():
+            return "threads"
         return ""
 
-    def _restore_rest(self) -> str:
+    def _threads_are_left(self) -> bool:
+        # Daemons are helpers of libraries (progress bars, pools), which end with the process.
+        return any(not t.daemon and t is not threading.main_thread() for t in threading.enumerate())
+
+    def _restore_rest(self) -> None:
         events = set(self._events)
         self._events.clear()
         if "os.chdir" in events or "os.fchdir" in events:
@@ -120,10 +126,6 @@ class Order:
                 del os.environ[name]
             os.environ.update(self._environment)
         self._events.clear()  # restoring made some of its own
-        extra = [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
-        if "_thread.start_new_thread" in events and extra:
-            return "threads"
-        return ""
 
 
 def watch_for_the_end() -> None:
