@@ -130,31 +130,21 @@ def test_no_source_file_outgrows_a_reader(path: Path) -> None:
 
 
 def test_every_source_module_can_be_imported_without_the_extras() -> None:
-    """An optional package is imported where it is used, so no module needs one to be imported."""
-    modules = sorted(
+    """An optional package is imported where it is used; only the demo is about one, and says so when it lacks."""
+    modules = {
         ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
         for path in SOURCES
-    )
-    extras = (
-        "apprise",
-        "dask",
-        "distributed",
-        "matplotlib",
-        "pyarrow",
-        "ray",
-        "sklearn",
-        "submitit",
-        "torch",
-    )
+    } - {"memento.__main__", "memento.cli.demo"}
+    extras = "apprise dask distributed matplotlib pyarrow ray sklearn submitit torch".split()
     code = (
         "import importlib, sys\n"
         f"sys.modules.update(dict.fromkeys({extras!r}))\n"  # None there makes an import fail
-        f"for name in {[m for m in modules if not m.endswith('__main__')]!r}: importlib.import_module(name)\n"
+        f"for name in {sorted(modules)!r}: importlib.import_module(name)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.stderr == ""
+    assert done.stderr.splitlines()[-3:] == []
 
 
 def test_the_package_says_that_it_is_typed() -> None:
