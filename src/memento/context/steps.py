@@ -66,10 +66,11 @@ def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kw
         finally:
             context._steps = context._steps[:-1]
         encoded = encode(computed, payloads, inline_limit=-1)
-        text = json.dumps(
-            {**encoded._asdict(), "step": getattr(func, "__qualname__", type(func).__qualname__)}
-        )
-        write_file(record, [flat(text.encode())])
+        told = encoded._asdict()
+        if encoded.data is not None:  # null, true and floats: ASCII
+            told["data"] = encoded.data.decode()
+        told["step"] = getattr(func, "__qualname__", type(func).__qualname__)
+        write_file(record, [flat(json.dumps(told).encode())])
         return decode(encoded, payloads, mmap=True)
 
 
@@ -109,14 +110,16 @@ def _stored(record: Path, payloads: PayloadDir) -> tuple[Any] | None:
         told = json.loads(record.read_bytes())
     except (OSError, ValueError):
         return None
-    told.pop("step", None)
     try:
+        told.pop("step")
+        if told["data"] is not None:
+            told["data"] = told["data"].encode()
         return (decode(Encoded(**told), payloads, mmap=True),)
     except PayloadDamaged:
         with contextlib.suppress(PayloadDamaged):
             payloads.quarantine(told["ref"])
         return None
-    except TypeError:
+    except (TypeError, KeyError, AttributeError):  # not a record of ours
         return None
 
 

@@ -1,0 +1,203 @@
+"""A shared step is computed once, by one worker, whatever happens to workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memento.context import Context, StopTask, TaskSpace
+from memento.context.steps import try_lock
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return str(tmp_path / "my store")
+
+
+def context(store: str, key: int = 0, **options: Any) -> Context:
+    return Context.for_task(TaskSpace(store, "run", bytes([key]) * 16, **options))
+
+
+def test_a_step_is_computed_once_over_all_tasks(store: str) -> None:
+    def load(n: int, scale: float = 1.0) -> Any:
+        note(store)
+        return np.arange(n) * scale
+
+    Path(store).mkdir()
+    values = [context(store, i).cached(load, 50_000, scale=2.0) for i in range(4)]
+    assert all((v == np.arange(50_000) * 2.0).all() for v in values)
+    assert (Path(store) / "called").read_text() == "x"
+
+
+def test_other_arguments_are_another_step(store: str) -> None:
+    def step(n: int) -> int:
+        return n + 1
+
+    assert [context(store).cached(step, n) for n in (1, 2, 1)] == [2, 3, 2]
+
+
+def test_what_one_task_changes_in_a_steps_value_no_other_task_sees(store: str) -> None:
+    def step() -> Any:
+        return np.zeros(50_000)
+
+    context(store, 1).cached(step)[:] = 1
+    assert context(store, 2).cached(step).sum() == 0
+
+
+def test_a_step_may_return_none(store: str) -> None:
+    Path(store).mkdir()
+
+    def step() -> None:
+        note(store)
+
+    assert [context(store).cached(step) for _ in range(2)] == [None, None]
+    assert (Path(store) / "called").read_text() == "x"
+
+
+def test_a_step_that_raises_raises_in_its_task_and_others_try_again(store: str) -> None:
+    Path(store).mkdir()
+    flag = Path(store) / "flag"
+
+    def step() -> int:
+        if not flag.exists():
+            flag.touch()
+            raise OSError("the server is away")
+        return 7
+
+    with pytest.raises(OSError, match="the server is away"):
+        context(store, 1).cached(step)
+    assert context(store, 2).cached(step) == 7
+
+
+def test_a_damaged_step_is_computed_again(store: str) -> None:
+    def step() -> Any:
+        return np.arange(50_000)
+
+    context(store).cached(step)
+    (file,) = Path(store, "steps").glob("??/*.npy")
+    file.write_bytes(b"torn")
+    assert (context(store).cached(step) == np.arange(50_000)).all()
+
+
+def test_a_step_that_asks_for_itself_is_told_so(store: str) -> None:
+    one = context(store)
+    _contexts.append(one)
+    try:
+        with pytest.raises(RuntimeError, match="asks for itself"):
+            one.cached(_endless, 1)
+    finally:
+        _contexts.clear()
+
+
+class _Contexts(list[Context]):
+    """Where a step finds its context, which is no part of its key."""
+
+    def __memento_key__(self) -> str:
+        return "contexts"
+
+
+_contexts = _Contexts()
+
+
+def _endless(n: int) -> Any:
+    return _contexts[0].cached(_endless, n)
+
+
+def test_a_step_may_use_another_step(store: str) -> None:
+    assert context(store).cached(_outer, store, 3) == 31
+
+
+def _inner(n: int) -> int:
+    return n * 10
+
+
+def _outer(store: str, n: int) -> int:
+    value: int = context(store).cached(_inner, n)
+    return value + 1
+
+
+def test_a_task_that_waits_for_a_step_can_be_stopped(store: str) -> None:
+    from memento.context.steps import step_key
+
+    lock = Path(store, "steps", "keys", f"{step_key(_inner, (1,), {})}.lock")
+    lock.parent.mkdir(parents=True)
+    with open(lock, "w") as held:
+        assert try_lock(held.fileno())
+        with pytest.raises(StopTask):
+            context(store, stopping=lambda: True).cached(_inner, 1)
+
+
+def test_threads_of_one_process_share_the_work(store: str) -> None:
+    Path(store).mkdir()
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait(60)
+        context(store).cached(_slow, store)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert Path(store, "called").read_text() == "x"
+
+
+def note(store: str) -> None:
+    with open(Path(store) / "called", "a") as file:
+        file.write("x")
+
+
+def _slow(store: str) -> int:
+    note(store)
+    for n in range(200_000):
+        pass
+    return n
+
+
+WORKER = """
+import os, sys
+from pathlib import Path
+from memento.context import Context, TaskSpace
+store, name = sys.argv[1:]
+def step(store):
+    with open(Path(store) / "called", "a") as file:
+        file.write(os.environ["NAME"])
+    if os.environ["NAME"] == "a":
+        print("computing", flush=True)
+        sys.stdin.read()  # until somebody kills us
+    return list(range(50))
+os.environ["NAME"] = name
+print("asking", flush=True)
+value = Context.for_task(TaskSpace(store, "run", name.encode() * 16)).cached(step, store)
+print(sum(value), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_when_the_worker_that_computes_is_killed_another_takes_over(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (tmp_path / "worker.py").write_text(WORKER)
+
+    def start(name: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(tmp_path / "worker.py"), str(store), name]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    with start("a") as first:
+        assert first.stdout is not None
+        assert [first.stdout.readline().strip() for _ in range(2)] == ["asking", "computing"]
+        with start("b") as second:
+            assert second.stdout is not None
+            assert second.stdout.readline().strip() == "asking"
+            os.kill(first.pid, signal.SIGKILL)
+            assert second.stdout.readline().strip() == "1225"
+    assert (store / "called").read_text() == "ab"

@@ -1,0 +1,140 @@
+"""A crash leaves the old checkpoint or the new one, whole."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memento.errors import PayloadDamaged, UnsavableResult
+from memento.store.checkpoints import CheckpointDir
+
+KEY = "00ff" * 8
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> CheckpointDir:
+    return CheckpointDir(tmp_path / "check points", KEY)
+
+
+def newest(checkpoints: CheckpointDir) -> Path:
+    return max(checkpoints.folder.iterdir(), key=lambda p: p.read_bytes()[-24:-16][::-1])
+
+
+def test_state_and_what_goes_with_it_come_back(checkpoints: CheckpointDir) -> None:
+    checkpoints.save(({"w": np.arange(10_000.0)}, "b"), {"metrics": {"loss": b"x"}})
+    state, extra = checkpoints.load()
+    assert (state[0]["w"] == np.arange(10_000.0)).all()
+    assert state[1] == "b"
+    assert extra == {"metrics": {"loss": b"x"}}
+
+
+def test_arrays_that_come_back_can_be_trained_on(checkpoints: CheckpointDir) -> None:
+    checkpoints.save((np.zeros(10_000),))
+    (array,), _ = checkpoints.load()
+    array += 1
+    assert array.sum() == 10_000
+
+
+def test_the_newest_of_many_is_loaded_and_two_are_kept(checkpoints: CheckpointDir) -> None:
+    for i in range(5):
+        checkpoints.save((i,))
+    assert checkpoints.load()[0] == (4,)
+    assert len(list(checkpoints.folder.iterdir())) == 2
+
+
+def test_a_new_process_goes_on_counting(checkpoints: CheckpointDir, tmp_path: Path) -> None:
+    for i in range(3):
+        CheckpointDir(tmp_path / "check points", KEY).save((i,))
+    assert checkpoints.load()[0] == (2,)
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "zero", "empty"])
+def test_a_torn_checkpoint_gives_way_to_the_one_before(harm: str, checkpoints: CheckpointDir, tmp_path: Path) -> None:
+    checkpoints.save((1, np.zeros(100_000)))
+    checkpoints.save((2, np.ones(100_000)))
+    path = newest(checkpoints)
+    data = bytearray(path.read_bytes())
+    if harm == "cut":
+        del data[5000:]
+    elif harm == "flip":
+        data[len(data) // 2] ^= 4
+    elif harm == "zero":
+        data[-4096:] = bytes(4096)
+    else:
+        data.clear()
+    path.write_bytes(data)
+    assert checkpoints.load()[0][0] == 1
+    again = CheckpointDir(tmp_path / "check points", KEY)
+    again.save((3,))  # goes where the torn one stood, never over the one that is whole
+    assert again.load()[0] == (3,)
+
+
+def test_without_a_whole_one_the_error_says_so(checkpoints: CheckpointDir) -> None:
+    checkpoints.save((1,))
+    newest(checkpoints).write_bytes(b"torn")
+    with pytest.raises(PayloadDamaged, match="no checkpoint of this task is whole"):
+        checkpoints.load()
+
+
+def test_without_any_there_is_a_key_error(checkpoints: CheckpointDir) -> None:
+    assert not checkpoints.exists()
+    with pytest.raises(KeyError, match="checkpoint_exist"):
+        checkpoints.load()
+
+
+def test_dropping_leaves_nothing(checkpoints: CheckpointDir) -> None:
+    checkpoints.save((1,))
+    checkpoints.drop()
+    assert not checkpoints.exists()
+    assert not checkpoints.folder.exists()
+
+
+def test_what_cannot_be_saved_is_named_and_the_old_state_stays(checkpoints: CheckpointDir) -> None:
+    checkpoints.save((1,))
+    with pytest.raises(UnsavableResult, match=r"the checkpoint's state\['lock'\]"):
+        checkpoints.save(({"lock": threading.Lock()},))
+    assert checkpoints.load()[0] == (1,)
+
+
+def test_a_fitted_model_comes_back(checkpoints: CheckpointDir) -> None:
+    linear: Any = pytest.importorskip("sklearn.linear_model")
+    x = np.random.default_rng(0).random((200, 5))
+    model = linear.LinearRegression().fit(x, x.sum(axis=1))
+    checkpoints.save((model,))
+    assert (checkpoints.load()[0][0].predict(x) == model.predict(x)).all()
+
+
+SAVER = """
+import sys
+import numpy as np
+from memento.store.checkpoints import CheckpointDir
+checkpoints = CheckpointDir(sys.argv[1], sys.argv[2])
+for i in range(10**9):
+    checkpoints.save((i, np.full(300_000, i)))
+    print(i, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_kill_9_at_any_moment_leaves_a_whole_checkpoint_no_older_than_the_last_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        command = [sys.executable, "-c", SAVER, str(tmp_path / "checkpoints"), KEY]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as saver:
+            assert saver.stdout is not None
+            told = -1
+            for _ in range(int(rng.integers(1, 12))):
+                told = int(saver.stdout.readline())
+            saver.send_signal(signal.SIGKILL)
+            rest = saver.stdout.read().split()
+        told = int(rest[-1]) if rest else told
+        (number, array), _ = CheckpointDir(tmp_path / "checkpoints", KEY).load()
+        assert number in (told, told + 1)
+        assert (array == number).all()
