@@ -77,11 +77,9 @@ def typed(value: Any) -> Any:
     return kind, repr(value)
 
 
-@given(values, st.randoms(use_true_random=False))
-def test_equal_values_have_equal_digests_in_whatever_order_they_were_built(
-    value: Any, rng: random.Random
-) -> None:
-    assert digest(rebuilt(value, rng)) == digest(value)
+@given(values, st.integers())
+def test_equal_values_have_equal_digests_in_whatever_order_they_were_built(value: Any, seed: int) -> None:
+    assert digest(rebuilt(value, random.Random(seed))) == digest(value)
 
 
 @given(values, values)

@@ -124,7 +124,7 @@ def test_attributes_and_blocks_of_a_frame_do_not_count() -> None:
 
 def test_text_and_times_are_the_same_however_a_release_of_pandas_keeps_them() -> None:
     assert same(frame(), frame().astype({"b": object}))
-    days = pd.Series(pd.to_datetime(["2024-01-01", None]))
+    days = pd.Series(pd.to_datetime(["2024-01-01", "NaT"]))
     assert same(days, days.astype("datetime64[ns]"), days.astype("datetime64[s]"))
     assert different(
         days, days + pd.Timedelta(1, "ns"), days.dt.tz_localize("UTC"), days - days, days.fillna(days[0])

@@ -95,6 +95,9 @@ def _text(value: Any, cls: type, room: int, depth: int) -> Any:
         return _short(_partial(value, room, depth), room * 2)
     if isinstance(value, enum.Enum):
         return f"{qualified_name(cls)}.{value.name or value.value}"
+    if cls in (set, frozenset):  # sorted: their own order differs from process to process
+        shown = ", ".join(sorted(_inner(item, room, depth) for item in value))
+        return f"{{{shown}}}" if len(shown) <= room else _marked(_short(f"{{{shown}", room), value)
     if isinstance(value, PurePath):
         return _short(value.as_posix(), room * 4)
     if _is_scalar(value):
