@@ -138,6 +138,7 @@ class Conditions:
     log: Callable[[], LogSlice | None] | None = None  # what was printed since it was last asked
     last_lines: Callable[[LogSlice], str] | None = None
     shared_process: bool = False  # other tasks run in this process at the same time
+    own_process: bool = False  # this process does nothing but tasks
     clock: Clock = field(default_factory=lambda: SYSTEM_CLOCK)
 
 
@@ -170,7 +171,7 @@ class Station:
         self.layouts: dict[int, tuple[str, ...]] = {}
         self._payloads = PayloadDir(pathlib.Path(work.store) / "payloads")
         self._worker = conditions.worker or process_name()
-        self._meter = Meter(shared=conditions.shared_process)
+        self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
         self.inside = False  # the task's own code runs now
         self.timeout = work.timeout

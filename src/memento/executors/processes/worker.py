@@ -35,6 +35,10 @@ _READ = 1 << 18
 _LEFT_EVENTS = frozenset({"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv"})
 
 
+# The function in C: `signal` wraps it to make enums of small numbers, at ten times the price.
+_getsignal: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a worker stands: plain values, so that a fresh process can be told."""
@@ -82,7 +86,7 @@ class Order:
         self._environment = dict(os.environ)
         self._streams = sys.stdin, sys.stdout, sys.stderr
         self._filters = list(warnings.filters)
-        self._signals = [(n, signal.getsignal(n)) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
+        self._signals = [(int(n), _getsignal(n)) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
         self._threads = threading.active_count()
         events = self._events
 
@@ -100,7 +104,7 @@ class Order:
             warnings.filters[:] = self._filters  # type: ignore[index]  # typeshed calls it a Sequence
             getattr(warnings, "_filters_mutated", lambda: None)()
         for number, handler in self._signals:
-            if signal.getsignal(number) is not handler:
+            if _getsignal(number) is not handler:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
                 if number == signal.SIGTERM:
                     watch_for_the_end()
@@ -159,6 +163,7 @@ class Worker:
         conditions = Conditions(
             resources=resources,
             stopping=self._slots.stopping,
+            own_process=True,
             live=self._tell,
             log=output.slice if output is not None else None,
             last_lines=output.last_lines if output is not None else None,
