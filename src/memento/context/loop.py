@@ -124,7 +124,9 @@ def fill(state: Any, saved: Any) -> None:
     elif isinstance(state, set):
         state.clear()
         state.update(saved)
-    elif isinstance(state, bytearray) or _is_array(state):
+    elif isinstance(state, bytearray):
+        state[:] = saved
+    elif _is_array(state):
         state[...] = saved
     else:
         vars(state).clear()
