@@ -15,7 +15,7 @@ from memento.errors import RemoteError, TaskError
 from memento.store.records import RAISED, Failure
 
 _OURS = str(Path(__file__).resolve().parent.parent) + os.sep
-_TESTING = _OURS + "testing" + os.sep  # experiments of the conformance suites stand there
+_USERS = (_OURS + "testing" + os.sep, _OURS + os.path.join("cli", "demo.py"))  # experiments stand there
 _MESSAGE_LIMIT = 4_000  # characters; a message may hold a whole array
 _TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prints thousands of frames
 _EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is kept as text only
@@ -122,7 +122,7 @@ def _message(error: BaseException) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith(_OURS) and not filename.startswith(_TESTING)
+    return filename.startswith(_OURS) and not filename.startswith(_USERS)
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:

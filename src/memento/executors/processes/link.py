@@ -40,6 +40,7 @@ class Link:
         default_factory=dict
     )  # position -> task, expected seconds
     load: float = 0.0  # expected seconds of what is in flight
+    head: int = 0  # nothing before this position is in flight
     sent: int = 0  # tasks sent so far, which is the next position
     out: deque[memoryview] = field(default_factory=deque)
     frames: wire.Frames = field(default_factory=wire.Frames)
@@ -111,6 +112,13 @@ class Link:
             if len(data) < _READ:
                 break
         return found
+
+    def oldest(self) -> int:
+        """Return the first position in flight; what was sent so far where there is none."""
+        # Counted on: the first key of a dict whose front is taken away again and again is slow to find.
+        while self.head < self.sent and self.head not in self.in_flight:
+            self.head += 1
+        return self.head
 
     def finish(self, position: int) -> Task | None:
         """Take a task off the table."""

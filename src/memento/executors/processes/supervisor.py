@@ -483,7 +483,7 @@ class Processes(Executor):
                 raise WorkerStartError(self._cannot_start(str(wire.unpack(body))))
 
     def _finished(self, link: Link, outcome: Outcome) -> None:
-        position = next(iter(link.in_flight), -1)  # a worker keeps the order
+        position = link.oldest()  # a worker keeps the order
         task = link.finish(position)
         if task is None or task.number != outcome.number:
             raise AssertionError((position, task, outcome.number))
