@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memento.errors import AggregateException, RunInterrupted
+from memento.errors import AggregateException, RunInterrupted, TaskError
 from memento.events import Event, RunFinished, Said
 
 if TYPE_CHECKING:
@@ -278,7 +278,12 @@ class Memento:
         failed = [results for session, results in zip(sessions, every, strict=True) if session.failed]
         if failed and self._on_error == "raise":
             errors = [error for results in failed for error in results.errors()]
-            report = "\n\n".join(failure_report(results) for results in failed)
+            report = "\n\n".join(filter(None, map(failure_report, failed)))
+            if not errors:
+                # Computed again by force_run and failed: the results from before stand, and it must still be said.
+                groups = [group for session in sessions if session.finished for group in session.finished.groups]
+                errors = [TaskError(f"{group.title} with {group.config}") for group in groups]
+                report = "\n".join(f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups)
             raise AggregateException(errors, every[0] if len(every) == 1 else every, report)
         return every
 

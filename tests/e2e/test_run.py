@@ -76,6 +76,20 @@ def test_force_run_computes_everything_again() -> None:
     assert not any(r.was_cached for r in results)
 
 
+def test_a_result_stays_when_computing_it_again_fails_and_the_failure_is_said() -> None:
+    def fail_when_told(context: Context, config: Config) -> int:
+        if Path("fail").exists():
+            raise ValueError("told to fail")
+        return 7
+
+    run(fail_when_told, grid(1), name="exp")
+    Path("fail").touch()
+    with pytest.raises(AggregateException, match="told to fail") as caught:
+        serial(fail_when_told, name="exp").run(grid(1), force_run=True)
+    assert len(caught.value.exceptions) == 1
+    assert [r.inner for r in run(fail_when_told, grid(1), name="exp")] == [7]
+
+
 def test_force_cache_names_the_first_configuration_that_is_missing() -> None:
     run(square, grid(1))
     with pytest.raises(CacheMiss, match="'x': '2'"):

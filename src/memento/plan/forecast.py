@@ -49,7 +49,7 @@ def fit_costs(
     >>> mean, (effects,) = fit_costs(past, ["n"], [["1", "2", "3"]])
     >>> import numpy as np
     >>> [round(float(s), 1) for s in np.exp(mean + effects)]
-    [1.0, 7.9, 2.8]
+    [1.0, 7.8, 2.8]
     """
     import numpy as np
 

@@ -152,15 +152,16 @@ class Session:
             elapsed=self.clock.monotonic() - began,
             interrupted=stopped,
             left=left,
-            groups=self._groups() if progress and progress.failed else (),
+            groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
             how_to_go_on=go_on if stopped else "",
         )
         self.emit(self.finished)
 
-    def _groups(self) -> tuple[FailureGroup, ...]:
+    def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
         """The failures by cause, with what they have in common."""
-        return tuple(Results.of_plan(self.store, self.matrix, self.plan).failures.groups)
+        groups = Results.of_plan(self.store, self.matrix, self.plan).failures.groups
+        return groups or tuple(runner.failures.groups())
 
     def _compute(self) -> Runner:
         run = self.store.begin(self._run_info())
