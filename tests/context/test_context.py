@@ -244,7 +244,9 @@ class Plain:
         self.total = 0
 
 
-def train(store: str, items: Any, stop_after: int | None, every: Any = "1 step", name: str | None = None) -> Any:
+def train(
+    store: str, items: Any, stop_after: int | None, every: Any = "1 step", name: str | None = None
+) -> Any:
     """One attempt: returns what was seen, and the sum that it keeps; stopped after so many items."""
     seen: list[int] = []
     told = context(store, stopping=lambda: stop_after is not None and len(seen) >= stop_after)
@@ -312,7 +314,7 @@ def test_every_kind_of_state_is_filled_in_place(make: Any, store: str) -> None:
             state[0] = 5
 
     state, stop = make(), [False]
-    with pytest.raises(StopTask):
+    with pytest.raises(StopTask):  # noqa: PT012 - it is the loop that raises
         for _ in context(store, stopping=lambda: stop[0]).loop(range(3), state):
             change(state)
             stop[0] = True
@@ -324,7 +326,7 @@ def test_every_kind_of_state_is_filled_in_place(make: Any, store: str) -> None:
 
 def test_parts_with_a_state_dict_are_filled_where_they_stand(store: str) -> None:
     model, stop = Model(), [False]
-    with pytest.raises(StopTask):
+    with pytest.raises(StopTask):  # noqa: PT012 - it is the loop that raises
         for i in context(store, stopping=lambda: stop[0]).loop(range(3), {"model": model, "epoch": 0}):
             model.weights.append(i + 8)
             stop[0] = True
@@ -421,7 +423,11 @@ def test_a_loop_survives_kill_9(store: str) -> None:
             rest = process.stdout.read().split()
             last = int(rest[-1]) if rest else last
     done = subprocess.run(
-        [sys.executable, "-c", LOOPER, store, str(last + 5)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", LOOPER, store, str(last + 5)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     n = last + 5
     assert done.stdout.splitlines()[-1] == f"sum {n * (n - 1) // 2} {n}"

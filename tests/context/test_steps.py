@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from memento.context import Context, StopTask, TaskSpace
-from memento.context.steps import try_lock
+from memento.system import try_lock
 
 
 @pytest.fixture
@@ -158,9 +158,7 @@ def note(store: str) -> None:
 
 def _slow(store: str) -> int:
     note(store)
-    for n in range(200_000):
-        pass
-    return n
+    return sum(range(200_000))
 
 
 WORKER = """

@@ -56,7 +56,9 @@ def test_a_new_process_goes_on_counting(checkpoints: CheckpointDir, tmp_path: Pa
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "zero", "empty"])
-def test_a_torn_checkpoint_gives_way_to_the_one_before(harm: str, checkpoints: CheckpointDir, tmp_path: Path) -> None:
+def test_a_torn_checkpoint_gives_way_to_the_one_before(
+    harm: str, checkpoints: CheckpointDir, tmp_path: Path
+) -> None:
     checkpoints.save((1, np.zeros(100_000)))
     checkpoints.save((2, np.ones(100_000)))
     path = newest(checkpoints)

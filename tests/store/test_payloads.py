@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from pathlib import Path
@@ -42,7 +43,8 @@ def there_and_back(value: Any, payloads: PayloadDir) -> tuple[str, Any]:
         (None, "json"), (True, "json"), (3, "json"), (-0.0, "json"), (1e-300, "json"), (math.inf, "json"),
         (2**200, "json"), ([1, "a", {"b": [None, 2.5]}], "json"), ({}, "json"), ("naïve", "text"), (b"\x00", "bytes"),
         ("\ud800", "pickle"), (["\ud800"], "pickle"), ({1: 2}, "pickle"), ((1, 2), "pickle"), ([(1, 2)], "pickle"),
-        pytest.param(10**5000, "pickle", id="huge"), (Sub(a=1), "pickle"), (1j, "pickle"), (list(range(20_000)), "pickle"),
+        pytest.param(10**5000, "pickle", id="huge"), (Sub(a=1), "pickle"), (1j, "pickle"),
+        (list(range(20_000)), "pickle"),
         (np.float32(0.1), "npscalar"), (np.int8(-3), "npscalar"), (np.bool_(True), "npscalar"),
         (np.datetime64("2020-01-01"), "pickle"), (np.complex64(1j), "pickle"),
     ],
@@ -150,13 +152,17 @@ def test_arrays_inside_other_values_stand_beside_the_pickle(payloads: PayloadDir
 def test_a_frame_comes_back_the_same(frame: Any, expected: str, payloads: PayloadDir) -> None:
     pytest.importorskip("pyarrow")
     name, back = there_and_back(frame, payloads)
-    same = pd.testing.assert_frame_equal if isinstance(frame, pd.DataFrame) else pd.testing.assert_series_equal
+    same = (
+        pd.testing.assert_frame_equal if isinstance(frame, pd.DataFrame) else pd.testing.assert_series_equal
+    )
     same(back, frame)
     assert name == expected
 
 
 def test_a_value_that_cannot_be_pickled_names_the_part_at_fault(payloads: PayloadDir) -> None:
-    with pytest.raises(UnsavableResult, match=r"the result\['model'\]\[1\] cannot be saved: it is a _thread\.lock"):
+    with pytest.raises(
+        UnsavableResult, match=r"the result\['model'\]\[1\] cannot be saved: it is a _thread\.lock"
+    ):
         encode({"score": 1, "model": [0, threading.Lock()]}, payloads)
 
 
@@ -241,4 +247,4 @@ def test_the_digest_of_content_is_pinned() -> None:
 def test_the_digest_does_not_depend_on_how_content_is_cut(cuts: list[int]) -> None:
     content = np.random.default_rng(1).bytes(SMALL + 3 * PAGE + 5)
     at = [0, *sorted(cuts), len(content)]
-    assert digest(content[a:b] for a, b in zip(at, at[1:], strict=False)) == digest([content])
+    assert digest(content[a:b] for a, b in itertools.pairwise(at)) == digest([content])

@@ -77,7 +77,8 @@ def experiment(v):
     v["impl"].run()
     assert count() == main.COUNT == COUNT
     assert v["scale"](2) == 20
-    return {"point": Point(7), "kind": B, "inner": A.Inner(), "color": Color.RED, "pair": Pair(1), "lam": lambda x: x * FACTOR}
+    return {"point": Point(7), "kind": B, "inner": A.Inner(), "color": Color.RED, "pair": Pair(1),
+            "lam": lambda x: x * FACTOR}
 
 def values():
     return {"a": A(), "b": B(), "inner": A.Inner(), "color": Color.RED, "point": Point(1), "pair": Pair(1, Pair(2)),
@@ -204,7 +205,9 @@ def test_a_script_from_standard_input_finds_its_own_classes(tmp_path: Path) -> N
     assert run("-", "store", cwd=tmp_path, code=SCRIPT).startswith("ok")
 
 
-def test_a_class_that_a_notebook_defines_anew_is_the_new_one_and_old_instances_keep_theirs(tmp_path: Path) -> None:
+def test_a_class_that_a_notebook_defines_anew_is_the_new_one_and_old_instances_keep_theirs(
+    tmp_path: Path,
+) -> None:
     code = """
         import pickle, subprocess, sys
         from memento.store import pickling
@@ -226,7 +229,9 @@ def test_a_class_that_a_notebook_defines_anew_is_the_new_one_and_old_instances_k
 
 def test_a_module_loaded_from_a_path_travels_by_value(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "loose.py").write_text("class A:\n    def me(self):\n        return A\ndef make():\n    return A()\n")
+    (tmp_path / "lib" / "loose.py").write_text(
+        "class A:\n    def me(self):\n        return A\ndef make():\n    return A()\n"
+    )
     code = """
         import importlib.util, pickle, subprocess, sys
         from memento.store import pickling

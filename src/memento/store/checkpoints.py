@@ -2,7 +2,8 @@
 
 Knows: one task's folder, pickles with arrays beside. May not know: tasks, the index.
 
-Saving writes to the older of two names and replaces it atomically: a crash at any line leaves the newer one as it was.
+Saving writes over the older of two files: a crash at any line leaves the newer one as it was, and the torn one is known
+by its digest. Over, not beside: the file's blocks and cached pages are there already, and no third copy needs room.
 Each file ends with its generation's number and the digest of all before it; loading takes the newest that is whole.
 Arrays are written from their own memory, and read into the memory that they keep.
 """
@@ -19,7 +20,7 @@ from typing import Any
 from memento.errors import PayloadDamaged, UnsavableResult
 from memento.store import keeping
 from memento.store.digests import digest
-from memento.store.files import PayloadDir, flat, read_whole, write_file
+from memento.store.files import PayloadDir, flat, read_whole, write_over
 from memento.store.formats import framed, read_framed
 
 _END = struct.Struct("<8sQ16s")  # magic, generation, digest of the content and the generation
@@ -77,7 +78,7 @@ class CheckpointDir:
         views = framed(pickled, self._payloads)
         number = struct.pack("<Q", generation)
         end = _END.pack(_MAGIC, generation, digest([*views, flat(number)]))
-        write_file(self.folder / name, [*views, flat(end)])
+        write_over(self.folder / name, [*views, flat(end)])
         self._next = (_NAMES[1 - _NAMES.index(name)], generation + 1)
 
     def load(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -233,6 +233,32 @@ def write_file(path: Path, views: Sequence[memoryview]) -> None:
         raise StoreUnwritable(str(path), f"cannot write the file ({exc.strerror or exc}).") from exc
 
 
+def write_over(path: Path, views: Sequence[memoryview]) -> None:
+    """Write a file where it stands, durable on return; a crash leaves it torn, so its content must tell.
+
+    Raises
+    ------
+    StoreUnwritable
+        It cannot be written.
+    """
+    try:
+        new = not path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            for view in views:
+                write_all(descriptor, view)
+            os.ftruncate(descriptor, sum(view.nbytes for view in views))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if new:
+            for folder in (path.parent, path.parent.parent):
+                fsync_folder(folder)
+    except OSError as exc:
+        raise StoreUnwritable(str(path), f"cannot write the file ({exc.strerror or exc}).") from exc
+
+
 def write_all(descriptor: int, view: memoryview) -> None:
     """Write a buffer from its own memory; one call of the system takes at most 2 GiB."""
     while view.nbytes:
