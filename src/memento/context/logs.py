@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    _Handler = logging.StreamHandler[TextIO]
+else:  # not subscriptable in Python 3.10
+    _Handler = logging.StreamHandler
 
 
-class _Current(logging.StreamHandler[TextIO]):
+class _Current(_Handler):
     """Writes to what `sys.stderr` is at the moment, which a notebook or a test may change."""
 
     @property
