@@ -140,7 +140,7 @@ def test_arrays_inside_other_values_stand_beside_the_pickle(payloads: PayloadDir
     [
         (pd.DataFrame({"a": [1, 2], "b": [0.5, None], "c": [True, False]}), "arrow"),
         (pd.Series([1, 2, 3]), "arrow"),
-        (pd.Series([1.0], name="q", index=["a"]), "arrow"),
+        (pd.Series([1.0], name="q", index=[3]), "arrow"),
         (pd.DataFrame({"t": pd.date_range("2020", periods=3, tz="UTC")}), "arrow"),
         (pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])), "pickle"),
         (pd.DataFrame({1: [2]}), "pickle"),
