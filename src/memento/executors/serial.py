@@ -16,7 +16,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Update, Work
 from memento.executors.measure import process_name
-from memento.executors.task import Conditions, Station, TimeUp, alarm, timed_out, verdict
+from memento.executors.task import Conditions, Station, TimeUp, alarm, stopped, timed_out, verdict
 from memento.store.records import Outcome
 
 _ROUND = 0.050  # seconds of short tasks that one poll runs
@@ -42,7 +42,7 @@ class Serial(Executor):
         self._work: Work | None = None
         self._station: Station | None = None
         self._current: tuple[int, float] | None = None
-        self._stopping = False
+        self._stopping = self._woken = False
         self._pace = 1.0  # seconds a task
 
     def start(self, work: Work) -> None:
@@ -61,6 +61,7 @@ class Serial(Executor):
 
     def poll(self, timeout: float) -> list[Message]:
         messages, self._inbox = self._inbox, []
+        self._woken = False
         end = self._clock.monotonic() + _ROUND
         while self._queue:
             task = self._queue.popleft()
@@ -69,7 +70,7 @@ class Serial(Executor):
             messages.append(Finished(outcome))
             messages += self._inbox
             self._inbox.clear()
-            if self._stopping or self._clock.monotonic() >= end:
+            if self._stopping or self._woken or self._clock.monotonic() >= end:
                 break
         return messages
 
@@ -80,9 +81,9 @@ class Serial(Executor):
         self._current = (task.number, self._clock.monotonic())
         try:
             if self._work.timeout is None:
-                return self._station.run(task)
+                return self._stopped_or(self._station.run(task))
             with alarm(self._work.timeout, lambda: self._station is not None and self._station.inside):
-                return self._station.run(task)
+                return self._stopped_or(self._station.run(task))
         except TimeUp:  # it rang while the task's own exception was being caught
             since = self._clock.monotonic() - self._current[1]
             return verdict(
@@ -91,10 +92,20 @@ class Serial(Executor):
         finally:
             self._current = None
 
+    def _stopped_or(self, outcome: Outcome) -> Outcome:
+        """Take a Ctrl-C that reached the task for the end of the run, not for the task's own fault."""
+        failure = outcome.failure
+        if failure is None or failure.type != "KeyboardInterrupt" or not (self._woken or self._stopping):
+            return outcome
+        return outcome._replace(failure=stopped(failure.output))
+
     def _conditions(self, work: Work) -> Conditions:
         resources = Resources(work.cpus_per_task, (), work.memory_limit)
         return Conditions(
-            resources=resources, stopping=lambda: self._stopping, live=self._tell, clock=self._clock
+            resources=resources,
+            stopping=lambda: self._stopping or self._woken,
+            live=self._tell,
+            clock=self._clock,
         )
 
     def _tell(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
@@ -113,8 +124,7 @@ class Serial(Executor):
             self._queue.clear()
 
     def wake(self) -> None:
-        if self._current is not None:
-            self._stopping = True
+        self._woken = True
 
     def close(self) -> None:
         self._queue.clear()

@@ -118,10 +118,12 @@ class Server:
                     poller.unregister(descriptor)
                 watched.clear()
                 self._reap()
-        self._end_all()
 
     def _obey(self) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(self._control, 1 << 16, 64)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, 1 << 16, 64)
+        except OSError:
+            data, descriptors = b"", []  # reset: the supervisor was killed with our messages unread
         if not data:
             return False
         self._data += data
@@ -235,7 +237,8 @@ class Server:
     def _is_below_worker(self, pid: int) -> bool:
         return any(pid in system.descendants(worker) for worker in self._workers)
 
-    def _end_all(self) -> None:
+    def end_all(self) -> None:
+        """End every worker and everything below them, and wait until they are gone."""
         for pid in list(self._workers):
             system.kill_tree(pid, signal.SIGKILL)
         for _ in range(_ROUNDS):
@@ -268,5 +271,8 @@ def main() -> None:
     os.set_inheritable(told["work"], False)
     server.load()
     system.outlive_parent()  # from here on we end our workers first
-    server.serve()
+    try:
+        server.serve()
+    finally:
+        server.end_all()
     os._exit(0)

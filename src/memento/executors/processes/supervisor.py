@@ -173,9 +173,13 @@ class Processes(Executor):
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(OSError):
-            self._control.setblocking(True)
-            server.send(self._control, ("close",))
+        if any(link.pid for link in self._links.values()):
+            with contextlib.suppress(OSError):
+                self._control.setblocking(True)
+                server.send(self._control, ("close",))
+        else:
+            # It may be importing for seconds, deaf; as far as we know it has nothing to clean up.
+            system.kill_tree(process.pid, signal.SIGKILL)
         try:
             process.wait(_ENDING)
         except subprocess.TimeoutExpired:

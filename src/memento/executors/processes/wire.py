@@ -3,7 +3,7 @@
 Knows: bytes and plain values. May not know: who sends what, when.
 
 Bodies are `marshal` of plain tuples: both ends run the same interpreter, and it costs a third of pickle. What marshal
-does not take (a NumPy number among the metrics) is pickled instead. A value's bytes travel as they are.
+does not take (a subclass of str among the names) is pickled instead. A value's bytes travel as they are.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def pack_outcome(outcome: Outcome) -> bytes:
     plain: Any = (
         *outcome[:9],
         None if value is None else tuple(value),
-        tuple(map(tuple, metrics)),
+        # Exact numbers: marshal would take a NumPy number for a buffer of bytes.
+        tuple((s[0], int(s[1]), float(s[2]), float(s[3]), float(s[4]), s[5]) for s in metrics),
         artifacts,
         None if log is None else tuple(log),
         None if failure is None else tuple(failure),

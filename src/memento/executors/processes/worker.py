@@ -223,7 +223,11 @@ class Worker:
     def _tell(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
         if os.getpid() == self._pid:
             total = None if total is None else float(total)
-            self.send(wire.pack(wire.UPDATE, (number, float(done), total, metrics)))
+            self.send(
+                wire.pack(
+                    wire.UPDATE, (number, float(done), total, {n: float(v) for n, v in metrics.items()})
+                )
+            )
 
     def send(self, data: bytes) -> None:
         """Write a whole frame."""
