@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from memento import faultpoints
 from memento.clock import Clock
 from memento.config import short_text
 from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
@@ -167,6 +168,7 @@ class Runner:
         if batch:
             self._flying.update((task.number, task) for task in batch)
             self._executor.submit(batch)
+            faultpoints.at("batch.submitted")
 
     def _due_again(self, want: int) -> list[Task]:
         batch: list[Task] = []

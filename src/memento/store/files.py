@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from memento import faultpoints
 from memento.errors import PayloadDamaged, StoreUnwritable
 from memento.store.digests import digest
 from memento.system import fsync_folder
@@ -223,7 +224,9 @@ def write_file(path: Path, views: Sequence[memoryview]) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            faultpoints.at("payload.written")
             os.replace(temporary, path)
+            faultpoints.at("payload.named")
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -248,6 +251,7 @@ def write_over(path: Path, views: Sequence[memoryview]) -> None:
         try:
             for view in views:
                 write_all(descriptor, view)
+            faultpoints.at("checkpoint.torn")
             os.ftruncate(descriptor, sum(view.nbytes for view in views))
             os.fsync(descriptor)
         finally:

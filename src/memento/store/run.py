@@ -13,12 +13,14 @@ the rows that others appended since its last look: what a run believes of the st
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from memento import system
+from memento import faultpoints, system
 from memento.clock import Clock
 from memento.store import rows as encode
 from memento.store import sql
@@ -197,7 +199,9 @@ class Run:
                 elsewhere, records = [], []
             if fresh:
                 row = connection.execute(sql.ADD_CLAIM, (self.id, b"".join(fresh), len(fresh))).lastrowid
+            faultpoints.at("claim.inside")
         if fresh:
+            faultpoints.at("claim.made")
             assert row is not None
             self._claims.add(row, fresh)
         return Claim(granted, elsewhere, records)
@@ -215,6 +219,7 @@ class Run:
         failed_attempts : sequence of (bytes, TaskRow)
             Attempts that failed and were, or will be, followed by another.
         """
+        faultpoints.at("commit.before")
         with self._database.writing() as connection:
             self._look(connection)
             kept, replaced, late, outdone = self._decide(connection, rows)
@@ -235,6 +240,8 @@ class Run:
                 assert number is not None
                 left = self._claims.open[number].difference(keys)
                 connection.execute(sql.SHRINK_CLAIM, (b"".join(left), len(left), number))
+            faultpoints.at("commit.inside")
+        faultpoints.at("commit.done")
         # Only now: where the disk was full, what this run believes must still be what the store says.
         self._claims.close(keys)
         ids = {row.key: first + i for i, row in enumerate(kept)}
@@ -247,6 +254,7 @@ class Run:
         for row in kept:
             if row.outcome.status == FAILED:
                 self.previous[row.key] = ids[row.key]  # this run may be asked to try again
+        self._drop_states(row.key for row in kept if row.outcome.status == DONE)
         return Committed({**ids, **outdone[0]}, outdone[1])
 
     def release(self, keys: Iterable[bytes]) -> None:
@@ -281,11 +289,24 @@ class Run:
 
     def finish(self, status: str, counts: dict[str, int]) -> None:
         """Close the run's book: its claims are released and its end is noted. Idempotent."""
+        faultpoints.at("run.finishing")
         now = self._clock.now()
         with self._database.writing() as connection:
             connection.execute(sql.DROP_CLAIMS_OF_RUN, (self.id,))
             connection.execute(sql.FINISH_RUN, (status, json.dumps(counts), now, now, self.id))
         self._claims = _Claims()
+
+    def _drop_states(self, keys: Iterable[bytes]) -> None:
+        """Remove the checkpoints of tasks whose results are durable; what a crash leaves of them harms nobody."""
+        folder = self._database.index.parent / "checkpoints"
+        try:
+            there = set(os.listdir(folder))  # one look a commit: most grids have no checkpoints at all
+        except OSError:
+            return
+        if there:
+            faultpoints.at("checkpoints.dropping")
+            for name in there.intersection(key.hex() for key in keys):
+                shutil.rmtree(folder / name, ignore_errors=True)
 
     def _look(self, connection: sqlite3.Connection) -> None:
         """Read what others appended. Ids grow in commit order, so nothing appears below what was seen."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from memento import system
+from memento import faultpoints, system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import StoreUnwritable
 from memento.store import opening, rows, sql
@@ -323,6 +323,7 @@ class Store:
             name = _run_name(now, info.pid, number)
             connection.execute(sql.ADD_RUN, (number, *rows.run_values(info, name, experiment, now)))
             last = connection.execute(sql.LAST_TASK).fetchone()[0]
+        faultpoints.at("run.begun")
         # What others committed since this store was last scanned is news to the plan that came of the scan.
         seen = self._scanned.get(info.experiment, last)
         return Run(self._database, self._clock, number, name, experiment, seen, self._live)
