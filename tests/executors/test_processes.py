@@ -394,6 +394,9 @@ store = Path("store")
 (store / "payloads").mkdir(parents=True)
 drive = Drive(Processes(), store.absolute())
 drive.start(experiment)
+if "DEAF" in os.environ:
+    drive.executor.submit([drive.task(i, i) for i in range(4)])
+    time.sleep(600)
 drive.run([drive.task(i, i) for i in range(20)])
 print(sum(drive.value(i) for i in range(20)))
 drive.executor.close()
@@ -416,10 +419,12 @@ def test_a_script_needs_no_guard(tmp_path: Path, how: str) -> None:
     assert done.stdout.split("\n")[:2] == ["main runs", "210"], done.stderr
 
 
-def test_a_coordinator_killed_outright_leaves_no_orphan(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"DEAF": "1"}], ids=["listening", "with unread messages"])
+def test_a_coordinator_killed_outright_leaves_no_orphan(tmp_path: Path, more: dict[str, str]) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     pids = tmp_path / "store" / "pids"  # the work's folder
-    process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env={**os.environ, "HANG": "7"})
+    environment = {**os.environ, "HANG": "0" if more else "7", **more}
+    process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=environment)
     try:
         wait_for(lambda: pids.exists() and bool(pids.read_text()), "it never began")
         below = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
