@@ -28,6 +28,7 @@ except ModuleNotFoundError as exc:
     raise MissingExtra("memento demo", "demo") from exc
 
 from memento import Config, Context, Memento
+from memento.config import short_text
 
 
 class DummyImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -97,4 +98,6 @@ def run_demo(*, broken: bool, num_workers: int | None, store: Path | None) -> No
     print("\nmean accuracy of 5-fold cross-validation\n")
     print(table.to_string(float_format=lambda value: f"{value:.3f}"))
     best = results.best()
-    print(f"\nbest: {best.inner:.3f} with {best.config}")
+    print(f"\nbest: {best.inner:.3f}")
+    for name, value in best.config.asdict().items():
+        print(f"  {name} = {short_text(value)}")
