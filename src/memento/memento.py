@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.errors import AggregateException, RunInterrupted, TaskError
 from memento.events import Event, RunFinished, Said
+from memento.wording import duration, number_of
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
@@ -373,7 +374,8 @@ class _Stage:
         new = plan.total - cached - failed
         head = f"{plan.total} configurations: {cached} cached, {failed} failed before, {new} new"
         if plan.forecast is not None:
-            head += f"; about {plan.forecast / session.options.num_workers:.3g} s on {session.options.num_workers} workers"
+            workers = session.options.num_workers
+            head += f"; about {duration(plan.forecast / workers)} on {number_of(workers, 'worker')}"
         log.info(head)
         log.info("Exiting due to dry run")
         more = [f"  ... and {plan.total - len(lines)} more"] if plan.total > len(lines) else []

@@ -226,7 +226,7 @@ class TestSeveralMatrices:
         runs = serial(square)
         runs.add_matrix({"id": "a", "dependencies": ["b"], "parameters": {"x": [1]}})
         runs.add_matrix({"id": "b", "dependencies": ["a"], "parameters": {"x": [1]}})
-        with pytest.raises(CyclicDependency, match="'a' -> 'b'|'b' -> 'a'"):
+        with pytest.raises(CyclicDependency, match=r"'a' -> 'b'|'b' -> 'a'"):
             runs.run_all()
 
 

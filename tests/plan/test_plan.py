@@ -46,7 +46,7 @@ def test_a_plan_says_of_each_task_what_a_look_up_one_by_one_says(
 
 def test_rows_of_other_tasks_change_nothing() -> None:
     tasks, others = tasks_of([1, 2]), tasks_of([3, 4, 5])
-    plan = make_plan(tasks, known(others, {n: ("done", CODE) for n in range(3)}), code=CODE)
+    plan = make_plan(tasks, known(others, dict.fromkeys(range(3), ("done", CODE))), code=CODE)
     assert plan.todo.tolist() == [0, 1]
 
 
