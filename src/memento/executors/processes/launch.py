@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import memento
 from memento.executors.base import Work
 from memento.executors.processes.slots import make_file
 
@@ -63,7 +62,7 @@ def start_python(module: str, argument: str, sys_path: list[str], descriptors: t
     subprocess.Popen[bytes]
 ):  # fmt: skip
     """Start `module.main()` in a fresh interpreter and a session of its own."""
-    home = str(Path(memento.__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parents[3])
     path = sys_path if home in sys_path else [*sys_path, home]
     code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main()"
     flags: list[str] = getattr(

@@ -12,20 +12,12 @@ from dataclasses import dataclass, field
 
 from memento.executors.base import Task, Work
 from memento.executors.processes import wire
+from memento.executors.processes.ends import Sentence
 from memento.executors.processes.worker import Place
 
 _READ = 1 << 18
 _PIPE = 1 << 20  # bytes of a pipe's buffer: a thousand outcomes; Linux grants it, others have their own
 _SMALL = 1 << 16  # bytes; a larger value travels in a frame of its own, uncopied
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """Why a worker is being ended, and at which position that was decided."""
-
-    kind: str  # a Failure.kind
-    position: int
-    memory: int | None = None  # bytes that its tree was seen to use
 
 
 @dataclass(eq=False)

@@ -31,16 +31,17 @@ from pathlib import Path
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import MemoryLimitExceeded, WorkerDied, WorkerStartError
+from memento.errors import WorkerStartError
 from memento.executors import failures
 from memento.executors.base import Executor, Finished, Lost, Message, Note, Running, Task, Update, Work
 from memento.executors.gpus import assign, visible_gpus
 from memento.executors.processes import launch, server, wire
-from memento.executors.processes.link import Link, Sentence, make_pipes
+from memento.executors.processes.ends import Sentence, why_ended
+from memento.executors.processes.link import Link, make_pipes
 from memento.executors.processes.slots import SETTLE, Slots, make_file
 from memento.executors.processes.worker import Place
-from memento.executors.task import stopped, timed_out, verdict
-from memento.store.records import DIED, MEMORY, STOPPED, TIMEOUT, Failure, LogSlice, Outcome
+from memento.executors.task import verdict
+from memento.store.records import MEMORY, STOPPED, TIMEOUT, LogSlice, Outcome
 
 _BATCH = 0.050  # seconds that a batch lasts
 _WAITING = 2.0  # seconds; a longer task is sent only to a worker that has nothing else
@@ -583,27 +584,13 @@ class Processes(Executor):
                     log = LogSlice(link.place.log_name, link.logged, end)
                     output = failures.tail(link.place.log, link.logged, end)
         memory = link.peak if link.peak_position == self._slots.position(link.place.slot) else None
-        failure = self._why(link, code, output, memory)
+        assert self._work is not None
+        sentence = link.sentence
+        if sentence is not None and sentence.position != self._slots.position(link.place.slot):
+            sentence = None
+        failure = why_ended(self._work, sentence, code, output)
         name = self._worker_name(link)
         return verdict(task, failure, self._clock.now() - runtime, runtime, name, memory, log)
-
-    def _why(self, link: Link, code: int, output: str, memory: int | None) -> Failure:
-        assert self._work is not None
-        name = failures.exit_name(code)
-        sentence = link.sentence
-        if sentence is not None and sentence.position == self._slots.position(link.place.slot):
-            if sentence.kind == TIMEOUT:
-                return timed_out(self._work.timeout or 0.0, output)
-            if sentence.kind == STOPPED:
-                return stopped(output)
-            text = (
-                f"it used {(sentence.memory or 0) / 2**20:,.0f} MiB, more than"
-                f" memory_limit={(self._work.memory_limit or 0) / 2**20:,.0f} MiB, and was ended"
-            )
-            error = MemoryLimitExceeded(text)
-            return failures.without_exception(MEMORY, "MemoryLimitExceeded", text, output, error)
-        text = f"its worker process ended with {name} while it ran"
-        return failures.without_exception(DIED, name, text, output, WorkerDied(text))
 
     # -- limits
 
