@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.matrix import Matrix
-from memento.plan import KeyedTasks, Plan, make_plan
+from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.store.records import Known
 
 CODE = 7
@@ -19,8 +19,8 @@ def tasks_of(values: list[Any]) -> KeyedTasks:
     return KeyedTasks(Matrix.of({"parameters": {"a": values}}), "exp:train")
 
 
-def known(tasks: KeyedTasks, rows: dict[int, tuple[str, int]]) -> list[Known]:
-    return [Known(tasks.key(n), 100 + n, status, code, 1.0) for n, (status, code) in rows.items()]
+def known(tasks: KeyedTasks, rows: dict[int, tuple[str, int]]) -> Past:
+    return Past.of(Known(tasks.key(n), 100 + n, status, code, 1.0) for n, (status, code) in rows.items())
 
 
 rows = st.dictionaries(
@@ -54,22 +54,21 @@ def test_keys_that_share_their_first_half_are_told_apart() -> None:
     tasks = tasks_of([1, 2])
     first = tasks.key(0)
     twin = first[:8] + bytes(8)
-    plan = make_plan(
-        tasks, [Known(twin, 1, "done", CODE, 1.0), Known(first, 2, "done", CODE, 1.0)], code=CODE
-    )
+    past = Past.of([Known(twin, 1, "done", CODE, 1.0), Known(first, 2, "done", CODE, 1.0)])
+    plan = make_plan(tasks, past, code=CODE)
     assert plan.rows.tolist() == [2, -1]
 
 
 def test_tasks_of_one_key_run_once_and_share_the_result() -> None:
     matrix = Matrix.of({"parameters": {"a": [1, 2], "device": ["cpu", "gpu"]}, "volatile": ["device"]})
-    plan = make_plan(KeyedTasks(matrix, "exp:train"), [], code=CODE)
+    plan = make_plan(KeyedTasks(matrix, "exp:train"), Past.of([]), code=CODE)
     assert plan.todo.tolist() == [0, 2]
     assert plan.twins == {0: [1], 2: [3]}
 
 
 def test_what_takes_longest_starts_first_and_equal_ones_stay_in_order() -> None:
     tasks = tasks_of([1, 2, 3, 4])
-    plan = make_plan(tasks, [], code=CODE, costs=np.array([1.0, 5.0, 1.0, 9.0]))
+    plan = make_plan(tasks, Past.of([]), code=CODE, costs=lambda: np.array([1.0, 5.0, 1.0, 9.0]))
     assert plan.todo.tolist() == [3, 1, 0, 2]
     assert plan.forecast == 16.0
 
@@ -91,3 +90,21 @@ def test_stale_results_are_counted_by_the_version_that_computed_them() -> None:
     tasks = tasks_of([1, 2, 3])
     past = known(tasks, {0: ("done", 8), 1: ("done", 8), 2: ("done", CODE)})
     assert make_plan(tasks, past, code=CODE).stale_codes == {8: 2}
+
+
+def test_of_two_rows_of_one_key_the_later_counts() -> None:
+    tasks = tasks_of([1, 2])
+    key = tasks.key(0)
+    past = Past.of([Known(key, 1, "failed", CODE, 1.0), Known(key, 2, "done", CODE, 1.0)])
+    plan = make_plan(tasks, past, code=CODE)
+    assert plan.rows.tolist() == [2, -1]
+    assert plan.cached.tolist() == [True, False]
+
+
+def test_nothing_is_forecast_where_nothing_is_to_be_done() -> None:
+    tasks = tasks_of([1])
+
+    def costs() -> Any:
+        raise AssertionError("asked for a forecast of nothing")
+
+    assert make_plan(tasks, known(tasks, {0: ("done", CODE)}), code=CODE, costs=costs).forecast is None

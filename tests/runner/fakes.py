@@ -8,7 +8,7 @@ from typing import Any, cast
 from memento.events import Event
 from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Work
 from memento.matrix import Matrix
-from memento.plan import KeyedTasks, Plan, make_plan
+from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.runner import Interrupt, Retries, RetryPolicy, Runner
 from memento.store.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
 from memento.store.run import Claim, Committed, Run
@@ -133,7 +133,7 @@ class Stage:
         self, n: int, behave: Callable[[Task], Outcome] = outcome, retries: Retries = 0, **matrix: Any
     ) -> None:
         declared = {"parameters": {"a": list(range(n))}} | matrix
-        self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), [], code=1)
+        self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), Past.of([]), code=1)
         self.clock = FakeClock()
         self.executor = FakeExecutor(self.clock, behave)
         self.run = FakeRun()

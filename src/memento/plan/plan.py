@@ -7,29 +7,53 @@ Knows: keyed tasks and what the store knows of them. May not know: executors, di
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from memento.plan.tasks import KEY_SIZE, KeyedTasks
+from memento.plan.tasks import KeyedTasks
 from memento.store.records import DONE, Known
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BATCH = 8_192
-
 
 @dataclass(frozen=True)
 class Past:
-    """What the store knows of an experiment's tasks, as columns."""
+    """What the store knows of an experiment's tasks, as columns; a later row of a key counts, an earlier does not."""
 
     high: NDArray[np.uint64]  # first half of each key
     low: NDArray[np.uint64]
     ids: NDArray[np.int64]
     done: NDArray[np.bool_]
     codes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, known: Iterable[Known]) -> Past:
+        """Make columns of records."""
+        rows = [(row.key, row.id, row.status == DONE, row.code) for row in known]
+        return cls.of_columns([tuple(zip(*rows, strict=True))] if rows else [])
+
+    @classmethod
+    def of_columns(cls, pieces: Iterable[Sequence[Sequence[Any]]]) -> Past:
+        """Join columns that come in pieces: keys, ids, whether done, codes; see `Store.known_columns`."""
+        import numpy as np
+
+        keys, ids, done, codes = bytearray(), [_empty("i8")], [_empty("?")], [_empty("i8")]
+        for some_keys, *others in pieces:
+            keys += b"".join(some_keys)
+            for column, values in zip((ids, done, codes), others, strict=True):
+                column.append(np.array(values, dtype=column[0].dtype))
+        high, low = _halves(bytes(keys))
+        return cls(high, low, np.concatenate(ids), np.concatenate(done), np.concatenate(codes))
+
+    def versions(self) -> list[int]:
+        """Return the ids of all versions of the code that computed something."""
+        import numpy as np
+
+        found: list[int] = np.unique(self.codes).tolist()
+        return found
 
 
 @dataclass
@@ -75,12 +99,12 @@ class Plan:
 
 def make_plan(
     tasks: KeyedTasks,
-    known: Iterable[Known],
+    past: Past,
     *,
     code: int,
     force_run: bool = False,
     rerun_changed: bool = False,
-    costs: NDArray[np.float64] | None = None,
+    costs: Callable[[], NDArray[np.float64] | None] | None = None,
     longest_first: bool = True,
 ) -> Plan:
     """Split a matrix's tasks into cached and to do, and order what is to do.
@@ -89,22 +113,21 @@ def make_plan(
     ----------
     tasks : KeyedTasks
         The matrix's tasks.
-    known : iterable of Known
-        The store's rows of the experiment, one for each key.
+    past : Past
+        What the store has of the experiment.
     code : int
         The store's id of the present version of the code.
     force_run : bool
         Compute everything again.
     rerun_changed : bool
         Compute again what another version of the code computed.
-    costs : array of float64, optional
-        Expected seconds of each task.
+    costs : callable, optional
+        Returns the expected seconds of each task; asked only where there is something to run.
     longest_first : bool
         Start what is expected to take longest first; otherwise the matrix's order.
     """
     import numpy as np
 
-    past = _columns(known)
     match = _match(tasks.keys, past)
     found = match >= 0
     at = np.where(found, match, 0)
@@ -116,8 +139,9 @@ def make_plan(
     cached = done & ~(changed & rerun_changed) & (not force_run)
     todo = np.flatnonzero(~cached)
     todo, twins = _first_of_each_key(tasks.keys, todo)
-    if costs is not None and longest_first:
-        todo = todo[np.argsort(-costs[todo], kind="stable")]
+    expected = costs() if costs is not None and len(todo) else None
+    if expected is not None and longest_first:
+        todo = todo[np.argsort(-expected[todo], kind="stable")]
     stale, counts = np.unique(codes[changed], return_counts=True)
     redo = todo[rows[todo] >= 0]
     return Plan(
@@ -130,7 +154,7 @@ def make_plan(
         twins=twins,
         previous={tasks.key(n): int(rows[n]) for n in redo.tolist()},
         stale_codes=dict(zip(stale.tolist(), counts.tolist(), strict=True)),
-        costs=costs,
+        costs=expected,
     )
 
 
@@ -149,41 +173,24 @@ def expected_costs(
     return np.repeat(np.exp(logs), tasks.repeats)
 
 
-def _columns(known: Iterable[Known]) -> Past:
-    import numpy as np
-
-    keys, ids, done, codes = bytearray(), [], bytearray(), []
-    for row in known:
-        keys += row.key
-        ids.append(row.id)
-        done.append(row.status == DONE)
-        codes.append(row.code)
-    halves = np.frombuffer(bytes(keys), dtype=">u8").reshape(-1, 2).astype(np.uint64)
-    return Past(
-        high=halves[:, 0],
-        low=halves[:, 1],
-        ids=np.array(ids, dtype=np.int64),
-        done=np.frombuffer(bytes(done), dtype=np.bool_),
-        codes=np.array(codes, dtype=np.int64),
-    )
-
-
 def _match(keys: bytes, past: Past) -> NDArray[np.int64]:
-    """Find each key among the past ones: its index, or -1."""
+    """Find each key among the past ones: its index, the last one where there are several, or -1."""
     import numpy as np
 
-    halves = np.frombuffer(keys, dtype=">u8").reshape(-1, 2).astype(np.uint64)
-    missing = np.full(len(halves), -1, dtype=np.int64)
+    wanted_high, wanted_low = _halves(keys)
     if not len(past.ids):
-        return missing
-    order = np.lexsort((past.low, past.high))
+        return np.full(len(wanted_high), -1, dtype=np.int64)
+    order = np.argsort(past.high, kind="stable")
     high, low = past.high[order], past.low[order]
-    if bool((high[1:] == high[:-1]).any()):  # first halves collide: look each key up whole
-        index = {(int(h), int(lo)): i for i, (h, lo) in enumerate(zip(past.high, past.low, strict=True))}
-        return np.array([index.get((int(h), int(lo)), -1) for h, lo in halves], dtype=np.int64)
-    at = np.minimum(np.searchsorted(high, halves[:, 0]), len(high) - 1)
-    hit = (high[at] == halves[:, 0]) & (low[at] == halves[:, 1])
-    return np.where(hit, order[at], missing)
+    if bool(
+        ((high[1:] == high[:-1]) & (low[1:] != low[:-1])).any()
+    ):  # half a key is not enough to tell them apart
+        index = {pair: i for i, pair in enumerate(zip(past.high.tolist(), past.low.tolist(), strict=True))}
+        pairs = zip(wanted_high.tolist(), wanted_low.tolist(), strict=True)
+        return np.array([index.get(pair, -1) for pair in pairs], dtype=np.int64)
+    at = np.maximum(np.searchsorted(high, wanted_high, side="right") - 1, 0)
+    hit = (high[at] == wanted_high) & (low[at] == wanted_low)
+    return np.where(hit, order[at], -1)
 
 
 def _first_of_each_key(
@@ -192,20 +199,28 @@ def _first_of_each_key(
     """Keep one task for each key; say which others share it."""
     import numpy as np
 
-    whole = np.frombuffer(keys, dtype=f"V{KEY_SIZE}")[numbers]
-    halves = np.frombuffer(whole.tobytes(), dtype=">u8").reshape(-1, 2)
-    order = np.lexsort((halves[:, 1], halves[:, 0]))  # stable: equal keys stay in the matrix's order
-    ordered = halves[order]
-    same = np.append(False, (ordered[1:] == ordered[:-1]).all(axis=1))[: len(order)]
-    if not same.any():
+    high, low = (half[numbers] for half in _halves(keys))
+    ordered = np.sort(high)
+    if not bool((ordered[1:] == ordered[:-1]).any()):  # nearly always, and much cheaper to see
         return numbers, {}
+    first_of: dict[tuple[int, int], int] = {}
     twins: dict[int, list[int]] = {}
-    first = -1
-    for position, is_twin in zip(order.tolist(), same.tolist(), strict=True):
-        if is_twin:
-            twins.setdefault(first, []).append(int(numbers[position]))
-        else:
-            first = int(numbers[position])
-    keep = np.ones(len(numbers), np.bool_)
-    keep[order[same]] = False
-    return numbers[keep], twins
+    for number, pair in zip(numbers.tolist(), zip(high.tolist(), low.tolist(), strict=True), strict=True):
+        first = first_of.setdefault(pair, number)
+        if first != number:
+            twins.setdefault(first, []).append(number)
+    return np.array(list(first_of.values()), dtype=np.int64), twins
+
+
+def _halves(keys: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return both halves of each key as numbers; their order means nothing."""
+    import numpy as np
+
+    pairs = np.frombuffer(keys, dtype=np.uint64).reshape(-1, 2)
+    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+
+
+def _empty(kind: str) -> NDArray[Any]:
+    import numpy as np
+
+    return np.empty(0, dtype=kind)

@@ -81,7 +81,7 @@ class Runner:
         self.progress = Progress(len(plan.todo), plan.forecast, workers, clock.monotonic())
         self._run, self._executor, self._retry = run, executor, retry
         self._code, self._emit, self._clock = code, emit, clock
-        self._fresh: Iterator[int] = iter(plan.todo.tolist())
+        self._fresh: Iterator[int] = map(int, plan.todo)  # no list of a million numbers
         self._again: deque[int] = deque()  # claimed by another run before, free now
         self._delayed: list[tuple[float, int, int]] = []  # (due, number, attempt): failed attempts to repeat
         self._flying: dict[int, Task] = {}

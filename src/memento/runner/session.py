@@ -22,7 +22,7 @@ from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.executors import make_executor
 from memento.executors.base import Work
 from memento.keys import code_version, explain_code, json_fragment, script_name
-from memento.plan import KeyedTasks, Plan, expected_costs, fit_costs, make_plan
+from memento.plan import KeyedTasks, Past, Plan, expected_costs, fit_costs, make_plan
 from memento.results import Results
 from memento.runner.loop import Runner
 from memento.runner.retry import RetryPolicy
@@ -205,23 +205,21 @@ class Session:
 
     def _plan(self) -> Plan:
         options, store = self.options, self.store
-        known = list(store.known(self.experiment))
-        versions = store.codes({row.code for row in known})
+        past = Past.of_columns(store.known_columns(self.experiment))
+        versions = store.codes(past.versions())
         mine = {i: v for i, v in versions.items() if v.digest == self._code.digest}
         self._versions = versions
         return make_plan(
             self.tasks,
-            known,
+            past,
             code=next(iter(mine), _NO_CODE),
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
-            costs=self._costs(len(known)),
+            costs=self._costs if len(past.ids) else None,
             longest_first=options.order == "longest-first",
         )
 
-    def _costs(self, known: int) -> Any:
-        if not known:
-            return None
+    def _costs(self) -> Any:
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments))

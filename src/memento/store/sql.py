@@ -240,6 +240,9 @@ NEWS = "SELECT key, id, status, code, runtime FROM tasks WHERE id > ? AND experi
 KNOWN_AFTER = """
 SELECT key, id, status, code, runtime FROM tasks WHERE id > ? AND id <= ? AND experiment = ? ORDER BY id
 """
+KNOWN_COLUMNS_AFTER = """
+SELECT key, id, status = 'done', code FROM tasks WHERE id > ? AND id <= ? AND experiment = ? ORDER BY id
+"""
 KNOWN_BY_ID = "SELECT key, id, status, code, runtime FROM tasks WHERE id IN (SELECT value FROM json_each(?))"
 KNOWN_BY_KEY = "SELECT key, id, status, code, runtime FROM tasks WHERE key = ? ORDER BY id"
 IDS_IN_KEY_RANGE = "SELECT id FROM tasks WHERE key >= ? AND key <= ? ORDER BY id"

@@ -136,10 +136,20 @@ class Store:
     # --- tasks -----------------------------------------------------------------------------------------
 
     def known(self, experiment: str) -> Iterator[Known]:
-        """Yield one narrow row for each task of an experiment: what planning needs, in one scan.
+        """Yield one narrow record for each task of an experiment, in one scan.
 
         A task that another run commits during the scan may come twice; the later one counts.
         """
+        for found in self._known_rows(experiment, sql.KNOWN_AFTER):
+            yield from map(Known._make, found)
+
+    def known_columns(self, experiment: str) -> Iterator[tuple[Sequence[Any], ...]]:
+        """Yield the same in pieces of columns: keys, ids, whether done (0 or 1), codes; what planning needs."""
+        for found in self._known_rows(experiment, sql.KNOWN_COLUMNS_AFTER):
+            if found:
+                yield tuple(zip(*found, strict=True))
+
+    def _known_rows(self, experiment: str, statement: str) -> Iterator[list[Any]]:
         number = self._experiment(experiment)
         after, last = 0, self._last_task()
         self._scanned[experiment] = last
@@ -147,7 +157,7 @@ class Store:
             return
         while after < last:
             upto = min(after + _SCAN, last)
-            yield from map(Known._make, self._all(sql.KNOWN_AFTER, (after, upto, number)))
+            yield self._all(statement, (after, upto, number))
             after = upto
             if after == last:
                 last = self._last_task()  # rows that replaced ones not yet reached stand behind them
