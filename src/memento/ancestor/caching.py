@@ -153,6 +153,13 @@ class FileSystemCacheProvider(CacheProvider):
         self._values = PickleTable(connection, filepath, table_name or "cache", "_memento.cache")
         self._key_provider = key_provider or default_key_provider
 
+    def __enter__(self) -> sqlite3.Connection:
+        """Give the database itself, for SQL of one's own: ``with provider as database``."""
+        return self._values.enter()
+
+    def __exit__(self, *error: object) -> None:
+        self._values.leave()
+
     def __str__(self) -> str:
         return f"Filesystem cache, using {self._values}"
 

@@ -43,6 +43,13 @@ class FileSystemCheckpointing:
         self._values = PickleTable(connection, filepath, "checkpoint_table", "_memento.checkpoint")
         self.key = key or default_key_provider
 
+    def __enter__(self) -> sqlite3.Connection:
+        """Give the database itself, for SQL of one's own: ``with provider as database``."""
+        return self._values.enter()
+
+    def __exit__(self, *error: object) -> None:
+        self._values.leave()
+
     def __str__(self) -> str:
         return f"Filesystem checkpoint, using {self._values}"
 

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class PickleTable:
             handle, filepath = tempfile.mkstemp(suffix=suffix)
             os.close(handle)
         self.filepath = os.path.abspath(filepath or "")
+        self._entered: list[AbstractContextManager[sqlite3.Connection]] = []
         # A name cannot be bound: it is quoted, with its quotes doubled.
         self._table = '"' + table.replace('"', '""') + '"'
         with self._open() as database:
@@ -63,6 +64,17 @@ class PickleTable:
             yield database
         finally:
             database.close()
+
+    def enter(self) -> sqlite3.Connection:
+        """Give out the database itself; `leave` closes what was opened for it."""
+        opened = self._open()
+        connection = opened.__enter__()
+        self._entered.append(opened)
+        return connection
+
+    def leave(self) -> None:
+        """Close what the last `enter` opened."""
+        self._entered.pop().__exit__(None, None, None)
 
     def get(self, key: Any) -> Any:
         """Return a value; KeyError where there is none."""

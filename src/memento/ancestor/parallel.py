@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from memento.errors import AggregateException
+from memento.events import RunFinished, TasksFinished
 from memento.executors import make_executor
 from memento.executors.base import Finished, Task, Work
 from memento.keys import script_name
-from memento.notify import DefaultNotificationProvider, NotificationProvider
+from memento.notify import DefaultNotificationProvider, NotificationProvider, Notifier
+from memento.notify.base import DigestNotificationProvider
 from memento.results.remote import exception_of
 from memento.store.records import Outcome
 
@@ -44,7 +46,7 @@ def delayed(func: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
     """
 
     def keep(*args: Any, **kwargs: Any) -> Callable[[], Any]:
-        @functools.wraps(func)
+        @functools.wraps(func, updated=())  # a class's own attributes are no part of a call of it
         def call() -> Any:
             return func(*args, **kwargs)
 
@@ -53,7 +55,7 @@ def delayed(func: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
     return keep
 
 
-def _call(context: Any, config: Any) -> Any:
+def _call(_: Any, config: Any) -> Any:
     return config.call()
 
 
@@ -90,10 +92,10 @@ class TaskManager:
         self._max_tasks_per_worker = max_tasks_per_worker
         self._provider = notification_provider or DefaultNotificationProvider()
         self._notify_on_complete = notify_on_complete
-        self._tasks: list[tuple[int, Callable[[], Any]]] = []
+        self._tasks: list[tuple[int, bytes]] = []  # priority, the pickled callable
 
     def add_task(self, callable_: Callable[[], Any], priority: int = TASK_PRIORITY_HIGH) -> None:
-        """Add a task.
+        """Add a task; it is pickled now, so what its arguments hold is what they hold now.
 
         Parameters
         ----------
@@ -115,7 +117,10 @@ class TaskManager:
             )
         if priority < 0:
             raise ValueError(f"'priority' must be 0 or more, got {priority}")
-        self._tasks.append((priority, callable_))
+        from memento.store import pickling
+
+        # Now and not in `run`: an open file can be closed by then, a list changed.
+        self._tasks.append((priority, pickling.dumps(callable_)))
 
     def add_tasks(self, callables: Iterable[Callable[[], Any]], priority: int = TASK_PRIORITY_HIGH) -> None:
         """Add several tasks of one priority."""
@@ -131,48 +136,43 @@ class TaskManager:
             Tasks failed.
         """
         tasks, self._tasks = self._tasks, []
-        if not tasks:
-            return []
-        with tempfile.TemporaryDirectory(prefix="memento-tasks-") as folder:
-            outcomes = self._outcomes(tasks, Path(folder))
-            errors = [
-                exception_of(o.failure, _loads_exception)
-                for o in outcomes
-                if o is not None and o.failure is not None
-            ]
-            if errors:
-                raise AggregateException(errors)
-            results = [_value(outcome, Path(folder)) for outcome in outcomes]
-        if self._notify_on_complete:
-            self._provider.all_tasks_completed()
+        provider = self._provider
+        digests = isinstance(provider, DigestNotificationProvider)
+        notifier = Notifier(_OneByOne(provider) if digests else provider)
+        try:
+            with tempfile.TemporaryDirectory(prefix="memento-tasks-") as folder:
+                outcomes = self._outcomes(tasks, Path(folder), notifier)
+                failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
+                if failures:
+                    raise AggregateException([exception_of(f, _loads_exception) for f in failures])
+                results = [_value(outcome, Path(folder)) for outcome in outcomes]
+            if self._notify_on_complete:
+                notifier.listen(_all_completed(len(results)))
+        finally:
+            notifier.close()
         return results
 
-    def _outcomes(self, tasks: list[tuple[int, Callable[[], Any]]], folder: Path) -> list[Outcome | None]:
+    def _outcomes(self, tasks: list[tuple[int, bytes]], folder: Path, notifier: Notifier) -> list[Outcome]:
+        if not tasks:
+            return []
         order = sorted(range(len(tasks)), key=lambda i: tasks[i][0])
         workers = min(self._workers, len(tasks))
         executor = make_executor("processes", workers)
-        outcomes: list[Outcome | None] = [None] * len(tasks)
-        left = len(tasks)
+        outcomes: dict[int, Outcome] = {}
         try:
-            executor.start(self._work([callable_ for _, callable_ in tasks], folder, workers))
+            executor.start(self._work([pickled for _, pickled in tasks], folder, workers))
             executor.submit([Task(i, _key(i), 0, (i,), 0, 1, 0.0) for i in order])
-            while left:
+            while len(outcomes) < len(tasks):
                 for message in executor.poll(1.0):
                     if isinstance(message, Finished):
-                        left -= 1
-                        outcomes[message.outcome.number] = message.outcome
-                        self._tell(message.outcome)
+                        outcome = outcomes[message.outcome.number] = message.outcome
+                        failed = int(outcome.failure is not None)
+                        notifier.listen(TasksFinished(1 - failed, failed, outcome.runtime))
         finally:
             executor.close()
-        return outcomes
+        return [outcomes[i] for i in range(len(tasks))]
 
-    def _tell(self, outcome: Outcome) -> None:
-        if outcome.failure is None:
-            self._provider.task_completed()
-        else:
-            self._provider.task_failure()
-
-    def _work(self, callables: list[Callable[[], Any]], folder: Path, workers: int) -> Work:
+    def _work(self, pickled: list[bytes], folder: Path, workers: int) -> Work:
         from memento.store import pickling
 
         return Work(
@@ -181,7 +181,7 @@ class TaskManager:
             function=pickling.dumps(_call),
             settings=pickling.dumps({}),
             layouts=[("call",)],
-            values=[pickling.dumps(callable_) for callable_ in callables],
+            values=pickled,
             store=str(folder),
             main_name=script_name(),
             sys_path=[path or os.getcwd() for path in sys.path],
@@ -192,14 +192,29 @@ class TaskManager:
         )
 
 
+class _OneByOne(DefaultNotificationProvider):
+    """Tells a provider that would send digests by 1.2.0's three methods: here is no run to make one of."""
+
+    def __init__(self, provider: NotificationProvider) -> None:
+        self.task_completed = provider.task_completed  # type: ignore[method-assign]  # the provider's own
+        self.all_tasks_completed = provider.all_tasks_completed  # type: ignore[method-assign]
+        self.task_failure = provider.task_failure  # type: ignore[method-assign]
+
+
+def _all_completed(done: int) -> RunFinished:
+    return RunFinished(
+        experiment="TaskManager", store="", total=done, done=done, cached=0, failed=0, elapsed=0.0
+    )
+
+
 def _key(number: int) -> bytes:
     return hashlib.blake2b(str(number).encode(), digest_size=16).digest()
 
 
-def _value(outcome: Outcome | None, folder: Path) -> Any:
+def _value(outcome: Outcome, folder: Path) -> Any:
     from memento.store.payloads import PayloadDir, decode
 
-    assert outcome is not None and outcome.value is not None
+    assert outcome.value is not None
     return decode(outcome.value, PayloadDir(folder / "payloads"))
 
 
