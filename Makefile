@@ -4,10 +4,11 @@
 PYTHONS := 3.11 3.12 3.13 3.10
 ENV := .venv
 DEMO_ENV := .venv-demo
+ANCESTOR_ENV := .venv-ancestor
 FAST := -m "not slow and not real"
 DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
 
-.PHONY: help demo test test-main test-others test-slow doctest check format requirements clean
+.PHONY: help demo test test-main test-others test-slow doctest check format requirements bench bench-full clean
 
 help:
 	@echo "make demo          the paper's grid, with progress and its result table (ARGS=--broken breaks a data set)"
@@ -16,6 +17,8 @@ help:
 	@echo "make test-slow     the tests that take long or need a real component"
 	@echo "make check         format, lint, types, imports, doctests"
 	@echo "make format        rewrite the code as 'make check' wants it"
+	@echo "make bench         measure Memento beside its peers (some minutes; ARGS=noop_cold for one workload)"
+	@echo "make bench-full    the same with a million tasks and large values"
 	@echo "make requirements  resolve the pinned requirements anew (needs uv)"
 	@echo "make clean         remove environments and caches"
 
@@ -57,14 +60,30 @@ format: $(ENV)
 	$(ENV)/bin/ruff format
 
 # One file for all supported Pythons and systems; no index, no host name, no path in it.
-COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
+COMPILE = uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
           --no-header --no-annotate --no-emit-index-url
 requirements:
-	$(COMPILE) --group dev -o requirements/dev.txt >/dev/null
-	$(COMPILE) --group build --extra demo --constraints requirements/dev.txt -o requirements/demo.txt >/dev/null
+	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt >/dev/null
+	$(COMPILE) pyproject.toml --group build --extra demo --constraints requirements/dev.txt \
+	    -o requirements/demo.txt >/dev/null
+	printf 'memento-ml==1.2.0\nnumpy<2\npandas<3\n' | $(COMPILE) - -o requirements/ancestor.txt >/dev/null
+
+# Figures of a machine, never asserted; tests/perf holds what does not depend on the machine.
+bench: $(ENV) $(ANCESTOR_ENV)
+	@exec $(ENV)/bin/python -m benchmarks $(ARGS)
+
+bench-full: $(ENV) $(ANCESTOR_ENV)
+	@exec $(ENV)/bin/python -m benchmarks --full $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+
+# Memento 1.2.0 runs with NumPy 1 only. Its own package has our name, so nothing of ours is installed there.
+$(ANCESTOR_ENV): requirements/ancestor.txt
+	@echo "Making $@ from $< (once) ..." >&2
+	@rm -rf $@
+	@"$$(tools/find-python 3.11 3.10)" -m venv $@
+	@$@/bin/python -m pip install -qq --no-input --disable-pip-version-check --require-hashes -r $< && touch $@
 
 # tools/environment knows by content whether there is anything to do.
 .PHONY: $(ENV) $(DEMO_ENV)

@@ -2,9 +2,10 @@
 
 Knows: processes, medians. May not know: what a workload does.
 
-A workload is a file beside this one: a script that runs one contender once and prints one line of JSON, with
-`CONTENDERS` (name -> environment), `UNIT` and `BASE` (whom the ratios are against). Interleaving: every round
-runs each contender once, so that a slow minute of the machine is everybody's.
+A workload is a file beside this one: a script that runs one contender once and prints one figure as JSON, with
+`TITLE`, `CONTENDERS` (name -> environment), `UNIT`, `BASE` (whom the ratios are against), perhaps `MUST` (the
+ratio that ours has to reach) and `FULL = True` (runs only when it is named, or with --full). Interleaving: every
+round runs each contender once, so that a slow minute of the machine is everybody's.
 """
 
 from __future__ import annotations
@@ -24,19 +25,23 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ENVIRONMENTS = {"ours": ROOT / ".venv", "ancestor": ROOT / ".venv-ancestor"}
-WORKLOADS = ("imports", "noop_cold", "noop_warm", "paper_grid")
+NO_WORKLOADS = ("__init__", "__main__", "harness")
 
 
 def main() -> None:
     """Run the workloads that were named, or all."""
     parser = argparse.ArgumentParser(description="Measure Memento beside its peers.")
-    parser.add_argument("workloads", nargs="*", default=list(WORKLOADS), help=f"of {', '.join(WORKLOADS)}")
+    names = sorted(file.stem for file in HERE.glob("*.py") if file.stem not in NO_WORKLOADS)
+    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(names)}")
+    parser.add_argument("--full", action="store_true", help="also those that take long")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="write the raw figures here, as JSON")
     options = parser.parse_args()
     raw: dict[str, Any] = {"machine": machine()}
-    for name in options.workloads:
+    for name in options.workloads or names:
         workload = importlib.import_module(f"benchmarks.{name}")
+        if not options.workloads and not options.full and getattr(workload, "FULL", False):
+            continue
         figures = measure(name, workload, options.rounds)
         raw[name] = figures
         print(table(name, workload, figures), flush=True)
@@ -53,8 +58,8 @@ def measure(name: str, workload: Any, rounds: int) -> dict[str, list[float]]:
     """Run every contender once a round; return all figures."""
     figures: dict[str, list[float]] = {contender: [] for contender in workload.CONTENDERS}
     for number in range(rounds):
-        for contender, environment in workload.CONTENDERS.items():
-            python = ENVIRONMENTS[environment] / "bin" / "python"
+        for contender, home in workload.CONTENDERS.items():
+            python = ENVIRONMENTS[home] / "bin" / "python"
             if not python.exists():
                 if number == 0:
                     print(
@@ -71,6 +76,7 @@ def run_once(python: Path, name: str, contender: str) -> float:
         done = subprocess.run(
             [str(python), str(HERE / f"{name}.py"), contender],
             cwd=folder,
+            env=environment(),
             capture_output=True,
             text=True,
             timeout=900,
@@ -81,11 +87,17 @@ def run_once(python: Path, name: str, contender: str) -> float:
     return float(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
+def environment() -> dict[str, str]:
+    """Return what a user's shell has: compiled modules are kept, as they are by default."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
 def table(name: str, workload: Any, figures: dict[str, list[float]]) -> str:
     """Print medians, spread, and ratios against the base, as Markdown."""
     base = statistics.median(figures[workload.BASE])
+    must = f", must be {workload.MUST}" if hasattr(workload, "MUST") else ""
     lines = [
-        f"\n### {workload.TITLE}\n",
+        f"\n### {workload.TITLE}\n\n`{name}`{must}\n",
         f"| contender | {workload.UNIT} | lowest - highest | ratio to {workload.BASE} |",
         "| --- | --- | --- | --- |",
     ]

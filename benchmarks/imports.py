@@ -9,6 +9,7 @@ import sys
 import time
 
 TITLE = "import, above bare Python"
+MUST = "<= 0.35 of joblib"
 UNIT = "ms"
 BASE = "joblib"
 CONTENDERS = {"memento": "ours", "joblib": "ours", "memento-ml 1.2.0": "ancestor"}

@@ -8,6 +8,7 @@ import sys
 import time
 
 TITLE = "cold: 10,000 tasks that do nothing, every result kept (1,000 for memento-ml 1.2.0)"
+MUST = "<= 0.15 of joblib + Memory"
 UNIT = "µs a task"
 BASE = "joblib Parallel + Memory"
 CONTENDERS = {

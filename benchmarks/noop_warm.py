@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import noop_cold
 
 TITLE = "warm: the same 10,000 tasks again, in a fresh process (imports counted)"
+MUST = "<= 0.06 of joblib + Memory"
 UNIT = "µs a task"
 BASE = "joblib Parallel + Memory"
 CONTENDERS = {"memento": "ours", "joblib Parallel + Memory": "ours", "memento-ml 1.2.0": "ancestor"}
