@@ -52,7 +52,7 @@ class Past:
         """Return the ids of all versions of the code that computed something."""
         import numpy as np
 
-        found: list[int] = np.unique(self.codes).tolist()
+        found: list[int] = np.flatnonzero(np.bincount(self.codes)).tolist()  # np.unique imports numpy.ma
         return found
 
 
@@ -142,7 +142,7 @@ def make_plan(
     expected = costs() if costs is not None and len(todo) else None
     if expected is not None and longest_first:
         todo = todo[np.argsort(-expected[todo], kind="stable")]
-    stale, counts = np.unique(codes[changed], return_counts=True)
+    counts = np.bincount(codes[changed])
     redo = todo[rows[todo] >= 0]
     return Plan(
         tasks=tasks,
@@ -153,7 +153,7 @@ def make_plan(
         todo=todo,
         twins=twins,
         previous={tasks.key(n): int(rows[n]) for n in redo.tolist()},
-        stale_codes=dict(zip(stale.tolist(), counts.tolist(), strict=True)),
+        stale_codes={version: int(counts[version]) for version in np.flatnonzero(counts).tolist()},
         costs=expected,
     )
 
