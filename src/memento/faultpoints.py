@@ -23,7 +23,7 @@ POINTS = (
     "batch.submitted",  # tasks are with the executor
     "payload.written",  # a payload's temporary file is durable, and has not its name yet
     "payload.named",  # ... has its name; the folder's entry may not be durable
-    "checkpoint.torn",  # a checkpoint is written over its older generation, not yet durable
+    "checkpoint.written",  # a checkpoint is written over its older generation, not yet durable
     "commit.before",  # outcomes came, nothing of them is written
     "commit.inside",  # ... written, not committed
     "commit.done",  # ... durable, told to nobody yet

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import CacheMiss
+from memento.errors import CacheMiss, Unsendable
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.executors import make_executor
 from memento.executors.base import Work
@@ -136,6 +136,7 @@ class Session:
                 executor=executor_name(options.executor),
             )
         )
+        self._sweep()
         runner = self._compute() if len(plan.todo) else None
         stopped = self.interrupted is not None and self.interrupted.count > 0
         progress = runner.progress if runner else None
@@ -162,6 +163,18 @@ class Session:
         """The failures by cause, with what they have in common."""
         groups = Results.of_plan(self.store, self.matrix, self.plan).failures.groups
         return groups or tuple(runner.failures.groups())
+
+    def _sweep(self) -> None:
+        """Remove the checkpoints that a killed run left of tasks that are done."""
+        from memento.store.states import drop_older_states, keys_with_states
+
+        rows, keys = [], self.tasks.keys
+        for key in keys_with_states(self.store.path):
+            place = keys.find(key)
+            if place >= 0 and place % 16 == 0 and self.plan.cached[place // 16]:
+                rows.append(int(self.plan.rows[place // 16]))
+        if rows:
+            drop_older_states(self.store.path, self.store.records(rows))
 
     def _compute(self) -> Runner:
         run = self.store.begin(self._run_info())
@@ -259,14 +272,12 @@ class Session:
         )
 
     def _work(self, run_name: str) -> Work:
-        from memento.store import pickling
-
         options = self.options
         return Work(
             run=run_name,
             experiment=self.experiment,
-            function=pickling.dumps(self.function),
-            settings=pickling.dumps(dict(self.matrix.settings)),
+            function=_sendable(self.function, f"the experiment {self.experiment}"),
+            settings=_sendable(dict(self.matrix.settings), "settings"),
             layouts=self.tasks.layouts,
             values=_PickledValues(self.tasks),
             store=str(self.store.path.absolute()),
@@ -297,14 +308,24 @@ class _PickledValues(Sequence[bytes]):
         return self._tasks.value_count
 
     def __getitem__(self, number: Any) -> Any:
-        from memento.store import pickling
-
         data = self._kept.get(number)
         if data is None:
-            data = pickling.dumps(self._tasks.value(number))
+            data = _sendable(self._tasks.value(number), f"a value of parameter {self._tasks.name_of_value(number)!r}")
             if len(data) <= self._KEEP:
                 self._kept[number] = data
         return data
+
+
+def _sendable(value: Any, where: str) -> bytes:
+    """Pickle something for workers, or say what is in the way."""
+    from memento.store import keeping, pickling
+
+    try:
+        return pickling.dumps(value)
+    except Exception as exc:
+        part, _, _ = keeping.culprit(value, "", exc)
+        kind = type(exc).__qualname__
+        raise Unsendable(f"{where}{part}", f"it cannot be pickled ({kind}: {exc})") from exc
 
 
 def executor_name(executor: Any) -> str:

@@ -52,7 +52,7 @@ class PayloadDir:
     def path(self, ref: str) -> Path:
         """Return where a payload stands; a name that could point elsewhere is refused."""
         if _REF.fullmatch(ref) is None:
-            raise PayloadDamaged(str(self.root), f"{ref!r} is not the name of a payload.", _AGAIN)
+            raise PayloadDamaged(str(self.root), f"{ref!r} is not the name of a payload.", AGAIN)
         return self.root / ref
 
     def write(self, buffers: Sequence[Any], suffix: str, folder: str | None = None) -> str:
@@ -113,7 +113,7 @@ class PayloadDir:
             content = map_whole(path) if map_file else read_whole(path)
         except OSError as exc:
             raise PayloadDamaged(
-                str(path), f"the stored value cannot be read ({exc.strerror or exc}).", _AGAIN
+                str(path), f"the stored value cannot be read ({exc.strerror or exc}).", AGAIN
             ) from exc
         if verify:
             self.verify(ref, [content])
@@ -122,7 +122,7 @@ class PayloadDir:
     def verify(self, ref: str, views: Sequence[memoryview]) -> None:
         """Raise PayloadDamaged unless this is the content that was written under that name."""
         if digest(views).hex() != ref[-32 - len(Path(ref).suffix) :][:32]:
-            raise PayloadDamaged(str(self.path(ref)), "the stored value is not what was written.", _AGAIN)
+            raise PayloadDamaged(str(self.path(ref)), "the stored value is not what was written.", AGAIN)
 
     def quarantine(self, ref: str) -> Path | None:
         """Move a damaged file aside, to ``damaged/``; None where there is none."""
@@ -159,7 +159,7 @@ class PayloadDir:
         return gone
 
 
-_AGAIN = "Run the experiment again: the task counts as not done."
+AGAIN = "Run the experiment again: the task counts as not done."
 
 
 def flat(buffer: Any) -> memoryview:
@@ -251,7 +251,7 @@ def write_over(path: Path, views: Sequence[memoryview]) -> None:
         try:
             for view in views:
                 write_all(descriptor, view)
-            faultpoints.at("checkpoint.torn")
+            faultpoints.at("checkpoint.written")
             os.ftruncate(descriptor, sum(view.nbytes for view in views))
             os.fsync(descriptor)
         finally:

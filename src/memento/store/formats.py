@@ -21,9 +21,9 @@ from typing import Any
 
 from memento.errors import MementoError, PayloadDamaged, UnsavableResult, UntrustedStore
 from memento.store import keeping, shipping
-from memento.store.files import PayloadDir, flat
+from memento.store.files import AGAIN, PayloadDir, flat
 from memento.store.frames import from_arrow, to_arrow
-from memento.store.records import Encoded
+from memento.store.records import DAMAGED, Encoded
 
 SUFFIXES = {
     "json": ".json",
@@ -251,6 +251,10 @@ def decode(
             str(payloads.root),
             f"the value is a pickle of {encoded.type}, and reading a pickle can run code.",
             "Open the store with trusted=True if you trust who wrote it.",
+        )
+    if name == DAMAGED:
+        raise PayloadDamaged(
+            str(payloads.root.parent), "its row in the index is not what was written.", AGAIN
         )
     reader = _READERS.get(name)
     if reader is None:

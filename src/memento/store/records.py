@@ -22,6 +22,9 @@ UNSAVABLE = "unsavable"  # what it returned cannot be stored
 STOPPED = "stopped"  # ended by the run's own end; never stored as a failure, the task is simply not done
 
 
+DAMAGED = "damaged"  # a value's format where its row in the index is not what was written
+
+
 class Encoded(NamedTuple):
     """A value as it is stored: the bytes themselves or a reference to a payload file."""
 

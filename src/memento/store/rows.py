@@ -6,10 +6,12 @@ Knows: the records and the order of columns in `sql`. May not know: connections,
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from memento.store.records import (
+    DAMAGED,
     Attempt,
     CodeVersion,
     Encoded,
@@ -57,7 +59,17 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         json.dumps(outcome.artifacts) if outcome.artifacts else None,
         None if failure is None else failure_text(failure),
         None if failure is None else failure.exception,
+        row_sum(key, params, value),
     )
+
+
+def row_sum(key: bytes, params: str, value: Encoded | None) -> int:
+    """Return the checksum of what a row may not get wrong unnoticed; SQLite itself has none on its pages."""
+    if value is None:
+        return zlib.crc32(params.encode("utf-8", "backslashreplace"), zlib.crc32(key))
+    kind, data, ref, _, type_name = value
+    text = f"{params}\0{kind}\0{type_name}\0{ref}".encode("utf-8", "backslashreplace")
+    return zlib.crc32(data or b"", zlib.crc32(text, zlib.crc32(key)))
 
 
 def attempt_values(row: TaskRow, experiment: int, run: int) -> tuple[Any, ...]:
@@ -87,6 +99,9 @@ def task_record(
     row: tuple[Any, ...], experiments: Mapping[int, str], settings: Mapping[int, str]
 ) -> TaskRecord:
     """Build a record from the columns of `sql.TASKS_BY_ID`."""
+    value = None if row[15] is None else Encoded(row[15], row[19], row[18], row[17], row[16])
+    if not _is_as_written(row, value):
+        value = Encoded(DAMAGED, None, None, 0, "")
     return TaskRecord(
         id=row[0],
         key=row[1],
@@ -104,11 +119,18 @@ def task_record(
         memory=row[12],
         virtual=row[13],
         worker=row[14],
-        value=None if row[15] is None else Encoded(row[15], row[19], row[18], row[17], row[16]),
+        value=value,
         log=None if row[20] is None else LogSlice(row[20], row[21], row[22]),
         artifacts=() if row[23] is None else tuple(json.loads(row[23])),
         failure=None if row[24] is None else _failure(row[24], row[25]),
     )
+
+
+def _is_as_written(row: tuple[Any, ...], value: Encoded | None) -> bool:
+    try:
+        return bool(row_sum(row[1], row[3], value) == row[26])
+    except (TypeError, AttributeError):  # a column that changed even its type
+        return False
 
 
 def attempt_record(row: tuple[Any, ...]) -> Attempt:

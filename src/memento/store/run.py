@@ -13,8 +13,6 @@ the rows that others appended since its last look: what a run believes of the st
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ from memento.store import rows as encode
 from memento.store import sql
 from memento.store.database import Database
 from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
+from memento.store.states import drop_states
 
 KEY = 16  # bytes
 UNSEEN_SECONDS = (
@@ -254,7 +253,7 @@ class Run:
         for row in kept:
             if row.outcome.status == FAILED:
                 self.previous[row.key] = ids[row.key]  # this run may be asked to try again
-        self._drop_states(row.key for row in kept if row.outcome.status == DONE)
+        drop_states(self._database.index.parent, (row.key for row in kept if row.outcome.status == DONE))
         return Committed({**ids, **outdone[0]}, outdone[1])
 
     def release(self, keys: Iterable[bytes]) -> None:
@@ -295,18 +294,6 @@ class Run:
             connection.execute(sql.DROP_CLAIMS_OF_RUN, (self.id,))
             connection.execute(sql.FINISH_RUN, (status, json.dumps(counts), now, now, self.id))
         self._claims = _Claims()
-
-    def _drop_states(self, keys: Iterable[bytes]) -> None:
-        """Remove the checkpoints of tasks whose results are durable; what a crash leaves of them harms nobody."""
-        folder = self._database.index.parent / "checkpoints"
-        try:
-            there = set(os.listdir(folder))  # one look a commit: most grids have no checkpoints at all
-        except OSError:
-            return
-        if there:
-            faultpoints.at("checkpoints.dropping")
-            for name in there.intersection(key.hex() for key in keys):
-                shutil.rmtree(folder / name, ignore_errors=True)
 
     def _look(self, connection: sqlite3.Connection) -> None:
         """Read what others appended. Ids grow in commit order, so nothing appears below what was seen."""

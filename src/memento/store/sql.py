@@ -74,7 +74,8 @@ CREATE TABLE tasks (
     log_end INTEGER,
     artifacts TEXT,                 -- JSON: names under artifacts/<key>/
     failure TEXT,                   -- JSON: kind, type, message, traceback, location, output
-    exception BLOB                  -- pickled, where that was possible
+    exception BLOB,                 -- pickled, where that was possible
+    sum INTEGER                     -- of key, parameters and value: what SQLite does not check
 );
 
 CREATE TABLE blobs (task INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -210,8 +211,8 @@ DROP_CLAIMS_OF_RUN = "DELETE FROM claims WHERE run = ?"
 ADD_TASK = """
 INSERT INTO tasks (id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory,
                    virtual, worker, params, format, type, size, ref, value, log_file, log_start, log_end, artifacts,
-                   failure, exception)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   failure, exception, sum)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_BLOB = "INSERT INTO blobs (task, data) VALUES (?, ?)"
 ADD_METRIC = (
@@ -254,7 +255,7 @@ ORDER BY id DESC LIMIT :limit
 _TASK_COLUMNS = """
 SELECT t.id, t.key, t.experiment, t.params, t.run, t.repeat, t.status, t.code, t.attempt, t.started, t.runtime,
        t.cpu_time, t.memory, t.virtual, t.worker, t.format, t.type, t.size, t.ref, coalesce(t.value, b.data),
-       t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception
+       t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception, t.sum
 FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
 TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
