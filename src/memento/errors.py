@@ -6,6 +6,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     ├── MatrixError (ValueError)            the declaration is wrong: says where, and what would be right
     │   └── MatrixTypeError (TypeError)     ... because something has the wrong type
     ├── UnkeyableValue (TypeError)          a value has no identity that is certain
+    ├── Unsendable (TypeError)              the experiment or a value cannot be sent to workers
     ├── StoreError
     │   ├── NotAStore                       the path holds something else
     │   ├── StoreTooNew                     written by a later release
@@ -89,6 +90,27 @@ class UnkeyableValue(MementoError, TypeError):
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         return f"{place}cannot make a key from a value of type {self.kind}: {self.reason}. {self.todo}"
+
+
+class Unsendable(MementoError, TypeError):
+    """The experiment, or a value of the matrix, cannot be pickled for the workers.
+
+    Parameters
+    ----------
+    where : str
+        What cannot be sent: the experiment, a parameter, a setting.
+    reason : str
+        Which part of it, and why.
+    """
+
+    todo = "Pass something that describes it (a path, a name, its parameters) and build it inside the task."
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where, self.reason = where, reason
+
+    def __str__(self) -> str:
+        return f"{self.where} cannot be sent to workers: {self.reason}. {self.todo}"
 
 
 class StoreError(MementoError):

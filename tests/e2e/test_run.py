@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,24 @@ class TestCodeChanges:
         with caplog.at_level(logging.WARNING, "memento"):
             run(self.version("config.x + 1"), grid(1), name="exp", on_code_change="ignore")
         assert "older version" not in caplog.text
+
+
+def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs() -> None:
+    lock = threading.Lock()
+
+    def locked(context: Context, config: Config) -> bool:
+        return lock.locked()
+
+    with pytest.raises(memento.MementoError, match="the experiment .*locked.* cannot be sent to workers"):
+        run(locked, grid(1))
+    with pytest.raises(memento.MementoError, match=r"settings\['lock'\] cannot be sent to workers"):
+        run(square, {**grid(1), "settings": {"lock": lock}, "volatile": ["lock"]})
+    assert CALLS == []
+
+
+def test_a_value_that_cannot_be_sent_names_its_parameter() -> None:
+    with pytest.raises(memento.MementoError, match="parameter 'lock'.* cannot be sent to workers"):
+        run(square, {"parameters": {"x": [1], "lock": [threading.Lock()]}, "volatile": ["lock"]})
 
 
 @pytest.mark.parametrize(

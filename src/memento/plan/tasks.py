@@ -7,6 +7,7 @@ A task is a number until somebody needs more: row `number // repeats` of the mat
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -96,10 +97,12 @@ class KeyedTasks:
 
     def value(self, number: int) -> Any:
         """Return the value that stands at `number` in the numbering of `layout`."""
-        for offset, slots in zip(reversed(self._offsets), reversed(self.table.values), strict=True):
-            if number >= offset:
-                return slots[number - offset]
-        raise IndexError(number)
+        column = bisect.bisect_right(self._offsets, number) - 1
+        return self.table.values[column][number - self._offsets[column]]
+
+    def name_of_value(self, number: int) -> str:
+        """Return the name of the parameter whose value stands at `number`."""
+        return self.names[bisect.bisect_right(self._offsets, number) - 1]
 
     @property
     def value_count(self) -> int:

@@ -243,7 +243,7 @@ def loads_value(
 
 def explain(value: Any, error: BaseException, what: str = "the result") -> str:
     """Say which part of a value cannot be pickled, and what to do."""
-    path, part, cause = _culprit(value, what, error)
+    path, part, cause = culprit(value, what, error)
     kind = f"{type(part).__module__}.{type(part).__qualname__}".removeprefix("builtins.")
     return (
         f"{path} cannot be saved: it is a {kind}, which cannot be pickled ({type(cause).__name__}: {cause})."
@@ -251,7 +251,7 @@ def explain(value: Any, error: BaseException, what: str = "the result") -> str:
     )
 
 
-def _culprit(value: Any, path: str, error: BaseException) -> tuple[str, Any, BaseException]:
+def culprit(value: Any, path: str, error: BaseException) -> tuple[str, Any, BaseException]:
     """Follow the failing part down into containers and attributes."""
     seen: set[int] = set()
     for _ in range(30):  # deeper than anybody wants to read
