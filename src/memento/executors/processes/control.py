@@ -1,0 +1,177 @@
+"""The fork server as its supervisor sees it: started, told, heard, ended.
+
+Knows: the server's process, its socket, its output, the workers' process numbers. May not know: tasks, limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from typing import Any, NoReturn
+
+from memento import system
+from memento.errors import WorkerStartError
+from memento.executors import failures
+from memento.executors.base import Work
+from memento.executors.processes import launch, server
+from memento.executors.processes.link import Link
+
+_ENDING = 5.0  # seconds that the server gets to end everything
+_TAIL_LINES = 20
+_FIRST_VALUES = 64  # how many values are looked at
+_FIRST_SMALL, _FIRST_ALL = 1_024, 32_768  # bytes; they travel as an argument
+
+
+class Control:
+    """Our end of the server's control socket, and the server's process.
+
+    Parameters
+    ----------
+    work : Work
+        What all workers need.
+    slots_file : int
+        Descriptor of the shared memory.
+    """
+
+    def __init__(self, work: Work, slots_file: int) -> None:
+        self.socket, theirs = socket.socketpair()
+        self._heard = bytearray()
+        self._workers: set[int] = set()
+        work_file = launch.write_work(work)
+        descriptors = (theirs.fileno(), slots_file, work_file)
+        told = {
+            "control": descriptors[0],
+            "slots": slots_file,
+            "work": work_file,
+            "parent": os.getpid(),
+            "values": [value.hex() for value in _first_values(work)],
+        }
+        self._log = tempfile.TemporaryFile() if work.log_output else None  # noqa: SIM115  # closed in `close`
+        output = {"stdout": self._log, "stderr": self._log} if self._log else {}
+        try:
+            self._process = launch.start_python(
+                "memento.executors.processes.server",
+                json.dumps(told),
+                work.sys_path,
+                descriptors,
+                env=launch.environment(work),
+                cwd=work.cwd,
+                **output,
+            )
+        except OSError as exc:
+            self.socket.close()
+            raise WorkerStartError(f"cannot start {sys.executable!r} in {work.cwd!r}: {exc}") from exc
+        finally:
+            theirs.close()
+            os.close(work_file)
+        self.socket.setblocking(False)
+
+    @property
+    def pid(self) -> int:
+        """Return the server's process number."""
+        return self._process.pid
+
+    def spawn(self, link: Link, theirs: tuple[int, int]) -> None:
+        """Have a worker started, with its ends of the pipes."""
+        place = link.place
+        self._say(("spawn", (place.slot, place.slots, place.log, place.log_name, place.gpus)), theirs)
+
+    def kill(self, pid: int, number: int) -> None:
+        """Have a worker and everything below it sent a signal."""
+        self._say(("kill", pid, int(number)))
+
+    def _say(self, message: tuple[object, ...], descriptors: tuple[int, ...] = ()) -> None:
+        try:
+            self.socket.setblocking(True)
+            server.send(self.socket, message, descriptors)
+        except OSError:
+            self._ended()
+        finally:
+            self.socket.setblocking(False)
+
+    def hear(self) -> list[tuple[Any, ...]]:
+        """Return what the server said: ("started", slot, pid), ("exit", slot, pid, code)."""
+        try:
+            data = self.socket.recv(1 << 16)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self._ended()
+        self._heard += data
+        messages = server.split(self._heard)
+        for message in messages:
+            if message[0] == "started":
+                self._workers.add(message[2])
+            elif message[0] == "exit":
+                self._workers.discard(message[2])
+            elif message[0] == "broken":
+                raise self.cannot_start(message[1])
+        return messages
+
+    def _ended(self) -> NoReturn:
+        for pid in self._workers:
+            system.kill_tree(pid, signal.SIGKILL)
+        code = self._process.wait(_ENDING)
+        raise WorkerStartError(
+            f"the process that starts workers ended with {failures.exit_name(code)} while it imported"
+            f" what the experiment needs, or was killed.\n{self.output()}".rstrip()
+        )
+
+    def cannot_start(self, text: str) -> WorkerStartError:
+        """Say why workers cannot run anything."""
+        output = self.output()
+        return WorkerStartError(
+            "workers cannot load the experiment, so no task can run:\n"
+            f"{text.rstrip()}\n"
+            "Workers import what the function needs by name. Install the missing module, start from the folder"
+            " it is in, or set PYTHONPATH; and keep what opens connections or devices inside the function."
+            + (f"\nThey printed:\n{output}" if output else "")
+        )
+
+    def output(self) -> str:
+        """Return the last lines that the server printed."""
+        if self._log is None:
+            return ""
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").splitlines()
+        return "\n".join(lines[-_TAIL_LINES:])
+
+    def close(self) -> None:
+        """End the server and all workers, and wait until they are gone."""
+        process = self._process
+        if self._workers:
+            with contextlib.suppress(OSError):
+                self.socket.setblocking(True)
+                server.send(self.socket, ("close",))
+        else:
+            # It may be importing for seconds, deaf; as far as we know it has nothing to clean up.
+            system.kill_tree(process.pid, signal.SIGKILL)
+        try:
+            process.wait(_ENDING)
+        except subprocess.TimeoutExpired:
+            for pid in self._workers:
+                system.kill_tree(pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
+        self.socket.close()
+        if self._log is not None:
+            self._log.close()
+
+
+def _first_values(work: Work) -> list[bytes]:
+    """Return a few small values, so that what they import is imported once, before the server copies itself."""
+    found, size = [], 0
+    for number in range(min(len(work.values), _FIRST_VALUES)):
+        data = work.values[number]
+        if len(data) <= _FIRST_SMALL and size + len(data) <= _FIRST_ALL:
+            found.append(data)
+            size += len(data)
+    return found

@@ -1,0 +1,205 @@
+"""Decide which worker gets which tasks, and when some are taken back.
+
+Knows: the queue, what each worker has in hand, what tasks cost so far. May not know: pipes' readiness, limits, ends.
+
+A worker has one batch in hand and one waiting; a batch lasts about 50 ms. When a worker has nothing to do and the
+queue is empty, what others have not begun is taken back from them (`slots` tells how, without a message).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from memento.clock import Clock
+from memento.executors.base import Lost, Message, Task, Work
+from memento.executors.processes.link import Link
+from memento.executors.processes.slots import SETTLE, Slots
+
+_BATCH = 0.050  # seconds that a batch lasts
+_WAITING = 2.0  # seconds; a longer task is sent only to a worker that has nothing else
+_MOST = 4_000  # tasks in a batch
+
+
+class Feeding:
+    """The queue, and the way from it to the workers.
+
+    Parameters
+    ----------
+    work : Work
+        What is run.
+    count : int
+        How many workers there may be.
+    slots : Slots
+        The memory shared with them.
+    links : dict of int to Link
+        The workers by slot; the supervisor's own table, which changes.
+    inbox : list of Message
+        What the runner is told next; the supervisor's own list.
+    clock : Clock
+        Its monotonic time is that of the slots.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        count: int,
+        slots: Slots,
+        links: dict[int, Link],
+        inbox: list[Message],
+        clock: Clock,
+    ) -> None:
+        self._work, self._count, self._slots = work, count, slots
+        self._links, self._inbox, self._clock = links, inbox, clock
+        self.queue: deque[Task] = deque()
+        self.pace = 1.0  # seconds a task, lately
+        self._seen = 0  # outcomes
+        self._growth = 1  # size of the last batch of tasks whose cost nobody knows
+        self._giving_back = False  # what is taken back goes to the runner, not to the queue
+
+    # -- what the runner says
+
+    def want(self) -> int:
+        """Return how many more tasks keep everybody busy for about a second."""
+        second = min(max(int(self._count / max(self.pace, 1e-5)), 2 * self._count), 20_000)
+        return max(second - len(self.queue) - sum(len(link.in_flight) for link in self._links.values()), 0)
+
+    def add(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks."""
+        self._giving_back = False
+        self.queue.extend(tasks)
+
+    def give_back(self) -> None:
+        """Give the runner back what has not begun: at once what is queued, the rest when workers let go of it."""
+        self.lose(self.queue)
+        self.queue.clear()
+        self._giving_back = True
+        for link in self._links.values():
+            self._revoke(link)
+
+    def lose(self, tasks: Sequence[Task] | deque[Task]) -> None:
+        """Tell the runner that these were not begun."""
+        if tasks:
+            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+
+    def requeue(self, tasks: list[Task]) -> None:
+        """Put tasks that nobody began to the front of the queue."""
+        if self._giving_back:
+            self.lose(tasks)
+        else:
+            self.queue.extendleft(reversed(tasks))
+
+    def learn(self, runtime: float) -> None:
+        """Take note of what a task cost."""
+        self._seen += 1
+        weight = 0.5 if self._seen < 10 else 0.05
+        self.pace += weight * (max(runtime, 1e-5) - self.pace)
+
+    # -- giving
+
+    def empty_slots(self) -> Iterator[int]:
+        """Name the slots that need a worker of their own for what is queued."""
+        idle = sum(not link.in_flight and not link.leaving for link in self._links.values())
+        for slot in range(self._count):
+            if slot not in self._links and len(self.queue) > idle:
+                yield slot
+                idle += 1
+
+    def fill(self) -> Iterator[Link]:
+        """Send tasks to those who need some; each worker is named when it has what it needs."""
+        # Whoever has nothing comes first.
+        links = sorted(self._links.values(), key=lambda link: link.load)
+        for link in links:
+            if self.queue and not link.in_flight and self._may_send(link):
+                link.queue_batch(self._work, self._next_batch(link))
+        for link in links:
+            while self.queue and self._may_send(link):
+                link.queue_batch(self._work, self._next_batch(link))
+            yield link
+
+    def _may_send(self, link: Link) -> bool:
+        if link.leaving or link.sentence is not None or link.revoked is not None or link.write < 0:
+            return False
+        if self.left_of(link) <= 0:
+            return False
+        if not link.in_flight or link.load < _BATCH:
+            return True
+        return len(link.in_flight) == 1 and self._cost(self.queue[0]) < _WAITING and link.load < _WAITING
+
+    def left_of(self, link: Link) -> int:
+        """Return how many more tasks this worker may get before it is replaced."""
+        most = self._work.max_tasks_per_worker
+        return _MOST if most is None else most - link.sent
+
+    def _cost(self, task: Task) -> float:
+        return task.cost if task.cost > 0 else self.pace
+
+    def _next_batch(self, link: Link) -> list[tuple[Task, float]]:
+        """Take tasks for about 50 ms off the queue; fewer towards its end, so that all workers end together."""
+        share = max(len(self.queue) // (2 * self._count), 1)
+        most = min(share, _MOST, self.left_of(link), 2 * self._growth)
+        batch: list[tuple[Task, float]] = []
+        total = 0.0
+        while self.queue and len(batch) < most:
+            cost = self._cost(self.queue[0])
+            if batch and total + cost > _BATCH:
+                break
+            batch.append((self.queue.popleft(), cost))
+            total += cost
+        self._growth = max(len(batch), self._growth if len(batch) < most else 1)
+        return batch
+
+    # -- taking back
+
+    def steal(self) -> None:
+        """Take back what busy workers have not begun, when others have nothing to do."""
+        if self.queue or self._giving_back:
+            return
+        idle = self._count - sum(bool(link.in_flight) for link in self._links.values())
+        if idle == 0:
+            return
+        now = self._clock.monotonic()
+        for link in self._links.values():
+            slot = link.place.slot
+            waiting = [position for position in link.in_flight if position > self._slots.position(slot)]
+            if not waiting or link.revoked is not None or link.sentence is not None:
+                continue
+            ran = now - self._slots.start(slot) if len(waiting) < len(link.in_flight) else 0.0
+            if ran > _BATCH / 10 or link.load > _BATCH / 5:
+                self._revoke(link)
+
+    def _revoke(self, link: Link) -> None:
+        """Let a worker begin nothing new; what that leaves is known a moment later."""
+        if link.revoked is None and link.in_flight:
+            link.revoked = self._slots.position(link.place.slot) + 1
+            link.settles = self._clock.monotonic() + SETTLE
+            link.drained = False
+            self._slots.set_limit(link.place.slot, link.revoked)
+
+    def take_back(self) -> None:
+        """Take back what was revoked a moment ago."""
+        now = self._clock.monotonic()
+        for link in self._links.values():
+            if link.revoked is not None and not link.drained and now >= link.settles:
+                self._drain(link, link.revoked)
+
+    def _drain(self, link: Link, revoked: int) -> None:
+        """Take back what was revoked: the worker's position tells what it had begun by then."""
+        slot = link.place.slot
+        # What it reached while it was being told, it runs; unless it says that it skipped that.
+        first = min(max(revoked, self._slots.position(slot) + 1), self._slots.skipped(slot))
+        tasks = link.take_back(first)
+        link.drained = True
+        self.requeue(tasks)
+        if first >= link.sent:  # it had begun all
+            link.revoked = None
+            self._slots.lift_limit(slot)
+
+    def passed(self, link: Link, position: int) -> None:
+        """Take note that a worker has passed everything up to a position."""
+        # Outcomes of what it ran came before this: what is still open up to here was skipped.
+        if position < link.sent - 1 and link.revoked is not None:
+            return  # more of what was revoked is on its way to it
+        self.requeue(link.take_back(0, position))
+        link.revoked = None
+        self._slots.lift_limit(link.place.slot)

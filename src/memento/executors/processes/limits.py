@@ -1,0 +1,89 @@
+"""Decide which workers have to be ended because of the task they run.
+
+Knows: time limits, memory limits, the end of the run. May not know: how a worker is ended, pipes, the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from memento import system
+from memento.executors.base import Work
+from memento.executors.processes.ends import Sentence
+from memento.executors.processes.link import Link
+from memento.executors.processes.slots import Slots
+from memento.store.records import MEMORY, STOPPED, TIMEOUT
+
+_WATCH = 0.1  # seconds between looks at memory
+_INSIST = 2.0  # seconds between SIGTERM and SIGKILL, at most
+_NEVER = float("inf")
+
+
+class Limits:
+    """The limits of a run's tasks.
+
+    Parameters
+    ----------
+    work : Work
+        What says the limits.
+    slots : Slots
+        The memory shared with the workers: what each runs, since when.
+    links : dict of int to Link
+        The workers by slot; the supervisor's own table, which changes.
+    """
+
+    def __init__(self, work: Work, slots: Slots, links: dict[int, Link]) -> None:
+        self._work, self._slots, self._links = work, slots, links
+        self._deadline = _NEVER  # the run has been stopped, and its grace ends then
+        self._next_look = 0.0
+
+    def stop(self, now: float) -> None:
+        """Begin the grace in which running tasks may finish."""
+        self._deadline = now + self._work.grace
+
+    def next_look(self, now: float) -> float:
+        """Return when something has to be looked at though nothing arrives."""
+        work, ends = self._work, [_NEVER]
+        for link in self._links.values():
+            if link.revoked is not None and not link.drained:
+                ends.append(link.settles)
+            if link.kill_at is not None:
+                ends.append(link.kill_at)
+            if link.in_flight and link.sentence is None:
+                if work.timeout is not None:
+                    begun = self._slots.position(link.place.slot) in link.in_flight
+                    ends.append((self._slots.start(link.place.slot) if begun else now) + work.timeout)
+                if work.memory_limit is not None:
+                    ends.append(max(self._next_look, now + 0.001))
+                ends.append(self._deadline)
+        return min(ends)
+
+    def exceeded(self, now: float) -> Iterator[tuple[Link, Sentence, float]]:
+        """Name the workers to end: why, and how many seconds they get to end by themselves."""
+        work, look = self._work, False
+        if work.memory_limit is not None and now >= self._next_look:
+            look, self._next_look = True, now + _WATCH
+        for link in list(self._links.values()):
+            slot = link.place.slot
+            position = self._slots.position(slot)
+            if link.sentence is not None or not link.pid:
+                continue
+            if position not in link.in_flight or position >= self._slots.skipped(slot):
+                continue
+            if work.timeout is not None and now - self._slots.start(slot) >= work.timeout:
+                yield link, Sentence(TIMEOUT, position), min(work.grace, _INSIST)
+            elif now >= self._deadline:
+                yield link, Sentence(STOPPED, position), min(work.grace, _INSIST)
+            elif look and (used := self._memory(link, position)) > (work.memory_limit or 0):
+                yield link, Sentence(MEMORY, position, used), 0.0
+
+    def _memory(self, link: Link, position: int) -> int:
+        """Look at what a worker's tree uses, and remember the highest that its task was seen to use."""
+        used = system.tree_memory(link.pid)
+        if used > (self._work.memory_limit or 0):
+            # Pages that the tree's processes share were counted for each: ask again, exactly.
+            used = system.tree_own_memory(link.pid) if system.descendants(link.pid) else used
+        if link.peak_position != position:
+            link.peak, link.peak_position = 0, position
+        link.peak = max(link.peak or 0, used)
+        return used
