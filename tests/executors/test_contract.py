@@ -36,11 +36,17 @@ class TestThreadPool(ExecutorContract):
             yield make_executor(pool)
 
 
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    import multiprocessing
+
+    # Fresh processes: copies of the test session would be copies of its threads too. One pool serves all runs, as a
+    # user's own pool does.
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
 class TestProcessPool(ExecutorContract):
     @pytest.fixture
-    def executor(self) -> Iterator[Executor]:
-        import multiprocessing
-
-        # A fresh process each: a copy of the test session would be a copy of its threads too.
-        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-            yield make_executor(pool)
+    def executor(self, pool: ProcessPoolExecutor) -> Executor:
+        return make_executor(pool)

@@ -9,7 +9,6 @@ Knows: the executor protocol. May not know: any one executor.
 The limits that an executor declares (`isolates`, `preempts`) decide which promises are asked of it.
 """
 
-# ruff: noqa: ARG001, T201, TID251 -- experiments take arguments that they leave alone, print, and wait in real time
 from __future__ import annotations
 
 import asyncio
