@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 from memento.config import Config
 from memento.errors import PayloadDamaged
 from memento.results import Results
+from memento.store.bulk import Outlines
 from memento.store.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord
 
 START = 1_700_000_000.0
@@ -60,6 +61,7 @@ class FakeStore:
         self.series: dict[int, dict[str, tuple[list[float], list[float]]]] = {}
         self.reads = 0
         self.loads = 0
+        self.discarded: list[int] = []
 
     def records(self, ids: Sequence[int]) -> Iterator[TaskRecord]:
         self.reads += 1
@@ -75,8 +77,22 @@ class FakeStore:
             raise value
         return value
 
-    def values(self, records: Iterable[TaskRecord]) -> Iterator[Any]:
-        return map(self.value, records)
+    def discard(self, record: TaskRecord, reason: str) -> None:
+        self.discarded.append(record.id)
+
+    def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
+        self.reads += 1
+        found = [self.kept[i] for i in ids if i in self.kept]
+        yield Outlines(
+            [r.id for r in found],
+            [int(r.status == "done") for r in found],
+            [r.started for r in found],
+            [r.runtime for r in found],
+            [r.cpu_time for r in found],
+            [r.memory for r in found],
+            {r.id: r.failure for r in found if r.failure is not None},
+            [self.value(r) if r.status == "done" else None for r in found] if values else None,
+        )
 
     def metrics(self, record: TaskRecord) -> Mapping[str, Any]:
         return {

@@ -124,9 +124,10 @@ def test_a_pickled_result_takes_everything_with_it() -> None:
 
 def test_a_damaged_value_names_its_task_and_the_remedy() -> None:
     damage = PayloadDamaged("/store/payloads/ab", "it is torn")
-    results, _ = results_of(grid(), [1, damage, 3, 4])
+    results, store = results_of(grid(), [1, damage, 3, 4])
     with pytest.raises(PayloadDamaged, match=r"model=dict, C=10.*torn.*Run the experiment again"):
         results[1].inner  # noqa: B018 - touching it is the point
+    assert store.discarded == [2]
     assert "PayloadDamaged" in repr(results[1])
     with pytest.raises(PayloadDamaged, match="model=dict, C=10"):
         results.to_frame()

@@ -7,19 +7,20 @@ Rows are read in the order of their ids, each once, whatever order or however of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from memento.errors import PayloadDamaged
+from memento.errors import PayloadDamaged, StoreError
 from memento.results.failures import title
-from memento.store.records import DONE, TaskRecord
+from memento.store.records import TaskRecord
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from memento.results.result import ResultStore
+    from memento.store.bulk import Outlines
 
 CHUNK = 10_000  # records in memory at once
 
@@ -74,25 +75,20 @@ def scan(
     status = np.zeros(count, dtype=np.int8)
     numbers = np.full((4, count), np.nan)
     errors, loaded = np.full(count, None, dtype=object), np.full(count, None, dtype=object)
-    for start in range(0, count, CHUNK):
-        part = ids[start : start + CHUNK].tolist()
-        place_of = {row: start + i for i, row in enumerate(part)}
-        records = list(store.records(part))
-        at = [place_of[record.id] for record in records]
-        status[at] = [IS_DONE if record.status == DONE else IS_FAILED for record in records]
-        numbers[:, at] = [
-            [record.started for record in records],
-            [record.runtime for record in records],
-            [_nan(record.cpu_time) for record in records],
-            [_nan(record.memory) for record in records],
-        ]
-        for place, record in zip(at, records, strict=True):
-            if record.failure is not None:
-                errors[place] = title(record.failure)
-        if values:
-            done = [record for record in records if record.status == DONE]
-            for record, value in zip(done, _values(store, done, name_task), strict=True):
-                loaded[place_of[record.id]] = value
+    for piece in _outlines(store, ids, values, name_task):
+        at = np.searchsorted(ids, np.asarray(piece.ids, dtype=np.int64))
+        status[at] = np.where(np.asarray(piece.done, dtype=np.bool_), IS_DONE, IS_FAILED)
+        for column, facts in zip(
+            numbers, (piece.started, piece.runtime, piece.cpu_time, piece.memory), strict=True
+        ):
+            column[at] = np.array(facts, dtype=np.float64)  # None becomes nan
+        for row, failure in piece.failures.items():
+            errors[np.searchsorted(ids, row)] = title(failure)
+        if piece.values is not None:
+            for place, value in zip(
+                at.tolist(), piece.values, strict=True
+            ):  # numpy would unpack lists and arrays
+                loaded[place] = value
     present = rows >= 0
 
     def spread(column: NDArray[Any], empty: Any) -> NDArray[Any]:
@@ -123,27 +119,37 @@ def in_bulk(store: ResultStore, rows: Sequence[int]) -> list[TaskRecord | None]:
     return records
 
 
-def damaged(error: PayloadDamaged, key: bytes, config: str) -> PayloadDamaged:
-    """Say which task's value is damaged, and what to do."""
-    what = f"the value of task {key.hex()[:12]} ({config}) is damaged: {error.problem}"
+def damaged(
+    store: ResultStore, record: TaskRecord, error: PayloadDamaged, config: str
+) -> PayloadDamaged:
+    """Set a damaged value aside, so that the next run computes it; say whose it is and what to do."""
+    what = f"the value of task {record.key.hex()[:12]} ({config}) is damaged: {error.problem}"
+    try:
+        store.discard(record, error.problem)
+    except StoreError as refused:
+        what += f" It could not be set aside ({refused}), so do this where the store can be written:"
     return PayloadDamaged(error.path, what, "Run the experiment again: this task alone is computed again.")
 
 
-def _values(
-    store: ResultStore, records: Sequence[TaskRecord], name_task: Callable[[TaskRecord], str] | None
-) -> Iterable[Any]:
-    loaded: list[Any] = []
-    try:
-        loaded.extend(store.values(records))
-    except PayloadDamaged:
-        # Once more, one by one, to learn whose it is.
-        for record in records:
-            try:
-                store.value(record)
-            except PayloadDamaged as exc:
-                raise damaged(exc, record.key, name_task(record) if name_task else record.params) from exc
-        raise
-    return loaded
+def _outlines(
+    store: ResultStore,
+    ids: NDArray[np.int64],
+    values: bool,
+    name_task: Callable[[TaskRecord], str] | None,
+) -> Iterator[Outlines]:
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK].tolist()
+        try:
+            yield from store.outlines(part, values=values)
+        except PayloadDamaged:
+            # Once more, one by one, to learn whose it is.
+            for record in store.records(part):
+                try:
+                    store.value(record)
+                except PayloadDamaged as exc:
+                    name = name_task(record) if name_task else record.params
+                    raise damaged(store, record, exc, name) from exc
+            raise
 
 
 def _metrics(store: ResultStore, ids: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -160,7 +166,3 @@ def _metrics(store: ResultStore, ids: NDArray[np.int64]) -> dict[str, NDArray[np
                     column = columns[name] = np.full(len(ids), np.nan)
                 column[place_of[row]] = last
     return columns
-
-
-def _nan(value: float | None) -> float:
-    return float("nan") if value is None else value

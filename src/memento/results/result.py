@@ -8,7 +8,7 @@ itself, as scripts for 1.2.0 may, holds what it was given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from memento.store.bulk import Outlines
 
 MISSING = "missing"
 
@@ -49,11 +51,14 @@ class ResultStore(Protocol):
     def records(self, ids: Sequence[int], /) -> Iterable[TaskRecord]:
         """Return the records with these ids, in that order, read in bulk."""
 
-    def values(self, records: Iterable[TaskRecord], /) -> Iterator[Any]:
-        """Return the values of these records, in that order, read in bulk."""
+    def outlines(self, ids: Sequence[int], /, *, values: bool = False) -> Iterable[Outlines]:
+        """Return how tasks went as columns, in pieces; ids ascend, and those that are gone are left out."""
 
     def value(self, record: TaskRecord, /) -> Any:
         """Return one record's value."""
+
+    def discard(self, record: TaskRecord, reason: str, /) -> None:
+        """Set a damaged value aside; its task counts as not done."""
 
     def metrics(self, record: TaskRecord, /) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Return one task's metrics: name -> (x, y)."""
@@ -225,7 +230,7 @@ class Result:
         try:
             return source.store.value(source.record)
         except PayloadDamaged as exc:
-            raise damaged(exc, source.record.key, _config_text(source)) from exc
+            raise damaged(source.store, source.record, exc, _config_text(source)) from exc
 
     @cached_property
     def metrics(self) -> dict[str, pd.DataFrame]:

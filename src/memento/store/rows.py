@@ -100,7 +100,7 @@ def task_record(
 ) -> TaskRecord:
     """Build a record from the columns of `sql.TASKS_BY_ID`."""
     value = None if row[15] is None else Encoded(row[15], row[19], row[18], row[17], row[16])
-    if not _is_as_written(row, value):
+    if not is_as_written(row[1], row[3], value, row[26]):
         value = Encoded(DAMAGED, None, None, 0, "")
     return TaskRecord(
         id=row[0],
@@ -122,13 +122,14 @@ def task_record(
         value=value,
         log=None if row[20] is None else LogSlice(row[20], row[21], row[22]),
         artifacts=() if row[23] is None else tuple(json.loads(row[23])),
-        failure=None if row[24] is None else _failure(row[24], row[25]),
+        failure=None if row[24] is None else read_failure(row[24], row[25]),
     )
 
 
-def _is_as_written(row: tuple[Any, ...], value: Encoded | None) -> bool:
+def is_as_written(key: bytes, params: str, value: Encoded | None, checksum: object) -> bool:
+    """Tell whether a row still has the checksum that it was written with."""
     try:
-        return bool(row_sum(row[1], row[3], value) == row[26])
+        return row_sum(key, params, value) == checksum
     except (TypeError, AttributeError):  # a column that changed even its type
         return False
 
@@ -145,7 +146,7 @@ def attempt_record(row: tuple[Any, ...]) -> Attempt:
         worker=row[6],
         run=row[7],
         log=None if row[8] is None else LogSlice(row[8], row[9], row[10]),
-        failure=None if row[11] is None else _failure(row[11], row[12]),
+        failure=None if row[11] is None else read_failure(row[11], row[12]),
     )
 
 
@@ -230,5 +231,6 @@ def failure_text(failure: Failure) -> str:
     return json.dumps(fields)
 
 
-def _failure(text: str, exception: bytes | None) -> Failure:
+def read_failure(text: str, exception: bytes | None = None) -> Failure:
+    """Build a failure from its JSON and its pickled exception."""
     return Failure(exception=exception, **json.loads(text))

@@ -230,6 +230,7 @@ SELECT key, experiment, run, attempt, status, started, runtime, cpu_time, memory
        log_file, log_start, log_end, failure, exception
 FROM tasks WHERE id = ? AND status = 'failed'
 """
+HAS_TASK = "SELECT 1 FROM tasks WHERE id = ?"
 DROP_TASK = "DELETE FROM tasks WHERE id = ?"
 DROP_BLOB = "DELETE FROM blobs WHERE task = ?"
 DROP_METRICS = "DELETE FROM metrics WHERE task = ?"
@@ -260,6 +261,18 @@ FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
 TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
 TASKS_IN_ID_RANGE = _TASK_COLUMNS + "WHERE t.id BETWEEN ? AND ?"
+_OUTLINE_COLUMNS = """
+SELECT id, status = 'done', started, runtime, cpu_time, memory, CASE WHEN status = 'failed' THEN failure END"""
+_VALUE_COLUMNS = """, key, params, format,
+       CASE WHEN value IS NULL AND ref IS NULL AND format IS NOT NULL
+            THEN (SELECT data FROM blobs WHERE task = id) ELSE value END,
+       ref, size, type, sum"""
+_BY_ID = " FROM tasks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+_IN_ID_RANGE = " FROM tasks WHERE id BETWEEN ? AND ? ORDER BY id"
+OUTLINES_BY_ID = _OUTLINE_COLUMNS + _BY_ID
+OUTLINES_IN_ID_RANGE = _OUTLINE_COLUMNS + _IN_ID_RANGE
+OUTLINES_AND_VALUES_BY_ID = _OUTLINE_COLUMNS + _VALUE_COLUMNS + _BY_ID
+OUTLINES_AND_VALUES_IN_ID_RANGE = _OUTLINE_COLUMNS + _VALUE_COLUMNS + _IN_ID_RANGE
 ATTEMPTS = """
 SELECT attempt, status, started, runtime, cpu_time, memory, worker, run, log_file, log_start, log_end, failure,
        exception

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from memento.store.bulk import Outlines
     from memento.store.payloads import PayloadDir
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
@@ -210,17 +211,43 @@ class Store:
         wanted = [int(number) for number in ids]
         for start in range(0, len(wanted), _BULK):
             part = wanted[start : start + _BULK]
-            low, high = min(part), max(part)
-            if high - low < _DENSE * len(part):
-                found = self._all(sql.TASKS_IN_ID_RANGE, (low, high))
-            else:
-                found = self._all(sql.TASKS_BY_ID, (json.dumps(part),))
+            found = self._tasks(part, sql.TASKS_IN_ID_RANGE, sql.TASKS_BY_ID)
             at = {row[0]: row for row in found}
             self._learn(found)
             for number in part:
                 row = at.get(number)
                 if row is not None:
                     yield rows.task_record(row, self._experiments, self._settings)
+
+    def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
+        """Yield how tasks went, and their values if asked, as columns, some thousands at a time.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            In ascending order, each once; ids that are gone are left out.
+        values : bool
+            Whether to load what the tasks returned.
+
+        Raises
+        ------
+        PayloadDamaged
+            A value is not what was written.
+        UntrustedStore
+            A value is a pickle, and the store was opened with ``trusted=False``.
+        """
+        from memento.store.bulk import outlines
+
+        in_range, by_id = sql.OUTLINES_IN_ID_RANGE, sql.OUTLINES_BY_ID
+        if values:
+            in_range, by_id = sql.OUTLINES_AND_VALUES_IN_ID_RANGE, sql.OUTLINES_AND_VALUES_BY_ID
+        for start in range(0, len(ids), _BULK):
+            part = [int(number) for number in ids[start : start + _BULK]]
+            found = self._tasks(part, in_range, by_id)
+            if part[-1] - part[0] >= len(part):
+                wanted = set(part)
+                found = [row for row in found if row[0] in wanted]
+            yield outlines(found, self.payloads if values else None, self.trusted)
 
     def attempts(self, key: bytes) -> list[Attempt]:
         """Return all finished attempts at a task, oldest first; the last one made the task what it is."""
@@ -374,6 +401,13 @@ class Store:
     def _all(self, statement: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
         with self._database.explaining():
             return self._database.connection().execute(statement, values).fetchall()
+
+    def _tasks(self, ids: Sequence[int], in_range: str, by_id: str) -> list[Any]:
+        """Read rows of tasks by id: where ids are dense the whole range, with what lies between them."""
+        low, high = min(ids), max(ids)
+        if high - low < _DENSE * len(ids):
+            return self._all(in_range, (low, high))
+        return self._all(by_id, (json.dumps(ids),))
 
     def _ids(self, statement: str, values: Sequence[Any] | dict[str, Any]) -> list[int]:
         return [number for (number,) in self._all(statement, values)]

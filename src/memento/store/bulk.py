@@ -1,0 +1,57 @@
+"""Read what many tasks came to, as columns: no object for each task.
+
+Knows: the index's columns, how values are encoded. May not know: connections, who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from memento.store import rows
+from memento.store.files import PayloadDir
+from memento.store.formats import decode
+from memento.store.records import DAMAGED, Encoded, Failure
+
+
+class Outlines(NamedTuple):
+    """Some tasks, a column for each fact, in the order of their ids."""
+
+    ids: Sequence[int]
+    done: Sequence[int]  # 1, or 0 for one that failed
+    started: Sequence[float]  # UTC seconds
+    runtime: Sequence[float]  # seconds
+    cpu_time: Sequence[float | None]  # seconds
+    memory: Sequence[int | None]  # bytes
+    failures: dict[int, Failure]  # id -> why; of those that failed
+    values: list[Any] | None  # what they returned, None for those that failed; None where not asked for
+
+
+def outlines(found: Sequence[tuple[Any, ...]], payloads: PayloadDir | None, trusted: bool) -> Outlines:
+    """Build columns from those of `sql.OUTLINES`, or of `sql.OUTLINES_AND_VALUES` where payloads are given.
+
+    Raises
+    ------
+    PayloadDamaged
+        A value, or its row, is not what was written.
+    UntrustedStore
+        A value is a pickle, and the store is not trusted.
+    """
+    if not found:
+        return Outlines((), (), (), (), (), (), {}, None if payloads is None else [])
+    ids, done, started, runtime, cpu_time, memory, texts, *_ = zip(*found, strict=True)
+    failures = {
+        number: rows.read_failure(text) for number, text in zip(ids, texts, strict=True) if text is not None
+    }
+    values = None if payloads is None else [_value(row, payloads, trusted) for row in found]
+    return Outlines(ids, done, started, runtime, cpu_time, memory, failures, values)
+
+
+def _value(row: tuple[Any, ...], payloads: PayloadDir, trusted: bool) -> Any:
+    _, done, _, _, _, _, _, key, params, kind, data, ref, size, type_name, checksum = row
+    if not done:
+        return None
+    encoded = None if kind is None else Encoded(kind, data, ref, size, type_name)
+    if not rows.is_as_written(key, params, encoded, checksum):
+        encoded = Encoded(DAMAGED, None, None, 0, "")
+    return None if encoded is None else decode(encoded, payloads, trusted)
