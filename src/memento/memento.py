@@ -114,8 +114,8 @@ class Memento:
         from memento.runner import RetryPolicy
         from memento.runner.session import Options
 
-        if not callable(func):
-            raise TypeError(f"func must be callable as func(context, config), got {type(func).__qualname__}")
+        _check_func(func)
+        _check_executor(executor)
         _one_of("on_error", on_error, ("raise", "return"))
         _one_of("on_code_change", on_code_change, ("warn", "rerun", "ignore"))
         _one_of("order", order, ("longest-first", "matrix"))
@@ -282,9 +282,13 @@ class Memento:
             report = "\n\n".join(filter(None, map(failure_report, failed)))
             if not errors:
                 # Computed again by force_run and failed: the results from before stand, and it must still be said.
-                groups = [group for session in sessions if session.finished for group in session.finished.groups]
+                groups = [
+                    group for session in sessions if session.finished for group in session.finished.groups
+                ]
                 errors = [TaskError(f"{group.title} with {group.config}") for group in groups]
-                report = "\n".join(f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups)
+                report = "\n".join(
+                    f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups
+                )
             raise AggregateException(errors, every[0] if len(every) == 1 else every, report)
         return every
 
@@ -424,6 +428,42 @@ def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
-def _positive(name: str, value: float | None) -> None:
-    if value is not None and not value > 0:
+def _check_func(func: object) -> None:
+    """Refuse at once what would fail in every single task."""
+    import inspect
+
+    if not callable(func):
+        raise TypeError(f"func must be callable as func(context, config), got {type(func).__qualname__}")
+    try:
+        signature = inspect.signature(func)
+    except (TypeError, ValueError):  # some callables of C tell nothing of themselves
+        return
+    what = f"{getattr(func, '__qualname__', type(func).__qualname__)}{signature}"
+    try:
+        signature.bind(None, None)
+    except TypeError as exc:
+        raise TypeError(
+            f"{what} cannot be called as func(context, config): {exc}."
+            " Memento gives each task these two; bind what else it needs with functools.partial."
+        ) from None
+    if list(signature.parameters)[:2] == ["config", "context"]:
+        raise TypeError(f"{what}: the context comes first, then the config. Swap the two.")
+
+
+def _check_executor(executor: object) -> None:
+    """Refuse an unknown name also where everything is cached and nobody would ask for it."""
+    if isinstance(executor, str) and executor not in ("processes", "threads", "serial"):
+        from memento.executors import make_executor
+
+        make_executor(executor)  # says which there are
+
+
+def _positive(name: str, value: Any) -> None:
+    import numbers
+
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not float(value) > 0:
         raise ValueError(f"{name} must be more than 0, got {value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from pathlib import Path
@@ -270,7 +271,7 @@ def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs() -> None:
     def locked(context: Context, config: Config) -> bool:
         return lock.locked()
 
-    with pytest.raises(memento.MementoError, match="the experiment .*locked.* cannot be sent to workers"):
+    with pytest.raises(memento.MementoError, match=r"the experiment .*locked.* cannot be sent to workers"):
         run(locked, grid(1))
     with pytest.raises(memento.MementoError, match=r"settings\['lock'\] cannot be sent to workers"):
         run(square, {**grid(1), "settings": {"lock": lock}, "volatile": ["lock"]})
@@ -278,7 +279,7 @@ def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs() -> None:
 
 
 def test_a_value_that_cannot_be_sent_names_its_parameter() -> None:
-    with pytest.raises(memento.MementoError, match="parameter 'lock'.* cannot be sent to workers"):
+    with pytest.raises(memento.MementoError, match=r"parameter 'lock'.* cannot be sent to workers"):
         run(square, {"parameters": {"x": [1], "lock": [threading.Lock()]}, "volatile": ["lock"]})
 
 
@@ -296,3 +297,54 @@ def test_a_value_that_cannot_be_sent_names_its_parameter() -> None:
 def test_wrong_options_are_refused_at_once(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Memento(square, **options)
+
+
+def takes_config(config: Config) -> int:
+    return int(config.x)
+
+
+def takes_more(context: Context, config: Config, data: list[int]) -> int:
+    return len(data)
+
+
+def swapped(config: Config, context: Context) -> int:
+    return int(config.x)
+
+
+class TakesNothing:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("func", "message"),
+    [
+        ("square", "func must be callable as func"),
+        (takes_config, r"takes_config\(config: .* cannot be called as func\(context, config\): too many"),
+        (takes_more, "missing a required argument: 'data'.*functools.partial"),
+        (swapped, "the context comes first"),
+        (TakesNothing, r"TakesNothing\(\) cannot be called"),
+    ],
+)
+def test_what_would_fail_in_every_task_is_refused_before_any(func: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Memento(func)
+
+
+@pytest.mark.parametrize(
+    "func",
+    [functools.partial(takes_more, data=[1]), lambda *_: 0, lambda a, b, c=1: 0, max, int],
+    ids=["partial", "any", "default", "of C", "class"],
+)
+def test_what_can_be_called_with_two_values_is_taken(func: Any) -> None:
+    Memento(func)
+
+
+@pytest.mark.parametrize("timeout", ["ten", "10min", True, [1]])
+def test_a_timeout_is_a_number(timeout: Any) -> None:
+    with pytest.raises(TypeError, match="timeout must be a number, got"):
+        Memento(square, timeout=timeout)
+
+
+def test_an_unknown_executor_is_refused_before_anybody_asks_for_it() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'processes'"):
+        Memento(square, executor="proceses")

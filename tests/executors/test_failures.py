@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from memento.errors import WorkerStartError
+from memento.errors import UnsavableResult, WorkerStartError
 from memento.executors import failures, make_executor
 from memento.executors.gpus import assign, visible_gpus
-from memento.executors.task import KeptSettings, KeptValues, is_unchangeable
+from memento.executors.task import KeptSettings, KeptValues, is_unchangeable, unsavable
 from memento.store import pickling
+from memento.store.formats import encode
+from memento.store.payloads import PayloadDir
 
 
 def test_a_message_that_is_a_whole_array_is_shortened() -> None:
@@ -70,3 +73,54 @@ def test_a_wrong_name_of_an_executor_names_the_right_one() -> None:
 def test_something_that_is_no_executor_is_refused() -> None:
     with pytest.raises(TypeError, match="is no executor"):
         make_executor(3)
+
+
+def test_of_the_stacks_that_a_dying_process_prints_the_tasks_own_lines_are_kept(tmp_path: Path) -> None:
+    log = tmp_path / "w.log"
+    ours = str(Path(failures.__file__).parent / "task.py")
+    log.write_text(
+        "about to die\n"
+        "Fatal Python error: Segmentation fault\n"
+        "\n"
+        "Thread 0x00007fe4f9e77b81 (most recent call first):\n"
+        f'  File "{ours}", line 12 in wait\n'
+        "\n"
+        "Current thread 0x00007fe4f9e77b80 (most recent call first):\n"
+        '  File "/home/me/exp.py", line 5 in g\n'
+        + f'  File "{ours}", line 215 in run\n'
+        * 12
+        + '  File "<string>", line 1 in <module>\n'
+        "\n"
+        "Extension modules: numpy._core._multiarray_umath, numpy.linalg._umath_linalg (total: 2)\n"
+    )
+    told = [line for line in failures.tail(log).splitlines() if line]
+    assert told == [
+        "about to die",
+        "Fatal Python error: Segmentation fault",
+        "Current thread 0x00007fe4f9e77b80 (most recent call first):",
+        '  File "/home/me/exp.py", line 5 in g',
+    ]
+
+
+def test_what_cannot_be_saved_is_told_once_and_without_the_picklers_own_frames() -> None:
+    returned = {"lock": threading.Lock()}
+    with pytest.raises(UnsavableResult) as caught:
+        encode(returned, PayloadDir(Path("payloads")))
+    failure = unsavable(returned, caught.value)
+    assert failure.message.count("cannot be") == 2
+    assert "the result['lock'] cannot be saved: it is a _thread.lock" in failure.message
+    assert "cloudpickle" not in failure.traceback
+    assert failure.traceback.strip().endswith("leaves such parts out.")
+
+
+class Stubborn:
+    def __reduce__(self) -> str:
+        raise RuntimeError("not me")
+
+
+def test_what_the_users_own_pickling_raised_is_told_with_its_lines() -> None:
+    with pytest.raises(UnsavableResult) as caught:
+        encode(Stubborn(), PayloadDir(Path("payloads")))
+    failure = unsavable(Stubborn(), caught.value)
+    assert 'raise RuntimeError("not me")' in failure.traceback
+    assert failure.location.startswith("test_failures.py:")

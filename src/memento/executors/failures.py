@@ -6,6 +6,7 @@ Knows: exceptions, tracebacks, log files. May not know: processes, executors, st
 from __future__ import annotations
 
 import os
+import re
 import signal
 import traceback
 from pathlib import Path
@@ -20,7 +21,9 @@ _MESSAGE_LIMIT = 4_000  # characters; a message may hold a whole array
 _TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prints thousands of frames
 _EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is kept as text only
 _TAIL_LINES = 20
-_TAIL_BYTES = 8_192
+_TAIL_BYTES = 16_384
+_DUMPED_THREAD = re.compile(r"(?:Current thread|Thread) 0x[0-9a-f]+.*:")
+_DUMPED_FRAME = re.compile(r'  File "(.*)", line (?:\d+|\?\?\?) in .*')
 
 
 def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickled: bool = True) -> Failure:
@@ -110,8 +113,30 @@ def tail(path: str | Path, start: int = 0, end: int | None = None) -> str:
             data = file.read(max(end - first, 0))
     except OSError:
         return ""
-    lines = data.decode("utf-8", "replace").splitlines()
+    lines = _without_our_frames(data.decode("utf-8", "replace").splitlines())
     return "\n".join(lines[-_TAIL_LINES:])
+
+
+def _without_our_frames(lines: list[str]) -> list[str]:
+    """Leave of a dump of stacks, as faulthandler prints it at the end of a process, what the task did."""
+    kept: list[str] = []
+    inside = False  # below a frame of ours
+    for line in lines:
+        frame = _DUMPED_FRAME.fullmatch(line)
+        if frame is None:
+            inside = False
+        elif _is_ours(frame[1]) or (inside and frame[1] == "<string>"):
+            inside = True
+            continue
+        if not line.startswith("Extension modules: "):  # a screenful of names
+            kept.append(line)
+    bare = [
+        number
+        for number, line in enumerate(kept)
+        if _DUMPED_THREAD.fullmatch(line)
+        and not any(map(_DUMPED_FRAME.fullmatch, kept[number + 1 : number + 2]))
+    ]
+    return [line for number, line in enumerate(kept) if number not in bare]
 
 
 def _message(error: BaseException) -> str:
@@ -155,8 +180,18 @@ def _drop_ours(told: traceback.TracebackException, seen: set[int]) -> None:
             _drop_ours(other, seen)
 
 
+def users_line(error: BaseException) -> str:
+    """Name the innermost line of the user's own code: not of installed packages; "" where there is none."""
+    return _lines(error)[0]
+
+
 def _location(error: BaseException) -> str:
-    """Name the innermost line of the user's own code: not of installed packages, if that can be told."""
+    """Name the innermost line of the user's own code, or, where there is none, of what it calls."""
+    own, inner = _lines(error)
+    return own or inner
+
+
+def _lines(error: BaseException) -> tuple[str, str]:
     trace, inner, own = _users_part(error.__traceback__), "", ""
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
@@ -165,7 +200,7 @@ def _location(error: BaseException) -> str:
             if "site-packages" not in name and "dist-packages" not in name and not name.startswith(_STANDARD):
                 own = inner
         trace = trace.tb_next
-    return own or inner
+    return own, inner
 
 
 _STANDARD = (os.path.dirname(os.__file__) + os.sep, "<frozen")

@@ -281,15 +281,21 @@ def unsavable(returned: object, error: BaseException) -> Failure:
     """Describe a value that cannot be stored."""
     from memento.errors import UnsavableResult
 
-    kind = f"{type(returned).__module__}.{type(returned).__qualname__}"
-    message = (
-        f"it returned a {kind}, which cannot be stored: {type(error).__name__}: {error}."
-        " Return what can be pickled (numbers, arrays, frames, fitted models), or write it to"
-        " `context.artifact(name)` and return its name."
-    )
+    if isinstance(error, UnsavableResult):  # it says which part is at fault, and the ways out
+        message = str(error)
+    else:
+        kind = f"{type(returned).__module__}.{type(returned).__qualname__}"
+        message = (
+            f"it returned a {kind}, which cannot be stored: {type(error).__name__}: {error}."
+            " Return what can be pickled (numbers, arrays, frames, fitted models), or write it to"
+            " `context.artifact(name)` and return its name."
+        )
     message = failures.clipped(message, 4_000)
-    told = failures.raised(error, kind=UNSAVABLE, pickled=False)
     short = failures.without_exception(UNSAVABLE, "UnsavableResult", message, error=UnsavableResult(message))
+    cause = error.__cause__ or error
+    if not failures.users_line(cause):  # where a pickler stood tells nothing
+        return short._replace(traceback=f"UnsavableResult: {message}\n")
+    told = failures.raised(cause, kind=UNSAVABLE, pickled=False)
     return short._replace(traceback=told.traceback, location=told.location)
 
 
