@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from memento.errors import MemoryLimitExceeded, WorkerDied
@@ -31,6 +33,19 @@ def test_only_the_named_types_are_repeated() -> None:
     policy = RetryPolicy(Retry(1, on=(OSError,)))
     assert policy.delay(failure(name="ValueError"), 1) is None
     assert policy.delay(failure(name="OSError"), 1) is not None
+
+
+@pytest.mark.parametrize("on", [OSError, [OSError], {OSError}], ids=["one type", "a list", "a set"])
+def test_types_may_be_named_in_any_way(on: Any) -> None:
+    policy = RetryPolicy(Retry(1, on=on))
+    assert policy.delay(failure(name="ValueError"), 1) is None
+    assert policy.delay(failure(name="OSError"), 1) is not None
+
+
+@pytest.mark.parametrize("wrong", ["OSError", OSError("an instance"), int])
+def test_what_is_no_exception_type_is_refused_before_anything_runs(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="takes exception types"):
+        Retry(1, on=(wrong,))
 
 
 def test_each_type_has_its_own_number() -> None:

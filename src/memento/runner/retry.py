@@ -5,7 +5,7 @@ Knows: failures. May not know: executors, stores' indexes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Union
 
@@ -30,7 +30,7 @@ class Retry:
     ----------
     times : int
         How many more attempts a task gets after its first.
-    on : tuple of exception types
+    on : exception type, or several in a tuple or list
         Only failures of these types are repeated; `memento.errors.WorkerDied`, `TaskTimeout` and
         `MemoryLimitExceeded` stand for crashes and limits. Empty: every failure.
     delay : float
@@ -42,12 +42,12 @@ class Retry:
 
     Examples
     --------
-    >>> Retry(3, on=(OSError,)).wait(attempt=3)
+    >>> Retry(3, on=OSError).wait(attempt=3)
     2.0
     """
 
     times: int = 0
-    on: tuple[type[BaseException], ...] = ()
+    on: type[BaseException] | Collection[type[BaseException]] = ()  # a tuple once it is made
     delay: float = 0.5
     factor: float = 2.0
     longest: float = 60.0
@@ -55,6 +55,12 @@ class Retry:
     def __post_init__(self) -> None:
         if self.times < 0:
             raise ValueError(f"retries must be 0 or more, got {self.times}")
+        given: object = self.on
+        kinds = tuple(given) if isinstance(given, (tuple, list, set, frozenset)) else (given,)
+        for kind in kinds:
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise TypeError(f"Retry(on=...) takes exception types, like (OSError,), got {kind!r}")
+        object.__setattr__(self, "on", kinds)
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait after the failure of attempt number `attempt` (1 for the first)."""
@@ -81,7 +87,7 @@ class RetryPolicy:
         elif isinstance(retries, int):
             self._rules = [Retry(retries)]
         elif isinstance(retries, Mapping):
-            self._rules = [Retry(times, on=(kind,)) for kind, times in retries.items()]
+            self._rules = [Retry(times, on=kind) for kind, times in retries.items()]
         else:
             raise TypeError(
                 f"retries must be an int, a Retry or a dict of exception type to int, got {retries!r}"
@@ -95,6 +101,7 @@ class RetryPolicy:
                 continue
             if rule.on:
                 error = error or _exception_of(failure)
+                assert isinstance(rule.on, tuple)
                 if not _is_one_of(error, failure, rule.on):
                     continue
             return rule.wait(attempt)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -366,7 +365,7 @@ def read_framed(content: memoryview, payloads: PayloadDir) -> tuple[Any, dict[st
     """Load what `framed` laid out: the value, and what `extra` was given."""
     start = len(_FRAMED)
     if bytes(content[:start]) != _FRAMED:
-        return pickle.loads(content), {}
+        return keeping.loads_value(content), {}
     (size,) = struct.unpack_from("<I", content, start)
     at = start + 4 + size
     header = json.loads(bytes(content[start + 4 : at]))

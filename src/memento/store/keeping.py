@@ -162,7 +162,8 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == __name__ and name == "_by_name":
             return self.resolve
-        if module == "__main__" or (module == shipping.main_name() and self.main):
+        if module == "__main__" or module == shipping.main_name():
+            # The script under its own name: it was imported where this was saved. It is never imported here.
             return self.resolve(module, name)
         try:
             return super().find_class(module, name)
@@ -236,8 +237,6 @@ def loads_value(
     object
         The value.
     """
-    if not main and definitions is None:
-        return pickle.loads(body, buffers=buffers)
     return _Reader(io.BytesIO(body), main, definitions, buffers=buffers).load()
 
 

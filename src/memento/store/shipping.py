@@ -103,6 +103,7 @@ def install_main(main_name: str) -> None:
         return
     module = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = __builtins__
+    module.__package__ = main_name.rpartition(".")[0]  # relative imports inside functions start here
     setattr(module, SCRIPT_ATTRIBUTE, main_name)
     sys.modules["__main__"] = module
 
@@ -213,7 +214,9 @@ def picklers() -> tuple[type[Any], type[Any]]:
                         cloudpickle.unregister_pickle_by_value(home)
             else:
                 reduced = super().reducer_override(obj)
-            return reduced if not isinstance(reduced, tuple) or len(reduced) < 6 else self.wrap(obj, reduced)
+            if not isinstance(reduced, tuple) or len(reduced) < 6:
+                return reduced
+            return self.wrap(obj, _with_slots(obj, reduced))
 
         def wrap(self, obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
             """Say where a definition belongs, so that it is made once and put there."""
@@ -253,6 +256,22 @@ def picklers() -> tuple[type[Any], type[Any]]:
             return super().reducer_override(obj)
 
     return ByValue, ByToken
+
+
+def _with_slots(obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Have a class made with its slots: cloudpickle sets `__slots__` afterwards, when that means nothing."""
+    make, args = reduced[:2]
+    if "__slots__" not in getattr(obj, "__dict__", ()) or make.__name__ != "_make_skeleton_class":
+        return reduced
+    if any(base is NamedTuple for base in args[2]):
+        return reduced  # has empty slots, and makes them itself
+    args = (*args[:3], {**args[3], "__slots__": obj.__slots__}, *args[4:])
+    attributes, slots = reduced[2]
+    # Slots with two leading underscores stand under another name than `__slots__` tells.
+    attributes = {
+        name: value for name, value in attributes.items() if not isinstance(value, types.MemberDescriptorType)
+    }
+    return make, args, (attributes, slots), *reduced[3:]
 
 
 class _Globals:
