@@ -53,7 +53,8 @@ def fit_costs(
     """
     import numpy as np
 
-    rows = [(_values(params), seconds) for params, seconds in past]
+    canonical = _Canonical()
+    rows = [(_values(params, canonical), seconds) for params, seconds in past]
     if not rows:
         return None
     logs = np.log(np.maximum([seconds for _, seconds in rows], _FLOOR))
@@ -87,14 +88,30 @@ def _backfit(
     return effects
 
 
-def _values(params: str) -> dict[str, str]:
+def _values(params: str, canonical: _Canonical) -> dict[str, str]:
     try:
         loaded = json.loads(params)
     except ValueError:
         return {}
     if not isinstance(loaded, dict):
         return {}
-    return {name: json.dumps(value, sort_keys=True) for name, value in loaded.items()}
+    return {name: canonical.text(value) for name, value in loaded.items()}
+
+
+class _Canonical:
+    """One text for each value; plain values come by the thousand, and each is written once."""
+
+    def __init__(self) -> None:
+        self._plain: dict[tuple[type, object], str] = {}
+
+    def text(self, value: object) -> str:
+        if isinstance(value, list | dict):
+            return json.dumps(value, sort_keys=True)
+        plain = type(value), value
+        text = self._plain.get(plain)
+        if text is None:
+            text = self._plain[plain] = json.dumps(value)
+        return text
 
 
 def _canonical(fragment: str) -> str:
