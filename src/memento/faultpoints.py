@@ -30,7 +30,7 @@ POINTS = (
     "checkpoints.dropping",  # results are durable, the checkpoints of their tasks are still there
     "run.finishing",  # all is committed; the run's row still says "running"
     "rebuild.ready",  # a damaged index has been rebuilt beside itself
-    "rebuild.aside",  # ... and was moved aside: there is no index
+    "rebuild.aside",  # ... the damaged one has another name too
 )
 
 

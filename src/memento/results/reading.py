@@ -119,9 +119,7 @@ def in_bulk(store: ResultStore, rows: Sequence[int]) -> list[TaskRecord | None]:
     return records
 
 
-def damaged(
-    store: ResultStore, record: TaskRecord, error: PayloadDamaged, config: str
-) -> PayloadDamaged:
+def damaged(store: ResultStore, record: TaskRecord, error: PayloadDamaged, config: str) -> PayloadDamaged:
     """Set a damaged value aside, so that the next run computes it; say whose it is and what to do."""
     what = f"the value of task {record.key.hex()[:12]} ({config}) is damaged: {error.problem}"
     try:

@@ -11,6 +11,7 @@ Arrays are written from their own memory, and read into the memory that they kee
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import struct
@@ -22,6 +23,8 @@ from memento.store import keeping
 from memento.store.digests import digest
 from memento.store.files import PayloadDir, flat, read_whole, write_over
 from memento.store.formats import framed, read_framed
+
+log = logging.getLogger("memento.store")
 
 _END = struct.Struct("<8sQ16s")  # magic, generation, digest of the content and the generation
 _MAGIC = b"MEMCKPT\x01"
@@ -51,6 +54,7 @@ class CheckpointDir:
         self.folder = Path(root) / key_hex
         self._payloads = PayloadDir(Path(root).parent / "payloads")
         self._next: tuple[str, int] | None = None  # name and generation of the next save
+        self._read: memoryview | None = None  # what `exists` found whole, for `load`
 
     def save(self, state: tuple[Any, ...], extra: dict[str, Any] | None = None) -> None:
         """Save the state; durable on return.
@@ -80,6 +84,7 @@ class CheckpointDir:
         end = _END.pack(_MAGIC, generation, digest([*views, flat(number)]))
         write_over(self.folder / name, [*views, flat(end)])
         self._next = (_NAMES[1 - _NAMES.index(name)], generation + 1)
+        self._read = None
 
     def load(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the newest state that is whole, and what was saved with it.
@@ -91,28 +96,49 @@ class CheckpointDir:
         PayloadDamaged
             There are files, and none is whole.
         """
-        found = self._generations()
-        for _, name in found:
-            content = self._whole(name)
-            if content is not None:
-                state, extra = read_framed(content, self._payloads)[0]
-                return state, extra
-        if found or self.exists():
+        # What `exists` has read and verified is not read again: it may be as large as memory.
+        content, self._read = self._read or self._newest(), None
+        if content is not None:
+            state, extra = read_framed(content, self._payloads)[0]
+            return state, extra
+        if self._set_aside():
             raise PayloadDamaged(
                 str(self.folder),
-                "no checkpoint of this task is whole.",
-                "Remove the folder: the task starts anew.",
+                "no checkpoint of this task is whole; they are set aside.",
+                "Run the experiment again: the task starts anew.",
             )
         raise KeyError("there is no checkpoint of this task; ask checkpoint_exist() first")
 
     def exists(self) -> bool:
-        """Say whether a checkpoint was saved."""
-        return any((self.folder / name).exists() for name in _NAMES)
+        """Say whether there is a checkpoint that is whole; damaged ones are set aside, and the task begins anew."""
+        if self._read is None:
+            self._read = self._newest()
+            if self._read is None:
+                self._set_aside()
+        return self._read is not None
 
     def drop(self) -> None:
         """Remove all that was saved."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._next = None
+        self._next = self._read = None
+
+    def _newest(self) -> memoryview | None:
+        """Return the content of the newest generation that is whole."""
+        for _, name in self._generations():
+            content = self._whole(name)
+            if content is not None:
+                return content
+        return None
+
+    def _set_aside(self) -> bool:
+        """Rename files of which none is whole; tell whether there were any."""
+        found = False
+        for name in _NAMES:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self.folder / name, self.folder / f"{name}.damaged")
+                log.warning("%s is damaged and set aside: the task begins anew", self.folder / name)
+                found = True
+        return found
 
     def _place(self) -> tuple[str, int]:
         """Choose where to save: never over the newest one that is whole."""

@@ -10,6 +10,7 @@ Crash at any line: before the rename there is a temporary file, which `sweep` re
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from memento import faultpoints
-from memento.errors import PayloadDamaged, StoreUnwritable
+from memento.errors import PayloadDamaged, StoreError, StoreUnwritable
 from memento.store.digests import digest
 from memento.system import fsync_folder
 
@@ -107,13 +108,21 @@ class PayloadDir:
         ------
         PayloadDamaged
             The file is gone, torn or altered.
+        StoreError
+            It cannot be read now: no permission, too many open files.
         """
         path = self.path(ref)
         try:
             content = map_whole(path) if map_file else read_whole(path)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as exc:
+            raise PayloadDamaged(str(path), f"the stored value is gone ({exc.strerror}).", AGAIN) from exc
         except OSError as exc:
-            raise PayloadDamaged(
-                str(path), f"the stored value cannot be read ({exc.strerror or exc}).", AGAIN
+            if exc.errno == errno.EIO:
+                raise PayloadDamaged(str(path), "the disk cannot read the stored value.", AGAIN) from exc
+            raise StoreError(
+                str(path),
+                f"the stored value cannot be read now ({exc.strerror or exc}).",
+                "It is kept. Check permissions and the limit of open files (ulimit -n), then try again.",
             ) from exc
         if verify:
             self.verify(ref, [content])

@@ -15,7 +15,7 @@ from pathlib import Path
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreTooNew, StoreUnwritable
 from memento.store import sql
 from memento.store.database import Database, make_tables, suspect_mark
-from memento.store.salvage import rebuild
+from memento.store.salvage import rebuild, rebuilt_file
 
 log = logging.getLogger("memento.store")
 
@@ -33,7 +33,7 @@ def open_index(root: Path, *, create: bool, readonly: bool) -> tuple[Database, l
         _check_place(root, create)
         if create:
             _make_folders(root)
-        if not readonly and suspect_mark(index).exists():
+        if not readonly and (suspect_mark(index).exists() or rebuilt_file(index).exists()):
             notes += rebuild(index)
     except OSError as error:
         if isinstance(error, StoreError):

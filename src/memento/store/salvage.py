@@ -3,9 +3,11 @@
 Knows: the index's tables. May not know: what their rows mean.
 
     index.sqlite (damaged) ── rows, from both ends of each table ──> index.salvaged-<pid>.sqlite
-    index.sqlite ──> index.damaged-<n>.sqlite (kept), index.salvaged-<pid>.sqlite ──> index.sqlite
+    index.salvaged-<pid>.sqlite ──> index.rebuilt.sqlite            whole from here on
+    index.sqlite ──> index.damaged-<n>.sqlite (kept), index.rebuilt.sqlite ──> index.sqlite
 
-A process that dies on the way leaves the damaged index in its place, and the next opening begins anew.
+A process that dies before the second line leaves the damaged index in its place, and the next opening begins anew;
+after it, the next opening goes on from there. At no line is there no index.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from memento import system
+from memento import faultpoints, system
 from memento.store import sql
 from memento.store.database import BUSY_SECONDS, make_tables, suspect_mark
 
@@ -33,7 +35,10 @@ def rebuild(index: Path) -> list[str]:
     lock_file = index.with_name("index.lock.sqlite")
     with closing(sqlite3.connect(lock_file, timeout=BUSY_SECONDS, isolation_level=None)) as lock:
         lock.execute("BEGIN EXCLUSIVE")
-        notes = [] if is_whole(index) else _rebuild(index)
+        if rebuilt_file(index).exists():
+            notes = [_put_in_place(index, "all that could be read was saved")]
+        else:
+            notes = [] if is_whole(index) else [_rebuild(index)]
         suspect_mark(index).unlink(missing_ok=True)
         lock.execute("ROLLBACK")
     return notes
@@ -51,7 +56,7 @@ def is_whole(index: Path) -> bool:
     return whole and (not tables or (tables.issuperset(sql.TABLES) and application == sql.APPLICATION_ID))
 
 
-def _rebuild(index: Path) -> list[str]:
+def _rebuild(index: Path) -> str:
     fresh = index.with_name(f"index.salvaged-{os.getpid()}.sqlite")
     fresh.unlink(missing_ok=True)
     lost: list[str] = []
@@ -67,19 +72,40 @@ def _rebuild(index: Path) -> list[str]:
                     lost.append(table)
         _complete(target)
         target.execute("COMMIT")
+    os.replace(fresh, rebuilt_file(index))
+    system.fsync_folder(index.parent)
+    faultpoints.at("rebuild.ready")
+    what = f"some rows of {', '.join(lost)} could not be read" if lost else "every row could be read"
+    return _put_in_place(index, f"{saved} tasks were saved; {what}")
+
+
+def _put_in_place(index: Path, what: str) -> str:
+    """Keep the damaged index under another name, and give its name to the rebuilt one; may be repeated at any line."""
     aside = _free_name(index)
-    os.replace(index, aside)
+    with suppress(FileNotFoundError):
+        try:
+            os.link(
+                index, aside
+            )  # not moved: whoever opens it now must not find nothing, and make an empty one
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without links
+            os.replace(index, aside)
     for ending in ("-wal", "-shm", "-journal"):
         with suppress(FileNotFoundError):
             os.replace(f"{index}{ending}", f"{aside}{ending}")
-    os.replace(fresh, index)
+    faultpoints.at("rebuild.aside")
+    os.replace(rebuilt_file(index), index)
     system.fsync_folder(index.parent)
-    what = f"some rows of {', '.join(lost)} could not be read" if lost else "every row could be read"
-    note = (
-        f"The index {index} was damaged and has been rebuilt: {saved} tasks were saved; {what}. Tasks that are missing"
-        f" will be computed again. The damaged file is kept as {aside.name}."
+    return (
+        f"The index {index} was damaged and has been rebuilt: {what}. Tasks that are missing will be computed again."
+        f" The damaged file is kept as {aside.name}."
     )
-    return [note]
+
+
+def rebuilt_file(index: Path) -> Path:
+    """Name the index that has been rebuilt and is not in its place yet."""
+    return index.with_name("index.rebuilt.sqlite")
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> tuple[int, bool]:
@@ -124,7 +150,11 @@ def _complete(target: sqlite3.Connection) -> None:
 
 
 def _free_name(index: Path) -> Path:
+    """Choose where to keep the damaged index; the same again, where this was interrupted."""
     number = 1
     while (path := index.with_name(f"index.damaged-{number}.sqlite")).exists():
+        if index.exists() and path.samefile(index):
+            path.unlink()
+            break
         number += 1
     return path

@@ -1,0 +1,249 @@
+"""What is damaged is found, said, kept aside and computed again; a value that is read is the one that was written."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import memento
+from memento import Config, Context, Memento, Results
+from memento.errors import MementoError, PayloadDamaged, StoreError
+from memento.store import Store
+from memento.testing.store import EXPERIMENT, info_of, row_of
+
+calls: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_calls_yet() -> None:
+    calls.clear()
+
+
+def experiment(context: Context, config: Config) -> Any:
+    calls.append(config.n)
+    context.record({"n": float(config.n)})
+    return value_of(config.n)
+
+
+def value_of(n: int) -> Any:
+    """Values of every kind of home: in the row, beside it, in a file, pickled."""
+    kinds: list[Callable[[], Any]] = [
+        lambda: n * 1.25,
+        lambda: {"n": n, "text": "word " * 100},
+        lambda: np.arange(4_000) + n,
+        lambda: (n, np.full(3_000, n)),
+        lambda: f"short {n}",
+    ]
+    return kinds[n % len(kinds)]()
+
+
+def run(count: int = 10, store: str | Path = "store", **options: Any) -> Results:
+    runs = Memento(experiment, executor="serial", store=store, progress=False, name="damage", **options)
+    results = runs.run({"parameters": {"n": list(range(count))}})
+    assert results is not None
+    return results
+
+
+def same(left: Any, right: Any) -> bool:
+    try:
+        np.testing.assert_equal(left, right)
+    except AssertionError:
+        return False
+    return type(left) is type(right)
+
+
+def payload_of(results: Results, number: int) -> Path:
+    source = results[number]._source
+    assert source is not None
+    assert source.record is not None
+    assert source.record.value is not None
+    assert source.record.value.ref is not None
+    return Path("store", "payloads", source.record.value.ref)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+DAMAGES = pytest.mark.parametrize("damage", [truncate, flip, Path.unlink])
+
+
+@DAMAGES
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_damaged_value_is_found_when_it_is_read_and_computed_again_by_the_next_run(
+    damage: Callable[[Path], Any], number: int
+) -> None:
+    damage(payload_of(run(), number))
+    with pytest.raises(PayloadDamaged, match=rf"n={number}.*Run the experiment again"):
+        run()[number].inner  # noqa: B018 - touching it is the point
+    calls.clear()
+    again = run()
+    assert calls == [number]
+    assert same(again[number].inner, value_of(number))
+
+
+def test_what_a_frame_finds_damaged_is_computed_again_too() -> None:
+    flip(payload_of(run(), 2))
+    with pytest.raises(PayloadDamaged, match="n=2"):
+        memento.load("store").to_frame()
+    calls.clear()
+    run().to_frame()
+    assert calls == [2]
+
+
+def test_a_damaged_file_is_kept_aside_with_the_reason() -> None:
+    path = payload_of(run(), 2)
+    flip(path)
+    with pytest.raises(PayloadDamaged):
+        run()[2].inner  # noqa: B018
+    assert not path.exists()
+    (why,) = Path("store/payloads/damaged").glob("*.why")
+    assert '"n": 2' in why.read_text(encoding="utf-8")
+
+
+def test_a_value_that_cannot_be_read_now_is_not_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = payload_of(run(), 2)
+    from memento.store import files
+
+    def too_many(path: Path) -> Any:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(files, "read_whole", too_many)
+    with pytest.raises(StoreError, match="Too many open files") as caught:
+        run()[2].inner  # noqa: B018
+    assert not isinstance(caught.value, PayloadDamaged)
+    monkeypatch.undo()
+    calls.clear()
+    assert same(run()[2].inner, value_of(2))
+    assert calls == []
+    assert path.exists()
+
+
+@DAMAGES
+def test_a_checkpoint_of_which_one_generation_is_damaged_goes_on_from_the_other(
+    damage: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    from memento.store.checkpoints import CheckpointDir
+
+    CheckpointDir(tmp_path / "checkpoints", "00").save((1,))
+    CheckpointDir(tmp_path / "checkpoints", "00").save((2,))
+    damage(tmp_path / "checkpoints/00/b.checkpoint")
+    assert CheckpointDir(tmp_path / "checkpoints", "00").load() == ((1,), {})
+
+
+def trains(context: Context, config: Config) -> float:
+    step = context.restore() if context.checkpoint_exist() else 0
+    calls.append(step)
+    context.checkpoint(step + 1)
+    if len(calls) == 1:
+        raise RuntimeError("first attempt")
+    return 1.5
+
+
+@DAMAGES
+def test_a_task_whose_checkpoints_are_all_damaged_begins_anew(damage: Callable[[Path], Any]) -> None:
+    runs = Memento(trains, executor="serial", store="store", progress=False, on_error="return")
+    runs.run({"parameters": {"n": [1]}})
+    (checkpoint,) = Path("store/checkpoints").glob("*/*.checkpoint")
+    damage(checkpoint)
+    results = runs.run({"parameters": {"n": [1]}})
+    assert results is not None
+    assert results[0].inner == 1.5
+    assert calls == [0, 0]
+
+
+def damage_somewhere(draw: random.Random, root: Path) -> str:
+    """Do one thing to one file of a store that a disk or a person might do."""
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != ".gitignore"]
+    path = draw.choice(files)
+    data = bytearray(path.read_bytes())
+    kind = draw.choice(["truncate", "flip", "noise", "delete"])
+    if kind == "delete":
+        path.unlink()
+    elif data:
+        at = draw.randrange(len(data))
+        if kind == "truncate":
+            del data[at:]
+        elif kind == "flip":
+            data[at] ^= 1 << draw.randrange(8)
+        else:
+            data[at : at + 4096] = draw.randbytes(len(data[at : at + 4096]))
+        path.write_bytes(data)
+    return f"{kind} {path.name}"
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32 - 1))
+def test_whatever_is_damaged_every_value_is_right_or_refused(
+    seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    draw = random.Random(seed)
+    root = tmp_path_factory.mktemp("damage") / "store"
+    run(store=root)
+    what = [damage_somewhere(draw, root) for _ in range(draw.randint(1, 3))]
+    try:
+        loaded: Any = memento.load(root, experiment="damage")
+        for result in loaded:
+            value = result.inner
+            assert same(value, value_of(int(result.config.n))), what
+    except MementoError as error:
+        what.append(str(error))
+    except ValueError as error:
+        what.append(str(error))
+        if "experiment" not in str(error):  # its name is lost, or nothing is left
+            raise
+    for _ in range(4):  # each run may find one more damaged thing, and says so
+        try:
+            again = run(store=root)
+            assert all(same(result.inner, value_of(n)) for n, result in enumerate(again)), what
+            break
+        except StoreError as error:
+            what.append(str(error))
+    else:
+        pytest.fail(f"not whole after four runs: {what}")
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("point", ["rebuild.ready", "rebuild.aside"])
+def test_a_kill_while_a_damaged_index_is_rebuilt_loses_nothing_more(point: str, tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    with Store.open(root) as store:
+        store.begin(info_of()).commit([row_of(n) for n in range(2000)])
+    with closing(sqlite3.connect(root / "index.sqlite")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with open(root / "index.sqlite", "r+b") as file:
+        file.seek(file.seek(0, 2) // 2 // 4096 * 4096)
+        file.write(b"\xa5" * 4096)
+    (root / "index.suspect").touch()
+    opening = f"from memento.store import Store; Store.open({str(root)!r})"
+    killed = subprocess.run(
+        [sys.executable, "-c", opening], env={"MEMENTO_FAULTS": point}, timeout=60, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert (root / "index.sqlite").exists()
+    with Store.open(root) as store:
+        left = len(list(store.known(EXPERIMENT)))
+        assert 1900 < left < 2000
+        assert "has been rebuilt" in store.notes[0]
+    assert [path.name for path in root.glob("index.damaged-*.sqlite")] == ["index.damaged-1.sqlite"]
+    with Store.open(root) as store:
+        assert store.notes == []
