@@ -64,8 +64,7 @@ def test_lines_typed_at_a_prompt_run(place: Workplace) -> None:
     os.close(other)
     read = bytearray()
     with open(main, "r+b", buffering=0) as screen:
-        for line in [*lines.splitlines(), "exit()"]:
-            screen.write(line.encode() + b"\n")
+        screen.writelines(line.encode() + b"\n" for line in [*lines.splitlines(), "exit()"])
         while True:
             try:
                 piece = screen.read(4096)

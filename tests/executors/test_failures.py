@@ -124,3 +124,19 @@ def test_what_the_users_own_pickling_raised_is_told_with_its_lines() -> None:
     failure = unsavable(Stubborn(), caught.value)
     assert 'raise RuntimeError("not me")' in failure.traceback
     assert failure.location.startswith("test_failures.py:")
+
+
+def test_a_dumped_recursion_does_not_push_out_what_was_printed_before_it(tmp_path: Path) -> None:
+    frames = [f'  File "/home/me/exp.py", line {n} in again' for n in range(100)]
+    lines = [
+        "epoch 3",
+        "Fatal Python error: Segmentation fault",
+        "",
+        "Current thread 0x00007f (most recent call first):",
+    ]
+    log = tmp_path / "log"
+    log.write_text("\n".join([*lines, *frames, "  ..."]))
+    told = failures.tail(log).splitlines()
+    assert told[:4] == lines
+    assert told[4] == frames[0]
+    assert told[-1] == "  ..."

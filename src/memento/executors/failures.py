@@ -22,6 +22,7 @@ _TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prin
 _EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is kept as text only
 _TAIL_LINES = 20
 _TAIL_BYTES = 16_384
+_DUMPED_FRAMES = 5  # of each thread; all are in the log
 _DUMPED_THREAD = re.compile(r"(?:Current thread|Thread) 0x[0-9a-f]+.*:")
 _DUMPED_FRAME = re.compile(r'  File "(.*)", line (?:\d+|\?\?\?) in .*')
 
@@ -121,13 +122,18 @@ def _without_our_frames(lines: list[str]) -> list[str]:
     """Leave of a dump of stacks, as faulthandler prints it at the end of a process, what the task did."""
     kept: list[str] = []
     inside = False  # below a frame of ours
+    shown = 0  # frames of this stack
     for line in lines:
         frame = _DUMPED_FRAME.fullmatch(line)
         if frame is None:
-            inside = False
+            inside, shown = False, 0
         elif _is_ours(frame[1]) or (inside and frame[1] == "<string>"):
             inside = True
             continue
+        else:
+            shown += 1
+            if shown > _DUMPED_FRAMES:  # a runaway recursion must not push out what was printed before it
+                continue
         if not line.startswith("Extension modules: "):  # a screenful of names
             kept.append(line)
     bare = [
