@@ -6,17 +6,21 @@ Knows: the store's read side. May not know: runs' inner workings; values beyond 
 from __future__ import annotations
 
 import json
+import math
+import sys
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from memento.cli.errors import UsageError
+from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import UntrustedStore
 from memento.store import Store, find_store
 from memento.store.records import Attempt, TaskRecord
 from memento.wording import counts, duration, one_line, safe_text
 
+_RUNS = 10  # shown, the newest
 _PREVIEW = 60  # characters of a value in a list
 
 
@@ -36,32 +40,55 @@ def open_store(path: Path | None) -> Store:
     return Store.open(place, create=False, trusted=False, readonly=True)
 
 
-def find_task(store: Store, key: str) -> TaskRecord:
-    """Return the one task whose key begins with `key`.
+def find_key(store: Store, key: str) -> bytes:
+    """Return the one key that begins with `key`, of a task that is finished or running now.
 
     Raises
     ------
     UsageError
         None or several do.
     """
-    if len(key) < 3 or not all(c in "0123456789abcdef" for c in key.lower()):
+    if not 3 <= len(key) <= 32 or not all(c in "0123456789abcdef" for c in key.lower()):
         raise UsageError(
-            f"{key!r} is no key: give at least 3 of its hexadecimal digits, as `memento ls` prints them."
+            f"{key!r} is no key: give 3 to 32 of its hexadecimal digits, as `memento ls` prints them."
         )
-    found = store.find(key.lower())
-    if not found:
+    found = [record.key for record in store.find(key)]
+    found += [now.key for now in store.working() if now.key.hex().startswith(key.lower())]
+    keys = sorted(set(found))
+    if not keys:
         raise UsageError(f"no task's key begins with {key!r}; `memento ls` lists them.")
-    if len(found) > 1:
-        some = ", ".join(record.key.hex()[:12] for record in found[:5])
-        raise UsageError(f"{len(found)} tasks' keys begin with {key!r} ({some}, ...): give more digits.")
+    if len(keys) > 1:
+        some = ", ".join(k.hex() for k in keys[:5]) + (", ..." if len(keys) > 5 else "")
+        raise UsageError(f"{len(keys)} tasks' keys begin with {key!r} ({some}): give more digits.")
+    return keys[0]
+
+
+def find_task(store: Store, key: str) -> TaskRecord:
+    """Return the one finished task whose key begins with `key`.
+
+    Raises
+    ------
+    UsageError
+        None or several do, or it has not finished yet.
+    """
+    found = store.find(find_key(store, key).hex())
+    if not found:
+        raise UsageError(f"task {key} is running; `memento logs -f {key}` shows what it prints.")
     return found[0]
 
 
-def print_status(path: Path | None, *, as_json: bool) -> None:
+def print_safe(text: str, end: str = "\n") -> None:
+    """Print foreign text without what would steer the terminal; an open escape ends with its line."""
+    sys.stdout.write("\n".join(safe_text(line) for line in text.split("\n")) + end)
+    sys.stdout.flush()
+
+
+def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOCK) -> None:
     """Print the store's experiments and its latest runs."""
     with open_store(path) as store:
         experiments = store.experiments()
-        runs = store.runs(limit=10)
+        runs = store.runs(limit=_RUNS)
+        working = store.working()
         if as_json:
             _print_json(
                 {
@@ -78,28 +105,33 @@ def print_status(path: Path | None, *, as_json: bool) -> None:
                             "counts": run.counts,
                             "host": run.info.host,
                             "pid": run.info.pid,
+                            "now": [now.key.hex() for now in working if now.run == run.id],
                         }
                         for run in runs
                     ],
                 }
             )
             return
-        print(f"store {store.path}")
+        print(f"store {one_line(str(store.path))}")
         for name, done, failed in experiments:
             print(f"  {one_line(name)}: {counts(done=done, failed=failed)}")
         if runs:
             print("latest runs")
         for run in runs:
-            until = run.ended if run.ended is not None else run.heartbeat
+            until = clock.now() if run.ended is None else run.ended
             took = duration(max(0.0, until - run.started))
             what = counts(**{k: run.counts.get(k, 0) for k in ("done", "cached", "failed")})
-            where = f"{run.info.host}, pid {run.info.pid}"
+            where = f"{one_line(run.info.host)}, pid {run.info.pid}"
             tail = (
                 f"{run.info.tasks:,} tasks so far {took}" if run.status == "running" else f"{what} in {took}"
             )
             print(
                 f"  {_time(run.started)}  {run.status:<11}  {one_line(run.info.experiment)}: {tail} ({where})"
             )
+            now = [entry.key.hex()[:12] for entry in working if entry.run == run.id]
+            if now:
+                more = f" and {len(now) - 8} more" if len(now) > 8 else ""
+                print(f"    running now: {', '.join(now[:8])}{more} (`memento logs -f KEY` follows one)")
 
 
 def print_tasks(
@@ -162,7 +194,7 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
 def _print_attempt(attempt: Attempt) -> None:
     memory = f", {attempt.memory / 2**20:.0f} MiB" if attempt.memory else ""
     print(
-        f"attempt {attempt.number}   {attempt.status} after {duration(attempt.runtime)}{memory},"
+        f"attempt {attempt.number}   {attempt.status} in run {attempt.run} after {duration(attempt.runtime)}{memory},"
         f" {_time(attempt.started)} on {one_line(attempt.worker)}"
     )
     failure = attempt.failure
@@ -172,7 +204,7 @@ def _print_attempt(attempt: Attempt) -> None:
     for title, text in (("traceback", failure.traceback), ("last output", failure.output)):
         if text.strip():
             print(f"  {title}")
-            print("\n".join(f"    {line}" for line in safe_text(text).rstrip().splitlines()))
+            print_safe("\n".join(f"    {line}" for line in text.rstrip().split("\n")))
 
 
 def _as_dict(store: Store, record: TaskRecord) -> dict[str, Any]:
@@ -200,6 +232,7 @@ def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
     failure = attempt.failure
     return {
         "number": attempt.number,
+        "run": attempt.run,
         "status": attempt.status,
         "started": attempt.started,
         "runtime": attempt.runtime,
@@ -251,10 +284,12 @@ def _parameters(record: TaskRecord) -> str:
 
 def _plain(value: Any) -> str:
     """Show a name like "sklearn.svm._classes:SVC" as people say it."""
-    if isinstance(value, str):
-        module, colon, name = value.partition(":")
-        return name if colon and name and module.replace(".", "_").isidentifier() else value
-    return json.dumps(value)
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    module, _, name = value.partition(":")
+    # "red:green" may be a text of the user's; a dotted module before the colon is hardly one.
+    dotted = "." in module and all(part.isidentifier() for part in module.split("."))
+    return name if dotted and all(part.isidentifier() for part in name.split(".")) else value
 
 
 def _load(text: str) -> dict[str, Any]:
@@ -266,11 +301,22 @@ def _load(text: str) -> dict[str, Any]:
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(seconds, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, default=str))
+    print(json.dumps(_strict(value), indent=2, default=str))
+
+
+def _strict(value: Any) -> Any:
+    """What JSON can say: it has no infinity and no NaN, though Python's writer would write them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(name): _strict(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(item) for item in value]
+    return value
 
 
 def _print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

@@ -1,40 +1,177 @@
-"""`memento logs KEY`: what a task printed.
+"""`memento logs KEY`: what a task printed, or prints.
 
-Knows: where logs stand. May not know: runs.
+Knows: where logs stand, and the board on which workers write what they are at. May not know: how runs work.
 """
 
 from __future__ import annotations
 
+import codecs
 import sys
 import time
 from pathlib import Path
 
-from memento.cli.inspect import find_task, open_store
-from memento.wording import safe_text
+from memento.cli.inspect import find_key, open_store, print_safe
+from memento.store import Store
+from memento.store.board import Working
+from memento.store.records import DONE, LogSlice, TaskRecord
 
 _LOOK_EVERY = 0.3  # seconds
+_PART = 1 << 20  # bytes read at once
 
 
 def print_log(path: Path | None, key: str, *, follow: bool) -> None:
-    """Print a task's output; with `follow`, wait for the task's end and for more."""
+    """Print a task's output: of the attempt that runs now, else of the last one.
+
+    Parameters
+    ----------
+    path : Path or None
+        The store.
+    key : str
+        The task's key, or its beginning.
+    follow : bool
+        Go on as it prints, over all its attempts, until it is done or no run is left that could run it.
+    """
     with open_store(path) as store:
-        record = find_task(store, key)
-        shown = b""
-        while True:
-            text = store.log(record)
-            if text.startswith(shown):
-                _print(text[len(shown) :])
-            else:  # a new attempt began
-                _print(text)
-            shown = text
-            if not follow:
+        task = find_key(store, key)
+        now = _at(store, task)
+        shown = {attempt.log for attempt in store.attempts(task)}
+        if now is not None and not follow:
+            printed = _print(store, LogSlice(now.file, now.start, _size(store, now.file)))
+        elif now is None:
+            record = _record(store, task)
+            printed = record is not None and _print(store, record.log)
+        else:
+            printed = False
+        while follow and (now is not None or _may_still_run(store, _record(store, task))):
+            if now is not None:
+                printed = _follow(store, now, shown) or printed
+            else:
+                time.sleep(_LOOK_EVERY)
+            now = _at(store, task)
+        if follow:
+            printed = _print_unseen(store, task, shown) or printed
+    if not printed:
+        print("it printed nothing, or its output was not kept", file=sys.stderr)
+
+
+class Lines:
+    """Prints a stream of bytes line by line: a line that is whole cannot hide an escape cut in two."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+        self.printed = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        text = self._rest + self._decoder.decode(data)
+        whole, newline, self._rest = text.rpartition("\n")
+        self._print(whole + newline)
+
+    def end(self) -> None:
+        """Print what stands after the last line's end."""
+        text, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
+        if text:
+            self._print(text + "\n")
+
+    def _print(self, text: str) -> None:
+        if text:
+            self.printed = True
+            # A progress bar goes back to the line's beginning; here each of its states is a line.
+            print_safe(text.replace("\r\n", "\n").replace("\r", "\n"), end="")
+
+
+def _print(store: Store, log: LogSlice | None) -> bool:
+    lines = Lines()
+    if log is not None:
+        lines.feed(_read(store, *log))
+    lines.end()
+    return lines.printed
+
+
+def _print_unseen(store: Store, task: bytes, shown: set[LogSlice | None]) -> bool:
+    """Print the attempts that came and went between two looks."""
+    printed = False
+    for attempt in store.attempts(task):
+        if attempt.log not in shown:
+            shown.add(attempt.log)
+            printed = _print(store, attempt.log) or printed
+    return printed
+
+
+def _follow(store: Store, now: Working, shown: set[LogSlice | None]) -> bool:
+    """Print an attempt's output as it grows, to its end; returns whether there was any."""
+    before = _print_unseen(store, now.key, shown)
+    lines, position = Lines(), now.start
+    while True:
+        data = _read(store, now.file, position, position + _PART)
+        # In this order: what was read before the worker's next entry is this task's.
+        if _at(store, now.key) != now:
+            break
+        lines.feed(data)
+        position += len(data)
+        if not data:
+            if _has_ended(store, now):  # its worker died, and the place is still empty
                 break
             time.sleep(_LOOK_EVERY)
-            record = find_task(store, key)
-    if not shown and not follow:
-        print("it printed nothing", file=sys.stderr)
+    while not _has_ended(store, now):  # outcomes are committed in groups, a moment later
+        time.sleep(_LOOK_EVERY)
+    end = _recorded_end(store, now)
+    if end is not None:
+        shown.add(LogSlice(now.file, now.start, end))
+    lines.feed(_read(store, now.file, position, _size(store, now.file) if end is None else end))
+    lines.end()
+    return before or lines.printed
 
 
-def _print(data: bytes) -> None:
-    sys.stdout.write(safe_text(data.decode("utf-8", "replace")))
-    sys.stdout.flush()
+def _has_ended(store: Store, now: Working) -> bool:
+    """Whether this attempt's outcome is in the index, or never will be."""
+    if _recorded_end(store, now) is not None:
+        return True
+    record = _record(store, now.key)
+    if record is not None and record.run == now.run and record.log is None:
+        return True
+    return not any(run.id == now.run and run.status == "running" for run in store.runs())
+
+
+def _recorded_end(store: Store, now: Working) -> int | None:
+    for attempt in store.attempts(now.key):
+        if attempt.log is not None and attempt.log[:2] == (now.file, now.start):
+            return attempt.log.end
+    return None
+
+
+def _may_still_run(store: Store, record: TaskRecord | None) -> bool:
+    """Whether a run is going on that may yet come to this task."""
+    if record is not None and record.status == DONE:
+        return False
+    return any(
+        run.status == "running"
+        and (record is None or (run.info.experiment == record.experiment and run.id != record.run))
+        for run in store.runs()
+    )
+
+
+def _record(store: Store, key: bytes) -> TaskRecord | None:
+    found = store.find(key.hex())
+    return found[0] if found else None
+
+
+def _at(store: Store, key: bytes) -> Working | None:
+    return next((working for working in store.working() if working.key == key), None)
+
+
+def _size(store: Store, file: str) -> int:
+    try:
+        return (store.path / "logs" / file).stat().st_size
+    except OSError:
+        return 0
+
+
+def _read(store: Store, file: str, start: int, end: int) -> bytes:
+    try:
+        with open(store.path / "logs" / file, "rb") as stream:
+            stream.seek(start)
+            return stream.read(max(0, end - start))
+    except OSError:
+        return b""

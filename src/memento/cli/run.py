@@ -13,28 +13,62 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memento.cli.errors import UsageError
+from memento.cli.inspect import print_safe
+from memento.errors import AggregateException
+
+if TYPE_CHECKING:
+    from memento.results import Results
 
 
 def run_file(
     target: str, matrix: Path, options: dict[str, Any], *, dry_run: bool, force_run: bool, as_json: bool
 ) -> None:
-    """Import the function, run it over the matrix and print what came of it."""
+    """Import the function, run it over the matrix and print what came of it.
+
+    Raises
+    ------
+    UsageError
+        The function, the matrix file or an option's value is not there or not right.
+    AggregateException
+        Tasks failed; as JSON, all results are printed before.
+    """
+    from memento.executors import make_executor
     from memento.matrix import Matrix
     from memento.memento import Memento
 
-    # The matrix may name objects of the experiment's own file and of modules beside it.
+    if dry_run:
+        if as_json:
+            raise UsageError("--dry-run prints a plan for people; it has no --json.")
+        options = options | {"progress": True}  # the plan is what was asked for
+    # First the function: the matrix may name objects of its file and of modules beside it.
     function = load_function(target)
-    results = Memento(function, **options).run(Matrix.load(matrix), dry_run=dry_run, force_run=force_run)
-    if results is None:
-        return
-    frame = results.to_frame()
+    if not matrix.is_file():
+        raise UsageError(f"there is no matrix {matrix}.")
+    try:
+        make_executor(options["executor"])  # a misspelt name is told even where nothing has to run
+        memento = Memento(function, **options)
+    except ValueError as exc:
+        raise UsageError(str(exc)) from exc
+    declared = Matrix.load(matrix)
+    try:
+        results = memento.run(declared, dry_run=dry_run, force_run=force_run)
+    except AggregateException as error:
+        if as_json and error.results is not None:
+            _print(error.results, as_json)
+        raise
+    if results is not None:
+        _print(results, as_json)
+
+
+def _print(results: Results, as_json: bool) -> None:
     if as_json:
-        print(frame.to_json(orient="records", date_format="iso", default_handler=str))
+        frame = results.to_frame()
+        print(frame.to_json(orient="records", date_format="iso", default_handler=str, indent=2))
     else:
-        print(results)
+        print_safe(str(results))
 
 
 def load_function(target: str) -> Callable[..., Any]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from memento.store.board import Working
     from memento.store.bulk import Outlines
     from memento.store.payloads import PayloadDir
 
@@ -323,6 +324,15 @@ class Store:
                 return stream.read(max(0, end - start))
         except FileNotFoundError:
             return b""
+
+    def working(self) -> list[Working]:
+        """Return the tasks that worker processes of live runs are at just now, with where their output begins."""
+        from memento.store.board import read_board
+
+        live = [run for run in self.runs() if run.status == "running"]
+        logs = self.path / "logs"
+        boards = (read_board(logs, _run_name(run.started, run.info.pid, run.id), run.id) for run in live)
+        return [entry for board in boards for entry in board]
 
     # --- what there is ---------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from memento.executors.processes import wire
 from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.task import Conditions, KeptValues, Station
 from memento.store import pickling
+from memento.store.board import Entry
 from memento.store.records import LogSlice
 
 _READ = 1 << 18
@@ -60,6 +61,23 @@ class Output:
         os.dup2(self._file, 1)
         os.dup2(self._file, 2)
         self._out, self._err = sys.stdout, sys.stderr
+        with contextlib.suppress(Exception):  # a line that was printed is kept, whatever ends this process
+            self._out.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        self._entry: Entry | None = None
+        with contextlib.suppress(OSError):  # it only serves those who look on
+            self._entry = Entry(place.log, place.slot)
+
+    def begin(self, key: bytes) -> None:
+        """Note for those who look on that what is printed from here on is this task's."""
+        if self._entry is not None:
+            with contextlib.suppress(OSError):
+                self._entry.write(key, self._end)
+
+    def rest(self) -> None:
+        """Note that no task is running."""
+        if self._entry is not None:
+            with contextlib.suppress(OSError):
+                self._entry.clear()
 
     def slice(self) -> LogSlice | None:
         """Return what was printed since this was last asked; None where nothing was."""
@@ -152,7 +170,7 @@ class Worker:
         if self._place.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(self._place.gpus)
         resources = Resources(self._work.cpus_per_task, self._place.gpus, self._work.memory_limit)
-        output = Output(self._place) if self._place.log else None
+        output = self._output = Output(self._place) if self._place.log else None
         if output is not None:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 faulthandler.enable(file=2, all_threads=True)
@@ -199,7 +217,7 @@ class Worker:
             self._values.put(number, data)
         base = self._slots.base(self._place.slot)
         ints, doubles = self._slots.ints, self._slots.doubles
-        run, monotonic, passed = self._station.run, SYSTEM_CLOCK.monotonic, False
+        run, monotonic, passed, output = self._station.run, SYSTEM_CLOCK.monotonic, False, self._output
         for position, task in enumerate(tasks, first):
             doubles[base] = monotonic()
             ints[base + 1] = position
@@ -208,7 +226,10 @@ class Worker:
                     ints[base + 3] = position
                 passed = True
                 continue
-            outcome = run(Task._make(task))
+            this = Task._make(task)
+            if output is not None:
+                output.begin(this.key)
+            outcome = run(this)
             if os.getpid() != self._pid:
                 os._exit(0)  # a child that the task forked came back with it: the parent tells the outcome
             self.send(wire.pack_outcome(outcome))
@@ -216,6 +237,8 @@ class Worker:
             if left:
                 self.send(wire.pack(wire.LEAVING, (position, left)))
                 return False
+        if output is not None:
+            output.rest()
         if passed:
             self.send(wire.pack(wire.PASSED, first + len(tasks) - 1))
         return True

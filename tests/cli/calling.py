@@ -1,0 +1,83 @@
+"""Call the command line: in this process, which is quick, or in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from memento.cli.app import app
+
+GENEROUS = 100  # seconds; a test that needs them fails
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, read as strictly as other languages read it."""
+        return json.loads(self.out, parse_constant=_refuse)
+
+
+def _refuse(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def memento(*arguments: str | Path) -> Ran:
+    """Call a command in this process."""
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+def line(*arguments: str | Path) -> list[str]:
+    """Return the command line that starts Memento in a process of its own."""
+    return [sys.executable, "-m", "memento", *map(str, arguments)]
+
+
+def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    """Start a command in a process and a session of its own."""
+    return subprocess.Popen(
+        line(*arguments),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+
+
+def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Wait for something that a running process brings about; fail when the process ends before."""
+    end = time.monotonic() + GENEROUS
+    while not condition():
+        if process.poll() is not None and not condition():
+            raise AssertionError(f"it ended with {process.returncode}: {process.communicate()}")
+        if time.monotonic() > end:
+            raise AssertionError("it did not happen in time")
+        time.sleep(0.02)
+
+
+def command(*arguments: str | Path, cwd: Path) -> Ran:
+    """Call a command in a process of its own, and wait for its end."""
+    process = start(*arguments, cwd=cwd)
+    try:
+        out, err = process.communicate(timeout=GENEROUS)
+    finally:
+        process.kill()
+    return Ran(process.returncode, out, err)

@@ -1,0 +1,303 @@
+"""`status`, `ls` and `show`: what they print, for people and for scripts."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import memento as library
+from memento.store import Store
+from tests.cli.calling import command, memento
+from tests.cli.conftest import Project
+
+# What a terminal obeys: all controls but the end of a line, and what reorders text.
+STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def test_status_counts_the_tasks_of_each_experiment(project: Project) -> None:
+    told = project("status")
+    assert told.code == 0
+    assert "experiment:grid: 4 done, 2 failed" in told.out
+    assert "4 done, 2 failed in" in told.out.partition("latest runs")[2]
+
+
+def test_status_as_json_has_experiments_and_runs(project: Project) -> None:
+    told = project("status", "--json").json
+    assert told["store"] == str(project.store)
+    assert told["experiments"] == [{"name": "experiment:grid", "done": 4, "failed": 2}]
+    (run,) = told["runs"]
+    assert run["experiment"] == "experiment:grid"
+    assert (run["status"], run["tasks"], run["now"]) == ("failed", 6, [])
+    assert run["counts"]["done"] == 4
+    assert run["ended"] >= run["started"]
+
+
+def test_ls_has_a_line_for_each_task(project: Project) -> None:
+    told = project("ls")
+    head, *lines = told.out.splitlines()
+    assert head.split() == ["key", "status", "time", "parameters", "value"]
+    assert len(lines) == 6
+    assert sum("failed" in line and "ValueError: three is too much" in line for line in lines) == 2
+    (square,) = [line for line in lines if "model=dict, x=2" in line]
+    assert square.startswith(project.key(model="dict", x=2)[:12])
+    assert square.endswith("{'square': 4}")
+
+
+def test_ls_as_json_gives_values_and_parameters(project: Project) -> None:
+    tasks = {(t["parameters"]["model"], t["parameters"]["x"]): t for t in project.tasks()}
+    assert len(tasks) == 6
+    done = tasks["dict", 2]
+    assert done["value"] == {"square": 4}
+    assert done["value_type"] == "builtins:dict"
+    assert (done["status"], done["settings"], done["error"]) == ("done", {"folds": 5}, None)
+    failed = tasks["dict", 3]
+    assert (failed["status"], failed["value"], failed["error"]) == (
+        "failed",
+        None,
+        "ValueError: three is too much",
+    )
+
+
+def test_a_number_that_json_cannot_say_is_null(project: Project) -> None:
+    (task,) = [t for t in project.tasks() if t["parameters"] == {"model": "nan", "x": 1}]
+    assert task["value"] is None
+    assert task["value_type"] == "builtins:float"
+
+
+def test_ls_failed_lists_only_failures(project: Project) -> None:
+    assert [t["status"] for t in project.tasks("--failed")] == ["failed", "failed"]
+
+
+def test_ls_limit_says_that_there_is_more(project: Project) -> None:
+    told = project("ls", "--limit", "2")
+    assert len(told.out.splitlines()) == 4
+    assert "--limit 0 shows all" in told.out
+    assert len(project.tasks("--limit", "0")) == 6
+
+
+@pytest.mark.parametrize("name", ["experiment:grid", "grid"])
+def test_ls_finds_an_experiment_by_the_end_of_its_name(project: Project, name: str) -> None:
+    assert len(project.tasks("--experiment", name)) == 6
+
+
+def test_an_experiment_that_is_not_there_is_wrong_usage(project: Project) -> None:
+    told = project("ls", "-e", "other")
+    assert (told.code, told.out) == (2, "")
+    assert "experiment:grid" in told.err
+
+
+def test_show_tells_all_of_a_done_task(project: Project) -> None:
+    told = project("show", project.key(model="dict", x=2)[:8])
+    assert told.code == 0
+    for part in ("x = 2", 'settings    {"folds": 5}', "done", "{'square': 4}", "loss: 1 values, last 1"):
+        assert part in told.out
+    assert "artifact    weights.bin" in told.out
+
+
+def test_show_tells_why_a_task_failed(project: Project) -> None:
+    told = project("show", project.key(model="dict", x=3))
+    assert "ValueError: three is too much" in told.out
+    assert 'raise ValueError("three is too much")' in told.out
+    assert "training with 3" in told.out
+
+
+def test_show_as_json_has_the_attempts(project: Project) -> None:
+    told = project("show", "--json", project.key(model="dict", x=3)).json
+    (attempt,) = told["attempts"]
+    assert (attempt["number"], attempt["status"], attempt["kind"]) == (1, "failed", "raised")
+    assert "three is too much" in attempt["traceback"]
+    assert attempt["output"].strip() == "training with 3"
+
+
+def test_upper_case_digits_name_the_same_key(project: Project) -> None:
+    assert project("show", project.key(model="dict", x=2).upper()).code == 0
+
+
+@pytest.mark.parametrize("name", ["show", "logs"])
+@pytest.mark.parametrize("key", ["zz", "ab", "", "g" * 32, "a" * 33, "abc\x1b[31m", "12 34"])
+def test_what_is_no_key_is_wrong_usage(project: Project, name: str, key: str) -> None:
+    told = project(name, key)
+    assert (told.code, told.out) == (2, "")
+    assert "is no key" in told.err
+    assert not STEERING.search(told.err)
+
+
+@pytest.mark.parametrize("name", ["show", "logs"])
+def test_a_key_that_nobody_has_is_wrong_usage(project: Project, name: str) -> None:
+    unused = next(
+        f"{n:03x}" for n in range(4096) if not any(t["key"].startswith(f"{n:03x}") for t in project.tasks())
+    )
+    told = project(name, unused)
+    assert (told.code, told.out) == (2, "")
+    assert "memento ls" in told.err
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Project:
+    """A store in which some keys begin alike: with 300 of them, three digits in common are nearly certain."""
+
+    def experiment(context: Any, config: Any) -> int:
+        return int(config.x)
+
+    store = tmp_path / "memento-store"
+    library.Memento(experiment, executor="serial", store=store, progress=False).run(
+        {"parameters": {"x": list(range(300))}}
+    )
+    return Project(tmp_path, memento("status", "--store", store))
+
+
+@pytest.mark.parametrize("name", ["show", "logs"])
+def test_a_beginning_that_several_keys_share_is_wrong_usage(crowded: Project, name: str) -> None:
+    keys = sorted(task["key"] for task in crowded.tasks("--limit", "0"))
+    first, second = next((a, b) for a, b in itertools.pairwise(keys) if a[:3] == b[:3])
+    told = crowded(name, first[:3])
+    assert (told.code, told.out) == (2, "")
+    assert first in told.err
+    assert second in told.err
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("ls",), ("show", "abcdef"), ("logs", "abcdef")])
+def test_no_store_yet_says_where_it_looked_and_makes_none(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    told = memento(*arguments, "--store", tmp_path / "nothing")
+    assert (told.code, told.out) == (2, "")
+    assert str(tmp_path / "nothing") in told.err
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_without_a_store_option_the_projects_store_is_meant(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = project.folder / "deep" / "er"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert memento("status", "--json").json["store"] == str(project.store)
+
+
+def test_the_environment_names_a_store(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMENTO_STORE", str(project.store))
+    assert memento("status", "--json").json["store"] == str(project.store)
+
+
+def test_a_strangers_folder_is_no_store_and_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("text", encoding="utf-8")
+    told = memento("ls", "--store", tmp_path)
+    assert (told.code, told.out) == (1, "")
+    assert "thesis.tex" in told.err
+    assert "Traceback" not in told.err
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_strangers_database_is_no_store(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "index.sqlite") as database:
+        database.execute("CREATE TABLE songs (name)")
+    database.close()
+    told = memento("status", "--store", tmp_path)
+    assert told.code == 1
+    assert "another program" in told.err
+
+
+def test_an_empty_store_lists_nothing(tmp_path: Path) -> None:
+    Store.open(tmp_path / "store").close()
+    assert memento("ls", "--store", tmp_path / "store").out == "no tasks\n"
+    assert memento("ls", "--json", "--store", tmp_path / "store").json == []
+    assert memento("status", "--json", "--store", tmp_path / "store").json["runs"] == []
+
+
+def test_reading_changes_no_file_of_the_store(project: Project) -> None:
+    def files() -> dict[Path, int]:
+        return {
+            p: p.stat().st_mtime_ns
+            for p in project.store.rglob("*")
+            if p.is_file() and not p.name.endswith(("-shm", "-wal"))
+        }
+
+    key, before = project.key(model="dict", x=2), files()
+    for arguments in (("status",), ("ls",), ("show", key), ("logs", key)):
+        project(*arguments)
+    assert files() == before
+
+
+def test_nothing_is_unpickled_to_list_or_show(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "experiment.py").write_text(
+        (project.folder / "experiment.py").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    (tmp_path / "matrix.json").write_text('{"parameters": {"x": [1]}}', encoding="utf-8")
+    store, exploded = tmp_path / "store", tmp_path / "exploded"
+    command("run", "experiment.py:returns_a_bomb", "matrix.json", "--store", store, "-j", "1", cwd=tmp_path)
+    exploded.unlink(missing_ok=True)
+    (task,) = memento("ls", "--json", "--store", store).json
+    assert (task["status"], task["value"]) == ("done", None)
+    for arguments in (("status",), ("ls",), ("show", task["key"]), ("logs", task["key"])):
+        for more in ((), ("--json",)) if arguments[0] != "logs" else ((),):
+            assert memento(*arguments, *more, "--store", store).code == 0
+    assert not exploded.exists()
+    with Store.open(store) as opened:  # it is armed: reading the value does it
+        opened.value(opened.recent()[0])
+    assert exploded.exists()
+
+
+@pytest.mark.parametrize("what", ["status", "ls", "show", "show failed", "logs", "run"])
+def test_what_a_store_holds_does_not_steer_the_terminal(hostile: Project, what: str) -> None:
+    keys = {task["status"]: task["key"] for task in hostile.tasks()}
+    commands = {
+        "status": ("status",),
+        "ls": ("ls",),
+        "show": ("show", keys["done"]),
+        "show failed": ("show", keys["failed"]),
+        "logs": ("logs", keys["done"]),
+    }
+    told = hostile.first if what == "run" else hostile(*commands[what])
+    assert "bell" in told.out + told.err
+    assert "[bold]markup[/bold]" in told.out + told.err
+    assert not STEERING.search(told.out.replace("\t", " "))
+    assert not STEERING.search(told.err.replace("\t", " "))
+
+
+def test_foreign_line_breaks_break_no_row(hostile: Project) -> None:
+    assert len(hostile("ls").out.splitlines()) == 1 + 2
+    assert len(hostile("status").out.splitlines()) == 1 + 1 + 1 + 1
+
+
+def test_json_gives_foreign_text_as_it_is(hostile: Project) -> None:
+    text = (hostile.folder / "hostile.txt").read_text(encoding="utf-8")
+    tasks = {task["status"]: task for task in hostile.tasks()}
+    assert tasks["done"]["parameters"]["value"] == text
+    assert tasks["done"]["value"] == text
+    assert tasks["failed"]["error"] == f"ValueError: {text}"
+    assert all(ord(letter) >= 32 or letter == "\n" for letter in hostile("ls", "--json").out)
+    assert (
+        hostile("show", "--json", tasks["failed"]["key"]).json["attempts"][0]["error"]
+        == f"ValueError: {text}"
+    )
+
+
+def test_an_escape_that_is_never_closed_hides_no_later_line(hostile: Project) -> None:
+    key = next(task["key"] for task in hostile.tasks() if task["status"] == "done")
+    assert hostile("logs", key).out.splitlines()[-2:] == ["before", "after"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("sklearn.svm._classes:SVC", "SVC"),
+        ("cuda:0", "cuda:0"),
+        ("http://example.org:80", "http://example.org:80"),
+        ("red:green", "red:green"),
+        ("12:30", "12:30"),
+        ("a.b:not a name", "a.b:not a name"),
+    ],
+)
+def test_only_names_of_python_objects_are_shortened(tmp_path: Path, value: str, shown: str) -> None:
+    def experiment(context: Any, config: Any) -> int:
+        return 1
+
+    store = tmp_path / "store"
+    library.Memento(experiment, executor="serial", store=store, progress=False).run(
+        {"parameters": {"x": [value]}}
+    )
+    assert f"x={shown} " in memento("ls", "--store", store).out

@@ -1,0 +1,209 @@
+"""`memento run FILE:FUNC MATRIX`: twice, with failures, wrong usage, interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calling import GENEROUS, Ran, command, memento, start, wait_until
+from tests.cli.conftest import Project
+
+EXPERIMENT = '''
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+class Squarer:
+    def __call__(self, context, config):
+        return config.x**2
+
+def experiment(context, config):
+    with open(HERE / "calls.txt", "a") as file:
+        file.write(f"{config.x}\\n")
+    return config.x**2
+
+def gated(context, config):
+    """Announces itself, and from the second task on waits for a file that never comes."""
+    import time
+    with open(HERE / "calls.txt", "a") as file:
+        file.write(f"{config.x}\\n")
+    while config.x > 1 and not (HERE / "open").exists():
+        time.sleep(0.02)
+    return config.x**2
+
+squarer = Squarer()
+number = 3
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with an experiment and a matrix of three tasks."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "experiment.py").write_text(EXPERIMENT, encoding="utf-8")
+    (tmp_path / "matrix.json").write_text('{"parameters": {"x": [1, 2, 3]}}', encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same, as the current folder; what a command imports from it in this process is forgotten again."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    sys.modules.pop("experiment", None)
+    yield folder
+    sys.modules.pop("experiment", None)
+
+
+def calls(folder: Path) -> list[str]:
+    try:
+        return (folder / "calls.txt").read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return []
+
+
+def test_a_second_run_computes_nothing(folder: Path) -> None:
+    first = command("run", "experiment.py:experiment", "matrix.json", "--json", "-j", "1", cwd=folder)
+    second = command("run", "experiment.py:experiment", "matrix.json", "--json", "-j", "1", cwd=folder)
+    assert (first.code, second.code) == (0, 0)
+    assert [row["value"] for row in first.json] == [row["value"] for row in second.json] == [1, 4, 9]
+    assert [row["was_cached"] for row in first.json + second.json] == [False] * 3 + [True] * 3
+    assert sorted(calls(folder)) == ["1", "2", "3"]
+    assert "all cached" in second.err
+
+
+def test_a_table_is_printed_for_people(folder: Path) -> None:
+    told = command("run", "experiment.py:experiment", "matrix.json", "--executor", "serial", cwd=folder)
+    assert told.code == 0
+    assert "3 done" in told.out
+    assert [line.split()[1:3] for line in told.out.splitlines()[-3:]] == [["1", "1"], ["2", "4"], ["3", "9"]]
+
+
+def test_a_file_and_its_module_name_share_results(folder: Path) -> None:
+    command("run", "experiment.py:experiment", "matrix.json", "--executor", "serial", cwd=folder)
+    told = command("run", "experiment:experiment", "matrix.json", "--json", cwd=folder)
+    assert [row["was_cached"] for row in told.json] == [True] * 3
+
+
+def test_a_callable_object_is_an_experiment(folder: Path) -> None:
+    told = command("run", "experiment.py:squarer", "matrix.json", "--json", "-j", "1", cwd=folder)
+    assert [row["value"] for row in told.json] == [1, 4, 9]
+
+
+def test_a_dry_run_computes_nothing_and_force_run_everything(folder: Path) -> None:
+    target = ("run", "experiment.py:experiment", "matrix.json", "--executor", "serial")
+    dry = command(*target, "--dry-run", "--no-progress", cwd=folder)
+    assert dry.code == 0
+    assert "3 configurations: 0 cached, 0 failed before, 3 new" in dry.out + dry.err
+    assert calls(folder) == []
+    command(*target, cwd=folder)
+    command(*target, "--force-run", cwd=folder)
+    assert sorted(calls(folder)) == ["1", "1", "2", "2", "3", "3"]
+
+
+def test_failures_exit_with_1_and_are_explained(project: Project) -> None:
+    assert project.first.code == 1
+    assert "2 of 6 tasks failed" in project.first.err
+    assert "ValueError: three is too much (experiment.py:" in project.first.err
+    assert "x=3" in project.first.err
+
+
+def test_with_failures_json_still_has_every_row(project: Project) -> None:
+    rows = project.first.json
+    assert [row["status"] for row in rows] == ["done", "done", "failed"] * 2
+    assert rows[1]["value"] == {"square": 4}
+    assert "three is too much" in rows[2]["error"]
+
+
+WRONG = [
+    ("experiment.py:experimnt", "matrix.json", "Did you mean experiment?"),
+    ("experiment.py:number", "matrix.json", "no function"),
+    ("experiment.py", "matrix.json", "experiment.py:func"),
+    (":experiment", "matrix.json", "experiment.py:func"),
+    ("experiment.py:", "matrix.json", "experiment.py:func"),
+    ("missing.py:experiment", "matrix.json", "no file missing.py"),
+    ("no.such.module:experiment", "matrix.json", "no module"),
+    ("experiment.py:experiment", "missing.json", "no matrix missing.json"),
+    ("experiment.py:\x1b[31mred", "matrix.json", "red"),
+]
+
+
+@pytest.mark.parametrize(("target", "matrix", "said"), WRONG)
+def test_what_is_not_there_is_wrong_usage(inside: Path, target: str, matrix: str, said: str) -> None:
+    told = memento("run", target, matrix)
+    assert (told.code, told.out) == (2, "")
+    assert said in told.err
+    assert "\x1b" not in told.err
+    assert not (inside / "memento-store").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("-j", "0"),
+        ("-j", "many"),
+        ("--executor", "proceses"),
+        ("--executor", "dask"),
+        ("--retries", "-1"),
+        ("--timeout", "0"),
+        ("--memory-limit", "much"),
+        ("--on-code-change", "panic"),
+        ("--no-such-option",),
+    ],
+)
+def test_a_wrong_option_is_wrong_usage(inside: Path, option: tuple[str, ...]) -> None:
+    told = memento("run", "experiment.py:experiment", "matrix.json", *option)
+    assert (told.code, told.out) == (2, "")
+    assert told.err
+    assert not (inside / "memento-store").exists()
+
+
+def test_json_has_nothing_to_say_of_a_dry_run(inside: Path) -> None:
+    told = memento("run", "experiment.py:experiment", "matrix.json", "--dry-run", "--json")
+    assert (told.code, told.out) == (2, "")
+
+
+def test_a_matrix_that_is_wrong_says_where(inside: Path) -> None:
+    (inside / "matrix.json").write_text('{"parametres": {"x": [1]}}', encoding="utf-8")
+    told = memento("run", "experiment.py:experiment", "matrix.json")
+    assert (told.code, told.out) == (1, "")
+    assert "parametres" in told.err
+    assert "'parameters'" in told.err
+
+
+def test_an_error_in_the_users_file_keeps_its_traceback(folder: Path) -> None:
+    (folder / "experiment.py").write_text("import no_such_package\n", encoding="utf-8")
+    told = command("run", "experiment.py:experiment", "matrix.json", cwd=folder)
+    assert told.code == 1
+    assert "Traceback" in told.err
+    assert "no_such_package" in told.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_run_that_is_interrupted_goes_on_with_what_is_missing(folder: Path, name: str, code: int) -> None:
+    process = start("run", "experiment.py:gated", "matrix.json", "-j", "1", "--json", cwd=folder)
+    try:
+        # Task 1 is done and durable, or was never begun: either way one of the others has begun.
+        wait_until(lambda: {"2", "3"} & set(calls(folder)), process)
+        os.kill(process.pid, getattr(signal, name))
+        out, err = process.communicate(timeout=GENEROUS)
+    finally:
+        process.kill()
+    told = Ran(process.returncode, out, err)
+    assert told.code == code, err
+    assert "Traceback" not in told.err
+    (folder / "calls.txt").unlink()
+    (folder / "open").touch()
+    again = command("run", "experiment.py:gated", "matrix.json", "-j", "1", "--json", cwd=folder)
+    assert again.code == 0
+    rows = json.loads(again.out)
+    assert [row["value"] for row in rows] == [1, 4, 9]
+    kept = {str(row["x"]) for row in rows if row["was_cached"]}
+    assert set(calls(folder)) == {"1", "2", "3"} - kept
