@@ -5,6 +5,7 @@ Knows: the index's columns, how values are encoded. May not know: connections, w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -43,15 +44,28 @@ def outlines(found: Sequence[tuple[Any, ...]], payloads: PayloadDir | None, trus
     failures = {
         number: rows.read_failure(text) for number, text in zip(ids, texts, strict=True) if text is not None
     }
-    values = None if payloads is None else [_value(row, payloads, trusted) for row in found]
+    values = None if payloads is None else _values(found, payloads, trusted)
     return Outlines(ids, done, started, runtime, cpu_time, memory, failures, values)
 
 
-def _value(row: tuple[Any, ...], payloads: PayloadDir, trusted: bool) -> Any:
-    _, done, _, _, _, _, _, key, params, kind, data, ref, size, type_name, checksum = row
-    if not done:
-        return None
-    encoded = None if kind is None else Encoded(kind, data, ref, size, type_name)
-    if not rows.is_as_written(key, params, encoded, checksum):
-        encoded = Encoded(DAMAGED, None, None, 0, "")
-    return None if encoded is None else decode(encoded, payloads, trusted)
+def _values(found: Sequence[tuple[Any, ...]], payloads: PayloadDir, trusted: bool) -> list[Any]:
+    values: list[Any] = [None] * len(found)
+    places: list[int] = []
+    texts: list[bytes] = []
+    for place, row in enumerate(found):
+        if not row[1]:
+            continue
+        key, params, kind, data, ref, size, type_name, checksum = row[7:]
+        encoded = None if kind is None else Encoded(kind, data, ref, size, type_name)
+        if not rows.is_as_written(key, params, encoded, checksum):
+            encoded = Encoded(DAMAGED, None, None, 0, "")
+        elif kind == "json" and data is not None:
+            places.append(place)
+            texts.append(data)
+            continue
+        if encoded is not None:
+            values[place] = decode(encoded, payloads, trusted)
+    # One parse for all: a call of the parser costs ten times what it takes to parse a number.
+    for place, value in zip(places, json.loads(b"[" + b",".join(texts) + b"]"), strict=True):
+        values[place] = value
+    return values

@@ -279,9 +279,8 @@ SELECT attempt, status, started, runtime, cpu_time, memory, worker, run, log_fil
 FROM attempts WHERE key = ? ORDER BY id
 """
 METRICS_OF_TASK = "SELECT name, count, data FROM metrics WHERE task = ? ORDER BY id"
-METRIC_LASTS = (
-    "SELECT task, name, last FROM metrics WHERE task IN (SELECT value FROM json_each(?)) ORDER BY id"
-)
+METRIC_LASTS = "SELECT task, name, last FROM metrics WHERE task IN (SELECT value FROM json_each(?)) ORDER BY id"
+METRIC_LASTS_IN_RANGE = "SELECT task, name, last FROM metrics WHERE task BETWEEN ? AND ? ORDER BY task, id"
 RUNTIMES = """
 SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
 WHERE e.name = ? AND t.status = 'done' ORDER BY t.id DESC LIMIT ?

@@ -309,8 +309,10 @@ class Store:
         lasts: dict[int, dict[str, float]] = {}
         for start in range(0, len(ids), _BULK):
             part = [int(number) for number in ids[start : start + _BULK]]
-            for task, name, last in self._all(sql.METRIC_LASTS, (json.dumps(part),)):
-                lasts.setdefault(task, {})[name] = float("nan") if last is None else last
+            wanted = set(part)
+            for task, name, last in self._tasks(part, sql.METRIC_LASTS_IN_RANGE, sql.METRIC_LASTS):
+                if task in wanted:
+                    lasts.setdefault(task, {})[name] = float("nan") if last is None else last
         return lasts
 
     def log(self, record: TaskRecord | Attempt) -> bytes:
