@@ -9,7 +9,6 @@ the same conditions everywhere.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import enum
 import fractions
@@ -214,6 +213,8 @@ class Station:
             )
             returned = self._function(context, config)
             if type(returned) not in _NEVER_AWAITED and inspect.isawaitable(returned):
+                import asyncio  # 20 ms in every worker's life, for a few experiments
+
                 returned = asyncio.run(_awaited(returned))
             try:
                 value = encode(returned, self._payloads, self._work.inline_limit)
