@@ -191,7 +191,7 @@ def damage_somewhere(draw: random.Random, root: Path) -> str:
     return f"{kind} {path.name}"
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_whatever_is_damaged_every_value_is_right_or_refused(
     seed: int, tmp_path_factory: pytest.TempPathFactory

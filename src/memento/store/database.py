@@ -34,6 +34,7 @@ _BY_TEXT = {  # Python 3.10 does not tell the code; these texts have not changed
     "readonly database": _READONLY,
     "disk I/O error": _IOERR,
     "malformed": _CORRUPT,
+    "decode to UTF-8": _CORRUPT,  # of Python's module, without a code in any version
     "is full": _FULL,
     "unable to open": _CANTOPEN,
     "not a database": _NOTADB,

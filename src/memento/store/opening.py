@@ -124,9 +124,11 @@ def _check_index(database: Database, *, may_make: bool) -> None:
     try:
         with database.explaining():
             connection.execute(sql.PAGES_LOOK_RIGHT).fetchone()
-            connection.execute(sql.LAST_TASK).fetchone()
+            counter = connection.execute(sql.COUNTER_LOOKS_RIGHT).fetchone()
     except sqlite3.OperationalError as error:  # a table is missing: no SQLite fault, but not what we wrote
         raise StoreDamaged(path, f"the index is damaged ({error}).", "Run again: it is rebuilt.") from error
+    if counter != (1,):
+        raise StoreDamaged(path, "the index is damaged (its counter).", "Run again: it is rebuilt.")
 
 
 def _make_tables(database: Database) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from memento.store.records import (
     DAMAGED,
+    RAISED,
     Attempt,
     CodeVersion,
     Encoded,
@@ -121,7 +122,7 @@ def task_record(
         worker=row[14],
         value=value,
         log=None if row[20] is None else LogSlice(row[20], row[21], row[22]),
-        artifacts=() if row[23] is None else tuple(json.loads(row[23])),
+        artifacts=() if row[23] is None else tuple(_parsed(row[23], [])),
         failure=None if row[24] is None else read_failure(row[24], row[25]),
     )
 
@@ -207,10 +208,10 @@ def run_record(row: tuple[Any, ...]) -> RunRecord:
         pid=pid,
         process_started=process_started,
         boot_id=boot_id,
-        argv=tuple(json.loads(argv)),
-        provenance=json.loads(provenance),
+        argv=tuple(_parsed(argv, [])),
+        provenance=_parsed(provenance, {}),
     )
-    return RunRecord(number, info, started, heartbeat, ended, status, json.loads(counts))
+    return RunRecord(number, info, started, heartbeat, ended, status, _parsed(counts, {}))
 
 
 def code_text(code: CodeVersion) -> str:
@@ -220,7 +221,7 @@ def code_text(code: CodeVersion) -> str:
 
 def code_version(digest: bytes, functions: str) -> CodeVersion:
     """Build a code version from the columns of `sql.CODES`."""
-    loaded = json.loads(functions)
+    loaded = _parsed(functions, {})
     return CodeVersion(digest, {name: (entry[0], entry[1]) for name, entry in loaded.items()})
 
 
@@ -233,4 +234,18 @@ def failure_text(failure: Failure) -> str:
 
 def read_failure(text: str, exception: bytes | None = None) -> Failure:
     """Build a failure from its JSON and its pickled exception."""
-    return Failure(exception=exception, **json.loads(text))
+    try:
+        return Failure(exception=exception, **json.loads(text))
+    except (ValueError, TypeError):
+        return Failure(
+            RAISED, "Unreadable", "the index's record of this failure is damaged", "", "", None, ""
+        )
+
+
+def _parsed(text: str, empty: Any) -> Any:
+    """Parse what only informs people; where it is damaged, it says nothing rather than stop a run."""
+    try:
+        loaded = json.loads(text)
+    except (ValueError, TypeError):
+        return empty
+    return loaded if isinstance(loaded, type(empty)) else empty

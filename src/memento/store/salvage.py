@@ -51,7 +51,12 @@ def is_whole(index: Path) -> bool:
             whole = connection.execute(sql.QUICK_CHECK).fetchone()[0] == "ok"
             tables = {name for (name,) in connection.execute(sql.TABLE_NAMES)}
             application = connection.execute("PRAGMA application_id").fetchone()[0]
-    except sqlite3.DatabaseError:
+            for table in tables.intersection(sql.TABLES):  # SQLite itself does not look into texts
+                for _ in connection.execute(f"SELECT * FROM {table}"):
+                    pass
+            if tables.issuperset(sql.TABLES):
+                whole &= connection.execute(sql.COUNTER_LOOKS_RIGHT).fetchone() == (1,)
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return False
     return whole and (not tables or (tables.issuperset(sql.TABLES) and application == sql.APPLICATION_ID))
 

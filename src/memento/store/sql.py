@@ -140,9 +140,17 @@ PAGES_LOOK_RIGHT = "SELECT count(*) FROM (SELECT id FROM tasks ORDER BY id DESC 
 QUICK_CHECK = "PRAGMA quick_check(1)"
 TABLE_COUNT = "SELECT count(*) FROM sqlite_master"
 
+# Ids that were handed out and are gone make the counter higher than the highest id, but never by that much.
+_COUNTER_IS_RIGHT = """
+typeof(value) = 'integer' AND value - (SELECT coalesce(max(id), 0) FROM tasks) BETWEEN 0 AND 1000000000
+"""
 TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 SALVAGE = (
-    "UPDATE counters SET value = max(value, (SELECT coalesce(max(id), 0) FROM tasks)) WHERE name = 'task'",
+    "INSERT OR IGNORE INTO counters VALUES ('task', 0)",
+    f"""
+    UPDATE counters SET value = (SELECT coalesce(max(id), 0) FROM tasks)
+    WHERE name = 'task' AND NOT ({_COUNTER_IS_RIGHT})
+    """,
     "INSERT OR IGNORE INTO experiments SELECT DISTINCT experiment, 'lost-' || experiment FROM tasks",
     "DELETE FROM claims",
     "DELETE FROM tasks WHERE length(key) IS NOT 16 OR status NOT IN ('done', 'failed')",
@@ -157,6 +165,7 @@ SALVAGE = (
 
 # --- counters, experiments, codes ----------------------------------------------------------------------
 
+COUNTER_LOOKS_RIGHT = f"SELECT {_COUNTER_IS_RIGHT} FROM counters WHERE name = 'task'"
 LAST_TASK = "SELECT value FROM counters WHERE name = 'task'"
 SET_LAST_TASK = "UPDATE counters SET value = ? WHERE name = 'task'"
 ADD_EXPERIMENT = "INSERT OR IGNORE INTO experiments (name) VALUES (?)"
@@ -279,7 +288,9 @@ SELECT attempt, status, started, runtime, cpu_time, memory, worker, run, log_fil
 FROM attempts WHERE key = ? ORDER BY id
 """
 METRICS_OF_TASK = "SELECT name, count, data FROM metrics WHERE task = ? ORDER BY id"
-METRIC_LASTS = "SELECT task, name, last FROM metrics WHERE task IN (SELECT value FROM json_each(?)) ORDER BY id"
+METRIC_LASTS = (
+    "SELECT task, name, last FROM metrics WHERE task IN (SELECT value FROM json_each(?)) ORDER BY id"
+)
 METRIC_LASTS_IN_RANGE = "SELECT task, name, last FROM metrics WHERE task BETWEEN ? AND ? ORDER BY task, id"
 RUNTIMES = """
 SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment

@@ -393,6 +393,9 @@ class Store:
     def discard(self, record: TaskRecord, reason: str) -> None:
         """Set a damaged value aside; its task counts as not done.
 
+        Also in a store that was opened for reading: a value that is known to be wrong may not stay. Nothing
+        happens where the task has been computed again meanwhile.
+
         Parameters
         ----------
         record : TaskRecord
@@ -400,7 +403,13 @@ class Store:
         reason : str
             What is wrong with its value; kept beside the file.
         """
+        if self._database.readonly:
+            with Store.open(self.path, create=False, trusted=self.trusted, clock=self._clock) as writable:
+                writable.discard(record, reason)
+            return
         with self._database.writing() as connection:
+            if not connection.execute(sql.HAS_TASK, (record.id,)).fetchone():
+                return
             drop_tasks(connection, [record.id], keep_attempts=False)
         if record.value is not None and record.value.ref is not None:
             aside = self.payloads.quarantine(record.value.ref)
