@@ -311,6 +311,20 @@ def test_a_script_functions_digest_follows_its_code_and_globals_not_its_comments
     assert mark(code) != mark(code.replace("(c, d)", "(c, d=1)"))
 
 
+def test_a_global_that_only_shares_its_name_with_a_local_or_an_attribute_does_not_count(
+    project: Project,
+) -> None:
+    code = (
+        "class Model:\n    def fit(self, lr): self.lr = lr\n    def rates(self): return [m.lr for m in self.all]\n"
+        "def train(c, d):\n    lr = d.lr\n    Model().fit(lr)\n    return [m.lr * lr for m in Model().all]\n"
+    )
+    plain = project.load(code)
+    looped = project.load(code + "for lr in [0.1, 0.2]:\n    pass\n")
+    assert digest(looped.train) == digest(plain.train)
+    assert digest(looped.Model.fit) == digest(plain.Model.fit)
+    assert code_version(looped.train).digest == code_version(plain.train).digest
+
+
 def test_a_packages_function_counts_by_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "package_of_test"
     package.mkdir()

@@ -321,9 +321,16 @@ def _constant_form(const: Any, first: bool) -> str:
     return f"{type(const).__name__}:{const!r}"
 
 
+_GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+
+
 def global_names(code: CodeType) -> frozenset[str]:
-    """Return the names that a code object or one nested in it may look up outside: a superset."""
-    names = set(code.co_names)
+    """Return the names that a code object or one nested in it looks up among globals.
+
+    Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. In the body of a class
+    its own names are among them: a superset.
+    """
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL_LOADS}
     for const in code.co_consts:
         if isinstance(const, CodeType):
             names |= global_names(const)
