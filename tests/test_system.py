@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,21 @@ def test_the_nearest_mount_tells_whether_hosts_share_a_path(
     monkeypatch.setattr(system, "LINUX", True)
     monkeypatch.setattr(system, "_read_text", lambda name: mounts)
     assert system.is_network_path(path) is shared
+
+
+def test_what_was_started_with_a_mark_is_found_and_killed_wherever_it_hangs() -> None:
+    sleeper = "import time; time.sleep(1000)"
+    mine, other = (
+        subprocess.Popen(
+            [sys.executable, "-c", sleeper], env={**os.environ, "A_MARK": mark}, start_new_session=True
+        )
+        for mark in (f"mine {os.getpid()}", f"other {os.getpid()}")
+    )
+    try:
+        system.kill_marked("A_MARK", f"mine {os.getpid()}")
+        assert mine.wait(timeout=60) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        for process in (mine, other):
+            process.kill()
+            process.wait()

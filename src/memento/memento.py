@@ -268,6 +268,7 @@ class Memento:
 
     def _hand_over(self, sessions: Sequence[Session]) -> list[Results]:
         from memento.results import Results, failure_report
+        from memento.runner.signals import end_quietly
 
         every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
         stopped = next((s.interrupted for s in sessions if s.interrupted and s.interrupted.count), None)
@@ -275,7 +276,8 @@ class Memento:
             left = sum(int((session.plan.rows < 0).sum()) for session in sessions)
             if stopped.signal is not None and stopped.signal.name != "SIGINT":
                 raise SystemExit(128 + stopped.signal)
-            raise RunInterrupted(f"{left} tasks are left; run it again to compute them")
+            end_quietly()
+            raise RunInterrupted(f"{number_of(left, 'task')} left; run it again to compute what is missing")
         failed = [results for session, results in zip(sessions, every, strict=True) if session.failed]
         if failed and self._on_error == "raise":
             errors = [error for results in failed for error in results.errors()]

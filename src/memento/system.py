@@ -282,6 +282,28 @@ def kill_tree(pid: int, number: int) -> None:
             continue
 
 
+def kill_marked(name: str, value: str) -> None:
+    """Kill every process that was started with an environment in which `name` is `value`.
+
+    It finds what has lost all its parents, which no tree leads to any more.
+    """
+    import psutil
+
+    for _ in range(10):  # what is killed may just have started others
+        found = False
+        for process in psutil.process_iter():
+            try:
+                if process.pid == os.getpid() or process.environ().get(name) != value:
+                    continue
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    process.kill()
+                    found = True
+            except (psutil.Error, OSError):  # gone by now, or somebody else's
+                continue
+        if not found:
+            return
+
+
 def thread_count() -> int:
     """Return how many threads this process has, those of libraries included."""
     if LINUX:

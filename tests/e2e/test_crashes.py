@@ -154,7 +154,8 @@ def experiment(context, config):
     note(os.getpid(), "pids")
     if config.x == 1:
         for new_session in (False, True):
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"], start_new_session=new_session)
+            command = [sys.executable, "-c", "import time; time.sleep(1000)"]
+            child = subprocess.Popen(command, start_new_session=new_session)
             note(child.pid, "children")
     if config.x == 2:
         threading.Thread(target=time.sleep, args=(1000,)).start()

@@ -150,6 +150,10 @@ class Runner:
     def _stop(self) -> None:
         self._stopping = True
         self._executor.cancel(running=True)
+        if self._flying:
+            self._emit(
+                Said("Stopping: running tasks get a moment to save what they have. Ctrl-C again ends them.")
+            )
         self.left.update(number for _, number, _ in self._delayed)
         self._delayed.clear()
 

@@ -8,10 +8,13 @@ Handlers are installed in the main thread only, for as long as a run lasts, and 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
+
+from memento.errors import RunInterrupted
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # SIGUSR1: Slurm's warning before a time limit
 
@@ -52,3 +55,21 @@ class Interrupt:
             # None: the handler was not set from Python and cannot be put back from it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
+
+
+def end_quietly() -> None:
+    """Have an interrupted run that nobody catches end the script with its message and status 130, not a traceback.
+
+    Python does so much for a plain KeyboardInterrupt only, not for its subclasses. Prompts and notebooks, which go
+    on, and whoever has a hook of their own, keep what they have.
+    """
+    if sys.excepthook is sys.__excepthook__ and not sys.flags.interactive and not hasattr(sys, "ps1"):
+        sys.excepthook = _end
+
+
+def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not isinstance(error, RunInterrupted):
+        sys.__excepthook__(kind, error, trace)
+        return
+    sys.stderr.write(f"Interrupted: {error}\n")
+    raise SystemExit(128 + signal.SIGINT)

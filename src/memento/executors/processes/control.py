@@ -43,6 +43,7 @@ class Control:
         self.socket, theirs = socket.socketpair()
         self._heard = bytearray()
         self._workers: set[int] = set()
+        self._mark = launch.mark(work)
         work_file = launch.write_work(work)
         descriptors = (theirs.fileno(), slots_file, work_file)
         told = {
@@ -117,9 +118,9 @@ class Control:
         return messages
 
     def _ended(self) -> NoReturn:
-        for pid in self._workers:
-            system.kill_tree(pid, signal.SIGKILL)
         code = self._process.wait(_ENDING)
+        # The workers die with it, and what they started has nobody then to adopt it.
+        system.kill_marked(launch.MARK, self._mark)
         raise WorkerStartError(
             f"the process that starts workers ended with {failures.exit_name(code)} while it imported"
             f" what the experiment needs, or was killed.\n{self.output()}".rstrip()

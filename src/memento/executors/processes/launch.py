@@ -28,12 +28,18 @@ _THREAD_LIMITS = (
     "RAYON_NUM_THREADS",
     "POLARS_MAX_THREADS",
 )
+MARK = "MEMENTO_WORKER_OF"  # names the coordinator and its run in all processes below
+
+
+def mark(work: Work) -> str:
+    """Return the value of MARK in the environment of this run's workers."""
+    return f"{os.getpid()}/{work.run}"
 
 
 def environment(work: Work) -> dict[str, str]:
     """Return the environment of a run's workers: this process' own, with bounded thread pools."""
     limits = dict.fromkeys(_THREAD_LIMITS, str(work.cpus_per_task))
-    return {**os.environ, **limits, **work.environment}
+    return {**os.environ, **limits, **work.environment, MARK: mark(work)}
 
 
 def write_work(work: Work) -> int:

@@ -1,0 +1,226 @@
+"""A run that is interrupted by any means keeps what finished, leaves nobody behind, and goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+
+from tests.e2e.workplace import COUNTING, Program, Workplace
+
+# Tasks 0..3 finish at once; the others loop until the file `go` is there, one step each look.
+SCRIPT = (
+    COUNTING
+    + """
+import subprocess
+
+def experiment(context, config):
+    note(config.x, "begun")
+    if config.x < 4:
+        note(config.x)
+        return config.x
+    if config.settings["child"]:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"], start_new_session=True)
+    state = {"steps": 0}
+    for step in context.loop(range(50), state, every="1 steps"):
+        note(f"{config.x} {step}", "steps")
+        state["steps"] += 1
+        if step == 20:
+            wait_for("go")
+        if config.settings["deaf"] and step == 10 and not (HERE / "go").exists():
+            time.sleep(1000)
+    if config.settings["child"]:
+        child.kill()
+        child.wait()
+    note(config.x)
+    return state["steps"]
+
+MATRIX = {
+    "parameters": {"x": list(range(8))},
+    "settings": {"deaf": "deaf" in sys.argv, "child": "child" in sys.argv},
+    "volatile": ["deaf", "child"],
+}
+results = Memento(experiment, num_workers=2).run(MATRIX)
+print("values", [r.inner for r in results], "cached", sum(r.was_cached for r in results))
+"""
+)
+FULL = "values [0, 1, 2, 3, 50, 50, 50, 50]"
+
+
+def started(place: Workplace, *arguments: str) -> Program:
+    """Start the script, and wait until two tasks are in the middle of their loops and the first four are done."""
+    place.write("exp.py", SCRIPT)
+    program = place.start("exp.py", *arguments)
+    last = "10" if "deaf" in arguments else "20"
+    place.until(
+        lambda: sum(line.split()[1] == last for line in place.lines("steps")) == 2,
+        what="two tasks to get going",
+    )
+    return program
+
+
+def resumed(place: Workplace) -> str:
+    """Run the script again, to its end."""
+    place.write("go", "")
+    return place.run("exp.py").out
+
+
+def each_step_once(place: Workplace, but: int = 0) -> None:
+    """Assert that every step of every loop was computed once; `but` may have been lost and computed again."""
+    counts = place.counts("steps")
+    assert set(counts) == {f"{x} {step}" for x in (4, 5, 6, 7) for step in range(50)}
+    assert sum(counts.values()) - len(counts) <= but, {k: v for k, v in counts.items() if v > 1}
+
+
+def test_ctrl_c_saves_running_tasks_and_the_next_run_goes_on_from_there(place: Workplace) -> None:
+    program = started(place)
+    os.killpg(program.pid, signal.SIGINT)  # as a terminal does it
+    place.write("go", "")  # what waits can look up now, and see that it is to stop
+    program.wait(None)
+    assert program.process.returncode == 130, program.err
+    place.nobody_left()
+    assert "Traceback" not in program.err
+    assert re.search(r"compute the [2-4] that are left", program.err)
+    assert FULL in resumed(place)
+    assert place.counts("computed") == {str(x): 1 for x in range(8)}
+    each_step_once(place)
+
+
+def test_a_task_that_does_not_listen_is_ended_after_its_grace(place: Workplace) -> None:
+    program = started(place, "deaf")
+    program.send(signal.SIGINT)
+    program.wait(None)
+    assert program.process.returncode == 130, program.err
+    place.nobody_left()
+    assert "compute the 4 that are left" in program.err
+    assert f"{FULL} cached 4" in resumed(place)
+    assert place.counts("computed") == {str(x): 1 for x in range(8)}
+    each_step_once(place, but=2)
+
+
+def test_a_second_ctrl_c_stops_at_once(place: Workplace) -> None:
+    program = started(place, "deaf", "child")
+    program.send(signal.SIGINT)
+    place.until(lambda: "Ctrl-C again" in program.err, what="word that it stops")
+    program.send(signal.SIGINT)
+    program.wait(None)
+    assert program.process.returncode == 130, program.err
+    place.nobody_left(within=2.0)
+    assert f"{FULL} cached 4" in resumed(place)
+    each_step_once(place, but=2)
+
+
+def test_sigterm_stops_like_ctrl_c_and_ends_with_143(place: Workplace) -> None:
+    program = started(place)
+    program.send(signal.SIGTERM)
+    place.write("go", "")
+    program.wait(143)
+    place.nobody_left()
+    assert "Traceback" not in program.err
+    assert FULL in resumed(place)
+    assert place.counts("computed") == {str(x): 1 for x in range(8)}
+    each_step_once(place)
+
+
+@pytest.mark.parametrize("who", ["coordinator", "server"])
+def test_kill_9_of_the_run_leaves_nobody_and_the_next_run_computes_the_rest_only(
+    who: str, place: Workplace
+) -> None:
+    program = started(place, "child")
+    place.until(lambda: len(place.lines("computed")) >= 4)
+    done = committed(place)
+    if who == "coordinator":
+        program.send(signal.SIGKILL)
+        program.wait(-signal.SIGKILL)
+    else:
+        (server,) = [p for p in place.alive() if p.ppid() == program.pid]
+        server.kill()
+        program.wait(1)
+        assert "Traceback" in program.err
+        assert "WorkerStartError" in program.err
+    place.nobody_left(within=2.0)
+    out = resumed(place)
+    assert f"{FULL} cached 4" in out
+    assert done == 4
+    assert place.counts("computed") == {str(x): 1 for x in range(8)}
+    each_step_once(place, but=2)
+
+
+def committed(place: Workplace) -> int:
+    """Wait until the four quick tasks stand in the store; return how many do."""
+    import memento
+
+    def done() -> int:
+        return sum(1 for r in memento.load(place.folder / "memento-store") if r.status == "done")
+
+    place.until(lambda: done() == 4, what="four committed tasks")
+    return done()
+
+
+def test_kill_9_of_a_worker_fails_its_task_only_and_the_next_run_goes_on_from_its_checkpoint(
+    place: Workplace,
+) -> None:
+    program = started(place)
+    workers = [p for p in place.alive() if p.pid != program.pid and p.parent() and p.ppid() != program.pid]
+    assert len(workers) == 2
+    workers[0].kill()
+    place.until(lambda: "SIGKILL" in program.err, what="word of the worker's death")
+    place.write("go", "")
+    program.wait(1)
+    assert "1 of 8 tasks failed" in program.err
+    assert f"{FULL} cached 7" in resumed(place)
+    assert place.counts("computed") == {str(x): 1 for x in range(8)}
+    each_step_once(place, but=1)
+
+
+def test_ctrl_c_before_any_task_has_begun_ends_the_run_too(place: Workplace) -> None:
+    place.write(
+        "slow_import.py", "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(1000)\n"
+    )
+    place.write(
+        "exp.py",
+        COUNTING
+        + """
+class Slow:
+    def __reduce__(self):
+        return __import__, ("slow_import",)
+class Holder:
+    def __init__(self):
+        self.slow = Slow()
+    def __call__(self, context, config):
+        return 1
+Memento(Holder(), name="slow", num_workers=1).run({"parameters": {"x": [1]}})
+""",
+    )
+    program = place.start("exp.py")
+    place.until(lambda: (place.folder / "importing").exists(), what="the import in the worker")
+    program.send(signal.SIGINT)
+    program.wait(None)
+    assert program.process.returncode == 130, program.err
+    place.nobody_left(within=2.0)
+
+
+def test_whoever_interrupts_in_code_can_catch_it(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        COUNTING
+        + """
+import signal
+from memento.errors import RunInterrupted
+def experiment(context, config):
+    if config.x == 0:
+        os.kill(config.settings["pid"], signal.SIGINT)
+        while not context.stopping:
+            time.sleep(0.01)
+    return config.x
+try:
+    Memento(experiment, num_workers=1).run(
+        {"parameters": {"x": [0, 1]}, "settings": {"pid": os.getpid()}, "volatile": ["pid"]})
+except KeyboardInterrupt as error:
+    print("caught", type(error) is RunInterrupted, error)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+""",
+    )
+    assert "caught True 1 task left; run it again to compute what is missing" in place.run("exp.py").out
