@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
+from weakref import WeakValueDictionary
 
 from memento.results.axes import Axis, TaskMatrix, Tasks
 from memento.results.failures import FailureGrouper, FailureReport
@@ -83,6 +84,8 @@ class Results(Sequence[Result]):
         assert len(keys) == _KEY * len(self._rows), (len(keys), len(self._rows))
         self._cached = np.ones(len(self._rows), dtype=bool) if cached is None else cached
         self._numbers = np.arange(len(self._rows)) if subset is None else np.asarray(subset, dtype=np.int64)
+        # A result that somebody holds is given out again: `results.index(max(results, key=...))` finds it.
+        self._held: WeakValueDictionary[int, Result] = WeakValueDictionary()
 
     @classmethod
     def of_plan(cls, store: ResultStore, matrix: TaskMatrix, plan: Any) -> Results:
@@ -126,8 +129,15 @@ class Results(Sequence[Result]):
         return [*other, *self]
 
     def _result(self, number: int, record: TaskRecord | None) -> Result:
-        source = Source(self._store, self._tasks, number, self._key(number), record)
-        return Result.stored(source, bool(self._cached[number]))
+        held = self._held.get(number)
+        if held is None:
+            source = Source(self._store, self._tasks, number, self._key(number), record)
+            held = self._held[number] = Result.stored(source, bool(self._cached[number]))
+        return held
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy that travels has no store to load from: it is the list that it was in 1.2.0.
+        return list, (list(self),)
 
     def _key(self, number: int) -> bytes:
         return self._keys[number * _KEY : (number + 1) * _KEY]
