@@ -2,7 +2,8 @@
 
 Knows: processes, medians. May not know: what a workload does.
 
-A workload is a file beside this one: a script that runs one contender once and prints one figure as JSON, with
+A workload is a file beside this one: a script that runs one contender once and prints one figure as JSON (or
+several, by name), with
 `TITLE`, `CONTENDERS` (name -> environment), `UNIT`, `BASE` (whom the ratios are against), perhaps `MUST` (the
 ratio that ours has to reach) and `FULL = True` (runs only when it is named, or with --full). Interleaving: every
 round runs each contender once, so that a slow minute of the machine is everybody's.
@@ -56,22 +57,20 @@ def machine() -> dict[str, Any]:
 
 def measure(name: str, workload: Any, rounds: int) -> dict[str, list[float]]:
     """Run every contender once a round; return all figures."""
-    figures: dict[str, list[float]] = {contender: [] for contender in workload.CONTENDERS}
+    figures: dict[str, list[float]] = {}
     for number in range(rounds):
         for contender, home in workload.CONTENDERS.items():
             python = ENVIRONMENTS[home] / "bin" / "python"
-            if not python.exists():
-                if number == 0:
-                    print(
-                        f"{contender}: no environment {python.parent.parent.name}, left out", file=sys.stderr
-                    )
-                continue
-            figures[contender].append(run_once(python, name, contender))
-    return {contender: values for contender, values in figures.items() if values}
+            if python.exists():
+                for row, figure in run_once(python, name, contender).items():
+                    figures.setdefault(row, []).append(figure)
+            elif number == 0:
+                print(f"{contender}: no environment {python.parent.parent.name}, left out", file=sys.stderr)
+    return figures
 
 
-def run_once(python: Path, name: str, contender: str) -> float:
-    """Run one contender in a fresh process and an empty folder."""
+def run_once(python: Path, name: str, contender: str) -> dict[str, float]:
+    """Run one contender in a fresh process and an empty folder; return its figures by row of the table."""
     with tempfile.TemporaryDirectory(prefix="memento-bench-") as folder:
         done = subprocess.run(
             [str(python), str(HERE / f"{name}.py"), contender],
@@ -84,7 +83,8 @@ def run_once(python: Path, name: str, contender: str) -> float:
         )
     if done.returncode:
         raise SystemExit(f"{name} {contender} failed:\n{done.stdout}\n{done.stderr}")
-    return float(json.loads(done.stdout.strip().splitlines()[-1]))
+    printed = json.loads(done.stdout.strip().splitlines()[-1])
+    return printed if isinstance(printed, dict) else {contender: printed}
 
 
 def environment() -> dict[str, str]:

@@ -24,7 +24,7 @@ def matrix(side: int = SIDE) -> dict[str, object]:
     return {"parameters": {"a": list(range(side)), "b": list(range(side))}}
 
 
-def experiment(context: object, config: object) -> int:
+def experiment(context: object, config: object) -> int:  # noqa: ARG001 - what an experiment gets
     return config.a + config.b  # type: ignore[attr-defined]
 
 
@@ -66,7 +66,7 @@ def run_ancestor() -> int:
     return 10 * SIDE
 
 
-RUN = dict(zip(CONTENDERS, (run_memento, run_joblib, run_pool, run_ancestor)))
+RUN = dict(zip(CONTENDERS, (run_memento, run_joblib, run_pool, run_ancestor), strict=True))
 
 if __name__ == "__main__":
     run = RUN[sys.argv[1]]

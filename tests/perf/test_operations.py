@@ -1,0 +1,219 @@
+"""What a run may do for each task: counts that are the same on every machine, against limits that we hold.
+
+Times depend on the machine, and are measured in benchmarks/. What costs time does not: statements, commits, bytes,
+pickles, calls of Python functions. A change that needs more than a limit allows must say why.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import marshal
+import os
+import pstats
+import sqlite3
+import subprocess
+import sys
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memento import Config, Context, Results
+from memento.executors.base import Task
+from memento.executors.processes import wire
+from memento.matrix import Matrix
+from memento.runner.session import Options, Session
+from memento.store import Store, pickling
+from memento.store.database import Database
+from memento.store.records import DONE, Encoded, LogSlice, Outcome
+
+TASKS = 2_000
+EXPERIMENT = "perf:add"
+
+
+class StandingClock:
+    """Time stands still, so that nothing happens by the clock: commits come when they are full."""
+
+    def now(self) -> float:
+        return 1_700_000_000.0
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+def add(context: Context, config: Config) -> int:
+    return int(config.a + config.b)
+
+
+def grid(tasks: int = TASKS) -> Matrix:
+    return Matrix.of({"parameters": {"a": list(range(tasks // 10)), "b": list(range(10))}})
+
+
+def run(path: Path, tasks: int = TASKS) -> Results:
+    store = Store.open(path)
+    options = Options(num_workers=1, executor="serial", log_output=False)
+    session = Session(add, EXPERIMENT, grid(tasks), store, options, lambda event: None, StandingClock())
+    session.run(notify=False)
+    return Results.of_plan(store, session.matrix, session.plan)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that SQLite carries out, a row of `executemany` counting as one."""
+    seen: list[str] = []
+    opened = Database._open
+
+    def traced(self: Database) -> sqlite3.Connection:
+        connection = opened(self)
+        connection.set_trace_callback(lambda text: seen.append(" ".join(text.split())))
+        return connection
+
+    monkeypatch.setattr(Database, "_open", traced)
+    return seen
+
+
+def calls(profile: cProfile.Profile) -> int:
+    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]  # not in typeshed
+
+
+def test_a_new_result_costs_one_insert_and_its_share_of_a_commit(path: Path, statements: list[str]) -> None:
+    run(path)
+    kinds = Counter(text.split()[0] for text in statements)
+    inserts = sum(text.startswith("INSERT INTO tasks") for text in statements)
+    assert inserts == TASKS
+    assert len(statements) - inserts <= 0.4 * TASKS, kinds.most_common()
+
+
+def test_commits_that_wait_for_the_disk_are_shared_by_a_thousand_results(
+    path: Path, statements: list[str]
+) -> None:
+    run(path)
+    durable, full = 0, True
+    for text in statements:
+        if text.startswith("PRAGMA synchronous="):
+            full = text.endswith("FULL")
+        durable += full and text == "COMMIT"
+    assert durable <= TASKS / 1_000 + 10
+
+
+def test_tiny_results_write_no_file_and_wait_for_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store.open(path).close()
+    before = {str(file) for file in path.rglob("*")}
+    synced: list[int] = []
+    for name in ("fsync", "fdatasync"):
+        if hasattr(os, name):
+            monkeypatch.setattr(os, name, synced.append)
+    run(path)
+    assert len(synced) <= 2
+    assert len({str(file) for file in path.rglob("*")} - before) <= 3  # the log's folder, SQLite's own
+
+
+def test_a_result_takes_few_bytes_of_the_index(path: Path) -> None:
+    run(path).__dict__["_store"].close()
+    assert (path / "index.sqlite").stat().st_size <= 190 * TASKS
+
+
+def test_a_run_pickles_values_and_function_but_no_task(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pickled: list[Any] = []
+    dumps = pickling.dumps
+
+    def counting(value: Any) -> bytes:
+        pickled.append(value)
+        return dumps(value)
+
+    monkeypatch.setattr(pickling, "dumps", counting)
+    run(path)
+    assert len(pickled) <= TASKS / 10 + 10 + 5  # each value once, the function, the settings
+
+
+def test_a_cached_grid_is_planned_by_a_handful_of_statements(path: Path, statements: list[str]) -> None:
+    run(path)
+    statements.clear()
+    assert len(run(path)) == TASKS
+    assert len(statements) <= 15, statements
+    assert not any("params" in text for text in statements)  # wide columns stay unread
+    assert not any(text.startswith(("INSERT", "UPDATE", "DELETE")) for text in statements)
+
+
+def test_a_cached_task_costs_the_hash_of_its_key_and_nothing_else(path: Path) -> None:
+    run(path)
+    profile = cProfile.Profile()
+    profile.runcall(run, path)
+    small = cProfile.Profile()
+    run(path.with_name("small"), 10)
+    small.runcall(run, path.with_name("small"), 10)
+    assert (
+        calls(profile) - calls(small)
+    ) / TASKS <= 9  # copy, join, update, digest of one hash; a tenth of a value
+
+
+def test_a_new_task_costs_few_calls_of_python(path: Path) -> None:
+    run(path.with_name("small"), 10)  # what is imported and compiled on first use
+    profile, small = cProfile.Profile(), cProfile.Profile()
+    profile.runcall(run, path)
+    small.runcall(run, path.with_name("other"), 10)
+    assert (calls(profile) - calls(small)) / TASKS <= 125
+
+
+def test_a_row_of_a_frame_costs_few_calls_of_python(path: Path) -> None:
+    results = run(path)
+    results.to_frame()
+    profile = cProfile.Profile()
+    profile.runcall(results.to_frame)
+    assert calls(profile) / TASKS <= 14
+
+
+def test_the_memory_of_a_plan_is_columns_and_no_objects(path: Path) -> None:
+    store = Store.open(path)
+    options = Options(num_workers=1, executor="serial")
+    many = 50_000
+    matrix = grid(many)
+    Session(add, EXPERIMENT, grid(10), store, options, lambda event: None, StandingClock())
+    tracemalloc.start()
+    try:
+        session = Session(add, EXPERIMENT, matrix, store, options, lambda event: None, StandingClock())
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(session.plan.todo) == many
+    assert held <= 80 * many
+    assert peak <= 400 * many
+
+
+def test_a_task_and_its_outcome_cross_the_pipe_in_few_bytes() -> None:
+    task = Task(123_456, bytes(16), 0, (17, 1_023), 0, 1, 0.0)
+    there = marshal.dumps(tuple(task))
+    value = Encoded("json", b"0.9333333333", None, 12, "builtins:float")
+    outcome = Outcome(
+        123_456, DONE, 1, 1.7e9, 0.01, 0.01, 10**8, 10**9, "host.example.org/12345", value, (), (),
+        LogSlice("20260101-000000-12345-0001/12345.log", 1_000, 1_000), None,
+    )  # fmt: skip
+    assert len(there) <= 100
+    assert len(wire.pack_outcome(outcome)) <= 260
+
+
+def test_a_run_whose_results_are_all_there_loads_no_heavy_package(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from memento import Memento\n"
+        "def experiment(context, config):\n"
+        "    return config.a\n"
+        "if __name__ == '__main__':\n"
+        "    runs = Memento(experiment, executor='serial', progress=False, store='store')\n"
+        "    assert len(runs.run({'parameters': {'a': list(range(10))}})) == 10\n"
+        "    heavy = {'pandas', 'rich', 'typer', 'cloudpickle', 'psutil', 'yaml', 'asyncio', 'concurrent',\n"
+        "             'numpy.ma', 'email', 'http', 'ssl', 'multiprocessing'}\n"
+        "    print(sorted(heavy & set(sys.modules)))\n"
+    )
+    command = [sys.executable, str(script)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, timeout=60)
+    again = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
+    assert again.stdout.strip() == "[]"
