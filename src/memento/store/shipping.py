@@ -87,6 +87,22 @@ def token_of(obj: Any) -> str:
 # ---------------------------------------------------------------- who we are
 
 
+class _Main(types.ModuleType):
+    """A worker's `__main__`.
+
+    Functions that ask for `__file__` find the script's among their globals. `multiprocessing`, which asks the
+    module, must not: a child that it spawns for a task would run the whole script again.
+    """
+
+    @property
+    def __file__(self) -> str:
+        raise AttributeError("__file__")
+
+    @__file__.setter
+    def __file__(self, value: str | None) -> None:
+        self.__dict__["__file__"] = value
+
+
 def install_main(main_name: str) -> None:
     """Give this worker a `__main__` of its own, which stands for the coordinator's script.
 
@@ -101,7 +117,7 @@ def install_main(main_name: str) -> None:
     """
     if _script_pid == os.getpid():
         return
-    module = types.ModuleType("__main__")
+    module = _Main("__main__")
     module.__dict__["__builtins__"] = __builtins__
     module.__package__ = main_name.rpartition(".")[0]  # relative imports inside functions start here
     setattr(module, SCRIPT_ATTRIBUTE, main_name)
