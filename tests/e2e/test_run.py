@@ -201,7 +201,7 @@ class TestSeveralMatrices:
         return runs
 
     def test_a_downstream_task_gets_its_upstream_result(self) -> None:
-        results = self.linked().run_all()
+        results: Any = self.linked().run_all()
         assert results is not None
         assert [r.inner["1"]["k"] for r in results[2]] == [1, 2, 3]
         assert [r.inner["k"] for r in results[2]] == ["a"] * 3
@@ -209,7 +209,7 @@ class TestSeveralMatrices:
     def test_the_second_time_nothing_is_computed(self) -> None:
         self.linked().run_all()
         count = len(CALLS)
-        again = self.linked().run_all()
+        again: Any = self.linked().run_all()
         assert again is not None
         assert len(CALLS) == count
         assert all(r.was_cached for results in again.values() for r in results)
@@ -223,6 +223,27 @@ class TestSeveralMatrices:
     def test_a_dry_run_says_what_would_run_and_returns_none(self) -> None:
         assert self.linked().run_all(dry_run=True) is None
         assert CALLS == []
+
+    def test_what_depends_on_nothing_is_not_run_and_the_rest_is(self) -> None:
+        runs = serial(fail_at_three, on_error="return")
+        runs.add_matrix({"id": "up", "dependencies": [], "parameters": {"x": [3]}})
+        runs.add_matrix({"id": "down", "dependencies": ["up"], "parameters": {"x": [1]}})
+        runs.add_matrix({"id": "lower", "dependencies": ["down"], "parameters": {"x": [1]}})
+        runs.add_matrix({"id": "alone", "dependencies": [], "parameters": {"x": [5]}})
+        results: Any = runs.run_all()
+        assert results is not None
+        assert results["down"] is results["lower"] is None
+        assert [r.status for r in results["up"]] == ["failed"]
+        assert [r.inner for r in results["alone"]] == [5]
+
+    def test_failures_of_several_matrices_are_raised_together_at_the_end(self) -> None:
+        runs = serial(fail_at_three)
+        runs.add_matrix({"id": "up", "dependencies": [], "parameters": {"x": [3, 4]}})
+        runs.add_matrix({"id": "down", "dependencies": ["up"], "parameters": {"x": [3]}})
+        with pytest.raises(AggregateException) as caught:
+            runs.run_all()
+        assert len(caught.value.exceptions) == 2
+        assert CALLS == [3, 4, 3]
 
     def test_a_circle_is_an_error_that_shows_it(self) -> None:
         runs = serial(square)

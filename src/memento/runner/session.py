@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from memento.keys import code_version, explain_code, json_fragment, script_name
 from memento.plan import KeyedTasks, Past, Plan, expected_costs, fit_costs, make_plan
 from memento.results import Results
 from memento.runner.loop import Runner
+from memento.runner.options import Options
 from memento.runner.retry import RetryPolicy
 from memento.runner.signals import Interrupt
 from memento.store import Store
@@ -37,26 +37,6 @@ log = logging.getLogger("memento")
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 _NO_CODE = -1  # id of a version that the store has not seen
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run; `Memento` fills it from its arguments."""
-
-    num_workers: int
-    executor: Any = "processes"
-    retries: Any = 0
-    timeout: float | None = None
-    memory_limit: int | None = None
-    on_code_change: str = "warn"
-    order: str = "longest-first"
-    cpus_per_task: int = 1
-    gpus_per_task: float = 0
-    max_tasks_per_worker: int | None = None
-    log_output: bool = True
-    force_run: bool = False
-    force_cache: bool = False
-    environment: dict[str, str] = field(default_factory=dict)
 
 
 class Session:
@@ -310,7 +290,9 @@ class _PickledValues(Sequence[bytes]):
     def __getitem__(self, number: Any) -> Any:
         data = self._kept.get(number)
         if data is None:
-            data = _sendable(self._tasks.value(number), f"a value of parameter {self._tasks.name_of_value(number)!r}")
+            data = _sendable(
+                self._tasks.value(number), f"a value of parameter {self._tasks.name_of_value(number)!r}"
+            )
             if len(data) <= self._KEEP:
                 self._kept[number] = data
         return data
