@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from memento import (
     TaskManager,
     delayed,
 )
-from memento.errors import WorkerDied
+from memento.errors import UnsavableResult, WorkerDied
 from memento.events import Event, RunFinished
 
 
@@ -198,6 +200,26 @@ def test_a_provider_that_sends_digests_elsewhere_is_told_one_by_one_here() -> No
     manager.add_task(delayed(sum)([1, 2]))
     manager.run()
     assert sent == ["completed", "all"]
+
+
+def test_what_tasks_print_is_seen() -> None:
+    code = (
+        "from memento import TaskManager, delayed; m = TaskManager(1);"
+        " m.add_task(delayed(print)('hello')); print(m.run())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
+    )
+    assert told.stdout.splitlines() == ["hello", "[None]"]
+
+
+def test_a_result_that_cannot_travel_fails_its_task_alone() -> None:
+    manager = TaskManager(1)
+    manager.add_tasks([delayed(open)(os.devnull, "rb"), delayed(sum)([1])])
+    with pytest.raises(AggregateException) as caught:
+        manager.run()
+    (error,) = caught.value.exceptions
+    assert isinstance(error, UnsavableResult)
 
 
 def test_delayed_keeps_arguments_for_later() -> None:

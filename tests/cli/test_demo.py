@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,24 @@ from tests.cli.calling import GENEROUS, Ran, command, memento, start, wait_until
 
 pytest.importorskip("sklearn")
 
-# Every test here computes the paper's grid, or a part of it.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+# Computes the paper's grid, or a part of it.
+grid = pytest.mark.slow
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_without_scikit_learn_the_demo_says_what_to_install(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['sklearn'] = None; from memento.cli.app import app; app(['demo'])"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=GENEROUS,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "pip install 'memento-ml[demo]'" in told.stderr
+    assert "Traceback" not in told.stderr
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
     return folder, command("demo", "--store", "store", cwd=folder)
 
 
+@grid
 def test_the_demo_runs_the_papers_27_tasks_and_prints_its_table(finished: tuple[Path, Ran]) -> None:
     _, told = finished
     assert told.code == 0, told.err
@@ -31,6 +50,7 @@ def test_the_demo_runs_the_papers_27_tasks_and_prints_its_table(finished: tuple[
         assert name in told.out
 
 
+@grid
 def test_a_second_demo_computes_nothing(finished: tuple[Path, Ran]) -> None:
     folder, first = finished
     again = command("demo", "--store", "store", cwd=folder)
@@ -39,6 +59,7 @@ def test_a_second_demo_computes_nothing(finished: tuple[Path, Ran]) -> None:
     assert again.out == first.out
 
 
+@grid
 def test_a_broken_data_set_fails_alone_and_is_named_as_the_cause(finished: tuple[Path, Ran]) -> None:
     folder, _ = finished
     told = command("demo", "--broken", "--store", "store", cwd=folder)
@@ -51,6 +72,7 @@ def test_a_broken_data_set_fails_alone_and_is_named_as_the_cause(finished: tuple
     assert len(failed) == 9
 
 
+@grid
 def test_after_ctrl_c_only_the_missing_tasks_run(tmp_path: Path) -> None:
     def done() -> int:
         told = memento("status", "--json", "--store", tmp_path / "store")

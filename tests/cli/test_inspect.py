@@ -151,6 +151,19 @@ def crowded(tmp_path: Path) -> Project:
     return Project(tmp_path, memento("status", "--store", store))
 
 
+def test_a_long_list_is_cut_for_people_and_whole_for_scripts(crowded: Project) -> None:
+    lines = crowded("ls").out.splitlines()
+    assert len(lines) == 1 + 50 + 1
+    assert "only the newest 50" in lines[-1]
+    assert len(crowded("ls", "--limit", "0").out.splitlines()) == 1 + 300
+    assert len(crowded("ls", "--json").json) == 300
+    assert len(crowded("ls", "--json", "--limit", "7").json) == 7
+
+
+def test_the_newest_task_comes_first(crowded: Project) -> None:
+    assert [task["parameters"]["x"] for task in crowded.tasks("--limit", "3")] == [299, 298, 297]
+
+
 @pytest.mark.parametrize("name", ["show", "logs"])
 def test_a_beginning_that_several_keys_share_is_wrong_usage(crowded: Project, name: str) -> None:
     keys = sorted(task["key"] for task in crowded.tasks("--limit", "0"))

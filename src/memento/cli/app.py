@@ -60,10 +60,11 @@ def demo(
     27 pipelines on three of scikit-learn's data sets. Run it again: nothing is computed. Press Ctrl-C in
     the middle and run it again: only what is missing is computed.
     """
-    from memento.cli.demo import run_demo
     from memento.cli.errors import explained
 
     with explained():
+        from memento.cli.demo import run_demo
+
         run_demo(broken=broken, num_workers=num_workers, store=store)
 
 
@@ -93,7 +94,6 @@ def run(
     What is in the store is not computed again. Exits with 1 if tasks failed, with 130 if interrupted.
     """
     from memento.cli.errors import explained
-    from memento.cli.run import run_file
 
     options = {
         "num_workers": num_workers,
@@ -107,6 +107,8 @@ def run(
         "progress": progress,
     }
     with explained():
+        from memento.cli.run import run_file
+
         run_file(target, matrix, options, dry_run=dry_run, force_run=force_run, as_json=as_json)
 
 
@@ -114,9 +116,10 @@ def run(
 def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Say what the store holds and what runs now."""
     from memento.cli.errors import explained
-    from memento.cli.inspect import print_status
 
     with explained():
+        from memento.cli.inspect import print_status
+
         print_status(store, as_json=as_json)
 
 
@@ -124,7 +127,10 @@ def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
 def ls(
     experiment: ExperimentOption = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed tasks.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="How many rows at most; 0 for all.")] = 50,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="How many rows at most, 0 for all; by default 50, with --json all."),
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -133,9 +139,10 @@ def ls(
     Each with its key, status, time, parameters and value.
     """
     from memento.cli.errors import explained
-    from memento.cli.inspect import print_tasks
 
     with explained():
+        from memento.cli.inspect import print_tasks
+
         print_tasks(store, experiment, failed=failed, limit=limit, as_json=as_json)
 
 
@@ -146,9 +153,10 @@ def show(key: KeyArgument, store: StoreOption = None, as_json: JsonOption = Fals
     Its parameters, settings, value, metrics, artifacts, and each attempt with its traceback.
     """
     from memento.cli.errors import explained
-    from memento.cli.inspect import print_task
 
     with explained():
+        from memento.cli.inspect import print_task
+
         print_task(store, key, as_json=as_json)
 
 
@@ -165,7 +173,8 @@ def logs(
     processes have logs; those of other executors print where the run does.
     """
     from memento.cli.errors import explained
-    from memento.cli.logs import print_log
 
     with explained():
+        from memento.cli.logs import print_log
+
         print_log(store, key, follow=follow)

@@ -21,6 +21,7 @@ from memento.store.records import Attempt, TaskRecord
 from memento.wording import counts, duration, one_line, safe_text
 
 _RUNS = 10  # shown, the newest
+_ROWS = 50  # tasks in a list for people
 _PREVIEW = 60  # characters of a value in a list
 
 
@@ -135,9 +136,11 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
 
 
 def print_tasks(
-    path: Path | None, experiment: str | None, *, failed: bool, limit: int, as_json: bool
+    path: Path | None, experiment: str | None, *, failed: bool, limit: int | None, as_json: bool
 ) -> None:
     """Print tasks, the newest first."""
+    if limit is None:
+        limit = 0 if as_json else _ROWS
     with open_store(path) as store:
         names = [name for name, _, _ in store.experiments()]
         wanted = None if experiment is None else _experiment(experiment, names)

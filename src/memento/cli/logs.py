@@ -16,6 +16,7 @@ from memento.store.board import Working
 from memento.store.records import DONE, LogSlice, TaskRecord
 
 _LOOK_EVERY = 0.3  # seconds
+_RUNS = 100  # the newest; a run that goes on is among them
 _PART = 1 << 20  # bytes read at once
 
 
@@ -131,7 +132,7 @@ def _has_ended(store: Store, now: Working) -> bool:
     record = _record(store, now.key)
     if record is not None and record.run == now.run and record.log is None:
         return True
-    return not any(run.id == now.run and run.status == "running" for run in store.runs())
+    return not any(run.id == now.run and run.status == "running" for run in store.runs(limit=_RUNS))
 
 
 def _recorded_end(store: Store, now: Working) -> int | None:
@@ -148,7 +149,7 @@ def _may_still_run(store: Store, record: TaskRecord | None) -> bool:
     return any(
         run.status == "running"
         and (record is None or (run.info.experiment == record.experiment and run.id != record.run))
-        for run in store.runs()
+        for run in store.runs(limit=_RUNS)
     )
 
 

@@ -331,10 +331,15 @@ class Store:
         """Return the tasks that worker processes of live runs are at just now, with where their output begins."""
         from memento.store.board import read_board
 
-        live = [run for run in self.runs() if run.status == "running"]
+        unfinished = [Process._make(row) for row in self._all(sql.UNFINISHED_RUNS)]
         logs = self.path / "logs"
-        boards = (read_board(logs, _run_name(run.started, run.info.pid, run.id), run.id) for run in live)
-        return [entry for board in boards for entry in board]
+        return [
+            entry
+            for process in unfinished
+            if not self._live.is_dead(process)
+            for folder in logs.glob(f"*-{process.pid}-{process.run:04x}")  # the end of a run's name
+            for entry in read_board(logs, folder.name, process.run)
+        ]
 
     # --- what there is ---------------------------------------------------------------------------------
 
