@@ -19,10 +19,24 @@ grid = pytest.mark.slow
 pytestmark = pytest.mark.timeout(300)
 
 
+WITHOUT_SKLEARN = """
+import sys
+
+class Absent:
+    def find_spec(self, name, *rest):
+        if name == "sklearn":
+            raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
+
+sys.meta_path.insert(0, Absent())
+from memento.cli.app import app
+app(["demo"])
+"""
+
+
 def test_without_scikit_learn_the_demo_says_what_to_install(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['sklearn'] = None; from memento.cli.app import app; app(['demo'])"
+    (tmp_path / "without.py").write_text(WITHOUT_SKLEARN, encoding="utf-8")
     told = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "without.py"],
         capture_output=True,
         text=True,
         timeout=GENEROUS,
