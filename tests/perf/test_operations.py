@@ -24,7 +24,8 @@ from memento import Config, Context, Results
 from memento.executors.base import Task
 from memento.executors.processes import wire
 from memento.matrix import Matrix
-from memento.runner.session import Options, Session
+from memento.runner.options import Options
+from memento.runner.session import Session
 from memento.store import Store, pickling
 from memento.store.database import Database
 from memento.store.records import DONE, Encoded, LogSlice, Outcome
