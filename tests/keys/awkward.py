@@ -272,7 +272,7 @@ def _scipy() -> dict[str, Any]:
 def _pandas() -> dict[str, Any]:
     import pandas as pd
 
-    frame = pd.DataFrame({"a": [1, 2], "b": ["x", None], "c": pd.Categorical(["u", "v"])})
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", float("nan")], "c": pd.Categorical(["u", "v"])})
     return {
         "frame": frame, "series": pd.Series([1.0, 2.0], name="s"), "index": pd.Index([1, 2, 3]),
         "range": pd.RangeIndex(3),

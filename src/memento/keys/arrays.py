@@ -35,7 +35,9 @@ def encode(enc: Encoder, value: Any, np: Any) -> bytes | None:
         name = str(value.__name__)
         return named(f"numpy:{name}") if getattr(np, name, None) is value else None
     if isinstance(value, np.random.Generator):
-        return node("generator", enc.at(".bit_generator.state", value.bit_generator.state))
+        spawned = getattr(value.bit_generator.seed_seq, "n_children_spawned", 0)  # what spawn() gives next
+        more = [integer(spawned)] if spawned else []
+        return node("generator", enc.at(".bit_generator.state", value.bit_generator.state), *more)
     if isinstance(value, np.random.BitGenerator):
         return node("bit generator", enc.at(".state", value.state))  # its class's name is in it
     if isinstance(value, np.random.RandomState):
@@ -120,9 +122,17 @@ def _one_nan(chunk: Any, np: Any) -> Any:
 def _encode_masked(enc: Encoder, value: Any, np: Any) -> bytes:
     mask = np.ma.getmaskarray(value)
     data = np.array(value.data, copy=True)
-    data[mask] = np.zeros((), dtype=data.dtype)[()]  # what lies under a mask is no part of the value
+    _clear(data, mask, np)  # what lies under a mask is no part of the value
     fill = array(enc, np.asarray(value.fill_value), np)
     return node("masked", enc.encode(type(value)), array(enc, data, np), array(enc, mask, np), fill)
+
+
+def _clear(data: Any, mask: Any, np: Any) -> None:
+    if mask.dtype.names is None:
+        data[mask] = np.zeros((), dtype=data.dtype)[()]
+        return
+    for name in mask.dtype.names:  # a record's fields are masked one by one
+        _clear(data[name], mask[name], np)
 
 
 def encode_scipy(enc: Encoder, value: Any, _scipy: Any) -> bytes | None:

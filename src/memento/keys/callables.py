@@ -14,16 +14,20 @@ import types
 import typing
 from typing import Any
 
+from memento.errors import UnkeyableValue
 from memento.keys import source
+from memento.keys.classes import content
 from memento.keys.encode import Encoder, frame, named, node, text
 from memento.keys.names import (
     file_of_module,
+    is_installed_file,
     is_project_module,
     is_script_module,
     module_name,
     qualified_name,
     resolve,
 )
+from memento.keys.objects import HEAP_TYPE
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
@@ -41,6 +45,7 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
         return node("method", enc.at(".__func__", value.__func__), enc.at(".__self__", value.__self__))
     if isinstance(value, functools.partial):
         arguments = enc.at(".args", value.args) + enc.at(".keywords", value.keywords)
+        arguments += _noted(enc, value)
         return node("partial", enc.encode(type(value)), enc.at(".func", value.func), arguments)
     if isinstance(value, types.ModuleType):
         return node("module", text(module_name(value.__name__)))
@@ -69,19 +74,69 @@ def _encode_generic(enc: Encoder, value: Any) -> bytes:
 
 def _encode_class(enc: Encoder, cls: type) -> bytes:
     name = _COMPREHENSION.sub("", qualified_name(cls))
-    if "<locals>" not in cls.__qualname__ or not is_project_module(cls.__module__):
-        return frame(b"C", name.encode("utf-8", "surrogatepass"))
+    by_name = frame(b"C", name.encode("utf-8", "surrogatepass"))
+    if _is_local(cls):
+        return _encode_content(enc, cls, name)
+    named_so = resolve(cls.__module__, cls.__qualname__) if cls.__flags__ & HEAP_TYPE else cls
+    if named_so is cls:
+        return by_name
+    # Made by `type()`, by another factory, or in a loop: its name says too little.
+    encoded = _encode_content(enc, cls, name)
+    if isinstance(named_so, type) and _encode_content(enc, named_so, name) == encoded:
+        return by_name  # its module was loaded again
+    return encoded
+
+
+def _encode_content(enc: Encoder, cls: type, name: str) -> bytes:
     found = source.find_class(cls, file_of_module(cls.__module__) if cls.__module__ != "__main__" else None)
     functions = sorted(source.methods(cls), key=lambda f: f.__qualname__)
+    if found is not None or not vars(cls).keys().isdisjoint(("__dataclass_fields__", "__attrs_attrs__")):
+        functions = [f for f in functions if not _is_generated(f, found)]
     if found is not None:
         code = text(source.normal_form(found.tree))
     else:
         code = b"".join(text(f.__name__) + text(source.code_form(f.__code__)) for f in functions)
-    captured = [
-        _captured(enc, f, found) for f in functions if f.__code__.co_filename[:1] != "<" or found is None
-    ]
+    captured = [_captured(enc, f, found) for f in functions]
     bases = enc.sequence(base for base in cls.__bases__ if base is not object)
-    return node("class", text(name), code, frame(b"t", bases), *captured)
+    held = content(cls) | {f"{f.__qualname__}()": _defaults_of(f) for f in functions if _defaults_of(f)}
+    if _is_local(type(cls)):
+        held["metaclass"] = type(cls)
+    more = [_held(enc, held, has_source=found is not None)] if held else []
+    return node("class", text(name), code, frame(b"t", bases), *captured, *more)
+
+
+def _is_local(cls: type) -> bool:
+    return "<locals>" in cls.__qualname__ and is_project_module(cls.__module__)
+
+
+def _is_generated(func: types.FunctionType, found: source.Found | None) -> bool:
+    """Say whether a decorator such as `dataclass` wrote a method: what it says, the class says."""
+    file = func.__code__.co_filename
+    unwritten = file[:1] == "<" and (found is None or file != found.file)
+    return unwritten or _home(func) in ("dataclasses", "reprlib", "attr._make")
+
+
+def _defaults_of(func: types.FunctionType) -> tuple[Any, ...]:
+    return tuple(filter(None, (func.__defaults__, func.__kwdefaults__)))
+
+
+def _held(enc: Encoder, held: dict[str, Any], has_source: bool) -> bytes:
+    """Return the frame of what a class holds; a lock and its kin count by the source that makes them."""
+    frames = []
+    for name, value in held.items():
+        try:
+            frames.append(text(name) + enc.at(f".{name}", value))
+        except UnkeyableValue:
+            if not has_source:
+                raise
+            frames.append(text(name) + node("made by its class", text(qualified_name(type(value)))))
+    return frame(b"a", b"".join(sorted(frames)))
+
+
+def _noted(enc: Encoder, value: Any) -> bytes:
+    """Return the frame of attributes that were set on a function or a partial; nothing where there are none."""
+    noted = {name: part for name, part in vars(value).items() if name != "__wrapped__"}
+    return enc.fields(noted.items()) if noted else b""
 
 
 def counts_by_name(func: types.FunctionType) -> bool:
@@ -90,7 +145,7 @@ def counts_by_name(func: types.FunctionType) -> bool:
         return False
     if not is_project_module(func.__module__):
         found = resolve(func.__module__, func.__qualname__)
-        return found is func or not func.__closure__
+        return found is func or (not func.__closure__ and is_installed_file(func.__code__.co_filename))
     return resolve(func.__module__, func.__qualname__) is func
 
 
@@ -107,7 +162,7 @@ def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
     found = source.find_function(func)
     code = source.normal_form(found.tree) if found is not None else source.code_form(func.__code__)
     defaults = enc.at(".__defaults__", func.__defaults__) + enc.at(".__kwdefaults__", func.__kwdefaults__)
-    return node("function", text(name), text(code), defaults, _captured(enc, func, found))
+    return node("function", text(name), text(code), defaults, _captured(enc, func, found) + _noted(enc, func))
 
 
 def _captured(enc: Encoder, func: types.FunctionType, found: source.Found | None) -> bytes:

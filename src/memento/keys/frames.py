@@ -16,25 +16,40 @@ from memento.keys.encode import Encoder, frame, integer, node, text
 
 
 def encode_pandas(enc: Encoder, value: Any, pd: Any) -> bytes | None:
-    """Return the frame of a pandas value, or None for other values; `attrs` do not count."""
+    """Return the frame of a pandas value, or None for other values."""
     if isinstance(value, pd.DataFrame):
         labels = enc.at(".columns", value.columns) + enc.at(".index", value.index)
         columns = [
             enc.under(f"[{name!r:.80}]", lambda i: _values(enc, value.iloc[:, i].array, pd), i)
             for i, name in enumerate(value.columns)
         ]
-        return node("frame", enc.encode(type(value)), labels, *columns)
+        return node("frame", enc.encode(type(value)), labels, *columns, *_beside(enc, value))
     if isinstance(value, pd.Series):
         labels = enc.at(".name", value.name) + enc.at(".index", value.index)
-        return node("series", enc.encode(type(value)), labels, _values(enc, value.array, pd))
+        content = _values(enc, value.array, pd)
+        return node("series", enc.encode(type(value)), labels, content, *_beside(enc, value))
     if isinstance(value, pd.MultiIndex):
         levels = [_values(enc, value.get_level_values(i).array, pd) for i in range(value.nlevels)]
         return node("multiindex", enc.at(".names", list(value.names)), *levels)
     if isinstance(value, pd.Index):
-        return node("index", enc.at(".name", value.name), _values(enc, value.array, pd))
+        freq = (
+            getattr(value, "freq", None) if isinstance(value, (pd.DatetimeIndex, pd.TimedeltaIndex)) else None
+        )
+        more = [text(repr(freq))] if freq is not None else []  # a model of a time series may go by it
+        return node("index", enc.at(".name", value.name), _values(enc, value.array, pd), *more)
     if isinstance(value, pd.api.extensions.ExtensionArray):
         return node("values", _values(enc, value, pd))
     return _encode_scalar(enc, value, pd)
+
+
+def _beside(enc: Encoder, value: Any) -> list[bytes]:
+    """Return the frame of what a frame or series holds beside its table; nothing where that is nothing."""
+    held = {name: getattr(value, name, None) for name in value._metadata if name not in ("name", "_name")}
+    if value.attrs:
+        held["attrs"] = value.attrs
+    if not value.flags.allows_duplicate_labels:
+        held["flags"] = False
+    return [enc.fields(held.items())] if held else []
 
 
 def _encode_scalar(enc: Encoder, value: Any, pd: Any) -> bytes | None:
@@ -66,7 +81,9 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
     if isinstance(values, (pd.arrays.DatetimeArray, pd.arrays.TimedeltaArray)):
         return _moments(enc, values, np)
     if type(values.dtype).__name__ in ("NumpyEADtype", "PandasDtype"):  # a plain array behind a thin front
-        return _text(enc, values.to_numpy()) or array(enc, values.to_numpy(), np)
+        plain = values.to_numpy()
+        # From pandas 3 on a column of text is of objects only where somebody wanted it so.
+        return (_text(enc, plain) if _keeps_text_as_objects(pd) else None) or array(enc, plain, np)
     if isinstance(values, pd.Categorical):
         order = enc.encode(bool(values.ordered))
         codes = array(
@@ -99,14 +116,16 @@ def _text(enc: Encoder, values: Any) -> bytes | None:
     """
     if values.dtype.kind != "O" or not len(values):
         return None
-    elements = [None if _is_missing(x) else x for x in values.tolist()]
-    if not all(type(x) is str or x is None for x in elements) or all(x is None for x in elements):
+    elements = [None if x != x else x for x in values.tolist() if type(x) is str or type(x) is float]
+    if len(elements) < len(values) or not all(type(x) is str or x is None for x in elements):
+        return None  # None too: a task can tell it from nan
+    if all(x is None for x in elements):
         return None
     return node("elements", text("str"), frame(b"l", enc.sequence(elements)))
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (type(value) is float and value != value)
+def _keeps_text_as_objects(pd: Any) -> bool:
+    return int(pd.__version__.partition(".")[0]) < 3
 
 
 _UNITS = ("ns", "us", "ms", "s")
@@ -180,6 +199,11 @@ def _arrow_column(enc: Encoder, column: Any) -> bytes:
     name = str(column.type)
     head = text(name)
     chunks = column.chunks if hasattr(column, "chunks") else [column]
+    if name.startswith("dictionary<") and chunks:  # words that no row uses count as well
+        whole = column.unify_dictionaries() if hasattr(column, "chunks") else column
+        words = frame(b"l", enc.sequence(getattr(whole, "chunks", [whole])[0].dictionary.to_pylist()))
+        codes = [x for chunk in getattr(whole, "chunks", [whole]) for x in chunk.indices.to_pylist()]
+        return node("column", head, words, frame(b"l", enc.sequence(codes)))
     if np is not None and column.null_count == 0 and name in _ARROW_NUMBERS:
         parts = [chunk.to_numpy(zero_copy_only=False) for chunk in chunks]
         whole = np.concatenate(parts) if len(parts) != 1 else parts[0]

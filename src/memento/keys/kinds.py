@@ -93,6 +93,10 @@ def digest(value: Any, where: str = "") -> bytes:
     except RecursionError:
         kind = qualified_name(type(value))
         raise UnkeyableValue(where, kind, "it is nested too deeply to be read to its end") from None
+    except Exception as error:  # a property or get_params() of the user's, a tensor without data
+        kind = qualified_name(type(value))
+        reason = f"reading it raised {type(error).__name__}: {error}"
+        raise UnkeyableValue(where, kind, reason) from error
     return blake2b(encoded, digest_size=16, person=b"memento value").digest()
 
 

@@ -23,20 +23,26 @@ def encode_sklearn(enc: Encoder, value: Any, _sklearn: Any) -> bytes | None:
     An estimator is its class and the parameters that are not at their default, so that a release of the
     library that adds a parameter changes no key; a fitted one is all that it holds.
     """
+    if type(value).__name__ == "Bunch" and isinstance(value, dict):  # its hidden state is lost in a pickle
+        return node("bunch", enc.encode(type(value)), frame(b"d", enc.pairs(value.items())))
     base = getattr(sys.modules.get("sklearn.base"), "BaseEstimator", None)
     if base is None or isinstance(value, type) or not isinstance(value, base):
         return None
     parameters = value.get_params(deep=False)
     defaults = _defaults(type(value))
     changed = [(n, p) for n, p in parameters.items() if not _is_default(enc, n, defaults.get(n, _ABSENT), p)]
-    state = attributes(value)
-    fitted = b"0"
-    if any(name.endswith("_") and not name.startswith("__") for name in state):
-        held = {n: v for n, v in state.items() if n not in parameters}
-        fitted = enc.fields(held.items())
-    return node("estimator", enc.encode(type(value)), enc.fields(changed), fitted)
+    state = {n: v for n, v in attributes(value).items() if n not in parameters}
+    own = type(value).__module__.partition(".")[0] != "sklearn"
+    if not own and not any(name.endswith("_") and not name.startswith("__") for name in state):
+        # Unfitted: what else the library's __init__ sets depends on its release and follows from the class.
+        state = {n: v for n, v in state.items() if n in _SET_LATER}
+    held = {n: v for n, v in state.items() if n not in _OF_THE_MOMENT}
+    more = enc.fields(held.items()) if held else b"0"
+    return node("estimator", enc.encode(type(value)), enc.fields(changed), more)
 
 
+_SET_LATER = frozenset({"_sklearn_output_config", "_metadata_request"})  # set_output(), set_fit_request()
+_OF_THE_MOMENT = frozenset({"_stop_words_id"})  # an address in memory, set by the first use
 _ABSENT = inspect.Parameter.empty
 
 
@@ -62,7 +68,7 @@ def encode_torch(enc: Encoder, value: Any, torch: Any) -> bytes | None:
     if isinstance(value, torch.Tensor):
         return _encode_tensor(enc, value, torch)
     if isinstance(value, torch.nn.Module):
-        return _encode_module(enc, value)
+        return _encode_module(enc, value, torch)
     if isinstance(value, (torch.dtype, torch.device)):
         return node("torch", text(str(value)))
     if isinstance(value, torch.Generator):
@@ -72,16 +78,26 @@ def encode_torch(enc: Encoder, value: Any, torch: Any) -> bytes | None:
 
 def _encode_tensor(enc: Encoder, value: Any, torch: Any) -> bytes:
     cls = b"0" if type(value) is torch.Tensor else enc.encode(type(value))
+    noted = getattr(value, "__dict__", None)
+    if noted:
+        cls += enc.fields(noted.items())
     grad = enc.encode(bool(value.requires_grad))
     plain = value.detach()
+    if plain.is_nested:
+        return node(
+            "nested tensor", cls, grad, *[_encode_tensor(enc, part, torch) for part in plain.unbind()]
+        )
     shape = frame(b"t", b"".join(map(integer, plain.shape)))
     head = cls + grad + text(str(plain.dtype)) + shape
+    if plain.is_meta:
+        return node("meta tensor", head)
     if plain.layout is not torch.strided:
         plain = plain.to_sparse().coalesce()
         content = enc.encode(plain.indices()) + enc.encode(plain.values())
         return node("sparse tensor", head, text(str(value.layout)), content)
     if plain.is_quantized:
-        return node("quantized tensor", head, text(str(plain.qscheme())), enc.encode(plain.dequantize()))
+        scale = _scale(enc, plain, torch)
+        return node("quantized tensor", head, text(str(plain.qscheme())), scale, enc.encode(plain.int_repr()))
     plain = plain.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     np = sys.modules.get("numpy")
     if np is None:
@@ -93,26 +109,32 @@ def _encode_tensor(enc: Encoder, value: Any, torch: Any) -> bytes:
     return node("tensor", head, array(enc, numbers, np))
 
 
+def _scale(enc: Encoder, value: Any, torch: Any) -> bytes:
+    if value.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
+        return enc.encode((value.q_scale(), value.q_zero_point()))
+    parts = (value.q_per_channel_scales(), value.q_per_channel_zero_points(), value.q_per_channel_axis())
+    return enc.encode(parts)
+
+
 _OF_MODULES = frozenset({"_parameters", "_buffers", "_modules", "training"})
 
 
-def _encode_module(enc: Encoder, value: Any) -> bytes:
+def _encode_module(enc: Encoder, value: Any, torch: Any) -> bytes:
     parts = [enc.encode(type(value)), enc.encode(bool(value.training))]
     for name in ("_parameters", "_buffers", "_modules"):  # in their order, which is that of the layers
         parts.append(frame(b"d", enc.pairs(vars(value)[name].items(), ordered=True)))
-    rest = {n: v for n, v in vars(value).items() if n not in _OF_MODULES and not _is_empty_hook(n, v)}
+    state = vars(value)
+    if "_flat_weight_refs" in state:  # recurrent layers: weak references to their parameters
+        state = {name: part for name, part in state.items() if not name.startswith("_flat_weight")}
+    own = vars(torch.nn.Module())
+    rest = {}
+    for name, part in state.items():
+        if name not in own:
+            rest[name] = part
+        elif name not in _OF_MODULES and part is not None and not isinstance(part, bool) and part:
+            # Hooks, under numbers that count all hooks of the process. What is empty differs between releases.
+            rest[name] = list(part.values()) if isinstance(part, dict) else part
     return node("module", *parts, enc.fields(rest.items()))
-
-
-def _is_empty_hook(name: str, value: Any) -> bool:
-    # Bookkeeping that differs between releases and says nothing while it is empty.
-    return name.startswith("_") and (
-        value is None or isinstance(value, bool) or (_is_bag(value) and not value)
-    )
-
-
-def _is_bag(value: Any) -> bool:
-    return isinstance(value, (dict, set, list, tuple))
 
 
 # -- records ---------------------------------------------------------------------------------------------

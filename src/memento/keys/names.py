@@ -171,10 +171,12 @@ def _standard_folders() -> tuple[str, ...]:
 @functools.lru_cache(maxsize=4096)
 def is_installed_file(file: str) -> bool:
     """Say whether a source file belongs to the standard library or an installed package."""
+    if file.startswith("<"):
+        return file.startswith("<frozen ")  # compiled from text: it lies nowhere
     path = Path(file).absolute()
     if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
         return True
-    return str(path).startswith(_standard_folders()) or file.startswith("<frozen ")
+    return str(path).startswith(_standard_folders())
 
 
 _MEMENTO = f"{Path(__file__).absolute().parent.parent}{os.sep}"

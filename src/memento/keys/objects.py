@@ -15,7 +15,7 @@ from memento.keys.encode import Encoder, frame, named, node
 from memento.keys.names import module_name, qualified_name
 
 _PROTOCOL = 4  # fixed: reductions may differ between protocols
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
 def attributes(value: Any) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
 def is_plain(cls: Any) -> bool:
     """Say whether instances hold nothing but attributes: no C type below, no reduction of their own."""
     return (
-        all(base is object or base.__flags__ & _HEAP_TYPE for base in cls.__mro__)
+        all(base is object or base.__flags__ & HEAP_TYPE for base in cls.__mro__)
         and cls.__reduce_ex__ is object.__reduce_ex__
         and cls.__reduce__ is object.__reduce__
         and not _has_own(cls, "__getstate__")
