@@ -8,6 +8,7 @@ Knows: every room below the public class. May not know: what the user typed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -160,6 +161,7 @@ class Session:
         run = self.store.begin(self._run_info())
         status = "died"
         runner: Runner | None = None
+        signals = contextlib.ExitStack()
         try:
             code = run.code(self._code)
             run.previous = dict(self.plan.previous)
@@ -176,13 +178,12 @@ class Session:
                     clock=self.clock,
                     workers=self.options.num_workers,
                 )
-                with Interrupt(executor.wake) as interrupt:
-                    self.interrupted = interrupt
-                    try:
-                        runner.loop(interrupt)
-                    finally:
-                        executor.close()
-                        runner.commit()
+                interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake))
+                try:
+                    runner.loop(interrupt)
+                finally:
+                    executor.close()
+                    runner.commit()
             finally:
                 executor.close()
             if interrupt.count:
@@ -194,7 +195,8 @@ class Session:
             counts = {"cached": int(self.plan.cached.sum())}
             if runner is not None:
                 counts |= {"done": runner.progress.done, "failed": runner.progress.failed}
-            run.finish(status, counts)
+            with signals:  # until now: a second Ctrl-C must not cut off what the first one asked for
+                run.finish(status, counts)
 
     def _plan(self) -> Plan:
         options, store = self.options, self.store
