@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import json
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class KeyedTasks:
         self.columns: NDArray[np.int32] = self.table.columns
         self._offsets = _running_sums([len(slots) for slots in self.table.values])
         self._layouts: dict[tuple[int, ...], int] = {}
+        self._all_names = tuple(range(len(self.names)))
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
         self._quoted = [json.dumps(name) for name in self.names]
@@ -76,17 +78,22 @@ class KeyedTasks:
 
     def layout(self, slots: Sequence[int]) -> tuple[int, tuple[int, ...]]:
         """Return the number of the names' layout, and the numbers of the values in `values`."""
-        present = tuple(i for i, slot in enumerate(slots) if slot >= 0)
+        absent = min(slots, default=0) < 0
+        present = tuple([i for i, slot in enumerate(slots) if slot >= 0]) if absent else self._all_names
         layout = self._layouts.get(present)
         if layout is None:
             layout = self._layouts[present] = len(self.layouts)
             self.layouts.append(tuple(self.names[i] for i in present))
-        return layout, tuple(self._offsets[i] + slots[i] for i in present)
+        if absent:
+            return layout, tuple([self._offsets[i] + slots[i] for i in present])
+        return layout, tuple(map(operator.add, self._offsets, slots))
 
     def params(self, slots: Sequence[int]) -> str:
         """Return a task's parameters as readable JSON."""
         pairs = [
-            f"{self._quoted[i]}: {self._fragments[i][slot]}" for i, slot in enumerate(slots) if slot >= 0
+            f"{name}: {texts[slot]}"
+            for name, texts, slot in zip(self._quoted, self._fragments, slots, strict=True)
+            if slot >= 0
         ]
         return "{" + ", ".join(pairs) + "}"
 
@@ -149,20 +156,15 @@ class KeyedTasks:
         return [*parts, b""]
 
 
-class _Fragments:
-    """Readable JSON of a column's values, made when first needed."""
+class _Fragments(dict[int, str]):
+    """Readable JSON of a column's values by slot, made when first needed."""
 
     def __init__(self, values: Sequence[object]) -> None:
         self._values = values
-        self._texts: list[str | None] = [None] * len(values)
 
-    def __getitem__(self, slot: int) -> str:
-        text = self._texts[slot]
-        if text is None:
-            value = self._values[slot]
-            text = self._texts[slot] = (
-                value.fragment() if isinstance(value, UpstreamValue) else json_fragment(value)
-            )
+    def __missing__(self, slot: int) -> str:
+        value = self._values[slot]
+        text = self[slot] = value.fragment() if isinstance(value, UpstreamValue) else json_fragment(value)
         return text
 
 
