@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from memento import faultpoints
 from memento.clock import Clock
 from memento.config import short_text
+from memento.errors import StoreUnwritable
 from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
 from memento.executors.base import Executor, Finished, Lost, Message, Note, Task, Update
 from memento.plan import Plan
@@ -61,6 +62,8 @@ class Runner:
         Where time comes from.
     workers : int
         How many tasks run at once; for the time that is left.
+    store : str
+        Where results go; a task that cannot write there ends the run.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Runner:
         emit: Callable[[Event], None],
         clock: Clock,
         workers: int,
+        store: str = "",
     ) -> None:
         self.plan = plan
         self.left: set[int] = set()  # tasks that were started or given back, and did not finish
@@ -92,6 +96,8 @@ class Runner:
         self._live: dict[int, Update] = {}
         self._exhausted = False
         self._stopping = False
+        self._store = store
+        self._unwritable: Failure | None = None
         start = clock.monotonic()
         self._started = start
         self._due = {"tick": start, "look": start + _LOOK_EVERY, "heartbeat": start + _HEARTBEAT_EVERY}
@@ -114,6 +120,14 @@ class Runner:
                 self.commit()
             self._do_what_is_due(now)
         self.commit()
+        if self._unwritable is not None:
+            path, _, problem = self._unwritable.message.partition(": ")
+            raise StoreUnwritable(
+                path,
+                problem.rstrip(),
+                "The run was ended, so that no more is computed that cannot be kept. What was told as done is kept:"
+                " make room, or put right what is wrong there, and run again.",
+            )
 
     def commit(self) -> None:
         """Make what has finished durable, then tell it."""
@@ -234,6 +248,12 @@ class Runner:
         if failure is not None and failure.kind == STOPPED:
             self.left.add(number)
             return
+        if failure is not None and self._is_of_our_disk(failure):
+            self._unwritable = self._unwritable or failure
+            self.left.add(number)
+            if not self._stopping:
+                self._stop()
+            return
         if not self._rows and not self._attempts:
             self._oldest = self._clock.monotonic()
         tasks = self.plan.tasks
@@ -250,6 +270,14 @@ class Runner:
         heapq.heappush(self._delayed, (self._clock.monotonic() + delay, number, outcome.attempt + 1))
         reason = f"{failure.type}: {failure.message}"
         self._emit(TaskRetried(task.key.hex(), self._text(number), outcome.attempt, reason, delay))
+
+    def _is_of_our_disk(self, failure: Failure) -> bool:
+        """Tell whether a task failed because the store takes no more: then the others would fail as well."""
+        return (
+            failure.type == "StoreUnwritable"
+            and bool(self._store)
+            and failure.message.startswith(self._store)
+        )
 
     def _failed(self, number: int, failure: Failure, attempt: int) -> TaskFailed:
         key = self.plan.tasks.key(number).hex()

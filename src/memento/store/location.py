@@ -66,8 +66,12 @@ def find_store(
 
 def _named(path: Path) -> Path:
     path = Path(os.path.abspath(path))
-    if path.is_dir():
+    try:
+        if path.is_dir():
+            return path
+        is_file = path.exists()
+    except OSError:  # a name that no file system takes: opening it says so
         return path
-    if path.exists() or path.suffix.lower() in _FILE_SUFFIXES:
+    if is_file or path.suffix.lower() in _FILE_SUFFIXES:
         return path.with_name(path.name + LEGACY_SUFFIX)
     return path
