@@ -77,6 +77,11 @@ def test_a_summary_by_one_parameter_counts_missing_tasks() -> None:
     assert results.summary(by=["C"], value="acc")["mean"].tolist() == pytest.approx([0.1, 0.35])
 
 
+def test_without_repeats_a_summary_does_not_number_what_is_missing() -> None:
+    results, _ = results_of(FakeMatrix(model=["svc", "ada"]), [1.0, failure()])
+    assert results.summary()["missing"].tolist() == ["", "1 of 1 task"]
+
+
 def test_a_summary_groups_absent_parameters_apart() -> None:
     matrix = FakeMatrix(model=["a", "b"], C=[1, 2])
     matrix.table().columns[2:, 1] = -1

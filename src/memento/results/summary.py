@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.results.select import unknown
 from memento.results.student import t_quantile
+from memento.wording import number_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,6 +90,8 @@ def summary(results: Results, by: str | Sequence[str] | None, value: str) -> pd.
         table[_apart(name, table)] = column
     configs = set(names) >= set(results._tasks.names)
     repeats = results._tasks.repeat_of(results._numbers) if configs else None
+    if repeats is not None and not repeats.any():
+        repeats = None  # there is one of each: "0" would read as none
     table[_apart("missing", table)] = pd.Series(_missing(numbers, group, len(first), repeats), dtype=object)
     return table
 
@@ -203,7 +206,7 @@ def _missing(
     if repeats is None:
         lost, size = np.bincount(group[absent], minlength=groups), np.bincount(group, minlength=groups)
         for i in np.flatnonzero(lost).tolist():
-            texts[i] = f"{lost[i]} of {size[i]} tasks"
+            texts[i] = f"{lost[i]} of {number_of(int(size[i]), 'task')}"
         return texts
     for place in absent.tolist():
         i = int(group[place])
