@@ -117,7 +117,7 @@ def test_the_users_matrices_are_left_as_they_were() -> None:
         memento.add_matrix(upstream)
         results = memento.run_all(cache_path="memento.sqlite")
         assert results is not None
-        assert {name: len(rows) for name, rows in results.items()} == {"up": 2, "down": 2}
+        assert {name: len(rows or ()) for name, rows in results.items()} == {"up": 2, "down": 2}
         assert (upstream, downstream) == before
 
 
