@@ -189,7 +189,7 @@ class PeakReset:
         self._file: int | None = None
         if LINUX:
             try:
-                self._file = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+                self._file = out_of_reach(os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC))
             except OSError:
                 self._file = None  # some containers hide it
 
@@ -346,6 +346,44 @@ def tree_own_memory(pid: int) -> int:
                 total += int(line.split()[1]) * 1024
                 break
     return total
+
+
+def out_of_reach(descriptor: int) -> int:
+    """Move a descriptor to a high number, closed in programs that are started; return it.
+
+    A task that closes descriptors by number, and then opens a file of its own, would else get ours back for it.
+    """
+    if WINDOWS:
+        return descriptor
+    import fcntl
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    lowest = _HIGH if limit == resource.RLIM_INFINITY else min(_HIGH, limit - 24)
+    if lowest <= descriptor:
+        return descriptor
+    try:
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+    except OSError:
+        return descriptor  # none is free up there
+    os.close(descriptor)
+    return moved
+
+
+_HIGH = 1_000  # most systems allow 1,024
+
+
+def punch_hole(descriptor: int, offset: int, length: int) -> None:
+    """Free the blocks of a part of a file, which reads as zeros from then on; OSError where that cannot be."""
+    if not LINUX:
+        raise OSError("this system frees no parts of files")
+    import ctypes
+
+    size = ctypes.c_int64  # off64_t
+    fallocate = ctypes.CDLL(None, use_errno=True).fallocate64
+    if fallocate(descriptor, 3, size(offset), size(length)):  # PUNCH_HOLE | KEEP_SIZE: fallocate(2)
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def can_fork() -> bool:

@@ -206,16 +206,22 @@ def test_a_value_is_sent_to_each_worker_once(drive: Drive, monkeypatch: pytest.M
     assert 3_000_000 <= sum(sizes) < 2 * 3_100_000
 
 
-def test_a_large_value_keeps_no_worker_waiting_for_another(drive: Drive) -> None:
+def test_a_large_value_keeps_no_worker_waiting_for_another(drive: Drive, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+
     def busy(context: Any, config: Any) -> int:
-        time.sleep(0.3 if config.x is None else 0)
+        while config.x is None and not gate.exists():
+            time.sleep(0.005)
         return os.getpid()
 
     drive.start(busy, num_workers=2)
-    drive.run(
+    drive.executor.submit(
         [drive.task(0, None, cost=0.3), drive.task(1, bytes(30_000_000)), drive.task(2, 1), drive.task(3, 2)]
     )
-    assert drive.order.index(0) == 3
+    drive.until(lambda: len(drive.outcomes) == 3)
+    assert 0 not in drive.outcomes
+    gate.touch()
+    drive.until(lambda: len(drive.outcomes) == 4)
 
 
 def test_no_task_waits_behind_a_long_one_while_a_worker_is_idle(drive: Drive, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ the same conditions everywhere.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import enum
 import fractions
 import inspect
@@ -24,6 +25,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
 from memento.context import Context, Resources, StopTask, TaskSpace
 from memento.context.space import Live, never_stopping
+from memento.errors import StoreUnwritable
 from memento.executors import failures
 from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
@@ -211,14 +213,13 @@ class Station:
                     self._work.inline_limit,
                 )
             )
-            returned = self._function(context, config)
+            # In a copy of the context: decimal's precision, NumPy's error state end with the task.
+            returned = contextvars.copy_context().run(self._function, context, config)
             if type(returned) not in _NEVER_AWAITED and inspect.isawaitable(returned):
-                import asyncio  # 20 ms in every worker's life, for a few experiments
-
-                returned = asyncio.run(_awaited(returned))
+                returned = _finished(returned)
             try:
                 value = encode(returned, self._payloads, self._work.inline_limit)
-            except (StopTask, TimeUp):
+            except (StopTask, TimeUp, StoreUnwritable):
                 raise
             except BaseException as exc:  # whatever a user's __reduce__ raises
                 error, failure = exc, unsavable(returned, exc)
@@ -272,6 +273,29 @@ class Station:
             # Caught at the very end of the stack: there was no room left to tell it well.
             text = "maximum recursion depth exceeded"
             return failures.without_exception(RAISED, type(error).__name__, text, output)
+
+
+def _finished(returned: Any) -> Any:
+    """Return what an awaitable comes to."""
+    import asyncio  # 20 ms in every worker's life, for a few experiments
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_awaited(returned))
+    from concurrent.futures import Future
+
+    # A notebook's own loop runs in this thread, and waits for us: the task's loop gets another thread.
+    outcome: Future[Any] = Future()
+
+    def finish() -> None:
+        try:
+            outcome.set_result(asyncio.run(_awaited(returned)))
+        except BaseException as exc:
+            outcome.set_exception(exc)
+
+    threading.Thread(target=finish, daemon=True).start()
+    return outcome.result()
 
 
 async def _awaited(returned: Any) -> Any:

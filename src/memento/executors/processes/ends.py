@@ -13,6 +13,8 @@ from memento.executors.base import Work
 from memento.executors.task import stopped, timed_out
 from memento.store.records import DIED, MEMORY, STOPPED, TIMEOUT, Failure
 
+CLOSED = 113  # exit code of a worker whose task has closed its pipes
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -28,6 +30,11 @@ def why_ended(work: Work, sentence: Sentence | None, code: int, output: str) -> 
     if sentence is None:
         name = failures.exit_name(code)
         text = f"its worker process ended with {name} while it ran"
+        if code == CLOSED:
+            text = (
+                "it closed file descriptors that it had not opened (os.closerange?), so that its outcome could not"
+                " be told. Close only what you have opened."
+            )
         return failures.without_exception(DIED, name, text, output, WorkerDied(text))
     if sentence.kind == TIMEOUT:
         return timed_out(work.timeout or 0.0, output)

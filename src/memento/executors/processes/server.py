@@ -165,6 +165,7 @@ class Server:
         """Go on as a worker, in the copy; never returns."""
         try:
             os.setsid()
+            hear_again()
             server = os.getppid()
             self._control.close()
             for descriptor in (*self._endings.values(), *self._descriptors):
@@ -257,11 +258,33 @@ def _has_cuda() -> bool:
         return False
 
 
+_MEANT_FOR_OTHERS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def stay_deaf() -> None:
+    """Live on when a task signals its parent: the supervisor says when this process is to end."""
+    for number in _MEANT_FOR_OTHERS:
+        # A handler that does nothing: unlike an ignored signal, it does not outlast the start of a program.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _do_nothing)
+
+
+def hear_again() -> None:
+    """Undo `stay_deaf`, in a copy."""
+    for number in _MEANT_FOR_OTHERS:
+        if signal.getsignal(number) is _do_nothing:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _do_nothing(*_: object) -> None:
+    pass
+
+
 def main() -> None:
     """Be the server: `argv` has the descriptors."""
     told = json.loads(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    stay_deaf()
     system.die_with(told["parent"])  # while importing: nothing is below us yet
     system.adopt_orphans()
     control = socket.socket(fileno=told["control"])

@@ -221,6 +221,8 @@ class Processes(Executor):
             if link.out and not link.flush():
                 with contextlib.suppress(KeyError):
                     self._selector.register(link.write, selectors.EVENT_WRITE, link)
+            if self._feeding.left_of(link) <= 0 and not link.in_flight and not link.leaving:
+                self._dismiss(link)  # it has had its share, be it that some of that was taken back
         self._feeding.steal()
 
     def _spawn(self, control: Control, slot: int) -> None:
@@ -273,8 +275,6 @@ class Processes(Executor):
         if outcome.log is not None:
             link.logged = outcome.log.end
         self._inbox.append(Finished(outcome))
-        if self._feeding.left_of(link) <= 0 and not link.in_flight:
-            self._dismiss(link)
 
     def _leaves(self, link: Link, position: int, left: str) -> None:
         """A task left something that only a new process is free of."""
@@ -282,7 +282,7 @@ class Processes(Executor):
         self._feeding.requeue(link.take_back(position + 1))
         if left not in self._noted:
             self._noted.add(left)
-            self._note(f"a task left {left} behind: they were ended, and its worker was replaced")
+            self._note(f"a task {left}: its worker was replaced")
 
     def _dismiss(self, link: Link) -> None:
         """Let a worker end by itself: it reads the end of its pipe."""

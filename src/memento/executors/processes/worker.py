@@ -3,19 +3,18 @@
 Knows: its pipes, its slot, a station. May not know: the queue, the store's index, other workers.
 
 An outcome is in the pipe's buffer before the next task begins, so whatever ends this process afterwards, what
-finished is not lost. After each task the worker puts back what a task may have changed for the next one; where that
-cannot be done (threads or child processes are left), it says so and ends.
+finished is not lost. After each task `order` puts back what it has changed; where that cannot be done, this
+process says so and ends.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import faulthandler
 import os
 import signal
 import sys
-import threading
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,18 +25,14 @@ from memento.context import Resources
 from memento.executors import failures
 from memento.executors.base import Task, Work
 from memento.executors.processes import wire
+from memento.executors.processes.ends import CLOSED
+from memento.executors.processes.order import Order, watch_for_the_end
+from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.task import Conditions, KeptValues, Station
 from memento.store import pickling
-from memento.store.board import Entry
-from memento.store.records import LogSlice
 
 _READ = 1 << 18
-_LEFT_EVENTS = frozenset({"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv"})
-
-
-# The function in C: `signal` wraps it to make enums of small numbers, at ten times the price.
-_getsignal: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
 
 
 @dataclass(frozen=True)
@@ -49,111 +44,6 @@ class Place:
     log: str  # path of its log file; "" to leave output where it goes
     log_name: str  # its name under logs/
     gpus: tuple[str, ...] = ()
-
-
-class Output:
-    """The worker's log: which part of it is whose."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._end = 0
-        self._file = os.open(place.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        os.dup2(self._file, 1)
-        os.dup2(self._file, 2)
-        self._out, self._err = sys.stdout, sys.stderr
-        with contextlib.suppress(Exception):  # a line that was printed is kept, whatever ends this process
-            self._out.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-        self._entry: Entry | None = None
-        with contextlib.suppress(OSError):  # it only serves those who look on
-            self._entry = Entry(place.log, place.slot)
-
-    def begin(self, key: bytes) -> None:
-        """Note for those who look on that what is printed from here on is this task's."""
-        if self._entry is not None:
-            with contextlib.suppress(OSError):
-                self._entry.write(key, self._end)
-
-    def rest(self) -> None:
-        """Note that no task is running."""
-        if self._entry is not None:
-            with contextlib.suppress(OSError):
-                self._entry.clear()
-
-    def slice(self) -> LogSlice | None:
-        """Return what was printed since this was last asked; None where nothing was."""
-        with contextlib.suppress(Exception):  # a task may have closed or replaced them
-            self._out.flush()
-            self._err.flush()
-        start, self._end = self._end, os.lseek(self._file, 0, os.SEEK_END)
-        return LogSlice(self._place.log_name, start, self._end) if self._end > start else None
-
-    def last_lines(self, log: LogSlice) -> str:
-        """Return the end of a slice."""
-        return failures.tail(self._place.log, log.start, log.end)
-
-
-class Order:
-    """Puts the process back in order after each task, and tells when that cannot be done.
-
-    An audit hook notes which of the rarer changes happened, so that looking for them costs nothing where none did.
-    """
-
-    def __init__(self) -> None:
-        self._events: set[str] = set()
-        self._folder = os.getcwd()
-        self._environment = dict(os.environ)
-        self._streams = sys.stdin, sys.stdout, sys.stderr
-        self._filters = list(warnings.filters)
-        self._signals = [(int(n), _getsignal(n)) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
-        self._threads = threading.active_count()
-        events = self._events
-
-        def note(event: str, _: Any) -> None:
-            if event in _LEFT_EVENTS:
-                events.add(event)
-
-        sys.addaudithook(note)
-
-    def restore(self) -> str:
-        """Restore what can be; return why the worker should be replaced, or ""."""
-        if (sys.stdin, sys.stdout, sys.stderr) != self._streams:
-            sys.stdin, sys.stdout, sys.stderr = self._streams
-        if warnings.filters != self._filters:
-            warnings.filters[:] = self._filters  # type: ignore[index]  # typeshed calls it a Sequence
-            getattr(warnings, "_filters_mutated", lambda: None)()
-        for number, handler in self._signals:
-            if _getsignal(number) is not handler:
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
-                if number == signal.SIGTERM:
-                    watch_for_the_end()
-        if system.has_children():
-            return "child processes"
-        if self._events:
-            self._restore_rest()
-        if threading.active_count() != self._threads and self._threads_are_left():
-            return "threads"
-        return ""
-
-    def _threads_are_left(self) -> bool:
-        # Daemons are helpers of libraries (progress bars, pools), which end with the process.
-        return any(not t.daemon and t is not threading.main_thread() for t in threading.enumerate())
-
-    def _restore_rest(self) -> None:
-        events = set(self._events)
-        self._events.clear()
-        if "os.chdir" in events or "os.fchdir" in events:
-            os.chdir(self._folder)
-        if os.environ != self._environment:
-            for name in set(os.environ) - set(self._environment):
-                del os.environ[name]
-            os.environ.update(self._environment)
-        self._events.clear()  # restoring made some of its own
-
-
-def watch_for_the_end() -> None:
-    """When the supervisor ends a task (SIGTERM), show where it was, then die of the signal."""
-    with contextlib.suppress(OSError, RuntimeError, ValueError, AttributeError):
-        faulthandler.register(signal.SIGTERM, file=2, all_threads=True, chain=True)
 
 
 class Worker:
@@ -170,7 +60,9 @@ class Worker:
         if self._place.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(self._place.gpus)
         resources = Resources(self._work.cpus_per_task, self._place.gpus, self._work.memory_limit)
-        output = self._output = Output(self._place) if self._place.log else None
+        output = self._output = None
+        if self._place.log:
+            output = self._output = Output(self._place.log, self._place.log_name, self._place.slot)
         if output is not None:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 faulthandler.enable(file=2, all_threads=True)
@@ -187,7 +79,7 @@ class Worker:
             last_lines=output.last_lines if output is not None else None,
         )
         self._station = Station(self._work, conditions, function, self._values)
-        self._order = Order()
+        self._order = Order(output.file if output is not None else None)
         if output is not None:
             output.slice()  # what importing printed belongs to no task
 
@@ -255,9 +147,14 @@ class Worker:
     def send(self, data: bytes) -> None:
         """Write a whole frame."""
         # A pipe's writes beyond its free room wait and may come back short.
-        done = os.write(self._write, data)
-        while done < len(data):
-            done += os.write(self._write, memoryview(data)[done:])
+        try:
+            done = os.write(self._write, data)
+            while done < len(data):
+                done += os.write(self._write, memoryview(data)[done:])
+        except OSError as exc:
+            if exc.errno == errno.EBADF:
+                os._exit(CLOSED)  # the task has closed it: nothing can be told any more but this
+            raise
 
 
 def work_until_told(
@@ -277,6 +174,7 @@ def work_until_told(
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         system.die_with(parent)
         system.adopt_orphans()
+        read, write = system.out_of_reach(read), system.out_of_reach(write)
         worker = Worker(work, place, read, write, slots)
         try:
             worker.prepare(function)

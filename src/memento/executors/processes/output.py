@@ -1,0 +1,151 @@
+"""The log of a worker: which part of it is whose, and no task's part without bound.
+
+Knows: one log file. May not know: tasks, who reads it.
+
+What a task prints goes into the file directly, so it costs nothing on the way. A part that has grown over `LIMIT`
+is cut to its head and its tail when the task ends; while it grows, `thin` frees what will be cut from the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+from memento import system
+from memento.executors import failures
+from memento.store.board import Entry
+from memento.store.records import LogSlice
+
+LIMIT = 16 << 20  # bytes of one task's output
+_HEAD = LIMIT // 2
+_TAIL = LIMIT - _HEAD
+_LINE = 4_096  # bytes in which the end of a line is looked for
+
+
+class Output:
+    """The worker's end of its log: descriptors 1 and 2 of this process.
+
+    Parameters
+    ----------
+    path : str
+        The file; made where it is missing.
+    name : str
+        Its name in slices.
+    slot : int
+        The worker's place on the board.
+    """
+
+    def __init__(self, path: str, name: str, slot: int) -> None:
+        self._path, self._name = path, name
+        self._end = 0
+        self.file = system.out_of_reach(
+            os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        )
+        os.dup2(self.file, 1)
+        os.dup2(self.file, 2)
+        with contextlib.suppress(Exception):  # a line that was printed is kept, whatever ends this process
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        self._entry: Entry | None = None
+        with contextlib.suppress(OSError):  # it only serves those who look on
+            self._entry = Entry(path, slot)
+
+    def begin(self, key: bytes) -> None:
+        """Note for those who look on that what is printed from here on is this task's."""
+        if self._entry is not None:
+            with contextlib.suppress(OSError):
+                self._entry.write(key, self._end)
+
+    def rest(self) -> None:
+        """Note that no task is running."""
+        if self._entry is not None:
+            with contextlib.suppress(OSError):
+                self._entry.clear()
+
+    def slice(self) -> LogSlice | None:
+        """Return what was printed since this was last asked; None where nothing was."""
+        for stream in (sys.__stdout__, sys.__stderr__):
+            with contextlib.suppress(Exception):  # the task may have closed it
+                stream.flush()  # type: ignore[union-attr]  # None is among what is caught
+        start = self._end
+        try:
+            self._end = os.lseek(self.file, 0, os.SEEK_END)
+            if self._end - start > LIMIT:
+                self._end = shorten(self.file, start, self._end)
+        except OSError:  # the task has closed it too, or the disk is full: the outcome counts more
+            return None
+        return LogSlice(self._name, start, self._end) if self._end > start else None
+
+    def last_lines(self, log: LogSlice) -> str:
+        """Return the end of a slice."""
+        return failures.tail(self._path, log.start, log.end)
+
+
+def shorten(file: int, start: int, end: int) -> int:
+    """Cut the last part of a log to its head and its tail where it is over the limit; return its new end.
+
+    Parameters
+    ----------
+    file : int
+        Descriptor that reads, and writes at the end.
+    start, end : int
+        The part; nothing stands after it.
+    """
+    if end - start <= LIMIT:
+        return end
+    first = start + _HEAD
+    before = os.pread(file, _LINE, first - _LINE)
+    first -= len(before) - (before.rfind(b"\n") + 1 or _whole(before))
+    last = end - _TAIL
+    tail = os.pread(file, _TAIL, last)
+    skipped = tail.find(b"\n", 0, _LINE) + 1 or _torn(tail)
+    tail = tail[skipped:]
+    told = f"\n[... {last + skipped - first:,} bytes left out ...]\n".encode()
+    os.ftruncate(file, first)
+    for data in (told, tail):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(file, view) :]
+    return first + len(told) + len(tail)
+
+
+def _whole(text: bytes) -> int:
+    """Return how many of these bytes make whole characters, were they UTF-8."""
+    for back in range(1, min(len(text), 4) + 1):
+        byte = text[-back]
+        if byte & 0xC0 != 0x80:  # no continuation: a character begins here, and wants so many bytes
+            wants = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(text) - back if wants > back else len(text)
+    return len(text)
+
+
+def _torn(text: bytes) -> int:
+    """Return how many bytes at the front are the rest of a character, were this UTF-8."""
+    return next((number for number, byte in enumerate(text[:4]) if byte & 0xC0 != 0x80), 0)
+
+
+def thin(path: str, start: int, end: int) -> None:
+    """Free the disk of what will be cut from a part that still grows; where the system cannot, it waits for the end."""
+    if end - start > 2 * LIMIT:
+        with contextlib.suppress(OSError):
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                system.punch_hole(file, start + _HEAD, end - _TAIL - start - _HEAD)
+            finally:
+                os.close(file)
+
+
+def shorten_path(path: str, start: int, end: int) -> int:
+    """Do as `shorten`, for a worker that has ended."""
+    if end - start <= LIMIT:
+        return end
+    try:
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    except OSError:
+        return end
+    try:
+        return shorten(file, start, end)
+    except OSError:
+        return os.fstat(file).st_size
+    finally:
+        os.close(file)

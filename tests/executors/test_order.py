@@ -1,0 +1,414 @@
+"""What one task changes in its process does not reach the next one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memento.executors.processes import Processes
+from memento.store.records import DONE
+from memento.testing.executors import Drive
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Iterator[Drive]:
+    store = tmp_path / "store"
+    (store / "payloads").mkdir(parents=True)
+    drive = Drive(Processes(), store)
+    yield drive
+    drive.executor.close()
+
+
+def log_of(drive: Drive, number: int) -> str:
+    log = drive.outcomes[number].log
+    if log is None:
+        return ""
+    return (drive.store / "logs" / log.file).read_bytes()[log.start : log.end].decode()
+
+
+def folder(change: bool) -> Any:
+    before = os.getcwd()
+    if change:
+        os.chdir("/")
+    return before
+
+
+def environment(change: bool) -> Any:
+    before = os.environ.get("LEFT"), os.environ["PATH"]
+    if change:
+        os.environ["LEFT"] = "behind"
+        del os.environ["PATH"]
+    return before
+
+
+def search_path(change: bool) -> Any:
+    before = list(sys.path)
+    if change:
+        sys.path.insert(0, "/left/behind")
+    return before
+
+
+def umask(change: bool) -> Any:
+    before = os.umask(0o022)
+    os.umask(0o077 if change else before)
+    return before
+
+
+def warning_filters(change: bool) -> Any:
+    import warnings
+
+    before = len(warnings.filters), warnings.showwarning.__module__
+    if change:
+        warnings.simplefilter("error")
+        warnings.showwarning = print  # type: ignore[assignment]  # a task may do so
+    return before
+
+
+def warnings_that_are_logged(change: bool) -> Any:
+    import logging
+    import warnings
+
+    before = warnings.showwarning.__module__
+    logging.captureWarnings(change)
+    assert not change or warnings.showwarning.__module__ == "logging"
+    return before
+
+
+def root_logger(change: bool) -> Any:
+    import logging
+
+    before = logging.root.level, len(logging.root.handlers), logging.root.manager.disable
+    if change:
+        logging.basicConfig(level=logging.DEBUG)
+        logging.disable(logging.ERROR)
+    return before
+
+
+def own_logger(change: bool) -> Any:
+    import logging
+
+    log = logging.getLogger("some.experiment")
+    before = log.level, len(log.handlers), log.propagate, log.getEffectiveLevel()
+    if change:
+        log.setLevel(logging.DEBUG)
+        log.addHandler(logging.StreamHandler())
+        log.propagate = False
+    return before
+
+
+def locales(change: bool) -> Any:
+    import locale
+
+    before = locale.setlocale(locale.LC_ALL)
+    if change:
+        locale.setlocale(locale.LC_ALL, "C" if "UTF-8" in before else "C.UTF-8")
+    return before
+
+
+def signal_handlers(change: bool) -> Any:
+    import signal
+
+    numbers = (signal.SIGUSR1, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP)
+    before = [str(signal.getsignal(number)) for number in numbers]
+    if change:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+    return before
+
+
+def recursion_limit(change: bool) -> Any:
+    before = sys.getrecursionlimit()
+    if change:
+        sys.setrecursionlimit(123_456)
+    return before
+
+
+def collector(change: bool) -> Any:
+    import gc
+
+    before = gc.isenabled()
+    if change:
+        gc.disable()
+    return before
+
+
+def tracing(change: bool) -> Any:
+    before = sys.gettrace(), sys.getprofile()
+    if change:
+        sys.settrace(lambda *_: None)
+        sys.setprofile(lambda *_: None)
+    return before
+
+
+def fault_handler(change: bool) -> Any:
+    import faulthandler
+
+    before = faulthandler.is_enabled()
+    if change:
+        faulthandler.disable()
+    return before
+
+
+def decimal_context(change: bool) -> Any:
+    import decimal
+
+    before = decimal.getcontext().prec
+    if change:
+        decimal.getcontext().prec = 3
+    return before
+
+
+def errors_of_numpy(change: bool) -> Any:
+    import numpy as np
+
+    before = np.geterr()
+    if change:
+        np.seterr(all="ignore")
+    return before
+
+
+def replaced_streams(change: bool) -> Any:
+    import io
+
+    before = isinstance(sys.stdout, io.StringIO), isinstance(sys.stderr, io.StringIO), sys.stdin is None
+    if change:
+        sys.stdout = sys.stderr = io.StringIO()
+        sys.stdin = None
+    return before
+
+
+def closed_streams(change: bool) -> Any:
+    before = sys.stdout.closed, sys.stderr.closed
+    if change:
+        sys.stdout.close()
+        sys.stderr.close()
+    return before
+
+
+CHANGES = [
+    folder,
+    environment,
+    search_path,
+    umask,
+    warning_filters,
+    warnings_that_are_logged,
+    root_logger,
+    own_logger,
+    locales,
+    signal_handlers,
+    recursion_limit,
+    collector,
+    tracing,
+    fault_handler,
+    decimal_context,
+    errors_of_numpy,
+    replaced_streams,
+    closed_streams,
+]
+
+
+def test_what_a_task_changes_of_its_process_is_as_before_for_the_next(drive: Drive) -> None:
+    changes: dict[str, Callable[[bool], Any]] = {change.__name__: change for change in CHANGES}
+
+    def experiment(context: Any, config: Any) -> tuple[int, str]:
+        name, change = config.x
+        return os.getpid(), repr(changes[name](change))
+
+    drive.start(experiment, num_workers=1)
+    tasks, names = [], list(changes)
+    for number, name in enumerate(names):
+        tasks += [drive.task(3 * number + step, (name, step == 1)) for step in range(3)]
+    drive.run(tasks)
+    told = {name: [drive.value(3 * number + step) for step in range(3)] for number, name in enumerate(names)}
+    assert {name: values[1] for name, values in told.items()} == {name: v[0] for name, v in told.items()}
+    assert {name: values[2] for name, values in told.items()} == {name: v[0] for name, v in told.items()}
+    assert len({value[0] for values in told.values() for value in values}) == 1, (
+        "nothing of this needs a new worker"
+    )
+
+
+def test_a_task_prints_although_an_earlier_one_has_closed_or_redirected_its_output(drive: Drive) -> None:
+    def talk(context: Any, config: Any) -> None:
+        print("hello", config.x)
+        os.write(2, b"to descriptor two\n")
+        if config.x == 1:
+            sys.stdout.close()
+        elif config.x == 2:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+        elif config.x == 3:
+            os.close(1)
+            os.close(2)
+
+    drive.start(talk, num_workers=1)
+    drive.run([drive.task(i, i) for i in range(5)])
+    assert [log_of(drive, i) for i in range(5)] == [f"hello {i}\nto descriptor two\n" for i in range(5)]
+
+
+def test_a_logger_that_an_import_has_set_up_stays_so(drive: Drive, tmp_path: Path) -> None:
+    (tmp_path / "chatty_library.py").write_text(
+        "import logging\n"
+        "log = logging.getLogger('chatty_library.inner')\n"
+        "log.addHandler(logging.StreamHandler())\nlog.setLevel(10)\n"
+    )
+
+    def use(context: Any, config: Any) -> tuple[int, int]:
+        sys.path.insert(0, config.settings["path"])
+        import chatty_library  # type: ignore[import-not-found]  # it is made here
+
+        return len(chatty_library.log.handlers), chatty_library.log.level
+
+    drive.start(use, settings={"path": str(tmp_path)}, num_workers=1)
+    drive.run([drive.task(i, i) for i in range(3)])
+    assert [drive.value(i) for i in range(3)] == [(1, 10)] * 3
+
+
+def test_seeding_by_one_task_tells_nothing_of_what_the_next_draws(drive: Drive) -> None:
+    def draw(context: Any, config: Any) -> tuple[float, float]:
+        import random
+
+        import numpy as np
+
+        if config.x:
+            random.seed(1)
+            np.random.seed(1)
+        return random.random(), float(np.random.random())
+
+    drive.start(draw, num_workers=1)
+    drive.run([drive.task(i, i % 2 == 0) for i in range(8)])
+    seeded, free = ([drive.value(i) for i in range(start, 8, 2)] for start in (0, 1))
+    assert len(set(seeded)) == 1
+    assert len({a for a, _ in free}) == len({b for _, b in free}) == 4
+
+
+def test_an_alarm_that_a_task_leaves_does_not_ring_in_the_next(drive: Drive) -> None:
+    import signal
+
+    def leave(context: Any, config: Any) -> str:
+        left = signal.alarm(100 if config.x == 0 else 0)
+        return f"{left} s left"
+
+    drive.start(leave, num_workers=1)
+    drive.run([drive.task(i, i) for i in range(2)])
+    assert drive.value(1) == "0 s left"
+
+
+def test_a_task_that_lowers_a_limit_of_its_process_costs_the_worker(drive: Drive) -> None:
+    def lower(context: Any, config: Any) -> tuple[int, int]:
+        import resource
+
+        before = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        if config.x == 0:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        return os.getpid(), before
+
+    drive.start(lower, num_workers=1)
+    drive.run([drive.task(i, i) for i in range(2)])
+    assert drive.value(0)[1] == drive.value(1)[1]
+    assert drive.value(0)[0] != drive.value(1)[0]
+    assert any("changed resource limits" in note for note in drive.notes)
+
+
+# -- experiments that use processes, threads and descriptors of their own
+
+
+def test_a_task_that_closes_what_it_did_not_open_harms_nobody(drive: Drive, tmp_path: Path) -> None:
+    def close(context: Any, config: Any) -> str:
+        if config.x:
+            os.closerange(3, 256 if config.x == 1 else 70_000)
+            with open(config.settings["file"], "w") as file:
+                file.write("mine")
+        return "closed"
+
+    mine = tmp_path / "mine"
+    drive.start(close, settings={"file": str(mine)}, num_workers=1)
+    outcomes = drive.run([drive.task(i, i) for i in range(4)])
+    assert [outcomes[i].status == DONE for i in range(4)] == [True, True, False, False]
+    failure = outcomes[2].failure
+    assert failure is not None
+    assert "closed file descriptors" in failure.message
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("whom", ["parent", "group"])
+def test_a_task_that_signals_those_around_it_fails_alone_at_most(drive: Drive, whom: str) -> None:
+    import signal
+
+    def shoot(context: Any, config: Any) -> int:
+        if config.x == 2:
+            if config.settings["whom"] == "parent":
+                os.kill(os.getppid(), signal.SIGTERM)
+                os.kill(os.getppid(), signal.SIGHUP)
+            else:
+                os.killpg(0, signal.SIGTERM)
+        return os.getppid()
+
+    drive.start(shoot, settings={"whom": whom})
+    outcomes = drive.run([drive.task(i, i) for i in range(10)])
+    failed = [number for number, outcome in outcomes.items() if outcome.status != DONE]
+    assert failed == ([2] if whom == "group" else [])
+
+
+def test_a_task_may_use_pools_of_processes_and_threads(drive: Drive) -> None:
+    def pools(context: Any, config: Any) -> tuple[int, list[int]]:
+        import concurrent.futures
+        import math
+        import multiprocessing
+
+        if config.x in ("fork", "spawn"):
+            with multiprocessing.get_context(config.x).Pool(2) as pool:
+                found = pool.map(math.isqrt, [16, 25])
+        elif config.x == "threads":
+            with concurrent.futures.ThreadPoolExecutor(2) as threads:
+                found = list(threads.map(math.isqrt, [16, 25]))
+        elif config.x == "subprocess":
+            code = "import math; print(math.isqrt(16), math.isqrt(25))"
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            found = [int(word) for word in done.stdout.split()]
+        else:
+            import asyncio
+
+            async def both() -> list[int]:
+                return list(await asyncio.gather(*(asyncio.to_thread(math.isqrt, n) for n in (16, 25))))
+
+            found = asyncio.run(both())
+        return os.getpid(), found
+
+    drive.start(pools, num_workers=1)
+    kinds = ["fork", "spawn", "threads", "subprocess", "asyncio"]
+    drive.run([drive.task(i, kind) for i, kind in enumerate(kinds)])
+    assert {kind: drive.value(i)[1] for i, kind in enumerate(kinds)} == {kind: [4, 5] for kind in kinds}
+    assert len({drive.value(i)[0] for i in range(5)}) == 1, f"a worker was replaced: {drive.notes}"
+
+
+@pytest.mark.slow
+def test_a_task_may_use_joblib(drive: Drive) -> None:
+    def many(context: Any, config: Any) -> list[int]:
+        import joblib
+
+        return list(joblib.Parallel(n_jobs=2)(joblib.delayed(pow)(n, 2) for n in (4, 5)))
+
+    drive.start(many, num_workers=1)
+    drive.run([drive.task(i, i) for i in range(3)])
+    assert [drive.value(i) for i in range(3)] == [[16, 25]] * 3
+
+
+def test_a_task_may_run_memento(drive: Drive) -> None:
+    def nested(context: Any, config: Any) -> list[int]:
+        from memento import Memento
+
+        results = Memento(
+            lambda context, config: config.n * 10, store=config.settings["path"], num_workers=2
+        ).run({"parameters": {"n": [1, 2]}})
+        return [result.inner for result in results or ()]
+
+    drive.start(nested, settings={"path": str(drive.store.parent / "inner")}, num_workers=1)
+    drive.run([drive.task(i, i) for i in range(2)])
+    assert drive.value(0) == drive.value(1) == [10, 20]
