@@ -135,6 +135,7 @@ def test_the_same_run_and_the_next_one_give_the_scripts_own(place: Workplace) ->
     assert "all right [True, False, True]" in place.run("exp.py").out
 
 
+@pytest.mark.slow
 def test_what_a_script_saved_is_right_where_it_is_imported(place: Workplace) -> None:
     place.write("exp.py", SCRIPT)
     place.run("exp.py")
@@ -147,6 +148,7 @@ def test_what_an_import_saved_is_right_for_the_script(place: Workplace) -> None:
     assert "all right [True, False, True]" in place.run("exp.py").out
 
 
+@pytest.mark.slow
 def test_a_module_of_a_package_run_with_m_and_imported_agree(place: Workplace) -> None:
     place.write("pkg/__init__.py", "")
     place.write("pkg/exp.py", SCRIPT)

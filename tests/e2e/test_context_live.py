@@ -177,6 +177,7 @@ print([(r.inner["seed"], r.inner["draw"]) for r in results])
 )
 
 
+@pytest.mark.slow
 def test_everything_a_task_says_is_kept_and_chance_is_the_same_again(place: Workplace) -> None:
     place.write("exp.py", KINDS_OF_NUMBERS)
     once = place.run("exp.py").out

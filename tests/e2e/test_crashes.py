@@ -53,12 +53,12 @@ print(results.failures)
     ("how", "named"),
     [
         ("exit", "exit code 3"),
-        ("exit0", "exit code 0"),
+        pytest.param("exit0", "exit code 0", marks=pytest.mark.slow),
         ("kill", "SIGKILL"),
-        ("term", "SIGTERM"),
+        pytest.param("term", "SIGTERM", marks=pytest.mark.slow),
         ("segfault", "SIGSEGV"),
-        ("abort", "SIGABRT"),
-        ("overflow", "SIGSEGV"),
+        pytest.param("abort", "SIGABRT", marks=pytest.mark.slow),
+        pytest.param("overflow", "SIGSEGV", marks=pytest.mark.slow),
     ],
 )
 def test_a_task_that_ends_its_process_fails_alone_in_a_grid_of_200(
@@ -128,9 +128,9 @@ print([r.inner for r in results])
     ("how", "named"),
     [
         ("hang", "TaskTimeout"),
-        ("sleep", "TaskTimeout"),
-        ("swallow", "TaskTimeout"),
-        ("child_hangs", "TaskTimeout"),
+        pytest.param("sleep", "TaskTimeout", marks=pytest.mark.slow),
+        pytest.param("swallow", "TaskTimeout", marks=pytest.mark.slow),
+        pytest.param("child_hangs", "TaskTimeout", marks=pytest.mark.slow),
         pytest.param("deaf", "TaskTimeout", marks=pytest.mark.slow),
         ("grow", "MemoryLimitExceeded"),
     ],

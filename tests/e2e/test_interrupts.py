@@ -88,6 +88,7 @@ def test_ctrl_c_saves_running_tasks_and_the_next_run_goes_on_from_there(place: W
     each_step_once(place)
 
 
+@pytest.mark.slow
 def test_a_task_that_does_not_listen_is_ended_after_its_grace(place: Workplace) -> None:
     program = started(place, "deaf")
     program.send(signal.SIGINT)
@@ -112,6 +113,7 @@ def test_a_second_ctrl_c_stops_at_once(place: Workplace) -> None:
     each_step_once(place, but=2)
 
 
+@pytest.mark.slow
 def test_sigterm_stops_like_ctrl_c_and_ends_with_143(place: Workplace) -> None:
     program = started(place)
     program.send(signal.SIGTERM)
@@ -159,6 +161,7 @@ def committed(place: Workplace) -> int:
     return done()
 
 
+@pytest.mark.slow
 def test_kill_9_of_a_worker_fails_its_task_only_and_the_next_run_goes_on_from_its_checkpoint(
     place: Workplace,
 ) -> None:

@@ -209,6 +209,7 @@ for kind, func in kinds.items():
 """
 
 
+@pytest.mark.slow
 def test_an_experiment_is_anything_that_can_be_called(place: Workplace) -> None:
     place.write("exp.py", KINDS)
     out = place.run("exp.py").out
@@ -255,6 +256,7 @@ WAYS: dict[str, Callable[[Workplace], str]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_script_run_imported_and_named_on_the_command_line_shares_its_results(place: Workplace) -> None:
     place.write("exp.py", SHARED)
     place.write(
