@@ -26,7 +26,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ENVIRONMENTS = {"ours": ROOT / ".venv", "ancestor": ROOT / ".venv-ancestor"}
-NO_WORKLOADS = ("__init__", "__main__", "harness")
+NO_WORKLOADS = ("__init__", "__main__", "harness", "layers")
 
 
 def main() -> None:

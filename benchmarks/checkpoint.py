@@ -1,0 +1,90 @@
+"""A checkpoint of 500 MB in arrays, saved twice and loaded; beside pickle to a raw file."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+TITLE = "checkpoint of 500 MB in arrays, nested in dicts (1.2.0: 100 MB, scaled), durable"
+UNIT = "s; memory above the state itself in MB"
+BASE = "pickle 5 to a raw file: save"
+MUST = "save and load >= 0.9 of pickle's rate (ratio <= 1.11), memory flat"
+CONTENDERS = {"memento": "ours", "pickle 5 to a raw file": "ours", "memento-ml 1.2.0": "ancestor"}
+FULL = True
+
+
+def state(megabytes: int) -> dict[str, Any]:
+    import numpy as np
+
+    count = megabytes * 1_000_000 // 8 // 10
+    rng = np.random.default_rng(0)
+    return {"epoch": 3, "layers": [{"weights": rng.random(count)} for _ in range(10)]}
+
+
+class Raw:
+    def save(self, whole: Any) -> None:
+        with open("state.pickle", "wb") as file:
+            pickle.dump(whole, file, protocol=5)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def load(self) -> Any:
+        with open("state.pickle", "rb") as file:
+            return pickle.load(file)
+
+
+class Ours:
+    def __init__(self) -> None:
+        from memento.store.checkpoints import CheckpointDir
+
+        self._folder = Path("checkpoints").absolute()
+        self._dir = CheckpointDir
+
+    def save(self, whole: Any) -> None:
+        self._dir(self._folder, "00").save((whole,), {})
+
+    def load(self) -> Any:
+        return self._dir(self._folder, "00").load()[0][0]
+
+
+class Ancestor:
+    def __init__(self) -> None:
+        from memento.task_interface import FileSystemCheckpointing
+
+        self._file = FileSystemCheckpointing(filepath="old.memento")
+
+    def save(self, whole: Any) -> None:
+        self._file.set("key", whole)
+
+    def load(self) -> Any:
+        return self._file.get("key")
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    contender = sys.argv[1]
+    scale = 5 if "1.2.0" in contender else 1
+    whole = state(500 // scale)
+    tool: Any = Ours() if contender == "memento" else Ancestor() if scale > 1 else Raw()
+    figures: dict[str, float] = {}
+    tool.save({"epoch": 0})  # imports, folders
+    held = peak()
+    before = time.perf_counter()
+    tool.save(whole)
+    figures["save"] = (time.perf_counter() - before) * scale
+    figures["save, MB more"] = (peak() - held) * scale
+    del whole
+    before = time.perf_counter()
+    loaded = tool.load()
+    figures["load"] = (time.perf_counter() - before) * scale
+    assert loaded is not None
+    print(json.dumps({f"{contender}: {name}": figure for name, figure in figures.items()}))
