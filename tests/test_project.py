@@ -55,8 +55,8 @@ def test_the_changelog_opens_with_this_version() -> None:
     assert (heading[2] == "unreleased") == (released != memento.__version__)
 
 
-def test_there_are_pinned_files_for_the_demo_and_for_development() -> None:
-    assert [path.name for path in PINNED] == ["demo.txt", "dev.txt"]
+def test_there_are_pinned_files_for_the_demo_for_development_and_for_the_peer_in_benchmarks() -> None:
+    assert [path.name for path in PINNED] == ["ancestor.txt", "demo.txt", "dev.txt"]
 
 
 @pytest.mark.parametrize("path", PINNED, ids=_name)
@@ -70,7 +70,7 @@ def test_pinned_files_name_no_host_no_option_and_no_path(path: Path) -> None:
 @pytest.mark.parametrize("path", PINNED, ids=_name)
 def test_every_pinned_requirement_has_an_exact_version_and_a_hash(path: Path) -> None:
     entries = re.split(r"^(?=\S)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    assert len(entries) > 20
+    assert len(entries) > 5
     bare = [
         e.splitlines()[0] for e in entries if not re.match(r"[\w.-]+==\S+ ", e) or "--hash=sha256:" not in e
     ]
