@@ -74,7 +74,7 @@ if __name__ == "__main__":
     memento.display.make_display = lambda progress: Told()
     tasks = int(os.environ["TASKS"])
     runs = Memento(experiment, num_workers=2, executor=os.environ["EXECUTOR"], store=os.environ["STORE"],
-                   on_code_change="ignore", retries=int(os.environ.get("RETRIES", "0")))
+                   on_code_change="ignore", timeout=float(os.environ.get("TIMEOUT", "0")) or None)
     results = runs.run({"parameters": {"n": list(range(tasks))}})
     for result in results:
         np.testing.assert_equal(result.inner, expected(result.config.n))

@@ -1,0 +1,131 @@
+"""Clocks that jump and processes that are suspended: no false death, no negative runtime, no early timeout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from memento.store import Store
+from tests.faults.victims import Victim, until
+
+pytestmark = pytest.mark.slow
+
+# What Python imports first, in every process of the victim: the machine's clock of the day, as a file moves it.
+# libfaketime would do for C as well, but its sleeps fail when the clock goes back.
+MOVED = """
+import os, time
+real = time.time
+def moved():
+    with open(os.environ["OFFSET"]) as file:
+        return real() + float(file.read() or 0)
+time.time = moved
+"""
+
+
+def check_calm(victim: Victim) -> None:
+    """Every task ran once, and took a time that it can have taken."""
+    assert victim.done().keys() == set(range(victim.tasks))
+    assert all(count == 1 for count in victim.starts().values()), victim.starts()
+    with Store.open(victim.store) as store:
+        for record in store.recent():
+            assert 0 <= record.runtime < 60
+        assert {run.status for run in store.runs()} == {"done"}
+
+
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+def test_jumps_of_the_clock_disturb_no_run_and_no_neighbour(executor: str, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(MOVED, encoding="utf-8")
+    offset = tmp_path / "offset"
+    offset.write_text("0")
+    victim = Victim(
+        tmp_path,
+        tasks=60,
+        executor=executor,
+        SLOW="0.05",
+        TIMEOUT="20",
+        OFFSET=str(offset),
+        PYTHONPATH=str(tmp_path / "site"),
+    )
+    runs = [victim.start(), victim.start()]
+    hour = 3_600
+    for jump in (2 * hour, -72 * hour, 1_000 * hour, 0):
+        count = len(victim.lines("start"))
+        assert until(partial(more_than, victim, min(count + 7, 54)))
+        offset.with_suffix(".new").write_text(str(jump))
+        offset.with_suffix(".new").replace(offset)
+    ended = [victim.wait(run) for run in runs]
+    assert all(one.complete for one in ended), ended
+    check_calm(victim)
+    with Store.open(victim.store) as store:
+        started = [record.started for record in store.recent()]
+    assert max(started) - min(started) > 1_000 * hour  # the clock did jump
+
+
+def more_than(victim: Victim, count: int) -> bool:
+    return len(victim.lines("start")) > count
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def suspend(processes: list[psutil.Process], seconds: float) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("part", ["coordinator", "server", "workers", "all"])
+def test_a_suspended_part_of_the_tree_goes_on_where_it_was(part: str, tmp_path: Path) -> None:
+    victim = Victim(tmp_path, tasks=30, executor="processes", SLOW="0.1")
+    run = victim.start()
+    assert until(lambda: len(victim.lines("start")) >= 5)
+    everyone = tree(run.pid)
+    chosen = {
+        "coordinator": everyone[:1],
+        "server": psutil.Process(run.pid).children(),
+        "workers": [p for server in psutil.Process(run.pid).children() for p in server.children()],
+        "all": everyone,
+    }[part]
+    assert chosen
+    other = victim.start()  # it must wait for the suspended one, not take its tasks
+    suspend(chosen, 3.0)
+    assert victim.wait(run).complete
+    assert victim.wait(other).complete
+    check_calm(victim)
+
+
+@pytest.mark.parametrize("part", ["coordinator", "all"])
+def test_the_time_of_a_suspension_is_not_counted_against_a_task(part: str, tmp_path: Path) -> None:
+    victim = Victim(tmp_path, tasks=12, executor="processes", SLOW="0.5", TIMEOUT="2")
+    run = victim.start()
+    assert until(lambda: len(victim.lines("start")) >= 3)
+    suspend(tree(run.pid)[:1] if part == "coordinator" else tree(run.pid), 3.0)
+    ended = victim.wait(run)
+    assert ended.complete, ended.output
+    check_calm(victim)
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not here")
+def test_a_machine_that_was_booted_long_ago_counts_as_any_other(tmp_path: Path) -> None:
+    victim = Victim(tmp_path, tasks=10, executor="processes")
+    probe = os.system("unshare -T --monotonic 1000000 --boottime 1000000 --fork true 2>/dev/null")
+    if probe:
+        pytest.skip("this user may not have clocks of its own (unshare -T)")
+    ended = victim.run("unshare", "-T", "--monotonic", "1000000", "--boottime", "1000000", "--fork")
+    assert ended.complete, ended.output
+    check_calm(victim)
