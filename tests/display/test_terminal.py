@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 
 from memento.display import Display, make_display
 from memento.display.terminal import live_rows
-from memento.events import FailureGroup, RunFinished, RunStarted, Said, TaskFailed, TasksFinished
+from memento.events import FailureGroup, RunFinished, RunStarted, Said, TaskFailed, TasksFinished, WorkerState
 from tests.display.fakes import FINISHED, RUN, STARTED, FakeTerminal, SetClock, tick
 
 Make = Callable[[int, int], FakeTerminal]
@@ -208,6 +209,16 @@ def test_workers_that_find_no_room_are_counted() -> None:
     rows = [row.plain for row in live_rows(tick(3, workers=30), 80, 10)]
     assert rows[-1].strip() == "and 22 more running"
     assert "fold=29" in rows[-2]  # those that run longest are shown
+
+
+def test_where_rows_are_too_long_they_leave_out_what_all_tasks_have_alike() -> None:
+    shared = "dataset=load_breast_cancer, feature_engineering=SimpleImputer, preprocessing=StandardScaler"
+    running = tuple(WorkerState("w", model, f"{shared}, model={model}", 1.0) for model in ("SVC", "Ada"))
+    now = dataclasses.replace(tick(3, workers=0), running=running)
+    narrow = [row.plain.split("  ")[-1] for row in live_rows(now, 80, 10)[1:]]
+    wide = [row.plain for row in live_rows(now, 200, 10)[1:]]
+    assert narrow == ["model=SVC", "model=Ada"]
+    assert all(shared in row for row in wide)
 
 
 def test_a_single_failure_among_thousands_shows_in_the_bar() -> None:

@@ -8,6 +8,7 @@ The cursor is never hidden: there is then no way to end the process, kill -9 inc
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections import deque
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
+_NEXT_PARAMETER = re.compile(r", (?=\w+=)")
 REDRAW = 0.2  # seconds: at most five redraws a second
 FOREIGN = "foreign"  # lines that tasks in this process print
 STYLES = {
@@ -216,10 +218,13 @@ def live_rows(tick: Tick, width: int, height: int, encoding: str = "utf-8") -> l
         used -= 1
     bar.append(empty * (length - used), style="dim")
     bar.append(f"  {told}", style="bold")
-    return [bar, *_worker_rows(tick.running, height - 1, full, empty)]
+    return [bar, *_worker_rows(tick.running, width, height - 1, full, empty)]
 
 
-def _worker_rows(running: tuple[WorkerState, ...], room: int, full: str, empty: str) -> list[Text]:
+def _worker_rows(
+    running: tuple[WorkerState, ...], width: int, room: int, full: str, empty: str
+) -> list[Text]:
+    from rich.cells import cell_len
     from rich.text import Text
 
     if room <= 0 or not running:
@@ -243,13 +248,32 @@ def _worker_rows(running: tuple[WorkerState, ...], room: int, full: str, empty: 
         metrics = metrics_text(state)
         if metrics:
             row.append(f"{metrics}  ", style="magenta")
-        row.append(one_line(state.config, 400))
         rows.append(row)
+    texts = [one_line(state.config, 400) for state in shown]
+    if any(row.cell_len + cell_len(text) > width for row, text in zip(rows, texts, strict=True)):
+        texts = _differing(texts)
+    for row, text in zip(rows, texts, strict=True):
+        row.append(text)
     if len(shown) < len(running):
         rows.append(
             Text(f"{'':>11}  and {len(running) - len(shown):,} more running", style="dim", no_wrap=True)
         )
     return rows
+
+
+def _differing(configs: list[str]) -> list[str]:
+    """Leave out of configurations what all have alike: what tells them apart is what must be seen.
+
+    Examples
+    --------
+    >>> _differing(["data=digits, scaler=MinMax, model=SVC", "data=digits, scaler=MinMax, model=Ada"])
+    ['model=SVC', 'model=Ada']
+    """
+    parts = [_NEXT_PARAMETER.split(config) for config in configs]
+    alike = set(parts[0]).intersection(*parts[1:])
+    if len(parts) == 1 or any(alike.issuperset(part) for part in parts):
+        return configs
+    return [", ".join(piece for piece in part if piece not in alike) for part in parts]
 
 
 def terminal_size(stream: SafeStream) -> tuple[int, int]:
