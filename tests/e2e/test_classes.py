@@ -203,3 +203,145 @@ def test_classes_made_inside_functions_come_back_whole(place: Workplace) -> None
     )
     assert "[6, 12] [False, False]" in place.run("exp.py").out
     assert "[6, 12] [True, True]" in place.run("exp.py").out
+
+
+AWKWARD = """
+from __future__ import annotations
+import abc, contextlib, dataclasses, enum, functools, logging, re, typing
+import numpy as np
+from memento import Memento
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    x: int
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def f(self): ...
+
+class Concrete(Abstract):
+    def f(self):
+        return 1
+
+class Box(typing.Generic[typing.TypeVar("T")]):
+    def __init__(self, v):
+        self.v = v
+
+class Mixed(str, enum.Enum):
+    A = "a"
+    def up(self):
+        return self.value.upper()
+
+class Private:
+    __slots__ = ("__secret", "__dict__", "__weakref__")
+    def __init__(self):
+        self.__secret = 5
+        self.open = 1
+    def get(self):
+        return self.__secret
+
+class SlotChild(Private):
+    __slots__ = "more"
+
+class Computed:
+    @functools.cached_property
+    def v(self):
+        return 3
+    @classmethod
+    def c(cls):
+        return cls
+
+class DictSub(dict):
+    def __init__(self, *a, extra=None):
+        super().__init__(*a)
+        self.extra = extra
+
+class ArraySub(np.ndarray):
+    pass
+
+@functools.lru_cache(maxsize=None)
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+cached_length = functools.cache(len)
+
+def cached_inside(k):
+    @functools.cache
+    def inner(x):
+        return k * x
+    return inner
+
+@functools.singledispatch
+def kind(x):
+    return "other"
+
+@kind.register
+def _(x: int):
+    return "int"
+
+def plus_one(f):
+    @functools.wraps(f)
+    def inner(*a, **k):
+        return f(*a, **k) + 1
+    return inner
+
+@plus_one
+def decorated(x):
+    return x
+
+@contextlib.contextmanager
+def seven():
+    yield 7
+
+log = logging.getLogger(__name__)
+PATTERN = re.compile("a+")
+square = lambda x: x * x
+COUNTER = 0
+
+def count():
+    global COUNTER
+    COUNTER += 1
+    return COUNTER
+
+child = SlotChild()
+child.more = 9
+THINGS = [Frozen(1), Concrete(), Box(1), Mixed.A, Private(), Computed(), DictSub({"a": 1}, extra=2),
+          np.arange(3).view(ArraySub), child]
+
+def check(things):
+    assert [type(t) for t in things] == [type(t) for t in THINGS]
+    frozen, concrete, box, mixed, private, computed, dictionary, array, child = things
+    assert frozen == Frozen(1) and isinstance(concrete, Abstract) and box.v == 1 and mixed.up() == "A"
+    assert private.get() == 5 and private.open == 1 and computed.v == 3 and computed.c() is Computed
+    assert dictionary == {"a": 1} and dictionary.extra == 2 and array.sum() == 3
+    assert child.more == 9 and child.get() == 5 and not hasattr(Frozen(1), "__dict__")
+
+twice = cached_inside(2)
+
+def experiment(context, config):
+    check(config.things)
+    assert fib(20) == 6765 and config.cached is fib and fib.cache_info().hits > 0
+    assert cached_length("abc") == 3 and twice(4) == 8 and config.local(4) == 12
+    assert kind(1) == "int" and kind("") == "other" and decorated(1) == 2 and PATTERN.match("aa") and square(3) == 9
+    with seven() as found:
+        assert found == 7
+    log.warning("a line")
+    try:
+        Abstract()
+    except TypeError:
+        pass
+    return THINGS, count(), fib
+
+(result,) = Memento(experiment, num_workers=1).run(
+    {"parameters": {"things": [THINGS], "cached": [fib], "local": [cached_inside(3)]}})
+things, counted, cached = result.inner
+check(things)
+assert counted == 1 and COUNTER == 0 and cached is fib
+print("all right", result.was_cached)
+"""
+
+
+def test_whatever_scripts_define_reaches_workers_and_comes_back(place: Workplace) -> None:
+    place.write("exp.py", AWKWARD)
+    assert "all right False" in place.run("exp.py").out
+    assert "all right True" in place.run("exp.py").out

@@ -46,7 +46,7 @@ def _picklers() -> tuple[type[Any], type[Any]]:
         found: dict[int, Definition]
 
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, (type, types.FunctionType)):
+            if isinstance(obj, shipping.DEFINED):
                 name = shipping.named(obj)
                 if name is not None:
                     self.found[id(obj)] = Definition(*name, obj)
@@ -63,7 +63,7 @@ def _picklers() -> tuple[type[Any], type[Any]]:
         found: dict[int, Definition]
 
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, (type, types.FunctionType)):
+            if isinstance(obj, shipping.DEFINED):
                 name = shipping.named(obj)
                 if name is not None:
                     self.found[id(obj)] = Definition(*name, obj)

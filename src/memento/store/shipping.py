@@ -26,6 +26,8 @@ from typing import Any, NamedTuple, TypeAlias
 from memento.keys import SCRIPT_ATTRIBUTE, script_name
 
 _SHIPPED = b"\x93memento-ship\x00"  # no pickle starts with it
+_CACHED_FUNCTION: type[Any] = type(functools.lru_cache(len))
+DEFINED = (type, types.FunctionType, _CACHED_FUNCTION)  # what a script defines under a name
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -189,10 +191,14 @@ def named(obj: Any) -> tuple[str, str] | None:
         return None
     if module != "__main__" and module not in _by_value and _is_importable(module):
         return None
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
+    return (module, qualname) if _stands_under_its_name(obj) else None
+
+
+def _stands_under_its_name(obj: Any) -> bool:
+    found: Any = sys.modules.get(getattr(obj, "__module__", None) or "")
+    for part in getattr(obj, "__qualname__", "<>").split("."):
         found = getattr(found, part, None)
-    return (module, qualname) if found is obj else None
+    return found is obj
 
 
 # ---------------------------------------------------------------- the coordinator's side
@@ -214,6 +220,14 @@ def picklers() -> tuple[type[Any], type[Any]]:
             if isinstance(obj, types.CodeType):
                 # cloudpickle drops the file's name, and with it the source lines of every traceback.
                 return marshal.loads, (marshal.dumps(obj),)
+            if type(obj) is functools.cached_property:
+                return _cached_property, (obj.func, obj.attrname)  # it holds a lock before Python 3.12
+            if type(obj) in (weakref.WeakKeyDictionary, weakref.WeakValueDictionary):
+                return type(obj), (dict(obj),)  # the cache of functools.singledispatch is one
+            if type(obj) is weakref.WeakSet:
+                return weakref.WeakSet, (list(obj),)
+            if type(obj) is _CACHED_FUNCTION:
+                return self.cached(obj)
             if not isinstance(obj, (type, types.FunctionType)):
                 return super().reducer_override(obj)
             module = getattr(obj, "__module__", None)
@@ -234,6 +248,13 @@ def picklers() -> tuple[type[Any], type[Any]]:
                 return reduced
             return self.wrap(obj, _with_slots(obj, reduced))
 
+        def cached(self, obj: Any) -> Any:
+            """Pickle a function under `functools.cache`, which pickles itself by a name that workers lack."""
+            if named(obj) is None and _stands_under_its_name(obj):
+                return NotImplemented  # in a module that workers import
+            args = (obj.__wrapped__, obj.cache_parameters())
+            return self.wrap(obj, (_cached_function, args, None, None, None, _keep))
+
         def wrap(self, obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
             """Say where a definition belongs, so that it is made once and put there."""
             make, args, state, _, _, set_state = reduced[:6]
@@ -245,6 +266,8 @@ def picklers() -> tuple[type[Any], type[Any]]:
                     args = (args[0], _Globals(module), *args[2:])
                 if name is None:
                     return make, args, (set_state, state), None, None, _set_function
+            elif isinstance(obj, _CACHED_FUNCTION) and name is None:
+                return make, args
             elif name is None and "<" not in getattr(obj, "__qualname__", "<"):
                 return reduced  # an older edition of a class that has since been defined anew
             elif name is None:
@@ -263,7 +286,7 @@ def picklers() -> tuple[type[Any], type[Any]]:
         """Pickles an object with tokens for definitions, and notes which ones it needs."""
 
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, (type, types.FunctionType)):
+            if isinstance(obj, DEFINED):
                 name = named(obj)
                 if name is not None:
                     token = _tokens.of(obj)
@@ -272,6 +295,20 @@ def picklers() -> tuple[type[Any], type[Any]]:
             return super().reducer_override(obj)
 
     return ByValue, ByToken
+
+
+def _cached_property(func: Callable[..., Any], name: str | None) -> Any:
+    made = functools.cached_property(func)
+    made.attrname = name
+    return made
+
+
+def _cached_function(func: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(func)
+
+
+def _keep(obj: Any, state: None) -> None:
+    """Set no state: what was made is complete."""
 
 
 def _with_slots(obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
