@@ -67,8 +67,8 @@ makers = {
     "default": with_a_default,
     "dataclass": as_dataclass,
     "make_dataclass": lambda n: dataclasses.make_dataclass("Made", [f"field{n}"]),
-    "namedtuple": lambda n: collections.namedtuple("Made", ["a", f"b{n}"]),  # type: ignore[misc]
-    "Enum()": lambda n: enum.Enum("Made", {"A": n}),  # type: ignore[misc]
+    "namedtuple": lambda n: collections.namedtuple("Made", ["a", f"b{n}"]),
+    "Enum()": lambda n: enum.Enum("Made", {"A": n}),
     "metaclass": by_metaclass,
 }
 

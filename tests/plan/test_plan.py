@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from memento.matrix import Matrix
 from memento.plan import KeyedTasks, Past, Plan, make_plan
-from memento.store.records import Known
+from memento.store.records import Encoded, Known
+from memento.store.upstream import UpstreamValue
 
 CODE = 7
 
@@ -42,6 +43,17 @@ def test_a_plan_says_of_each_task_what_a_look_up_one_by_one_says(
         assert plan.rows[number] == (100 + number if status else -1)
         assert bool(plan.failed_before[number]) == (status == "failed")
     assert plan.previous == {tasks.key(n): 100 + n for n in rows if n in plan.todo}
+
+
+def test_a_result_older_than_what_it_was_computed_from_is_computed_again() -> None:
+    def upstream(key: bytes, row: int) -> UpstreamValue:
+        return UpstreamValue(key, "somewhere", Encoded("json", b"1", None, 1, "builtins:int"), row)
+
+    tasks = tasks_of([upstream(b"old" + bytes(13), 99), upstream(b"new" + bytes(13), 500), 3])
+    plan = make_plan(tasks, known(tasks, dict.fromkeys(range(3), ("done", CODE))), code=CODE)
+    assert plan.cached.tolist() == [True, False, True]
+    assert plan.reason(1) == "what it depends on was computed again"
+    assert plan.previous == {tasks.key(1): 101}
 
 
 def test_rows_of_other_tasks_change_nothing() -> None:

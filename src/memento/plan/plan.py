@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.plan.tasks import KeyedTasks
 from memento.store.records import DONE, Known
+from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +69,7 @@ class Plan:
     cached: NDArray[np.bool_]  # has a result that will be used
     failed_before: NDArray[np.bool_]
     changed: NDArray[np.bool_]  # its result was computed by another version of the code
+    outdated: NDArray[np.bool_]  # what its result was computed from has been computed again since
     todo: NDArray[np.int64]  # numbers of the tasks to run, in that order; one for each key
     twins: dict[int, list[int]]  # first task of a key -> the others that share its result
     previous: dict[bytes, int]  # key -> id of the row that a new result will replace
@@ -92,6 +94,8 @@ class Plan:
             return "cached, computed by an older version of the code" if self.changed[number] else "cached"
         if self.failed_before[number]:
             return "failed before"
+        if self.outdated[number]:
+            return "what it depends on was computed again"
         if self.changed[number]:
             return "its code has changed"
         return "new" if self.rows[number] < 0 else "to be computed again"
@@ -136,7 +140,8 @@ def make_plan(
     done = found & past.done[at] if has_past else np.zeros(len(tasks), np.bool_)
     codes = np.where(found, past.codes[at], code) if has_past else np.full(len(tasks), code, np.int64)
     changed = done & (codes != code)
-    cached = done & ~(changed & rerun_changed) & (not force_run)
+    outdated = done & (rows < _newest_upstream(tasks))
+    cached = done & ~outdated & ~(changed & rerun_changed) & (not force_run)
     todo = np.flatnonzero(~cached)
     todo, twins = _first_of_each_key(tasks.keys, todo)
     expected = costs() if costs is not None and len(todo) else None
@@ -150,12 +155,29 @@ def make_plan(
         cached=cached,
         failed_before=found & ~done,
         changed=changed,
+        outdated=outdated,
         todo=todo,
         twins=twins,
         previous={tasks.key(n): int(rows[n]) for n in redo.tolist()},
         stale_codes={version: int(counts[version]) for version in np.flatnonzero(counts).tolist()},
         costs=expected,
     )
+
+
+def _newest_upstream(tasks: KeyedTasks) -> NDArray[np.int64]:
+    """Return the store's id of the newest result that each task is computed from; -1 where there is none.
+
+    Ids grow in the order of commits, so a result with a lower one was computed from an older value: a run that
+    was told to compute everything again may have ended between the two.
+    """
+    import numpy as np
+
+    newest = np.full(len(tasks.columns), -1, dtype=np.int64)
+    for column, values in enumerate(tasks.table.values):
+        if any(isinstance(value, UpstreamValue) for value in values):
+            ids = [value.row if isinstance(value, UpstreamValue) else -1 for value in values]
+            newest = np.maximum(newest, np.array([*ids, -1])[tasks.columns[:, column]])
+    return np.repeat(newest, tasks.repeats)
 
 
 def expected_costs(

@@ -98,7 +98,7 @@ class Stage:
             return [UpstreamValue(session.tasks.key(n), root, nothing) for n in range(len(session.tasks))]
         rows = [row for row in session.plan.rows.tolist() if row >= 0]
         return [
-            UpstreamValue(record.key, root, record.value)
+            UpstreamValue(record.key, root, record.value, record.id)
             for record in self.store.records(rows)
             if record.status == DONE and record.value is not None
         ]

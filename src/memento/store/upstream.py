@@ -26,11 +26,14 @@ class UpstreamValue(Deferred):
         Folder of the store.
     encoded : Encoded
         The stored value, inline or as a reference to a payload file.
+    row : int
+        The store's id of the result: what was computed from it has a later one. -1 where it is not known.
     """
 
     key: bytes
     root: str
     encoded: Encoded
+    row: int = -1
 
     def load(self) -> Any:
         """Read the value; verified, raises PayloadDamaged."""
