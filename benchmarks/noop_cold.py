@@ -20,8 +20,8 @@ CONTENDERS = {
 SIDE = 100  # the grid is SIDE x SIDE
 
 
-def matrix(side: int = SIDE) -> dict[str, object]:
-    return {"parameters": {"a": list(range(side)), "b": list(range(side))}}
+def matrix() -> dict[str, object]:
+    return {"parameters": {"a": list(range(SIDE)), "b": list(range(SIDE))}}
 
 
 def experiment(context: object, config: object) -> int:  # noqa: ARG001 - what an experiment gets
