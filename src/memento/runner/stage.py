@@ -113,7 +113,8 @@ class Stage:
         plan = session.plan
         log.info("Running configurations:")
         lines = []
-        for number in range(plan.total):
+        listed = plan.total if log.isEnabledFor(logging.INFO) else min(plan.total, _SHOWN_CONFIGS)
+        for number in range(listed):  # a million configurations that nobody reads are not built
             line = f"  {session.tasks.config(number)}: {plan.reason(number)}"
             log.info("%s", line)
             if number < _SHOWN_CONFIGS:
