@@ -161,6 +161,20 @@ def test_a_provider_that_raises_is_logged_once_for_each_kind(caplog: pytest.LogC
     assert "key" not in caplog.text
 
 
+def test_without_logging_a_problem_is_said_once_by_whoever_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(DefaultNotificationProvider):
+        def all_tasks_completed(self) -> None:
+            raise OSError("down")
+
+    monkeypatch.setattr(logging.getLogger("memento"), "propagate", False)  # nobody set up logging
+    with Notifier(Broken()) as notifier:
+        notifier.listen(FINISHED)
+    assert notifier.problems == ["Broken failed: OSError: down"]
+    assert capsys.readouterr().err == ""
+
+
 def test_a_provider_that_hangs_blocks_neither_the_run_nor_its_end() -> None:
     provider = Rich()
     notifier = Notifier(provider)

@@ -188,7 +188,9 @@ class Notifier:
             if kind in self._problems:
                 return
             self._problems[kind] = text
-        log.warning("%s", text)
+        # Where nobody set up logging, its last resort would say what the display says too.
+        if log.hasHandlers():
+            log.warning("%s", text)
 
 
 def _sum(first: TasksFinished, second: TasksFinished) -> TasksFinished:
