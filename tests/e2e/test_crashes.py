@@ -255,3 +255,26 @@ def test_workers_that_cannot_start_end_the_run_with_the_reason(place: Workplace)
     failed = place.run("exp.py", code=1)
     assert "RuntimeError: not here" in failed.err
     assert "WorkerStartError" in failed.err
+
+
+def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import threading
+        from memento import Memento
+        class Writer:
+            def __init__(self):
+                self.lock = threading.Lock()
+        WRITER = Writer()
+        def helper(x):
+            with WRITER.lock:
+                return x
+        def experiment(context, config):
+            return helper(config.x)
+        Memento(experiment, num_workers=1).run({"parameters": {"x": [1]}})
+        """,
+    )
+    told = place.run("exp.py", code=1).err.strip().splitlines()[-1]
+    assert "the experiment exp:experiment (global 'helper') (global 'WRITER').lock cannot be sent" in told
+    assert "build it inside the task" in told

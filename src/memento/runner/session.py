@@ -177,6 +177,7 @@ class Session:
                     emit=self.emit,
                     clock=self.clock,
                     workers=self.options.num_workers,
+                    store=str(self.store.path.absolute()),
                 )
                 interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake))
                 try:
@@ -307,7 +308,7 @@ def _sendable(value: Any, where: str) -> bytes:
     try:
         return pickling.dumps(value)
     except Exception as exc:
-        part, _, _ = keeping.culprit(value, "", exc)
+        part, _, _ = keeping.culprit(value, "", exc, pickling.dumps)
         kind = type(exc).__qualname__
         raise Unsendable(f"{where}{part}", f"it cannot be pickled ({kind}: {exc})") from exc
 

@@ -250,8 +250,10 @@ def explain(value: Any, error: BaseException, what: str = "the result") -> str:
     )
 
 
-def culprit(value: Any, path: str, error: BaseException) -> tuple[str, Any, BaseException]:
-    """Follow the failing part down into containers and attributes."""
+def culprit(
+    value: Any, path: str, error: BaseException, dumps: Callable[[Any], object] = dumps_value
+) -> tuple[str, Any, BaseException]:
+    """Follow the failing part down into containers, attributes and what functions use."""
     seen: set[int] = set()
     for _ in range(30):  # deeper than anybody wants to read
         seen.add(id(value))
@@ -259,13 +261,20 @@ def culprit(value: Any, path: str, error: BaseException) -> tuple[str, Any, Base
             if id(child) in seen:
                 continue
             try:
-                dumps_value(child)
+                dumps(child)
             except Exception as exc:
                 path, value, error = path + step, child, exc
                 break
         else:
             break
     return path, value, error
+
+
+def _names(code: types.CodeType) -> Iterable[str]:
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            yield from _names(part)
 
 
 def _children(value: Any) -> Iterable[tuple[str, Any]]:
@@ -277,9 +286,12 @@ def _children(value: Any) -> Iterable[tuple[str, Any]]:
         return [(" (an element of it)", child) for child in value]
     if isinstance(value, types.FunctionType):
         cells = value.__closure__ or ()
-        return [
+        captured = [
             (f" (captured {name!r})", c.cell_contents)
             for name, c in zip(value.__code__.co_freevars, cells, strict=True)
         ]
+        space = value.__globals__
+        used = dict.fromkeys(name for name in _names(value.__code__) if name in space)
+        return captured + [(f" (global {name!r})", space[name]) for name in used]
     attributes = getattr(value, "__dict__", None)
     return [(f".{name}", child) for name, child in attributes.items()] if isinstance(attributes, dict) else []
