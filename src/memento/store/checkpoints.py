@@ -53,6 +53,8 @@ class CheckpointDir:
     def __init__(self, root: str | os.PathLike[str], key_hex: str) -> None:
         self.folder = Path(root) / key_hex
         self._payloads = PayloadDir(Path(root).parent / "payloads")
+        self._above = list(self.folder.parents)[: key_hex.count("/") + 1]  # up to `root`
+        self._named: set[str] = set()  # files whose names are durable
         self._next: tuple[str, int] | None = None  # name and generation of the next save
         self._read: memoryview | None = None  # what `exists` found whole, for `load`
 
@@ -82,7 +84,10 @@ class CheckpointDir:
         views = framed(pickled, self._payloads)
         number = struct.pack("<Q", generation)
         end = _END.pack(_MAGIC, generation, digest([*views, flat(number)]))
-        write_over(self.folder / name, [*views, flat(end)])
+        # Once each in this process: whoever made the file may have been killed before its name was durable.
+        folders = [] if name in self._named else [self.folder, *self._above]
+        write_over(self.folder / name, [*views, flat(end)], folders)
+        self._named.add(name)
         self._next = (_NAMES[1 - _NAMES.index(name)], generation + 1)
         self._read = None
 
@@ -121,6 +126,7 @@ class CheckpointDir:
         """Remove all that was saved."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._next = self._read = None
+        self._named.clear()
 
     def _newest(self) -> memoryview | None:
         """Return the content of the newest generation that is whole."""

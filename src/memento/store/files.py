@@ -83,6 +83,9 @@ class PayloadDir:
         ref = f"{folder or name[:2]}/{name}{suffix}"
         path = self.path(ref)
         if holds(path, views):
+            # Whoever wrote it may have been killed before its name was durable.
+            fsync_folder(path.parent)
+            fsync_folder(self.root)
             return ref
         write_file(path, views)
         return ref
@@ -245,8 +248,17 @@ def write_file(path: Path, views: Sequence[memoryview]) -> None:
         raise StoreUnwritable(str(path), f"cannot write the file ({exc.strerror or exc}).") from exc
 
 
-def write_over(path: Path, views: Sequence[memoryview]) -> None:
+def write_over(path: Path, views: Sequence[memoryview], folders: Sequence[Path]) -> None:
     """Write a file where it stands, durable on return; a crash leaves it torn, so its content must tell.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made.
+    views : sequence of memoryview
+        The content.
+    folders : sequence of Path
+        Those whose names must become durable as well, the innermost first; none where they are already.
 
     Raises
     ------
@@ -254,7 +266,6 @@ def write_over(path: Path, views: Sequence[memoryview]) -> None:
         It cannot be written.
     """
     try:
-        new = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
@@ -265,9 +276,8 @@ def write_over(path: Path, views: Sequence[memoryview]) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        if new:
-            for folder in (path.parent, path.parent.parent):
-                fsync_folder(folder)
+        for folder in folders:
+            fsync_folder(folder)
     except OSError as exc:
         raise StoreUnwritable(str(path), f"cannot write the file ({exc.strerror or exc}).") from exc
 

@@ -12,6 +12,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreTooNew, StoreUnwritable
 from memento.store import sql
 from memento.store.database import Database, make_tables, suspect_mark
@@ -97,6 +98,9 @@ def _make_folders(root: Path) -> None:
     missing = [name for name in FOLDERS if not (root / name).is_dir()]
     for name in missing:
         (root / name).mkdir(exist_ok=True)
+    if missing:
+        system.fsync_folder(root)
+        system.fsync_folder(root.parent)
     with suppress(FileExistsError), open(root / ".gitignore", "x", encoding="utf-8") as file:
         file.write("*\n")
 
