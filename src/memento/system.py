@@ -9,6 +9,7 @@ import os
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 LINUX = sys.platform.startswith("linux")
 MACOS = sys.platform == "darwin"
@@ -153,8 +154,14 @@ def peak_memory() -> int | None:
         return int(psutil.Process().memory_info().peak_wset)  # type: ignore[attr-defined]  # there only
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if MACOS else int(peak) * 1024  # bytes there, kilobytes elsewhere: getrusage(2)
+    return peak_of(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def peak_of(used: Any) -> int:
+    """Return the peak resident bytes in what `getrusage` or `wait4` says."""
+    return (
+        int(used.ru_maxrss) if MACOS else int(used.ru_maxrss) * 1024
+    )  # bytes there, else kilobytes: getrusage(2)
 
 
 def _cpu_and_peak() -> tuple[float, int]:
@@ -302,6 +309,43 @@ def kill_marked(name: str, value: str) -> None:
                 continue
         if not found:
             return
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process is suspended (SIGSTOP, a debugger)."""
+    if LINUX:
+        text = _read_text(f"/proc/{pid}/stat")
+        return text[text.rfind(")") + 2 :][:1] in {"T", "t"}
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
+def oom_kills(pid: int, proc: str = "/proc", groups: str = "/sys/fs/cgroup") -> int | None:
+    """Return how often the kernel ended a process for want of memory, where this process lives; None if unknown.
+
+    That is in its memory cgroup, of version 1 or 2; without one, on the whole machine.
+    """
+    if not LINUX:
+        return None
+    files = []
+    for line in _read_text(f"{proc}/{pid}/cgroup").splitlines():
+        number, _, rest = line.partition(":")  # cgroups(7)
+        kinds, _, path = rest.partition(":")
+        path = path.strip("/")
+        if "memory" in kinds.split(","):
+            files += [f"{groups}/memory/{path}/memory.oom_control", f"{groups}/memory/memory.oom_control"]
+        elif number == "0":
+            files += [f"{groups}/{path}/memory.events", f"{groups}/memory.events"]
+    for file in (*files, f"{proc}/vmstat"):
+        for line in _read_text(file).splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill" and count.isdecimal():
+                return int(count)
+    return None
 
 
 def thread_count() -> int:

@@ -13,6 +13,8 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
+from memento import system
+
 NAME = "now"
 _ENTRY = struct.Struct("<16sQ24s")  # key, where the task's output begins, name of the log file
 _NOBODY = bytes(16)
@@ -43,7 +45,7 @@ class Entry:
         self._place = slot * _ENTRY.size
         self._name = path.name.encode()
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        self._file = os.open(path.with_name(NAME), flags, 0o644)
+        self._file = system.out_of_reach(os.open(path.with_name(NAME), flags, 0o644))
         self.clear()
 
     def write(self, key: bytes, start: int) -> None:

@@ -97,7 +97,7 @@ class Control:
             self.socket.setblocking(False)
 
     def hear(self) -> list[tuple[Any, ...]]:
-        """Return what the server said: ("started", slot, pid), ("exit", slot, pid, code)."""
+        """Return what the server said: ("started", slot, pid), ("exit", slot, pid, code, peak bytes)."""
         try:
             data = self.socket.recv(1 << 16)
         except BlockingIOError:

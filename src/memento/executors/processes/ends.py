@@ -5,8 +5,10 @@ Knows: exit codes, and what the supervisor had decided. May not know: pipes, pro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from memento import system
 from memento.errors import MemoryLimitExceeded, WorkerDied
 from memento.executors import failures
 from memento.executors.base import Work
@@ -25,8 +27,30 @@ class Sentence:
     memory: int | None = None  # bytes that its tree was seen to use
 
 
-def why_ended(work: Work, sentence: Sentence | None, code: int, output: str) -> Failure:
-    """Describe the end of a task whose process ended: as decided here, or else as the system tells it."""
+def why_ended(
+    work: Work, sentence: Sentence | None, code: int, output: str, *, struck: int | None = None
+) -> Failure:
+    """Describe the end of a task whose process ended: as decided here, or else as the system tells it.
+
+    Parameters
+    ----------
+    work : Work
+        What says the limits.
+    sentence : Sentence or None
+        What was decided here.
+    code : int
+        How the process ended, as `subprocess` gives it.
+    output : str
+        What it printed last.
+    struck : int, optional
+        Its peak memory in bytes, where the kernel is known to have killed it for want of memory.
+    """
+    if sentence is None and struck is not None:
+        text = (
+            "the kernel was out of memory and killed its worker process (SIGKILL), which had used"
+            f" {struck / 2**20:,.0f} MiB. Run fewer tasks at once (num_workers), or set memory_limit"
+        )
+        return failures.without_exception(MEMORY, "OutOfMemory", text, output, MemoryLimitExceeded(text))
     if sentence is None:
         name = failures.exit_name(code)
         text = f"its worker process ended with {name} while it ran"
@@ -45,3 +69,35 @@ def why_ended(work: Work, sentence: Sentence | None, code: int, output: str) -> 
         f" memory_limit={(work.memory_limit or 0) / 2**20:,.0f} MiB, and was ended"
     )
     return failures.without_exception(MEMORY, "MemoryLimitExceeded", text, output, MemoryLimitExceeded(text))
+
+
+class Scarcity:
+    """Watches whether the kernel kills processes for want of memory.
+
+    The count is of all processes of a cgroup, or of the machine: so it is only looked at a moment around an end.
+
+    Parameters
+    ----------
+    pid : int
+        A process that lives where the workers live.
+    count : callable
+        Returns how many were killed so far, given the process; None where that cannot be known.
+    """
+
+    def __init__(self, pid: int, count: Callable[[int], int | None] = system.oom_kills) -> None:
+        self._pid, self._count = pid, count
+        self._older = self._newer = count(pid)
+        self._at = 0.0
+
+    def look(self, now: float) -> None:
+        """Take note of the count, now and then."""
+        if now - self._at >= _MOMENT:
+            self._at, self._older, self._newer = now, self._newer, self._count(self._pid)
+
+    def struck(self) -> bool:
+        """Tell whether somebody was killed within the last moments."""
+        now = self._count(self._pid)
+        return now is not None and self._older is not None and now > self._older
+
+
+_MOMENT = 1.0  # seconds

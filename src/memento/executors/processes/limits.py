@@ -1,6 +1,9 @@
 """Decide which workers have to be ended because of the task they run.
 
 Knows: time limits, memory limits, the end of the run. May not know: how a worker is ended, pipes, the queue.
+
+Time in which a worker or this process itself was suspended (SIGSTOP, a batch system, a laptop's lid) is not the task's:
+it is seen by looking several times a second, and left out.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from memento.executors.processes.slots import Slots
 from memento.store.records import MEMORY, STOPPED, TIMEOUT
 
 _WATCH = 0.1  # seconds between looks at memory
+_LOOK = 0.25  # seconds between looks at who is suspended
+_GAP = 1.0  # seconds without a look; what is more, this process was suspended, or too busy to judge
 _INSIST = 2.0  # seconds between SIGTERM and SIGKILL, at most
 _NEVER = float("inf")
 
@@ -36,6 +41,7 @@ class Limits:
         self._work, self._slots, self._links = work, slots, links
         self._deadline = _NEVER  # the run has been stopped, and its grace ends then
         self._next_look = 0.0
+        self._looked = _NEVER
 
     def stop(self, now: float) -> None:
         """Begin the grace in which running tasks may finish."""
@@ -51,8 +57,9 @@ class Limits:
                 ends.append(link.kill_at)
             if link.in_flight and link.sentence is None:
                 if work.timeout is not None:
-                    begun = self._slots.position(link.place.slot) in link.in_flight
-                    ends.append((self._slots.start(link.place.slot) if begun else now) + work.timeout)
+                    position = self._slots.position(link.place.slot)
+                    begun = self._slots.start(link.place.slot) if position in link.in_flight else now
+                    ends += [begun + self._paused(link, position) + work.timeout, self._looked + _LOOK]
                 if work.memory_limit is not None:
                     ends.append(max(self._next_look, now + 0.001))
                 ends.append(self._deadline)
@@ -61,6 +68,7 @@ class Limits:
     def exceeded(self, now: float) -> Iterator[tuple[Link, Sentence, float]]:
         """Name the workers to end: why, and how many seconds they get to end by themselves."""
         work, look = self._work, False
+        self._see_suspended(now)
         if work.memory_limit is not None and now >= self._next_look:
             look, self._next_look = True, now + _WATCH
         for link in list(self._links.values()):
@@ -70,12 +78,40 @@ class Limits:
                 continue
             if position not in link.in_flight or position >= self._slots.skipped(slot):
                 continue
-            if work.timeout is not None and now - self._slots.start(slot) >= work.timeout:
+            ran = now - self._slots.start(slot) - self._paused(link, position)
+            if work.timeout is not None and ran >= work.timeout:
                 yield link, Sentence(TIMEOUT, position), min(work.grace, _INSIST)
             elif now >= self._deadline:
                 yield link, Sentence(STOPPED, position), min(work.grace, _INSIST)
             elif look and (used := self._memory(link, position)) > (work.memory_limit or 0):
                 yield link, Sentence(MEMORY, position, used), 0.0
+
+    @staticmethod
+    def _paused(link: Link, position: int) -> float:
+        return link.paused if link.watched == position else 0.0
+
+    def _see_suspended(self, now: float) -> None:
+        """Note for how long tasks were suspended since the last look."""
+        since = now - self._looked
+        if 0 <= since < _LOOK:
+            return
+        self._looked = now
+        lost = max(since - _GAP, 0.0)
+        self._deadline += lost
+        for link in self._links.values():
+            if link.kill_at is not None:
+                link.kill_at += lost
+            slot = link.place.slot
+            position = self._slots.position(slot)
+            if self._work.timeout is None or position not in link.in_flight:
+                continue
+            if link.watched != position:
+                link.watched, link.paused = position, 0.0
+            ran = now - self._slots.start(slot)
+            if lost:
+                link.paused += min(lost, max(ran - _GAP, 0.0))
+            if since > 0 and link.pid and system.is_stopped(link.pid):
+                link.paused += min(since - lost, ran)
 
     def _memory(self, link: Link, position: int) -> int:
         """Look at what a worker's tree uses, and remember the highest that its task was seen to use."""

@@ -46,6 +46,8 @@ class Link:
     leaving: bool = False  # nothing more is sent to it
     peak: int | None = None  # bytes; highest seen of the task it runs
     peak_position: int = -1
+    watched: int = -1  # the position that `paused` is about
+    paused: float = 0.0  # seconds in which its task was suspended, as far as was seen
     logged: int = 0  # where in the log its present task began, as far as is known
 
     def queue_batch(self, work: Work, tasks: Sequence[tuple[Task, float]]) -> None:

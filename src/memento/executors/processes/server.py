@@ -8,7 +8,7 @@ all workers, so it is who learns how they end; being the adopter of orphans, it 
 It ends with everything below it when the supervisor's end of the socket is gone.
 
     supervisor -> server   ("spawn", place, +2 descriptors), ("kill", pid, signal), ("close",)
-    server -> supervisor   ("ready",), ("broken", text), ("started", slot, pid), ("exit", slot, pid, code)
+    server -> supervisor   ("ready",), ("broken", text), ("started", slot, pid), ("exit", slot, pid, code, peak)
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Server:
                 # Before it is waited for: until then nobody else can get its number, nor its group's.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
-            _, status = os.waitpid(pid, 0)
+            _, status, used = os.wait4(pid, 0)
             slot = self._workers.pop(pid, None)
             if slot is not None:
                 ended = True
@@ -221,7 +221,8 @@ class Server:
                 if process is not None:
                     process.returncode = 0  # it was waited for here
                 with contextlib.suppress(OSError):  # while ending, nobody may listen any more
-                    send(self._control, ("exit", slot, pid, os.waitstatus_to_exitcode(status)))
+                    code = os.waitstatus_to_exitcode(status)
+                    send(self._control, ("exit", slot, pid, code, system.peak_of(used)))
         if ended:
             self._end_orphans()
 

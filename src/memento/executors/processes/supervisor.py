@@ -32,9 +32,9 @@ from memento.errors import WorkerStartError
 from memento.executors import failures
 from memento.executors.base import Executor, Finished, Message, Note, Running, Task, Update, Work
 from memento.executors.gpus import assign, visible_gpus
-from memento.executors.processes import wire
+from memento.executors.processes import output, wire
 from memento.executors.processes.control import Control
-from memento.executors.processes.ends import Sentence, why_ended
+from memento.executors.processes.ends import Scarcity, Sentence, why_ended
 from memento.executors.processes.feeding import Feeding
 from memento.executors.processes.limits import Limits
 from memento.executors.processes.link import Link, make_pipes
@@ -44,6 +44,7 @@ from memento.executors.task import verdict
 from memento.store.records import LogSlice, Outcome
 
 _QUIET = 0.003  # seconds that outcomes of short tasks gather
+_WATCH = 0.25  # seconds between looks at what nobody tells
 _FRUITLESS = 3  # workers that end before any task, in a row
 
 
@@ -106,6 +107,7 @@ class Processes(Executor):
             os.close(slots_file)
         self._feeding = Feeding(work, count, self._slots, self._links, self._inbox, self._clock)
         self._limits = Limits(work, self._slots, self._links)
+        self._scarcity, self._next_watch = Scarcity(self._control.pid), 0.0
         self._selector = selectors.DefaultSelector()
         self._quiet = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()
@@ -183,7 +185,7 @@ class Processes(Executor):
             return self._hand_over()
         self._feed()
         now = self._clock.monotonic()
-        wait = 0.0 if self._inbox else max(min(timeout, self._limits.next_look(now) - now), 0.0)
+        wait = 0.0 if self._inbox else max(min(timeout, self._limits.next_look(now) - now, _WATCH), 0.0)
         quick = wait > _QUIET and self._feeding.pace < 0.001
         if quick and all(link.load > _QUIET for link in self._links.values()):
             # Short tasks and busy workers: one look for many outcomes, so that looking takes no core from them.
@@ -202,6 +204,7 @@ class Processes(Executor):
                 elif link.write >= 0 and key.fd == link.write and link.flush():
                     self._selector.unregister(link.write)
         self._keep_limits(self._control)
+        self._watch(self._clock.monotonic())
         self._feed()
         return self._hand_over()
 
@@ -247,7 +250,7 @@ class Processes(Executor):
             if message[0] == "started":
                 self._links[message[1]].pid = message[2]
             elif message[0] == "exit":
-                self._bury(control, self._links[message[1]], message[3])
+                self._bury(control, self._links[message[1]], message[3], message[4])
 
     def _collect(self, link: Link) -> None:
         """Read what a worker wrote."""
@@ -317,7 +320,21 @@ class Processes(Executor):
             link.kill_at = now + grace if grace > 0 else None
             control.kill(link.pid, signal.SIGTERM if grace > 0 else signal.SIGKILL)
 
-    def _bury(self, control: Control, link: Link, code: int) -> None:
+    def _watch(self, now: float) -> None:
+        """Look several times a second at what nobody tells: memory that runs out, logs that run over."""
+        if now < self._next_watch:
+            return
+        self._next_watch = now + _WATCH
+        self._scarcity.look(now)
+        for link in self._links.values():
+            position = self._slots.position(link.place.slot)
+            if link.place.log and link.in_flight and position == link.oldest():
+                with contextlib.suppress(OSError):
+                    end = os.stat(link.place.log).st_size
+                    if position == self._slots.position(link.place.slot):  # so all of that is this task's
+                        output.thin(link.place.log, link.logged, end)
+
+    def _bury(self, control: Control, link: Link, code: int, peak: int) -> None:
         """A worker's process has ended: blame the task it ran, requeue the rest, make room."""
         for _ in range(1_000):  # all that it wrote comes first
             before = link.frames.total
@@ -330,7 +347,7 @@ class Processes(Executor):
         if begun:
             task = link.finish(position)
             assert task is not None
-            self._inbox.append(Finished(self._last_words(link, task, code)))
+            self._inbox.append(Finished(self._last_words(link, task, code, peak)))
             self._fruitless = 0
         elif not link.leaving and link.sentence is None and link.sent == len(link.in_flight):
             self._fruitless += 1
@@ -340,29 +357,30 @@ class Processes(Executor):
             self._selector.unregister(link.write)
         link.close()
         del self._links[slot]
-        output = failures.tail(link.place.log) if link.place.log else ""
+        told = failures.tail(link.place.log) if link.place.log else ""
         self._drop_empty_log(link)
         if self._fruitless >= _FRUITLESS:
             raise WorkerStartError(
                 f"{_FRUITLESS} workers in a row ended before they ran anything, the last with"
-                f" {failures.exit_name(code)}. {control.output()}\n{output}".rstrip()
+                f" {failures.exit_name(code)}. {control.output()}\n{told}".rstrip()
             )
 
-    def _last_words(self, link: Link, task: Task, code: int) -> Outcome:
+    def _last_words(self, link: Link, task: Task, code: int, peak: int) -> Outcome:
         """Make the outcome of a task whose worker has ended."""
         position = self._slots.position(link.place.slot)
         runtime = max(self._clock.monotonic() - self._slots.start(link.place.slot), 0.0)
-        log, output = None, ""
+        log, told = None, ""
         if link.place.log:
             with contextlib.suppress(OSError):
-                end = Path(link.place.log).stat().st_size
+                end = output.shorten_path(link.place.log, link.logged, Path(link.place.log).stat().st_size)
                 if end > link.logged:
                     log = LogSlice(link.place.log_name, link.logged, end)
-                    output = failures.tail(link.place.log, link.logged, end)
-        memory = link.peak if link.peak_position == position else None
+                    told = failures.tail(link.place.log, link.logged, end)
+        memory = max(link.peak or 0, peak) if link.peak_position == position else peak
         sentence: Sentence | None = link.sentence
         if sentence is not None and sentence.position != position:
             sentence = None
-        failure = why_ended(self._work, sentence, code, output)
+        struck = memory if code == -signal.SIGKILL and self._scarcity.struck() else None
+        failure = why_ended(self._work, sentence, code, told, struck=struck)
         name = self._worker_name(link)
         return verdict(task, failure, self._clock.now() - runtime, runtime, name, memory, log)

@@ -1,0 +1,148 @@
+"""Limits count the time in which a task could run, and a process that was suspended blames nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memento import system
+from memento.executors import Task, Work
+from memento.executors.processes.ends import Scarcity
+from memento.executors.processes.limits import Limits
+from memento.executors.processes.link import Link
+from memento.executors.processes.slots import Slots, make_file
+from memento.executors.processes.worker import Place
+from memento.store.records import STOPPED, TIMEOUT
+
+
+class Table:
+    """One worker that runs its first task since second 100."""
+
+    def __init__(self, pid: int, **limits: Any) -> None:
+        file = make_file("test", Slots.size(1))
+        self.slots = Slots(file, 1)
+        os.close(file)
+        self.slots.clear(0)
+        self.link = Link(Place(0, 1, "", ""), -1, -1, pid)
+        self.link.in_flight[0] = (Task(0, b"", 0, (), 0, 1, 0.0), 1.0)
+        work = Work("run", "e", b"", b"", [], [], "", "", [], "", 1, **limits)
+        self.limits = Limits(work, self.slots, {0: self.link})
+        self.slots.doubles[self.slots.base(0)] = 100.0
+        self.slots.ints[self.slots.base(0) + 1] = 0
+
+    def first_exceeded(self, start: float, end: float, step: float = 0.25) -> tuple[float, str] | None:
+        """Look again and again; return when something was exceeded, and what."""
+        now = start
+        while now < end:
+            for _, sentence, _ in self.limits.exceeded(now):
+                return now, sentence.kind
+            now += step
+        return None
+
+
+@pytest.fixture
+def child() -> Iterator[int]:
+    process = subprocess.Popen(["sleep", "600"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def wait_until_stopped(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)
+
+
+def test_a_task_that_runs_is_over_its_time_when_that_has_passed(child: int) -> None:
+    assert Table(child, timeout=5.0).first_exceeded(100.0, 200.0) == (105.0, TIMEOUT)
+
+
+def test_the_time_in_which_a_worker_is_suspended_is_not_its_tasks(child: int) -> None:
+    table = Table(child, timeout=5.0)
+    assert table.first_exceeded(100.0, 102.0) is None
+    wait_until_stopped(child)
+    assert system.is_stopped(child)
+    assert table.first_exceeded(102.0, 150.0) is None
+    os.kill(child, signal.SIGCONT)
+    os.waitid(os.P_PID, child, os.WCONTINUED)
+    told = table.first_exceeded(150.0, 200.0)
+    assert told is not None
+    assert 152.5 <= told[0] <= 153.5
+
+
+def test_the_time_in_which_nobody_looked_is_not_the_tasks(child: int) -> None:
+    table = Table(child, timeout=5.0)
+    assert table.first_exceeded(100.0, 102.0) is None
+    told = table.first_exceeded(3_702.0, 3_800.0)  # an hour later: a laptop's lid, a batch system's suspend
+    assert told is not None
+    assert 3_703.5 <= told[0] <= 3_705.0
+
+
+def test_the_grace_of_a_run_that_stops_is_not_spent_while_nobody_looks(child: int) -> None:
+    table = Table(child, grace=5.0)
+    assert table.first_exceeded(100.0, 101.0) is None
+    table.limits.stop(101.0)
+    told = table.first_exceeded(3_700.0, 3_800.0)
+    assert told is not None
+    assert told[1] == STOPPED
+    assert 3_703.0 <= told[0] <= 3_706.0
+
+
+def test_the_next_look_is_never_later_than_the_limit(child: int) -> None:
+    table = Table(child, timeout=0.1)
+    assert table.first_exceeded(100.0, 100.05, 0.01) is None
+    assert table.limits.next_look(100.05) <= 100.1
+
+
+def test_a_look_back_at_what_the_kernel_killed_is_a_short_one() -> None:
+    counts = [7]
+    scarcity = Scarcity(1, lambda pid: counts[-1])
+    for now in (1.0, 2.0, 3.0):
+        scarcity.look(now)
+    assert not scarcity.struck()
+    counts.append(8)
+    scarcity.look(4.0)  # it may be noted before the end is told
+    assert scarcity.struck()
+    for now in (5.0, 6.0):
+        scarcity.look(now)
+    assert not scarcity.struck()
+
+
+def test_where_nobody_counts_nothing_is_proven() -> None:
+    scarcity = Scarcity(1, lambda pid: None)
+    scarcity.look(1.0)
+    assert not scarcity.struck()
+
+
+@pytest.mark.skipif(not system.LINUX, reason="cgroups are of Linux")
+@pytest.mark.parametrize(
+    ("line", "file", "text", "count"),
+    [
+        (
+            "4:memory:/job",
+            "memory/job/memory.oom_control",
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
+            3,
+        ),
+        ("4:cpu,memory:/elsewhere", "memory/memory.oom_control", "oom_kill 4\n", 4),  # a container's own root
+        ("0::/job", "job/memory.events", "low 0\noom 2\noom_kill 5\noom_group_kill 0\n", 5),
+        ("0::/", "memory.events", "oom_kill 6\n", 6),
+        ("1:cpu:/", "memory.events", "oom_kill 6\n", 9),  # no memory cgroup: the machine's count
+    ],
+)
+def test_the_kernels_count_is_found_wherever_it_is_kept(
+    tmp_path: Path, line: str, file: str, text: str, count: int
+) -> None:
+    proc, groups = tmp_path / "proc", tmp_path / "groups"
+    (proc / "77").mkdir(parents=True)
+    (proc / "77" / "cgroup").write_text(line + "\n")
+    (proc / "vmstat").write_text("pgfault 12\noom_kill 9\n")
+    (groups / file).parent.mkdir(parents=True)
+    (groups / file).write_text(text)
+    assert system.oom_kills(77, str(proc), str(groups)) == count
