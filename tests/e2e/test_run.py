@@ -27,6 +27,11 @@ def square(context: Context, config: Config) -> int:
     return int(config.x**2)
 
 
+def count_or_pass_on(context: Context, config: Config) -> Any:
+    CALLS.append(config.asdict())
+    return config.asdict().get("up", len(CALLS))
+
+
 def fail_at_three(context: Context, config: Config) -> int:
     CALLS.append(config.x)
     if config.x == 3:
@@ -215,20 +220,16 @@ class TestSeveralMatrices:
         assert all(r.was_cached for results in again.values() for r in results)
 
     def test_what_was_computed_from_a_result_that_is_no_more_is_computed_again(self) -> None:
-        def count_or_pass_on(context: Context, config: Config) -> Any:
-            CALLS.append(config.asdict())
-            return config.asdict().get("up", len(CALLS))
-
         def linked() -> Any:
             runs = serial(count_or_pass_on)
             runs.add_matrix({"id": "up", "parameters": {"x": [1]}})
             runs.add_matrix({"id": "down", "parameters": {"y": [1]}, "dependencies": ["up"]})
             return runs.run_all()
 
-        first = linked()
+        first = linked()["up"][0].inner
         serial(count_or_pass_on).run({"parameters": {"x": [1]}}, force_run=True)
         again = linked()
-        assert again["up"][0].inner > first["up"][0].inner
+        assert again["up"][0].inner > first
         assert again["down"][0].inner == again["up"][0].inner
         assert linked()["down"][0].was_cached
 
