@@ -8,13 +8,14 @@ ANCESTOR_ENV := .venv-ancestor
 FAST := -m "not slow and not real"
 DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
 
-.PHONY: help demo test test-main test-others test-slow doctest check format requirements bench bench-full clean
+.PHONY: help demo test test-main test-others test-slow doctest soak check format requirements bench bench-full clean
 
 help:
 	@echo "make demo          the paper's grid, with progress and its result table (ARGS=--broken breaks a data set)"
 	@echo "make test          fast tests and doctests here, then the fast tests on the other Pythons of this machine"
 	@echo "make test-3.12     the fast tests on one Python"
 	@echo "make test-slow     the tests that take long or need a real component"
+	@echo "make soak          kill a grid's processes at random for ten minutes (SOAK=\"--seconds 20 --tasks 3000\" for a taste)"
 	@echo "make check         format, lint, types, imports, doctests"
 	@echo "make format        rewrite the code as 'make check' wants it"
 	@echo "make bench         measure Memento beside its peers (some minutes; ARGS=noop_cold for one workload)"
@@ -47,6 +48,10 @@ test-slow: $(ENV)
 
 doctest: $(ENV)
 	$(ENV)/bin/python -m pytest -q $(DOCTESTS)
+
+SOAK := --seconds 600 --tasks 85000 --out docs/soak.md
+soak: $(ENV)
+	$(ENV)/bin/python -m benchmarks.soak $(SOAK)
 
 check: $(ENV)
 	$(ENV)/bin/ruff format --check
