@@ -245,22 +245,44 @@ USES = {
 }
 
 
-def test_processes_that_a_task_spawns_do_not_run_the_script_again(place: Workplace) -> None:
+@pytest.mark.parametrize("how", ["spawn", "forkserver"])
+def test_processes_that_a_task_spawns_know_the_script_but_do_not_run_it(how: str, place: Workplace) -> None:
     place.write(
         "exp.py",
         """
-        import concurrent.futures, multiprocessing, os
+        import concurrent.futures, functools, multiprocessing, os, sys
+        from dataclasses import dataclass
         from memento import Memento
         print("top level")
+
+        @dataclass
+        class Point:
+            x: int
+            def moved(self, by):
+                return Point(self.x + by)
+
+        def move(point, by):
+            return helper(point).moved(by)
+
+        def helper(point):
+            assert type(point) is Point
+            return point
+
         def experiment(context, config):
-            spawn = multiprocessing.get_context("spawn")
-            with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
-                return os.path.basename(__file__), pool.submit(abs, -3).result()
-        print(Memento(experiment, num_workers=1).run({"parameters": {"x": [1]}})[0].inner)
+            away = multiprocessing.get_context(config.settings["how"])
+            with concurrent.futures.ProcessPoolExecutor(1, mp_context=away) as pool:
+                first = pool.submit(move, Point(1), 2).result()
+            with away.Pool(1) as pool:
+                others = pool.map(functools.partial(move, by=3), [Point(1), Point(2)])
+            assert all(type(point) is Point for point in [first, *others])
+            return os.path.basename(__file__), [point.x for point in [first, *others]]
+
+        matrix = {"parameters": {"x": [1]}, "settings": {"how": sys.argv[1]}}
+        print(Memento(experiment, num_workers=1, timeout=60).run(matrix)[0].inner)
         """,
     )
-    out = place.run("exp.py").out
-    assert "('exp.py', 3)" in out
+    out = place.run("exp.py", how).out
+    assert "('exp.py', [3, 4, 5])" in out
     assert out.count("top level") == 1
 
 

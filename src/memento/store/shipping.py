@@ -93,16 +93,27 @@ class _Main(types.ModuleType):
     """A worker's `__main__`.
 
     Functions that ask for `__file__` find the script's among their globals. `multiprocessing`, which asks the
-    module, must not: a child that it spawns for a task would run the whole script again.
+    module when it spawns a child for a task, must not: the child would run the whole script again. It gets the
+    definitions that it needs with what is sent to it.
     """
 
     @property
     def __file__(self) -> str:
+        reduction = sys.modules.get("multiprocessing.reduction")
+        if reduction is not None:
+            reduction.ForkingPickler.reducer_override = _reduce_for_child
         raise AttributeError("__file__")
 
     @__file__.setter
     def __file__(self, value: str | None) -> None:
         self.__dict__["__file__"] = value
+
+
+def _reduce_for_child(_: Any, obj: Any) -> Any:
+    """Send a definition of the script to a child of a task, which has no `__main__` to find it in."""
+    if isinstance(obj, DEFINED) and named(obj) is not None:
+        return loads, (dumps(obj),)
+    return NotImplemented
 
 
 def install_main(main_name: str) -> None:
