@@ -1,15 +1,20 @@
 """Give every value a digest, every task a key, and every version of the user's code a name.
 
 Knows: values, their digests, source code. May not know: matrices, stores, plans.
+
+Names are imported on first use: a worker that only asks for the script's name does not load what reads source code.
 """
 
 from __future__ import annotations
 
-from memento.keys.code import CodeVersion, code_version, explain_code
-from memento.keys.fragments import json_fragment
-from memento.keys.kinds import digest, register_key
-from memento.keys.names import SCRIPT_ATTRIBUTE, experiment_name, qualified_name, script_name
-from memento.keys.task import VERSION, TaskKeys, part, repeat_part, task_digest
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memento.keys.code import CodeVersion, code_version, explain_code
+    from memento.keys.fragments import json_fragment
+    from memento.keys.kinds import digest, register_key
+    from memento.keys.names import SCRIPT_ATTRIBUTE, experiment_name, qualified_name, script_name
+    from memento.keys.task import VERSION, TaskKeys, part, repeat_part, task_digest
 
 __all__ = [
     "SCRIPT_ATTRIBUTE",
@@ -28,3 +33,31 @@ __all__ = [
     "script_name",
     "task_digest",
 ]
+
+_HOMES = {
+    "SCRIPT_ATTRIBUTE": "memento.keys.names",
+    "VERSION": "memento.keys.task",
+    "CodeVersion": "memento.keys.code",
+    "TaskKeys": "memento.keys.task",
+    "code_version": "memento.keys.code",
+    "digest": "memento.keys.kinds",
+    "experiment_name": "memento.keys.names",
+    "explain_code": "memento.keys.code",
+    "json_fragment": "memento.keys.fragments",
+    "part": "memento.keys.task",
+    "qualified_name": "memento.keys.names",
+    "register_key": "memento.keys.kinds",
+    "repeat_part": "memento.keys.task",
+    "script_name": "memento.keys.names",
+    "task_digest": "memento.keys.task",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(home), name)
+    return found
