@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,8 +185,21 @@ def test_the_report_says_what_failed_why_and_what_to_type() -> None:
         "    Traceback (most recent call last):",
         '      File "experiment.py", line 24, in run',
         "    ValueError: bad",
-        "    more: memento show 000000000000",
+        "    more: memento show 000000000000 --store /nowhere",
     ]
+
+
+def test_what_to_type_names_a_store_that_is_not_found_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MEMENTO_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    results, store = results_of(grid(), [failure(), 1, 2, 3])
+    store.path = tmp_path / "my results"
+    assert failure_report(results).endswith(f"memento show 000000000000 --store '{tmp_path / 'my results'}'")
+    store.path = tmp_path / "memento-store"
+    store.path.mkdir()
+    assert failure_report(results).endswith("memento show 000000000000")
 
 
 def test_without_failures_there_is_no_report() -> None:

@@ -8,12 +8,15 @@ message without what differs from task to task: numbers, addresses, ids, paths a
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 from memento.events import FailureGroup
+from memento.store.location import find_store
 from memento.store.records import DIED, MEMORY, RAISED, TIMEOUT, UNSAVABLE, Failure
 from memento.wording import safe_text
 
@@ -239,18 +242,27 @@ class FailureReport(Sequence[FailureGroup]):
             return "No task failed."
         failed = sum(group.count for group in self.groups)
         causes = "one cause" if len(self.groups) == 1 else f"{len(self.groups)} causes"
-        kept = f"; {self._succeeded} succeeded and are kept" if self._succeeded else ""
-        return f"{failed} of {_tasks(self._tasks)} failed, from {causes}{kept}."
+        kept = f"; {self._succeeded:,} succeeded and are kept" if self._succeeded else ""
+        return f"{failed:,} of {_tasks(self._tasks)} failed, from {causes}{kept}."
 
     def __str__(self) -> str:
-        parts = [self.headline]
+        parts, option = [self.headline], self._store_option()
         for number, (group, attempt) in enumerate(zip(self.groups, self._attempts, strict=True)):
             if number < _FULL_GROUPS:
-                parts.append(_section(group, attempt))
+                parts.append(_section(group, attempt, option))
         rest = self.groups[_FULL_GROUPS:]
         if rest:
             parts.append("\n".join(one_line(group) for group in rest))
         return "\n\n".join(parts)
+
+    def _store_option(self) -> str:
+        """Return what `memento show` must be told to find the store from here; "" where it finds it alone."""
+        path = getattr(self.results._store, "path", None)
+        try:
+            found = path is None or os.path.realpath(path) == os.path.realpath(find_store())
+        except OSError:  # the folder that this process is in was removed
+            found = False
+        return "" if found else f" --store {shlex.quote(str(path))}"
 
     def __repr__(self) -> str:
         return str(self)
@@ -272,14 +284,14 @@ def one_line(group: FailureGroup) -> str:
     return f"{_tasks(group.count)}: {group.title}" + (f" - {group.rule}" if group.rule else "")
 
 
-def _section(group: FailureGroup, attempt: int) -> str:
+def _section(group: FailureGroup, attempt: int, option: str) -> str:
     which = "" if group.count == 1 else "first: "
     lines = [f"{which}{group.config}", f"key {group.key[:12]}, attempt {attempt}"]
     lines += _middle_cut(safe_text(group.traceback).rstrip().splitlines(), _TRACE_LINES)
     output = safe_text(group.output).rstrip().splitlines()
     if output and not group.traceback:
         lines += ["its last lines of output:", *(f"| {line}" for line in output[-_OUTPUT_LINES:])]
-    lines.append(f"more: memento show {group.key[:12]}")
+    lines.append(f"more: memento show {group.key[:12]}{option}")
     return "\n".join([one_line(group), *(f"    {line}" for line in lines)])
 
 
