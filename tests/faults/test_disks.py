@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from memento import Config, Context, Memento
 from memento.errors import StoreUnwritable
 from memento.store import Store
-from tests.faults.victims import PATIENCE, Ended, Victim, value_of
+from tests.faults.victims import PATIENCE, Ended, Victim, until, value_of
 
 
 def _works(*command: str) -> bool:
@@ -162,3 +164,29 @@ def test_a_path_that_is_too_long_says_so(name: str, tmp_path: Path) -> None:
 def test_a_name_with_a_zero_byte_is_no_place_for_a_store(tmp_path: Path) -> None:
     with pytest.raises((StoreUnwritable, ValueError)):
         Store.open(str(tmp_path / "a\0b"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("traced")
+def test_a_disk_that_is_slow_only_takes_longer(tmp_path: Path) -> None:
+    victim = Victim(tmp_path, tasks=30, executor="processes")
+    slow = ["-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:delay_enter=100000"]
+    ended = victim.run("strace", "-f", "-qq", "-o", os.devnull, *slow)
+    assert ended.complete, ended.output
+    assert all(count == 1 for count in victim.starts().values())
+
+
+@pytest.mark.slow
+def test_a_program_that_locks_the_index_for_seconds_only_holds_a_run_up(tmp_path: Path) -> None:
+    victim = Victim(tmp_path, tasks=60, executor="processes", SLOW="0.03")
+    run = victim.start()
+    assert until(lambda: victim.lines("told"))
+    with closing(sqlite3.connect(victim.store / "index.sqlite", isolation_level=None, timeout=30)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        until(lambda: False, 0.3)  # what was committed before is told
+        told = victim.told()
+        assert not until(lambda: victim.told() > told, 2.0)
+        other.execute("ROLLBACK")
+    ended = victim.wait(run)
+    assert ended.complete, ended.output
+    assert all(count == 1 for count in victim.starts().values())

@@ -16,8 +16,19 @@ ROOT = Path(__file__).parents[2]
 def test_a_grid_that_is_killed_at_random_ends_as_one_that_is_not(tmp_path: Path) -> None:
     page = tmp_path / "soak.md"
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.soak"]
-        + ["--seconds", "20", "--tasks", "3000", "--seed", "7", "--out", str(page)],
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.soak",
+            "--seconds",
+            "20",
+            "--tasks",
+            "3000",
+            "--seed",
+            "7",
+            "--out",
+            str(page),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,0 +1,53 @@
+"""Code that is edited while a run goes on: every task of one run uses the code of its start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memento.store import Store
+from tests.faults.victims import PATIENCE, until
+
+SCRIPT = """
+import os, time
+from pathlib import Path
+import helper
+from memento import Memento
+
+def experiment(context, config):
+    Path("began", str(config.n)).touch()
+    time.sleep(0.05)
+    return [helper.version(), local()]
+
+def local():
+    return 1
+
+if __name__ == "__main__":
+    # A new worker for each task: the last ones are started long after the edit.
+    Memento(experiment, num_workers=2, max_tasks_per_worker=1, progress=False, store="store").run(
+        {"parameters": {"n": list(range(20))}}
+    )
+"""
+
+
+@pytest.mark.slow
+def test_every_task_of_a_run_uses_the_code_of_its_start(tmp_path: Path) -> None:
+    helper, script = tmp_path / "helper.py", tmp_path / "script.py"
+    helper.write_text("def version():\n    return 1\n", encoding="utf-8")
+    script.write_text(SCRIPT, encoding="utf-8")
+    (tmp_path / "began").mkdir()
+    run = subprocess.Popen(
+        [sys.executable, script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert until(lambda: len(list((tmp_path / "began").iterdir())) >= 3 or run.poll() is not None)
+    helper.write_text("def version():\n    return 2\n\n# longer, so that it is not taken for the old one\n")
+    script.write_text(SCRIPT.replace("return 1", "return 2"), encoding="utf-8")
+    output, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0, output
+    with Store.open(tmp_path / "store") as store:
+        records = store.recent()
+        assert len({record.code for record in records}) == 1
+        assert list(store.values(records)) == [[1, 1]] * 20
