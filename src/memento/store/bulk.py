@@ -14,6 +14,8 @@ from memento.store.files import PayloadDir
 from memento.store.formats import decode
 from memento.store.records import DAMAGED, Encoded, Failure
 
+_VALUE = slice(9, 14)  # where the fields of an `Encoded` stand among the columns of `sql.OUTLINES_AND_VALUES`
+
 
 class Outlines(NamedTuple):
     """Some tasks, a column for each fact, in the order of their ids."""
@@ -55,16 +57,16 @@ def _values(found: Sequence[tuple[Any, ...]], payloads: PayloadDir, trusted: boo
     for place, row in enumerate(found):
         if not row[1]:
             continue
-        key, params, kind, data, ref, size, type_name, checksum = row[7:]
-        encoded = None if kind is None else Encoded(kind, data, ref, size, type_name)
-        if not rows.is_as_written(key, params, encoded, checksum):
-            encoded = Encoded(DAMAGED, None, None, 0, "")
+        key, params, checksum = row[7], row[8], row[14]
+        value = row[_VALUE]
+        kind, data = value[:2]
+        if not rows.is_as_written(key, params, None if kind is None else value, checksum):
+            values[place] = decode(Encoded(DAMAGED, None, None, 0, ""), payloads, trusted)
         elif kind == "json" and data is not None:
             places.append(place)
             texts.append(data)
-            continue
-        if encoded is not None:
-            values[place] = decode(encoded, payloads, trusted)
+        elif kind is not None:
+            values[place] = decode(Encoded(*value), payloads, trusted)
     # One parse for all: a call of the parser costs ten times what it takes to parse a number.
     for place, value in zip(places, json.loads(b"[" + b",".join(texts) + b"]"), strict=True):
         values[place] = value

@@ -64,8 +64,11 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
     )
 
 
-def row_sum(key: bytes, params: str, value: Encoded | None) -> int:
-    """Return the checksum of what a row may not get wrong unnoticed; SQLite itself has none on its pages."""
+def row_sum(key: bytes, params: str, value: tuple[Any, ...] | None) -> int:
+    """Return the checksum of what a row may not get wrong unnoticed; SQLite itself has none on its pages.
+
+    `value` holds the fields of an `Encoded`.
+    """
     if value is None:
         return zlib.crc32(params.encode("utf-8", "backslashreplace"), zlib.crc32(key))
     kind, data, ref, _, type_name = value
@@ -127,7 +130,7 @@ def task_record(
     )
 
 
-def is_as_written(key: bytes, params: str, value: Encoded | None, checksum: object) -> bool:
+def is_as_written(key: bytes, params: str, value: tuple[Any, ...] | None, checksum: object) -> bool:
     """Tell whether a row still has the checksum that it was written with."""
     try:
         return row_sum(key, params, value) == checksum
