@@ -208,9 +208,67 @@ def test_functions_among_the_parameters_count_when_asked_for(project: Project) -
     assert "helpers_of_test:unused" in code_version(module.train, also=[{"f": helpers.unused}]).functions
 
 
+def test_what_an_experiment_was_made_with_counts() -> None:
+    def make(rate: float, options: dict[str, int]) -> Any:
+        def train() -> Any:
+            return rate, options
+
+        return train
+
+    class Trainer:
+        def __init__(self, rate: float) -> None:
+            self.rate = rate
+
+        def __call__(self) -> float:
+            return self.rate
+
+    def told(old: Any, new: Any) -> list[str]:
+        assert changed(code_version(old), code_version(old)) == []
+        return [line.rpartition(".")[2] for line in changed(code_version(old), code_version(new))]
+
+    assert told(make(1, {}), make(2, {})) == ["train[rate] changed: 1 -> 2"]
+    assert told(make(1, {}), make(1, {"a": 1})) == ["train[options] changed: {} -> {'a': 1}"]
+    assert told(functools.partial(json_like, x=1), functools.partial(json_like, x=2)) == [
+        "json_like(x) changed: 1 -> 2"
+    ]
+    assert told(Trainer(1), Trainer(2)) == ["rate changed: 1 -> 2"]
+    assert told(Trainer(1).__call__, Trainer(2).__call__) == ["rate changed: 1 -> 2"]
+
+
+def test_a_default_that_comes_from_elsewhere_counts(project: Project) -> None:
+    code = "SIZE = 3\ndef train(c, d, size=SIZE, rest=0): return size\n"
+    assert changed(project.version(code), project.version(code.replace("3", "4"))) == [
+        "train(size=) changed: 3 -> 4"
+    ]
+
+
+def test_a_metaclass_counts(project: Project) -> None:
+    code = (
+        "class Meta(type):\n    def size(cls): return 3\n"
+        "class Model(metaclass=Meta): pass\n"
+        "def train(c, d): return Model.size()\n"
+    )
+    told = changed(project.version(code), project.version(code.replace("3", "4")))
+    assert told == ["Meta changed (exp_of_test.py:1): 1 line"]
+
+
+def test_the_order_of_a_set_of_functions_does_not_count() -> None:
+    one, two = lambda x: x + 1, lambda x: x + 2
+    assert code_version(one, also=[two]).digest == code_version(two, also=[one]).digest
+
+
+def test_an_empty_module_does_not_count(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(project.folder)
+    (project.folder / "nothing_of_test.py").write_text("")
+    code = "def train(c, d):\n    import nothing_of_test\n"
+    assert set(project.version(code).functions) == {"exp_of_test:train"}
+
+
 def test_installed_code_is_not_the_users() -> None:
     assert code_version(pytest.raises).functions == {}
-    assert code_version(functools.partial(json_like, 1)).functions.keys() == {f"{__name__}:json_like"}
+    assert code_version(functools.partial(json_like, 1)).functions.keys() == {
+        f"{__name__}:json_like", f"{__name__}:json_like(0)",
+    }  # fmt: skip
 
 
 def json_like(x: Any) -> Any:

@@ -19,6 +19,7 @@ from memento.keys import source
 from memento.keys.imports import imported_modules
 from memento.keys.kinds import digest
 from memento.keys.names import file_of_module, is_project_module, module_name, qualified_name
+from memento.keys.objects import attributes
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), range)
 _MOST = 5_000  # items looked at; a project's reach is far below
@@ -53,6 +54,7 @@ def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
     {}
     """
     reach = _Reach()
+    reach.state(func)
     reach.follow(func)
     for value in also:
         reach.follow(value)
@@ -69,8 +71,30 @@ class _Reach:
     """The functions, classes and constants seen so far."""
 
     def __init__(self) -> None:
-        self.functions: dict[str, tuple[str, str]] = {}
+        self._found: dict[str, dict[str, str]] = {}  # name -> digest -> source; several may have one name
         self._seen: dict[int, Any] = {}  # kept, so that no id is used twice
+
+    @property
+    def functions(self) -> dict[str, tuple[str, str]]:
+        """What was found by name; of several of one name all but the first carry their digest too."""
+        named = {}
+        for name, several in self._found.items():
+            for i, mark in enumerate(sorted(several)):  # in no order that depends on the way here
+                named[f"{name}#{mark[:16]}" if i else name] = (mark, several[mark])
+        return named
+
+    def _note(self, name: str, mark: str, readable: str) -> None:
+        self._found.setdefault(name, {}).setdefault(mark, readable)
+
+    def state(self, func: Any) -> None:
+        """Note what an experiment that is an object, or a method of one, holds."""
+        while isinstance(func, functools.partial):
+            func = func.func
+        owner = func.__self__ if isinstance(func, types.MethodType) else func
+        if isinstance(owner, (type, types.FunctionType)) or not is_project_module(type(owner).__module__):
+            return
+        for name, value in attributes(owner).items():
+            self._given(f"{qualified_name(type(owner))}.{name}", value)
 
     def follow(self, start: Any) -> None:
         todo = [start]
@@ -83,7 +107,7 @@ class _Reach:
                 todo.extend(self._visit(item))
             except Exception as error:
                 name = f"unknown:{qualified_name(item) if callable(item) else type(item).__name__}"
-                self.functions[name] = (type(error).__name__, "")
+                self._note(name, type(error).__name__, "")
 
     def _visit(self, item: Any) -> Iterator[Any]:
         if isinstance(item, types.FunctionType):
@@ -93,6 +117,9 @@ class _Reach:
         elif isinstance(item, types.MethodType):
             yield from (item.__func__, item.__self__)
         elif isinstance(item, functools.partial):
+            owner = qualified_name(item.func)
+            for name, value in (*enumerate(item.args), *item.keywords.items()):
+                self._given(f"{owner}({name})", value)
             yield from (item.func, *item.args, *item.keywords.values())
         elif isinstance(item, (staticmethod, classmethod)):
             yield item.__func__
@@ -117,8 +144,8 @@ class _Reach:
         name = f"{module_name(home)}:{found.qualname if found else func.__qualname__}"
         form = source.normal_form(found.tree) if found else source.code_form(func.__code__)
         self._add(name, form, found)
-        yield from (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
-        yield from self._captured(func)
+        yield from self._defaults(func, name, found)
+        yield from self._captured(func, name)
         if found is not None:
             self._imports(found, func.__globals__)
         yield from self._named(func, found, module_name(home))
@@ -127,12 +154,29 @@ class _Reach:
         for name, module in imported_modules(found.tree, str(space.get("__package__") or "")).items():
             self._add(f"module:{name}", source.normal_form(module.tree), module)
 
-    def _captured(self, func: types.FunctionType) -> Iterator[Any]:
-        for cell in func.__closure__ or ():
+    def _defaults(self, func: types.FunctionType, name: str, found: source.Found | None) -> Iterator[Any]:
+        values = func.__defaults__ or ()
+        count = func.__code__.co_argcount
+        names = func.__code__.co_varnames[count - len(values) : count]
+        written = source.literal_defaults(found)  # the function's own source tells these
+        for parameter, value in (*zip(names, values, strict=True), *(func.__kwdefaults__ or {}).items()):
+            if parameter not in written:
+                self._given(f"{name}({parameter}=)", value)
+            yield value
+
+    def _captured(self, func: types.FunctionType, name: str) -> Iterator[Any]:
+        for variable, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
             try:
-                yield cell.cell_contents
+                value = cell.cell_contents
             except ValueError:
                 continue  # not assigned yet
+            self._given(f"{name}[{variable}]", value)
+            yield value
+
+    def _given(self, name: str, value: Any) -> None:
+        """Count plain data that code was made with: captured, a partial's argument, an object's attribute."""
+        if _is_plain_container(value):
+            self._mark(name, value)
 
     def _named(self, func: types.FunctionType, found: source.Found | None, home: str) -> Iterator[Any]:
         for chain in source.outer_names(func, found):
@@ -155,11 +199,14 @@ class _Reach:
         bare = name.rpartition(":")[2]
         # What can change in place is a constant only if it is written like one.
         if _is_plain(value) or (bare.isupper() and _is_plain_container(value)):
-            try:
-                mark = digest(value).hex()
-            except Exception:
-                return
-            self.functions[name] = (mark, f"{bare} = {repr(value)[:500]}")
+            self._mark(name, value)
+
+    def _mark(self, name: str, value: Any) -> None:
+        try:
+            mark = digest(value).hex()
+        except Exception:
+            return
+        self._note(name, mark, f"{name.rpartition(':')[2]} = {repr(value)[:500]}")
 
     def _class(self, cls: type) -> Iterator[Any]:
         if not is_project_module(cls.__module__):
@@ -169,19 +216,19 @@ class _Reach:
         form = source.normal_form(found.tree) if found else _class_form(cls)
         self._add(qualified_name(cls), form, found)
         yield from cls.__bases__
+        yield type(cls)
         for func in source.methods(cls):
             method = source.find_function(func)
             if method is not None:
                 self._imports(method, func.__globals__)
-            yield from self._captured(func)
-            yield from (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
+            name = f"{module_name(cls.__module__)}:{func.__qualname__}"
+            yield from self._captured(func, name)
+            yield from self._defaults(func, name, method)
             yield from self._named(func, method, module_name(cls.__module__))
 
     def _add(self, name: str, form: str, found: source.Found | None) -> None:
         mark = blake2b(form.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        if name in self.functions and self.functions[name][0] != mark:
-            name = f"{name}#{mark}"  # two functions of one name: both count
-        self.functions[name] = (mark, source.readable(found))
+        self._note(name, mark, source.readable(found))
 
 
 def _class_form(cls: type) -> str:

@@ -46,7 +46,9 @@ def imported_modules(tree: ast.AST, package: str) -> dict[str, Found]:
         if spec is None or spec.origin is None or not is_project_file(spec.origin):
             continue
         module = tree_of_file(spec.origin)
-        if module is None:
+        if (
+            module is None or not module.body
+        ):  # an empty file: Python versions disagree on whether it can be read
             continue
         found[name] = Found(module, name, spec.origin, 1)
         home = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]

@@ -356,6 +356,17 @@ def outer_names(func: FunctionType, found: Found | None) -> list[tuple[str, ...]
     return sorted(chains)
 
 
+def literal_defaults(found: Found | None) -> set[str]:
+    """Return the names of the parameters whose defaults are written out where a function is defined."""
+    args = getattr(found.tree, "args", None) if found is not None else None
+    if args is None:
+        return set()
+    positional = [*args.posonlyargs, *args.args]
+    given = [*zip(reversed(positional), reversed(args.defaults), strict=False)]
+    given += zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    return {arg.arg for arg, default in given if isinstance(default, ast.Constant)}
+
+
 def readable(found: Found | None) -> str:
     """Return a definition as text to compare line by line, its place first: ``# experiment.py:24``."""
     if found is None:
