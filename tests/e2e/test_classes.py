@@ -259,6 +259,13 @@ class DictSub(dict):
 class ArraySub(np.ndarray):
     pass
 
+class Plugin:
+    def __init_subclass__(cls, *, label):
+        cls.label = label
+
+class Plugged(Plugin, label="plugged"):
+    pass
+
 @functools.lru_cache(maxsize=None)
 def fib(n):
     return n if n < 2 else fib(n - 1) + fib(n - 2)
@@ -306,14 +313,15 @@ def count():
 child = SlotChild()
 child.more = 9
 THINGS = [Frozen(1), Concrete(), Box(1), Mixed.A, Private(), Computed(), DictSub({"a": 1}, extra=2),
-          np.arange(3).view(ArraySub), child]
+          np.arange(3).view(ArraySub), child, Plugged()]
 
 def check(things):
     assert [type(t) for t in things] == [type(t) for t in THINGS]
-    frozen, concrete, box, mixed, private, computed, dictionary, array, child = things
+    frozen, concrete, box, mixed, private, computed, dictionary, array, child, plugged = things
     assert frozen == Frozen(1) and isinstance(concrete, Abstract) and box.v == 1 and mixed.up() == "A"
     assert private.get() == 5 and private.open == 1 and computed.v == 3 and computed.c() is Computed
     assert dictionary == {"a": 1} and dictionary.extra == 2 and array.sum() == 3
+    assert plugged.label == "plugged" and Plugged.__mro__ == (Plugged, Plugin, object)
     assert child.more == 9 and child.get() == 5 and not hasattr(Frozen(1), "__dict__")
 
 twice = cached_inside(2)

@@ -257,7 +257,7 @@ def picklers() -> tuple[type[Any], type[Any]]:
                 reduced = super().reducer_override(obj)
             if not isinstance(reduced, tuple) or len(reduced) < 6:
                 return reduced
-            return self.wrap(obj, _with_slots(obj, reduced))
+            return self.wrap(obj, _whole_class(obj, reduced))
 
         def cached(self, obj: Any) -> Any:
             """Pickle a function under `functools.cache`, which pickles itself by a name that workers lack."""
@@ -322,20 +322,36 @@ def _keep(obj: Any, state: None) -> None:
     """Set no state: what was made is complete."""
 
 
-def _with_slots(obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Have a class made with its slots: cloudpickle sets `__slots__` afterwards, when that means nothing."""
+def _whole_class(obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Have a class made as it was written, where cloudpickle's way would fail or lose something."""
     make, args = reduced[:2]
-    if "__slots__" not in getattr(obj, "__dict__", ()) or make.__name__ != "_make_skeleton_class":
+    if make.__name__ != "_make_skeleton_class":
         return reduced
-    if any(base is NamedTuple for base in args[2]):
-        return reduced  # has empty slots, and makes them itself
-    args = (*args[:3], {**args[3], "__slots__": obj.__slots__}, *args[4:])
     attributes, slots = reduced[2]
-    # Slots with two leading underscores stand under another name than `__slots__` tells.
-    attributes = {
-        name: value for name, value in attributes.items() if not isinstance(value, types.MemberDescriptorType)
-    }
-    return make, args, (attributes, slots), *reduced[3:]
+    # Empty slots of a NamedTuple are made with it.
+    if "__slots__" in obj.__dict__ and not any(base is NamedTuple for base in args[2]):
+        # cloudpickle sets `__slots__` when the class is made already, and that means nothing.
+        args = (*args[:3], {**args[3], "__slots__": obj.__slots__}, *args[4:])
+        # Slots with two leading underscores stand under another name than `__slots__` tells.
+        attributes = {n: v for n, v in attributes.items() if not isinstance(v, types.MemberDescriptorType)}
+    return _make_class, (make, *args), (attributes, slots), *reduced[3:]
+
+
+class _Quiet:
+    """Keeps the `__init_subclass__` of the bases behind it from being called."""
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        pass
+
+
+def _make_class(make: Callable[..., type], kind: type, name: str, bases: tuple[Any, ...], *rest: Any) -> type:
+    try:
+        return make(kind, name, bases, *rest)
+    except TypeError:
+        # The bases' `__init_subclass__` wants arguments, which are not known any more; what it did is in the state.
+        made = make(kind, name, (_Quiet, *bases), *rest)
+        made.__bases__ = types.resolve_bases(bases)
+        return made
 
 
 class _Globals:
