@@ -1,4 +1,4 @@
-"""A checkpoint of 500 MB in arrays, saved twice and loaded; beside pickle to a raw file."""
+"""A checkpoint of 500 MB in arrays, saved over an older one, and loaded; beside pickle to a raw file."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Ancestor:
         self._file = FileSystemCheckpointing(filepath="old.memento")
 
     def save(self, whole: Any) -> None:
-        self._file.set("key", whole)
+        self._file.set("key", (whole,))
 
     def load(self) -> Any:
         return self._file.get("key")
@@ -76,12 +76,14 @@ if __name__ == "__main__":
     whole = state(500 // scale)
     tool: Any = Ours() if contender == "memento" else Ancestor() if scale > 1 else Raw()
     figures: dict[str, float] = {}
-    tool.save({"epoch": 0})  # imports, folders
+    before_all = peak()
+    for _ in range(1 if scale > 1 else 2):  # imports, folders, both generations: what every later save finds
+        tool.save(whole)
     held = peak()
     before = time.perf_counter()
     tool.save(whole)
     figures["save"] = (time.perf_counter() - before) * scale
-    figures["save, MB more"] = (peak() - held) * scale
+    figures["MB above what it held"] = (held - before_all) * scale
     del whole
     before = time.perf_counter()
     loaded = tool.load()
