@@ -113,6 +113,7 @@ class Executor(Protocol):
     name: str
     isolates: bool  # a task that kills its process fails alone
     preempts: bool  # `timeout` and `memory_limit` can end a running task
+    in_process: bool = False  # tasks run in the caller's thread, inside `poll`: only `interrupt` can end one
 
     def start(self, work: Work) -> None:
         """Get ready; returns without waiting for workers. Called once, before anything else."""
@@ -137,7 +138,11 @@ class Executor(Protocol):
         """
 
     def wake(self) -> None:
-        """Make a `poll` that waits return soon. The only method that a signal handler may call."""
+        """Make a `poll` that waits return soon. With `interrupt` all that a signal handler may call."""
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt into the task that runs in this very thread; elsewhere, do nothing."""
+        return
 
     def close(self) -> None:
         """End every worker and child at once and wait until they are gone. Idempotent; safe after errors."""

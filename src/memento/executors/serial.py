@@ -4,7 +4,8 @@ Knows: stations. May not know: other processes, threads.
 
 A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the
 main thread, in Python code only; `memory_limit` is not enforced. A `wake` while a task runs is the run's
-wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it.
+wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it. An `interrupt`, from
+a second Ctrl-C, ends the task.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Serial(Executor):
     name = "serial"
     isolates = False
     preempts = False
+    in_process = True
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
@@ -84,7 +86,10 @@ class Serial(Executor):
                 return self._stopped_or(self._station.run(task))
             with alarm(self._work.timeout, lambda: self._station is not None and self._station.inside):
                 return self._stopped_or(self._station.run(task))
-        except TimeUp:  # it rang while the task's own exception was being caught
+        except KeyboardInterrupt:  # it came while the task's own exception was being caught
+            since = self._clock.monotonic() - self._current[1]
+            return verdict(task, stopped(), self._clock.now() - since, since, process_name())
+        except TimeUp:  # likewise
             since = self._clock.monotonic() - self._current[1]
             return verdict(
                 task, timed_out(self._work.timeout or 0.0), self._clock.now() - since, since, process_name()
@@ -125,6 +130,10 @@ class Serial(Executor):
 
     def wake(self) -> None:
         self._woken = True
+
+    def interrupt(self) -> None:
+        if self._station is not None and self._station.inside:
+            raise KeyboardInterrupt
 
     def close(self) -> None:
         self._queue.clear()

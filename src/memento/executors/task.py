@@ -193,8 +193,8 @@ class Station:
 
         started, begun = clock.now(), clock.monotonic()
         self._meter.start()
-        self.inside = True
         try:
+            self.inside = True
             names = self.layouts.get(layout) or self._layout(layout)
             config = Config.build(
                 dict(zip(names, self.values.get(values), strict=True)), self._settings.get(), repeat
@@ -219,7 +219,7 @@ class Station:
                 returned = _finished(returned)
             try:
                 value = encode(returned, self._payloads, self._work.inline_limit)
-            except (StopTask, TimeUp, StoreUnwritable):
+            except (StopTask, TimeUp, KeyboardInterrupt, StoreUnwritable):
                 raise
             except BaseException as exc:  # whatever a user's __reduce__ raises
                 error, failure = exc, unsavable(returned, exc)

@@ -179,7 +179,8 @@ class Session:
                     workers=self.options.num_workers,
                     store=str(self.store.path.absolute()),
                 )
-                interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake))
+                insist = executor.interrupt if getattr(executor, "in_process", False) else None
+                interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake, insist))
                 try:
                     runner.loop(interrupt)
                 finally:

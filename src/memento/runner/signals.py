@@ -26,12 +26,14 @@ class Interrupt:
     ----------
     wake : callable
         Called from the handler; must be safe there. Makes a waiting loop look at `count`.
+    insist : callable, optional
+        Called from the handler from the second signal on; what it raises reaches whatever runs in this thread.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], insist: Callable[[], None] | None = None) -> None:
         self.count = 0
         self.signal: signal.Signals | None = None
-        self._wake = wake
+        self._wake, self._insist = wake, insist
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupt:
@@ -47,6 +49,8 @@ class Interrupt:
         self.count += 1
         self.signal = signal.Signals(number)
         self._wake()
+        if self.count >= 2 and self._insist is not None:
+            self._insist()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
