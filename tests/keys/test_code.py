@@ -208,6 +208,17 @@ def test_functions_among_the_parameters_count_when_asked_for(project: Project) -
     assert "helpers_of_test:unused" in code_version(module.train, also=[{"f": helpers.unused}]).functions
 
 
+def test_code_that_runs_is_not_taken_for_what_its_file_says_by_now(project: Project) -> None:
+    old = project.load("def train(c, d):\n    return 1\nquick = lambda: 1\n")
+    file = Path(str(old.__file__))
+    file.write_text("def train(c, d):\n    return 2\nquick = lambda: 2\n")
+    linecache.checkcache()
+    stale = digest(old.train), digest(old.quick), code_version(old.train).digest
+    new = project.load(file.read_text())
+    fresh = digest(new.train), digest(new.quick), code_version(new.train).digest
+    assert set(stale).isdisjoint(fresh)
+
+
 def test_what_an_experiment_was_made_with_counts() -> None:
     def make(rate: float, options: dict[str, int]) -> Any:
         def train() -> Any:

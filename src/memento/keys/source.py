@@ -12,6 +12,7 @@ import ast
 import dis
 import functools
 import linecache
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -207,8 +208,40 @@ def find_function(func: FunctionType) -> Found | None:
         candidates = _by_columns(candidates, code) or _by_code(candidates, code)
     if not candidates:
         return None
+    if not _is_current(tree, code):
+        return None
     qualname, definition = candidates[0]
     return Found(definition, qualname, code.co_filename, code.co_firstlineno)
+
+
+def _is_current(tree: ast.Module, code: CodeType) -> bool:
+    """Say whether code that runs is what its file says: someone may have edited it since the program started."""
+    try:
+        untouched = os.stat(code.co_filename).st_mtime < _program_start()
+    except OSError:
+        return True  # no file: a cell of a notebook, whose lines are kept as they were
+    if untouched:
+        return True
+    return _code_form(code) in _compiled_forms(_ByIdentity(tree), code.co_filename)
+
+
+@functools.lru_cache(maxsize=1)
+def _program_start() -> float:
+    import psutil
+
+    return float(psutil.Process().create_time()) - 1  # clocks and file systems round
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled_forms(tree: _ByIdentity, file: str) -> frozenset[str]:
+    """Return the forms of all functions of a file as this interpreter compiles them."""
+    forms: set[str] = set()
+    todo = [compile(tree.tree, file, "exec", dont_inherit=True)]
+    while todo:
+        inner = [const for const in todo.pop().co_consts if isinstance(const, CodeType)]
+        forms.update(map(_code_form, inner))
+        todo.extend(inner)
+    return frozenset(forms)
 
 
 def _same_arguments(definition: ast.AST, code: CodeType) -> bool:
@@ -273,6 +306,8 @@ def find_class(cls: type, file: str | None) -> Found | None:
     lines = {f.__code__.co_firstlineno for f in methods(cls) if f.__code__.co_filename == file}
     fitting = [d for d in same_name if all(d.lineno <= line <= (d.end_lineno or line) for line in lines)]
     chosen = (fitting or same_name)[-1:]
+    if not all(_is_current(tree, f.__code__) for f in methods(cls) if f.__code__.co_filename == file):
+        return None
     return Found(chosen[0], cls.__qualname__, file, chosen[0].lineno) if chosen else None
 
 
