@@ -171,6 +171,29 @@ def test_a_task_whose_checkpoints_are_all_damaged_begins_anew(damage: Callable[[
     assert calls == [0, 0]
 
 
+def feeds(context: Context, config: Config) -> Any:
+    calls.append(config.n if "n" in config.asdict() else -1)
+    return float(config.base.sum()) + config.k if "base" in config.asdict() else value_of(2) + config.n
+
+
+def test_a_damaged_value_that_another_matrix_needs_is_computed_again_by_the_next_run() -> None:
+    runs = Memento(feeds, executor="serial", store="store", progress=False, on_error="return")
+    runs.add_matrix({"id": "base", "parameters": {"n": [1]}})
+    runs.run_all()
+    (path,) = Path("store/payloads").glob("*/*.npy")
+    flip(path)
+    runs.add_matrix({"id": "top", "parameters": {"k": [5]}, "dependencies": ["base"]})
+    first = runs.run_all()
+    assert first is not None
+    assert first["top"] is not None
+    assert "PayloadDamaged" in str(first["top"].failures)
+    second = runs.run_all()
+    assert second is not None
+    assert second["top"] is not None
+    assert calls == [1, 1, -1]
+    assert second["top"][0].inner == float((value_of(2) + 1).sum()) + 5
+
+
 def damage_somewhere(draw: random.Random, root: Path) -> str:
     """Do one thing to one file of a store that a disk or a person might do."""
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != ".gitignore"]
@@ -191,7 +214,7 @@ def damage_somewhere(draw: random.Random, root: Path) -> str:
     return f"{kind} {path.name}"
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_whatever_is_damaged_every_value_is_right_or_refused(
     seed: int, tmp_path_factory: pytest.TempPathFactory

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -98,6 +99,7 @@ class Runner:
         self._stopping = False
         self._store = store
         self._unwritable: Failure | None = None
+        self.damaged: dict[str, str] = {}  # payloads that tasks found damaged -> what is wrong with each
         start = clock.monotonic()
         self._started = start
         self._due = {"tick": start, "look": start + _LOOK_EVERY, "heartbeat": start + _HEARTBEAT_EVERY}
@@ -254,6 +256,11 @@ class Runner:
             if not self._stopping:
                 self._stop()
             return
+        if failure is not None and failure.type == "PayloadDamaged":
+            payloads = os.path.join(self._store, "payloads", "")
+            if self._store and failure.message.startswith(payloads):
+                ref, _, problem = failure.message[len(payloads) :].partition(": ")
+                self.damaged[ref] = problem
         if not self._rows and not self._attempts:
             self._oldest = self._clock.monotonic()
         tasks = self.plan.tasks

@@ -188,6 +188,8 @@ class Session:
                     runner.commit()
             finally:
                 executor.close()
+            for ref, reason in runner.damaged.items():
+                self.store.discard_payload(ref, reason)
             if interrupt.count:
                 status = "interrupted"
             else:

@@ -239,6 +239,7 @@ SELECT key, experiment, run, attempt, status, started, runtime, cpu_time, memory
        log_file, log_start, log_end, failure, exception
 FROM tasks WHERE id = ? AND status = 'failed'
 """
+IDS_WITH_PAYLOAD = "SELECT id FROM tasks WHERE ref = ?"
 HAS_TASK = "SELECT 1 FROM tasks WHERE id = ?"
 DROP_TASK = "DELETE FROM tasks WHERE id = ?"
 DROP_BLOB = "DELETE FROM blobs WHERE task = ?"

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento import faultpoints, system
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import StoreUnwritable
+from memento.errors import PayloadDamaged, StoreUnwritable
 from memento.store import opening, rows, sql
 from memento.store.database import Database
 from memento.store.records import Attempt, CodeVersion, Known, RunInfo, RunRecord, TaskRecord
@@ -421,6 +421,22 @@ class Store:
             if aside is not None:
                 text = f"{record.experiment} {record.key.hex()} {record.params}\n{reason}\n"
                 aside.with_name(aside.name + ".why").write_text(text, encoding="utf-8")
+
+    def discard_payload(self, ref: str, reason: str) -> None:
+        """Set a payload aside that somebody found damaged; the tasks that have it as their value count as not done.
+
+        Parameters
+        ----------
+        ref : str
+            The file's name, relative to ``payloads``.
+        reason : str
+            What is wrong with it.
+        """
+        try:
+            self.payloads.read(ref, map_file=True)
+        except PayloadDamaged:
+            for record in self.records(self._ids(sql.IDS_WITH_PAYLOAD, (ref,))):
+                self.discard(record, reason)
 
     # --- helpers ---------------------------------------------------------------------------------------
 
