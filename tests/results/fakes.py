@@ -29,7 +29,7 @@ class FakeTable(NamedTuple):
 class FakeMatrix:
     """The cartesian product of some values."""
 
-    def __init__(self, repeats: int = 1, **parameters: Any) -> None:
+    def __init__(self, /, repeats: int = 1, **parameters: Any) -> None:
         rows = list(itertools.product(*[range(len(v)) for v in parameters.values()]))
         columns = np.array(rows, dtype=np.int32).reshape(len(rows), len(parameters))
         self._table = FakeTable(tuple(parameters), [list(v) for v in parameters.values()], columns, repeats)

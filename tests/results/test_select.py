@@ -64,3 +64,8 @@ def test_an_unknown_parameter_is_named_with_the_nearest() -> None:
 def test_an_unknown_value_is_named_with_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"model='set'; its values are: dict, list"):
         results().filter(model="set")
+
+
+def test_a_parameter_may_have_any_name_that_a_matrix_allows() -> None:
+    found = results_of(FakeMatrix(self=[1, 2]), [10, 20])[0]
+    assert inner(found.filter(self=2)) == [20]

@@ -250,7 +250,7 @@ class Results(Sequence[Result]):
 
         return self[best(self, by, minimize)]
 
-    def filter(self, **parameters: Any) -> Results:
+    def filter(self, /, **parameters: Any) -> Results:
         """Return the results with these parameters.
 
         Parameters
