@@ -97,6 +97,15 @@ def test_a_result_stays_when_computing_it_again_fails_and_the_failure_is_said() 
     assert [r.inner for r in run(fail_when_told, grid(1), name="exp")] == [7]
 
 
+def test_experiments_made_with_different_things_do_not_share_results() -> None:
+    def scaled(context: Context, config: Config, factor: int = 1) -> int:
+        return int(config.x * factor)
+
+    for factor in (1, 10):
+        assert [r.inner for r in run(functools.partial(scaled, factor=factor), grid(2))] == [2 * factor]
+        assert [r.inner for r in run(lambda c, g, factor=factor: g.x * factor, grid(3))] == [3 * factor]
+
+
 def test_force_cache_names_the_first_configuration_that_is_missing() -> None:
     run(square, grid(1))
     with pytest.raises(CacheMiss, match="'x': '2'"):

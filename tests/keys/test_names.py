@@ -6,12 +6,16 @@ import functools
 import os
 import subprocess
 import sys
+import threading
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from memento.errors import UnkeyableValue
 from memento.keys import experiment_name
-from memento.keys.names import is_installed_file
+from memento.keys.names import _notebook_name, is_installed_file
 
 SCRIPT = """
 import sys
@@ -93,6 +97,81 @@ class Better(Trainer):
 )  # fmt: skip
 def test_methods_and_callable_objects_are_named_by_their_class(func: object, name: str) -> None:
     assert experiment_name(func) == f"{__name__}:{name}"
+
+
+class Scaled:
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def __call__(self, context: object, config: object) -> int:
+        return self.factor
+
+    def run(self, context: object, config: object) -> int:
+        return self.factor
+
+
+def adder(amount: int) -> Any:
+    def add(context: object, config: Any) -> Any:
+        return config.x + amount
+
+    return add
+
+
+def scale(context: object, config: Any, factor: int = 1) -> Any:
+    return config.x * factor
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "other"),
+    [
+        (
+            functools.partial(scale, factor=1),
+            functools.partial(scale, factor=1),
+            functools.partial(scale, factor=2),
+        ),
+        (Scaled(1), Scaled(1), Scaled(2)),
+        (Scaled(1).run, Scaled(1).run, Scaled(2).run),
+        (adder(1), adder(1), adder(2)),
+        (lambda c, g: 1, lambda c, g: 1, lambda c, g: 2),
+    ],
+    ids=["partial", "object", "method", "closure", "lambda"],
+)
+def test_experiments_that_were_made_with_different_things_have_different_names(
+    first: object, again: object, other: object
+) -> None:
+    assert experiment_name(first) == experiment_name(again) != experiment_name(other)
+
+
+def test_an_experiment_that_holds_what_has_no_identity_asks_for_a_name() -> None:
+    with pytest.raises(UnkeyableValue, match="name=") as caught:
+        experiment_name(functools.partial(Scaled(1).run, threading.Lock()))
+    assert "Scaled" in str(caught.value)
+
+
+def test_a_closure_that_captured_a_lock_is_named_by_the_rest() -> None:
+    def make(lock: Any, amount: int) -> Any:
+        def work(context: object, config: object) -> Any:
+            return lock, amount
+
+        return work
+
+    assert experiment_name(make(threading.Lock(), 1)) == experiment_name(make(threading.Lock(), 1))
+    assert experiment_name(make(threading.Lock(), 1)) != experiment_name(make(threading.Lock(), 2))
+
+
+@pytest.mark.parametrize(
+    ("session", "names", "name"),
+    [
+        ("/work/analysis.ipynb", {}, "analysis"),
+        ("", {"__vsc_ipynb_file__": "/work/other.ipynb"}, "other"),
+        ("8c5a-uuid", {}, "notebook"),
+        ("", {}, "notebook"),
+    ],
+)
+def test_a_notebook_is_named_by_its_file_where_that_is_known(
+    session: str, names: dict[str, str], name: str
+) -> None:
+    assert _notebook_name(session, types.SimpleNamespace(user_ns=names)) == name
 
 
 def test_the_standard_library_and_installed_packages_are_not_the_users(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memento.keys.code import CodeVersion, code_version, explain_code
+    from memento.keys.experiments import experiment_name
     from memento.keys.fragments import json_fragment
     from memento.keys.kinds import digest, register_key
-    from memento.keys.names import SCRIPT_ATTRIBUTE, experiment_name, qualified_name, script_name
+    from memento.keys.names import SCRIPT_ATTRIBUTE, qualified_name, script_name
     from memento.keys.task import VERSION, TaskKeys, part, repeat_part, task_digest
 
 __all__ = [
@@ -41,7 +42,7 @@ _HOMES = {
     "TaskKeys": "memento.keys.task",
     "code_version": "memento.keys.code",
     "digest": "memento.keys.kinds",
-    "experiment_name": "memento.keys.names",
+    "experiment_name": "memento.keys.experiments",
     "explain_code": "memento.keys.code",
     "json_fragment": "memento.keys.fragments",
     "part": "memento.keys.task",

@@ -32,7 +32,7 @@ def script_name() -> str:
     -------
     str
         The name given to ``python -m``; ``package.module`` for a script that lies in a package; else the
-        file's stem; ``"notebook"`` or ``"interactive"`` where there is no file.
+        file's stem (a notebook's too, where it is known); ``"notebook"`` or ``"interactive"`` where there is no file.
 
     Examples
     --------
@@ -47,11 +47,17 @@ def script_name() -> str:
     if spec is not None and getattr(spec, "name", None) and spec.name != "__main__":
         return str(spec.name)
     if "ipykernel" in sys.modules and type(_ipython()).__name__ == "ZMQInteractiveShell":
-        return "notebook"
+        return _notebook_name(os.environ.get("JPY_SESSION_NAME", ""), _ipython())
     file = getattr(main, "__file__", None)
     if not file or str(file).startswith("<") or "_pyrepl" in str(file):
         return "interactive"
     return _name_of_file(str(file))
+
+
+def _notebook_name(session: str, shell: Any) -> str:
+    """Name a notebook by its file, where Jupyter or VS Code tells it: two notebooks are two scripts."""
+    told = getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__") or session
+    return Path(told).stem if str(told).endswith(".ipynb") else "notebook"
 
 
 def _ipython() -> Any:
@@ -114,34 +120,6 @@ def _public_module(obj: Any, module: str | None, name: str) -> str:
     if (module or "").startswith("pandas.") and getattr(sys.modules.get("pandas"), name, None) is obj:
         return "pandas"
     return module_name(module)
-
-
-def experiment_name(func: Any) -> str:
-    """Return the default name of an experiment.
-
-    Parameters
-    ----------
-    func : callable
-        Function, method, partial or callable object.
-
-    Returns
-    -------
-    str
-        ``module:qualname`` with the script's own name in place of ``__main__``.
-
-    Examples
-    --------
-    >>> import json, functools
-    >>> experiment_name(functools.partial(json.dumps, indent=2))
-    'json:dumps'
-    """
-    while isinstance(func, functools.partial):
-        func = func.func
-    owner = getattr(func, "__self__", None)
-    if owner is not None and not isinstance(owner, ModuleType) and hasattr(func, "__name__"):
-        cls = owner if isinstance(owner, type) else type(owner)
-        return f"{qualified_name(cls)}.{func.__name__}"
-    return qualified_name(func)
 
 
 def resolve(module: str | None, qualname: str) -> Any:

@@ -227,9 +227,7 @@ def _is_current(tree: ast.Module, code: CodeType) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _program_start() -> float:
-    import psutil
-
-    return float(psutil.Process().create_time()) - 1  # clocks and file systems round
+    return system.program_start() - 1  # clocks and file systems round
 
 
 @functools.lru_cache(maxsize=16)
