@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from memento import system
+from memento.clock import SYSTEM_CLOCK
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -20,6 +21,12 @@ def test_this_process_is_alive_under_its_own_start_only() -> None:
     assert started is not None
     assert system.is_alive(os.getpid(), started)
     assert not system.is_alive(os.getpid(), started + "1")
+
+
+def test_the_start_of_this_program_is_what_others_see() -> None:
+    import psutil
+
+    assert abs(system.program_start(SYSTEM_CLOCK.now()) - psutil.Process().create_time()) < 2
 
 
 def test_a_process_that_was_collected_is_gone() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,18 @@ def process_start(pid: int) -> str | None:
         return f"{process.create_time():.2f}"
     except psutil.Error:
         return None
+
+
+def program_start(now: float) -> float:
+    """Return when this process began, on the clock that says `now`: UTC seconds."""
+    if LINUX:
+        ticks = process_start(os.getpid())
+        if ticks is not None:  # psutil takes 15 ms to import
+            age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
+            return now - age
+    import psutil
+
+    return float(psutil.Process().create_time())
 
 
 def is_alive(pid: int, started: str) -> bool:

@@ -20,6 +20,9 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
+from memento import system
+from memento.clock import SYSTEM_CLOCK
+
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _IGNORED_FIELDS = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
 
@@ -227,7 +230,7 @@ def _is_current(tree: ast.Module, code: CodeType) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _program_start() -> float:
-    return system.program_start() - 1  # clocks and file systems round
+    return system.program_start(SYSTEM_CLOCK.now()) - 1  # clocks and file systems round
 
 
 @functools.lru_cache(maxsize=16)
