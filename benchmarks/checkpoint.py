@@ -43,14 +43,14 @@ class Ours:
     def __init__(self) -> None:
         from memento.store.checkpoints import CheckpointDir
 
-        self._folder = Path("checkpoints").absolute()
-        self._dir = CheckpointDir
+        self._open = lambda: CheckpointDir(Path("checkpoints").absolute(), "00")
+        self._task = self._open()  # one for a task's life
 
     def save(self, whole: Any) -> None:
-        self._dir(self._folder, "00").save((whole,), {})
+        self._task.save((whole,), {})
 
     def load(self) -> Any:
-        return self._dir(self._folder, "00").load()[0][0]
+        return self._open().load()[0][0]
 
 
 class Ancestor:
