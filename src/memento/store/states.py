@@ -40,7 +40,7 @@ def drop_older_states(store: Path, done: Iterable[TaskRecord]) -> None:
     for record in done:
         folder = store / "checkpoints" / record.key.hex()
         with suppress(OSError):
-            newest = max(path.stat().st_mtime for path in folder.rglob("*"))
+            newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
             if newest > record.started + record.runtime + _SLACK:
                 continue
         shutil.rmtree(folder, ignore_errors=True)
