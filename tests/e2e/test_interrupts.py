@@ -126,26 +126,31 @@ def test_sigterm_stops_like_ctrl_c_and_ends_with_143(place: Workplace) -> None:
     each_step_once(place)
 
 
-@pytest.mark.parametrize("who", ["coordinator", "server"])
-def test_kill_9_of_the_run_leaves_nobody_and_the_next_run_computes_the_rest_only(
-    who: str, place: Workplace
-) -> None:
+def test_kill_9_of_the_run_leaves_nobody_and_the_next_run_computes_the_rest_only(place: Workplace) -> None:
     program = started(place, "child")
     place.until(lambda: len(place.lines("computed")) >= 4)
     done = committed(place)
-    if who == "coordinator":
-        program.send(signal.SIGKILL)
-        program.wait(-signal.SIGKILL)
-    else:
-        (server,) = [p for p in place.alive() if p.ppid() == program.pid]
-        server.kill()
-        program.wait(1)
-        assert "Traceback" in program.err
-        assert "WorkerStartError" in program.err
+    program.send(signal.SIGKILL)
+    program.wait(-signal.SIGKILL)
     place.nobody_left(within=2.0)
     out = resumed(place)
     assert f"{FULL} cached 4" in out
     assert done == 4
+    assert place.counts("computed") == {str(x): 1 for x in range(8)}
+    each_step_once(place, but=2)
+
+
+def test_kill_9_of_the_process_that_starts_workers_costs_a_running_task_at_most_its_last_steps(
+    place: Workplace,
+) -> None:
+    program = started(place, "child")
+    place.until(lambda: len(place.lines("computed")) >= 4)
+    assert committed(place) == 4
+    (server,) = [p for p in place.alive() if p.ppid() == program.pid]
+    server.kill()
+    place.until(lambda: "started again" in program.err, what="word of the server's death")
+    place.write("go", "")
+    program.wait(0)
     assert place.counts("computed") == {str(x): 1 for x in range(8)}
     each_step_once(place, but=2)
 

@@ -316,6 +316,23 @@ def test_a_task_that_lowers_a_limit_of_its_process_costs_the_worker(drive: Drive
     assert any("changed resource limits" in note for note in drive.notes)
 
 
+def test_a_task_that_kills_its_parent_is_blamed_when_it_does_so_again(drive: Drive) -> None:
+    import signal
+
+    def shoot(context: Any, config: Any) -> int:
+        if config.x == 4:
+            os.kill(os.getppid(), signal.SIGKILL)
+            signal.pause()
+        return 1
+
+    drive.start(shoot, num_workers=2)
+    outcomes = drive.run([drive.task(i, i) for i in range(12)])
+    failure = outcomes[4].failure
+    assert failure is not None
+    assert failure.type == "SIGKILL"
+    assert sum(outcome.status == DONE for outcome in outcomes.values()) == 11
+
+
 # -- experiments that use processes, threads and descriptors of their own
 
 

@@ -442,16 +442,28 @@ def test_a_coordinator_killed_outright_leaves_no_orphan(tmp_path: Path, more: di
         wait_for(lambda: not alive(pid), "a process outlived its coordinator")  # noqa: B023
 
 
-def test_a_server_killed_outright_is_told_and_leaves_no_orphan(drive: Drive) -> None:
-    drive.start(lambda context, config: time.sleep(600))
-    drive.executor.submit([drive.task(i, i) for i in range(2)])
+def test_a_server_killed_outright_is_started_again_with_what_was_running(
+    drive: Drive, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+
+    def wait(context: Any, config: Any) -> int:
+        while not gate.exists():
+            time.sleep(0.01)
+        return os.getppid()
+
+    drive.start(wait)
+    drive.executor.submit([drive.task(i, i) for i in range(5)])
     drive.until(lambda: len(drive.executor.running()) == 2)
     assert isinstance(drive.executor, Processes)
     server = drive.executor.server_pid
     below = [child.pid for child in psutil.Process(server).children(recursive=True)]
     os.kill(server, signal.SIGKILL)
-    with pytest.raises(WorkerStartError, match="SIGKILL"):
-        drive.until(lambda: False)
+    drive.until(lambda: drive.executor.server_pid != server)  # type: ignore[attr-defined]  # just checked
+    gate.touch()
+    drive.until(lambda: len(drive.outcomes) == 5)
+    assert {drive.value(i) for i in range(5)} == {drive.executor.server_pid}
+    assert any("started again" in note for note in drive.notes)
     for pid in below:
         wait_for(lambda: not alive(pid), "a worker outlived its server")  # noqa: B023
 

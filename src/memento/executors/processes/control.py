@@ -28,6 +28,10 @@ _FIRST_VALUES = 64  # how many values are looked at
 _FIRST_SMALL, _FIRST_ALL = 1_024, 32_768  # bytes; they travel as an argument
 
 
+class ServerGone(WorkerStartError):
+    """The server has ended, and all workers with it."""
+
+
 class Control:
     """Our end of the server's control socket, and the server's process.
 
@@ -43,6 +47,7 @@ class Control:
         self.socket, theirs = socket.socketpair()
         self._heard = bytearray()
         self._workers: set[int] = set()
+        self.proven = False  # it has started a worker: what the experiment needs can be imported
         self._mark = launch.mark(work)
         work_file = launch.write_work(work)
         descriptors = (theirs.fileno(), slots_file, work_file)
@@ -111,6 +116,7 @@ class Control:
         for message in messages:
             if message[0] == "started":
                 self._workers.add(message[2])
+                self.proven = True
             elif message[0] == "exit":
                 self._workers.discard(message[2])
             elif message[0] == "broken":
@@ -121,7 +127,8 @@ class Control:
         code = self._process.wait(_ENDING)
         # The workers die with it, and what they started has nobody then to adopt it.
         system.kill_marked(launch.MARK, self._mark)
-        raise WorkerStartError(
+        self._workers.clear()
+        raise ServerGone(
             f"the process that starts workers ended with {failures.exit_name(code)} while it imported"
             f" what the experiment needs, or was killed.\n{self.output()}".rstrip()
         )
@@ -152,7 +159,7 @@ class Control:
             with contextlib.suppress(OSError):
                 self.socket.setblocking(True)
                 server.send(self.socket, ("close",))
-        else:
+        elif process.poll() is None:
             # It may be importing for seconds, deaf; as far as we know it has nothing to clean up.
             system.kill_tree(process.pid, signal.SIGKILL)
         try:

@@ -12,7 +12,8 @@ One thread, the caller's, runs everything here, inside `poll`. Who owns what:
     worker       its ends of two pipes, its log file, its slot's first two words
 
 When a worker ends, all that it wrote is read first; then the task at its slot's position is blamed if its
-outcome has not arrived, the rest goes back to the front of the queue, and another worker is started.
+outcome has not arrived, the rest goes back to the front of the queue, and another worker is started. When the server
+ends, so do all workers; it is started again, and what they ran is run again, but not a third time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from memento import system
@@ -33,7 +34,7 @@ from memento.executors import failures
 from memento.executors.base import Executor, Finished, Message, Note, Running, Task, Update, Work
 from memento.executors.gpus import assign, visible_gpus
 from memento.executors.processes import output, wire
-from memento.executors.processes.control import Control
+from memento.executors.processes.control import Control, ServerGone
 from memento.executors.processes.ends import Scarcity, Sentence, why_ended
 from memento.executors.processes.feeding import Feeding
 from memento.executors.processes.limits import Limits
@@ -45,6 +46,7 @@ from memento.store.records import LogSlice, Outcome
 
 _QUIET = 0.003  # seconds that outcomes of short tasks gather
 _WATCH = 0.25  # seconds between looks at what nobody tells
+_RESTARTS = 3  # of the server, in a row, without a task that ends
 _FRUITLESS = 3  # workers that end before any task, in a row
 
 
@@ -76,6 +78,8 @@ class Processes(Executor):
         self._inbox: list[Message] = []
         self._fruitless = 0
         self._made = 0
+        self._restarts = 0
+        self._suspects: set[int] = set()  # tasks that ran when a server was killed
         self._noted: set[str] = set()
         self._stopping = False
         self._control: Control | None = None  # between `start` and `close`
@@ -99,15 +103,16 @@ class Processes(Executor):
         self._logs = Path(work.store) / "logs" / work.run
         if work.log_output:
             self._logs.mkdir(parents=True, exist_ok=True)
-        slots_file = make_file("memento-slots", Slots.size(count))
+        self._slots_file = make_file("memento-slots", Slots.size(count))
+        self._slots = Slots(self._slots_file, count)
         try:
-            self._slots = Slots(slots_file, count)
-            self._control = Control(work, slots_file)
-        finally:
-            os.close(slots_file)
+            control = self._control = Control(work, self._slots_file)
+        except WorkerStartError:
+            os.close(self._slots_file)
+            raise
         self._feeding = Feeding(work, count, self._slots, self._links, self._inbox, self._clock)
         self._limits = Limits(work, self._slots, self._links)
-        self._scarcity, self._next_watch = Scarcity(self._control.pid), 0.0
+        self._scarcity, self._next_watch = Scarcity(control.pid), 0.0
         self._selector = selectors.DefaultSelector()
         self._quiet = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()
@@ -115,7 +120,7 @@ class Processes(Executor):
         self._woken.setblocking(False)
         for selector in (self._selector, self._quiet):
             selector.register(self._woken, selectors.EVENT_READ, None)
-            selector.register(self._control.socket, selectors.EVENT_READ, None)
+            selector.register(control.socket, selectors.EVENT_READ, None)
 
     @property
     def server_pid(self) -> int:
@@ -137,6 +142,7 @@ class Processes(Executor):
         self._waker.close()
         self._woken.close()
         self._slots.close()
+        os.close(self._slots_file)
 
     def _drop_empty_log(self, link: Link) -> None:
         with contextlib.suppress(OSError):
@@ -153,7 +159,8 @@ class Processes(Executor):
             self._feeding.lose(tasks)
             return
         self._feeding.add(tasks)
-        self._feed()
+        with self._surviving():
+            self._feed()
 
     def running(self) -> list[Running]:
         now, found = self._clock.monotonic(), []
@@ -183,6 +190,11 @@ class Processes(Executor):
     def poll(self, timeout: float) -> list[Message]:
         if self._control is None:
             return self._hand_over()
+        with self._surviving():
+            self._look_around(self._control, timeout)
+        return self._hand_over()
+
+    def _look_around(self, control: Control, timeout: float) -> None:
         self._feed()
         now = self._clock.monotonic()
         wait = 0.0 if self._inbox else max(min(timeout, self._limits.next_look(now) - now, _WATCH), 0.0)
@@ -195,18 +207,41 @@ class Processes(Executor):
             if key.fileobj is self._woken:
                 with contextlib.suppress(BlockingIOError):
                     self._woken.recv(4096)
-            elif key.fileobj is self._control.socket:
-                self._hear(self._control)
+            elif key.fileobj is control.socket:
+                self._hear(control)
             else:
                 link: Link = key.data
                 if link.read >= 0 and events & selectors.EVENT_READ and key.fd == link.read:
                     self._collect(link)
                 elif link.write >= 0 and key.fd == link.write and link.flush():
                     self._selector.unregister(link.write)
-        self._keep_limits(self._control)
+        self._keep_limits(control)
         self._watch(self._clock.monotonic())
         self._feed()
-        return self._hand_over()
+
+    @contextlib.contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Start the server again where it was killed."""
+        try:
+            yield
+        except ServerGone:
+            control = self._control
+            if control is None or not control.proven or self._restarts >= _RESTARTS:
+                raise
+            self._restarts += 1
+            for link in list(self._links.values()):
+                link.leaving = True
+                self._bury(control, link, -signal.SIGKILL, 0, forgiving=True)
+            for selector in (self._selector, self._quiet):
+                selector.unregister(control.socket)
+            control.close()
+            control = self._control = Control(self._work, self._slots_file)
+            for selector in (self._selector, self._quiet):
+                selector.register(control.socket, selectors.EVENT_READ, None)
+            self._scarcity = Scarcity(control.pid)
+            self._note(
+                "the process that starts workers was killed: it was started again, with what was running"
+            )
 
     def _hand_over(self) -> list[Message]:
         messages = self._inbox.copy()
@@ -273,7 +308,7 @@ class Processes(Executor):
         task = link.finish(position)
         if task is None or task.number != outcome.number:
             raise AssertionError((position, task, outcome.number))
-        self._fruitless = 0
+        self._fruitless = self._restarts = 0
         self._feeding.learn(outcome.runtime)
         if outcome.log is not None:
             link.logged = outcome.log.end
@@ -334,7 +369,7 @@ class Processes(Executor):
                     if position == self._slots.position(link.place.slot):  # so all of that is this task's
                         output.thin(link.place.log, link.logged, end)
 
-    def _bury(self, control: Control, link: Link, code: int, peak: int) -> None:
+    def _bury(self, control: Control, link: Link, code: int, peak: int, *, forgiving: bool = False) -> None:
         """A worker's process has ended: blame the task it ran, requeue the rest, make room."""
         for _ in range(1_000):  # all that it wrote comes first
             before = link.frames.total
@@ -344,7 +379,9 @@ class Processes(Executor):
         slot = link.place.slot
         position = self._slots.position(slot)
         begun = position in link.in_flight and position < self._slots.skipped(slot)
-        if begun:
+        if begun and forgiving and link.in_flight[position][0].number not in self._suspects:
+            self._suspects.add(link.in_flight[position][0].number)
+        elif begun:
             task = link.finish(position)
             assert task is not None
             self._inbox.append(Finished(self._last_words(link, task, code, peak)))
@@ -376,7 +413,7 @@ class Processes(Executor):
                 if end > link.logged:
                     log = LogSlice(link.place.log_name, link.logged, end)
                     told = failures.tail(link.place.log, link.logged, end)
-        memory = max(link.peak or 0, peak) if link.peak_position == position else peak
+        memory = (max(link.peak or 0, peak) if link.peak_position == position else peak) or None
         sentence: Sentence | None = link.sentence
         if sentence is not None and sentence.position != position:
             sentence = None
