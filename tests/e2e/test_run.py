@@ -39,6 +39,11 @@ def fail_at_three(context: Context, config: Config) -> int:
     return int(config.x)
 
 
+def pass_on(context: Context, config: Config) -> Any:
+    CALLS.append(config.asdict())
+    return config.asdict()
+
+
 def serial(func: Any, **options: Any) -> Memento:
     return Memento(func, executor="serial", progress=False, **{"store": "store", **options})
 
@@ -205,10 +210,6 @@ def test_retries_are_counted_and_kept() -> None:
 class TestSeveralMatrices:
     @staticmethod
     def linked() -> Memento:
-        def pass_on(context: Context, config: Config) -> Any:
-            CALLS.append(config.asdict())
-            return config.asdict()
-
         runs = serial(pass_on)
         runs.add_matrix({"id": 2, "dependencies": [1], "parameters": {"k": ["a"]}})
         runs.add_matrix({"id": 1, "dependencies": [], "parameters": {"k": [1, 2, 3]}})
@@ -225,7 +226,7 @@ class TestSeveralMatrices:
         count = len(CALLS)
         again: Any = self.linked().run_all()
         assert again is not None
-        assert len(CALLS) == count
+        assert len(CALLS) == count == 6
         assert all(r.was_cached for results in again.values() for r in results)
 
     def test_what_was_computed_from_a_result_that_is_no_more_is_computed_again(self) -> None:
