@@ -13,7 +13,9 @@ from memento import Config, Context, Memento
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run it on a machine with an NVIDIA GPU"),
+    pytest.mark.skipif(
+        not torch.cuda.is_available(), reason="no CUDA device: run it on a machine with an NVIDIA GPU"
+    ),
 ]
 
 
@@ -30,7 +32,9 @@ def multiply(context: Context, config: Config) -> Any:
 
 def test_tasks_own_the_devices_that_they_see() -> None:
     results = run(multiply, list(range(6)), num_workers=4, gpus_per_task=1)
-    count = int(subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout.count("GPU "))
+    count = int(
+        subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout.count("GPU ")
+    )
     assert [r.inner[0] for r in results] == [64.0 * x * x for x in range(6)]
     assert all((r.inner[1],) == r.inner[2] for r in results)
     assert len({r.inner[3] for r in results}) <= count
