@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def ids_of(root: Path) -> list[int]:
-    with sqlite3.connect(root / "index.sqlite") as connection:
+    with closing(sqlite3.connect(root / "index.sqlite")) as connection:
         return [number for (number,) in connection.execute("SELECT id FROM tasks ORDER BY id")]
 
 
@@ -76,7 +77,7 @@ def test_ids_that_are_gone_are_left_out(root: Path) -> None:
 
 
 def test_a_row_that_was_altered_is_noticed(root: Path) -> None:
-    with sqlite3.connect(root / "index.sqlite") as connection:
+    with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as connection:
         connection.execute("UPDATE tasks SET value = '0.25' WHERE id = (SELECT min(id) FROM tasks)")
     with Store.open(root, readonly=True) as store:
         assert list(store.outlines(ids_of(root)))  # how it went can still be told
