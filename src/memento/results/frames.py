@@ -70,7 +70,7 @@ def parameter_column(axis: Axis, *, raw: bool = False) -> Any:
     # Not for a bool among numbers: pandas would keep neither.
     column = pd.Series(shown)
     if (axis.codes < 0).any():
-        return pd.Series(pd.api.extensions.take(column.array, axis.codes, allow_fill=True))
+        return column.reindex(axis.codes).reset_index(drop=True)  # no value has the label -1
     return pd.Series(column.array.take(axis.codes))
 
 
