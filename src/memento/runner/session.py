@@ -9,7 +9,6 @@ Knows: every room below the public class. May not know: what the user typed.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -33,8 +32,6 @@ from memento.store.records import CodeVersion, RunInfo
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
-
-log = logging.getLogger("memento")
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 _NO_CODE = -1  # id of a version that the store has not seen
