@@ -302,10 +302,11 @@ def kill_tree(pid: int, number: int) -> None:
             continue
 
 
-def kill_marked(name: str, value: str) -> None:
-    """Kill every process that was started with an environment in which `name` is `value`.
+def kill_marked(name: str, value: str, mapped: str = "") -> None:
+    """Kill every process that was started with an environment in which `name` is `value`, or maps that file.
 
-    It finds what has lost all its parents, which no tree leads to any more.
+    It finds what has lost all its parents, which no tree leads to any more. A copy of a process has the environment
+    that its original was started with, but what is mapped stays so in its copies.
     """
     import psutil
 
@@ -313,7 +314,9 @@ def kill_marked(name: str, value: str) -> None:
         found = False
         for process in psutil.process_iter():
             try:
-                if process.pid == os.getpid() or process.environ().get(name) != value:
+                if process.pid == os.getpid() or not (
+                    process.environ().get(name) == value or (mapped and _maps(process.pid, mapped))
+                ):
                     continue
                 if process.status() != psutil.STATUS_ZOMBIE:
                     process.kill()
@@ -322,6 +325,10 @@ def kill_marked(name: str, value: str) -> None:
                 continue
         if not found:
             return
+
+
+def _maps(pid: int, file: str) -> bool:
+    return LINUX and file in _read_text(f"/proc/{pid}/maps")
 
 
 def is_stopped(pid: int) -> bool:

@@ -247,9 +247,10 @@ def test_workers_that_cannot_start_end_the_run_with_the_reason(place: Workplace)
         import tools
         del os.environ["MEMENTO_HERE"]
         from memento import Memento
+        from memento.executors.processes import Processes
         def experiment(context, config):
             return tools.__name__
-        Memento(experiment, num_workers=2).run({"parameters": {"x": [1, 2]}})
+        Memento(experiment, executor=Processes(2, copy=False)).run({"parameters": {"x": [1, 2]}})
         """,
     )
     failed = place.run("exp.py", code=1)

@@ -70,6 +70,12 @@ class Tokens:
         """Return the object, or None."""
         return self._objects.get(token)
 
+    def forget(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            self._of.clear()
+            self._objects.clear()
+
     def _drop(self, key: int, ref: Any) -> None:
         known = self._of.get(key)
         if known is not None and known[0] is ref:
@@ -77,6 +83,7 @@ class Tokens:
 
 
 _tokens = Tokens()
+_FORMER = "__memento_former_main__"
 _script_pid = 0  # the process that ships: it is the script itself
 _by_value: set[str] = set()  # modules that shipping brought into this process by value
 
@@ -130,7 +137,9 @@ def install_main(main_name: str) -> None:
     """
     if _script_pid == os.getpid():
         return
+    _tokens.forget()  # in a copy of the script's process they name the script's own
     module = _Main("__main__")
+    module.__dict__[_FORMER] = sys.modules.get("__main__")  # were it to go, so would what it holds
     module.__dict__["__builtins__"] = __builtins__
     module.__package__ = main_name.rpartition(".")[0]  # relative imports inside functions start here
     setattr(module, SCRIPT_ATTRIBUTE, main_name)

@@ -13,13 +13,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from memento import system
 from memento.errors import WorkerStartError
 from memento.executors import failures
 from memento.executors.base import Work
-from memento.executors.processes import launch, server
+from memento.executors.processes import copying, launch, server
 from memento.executors.processes.link import Link
 
 _ENDING = 5.0  # seconds that the server gets to end everything
@@ -41,9 +41,13 @@ class Control:
         What all workers need.
     slots_file : int
         Descriptor of the shared memory.
+    copy : bool, optional
+        Whether the server is a copy of this program; by default where that is sound.
     """
 
-    def __init__(self, work: Work, slots_file: int) -> None:
+    def __init__(self, work: Work, slots_file: int, copy: bool | None = None) -> None:
+        # Asked before anything of ours is open.
+        objection = "it is not wanted" if copy is False else _objection(work)
         self.socket, theirs = socket.socketpair()
         self._heard = bytearray()
         self._workers: set[int] = set()
@@ -59,20 +63,15 @@ class Control:
             "values": [value.hex() for value in _first_values(work)],
         }
         self._log = tempfile.TemporaryFile() if work.log_output else None  # noqa: SIM115  # closed in `close`
-        output = {"stdout": self._log, "stderr": self._log} if self._log else {}
         try:
-            self._process = launch.start_python(
-                "memento.executors.processes.server",
-                json.dumps(told),
-                work.sys_path,
-                descriptors,
-                env=launch.environment(work),
-                cwd=work.cwd,
-                **output,
-            )
+            made = _copy(work, told, self._log, objection)
+            if made is None and copy:
+                raise OSError(objection or "a library runs threads")
+            self._process = made or _start(work, told, self._log, descriptors)
         except OSError as exc:
             self.socket.close()
-            raise WorkerStartError(f"cannot start {sys.executable!r} in {work.cwd!r}: {exc}") from exc
+            what = "copy this program" if copy else f"start {sys.executable!r} in {work.cwd!r}"
+            raise WorkerStartError(f"cannot {what}: {exc}") from exc
         finally:
             theirs.close()
             os.close(work_file)
@@ -126,7 +125,7 @@ class Control:
     def _ended(self) -> NoReturn:
         code = self._process.wait(_ENDING)
         # The workers die with it, and what they started has nobody then to adopt it.
-        system.kill_marked(launch.MARK, self._mark)
+        system.kill_marked(launch.MARK, self._mark, launch.shared_name(self._mark))
         self._workers.clear()
         raise ServerGone(
             f"the process that starts workers ended with {failures.exit_name(code)} while it imported"
@@ -172,6 +171,38 @@ class Control:
         self.socket.close()
         if self._log is not None:
             self._log.close()
+
+
+def _copy(work: Work, told: dict[str, Any], log: IO[bytes] | None, objection: str) -> copying.Copy | None:
+    """Start the server as a copy of this program; None where that is not sound."""
+    environment = launch.environment(work)
+    pid = None if objection else copying.fork(work.cpus_per_task)
+    if pid == 0:
+        server.serve_in_copy(told, environment, work.cwd, log.fileno() if log else None)
+    return copying.Copy(pid) if pid else None
+
+
+def _objection(work: Work) -> str:
+    if work.environment:
+        return "libraries have read the environment that its workers should have changed"
+    if work.memory_limit is not None:
+        return "a memory limit is about what a task takes, not about what the program holds"
+    return copying.objection(work.store)
+
+
+def _start(
+    work: Work, told: dict[str, Any], log: IO[bytes] | None, descriptors: tuple[int, ...]
+) -> subprocess.Popen[bytes]:
+    """Start the server as a fresh process, which imports what the experiment needs."""
+    return launch.start_python(
+        "memento.executors.processes.server",
+        json.dumps(told),
+        work.sys_path,
+        descriptors,
+        env=launch.environment(work),
+        cwd=work.cwd,
+        **({"stdout": log, "stderr": log} if log else {}),
+    )
 
 
 def _first_values(work: Work) -> list[bytes]:

@@ -36,6 +36,11 @@ def mark(work: Work) -> str:
     return f"{os.getpid()}/{work.run}"
 
 
+def shared_name(mark: str) -> str:
+    """Return the name of the memory that all processes of a run map."""
+    return "memento-slots-" + mark.replace("/", "-")
+
+
 def environment(work: Work) -> dict[str, str]:
     """Return the environment of a run's workers: this process' own, with bounded thread pools."""
     limits = dict.fromkeys(_THREAD_LIMITS, str(work.cpus_per_task))

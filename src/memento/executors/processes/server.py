@@ -1,9 +1,10 @@
-"""The main of the fork server: a clean process that has imported what the experiment needs, and copies itself.
+"""The main of the fork server: a process that has imported what the experiment needs, and copies itself.
 
 Knows: its control socket, worker processes. May not know: tasks, queues, what workers tell.
 
-It runs one thread, and forks only as long as that is true of the whole process: libraries may start threads when they
-are imported. Otherwise, and where forking is not safe, each worker is a fresh process. It is the parent of
+It is a copy of the program where one is sound (`copying`), and else a process started for it. It runs one thread,
+and forks only as long as that is true of the whole process: libraries may start threads when they are imported.
+Otherwise, and where forking is not safe, each worker is a fresh process. It is the parent of
 all workers, so it is who learns how they end; being the adopter of orphans, it ends what a dead worker left behind.
 It ends with everything below it when the supervisor's end of the socket is gone.
 
@@ -30,7 +31,7 @@ from typing import Any
 
 from memento import system
 from memento.executors import failures
-from memento.executors.processes import launch
+from memento.executors.processes import copying, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
 from memento.store import pickling
@@ -91,7 +92,6 @@ class Server:
         for data in self._told_values():
             with contextlib.suppress(Exception):  # the task that uses it will tell
                 pickling.loads(data)
-        gc.collect()
         gc.freeze()  # the collector of a copy would touch, and so copy, every page
         send(self._control, ("ready",))
 
@@ -140,18 +140,12 @@ class Server:
         return True
 
     def _spawn(self, place: Place, read: int, write: int) -> None:
-        if (
-            self._function is not None
-            and system.can_fork()
-            and system.thread_count() == 1
-            and not _has_cuda()
-        ):
-            sys.stdout.flush()
-            sys.stderr.flush()
-            pid = os.fork()
+        pid = None
+        if self._function is not None and system.can_fork() and not _has_cuda():
+            pid = copying.fork()
             if pid == 0:
                 self._become_worker(place, read, write)
-        else:
+        if pid is None:
             pid = self._start_fresh(place, read, write)
         os.close(read)
         os.close(write)
@@ -165,13 +159,10 @@ class Server:
         """Go on as a worker, in the copy; never returns."""
         try:
             os.setsid()
-            hear_again()
             server = os.getppid()
             self._control.close()
             for descriptor in (*self._endings.values(), *self._descriptors):
                 os.close(descriptor)
-            if "numpy" in sys.modules:
-                sys.modules["numpy"].random.seed()  # copies would all draw the same numbers
             slots = Slots(self._slots_file, place.slots)
             work_until_told(self._work, place, read, write, slots, server, self._function)
         finally:
@@ -243,11 +234,11 @@ class Server:
         """End every worker and everything below them, and wait until they are gone."""
         for pid in list(self._workers):
             system.kill_tree(pid, signal.SIGKILL)
-        for _ in range(_ROUNDS):
+        for number in range(_ROUNDS):
             self._reap()
             if not self._workers and not self._end_orphans():
                 break
-            select.select([], [], [], 0.005)
+            select.select([], [], [], min(0.0005 * 2**number, 0.005))
 
 
 def _has_cuda() -> bool:
@@ -270,29 +261,37 @@ def stay_deaf() -> None:
             signal.signal(number, _do_nothing)
 
 
-def hear_again() -> None:
-    """Undo `stay_deaf`, in a copy."""
-    for number in _MEANT_FOR_OTHERS:
-        if signal.getsignal(number) is _do_nothing:
-            signal.signal(number, signal.SIG_DFL)
-
-
 def _do_nothing(*_: object) -> None:
     pass
 
 
 def main() -> None:
-    """Be the server: `argv` has the descriptors."""
-    told = json.loads(sys.argv[1])
+    """Be the server, in a process that was started for it: `argv` has the descriptors."""
+    serve(json.loads(sys.argv[1]))
+
+
+def serve_in_copy(told: dict[str, Any], environment: dict[str, str], folder: str, output: int | None) -> None:
+    """Be the server, in a copy of the program; never returns."""
+    try:
+        copying.start_anew((told["control"], told["slots"], told["work"]), output)
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(folder)
+        serve(told)
+    finally:
+        os._exit(1)
+
+
+def serve(told: dict[str, Any]) -> None:
+    """Serve the supervisor whose descriptors are told; ends the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stay_deaf()
     system.die_with(told["parent"])  # while importing: nothing is below us yet
     system.adopt_orphans()
     control = socket.socket(fileno=told["control"])
-    control.set_inheritable(False)
+    for name in ("control", "slots", "work"):
+        os.set_inheritable(told[name], False)
     server = Server(control, told)
-    os.set_inheritable(told["slots"], False)
-    os.set_inheritable(told["work"], False)
     server.load()
     system.outlive_parent()  # from here on we end our workers first
     try:

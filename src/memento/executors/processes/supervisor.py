@@ -33,7 +33,7 @@ from memento.errors import WorkerStartError
 from memento.executors import failures
 from memento.executors.base import Executor, Finished, Message, Note, Running, Task, Update, Work
 from memento.executors.gpus import assign, visible_gpus
-from memento.executors.processes import output, wire
+from memento.executors.processes import launch, output, wire
 from memento.executors.processes.control import Control, ServerGone
 from memento.executors.processes.ends import Scarcity, Sentence, why_ended
 from memento.executors.processes.feeding import Feeding
@@ -57,6 +57,10 @@ class Processes(Executor):
     ----------
     num_workers : int, optional
         How many; by default as many as the run asks for.
+    copy : bool, optional
+        Whether workers are copies of this program, with all that it has imported; else they come from a fresh
+        process that imports what the function needs. By default they are copies where that is sound: on Linux,
+        where the program has one thread and no connections or files open.
 
     Examples
     --------
@@ -72,8 +76,10 @@ class Processes(Executor):
     _feeding: Feeding
     _limits: Limits
 
-    def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._asked, self._clock = num_workers, clock
+    def __init__(
+        self, num_workers: int | None = None, *, copy: bool | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._asked, self._copy, self._clock = num_workers, copy, clock
         self._links: dict[int, Link] = {}  # by slot
         self._inbox: list[Message] = []
         self._fruitless = 0
@@ -103,10 +109,10 @@ class Processes(Executor):
         self._logs = Path(work.store) / "logs" / work.run
         if work.log_output:
             self._logs.mkdir(parents=True, exist_ok=True)
-        self._slots_file = make_file("memento-slots", Slots.size(count))
+        self._slots_file = make_file(launch.shared_name(launch.mark(work)), Slots.size(count))
         self._slots = Slots(self._slots_file, count)
         try:
-            control = self._control = Control(work, self._slots_file)
+            control = self._control = Control(work, self._slots_file, self._copy)
         except WorkerStartError:
             os.close(self._slots_file)
             raise
@@ -235,7 +241,7 @@ class Processes(Executor):
             for selector in (self._selector, self._quiet):
                 selector.unregister(control.socket)
             control.close()
-            control = self._control = Control(self._work, self._slots_file)
+            control = self._control = Control(self._work, self._slots_file, self._copy)
             for selector in (self._selector, self._quiet):
                 selector.register(control.socket, selectors.EVENT_READ, None)
             self._scarcity = Scarcity(control.pid)

@@ -1,0 +1,254 @@
+"""Workers are copies of the program where that is sound, and come from a fresh process where it is not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.workplace import Workplace
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux copies programs safely"
+)
+
+# `tools.state` is 1 where a process has imported it anew, and 2 in the program and its copies.
+TOOLS = "state = 1\n"
+PROGRAM = """
+    import json, os, sys
+    import tools
+    tools.state = 2
+    from memento import Memento
+    from memento.executors.processes import Processes
+
+    def experiment(context, config):
+        return tools.state
+
+    {setup}
+    results = Memento(experiment, executor={executor}, progress=False).run(
+        {{"parameters": {{"x": [1, 2, 3]}}}}, force_run=True
+    )
+    print(json.dumps([result.inner for result in results]))
+    """
+
+
+def states(place: Workplace, setup: str = "", executor: str = "Processes(2)", code: int = 0) -> str:
+    place.write("tools.py", TOOLS)
+    place.write("exp.py", PROGRAM.format(setup=setup.replace("\n", "\n    "), executor=executor))
+    program = place.run("exp.py", code=code)
+    return program.out.strip() if code == 0 else program.err
+
+
+COPIED, FRESH = "[2, 2, 2]", "[1, 1, 1]"
+
+
+def test_workers_are_copies_of_a_program_with_one_thread(place: Workplace) -> None:
+    assert states(place) == COPIED
+
+
+def test_a_copy_can_be_declined(place: Workplace) -> None:
+    assert states(place, executor="Processes(2, copy=False)") == FRESH
+
+
+def test_a_library_that_knows_of_forks_is_no_obstacle(place: Workplace) -> None:
+    setup = "import numpy\nnumpy.ones((500, 500)) @ numpy.ones((500, 500))  # OpenBLAS has begun its threads"
+    assert states(place, setup) == COPIED
+
+
+@pytest.mark.parametrize(
+    ("setup", "told"),
+    [
+        (
+            "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
+            "it runs several threads",
+        ),
+        ("kept = open('notes.txt', 'w')", "it has opened"),
+        ("import socket\nkept = socket.socketpair()", "it has opened socket"),
+        ("kept = os.pipe()", "it has opened pipe"),
+        ("sys.setprofile(lambda *_: None)", "a debugger or profiler looks on"),
+        ("sys.modules['torch'] = tools", "it has imported torch"),
+        (
+            "import faulthandler\nfaulthandler.dump_traceback_later(1_000)  # a thread that Python does not know",
+            "a library runs threads",
+        ),
+    ],
+    ids=lambda value: value.split()[-1],
+)
+def test_workers_come_from_a_fresh_process_where_a_copy_would_not_be_sound(
+    place: Workplace, setup: str, told: str
+) -> None:
+    assert states(place, setup) == FRESH
+    # Asked for a copy, it says what is in the way; the failed attempt leaves nothing behind.
+    assert told in states(place, setup, executor="Processes(2, copy=True)", code=1)
+
+
+def test_what_the_program_holds_does_not_count_towards_the_memory_of_a_task(place: Workplace) -> None:
+    assert states(place, executor="Processes(2), memory_limit='2GB'") == FRESH
+
+
+def test_a_copy_holds_on_to_nothing_that_the_program_was_started_with(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import os, subprocess, sys
+        read, write = os.pipe()
+        code = '''
+        import os, sys
+        from memento import Memento
+
+        def experiment(context, config):
+            paths = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+            links = [os.readlink(path) for path in paths if os.path.lexists(path)]
+            return os.readlink(f"/proc/self/fd/{sys.argv[1]}"), any("index.sqlite" in link for link in links)
+
+        print(Memento(experiment, num_workers=1, progress=False).run({"parameters": {"x": [1]}})[0].inner)
+        '''
+        import textwrap
+        subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(write)], pass_fds=[write], check=True)
+        """,
+    )
+    assert place.run("exp.py").out.strip() == "('/dev/null', False)"
+
+
+def test_what_the_program_has_not_printed_yet_is_printed_once(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import sys
+        from memento import Memento
+        def experiment(context, config):
+            print("from the task")
+            sys.stdout.flush()
+        print("from the program")  # stays in the buffer of a stream that is no terminal
+        Memento(experiment, num_workers=2, progress=False).run({"parameters": {"x": list(range(4))}})
+        """,
+    )
+    assert place.run("exp.py").out.splitlines() == ["from the program"]
+    logs = "".join(path.read_text() for path in (place.folder / "memento-store" / "logs").rglob("*.log"))
+    assert logs.splitlines() == ["from the task"] * 4
+
+
+def test_pools_of_threads_are_bounded_in_copies(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import os
+        import json
+        import numpy, threadpoolctl
+        from memento import Memento
+        from memento.executors.processes import Processes
+
+        def pools():
+            return [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+
+        def experiment(context, config):
+            numpy.ones((300, 300)) @ numpy.ones((300, 300))
+            return pools(), len(os.listdir("/proc/self/task")), os.environ["OPENBLAS_NUM_THREADS"]
+
+        before = pools()
+        results = Memento(experiment, executor=Processes(2, copy=True), progress=False).run({"parameters": {"x": [1]}})
+        print(json.dumps([before, results[0].inner, pools()]))
+        """,
+    )
+    before, (pools, threads, variable), after = json.loads(place.run("exp.py").out)
+    assert pools
+    assert set(pools) == {1}
+    assert (threads, variable) == (1, "1")
+    assert after == before
+
+
+def test_copies_draw_numbers_of_their_own(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import json, random, numpy
+        random.seed(1)
+        numpy.random.seed(1)
+        from memento import Memento
+        from memento.executors.processes import Processes
+
+        def experiment(context, config):
+            return random.random(), float(numpy.random.rand())
+
+        executor = Processes(2, copy=True)
+        results = Memento(experiment, executor=executor, progress=False).run({"parameters": {"x": list(range(40))}})
+        print(json.dumps([result.inner for result in results]))
+        """,
+    )
+    drawn = json.loads(place.run("exp.py").out)
+    assert len({first for first, _ in drawn}) == len({second for _, second in drawn}) == 40
+
+
+def test_signals_in_a_copy_do_not_reach_the_handlers_of_the_program(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import os, signal
+        signal.signal(signal.SIGUSR1, lambda *_: open("handled", "w").close())
+        from memento import Memento
+        from memento.executors.processes import Processes
+
+        def experiment(context, config):
+            if config.x:
+                os.kill(os.getpid(), signal.SIGUSR1)
+
+        memento = Memento(experiment, executor=Processes(2, copy=True), progress=False)
+        memento.run({"parameters": {"x": [0, 1]}})
+        """,
+    )
+    assert "SIGUSR1" in place.run("exp.py", code=1).err
+    assert not (place.folder / "handled").exists()
+
+
+def test_a_task_may_use_multiprocessing_though_the_script_has_no_guard(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import multiprocessing
+        from memento import Memento
+        from memento.executors.processes import Processes
+        print("the script begins")
+
+        def double(x):
+            return 2 * x
+
+        def experiment(context, config):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                return pool.map(double, [config.x])
+
+        executor = Processes(1, copy=True)
+        print(Memento(experiment, executor=executor, progress=False).run({"parameters": {"x": [21]}})[0].inner)
+        """,
+    )
+    assert place.run("exp.py").out.splitlines() == ["the script begins", "[42]"]
+
+
+@pytest.mark.slow
+def test_copies_keep_the_whole_contract_of_executors(place: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    place.write(
+        "test_copy.py",
+        """
+        import pytest
+        from memento.executors.processes import Processes
+        from memento.testing.executors import ExecutorContract
+
+        class TestCopies(ExecutorContract):
+            @pytest.fixture
+            def executor(self):
+                return Processes(copy=True)
+
+            # The limit is about what a task takes, so that a copy of what holds much already is refused.
+            test_a_task_over_its_memory_is_ended_and_tells_its_peak = None
+        """,
+    )
+    # Capturing, and whatever watches over time, would hold files open or run threads.
+    off = [
+        part
+        for name in ("faulthandler", "cacheprovider", "xdist", "timeout")
+        for part in ("-p", f"no:{name}")
+    ]
+    program = place.run("-m", "pytest", "-c", "pytest.ini", "-q", "-s", *off, "test_copy.py")
+    assert " passed" in program.out
