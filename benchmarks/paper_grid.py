@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 
@@ -17,8 +16,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "ideal":
         print(json.dumps(1.0))
     else:
-        # Before anything loads BLAS: the driver's own threads are none of the workload.
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
         from memento import Memento
         from memento.cli.demo import demo_matrix, experiment
 
