@@ -4,7 +4,7 @@
 PYTHONS := 3.11 3.12 3.13 3.10
 ENV := .venv
 DEMO_ENV := .venv-demo
-ANCESTOR_ENV := .venv-ancestor
+PEER_ENVS := .venv-ancestor .venv-exca
 FAST := -m "not slow and not real"
 DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
 
@@ -72,22 +72,26 @@ requirements:
 	$(COMPILE) pyproject.toml --group build --extra demo --constraints requirements/dev.txt \
 	    -o requirements/demo.txt >/dev/null
 	printf 'memento-ml==1.2.0\nnumpy<2\npandas<3\n' | $(COMPILE) - -o requirements/ancestor.txt >/dev/null
+	printf 'exca==0.6.0\n' | $(subst 3.10,3.11,$(COMPILE)) - -o requirements/exca.txt >/dev/null
 
 # Figures of a machine, never asserted; tests/perf holds what does not depend on the machine.
-bench: $(ENV) $(ANCESTOR_ENV)
+bench: $(ENV) $(PEER_ENVS)
 	@exec $(ENV)/bin/python -m benchmarks $(ARGS)
 
-bench-full: $(ENV) $(ANCESTOR_ENV)
+bench-full: $(ENV) $(PEER_ENVS)
 	@exec $(ENV)/bin/python -m benchmarks --full $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 
-# Memento 1.2.0 runs with NumPy 1 only. Its own package has our name, so nothing of ours is installed there.
-$(ANCESTOR_ENV): requirements/ancestor.txt
+# Peers that cannot live in our environment: Memento 1.2.0 has our package's name and runs with NumPy 1 only, exca
+# brings versions of its own and wants Python 3.11. Nothing of ours is installed there.
+.venv-ancestor: PEER_PYTHONS := 3.11 3.10
+.venv-exca: PEER_PYTHONS := 3.11 3.12 3.13
+$(PEER_ENVS): .venv-%: requirements/%.txt
 	@echo "Making $@ from $< (once) ..." >&2
 	@rm -rf $@
-	@"$$(tools/find-python 3.11 3.10)" -m venv $@
+	@"$$(tools/find-python $(PEER_PYTHONS))" -m venv $@
 	@$@/bin/python -m pip install -qq --no-input --disable-pip-version-check --require-hashes -r $< && touch $@
 
 # tools/environment knows by content whether there is anything to do.

@@ -55,8 +55,8 @@ def test_the_changelog_opens_with_this_version() -> None:
     assert (heading[2] == "unreleased") == (released != memento.__version__)
 
 
-def test_there_are_pinned_files_for_the_demo_for_development_and_for_the_peer_in_benchmarks() -> None:
-    assert [path.name for path in PINNED] == ["ancestor.txt", "demo.txt", "dev.txt"]
+def test_there_are_pinned_files_for_the_demo_for_development_and_for_the_peers_in_benchmarks() -> None:
+    assert [path.name for path in PINNED] == ["ancestor.txt", "demo.txt", "dev.txt", "exca.txt"]
 
 
 @pytest.mark.parametrize("path", PINNED, ids=_name)
