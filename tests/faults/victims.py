@@ -198,7 +198,7 @@ class Victim:
             records = [record for record in store.recent() if record.status == DONE]
             numbers = [json.loads(record.params)["n"] for record in records]
             assert len(set(numbers)) == len(numbers), "a task has two results"
-            return dict(zip(numbers, store.values(records), strict=True))
+            return {n: store.value(record) for n, record in zip(numbers, records, strict=True)}
 
     def forget_journal(self) -> None:
         """Begin a new journal."""

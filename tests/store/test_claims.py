@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from memento import system
 from memento.store import Run, Store
 from memento.store.records import DONE, Known, RunInfo
-from memento.store.run import UNSEEN_SECONDS, Liveness, Process
+from memento.store.liveness import UNSEEN_SECONDS, Liveness, Process
 from memento.testing.store import EXPERIMENT, info_of, key_of, row_of
 
 

@@ -14,34 +14,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from memento import faultpoints, system
+from memento import faultpoints
 from memento.clock import Clock
 from memento.store import rows as encode
 from memento.store import sql
 from memento.store.database import Database
+from memento.store.liveness import KEY, Liveness, Process
 from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
 from memento.store.states import drop_states
-
-KEY = 16  # bytes
-UNSEEN_SECONDS = (
-    600.0  # a run that cannot be looked up by pid counts as dead when its heart stood still this long
-)
-REBOOT_SECONDS = 120.0  # ... or, from an earlier boot of this very host, when it has been silent this long
-
-
-class Process(NamedTuple):
-    """Who a run is, as its row says: what proves that it lives."""
-
-    run: int
-    host: str
-    pid: int
-    started: str
-    boot: str
-    heartbeat: float
 
 
 @dataclass(frozen=True)
@@ -59,38 +43,6 @@ class Committed:
 
     ids: dict[bytes, int]  # key -> id of the row that now stands for it
     superseded: dict[bytes, Known]  # another run's result was there first; ours was dropped
-
-
-class Liveness:
-    """Tell which runs are alive; for runs of other machines it remembers when their heart last moved."""
-
-    def __init__(
-        self,
-        clock: Clock,
-        alive: Callable[[int, str], bool] = system.is_alive,
-        boot: str | None = None,
-        host: str | None = None,
-    ) -> None:
-        self._clock = clock
-        self._alive = alive
-        self._boot = system.boot_identity() if boot is None else boot
-        self._host = system.hostname() if host is None else host
-        self._seen: dict[
-            int, tuple[float, float]
-        ] = {}  # run -> heartbeat, when it was first seen (monotonic)
-
-    def is_dead(self, process: Process) -> bool:
-        """Tell whether it is proven, or long past doubt, that a run's process is gone."""
-        if process.boot == self._boot:
-            return not self._alive(process.pid, process.started)
-        if process.host == self._host and self._clock.now() - process.heartbeat > REBOOT_SECONDS:
-            return True
-        now = self._clock.monotonic()
-        beat, since = self._seen.get(process.run, (None, now))
-        if beat != process.heartbeat:
-            self._seen[process.run] = (process.heartbeat, now)
-            return False
-        return now - since >= UNSEEN_SECONDS
 
 
 @dataclass

@@ -1,0 +1,319 @@
+"""Read a store: tasks, values, metrics, logs, runs.
+
+Knows: the index, payload files. May not know: matrices, executors, who reads; how anything is written.
+
+Threads: every method may be called from any thread; a reader holds no lock while its caller works.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memento import system
+from memento.clock import Clock
+from memento.store import rows, sql
+from memento.store.database import Database
+from memento.store.liveness import UNSEEN_SECONDS, Liveness, Process
+from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memento.store.board import Working
+    from memento.store.bulk import Outlines
+    from memento.store.payloads import PayloadDir
+
+_SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
+_BULK = 8_192  # records read at once
+_DENSE = 2  # read a whole range of ids where at most so many rows are read for each one wanted
+
+
+class Reader:
+    """What can be asked of a store that is open; `Store` is made of it.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    trusted : bool
+        Whether reading a value may unpickle it.
+    """
+
+    def __init__(self, path: Path, database: Database, trusted: bool, clock: Clock) -> None:
+        self.path = path
+        self.trusted = trusted
+        self._database = database
+        self._clock = clock
+        self._live = Liveness(clock)
+        self._scanned: dict[str, int] = {}  # experiment -> the highest id before its last scan began
+        self._experiments: dict[int, str] = {}
+        self._settings: dict[int, str] = {}
+        self._payloads: PayloadDir | None = None
+
+    # --- tasks -----------------------------------------------------------------------------------------
+
+    def known(self, experiment: str) -> Iterator[Known]:
+        """Yield one narrow record for each task of an experiment, in one scan.
+
+        A task that another run commits during the scan may come twice; the later one counts.
+        """
+        for found in self._known_rows(experiment, sql.KNOWN_AFTER):
+            yield from map(Known._make, found)
+
+    def known_columns(self, experiment: str) -> Iterator[tuple[Sequence[Any], ...]]:
+        """Yield the same in pieces of columns: keys, ids, whether done (0 or 1), codes; what planning needs."""
+        for found in self._known_rows(experiment, sql.KNOWN_COLUMNS_AFTER):
+            if found:
+                yield tuple(zip(*found, strict=True))
+
+    def _known_rows(self, experiment: str, statement: str) -> Iterator[list[Any]]:
+        number = self._experiment(experiment)
+        after, last = 0, self._last_task()
+        self._scanned[experiment] = last
+        if number is None:
+            return
+        while after < last:
+            upto = min(after + _SCAN, last)
+            yield self._all(statement, (after, upto, number))
+            after = upto
+            if after == last:
+                last = self._last_task()  # rows that replaced ones not yet reached stand behind them
+
+    def find(self, key_prefix_hex: str) -> list[TaskRecord]:
+        """Return the tasks whose key begins with these hexadecimal digits.
+
+        Raises
+        ------
+        ValueError
+            It is no hexadecimal number, or longer than a key.
+        """
+        digits = key_prefix_hex.lower()
+        if len(digits) > 32 or digits.strip("0123456789abcdef"):
+            raise ValueError(
+                f"{key_prefix_hex!r} is no beginning of a key: give up to 32 hexadecimal digits."
+            )
+        bounds = bytes.fromhex(digits.ljust(32, "0")), bytes.fromhex(digits.ljust(32, "f"))
+        newest = {record.key: record for record in self.records(self._ids(sql.IDS_IN_KEY_RANGE, bounds))}
+        return list(newest.values())
+
+    def recent(
+        self, experiment: str | None = None, *, status: str | None = None, limit: int | None = None
+    ) -> list[TaskRecord]:
+        """Return tasks, the newest first."""
+        number = None
+        if experiment is not None:
+            number = self._experiment(experiment)
+            if number is None:
+                return []
+        ids = self._ids(
+            sql.RECENT, {"experiment": number, "status": status, "limit": -1 if limit is None else limit}
+        )
+        return list(self.records(ids))
+
+    def record(self, number: int) -> TaskRecord:
+        """Return the task with this id.
+
+        Raises
+        ------
+        KeyError
+            There is none (any more).
+        """
+        for record in self.records([number]):
+            return record
+        raise KeyError(number)
+
+    def records(self, ids: Iterable[int]) -> Iterator[TaskRecord]:
+        """Yield the tasks with these ids, in the order given; ids that are gone are left out."""
+        wanted = [int(number) for number in ids]
+        for start in range(0, len(wanted), _BULK):
+            part = wanted[start : start + _BULK]
+            found = self._tasks(part, sql.TASKS_IN_ID_RANGE, sql.TASKS_BY_ID)
+            at = {row[0]: row for row in found}
+            self._learn(found)
+            for number in part:
+                row = at.get(number)
+                if row is not None:
+                    yield rows.task_record(row, self._experiments, self._settings)
+
+    def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
+        """Yield how tasks went, and their values if asked, as columns, some thousands at a time.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            In ascending order, each once; ids that are gone are left out.
+        values : bool
+            Whether to load what the tasks returned.
+
+        Raises
+        ------
+        PayloadDamaged
+            A value is not what was written.
+        UntrustedStore
+            A value is a pickle, and the store was opened with ``trusted=False``.
+        """
+        from memento.store.bulk import outlines
+
+        in_range, by_id = sql.OUTLINES_IN_ID_RANGE, sql.OUTLINES_BY_ID
+        if values:
+            in_range, by_id = sql.OUTLINES_AND_VALUES_IN_ID_RANGE, sql.OUTLINES_AND_VALUES_BY_ID
+        for start in range(0, len(ids), _BULK):
+            part = [int(number) for number in ids[start : start + _BULK]]
+            found = self._tasks(part, in_range, by_id)
+            if part[-1] - part[0] >= len(part):
+                wanted = set(part)
+                found = [row for row in found if row[0] in wanted]
+            yield outlines(found, self.payloads if values else None, self.trusted)
+
+    def attempts(self, key: bytes) -> list[Attempt]:
+        """Return all finished attempts at a task, oldest first; the last one made the task what it is."""
+        attempts = [rows.attempt_record(row) for row in self._all(sql.ATTEMPTS, (key,))]
+        ids = self._ids(sql.IDS_IN_KEY_RANGE, (key, key))
+        last = [rows.last_attempt(record) for record in self.records(ids[-1:])]
+        return sorted(attempts + last, key=lambda attempt: attempt.started)
+
+    def runtimes(self, experiment: str, limit: int) -> list[tuple[str, float]]:
+        """Return parameters (JSON) and seconds of the newest done tasks."""
+        return self._all(sql.RUNTIMES, (experiment, limit))
+
+    # --- values, metrics, logs -------------------------------------------------------------------------
+
+    @property
+    def payloads(self) -> PayloadDir:
+        """Where large values stand."""
+        if self._payloads is None:
+            from memento.store.payloads import PayloadDir
+
+            self._payloads = PayloadDir(self.path / "payloads")
+        return self._payloads
+
+    def value(self, record: TaskRecord) -> Any:
+        """Return what a task returned; None for one that failed.
+
+        Raises
+        ------
+        PayloadDamaged
+            The value is not what was written.
+        UntrustedStore
+            It is a pickle, and the store was opened with ``trusted=False``.
+        """
+        from memento.store.formats import decode
+
+        return None if record.value is None else decode(record.value, self.payloads, self.trusted)
+
+    def metrics(self, record: TaskRecord) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return a task's metrics: name -> x and y."""
+        import numpy as np
+
+        series = {}
+        for name, count, data in self._all(sql.METRICS_OF_TASK, (record.id,)):
+            both = np.frombuffer(data, dtype="<f8").astype(np.float64)
+            series[name] = (both[:count], both[count:])
+        return series
+
+    def metric_summaries(self, ids: Sequence[int]) -> dict[int, dict[str, float]]:
+        """Return the last value of each metric of many tasks."""
+        lasts: dict[int, dict[str, float]] = {}
+        for start in range(0, len(ids), _BULK):
+            part = [int(number) for number in ids[start : start + _BULK]]
+            wanted = set(part)
+            for task, name, last in self._tasks(part, sql.METRIC_LASTS_IN_RANGE, sql.METRIC_LASTS):
+                if task in wanted:
+                    lasts.setdefault(task, {})[name] = float("nan") if last is None else last
+        return lasts
+
+    def log(self, record: TaskRecord | Attempt) -> bytes:
+        """Return what an attempt printed; empty where nothing was kept."""
+        if record.log is None:
+            return b""
+        file, start, end = record.log
+        try:
+            with open(self.path / "logs" / file, "rb") as stream:
+                stream.seek(start)
+                return stream.read(max(0, end - start))
+        except FileNotFoundError:
+            return b""
+
+    def working(self) -> list[Working]:
+        """Return the tasks that worker processes of live runs are at just now, with where their output begins."""
+        from memento.store.board import read_board
+
+        unfinished = [Process._make(row) for row in self._all(sql.UNFINISHED_RUNS)]
+        logs = self.path / "logs"
+        return [
+            entry
+            for process in unfinished
+            if not self._live.is_dead(process)
+            for folder in logs.glob(f"*-{process.pid}-{process.run:04x}")  # the end of a run's name
+            for entry in read_board(logs, folder.name, process.run)
+        ]
+
+    # --- what there is ---------------------------------------------------------------------------------
+
+    def experiments(self) -> list[tuple[str, int, int]]:
+        """Return each experiment's name and how many of its tasks are done and failed."""
+        return [(name, done or 0, failed or 0) for name, done, failed in self._all(sql.EXPERIMENT_COUNTS)]
+
+    def runs(self, limit: int | None = None) -> list[RunRecord]:
+        """Return the runs, the newest first; one whose process is gone reads "died"."""
+        found = [rows.run_record(row) for row in self._all(sql.RUNS, (-1 if limit is None else limit,))]
+        dead, now = self._dead_runs(), self._clock.now()
+        return [_died(run) if run.id in dead or _is_silent(run, now) else run for run in found]
+
+    def codes(self, ids: Iterable[int]) -> dict[int, CodeVersion]:
+        """Return code versions by id."""
+        found = self._all(sql.CODES, (json.dumps(sorted(ids)),))
+        return {number: rows.code_version(digest, functions) for number, digest, functions in found}
+
+    # --- helpers ---------------------------------------------------------------------------------------
+
+    def _all(self, statement: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
+        with self._database.explaining():
+            return self._database.connection().execute(statement, values).fetchall()
+
+    def _tasks(self, ids: Sequence[int], in_range: str, by_id: str) -> list[Any]:
+        """Read rows of tasks by id: where ids are dense the whole range, with what lies between them."""
+        low, high = min(ids), max(ids)
+        if high - low < _DENSE * len(ids):
+            return self._all(in_range, (low, high))
+        return self._all(by_id, (json.dumps(ids),))
+
+    def _ids(self, statement: str, values: Sequence[Any] | dict[str, Any]) -> list[int]:
+        return [number for (number,) in self._all(statement, values)]
+
+    def _last_task(self) -> int:
+        return int(self._all(sql.LAST_TASK)[0][0])
+
+    def _experiment(self, name: str) -> int | None:
+        found = self._all(sql.EXPERIMENT_ID, (name,))
+        return int(found[0][0]) if found else None
+
+    def _learn(self, found: Iterable[tuple[Any, ...]]) -> None:
+        """Look up names of experiments and settings of runs that these rows are the first to mention."""
+        for number in {row[4] for row in found} - self._settings.keys():
+            settings = self._all(sql.RUN_SETTINGS, (number,))
+            self._settings[number] = settings[0][0] if settings else "{}"
+        if any(row[2] not in self._experiments for row in found):
+            self._experiments.update(self._all(sql.EXPERIMENT_NAMES))
+
+    def _dead_runs(self) -> set[int]:
+        unfinished = [Process._make(row) for row in self._all(sql.UNFINISHED_RUNS)]
+        return {process.run for process in unfinished if self._live.is_dead(process)}
+
+
+def _is_silent(run: RunRecord, now: float) -> bool:
+    """Tell whether to show a run as died: on clocks that may differ, so good for showing only."""
+    return (
+        run.status == "running"
+        and run.info.boot_id != system.boot_identity()
+        and now - run.heartbeat > UNSEEN_SECONDS
+    )
+
+
+def _died(run: RunRecord) -> RunRecord:
+    return replace(run, status="died", ended=run.heartbeat)
