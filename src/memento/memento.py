@@ -270,7 +270,7 @@ class Memento:
         every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
         stopped = next((s.interrupted for s in sessions if s.interrupted and s.interrupted.count), None)
         if stopped is not None:
-            left = sum(int((session.plan.rows < 0).sum()) for session in sessions)
+            left = sum(session.plan.unfinished for session in sessions)
             if stopped.signal is not None and stopped.signal.name != "SIGINT":
                 raise SystemExit(128 + stopped.signal)
             end_quietly()

@@ -101,6 +101,19 @@ def matrices(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+def counted(declared: dict[str, Any], matrix: Matrix) -> list[dict[str, Any]]:
+    """Read the tasks off the table's columns."""
+    table = matrix.table()
+    columns = [list(table.along(i, [*v, None])) for i, v in enumerate(table.values)]
+    slots = [table.slots(row) for row in range(table.rows)]
+    assert table.columns.tolist() == slots
+    return [
+        {n: c[row] for n, c, s in zip(table.names, columns, slots[row], strict=True) if s >= 0}
+        for row in range(table.rows)
+        for _ in range(table.repeats)
+    ]
+
+
 @settings(max_examples=300, deadline=None)
 @given(matrices(), st.booleans())
 def test_a_matrix_has_the_tasks_that_a_plain_walk_over_all_combinations_finds(
@@ -121,6 +134,7 @@ def test_a_matrix_has_the_tasks_that_a_plain_walk_over_all_combinations_finds(
         return
     matrix = Matrix.of(declared)
     assert [dict(sorted(t.items())) for t in shown(matrix)] == [dict(sorted(t.items())) for t in expected]
+    assert counted(declared, matrix) == shown(matrix)
     assert len(matrix) == len(expected)
 
 

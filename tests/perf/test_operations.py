@@ -156,7 +156,7 @@ def test_a_cached_task_costs_the_hash_of_its_key_and_nothing_else(path: Path) ->
     small.runcall(run, path.with_name("small"), 10)
     assert (
         calls(profile) - calls(small)
-    ) / TASKS <= 9  # copy, join, update, digest of one hash; a tenth of a value
+    ) / TASKS <= 8  # copy, join, update, digest of one hash; a tenth of a value
 
 
 def test_a_new_task_costs_few_calls_of_python(path: Path) -> None:
@@ -188,8 +188,8 @@ def test_the_memory_of_a_plan_is_columns_and_no_objects(path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert len(session.plan.todo) == many
-    assert held <= 80 * many
-    assert peak <= 400 * many
+    assert held <= 64 * many
+    assert peak <= 200 * many
 
 
 def test_a_task_and_its_outcome_cross_the_pipe_in_few_bytes() -> None:
@@ -222,3 +222,38 @@ def test_a_run_whose_results_are_all_there_loads_no_heavy_package(tmp_path: Path
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, timeout=60)
     again = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
     assert again.stdout.strip() == "[]"
+
+
+PLAIN = """
+import sys
+from memento import Memento
+
+def experiment(context, config):
+    return config.a
+
+if __name__ == "__main__":
+    matrix = {
+        "parameters": {"a": list(range(int(sys.argv[1]))), "b": [1, 2], "lr": [0.1, 0.2]},
+        "zip": [["b", "lr"]],
+        "exclude": [{"a": 1, "b": 2}],
+        "repeats": 2,
+        "settings": {"folds": 5},
+    }
+    results = Memento(experiment, num_workers=1, progress=False, store="store").run(matrix)
+    assert results[-1].inner == results[-1].config.a == int(sys.argv[1]) - 1
+    print(len(results), sum(result.was_cached for result in results), "numpy" in sys.modules)
+"""
+
+
+def test_a_plain_grid_is_run_again_and_grown_without_numpy(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(PLAIN)
+
+    def told(size: int) -> str:
+        command = [sys.executable, str(script), str(size)]
+        done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
+        return done.stdout.strip()
+
+    assert told(5) == "18 0 False"
+    assert told(5) == "18 18 False"
+    assert told(6) == "22 18 False"  # a forecast of the new ones needs none either

@@ -11,7 +11,7 @@ def test_every_task_runs_once_and_its_row_is_noted() -> None:
     stage = Stage(10)
     stage.loop()
     assert sorted(task.number for task in stage.executor.seen) == list(range(10))
-    assert (stage.plan.rows > 0).all()
+    assert min(stage.plan.rows) > 0
     assert stage.runner.progress.done == 10
 
 

@@ -6,6 +6,6 @@ Knows: names, values, rules. May not know: keys of tasks, stores, experiments, e
 from memento.matrix.dependencies import execution_order
 from memento.matrix.files import load_file
 from memento.matrix.matrix import Configs, Matrix, generate_configurations
-from memento.matrix.space import TaskTable
+from memento.matrix.table import TaskTable
 
 __all__ = ["Configs", "Matrix", "TaskTable", "execution_order", "generate_configurations", "load_file"]

@@ -11,8 +11,9 @@ from typing import Any, overload
 
 from memento.config import Config, Configurations, short_text
 from memento.errors import MatrixError, MatrixTypeError
-from memento.matrix.space import TaskTable, compile_space
+from memento.matrix.space import compile_space
 from memento.matrix.spec import Spec, check_name, make_spec
+from memento.matrix.table import TaskTable
 
 
 class Matrix:

@@ -2,11 +2,11 @@
 
 Knows: axes, slots, masks. May not know: keys of tasks, stores, files.
 
-    unconditional axes --> a bool mask over their product; dict rules clear slices of it
-                       --> rows of slots, one int32 column an axis
-    conditional axes   --> each row repeated where the condition holds, -1 where it does not
-    rules              --> each as soon as every axis it names is there; callables last, row by row
-    include            --> rows appended
+    unconditional axes --> a grid, less what dict rules exclude; where there is nothing else, that is all
+    what follows no pattern makes rows of slots of it, one int32 column an axis:
+        conditional axes   --> each row repeated where the condition holds, -1 where it does not
+        rules              --> each as soon as every axis it names is there; callables last, row by row
+        include            --> rows appended
 
 An axis is one parameter, or a zip group at its first member's place. A slot is a value's place in its list.
 Rows are in lexicographic order of slots: the first axis slowest, absent before the first value.
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from memento.config import Config, short_text
 from memento.errors import MatrixError
+from memento.matrix.grid import Grid
 from memento.matrix.spec import Spec
+from memento.matrix.table import GridTable, RowTable, TaskTable
 from memento.matrix.values import Values, quoted
 
 if TYPE_CHECKING:
@@ -32,28 +34,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 MAX_COMBINATIONS = 200_000_000  # a byte each while compiling
-_CHUNK = 1 << 18  # rows turned into slots at once; bounds the memory of temporaries
-
-
-@dataclass(frozen=True)
-class TaskTable:
-    """The tasks of a matrix as numbers.
-
-    Task number ``i`` is row ``i // repeats``, repeat ``i % repeats``.
-    """
-
-    names: tuple[str, ...]  # in declaration order; names that only `include` brings come last
-    values: list[list[object]]  # per name, its values by slot
-    columns: NDArray[np.int32]  # (rows, names) of slots; -1 where the parameter is absent
-    repeats: int
-
-    def __len__(self) -> int:
-        return len(self.columns) * self.repeats
-
-    def row(self, number: int) -> dict[str, Any]:
-        """Return the parameters of one row."""
-        slots = self.columns[number].tolist()
-        return {n: v[s] for n, v, s in zip(self.names, self.values, slots, strict=True) if s >= 0}
+_CHUNK = 1 << 18  # rows that a test looks at, between two looks at which to ask
 
 
 @dataclass(frozen=True)
@@ -93,20 +74,26 @@ class _Compiler:
         self.warnings: list[str] = list(spec.notes)
 
     def compile(self) -> tuple[TaskTable, list[str]]:
+        spec = self.spec
         conditional = self._conditional_order()
         waiting = self._selections()
-        if not self.axes and self.spec.include:
-            rows = self._no_rows()  # only what `include` names is meant
-        else:
-            rows = self._product(waiting)
-        placed = {i for i, axis in enumerate(self.axes) if not axis.when}
+        free = [i for i, axis in enumerate(self.axes) if not axis.when]
+        grid = self._grid(free, waiting)
+        if not conditional and not spec.include and not any(map(callable, spec.exclude)):
+            if not len(grid):
+                raise _nothing_left()
+            axes = [self.axis_of[name] for name in spec.parameters]
+            values = [list(v) for v in spec.parameters.values()]
+            return GridTable(tuple(spec.parameters), values, spec.repeats, grid, axes), self.warnings
+        rows = self._rows(grid, free)
+        placed = set(free)
         for axis in conditional:
             rows = self._vary(rows, axis)
             placed.add(axis)
             rows = self._exclude(rows, waiting, placed)
         if conditional and conditional != list(range(len(self.axes) - len(conditional), len(self.axes))):
             rows = _in_declared_order(rows)
-        for i, rule in enumerate(self.spec.exclude):
+        for i, rule in enumerate(spec.exclude):
             if callable(rule):
                 rows = self._exclude_by_test(rows, rule, f"exclude[{i}]")
         return self._table(rows), self.warnings
@@ -161,36 +148,23 @@ class _Compiler:
                 selections[i] = selected
         return selections
 
-    def _no_rows(self) -> Column:
+    def _grid(self, free: list[int], waiting: dict[int, dict[int, list[int]]]) -> Grid:
+        """Return the product of the unconditional axes, without what the rules about them exclude."""
+        sizes = [self.axes[i].size for i in free]
+        if prod(sizes) > MAX_COMBINATIONS:
+            raise _too_many(prod(sizes), [self.axes[i] for i in free])
+        place = {axis: i for i, axis in enumerate(free)}
+        ready = [waiting.pop(i) for i in [i for i in waiting if waiting[i].keys() <= place.keys()]]
+        return Grid(sizes, [{place[i]: slots for i, slots in selected.items()} for selected in ready])
+
+    def _rows(self, grid: Grid, free: list[int]) -> Column:
+        """Return the grid's rows, one column an axis; conditional ones are absent as yet."""
         import numpy as np
 
-        return np.empty((0, len(self.axes)), np.int32)
-
-    def _product(self, waiting: dict[int, dict[int, list[int]]]) -> Column:
-        """Return the rows of the unconditional axes' product that no rule about them excludes."""
-        import numpy as np
-
-        sizes = {i: axis.size for i, axis in enumerate(self.axes) if not axis.when}
-        total = prod(sizes.values())
-        if total > MAX_COMBINATIONS:
-            raise _too_many(total, [self.axes[i] for i in sizes])
-        # Axes with one value stay out of the mask: NumPy has a limit of 32 dimensions.
-        wide = [i for i, size in sizes.items() if size > 1]
-        mask = np.ones([sizes[i] for i in wide], np.bool_)
-        for i in [i for i, selected in waiting.items() if selected.keys() <= sizes.keys()]:
-            mask[_region(waiting.pop(i), wide, sizes)] = False
-        flat = mask.reshape(-1)
-        rows = np.empty((int(np.count_nonzero(flat)), len(self.axes)), np.int32)
-        rows[:] = [0 if i in sizes else -1 for i in range(len(self.axes))]
-        filled = 0
-        for start in range(0, len(flat), _CHUNK):
-            index = (np.flatnonzero(flat[start : start + _CHUNK]) + start).astype(np.int32)
-            chunk = rows[filled : filled + len(index)]
-            for i in reversed(wide):
-                above = index // sizes[i]
-                chunk[:, i] = index - above * sizes[i]
-                index = above
-            filled += len(chunk)
+        if not self.axes and self.spec.include:
+            return np.empty((0, 0), np.int32)  # only what `include` names is meant
+        rows = np.full((len(grid), len(self.axes)), -1, np.int32)
+        rows[:, free] = grid.matrix()
         return rows
 
     def _vary(self, rows: Column, axis: int) -> Column:
@@ -295,10 +269,8 @@ class _Compiler:
 
             names, values, columns = append_tasks(self.spec, self.axes, rows, columns, self.warnings)
         if not len(columns):
-            raise MatrixError(
-                "exclude", "nothing is left: every combination is excluded.", "Remove or narrow a rule."
-            )
-        return TaskTable(names, values, columns, self.spec.repeats)
+            raise _nothing_left()
+        return RowTable(names, values, self.spec.repeats, columns)
 
 
 def make_axes(spec: Spec) -> list[Axis]:
@@ -329,15 +301,6 @@ def _shared_condition(names: Sequence[str], spec: Spec) -> tuple[Any, ...]:
     return first[1]
 
 
-def _region(selected: dict[int, list[int]], wide: list[int], sizes: dict[int, int]) -> tuple[Any, ...]:
-    """Return the index of the part of the mask that a rule selects."""
-    import numpy as np
-
-    if all(len(slots) == 1 for slots in selected.values()):
-        return tuple(selected[i][0] if i in selected else slice(None) for i in wide)
-    return np.ix_(*(selected.get(i, range(sizes[i])) for i in wide))
-
-
 def _matching(rows: Column, selected: dict[int, list[int]]) -> Mask:
     import numpy as np
 
@@ -361,6 +324,12 @@ def _circle(left: list[int], needs: dict[int, set[int]]) -> list[int]:
         if after in path:
             return path[path.index(after) :]
         path.append(after)
+
+
+def _nothing_left() -> MatrixError:
+    return MatrixError(
+        "exclude", "nothing is left: every combination is excluded.", "Remove or narrow a rule."
+    )
 
 
 def _too_many(total: int, axes: Sequence[Axis]) -> MatrixError:

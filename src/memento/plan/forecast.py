@@ -6,17 +6,16 @@ Knows: runtimes and readable parameters of earlier tasks. May not know: stores, 
 
 fitted by backfitting: each effect in turn is the mean of what the others leave, drawn towards zero
 where few tasks speak for it (Hastie & Tibshirani, Generalized Additive Models, 1990, section 4.4).
+Without NumPy: for some thousand runtimes its import would take longer than the fit.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from math import fsum, log
+from operator import add, sub
 
 _ROUNDS = 5
 _PRIOR = 1.0  # how many tasks' worth of "no effect" each value starts with
@@ -25,7 +24,7 @@ _FLOOR = 1e-5  # seconds; below this, runtimes are noise
 
 def fit_costs(
     past: Iterable[tuple[str, float]], names: Sequence[str], fragments: Sequence[Sequence[str]]
-) -> tuple[float, list[NDArray[np.float64]]] | None:
+) -> tuple[float, list[list[float]]] | None:
     """Fit the model and return it for the values of a new matrix.
 
     Parameters
@@ -39,7 +38,7 @@ def fit_costs(
 
     Returns
     -------
-    (float, list of arrays) or None
+    (float, list of lists) or None
         The mean of log-seconds, and for each name the effect of each slot (unknown values: 0);
         None where there is no past.
 
@@ -47,44 +46,42 @@ def fit_costs(
     --------
     >>> past = [('{"n": 1}', 1.0), ('{"n": 2}', 8.0)] * 50
     >>> mean, (effects,) = fit_costs(past, ["n"], [["1", "2", "3"]])
-    >>> import numpy as np
-    >>> [round(float(s), 1) for s in np.exp(mean + effects)]
+    >>> import math
+    >>> [round(math.exp(mean + effect), 1) for effect in effects]
     [1.0, 7.8, 2.8]
     """
-    import numpy as np
-
     canonical = _Canonical()
     rows = [(_values(params, canonical), seconds) for params, seconds in past]
     if not rows:
         return None
-    logs = np.log(np.maximum([seconds for _, seconds in rows], _FLOOR))
-    mean = float(logs.mean())
-    codes, texts = [], []
+    logs = [log(max(seconds, _FLOOR)) for _, seconds in rows]
+    mean = fsum(logs) / len(logs)
+    codes: list[list[int]] = []
+    texts: list[dict[str, int]] = []
     for name in names:
         numbers: dict[str, int] = {}
-        codes.append(np.array([numbers.setdefault(values.get(name, ""), len(numbers)) for values, _ in rows]))
+        codes.append([numbers.setdefault(values.get(name, ""), len(numbers)) for values, _ in rows])
         texts.append(numbers)
-    effects = _backfit(logs - mean, codes, [len(numbers) for numbers in texts])
+    effects = _backfit([seconds - mean for seconds in logs], codes, [len(numbers) for numbers in texts])
     slots = []
     for numbers, effect, known in zip(texts, effects, fragments, strict=True):
         found = [numbers.get(_canonical(fragment)) for fragment in known]
-        slots.append(np.array([0.0 if i is None else effect[i] for i in found], dtype=np.float64))
+        slots.append([0.0 if i is None else effect[i] for i in found])
     return mean, slots
 
 
-def _backfit(
-    residual: NDArray[np.float64], codes: list[NDArray[Any]], sizes: list[int]
-) -> list[NDArray[np.float64]]:
-    import numpy as np
-
-    effects = [np.zeros(size) for size in sizes]
-    counts = [np.bincount(code, minlength=size) for code, size in zip(codes, sizes, strict=True)]
-    left = residual.copy()
+def _backfit(left: list[float], codes: list[list[int]], sizes: list[int]) -> list[list[float]]:
+    """Return each column's effects; `left` is what the mean leaves of each log-runtime."""
+    effects = [[0.0] * size for size in sizes]
+    counts = [Counter(code) for code in codes]
     for _ in range(_ROUNDS):
-        for code, count, effect in zip(codes, counts, effects, strict=True):
-            left += effect[code]
-            effect[:] = np.bincount(code, weights=left, minlength=len(effect)) / (count + _PRIOR)
-            left -= effect[code]
+        for column, (code, count) in enumerate(zip(codes, counts, strict=True)):
+            left = list(map(add, left, map(effects[column].__getitem__, code)))
+            sums = [0.0] * sizes[column]
+            for slot, rest in zip(code, left, strict=True):
+                sums[slot] += rest
+            effect = effects[column] = [total / (count[slot] + _PRIOR) for slot, total in enumerate(sums)]
+            left = list(map(sub, left, map(effect.__getitem__, code)))
     return effects
 
 

@@ -2,59 +2,89 @@
 
 Knows: keyed tasks and what the store knows of them. May not know: executors, displays.
 
-`make_plan` is a pure function of its arguments; a million tasks are a few arrays.
+`make_plan` is a pure function of its arguments. What it says of a million tasks is a few arrays, each made by one pass
+of `map` and `compress` over another; a byte a task tells what the past says of it:
+
+    keys --> places in the past --> rows, states --> cached --> todo
 """
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from itertools import compress, count, repeat
+from math import exp
+from typing import Any
 
 from memento.plan.tasks import KeyedTasks
 from memento.store.records import DONE, Known
 from memento.store.upstream import UpstreamValue
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+# What the past says of a task, a byte each.
+NEW = 0  # nothing
+FAILED = 1
+FINISHED = 2
+CHANGED = 3  # finished, by another version of the code
+OUTDATED = 4  # finished, and what it was computed from has been computed again since
+
+_REASONS = {
+    FAILED: "failed before",
+    CHANGED: "its code has changed",
+    OUTDATED: "what it depends on was computed again",
+}
+_FAR = 50.0  # log-seconds that no forecast goes beyond
+_NOT = bytes(number == 0 for number in range(256))
 
 
-@dataclass(frozen=True)
 class Past:
-    """What the store knows of an experiment's tasks, as columns; a later row of a key counts, an earlier does not."""
+    """What the store knows of an experiment's tasks, as columns; a later row of a key counts, an earlier does not.
 
-    high: NDArray[np.uint64]  # first half of each key
-    low: NDArray[np.uint64]
-    ids: NDArray[np.int64]
-    done: NDArray[np.bool_]
-    codes: NDArray[np.int64]
+    The last place of each column stands for a key that the store does not know.
+
+    Parameters
+    ----------
+    pieces : iterable of columns
+        Keys, ids, whether done, codes, in pieces; see `Store.known_columns`.
+    """
+
+    def __init__(self, pieces: Iterable[Sequence[Sequence[Any]]] = ()) -> None:
+        self.index: dict[bytes, int] = {}  # key -> its place in the columns
+        self.ids: array[int] = array("q")
+        self.states = bytearray()  # FAILED or FINISHED
+        self.codes: array[int] = array("q")
+        self.versions: set[int] = set()  # ids of all versions of the code that computed something
+        for keys, ids, done, codes in pieces:
+            self.index.update(zip(keys, count(len(self.ids))))
+            self.ids.extend(ids)
+            self.states += bytes(done).translate(bytes([FAILED, FINISHED]).ljust(256))
+            self.codes.extend(codes)
+            self.versions.update(codes)
+        self.ids.append(-1)
+        self.states.append(NEW)
+        self.codes.append(-1)
 
     @classmethod
     def of(cls, known: Iterable[Known]) -> Past:
         """Make columns of records."""
         rows = [(row.key, row.id, row.status == DONE, row.code) for row in known]
-        return cls.of_columns([tuple(zip(*rows, strict=True))] if rows else [])
+        return cls([tuple(zip(*rows, strict=True))] if rows else [])
 
-    @classmethod
-    def of_columns(cls, pieces: Iterable[Sequence[Sequence[Any]]]) -> Past:
-        """Join columns that come in pieces: keys, ids, whether done, codes; see `Store.known_columns`."""
-        import numpy as np
+    def __len__(self) -> int:
+        return len(self.ids) - 1
 
-        keys, ids, done, codes = bytearray(), [_empty("i8")], [_empty("?")], [_empty("i8")]
-        for some_keys, *others in pieces:
-            keys += b"".join(some_keys)
-            for column, values in zip((ids, done, codes), others, strict=True):
-                column.append(np.array(values, dtype=column[0].dtype))
-        high, low = _halves(bytes(keys))
-        return cls(high, low, np.concatenate(ids), np.concatenate(done), np.concatenate(codes))
+    def places(self, keys: Iterable[bytes]) -> array[int]:
+        """Return the place of each key in the columns."""
+        return array("q", map(self.index.get, keys, repeat(len(self))))
 
-    def versions(self) -> list[int]:
-        """Return the ids of all versions of the code that computed something."""
-        import numpy as np
-
-        found: list[int] = np.flatnonzero(np.bincount(self.codes)).tolist()  # np.unique imports numpy.ma
-        return found
+    def states_beside(self, code: int) -> bytearray:
+        """Return the states as this version of the code sees them."""
+        if self.versions <= {code}:
+            return self.states
+        pairs = zip(self.states, self.codes, strict=True)
+        return bytearray(CHANGED if state == FINISHED and c != code else state for state, c in pairs)
 
 
 @dataclass
@@ -65,40 +95,48 @@ class Plan:
     """
 
     tasks: KeyedTasks
-    rows: NDArray[np.int64]  # the store's id of each task's row; -1 where there is none
-    cached: NDArray[np.bool_]  # has a result that will be used
-    failed_before: NDArray[np.bool_]
-    changed: NDArray[np.bool_]  # its result was computed by another version of the code
-    outdated: NDArray[np.bool_]  # what its result was computed from has been computed again since
-    todo: NDArray[np.int64]  # numbers of the tasks to run, in that order; one for each key
+    rows: array[int]  # the store's id of each task's row; -1 where there is none
+    states: bytearray  # what the past says of each task
+    cached: bytearray  # 1 where a result is there that will be used
+    todo: array[int]  # numbers of the tasks to run, in that order; one for each key
     twins: dict[int, list[int]]  # first task of a key -> the others that share its result
     previous: dict[bytes, int]  # key -> id of the row that a new result will replace
     stale_codes: dict[int, int]  # other version's id -> how many results it computed
-    costs: NDArray[np.float64] | None  # expected seconds of each task, where the past can tell
+    costs: array[float] | None  # expected seconds of each task to do, by number, where the past can tell
 
     @property
     def total(self) -> int:
         """Size of the matrix."""
         return len(self.tasks)
 
+    @cached_property
+    def hits(self) -> int:
+        """How many tasks are cached."""
+        return self.cached.count(1)
+
+    @property
+    def failed_before(self) -> int:
+        """How many tasks failed when they were run last."""
+        return self.states.count(FAILED)
+
+    @property
+    def unfinished(self) -> int:
+        """How many tasks have no row in the store by now."""
+        return self.rows.count(-1)
+
     @property
     def forecast(self) -> float | None:
         """Expected seconds of work to do, on one worker; None where nothing is known."""
         if self.costs is None or not len(self.todo):
             return None
-        return float(self.costs[self.todo].sum())
+        return sum(map(self.costs.__getitem__, self.todo))
 
     def reason(self, number: int) -> str:
         """Say in a word why a task will or will not run."""
+        state = self.states[number]
         if self.cached[number]:
-            return "cached, computed by an older version of the code" if self.changed[number] else "cached"
-        if self.failed_before[number]:
-            return "failed before"
-        if self.outdated[number]:
-            return "what it depends on was computed again"
-        if self.changed[number]:
-            return "its code has changed"
-        return "new" if self.rows[number] < 0 else "to be computed again"
+            return "cached, computed by an older version of the code" if state == CHANGED else "cached"
+        return _REASONS.get(state) or ("new" if self.rows[number] < 0 else "to be computed again")
 
 
 def make_plan(
@@ -108,7 +146,7 @@ def make_plan(
     code: int,
     force_run: bool = False,
     rerun_changed: bool = False,
-    costs: Callable[[], NDArray[np.float64] | None] | None = None,
+    costs: Callable[[Sequence[int]], array[float] | None] | None = None,
     longest_first: bool = True,
 ) -> Plan:
     """Split a matrix's tasks into cached and to do, and order what is to do.
@@ -126,123 +164,77 @@ def make_plan(
     rerun_changed : bool
         Compute again what another version of the code computed.
     costs : callable, optional
-        Returns the expected seconds of each task; asked only where there is something to run.
+        Returns the expected seconds of tasks, by number; asked only where there is something to run.
     longest_first : bool
         Start what is expected to take longest first; otherwise the matrix's order.
     """
-    import numpy as np
-
-    match = _match(tasks.keys, past)
-    found = match >= 0
-    at = np.where(found, match, 0)
-    has_past = bool(len(past.ids))
-    rows = np.where(found, past.ids[at], -1) if has_past else np.full(len(tasks), -1, np.int64)
-    done = found & past.done[at] if has_past else np.zeros(len(tasks), np.bool_)
-    codes = np.where(found, past.codes[at], code) if has_past else np.full(len(tasks), code, np.int64)
-    changed = done & (codes != code)
-    outdated = done & (rows < _newest_upstream(tasks))
-    cached = done & ~outdated & ~(changed & rerun_changed) & (not force_run)
-    todo = np.flatnonzero(~cached)
-    todo, twins = _first_of_each_key(tasks.keys, todo)
-    expected = costs() if costs is not None and len(todo) else None
+    places = past.places(tasks.each_key())
+    rows = array("q", map(past.ids.__getitem__, places))
+    states = bytearray(map(past.states_beside(code).__getitem__, places))
+    stale: Counter[int] = Counter()
+    if CHANGED in states:
+        stale.update(map(past.codes.__getitem__, compress(places, map(CHANGED.__eq__, states))))
+    _mark_outdated(tasks, rows, states)
+    use = {FINISHED} if rerun_changed else {FINISHED, CHANGED}
+    cached = states.translate(bytes(state in use and not force_run for state in range(256)))
+    todo = array("q", compress(range(len(tasks)), cached.translate(_NOT)))
+    todo, twins = _first_of_each_key(tasks, todo)
+    expected = costs(todo) if costs is not None and len(todo) else None
     if expected is not None and longest_first:
-        todo = todo[np.argsort(-expected[todo], kind="stable")]
-    counts = np.bincount(codes[changed])
-    redo = todo[rows[todo] >= 0]
+        todo = array("q", sorted(todo, key=expected.__getitem__, reverse=True))
     return Plan(
         tasks=tasks,
         rows=rows,
+        states=states,
         cached=cached,
-        failed_before=found & ~done,
-        changed=changed,
-        outdated=outdated,
         todo=todo,
         twins=twins,
-        previous={tasks.key(n): int(rows[n]) for n in redo.tolist()},
-        stale_codes={version: int(counts[version]) for version in np.flatnonzero(counts).tolist()},
+        previous={tasks.key(number): rows[number] for number in todo if rows[number] >= 0},
+        stale_codes=dict(stale),
         costs=expected,
     )
 
 
-def _newest_upstream(tasks: KeyedTasks) -> NDArray[np.int64]:
-    """Return the store's id of the newest result that each task is computed from; -1 where there is none.
+def _mark_outdated(tasks: KeyedTasks, rows: Sequence[int], states: bytearray) -> None:
+    """Mark the finished tasks that are older than the newest result which they are computed from.
 
     Ids grow in the order of commits, so a result with a lower one was computed from an older value: a run that
     was told to compute everything again may have ended between the two.
     """
-    import numpy as np
-
-    newest = np.full(len(tasks.columns), -1, dtype=np.int64)
     for column, values in enumerate(tasks.table.values):
-        if any(isinstance(value, UpstreamValue) for value in values):
-            ids = [value.row if isinstance(value, UpstreamValue) else -1 for value in values]
-            newest = np.maximum(newest, np.array([*ids, -1])[tasks.columns[:, column]])
-    return np.repeat(newest, tasks.repeats)
+        if not any(isinstance(value, UpstreamValue) for value in values):
+            continue
+        newest = [value.row if isinstance(value, UpstreamValue) else -1 for value in values]
+        for number, upstream in enumerate(tasks.along(column, [*newest, -1])):
+            if rows[number] < upstream and states[number] in (FINISHED, CHANGED):
+                states[number] = OUTDATED
+
+
+def _first_of_each_key(tasks: KeyedTasks, numbers: array[int]) -> tuple[array[int], dict[int, list[int]]]:
+    """Keep one task for each key; say which others share it."""
+    if tasks.distinct:
+        return numbers, {}
+    first_of: dict[bytes, int] = {}
+    twins: dict[int, list[int]] = {}
+    for number in numbers:
+        first = first_of.setdefault(tasks.key(number), number)
+        if first != number:
+            twins.setdefault(first, []).append(number)
+    return array("q", first_of.values()), twins
 
 
 def expected_costs(
-    tasks: KeyedTasks, model: tuple[float, list[NDArray[np.float64]]] | None
-) -> NDArray[np.float64] | None:
-    """Apply a fitted model of `memento.plan.forecast` to every task: expected seconds."""
-    import numpy as np
-
+    tasks: KeyedTasks, model: tuple[float, list[list[float]]] | None, numbers: Iterable[int]
+) -> array[float] | None:
+    """Apply a fitted model of `memento.plan.forecast` to the tasks with these numbers: expected seconds of each."""
     if model is None:
         return None
     mean, effects = model
-    logs = np.full(len(tasks.columns), mean)
-    for column, effect in enumerate(effects):
-        logs += np.append(effect, 0.0)[tasks.columns[:, column]]
-    return np.repeat(np.exp(logs), tasks.repeats)
-
-
-def _match(keys: bytes, past: Past) -> NDArray[np.int64]:
-    """Find each key among the past ones: its index, the last one where there are several, or -1."""
-    import numpy as np
-
-    wanted_high, wanted_low = _halves(keys)
-    if not len(past.ids):
-        return np.full(len(wanted_high), -1, dtype=np.int64)
-    order = np.argsort(past.high, kind="stable")
-    high, low = past.high[order], past.low[order]
-    if bool(
-        ((high[1:] == high[:-1]) & (low[1:] != low[:-1])).any()
-    ):  # half a key is not enough to tell them apart
-        index = {pair: i for i, pair in enumerate(zip(past.high.tolist(), past.low.tolist(), strict=True))}
-        pairs = zip(wanted_high.tolist(), wanted_low.tolist(), strict=True)
-        return np.array([index.get(pair, -1) for pair in pairs], dtype=np.int64)
-    at = np.maximum(np.searchsorted(high, wanted_high, side="right") - 1, 0)
-    hit = (high[at] == wanted_high) & (low[at] == wanted_low)
-    return np.where(hit, order[at], -1)
-
-
-def _first_of_each_key(
-    keys: bytes, numbers: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], dict[int, list[int]]]:
-    """Keep one task for each key; say which others share it."""
-    import numpy as np
-
-    high, low = (half[numbers] for half in _halves(keys))
-    ordered = np.sort(high)
-    if not bool((ordered[1:] == ordered[:-1]).any()):  # nearly always, and much cheaper to see
-        return numbers, {}
-    first_of: dict[tuple[int, int], int] = {}
-    twins: dict[int, list[int]] = {}
-    for number, pair in zip(numbers.tolist(), zip(high.tolist(), low.tolist(), strict=True), strict=True):
-        first = first_of.setdefault(pair, number)
-        if first != number:
-            twins.setdefault(first, []).append(number)
-    return np.array(list(first_of.values()), dtype=np.int64), twins
-
-
-def _halves(keys: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return both halves of each key as numbers; their order means nothing."""
-    import numpy as np
-
-    pairs = np.frombuffer(keys, dtype=np.uint64).reshape(-1, 2)
-    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
-
-
-def _empty(kind: str) -> NDArray[Any]:
-    import numpy as np
-
-    return np.empty(0, dtype=kind)
+    wanted, costs = bytearray(len(tasks)), array("d", bytes(8 * len(tasks)))
+    for number in numbers:
+        wanted[number] = 1
+    columns = [tasks.along(column, [*effect, 0.0]) for column, effect in enumerate(effects)]
+    rows: Iterable[tuple[float, ...]] = zip(*columns, strict=True) if columns else repeat((), len(tasks))
+    for number, row in zip(compress(range(len(tasks)), wanted), compress(rows, wanted), strict=True):
+        costs[number] = exp(min(mean + sum(row), _FAR))
+    return costs

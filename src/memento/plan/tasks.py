@@ -8,11 +8,12 @@ A task is a number until somebody needs more: row `number // repeats` of the mat
 from __future__ import annotations
 
 import bisect
-import itertools
 import json
 import operator
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice, repeat
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from memento.config import Config
 from memento.errors import UnkeyableValue
@@ -20,13 +21,12 @@ from memento.keys import TaskKeys, digest, json_fragment, part, repeat_part, tas
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from memento.matrix import Matrix
 
+T = TypeVar("T")
+
 KEY_SIZE = 16
-_CHUNK = 65_536  # rows keyed at once; bounds the memory of planning
+_CHUNK = 65_536  # tasks keyed at once; bounds the memory of planning
 
 
 class KeyedTasks:
@@ -51,21 +51,26 @@ class KeyedTasks:
         self.table = matrix.table()
         self.repeats = matrix.repeats
         self.names = self.table.names
-        self.columns: NDArray[np.int32] = self.table.columns
         self._offsets = _running_sums([len(slots) for slots in self.table.values])
         self._layouts: dict[tuple[int, ...], int] = {}
         self._all_names = tuple(range(len(self.names)))
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
         self._quoted = [json.dumps(name) for name in self.names]
-        self.keys = self._make_keys()
+        parts = [self._parts_of(column) for column in range(len(self.names))]
+        self.distinct = all(map(self._tell_apart, parts))  # no two tasks share a key, as far as columns tell
+        self.keys = self._make_keys(parts)
 
     def __len__(self) -> int:
-        return len(self.columns) * self.repeats
+        return len(self.table)
 
     def key(self, number: int) -> bytes:
         """Return the 16-byte key of a task."""
         return self.keys[number * KEY_SIZE : (number + 1) * KEY_SIZE]
+
+    def each_key(self) -> Iterator[bytes]:
+        """Yield the key of every task."""
+        return chain.from_iterable(struct.iter_unpack(f"{KEY_SIZE}s", self.keys))
 
     def config(self, number: int) -> Config:
         """Build the configuration of a task."""
@@ -73,8 +78,12 @@ class KeyedTasks:
 
     def slots(self, number: int) -> list[int]:
         """Return the slot of each name's value; -1 where the parameter is absent."""
-        slots: list[int] = self.columns[number // self.repeats].tolist()
-        return slots
+        return self.table.slots(number // self.repeats)
+
+    def along(self, column: int, things: Sequence[T]) -> Iterator[T]:
+        """Yield for each task what stands in `things` at its slot; the last serves where the name is absent."""
+        rows = self.table.along(column, things)
+        return rows if self.repeats == 1 else chain.from_iterable(map(repeat, rows, repeat(self.repeats)))
 
     def layout(self, slots: Sequence[int]) -> tuple[int, tuple[int, ...]]:
         """Return the number of the names' layout, and the numbers of the values in `values`."""
@@ -116,28 +125,22 @@ class KeyedTasks:
         """How many value numbers there are."""
         return sum(len(slots) for slots in self.table.values)
 
-    def _make_keys(self) -> bytes:
-        import numpy as np
-
-        matrix = self.matrix
+    def _make_keys(self, parts: list[list[bytes]]) -> bytes:
         hasher = TaskKeys(self.experiment, self._settings_parts())
-        order = sorted(range(len(self.names)), key=lambda i: self.names[i])
-        parts = [self._parts_of(i) for i in order]
-        rows = len(self.columns)
-        keys = np.empty((rows, self.repeats, KEY_SIZE), dtype=np.uint8)
-        for start in range(0, rows, _CHUNK):
-            chunk = self.columns[start : start + _CHUNK]
-            lists = [
-                [column_parts[slot] for slot in chunk[:, i].tolist()]
-                for i, column_parts in zip(order, parts, strict=True)
-            ]
-            for repeat in range(self.repeats):
-                joined = hasher.keys(_rows(lists, len(chunk), repeat_part(repeat)))
-                keys[start : start + len(chunk), repeat] = np.frombuffer(joined, np.uint8).reshape(
-                    -1, KEY_SIZE
-                )
-        assert matrix.repeats == self.repeats
-        return keys.tobytes()
+        order = sorted(range(len(self.names)), key=self.names.__getitem__)
+        columns = [self.table.along(column, parts[column]) for column in order]
+        rows: Iterator[tuple[bytes, ...]] = (
+            zip(*columns, strict=True) if columns else repeat((), self.table.rows)
+        )
+        if self.repeats > 1:
+            lasts = [(repeat_part(number),) for number in range(self.repeats)]
+            rows = (row + last for row in rows for last in lasts)
+        return b"".join(iter(lambda: hasher.keys(islice(rows, _CHUNK)), b""))
+
+    def _tell_apart(self, parts: list[bytes]) -> bool:
+        """Tell whether tasks that differ in this parameter alone have different keys."""
+        told = parts if self.table.may_lack else parts[:-1]
+        return len(set(told)) == len(told)
 
     def _settings_parts(self) -> list[bytes]:
         matrix = self.matrix
@@ -180,14 +183,6 @@ def _part(matrix: Matrix, namespace: str, name: str, value: Any, where: str) -> 
     except RecursionError:
         raise UnkeyableValue(where, type(value).__qualname__, "it is nested too deeply") from None
     return part(namespace, name, value_digest)
-
-
-def _rows(lists: list[list[bytes]], count: int, last: bytes) -> Iterator[tuple[bytes, ...]]:
-    """Turn columns of parts into rows; a repeat's part, if it has one, stands last."""
-    columns: list[Iterable[bytes]] = (
-        [*lists, itertools.repeat(last, count)] if last or not lists else [*lists]
-    )
-    return zip(*columns, strict=True)
 
 
 def _running_sums(counts: Sequence[int]) -> list[int]:

@@ -2,11 +2,13 @@
 
 Knows: tasks by number, rows of a store. May not know: how to run anything.
 
-A million results are three arrays and a string of keys; a `Result` is made when somebody asks for one.
+A million results are three arrays and a string of keys; a `Result` is made when somebody asks for one. NumPy sees
+the same arrays, where a frame, a choice or a count asks for all results at once; one by one they need no NumPy.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -69,21 +71,23 @@ class Results(Sequence[Result]):
         store: ResultStore,
         matrix: TaskMatrix | Tasks,
         keys: bytes,
-        rows: NDArray[np.int64],
-        cached: NDArray[np.bool_] | None = None,
-        subset: NDArray[np.int64] | None = None,
+        rows: Sequence[int] | NDArray[np.int64],
+        cached: Sequence[int] | NDArray[np.bool_] | None = None,
+        subset: Sequence[int] | NDArray[np.int64] | None = None,
         experiment: str | None = None,
     ) -> None:
-        import numpy as np
-
         self._store = store
         self._experiment = experiment
         self._tasks = matrix if isinstance(matrix, Tasks) else Tasks(matrix)
         self._keys = keys
-        self._rows = np.asarray(rows, dtype=np.int64)
-        assert len(keys) == _KEY * len(self._rows), (len(keys), len(self._rows))
-        self._cached = np.ones(len(self._rows), dtype=bool) if cached is None else cached
-        self._numbers = np.arange(len(self._rows)) if subset is None else np.asarray(subset, dtype=np.int64)
+        # Shared with the subsets of these results: a row that is found again is found for all of them.
+        self._row_ids = rows if isinstance(rows, array) else array("q", rows)
+        count = len(self._row_ids)
+        assert len(keys) == _KEY * count, (len(keys), count)
+        if not isinstance(cached, bytearray):
+            cached = bytearray(b"\1") * count if cached is None else bytearray(map(bool, cached))
+        self._was_cached = cached  # 0 or 1
+        self._places: Sequence[int] = range(count) if subset is None else _integers(subset)
         # A result that somebody holds is given out again: `results.index(max(results, key=...))` finds it.
         self._held: WeakValueDictionary[int, Result] = WeakValueDictionary()
 
@@ -91,14 +95,38 @@ class Results(Sequence[Result]):
     def of_plan(cls, store: ResultStore, matrix: TaskMatrix, plan: Any) -> Results:
         """Make the results of a plan that has been carried out."""
         tasks = plan.tasks
-        return cls(
-            store, matrix, tasks.keys, plan.rows.copy(), plan.cached.copy(), experiment=tasks.experiment
-        )
+        return cls(store, matrix, tasks.keys, plan.rows[:], plan.cached[:], experiment=tasks.experiment)
+
+    # -- the same as NumPy's arrays, without a copy where there is memory to share
+
+    @cached_property
+    def _numbers(self) -> NDArray[np.int64]:
+        """The numbers of the tasks to show."""
+        import numpy as np
+
+        places = self._places
+        if isinstance(places, range):
+            return np.arange(places.start, places.stop, places.step)
+        return np.asarray(places, dtype=np.int64)
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        """The store's id of each of all tasks' rows."""
+        import numpy as np
+
+        return np.frombuffer(self._row_ids, dtype=np.int64)
+
+    @cached_property
+    def _cached(self) -> NDArray[np.bool_]:
+        """Which of all results were there before."""
+        import numpy as np
+
+        return np.frombuffer(self._was_cached, dtype=np.bool_)
 
     # -- a sequence
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._places)
 
     @overload
     def __getitem__(self, index: int) -> Result: ...
@@ -106,20 +134,19 @@ class Results(Sequence[Result]):
     def __getitem__(self, index: slice) -> Results: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return self._of(self._numbers[index])
+            return self._of(self._places[index])
         try:
-            number = int(self._numbers[index])
+            number = self._places[index]
         except IndexError:
             raise IndexError(f"there are {len(self)} results; there is none with index {index}") from None
-        (record,) = self._records(self._numbers[[index]])
+        (record,) = self._records([number])
         return self._result(number, record)
 
     def __iter__(self) -> Iterator[Result]:
         # In pieces: the rows of a million tasks as Python integers are 32 MB.
-        for start in range(0, len(self._numbers), 10_000):
-            numbers = self._numbers[start : start + 10_000]
-            records = self._records(numbers)
-            for number, record in zip(numbers.tolist(), records, strict=True):
+        for start in range(0, len(self), 10_000):
+            numbers = self._places[start : start + 10_000]
+            for number, record in zip(numbers, self._records(numbers), strict=True):
                 yield self._result(number, record)
 
     def __add__(self, other: Iterable[Any]) -> list[Any]:
@@ -132,7 +159,7 @@ class Results(Sequence[Result]):
         held = self._held.get(number)
         if held is None:
             source = Source(self._store, self._tasks, number, self._key(number), record)
-            held = self._held[number] = Result.stored(source, bool(self._cached[number]))
+            held = self._held[number] = Result.stored(source, bool(self._was_cached[number]))
         return held
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -142,9 +169,9 @@ class Results(Sequence[Result]):
     def _key(self, number: int) -> bytes:
         return self._keys[number * _KEY : (number + 1) * _KEY]
 
-    def _of(self, numbers: NDArray[np.int64]) -> Results:
+    def _of(self, numbers: Sequence[int] | NDArray[np.int64]) -> Results:
         return Results(
-            self._store, self._tasks, self._keys, self._rows, self._cached, numbers, self._experiment
+            self._store, self._tasks, self._keys, self._row_ids, self._was_cached, numbers, self._experiment
         )
 
     # -- what all of them come to
@@ -339,38 +366,37 @@ class Results(Sequence[Result]):
         )
         gone = (read.status == IS_MISSING) & (self._rows[self._numbers] >= 0)
         if gone.any():
-            self._find_again(self._numbers[gone])
+            self._find_again(self._numbers[gone].tolist())
             return self._read(values=values, metrics=metrics)
         # Kept without the values: whoever has made a frame need not read again to count.
         self.__dict__["_scan"] = replace(read, values=None, metrics={})
         return read
 
-    def _records(self, numbers: NDArray[np.int64]) -> list[TaskRecord | None]:
+    def _records(self, numbers: Sequence[int]) -> list[TaskRecord | None]:
         """Read these tasks' records."""
-        import numpy as np
-
-        records = in_bulk(self._store, self._rows[numbers].tolist())
-        gone = numbers[[record is None for record in records] & np.asarray(self._rows[numbers] >= 0)]
-        if len(gone):
+        rows = [self._row_ids[number] for number in numbers]
+        records = in_bulk(self._store, rows)
+        found = zip(numbers, rows, records, strict=True)
+        gone = [number for number, row, record in found if record is None and row >= 0]
+        if gone:
             self._find_again(gone)
             return self._records(numbers)
         return records
 
-    def _find_again(self, gone: NDArray[np.int64]) -> None:
+    def _find_again(self, gone: Sequence[int]) -> None:
         """Look these tasks up by key: a later run has replaced their rows, or they were forgotten.
 
         Afterwards each has another row or none, so that whoever asks again gets an answer.
         """
         known = self._store.known(self._experiment) if self._experiment is not None else ()
         rows = {row.key: row.id for row in known}
-        for number in gone.tolist():
+        for number in gone:
             row = rows.get(self._key(number), -1)
-            self._rows[number] = row if row != self._rows[number] else -1
+            self._row_ids[number] = row if row != self._row_ids[number] else -1
 
     def _name(self, record: TaskRecord) -> str:
         """Name a record's task in a few words."""
-        (numbers,) = (self._rows == record.id).nonzero()
-        return config_text(self._tasks.config(int(numbers[0])))
+        return config_text(self._tasks.config(self._row_ids.index(record.id)))
 
     @property
     def _status(self) -> NDArray[np.int8]:
@@ -403,6 +429,11 @@ class Results(Sequence[Result]):
         from memento.results.html import results_html
 
         return results_html(self)
+
+
+def _integers(numbers: Sequence[int] | NDArray[np.int64]) -> Sequence[int]:
+    """Return numbers as a sequence of Python's integers."""
+    return numbers if isinstance(numbers, (range, array)) else array("q", numbers)
 
 
 def failure_report(results: Results) -> str:

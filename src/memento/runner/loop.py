@@ -86,7 +86,7 @@ class Runner:
         self.progress = Progress(len(plan.todo), plan.forecast, workers, clock.monotonic())
         self._run, self._executor, self._retry = run, executor, retry
         self._code, self._emit, self._clock = code, emit, clock
-        self._fresh: Iterator[int] = map(int, plan.todo)  # no list of a million numbers
+        self._fresh: Iterator[int] = iter(plan.todo)
         self._again: deque[int] = deque()  # claimed by another run before, free now
         self._delayed: list[tuple[float, int, int]] = []  # (due, number, attempt): failed attempts to repeat
         self._flying: dict[int, Task] = {}
@@ -222,7 +222,7 @@ class Runner:
     def _task(self, number: int, attempt: int) -> Task:
         tasks = self.plan.tasks
         layout, values = tasks.layout(tasks.slots(number))
-        cost = float(self.plan.costs[number]) if self.plan.costs is not None else 0.0
+        cost = self.plan.costs[number] if self.plan.costs is not None else 0.0
         return Task(number, tasks.key(number), layout, values, number % tasks.repeats, attempt, cost)
 
     # -- outcomes from the executor
@@ -373,7 +373,7 @@ class Runner:
         return Tick(
             total=self.plan.total,
             done=progress.done + progress.shared,
-            cached=int(self.plan.cached.sum()),
+            cached=self.plan.hits,
             failed=progress.failed,
             running=tuple(running),
             elapsed=now - self._started,

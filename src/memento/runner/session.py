@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,14 +101,14 @@ class Session:
         """
         plan, options = self.plan, self.options
         if options.force_cache and len(plan.todo):
-            raise CacheMiss(self.tasks.config(int(plan.todo.min())))
+            raise CacheMiss(self.tasks.config(min(plan.todo)))
         began = self.clock.monotonic()
         self.emit(
             RunStarted(
                 experiment=self.experiment,
                 store=str(self.store.path),
                 total=plan.total,
-                cached=int(plan.cached.sum()),
+                cached=plan.hits,
                 todo=len(plan.todo),
                 workers=options.num_workers,
                 forecast=None if plan.forecast is None else plan.forecast / options.num_workers,
@@ -119,14 +120,14 @@ class Session:
         stopped = self.interrupted is not None and self.interrupted.count > 0
         progress = runner.progress if runner else None
         finished = progress.finished if progress else 0
-        left = plan.total - int(plan.cached.sum()) - finished
+        left = plan.total - plan.hits - finished
         go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
         self.finished = RunFinished(
             experiment=self.experiment,
             store=str(self.store.path),
             total=plan.total,
             done=progress.done + progress.shared if progress else 0,
-            cached=int(plan.cached.sum()),
+            cached=plan.hits,
             failed=progress.failed if progress else 0,
             elapsed=self.clock.monotonic() - began,
             interrupted=stopped,
@@ -150,7 +151,7 @@ class Session:
         for key in keys_with_states(self.store.path):
             place = keys.find(key)
             if place >= 0 and place % 16 == 0 and self.plan.cached[place // 16]:
-                rows.append(int(self.plan.rows[place // 16]))
+                rows.append(self.plan.rows[place // 16])
         if rows:
             drop_older_states(self.store.path, self.store.records(rows))
 
@@ -193,7 +194,7 @@ class Session:
                 status = "failed" if runner.progress.failed else "done"
             return runner
         finally:
-            counts = {"cached": int(self.plan.cached.sum())}
+            counts = {"cached": self.plan.hits}
             if runner is not None:
                 counts |= {"done": runner.progress.done, "failed": runner.progress.failed}
             with signals:  # until now: a second Ctrl-C must not cut off what the first one asked for
@@ -201,8 +202,8 @@ class Session:
 
     def _plan(self) -> Plan:
         options, store = self.options, self.store
-        past = Past.of_columns(store.known_columns(self.experiment))
-        versions = store.codes(past.versions())
+        past = Past(store.known_columns(self.experiment))
+        versions = store.codes(past.versions)
         mine = {i: v for i, v in versions.items() if v.digest == self._code.digest}
         self._versions = versions
         return make_plan(
@@ -211,14 +212,14 @@ class Session:
             code=next(iter(mine), _NO_CODE),
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
-            costs=self._costs if len(past.ids) else None,
+            costs=self._costs if len(past) else None,
             longest_first=options.order == "longest-first",
         )
 
-    def _costs(self) -> Any:
+    def _costs(self, numbers: Iterable[int]) -> array[float] | None:
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.runtimes(self.experiment, _PAST_RUNS)
-        return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments))
+        return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
 
     def _code_version(self) -> CodeVersion:
         values = [v for slots in self.tasks.table.values for v in slots if callable(v)]

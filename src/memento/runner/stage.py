@@ -96,7 +96,7 @@ class Stage:
         if dry_run:
             nothing = Encoded("json", b"null", None, 4, "builtins:NoneType")
             return [UpstreamValue(session.tasks.key(n), root, nothing) for n in range(len(session.tasks))]
-        rows = [row for row in session.plan.rows.tolist() if row >= 0]
+        rows = [row for row in session.plan.rows if row >= 0]
         return [
             UpstreamValue(record.key, root, record.value, record.id)
             for record in self.store.records(rows)
@@ -119,7 +119,7 @@ class Stage:
             log.info("%s", line)
             if number < _SHOWN_CONFIGS:
                 lines.append(line)
-        cached, failed = int(plan.cached.sum()), int(plan.failed_before.sum())
+        cached, failed = plan.hits, plan.failed_before
         new = plan.total - cached - failed
         head = f"{plan.total} configurations: {cached} cached, {failed} failed before, {new} new"
         if plan.forecast is not None:

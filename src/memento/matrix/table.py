@@ -1,0 +1,168 @@
+"""The tasks of a matrix as numbers: the slot of each parameter's value, by row or by column.
+
+Knows: names, values, slots. May not know: rules, conditions, keys of tasks.
+
+    GridTable   combinations of axes, less what rules exclude: a few numbers, and no NumPy until `columns`
+    RowTable    rows that follow no pattern (conditions, callables, included tasks): a matrix
+
+A slot is a value's place in its list.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memento.matrix.grid import Grid
+
+T = TypeVar("T")
+
+_CHUNK = 1 << 16  # slots made into Python's integers at once
+
+
+class TaskTable(ABC):
+    """The tasks of a matrix as numbers.
+
+    Task number ``i`` is row ``i // repeats``, repeat ``i % repeats``.
+
+    Parameters
+    ----------
+    names : tuple of str
+        All parameters, in declaration order; names that only `include` brings come last.
+    values : list of list
+        For each name its values, by slot.
+    repeats : int
+        How often each row is a task.
+    """
+
+    def __init__(self, names: tuple[str, ...], values: list[list[object]], repeats: int) -> None:
+        self.names, self.values, self.repeats = names, values, repeats
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """How many configurations there are."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> NDArray[np.int32]:
+        """All slots, (rows, names); -1 where the parameter is absent."""
+
+    @property
+    @abstractmethod
+    def may_lack(self) -> bool:
+        """Whether a parameter can be absent from a row."""
+
+    @abstractmethod
+    def slots(self, row: int) -> list[int]:
+        """Return the slot of each name in one row; -1 where the parameter is absent."""
+
+    @abstractmethod
+    def along(self, column: int, things: Sequence[T]) -> Iterator[T]:
+        """Yield for each row what stands in `things` at its slot; where slots may be -1, the last serves them."""
+
+    def __len__(self) -> int:
+        return self.rows * self.repeats
+
+    def row(self, number: int) -> dict[str, Any]:
+        """Return the parameters of one row."""
+        slots = self.slots(number)
+        return {n: v[s] for n, v, s in zip(self.names, self.values, slots, strict=True) if s >= 0}
+
+
+class GridTable(TaskTable):
+    """Combinations of axes.
+
+    Parameters
+    ----------
+    names, values, repeats
+        As for `TaskTable`.
+    grid : Grid
+        The combinations.
+    axes : sequence of int
+        For each name its axis; names that advance together share one.
+    """
+
+    may_lack = False
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        values: list[list[object]],
+        repeats: int,
+        grid: Grid,
+        axes: Sequence[int],
+    ) -> None:
+        super().__init__(names, values, repeats)
+        self._grid = grid
+        self._axes = list(axes)
+        self._plain = self._axes == list(range(len(grid.sizes)))
+
+    @property
+    def rows(self) -> int:
+        """How many configurations there are."""
+        return len(self._grid)
+
+    @cached_property
+    def columns(self) -> NDArray[np.int32]:
+        """All slots, (rows, names)."""
+        matrix = self._grid.matrix()
+        return matrix if self._plain else matrix[:, self._axes]
+
+    def slots(self, row: int) -> list[int]:
+        """Return the slot of each name in one row."""
+        slots = self._grid.slots(row)
+        return slots if self._plain else [slots[axis] for axis in self._axes]
+
+    def along(self, column: int, things: Sequence[T]) -> Iterator[T]:
+        """Yield for each row what stands in `things` at its slot."""
+        size = self._grid.sizes[self._axes[column]]
+        return self._grid.along(self._axes[column], things[:size])
+
+
+class RowTable(TaskTable):
+    """Rows that follow no pattern.
+
+    Parameters
+    ----------
+    names, values, repeats
+        As for `TaskTable`.
+    columns : array of int32
+        The slots, (rows, names); -1 where the parameter is absent.
+    """
+
+    may_lack = True
+
+    def __init__(
+        self, names: tuple[str, ...], values: list[list[object]], repeats: int, columns: NDArray[np.int32]
+    ) -> None:
+        super().__init__(names, values, repeats)
+        self._columns = columns
+
+    @property
+    def rows(self) -> int:
+        """How many configurations there are."""
+        return len(self._columns)
+
+    @property
+    def columns(self) -> NDArray[np.int32]:
+        """All slots, (rows, names); -1 where the parameter is absent."""
+        return self._columns
+
+    def slots(self, row: int) -> list[int]:
+        """Return the slot of each name in one row; -1 where the parameter is absent."""
+        slots: list[int] = self._columns[row].tolist()
+        return slots
+
+    def along(self, column: int, things: Sequence[T]) -> Iterator[T]:
+        """Yield for each row what stands in `things` at its slot; the last serves where it is absent."""
+        slots = self._columns[:, column]
+        pieces = (slots[start : start + _CHUNK].tolist() for start in range(0, len(slots), _CHUNK))
+        return map(things.__getitem__, chain.from_iterable(pieces))
