@@ -19,6 +19,7 @@ from memento.keys.names import qualified_name
 LIMIT = 2000  # characters of the whole
 _ITEMS = 50
 _DEPTH = 6
+_WIDE = 1 << 63  # from here on, readers of JSON lose digits
 
 
 def json_fragment(value: Any, limit: int = LIMIT) -> str:
@@ -43,6 +44,9 @@ def json_fragment(value: Any, limit: int = LIMIT) -> str:
     >>> json_fragment({"lr": 0.1, "model": collections.OrderedDict, "bad": float("nan")})
     '{"lr": 0.1, "model": "collections:OrderedDict", "bad": "nan"}'
     """
+    cls = type(value)
+    if (cls is int and -_WIDE < value < _WIDE) or (cls is float and math.isfinite(value)):
+        return repr(value)
     for size in (limit, limit // 4, limit // 16):
         try:
             fragment = json.dumps(_plain(value, max(8, size // 8), _DEPTH), ensure_ascii=False)
@@ -57,7 +61,7 @@ def json_fragment(value: Any, limit: int = LIMIT) -> str:
 def _plain(value: Any, room: int, depth: int) -> Any:
     cls = type(value)
     if value is None or cls in (bool, int):
-        return value if cls is not int or abs(value) < 1 << 63 else _short(str(value), room)
+        return value if cls is not int or -_WIDE < value < _WIDE else _short(str(value), room)
     if cls is float:
         return value if math.isfinite(value) else str(value)
     if cls is str:

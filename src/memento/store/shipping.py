@@ -392,10 +392,10 @@ def dumps(obj: Any) -> bytes:
     {'C': 1.0}
     """
     global _script_pid  # a fork of this process has another pid, and is a worker
-    if not _script_pid or not hasattr(sys.modules["__main__"], SCRIPT_ATTRIBUTE):
-        _script_pid = os.getpid()
     if type(obj) in _PLAIN:
         return pickle.dumps(obj, protocol=5)
+    if not _script_pid or not hasattr(sys.modules["__main__"], SCRIPT_ATTRIBUTE):
+        _script_pid = os.getpid()
     file = io.BytesIO()
     pickler = picklers()[1](file)
     pickler.dump(obj)
