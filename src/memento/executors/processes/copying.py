@@ -107,29 +107,30 @@ def fork(threads: int | None = None) -> int | None:
             stream.flush()
     limits = _limit_pools(threads) if threads is not None else None
     verdict, tell = os.pipe()
+    pid, sound = -1, False
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads: we look ourselves
-        pid = os.fork()
-    if pid == 0:
+    try:
+        with warnings.catch_warnings(), contextlib.suppress(OSError):  # no memory, too many processes
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads: we look ourselves
+            pid = os.fork()
+        if pid == 0:
+            os.close(tell)
+            if os.read(verdict, 1) != _SOUND:
+                os._exit(0)
+            _forget_handlers()
+            return 0
+        sound = pid > 0 and all(name in _KNOWN_TO_SURVIVE for name in _other_threads())
+        if sound:
+            os.write(tell, _SOUND)
         os.close(tell)
-        if os.read(verdict, 1) != _SOUND:
-            os._exit(0)
+        if pid > 0 and not sound:
+            os.waitpid(pid, 0)
+        return pid if sound else None
+    finally:
         os.close(verdict)
-        _forget_handlers()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return 0
-    sound = all(name in _KNOWN_TO_SURVIVE for name in _other_threads())
-    if sound:
-        os.write(tell, _SOUND)
-    os.close(tell)
-    os.close(verdict)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    if limits is not None:
-        limits.restore_original_limits()
-    if not sound:
-        os.waitpid(pid, 0)
-    return pid if sound else None
+        if limits is not None and pid != 0:
+            limits.restore_original_limits()
 
 
 def _other_threads() -> list[str]:
