@@ -99,6 +99,9 @@ class Tick:
     elapsed: float  # seconds since RunStarted
     eta: float | None  # seconds
     throughput: float  # tasks a second, recent
+    unlisted: int = (
+        0  # tasks that run beside those in `running`, which names the longest where there are many
+    )
 
 
 @dataclass(frozen=True)

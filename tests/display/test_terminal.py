@@ -10,6 +10,7 @@ import pytest
 
 from memento.display import Display, make_display
 from memento.display.terminal import live_rows
+from memento.display.text import progress_parts
 from memento.events import FailureGroup, RunFinished, RunStarted, Said, TaskFailed, TasksFinished, WorkerState
 from tests.display.fakes import FINISHED, RUN, STARTED, FakeTerminal, SetClock, tick
 
@@ -203,6 +204,12 @@ def test_the_live_rows_fit_the_terminal(height: int, workers: int) -> None:
     rows = live_rows(tick(3, workers=workers), 80, height)
     assert len(rows) <= max(height, 1)
     assert workers == 0 or height < 2 or len(rows) > 1
+
+
+def test_what_a_tick_does_not_list_is_counted_too() -> None:
+    many = tick(3, workers=30, unlisted=9_970)
+    assert "10,000 running" in progress_parts(many)
+    assert live_rows(many, 80, 50)[-1].plain.strip() == "and 9,970 more running"
 
 
 def test_workers_that_find_no_room_are_counted() -> None:

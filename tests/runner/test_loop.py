@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memento.events import TaskFailed, TaskRetried, TasksFinished, Tick
+from memento.executors.base import Running
 from memento.store.records import Known
 from tests.runner.fakes import Stage, fails
 
@@ -152,6 +153,23 @@ def test_a_task_that_was_stopped_is_not_a_failure() -> None:
     assert stage.runner.progress.failed == 0
     assert stage.runner.left == {2}
     assert stage.plan.rows[2] == -1
+
+
+def test_a_tick_names_the_longest_of_very_many_running_tasks_and_counts_the_others() -> None:
+    stage = Stage(300)
+    stage.executor.capacity = 300
+
+    def all_running() -> list[Running]:
+        return [Running(f"host/{task.number}", task.number, task.number % 7) for task in stage.executor.queue]
+
+    stage.executor.running = all_running  # type: ignore[method-assign]
+    stage.loop()
+    first = stage.of(Tick)[0]
+    assert len(first.running) + first.unlisted == 299
+    assert len(first.running) == 100
+    assert min(state.seconds for state in first.running) >= 4
+    workers = [int(state.worker.split("/")[1]) for state in first.running]
+    assert workers == sorted(workers)
 
 
 def test_ticks_say_what_runs_and_the_heart_beats() -> None:

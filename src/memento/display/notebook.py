@@ -45,7 +45,7 @@ class View:
         ]
         if self._tick is not None:
             rows.append(_bar(self._tick))
-            rows.append(_workers(self._tick.running))
+            rows.append(_workers(self._tick.running, self._tick.unlisted))
         return f'<div style="font-family:monospace;line-height:1.4">{"".join(rows)}</div>'
 
 
@@ -116,13 +116,14 @@ def _bar(tick: Tick) -> str:
     )
 
 
-def _workers(running: tuple[WorkerState, ...]) -> str:
+def _workers(running: tuple[WorkerState, ...], unlisted: int) -> str:
     rows = []
     for state in running[:WORKERS]:
         part = share(state)
         cells = (duration(state.seconds), "" if part is None else f"{part:.0%}", metrics_text(state))
         left = "".join(f'<td style="text-align:right;padding:0 .6em">{escape(cell)}</td>' for cell in cells)
         rows.append(f'<tr>{left}<td style="text-align:left">{escape(one_line(state.config, 200))}</td></tr>')
-    if len(running) > WORKERS:
-        rows.append(f'<tr><td colspan="4">and {len(running) - WORKERS:,} more running</td></tr>')
+    more = len(running[WORKERS:]) + unlisted
+    if more:
+        rows.append(f'<tr><td colspan="4">and {more:,} more running</td></tr>')
     return f"<table>{''.join(rows)}</table>" if rows else ""

@@ -25,7 +25,7 @@ from memento.display.text import (
     settled,
     share,
 )
-from memento.events import Event, RunFinished, RunStarted, Tick, WorkerState
+from memento.events import Event, RunFinished, RunStarted, Tick
 from memento.wording import duration, one_line
 
 if TYPE_CHECKING:
@@ -218,19 +218,18 @@ def live_rows(tick: Tick, width: int, height: int, encoding: str = "utf-8") -> l
         used -= 1
     bar.append(empty * (length - used), style="dim")
     bar.append(f"  {told}", style="bold")
-    return [bar, *_worker_rows(tick.running, width, height - 1, full, empty)]
+    return [bar, *_worker_rows(tick, width, height - 1, full, empty)]
 
 
-def _worker_rows(
-    running: tuple[WorkerState, ...], width: int, room: int, full: str, empty: str
-) -> list[Text]:
+def _worker_rows(tick: Tick, width: int, room: int, full: str, empty: str) -> list[Text]:
     from rich.cells import cell_len
     from rich.text import Text
 
+    running, count = tick.running, len(tick.running) + tick.unlisted
     if room <= 0 or not running:
         return []
     shown = running
-    if len(running) > room:
+    if count > room:
         # Those that run longest are the ones that somebody wonders about; their order stays.
         keep = sorted(range(len(running)), key=lambda i: -running[i].seconds)[: room - 1]
         shown = tuple(running[i] for i in sorted(keep))
@@ -254,10 +253,8 @@ def _worker_rows(
         texts = _differing(texts)
     for row, text in zip(rows, texts, strict=True):
         row.append(text)
-    if len(shown) < len(running):
-        rows.append(
-            Text(f"{'':>11}  and {len(running) - len(shown):,} more running", style="dim", no_wrap=True)
-        )
+    if len(shown) < count:
+        rows.append(Text(f"{'':>11}  and {count - len(shown):,} more running", style="dim", no_wrap=True))
     return rows
 
 

@@ -163,7 +163,7 @@ def progress_parts(tick: Tick) -> list[str]:
         parts.append(f"{duration(tick.eta)} left")
     if tick.cached:
         parts.append(f"{tick.cached:,} cached")
-    parts.append(f"{len(tick.running):,} running")
+    parts.append(f"{len(tick.running) + tick.unlisted:,} running")
     if tick.throughput > 0:
         parts.append(rate(tick.throughput))
     return parts

@@ -38,6 +38,8 @@ log = logging.getLogger("memento.runner")
 _COMMIT_EVERY = 0.05  # seconds that a finished task waits at most for others to share its commit
 _COMMIT_ROWS = 1_000
 _TICK_EVERY = 0.2
+_TICK_WORKERS = 10_000  # asking what so many workers do takes 10 ms, and happens once a second
+_LISTED = 100  # running tasks that a tick names: more than anybody can read
 _LOOK_EVERY = 0.5  # seconds between looks at what other runs have finished
 _HEARTBEAT_EVERY = 5.0
 
@@ -102,6 +104,7 @@ class Runner:
         self.damaged: dict[str, str] = {}  # payloads that tasks found damaged -> what is wrong with each
         start = clock.monotonic()
         self._started = start
+        self._tick_every = max(_TICK_EVERY, workers / _TICK_WORKERS)
         self._due = {"tick": start, "look": start + _LOOK_EVERY, "heartbeat": start + _HEARTBEAT_EVERY}
 
     def loop(self, interrupt: Interrupt) -> None:
@@ -333,7 +336,7 @@ class Runner:
 
     def _do_what_is_due(self, now: float) -> None:
         if now >= self._due["tick"]:
-            self._due["tick"] = now + _TICK_EVERY
+            self._due["tick"] = now + self._tick_every
             self._emit(self._tick(now))
         if self._elsewhere and now >= self._due["look"] and not self._stopping:
             self._due["look"] = now + _LOOK_EVERY
@@ -353,10 +356,13 @@ class Runner:
         return max(0.0, due - now)
 
     def _tick(self, now: float) -> Tick:
+        states = [state for state in self._executor.running() if state.number in self._flying]
+        listed = states
+        if len(states) > _LISTED:
+            longest = heapq.nlargest(_LISTED, range(len(states)), key=lambda i: states[i].seconds)
+            listed = [states[i] for i in sorted(longest)]  # in the workers' order, from tick to tick
         running = []
-        for state in self._executor.running():
-            if state.number not in self._flying:
-                continue
+        for state in listed:
             live = self._live.get(state.number)
             running.append(
                 WorkerState(
@@ -379,6 +385,7 @@ class Runner:
             elapsed=now - self._started,
             eta=progress.eta(now),
             throughput=progress.throughput(now),
+            unlisted=len(states) - len(listed),
         )
 
     def _text(self, number: int) -> str:

@@ -19,22 +19,20 @@ from typing import TYPE_CHECKING, Any
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss, Unsendable
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
-from memento.executors import make_executor
-from memento.executors.base import Work
 from memento.keys import code_version, explain_code, json_fragment, script_name
 from memento.plan import KeyedTasks, Past, Plan, expected_costs, fit_costs, make_plan
-from memento.results import Results
-from memento.runner.loop import Runner
 from memento.runner.options import Options
-from memento.runner.retry import RetryPolicy
-from memento.runner.signals import Interrupt
 from memento.store import Store
 from memento.store.records import CodeVersion, RunInfo
 
 if TYPE_CHECKING:
+    from memento.executors.base import Work
     from memento.matrix import Matrix
+    from memento.runner.loop import Runner
+    from memento.runner.signals import Interrupt
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
+_UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
 _NO_CODE = -1  # id of a version that the store has not seen
 
 
@@ -140,6 +138,8 @@ class Session:
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
         """The failures by cause, with what they have in common."""
+        from memento.results import Results
+
         groups = Results.of_plan(self.store, self.matrix, self.plan).failures.groups
         return groups or tuple(runner.failures.groups())
 
@@ -156,6 +156,12 @@ class Session:
             drop_older_states(self.store.path, self.store.records(rows))
 
     def _compute(self) -> Runner:
+        # Here, since a run whose results are all there needs none of it.
+        from memento.executors import make_executor
+        from memento.runner.loop import Runner
+        from memento.runner.retry import RetryPolicy
+        from memento.runner.signals import Interrupt
+
         run = self.store.begin(self._run_info())
         status = "died"
         runner: Runner | None = None
@@ -256,6 +262,8 @@ class Session:
         )
 
     def _work(self, run_name: str) -> Work:
+        from memento.executors.base import Work
+
         options = self.options
         return Work(
             run=run_name,
@@ -275,6 +283,7 @@ class Session:
             memory_limit=options.memory_limit,
             max_tasks_per_worker=options.max_tasks_per_worker,
             log_output=options.log_output,
+            live_every=max(Work.live_every, options.num_workers / _UPDATES),
             environment=dict(options.environment),
         )
 
