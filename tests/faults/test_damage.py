@@ -110,6 +110,68 @@ def test_what_a_frame_finds_damaged_is_computed_again_too() -> None:
     assert calls == [2]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "tasks SET runtime = runtime + 1",
+        "tasks SET started = started - 86400",
+        "tasks SET cpu_time = NULL",
+        "tasks SET memory = memory + 4096",
+        "tasks SET runtime = 'long'",
+        "tasks SET status = 'doner'",
+        "tasks SET repeat = 7",
+        "tasks SET metrics = 0",
+        "metrics SET last = last * 2",
+        "metrics SET name = 'o'",
+        "metrics SET last = NULL",
+    ],
+)
+def test_a_frame_never_shows_a_fact_or_a_metric_that_is_not_what_was_written(change: str) -> None:
+    number = alter(run(), 4, change)
+    with pytest.raises(PayloadDamaged, match=rf'"?n"?[=:] ?{number}.*Run the experiment again'):
+        memento.load("store").to_frame()
+    calls.clear()
+    assert list(run().to_frame()["n"]) == list(range(10))
+    assert calls == [4]
+
+
+@pytest.mark.parametrize(
+    "change", ["SET data = zeroblob(16)", "SET count = 3", "SET task = task + 1", "SET data_sum = 0"]
+)
+def test_metrics_that_are_not_what_was_written_are_refused(change: str) -> None:
+    alter(run(), 4, f"metrics {change}")
+    with pytest.raises(PayloadDamaged, match="n=4.*metrics"):
+        run()[4].metrics  # noqa: B018 - touching them is the point
+    calls.clear()
+    again = run()
+    assert calls == [4]
+    assert list(again[4].metrics["n"]["y"]) == [4.0]
+
+
+def test_a_metric_that_is_lost_is_missed() -> None:
+    results = run()
+    with closing(sqlite3.connect("store/index.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM metrics WHERE task = ?", (id_of(results, 4),))
+    with pytest.raises(PayloadDamaged, match="metrics"):
+        run().to_frame()
+
+
+def id_of(results: Results, number: int) -> int:
+    source = results[number]._source
+    assert source is not None
+    assert source.record is not None
+    return source.record.id
+
+
+def alter(results: Results, number: int, change: str) -> int:
+    """Change one task's row of a table in the index, as a flipped bit would, unseen by SQLite."""
+    column = "id" if change.startswith("tasks") else "task"
+    with closing(sqlite3.connect("store/index.sqlite")) as connection, connection:
+        done = connection.execute(f"UPDATE {change} WHERE {column} = ?", (id_of(results, number),))
+        assert done.rowcount == 1
+    return number
+
+
 def test_a_damaged_file_is_kept_aside_with_the_reason() -> None:
     path = payload_of(run(), 2)
     flip(path)
@@ -228,6 +290,8 @@ def test_whatever_is_damaged_every_value_is_right_or_refused(
         for result in loaded:
             value = result.inner
             assert same(value, value_of(int(result.config.n))), what
+            assert list(result.metrics["n"]["y"]) == [float(result.config.n)], what
+            assert result.runtime is not None, what
     except MementoError as error:
         what.append(str(error))
     except ValueError as error:

@@ -7,7 +7,7 @@ Rows are read in the order of their ids, each once, whatever order or however of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,9 @@ def scan(
         spread(numbers[3], np.nan),
         spread(errors, None),
         spread(loaded, None) if values else None,
-        {name: spread(last, np.nan) for name, last in _metrics(store, ids).items()} if metrics else {},
+        {name: spread(last, np.nan) for name, last in _metrics(store, ids, name_task).items()}
+        if metrics
+        else {},
     )
 
 
@@ -121,7 +123,7 @@ def in_bulk(store: ResultStore, rows: Sequence[int]) -> list[TaskRecord | None]:
 
 def damaged(store: ResultStore, record: TaskRecord, error: PayloadDamaged, config: str) -> PayloadDamaged:
     """Set a damaged value aside, so that the next run computes it; say whose it is and what to do."""
-    what = f"the value of task {record.key.hex()[:12]} ({config}) is damaged: {error.problem}"
+    what = f"the result of task {record.key.hex()[:12]} ({config}) is damaged: {error.problem}"
     try:
         store.discard(record, error.problem)
     except StoreError as refused:
@@ -140,27 +142,48 @@ def _outlines(
         try:
             yield from store.outlines(part, values=values)
         except PayloadDamaged:
-            # Once more, one by one, to learn whose it is.
-            for record in store.records(part):
-                try:
-                    store.value(record)
-                except PayloadDamaged as exc:
-                    name = name_task(record) if name_task else record.params
-                    raise damaged(store, record, exc, name) from exc
+            _blame(store, part, store.value, name_task)
             raise
 
 
-def _metrics(store: ResultStore, ids: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _blame(
+    store: ResultStore,
+    ids: Sequence[int],
+    load: Callable[[TaskRecord], object],
+    name_task: Callable[[TaskRecord], str] | None,
+) -> None:
+    """Load once more, one by one, to learn whose result it is that is damaged."""
+    for record in store.records(ids):
+        try:
+            load(record)
+        except PayloadDamaged as exc:
+            name = name_task(record) if name_task else record.params
+            raise damaged(store, record, exc, name) from exc
+
+
+def _metrics(
+    store: ResultStore, ids: NDArray[np.int64], name_task: Callable[[TaskRecord], str] | None
+) -> dict[str, NDArray[np.float64]]:
     import numpy as np
 
     columns: dict[str, NDArray[np.float64]] = {}
     for start in range(0, len(ids), CHUNK):
         part = ids[start : start + CHUNK].tolist()
         place_of = {row: start + i for i, row in enumerate(part)}
-        for row, lasts in store.metric_summaries(part).items():
+        for row, lasts in _lasts(store, part, name_task).items():
             for name, last in lasts.items():
                 column = columns.get(name)
                 if column is None:
                     column = columns[name] = np.full(len(ids), np.nan)
                 column[place_of[row]] = last
     return columns
+
+
+def _lasts(
+    store: ResultStore, ids: Sequence[int], name_task: Callable[[TaskRecord], str] | None
+) -> Mapping[int, Mapping[str, float]]:
+    try:
+        return store.metric_summaries(ids)
+    except PayloadDamaged:
+        _blame(store, ids, store.metrics, name_task)
+        raise

@@ -20,7 +20,7 @@ from memento.errors import PayloadDamaged
 from memento.results.axes import value_text
 from memento.results.reading import damaged
 from memento.results.remote import exception_of
-from memento.store.records import DONE, Attempt, Failure, Known, TaskRecord
+from memento.store.records import DAMAGED, DONE, Attempt, Failure, Known, TaskRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,6 +207,9 @@ class Result:
             self.start_time = self.runtime = self.cpu_time = self.memory = None
             return self
         self.status, self.failure, self.was_cached = record.status, record.failure, was_cached
+        if record.value is not None and record.value.format == DAMAGED:  # nothing in its row is certain
+            self.start_time = self.runtime = self.cpu_time = self.memory = None
+            return self
         self.start_time = local_time(record.started)
         self.runtime = timedelta(seconds=record.runtime)
         self.cpu_time = None if record.cpu_time is None else timedelta(seconds=record.cpu_time)
@@ -240,7 +243,10 @@ class Result:
         source = self._from("metrics")
         if source.record is None:
             return {}
-        series = source.store.metrics(source.record)
+        try:
+            series = source.store.metrics(source.record)
+        except PayloadDamaged as exc:
+            raise damaged(source.store, source.record, exc, _config_text(source)) from exc
         return {name: pd.DataFrame({"x": x, "y": y}) for name, (x, y) in series.items()}
 
     @cached_property

@@ -9,12 +9,15 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from memento.errors import PayloadDamaged
 from memento.store import rows
 from memento.store.files import PayloadDir
 from memento.store.formats import decode
 from memento.store.records import DAMAGED, Encoded, Failure
 
-_VALUE = slice(9, 14)  # where the fields of an `Encoded` stand among the columns of `sql.OUTLINES_AND_VALUES`
+_VALUE = slice(
+    14, 19
+)  # where the fields of an `Encoded` stand among the columns of `sql.OUTLINES_AND_VALUES`
 
 
 class Outlines(NamedTuple):
@@ -42,6 +45,9 @@ def outlines(found: Sequence[tuple[Any, ...]], payloads: PayloadDir | None, trus
     """
     if not found:
         return Outlines((), (), (), (), (), (), {}, None if payloads is None else [])
+    for row in found:
+        if not rows.facts_are_as_written(*row[1:12]):
+            raise PayloadDamaged("index.sqlite", "its row in the index is not what was written.")
     ids, done, started, runtime, cpu_time, memory, texts, *_ = zip(*found, strict=True)
     failures = {
         number: rows.read_failure(text) for number, text in zip(ids, texts, strict=True) if text is not None
@@ -57,7 +63,7 @@ def _values(found: Sequence[tuple[Any, ...]], payloads: PayloadDir, trusted: boo
     for place, row in enumerate(found):
         if not row[1]:
             continue
-        key, params, checksum = row[7], row[8], row[14]
+        key, params, checksum = row[12], row[13], row[19]
         value = row[_VALUE]
         kind, data = value[:2]
         if not rows.is_as_written(key, params, None if kind is None else value, checksum):

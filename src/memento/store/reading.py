@@ -8,13 +8,17 @@ Threads: every method may be called from any thread; a reader holds no lock whil
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.clock import Clock
+from memento.errors import PayloadDamaged
 from memento.store import rows, sql
 from memento.store.database import Database
 from memento.store.liveness import UNSEEN_SECONDS, Liveness, Process
@@ -207,25 +211,50 @@ class Reader:
         return None if record.value is None else decode(record.value, self.payloads, self.trusted)
 
     def metrics(self, record: TaskRecord) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Return a task's metrics: name -> x and y."""
+        """Return a task's metrics: name -> x and y.
+
+        Raises
+        ------
+        PayloadDamaged
+            They are not what was written.
+        """
         import numpy as np
 
         series = {}
-        for name, count, data in self._all(sql.METRICS_OF_TASK, (record.id,)):
+        found = self._all(sql.METRICS_OF_TASK, (record.id,))
+        self._check_metrics(found)
+        for _, _, name, count, *_, data in found:
             both = np.frombuffer(data, dtype="<f8").astype(np.float64)
             series[name] = (both[:count], both[count:])
         return series
 
     def metric_summaries(self, ids: Sequence[int]) -> dict[int, dict[str, float]]:
-        """Return the last value of each metric of many tasks."""
+        """Return the last value of each metric of many tasks.
+
+        Raises
+        ------
+        PayloadDamaged
+            A metric is not what was written.
+        """
         lasts: dict[int, dict[str, float]] = {}
         for start in range(0, len(ids), _BULK):
             part = [int(number) for number in ids[start : start + _BULK]]
             wanted = set(part)
-            for task, name, last in self._tasks(part, sql.METRIC_LASTS_IN_RANGE, sql.METRIC_LASTS):
+            found = self._tasks(part, sql.METRIC_LASTS_IN_RANGE, sql.METRIC_LASTS)
+            for task, its in groupby(found, key=itemgetter(0)):
                 if task in wanted:
-                    lasts.setdefault(task, {})[name] = float("nan") if last is None else last
+                    series = list(its)
+                    self._check_metrics(series)
+                    lasts[task] = {row[2]: math.nan if row[4] is None else row[4] for row in series}
         return lasts
+
+    def _check_metrics(self, found: Sequence[tuple[Any, ...]]) -> None:
+        if found and not rows.metrics_are_as_written(found, found[0][1]):
+            raise PayloadDamaged(
+                str(self._database.index),
+                "its metrics in the index are not what was written.",
+                "Run the experiment again: this task alone is computed again.",
+            )
 
     def log(self, record: TaskRecord | Attempt) -> bytes:
         """Return what an attempt printed; empty where nothing was kept."""

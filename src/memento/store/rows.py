@@ -6,12 +6,15 @@ Knows: the records and the order of columns in `sql`. May not know: connections,
 from __future__ import annotations
 
 import json
+import math
+import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from memento.store.records import (
     DAMAGED,
+    DONE,
     RAISED,
     Attempt,
     CodeVersion,
@@ -20,9 +23,14 @@ from memento.store.records import (
     LogSlice,
     RunInfo,
     RunRecord,
+    Series,
     TaskRecord,
     TaskRow,
 )
+
+_FACTS = struct.Struct("<9d").pack
+_CURVE = struct.Struct("<6d").pack
+_UNKNOWN = -1.0  # in a checksum, for a measure that was not taken
 
 TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
 
@@ -33,6 +41,8 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
     value, log, failure = outcome.value, outcome.log, outcome.failure
     kind, data, ref, size, type_name = value if value is not None else (None, None, None, None, None)
     file, start, end = log if log is not None else (None, None, None)
+    why = None if failure is None else failure_text(failure)
+    series = len(outcome.metrics)
     return (
         number,
         key,
@@ -58,10 +68,100 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         start,
         end,
         json.dumps(outcome.artifacts) if outcome.artifacts else None,
-        None if failure is None else failure_text(failure),
+        why,
         None if failure is None else failure.exception,
         row_sum(key, params, value),
+        series,
+        facts_sum(
+            outcome.status == DONE,
+            outcome.started,
+            outcome.runtime,
+            outcome.cpu_time,
+            outcome.memory,
+            why,
+            experiment,
+            repeat,
+            outcome.virtual,
+            series,
+        ),
     )
+
+
+def facts_sum(
+    done: bool | int,
+    started: float,
+    runtime: float,
+    cpu_time: float | None,
+    memory: int | None,
+    failure: str | None,
+    experiment: int,
+    repeat: int,
+    virtual: int | None,
+    metrics: int,
+) -> int:
+    """Return the checksum of how a task went, in the order of the columns of `sql.OUTLINES`."""
+    numbers = _FACTS(
+        done,
+        started,
+        runtime,
+        _UNKNOWN if cpu_time is None else cpu_time,
+        _UNKNOWN if memory is None else memory,
+        experiment,
+        repeat,
+        _UNKNOWN if virtual is None else virtual,
+        metrics,
+    )
+    if failure is None:
+        return zlib.crc32(numbers)
+    return zlib.crc32(failure.encode("utf-8", "backslashreplace"), zlib.crc32(numbers))
+
+
+def metric_values(task: int, series: Series) -> tuple[Any, ...]:
+    """Return the columns of `sql.ADD_METRIC`."""
+    data_sum = zlib.crc32(series.data)
+    return (task, *series, data_sum, curve_sum(task, *series[:5], data_sum))
+
+
+def curve_sum(
+    task: int,
+    name: str,
+    count: int,
+    last: float | None,
+    minimum: float | None,
+    maximum: float | None,
+    data_sum: int,
+) -> int:
+    """Return the checksum of a metric, but for its data, which have their own.
+
+    A number that is no number is stored as NULL, and -0.0 as 0.0.
+    """
+    ends = [math.nan if x is None or x != x else x + 0.0 for x in (last, minimum, maximum)]
+    return zlib.crc32(
+        name.encode("utf-8", "backslashreplace"), zlib.crc32(_CURVE(task, count, *ends, data_sum))
+    )
+
+
+def metrics_are_as_written(rows: Iterable[tuple[Any, ...]], expected: int) -> bool:
+    """Tell whether the metrics of one task are what was written, and none is lost.
+
+    Parameters
+    ----------
+    rows : iterable of tuple
+        Of `sql.METRIC_LASTS`, or of `sql.METRICS_OF_TASK`, whose data are then looked at too.
+    expected : int
+        How many there were.
+    """
+    found = 0
+    try:
+        for task, _, name, count, last, minimum, maximum, data_sum, checksum, *data in rows:
+            if curve_sum(task, name, count, last, minimum, maximum, data_sum) != checksum:
+                return False
+            if data and zlib.crc32(data[0]) != data_sum:
+                return False
+            found += 1
+    except (TypeError, AttributeError, struct.error, OverflowError):  # a column that changed even its type
+        return False
+    return found == expected
 
 
 def row_sum(key: bytes, params: str, value: tuple[Any, ...] | None) -> int:
@@ -104,8 +204,11 @@ def task_record(
 ) -> TaskRecord:
     """Build a record from the columns of `sql.TASKS_BY_ID`."""
     value = None if row[15] is None else Encoded(row[15], row[19], row[18], row[17], row[16])
-    if not is_as_written(row[1], row[3], value, row[26]):
-        value = Encoded(DAMAGED, None, None, 0, "")
+    status, failure = row[6], row[24]
+    facts = (status == DONE, *row[9:13], failure, row[2], row[5], row[13], row[27], row[28])
+    if not is_as_written(row[1], row[3], value, row[26]) or not facts_are_as_written(*facts):
+        # What it came to is not known: reading its value says so.
+        value, status, failure = Encoded(DAMAGED, None, None, 0, ""), DONE, None
     return TaskRecord(
         id=row[0],
         key=row[1],
@@ -114,7 +217,7 @@ def task_record(
         settings=settings[row[4]],
         run=row[4],
         repeat=row[5],
-        status=row[6],
+        status=status,
         code=row[7],
         attempt=row[8],
         started=row[9],
@@ -126,7 +229,7 @@ def task_record(
         value=value,
         log=None if row[20] is None else LogSlice(row[20], row[21], row[22]),
         artifacts=() if row[23] is None else tuple(_parsed(row[23], [])),
-        failure=None if row[24] is None else read_failure(row[24], row[25]),
+        failure=None if failure is None else read_failure(failure, row[25]),
     )
 
 
@@ -135,6 +238,17 @@ def is_as_written(key: bytes, params: str, value: tuple[Any, ...] | None, checks
     try:
         return row_sum(key, params, value) == checksum
     except (TypeError, AttributeError):  # a column that changed even its type
+        return False
+
+
+def facts_are_as_written(*columns: Any) -> bool:
+    """Tell whether a row still has the facts that it was written with.
+
+    `columns` are those of `facts_sum`, and the checksum.
+    """
+    try:
+        return bool(facts_sum(*columns[:-1]) == columns[-1])
+    except (TypeError, AttributeError, struct.error, OverflowError):
         return False
 
 

@@ -338,7 +338,9 @@ class Run:
             if (value := row.outcome.value) is not None and value.data is not None and len(value.data) > tiny
         ]
         insert(connection, sql.ADD_BLOB, blobs)
-        metrics = [(first + i, *series) for i, row in enumerate(rows) for series in row.outcome.metrics]
+        metrics = [
+            encode.metric_values(first + i, series) for i, row in enumerate(rows) for series in row.outcome.metrics
+        ]
         insert(connection, sql.ADD_METRIC, metrics)
         connection.execute(sql.SET_LAST_TASK, (first + len(rows) - 1,))
 

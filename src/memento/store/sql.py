@@ -75,7 +75,9 @@ CREATE TABLE tasks (
     artifacts TEXT,                 -- JSON: names under artifacts/<key>/
     failure TEXT,                   -- JSON: kind, type, message, traceback, location, output
     exception BLOB,                 -- pickled, where that was possible
-    sum INTEGER                     -- of key, parameters and value: what SQLite does not check
+    sum INTEGER,                    -- of key, parameters and value: what SQLite does not check
+    metrics INTEGER NOT NULL,       -- how many it recorded
+    facts INTEGER                   -- checksum of how it went: what frames show beside the value
 );
 
 CREATE TABLE blobs (task INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -108,7 +110,9 @@ CREATE TABLE metrics (
     last REAL,                      -- NULL is NaN
     minimum REAL,
     maximum REAL,
-    data BLOB NOT NULL              -- little-endian float64: all x, then all y
+    data BLOB NOT NULL,             -- little-endian float64: all x, then all y
+    data_sum INTEGER,               -- checksum of data
+    sum INTEGER                     -- of all the rest, so that a scan need not read data
 );
 CREATE INDEX metrics_by_task ON metrics (task);
 
@@ -220,12 +224,13 @@ DROP_CLAIMS_OF_RUN = "DELETE FROM claims WHERE run = ?"
 ADD_TASK = """
 INSERT INTO tasks (id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory,
                    virtual, worker, params, format, type, size, ref, value, log_file, log_start, log_end, artifacts,
-                   failure, exception, sum)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   failure, exception, sum, metrics, facts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_BLOB = "INSERT INTO blobs (task, data) VALUES (?, ?)"
 ADD_METRIC = (
-    "INSERT INTO metrics (task, name, count, last, minimum, maximum, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO metrics (task, name, count, last, minimum, maximum, data, data_sum, sum)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 ADD_ATTEMPT = """
 INSERT INTO attempts (key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
@@ -270,13 +275,13 @@ ORDER BY id DESC LIMIT :limit
 _TASK_COLUMNS = """
 SELECT t.id, t.key, t.experiment, t.params, t.run, t.repeat, t.status, t.code, t.attempt, t.started, t.runtime,
        t.cpu_time, t.memory, t.virtual, t.worker, t.format, t.type, t.size, t.ref, coalesce(t.value, b.data),
-       t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception, t.sum
+       t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception, t.sum, t.metrics, t.facts
 FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
 TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
 TASKS_IN_ID_RANGE = _TASK_COLUMNS + "WHERE t.id BETWEEN ? AND ?"
 _OUTLINE_COLUMNS = """
-SELECT id, status = 'done', started, runtime, cpu_time, memory, CASE WHEN status = 'failed' THEN failure END"""
+SELECT id, status = 'done', started, runtime, cpu_time, memory, failure, experiment, repeat, virtual, metrics, facts"""
 _VALUE_COLUMNS = """, key, params, format,
        CASE WHEN value IS NULL AND ref IS NULL AND format IS NOT NULL
             THEN (SELECT data FROM blobs WHERE task = id) ELSE value END,
