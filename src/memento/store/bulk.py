@@ -45,9 +45,8 @@ def outlines(found: Sequence[tuple[Any, ...]], payloads: PayloadDir | None, trus
     """
     if not found:
         return Outlines((), (), (), (), (), (), {}, None if payloads is None else [])
-    for row in found:
-        if not rows.facts_are_as_written(*row[1:12]):
-            raise PayloadDamaged("index.sqlite", "its row in the index is not what was written.")
+    if not rows.facts_are_as_written(found):
+        raise PayloadDamaged("index.sqlite", "a row in the index is not what was written.")
     ids, done, started, runtime, cpu_time, memory, texts, *_ = zip(*found, strict=True)
     failures = {
         number: rows.read_failure(text) for number, text in zip(ids, texts, strict=True) if text is not None

@@ -205,8 +205,8 @@ def task_record(
     """Build a record from the columns of `sql.TASKS_BY_ID`."""
     value = None if row[15] is None else Encoded(row[15], row[19], row[18], row[17], row[16])
     status, failure = row[6], row[24]
-    facts = (status == DONE, *row[9:13], failure, row[2], row[5], row[13], row[27], row[28])
-    if not is_as_written(row[1], row[3], value, row[26]) or not facts_are_as_written(*facts):
+    facts = (row[0], status == DONE, *row[9:13], failure, row[2], row[5], row[13], row[27], row[28])
+    if not is_as_written(row[1], row[3], value, row[26]) or not facts_are_as_written((facts,)):
         # What it came to is not known: reading its value says so.
         value, status, failure = Encoded(DAMAGED, None, None, 0, ""), DONE, None
     return TaskRecord(
@@ -241,13 +241,16 @@ def is_as_written(key: bytes, params: str, value: tuple[Any, ...] | None, checks
         return False
 
 
-def facts_are_as_written(*columns: Any) -> bool:
-    """Tell whether a row still has the facts that it was written with.
+def facts_are_as_written(rows: Iterable[tuple[Any, ...]]) -> bool:
+    """Tell whether rows still have the facts that they were written with.
 
-    `columns` are those of `facts_sum`, and the checksum.
+    Each begins like one of `sql.OUTLINES`: an id, the columns of `facts_sum`, and the checksum.
     """
     try:
-        return bool(facts_sum(*columns[:-1]) == columns[-1])
+        for row in rows:
+            if facts_sum(*row[1:11]) != row[11]:
+                return False
+        return True
     except (TypeError, AttributeError, struct.error, OverflowError):
         return False
 
