@@ -247,12 +247,10 @@ def facts_are_as_written(rows: Iterable[tuple[Any, ...]]) -> bool:
     Each begins like one of `sql.OUTLINES`: an id, the columns of `facts_sum`, and the checksum.
     """
     try:
-        for row in rows:
-            if facts_sum(*row[1:11]) != row[11]:
-                return False
-        return True
+        wrong = [row[0] for row in rows if facts_sum(*row[1:11]) != row[11]]
     except (TypeError, AttributeError, struct.error, OverflowError):
         return False
+    return not wrong
 
 
 def attempt_record(row: tuple[Any, ...]) -> Attempt:
