@@ -29,6 +29,7 @@ from memento.errors import StoreUnwritable
 from memento.executors import failures
 from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
+from memento.executors.sources import install
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, encode
 from memento.store.records import (
@@ -166,6 +167,7 @@ class Station:
         values: KeptValues | None = None,
     ) -> None:
         self._work, self._conditions = work, conditions
+        install(work.sources)
         self._function = pickling.loads(work.function) if function is None else function
         self._settings = KeptSettings(work.settings)
         self.values = KeptValues(work.values) if values is None else values

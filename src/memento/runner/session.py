@@ -263,6 +263,7 @@ class Session:
 
     def _work(self, run_name: str) -> Work:
         from memento.executors.base import Work
+        from memento.executors.sources import sources
 
         options = self.options
         return Work(
@@ -285,6 +286,7 @@ class Session:
             log_output=options.log_output,
             live_every=max(Work.live_every, options.num_workers / _UPDATES),
             environment=dict(options.environment),
+            sources=sources(),
         )
 
 
