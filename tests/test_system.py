@@ -96,3 +96,11 @@ def test_what_was_started_with_a_mark_is_found_and_killed_wherever_it_hangs() ->
         for process in (mine, other):
             process.kill()
             process.wait()
+
+
+def test_asking_for_an_early_write_never_fails() -> None:
+    reader, writer = os.pipe()
+    system.start_writing(writer, 0, 10)  # a pipe takes no such advice
+    for descriptor in (reader, writer):
+        os.close(descriptor)
+    system.start_writing(writer, 0, 10)

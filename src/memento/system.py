@@ -5,6 +5,7 @@ Knows: processes, file systems, Linux, macOS, Windows. May not know: anything of
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -109,6 +110,18 @@ def fsync_folder(path: str | Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def start_writing(descriptor: int, start: int, size: int) -> None:
+    """Let the disk begin to write a part of a file, without waiting for it; where the system has no such call, nothing.
+
+    It promises nothing: fsync does. On Linux "these pages are not needed soon" starts their writing, and drops
+    from memory only what the disk has already.
+    """
+    advise = getattr(os, "posix_fadvise", None)
+    if advise is not None:
+        with contextlib.suppress(OSError):  # advice that a file system does not take
+            advise(descriptor, start, size, os.POSIX_FADV_DONTNEED)
 
 
 def is_network_path(path: str | Path) -> bool:

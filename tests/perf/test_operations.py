@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from memento import Config, Context, Results
@@ -28,6 +29,7 @@ from memento.runner.options import Options
 from memento.runner.session import Session
 from memento.store import Store, pickling
 from memento.store.database import Database
+from memento.store.payloads import PayloadDir, encode
 from memento.store.records import DONE, Encoded, LogSlice, Outcome
 
 TASKS = 2_000
@@ -114,6 +116,24 @@ def test_tiny_results_write_no_file_and_wait_for_none(path: Path, monkeypatch: p
     run(path)
     assert len(synced) <= 2
     assert len({str(file) for file in path.rglob("*")} - before) <= 3  # the log's folder, SQLite's own
+
+
+def test_a_large_result_waits_for_its_file_and_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = PayloadDir(tmp_path)
+    encode(np.zeros(1_000_000), payloads)
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def counting(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", counting)
+    encoded = encode(np.ones(1_000_000), payloads)
+    path = payloads.path(encoded.ref or "")
+    assert synced == [place.stat().st_ino for place in (path, path.parent, tmp_path)]
 
 
 def test_a_result_takes_few_bytes_of_the_index(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from memento.errors import PayloadDamaged, StoreUnwritable, UnsavableResult, UntrustedStore
 from memento.store.digests import PAGE, SMALL, digest
+from memento.store.files import PIECE
 from memento.store.payloads import PayloadDir, decode, encode
 from memento.store.records import Encoded
 
@@ -170,6 +171,13 @@ def test_the_same_value_is_one_file(payloads: PayloadDir) -> None:
     first, second = (encode(np.arange(BIG), payloads) for _ in range(2))
     assert first.ref == second.ref
     assert list(payloads.refs()) == [first.ref]
+
+
+def test_a_large_file_has_every_byte_however_it_is_cut_into_buffers(payloads: PayloadDir) -> None:
+    content = np.random.default_rng(0).integers(0, 256, 3 * PIECE + 17, dtype=np.uint8).tobytes()
+    cuts = [0, 5, PIECE, PIECE + 1, 2 * PIECE + 9, len(content)]
+    ref = payloads.write([content[a:b] for a, b in itertools.pairwise(cuts)], ".bin")
+    assert payloads.path(ref).read_bytes() == content
 
 
 def test_writing_leaves_nothing_temporary(payloads: PayloadDir) -> None:
