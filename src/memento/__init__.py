@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     )
     from memento.results import MemoryUsage, Result, Results, load
     from memento.runner import Retry
+    from memento.store.care import forget, gc, retry, verify
 
 _HOMES = {
     "memento.ancestor.caching": (
@@ -93,6 +94,7 @@ _HOMES = {
     ),
     "memento.results": ("MemoryUsage", "Result", "Results", "load"),
     "memento.runner": ("Retry",),
+    "memento.store.care": ("forget", "gc", "retry", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -130,9 +132,13 @@ __all__ = [
     "__version__",
     "default_key_provider",
     "delayed",
+    "forget",
+    "gc",
     "generate_configurations",
     "load",
     "register_key",
+    "retry",
+    "verify",
 ]
 
 

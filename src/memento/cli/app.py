@@ -178,3 +178,93 @@ def logs(
         from memento.cli.logs import print_log
 
         print_log(store, key, follow=follow)
+
+
+KeysArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY]...", help="Tasks' keys, or their first characters.")
+]
+
+
+@app.command()
+def retry(
+    keys: KeysArgument = None,
+    experiment: ExperimentOption = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Remove their checkpoints too.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let failed tasks count as not computed yet.
+
+    All of them, or those named. The next run computes them as new ones; their failures stay known as earlier
+    attempts. With --from-scratch they do not go on from their checkpoints.
+    """
+    from memento.cli.errors import explained
+
+    with explained():
+        from memento.cli.care import retry
+
+        retry(store, keys or [], experiment, from_scratch=from_scratch, as_json=as_json)
+
+
+@app.command()
+def forget(
+    keys: KeysArgument = None,
+    experiment: ExperimentOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove results as if their tasks had never run.
+
+    The tasks named, or with -e all of an experiment. `memento gc` frees what they occupied.
+    """
+    from memento.cli.errors import explained
+
+    with explained():
+        from memento.cli.care import forget
+
+        forget(store, keys or [], experiment, as_json=as_json)
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go, and its size.")] = False,
+    damaged: Annotated[bool, typer.Option("--damaged", help="Also what was set aside as damaged.")] = False,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Also checkpoints and folders of tasks that are not done.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove what no result needs any more.
+
+    Values that no task has, checkpoints and folders of tasks that are done, artifacts of tasks that are gone,
+    output that no attempt names. May be called while runs go on: what they may need stays.
+    """
+    from memento.cli.errors import explained
+
+    with explained():
+        from memento.cli.care import collect
+
+        collect(store, dry_run=dry_run, damaged=damaged, unfinished=unfinished, as_json=as_json)
+
+
+@app.command()
+def verify(
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check everything that the store keeps.
+
+    Says what is damaged, and which task it belongs to; unpickles nothing. With --repair damaged things are set
+    aside, and their tasks computed again by the next run. Exits with 1 if something is (still) wrong.
+    """
+    from memento.cli.errors import explained
+
+    with explained():
+        from memento.cli.care import verify_store
+
+        if not verify_store(store, repair=repair, as_json=as_json):
+            raise typer.Exit(1)

@@ -91,7 +91,7 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
         runs = store.runs(limit=_RUNS)
         working = store.working()
         if as_json:
-            _print_json(
+            print_json(
                 {
                     "store": str(store.path),
                     "experiments": [{"name": n, "done": d, "failed": f} for n, d, f in experiments],
@@ -142,11 +142,10 @@ def print_tasks(
     if limit is None:
         limit = 0 if as_json else _ROWS
     with open_store(path) as store:
-        names = [name for name, _, _ in store.experiments()]
-        wanted = None if experiment is None else _experiment(experiment, names)
+        wanted = None if experiment is None else one_experiment(experiment, store)
         records = store.recent(wanted, status="failed" if failed else None, limit=limit or None)
         if as_json:
-            _print_json([_as_dict(store, record) for record in records])
+            print_json([_as_dict(store, record) for record in records])
             return
         rows = [
             (
@@ -172,7 +171,7 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
         record = find_task(store, key)
         attempts = store.attempts(record.key)
         if as_json:
-            _print_json(_as_dict(store, record) | {"attempts": [_attempt_dict(a) for a in attempts]})
+            print_json(_as_dict(store, record) | {"attempts": [_attempt_dict(a) for a in attempts]})
             return
         print(f"key         {record.key.hex()}")
         print(f"experiment  {one_line(record.experiment)}")
@@ -271,7 +270,15 @@ def _value_text(store: Store, record: TaskRecord, limit: int) -> str:
     return f"<{one_line(record.value.type)}, {record.value.size:,} bytes>"
 
 
-def _experiment(wanted: str, names: list[str]) -> str:
+def one_experiment(wanted: str, store: Store) -> str:
+    """Return the one experiment with this name, or whose name ends so.
+
+    Raises
+    ------
+    UsageError
+        None or several do.
+    """
+    names = [name for name, _, _ in store.experiments()]
     matches = [name for name in names if name == wanted] or [name for name in names if name.endswith(wanted)]
     if len(matches) == 1:
         return matches[0]
@@ -307,7 +314,8 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Print what a script reads."""
     print(json.dumps(_strict(value), indent=2, default=str))
 
 

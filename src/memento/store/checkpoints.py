@@ -28,7 +28,7 @@ log = logging.getLogger("memento.store")
 
 _END = struct.Struct("<8sQ16s")  # magic, generation, digest of the content and the generation
 _MAGIC = b"MEMCKPT\x01"
-_NAMES = ("a.checkpoint", "b.checkpoint")
+NAMES = ("a.checkpoint", "b.checkpoint")
 
 
 class CheckpointDir:
@@ -88,7 +88,7 @@ class CheckpointDir:
         folders = [] if name in self._named else [self.folder, *self._above]
         write_over(self.folder / name, [*views, flat(end)], folders)
         self._named.add(name)
-        self._next = (_NAMES[1 - _NAMES.index(name)], generation + 1)
+        self._next = (NAMES[1 - NAMES.index(name)], generation + 1)
         self._read = None
 
     def load(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -139,7 +139,7 @@ class CheckpointDir:
     def _set_aside(self) -> bool:
         """Rename files of which none is whole; tell whether there were any."""
         found = False
-        for name in _NAMES:
+        for name in NAMES:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self.folder / name, self.folder / f"{name}.damaged")
                 log.warning("%s is damaged and set aside: the task begins anew", self.folder / name)
@@ -150,13 +150,13 @@ class CheckpointDir:
         """Choose where to save: never over the newest one that is whole."""
         for generation, name in self._generations():
             if self._whole(name) is not None:
-                return _NAMES[1 - _NAMES.index(name)], generation + 1
-        return _NAMES[0], 1
+                return NAMES[1 - NAMES.index(name)], generation + 1
+        return NAMES[0], 1
 
     def _generations(self) -> list[tuple[int, str]]:
         """Read the numbers at the files' ends, newest first."""
         found = []
-        for name in _NAMES:
+        for name in NAMES:
             with contextlib.suppress(OSError), open(self.folder / name, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size >= _END.size:
@@ -172,9 +172,25 @@ class CheckpointDir:
             content = read_whole(self.folder / name)
         except OSError:
             return None
-        body, end = content[: -_END.size], content[-_END.size :]
-        if body.nbytes == 0:
-            return None
-        magic, generation, expected = _END.unpack(end)
-        number = struct.pack("<Q", generation)
-        return body if magic == _MAGIC and digest([body, flat(number)]) == expected else None
+        return _body(content)
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a file is a checkpoint as it was saved; nothing is unpickled.
+
+    Raises
+    ------
+    OSError
+        It is gone, or cannot be read now.
+    """
+    return _body(read_whole(path)) is not None
+
+
+def _body(content: memoryview) -> memoryview | None:
+    """Return what was saved, or None where the end does not fit it."""
+    body, end = content[: -_END.size], content[-_END.size :]
+    if body.nbytes == 0:
+        return None
+    magic, generation, expected = _END.unpack(end)
+    number = struct.pack("<Q", generation)
+    return body if magic == _MAGIC and digest([body, flat(number)]) == expected else None

@@ -378,3 +378,16 @@ def read_framed(content: memoryview, payloads: PayloadDir) -> tuple[Any, dict[st
     definitions = (lambda: payloads.read(ref)) if ref else None
     value = keeping.loads_value(parts[0], parts[1:], header.get("main", ""), definitions)
     return value, header.get("extra", {})
+
+
+def definitions_named_by(content: memoryview) -> str | None:
+    """Return the payload that holds the definitions of a stored pickle, if it names one; unpickles nothing."""
+    start = len(_FRAMED)
+    if bytes(content[:start]) != _FRAMED:
+        return None
+    try:
+        (size,) = struct.unpack_from("<I", content, start)
+        found = json.loads(bytes(content[start + 4 : start + 4 + size])).get("definitions")
+    except (ValueError, struct.error, AttributeError):
+        return None
+    return found if isinstance(found, str) else None

@@ -29,8 +29,16 @@ log = logging.getLogger("memento.store")
 _BY_NAME = frozenset({"counters"})  # without rowid
 
 
-def rebuild(index: Path) -> list[str]:
-    """Replace the index by what can be read of it, if it is damaged; returns what to tell people."""
+def rebuild(index: Path, *, certain: bool = False) -> list[str]:
+    """Replace the index by what can be read of it, if it is damaged; returns what to tell people.
+
+    Parameters
+    ----------
+    index : Path
+        The SQLite file.
+    certain : bool
+        It is known to be damaged: a closer look than `is_whole` has found it.
+    """
     # A lock that the system lets go of when its holder dies, on every platform: SQLite's own.
     lock_file = index.with_name("index.lock.sqlite")
     with closing(sqlite3.connect(lock_file, timeout=BUSY_SECONDS, isolation_level=None)) as lock:
@@ -38,7 +46,7 @@ def rebuild(index: Path) -> list[str]:
         if rebuilt_file(index).exists():
             notes = [_put_in_place(index, "all that could be read was saved")]
         else:
-            notes = [] if is_whole(index) else [_rebuild(index)]
+            notes = [] if not certain and is_whole(index) else [_rebuild(index)]
         suspect_mark(index).unlink(missing_ok=True)
         lock.execute("ROLLBACK")
     return notes

@@ -297,13 +297,52 @@ SELECT attempt, status, started, runtime, cpu_time, memory, worker, run, log_fil
        exception
 FROM attempts WHERE key = ? ORDER BY id
 """
-METRICS_OF_TASK = "SELECT name, count, data FROM metrics WHERE task = ? ORDER BY id"
-METRIC_LASTS = (
-    "SELECT task, name, last FROM metrics WHERE task IN (SELECT value FROM json_each(?)) ORDER BY id"
-)
-METRIC_LASTS_IN_RANGE = "SELECT task, name, last FROM metrics WHERE task BETWEEN ? AND ? ORDER BY task, id"
+# A task that recorded any comes at least once, so that metrics which are lost are missed.
+_METRICS = """
+SELECT t.id, t.metrics, m.name, m.count, m.last, m.minimum, m.maximum, m.data_sum, m.sum"""
+_METRICS_FROM = " FROM tasks AS t LEFT JOIN metrics AS m ON m.task = t.id WHERE t.metrics > 0 AND "
+METRICS_OF_TASK = _METRICS + ", m.data" + _METRICS_FROM + "t.id = ? ORDER BY m.id"
+METRIC_LASTS = _METRICS + _METRICS_FROM + "t.id IN (SELECT value FROM json_each(?)) ORDER BY t.id, m.id"
+METRIC_LASTS_IN_RANGE = _METRICS + _METRICS_FROM + "t.id BETWEEN ? AND ? ORDER BY t.id, m.id"
 RUNTIMES = """
 SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
 WHERE e.name = ? AND t.status = 'done' ORDER BY t.id DESC LIMIT ?
 """
 KEYS_AND_IDS = "SELECT key, id FROM tasks"
+
+# --- garbage -------------------------------------------------------------------------------------------
+
+NAMES_OF_TASKS = "SELECT id, key, status = 'done', ref, log_file FROM tasks ORDER BY id"
+NAMES_AFTER = "SELECT key, ref FROM tasks WHERE id > ?"
+LOGS_OF_ATTEMPTS = "SELECT DISTINCT log_file FROM attempts"
+
+# --- verifying -----------------------------------------------------------------------------------------
+
+ID_RANGE = "SELECT coalesce(min(id), 0), coalesce(max(id), -1) FROM tasks"
+INTEGRITY = "PRAGMA integrity_check(20)"
+OBJECTS = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+TWO_ROWS = """
+SELECT id FROM tasks AS t WHERE key IN (SELECT key FROM tasks GROUP BY key HAVING count(*) > 1)
+AND id < (SELECT max(id) FROM tasks WHERE key = t.key)
+"""
+METRICS_IN_ID_RANGE = _METRICS + ", m.data" + _METRICS_FROM + "t.id BETWEEN ? AND ? ORDER BY t.id, m.id"
+ORPHANS = """
+SELECT (SELECT count(*) FROM blobs WHERE task NOT IN (SELECT id FROM tasks))
+     + (SELECT count(*) FROM metrics WHERE task NOT IN (SELECT id FROM tasks))
+"""
+DROP_ORPHANS = (
+    "DELETE FROM blobs WHERE task NOT IN (SELECT id FROM tasks)",
+    "DELETE FROM metrics WHERE task NOT IN (SELECT id FROM tasks)",
+)
+DROP_LOGS = (
+    "UPDATE tasks SET log_file = NULL, log_start = NULL, log_end = NULL WHERE log_file = ? AND log_end > ?",
+    "UPDATE attempts SET log_file = NULL, log_start = NULL, log_end = NULL WHERE log_file = ? AND log_end > ?",
+)
+LOG_ENDS = """
+SELECT log_file, max(log_end) FROM (
+    SELECT log_file, log_end FROM tasks WHERE log_file IS NOT NULL
+    UNION ALL SELECT log_file, log_end FROM attempts WHERE log_file IS NOT NULL
+) GROUP BY log_file
+"""
+KEYS = "SELECT key FROM tasks"
+ROW_NAMES_PAYLOAD = "SELECT 1 FROM tasks WHERE id = ? AND ref = ?"

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from memento import faultpoints
 from memento.clock import SYSTEM_CLOCK, Clock
@@ -30,6 +31,9 @@ from memento.store.liveness import claimed, running
 from memento.store.reading import Reader
 from memento.store.records import RunInfo, TaskRecord
 from memento.store.run import Run, drop_tasks
+
+if TYPE_CHECKING:
+    from memento.store.garbage import Collected
 
 
 class Store(Reader):
@@ -231,6 +235,25 @@ class Store(Reader):
         except PayloadDamaged:
             for record in self.records(self._ids(sql.IDS_WITH_PAYLOAD, (ref,))):
                 self.discard(record, reason)
+
+    def gc(self, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False) -> Collected:
+        """Remove what no row names any more; safe beside runs, which keep what they may be about to name.
+
+        Parameters
+        ----------
+        dry_run : bool
+            Only say what would go.
+        damaged : bool
+            Also what was set aside as damaged.
+        unfinished : bool
+            Also checkpoints and folders of tasks that are not done: they will begin anew.
+        """
+        from memento.store.garbage import Collector
+
+        collector = Collector(self.path, self._database, self._live, self._clock)
+        return collector.collect(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
+
+    # --- helpers ---------------------------------------------------------------------------------------
 
     def _set_aside(self, ref: str, why: str) -> None:
         """Move a damaged payload aside, unless a worker has just written it anew."""

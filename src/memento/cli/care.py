@@ -1,0 +1,204 @@
+"""`memento verify`, `gc`, `retry`, `forget`: take care of a store.
+
+Knows: the store's own ways to do so, how to say what they did. May not know: how they do it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from memento.cli.errors import UsageError
+from memento.cli.inspect import find_key, one_experiment, print_json, print_safe
+from memento.store import Store, find_store
+from memento.store.records import RunRecord, TaskRecord
+from memento.wording import number_of, one_line
+
+_SHOWN = 30  # problems; the others are counted
+_RUNS = 200  # the newest; the last run of an experiment is mostly among them
+
+
+def place(path: Path | None) -> Path:
+    """Return the store's folder.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    found = find_store(path)
+    if not found.exists():
+        raise UsageError(f"there is no store at {found}. Name one with --store.")
+    return found
+
+
+def size_text(size: int) -> str:
+    """Say a size.
+
+    Examples
+    --------
+    >>> size_text(0), size_text(15_360), size_text(3 * 2**30)
+    ('0 B', '15 KiB', '3.0 GiB')
+    """
+    amount, unit = float(size), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            break
+        amount /= 1024
+    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
+
+
+# --- verify --------------------------------------------------------------------------------------------
+
+
+def verify_store(path: Path | None, *, repair: bool, as_json: bool) -> bool:
+    """Check a store, print what is wrong, and return whether nothing is (any more)."""
+    from memento.store.problems import Problem
+    from memento.store.verify import verify
+
+    report = verify(place(path), repair=repair)
+    if as_json:
+        told = {
+            "store": str(report.path),
+            "whole": report.whole,
+            "tasks": report.tasks,
+            "files": report.files,
+            "bytes": report.size,
+            "problems": [asdict(problem) for problem in report.problems],
+            "notes": report.notes,
+        }
+        print_json(told)
+        return report.whole
+    looked = f"{number_of(report.tasks, 'task')}, {number_of(report.files, 'file')}, {size_text(report.size)}"
+    print(f"store {one_line(str(report.path))}: {looked} checked")
+
+    def tell(problem: Problem) -> None:
+        print(f"  {problem.kind}: {one_line(problem.where)}: {one_line(problem.what, 300)}")
+        if problem.key:
+            task = f"{problem.experiment} {problem.params}".strip()
+            print(f"    task {one_line(problem.key[:12])} {one_line(task, 300)}")
+        print(f"    {'repaired: ' if problem.repaired else 'to repair: '}{problem.remedy}")
+
+    for problem in report.problems[:_SHOWN]:
+        tell(problem)
+    if len(report.problems) > _SHOWN:
+        print(f"  ... and {number_of(len(report.problems) - _SHOWN, 'problem')} more; --json lists them all")
+    for note in report.notes:
+        print_safe(f"  note: {note}")
+    left = sum(not problem.repaired for problem in report.problems)
+    if not report.problems:
+        print("nothing is wrong")
+    elif not left:
+        print(
+            f"{number_of(len(report.problems), 'problem')} repaired; run the experiment again for what is missing"
+        )
+    else:
+        todo = "could not be repaired" if repair else "found; `memento verify --repair` repairs what can be"
+        print(f"{number_of(left, 'problem')} {todo}")
+    return report.whole
+
+
+# --- gc ------------------------------------------------------------------------------------------------
+
+
+def collect(path: Path | None, *, dry_run: bool, damaged: bool, unfinished: bool, as_json: bool) -> None:
+    """Remove garbage, and print what it was."""
+    with Store.open(place(path), create=False, readonly=dry_run) as store:
+        found = store.gc(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
+        where = store.path
+    if as_json:
+        print_json(
+            {
+                "store": str(where),
+                "dry_run": dry_run,
+                "bytes": found.size,
+                "removed": _counts(found.removed),
+                "kept": _counts(found.kept),
+                "runs": [{"id": run.run, "host": run.host, "pid": run.pid} for run in found.runs],
+            }
+        )
+        return
+    print(f"store {one_line(str(where))}")
+    for kind, (count, size) in sorted(found.removed.items()):
+        print(f"  {kind}: {count:,}, {size_text(size)}")
+    for kind, (count, size) in sorted(found.kept.items()):
+        print(f"  kept for now: {kind}: {count:,}, {size_text(size)}")
+    if found.kept and found.runs:
+        runs = ", ".join(f"{one_line(run.host)} pid {run.pid}" for run in found.runs[:5])
+        print(
+            f"  A run is at work ({runs}) and may be about to name it: call `memento gc` again when it has ended."
+        )
+    print(f"{size_text(found.size)} {'would be free' if dry_run else 'freed'}")
+
+
+def _counts(counts: dict[str, tuple[int, int]]) -> list[dict[str, Any]]:
+    return [{"what": kind, "count": count, "bytes": size} for kind, (count, size) in sorted(counts.items())]
+
+
+# --- retry and forget ----------------------------------------------------------------------------------
+
+
+def retry(
+    path: Path | None, keys: list[str], experiment: str | None, *, from_scratch: bool, as_json: bool
+) -> None:
+    """Let failed tasks count as not computed, and say which commands compute them."""
+    with Store.open(place(path), create=False) as store:
+        wanted = [find_key(store, key) for key in keys] if keys else None
+        name = None if experiment is None else one_experiment(experiment, store)
+        retried = store.retry(wanted, name, from_scratch=from_scratch)
+        runs = _last_runs(store, {record.experiment for record in retried})
+        where = store.path
+    if as_json:
+        print_json(
+            {
+                "store": str(where),
+                "retried": [_task(record) for record in retried],
+                "runs": [{"experiment": run.info.experiment, "command": list(run.info.argv)} for run in runs],
+            }
+        )
+        return
+    if not retried:
+        print("no task failed" if not keys else "none of these tasks failed")
+        return
+    print(f"{number_of(len(retried), 'failed task')} will be computed again by the next run")
+    for run in runs:
+        print(f"  {one_line(run.info.experiment)}: last run by {one_line(shlex.join(run.info.argv), 200)}")
+
+
+def forget(path: Path | None, keys: list[str], experiment: str | None, *, as_json: bool) -> None:
+    """Remove tasks as if they had never run.
+
+    Raises
+    ------
+    UsageError
+        Nothing says which tasks.
+    """
+    if not keys and experiment is None:
+        raise UsageError("say which tasks to forget: their keys, or --experiment NAME for all of one.")
+    with Store.open(place(path), create=False) as store:
+        wanted = {find_key(store, key) for key in keys}
+        if experiment is not None:
+            name = one_experiment(experiment, store)
+            known = {row.key for row in store.known(name)}
+            wanted = wanted & known if keys else known
+        count = store.forget(wanted)
+        where = store.path
+    if as_json:
+        print_json({"store": str(where), "forgotten": count})
+    else:
+        print(f"{number_of(count, 'task')} forgotten; `memento gc` frees what they occupied")
+
+
+def _task(record: TaskRecord) -> dict[str, Any]:
+    return {"key": record.key.hex(), "experiment": record.experiment, "params": record.params}
+
+
+def _last_runs(store: Store, experiments: set[str]) -> list[RunRecord]:
+    """Return the newest run of each experiment."""
+    newest: dict[str, RunRecord] = {}
+    for run in store.runs(limit=_RUNS):
+        if run.info.experiment in experiments:
+            newest.setdefault(run.info.experiment, run)
+    return list(newest.values())
