@@ -235,7 +235,9 @@ def test_a_run_whose_results_are_all_there_loads_no_heavy_package(tmp_path: Path
         "    runs = Memento(experiment, executor='serial', progress=False, store='store')\n"
         "    assert len(runs.run({'parameters': {'a': list(range(10))}})) == 10\n"
         "    heavy = {'pandas', 'rich', 'typer', 'cloudpickle', 'psutil', 'yaml', 'asyncio', 'concurrent',\n"
-        "             'numpy.ma', 'email', 'http', 'ssl', 'multiprocessing'}\n"
+        "             'numpy', 'email', 'http', 'ssl', 'multiprocessing', 'tempfile', 'difflib', 'decimal', 'uuid',\n"
+        "             'memento.runner.loop', 'memento.executors', 'memento.results.rules', 'memento.notify',\n"
+        "             'memento.matrix.files'}\n"
         "    print(sorted(heavy & set(sys.modules)))\n"
     )
     command = [sys.executable, str(script)]

@@ -7,7 +7,6 @@ Nothing is imported or executed, and nothing here raises: what cannot be read is
 
 from __future__ import annotations
 
-import difflib
 import functools
 import types
 from collections.abc import Iterable, Iterator
@@ -290,6 +289,8 @@ def _place(readable: str) -> str:
 def _change(name: str, old: str, new: str) -> str:
     if not new.startswith("# ") and " = " in new and " = " in old:
         return f"{_bare(name)} changed: {old.partition(' = ')[2]:.60} -> {new.partition(' = ')[2]:.60}"
+    import difflib
+
     before, after = _lines(old), _lines(new)
     count = 0
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():

@@ -8,11 +8,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
-import decimal
 import enum
-import fractions
+import sys
 import types
-import uuid
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
@@ -24,7 +22,7 @@ from memento.keys.objects import attributes, is_plain, unkeyable
 def encode(enc: Encoder, value: Any) -> bytes | None:
     """Return the frame of a value of the standard library, or None for other values."""
     cls = type(value)
-    simple = _SIMPLE.get(cls)
+    simple = _SIMPLE.get(cls) or _by_name(cls)
     if simple is not None:
         return simple(enc, value)
     if isinstance(value, enum.Enum):
@@ -105,9 +103,6 @@ _SIMPLE: dict[type, Callable[[Encoder, Any], bytes]] = {
     range: _range,
     slice: lambda enc, v: node("slice", enc.encode(v.start), enc.encode(v.stop), enc.encode(v.step)),
     memoryview: _memory,
-    decimal.Decimal: lambda _, v: node("decimal", text(str(v))),
-    fractions.Fraction: lambda _, v: node("fraction", integer(v.numerator), integer(v.denominator)),
-    uuid.UUID: lambda _, v: node("uuid", frame(b"b", v.bytes)),
     datetime.date: lambda _, v: node("date", text(v.isoformat())),
     datetime.datetime: _datetime,
     datetime.time: _time,
@@ -116,3 +111,16 @@ _SIMPLE: dict[type, Callable[[Encoder, Any], bytes]] = {
     types.MappingProxyType: lambda enc, v: node("mappingproxy", frame(b"d", enc.pairs(v.items()))),
     types.SimpleNamespace: lambda enc, v: node("namespace", enc.fields(vars(v).items())),
 }
+
+# By name: these modules take long to import, and whoever has such a value has done so.
+_SELDOM: dict[tuple[str, str], Callable[[Encoder, Any], bytes]] = {
+    ("decimal", "Decimal"): lambda _, v: node("decimal", text(str(v))),
+    ("fractions", "Fraction"): lambda _, v: node("fraction", integer(v.numerator), integer(v.denominator)),
+    ("uuid", "UUID"): lambda _, v: node("uuid", frame(b"b", v.bytes)),
+}
+
+
+def _by_name(cls: type) -> Callable[[Encoder, Any], bytes] | None:
+    found = _SELDOM.get((cls.__module__, cls.__qualname__))
+    # A class of the user's may say that it is another.
+    return found if getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is cls else None

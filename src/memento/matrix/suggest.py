@@ -5,7 +5,6 @@ Knows: words and how far apart they are. May not know: what the words name.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 _SHOWN = 12  # names listed when none is near; more would bury the message
@@ -19,6 +18,8 @@ def nearest(name: object, known: Iterable[str], count: int = 1) -> list[str]:
     >>> nearest("modle", ["dataset", "model"])
     ['model']
     """
+    import difflib
+
     names = list(known)
     if not isinstance(name, str):
         return []

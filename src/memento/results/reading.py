@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memento.errors import PayloadDamaged, StoreError
-from memento.results.failures import title
 from memento.store.records import TaskRecord
 
 if TYPE_CHECKING:
@@ -69,6 +68,8 @@ def scan(
         A value is damaged; names the task.
     """
     import numpy as np
+
+    from memento.results.failures import title
 
     ids, places = np.unique(rows[rows >= 0], return_inverse=True)
     count = len(ids)

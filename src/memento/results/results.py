@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, overload
 from weakref import WeakValueDictionary
 
 from memento.results.axes import Axis, TaskMatrix, Tasks
-from memento.results.failures import FailureGrouper, FailureReport
 from memento.results.reading import IS_DONE, IS_FAILED, IS_MISSING, Scan, in_bulk, scan
 from memento.results.result import Result, ResultStore, Source, config_text
 from memento.store.records import TaskRecord
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from memento.results.failures import FailureReport
 
 _KEY = 16
 _RULES = 50  # groups for which a rule is looked for
@@ -303,6 +304,8 @@ class Results(Sequence[Result]):
     @cached_property
     def failures(self) -> FailureReport:
         """The failures grouped by cause, each group with what its tasks have in common; print it."""
+        from memento.results.failures import FailureGrouper, FailureReport
+
         failed = self._of(self._numbers[self._status == IS_FAILED])
         grouper = FailureGrouper()
         places_of: dict[str, list[int]] = {}  # two tasks may have one key

@@ -1,10 +1,41 @@
 """Run a plan: the one loop over outcomes, retries, signals, the count of what is done.
 
 Knows: plan, store's run, executor, events. May not know: the public class, the command line.
+
+Names are imported on first use: a run whose results are all there needs no loop.
 """
 
-from memento.runner.loop import Runner
-from memento.runner.retry import Retries, Retry, RetryPolicy
-from memento.runner.signals import Interrupt
+from __future__ import annotations
 
-__all__ = ["Interrupt", "Retries", "Retry", "RetryPolicy", "Runner"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memento.runner.loop import Runner
+    from memento.runner.retry import Retries, Retry, RetryPolicy
+    from memento.runner.signals import Interrupt
+
+__all__ = [
+    "Interrupt",
+    "Retries",
+    "Retry",
+    "RetryPolicy",
+    "Runner",
+]
+
+_HOMES = {
+    "Interrupt": "memento.runner.signals",
+    "Retries": "memento.runner.retry",
+    "Retry": "memento.runner.retry",
+    "RetryPolicy": "memento.runner.retry",
+    "Runner": "memento.runner.loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(home), name)
+    return found

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from memento.display import make_display
 from memento.events import Event, RunFinished, Said
-from memento.notify import NotificationProvider, Notifier
 from memento.runner.options import Options
 from memento.runner.session import Session
 from memento.store import Store, find_store
@@ -24,6 +23,7 @@ from memento.wording import duration, number_of
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
+    from memento.notify import NotificationProvider, Notifier
 
 log = logging.getLogger("memento")
 
@@ -59,7 +59,7 @@ class Stage:
         self.store = Store.open(find_store(self._path))
         self._display = make_display(self._cast.progress)
         self._display.__enter__()
-        self._notifier = None if self._cast.provider is None else Notifier(self._cast.provider)
+        self._notifier = None if self._cast.provider is None else self._make_notifier(self._cast.provider)
         for note in self.store.notes:
             self.emit(Said(note, "warning"))
         return self
@@ -72,6 +72,11 @@ class Stage:
                     self._display.listen(Said(problem, "warning"))
         finally:
             self._display.__exit__(*error)
+
+    def _make_notifier(self, provider: NotificationProvider) -> Notifier:
+        from memento.notify import Notifier
+
+        return Notifier(provider)
 
     def emit(self, event: Event) -> None:
         """Tell everybody."""

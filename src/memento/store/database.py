@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sqlite3
-import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreUnwritable
 from memento.store import sql
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 log = logging.getLogger("memento.store")
 
@@ -114,7 +116,7 @@ class Database:
         self.wal = not readonly and not system.is_network_path(index.parent)
         self._local = threading.local()
         self._opened: weakref.WeakSet[_Owned] = weakref.WeakSet()
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._copy: TemporaryDirectory[str] | None = None
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection, opening it when needed."""
@@ -219,6 +221,9 @@ class Database:
         # A folder that may not be written: SQLite cannot make its shared memory there.
         if not journal.exists() or journal.stat().st_size == 0:
             return self._reader(self.index, "immutable=1")
+        import shutil
+        import tempfile
+
         # Changes that wait in the log would be overlooked: read a copy, which may have its shared memory.
         self._copy = tempfile.TemporaryDirectory(prefix="memento-", ignore_cleanup_errors=True)
         for file in (self.index, journal):

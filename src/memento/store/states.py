@@ -6,7 +6,6 @@ Knows: the folder of checkpoints. May not know: what is in one.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +29,8 @@ def drop_states(store: Path, keys: Iterable[bytes]) -> None:
     """Remove the checkpoints of tasks whose results are durable; what cannot be removed harms nobody."""
     there = keys_with_states(store)
     if there:
+        import shutil
+
         faultpoints.at("checkpoints.dropping")
         for key in there.intersection(keys):
             shutil.rmtree(store / "checkpoints" / key.hex(), ignore_errors=True)
@@ -37,6 +38,8 @@ def drop_states(store: Path, keys: Iterable[bytes]) -> None:
 
 def drop_older_states(store: Path, done: Iterable[TaskRecord]) -> None:
     """Remove checkpoints from before a task was done; newer ones are those of a run that computes it again."""
+    import shutil
+
     for record in done:
         folder = store / "checkpoints" / record.key.hex()
         with suppress(OSError):

@@ -1,0 +1,63 @@
+"""The simulated executor is an executor, or what benchmarks/simulation.py tells of the coordinator means nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.simulated import Fate, Simulated, SimulatedClock
+from benchmarks.simulation import Scenario, simulate
+from memento.executors.base import Executor, Task, Work
+from memento.executors.task import Conditions, Station
+from memento.store.records import Outcome
+from memento.testing.executors import ExecutorContract
+
+
+class Acting(Simulated):
+    """Runs what it was given, when its simulated time is over."""
+
+    def __init__(self) -> None:
+        clock = SimulatedClock()
+        super().__init__(2, clock, lambda task: Fate(1.0), self._act)
+
+    def start(self, work: Work) -> None:
+        super().start(work)
+        self._station = Station(work, Conditions(stopping=lambda: self.stopping))
+
+    def _act(self, task: Task, began: float, ended: float) -> Outcome:
+        return self._station.run(task)
+
+
+class TestSimulated(ExecutorContract):
+    @pytest.fixture
+    def executor(self) -> Executor:
+        return Acting()
+
+
+def test_simulated_time_passes_while_the_coordinator_computes_and_jumps_where_it_waits() -> None:
+    spent = [0.0]
+    clock = SimulatedClock(lambda: spent[0])
+    spent[0] = 2.0
+    assert clock.monotonic() == 2.0
+    with clock.aside():
+        spent[0] = 50.0
+    clock.jump(10.0)
+    assert (clock.monotonic(), clock.busy) == (10.0, 2.0)
+
+
+def test_a_thousand_workers_finish_every_task_with_failures_deaths_and_reports() -> None:
+    scenario = Scenario(
+        "small", 2_500, 1.0, 60.0, workers=1_000, failing=0.1, dying=0.02, reporting=0.2, retries=1
+    )
+    figures = simulate(scenario)
+    assert figures["tasks"] == 2_500
+    assert 0 < figures["failed for good"] < 150
+    assert figures["updates"] > 500
+    assert figures["makespan / (work / workers)"] >= 1.0
+
+
+def test_what_the_coordinator_does_each_second_does_not_grow_with_its_workers() -> None:
+    def told(workers: int) -> float:
+        scenario = Scenario("waiting", workers, 100.0, 100.0, workers=workers)
+        return simulate(scenario)["running tasks listed"]
+
+    assert told(10_000) <= told(1_000)
