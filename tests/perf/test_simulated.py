@@ -44,6 +44,7 @@ def test_simulated_time_passes_while_the_coordinator_computes_and_jumps_where_it
     assert (clock.monotonic(), clock.busy) == (10.0, 2.0)
 
 
+@pytest.mark.slow
 def test_a_thousand_workers_finish_every_task_with_failures_deaths_and_reports() -> None:
     scenario = Scenario(
         "small", 2_500, 1.0, 60.0, workers=1_000, failing=0.1, dying=0.02, reporting=0.2, retries=1
@@ -55,6 +56,7 @@ def test_a_thousand_workers_finish_every_task_with_failures_deaths_and_reports()
     assert figures["makespan / (work / workers)"] >= 1.0
 
 
+@pytest.mark.slow
 def test_what_the_coordinator_does_each_second_does_not_grow_with_its_workers() -> None:
     def told(workers: int) -> float:
         scenario = Scenario("waiting", workers, 100.0, 100.0, workers=workers)
