@@ -109,9 +109,14 @@ def test_a_suspended_part_of_the_tree_goes_on_where_it_was(part: str, tmp_path: 
     check_calm(victim)
 
 
-@pytest.mark.parametrize("part", ["coordinator", "all"])
-def test_the_time_of_a_suspension_is_not_counted_against_a_task(part: str, tmp_path: Path) -> None:
-    victim = Victim(tmp_path, tasks=12, executor="processes", SLOW="0.5", TIMEOUT="2")
+@pytest.mark.parametrize(
+    ("executor", "part"),
+    [("processes", "coordinator"), ("processes", "all"), ("serial", "all"), ("threads", "all")],
+)
+def test_the_time_of_a_suspension_is_not_counted_against_a_task(
+    executor: str, part: str, tmp_path: Path
+) -> None:
+    victim = Victim(tmp_path, tasks=12, executor=executor, SLOW="0.5", TIMEOUT="2")
     run = victim.start()
     assert until(lambda: len(victim.lines("start")) >= 3)
     suspend(tree(run.pid)[:1] if part == "coordinator" else tree(run.pid), 3.0)

@@ -140,7 +140,7 @@ def test_a_frame_never_shows_a_fact_or_a_metric_that_is_not_what_was_written(cha
 )
 def test_metrics_that_are_not_what_was_written_are_refused(change: str) -> None:
     alter(run(), 4, f"metrics {change}")
-    with pytest.raises(PayloadDamaged, match="n=4.*metrics"):
+    with pytest.raises(PayloadDamaged, match=r"n=4.*metrics"):
         run()[4].metrics  # noqa: B018 - touching them is the point
     calls.clear()
     again = run()

@@ -28,9 +28,10 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.errors import WorkerDied, WorkerStartError
 from memento.executors import failures
+from memento.executors.alarm import TimeUp, alarm
 from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Work
 from memento.executors.measure import process_name
-from memento.executors.task import Conditions, KeptValues, Station, TimeUp, alarm, stopped, timed_out, verdict
+from memento.executors.task import Conditions, KeptValues, Station, stopped, timed_out, verdict
 from memento.store import pickling
 from memento.store.records import DIED, Outcome
 

@@ -3,9 +3,9 @@
 Knows: stations. May not know: other processes, threads.
 
 A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the
-main thread, in Python code only; `memory_limit` is not enforced. A `wake` while a task runs is the run's
-wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it. An `interrupt`, from
-a second Ctrl-C, ends the task.
+main thread, in Python code only, and suspensions are left out (`alarm`); `memory_limit` is not enforced. A `wake` while
+a task runs is the run's wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it. An
+`interrupt`, from a second Ctrl-C, ends the task.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
+from memento.executors.alarm import TimeUp, alarm
 from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Update, Work
 from memento.executors.measure import process_name
-from memento.executors.task import Conditions, Station, TimeUp, alarm, stopped, timed_out, verdict
+from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
 from memento.store.records import Outcome
 
 _ROUND = 0.050  # seconds of short tasks that one poll runs

@@ -9,7 +9,6 @@ the same conditions everywhere.
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import enum
 import fractions
@@ -17,7 +16,7 @@ import inspect
 import pathlib
 import threading
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +26,7 @@ from memento.context import Context, Resources, StopTask, TaskSpace
 from memento.context.space import Live, never_stopping
 from memento.errors import StoreUnwritable
 from memento.executors import failures
+from memento.executors.alarm import TimeUp
 from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
@@ -50,10 +50,6 @@ _ATOMS = frozenset(
 )
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum, pathlib.PurePath)
 _NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})
-
-
-class TimeUp(BaseException):
-    """Raised into a task that runs in this process, when its time is over."""
 
 
 def is_unchangeable(value: object) -> bool:
@@ -348,26 +344,3 @@ def verdict(
         task.number, FAILED, task.attempt, started, max(runtime, 0.0), None, memory, None, worker, None, (), (), log,
         failure,
     )  # fmt: skip
-
-
-@contextlib.contextmanager
-def alarm(seconds: float | None, armed: Callable[[], bool]) -> Iterator[None]:
-    """Raise TimeUp in this thread after some seconds, if it is `armed` then, where system and thread can."""
-    import signal
-
-    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if seconds is None or not usable:
-        yield
-        return
-
-    def ring(*_: object) -> None:
-        if armed():
-            raise TimeUp
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

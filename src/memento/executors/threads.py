@@ -7,6 +7,7 @@ Owners
     worker threads   one task each; take from `_handed`, put into `_returned`
 Limits: what tasks print is not told apart; `timeout` is soft: a task over it is reported as timed out at once, and its
 thread, which nothing can end, is left to itself and replaced. Threads are daemons, so none keeps a program alive.
+Time in which this process was suspended is not the task's: it is seen by looking at the clock several times a second.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +28,11 @@ from memento.executors.task import Conditions, KeptValues, Station, stopped, tim
 from memento.store import pickling
 from memento.store.records import Outcome
 
+_LOOK = 0.25  # seconds between looks at the clock, where a task's time is limited
+_GAP = (
+    0.5  # seconds without a look: this process computed all the time, or was suspended, or too busy to judge
+)
+
 
 @dataclass(eq=False)
 class Hand:
@@ -35,6 +42,7 @@ class Hand:
     tasks: queue.SimpleQueue[Task | None]
     task: Task | None = None
     begun: float = 0.0  # monotonic seconds, when the task was handed over
+    paused: float = 0.0  # seconds of it in which this process was suspended
     told: bool = False  # its task was given up: whatever it returns is dropped
 
 
@@ -66,6 +74,10 @@ class Threads(Executor):
         )
         self._stopping = threading.Event()
         self._deadline: float | None = None
+        self._looked, self._computed = (
+            float("inf"),
+            0.0,
+        )  # monotonic seconds; processor time of this process then
         self._pace = 1.0  # seconds a task
         self._made = 0
         self._work: Work | None = None
@@ -95,7 +107,7 @@ class Threads(Executor):
             self._give(self._hire(), self._queue.popleft())
 
     def _give(self, hand: Hand, task: Task) -> None:
-        hand.task, hand.begun = task, self._clock.monotonic()
+        hand.task, hand.begun, hand.paused = task, self._clock.monotonic(), 0.0
         hand.tasks.put(task)
 
     def _hire(self) -> Hand:
@@ -168,7 +180,8 @@ class Threads(Executor):
         limit = self._work.timeout if self._work is not None else None
         now = self._clock.monotonic()
         if limit is not None:
-            ends += [hand.begun + limit - now for hand in self._hands if hand.task is not None]
+            ends.append(_LOOK)
+            ends += [hand.begun + hand.paused + limit - now for hand in self._hands if hand.task is not None]
         if self._deadline is not None:
             ends.append(self._deadline - now)
         return max(min(ends), 0.001)
@@ -177,11 +190,12 @@ class Threads(Executor):
         """Give up the tasks that ran too long, and when the run's grace is over, all."""
         now, messages = self._clock.monotonic(), list[Message]()
         limit = self._work.timeout if self._work is not None else None
+        self._see_suspended(now)
         for hand in list(self._hands):
             if hand.task is None:
                 continue
             ran = now - hand.begun
-            if limit is not None and ran >= limit:
+            if limit is not None and ran - hand.paused >= limit:
                 failure = timed_out(limit)
                 messages.append(
                     Note(f"thread {hand.name} is left to itself: nothing can end a task in a thread")
@@ -193,6 +207,17 @@ class Threads(Executor):
             messages.insert(0, Finished(verdict(hand.task, failure, self._clock.now() - ran, ran, hand.name)))
             self._dismiss(hand)
         return messages
+
+    def _see_suspended(self, now: float) -> None:
+        """Leave out of the tasks' times for how long nobody could look."""
+        gap, computed = now - self._looked, time.process_time()
+        # Who computed was not suspended: a task in C may have kept us from looking.
+        lost = gap if gap > _GAP and computed - self._computed < gap / 2 else 0.0
+        self._looked, self._computed = now, computed
+        if lost and self._deadline is not None:
+            self._deadline += lost
+        for hand in self._hands:
+            hand.paused += min(lost, max(now - hand.begun - hand.paused, 0.0))
 
     def _dismiss(self, hand: Hand) -> None:
         hand.told, hand.task = True, None
