@@ -2,13 +2,19 @@
 
 # The first that is here is the one that we work with; `make test` visits the others too.
 PYTHONS := 3.11 3.12 3.13 3.10
+OTHERS = $(shell here=; for version in $(PYTHONS); do tools/find-python $$version >/dev/null || continue; \
+                 [ -z "$$here" ] || echo $$version; here=yes; done)
 ENV := .venv
 DEMO_ENV := .venv-demo
 PEER_ENVS := .venv-ancestor .venv-exca
-FAST := -m "not slow and not real"
+# A test's process on each core; who is done first takes over what others have not begun. `PROCESSES=0` for a debugger.
+PROCESSES := logical
+SHARED := -n $(PROCESSES) --dist worksteal
+FAST := -m "not slow and not real" $(SHARED)
 DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
 
-.PHONY: help demo test test-main test-others test-slow doctest soak check format requirements bench bench-full clean
+.PHONY: help demo test test-main test-others test-slow doctest soak check format requirements bench bench-full clean \
+        environments
 
 help:
 	@echo "make demo          the paper's grid, with progress and its result table (ARGS=--broken breaks a data set)"
@@ -33,15 +39,20 @@ test-main: $(ENV) doctest
 	$(ENV)/bin/python -m pytest -q $(FAST) $(ARGS)
 
 test-others: $(ENV)
-	@for version in $(PYTHONS); do \
-	    if $(ENV)/bin/python -V | grep -qF "Python $$version."; then continue; fi; \
-	    if tools/find-python $$version >/dev/null; then $(MAKE) --no-print-directory test-$$version || exit 1; \
-	    else echo "Python $$version: not on this machine, skipped"; fi; \
+	@others="$(OTHERS)"; for version in $(PYTHONS); do \
+	    case " $$others $$($(ENV)/bin/python -V) " in \
+	        *" $$version "*) $(MAKE) --no-print-directory test-$$version || exit 1;; \
+	        *" $$version."*) ;; \
+	        *) echo "Python $$version: not on this machine, skipped";; \
+	    esac; \
 	done
 
-test-3.%:
-	@tools/environment .venv-3.$* requirements/dev.txt 3.$*
+test-3.%: .venv-3.%
 	.venv-3.$*/bin/python -m pytest -q $(FAST) $(ARGS)
+
+# All environments, two at a time: half of making one is waiting for files.
+environments:
+	@$(MAKE) --no-print-directory -j 2 $(ENV) $(OTHERS:%=.venv-%)
 
 test-slow: $(ENV)
 	$(ENV)/bin/python -m pytest -q -m "slow or real" $(ARGS)
@@ -95,8 +106,11 @@ $(PEER_ENVS): .venv-%: requirements/%.txt
 	@$@/bin/python -m pip install -qq --no-input --disable-pip-version-check --require-hashes -r $< && touch $@
 
 # tools/environment knows by content whether there is anything to do.
-.PHONY: $(ENV) $(DEMO_ENV)
+OTHER_ENVS := $(PYTHONS:%=.venv-%)
+.PHONY: $(ENV) $(DEMO_ENV) $(OTHER_ENVS)
 $(ENV):
 	@tools/environment $(ENV) requirements/dev.txt $(PYTHONS)
 $(DEMO_ENV):
 	@tools/environment $(DEMO_ENV) requirements/demo.txt $(PYTHONS)
+$(OTHER_ENVS): .venv-%:
+	@tools/environment $@ requirements/dev.txt $*
