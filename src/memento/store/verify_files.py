@@ -17,7 +17,7 @@ from memento.store.checkpoints import is_whole
 from memento.store.files import PayloadDir
 from memento.store.garbage import temporaries
 from memento.store.liveness import claimed, running
-from memento.store.problems import Finding, Look, Problem, payload_fault
+from memento.store.problems import Finding, Look, Problem, Report, payload_fault
 
 _NO_VALUES = frozenset({"damaged"})
 _NO_STEPS = frozenset({"damaged", "keys"})
@@ -76,7 +76,7 @@ class Files(Look):
         for path in checks.entries(self.root / "steps" / "keys"):
             if path.suffix != ".json":
                 continue
-            ref, fault = _step_fault(path, payloads)
+            ref, fault = _step_fault(path, payloads, self.report)
             if ref is not None:
                 named.add(ref)
             if fault:
@@ -173,7 +173,7 @@ class Files(Look):
         return True
 
 
-def _step_fault(record: Path, payloads: PayloadDir) -> tuple[str | None, str]:
+def _step_fault(record: Path, payloads: PayloadDir, report: Report | None = None) -> tuple[str | None, str]:
     """Return the value that a step's record names, and what is wrong with either."""
     try:
         told = json.loads(record.read_bytes())
@@ -184,7 +184,7 @@ def _step_fault(record: Path, payloads: PayloadDir) -> tuple[str | None, str]:
         return None, ""
     except (OSError, ValueError, KeyError, TypeError):
         return None, "the record of a step is damaged"
-    return ref, "" if ref is None else payload_fault(payloads, ref)
+    return ref, "" if ref is None else payload_fault(payloads, ref, report)
 
 
 def _log_size(logs: Path, file: object) -> int:

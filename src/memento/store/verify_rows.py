@@ -44,6 +44,7 @@ class Rows(Look):
     def _rows(self) -> Iterator[Finding]:
         experiments = dict(self.all(sql.EXPERIMENT_NAMES))
         first, last = self.all(sql.ID_RANGE)[0]
+        told = set()
         for number in range(first, last + 1, _BULK):
             part = (number, number + _BULK - 1)
             with self.database.explaining():
@@ -57,6 +58,7 @@ class Rows(Look):
                 if fault is None:
                     fault, kind = self._artifact_fault(row), "artifact"
                 if fault is not None:
+                    told.add(row[0])
                     yield self._row(kind, row, fault, experiments)
                     continue
                 if row[18] is not None:
@@ -66,6 +68,8 @@ class Rows(Look):
                 if '"task ' in row[3]:
                     self._lines.update(checks.UPSTREAM.findall(row[3]))
         for (number,) in self.all(sql.TWO_ROWS):
+            if number in told:
+                continue
             row = self.all(sql.TASKS_IN_ID_RANGE, (number, number))[0]
             yield self._row(
                 "row", row, "it has two rows in the index", experiments, "the older one is removed"
