@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from array import array
+from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.matrix import Matrix
-from memento.plan import KeyedTasks, Past, Plan, make_plan
-from memento.plan.plan import FAILED
+from memento.plan import KeyedTasks, Past, Plan, expected_costs, make_plan
 from memento.store.records import Encoded, Known
 from memento.store.upstream import UpstreamValue
 
@@ -25,32 +27,110 @@ def known(tasks: KeyedTasks, rows: dict[int, tuple[str, int]]) -> Past:
     return Past.of(Known(tasks.key(n), 100 + n, status, code, 1.0) for n, (status, code) in rows.items())
 
 
-rows = st.dictionaries(
-    st.integers(0, 19), st.tuples(st.sampled_from(["done", "failed"]), st.sampled_from([CODE, 8]))
+def upstream(row: int) -> UpstreamValue:
+    return UpstreamValue(bytes([row]) * 16, "somewhere", Encoded("json", b"1", None, 1, "builtins:int"), row)
+
+
+PARAMETERS = {"a": [1, 2, 3], "b": [1, 2, 2], "up": [upstream(4), 5, upstream(30)], "device": ["cpu", "gpu"]}
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Matrix:
+    """Grids and what is none, with and without values that two tasks share."""
+    names = draw(st.lists(st.sampled_from([*PARAMETERS]), min_size=1, unique=True))
+    declared: dict[str, Any] = {
+        "parameters": {name: PARAMETERS[name] for name in names},
+        "repeats": draw(st.integers(1, 2)),
+        "volatile": ["device"] if "device" in names and draw(st.booleans()) else [],
+    }
+    if {"a", "b"} <= set(names):
+        declared["exclude"] = draw(
+            st.sampled_from([[], [{"a": 1, "b": 2}], [{"a": 3}], [lambda c: c.a == c.get("b")]])
+        )
+        declared["zip"] = draw(st.sampled_from([[], [["a", "b"]]]))
+        if not declared["zip"] and draw(st.booleans()):
+            declared |= {"when": {"b": {"a": 2}}, "defaults": {"b": 1}}
+    return Matrix.of(declared)
+
+
+stored = st.lists(
+    st.tuples(st.integers(0, 60), st.sampled_from(["done", "failed"]), st.sampled_from([CODE, 8, 9])),
+    max_size=40,
 )
 
 
-@given(rows=rows, force=st.booleans(), rerun=st.booleans())
+def newest_upstream(tasks: KeyedTasks, number: int) -> int:
+    values = tasks.config(number)._dict.values()
+    return max((v.row for v in values if isinstance(v, UpstreamValue)), default=-1)
+
+
+@given(matrix=matrices(), rows=stored, force=st.booleans(), rerun=st.booleans())
 def test_a_plan_says_of_each_task_what_a_look_up_one_by_one_says(
-    rows: dict[int, tuple[str, int]], force: bool, rerun: bool
+    matrix: Matrix, rows: list[tuple[int, str, int]], force: bool, rerun: bool
 ) -> None:
-    tasks = tasks_of(list(range(20)))
-    plan = make_plan(tasks, known(tasks, rows), code=CODE, force_run=force, rerun_changed=rerun)
-    for number in range(20):
-        status, code = rows.get(number, ("", CODE))
-        usable = status == "done" and not force and not (rerun and code != CODE)
-        assert bool(plan.cached[number]) == usable
-        assert (number in plan.todo) != usable
-        assert plan.rows[number] == (100 + number if status else -1)
-        assert (plan.states[number] == FAILED) == (status == "failed")
-    assert plan.previous == {tasks.key(n): 100 + n for n in rows if n in plan.todo}
+    tasks = KeyedTasks(matrix, "exp:train")
+    past = [
+        Known(tasks.key(n) if n < len(tasks) else n.to_bytes(16, "big"), row, status, code, 1.0)
+        for row, (n, status, code) in enumerate(rows)
+    ]
+    plan = make_plan(tasks, Past.of(past), code=CODE, force_run=force, rerun_changed=rerun)
+
+    latest = {known.key: known for known in past}
+    todo: dict[bytes, int] = {}
+    twins: dict[int, list[int]] = {}
+    stale: Counter[int] = Counter()
+    for number in range(len(tasks)):
+        key = tasks.key(number)
+        known = latest.get(key)
+        assert plan.rows[number] == (-1 if known is None else known.id)
+        done = known is not None and known.status == "done"
+        changed = known is not None and done and known.code != CODE
+        outdated = known is not None and done and known.id < newest_upstream(tasks, number)
+        if known is not None and changed:
+            stale[known.code] += 1
+        usable = done and not force and not outdated and not (rerun and changed)
+        assert plan.cached[number] == usable
+        if known is None:
+            reason = "new"
+        elif not done:
+            reason = "failed before"
+        elif outdated:
+            reason = "what it depends on was computed again"
+        elif changed:
+            reason = "cached, computed by an older version of the code" if usable else "its code has changed"
+        else:
+            reason = "cached" if usable else "to be computed again"
+        assert plan.reason(number) == reason
+        if not usable:
+            first = todo.setdefault(key, number)
+            if first != number:
+                twins.setdefault(first, []).append(number)
+    assert list(plan.todo) == list(todo.values())
+    assert plan.twins == twins
+    assert plan.previous == {key: latest[key].id for key in todo if key in latest}
+    assert plan.stale_codes == stale
+    assert plan.hits == sum(plan.cached)
+
+
+@given(matrix=matrices(), data=st.data())
+def test_a_task_is_expected_to_take_what_its_values_say_one_by_one(
+    matrix: Matrix, data: st.DataObject
+) -> None:
+    tasks = KeyedTasks(matrix, "exp:train")
+    effects = [
+        data.draw(st.lists(st.floats(-3, 3), min_size=len(values), max_size=len(values)))
+        for values in tasks.table.values
+    ]
+    numbers = data.draw(st.lists(st.integers(0, len(tasks) - 1), unique=True, min_size=1))
+    costs = expected_costs(tasks, (0.5, effects), numbers)
+    assert costs is not None
+    for number in range(len(tasks)):
+        logs = [effects[i][slot] for i, slot in enumerate(tasks.slots(number)) if slot >= 0]
+        assert costs[number] == pytest.approx(math.exp(0.5 + sum(logs)) if number in numbers else 0.0)
 
 
 def test_a_result_older_than_what_it_was_computed_from_is_computed_again() -> None:
-    def upstream(key: bytes, row: int) -> UpstreamValue:
-        return UpstreamValue(key, "somewhere", Encoded("json", b"1", None, 1, "builtins:int"), row)
-
-    tasks = tasks_of([upstream(b"old" + bytes(13), 99), upstream(b"new" + bytes(13), 500), 3])
+    tasks = tasks_of([upstream(99), upstream(200), 3])
     plan = make_plan(tasks, known(tasks, dict.fromkeys(range(3), ("done", CODE))), code=CODE)
     assert list(plan.cached) == [1, 0, 1]
     assert plan.reason(1) == "what it depends on was computed again"

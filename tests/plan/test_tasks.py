@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.errors import UnkeyableValue
+from memento.errors import MatrixError, UnkeyableValue
 from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
 from memento.matrix import Matrix
 from memento.plan import KeyedTasks
@@ -44,6 +44,47 @@ def test_a_key_is_what_its_parts_say_one_by_one(
         config = tasks.config(number)
         parts = [part("p", name, digest(config[name])) for name in sorted(config)]
         assert tasks.key(number) == hasher.keys([(*parts, repeat_part(config.repeat))])
+
+
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=2, max_size=4),
+    rules=st.lists(st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), min_size=1), max_size=3),
+    zipped=st.booleans(),
+    repeats=st.integers(1, 2),
+    more=st.sampled_from([{}, {"when": {"b": {"a": 0}}}, {"include": [{"a": 9}]}]),
+)
+def test_keys_of_what_is_left_of_a_grid_are_what_their_parts_say_one_by_one(
+    sizes: list[int], rules: list[dict[str, int]], zipped: bool, repeats: int, more: dict[str, Any]
+) -> None:
+    # Not in the order of their names, and with values that a volatile name and a default leave out of the key.
+    parameters = {name: list(range(size)) for name, size in zip("dbca", sizes, strict=False)}
+    parameters.setdefault("a", [0, 1])
+    if zipped:
+        parameters["b"] = [0, 0, *range(len(parameters["d"]))][: len(parameters["d"])]
+    declared = {
+        "parameters": parameters,
+        "exclude": [rule for rule in rules if rule.keys() <= parameters.keys()],
+        "zip": [["d", "b"]] if zipped else [],
+        "defaults": {"a": 1},
+        "volatile": ["c"] if "c" in parameters else [],
+        "repeats": repeats,
+        **more,
+    }
+    try:
+        tasks = keyed(**declared)
+    except MatrixError:  # nothing is left
+        return
+    hasher = TaskKeys("exp:train", [])
+    parts_seen = set()
+    for number in range(len(tasks)):
+        config = tasks.config(number)
+        parts = [
+            part("p", n, digest(config[n])) for n in sorted(config) if n != "c" and (n, config[n]) != ("a", 1)
+        ]
+        assert tasks.key(number) == hasher.key(parts, config.repeat)
+        parts_seen.add((*parts, config.repeat))
+    assert list(tasks.each_key()) == keys_of(tasks)
+    assert not tasks.distinct or len(parts_seen) == len(tasks)
 
 
 @given(st.permutations(["a", "b", "c"]))

@@ -12,7 +12,7 @@ import json
 import operator
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memento.config import Config
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 KEY_SIZE = 16
-_CHUNK = 65_536  # tasks keyed at once; bounds the memory of planning
 
 
 class KeyedTasks:
@@ -135,7 +134,7 @@ class KeyedTasks:
         if self.repeats > 1:
             lasts = [(repeat_part(number),) for number in range(self.repeats)]
             rows = (row + last for row in rows for last in lasts)
-        return b"".join(iter(lambda: hasher.keys(islice(rows, _CHUNK)), b""))
+        return hasher.keys(rows)
 
     def _tell_apart(self, parts: list[bytes]) -> bool:
         """Tell whether tasks that differ in this parameter alone have different keys."""
