@@ -1,0 +1,185 @@
+"""`memento verify`, `gc`, `retry`, `forget`: what they say, and the status they end with."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calling import Ran, memento
+from tests.cli.conftest import Project
+
+ARRAYS = """
+import numpy as np
+
+def arrays(context, config):
+    (context.directory / "scratch").write_text("123")
+    if config.n == 2:
+        context.checkpoint(1)
+        raise ValueError("two is too much")
+    return np.arange(5_000) + config.n
+"""
+
+
+@pytest.fixture
+def grid(project: Project, tmp_path: Path) -> Project:
+    """A store of this test's own: six tasks, two of them failed."""
+    shutil.copytree(project.folder, tmp_path / "project")
+    return Project(tmp_path / "project", project.first)
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Three tasks with large values, one of them failed; made once, copied by tests that change it."""
+    folder = tmp_path_factory.mktemp("arrays")
+    (folder / "arrays.py").write_text(ARRAYS, encoding="utf-8")
+    (folder / "matrix.yaml").write_text("parameters:\n  n: [1, 2, 3]\n", encoding="utf-8")
+    store = folder / "memento-store"
+    target = f"{folder / 'arrays.py'}:arrays"
+    ran = memento("run", target, folder / "matrix.yaml", "--executor", "serial", "--store", store)
+    assert "two is too much" in ran.err
+    return Project(folder, ran)
+
+
+@pytest.fixture
+def values(arrays: Project, tmp_path: Path) -> Project:
+    shutil.copytree(arrays.folder, tmp_path / "arrays")
+    return Project(tmp_path / "arrays", arrays.first)
+
+
+def payload(project: Project) -> Path:
+    return min((project.store / "payloads").glob("??/*.npy"))
+
+
+def test_verify_of_a_whole_store_says_so_and_exits_with_0(values: Project) -> None:
+    told = values("verify")
+    assert (told.code, told.err) == (0, "")
+    assert "3 tasks" in told.out
+    assert told.out.endswith("nothing is wrong\n")
+
+
+def test_verify_names_the_damaged_task_and_exits_with_1_until_it_is_repaired(values: Project) -> None:
+    path = payload(values)
+    path.write_bytes(path.read_bytes()[:-1])
+    told = values("verify")
+    assert told.code == 1
+    assert path.name in told.out
+    assert "arrays:arrays" in told.out
+    assert '{"n": ' in told.out
+    assert "`memento verify --repair`" in told.out
+    mended = values("verify", "--repair")
+    assert mended.code == 0
+    assert "1 problem repaired; run the experiment again" in mended.out
+    assert values("verify").code == 0
+    assert len(values.tasks()) == 2
+
+
+def test_verify_tells_scripts_the_same(values: Project) -> None:
+    payload(values).unlink()
+    told = values("verify", "--json")
+    assert told.code == 1
+    (problem,) = told.json["problems"]
+    assert (problem["kind"], problem["experiment"], problem["repaired"]) == ("value", "arrays:arrays", False)
+    assert len(problem["key"]) == 32
+    assert told.json["whole"] is False
+    assert values("verify", "--json", "--repair").json["whole"] is True
+
+
+def test_gc_says_what_would_go_and_then_removes_it(values: Project) -> None:
+    key = values.tasks()[0]["key"]
+    assert values("forget", key[:10]).out == "1 task forgotten; `memento gc` frees what they occupied\n"
+    would = values("gc", "--dry-run")
+    assert "values that no task has: 1, 39 KiB" in would.out
+    assert "would be free" in would.out
+    assert len(list((values.store / "payloads").glob("??/*.npy"))) == 2
+    did = values("gc", "--json").json
+    assert {one["what"]: one["count"] for one in did["removed"]}["values that no task has"] == 1
+    assert len(list((values.store / "payloads").glob("??/*.npy"))) == 1
+    assert values("verify").code == 0
+
+
+def test_gc_keeps_what_failed_tasks_go_on_from_unless_asked(values: Project) -> None:
+    values("gc")
+    (folder,) = (values.store / "work").iterdir()
+    (checkpoint,) = (values.store / "checkpoints").iterdir()
+    assert folder.name == checkpoint.name
+    values("gc", "--unfinished")
+    assert not folder.exists()
+    assert not checkpoint.exists()
+
+
+def test_gc_removes_damaged_things_when_asked(values: Project) -> None:
+    payload(values).write_bytes(b"x")
+    values("verify", "--repair")
+    assert "damaged files" not in values("gc").out
+    assert "damaged files that were set aside: 2" in values("gc", "--damaged").out
+
+
+def test_retry_lets_failed_tasks_be_computed_by_the_next_run(grid: Project) -> None:
+    told = grid("retry")
+    assert told.code == 0
+    assert told.out.startswith("2 failed tasks will be computed again by the next run\n")
+    assert "experiment:grid: last run by " in told.out
+    assert "experiment.py:grid matrix.yaml" in told.out
+    assert len(grid.tasks()) == 4
+    assert grid("retry").out == "no task failed\n"
+
+
+def test_retry_of_one_task_leaves_the_others(grid: Project) -> None:
+    first, second = (task["key"] for task in grid.tasks("--failed"))
+    told = grid("retry", first[:12], "--json").json
+    assert [task["key"] for task in told["retried"]] == [first]
+    assert [task["key"] for task in grid.tasks("--failed")] == [second]
+    done = next(task["key"] for task in grid.tasks() if task["status"] == "done")
+    assert grid("retry", done).out == "none of these tasks failed\n"
+
+
+def test_retry_goes_on_from_checkpoints_unless_it_is_to_start_from_scratch(
+    values: Project, arrays: Project
+) -> None:
+    values("retry")
+    assert list((values.store / "checkpoints").iterdir())
+    again(values, arrays)
+    values("retry", "--from-scratch")
+    assert not list((values.store / "checkpoints").iterdir())
+
+
+def again(project: Project, script: Project) -> Ran:
+    """Run on a store that was copied."""
+    target, matrix = f"{script.folder / 'arrays.py'}:arrays", script.folder / "matrix.yaml"
+    ran = memento("run", target, matrix, "--executor", "serial", "--store", project.store)
+    assert "two is too much" in ran.err
+    return ran
+
+
+def test_a_retried_tasks_earlier_failures_stay_known(values: Project, arrays: Project) -> None:
+    values("retry")
+    again(values, arrays)
+    (failed,) = values.tasks("--failed")
+    assert len(values("show", failed["key"], "--json").json["attempts"]) == 2
+
+
+def test_forget_needs_to_be_told_what(grid: Project) -> None:
+    told = grid("forget")
+    assert told.code == 2
+    assert "say which tasks" in told.err
+    assert grid("forget", "-e", "grid", "--json").json["forgotten"] == 6
+    assert grid.tasks() == []
+
+
+@pytest.mark.parametrize("name", ["verify", "gc", "retry", "forget"])
+def test_where_there_is_no_store_it_is_said(name: str, tmp_path: Path) -> None:
+    told = memento(name, "--store", tmp_path / "nothing", *(["-e", "x"] if name == "forget" else []))
+    assert told.code == 2
+    assert "there is no store" in told.err
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_what_a_store_holds_does_not_steer_the_terminal(hostile: Project, tmp_path: Path) -> None:
+    shutil.copytree(hostile.folder, tmp_path / "copy")
+    project = Project(tmp_path / "copy", hostile.first)
+    (project.store / "payloads" / "x\x1b[2Jy\nz").write_text("x")
+    for told in (project("verify"), project("retry"), project("gc")):
+        assert "\x1b" not in told.out + told.err
+        assert "\u202e" not in told.out
