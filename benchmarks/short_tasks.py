@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from typing import Any
 
+import ranges
+
 TITLE = "1,000 tasks of 10 ms on 2 workers: wall time over 5 s"
 UNIT = "wall / ideal"
-BASE = "multiprocessing.Pool, chunks of 1"
+BASE = ranges.POOL
 MUST = "<= 1.053 (95 %)"
-CONTENDERS = {
-    "memento": "ours",
-    "multiprocessing.Pool, chunks of 1": "ours",
-    "ProcessPoolExecutor": "ours",
-    "joblib Parallel + Memory": "ours",
-}
+CONTENDERS = ranges.CONTENDERS
 COUNT, SECONDS = 1_000, 0.01
 
 
@@ -29,33 +24,5 @@ def nap(number: int) -> int:
     return number
 
 
-def run(contender: str) -> None:
-    if contender == "memento":
-        from memento import Memento
-
-        results = Memento(experiment, num_workers=2, progress=False).run(
-            {"parameters": {"n": list(range(COUNT))}}
-        )
-        assert results is not None
-        assert len(results) == COUNT
-    elif contender == BASE:
-        from multiprocessing import Pool
-
-        with Pool(2) as pool:
-            pool.map(nap, range(COUNT), 1)
-    elif contender == "ProcessPoolExecutor":
-        from concurrent.futures import ProcessPoolExecutor
-
-        with ProcessPoolExecutor(2) as executor:
-            list(executor.map(nap, range(COUNT)))
-    else:
-        from joblib import Memory, Parallel, delayed
-
-        cached = Memory("cache", verbose=0).cache(nap)
-        Parallel(n_jobs=2)(delayed(cached)(number) for number in range(COUNT))
-
-
 if __name__ == "__main__":
-    before = time.perf_counter()
-    run(sys.argv[1])
-    print(json.dumps((time.perf_counter() - before) / (COUNT * SECONDS / 2)))
+    ranges.time_over_ideal(nap, experiment, COUNT, SECONDS)
