@@ -221,6 +221,7 @@ class Station:
                 raise
             except BaseException as exc:  # whatever a user's __reduce__ raises
                 error, failure = exc, unsavable(returned, exc)
+            returned = None  # or its memory would be told as the next task's
             self.inside = False
         except BaseException as exc:  # SystemExit and KeyboardInterrupt too: they fail this task only
             self.inside = False
