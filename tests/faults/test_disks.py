@@ -121,17 +121,56 @@ def test_a_disk_that_may_only_be_read_says_so_and_gives_what_it_has(tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize("call", ["fsync", "fdatasync", "pwrite64"])
-@pytest.mark.parametrize("when", [3, 40])
-def test_a_disk_that_fails_says_so_and_loses_nothing(call: str, when: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("call", "error"), [("fsync", "EIO"), ("fdatasync", "EIO"), ("pwrite64", "EIO"), ("pwrite64", "EDQUOT")]
+)
+@pytest.mark.parametrize("when", [3, 40, 200])
+def test_a_disk_that_fails_says_so_and_loses_nothing(
+    call: str, error: str, when: int, tmp_path: Path
+) -> None:
     victim = Victim(tmp_path, tasks=60)
-    inject = f"inject={call}:error=EIO:when={when}+"
+    inject = f"inject={call}:error={error}:when={when}+"
     failed = victim.run("strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", inject)
     assert failed.complete or "StoreUnwritable" in failed.output, failed.output
     told, done = victim.told(), victim.done()
     assert told <= len(done)
     victim.forget_journal()
     assert victim.run().complete
+    assert not set(victim.starts()) & done.keys()
+
+
+# What Python imports first, in every process of the victim: a disk on which a user may write so many files of a store.
+QUOTA = """
+import errno, os
+real, left = os.write, int(os.environ["FILES"])
+def write(descriptor, data):
+    global left
+    if "/payloads/" in os.readlink(f"/proc/self/fd/{descriptor}"):
+        left -= 1
+        if left < 0:
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+    return real(descriptor, data)
+os.write = write
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+def test_a_quota_that_is_used_up_ends_the_run_and_the_next_goes_on(executor: str, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(QUOTA, encoding="utf-8")
+    victim = Victim(tmp_path, tasks=60, executor=executor, SLOW="0.02", PYTHONPATH=str(tmp_path / "site"))
+    ended = victim.run(FILES="4")
+    assert ended.code == 1
+    assert "StoreUnwritable" in ended.output
+    assert "quota" in ended.output
+    assert "run again" in ended.output
+    done = victim.done()
+    assert len(done) >= 4
+    assert len(victim.starts()) < 50  # it did not try them all
+    assert victim.told() <= len(done)
+    victim.forget_journal()
+    assert victim.run(FILES="1000").complete
     assert not set(victim.starts()) & done.keys()
 
 

@@ -64,6 +64,24 @@ def test_runs_that_share_a_store_do_every_task_once_and_all_complete(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", range(2))
+def test_eight_runs_with_workers_complete_though_one_is_killed(seed: int, tmp_path: Path) -> None:
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    victim = Victim(tmp_path, tasks=400, executor="processes", SLOW="0.1")
+    runs = [victim.start() for _ in range(8)]
+    assert until(lambda: (victim.store / "index.sqlite").exists() and victim.lines("told"))
+    with Store.open(victim.store) as store:
+        assert until(lambda: len({run.id for run in store.runs() if run.status == "running"}) == 8)
+    with_tasks = len(victim.lines("start")) + draw.randint(5, 40)
+    assert until(lambda: len(victim.lines("start")) >= with_tasks)
+    os.kill(runs[0].pid, signal.SIGKILL)
+    check_together(victim, runs, killed=1)
+    assert victim.all_gone()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_the_tasks_of_a_killed_run_are_done_by_the_others(seed: int, tmp_path: Path) -> None:
     print(f"seed {seed}")

@@ -77,7 +77,11 @@ def explained(error: sqlite3.Error, index: Path) -> StoreError | None:
             "Find and end it (a hung run, or a program that has the file open), then run again.",
         )
     if code == _IOERR:
-        return StoreUnwritable(path, f"the disk failed ({error}).", "Check the disk, then run again.")
+        return StoreUnwritable(
+            path,
+            f"the disk failed, or a quota is used up ({error}).",
+            "What was told as done is kept. Check the disk and your quota, then run again.",
+        )
     if code == _CANTOPEN:
         return StoreUnwritable(path, "it cannot be opened.", "Check the folder's permissions and free space.")
     return None
