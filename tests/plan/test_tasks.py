@@ -159,7 +159,7 @@ def test_a_value_without_identity_names_its_parameter() -> None:
 
 def test_parameters_are_kept_as_readable_json() -> None:
     tasks = keyed(parameters={"model": [dict], "lr": [0.1]})
-    assert json.loads(tasks.params(tasks.slots(0))) == {"model": "builtins:dict", "lr": 0.1}
+    assert json.loads(tasks.params(tasks.layout(tasks.slots(0))[1])) == {"model": "builtins:dict", "lr": 0.1}
 
 
 def test_values_are_numbered_across_parameters() -> None:

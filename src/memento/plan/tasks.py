@@ -11,7 +11,7 @@ import bisect
 import json
 import operator
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,7 +55,7 @@ class KeyedTasks:
         self._all_names = tuple(range(len(self.names)))
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
-        self._quoted = [json.dumps(name) for name in self.names]
+        self._pairs = _Pairs(self.names, self.table.values, self._offsets)
         parts = [self._parts_of(column) for column in range(len(self.names))]
         self.distinct = all(map(self._tell_apart, parts))  # no two tasks share a key, as far as columns tell
         self.keys = self._make_keys(parts)
@@ -96,14 +96,9 @@ class KeyedTasks:
             return layout, tuple([self._offsets[i] + slots[i] for i in present])
         return layout, tuple(map(operator.add, self._offsets, slots))
 
-    def params(self, slots: Sequence[int]) -> str:
-        """Return a task's parameters as readable JSON."""
-        pairs = [
-            f"{name}: {texts[slot]}"
-            for name, texts, slot in zip(self._quoted, self._fragments, slots, strict=True)
-            if slot >= 0
-        ]
-        return "{" + ", ".join(pairs) + "}"
+    def params(self, values: Iterable[int]) -> str:
+        """Return a task's parameters as readable JSON, given the numbers of its values in `layout`."""
+        return "{" + ", ".join(map(self._pairs.__getitem__, values)) + "}"
 
     def fragments(self, column: int) -> list[str]:
         """Return the readable JSON of a column's values, in slot order."""
@@ -166,8 +161,27 @@ class _Fragments(dict[int, str]):
 
     def __missing__(self, slot: int) -> str:
         value = self._values[slot]
-        text = self[slot] = value.fragment() if isinstance(value, UpstreamValue) else json_fragment(value)
+        text = self[slot] = _fragment(value)
         return text
+
+
+class _Pairs(dict[int, str]):
+    """A parameter's name with its value, as readable JSON, by the value's number, made when first needed."""
+
+    def __init__(
+        self, names: Sequence[str], values: Sequence[Sequence[object]], offsets: Sequence[int]
+    ) -> None:
+        self._names, self._values, self._offsets = names, values, offsets
+
+    def __missing__(self, number: int) -> str:
+        column = bisect.bisect_right(self._offsets, number) - 1
+        value = self._values[column][number - self._offsets[column]]
+        text = self[number] = f"{json.dumps(self._names[column])}: {_fragment(value)}"
+        return text
+
+
+def _fragment(value: object) -> str:
+    return value.fragment() if isinstance(value, UpstreamValue) else json_fragment(value)
 
 
 def _part(matrix: Matrix, namespace: str, name: str, value: Any, where: str) -> bytes:

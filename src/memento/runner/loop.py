@@ -266,8 +266,7 @@ class Runner:
                 self.damaged[ref] = problem
         if not self._rows and not self._attempts:
             self._oldest = self._clock.monotonic()
-        tasks = self.plan.tasks
-        params = tasks.params(tasks.slots(number))
+        params = self.plan.tasks.params(task.values)
         row = TaskRow(task.key, params, task.repeat, self._code, outcome)
         delay = None
         if failure is not None and not self._stopping:
@@ -292,7 +291,8 @@ class Runner:
     def _failed(self, number: int, failure: Failure, attempt: int) -> TaskFailed:
         key = self.plan.tasks.key(number).hex()
         text = self._text(number)
-        params = self.plan.tasks.params(self.plan.tasks.slots(number))
+        tasks = self.plan.tasks
+        params = tasks.params(tasks.layout(tasks.slots(number))[1])
         group, first = self.failures.add(key, text, params, failure, attempt)
         return TaskFailed(key, text, group, first)
 
