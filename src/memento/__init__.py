@@ -10,9 +10,10 @@ Everything public stands in `__all__` and is imported when it is first used, so 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memento._version import __version__
+from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
     from memento.ancestor.caching import (
@@ -141,16 +142,7 @@ __all__ = [
     "verify",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'memento' has no attribute {name!r}")
-    import importlib
-
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, _HOME_OF)
 
 
 def __dir__() -> list[str]:

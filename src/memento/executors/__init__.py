@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memento.executors.base import Executor, Finished, Lost, Message, Note, Running, Task, Update, Work
 from memento.executors.choose import make_executor
+from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
     from memento.executors.futures import Futures
@@ -30,15 +31,12 @@ __all__ = [
     "make_executor",
 ]
 
-_HOME_OF = {"Futures": "futures", "Processes": "processes", "Serial": "serial", "Threads": "threads"}
+# A run needs one of them.
+_HOMES = {
+    "Futures": "memento.executors.futures",
+    "Processes": "memento.executors.processes",
+    "Serial": "memento.executors.serial",
+    "Threads": "memento.executors.threads",
+}
 
-
-def __getattr__(name: str) -> Any:
-    """Load an executor when it is named: a run needs one of them."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -7,7 +7,9 @@ Names are imported on first use: a worker that only asks for the script's name d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
     from memento.keys.code import CodeVersion, code_version, explain_code
@@ -53,12 +55,4 @@ _HOMES = {
     "task_digest": "memento.keys.task",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    found = globals()[name] = getattr(import_module(home), name)
-    return found
+__getattr__ = on_first_use(__name__, _HOMES)

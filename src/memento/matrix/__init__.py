@@ -7,7 +7,9 @@ Names are imported on first use: a matrix that is a dict needs no reader of file
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
     from memento.matrix.dependencies import execution_order
@@ -33,12 +35,4 @@ _HOMES = {
     "load_file": "memento.matrix.files",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    found = globals()[name] = getattr(import_module(home), name)
-    return found
+__getattr__ = on_first_use(__name__, _HOMES)

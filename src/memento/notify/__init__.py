@@ -5,8 +5,9 @@ Knows: events. May not know: the runner, the store.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from memento.lazily import on_first_use
 from memento.notify.base import (
     ConsoleNotificationProvider,
     DefaultNotificationProvider,
@@ -37,10 +38,4 @@ _LATER = {
     "SmtpConfiguration": "memento.notify.email",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_LATER[name]), name)
+__getattr__ = on_first_use(__name__, _LATER)

@@ -5,7 +5,9 @@ Names are imported on first use: a run without failures looks for no rules about
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
     from memento.results.failures import FailureGrouper, FailureReport, normalize, one_line
@@ -46,12 +48,4 @@ _HOMES = {
     "shortest_rule": "memento.results.rules",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    found = globals()[name] = getattr(import_module(home), name)
-    return found
+__getattr__ = on_first_use(__name__, _HOMES)
