@@ -81,6 +81,9 @@ def encode(value: Any, payloads: PayloadDir, inline_limit: int = 16_384) -> Enco
         text = repr(value)
         data = _FLOATS[text] if text[-1] in "nf" else text.encode()
         return Encoded("json", data, None, len(data), "builtins:float")
+    if kind is int and value.bit_length() <= 64:
+        data = b"%d" % value
+        return Encoded("json", data, None, len(data), "builtins:int")
     if kind is bool or kind is type(None):
         data = b"null" if value is None else b"true" if value else b"false"
         return Encoded("json", data, None, len(data), f"builtins:{kind.__name__}")
@@ -120,12 +123,15 @@ def _parts(value: Any, kind: type, payloads: PayloadDir) -> tuple[str, list[memo
     return "pickle", _pickled(value, payloads)
 
 
+_TO_JSON = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each value
+
+
 def _as_json(value: Any) -> bytes | None:
     """Return JSON, or None where it would not bring back the same."""
     if not _is_json(value):
         return None
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(", ", ": ")).encode()
+        return _TO_JSON(value).encode()
     except ValueError:  # lone surrogates; ints of more digits than Python turns into text
         return None
 
