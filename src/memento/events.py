@@ -8,9 +8,10 @@ what an event says is done is done, whatever happens next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,7 @@ class FailureGroup:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class RunStarted:
+class RunStarted(NamedTuple):
     """The plan is made and work begins."""
 
     experiment: str
@@ -43,8 +43,7 @@ class RunStarted:
     executor: str = "processes"
 
 
-@dataclass(frozen=True)
-class TasksFinished:
+class TasksFinished(NamedTuple):
     """Some tasks finished and are durable."""
 
     done: int  # how many succeeded in this event
@@ -53,8 +52,7 @@ class TasksFinished:
     shared: int = 0  # of done: computed by another run
 
 
-@dataclass(frozen=True)
-class TaskFailed:
+class TaskFailed(NamedTuple):
     """A task failed for good; sent for the first of each group at once, and for each one as it comes."""
 
     key: str
@@ -63,8 +61,7 @@ class TaskFailed:
     first_of_group: bool
 
 
-@dataclass(frozen=True)
-class TaskRetried:
+class TaskRetried(NamedTuple):
     """A failed attempt will be repeated."""
 
     key: str
@@ -74,8 +71,7 @@ class TaskRetried:
     delay: float
 
 
-@dataclass(frozen=True)
-class WorkerState:
+class WorkerState(NamedTuple):
     """What one worker does now, with its task's own bar."""
 
     worker: str
@@ -84,11 +80,10 @@ class WorkerState:
     seconds: float
     done: float = 0.0
     total: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(NamedTuple):
     """The state of the run, a few times a second."""
 
     total: int
@@ -104,16 +99,14 @@ class Tick:
     )
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """A line for a person: a worker was replaced, code has changed, a run waits for another."""
 
     text: str
     level: str = "info"  # "info", "warning"
 
 
-@dataclass(frozen=True)
-class RunFinished:
+class RunFinished(NamedTuple):
     """The run is over."""
 
     experiment: str

@@ -35,6 +35,8 @@ _DEAD_STATES = frozenset("ZXx")  # proc(5): zombie, dead, dead
 
 def hostname() -> str:
     """Return this machine's name, for people."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
     import platform
 
     return platform.node()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import io
 import sys
 from collections.abc import Callable
@@ -221,7 +220,7 @@ def test_workers_that_find_no_room_are_counted() -> None:
 def test_where_rows_are_too_long_they_leave_out_what_all_tasks_have_alike() -> None:
     shared = "dataset=load_breast_cancer, feature_engineering=SimpleImputer, preprocessing=StandardScaler"
     running = tuple(WorkerState("w", model, f"{shared}, model={model}", 1.0) for model in ("SVC", "Ada"))
-    now = dataclasses.replace(tick(3, workers=0), running=running)
+    now = tick(3, workers=0)._replace(running=running)
     narrow = [row.plain.split("  ")[-1] for row in live_rows(now, 80, 10)[1:]]
     wide = [row.plain for row in live_rows(now, 200, 10)[1:]]
     assert narrow == ["model=SVC", "model=Ada"]

@@ -4,7 +4,6 @@ import io
 import pickle
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,7 +59,7 @@ def test_tasks_of_another_run_are_its_own_to_tell() -> None:
 )
 def test_all_is_not_told_complete_when_it_is_not_or_nobody_asked(ending: dict[str, bool]) -> None:
     provider = Counting()
-    provider.on_event(replace(FINISHED, **ending))  # type: ignore[arg-type]  # the names are fields
+    provider.on_event(FINISHED._replace(**ending))  # type: ignore[arg-type]  # the names are fields
     assert provider.calls == []
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 from memento.events import Event, FailureGroup, TasksFinished
 from memento.notify.messages import Digest, end_message, redact
 from tests.notify.fakes import FINISHED, STARTED, SetClock, failed, group
@@ -31,8 +29,8 @@ def test_the_last_message_says_what_matters() -> None:
 
 
 def test_an_interrupted_run_is_told_with_what_is_left() -> None:
-    event = replace(
-        FINISHED, done=40, failed=0, left=60, interrupted=True, groups=(), how_to_go_on="Run it again."
+    event = FINISHED._replace(
+        done=40, failed=0, left=60, interrupted=True, groups=(), how_to_go_on="Run it again."
     )
     subject, body = end_message(event)
     assert subject == "[Memento] experiment:experiment: interrupted, 40 done, 5 cached, 60 left (2 min 3 s)"
@@ -77,7 +75,7 @@ def test_repeats_of_a_known_cause_are_not_news() -> None:
 
 
 def test_nobody_is_told_of_the_end_where_the_caller_wants_to() -> None:
-    assert Digest(900.0).message(replace(FINISHED, notify=False)) is None
+    assert Digest(900.0).message(FINISHED._replace(notify=False)) is None
 
 
 def test_a_run_without_failures_sends_one_message() -> None:
@@ -91,7 +89,7 @@ def test_a_message_stays_short_whatever_failed() -> None:
     endless = FailureGroup(
         "E" * 10_000, "raised", 1, "line\n" * 10_000, "c" * 10_000, "ab", "r" * 10_000, "o\n" * 10_000
     )
-    subject, body = end_message(replace(FINISHED, groups=(endless,) * 1000))
+    subject, body = end_message(FINISHED._replace(groups=(endless,) * 1000))
     assert len(subject) < 200
     assert len(body) < 20_000
     assert "and 990 other causes" in body
@@ -100,7 +98,7 @@ def test_a_message_stays_short_whatever_failed() -> None:
 def test_text_of_tasks_is_made_safe() -> None:
     evil = "\x1b[2Jtitle\r\nBcc: somebody@example.org"
     one = FailureGroup(evil, "raised", 1, evil, evil, evil, evil, evil)
-    subject, body = end_message(replace(FINISHED, experiment=evil, groups=(one,)))
+    subject, body = end_message(FINISHED._replace(experiment=evil, groups=(one,)))
     assert "\n" not in subject
     assert "\r" not in subject
     assert "\x1b" not in body

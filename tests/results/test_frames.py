@@ -121,7 +121,7 @@ def test_local_times_follow_the_zone_through_a_change_of_the_clock() -> None:
         try:
             results, store = results_of(FakeMatrix(n=[1, 2]), [1, 2])
             for row, started in ((1, 1_711_846_799.5), (2, 1_711_846_800.5)):  # around 2024-03-31 01:00 UTC
-                store.kept[row] = store.kept[row].__class__(**{**vars(store.kept[row]), "started": started})
+                store.kept[row] = store.kept[row]._replace(started=started)
             times = [str(t) for t in results.to_frame()["start_time"]]
             assert times == ["2024-03-31 01:59:59.500000", "2024-03-31 03:00:00.500000"]
             assert [str(r.start_time) for r in results] == times

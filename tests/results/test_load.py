@@ -23,7 +23,7 @@ def write(
         first = sum(done + failed for _, done, failed in store.experiments())
         info = RunInfo(name, len(tasks), json.dumps(settings), "", "host", 1, "then", "boot", (), {})
         run = store.begin(info)
-        code = run.code(CodeVersion(b"0" * 16))
+        code = run.code(CodeVersion(b"0" * 16, {}))
         rows = []
         for i, (params, repeat, value) in enumerate(tasks):
             failed = value if isinstance(value, Failure) else None

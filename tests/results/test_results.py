@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 from datetime import timedelta
 from pathlib import Path
@@ -211,7 +210,7 @@ def test_without_failures_there_is_no_report() -> None:
 def replace_row(store: FakeStore, old: int, new: int, value: object) -> None:
     """Do what a later run does that computes a task again."""
     made = store.kept.pop(old)
-    store.kept[new] = dataclasses.replace(made, id=new, status="done", failure=None)
+    store.kept[new] = made._replace(id=new, status="done", failure=None)
     store.contents[new] = value
 
 

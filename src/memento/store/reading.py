@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
+_PIECE = 1_024  # rows turned into columns at once: so few are still in the processor's cache
 _DENSE = 2  # read a whole range of ids where at most so many rows are read for each one wanted
 
 
@@ -145,7 +145,7 @@ class Reader:
                     yield rows.task_record(row, self._experiments, self._settings)
 
     def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
-        """Yield how tasks went, and their values if asked, as columns, some thousands at a time.
+        """Yield how tasks went, and their values if asked, as columns, about a thousand at a time.
 
         Parameters
         ----------
@@ -166,8 +166,8 @@ class Reader:
         in_range, by_id = sql.OUTLINES_IN_ID_RANGE, sql.OUTLINES_BY_ID
         if values:
             in_range, by_id = sql.OUTLINES_AND_VALUES_IN_ID_RANGE, sql.OUTLINES_AND_VALUES_BY_ID
-        for start in range(0, len(ids), _BULK):
-            part = [int(number) for number in ids[start : start + _BULK]]
+        for start in range(0, len(ids), _PIECE):
+            part = [int(number) for number in ids[start : start + _PIECE]]
             found = self._tasks(part, in_range, by_id)
             if part[-1] - part[0] >= len(part):
                 wanted = set(part)
@@ -345,4 +345,4 @@ def _is_silent(run: RunRecord, now: float) -> bool:
 
 
 def _died(run: RunRecord) -> RunRecord:
-    return replace(run, status="died", ended=run.heartbeat)
+    return run._replace(status="died", ended=run.heartbeat)

@@ -7,7 +7,6 @@ They cross process borders by the thousand, so the hot ones are named tuples of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 DONE = "done"
@@ -105,8 +104,7 @@ class Known(NamedTuple):
     runtime: float
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One finished attempt at a task, as told to people."""
 
     number: int
@@ -121,8 +119,7 @@ class Attempt:
     log: LogSlice | None = None
 
 
-@dataclass(frozen=True)
-class TaskRecord:
+class TaskRecord(NamedTuple):
     """Everything that the store knows of one task, except its value's content."""
 
     id: int
@@ -147,19 +144,17 @@ class TaskRecord:
     failure: Failure | None
 
 
-@dataclass(frozen=True)
-class CodeVersion:
+class CodeVersion(NamedTuple):
     """The experiment's code as one run saw it.
 
     `functions` maps "module:qualname" to (digest, normalized source), so that two versions can be compared.
     """
 
     digest: bytes
-    functions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    functions: dict[str, tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class RunInfo:
+class RunInfo(NamedTuple):
     """Who runs what, where, with what: written once when a run begins."""
 
     experiment: str
@@ -171,11 +166,10 @@ class RunInfo:
     process_started: str  # what proves that a pid is still this process; see memento.system
     boot_id: str
     argv: tuple[str, ...]
-    provenance: dict[str, Any] = field(default_factory=dict)  # git, packages, python, platform
+    provenance: dict[str, Any]  # git, packages, python, platform
 
 
-@dataclass(frozen=True)
-class RunRecord:
+class RunRecord(NamedTuple):
     """A run as stored."""
 
     id: int

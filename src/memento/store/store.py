@@ -15,7 +15,6 @@ Threads: every method may be called from any thread.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -271,6 +270,8 @@ class Store(Reader):
 
     def _drop_states(self, keys: set[bytes]) -> None:
         """Remove checkpoints, but for those of tasks that a run is at."""
+        import shutil  # 2 ms, which a cached run need not spend
+
         with self._database.writing(durable=False) as connection:  # nobody claims them meanwhile
             for key in keys - claimed(connection, running(connection, self._live)):
                 folder = self.path / "checkpoints" / key.hex()
