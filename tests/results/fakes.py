@@ -84,12 +84,13 @@ class FakeStore:
         self.reads += 1
         found = [self.kept[i] for i in ids if i in self.kept]
         yield Outlines(
-            [r.id for r in found],
-            [int(r.status == "done") for r in found],
-            [r.started for r in found],
-            [r.runtime for r in found],
-            [r.cpu_time for r in found],
-            [r.memory for r in found],
+            np.array([r.id for r in found], dtype=np.int64),
+            np.array([r.status == "done" for r in found], dtype=np.bool_),
+            np.array([r.started for r in found], dtype=np.float64),
+            np.array([r.runtime for r in found], dtype=np.float64),
+            np.array([r.cpu_time for r in found], dtype=np.float64),
+            np.array([r.memory for r in found], dtype=np.float64),
+            np.array([len(self.metrics(r)) for r in found], dtype=np.int64),
             {r.id: r.failure for r in found if r.failure is not None},
             [self.value(r) if r.status == "done" else None for r in found] if values else None,
         )

@@ -76,20 +76,20 @@ def scan(
     status = np.zeros(count, dtype=np.int8)
     numbers = np.full((4, count), np.nan)
     errors, loaded = np.full(count, None, dtype=object), np.full(count, None, dtype=object)
+    recorded = np.zeros(count, dtype=np.bool_)
     for piece in _outlines(store, ids, values, name_task):
-        at = np.searchsorted(ids, np.asarray(piece.ids, dtype=np.int64))
-        status[at] = np.where(np.asarray(piece.done, dtype=np.bool_), IS_DONE, IS_FAILED)
+        at = np.searchsorted(ids, piece.ids)
+        status[at] = np.where(piece.done, IS_DONE, IS_FAILED)
         for column, facts in zip(
             numbers, (piece.started, piece.runtime, piece.cpu_time, piece.memory), strict=True
         ):
-            column[at] = np.array(facts, dtype=np.float64)  # None becomes nan
+            column[at] = facts
+        recorded[at] = piece.metrics > 0
         for row, failure in piece.failures.items():
             errors[np.searchsorted(ids, row)] = title(failure)
         if piece.values is not None:
-            for place, value in zip(
-                at.tolist(), piece.values, strict=True
-            ):  # numpy would unpack lists and arrays
-                loaded[place] = value
+            # One by one, from an iterator: of lists and arrays numpy would make columns.
+            loaded[at] = np.fromiter(piece.values, dtype=object, count=len(at))
     present = rows >= 0
 
     def spread(column: NDArray[Any], empty: Any) -> NDArray[Any]:
@@ -105,7 +105,7 @@ def scan(
         spread(numbers[3], np.nan),
         spread(errors, None),
         spread(loaded, None) if values else None,
-        {name: spread(last, np.nan) for name, last in _metrics(store, ids, name_task).items()}
+        {name: spread(last, np.nan) for name, last in _metrics(store, ids, recorded, name_task).items()}
         if metrics
         else {},
     )
@@ -163,14 +163,20 @@ def _blame(
 
 
 def _metrics(
-    store: ResultStore, ids: NDArray[np.int64], name_task: Callable[[TaskRecord], str] | None
+    store: ResultStore,
+    ids: NDArray[np.int64],
+    recorded: NDArray[np.bool_],
+    name_task: Callable[[TaskRecord], str] | None,
 ) -> dict[str, NDArray[np.float64]]:
+    """Return the last value of each metric; asked for only those tasks that have recorded any."""
     import numpy as np
 
     columns: dict[str, NDArray[np.float64]] = {}
-    for start in range(0, len(ids), CHUNK):
-        part = ids[start : start + CHUNK].tolist()
-        place_of = {row: start + i for i, row in enumerate(part)}
+    with_any = np.flatnonzero(recorded)
+    for start in range(0, len(with_any), CHUNK):
+        places = with_any[start : start + CHUNK]
+        part = ids[places].tolist()
+        place_of = dict(zip(part, places.tolist(), strict=True))
         for row, lasts in _lasts(store, part, name_task).items():
             for name, last in lasts.items():
                 column = columns.get(name)
