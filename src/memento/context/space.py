@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
 
@@ -49,9 +50,8 @@ class Resources:
     memory_limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskSpace:
-    """Where one attempt at one task works, and whom it tells.
+class TaskSpace(NamedTuple):
+    """Where one attempt at one task works, and whom it tells; a tuple, for one is made for every task.
 
     `live` is called from the task's own thread, at most once each `live_every` seconds.
     """
