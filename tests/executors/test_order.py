@@ -300,6 +300,22 @@ def test_an_alarm_that_a_task_leaves_does_not_ring_in_the_next(drive: Drive) -> 
     assert drive.value(1) == "0 s left"
 
 
+def test_a_task_that_removes_imported_modules_costs_the_worker(drive: Drive) -> None:
+    def remove(context: Any, config: Any) -> tuple[int, bool]:
+        import sys
+
+        there = "json" in sys.modules
+        if config.x == 0:
+            del sys.modules["json"]
+        return os.getpid(), there
+
+    drive.start(remove, num_workers=1)
+    drive.run([drive.task(i, i) for i in range(3)])
+    assert drive.value(1)[1]
+    assert drive.value(1)[0] != drive.value(0)[0]
+    assert drive.value(2) == drive.value(1)
+
+
 def test_a_task_that_lowers_a_limit_of_its_process_costs_the_worker(drive: Drive) -> None:
     def lower(context: Any, config: Any) -> tuple[int, int]:
         import resource

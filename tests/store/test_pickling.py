@@ -263,6 +263,14 @@ def test_a_class_that_is_nowhere_to_be_found_is_named_in_the_error(tmp_path: Pat
         pickling.loads_value(data)
 
 
+def test_an_open_file_cannot_be_saved(tmp_path: Path) -> None:
+    with (
+        open(tmp_path / "notes", "w+", encoding="utf-8") as file,
+        pytest.raises(TypeError, match="open file"),
+    ):
+        pickling.dumps_value({"notes": file, "by": lambda: 1})
+
+
 def test_closures_and_local_classes_are_kept() -> None:
     class Local:
         def __init__(self, n: int) -> None:

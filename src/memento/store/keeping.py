@@ -70,6 +70,8 @@ def _picklers() -> tuple[type[Any], type[Any]]:
                     return _by_name, (name[0], name[1])
             elif type(obj).__module__ == "torch" and type(obj).__name__ == "Tensor":
                 return _reduce_tensor(obj)
+            elif isinstance(obj, io.TextIOWrapper):  # cloudpickle would keep its text, as another type
+                raise TypeError("cannot pickle an open file")
             return super().reducer_override(obj)
 
     return ByName, ByCloud

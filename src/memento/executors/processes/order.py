@@ -76,7 +76,7 @@ class Order:
         self._faults = faulthandler.is_enabled()
         self._loggers, self._chance = Loggers(), Chance()
         self._decimal: Any = sys.modules["decimal"].getcontext().copy() if "decimal" in sys.modules else None
-        self._threads = threading.active_count()
+        self._threads, self._modules = threading.active_count(), len(sys.modules)
         events = self._events
 
         def note(event: str, _: Any) -> None:
@@ -124,6 +124,9 @@ class Order:
             self._restore_decimal(sys.modules["decimal"])
         if system.has_children() and self._children_are_left():
             return "left child processes behind, which were ended"
+        if len(sys.modules) < self._modules:
+            return "removed imported modules"
+        self._modules = len(sys.modules)
         if self._events:
             self._restore_rest()
             if "resource.setrlimit" in self._events:
