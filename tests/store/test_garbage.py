@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import memento
 from memento.store import Store, garbage
@@ -357,8 +357,8 @@ class Collecting(RuleBasedStateMachine):
             assert read == {key_of(task): content for task, content in self.rows.items()}
 
 
-TestCollecting = Collecting.TestCase
-TestCollecting.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+def test_no_order_of_writes_commits_deaths_and_gc_loses_a_named_value() -> None:
+    run_state_machine_as_test(Collecting, settings=settings(max_examples=30, stateful_step_count=40))
 
 
 def test_the_library_call_does_the_same(tmp_path: Path) -> None:
