@@ -53,7 +53,7 @@ def run_joblib() -> int:
 
 
 def run_exca() -> int:
-    """In this very process, where it is fastest with tasks this small: its pool took twice the time."""
+    """In this very process, where it is fastest with tasks this small: its pool takes longer."""
     import exca
     import pydantic
 
