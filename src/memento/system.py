@@ -114,6 +114,29 @@ def fsync_folder(path: str | Path) -> None:
         os.close(descriptor)
 
 
+def fresh_memory(size: int) -> memoryview:
+    """Return writable memory of its own that is about to be filled whole; gone with the last view of it.
+
+    On Linux all its pages are taken at once, and small ones: a page at a time costs half as much again, and huge ones,
+    which numpy asks for, cost several times as much where the system has none at hand.
+
+    Raises
+    ------
+    MemoryError
+        There is not so much.
+    """
+    import mmap
+
+    try:
+        if WINDOWS:
+            return memoryview(mmap.mmap(-1, size))
+        # Private: a copy of this process must not see what is changed here.
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANON | getattr(mmap, "MAP_POPULATE", 0)
+        return memoryview(mmap.mmap(-1, size, flags=flags))
+    except OSError as exc:
+        raise MemoryError(f"no memory for {size:,} bytes") from exc
+
+
 def start_writing(descriptor: int, start: int, size: int) -> None:
     """Let the disk begin to write a part of a file, without waiting for it; where the system has no such call, nothing.
 

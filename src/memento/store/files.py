@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from memento import faultpoints
+from memento import faultpoints, system
 from memento.errors import PayloadDamaged, StoreError, StoreUnwritable
 from memento.store.digests import digest
 from memento.system import fsync_folder, start_writing
@@ -312,12 +312,8 @@ def read_whole(path: Path) -> memoryview:
 
 
 def new_memory(size: int) -> memoryview:
-    """Return writable memory; large pieces without zeroing them first, which would cost as much as reading."""
-    if size < 1 << 20:
-        return memoryview(bytearray(size))
-    import numpy
-
-    return numpy.empty(size, dtype=numpy.uint8).data
+    """Return writable memory; large pieces from the system itself, which a bytearray would zero once more."""
+    return memoryview(bytearray(size)) if size < 1 << 20 else system.fresh_memory(size)
 
 
 def read_into(file: Any, view: memoryview) -> None:
