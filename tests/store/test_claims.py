@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from memento import system
 from memento.store import Run, Store
-from memento.store.records import DONE, Known, RunInfo
 from memento.store.liveness import UNSEEN_SECONDS, Liveness, Process
+from memento.store.records import DONE, Known, RunInfo
 from memento.testing.store import EXPERIMENT, info_of, key_of, row_of
 
 

@@ -339,7 +339,9 @@ class Run:
         ]
         insert(connection, sql.ADD_BLOB, blobs)
         metrics = [
-            encode.metric_values(first + i, series) for i, row in enumerate(rows) for series in row.outcome.metrics
+            encode.metric_values(first + i, series)
+            for i, row in enumerate(rows)
+            for series in row.outcome.metrics
         ]
         insert(connection, sql.ADD_METRIC, metrics)
         connection.execute(sql.SET_LAST_TASK, (first + len(rows) - 1,))
