@@ -42,6 +42,15 @@ def test_plain_parameters_keep_their_type(values: list[object], kind: str) -> No
     assert column.tolist() == values
 
 
+def test_texts_that_are_no_unicode_stay_themselves() -> None:
+    texts = ["\udcff.csv", "a"]  # a file's name in another encoding
+    results, _ = results_of(FakeMatrix(p=texts, q=[1, 2]), [*texts, failure("\udcff.csv is empty"), MISSING])
+    frame = results.to_frame()
+    assert frame["p"].tolist() == [texts[0], texts[0], texts[1], texts[1]]
+    assert frame["value"].tolist()[:2] == texts
+    assert frame["error"][2] == "ValueError: \udcff.csv is empty (experiment.py:24)"
+
+
 def test_mixed_parameters_stay_themselves() -> None:
     results, _ = results_of(FakeMatrix(gamma=["scale", 0.5, None]), [1, 2, 3])
     column = results.to_frame()["gamma"]

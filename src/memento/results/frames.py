@@ -68,10 +68,10 @@ def parameter_column(axis: Axis, *, raw: bool = False) -> Any:
     if not shown:
         return _take_objects(shown, axis.codes)
     # Not for a bool among numbers: pandas would keep neither.
-    column = pd.Series(shown)
+    column = _texts_or_objects(shown)
     if (axis.codes < 0).any():
         return column.reindex(axis.codes).reset_index(drop=True)  # no value has the label -1
-    return pd.Series(column.array.take(axis.codes))
+    return pd.Series(column.array.take(axis.codes), dtype=column.dtype)
 
 
 def _take_objects(values: Sequence[object], codes: NDArray[Any]) -> NDArray[np.object_]:
@@ -112,8 +112,18 @@ def _tightened(column: NDArray[np.object_]) -> Any:
     if kind in ("floating", "integer", "mixed-integer-float"):
         return pd.to_numeric(series)
     if kind in ("string", "boolean"):
-        return series.infer_objects()
+        return _texts_or_objects(column)
     return series
+
+
+def _texts_or_objects(values: Any) -> Any:
+    """Return a column; one whose texts are no Unicode (a file name may be none) as objects, which keep them."""
+    import pandas as pd
+
+    try:
+        return pd.Series(values).infer_objects()
+    except UnicodeEncodeError:
+        return pd.Series(values, dtype=object)
 
 
 def _facts(results: Results, read: Scan) -> dict[str, Any]:
@@ -130,7 +140,7 @@ def _facts(results: Results, read: Scan) -> dict[str, Any]:
         "cpu_time": read.cpu_time,
         "memory": read.memory,
         "key": [text[32 * n : 32 * n + 32] for n in numbers.tolist()],
-        "error": pd.Series(read.errors),
+        "error": _texts_or_objects(read.errors),
     }
 
 
