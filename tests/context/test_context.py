@@ -210,6 +210,12 @@ def test_artifacts_that_were_written_are_named(store: str) -> None:
     assert told.artifact_names() == ("plots/roc.png",)
 
 
+def test_an_artifact_whose_name_no_disk_takes_was_not_written(store: str) -> None:
+    told = context(store)
+    told.artifact("x" * 400)
+    assert told.artifact_names() == ()
+
+
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "", "a//b", "c:/x", "a\\..\\..\\b", "."])
 def test_an_artifact_never_leaves_its_folder(name: str, store: str) -> None:
     with pytest.raises(ValueError, match="relative name"):

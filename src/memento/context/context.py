@@ -391,7 +391,7 @@ class Context:
         if not self._artifacts:
             return ()
         root = Path(self._place().store, "artifacts", self.key)
-        return tuple(sorted(name for name in self._artifacts if (root / name).exists()))
+        return tuple(sorted(name for name in self._artifacts if os.path.exists(root / name)))
 
     def finish(self) -> None:
         """Forget the checkpoints of a task whose result is safe."""
