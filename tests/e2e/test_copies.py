@@ -252,3 +252,39 @@ def test_copies_keep_the_whole_contract_of_executors(place: Workplace, tmp_path:
     ]
     program = place.run("-m", "pytest", "-c", "pytest.ini", "-q", "-s", *off, "test_copy.py")
     assert " passed" in program.out
+
+
+def test_a_copy_takes_locks_of_its_own_on_the_index_that_the_program_has_open(place: Workplace) -> None:
+    """Otherwise a task that uses Memento in the store of its run writes to the index beside the run."""
+    place.write(
+        "other.py",
+        """
+        import sqlite3, sys
+        try:
+            sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            print(error)
+        """,
+    )
+    place.write(
+        "exp.py",
+        """
+        import subprocess, sys
+        from pathlib import Path
+        from memento import Memento
+        from memento.store.database import Database
+
+        INDEX = Path(__file__).parent / "memento-store" / "index.sqlite"
+
+        def experiment(context, config):
+            database = Database(INDEX)
+            database.connection().execute("BEGIN IMMEDIATE")
+            found = subprocess.run([sys.executable, "other.py", INDEX], capture_output=True, text=True)
+            database.connection().execute("ROLLBACK")
+            database.close()
+            return found.stdout.strip() + found.stderr
+
+        print(Memento(experiment, num_workers=2).run({"parameters": {"x": [1]}})[0].inner)
+        """,
+    )
+    assert "database is locked" in place.run("exp.py").out

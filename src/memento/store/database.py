@@ -94,6 +94,22 @@ class _Owned:
         self.pid = os.getpid()
         self.connection = connection
         self.close = weakref.finalize(self, _let_go, self.pid, connection)
+        _OPENED.add(self)
+
+
+_OPENED: weakref.WeakSet[_Owned] = weakref.WeakSet()  # in this process, and in the one that it is a copy of
+
+
+def close_inherited() -> None:
+    """In a copy of a process that had an index open: make SQLite forget it, before anybody opens it here.
+
+    SQLite counts for each file what its process has open and locked. It would count what only the original has, take
+    no locks of its own, and two processes would write at once. To be called while the descriptors still lead to the
+    index; the original must be in no transaction, which closing would undo in the memory that both share.
+    """
+    for owned in list(_OPENED):
+        if owned.pid != os.getpid() and not owned.connection.in_transaction:
+            owned.connection.close()
 
 
 def _let_go(pid: int, connection: sqlite3.Connection) -> None:
