@@ -55,7 +55,7 @@ environments:
 	@$(MAKE) --no-print-directory -j 2 $(ENV) $(OTHERS:%=.venv-%)
 
 test-slow: $(ENV)
-	$(ENV)/bin/python -m pytest -q -m "slow or real" $(ARGS)
+	$(ENV)/bin/python -m pytest -q -m "slow or real" $(SHARED) $(ARGS)
 
 doctest: $(ENV)
 	$(ENV)/bin/python -m pytest -q $(DOCTESTS)
