@@ -86,10 +86,10 @@ def test_gc_that_is_killed_at_random_and_runs_that_begin_meanwhile_lose_nothing(
     assert victim.run().complete
     with Store.open(victim.store) as store:
         forgotten = [record.key for record in store.recent()][::2]
-    for _ in range(4):
+    for _ in range(3):
         with Store.open(victim.store) as store:
             store.forget(forgotten)
-            for n in range(3_000):  # garbage, so that it takes a while; written without waiting for the disk
+            for n in range(400):  # garbage, so that it takes a while; written without waiting for the disk
                 name = digest([b"%d" % n]).hex()
                 path = store.payloads.path(f"{name[:2]}/{name}.bin")
                 path.parent.mkdir(exist_ok=True)
