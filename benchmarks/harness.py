@@ -82,9 +82,7 @@ def main() -> None:
 
 def workloads() -> list[str]:
     """Name the files beside this one that are workloads."""
-    return sorted(
-        file.stem for file in HERE.glob("*.py") if "\nTITLE = " in file.read_text(encoding="utf-8")
-    )
+    return sorted(file.stem for file in HERE.glob("*.py") if "\nTITLE = " in file.read_text(encoding="utf-8"))
 
 
 def machine() -> dict[str, Any]:
