@@ -62,7 +62,9 @@ class Feeding:
     def want(self) -> int:
         """Return how many more tasks keep everybody busy for about a second."""
         second = min(max(int(self._count / max(self.pace, 1e-5)), 2 * self._count), 20_000)
-        return max(second - len(self.queue) - sum(len(link.in_flight) for link in self._links.values()), 0)
+        wanted = second - len(self.queue) - sum(len(link.in_flight) for link in self._links.values())
+        # Not one for each that ends: what the runner brings, it claims in a transaction.
+        return wanted if wanted >= (second // 4 if self.queue else 1) else 0
 
     def add(self, tasks: Sequence[Task]) -> None:
         """Queue tasks."""
