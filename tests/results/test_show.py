@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from memento.config import Config
 from memento.results.text import as_text
 from tests.results.fakes import MISSING, FakeMatrix, failure, results_of
@@ -55,6 +57,18 @@ def test_failures_in_a_notebook_are_escaped_and_folded() -> None:
     page = results.failures._repr_html_()
     assert evil not in page
     assert "<details>" in page
+
+
+def test_names_that_steer_a_terminal_are_shown_without_that_power() -> None:
+    evil = "loss\x1b]0;owned\x07\x9b2J"
+    parameters: dict[str, Any] = {evil: [1], "p": [1, 2]}
+    results, _ = results_of(FakeMatrix(**parameters), [{evil: 1.0}, failure(evil, traceback=evil)])
+    shown = [repr(results), results._repr_html_(), results.failures._repr_html_(), str(results.failures)]
+    for ask in (lambda: results.filter(q=1), lambda: results.summary("q"), lambda: results.pivot("p", "q")):
+        with pytest.raises(ValueError, match="there is no") as caught:
+            ask()
+        shown.append(str(caught.value))
+    assert [text for text in shown if "\x1b" in text or "\x9b" in text or "\x07" in text] == []
 
 
 def test_no_results_show_as_none() -> None:

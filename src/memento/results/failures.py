@@ -253,7 +253,7 @@ class FailureReport(Sequence[FailureGroup]):
         rest = self.groups[_FULL_GROUPS:]
         if rest:
             parts.append("\n".join(one_line(group) for group in rest))
-        return "\n\n".join(parts)
+        return safe_text("\n\n".join(parts))
 
     def _store_option(self) -> str:
         """Return what `memento show` must be told to find the store from here; "" where it finds it alone."""
@@ -287,8 +287,8 @@ def one_line(group: FailureGroup) -> str:
 def _section(group: FailureGroup, attempt: int, option: str) -> str:
     which = "" if group.count == 1 else "first: "
     lines = [f"{which}{group.config}", f"key {group.key[:12]}, attempt {attempt}"]
-    lines += _middle_cut(safe_text(group.traceback).rstrip().splitlines(), _TRACE_LINES)
-    output = safe_text(group.output).rstrip().splitlines()
+    lines += _middle_cut(group.traceback.rstrip().splitlines(), _TRACE_LINES)
+    output = group.output.rstrip().splitlines()
     if output and not group.traceback:
         lines += ["its last lines of output:", *(f"| {line}" for line in output[-_OUTPUT_LINES:])]
     lines.append(f"more: memento show {group.key[:12]}{option}")

@@ -5,11 +5,12 @@ Knows: HTML. May not know: notebooks, stores.
 
 from __future__ import annotations
 
-from html import escape
+import html
 from typing import TYPE_CHECKING
 
 from memento.results.failures import FailureReport, one_line
 from memento.results.text import headline, table
+from memento.wording import safe_text
 
 if TYPE_CHECKING:
     from memento.results.results import Results
@@ -57,3 +58,8 @@ def _cells(tag: str, texts: list[str]) -> str:
 
 def _failed(row: list[str]) -> str:
     return ' style="color: #b00020"' if row[-2] == "failed" else ""
+
+
+def escape(text: str) -> str:
+    """Return text of anybody's as HTML that shows it, and does nothing else."""
+    return html.escape(safe_text(text))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from memento.config import Deferred
 from memento.results.axes import Axis
 from memento.results.reading import STATUSES
+from memento.wording import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,13 +57,13 @@ def unknown(kind: str, name: str, known: list[str]) -> str:
     """Say that there is no such name, which there are, and which was perhaps meant."""
     near = difflib.get_close_matches(name, known, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"there is no {kind} {name!r}; there are: {', '.join(known)}.{hint}"
+    return f"there is no {kind} {name!r}; there are: {', '.join(map(one_line, known))}.{hint}"
 
 
 def _known(axis: Axis, wanted: Any) -> set[int]:
     slots = _slots(axis, wanted)
     if not slots:
-        shown = ", ".join(axis.texts[:_SHOWN]) + (", …" if len(axis.texts) > _SHOWN else "")
+        shown = ", ".join(map(one_line, axis.texts[:_SHOWN])) + (", …" if len(axis.texts) > _SHOWN else "")
         raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}")
     return slots
 

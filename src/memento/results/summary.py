@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.results.select import unknown
 from memento.results.student import t_quantile
-from memento.wording import number_of
+from memento.wording import number_of, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +131,7 @@ def frame_status(frame: pd.DataFrame) -> pd.Series[Any]:
 def _refuse(name: str, kind: str, frame: pd.DataFrame) -> None:
     import pandas as pd
 
-    numbers = [str(c) for c in frame if pd.api.types.is_numeric_dtype(frame[c])]
+    numbers = [one_line(str(c)) for c in frame if pd.api.types.is_numeric_dtype(frame[c])]
     raise ValueError(
         f"column {name!r} holds {kind}, not numbers. Columns of numbers: {', '.join(numbers)}."
         " Return a number or a dict of numbers from the experiment, or record a metric."

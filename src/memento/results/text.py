@@ -55,7 +55,7 @@ def table(results: Results, rows: int) -> tuple[list[list[str]], int]:
         picked = list(results)
     names = list(results._tasks.names)
     repeated = ["repeat"] if results._tasks.repeats > 1 else []
-    header = ["", *names, *repeated, "value", "status", "runtime"]
+    header = ["", *map(one_line, names), *repeated, "value", "status", "runtime"]
     places = [*range(hidden or count), *range(count - len(picked) + hidden, count)][: len(picked)]
     cells = [_row(place, result, names, bool(repeated)) for place, result in zip(places, picked, strict=True)]
     return [header, *cells], hidden
