@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -121,6 +122,43 @@ def test_a_full_disk_keeps_what_was_committed_and_says_so(root: Path) -> None:
         connection.execute("PRAGMA max_page_count = 1000000")
         assert list(run.commit([row_of(2, value=big)]).ids) == [key_of(2)]
         assert store.experiments() == [(EXPERIMENT, 2, 0)]
+
+
+@pytest.mark.parametrize("gone", ["removed", "replaced"])
+def test_nothing_is_told_as_done_in_a_file_that_nobody_will_find(
+    root: Path, tmp_path: Path, gone: str
+) -> None:
+    with Store.open(root) as store:
+        run = store.begin(info_of())
+        run.commit([row_of(0)])
+        if gone == "removed":
+            shutil.rmtree(root)
+        else:
+            shutil.copyfile(root / "index.sqlite", tmp_path / "rebuilt")
+            (tmp_path / "rebuilt").replace(root / "index.sqlite")
+        with pytest.raises(StoreDamaged, match="removed or replaced"):
+            run.commit([row_of(1)])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+def test_a_child_does_not_take_over_what_its_parent_had_open(root: Path) -> None:
+    fill(root)
+    code = """
+import os, sqlite3, sys
+from memento.store import Store
+store = Store.open(sys.argv[1])
+connection = store._database.connection()
+if os.fork() == 0:
+    try:
+        connection.execute("SELECT 1")
+    except sqlite3.ProgrammingError:  # closed: SQLite knows nothing of the parent's locks here
+        with Store.open(sys.argv[1]) as again:
+            os._exit(len(list(again.recent())))
+    os._exit(100)
+print(os.waitstatus_to_exitcode(os.wait()[1]), len(list(store.recent())))
+"""
+    told = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["3", "3"]
 
 
 def test_a_store_that_is_open_for_reading_cannot_be_written(root: Path) -> None:

@@ -90,9 +90,10 @@ def explained(error: sqlite3.Error, index: Path) -> StoreError | None:
 class _Owned:
     """A connection that ends with its thread, in the process that opened it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, index: Path) -> None:
         self.pid = os.getpid()
         self.connection = connection
+        self.file = _identity(index)
         self.close = weakref.finalize(self, _let_go, self.pid, connection)
         _OPENED.add(self)
 
@@ -100,16 +101,37 @@ class _Owned:
 _OPENED: weakref.WeakSet[_Owned] = weakref.WeakSet()  # in this process, and in the one that it is a copy of
 
 
-def close_inherited() -> None:
+_alone = False  # whether a process that forks has one thread
+
+
+def _note_threads() -> None:
+    global _alone
+    _alone = threading.active_count() == 1
+
+
+def _close_inherited() -> None:
     """In a copy of a process that had an index open: make SQLite forget it, before anybody opens it here.
 
     SQLite counts for each file what its process has open and locked. It would count what only the original has, take
-    no locks of its own, and two processes would write at once. To be called while the descriptors still lead to the
-    index; the original must be in no transaction, which closing would undo in the memory that both share.
+    no locks of its own, and two processes would write at once. Another thread may have been inside SQLite, whose locks
+    nobody would open here; and a transaction would be undone in the memory that both processes share.
     """
-    for owned in list(_OPENED):
-        if owned.pid != os.getpid() and not owned.connection.in_transaction:
-            owned.connection.close()
+    if _alone:
+        for owned in list(_OPENED):
+            if owned.pid != os.getpid() and not owned.connection.in_transaction:
+                owned.connection.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_note_threads, after_in_child=_close_inherited)
+
+
+def _identity(index: Path) -> int:
+    """Return what tells a file from another one of the same name; 0 where there is none."""
+    try:
+        return os.stat(index).st_ino
+    except OSError:
+        return 0
 
 
 def _let_go(pid: int, connection: sqlite3.Connection) -> None:
@@ -143,7 +165,7 @@ class Database:
         owned: _Owned | None = getattr(self._local, "owned", None)
         if owned is None or owned.pid != os.getpid():
             with self.explaining():
-                owned = _Owned(self._open())
+                owned = _Owned(self._open(), self.index)
             self._opened.add(owned)
             self._local.owned = owned  # what a fork brought along is let go of here, unclosed
         return owned.connection
@@ -193,6 +215,7 @@ class Database:
                 connection.execute("PRAGMA synchronous=NORMAL")
             try:
                 connection.execute("BEGIN IMMEDIATE")
+                self._check_file()
                 yield connection
                 connection.execute("COMMIT")
             finally:
@@ -200,6 +223,17 @@ class Database:
                     connection.execute("ROLLBACK")
                 if not durable:
                     connection.execute("PRAGMA synchronous=FULL")
+
+    def _check_file(self) -> None:
+        """Refuse to write to a file that has no name any more: nobody would ever find it."""
+        owned: _Owned = self._local.owned
+        owned.file = owned.file or _identity(self.index)
+        if _identity(self.index) != owned.file:
+            raise StoreDamaged(
+                str(self.index),
+                "the index was removed or replaced while this process had it open.",
+                "What was told as done until then is in the store, if that was kept. Run again.",
+            )
 
     def _open(self) -> sqlite3.Connection:
         if self.readonly:

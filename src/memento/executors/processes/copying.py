@@ -177,10 +177,6 @@ def start_anew(keep: Iterable[int], output: int | None) -> None:
         Descriptor to print to; otherwise that stays as it is.
     """
     os.setsid()
-    if "memento.store.database" in sys.modules:
-        from memento.store.database import close_inherited
-
-        close_inherited()
     kept = set(keep)
     null = os.open(os.devnull, os.O_RDWR)
     for number in [number for number, _ in _descriptors() if number != null]:
