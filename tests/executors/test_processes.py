@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from memento.errors import WorkerStartError
-from memento.executors.processes import Processes
+from memento.executors.processes import Processes, limits
 from memento.store import pickling
 from memento.store.records import DIED, DONE, TIMEOUT
 from memento.testing.executors import Drive
@@ -50,6 +51,26 @@ def log_of(drive: Drive, number: int) -> str:
     if log is None:
         return ""
     return (drive.store / "logs" / log.file).read_bytes()[log.start : log.end].decode()
+
+
+def test_a_task_that_suspends_itself_is_told_with_the_way_out(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "_STOPPED", 0.2)
+
+    def freeze(context: Any, config: Any) -> str:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return "went on"
+
+    drive.start(freeze, timeout=0.1)
+    drive.executor.submit([drive.task(0)])
+    drive.until(lambda: bool(drive.notes))
+    (note,) = drive.notes
+    way_out = re.search("kill -CONT ([0-9]+)", note)
+    assert way_out is not None, note
+    os.kill(int(way_out[1]), signal.SIGCONT)
+    drive.until(lambda: 0 in drive.outcomes)
+    assert len(drive.notes) == 1
 
 
 # -- logs
@@ -376,7 +397,7 @@ def test_closing_leaves_no_process(drive: Drive) -> None:
 SCRIPT = """
 import os, subprocess, sys, time
 from pathlib import Path
-from memento.executors.processes import Processes
+from memento.executors.processes import Processes, limits
 from memento.testing.executors import Drive
 
 class Point:

@@ -19,6 +19,7 @@ from memento.store.records import MEMORY, STOPPED, TIMEOUT
 
 _WATCH = 0.1  # seconds between looks at memory
 _LOOK = 0.25  # seconds between looks at who is suspended
+_STOPPED = 5.0  # seconds between looks at who is suspended, to tell people
 _GAP = 1.0  # seconds without a look; what is more, this process was suspended, or too busy to judge
 _INSIST = 2.0  # seconds between SIGTERM and SIGKILL, at most
 _NEVER = float("inf")
@@ -42,6 +43,8 @@ class Limits:
         self._deadline = _NEVER  # the run has been stopped, and its grace ends then
         self._next_look = 0.0
         self._looked = _NEVER
+        self._next_telling = 0.0
+        self._seen_stopped: set[int] = set()  # pids
 
     def stop(self, now: float) -> None:
         """Begin the grace in which running tasks may finish."""
@@ -112,6 +115,19 @@ class Limits:
                 link.paused += min(lost, max(ran - _GAP, 0.0))
             if since > 0 and link.pid and system.is_stopped(link.pid):
                 link.paused += min(since - lost, ran)
+
+    def suspended(self, now: float) -> list[Link]:
+        """Return the workers with a task that two looks in a row have found suspended; each once in a while."""
+        if now < self._next_telling:
+            return []
+        self._next_telling = now + _STOPPED
+        links = [
+            link
+            for link in self._links.values()
+            if link.pid and link.in_flight and system.is_stopped(link.pid)
+        ]
+        before, self._seen_stopped = self._seen_stopped, {link.pid for link in links}
+        return [link for link in links if link.pid in before]
 
     def _memory(self, link: Link, position: int) -> int:
         """Look at what a worker's tree uses, and remember the highest that its task was seen to use."""

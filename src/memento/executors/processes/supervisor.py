@@ -324,9 +324,7 @@ class Processes(Executor):
         """A task left something that only a new process is free of."""
         link.leaving = True
         self._feeding.requeue(link.take_back(position + 1))
-        if left not in self._noted:
-            self._noted.add(left)
-            self._note(f"a task {left}: its worker was replaced")
+        self._note_once(f"a task {left}: its worker was replaced")
 
     def _dismiss(self, link: Link) -> None:
         """Let a worker end by itself: it reads the end of its pipe."""
@@ -336,6 +334,11 @@ class Processes(Executor):
                 self._selector.unregister(link.write)
             os.close(link.write)
             link.write = -1
+
+    def _note_once(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._note(text)
 
     def _note(self, text: str) -> None:
         self._inbox.append(Note(text))
@@ -367,6 +370,11 @@ class Processes(Executor):
             return
         self._next_watch = now + _WATCH
         self._scarcity.look(now)
+        for link in self._limits.suspended(now):
+            self._note_once(
+                f"worker {link.pid} is suspended (SIGSTOP), and its task with it; that time does not count towards"
+                f" timeout. `kill -CONT {link.pid}` lets it go on, `kill -KILL {link.pid}` fails the task"
+            )
         for link in self._links.values():
             position = self._slots.position(link.place.slot)
             if link.place.log and link.in_flight and position == link.oldest():
