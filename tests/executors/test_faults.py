@@ -16,18 +16,9 @@ from typing import Any
 import pytest
 
 from memento import system
-from memento.executors.processes import Processes, output
+from memento.executors.processes import output
 from memento.store.records import DIED, DONE, MEMORY
 from memento.testing.executors import Drive
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Iterator[Drive]:
-    store = tmp_path / "store"
-    (store / "payloads").mkdir(parents=True)
-    drive = Drive(Processes(), store)
-    yield drive
-    drive.executor.close()
 
 
 def log_of(drive: Drive, number: int) -> bytes:

@@ -5,24 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memento.executors.processes import Processes
 from memento.store.records import DONE
 from memento.testing.executors import Drive
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Iterator[Drive]:
-    store = tmp_path / "store"
-    (store / "payloads").mkdir(parents=True)
-    drive = Drive(Processes(), store)
-    yield drive
-    drive.executor.close()
 
 
 def log_of(drive: Drive, number: int) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,6 @@ from memento.executors.processes import Processes, limits
 from memento.store import pickling
 from memento.store.records import DIED, DONE, TIMEOUT
 from memento.testing.executors import Drive
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Iterator[Drive]:
-    store = tmp_path / "store"
-    (store / "payloads").mkdir(parents=True)
-    drive = Drive(Processes(), store)
-    yield drive
-    drive.executor.close()
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
