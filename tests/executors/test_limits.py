@@ -17,6 +17,7 @@ from memento.executors.processes.ends import Scarcity
 from memento.executors.processes.limits import Limits
 from memento.executors.processes.link import Link
 from memento.executors.processes.slots import Slots, make_file
+from memento.executors.processes.telling import Listener
 from memento.executors.processes.worker import Place
 from memento.store.records import STOPPED, TIMEOUT
 
@@ -29,7 +30,7 @@ class Table:
         self.slots = Slots(file, 1)
         os.close(file)
         self.slots.clear(0)
-        self.link = Link(Place(0, 1, "", ""), -1, -1, pid)
+        self.link = Link(Place(0, 1, "", ""), -1, -1, Listener(-1, self.slots.outbox(0)), pid)
         self.link.in_flight[0] = (Task(0, b"", 0, (), 0, 1, 0.0), 1.0)
         work = Work("run", "e", b"", b"", [], [], "", "", [], "", 1, **limits)
         self.limits = Limits(work, self.slots, {0: self.link})

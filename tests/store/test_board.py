@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from memento.store.board import NAME, Entry, Working, read_board
+from memento.store.board import NAME, Board, Working, read_board
 
 KEY, OTHER = bytes(range(16)), bytes(range(16, 32))
 
@@ -17,31 +18,27 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def entry(folder: Path, file: str, slot: int) -> Entry:
-    return Entry(str(folder / "run" / file), slot)
+@pytest.fixture
+def board(folder: Path) -> Iterator[Board]:
+    board = Board(folder / "run")
+    yield board
+    board.close()
 
 
-def test_each_worker_has_one_place_that_it_overwrites(folder: Path) -> None:
-    first, second = entry(folder, "0001.log", 0), entry(folder, "0002.log", 2)
-    first.write(KEY, 0)
-    second.write(OTHER, 7)
-    first.write(KEY, 1 << 40)
+def test_what_is_shown_replaces_what_was_shown_before(folder: Path, board: Board) -> None:
+    board.show([(KEY, 5, 9, "0001.log"), (OTHER, 0, 0, "0003.log")])
+    board.show([(KEY, 1 << 40, 1 << 41, "0001.log"), (OTHER, 7, 7, "0002.log")])
     assert read_board(folder, "run", 3) == [
-        Working(KEY, 3, "run/0001.log", 1 << 40),
-        Working(OTHER, 3, "run/0002.log", 7),
+        Working(KEY, 3, "run/0001.log", 1 << 40, 1 << 41),
+        Working(OTHER, 3, "run/0002.log", 7, 7),
     ]
 
 
-def test_a_worker_at_rest_is_not_listed(folder: Path) -> None:
-    worker = entry(folder, "0001.log", 1)
-    worker.write(KEY, 0)
-    worker.clear()
-    assert read_board(folder, "run", 1) == []
-
-
-def test_a_new_worker_takes_the_place_of_one_that_died(folder: Path) -> None:
-    entry(folder, "0001.log", 0).write(KEY, 5)
-    entry(folder, "0009.log", 0)
+def test_a_worker_at_rest_is_not_listed(folder: Path, board: Board) -> None:
+    board.show([(KEY, 5, 9, "0001.log"), (OTHER, 0, 0, "0003.log")])
+    board.show([(OTHER, 0, 0, "0003.log")])
+    assert [working.key for working in read_board(folder, "run", 1)] == [OTHER]
+    board.show([])
     assert read_board(folder, "run", 1) == []
 
 
@@ -50,8 +47,8 @@ def test_a_run_without_a_board_is_at_nothing(folder: Path) -> None:
     assert read_board(folder, "other", 1) == []
 
 
-def test_a_torn_entry_is_left_out(folder: Path) -> None:
-    entry(folder, "0001.log", 0).write(KEY, 5)
+def test_a_torn_entry_is_left_out(folder: Path, board: Board) -> None:
+    board.show([(KEY, 5, 9, "0001.log")])
     whole = (folder / "run" / NAME).read_bytes()
     (folder / "run" / NAME).write_bytes(whole + whole[:20])
     assert [working.key for working in read_board(folder, "run", 1)] == [KEY]

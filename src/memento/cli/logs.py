@@ -105,16 +105,17 @@ def _follow(store: Store, now: Working, shown: set[LogSlice | None]) -> bool:
     before = _print_unseen(store, now.key, shown)
     lines, position = Lines(), now.start
     while True:
-        data = _read(store, now.file, position, position + _PART)
-        # In this order: what was read before the worker's next entry is this task's.
-        if _at(store, now.key) != now:
-            break
+        data = _read(store, now.file, position, min(position + _PART, now.end))
         lines.feed(data)
         position += len(data)
-        if not data:
+        later = _at(store, now.key)
+        if later is None or (later.file, later.start) != (now.file, now.start):
+            break
+        if not data and later.end == now.end:
             if _has_ended(store, now):  # its worker died, and the place is still empty
                 break
             time.sleep(_LOOK_EVERY)
+        now = later
     while not _has_ended(store, now):  # outcomes are committed in groups, a moment later
         time.sleep(_LOOK_EVERY)
     end = _recorded_end(store, now)

@@ -1,8 +1,9 @@
-"""The board on which each worker process writes the task that it is at, so that others can follow its output.
+"""The board on which a run shows the tasks that its worker processes are at, so that others can follow their output.
 
 Knows: one small file in a run's folder of logs. May not know: tasks, the index, who reads.
 
-A worker has one entry of fixed size, by its slot, and overwrites it in one write before each task. Nothing waits
+It is written anew, in one write, a few times a second: who is done sooner is not on it. By the time that
+somebody reads it a worker may be at another task, so it says up to where the output is surely this one's. Nothing waits
 for it, nothing depends on it: a board that is lost or stale only tells less.
 """
 
@@ -10,51 +11,54 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from memento import system
-
 NAME = "now"
-_ENTRY = struct.Struct("<16sQ24s")  # key, where the task's output begins, name of the log file
+_ENTRY = struct.Struct(
+    "<16sQQ24s"
+)  # key, from where to where what the log has is this task's, name of the log
 _NOBODY = bytes(16)
 
 
 class Working(NamedTuple):
-    """A task that a worker is at, and where its output begins."""
+    """A task that a worker is at, and what it has printed so far."""
 
     key: bytes
     run: int  # the run's id
     file: str  # under logs/
     start: int
+    end: int  # what stands there from here on may be another task's
 
 
-class Entry:
-    """One worker's place on the board of its run.
+class Board:
+    """The board of one run, as the one who writes it sees it.
 
     Parameters
     ----------
-    log : str
-        Path of the worker's log file; the board lies beside it.
-    slot : int
-        The worker's number among those that run at once.
+    folder : Path
+        Where the run's logs are.
     """
 
-    def __init__(self, log: str, slot: int) -> None:
-        path = Path(log)
-        self._place = slot * _ENTRY.size
-        self._name = path.name.encode()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        self._file = system.out_of_reach(os.open(path.with_name(NAME), flags, 0o644))
-        self.clear()
+    def __init__(self, folder: Path) -> None:
+        self._file = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        self._shown = b""
 
-    def write(self, key: bytes, start: int) -> None:
-        """Say that this worker begins a task, whose output begins at `start` of its log."""
-        os.pwrite(self._file, _ENTRY.pack(key, start, self._name), self._place)
+    def show(self, entries: Iterable[tuple[bytes, int, int, str]]) -> None:
+        """Say what the workers are at: a task's key, from where to where its output is, the name of the log."""
+        data = b"".join(
+            _ENTRY.pack(key, start, end, name.rpartition("/")[2].encode())
+            for key, start, end, name in entries
+        )
+        if data != self._shown:
+            # Never shorter: who reads meanwhile would find a torn entry.
+            self._shown = data
+            os.pwrite(self._file, data.ljust(os.fstat(self._file).st_size, b"\0"), 0)
 
-    def clear(self) -> None:
-        """Say that this worker is at nothing."""
-        self.write(_NOBODY, 0)
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
 
 
 def read_board(logs: Path, run_name: str, run: int) -> list[Working]:
@@ -73,7 +77,7 @@ def read_board(logs: Path, run_name: str, run: int) -> list[Working]:
         return []
     whole = data[: len(data) // _ENTRY.size * _ENTRY.size]
     return [
-        Working(key, run, f"{run_name}/{name.rstrip(bytes(1)).decode('ascii', 'replace')}", start)
-        for key, start, name in _ENTRY.iter_unpack(whole)
+        Working(key, run, f"{run_name}/{name.rstrip(bytes(1)).decode('ascii', 'replace')}", start, end)
+        for key, start, end, name in _ENTRY.iter_unpack(whole)
         if key != _NOBODY
     ]

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from memento.executors.base import Task, Work
 from memento.executors.processes import wire
 from memento.executors.processes.ends import Sentence
+from memento.executors.processes.telling import Listener
 from memento.executors.processes.worker import Place
 
-_READ = 1 << 18
 _PIPE = 1 << 20  # bytes of a pipe's buffer: a thousand outcomes; Linux grants it, others have their own
 _SMALL = 1 << 16  # bytes; a larger value travels in a frame of its own, uncopied
 
@@ -27,6 +27,7 @@ class Link:
     place: Place
     read: int  # outcomes come from here; never blocks
     write: int  # batches go here; never blocks
+    listener: Listener
     pid: int = 0  # 0 until the server has started it
     in_flight: dict[int, tuple[Task, float]] = field(
         default_factory=dict
@@ -35,7 +36,6 @@ class Link:
     head: int = 0  # nothing before this position is in flight
     sent: int = 0  # tasks sent so far, which is the next position
     out: deque[memoryview] = field(default_factory=deque)
-    frames: wire.Frames = field(default_factory=wire.Frames)
     values: set[int] = field(default_factory=set)
     layouts: set[int] = field(default_factory=set)
     sentence: Sentence | None = None
@@ -48,7 +48,6 @@ class Link:
     peak_position: int = -1
     watched: int = -1  # the position that `paused` is about
     paused: float = 0.0  # seconds in which its task was suspended, as far as was seen
-    logged: int = 0  # where in the log its present task began, as far as is known
 
     def queue_batch(self, work: Work, tasks: Sequence[tuple[Task, float]]) -> None:
         """Send tasks, with the values and names that this worker has not seen."""
@@ -91,22 +90,6 @@ class Link:
             self.out.clear()  # it has ended, and the server will say how
         return True
 
-    def take(self) -> list[tuple[int, memoryview]]:
-        """Read all that has arrived; the frames that are whole."""
-        found: list[tuple[int, memoryview]] = []
-        while True:
-            try:
-                data = os.read(self.read, _READ)
-            except BlockingIOError:
-                break
-            if not data:
-                break
-            self.frames.add(data)
-            found += self.frames
-            if len(data) < _READ:
-                break
-        return found
-
     def oldest(self) -> int:
         """Return the first position in flight; what was sent so far where there is none."""
         # Counted on: the first key of a dict whose front is taken away again and again is slow to find.
@@ -129,7 +112,8 @@ class Link:
         return [task for position in positions if (task := self.finish(position)) is not None]
 
     def close(self) -> None:
-        """Close the pipes. Idempotent."""
+        """Close the pipes, and let go of the outbox. Idempotent."""
+        self.listener.close()
         for descriptor in (self.read, self.write):
             if descriptor >= 0:
                 os.close(descriptor)

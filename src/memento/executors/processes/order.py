@@ -33,17 +33,15 @@ from memento import system
 
 _C: Any = importlib.import_module("_signal")  # `signal` makes enums of small numbers, at ten times the price
 _alarm, _getsignal = _C.alarm, _C.getsignal
+_count_threads: Any = importlib.import_module(
+    "_thread"
+)._count  # `threading.active_count` takes ten times as long
+_LIMITS = "resource.setrlimit"
+_STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
 _LEFT_EVENTS = frozenset(
-    {
-        "os.chdir",
-        "os.fchdir",
-        "os.putenv",
-        "os.unsetenv",
-        "sys.setprofile",
-        "sys.settrace",
-        "resource.setrlimit",
-    }
+    {"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv", "sys.setprofile", "sys.settrace", _LIMITS, *_STARTS}
 )
+_START = 0.0001  # seconds; no process is started in less, be it by C code that no audit hook sees
 _SIGNALS = tuple(
     int(getattr(signal, name))
     for name in "SIGTERM SIGINT SIGALRM SIGHUP SIGQUIT SIGUSR1 SIGUSR2 SIGCHLD SIGPIPE".split()
@@ -76,7 +74,7 @@ class Order:
         self._faults = faulthandler.is_enabled()
         self._loggers, self._chance = Loggers(), Chance()
         self._decimal: Any = sys.modules["decimal"].getcontext().copy() if "decimal" in sys.modules else None
-        self._threads, self._modules = threading.active_count(), len(sys.modules)
+        self._threads, self._modules = _count_threads(), len(sys.modules)
         events = self._events
 
         def note(event: str, _: Any) -> None:
@@ -85,8 +83,14 @@ class Order:
 
         sys.addaudithook(note)
 
-    def restore(self) -> str:
-        """Put back what can be; return why the worker must be replaced ("left threads behind"), or ""."""
+    def restore(self, runtime: float = _START) -> str:
+        """Put back what can be; return why the worker must be replaced ("left threads behind"), or "".
+
+        Parameters
+        ----------
+        runtime : float
+            Seconds that the task took.
+        """
         os.umask(self._umask)
         _alarm(0)
         if self._output is not None:
@@ -122,16 +126,16 @@ class Order:
         self._chance.restore()
         if "decimal" in sys.modules:
             self._restore_decimal(sys.modules["decimal"])
-        if system.has_children() and self._children_are_left():
+        if (runtime >= _START or self._events) and system.has_children() and self._children_are_left():
             return "left child processes behind, which were ended"
         if len(sys.modules) < self._modules:
             return "removed imported modules"
         self._modules = len(sys.modules)
         if self._events:
             self._restore_rest()
-            if "resource.setrlimit" in self._events:
+            if _LIMITS in self._events:
                 return "changed resource limits"
-        if threading.active_count() != self._threads and _threads_are_left():
+        if _count_threads() != self._threads and _threads_are_left():
             return "left threads behind"
         return ""
 
@@ -182,7 +186,7 @@ class Order:
             sys.settrace(None)
         if "sys.setprofile" in self._events:
             sys.setprofile(None)
-        self._events &= {"resource.setrlimit"}  # restoring made some of its own
+        self._events &= {_LIMITS}  # restoring made some of its own
 
 
 def watch_for_the_end() -> None:

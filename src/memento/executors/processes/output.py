@@ -14,7 +14,6 @@ import sys
 
 from memento import system
 from memento.executors import failures
-from memento.store.board import Entry
 from memento.store.records import LogSlice
 
 LIMIT = 16 << 20  # bytes of one task's output
@@ -32,13 +31,11 @@ class Output:
         The file; made where it is missing.
     name : str
         Its name in slices.
-    slot : int
-        The worker's place on the board.
     """
 
-    def __init__(self, path: str, name: str, slot: int) -> None:
+    def __init__(self, path: str, name: str) -> None:
         self._path, self._name = path, name
-        self._end = 0
+        self.end = 0  # where what is printed next belongs to the next slice
         self.file = system.out_of_reach(
             os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         )
@@ -46,35 +43,20 @@ class Output:
         os.dup2(self.file, 2)
         with contextlib.suppress(Exception):  # a line that was printed is kept, whatever ends this process
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-        self._entry: Entry | None = None
-        with contextlib.suppress(OSError):  # it only serves those who look on
-            self._entry = Entry(path, slot)
-
-    def begin(self, key: bytes) -> None:
-        """Note for those who look on that what is printed from here on is this task's."""
-        if self._entry is not None:
-            with contextlib.suppress(OSError):
-                self._entry.write(key, self._end)
-
-    def rest(self) -> None:
-        """Note that no task is running."""
-        if self._entry is not None:
-            with contextlib.suppress(OSError):
-                self._entry.clear()
 
     def slice(self) -> LogSlice | None:
         """Return what was printed since this was last asked; None where nothing was."""
         for stream in (sys.__stdout__, sys.__stderr__):
             with contextlib.suppress(Exception):  # the task may have closed it
                 stream.flush()  # type: ignore[union-attr]  # None is among what is caught
-        start = self._end
+        start = self.end
         try:
-            self._end = os.lseek(self.file, 0, os.SEEK_END)
-            if self._end - start > LIMIT:
-                self._end = shorten(self.file, start, self._end)
+            self.end = os.lseek(self.file, 0, os.SEEK_END)
+            if self.end - start > LIMIT:
+                self.end = shorten(self.file, start, self.end)
         except OSError:  # the task has closed it too, or the disk is full: the outcome counts more
             return None
-        return LogSlice(self._name, start, self._end) if self._end > start else None
+        return LogSlice(self._name, start, self.end) if self.end > start else None
 
     def last_lines(self, log: LogSlice) -> str:
         """Return the end of a slice."""

@@ -7,6 +7,8 @@ Knows: one anonymous file, mapped. May not know: tasks, processes.
              position   int64    which of the tasks sent to it the worker runs; -1 before the first
              limit      int64    the worker begins no position from here on
              skipped    int64    the first position that it did not begin because of `limit`
+             printed    int64    where in its log the output of its present position begins
+    outbox   what the worker has to tell; see `outbox`
 
 A worker writes `start`, then `position`, and then reads `limit`: so a supervisor that lowers `limit`
 and looks at `position` a moment later (`SETTLE`) knows what the worker will not run, without a message
@@ -18,6 +20,8 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+
+from memento.executors.processes.outbox import WHOLE, Outbox
 
 SETTLE = 0.002  # seconds; a store is visible to other cores within microseconds
 NO_LIMIT = (1 << 63) - 1
@@ -48,7 +52,7 @@ class Slots:
     """
 
     def __init__(self, descriptor: int, count: int) -> None:
-        self._map = mmap.mmap(descriptor, self.size(count))
+        self._map, self._count = mmap.mmap(descriptor, self.size(count)), count
         whole = memoryview(self._map)
         self.ints = whole.cast("q")
         self.doubles = whole.cast("d")
@@ -56,18 +60,24 @@ class Slots:
 
     @staticmethod
     def size(count: int) -> int:
-        """Return how many bytes `count` slots take."""
-        return _HEADER + _SLOT * count
+        """Return how many bytes `count` slots take, their outboxes included."""
+        return _HEADER + (_SLOT + WHOLE) * count
 
     def base(self, slot: int) -> int:
-        """Return the index of a slot's first word: start, then position, then limit."""
+        """Return the index of a slot's first word: start, position, limit, skipped, printed."""
         return (_HEADER + _SLOT * slot) // 8
+
+    def outbox(self, slot: int) -> Outbox:
+        """Return a slot's outbox, which whoever asks for it closes."""
+        first = _HEADER + _SLOT * self._count + WHOLE * slot
+        return Outbox(self.bytes[first : first + WHOLE])
 
     def clear(self, slot: int) -> None:
         """Make a slot ready for a new worker."""
         base = self.base(slot)
         self.doubles[base] = 0.0
         self.ints[base + 1] = -1
+        self.ints[base + 4] = 0
         self.lift_limit(slot)
 
     def position(self, slot: int) -> int:
@@ -77,6 +87,10 @@ class Slots:
     def start(self, slot: int) -> float:
         """Return when it began that."""
         return self.doubles[self.base(slot)]
+
+    def printed(self, slot: int) -> int:
+        """Return where in the worker's log the output of what it runs begins."""
+        return self.ints[self.base(slot) + 4]
 
     def set_limit(self, slot: int, limit: int) -> None:
         """Let the worker begin nothing from this position on."""

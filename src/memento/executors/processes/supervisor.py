@@ -40,11 +40,15 @@ from memento.executors.processes.feeding import Feeding
 from memento.executors.processes.limits import Limits
 from memento.executors.processes.link import Link, make_pipes
 from memento.executors.processes.slots import Slots, make_file
+from memento.executors.processes.telling import Listener
 from memento.executors.processes.worker import Place
 from memento.executors.task import verdict
+from memento.store.board import Board
 from memento.store.records import LogSlice, Outcome
 
-_QUIET = 0.003  # seconds that outcomes of short tasks gather
+_QUIET = (
+    0.003  # seconds that outcomes of short tasks gather; longer than a worker leaves some without ringing
+)
 _WATCH = 0.25  # seconds between looks at what nobody tells
 _RESTARTS = 3  # of the server, in a row, without a task that ends
 _FRUITLESS = 3  # workers that end before any task, in a row
@@ -88,6 +92,7 @@ class Processes(Executor):
         self._suspects: set[int] = set()  # tasks that ran when a server was killed
         self._noted: set[str] = set()
         self._stopping = False
+        self._look_again = False  # soon, at the workers' outboxes
         self._control: Control | None = None  # between `start` and `close`
 
     # -- life
@@ -107,8 +112,11 @@ class Processes(Executor):
                 count = len(self._gpus)
         self._count = count
         self._logs = Path(work.store) / "logs" / work.run
+        self._board: Board | None = None
         if work.log_output:
             self._logs.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # it only serves those who look on
+                self._board = Board(self._logs)
         self._slots_file = make_file(launch.shared_name(launch.mark(work)), Slots.size(count))
         self._slots = Slots(self._slots_file, count)
         try:
@@ -142,6 +150,8 @@ class Processes(Executor):
         for link in self._links.values():
             link.close()
             self._drop_empty_log(link)
+        if self._board is not None:
+            self._board.close()
         self._links.clear()
         self._selector.close()
         self._quiet.close()
@@ -204,11 +214,22 @@ class Processes(Executor):
         self._feed()
         now = self._clock.monotonic()
         wait = 0.0 if self._inbox else max(min(timeout, self._limits.next_look(now) - now, _WATCH), 0.0)
+        again, self._look_again = self._look_again and wait > _QUIET, False
         quick = wait > _QUIET and self._feeding.pace < 0.001
         if quick and all(link.load > _QUIET for link in self._links.values()):
             # Short tasks and busy workers: one look for many outcomes, so that looking takes no core from them.
             self._quiet.select(_QUIET)
             wait = 0.0
+        elif again:
+            self._listen(control, _QUIET)
+            wait = 0.0 if self._inbox else wait - _QUIET
+        self._listen(control, wait)
+        self._keep_limits(control)
+        self._watch(self._clock.monotonic())
+        self._feed()
+
+    def _listen(self, control: Control, wait: float) -> None:
+        """Wait for whoever tells something, and hear all of it."""
         for key, events in self._selector.select(wait):
             if key.fileobj is self._woken:
                 with contextlib.suppress(BlockingIOError):
@@ -221,9 +242,8 @@ class Processes(Executor):
                     self._collect(link)
                 elif link.write >= 0 and key.fd == link.write and link.flush():
                     self._selector.unregister(link.write)
-        self._keep_limits(control)
-        self._watch(self._clock.monotonic())
-        self._feed()
+        for link in self._links.values():
+            self._collect(link, pipe=False)
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -276,7 +296,7 @@ class Processes(Executor):
         self._slots.clear(slot)
         theirs_in, ours_out, ours_in, theirs_out = make_pipes()
         place = Place(slot, self._count, log, name, self._gpus[slot])
-        link = self._links[slot] = Link(place, ours_in, ours_out)
+        link = self._links[slot] = Link(place, ours_in, ours_out, Listener(ours_in, self._slots.outbox(slot)))
         try:
             control.spawn(link, (theirs_in, theirs_out))
         finally:
@@ -293,9 +313,12 @@ class Processes(Executor):
             elif message[0] == "exit":
                 self._bury(control, self._links[message[1]], message[3], message[4])
 
-    def _collect(self, link: Link) -> None:
-        """Read what a worker wrote."""
-        for kind, body in link.take():
+    def _collect(self, link: Link, *, pipe: bool = True) -> None:
+        """Take what a worker has told."""
+        frames = link.listener.take(pipe=pipe)
+        if frames:
+            self._look_again = True  # it does not ring for what it leaves in the next moment
+        for kind, body in frames:
             if kind in (wire.OUTCOME, wire.OUTCOME_PICKLED):
                 self._finished(link, wire.unpack_outcome(kind, body))
             elif kind == wire.UPDATE:
@@ -316,8 +339,6 @@ class Processes(Executor):
             raise AssertionError((position, task, outcome.number))
         self._fruitless = self._restarts = 0
         self._feeding.learn(outcome.runtime)
-        if outcome.log is not None:
-            link.logged = outcome.log.end
         self._inbox.append(Finished(outcome))
 
     def _leaves(self, link: Link, position: int, left: str) -> None:
@@ -375,20 +396,30 @@ class Processes(Executor):
                 f"worker {link.pid} is suspended (SIGSTOP), and its task with it; that time does not count towards"
                 f" timeout. `kill -CONT {link.pid}` lets it go on, `kill -KILL {link.pid}` fails the task"
             )
+        self._look_at_logs()
+
+    def _look_at_logs(self) -> None:
+        """Hold logs that run over; show those who look on what each worker is at, and what that has printed."""
+        entries = []
         for link in self._links.values():
-            position = self._slots.position(link.place.slot)
-            if link.place.log and link.in_flight and position == link.oldest():
+            slot = link.place.slot
+            position, begun = self._slots.position(slot), self._slots.printed(slot)
+            if link.place.log and position in link.in_flight:
                 with contextlib.suppress(OSError):
                     end = os.stat(link.place.log).st_size
-                    if position == self._slots.position(link.place.slot):  # so all of that is this task's
-                        output.thin(link.place.log, link.logged, end)
+                    if position == self._slots.position(slot):  # so all of that is this task's
+                        output.thin(link.place.log, begun, end)
+                        entries.append((link.in_flight[position][0].key, begun, end, link.place.log_name))
+        if self._board is not None:
+            with contextlib.suppress(OSError):
+                self._board.show(entries)
 
     def _bury(self, control: Control, link: Link, code: int, peak: int, *, forgiving: bool = False) -> None:
         """A worker's process has ended: blame the task it ran, requeue the rest, make room."""
         for _ in range(1_000):  # all that it wrote comes first
-            before = link.frames.total
+            before = link.listener.heard
             self._collect(link)
-            if link.frames.total == before:
+            if link.listener.heard == before:
                 break
         slot = link.place.slot
         position = self._slots.position(slot)
@@ -422,11 +453,12 @@ class Processes(Executor):
         runtime = max(self._clock.monotonic() - self._slots.start(link.place.slot), 0.0)
         log, told = None, ""
         if link.place.log:
+            begun = self._slots.printed(link.place.slot)
             with contextlib.suppress(OSError):
-                end = output.shorten_path(link.place.log, link.logged, Path(link.place.log).stat().st_size)
-                if end > link.logged:
-                    log = LogSlice(link.place.log_name, link.logged, end)
-                    told = failures.tail(link.place.log, link.logged, end)
+                end = output.shorten_path(link.place.log, begun, Path(link.place.log).stat().st_size)
+                if end > begun:
+                    log = LogSlice(link.place.log_name, begun, end)
+                    told = failures.tail(link.place.log, begun, end)
         memory = (max(link.peak or 0, peak) if link.peak_position == position else peak) or None
         sentence: Sentence | None = link.sentence
         if sentence is not None and sentence.position != position:

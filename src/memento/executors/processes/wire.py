@@ -29,6 +29,9 @@ UPDATE = 12  # (number, done, total, metrics)
 PASSED = 13  # position: it has passed this position, all revoked ones included
 LEAVING = 14  # (position, reason): it runs nothing after this position, and ends
 BROKEN = 15  # text: it could not begin at all
+RING = 16  # there is something in the outbox
+SPILL = 17  # what comes next in order is in the pipe
+BACK = 18  # what comes next in order is in the outbox
 
 
 def frame(kind: int, body: bytes) -> bytes:

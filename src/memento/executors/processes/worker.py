@@ -1,8 +1,8 @@
-"""The main of a worker process: read batches, run tasks, write each outcome at once.
+"""The main of a worker process: read batches, run tasks, leave each outcome at once.
 
 Knows: its pipes, its slot, a station. May not know: the queue, the store's index, other workers.
 
-An outcome is in the pipe's buffer before the next task begins, so whatever ends this process afterwards, what
+An outcome is told (`telling`) before the next task begins, so whatever ends this process afterwards, what
 finished is not lost. After each task `order` puts back what it has changed; where that cannot be done, this
 process says so and ends.
 """
@@ -29,6 +29,7 @@ from memento.executors.processes.ends import CLOSED
 from memento.executors.processes.order import Order, watch_for_the_end
 from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
+from memento.executors.processes.telling import Teller
 from memento.executors.task import Conditions, KeptValues, Station
 from memento.store import pickling
 
@@ -50,7 +51,8 @@ class Worker:
     """One worker's loop over what its pipe brings."""
 
     def __init__(self, work: Work, place: Place, read: int, write: int, slots: Slots) -> None:
-        self._work, self._place, self._read, self._write, self._slots = work, place, read, write, slots
+        self._work, self._place, self._read, self._slots = work, place, read, slots
+        self._teller = Teller(write, slots.outbox(place.slot))
         self._pid = os.getpid()
         self._frames = wire.Frames()
         self._values = KeptValues()
@@ -62,7 +64,7 @@ class Worker:
         resources = Resources(self._work.cpus_per_task, self._place.gpus, self._work.memory_limit)
         output = self._output = None
         if self._place.log:
-            output = self._output = Output(self._place.log, self._place.log_name, self._place.slot)
+            output = self._output = Output(self._place.log, self._place.log_name)
         if output is not None:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 faulthandler.enable(file=2, all_threads=True)
@@ -74,7 +76,7 @@ class Worker:
             resources=resources,
             stopping=self._slots.stopping,
             own_process=True,
-            live=self._tell,
+            live=self._update,
             log=output.slice if output is not None else None,
             last_lines=output.last_lines if output is not None else None,
         )
@@ -110,51 +112,46 @@ class Worker:
         base = self._slots.base(self._place.slot)
         ints, doubles = self._slots.ints, self._slots.doubles
         run, monotonic, passed, output = self._station.run, SYSTEM_CLOCK.monotonic, False, self._output
+        teller, left = self._teller, ""
+        teller.use_outbox()
         for position, task in enumerate(tasks, first):
-            doubles[base] = monotonic()
+            doubles[base] = now = monotonic()
+            teller.ring(now)
+            if output is not None:
+                ints[base + 4] = output.end
             ints[base + 1] = position
             if position >= ints[base + 2]:
                 if ints[base + 3] == NO_LIMIT:
                     ints[base + 3] = position
                 passed = True
                 continue
-            this = Task._make(task)
-            if output is not None:
-                output.begin(this.key)
-            outcome = run(this)
+            outcome = run(Task._make(task))
             if os.getpid() != self._pid:
                 os._exit(0)  # a child that the task forked came back with it: the parent tells the outcome
-            self.send(wire.pack_outcome(outcome))
-            left = self._order.restore()
+            teller.tell(wire.pack_outcome(outcome))
+            left = self._order.restore(outcome.runtime)
             if left:
-                self.send(wire.pack(wire.LEAVING, (position, left)))
-                return False
-        if output is not None:
-            output.rest()
-        if passed:
-            self.send(wire.pack(wire.PASSED, first + len(tasks) - 1))
-        return True
+                teller.tell(wire.pack(wire.LEAVING, (position, left)))
+                break
+        else:
+            if passed:
+                teller.tell(wire.pack(wire.PASSED, first + len(tasks) - 1))
+        teller.ring()
+        return not left
 
-    def _tell(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
+    def _update(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
         if os.getpid() == self._pid:
             total = None if total is None else float(total)
-            self.send(
+            self._teller.send(
                 wire.pack(
                     wire.UPDATE, (number, float(done), total, {n: float(v) for n, v in metrics.items()})
                 )
             )
 
-    def send(self, data: bytes) -> None:
-        """Write a whole frame."""
-        # A pipe's writes beyond its free room wait and may come back short.
-        try:
-            done = os.write(self._write, data)
-            while done < len(data):
-                done += os.write(self._write, memoryview(data)[done:])
-        except OSError as exc:
-            if exc.errno == errno.EBADF:
-                os._exit(CLOSED)  # the task has closed it: nothing can be told any more but this
-            raise
+    def fail(self, error: BaseException) -> None:
+        """Say why this worker cannot begin."""
+        told = failures.raised(error, pickled=False)
+        self._teller.send(wire.pack(wire.BROKEN, told.traceback or told.message))
 
 
 def work_until_told(
@@ -179,16 +176,18 @@ def work_until_told(
         try:
             worker.prepare(function)
         except BaseException as exc:
-            told = failures.raised(exc, pickled=False)
-            worker.send(wire.pack(wire.BROKEN, told.traceback or told.message))
+            worker.fail(exc)
             raise
         worker.serve()
         code = 0
-    except BaseException:  # the supervisor sees the exit code and the log
-        import traceback
+    except BaseException as exc:  # the supervisor sees the exit code and the log
+        if isinstance(exc, OSError) and exc.errno == errno.EBADF:
+            code = CLOSED  # a task has closed our descriptors: nothing else can be told any more
+        else:
+            import traceback
 
-        with contextlib.suppress(Exception):
-            traceback.print_exc()
+            with contextlib.suppress(Exception):
+                traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
