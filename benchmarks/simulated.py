@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from memento.executors.base import Finished, Lost, Message, Note, Running, Task, Update, Work
+from memento.executors.base import Lost, Message, Note, Running, Task, Update, Work
 from memento.executors.processes import wire
 from memento.store.records import DIED, Outcome
 
@@ -168,7 +168,7 @@ class Simulated:
                 messages.append(Update(number, self._name(number), done, total, metrics))
                 continue
             outcome = wire.unpack_outcome(kind, body)
-            messages.append(Finished(outcome))
+            messages.append(outcome)
             if outcome.failure is not None and outcome.failure.kind == DIED:
                 messages.append(Note(f"worker {outcome.worker} ended; another was started"))
         return messages

@@ -159,11 +159,11 @@ def test_a_value_without_identity_names_its_parameter() -> None:
 
 def test_parameters_are_kept_as_readable_json() -> None:
     tasks = keyed(parameters={"model": [dict], "lr": [0.1]})
-    assert json.loads(tasks.params(tasks.layout(tasks.slots(0))[1])) == {"model": "builtins:dict", "lr": 0.1}
+    assert json.loads(tasks.params(tasks.place(0)[1])) == {"model": "builtins:dict", "lr": 0.1}
 
 
 def test_values_are_numbered_across_parameters() -> None:
     tasks = keyed(parameters={"a": [1, 2], "b": ["u", "v"]})
-    layout, numbers = tasks.layout(tasks.slots(3))
+    layout, numbers = tasks.place(3)
     assert tasks.layouts[layout] == ("a", "b")
     assert [tasks.value(number) for number in numbers] == [2, "v"]

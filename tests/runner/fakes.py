@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from memento.events import Event
-from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Work
+from memento.executors.base import Executor, Lost, Message, Running, Task, Work
 from memento.matrix import Matrix
 from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.runner import Interrupt, Retries, RetryPolicy, Runner
@@ -62,12 +62,12 @@ class FakeExecutor(Executor):
             queue, self.queue = self.queue, []
             running, waiting = queue[:1], queue[1:]
             lost: list[Message] = [Lost(tuple(task.number for task in waiting))] if waiting else []
-            return [*lost, *(Finished(outcome(task, STOPPED)) for task in running)]
+            return [*lost, *(outcome(task, STOPPED) for task in running)]
         if not self.queue:
             self.clock.time += max(timeout, 1e-3)
             return []
         self.clock.time += 1e-3
-        return [Finished(self.behave(self.queue.pop(0)))]
+        return [self.behave(self.queue.pop(0))]
 
     def running(self) -> list[Running]:
         return [Running("host/1", task.number, 1.0) for task in self.queue[:1]]

@@ -19,7 +19,7 @@ from typing import Any
 from memento.errors import AggregateException
 from memento.events import RunFinished, TasksFinished
 from memento.executors import make_executor
-from memento.executors.base import Finished, Task, Work
+from memento.executors.base import Task, Work
 from memento.keys import script_name
 from memento.notify import DefaultNotificationProvider, NotificationProvider, Notifier
 from memento.notify.base import DigestNotificationProvider
@@ -164,8 +164,8 @@ class TaskManager:
             executor.submit([Task(i, _key(i), 0, (i,), 0, 1, 0.0) for i in order])
             while len(outcomes) < len(tasks):
                 for message in executor.poll(1.0):
-                    if isinstance(message, Finished):
-                        outcome = outcomes[message.outcome.number] = message.outcome
+                    if isinstance(message, Outcome):
+                        outcome = outcomes[message.number] = message
                         failed = int(outcome.failure is not None)
                         notifier.listen(TasksFinished(1 - failed, failed, outcome.runtime))
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memento.executors.base import Executor, Finished, Lost, Message, Note, Running, Task, Update, Work
+from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
 from memento.executors.choose import make_executor
 from memento.lazily import on_first_use
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Executor",
-    "Finished",
     "Futures",
     "Lost",
     "Message",

@@ -3,7 +3,7 @@
 Knows: the shape of work and its outcomes. May not know: stores' indexes, matrices, displays, retry rules.
 
     runner ── start(work), submit(tasks), cancel, close ──> executor ──> workers
-    runner <── poll(): Finished, Lost, Update, Note ─────── executor <── outcomes
+    runner <── poll(): Outcome, Lost, Update, Note ──────── executor <── outcomes
 
 One thread, the runner's, calls an executor. Results are returned from `poll`; nothing calls back upward.
 An executor owns its workers, its queue of submitted tasks and every process and thread that it started.
@@ -63,12 +63,6 @@ class Work:
     sources: dict[str, str] = field(default_factory=dict)  # texts of code that stands in no file, by its name
 
 
-class Finished(NamedTuple):
-    """An attempt ended, in whatever way; exactly one for each submitted task that is not Lost."""
-
-    outcome: Outcome
-
-
 class Lost(NamedTuple):
     """Submitted tasks that never started, given back by a cancel or by a worker's end that was not their fault.
 
@@ -94,7 +88,9 @@ class Note(NamedTuple):
     text: str
 
 
-Message = Finished | Lost | Update | Note
+Message = (
+    Outcome | Lost | Update | Note
+)  # an outcome: an attempt ended; one for each submitted task that is not lost
 
 
 class Running(NamedTuple):
@@ -123,7 +119,7 @@ class Executor(Protocol):
         """How many more tasks it would take now, to be busy for about the next second; 0 when it has enough."""
 
     def submit(self, tasks: Sequence[Task]) -> None:
-        """Queue tasks, in order. Each yields exactly one Finished or stands in exactly one Lost."""
+        """Queue tasks, in order. Each yields exactly one Outcome or stands in exactly one Lost."""
 
     def poll(self, timeout: float) -> list[Message]:
         """Wait up to `timeout` seconds for messages; may return none. Raises WorkerStartError when nothing can run."""
@@ -135,7 +131,7 @@ class Executor(Protocol):
         """Give back what has not started (as Lost in the next poll); with `running`, also stop what runs.
 
         A stopped task is told first (`context.stopping`, checkpoint at once) and ended after `Work.grace`;
-        it yields Finished with kind STOPPED, or its true outcome when it finishes in time. Idempotent.
+        it yields an Outcome with kind STOPPED, or its true outcome when it finishes in time. Idempotent.
         """
 
     def wake(self) -> None:

@@ -29,7 +29,7 @@ from memento.context import Resources
 from memento.errors import WorkerDied, WorkerStartError
 from memento.executors import failures
 from memento.executors.alarm import TimeUp, alarm
-from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Work
+from memento.executors.base import Executor, Lost, Message, Running, Task, Work
 from memento.executors.measure import process_name
 from memento.executors.task import Conditions, KeptValues, Station, stopped, timed_out, verdict
 from memento.store import pickling
@@ -237,7 +237,7 @@ class Futures(Executor):
             outcomes = future.result()
             for outcome in outcomes:
                 self._pace += 0.2 * (outcome.runtime - self._pace)
-            return [Finished(outcome) for outcome in outcomes]
+            return list(outcomes)
         if not isinstance(error, concurrent.futures.BrokenExecutor):
             raise WorkerStartError(
                 f"{self.name} could not run a batch: {type(error).__name__}: {error}"
@@ -247,7 +247,7 @@ class Futures(Executor):
         text = f"the pool's process died while it ran this task{others}: {error}"
         failure = failures.without_exception(DIED, type(error).__name__, text, error=WorkerDied(text))
         now = self._clock.now() - ran
-        return [Finished(verdict(task, failure, now, ran, self.name)) for task in call.tasks]
+        return [verdict(task, failure, now, ran, self.name) for task in call.tasks]
 
     def _give_up(self) -> list[Message]:
         """The run's grace is over: what still runs is left to the pool, and told as stopped."""
@@ -256,7 +256,7 @@ class Futures(Executor):
             for task in call.tasks:
                 ran = now - call.sent
                 done = verdict(task, stopped(), self._clock.now() - ran, ran, self.name)
-                messages.append(Finished(done))
+                messages.append(done)
         self._calls.clear()
         self._deadline = float("inf")
         return messages

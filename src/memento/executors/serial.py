@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.alarm import TimeUp, alarm
-from memento.executors.base import Executor, Finished, Lost, Message, Running, Task, Update, Work
+from memento.executors.base import Executor, Lost, Message, Running, Task, Update, Work
 from memento.executors.measure import process_name
 from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
 from memento.store.records import Outcome
@@ -70,7 +70,7 @@ class Serial(Executor):
             task = self._queue.popleft()
             outcome = self._attempt(task)
             self._pace += 0.3 * (outcome.runtime - self._pace)
-            messages.append(Finished(outcome))
+            messages.append(outcome)
             messages += self._inbox
             self._inbox.clear()
             if self._stopping or self._woken or self._clock.monotonic() >= end:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
-from memento.executors.base import Executor, Finished, Lost, Message, Note, Running, Task, Update, Work
+from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
 from memento.executors.task import Conditions, KeptValues, Station, stopped, timed_out, verdict
 from memento.store import pickling
 from memento.store.records import Outcome
@@ -172,7 +172,7 @@ class Threads(Executor):
             raise result
         hand.task = None
         self._pace += 0.3 * (result.runtime - self._pace)
-        messages.append(Finished(result))
+        messages.append(result)
 
     def _patience(self, timeout: float) -> float:
         """Wait no longer than until the next task is over its time."""
@@ -204,7 +204,7 @@ class Threads(Executor):
                 failure = stopped()
             else:
                 continue
-            messages.insert(0, Finished(verdict(hand.task, failure, self._clock.now() - ran, ran, hand.name)))
+            messages.insert(0, verdict(hand.task, failure, self._clock.now() - ran, ran, hand.name))
             self._dismiss(hand)
         return messages
 

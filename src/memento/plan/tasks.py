@@ -52,7 +52,7 @@ class KeyedTasks:
         self.names = self.table.names
         self._offsets = _running_sums([len(slots) for slots in self.table.values])
         self._layouts: dict[tuple[int, ...], int] = {}
-        self._all_names = tuple(range(len(self.names)))
+        self._whole = -1  # number of the layout that has all names
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
         self._pairs = _Pairs(self.names, self.table.values, self._offsets)
@@ -84,20 +84,24 @@ class KeyedTasks:
         rows = self.table.along(column, things)
         return rows if self.repeats == 1 else chain.from_iterable(map(repeat, rows, repeat(self.repeats)))
 
-    def layout(self, slots: Sequence[int]) -> tuple[int, tuple[int, ...]]:
-        """Return the number of the names' layout, and the numbers of the values in `values`."""
-        absent = min(slots, default=0) < 0
-        present = tuple([i for i, slot in enumerate(slots) if slot >= 0]) if absent else self._all_names
-        layout = self._layouts.get(present)
-        if layout is None:
-            layout = self._layouts[present] = len(self.layouts)
+    def place(self, number: int) -> tuple[int, tuple[int, ...]]:
+        """Return the number of a task's layout of names, and the numbers of its values in `values`."""
+        slots = self.table.slots(number // self.repeats)
+        if not self.table.may_lack or min(slots, default=0) >= 0:
+            if self._whole < 0:
+                self._whole = self._layout(range(len(slots)))
+            return self._whole, tuple(map(operator.add, self._offsets, slots))
+        present = tuple([i for i, slot in enumerate(slots) if slot >= 0])
+        return self._layout(present), tuple([self._offsets[i] + slots[i] for i in present])
+
+    def _layout(self, present: Sequence[int]) -> int:
+        layout = self._layouts.setdefault(tuple(present), len(self.layouts))
+        if layout == len(self.layouts):
             self.layouts.append(tuple(self.names[i] for i in present))
-        if absent:
-            return layout, tuple([self._offsets[i] + slots[i] for i in present])
-        return layout, tuple(map(operator.add, self._offsets, slots))
+        return layout
 
     def params(self, values: Iterable[int]) -> str:
-        """Return a task's parameters as readable JSON, given the numbers of its values in `layout`."""
+        """Return a task's parameters as readable JSON, given the numbers of its values in `place`."""
         return "{" + ", ".join(map(self._pairs.__getitem__, values)) + "}"
 
     def fragments(self, column: int) -> list[str]:
@@ -106,7 +110,7 @@ class KeyedTasks:
         return [texts[slot] for slot in range(len(self.table.values[column]))]
 
     def value(self, number: int) -> Any:
-        """Return the value that stands at `number` in the numbering of `layout`."""
+        """Return the value that stands at `number` in the numbering of `place`."""
         column = bisect.bisect_right(self._offsets, number) - 1
         return self.table.values[column][number - self._offsets[column]]
 

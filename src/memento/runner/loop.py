@@ -10,6 +10,8 @@ What is told as done has been committed. What was in flight when anything breaks
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import heapq
 import logging
 import os
@@ -22,7 +24,7 @@ from memento.clock import Clock
 from memento.config import short_text
 from memento.errors import StoreUnwritable
 from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
-from memento.executors.base import Executor, Finished, Lost, Message, Note, Task, Update
+from memento.executors.base import Executor, Lost, Message, Note, Task, Update
 from memento.plan import Plan
 from memento.results import FailureGrouper
 from memento.runner.progress import Progress
@@ -42,6 +44,21 @@ _TICK_WORKERS = 10_000  # asking what so many workers do takes 8 ms, and happens
 _LISTED = 100  # running tasks that a tick names: more than anybody can read
 _LOOK_EVERY = 0.5  # seconds between looks at what other runs have finished
 _HEARTBEAT_EVERY = 5.0
+_COLLECT_EVERY = 50_000  # new objects: those of a commit and its rows, some times over
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Have Python look for cycles more seldom: among the tuples of tasks on their way there are none to find.
+
+    Otherwise a fifth of the coordinator's time goes there. Not where tasks run in this process: they may make some.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], _COLLECT_EVERY) if before[0] else 0, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class Runner:
@@ -109,6 +126,19 @@ class Runner:
 
     def loop(self, interrupt: Interrupt) -> None:
         """Run until nothing is left to do or the user has insisted on stopping."""
+        with _rare_collections() if self._executor.isolates else contextlib.nullcontext():
+            self._loop(interrupt)
+        self.commit()
+        if self._unwritable is not None:
+            path, _, problem = self._unwritable.message.partition(": ")
+            raise StoreUnwritable(
+                path,
+                problem.rstrip(),
+                "The run was ended, so that no more is computed that cannot be kept. What was told as done is kept:"
+                " make room, or put right what is wrong there, and run again.",
+            )
+
+    def _loop(self, interrupt: Interrupt) -> None:
         while not self._over():
             if interrupt.count >= 2:
                 break
@@ -124,15 +154,6 @@ class Runner:
             if pending and (full or not messages):
                 self.commit()
             self._do_what_is_due(now)
-        self.commit()
-        if self._unwritable is not None:
-            path, _, problem = self._unwritable.message.partition(": ")
-            raise StoreUnwritable(
-                path,
-                problem.rstrip(),
-                "The run was ended, so that no more is computed that cannot be kept. What was told as done is kept:"
-                " make room, or put right what is wrong there, and run again.",
-            )
 
     def commit(self) -> None:
         """Make what has finished durable, then tell it."""
@@ -142,19 +163,20 @@ class Runner:
         committed = self._run.commit([row for _, row in rows], attempts)
         self._rows, self._attempts = [], []
         done = failed = 0
-        seconds = 0.0
         told: list[TaskFailed] = []
+        ids, superseded, twins = committed.ids, committed.superseded, self.plan.twins
         for number, row in rows:
-            other = committed.superseded.get(row.key)
-            self._note_row(number, other.id if other else committed.ids[row.key])
-            outcome = row.outcome
-            seconds += outcome.runtime
+            key, outcome = row.key, row.outcome
+            other = superseded.get(key) if superseded else None
+            self._note_row(number, other.id if other else ids[key])
+            share = 1 + len(twins[number]) if number in twins else 1
             if (other.status if other else outcome.status) == DONE:
-                done += 1 + len(self.plan.twins.get(number, ()))
+                done += share
             else:
-                failed += 1 + len(self.plan.twins.get(number, ()))
+                failed += share
                 assert outcome.failure is not None
                 told.append(self._failed(number, outcome.failure, outcome.attempt))
+        seconds = sum(row.outcome.runtime for _, row in rows)
         self.progress.done += done
         self.progress.failed += failed
         if rows:
@@ -224,17 +246,18 @@ class Runner:
 
     def _task(self, number: int, attempt: int) -> Task:
         tasks = self.plan.tasks
-        layout, values = tasks.layout(tasks.slots(number))
+        layout, values = tasks.place(number)
         cost = self.plan.costs[number] if self.plan.costs is not None else 0.0
         return Task(number, tasks.key(number), layout, values, number % tasks.repeats, attempt, cost)
 
     # -- outcomes from the executor
 
     def _take(self, message: Message) -> None:
-        if isinstance(message, Finished):
-            self._finished(message.outcome)
+        if isinstance(message, Outcome):
+            self._finished(message)
         elif isinstance(message, Update):
-            self._live[message.number] = message
+            if message.number in self._flying:
+                self._live[message.number] = message
         elif isinstance(message, Lost):
             for number in message.numbers:
                 self._flying.pop(number, None)
@@ -243,35 +266,21 @@ class Runner:
             self._emit(Said(message.text, "warning"))
 
     def _finished(self, outcome: Outcome) -> None:
-        number = outcome.number
+        number, failure = outcome.number, outcome.failure
         task = self._flying.pop(number, None)
-        self._live.pop(number, None)
+        if self._live:
+            self._live.pop(number, None)
         if task is None:
             log.warning("an outcome came for a task that is not in flight", extra={"number": number})
             return
-        failure = outcome.failure
-        if failure is not None and failure.kind == STOPPED:
-            self.left.add(number)
+        if failure is not None and self._is_unfinished(number, failure):
             return
-        if failure is not None and self._is_of_our_disk(failure):
-            self._unwritable = self._unwritable or failure
-            self.left.add(number)
-            if not self._stopping:
-                self._stop()
-            return
-        if failure is not None and failure.type == "PayloadDamaged":
-            payloads = os.path.join(self._store, "payloads", "")
-            if self._store and failure.message.startswith(payloads):
-                ref, _, problem = failure.message[len(payloads) :].partition(": ")
-                self.damaged[ref] = problem
         if not self._rows and not self._attempts:
             self._oldest = self._clock.monotonic()
         params = self.plan.tasks.params(task.values)
         row = TaskRow(task.key, params, task.repeat, self._code, outcome)
-        delay = None
-        if failure is not None and not self._stopping:
-            delay = self._retry.delay(failure, outcome.attempt)
-        if delay is None or failure is None:
+        delay = None if failure is None or self._stopping else self._retry.delay(failure, outcome.attempt)
+        if failure is None or delay is None:
             self._rows.append((number, row))
             self.progress.note(outcome.runtime, task.cost or None)
             return
@@ -279,6 +288,23 @@ class Runner:
         heapq.heappush(self._delayed, (self._clock.monotonic() + delay, number, outcome.attempt + 1))
         reason = f"{failure.type}: {failure.message}"
         self._emit(TaskRetried(task.key.hex(), self._text(number), outcome.attempt, reason, delay))
+
+    def _is_unfinished(self, number: int, failure: Failure) -> bool:
+        """Tell whether a failure is not the task's own, so that this is simply not done; note what it says of the store."""
+        if failure.kind == STOPPED:
+            self.left.add(number)
+            return True
+        if self._is_of_our_disk(failure):
+            self._unwritable = self._unwritable or failure
+            self.left.add(number)
+            if not self._stopping:
+                self._stop()
+            return True
+        payloads = os.path.join(self._store, "payloads", "")
+        if failure.type == "PayloadDamaged" and self._store and failure.message.startswith(payloads):
+            ref, _, problem = failure.message[len(payloads) :].partition(": ")
+            self.damaged[ref] = problem
+        return False
 
     def _is_of_our_disk(self, failure: Failure) -> bool:
         """Tell whether a task failed because the store takes no more: then the others would fail as well."""
@@ -292,7 +318,7 @@ class Runner:
         key = self.plan.tasks.key(number).hex()
         text = self._text(number)
         tasks = self.plan.tasks
-        params = tasks.params(tasks.layout(tasks.slots(number))[1])
+        params = tasks.params(tasks.place(number)[1])
         group, first = self.failures.add(key, text, params, failure, attempt)
         return TaskFailed(key, text, group, first)
 
@@ -305,8 +331,9 @@ class Runner:
 
     def _note_row(self, number: int, row: int) -> None:
         self.plan.rows[number] = row
-        for twin in self.plan.twins.get(number, ()):
-            self.plan.rows[twin] = row
+        if number in self.plan.twins:
+            for twin in self.plan.twins[number]:
+                self.plan.rows[twin] = row
 
     # -- other runs, and what comes by the clock
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 from memento import faultpoints
@@ -57,27 +59,23 @@ class _Claims:
         for key in keys:
             self.row_of[key] = row
 
-    def emptied_by(self, keys: Sequence[bytes]) -> list[int]:
-        """Return the rows that have no other open key than these."""
-        counts: dict[int, int] = {}
-        for key in set(keys):
-            row = self.row_of.get(key)
-            if row is not None:
-                counts[row] = counts.get(row, 0) + 1
-        return [row for row, count in counts.items() if count == len(self.open[row])]
+    def emptied_by(self, keys: Collection[bytes]) -> list[int]:
+        """Return the rows that have no other open key than these, of which each is named once."""
+        counts = Counter(map(self.row_of.get, keys))
+        return [row for row, count in counts.items() if row is not None and count == len(self.open[row])]
 
-    def close(self, keys: Iterable[bytes]) -> set[int]:
+    def close(self, keys: Collection[bytes]) -> set[int]:
         """Let go of keys; return the rows in which others are still open."""
-        touched = set()
-        for key in keys:
-            row = self.row_of.pop(key, None)
+        touched = set(map(self.row_of.pop, keys, repeat(None)))
+        left = set()
+        for row in touched:
             if row is not None:
-                self.open[row].discard(key)
-                touched.add(row)
-        for row in [row for row in touched if not self.open[row]]:
-            del self.open[row]
-            touched.discard(row)
-        return touched
+                self.open[row].difference_update(keys)
+                if self.open[row]:
+                    left.add(row)
+                else:
+                    del self.open[row]
+        return left
 
 
 class Run:
@@ -210,7 +208,7 @@ class Run:
 
     def release(self, keys: Iterable[bytes]) -> None:
         """Give tasks back, not computed, so that others may take them."""
-        keys = [key for key in keys if key in self._claims.row_of]
+        keys = {key for key in keys if key in self._claims.row_of}
         if not keys:
             return
         empty = self._claims.emptied_by(keys)

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from memento.executors.base import Executor, Finished, Lost, Message, Note, Task, Update, Work
+from memento.executors.base import Executor, Lost, Message, Note, Task, Update, Work
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, decode
 from memento.store.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE, Outcome
@@ -85,10 +85,10 @@ class Drive:
     def take(self, messages: Sequence[Message]) -> None:
         """Note what was told."""
         for message in messages:
-            if isinstance(message, Finished):
-                number = message.outcome.number
+            if isinstance(message, Outcome):
+                number = message.number
                 assert number not in self.outcomes, f"task {number} was told twice"
-                self.outcomes[number] = message.outcome
+                self.outcomes[number] = message
                 self.order.append(number)
             elif isinstance(message, Lost):
                 self.lost += message.numbers

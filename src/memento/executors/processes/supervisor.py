@@ -31,7 +31,7 @@ from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import WorkerStartError
 from memento.executors import failures
-from memento.executors.base import Executor, Finished, Message, Note, Running, Task, Update, Work
+from memento.executors.base import Executor, Message, Note, Running, Task, Update, Work
 from memento.executors.gpus import assign, visible_gpus
 from memento.executors.processes import launch, output, wire
 from memento.executors.processes.control import Control, ServerGone
@@ -319,8 +319,14 @@ class Processes(Executor):
         if frames:
             self._look_again = True  # it does not ring for what it leaves in the next moment
         for kind, body in frames:
-            if kind in (wire.OUTCOME, wire.OUTCOME_PICKLED):
-                self._finished(link, wire.unpack_outcome(kind, body))
+            if kind == wire.OUTCOME or kind == wire.OUTCOME_PICKLED:
+                outcome = wire.unpack_outcome(kind, body)
+                task = link.finish(link.oldest())  # a worker keeps the order
+                if task is None or task.number != outcome.number:
+                    raise AssertionError((task, outcome.number))
+                self._feeding.learn(outcome.runtime)
+                self._inbox.append(outcome)
+                self._fruitless = self._restarts = 0
             elif kind == wire.UPDATE:
                 number, done, total, metrics = wire.unpack(body)
                 self._inbox.append(Update(number, self._worker_name(link), done, total, metrics))
@@ -331,15 +337,6 @@ class Processes(Executor):
                 self._leaves(link, position, left)
             elif kind == wire.BROKEN and self._control is not None:
                 raise self._control.cannot_start(str(wire.unpack(body)))
-
-    def _finished(self, link: Link, outcome: Outcome) -> None:
-        position = link.oldest()  # a worker keeps the order
-        task = link.finish(position)
-        if task is None or task.number != outcome.number:
-            raise AssertionError((position, task, outcome.number))
-        self._fruitless = self._restarts = 0
-        self._feeding.learn(outcome.runtime)
-        self._inbox.append(Finished(outcome))
 
     def _leaves(self, link: Link, position: int, left: str) -> None:
         """A task left something that only a new process is free of."""
@@ -429,7 +426,7 @@ class Processes(Executor):
         elif begun:
             task = link.finish(position)
             assert task is not None
-            self._inbox.append(Finished(self._last_words(link, task, code, peak)))
+            self._inbox.append(self._last_words(link, task, code, peak))
             self._fruitless = 0
         elif not link.leaving and link.sentence is None and link.sent == len(link.in_flight):
             self._fruitless += 1

@@ -16,6 +16,8 @@ from typing import Any
 
 from memento.store.records import Encoded, Failure, LogSlice, Outcome, Series
 
+_made: Any = tuple.__new__  # what `_make` of a named tuple does, without a call of Python's
+
 HEADER = struct.Struct("<QB")
 NUMBER = struct.Struct("<Q")
 
@@ -54,17 +56,22 @@ def pack_outcome(outcome: Outcome) -> bytes:
     value, metrics, artifacts, log, failure = outcome[9:]
     plain: Any = (
         *outcome[:9],
-        None if value is None else tuple(value),
-        # Exact numbers: marshal would take a NumPy number for a buffer of bytes.
-        tuple((s[0], int(s[1]), float(s[2]), float(s[3]), float(s[4]), s[5]) for s in metrics),
+        value and tuple(value),
+        tuple(map(_plain_series, metrics)) if metrics else (),
         artifacts,
-        None if log is None else tuple(log),
-        None if failure is None else tuple(failure),
+        log and tuple(log),
+        failure and tuple(failure),
     )
     try:
         return frame(OUTCOME, marshal.dumps(plain))
     except ValueError:
         return frame(OUTCOME_PICKLED, pickle.dumps(outcome, protocol=5))
+
+
+def _plain_series(series: Series) -> tuple[Any, ...]:
+    # Exact numbers: marshal would take a NumPy number for a buffer of bytes.
+    name, count, last, minimum, maximum, data = series
+    return name, int(count), float(last), float(minimum), float(maximum), data
 
 
 def unpack_outcome(kind: int, body: bytes | memoryview) -> Outcome:
@@ -74,15 +81,18 @@ def unpack_outcome(kind: int, body: bytes | memoryview) -> Outcome:
         return outcome
     plain: Any = marshal.loads(body)
     value, metrics, artifacts, log, failure = plain[9:]
-    first: tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any] = plain[:9]
-    return Outcome(
-        *first,
-        None if value is None else Encoded(*value),
-        tuple(Series(*series) for series in metrics) if metrics else (),
-        artifacts,
-        None if log is None else LogSlice(*log),
-        None if failure is None else Failure(*failure),
+    made: Outcome = _made(
+        Outcome,
+        (
+            *plain[:9],
+            value and _made(Encoded, value),
+            tuple(map(Series._make, metrics)) if metrics else (),
+            artifacts,
+            log and _made(LogSlice, log),
+            failure and _made(Failure, failure),
+        ),
     )
+    return made
 
 
 class Frames:
