@@ -49,8 +49,9 @@ class Config:
     @classmethod
     def build(cls, parameters: dict[str, Any], settings: Mapping[str, Any], repeat: int = 0) -> Config:
         """Make a config from a dict, whose names may be any string."""
-        self = cls.__new__(cls)
-        self._dict, self.settings, self.repeat = parameters, settings, repeat
+        self = object.__new__(cls)
+        attributes = self.__dict__
+        attributes["_dict"], attributes["settings"], attributes["repeat"] = parameters, settings, repeat
         return self
 
     def __getattr__(self, name: str) -> Any:

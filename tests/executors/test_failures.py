@@ -47,10 +47,10 @@ def test_the_tail_of_a_slice_stays_within_it_and_shows_garbage_safely(tmp_path: 
 
 def test_only_what_tasks_cannot_change_is_shared() -> None:
     values = KeptValues([pickling.dumps([1]), pickling.dumps((1, "a")), pickling.dumps(dict)])
-    first, second = values.get([0, 1, 2]), values.get([0, 1, 2])
+    first, second = values.named("abc", [0, 1, 2]), values.named("abc", [0, 1, 2])
     assert first == second
-    assert first[0] is not second[0]
-    assert first[1] is second[1]
+    assert first["a"] is not second["a"]
+    assert first["b"] is second["b"]
     assert not is_unchangeable(([],))
 
 

@@ -6,7 +6,6 @@ Knows: plain values and two callbacks. May not know: files, pickles, executors.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
@@ -26,8 +25,7 @@ def never_stopping() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(NamedTuple):
     """What a task may use.
 
     Parameters

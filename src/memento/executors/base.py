@@ -11,8 +11,7 @@ An executor owns its workers, its queue of submitted tasks and every process and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from memento.store.records import Outcome
@@ -30,8 +29,11 @@ class Task(NamedTuple):
     cost: float  # expected seconds; 0.0 where unknown
 
 
-@dataclass(frozen=True)
-class Work:
+LIVE_EVERY = 0.5  # seconds
+_NOTHING: dict[str, str] = {}
+
+
+class Work(NamedTuple):
     """What all tasks of a run share; sent to each worker once.
 
     `function`, `settings` and every entry of `values` are bytes for `memento.store.pickling.loads`.
@@ -58,9 +60,9 @@ class Work:
     log_output: bool = True
     grace: float = 5.0  # seconds between asking a task to stop and ending it
     inline_limit: int = 16_384  # bytes; larger values are written as payload files by the worker
-    live_every: float = 0.5  # seconds between live updates of a task
-    environment: dict[str, str] = field(default_factory=dict)
-    sources: dict[str, str] = field(default_factory=dict)  # texts of code that stands in no file, by its name
+    live_every: float = LIVE_EVERY  # seconds between live updates of a task
+    environment: Mapping[str, str] = _NOTHING
+    sources: Mapping[str, str] = _NOTHING  # texts of code that stands in no file, by its name
 
 
 class Lost(NamedTuple):

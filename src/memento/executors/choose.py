@@ -5,7 +5,6 @@ Knows: the names, and what each needs. May not know: how any of them works.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from memento.executors.base import Executor
@@ -75,6 +74,8 @@ def _no_such_name(name: str) -> str:
             f"executor={name!r} is not part of this release; it has {', '.join(map(repr, _NAMES))}."
             " Any concurrent.futures.Executor works too: for Dask, pass `client.get_executor()`."
         )
+    import difflib
+
     near = difflib.get_close_matches(name, _NAMES, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"there is no executor {name!r}; it has {', '.join(map(repr, _NAMES))}.{hint}"

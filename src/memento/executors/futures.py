@@ -158,7 +158,7 @@ class Futures(Executor):
         self._count = max(self._asked or work.num_workers, 1)
         self._folder = Path(work.store) / "work" / work.run
         self._folder.mkdir(parents=True, exist_ok=True)
-        plain = dataclasses.replace(work, layouts=(), values=())
+        plain = work._replace(layouts=(), values=())
         (self._folder / "work").write_bytes(pickle.dumps(plain, protocol=5))
 
     def want(self) -> int:

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import contextvars
 import enum
-import fractions
 import inspect
 import pathlib
 import threading
 import types
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
@@ -45,9 +43,8 @@ from memento.store.records import (
     Outcome,
 )
 
-_ATOMS = frozenset(
-    {int, float, bool, str, bytes, complex, type(None), range, fractions.Fraction, type(Ellipsis)}
-)
+_ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), range, type(Ellipsis)})
+_OTHER_ATOMS = frozenset({("fractions", "Fraction")})  # by name: few programs import it
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum, pathlib.PurePath)
 _NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})
 
@@ -61,7 +58,7 @@ def is_unchangeable(value: object) -> bool:
     (True, False, True)
     """
     kind = type(value)
-    if kind in _ATOMS or isinstance(value, _NAMED):
+    if kind in _ATOMS or isinstance(value, _NAMED) or (kind.__module__, kind.__name__) in _OTHER_ATOMS:
         return True
     if kind is tuple or kind is frozenset:
         return all(map(is_unchangeable, value))  # type: ignore[call-overload]  # just checked
@@ -87,10 +84,13 @@ class KeptValues:
         self._packed[number] = data
         self._shared.pop(number, None)
 
-    def get(self, numbers: Iterable[int]) -> list[Any]:
-        """Return the values of these numbers, in order; unpickling may raise anything."""
+    def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
+        """Return the values of these numbers by these names; unpickling may raise anything."""
         shared = self._shared
-        return [shared[n] if n in shared else self._unpickle(n) for n in numbers]
+        return {
+            name: shared[n] if n in shared else self._unpickle(n)
+            for name, n in zip(names, numbers, strict=True)
+        }
 
     def _unpickle(self, number: int) -> Any:
         data = self._packed.get(number)
@@ -125,19 +125,18 @@ class KeptSettings:
         return settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
+class Conditions(NamedTuple):
     """What differs between the places in which tasks run."""
 
     worker: str = ""  # "host/pid"; this process where it is empty
-    resources: Resources = field(default_factory=Resources)
+    resources: Resources = Resources()
     stopping: Callable[[], bool] = never_stopping
     live: Callable[[int, float, float | None, dict[str, float]], None] | None = None  # (task's number, ...)
     log: Callable[[], LogSlice | None] | None = None  # what was printed since it was last asked
     last_lines: Callable[[LogSlice], str] | None = None
     shared_process: bool = False  # other tasks run in this process at the same time
     own_process: bool = False  # this process does nothing but tasks
-    clock: Clock = field(default_factory=lambda: SYSTEM_CLOCK)
+    clock: Clock = SYSTEM_CLOCK
 
 
 class Station:
@@ -194,9 +193,7 @@ class Station:
         try:
             self.inside = True
             names = self.layouts.get(layout) or self._layout(layout)
-            config = Config.build(
-                dict(zip(names, self.values.get(values), strict=True)), self._settings.get(), repeat
-            )
+            config = Config.build(self.values.named(names, values), self._settings.get(), repeat)
             context = Context.for_task(
                 TaskSpace(
                     self._work.store,

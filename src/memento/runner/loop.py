@@ -290,7 +290,7 @@ class Runner:
         self._emit(TaskRetried(task.key.hex(), self._text(number), outcome.attempt, reason, delay))
 
     def _is_unfinished(self, number: int, failure: Failure) -> bool:
-        """Tell whether a failure is not the task's own, so that this is simply not done; note what it says of the store."""
+        """Tell whether a failure is not the task's own, so this is not done; note what it says of the store."""
         if failure.kind == STOPPED:
             self.left.add(number)
             return True

@@ -262,7 +262,7 @@ class Session:
         )
 
     def _work(self, run_name: str) -> Work:
-        from memento.executors.base import Work
+        from memento.executors.base import LIVE_EVERY, Work
         from memento.executors.sources import sources
 
         options = self.options
@@ -284,7 +284,7 @@ class Session:
             memory_limit=options.memory_limit,
             max_tasks_per_worker=options.max_tasks_per_worker,
             log_output=options.log_output,
-            live_every=max(Work.live_every, options.num_workers / _UPDATES),
+            live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
             environment=dict(options.environment),
             sources=sources(),
         )

@@ -16,9 +16,8 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from memento import faultpoints
 from memento.clock import Clock
@@ -30,8 +29,7 @@ from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
 from memento.store.states import drop_states
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """What became of the tasks that a run asked for."""
 
     granted: list[bytes]
@@ -39,20 +37,19 @@ class Claim:
     finished: list[Known]  # other runs have finished them since this one planned
 
 
-@dataclass(frozen=True)
-class Committed:
+class Committed(NamedTuple):
     """What a commit did."""
 
     ids: dict[bytes, int]  # key -> id of the row that now stands for it
     superseded: dict[bytes, Known]  # another run's result was there first; ours was dropped
 
 
-@dataclass
 class _Claims:
     """This run's own claims: for each row, the keys that are still open."""
 
-    open: dict[int, set[bytes]] = field(default_factory=dict)
-    row_of: dict[bytes, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.open: dict[int, set[bytes]] = {}
+        self.row_of: dict[bytes, int] = {}
 
     def add(self, row: int, keys: Sequence[bytes]) -> None:
         self.open[row] = set(keys)

@@ -10,10 +10,8 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from memento import system
 from memento.errors import WorkerStartError
@@ -21,6 +19,10 @@ from memento.executors import failures
 from memento.executors.base import Work
 from memento.executors.processes import copying, launch, server
 from memento.executors.processes.link import Link
+from memento.executors.processes.slots import make_file
+
+if TYPE_CHECKING:
+    import subprocess
 
 _ENDING = 5.0  # seconds that the server gets to end everything
 _TAIL_LINES = 20
@@ -62,7 +64,9 @@ class Control:
             "parent": os.getpid(),
             "values": [value.hex() for value in _first_values(work)],
         }
-        self._log = tempfile.TemporaryFile() if work.log_output else None  # noqa: SIM115  # closed in `close`
+        self._log: IO[bytes] | None = None
+        if work.log_output:
+            self._log = open(make_file("memento-log", 0), "w+b", buffering=0)  # noqa: SIM115  # closed in `close`
         try:
             made = _copy(work, told, self._log, objection)
             if made is None and copy:
@@ -123,7 +127,11 @@ class Control:
         return messages
 
     def _ended(self) -> NoReturn:
-        code = self._process.wait(_ENDING)
+        process = self._process
+        if not copying.ends(process, _ENDING):
+            process.kill()
+            copying.ends(process, _ENDING)
+        code = -signal.SIGKILL if process.returncode is None else process.returncode
         # The workers die with it, and what they started has nobody then to adopt it.
         system.kill_marked(launch.MARK, self._mark, launch.shared_name(self._mark))
         self._workers.clear()
@@ -161,13 +169,11 @@ class Control:
         elif process.poll() is None:
             # It may be importing for seconds, deaf; as far as we know it has nothing to clean up.
             system.kill_tree(process.pid, signal.SIGKILL)
-        try:
-            process.wait(_ENDING)
-        except subprocess.TimeoutExpired:
+        if not copying.ends(process, _ENDING):
             for pid in self._workers:
                 system.kill_tree(pid, signal.SIGKILL)
             process.kill()
-            process.wait()
+            copying.ends(process, _ENDING)
         self.socket.close()
         if self._log is not None:
             self._log.close()

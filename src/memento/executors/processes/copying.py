@@ -21,14 +21,16 @@ import os
 import re
 import select
 import signal
-import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memento import system
+
+if TYPE_CHECKING:
+    import subprocess
 
 # Loaded, these have begun what does not survive a fork, or have read how many threads they may use.
 _UNSOUND = (
@@ -225,22 +227,19 @@ class Copy:
                     self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Return how it ended, once it has; raises `subprocess.TimeoutExpired` after so many seconds."""
-        left = None if timeout is None else int(timeout / _LOOK)
-        while self.poll() is None:
-            if left is not None:
-                if left <= 0:
-                    raise subprocess.TimeoutExpired("a copy of this program", timeout or 0.0)
-                left -= 1
-            select.select([], [], [], _LOOK)
-        assert self.returncode is not None
-        return self.returncode
-
     def kill(self) -> None:
         """End it at once."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
+
+
+def ends(process: Copy | subprocess.Popen[bytes], within: float) -> bool:
+    """Wait so many seconds for a process to end; tell whether it has."""
+    for _ in range(int(within / _LOOK)):
+        if process.poll() is not None:
+            return True
+        select.select([], [], [], _LOOK)
+    return process.poll() is not None
 
 
 _SOUND = b"y"

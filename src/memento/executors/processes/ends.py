@@ -6,7 +6,7 @@ Knows: exit codes, and what the supervisor had decided. May not know: pipes, pro
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from memento import system
 from memento.errors import MemoryLimitExceeded, WorkerDied
@@ -18,8 +18,7 @@ from memento.store.records import DIED, MEMORY, STOPPED, TIMEOUT, Failure
 CLOSED = 113  # exit code of a worker whose task has closed its pipes
 
 
-@dataclass(frozen=True)
-class Sentence:
+class Sentence(NamedTuple):
     """Why a worker is being ended, and at which position that was decided."""
 
     kind: str  # a Failure.kind

@@ -5,16 +5,17 @@ Knows: interpreters, environments, descriptors. May not know: tasks, queues.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pickle
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memento.executors.base import Work
 from memento.executors.processes.slots import make_file
+
+if TYPE_CHECKING:
+    import subprocess
 
 # One pool of threads in each library that a task may call; without a bound each takes every core, in every worker.
 _THREAD_LIMITS = (
@@ -49,7 +50,7 @@ def environment(work: Work) -> dict[str, str]:
 
 def write_work(work: Work) -> int:
     """Write what all workers need into a nameless file; return its descriptor."""
-    plain = dataclasses.replace(work, layouts=(), values=())
+    plain = work._replace(layouts=(), values=())
     data = pickle.dumps(plain, protocol=5)
     descriptor = make_file("memento-work", len(data))
     with open(os.dup(descriptor), "r+b") as file:
@@ -73,6 +74,8 @@ def start_python(module: str, argument: str, sys_path: list[str], descriptors: t
     subprocess.Popen[bytes]
 ):  # fmt: skip
     """Start `module.main()` in a fresh interpreter and a session of its own."""
+    import subprocess
+
     home = str(Path(__file__).resolve().parents[3])
     path = sys_path if home in sys_path else [*sys_path, home]
     code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main()"

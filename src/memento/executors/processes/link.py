@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from memento.executors.base import Task, Work
 from memento.executors.processes import wire
@@ -20,34 +19,40 @@ _PIPE = 1 << 20  # bytes of a pipe's buffer: a thousand outcomes; Linux grants i
 _SMALL = 1 << 16  # bytes; a larger value travels in a frame of its own, uncopied
 
 
-@dataclass(eq=False)
 class Link:
-    """The supervisor's side of one worker."""
+    """The supervisor's side of one worker.
 
-    place: Place
-    read: int  # outcomes come from here; never blocks
-    write: int  # batches go here; never blocks
-    listener: Listener
-    pid: int = 0  # 0 until the server has started it
-    in_flight: dict[int, tuple[Task, float]] = field(
-        default_factory=dict
-    )  # position -> task, expected seconds
-    load: float = 0.0  # expected seconds of what is in flight
-    head: int = 0  # nothing before this position is in flight
-    sent: int = 0  # tasks sent so far, which is the next position
-    out: deque[memoryview] = field(default_factory=deque)
-    values: set[int] = field(default_factory=set)
-    layouts: set[int] = field(default_factory=set)
-    sentence: Sentence | None = None
-    kill_at: float | None = None  # monotonic seconds: SIGTERM did not help
-    revoked: int | None = None  # nothing from this position on is run, once `settles` is over
-    settles: float = 0.0
-    drained: bool = False  # the revoked ones were taken back; it has yet to say that it passed them
-    leaving: bool = False  # nothing more is sent to it
-    peak: int | None = None  # bytes; highest seen of the task it runs
-    peak_position: int = -1
-    watched: int = -1  # the position that `paused` is about
-    paused: float = 0.0  # seconds in which its task was suspended, as far as was seen
+    Parameters
+    ----------
+    place : Place
+        Where it stands.
+    read, write : int
+        Our ends of its pipes: its word comes from one, batches go to the other; neither ever blocks.
+    listener : Listener
+        What hears it.
+    pid : int
+        Its process; 0 until the server has started it.
+    """
+
+    def __init__(self, place: Place, read: int, write: int, listener: Listener, pid: int = 0) -> None:
+        self.place, self.read, self.write, self.listener, self.pid = place, read, write, listener, pid
+        self.in_flight: dict[int, tuple[Task, float]] = {}  # position -> task, expected seconds
+        self.load = 0.0  # expected seconds of what is in flight
+        self.head = 0  # nothing before this position is in flight
+        self.sent = 0  # tasks sent so far, which is the next position
+        self.out: deque[memoryview] = deque()
+        self.values: set[int] = set()
+        self.layouts: set[int] = set()
+        self.sentence: Sentence | None = None
+        self.kill_at: float | None = None  # monotonic seconds: SIGTERM did not help
+        self.revoked: int | None = None  # nothing from this position on is run, once `settles` is over
+        self.settles = 0.0
+        self.drained = False  # the revoked ones were taken back; it has yet to say that it passed them
+        self.leaving = False  # nothing more is sent to it
+        self.peak: int | None = None  # bytes; highest seen of the task it runs
+        self.peak_position = -1
+        self.watched = -1  # the position that `paused` is about
+        self.paused = 0.0  # seconds in which its task was suspended, as far as was seen
 
     def queue_batch(self, work: Work, tasks: Sequence[tuple[Task, float]]) -> None:
         """Send tasks, with the values and names that this worker has not seen."""

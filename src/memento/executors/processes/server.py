@@ -23,11 +23,9 @@ import select
 import signal
 import socket
 import struct
-import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.executors import failures
@@ -35,6 +33,9 @@ from memento.executors.processes import copying, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
 from memento.store import pickling
+
+if TYPE_CHECKING:
+    import subprocess
 
 LENGTH = struct.Struct("<I")
 _LOOK = 0.5  # seconds between looks for a parent that is gone without closing the socket
@@ -175,7 +176,7 @@ class Server:
             "read": read,
             "write": write,
             "parent": os.getpid(),
-            "place": asdict(place),
+            "place": place._asdict(),
         }
         process = launch.start_python(
             "memento.executors.processes.worker",

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 
 from memento.executors.processes.outbox import WHOLE, Outbox
 
@@ -34,6 +33,8 @@ def make_file(name: str, size: int) -> int:
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create(name)
     else:
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
     os.ftruncate(descriptor, size)

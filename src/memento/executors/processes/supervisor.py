@@ -32,7 +32,6 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import WorkerStartError
 from memento.executors import failures
 from memento.executors.base import Executor, Message, Note, Running, Task, Update, Work
-from memento.executors.gpus import assign, visible_gpus
 from memento.executors.processes import launch, output, wire
 from memento.executors.processes.control import Control, ServerGone
 from memento.executors.processes.ends import Scarcity, Sentence, why_ended
@@ -106,6 +105,8 @@ class Processes(Executor):
         count = max(self._asked or work.num_workers, 1)
         self._gpus: list[tuple[str, ...]] = [()] * count
         if work.gpus_per_task:
+            from memento.executors.gpus import assign, visible_gpus
+
             self._gpus = assign(visible_gpus(os.environ), work.gpus_per_task, count)
             if len(self._gpus) < count:
                 self._note(f"{len(self._gpus)} workers, not {count}: there are no more GPUs")

@@ -16,8 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
@@ -36,8 +35,7 @@ from memento.store import pickling
 _READ = 1 << 18
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a worker stands: plain values, so that a fresh process can be told."""
 
     slot: int
