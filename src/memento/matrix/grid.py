@@ -50,6 +50,7 @@ class Grid:
     def __init__(self, sizes: Sequence[int], excluded: Iterable[Mapping[int, Sequence[int]]] = ()) -> None:
         self.sizes = tuple(sizes)
         self.strides = tuple(prod(self.sizes[axis + 1 :]) for axis in range(len(self.sizes)))
+        self._axes = tuple(zip(self.strides, self.sizes, strict=True))
         self._all = prod(self.sizes)
         self._kept: Sequence[int] = range(self._all)  # the number of each row's combination
         self._mask: bytearray | None = None
@@ -68,7 +69,7 @@ class Grid:
     def slots(self, row: int) -> list[int]:
         """Return the slot of each axis in one row."""
         number = self._kept[row]
-        return [number // stride % size for stride, size in zip(self.strides, self.sizes, strict=True)]
+        return [number // stride % size for stride, size in self._axes]
 
     def along(self, axis: int, things: Sequence[T]) -> Iterator[T]:
         """Yield for each row the thing that stands at its slot on an axis, at the speed of `itertools`."""
@@ -86,7 +87,7 @@ class Grid:
         rows = np.empty((len(self), len(self.sizes)), np.int32)
         for start in range(0, len(rows), _CHUNK):
             numbers = np.asarray(self._kept[start : start + _CHUNK], np.int32)
-            for axis, (stride, size) in enumerate(zip(self.strides, self.sizes, strict=True)):
+            for axis, (stride, size) in enumerate(self._axes):
                 rows[start : start + _CHUNK, axis] = numbers // stride % size
         return rows
 
@@ -100,7 +101,7 @@ class Grid:
         runs: list[tuple[int, int]] = []  # (stride, count) of what the rule leaves free
         chosen: list[Sequence[int]] = []  # distances of what it selects
         before = -2  # the last free axis
-        for axis, (stride, size) in enumerate(zip(self.strides, self.sizes, strict=True)):
+        for axis, (stride, size) in enumerate(self._axes):
             if axis in selected:
                 chosen.append([slot * stride for slot in selected[axis]])
             elif before == axis - 1:

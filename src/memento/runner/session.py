@@ -167,11 +167,11 @@ class Session:
         runner: Runner | None = None
         signals = contextlib.ExitStack()
         try:
-            code = run.code(self._code)
             run.previous = dict(self.plan.previous)
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
                 executor.start(self._work(run.name))
+                code = run.code(self._code)  # on disk while the executor starts
                 runner = Runner(
                     self.plan,
                     run,

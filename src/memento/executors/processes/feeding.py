@@ -17,8 +17,12 @@ from memento.executors.processes.link import Link
 from memento.executors.processes.slots import SETTLE, Slots
 
 _BATCH = 0.050  # seconds that a batch lasts
+_LEAST = 0.005  # seconds that one lasts even towards the end: what is left of it can be taken back
+_OWN = 2e-5  # seconds that a task takes a worker that does nothing
 _WAITING = 2.0  # seconds; a longer task is sent only to a worker that has nothing else
 _MOST = 4_000  # tasks in a batch
+_AT_ONCE = 2_000  # tasks that the runner brings; while it makes more of them ready, workers may run out of what to do
+_GROWTH = 4  # how many times as large as the last a batch of tasks may be whose cost nobody knows
 
 
 class Feeding:
@@ -61,10 +65,12 @@ class Feeding:
 
     def want(self) -> int:
         """Return how many more tasks keep everybody busy for about a second."""
-        second = min(max(int(self._count / max(self.pace, 1e-5)), 2 * self._count), 20_000)
+        second = min(max(int(self._count / self.pace), 2 * self._count), 20_000)
         wanted = second - len(self.queue) - sum(len(link.in_flight) for link in self._links.values())
         # Not one for each that ends: what the runner brings, it claims in a transaction.
-        return wanted if wanted >= (second // 4 if self.queue else 1) else 0
+        if wanted < (second // 4 if self.queue else 1):
+            return 0
+        return min(wanted, _AT_ONCE)
 
     def add(self, tasks: Sequence[Task]) -> None:
         """Queue tasks."""
@@ -95,7 +101,7 @@ class Feeding:
         """Take note of what a task cost."""
         self._seen += 1
         weight = 0.5 if self._seen < 10 else 0.05
-        self.pace += weight * (max(runtime, 1e-5) - self.pace)
+        self.pace += weight * (max(runtime, _OWN) - self.pace)
 
     # -- giving
 
@@ -109,15 +115,14 @@ class Feeding:
 
     def fill(self) -> Iterator[Link]:
         """Send tasks to those who need some; each worker is named when it has what it needs."""
-        # Whoever has nothing comes first.
-        links = sorted(self._links.values(), key=lambda link: link.load)
-        for link in links:
-            if self.queue and not link.in_flight and self._may_send(link):
-                link.queue_batch(self._work, self._next_batch(link))
-        for link in links:
-            while self.queue and self._may_send(link):
-                link.queue_batch(self._work, self._next_batch(link))
-            yield link
+        links = list(self._links.values())
+        while self.queue:
+            # Whoever has least comes first, batch for batch, so that all have as much.
+            link = min(filter(self._may_send, links), key=_load, default=None)
+            if link is None:
+                break
+            link.queue_batch(self._work, self._next_batch(link))
+        yield from links
 
     def _may_send(self, link: Link) -> bool:
         if link.leaving or link.sentence is not None or link.revoked is not None or link.write < 0:
@@ -138,8 +143,8 @@ class Feeding:
 
     def _next_batch(self, link: Link) -> list[tuple[Task, float]]:
         """Take tasks for about 50 ms off the queue; fewer towards its end, so that all workers end together."""
-        share = max(len(self.queue) // (2 * self._count), 1)
-        most = min(share, _MOST, self.left_of(link), 2 * self._growth)
+        share = max(len(self.queue) // (2 * self._count), int(_LEAST / self.pace), 1)
+        most = min(share, _MOST, self.left_of(link), _GROWTH * self._growth)
         batch: list[tuple[Task, float]] = []
         total = 0.0
         while self.queue and len(batch) < most:
@@ -205,3 +210,7 @@ class Feeding:
         self.requeue(link.take_back(0, position))
         link.revoked = None
         self._slots.lift_limit(link.place.slot)
+
+
+def _load(link: Link) -> float:
+    return link.load

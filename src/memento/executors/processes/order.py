@@ -26,11 +26,18 @@ import signal
 import sys
 import threading
 import warnings
-from _locale import LC_ALL, setlocale
 from typing import Any, TextIO
 
 from memento import system
 
+_locale: Any = importlib.import_module("_locale")
+_setlocale = _locale.setlocale
+# One by one: for all at once the system makes a text of them, which takes twice as long.
+_CATEGORIES = tuple(
+    getattr(_locale, name)
+    for name in "LC_CTYPE LC_COLLATE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME".split()
+    if hasattr(_locale, name)
+)
 _C: Any = importlib.import_module("_signal")  # `signal` makes enums of small numbers, at ten times the price
 _alarm, _getsignal = _C.alarm, _C.getsignal
 _count_threads: Any = importlib.import_module(
@@ -67,7 +74,7 @@ class Order:
         self._closing = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
         self._filters, self._show = list(warnings.filters), warnings.showwarning
         self._handlers = tuple(map(_getsignal, _SIGNALS))
-        self._locale = setlocale(LC_ALL)
+        self._locale = tuple(map(_setlocale, _CATEGORIES))
         self._umask = os.umask(0o022)
         os.umask(self._umask)
         self._depth, self._collects = sys.getrecursionlimit(), gc.isenabled()
@@ -112,8 +119,9 @@ class Order:
             warnings.showwarning = self._show
         if tuple(map(_getsignal, _SIGNALS)) != self._handlers:
             self._restore_signals()
-        if setlocale(LC_ALL) != self._locale:
-            setlocale(LC_ALL, self._locale)
+        if tuple(map(_setlocale, _CATEGORIES)) != self._locale:
+            for category, name in zip(_CATEGORIES, self._locale, strict=True):
+                _setlocale(category, name)
         if sys.getrecursionlimit() != self._depth:
             sys.setrecursionlimit(self._depth)
         if gc.isenabled() != self._collects:

@@ -92,6 +92,7 @@ class Processes(Executor):
         self._noted: set[str] = set()
         self._stopping = False
         self._look_again = False  # soon, at the workers' outboxes
+        self._called = False  # somebody wants `poll` to return
         self._control: Control | None = None  # between `start` and `close`
 
     # -- life
@@ -207,8 +208,13 @@ class Processes(Executor):
     def poll(self, timeout: float) -> list[Message]:
         if self._control is None:
             return self._hand_over()
+        until = self._clock.monotonic() + timeout
+        self._called = False
         with self._surviving():
             self._look_around(self._control, timeout)
+            # Short looks that found nothing are no reason to hand the runner nothing: it would commit what it has.
+            while not self._inbox and not self._called and (left := until - self._clock.monotonic()) > 0:
+                self._look_around(self._control, left)
         return self._hand_over()
 
     def _look_around(self, control: Control, timeout: float) -> None:
@@ -235,6 +241,7 @@ class Processes(Executor):
             if key.fileobj is self._woken:
                 with contextlib.suppress(BlockingIOError):
                     self._woken.recv(4096)
+                self._called = True
             elif key.fileobj is control.socket:
                 self._hear(control)
             else:

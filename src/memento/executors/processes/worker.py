@@ -51,7 +51,8 @@ class Worker:
     def __init__(self, work: Work, place: Place, read: int, write: int, slots: Slots) -> None:
         self._work, self._place, self._read, self._slots = work, place, read, slots
         self._teller = Teller(write, slots.outbox(place.slot))
-        self._pid = os.getpid()
+        self._copied = False  # this is a child that a task has forked, not the worker
+        os.register_at_fork(after_in_child=self._note_copied)
         self._frames = wire.Frames()
         self._values = KeptValues()
 
@@ -124,7 +125,7 @@ class Worker:
                 passed = True
                 continue
             outcome = run(Task._make(task))
-            if os.getpid() != self._pid:
+            if self._copied:
                 os._exit(0)  # a child that the task forked came back with it: the parent tells the outcome
             teller.tell(wire.pack_outcome(outcome))
             left = self._order.restore(outcome.runtime)
@@ -138,13 +139,16 @@ class Worker:
         return not left
 
     def _update(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
-        if os.getpid() == self._pid:
+        if not self._copied:
             total = None if total is None else float(total)
             self._teller.send(
                 wire.pack(
                     wire.UPDATE, (number, float(done), total, {n: float(v) for n, v in metrics.items()})
                 )
             )
+
+    def _note_copied(self) -> None:
+        self._copied = True
 
     def fail(self, error: BaseException) -> None:
         """Say why this worker cannot begin."""
