@@ -9,9 +9,9 @@ import ranges
 
 TITLE = "1,000 tasks of 10 ms on 2 workers: wall time over 5 s"
 UNIT = "wall / ideal"
-BASE = ranges.POOL
-MUST = "<= 1.053 (95 %)"
-CONTENDERS = ranges.CONTENDERS
+BASE = ranges.ALONE
+MUST = "<= 1.053 of the tasks alone (95 %)"
+CONTENDERS = {**ranges.CONTENDERS, ranges.ALONE: "ours"}
 COUNT, SECONDS = 1_000, 0.01
 
 
