@@ -91,7 +91,8 @@ class Processes(Executor):
         self._suspects: set[int] = set()  # tasks that ran when a server was killed
         self._noted: set[str] = set()
         self._stopping = False
-        self._look_again = False  # soon, at the workers' outboxes
+        self._heard = False  # some worker told something since the last look
+        self._look_at: float | None = None  # monotonic seconds: again at the workers' outboxes
         self._called = False  # somebody wants `poll` to return
         self._control: Control | None = None  # between `start` and `close`
 
@@ -221,15 +222,13 @@ class Processes(Executor):
         self._feed()
         now = self._clock.monotonic()
         wait = 0.0 if self._inbox else max(min(timeout, self._limits.next_look(now) - now, _WATCH), 0.0)
-        again, self._look_again = self._look_again and wait > _QUIET, False
         quick = wait > _QUIET and self._feeding.pace < 0.001
         if quick and all(link.load > _QUIET for link in self._links.values()):
             # Short tasks and busy workers: one look for many outcomes, so that looking takes no core from them.
             self._quiet.select(_QUIET)
             wait = 0.0
-        elif again:
-            self._listen(control, _QUIET)
-            wait = 0.0 if self._inbox else wait - _QUIET
+        elif self._look_at is not None:
+            wait = min(wait, max(self._look_at - now, 0.0))
         self._listen(control, wait)
         self._keep_limits(control)
         self._watch(self._clock.monotonic())
@@ -250,8 +249,14 @@ class Processes(Executor):
                     self._collect(link)
                 elif link.write >= 0 and key.fd == link.write and link.flush():
                     self._selector.unregister(link.write)
+        now = self._clock.monotonic()
         for link in self._links.values():
             self._collect(link, pipe=False)
+        if self._heard:
+            # Nobody rings for what is left in the next moment.
+            self._look_at, self._heard = now + _QUIET, False
+        elif self._look_at is not None and now >= self._look_at:
+            self._look_at = None
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -324,8 +329,7 @@ class Processes(Executor):
     def _collect(self, link: Link, *, pipe: bool = True) -> None:
         """Take what a worker has told."""
         frames = link.listener.take(pipe=pipe)
-        if frames:
-            self._look_again = True  # it does not ring for what it leaves in the next moment
+        self._heard = self._heard or bool(frames)
         for kind, body in frames:
             if kind == wire.OUTCOME or kind == wire.OUTCOME_PICKLED:
                 outcome = wire.unpack_outcome(kind, body)
