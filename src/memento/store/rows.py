@@ -33,11 +33,12 @@ _CURVE = struct.Struct("<6d").pack
 UNKNOWN = -1.0  # in a checksum, for a measure that was not taken
 PRIME = 4_294_967_291  # the largest of 32 bits
 
+PLAIN = 22  # columns of a task whose others are NULL
 TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
 
 
 def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[Any, ...]:
-    """Return the columns of `sql.ADD_TASK`."""
+    """Return the columns of `sql.ADD_TASK`; the first `PLAIN` are those of `sql.ADD_PLAIN_TASK`."""
     key, params, repeat, code, outcome = row
     value, log, failure = outcome.value, outcome.log, outcome.failure
     kind, data, ref, size, type_name = value if value is not None else (None, None, None, None, None)
@@ -63,14 +64,7 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         kind,
         type_name,
         size,
-        ref,
         data if data is not None and len(data) <= TINY else None,
-        file,
-        start,
-        end,
-        json.dumps(outcome.artifacts) if outcome.artifacts else None,
-        why,
-        None if failure is None else failure.exception,
         row_sum(key, params, value),
         series,
         facts_sum(
@@ -85,6 +79,13 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
             outcome.virtual,
             series,
         ),
+        ref,
+        file,
+        start,
+        end,
+        json.dumps(outcome.artifacts) if outcome.artifacts else None,
+        why,
+        None if failure is None else failure.exception,
     )
 
 

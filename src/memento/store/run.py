@@ -17,6 +17,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import repeat
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from memento import faultpoints
@@ -27,6 +28,8 @@ from memento.store.database import Database
 from memento.store.liveness import KEY, Liveness, Process
 from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
 from memento.store.states import drop_states
+
+_BEYOND_PLAIN = itemgetter(slice(encode.PLAIN, None))
 
 
 class Claim(NamedTuple):
@@ -322,11 +325,11 @@ class Run:
         if not rows:
             return
         experiment, run, tiny = self._experiment, self.id, encode.TINY
-        insert(
-            connection,
-            sql.ADD_TASK,
-            [encode.task_values(row, first + i, experiment, run) for i, row in enumerate(rows)],
-        )
+        values = [encode.task_values(row, first + i, experiment, run) for i, row in enumerate(rows)]
+        if any(map(any, map(_BEYOND_PLAIN, values))):
+            insert(connection, sql.ADD_TASK, values)
+        else:
+            insert(connection, sql.ADD_PLAIN_TASK, [columns[: encode.PLAIN] for columns in values])
         blobs = [
             (first + i, value.data)
             for i, row in enumerate(rows)
