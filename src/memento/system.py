@@ -42,6 +42,28 @@ def hostname() -> str:
     return platform.node()
 
 
+def platform_name() -> str:
+    """Return what `platform.platform()` says; on Linux without its import, and without the process that it starts."""
+    if LINUX:
+        with contextlib.suppress(ValueError, OSError):  # a C library that has no such name
+            name = os.uname()
+            library = (os.confstr("CS_GNU_LIBC_VERSION") or "").replace(" ", "")
+            if library:
+                return f"{name.sysname}-{name.release}-{name.machine}-with-{library}"
+    import platform
+
+    return platform.platform()
+
+
+def machine() -> str:
+    """Return the kind of this machine's processor."""
+    if hasattr(os, "uname"):
+        return os.uname().machine
+    import platform
+
+    return platform.machine()
+
+
 @lru_cache(maxsize=1)
 def boot_identity() -> str:
     """Name this boot of this machine and its set of process numbers.

@@ -9,14 +9,13 @@ What cannot be learned is left out. Nothing secret is kept: arguments and the en
 from __future__ import annotations
 
 import os
-import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+
+from memento import system
+from memento.hints import Any
 
 GIT_SECONDS = 5.0
 DIFF_LIMIT = 1_000_000  # bytes; a longer diff is cut, and says so
@@ -57,8 +56,8 @@ def gather(cwd: str | os.PathLike[str], env: Mapping[str, str] | None = None) ->
         "packages": packages(),
         "python": sys.version,
         "executable": sys.executable,
-        "platform": platform.platform(),
-        "machine": platform.machine(),
+        "platform": system.platform_name(),
+        "machine": system.machine(),
         "cpus": os.cpu_count(),
         "cwd": os.fspath(cwd),
         "environment": {name: environment[name] for name in _TELLING if name in environment},
@@ -70,6 +69,8 @@ def git_state(cwd: str | os.PathLike[str]) -> dict[str, Any] | None:
 
     Files that git does not track are named, not read: data may lie beside the code.
     """
+    if not _may_have_repository(cwd):
+        return None
     head = _git(cwd, "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD")
     if head is None:
         return None
@@ -88,6 +89,18 @@ def git_state(cwd: str | os.PathLike[str]) -> dict[str, Any] | None:
         "diff": "" if diff is None else redact_urls(_cut(diff)),
         "untracked": names[:100],
     }
+
+
+def _may_have_repository(cwd: str | os.PathLike[str]) -> bool:
+    """Look for what makes a folder a repository before git is started to say that there is none."""
+    if "GIT_DIR" in os.environ:
+        return True
+    folder, below = os.path.realpath(cwd), ""
+    while folder != below:
+        if os.path.exists(os.path.join(folder, ".git")):
+            return True
+        folder, below = os.path.dirname(folder), folder
+    return False
 
 
 @lru_cache(maxsize=1)
@@ -153,12 +166,14 @@ def _cut(diff: bytes) -> str:
 
 def _git(cwd: str | os.PathLike[str], *arguments: str, limit: int = 65_536) -> bytes | None:
     """Return what git prints, up to `limit` bytes; None where it fails, is missing or takes too long."""
+    import subprocess
+
     command = ["git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments]
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(
             command,
-            cwd=Path(cwd),
+            cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
