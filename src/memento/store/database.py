@@ -259,6 +259,10 @@ class Database:
             mode = "wal" if self.wal else "delete"
             with suppress(sqlite3.OperationalError):
                 if connection.execute("PRAGMA journal_mode").fetchone()[0] != mode:
+                    if not os.path.getsize(self.location):
+                        # Nothing is there that could be lost: without a journal it waits for the disk once, not four
+                        # times.
+                        connection.execute("PRAGMA journal_mode=memory")
                     connection.execute(f"PRAGMA journal_mode={mode}")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA cache_size=-16384")
