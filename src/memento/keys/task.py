@@ -20,7 +20,9 @@ from memento.keys.blake2 import blake2b
 # Every task key depends on it. A change of the format is a change of this byte, and a breaking release.
 VERSION = 1
 
-_AT_ONCE = 256  # hashers at once: so few that each lot takes the memory of the one before, which is in the cache
+_AT_ONCE = (
+    256  # hashers at once: so few that each lot takes the memory of the one before, which is in the cache
+)
 
 
 def part(namespace: str, name: str, value_digest: bytes | None) -> bytes:
