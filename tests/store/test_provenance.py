@@ -70,14 +70,14 @@ def test_where_there_is_no_repository_git_is_not_started(
     monkeypatch.delenv("GIT_DIR", raising=False)
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     asked: list[object] = []
-    monkeypatch.setattr(provenance, "_git", lambda *arguments, **limits: asked.append(arguments))
+    monkeypatch.setattr(provenance, "_ask", lambda *arguments: asked.append(arguments))
     assert provenance.git_state(tmp_path / "deep" / "deeper") is None
     assert not asked
     (tmp_path / ".git").write_text("gitdir: elsewhere")  # of a worktree it is a file
     provenance.git_state(tmp_path / "deep" / "deeper")
     monkeypatch.setenv("GIT_DIR", "elsewhere")
     provenance.git_state(tmp_path.parent)
-    assert len(asked) == 2
+    assert len(asked) == 2 * len(provenance._QUESTIONS)
 
 
 def test_a_machine_without_git_is_no_error(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
