@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -96,6 +97,16 @@ def test_what_was_started_with_a_mark_is_found_and_killed_wherever_it_hangs() ->
         for process in (mine, other):
             process.kill()
             process.wait()
+
+
+def test_this_platform_is_named_as_python_names_it() -> None:
+    assert system.platform_name() == platform.platform()
+    assert system.machine() == platform.machine()
+
+
+@pytest.mark.parametrize("path", ["a.py", "./a//b.py", "../x/./y.py", "/a/../b.tar.py", ".hidden", "a/"])
+def test_a_path_from_the_root_is_what_pathlib_says(path: str) -> None:
+    assert system.absolute(path) == str(Path(path).absolute())
 
 
 def test_asking_for_an_early_write_never_fails() -> None:

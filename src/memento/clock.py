@@ -6,7 +6,8 @@ Knows: the system's clocks. May not know: anything of ours.
 from __future__ import annotations
 
 import time
-from typing import Protocol
+
+from memento.hints import Protocol
 
 
 class Clock(Protocol):

@@ -29,7 +29,8 @@ Knows: the fields that an error needs to explain itself. May not know: any other
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from memento.hints import Any
 
 
 class MementoError(Exception):

@@ -9,18 +9,17 @@ what an event says is done is done, whatever happens next.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+
+from memento.hints import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class FailureGroup:
+class FailureGroup(NamedTuple):
     """Failures with one cause, and what they have in common."""
 
     title: str  # "ValueError: inconsistent numbers of samples (experiment.py:24)"
     kind: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks a group for
     traceback: str  # of the first
     config: str  # short text of the first configuration
     key: str  # hex key of the first

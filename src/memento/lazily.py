@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+
+from memento.hints import Any
 
 
 def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
@@ -39,9 +40,8 @@ def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
         home = homes.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        found = getattr(import_module(home), name)
+        __import__(home)  # a module that every run loads spares it the package `importlib`
+        found = getattr(sys.modules[home], name)
         setattr(sys.modules[package], name, found)
         return found
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from memento.errors import AggregateException, RunInterrupted, TaskError
-from memento.wording import number_of
+from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
@@ -265,11 +264,13 @@ class Memento:
 
     def _hand_over(self, sessions: Sequence[Session]) -> list[Results]:
         from memento.results import Results, failure_report
-        from memento.runner.signals import end_quietly
 
         every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
         stopped = next((s.interrupted for s in sessions if s.interrupted and s.interrupted.count), None)
         if stopped is not None:
+            from memento.runner.signals import end_quietly
+            from memento.wording import number_of
+
             left = sum(session.plan.unfinished for session in sessions)
             if stopped.signal is not None and stopped.signal.name != "SIGINT":
                 raise SystemExit(128 + stopped.signal)

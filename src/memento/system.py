@@ -10,8 +10,8 @@ import os
 import sys
 import time
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+
+from memento.hints import Any
 
 LINUX = sys.platform.startswith("linux")
 MACOS = sys.platform == "darwin"
@@ -42,6 +42,28 @@ def hostname() -> str:
     import platform
 
     return platform.node()
+
+
+def platform_name() -> str:
+    """Return what `platform.platform()` says; on Linux without its import, and without the process that it starts."""
+    if LINUX:
+        with contextlib.suppress(ValueError, OSError):  # a C library that has no such name
+            name = os.uname()
+            library = (os.confstr("CS_GNU_LIBC_VERSION") or "").replace(" ", "")
+            if library:
+                return f"{name.sysname}-{name.release}-{name.machine}-with-{library}"
+    import platform
+
+    return platform.platform()
+
+
+def machine() -> str:
+    """Return the kind of this machine's processor."""
+    if hasattr(os, "uname"):
+        return os.uname().machine
+    import platform
+
+    return platform.machine()
 
 
 @lru_cache(maxsize=1)
@@ -105,7 +127,7 @@ def is_alive(pid: int, started: str) -> bool:
     return process_start(pid) == started
 
 
-def fsync_folder(path: str | Path) -> None:
+def fsync_folder(path: str | os.PathLike[str]) -> None:
     """Make the names in a folder durable, where the system can."""
     if WINDOWS:
         return  # folders cannot be opened there; NTFS journals names itself
@@ -151,7 +173,26 @@ def start_writing(descriptor: int, start: int, size: int) -> None:
             advise(descriptor, start, size, os.POSIX_FADV_DONTNEED)
 
 
-def is_network_path(path: str | Path) -> bool:
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return what `pathlib.Path(path).absolute()` is as a text, without its import: 4 ms of every start.
+
+    Unlike `os.path.abspath` it leaves ``..`` where it is, since that may lead back through a link.
+
+    Examples
+    --------
+    >>> absolute("/a/./b//../c")
+    '/a/b/../c'
+    """
+    text = os.fspath(path)
+    if WINDOWS:
+        from pathlib import Path
+
+        return str(Path(text).absolute())
+    steps = (text if text.startswith("/") else f"{os.getcwd()}/{text}").split("/")
+    return "/" + "/".join([step for step in steps if step not in ("", ".")])
+
+
+def is_network_path(path: str | os.PathLike[str]) -> bool:
     """Tell whether a path, existing or about to be made, lies on a file system that hosts share.
 
     Examples

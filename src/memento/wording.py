@@ -5,15 +5,12 @@ Knows: text. May not know: any other room; terminals, mails and pages use it ali
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 # CSI, OSC (ended by BEL or ST, or by the end of the text) and the two-character escapes of ECMA-48.
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|\Z)|[ -/]*[0-~])", re.DOTALL)
+_ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_](?s:.*?)(?:\x07|\x1b\\|\Z)|[ -/]*[0-~])"
 # What may still move a cursor or reorder a line: C0, DEL, C1, bidirectional overrides, lone surrogates.
-_CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def safe_text(text: str) -> str:
@@ -24,7 +21,11 @@ def safe_text(text: str) -> str:
     >>> safe_text("loss \\x1b[31mhigh\\x1b[0m\\x07")
     'loss high?'
     """
-    return _CONTROLS.sub("?", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+    if text.isascii() and text.isprintable():  # most texts; a cached run tells one line, and needs no `re`
+        return text
+    import re
+
+    return re.sub(_CONTROLS, "?", re.sub(_ESCAPES, "", text.replace("\r\n", "\n")))
 
 
 def one_line(text: str, limit: int | None = None) -> str:

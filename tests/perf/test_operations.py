@@ -224,26 +224,48 @@ def test_a_task_and_its_outcome_cross_the_pipe_in_few_bytes() -> None:
     assert len(wire.pack_outcome(outcome)) <= 260
 
 
-def test_a_run_whose_results_are_all_there_loads_no_heavy_package(tmp_path: Path) -> None:
+CACHED = """
+import sys
+
+before = set(sys.modules)
+from memento import Memento
+
+def experiment(context, config):
+    return config.a
+
+if __name__ == "__main__":
+    runs = Memento(experiment, executor=sys.argv[1], num_workers=1, progress=eval(sys.argv[2]), store="store")
+    assert len(runs.run({"parameters": {"a": list(range(10)), "b": ["x", "y"]}, "settings": {"c": 1.5}})) == 20
+    print(*sorted(set(sys.modules) - before))
+"""
+# Each was loaded once, for a class or a helper; the second line alone was half of a run whose results are all there.
+HEAVY = set(
+    """
+    pandas rich typer cloudpickle psutil yaml asyncio concurrent numpy email http ssl multiprocessing decimal uuid
+    typing dataclasses inspect ast dis opcode tokenize linecache hashlib _hashlib logging traceback textwrap string
+    pathlib fnmatch urllib ipaddress re enum json signal difflib tempfile shutil subprocess bisect numbers
+    importlib.machinery sysconfig
+    """.split()
+)
+OURS_AT_MOST = 52  # modules: each takes 0.1 ms to find and to read, whatever is in it
+
+
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+def test_a_run_whose_results_are_all_there_loads_no_heavy_package(tmp_path: Path, executor: str) -> None:
     script = tmp_path / "script.py"
-    script.write_text(
-        "import sys\n"
-        "from memento import Memento\n"
-        "def experiment(context, config):\n"
-        "    return config.a\n"
-        "if __name__ == '__main__':\n"
-        "    runs = Memento(experiment, executor='serial', progress=False, store='store')\n"
-        "    assert len(runs.run({'parameters': {'a': list(range(10))}})) == 10\n"
-        "    heavy = {'pandas', 'rich', 'typer', 'cloudpickle', 'psutil', 'yaml', 'asyncio', 'concurrent',\n"
-        "             'numpy', 'email', 'http', 'ssl', 'multiprocessing', 'tempfile', 'difflib', 'decimal', 'uuid',\n"
-        "             'memento.runner.loop', 'memento.executors', 'memento.results.rules', 'memento.notify',\n"
-        "             'memento.matrix.files'}\n"
-        "    print(sorted(heavy & set(sys.modules)))\n"
-    )
-    command = [sys.executable, str(script)]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, timeout=60)
-    again = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
-    assert again.stdout.strip() == "[]"
+    script.write_text(CACHED)
+
+    def loaded(progress: str) -> list[str]:
+        command = [sys.executable, str(script), executor, progress]
+        done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
+        return done.stdout.split()
+
+    loaded("False")
+    again = loaded("False")
+    assert sorted(HEAVY.intersection(again)) == []
+    ours = [name for name in again if name.startswith("memento")]
+    assert len(ours) <= OURS_AT_MOST, ours
+    assert sorted(HEAVY.intersection(loaded("None"))) == []  # with what tells that all was there
 
 
 PLAIN = """

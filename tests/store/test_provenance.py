@@ -64,6 +64,22 @@ def test_a_folder_without_repository_has_no_git_state(tmp_path: Path) -> None:
     assert provenance.git_state(tmp_path / "empty") is None
 
 
+def test_where_there_is_no_repository_git_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GIT_DIR", raising=False)
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    asked: list[object] = []
+    monkeypatch.setattr(provenance, "_ask", lambda *arguments: asked.append(arguments))
+    assert provenance.git_state(tmp_path / "deep" / "deeper") is None
+    assert not asked
+    (tmp_path / ".git").write_text("gitdir: elsewhere")  # of a worktree it is a file
+    provenance.git_state(tmp_path / "deep" / "deeper")
+    monkeypatch.setenv("GIT_DIR", "elsewhere")
+    provenance.git_state(tmp_path.parent)
+    assert len(asked) == 2 * len(provenance._QUESTIONS)
+
+
 def test_a_machine_without_git_is_no_error(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert provenance.git_state(repository) is None

@@ -5,20 +5,19 @@ Knows: which displays there are and where a run is watched. May not know: the ru
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Protocol, TextIO, cast
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.display.plain import PlainScreen
-from memento.display.streams import SafeStream
 from memento.events import Event, RunStarted, Said
-from memento.wording import one_line
+from memento.hints import TYPE_CHECKING, Any, Protocol, cast
 
-log = logging.getLogger("memento.display")
+if TYPE_CHECKING:
+    from typing import TextIO
+
+_LOG = "memento.display"
 
 
 class Screen(Protocol):
@@ -37,7 +36,11 @@ class LogScreen:
     def listen(self, event: Event) -> None:
         """Log a warning; be silent about the rest."""
         if isinstance(event, Said) and event.level == "warning":
-            log.warning("%s", one_line(event.text))
+            import logging
+
+            from memento.wording import one_line
+
+            logging.getLogger(_LOG).warning("%s", one_line(event.text))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -75,6 +78,9 @@ class Display:
                 self._screen, self._plain = self._plain, None
             self._screen.listen(event)
         except Exception:
+            import logging
+
+            log = logging.getLogger(_LOG)
             log.warning("the display failed and is off; the run goes on", exc_info=True)
             self.close()
             self._screen, self._plain = LogScreen(), None
@@ -123,6 +129,9 @@ def make_display(
     target = stream if stream is not None else sys.stderr
     if target is None:  # pythonw and some services have no standard streams
         return Display(LogScreen())
+    from memento.display.plain import PlainScreen
+    from memento.display.streams import SafeStream
+
     safe = SafeStream(target)
     # SafeStream has the part of a text stream that is used here.
     plain = PlainScreen(cast("TextIO", safe), clock)

@@ -5,11 +5,13 @@ Knows: a stream to write lines to. May not know: terminals.
 
 from __future__ import annotations
 
-from typing import TextIO
-
 from memento.clock import Clock
 from memento.display.text import Narrator, progress_parts, settled
 from memento.events import Event, RunFinished, RunStarted, Tick
+from memento.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 FIRST_PAUSE = 10.0  # seconds between lines, at first
 LONGEST_PAUSE = 60.0

@@ -5,9 +5,12 @@ Knows: text streams. May not know: events, rich.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from typing import Any, TextIO
+
+from memento.hints import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _PLAIN = str.maketrans({"…": "...", "·": "-", "—": "-", "±": "+-", "━": "#", "─": "-", "→": "->"})
 
@@ -67,6 +70,8 @@ class AboveStream:
         self._original = stream
         self._show: Callable[[str], None] | None = show
         self._held = ""
+        import threading
+
         self._lock = threading.RLock()
 
     def write(self, text: str) -> int:

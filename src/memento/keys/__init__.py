@@ -7,8 +7,7 @@ Names are imported on first use: a worker that only asks for the script's name d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from memento.hints import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:

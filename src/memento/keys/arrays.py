@@ -7,9 +7,9 @@ layout in memory. May not know: data frames, models. The library comes in as an 
 from __future__ import annotations
 
 import sys
-from hashlib import blake2b
-from typing import Any
 
+from memento.hints import Any
+from memento.keys.blake2 import blake2b
 from memento.keys.encode import Encoder, frame, integer, named, node, text
 from memento.keys.names import qualified_name
 from memento.keys.objects import attributes

@@ -12,9 +12,9 @@ import functools
 import re
 import types
 import typing
-from typing import Any
 
 from memento.errors import UnkeyableValue
+from memento.hints import Any
 from memento.keys import source
 from memento.keys.classes import content
 from memento.keys.encode import Encoder, frame, named, node, text

@@ -12,7 +12,8 @@ import dataclasses
 import enum
 import functools
 import types
-from typing import Any
+
+from memento.hints import Any
 
 _C_PARTS = (
     types.MemberDescriptorType, types.GetSetDescriptorType, types.MethodDescriptorType,

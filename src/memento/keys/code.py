@@ -10,26 +10,45 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import Any
 
+from memento.hints import Any
 from memento.keys import source
+from memento.keys.blake2 import blake2b
 from memento.keys.imports import imported_modules
 from memento.keys.kinds import digest
 from memento.keys.names import file_of_module, is_project_module, module_name, qualified_name
-from memento.keys.objects import attributes
+from memento.keys.source import Found
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), range)
 _MOST = 5_000  # items looked at; a project's reach is far below
 
 
-@dataclass(frozen=True)
 class CodeVersion:
-    """The experiment's code at one moment; `functions` maps a name to (digest, normalized source)."""
+    """The experiment's code at one moment.
 
-    digest: bytes
-    functions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    Parameters
+    ----------
+    marks : dict
+        What counts: name -> (digest, definition or text that people may read).
+    """
+
+    def __init__(self, marks: dict[str, tuple[str, Found | str | None]]) -> None:
+        self._marks = dict(sorted(marks.items()))
+        self.digest = digest([(name, mark) for name, (mark, _) in self._marks.items()])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CodeVersion) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @functools.cached_property
+    def functions(self) -> dict[str, tuple[str, str]]:
+        """Each name with its digest and its source, written out when it is asked for: a cached run asks for none."""
+        return {
+            name: (mark, told if isinstance(told, str) else source.readable(told))
+            for name, (mark, told) in self._marks.items()
+        }
 
 
 def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
@@ -57,24 +76,19 @@ def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
     reach.follow(func)
     for value in also:
         reach.follow(value)
-    return _version(reach.functions)
-
-
-def _version(functions: dict[str, tuple[str, str]]) -> CodeVersion:
-    ordered = dict(sorted(functions.items()))
-    entries = [(name, mark) for name, (mark, _) in ordered.items()]
-    return CodeVersion(digest(entries), ordered)
+    return CodeVersion(reach.marks)
 
 
 class _Reach:
     """The functions, classes and constants seen so far."""
 
     def __init__(self) -> None:
-        self._found: dict[str, dict[str, str]] = {}  # name -> digest -> source; several may have one name
+        # name -> digest -> what people may read; several may have one name
+        self._found: dict[str, dict[str, Found | str | None]] = {}
         self._seen: dict[int, Any] = {}  # kept, so that no id is used twice
 
     @property
-    def functions(self) -> dict[str, tuple[str, str]]:
+    def marks(self) -> dict[str, tuple[str, Found | str | None]]:
         """What was found by name; of several of one name all but the first carry their digest too."""
         named = {}
         for name, several in self._found.items():
@@ -82,8 +96,8 @@ class _Reach:
                 named[f"{name}#{mark[:16]}" if i else name] = (mark, several[mark])
         return named
 
-    def _note(self, name: str, mark: str, readable: str) -> None:
-        self._found.setdefault(name, {}).setdefault(mark, readable)
+    def _note(self, name: str, mark: str, told: Found | str | None) -> None:
+        self._found.setdefault(name, {}).setdefault(mark, told)
 
     def state(self, func: Any) -> None:
         """Note what an experiment that is an object, or a method of one, holds."""
@@ -92,6 +106,8 @@ class _Reach:
         owner = func.__self__ if isinstance(func, types.MethodType) else func
         if isinstance(owner, (type, types.FunctionType)) or not is_project_module(type(owner).__module__):
             return
+        from memento.keys.objects import attributes
+
         for name, value in attributes(owner).items():
             self._given(f"{qualified_name(type(owner))}.{name}", value)
 
@@ -149,11 +165,11 @@ class _Reach:
             self._imports(found, func.__globals__)
         yield from self._named(func, found, module_name(home))
 
-    def _imports(self, found: source.Found, space: dict[str, Any]) -> None:
+    def _imports(self, found: Found, space: dict[str, Any]) -> None:
         for name, module in imported_modules(found.tree, str(space.get("__package__") or "")).items():
             self._add(f"module:{name}", source.normal_form(module.tree), module)
 
-    def _defaults(self, func: types.FunctionType, name: str, found: source.Found | None) -> Iterator[Any]:
+    def _defaults(self, func: types.FunctionType, name: str, found: Found | None) -> Iterator[Any]:
         values = func.__defaults__ or ()
         count = func.__code__.co_argcount
         names = func.__code__.co_varnames[count - len(values) : count]
@@ -177,7 +193,7 @@ class _Reach:
         if _is_plain_container(value):
             self._mark(name, value)
 
-    def _named(self, func: types.FunctionType, found: source.Found | None, home: str) -> Iterator[Any]:
+    def _named(self, func: types.FunctionType, found: Found | None, home: str) -> Iterator[Any]:
         for chain in source.outer_names(func, found):
             space: Any = func.__globals__
             owner = home
@@ -225,9 +241,9 @@ class _Reach:
             yield from self._defaults(func, name, method)
             yield from self._named(func, method, module_name(cls.__module__))
 
-    def _add(self, name: str, form: str, found: source.Found | None) -> None:
+    def _add(self, name: str, form: str, found: Found | None) -> None:
         mark = blake2b(form.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        self._note(name, mark, source.readable(found))
+        self._note(name, mark, found)
 
 
 def _class_form(cls: type) -> str:

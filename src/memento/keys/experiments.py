@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import functools
 import types
-from typing import Any
 
 from memento.errors import UnkeyableValue
+from memento.hints import Any
 from memento.keys.kinds import digest
 from memento.keys.names import qualified_name
 

@@ -11,8 +11,8 @@ import json
 import math
 import types
 from pathlib import PurePath
-from typing import Any
 
+from memento.hints import Any
 from memento.keys.kinds import digest
 from memento.keys.names import qualified_name
 

@@ -8,12 +8,17 @@ with what it imports in turn.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec, PathFinder
 
+from memento.hints import TYPE_CHECKING
 from memento.keys.names import is_project_file
-from memento.keys.source import Found, tree_of_file
+from memento.keys.source import Found, tree_of_file, walk
+
+if TYPE_CHECKING:
+    import ast
+    from importlib.machinery import ModuleSpec
+else:
+    import _ast as ast  # see `source`
 
 _MOST = 200  # modules; a guess at what no project's experiment needs
 
@@ -35,6 +40,7 @@ def imported_modules(tree: ast.AST, package: str) -> dict[str, Found]:
 
     Examples
     --------
+    >>> import ast
     >>> imported_modules(ast.parse("import json"), "")
     {}
     """
@@ -57,7 +63,7 @@ def imported_modules(tree: ast.AST, package: str) -> dict[str, Found]:
 
 
 def _names(tree: ast.AST, package: str) -> Iterator[str]:
-    for item in ast.walk(tree):
+    for item in walk(tree):
         if isinstance(item, ast.Import):
             yield from (alias.name for alias in item.names)
         elif isinstance(item, ast.ImportFrom):
@@ -71,6 +77,8 @@ def _names(tree: ast.AST, package: str) -> Iterator[str]:
 
 def _spec(name: str) -> ModuleSpec | None:
     """Return where a module lies; unlike `importlib.util.find_spec` it imports no parent package."""
+    from importlib.machinery import PathFinder
+
     places = None
     spec = None
     parts = name.split(".")

@@ -9,11 +9,10 @@ Knows: the order in which ways to encode are tried. May not know: tasks, matrice
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import blake2b
-from typing import Any
 
 from memento.errors import UnkeyableValue
-from memento.keys import callables, libraries, objects, standard
+from memento.hints import Any
+from memento.keys.blake2 import blake2b
 from memento.keys.encode import LEAVES, Encoder, frame, node
 from memento.keys.names import qualified_name
 
@@ -113,7 +112,14 @@ def dispatch(enc: Encoder, value: Any) -> bytes:
         override = _override(enc, value, cls)
         if override is not None:
             return override
-    for way in (callables.encode, standard.encode, libraries.encode):
+    from memento.keys import callables  # here and below: a grid of numbers and texts needs none of these
+
+    encoded = callables.encode(enc, value)
+    if encoded is not None:
+        return encoded
+    from memento.keys import libraries, objects, standard
+
+    for way in (standard.encode, libraries.encode):
         encoded = way(enc, value)
         if encoded is not None:
             return encoded

@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import sysconfig
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+
+from memento import system
+from memento.hints import Any
 
 # The worker's own `__main__` is not the user's: who prepares it writes the script's name here.
 SCRIPT_ATTRIBUTE = "__memento_script__"
@@ -57,7 +57,7 @@ def script_name() -> str:
 def _notebook_name(session: str, shell: Any) -> str:
     """Name a notebook by its file, where Jupyter or VS Code tells it: two notebooks are two scripts."""
     told = getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__") or session
-    return Path(told).stem if str(told).endswith(".ipynb") else "notebook"
+    return _stem(str(told)) if str(told).endswith(".ipynb") else "notebook"
 
 
 def _ipython() -> Any:
@@ -67,15 +67,22 @@ def _ipython() -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _name_of_file(file: str) -> str:
-    path = Path(file).absolute()
-    parts = [] if path.stem == "__init__" else [path.stem]
-    folder = path.parent
-    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
-        parts.append(folder.name)
-        folder = folder.parent
+    home, stem = os.path.dirname(system.absolute(file)), _stem(file)
+    parts = [] if stem == "__init__" else [stem]
+    folder, name = os.path.split(home)
+    while os.path.isfile(os.path.join(folder, name, "__init__.py")) and name.isidentifier():
+        parts.append(name)
+        folder, name = os.path.split(folder)
     if parts == ["__main__"]:
-        return path.parent.name  # a folder or an archive that is run as a whole
-    return ".".join(reversed(parts)) or path.stem
+        return os.path.basename(home)  # a folder or an archive that is run as a whole
+    return ".".join(reversed(parts)) or stem
+
+
+def _stem(file: str) -> str:
+    """Return a file's name without its ending, as `pathlib` does."""
+    name = os.path.basename(system.absolute(file))
+    dot = name.rfind(".")
+    return name[:dot] if 0 < dot < len(name) - 1 else name
 
 
 def module_name(name: str | None) -> str:
@@ -100,6 +107,7 @@ def qualified_name(obj: Any) -> str:
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> qualified_name(dict.fromkeys), qualified_name(Path)
     ('builtins:dict.fromkeys', 'pathlib:Path')
     """
@@ -139,10 +147,12 @@ def resolve(module: str | None, qualname: str) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _standard_folders() -> tuple[str, ...]:
+    import sysconfig
+
     paths = sysconfig.get_paths()
-    named = [Path(paths[k]) for k in ("stdlib", "platstdlib") if paths.get(k)]
+    named = [system.absolute(paths[k]) for k in ("stdlib", "platstdlib") if paths.get(k)]
     # Links may lead there; where os.py lies settles what the paths of an environment leave open.
-    folders = {*named, *(p.resolve() for p in named), Path(os.__file__).absolute().parent}
+    folders = {*named, *map(os.path.realpath, named), os.path.dirname(system.absolute(os.__file__))}
     return tuple(sorted(f"{folder}{os.sep}" for folder in folders))
 
 
@@ -151,13 +161,13 @@ def is_installed_file(file: str) -> bool:
     """Say whether a source file belongs to the standard library or an installed package."""
     if file.startswith("<"):
         return file.startswith("<frozen ")  # compiled from text: it lies nowhere
-    path = Path(file).absolute()
-    if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
+    path = system.absolute(file)
+    if not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)):
         return True
-    return str(path).startswith(_standard_folders())
+    return path.startswith(_standard_folders())
 
 
-_MEMENTO = f"{Path(__file__).absolute().parent.parent}{os.sep}"
+_MEMENTO = os.path.join(os.path.dirname(os.path.dirname(system.absolute(__file__))), "")
 
 
 def file_of_module(name: str | None) -> str | None:
@@ -180,7 +190,7 @@ def is_project_module(name: str | None) -> bool:
 
 def is_project_file(file: str) -> bool:
     """Say whether a source file is the user's own."""
-    return not is_installed_file(file) and not str(Path(file).absolute()).startswith(_MEMENTO)
+    return not is_installed_file(file) and not system.absolute(file).startswith(_MEMENTO)
 
 
 def is_script_module(name: str | None) -> bool:

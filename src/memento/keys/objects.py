@@ -8,9 +8,9 @@ from __future__ import annotations
 import copyreg
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 from memento.errors import UnkeyableValue
+from memento.hints import Any
 from memento.keys.encode import Encoder, frame, named, node
 from memento.keys.names import module_name, qualified_name
 

@@ -2,33 +2,34 @@
 
 Knows: source lines, syntax trees, code objects. May not know: how values are encoded, what is the project's.
 
-Nothing here imports a module or runs a user's code: lines come from `linecache`, which also holds the cells
-of notebooks. The normal form is our own, because `ast.dump` and `ast.unparse` differ between Python versions.
+Nothing here imports a module or runs a user's code: lines come from `linecache`, where that is loaded, since it also
+holds the cells of notebooks; else from the file. The normal form is our own, because `ast.dump` and `ast.unparse`
+differ between Python versions.
 """
 
 from __future__ import annotations
 
-import ast
-import dis
 import functools
-import linecache
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 
-_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+if TYPE_CHECKING:
+    import ast
+else:
+    import _ast as ast  # the classes of nodes; the module itself, which writes code out, takes 1 ms to import
+
+_ONLY_TREE = 0x400  # ast.PyCF_ONLY_AST
 _IGNORED_FIELDS = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A definition in a source file."""
 
     tree: ast.AST
@@ -52,6 +53,7 @@ def normal_form(tree: ast.AST | list[ast.stmt]) -> str:
 
     Examples
     --------
+    >>> import ast
     >>> one = ast.parse("def f(x): return x+1")
     >>> two = ast.parse("def f( x ):\\n  'Add one.'\\n  return (x + 1)  # really")
     >>> normal_form(one) == normal_form(two)
@@ -128,15 +130,20 @@ def _merged(values: list[ast.expr]) -> list[ast.expr]:
 
 
 @functools.lru_cache(maxsize=64)
-def _parse(text: str) -> ast.Module | None:
+def _parse(text: str | bytes) -> ast.Module | None:
     try:
-        return ast.parse(text)
+        tree: ast.Module = compile(text, "<unknown>", "exec", _ONLY_TREE, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError):
         return None
+    return tree
 
 
 def tree_of_file(file: str, space: dict[str, Any] | None = None) -> ast.Module | None:
     """Return the syntax tree of a source file or notebook cell, or None; never to be changed."""
+    if "linecache" not in sys.modules and os.path.isfile(file):
+        return _tree_of_plain_file(file)
+    import linecache
+
     try:
         lines = linecache.getlines(file, space)
     except Exception:
@@ -144,29 +151,71 @@ def tree_of_file(file: str, space: dict[str, Any] | None = None) -> ast.Module |
     return _parse("".join(lines)) if lines else None
 
 
-def _definitions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.AST]]:
-    """Yield every function, class and lambda with its qualified name."""
-    for child in ast.iter_child_nodes(tree):
+@functools.lru_cache(maxsize=64)
+def _tree_of_plain_file(file: str) -> ast.Module | None:
+    """Do without `linecache`, whose import takes 2 ms; Python reads the encoding of a file by itself."""
+    try:
+        with open(file, "rb") as stream:
+            text = stream.read()
+    except OSError:
+        return None
+    return _parse(text) if text else None
+
+
+def _children(tree: ast.AST) -> Iterator[ast.AST]:
+    for name in tree._fields:
+        value = getattr(tree, name, None)
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, ast.AST):
+                yield item
+
+
+def walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it, level by level."""
+    todo = deque([tree])
+    while todo:
+        item = todo.popleft()
+        yield item
+        todo.extend(_children(item))
+
+
+def _definitions(tree: ast.AST, prefix: str = "", around: int | None = None) -> Iterator[tuple[str, ast.AST]]:
+    """Yield every function, class and lambda with its qualified name; where asked, only those around a line."""
+    for child in _children(tree):
+        if around is not None and not _covers(child, around):
+            continue
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield prefix + child.name, child
-            yield from _definitions(child, f"{prefix}{child.name}.<locals>.")
+            yield from _definitions(child, f"{prefix}{child.name}.<locals>.", around)
         elif isinstance(child, ast.ClassDef):
             yield prefix + child.name, child
-            yield from _definitions(child, f"{prefix}{child.name}.")
+            yield from _definitions(child, f"{prefix}{child.name}.", around)
         elif isinstance(child, ast.Lambda):
             yield f"{prefix}<lambda>", child
-            yield from _definitions(child, f"{prefix}<lambda>.<locals>.")
+            yield from _definitions(child, f"{prefix}<lambda>.<locals>.", around)
         else:
-            yield from _definitions(child, prefix)
+            yield from _definitions(child, prefix, around)
 
 
-@functools.lru_cache(maxsize=64)
-def _index(text_tree: _ByIdentity) -> dict[tuple[str, int], list[tuple[str, ast.AST]]]:
-    index: dict[tuple[str, int], list[tuple[str, ast.AST]]] = {}
-    for qualname, definition in _definitions(text_tree.tree):
-        name = getattr(definition, "name", "<lambda>")
-        index.setdefault((name, first_line(definition)), []).append((qualname, definition))
-    return index
+def _covers(item: Any, line: int) -> bool:
+    """Say whether a node may hold what begins on a line; one without a place of its own may."""
+    if not hasattr(item, "lineno"):
+        return True
+    return first_line(item) <= line <= (item.end_lineno or line)
+
+
+def _candidates(tree: ast.Module, code: CodeType) -> list[tuple[str, ast.AST]]:
+    """Return the definitions of a code object's name that begin on its line."""
+    line = code.co_firstlineno
+    for around in (line, None):  # what stands in an f-string has places that older Pythons tell wrong
+        found = [
+            (qualname, definition)
+            for qualname, definition in _definitions(tree, around=around)
+            if getattr(definition, "name", "<lambda>") == code.co_name and first_line(definition) == line
+        ]
+        if found:
+            return found
+    return []
 
 
 class _ByIdentity:
@@ -205,8 +254,7 @@ def find_function(func: FunctionType) -> Found | None:
     tree = tree_of_file(code.co_filename, func.__globals__)
     if tree is None:
         return None
-    candidates = _index(_ByIdentity(tree)).get((code.co_name, code.co_firstlineno), [])
-    candidates = [c for c in candidates if _same_arguments(c[1], code)]
+    candidates = [c for c in _candidates(tree, code) if _same_arguments(c[1], code)]
     if len(candidates) > 1:
         candidates = _by_columns(candidates, code) or _by_code(candidates, code)
     if not candidates:
@@ -255,6 +303,8 @@ def _same_arguments(definition: ast.AST, code: CodeType) -> bool:
 
 
 def _by_columns(candidates: list[tuple[str, ast.AST]], code: Any) -> list[tuple[str, ast.AST]]:
+    import ast
+
     if not hasattr(code, "co_positions"):  # before 3.11
         return []
     spans = {(line, column) for line, _, column, _ in code.co_positions() if line and column is not None}
@@ -283,6 +333,8 @@ def _by_code(candidates: list[tuple[str, ast.AST]], code: CodeType) -> list[tupl
 
 def _outline(code: CodeType) -> list[Any]:
     """Return instructions with what they mean; a captured name, compiled alone, is a global."""
+    import dis
+
     steps: list[Any] = []
     for step in dis.get_instructions(code):
         name = "LOAD" if step.opname in ("LOAD_DEREF", "LOAD_GLOBAL", "LOAD_CLOSURE") else step.opname
@@ -366,6 +418,8 @@ def global_names(code: CodeType) -> frozenset[str]:
     Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. In the body of a class
     its own names are among them: a superset.
     """
+    import dis
+
     names = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL_LOADS}
     for const in code.co_consts:
         if isinstance(const, CodeType):
@@ -373,16 +427,27 @@ def global_names(code: CodeType) -> frozenset[str]:
     return frozenset(names)
 
 
+def _all_names(code: CodeType) -> set[str]:
+    """Return every name of an attribute or global in a code object or one nested in it."""
+    names = set(code.co_names)
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            names |= _all_names(const)
+    return names
+
+
 def outer_names(func: FunctionType, found: Found | None) -> list[tuple[str, ...]]:
-    """Return what a function looks up among its globals, with the attributes asked of each, sorted.
+    """Return what a function looks up among its globals and may find, with the attributes asked of each, sorted.
 
     ``helpers.clean(x)`` gives ``("helpers", "clean")``. Attributes are known only where there is source.
     """
+    if _all_names(func.__code__).isdisjoint(func.__globals__):
+        return []  # the usual case of a small experiment; `dis` takes 1 ms to import
     loaded = global_names(func.__code__)
     if found is None:
         return sorted((name,) for name in loaded)
     chains: set[tuple[str, ...]] = set()
-    for item in ast.walk(found.tree):
+    for item in walk(found.tree):
         chain: list[str] = []
         while isinstance(item, ast.Attribute):
             chain.append(item.attr)
@@ -407,7 +472,9 @@ def readable(found: Found | None) -> str:
     """Return a definition as text to compare line by line, its place first: ``# experiment.py:24``."""
     if found is None:
         return ""
-    place = f"# {Path(found.file).name}:{found.line}\n"
+    import ast
+
+    place = f"# {os.path.basename(found.file)}:{found.line}\n"
     try:
         return place + _without_docstrings(ast.unparse(found.tree))
     except (ValueError, RecursionError):
@@ -415,6 +482,8 @@ def readable(found: Found | None) -> str:
 
 
 def _without_docstrings(code: str) -> str:
+    import ast
+
     tree = ast.parse(code)
     for item in ast.walk(tree):
         body = getattr(item, "body", None)

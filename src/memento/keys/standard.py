@@ -13,8 +13,8 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any
 
+from memento.hints import Any
 from memento.keys.encode import Encoder, frame, integer, node, text
 from memento.keys.objects import attributes, is_plain, unkeyable
 

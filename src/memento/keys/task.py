@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from hashlib import blake2b
 from itertools import islice
+
+from memento.keys.blake2 import blake2b
 
 # Every task key depends on it. A change of the format is a change of this byte, and a breaking release.
 VERSION = 1
 
-_AT_ONCE = 4_096  # hashers at once; bounds their memory, which is some hundred bytes each
+_AT_ONCE = (
+    256  # hashers at once: so few that each lot takes the memory of the one before, which is in the cache
+)
 
 
 def part(namespace: str, name: str, value_digest: bytes | None) -> bytes:

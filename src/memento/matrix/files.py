@@ -8,6 +8,7 @@ version 1.2 says: only true and false are booleans, 1e-3 is a number, 12:30 and 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,12 +22,12 @@ _DEEPEST = 64  # a matrix is a few levels deep; recursion would end at some hund
 _PREFIX = "!py "
 
 
-def load_file(path: str | Path) -> dict[str, Any]:
+def load_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what a YAML, TOML or JSON file holds, with the objects that it names imported.
 
     Parameters
     ----------
-    path : str or Path
+    path : path
         The file; its suffix says the format.
 
     Raises

@@ -13,13 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, product, repeat
 from math import prod
 from operator import floordiv, mod
-from typing import TYPE_CHECKING, TypeVar
+
+from memento.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     import numpy as np
     from numpy.typing import NDArray
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 _SPARSE = (
     8  # a mask is kept while at most so many combinations were for each one left; then numbers say it faster

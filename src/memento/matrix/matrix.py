@@ -5,15 +5,18 @@ Knows: how a declaration becomes a space. May not know: keys of tasks, stores, e
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, overload
 
 from memento.config import Config, Configurations, short_text
 from memento.errors import MatrixError, MatrixTypeError
+from memento.hints import TYPE_CHECKING, Any
 from memento.matrix.space import compile_space
 from memento.matrix.spec import Spec, check_name, make_spec
 from memento.matrix.table import TaskTable
+
+if TYPE_CHECKING:
+    from typing import overload
 
 
 class Matrix:
@@ -81,7 +84,7 @@ class Matrix:
         self._compiled: tuple[TaskTable, list[str]] | None = None
 
     @classmethod
-    def of(cls, obj: Matrix | Mapping[str, Any] | str | Path) -> Matrix:
+    def of(cls, obj: Matrix | Mapping[str, Any] | str | os.PathLike[str]) -> Matrix:
         """Return the matrix that a dict, a file's path or a Matrix stands for.
 
         Examples
@@ -91,7 +94,7 @@ class Matrix:
         """
         if isinstance(obj, Matrix):
             return obj
-        if isinstance(obj, (str, Path)):
+        if isinstance(obj, (str, os.PathLike)):
             return cls.load(obj)
         if not isinstance(obj, Mapping):
             raise MatrixTypeError(
@@ -102,7 +105,7 @@ class Matrix:
         return cls._from_spec(make_spec(obj))
 
     @classmethod
-    def load(cls, path: str | Path) -> Matrix:
+    def load(cls, path: str | os.PathLike[str]) -> Matrix:
         """Read a matrix from a YAML, TOML or JSON file."""
         from memento.matrix.files import load_file
 
@@ -167,8 +170,6 @@ class Matrix:
         >>> Matrix({"a": [1]}).with_parameter("b", [2, 3]).configs[1]
         Config(a=1, b=3)
         """
-        from dataclasses import replace
-
         from memento.matrix.values import listed
 
         check_name(name, "parameters")
@@ -181,7 +182,7 @@ class Matrix:
             raise MatrixError(
                 f"parameters[{name!r}]", "the list is empty.", "Its matrix has no results to give."
             )
-        return self._from_spec(replace(self._spec, parameters={**self._spec.parameters, name: added}))
+        return self._from_spec(self._spec._replace(parameters={**self._spec.parameters, name: added}))
 
     def table(self) -> TaskTable:
         """Return the tasks as numbers, which planning works on; compiled once."""
@@ -231,10 +232,13 @@ class Configs(Sequence[Config]):
     def __len__(self) -> int:
         return len(self._matrix)
 
-    @overload
-    def __getitem__(self, index: int) -> Config: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Config]: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, index: int) -> Config: ...
+        @overload
+        def __getitem__(self, index: slice) -> list[Config]: ...
+
     def __getitem__(self, index: int | slice) -> Config | list[Config]:
         if isinstance(index, slice):
             return [self._matrix.config(i) for i in range(*index.indices(len(self)))]
@@ -264,7 +268,7 @@ def generate_configurations(matrix: Mapping[str, Any] | Matrix) -> Configuration
     {'a': '1', 'b': '3'}
     {'a': '2', 'b': '3'}
     """
-    if isinstance(matrix, (str, Path)):
+    if isinstance(matrix, (str, os.PathLike)):
         raise MatrixTypeError(
             "matrix", f"a dict is needed, got {matrix!r}.", f"Write Matrix.load({str(matrix)!r})."
         )

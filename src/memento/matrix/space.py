@@ -15,12 +15,11 @@ Rows are in lexicographic order of slots: the first axis slowest, absent before 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
 
 from memento.config import Config, short_text
 from memento.errors import MatrixError
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.matrix.grid import Grid
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
@@ -37,8 +36,7 @@ MAX_COMBINATIONS = 200_000_000  # a byte each while compiling
 _CHUNK = 1 << 18  # rows that a test looks at, between two looks at which to ask
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """What varies as one: a parameter, or the members of a zip group."""
 
     names: tuple[str, ...]

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Union
 
 from memento.config import Config, short_text
 from memento.errors import MatrixError, MatrixTypeError
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.matrix.suggest import did_you_mean, misspelled
 from memento.matrix.values import equal, listed, quoted, token
 
@@ -32,13 +31,13 @@ KEYS = (
 )
 _RESERVED = frozenset(dir(Config)) | {"settings", "repeat", "_dict"}
 
-Test = Callable[[Config], object]
-Rule = Union[dict[str, Any], Test]  # noqa: UP007  # evaluated at run time, and 3.10 must read it
-Alternative = Union[dict[str, tuple[Any, ...]], Test]  # noqa: UP007  # name -> the accepted values
+if TYPE_CHECKING:
+    Test = Callable[[Config], object]
+    Rule = dict[str, Any] | Test
+    Alternative = dict[str, tuple[Any, ...]] | Test  # name -> the accepted values
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spec:
+class Spec(NamedTuple):
     """A matrix in its normal form: every name in it exists, every list is a tuple."""
 
     parameters: dict[str, tuple[Any, ...]]

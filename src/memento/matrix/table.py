@@ -14,15 +14,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+
+from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     import numpy as np
     from numpy.typing import NDArray
 
     from memento.matrix.grid import Grid
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 _CHUNK = 1 << 16  # slots made into Python's integers at once
 

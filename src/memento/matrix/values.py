@@ -8,10 +8,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 from memento.config import short_text
 from memento.errors import MatrixError, MatrixTypeError, UnkeyableValue
+from memento.hints import Any
 from memento.matrix.suggest import nearest
 
 MAX_VALUES = 10_000_000  # of one parameter; ends `itertools.count()` before memory does

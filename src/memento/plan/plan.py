@@ -13,15 +13,15 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import compress, count, repeat
 from math import exp
-from typing import Any
 
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.plan.tasks import KeyedTasks
-from memento.store.records import DONE, Known
 from memento.store.upstream import UpstreamValue
+
+if TYPE_CHECKING:
+    from memento.store.records import Known
 
 # What the past says of a task, a byte each.
 NEW = 0  # nothing
@@ -69,6 +69,8 @@ class Past:
     @classmethod
     def of(cls, known: Iterable[Known]) -> Past:
         """Make columns of records."""
+        from memento.store.records import DONE
+
         rows = [(row.key, row.id, row.status == DONE, row.code) for row in known]
         return cls([tuple(zip(*rows, strict=True))] if rows else [])
 
@@ -87,17 +89,17 @@ class Past:
         return bytearray(CHANGED if state == FINISHED and c != code else state for state, c in pairs)
 
 
-@dataclass
-class Plan:
+class Plan(NamedTuple):
     """What is to be done about each task of a matrix.
 
-    `rows` is the only part that changes while a run goes on: the runner notes each finished task's id there.
+    `rows` is the only part whose content changes while a run goes on: the runner notes each finished task's id there.
     """
 
     tasks: KeyedTasks
     rows: array[int]  # the store's id of each task's row; -1 where there is none
     states: bytearray  # what the past says of each task
     cached: bytearray  # 1 where a result is there that will be used
+    hits: int  # how many tasks are cached
     todo: array[int]  # numbers of the tasks to run, in that order; one for each key
     twins: dict[int, list[int]]  # first task of a key -> the others that share its result
     previous: dict[bytes, int]  # key -> id of the row that a new result will replace
@@ -108,11 +110,6 @@ class Plan:
     def total(self) -> int:
         """Size of the matrix."""
         return len(self.tasks)
-
-    @cached_property
-    def hits(self) -> int:
-        """How many tasks are cached."""
-        return self.cached.count(1)
 
     @property
     def failed_before(self) -> int:
@@ -187,6 +184,7 @@ def make_plan(
         rows=rows,
         states=states,
         cached=cached,
+        hits=len(cached) - cached.count(0),
         todo=todo,
         twins=twins,
         previous={tasks.key(number): rows[number] for number in todo if rows[number] >= 0},

@@ -7,23 +7,23 @@ A task is a number until somebody needs more: row `number // repeats` of the mat
 
 from __future__ import annotations
 
-import bisect
-import json
 import operator
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from memento.config import Config
 from memento.errors import UnkeyableValue
-from memento.keys import TaskKeys, digest, json_fragment, part, repeat_part, task_digest
+from memento.hints import TYPE_CHECKING, Any
+from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from memento.matrix import Matrix
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 KEY_SIZE = 16
 
@@ -111,12 +111,12 @@ class KeyedTasks:
 
     def value(self, number: int) -> Any:
         """Return the value that stands at `number` in the numbering of `place`."""
-        column = bisect.bisect_right(self._offsets, number) - 1
+        column = _column_of(number, self._offsets)
         return self.table.values[column][number - self._offsets[column]]
 
     def name_of_value(self, number: int) -> str:
         """Return the name of the parameter whose value stands at `number`."""
-        return self.names[bisect.bisect_right(self._offsets, number) - 1]
+        return self.names[_column_of(number, self._offsets)]
 
     @property
     def value_count(self) -> int:
@@ -178,14 +178,27 @@ class _Pairs(dict[int, str]):
         self._names, self._values, self._offsets = names, values, offsets
 
     def __missing__(self, number: int) -> str:
-        column = bisect.bisect_right(self._offsets, number) - 1
+        column = _column_of(number, self._offsets)
         value = self._values[column][number - self._offsets[column]]
+        import json
+
         text = self[number] = f"{json.dumps(self._names[column])}: {_fragment(value)}"
         return text
 
 
 def _fragment(value: object) -> str:
-    return value.fragment() if isinstance(value, UpstreamValue) else json_fragment(value)
+    if isinstance(value, UpstreamValue):
+        return value.fragment()
+    from memento.keys import json_fragment
+
+    return json_fragment(value)
+
+
+def _column_of(number: int, offsets: Sequence[int]) -> int:
+    """Return the column in whose range of numbers a value stands."""
+    from bisect import bisect_right
+
+    return bisect_right(offsets, number) - 1
 
 
 def _part(matrix: Matrix, namespace: str, name: str, value: Any, where: str) -> bytes:

@@ -8,11 +8,10 @@ A million tasks are a million small integers a parameter; nothing here makes an 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
 
 from memento.config import Config, Deferred, short_text
+from memento.hints import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 _REPEAT = "repeat"
 
 
-@dataclass(frozen=True)
 class Axis:
     """One parameter over some tasks.
 
@@ -35,9 +33,8 @@ class Axis:
         For each task the place of its value in `values`; -1 where the task does not have the parameter.
     """
 
-    name: str
-    values: Sequence[object]
-    codes: NDArray[Any]
+    def __init__(self, name: str, values: Sequence[object], codes: NDArray[Any]) -> None:
+        self.name, self.values, self.codes = name, values, codes
 
     @cached_property
     def texts(self) -> list[str]:

@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 from memento.events import FailureGroup
@@ -114,7 +113,7 @@ class _Group:
             self.varied = True
             general = normalize(self.failure.message)
             if failure.kind in (RAISED, UNSAVABLE) and general.strip("… "):
-                self.event = replace(self.event, title=title(self.failure, general))
+                self.event = self.event._replace(title=title(self.failure, general))
 
 
 class FailureGrouper:
@@ -165,7 +164,7 @@ class FailureGrouper:
             group = self._groups[place] = _Group(key, config, failure, attempt)
             return group.event, True
         group.add(key, failure)
-        return replace(group.event, count=len(group.keys)), False
+        return group.event._replace(count=len(group.keys)), False
 
     def groups(self, rule: Callable[[Sequence[str]], str] | None = None) -> list[FailureGroup]:
         """Return the groups with all their keys, largest first.
@@ -176,8 +175,7 @@ class FailureGrouper:
             Says what the tasks with these keys have in common.
         """
         return [
-            replace(
-                group.event,
+            group.event._replace(
                 count=len(group.keys),
                 keys=tuple(group.keys),
                 rule=rule(group.keys) if rule else "",

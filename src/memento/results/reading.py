@@ -8,11 +8,9 @@ Rows are read in the order of their ids, each once, whatever order or however of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from memento.errors import PayloadDamaged, StoreError
-from memento.store.records import TaskRecord
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 
     from memento.results.result import ResultStore
     from memento.store.bulk import Outlines
+    from memento.store.records import TaskRecord
 
 CHUNK = 10_000  # records in memory at once
 
@@ -27,8 +26,7 @@ STATUSES = ("missing", "done", "failed")
 IS_MISSING, IS_DONE, IS_FAILED = range(3)
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(NamedTuple):
     """What the store knows of some tasks, one place a task; nan where it does not know."""
 
     status: NDArray[np.int8]  # place in STATUSES

@@ -9,14 +9,13 @@ itself, as scripts for 1.2.0 may, holds what it was given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
 
 from memento.config import Config, short_text
 from memento.errors import PayloadDamaged
+from memento.hints import TYPE_CHECKING, Any, NamedTuple, Protocol
 from memento.results.axes import value_text
 from memento.results.reading import damaged
 from memento.results.remote import exception_of
@@ -107,8 +106,7 @@ class Configs(Protocol):
         """Return a task's configuration."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where a result's parts come from."""
 
     store: ResultStore

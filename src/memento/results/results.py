@@ -10,28 +10,29 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
 from weakref import WeakValueDictionary
 
+from memento.hints import TYPE_CHECKING, Any
 from memento.results.axes import Axis, TaskMatrix, Tasks
 from memento.results.reading import IS_DONE, IS_FAILED, IS_MISSING, Scan, in_bulk, scan
-from memento.results.result import Result, ResultStore, Source, config_text
-from memento.store.records import TaskRecord
 
 if TYPE_CHECKING:
+    from typing import overload
+
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
     from memento.results.failures import FailureReport
+    from memento.results.result import Result, ResultStore
+    from memento.store.records import TaskRecord
 
 _KEY = 16
 _RULES = 50  # groups for which a rule is looked for
 
 
-class Results(Sequence[Result]):
+class Results(Sequence["Result"]):
     """The results of a matrix's tasks, in the matrix's order.
 
     Behaves like a list of `Result`; values load when they are touched. Slices and `filter` give `Results`.
@@ -129,10 +130,13 @@ class Results(Sequence[Result]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, index: int) -> Result: ...
-    @overload
-    def __getitem__(self, index: slice) -> Results: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, index: int) -> Result: ...
+        @overload
+        def __getitem__(self, index: slice) -> Results: ...
+
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return self._of(self._places[index])
@@ -159,6 +163,8 @@ class Results(Sequence[Result]):
     def _result(self, number: int, record: TaskRecord | None) -> Result:
         held = self._held.get(number)
         if held is None:
+            from memento.results.result import Result, Source
+
             source = Source(self._store, self._tasks, number, self._key(number), record)
             held = self._held[number] = Result.stored(source, bool(self._was_cached[number]))
         return held
@@ -305,6 +311,7 @@ class Results(Sequence[Result]):
     def failures(self) -> FailureReport:
         """The failures grouped by cause, each group with what its tasks have in common; print it."""
         from memento.results.failures import FailureGrouper, FailureReport
+        from memento.results.result import config_text
 
         failed = self._of(self._numbers[self._status == IS_FAILED])
         grouper = FailureGrouper()
@@ -372,7 +379,7 @@ class Results(Sequence[Result]):
             self._find_again(self._numbers[gone].tolist())
             return self._read(values=values, metrics=metrics)
         # Kept without the values: whoever has made a frame need not read again to count.
-        self.__dict__["_scan"] = replace(read, values=None, metrics={})
+        self.__dict__["_scan"] = read._replace(values=None, metrics={})
         return read
 
     def _records(self, numbers: Sequence[int]) -> list[TaskRecord | None]:
@@ -399,6 +406,8 @@ class Results(Sequence[Result]):
 
     def _name(self, record: TaskRecord) -> str:
         """Name a record's task in a few words."""
+        from memento.results.result import config_text
+
         return config_text(self._tasks.config(self._row_ids.index(record.id)))
 
     @property

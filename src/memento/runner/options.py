@@ -6,11 +6,10 @@ Knows: what `Memento` takes. May not know: how any of it is done.
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from types import CodeType, FunctionType, MappingProxyType
 
-from memento.runner.retry import RetryPolicy
+from memento.hints import Any, NamedTuple
 
 _UNITS = {
     "": 1,
@@ -25,8 +24,7 @@ _UNITS = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """How to run; `Memento` fills it from its arguments."""
 
     num_workers: int
@@ -42,7 +40,7 @@ class Options:
     log_output: bool = True
     force_run: bool = False
     force_cache: bool = False
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
 
 
 def make_options(
@@ -67,7 +65,7 @@ def make_options(
     check_positive("timeout", timeout)
     check_positive("cpus_per_task", cpus_per_task)
     check_positive("max_tasks_per_worker", max_tasks_per_worker)
-    RetryPolicy(retries)  # says what is wrong with it
+    check_retries(retries)
     return Options(
         num_workers=num_workers or default_workers(executor, cpus_per_task),
         executor=executor,
@@ -99,6 +97,8 @@ def as_bytes(limit: int | str | None) -> int | None:
     if limit is None or isinstance(limit, int):
         check_positive("memory_limit", limit)
         return limit
+    import re
+
     match = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]i?)?b?\s*", str(limit).lower())
     if match is None:
         raise ValueError(f"memory_limit must be bytes or a text like '4GB' or '512MiB', got {limit!r}")
@@ -111,12 +111,14 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
-def check_func(func: object) -> None:
+def check_func(func: Any) -> None:
     """Refuse at once what would fail in every single task."""
-    import inspect
-
     if not callable(func):
         raise TypeError(f"func must be callable as func(context, config), got {type(func).__qualname__}")
+    if type(func) is FunctionType and not vars(func) and _takes_two(func.__code__):
+        return
+    import inspect  # with all that it imports 5 ms, for what is not plain, and to say what is wrong
+
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError):  # some callables of C tell nothing of themselves
@@ -133,6 +135,20 @@ def check_func(func: object) -> None:
         raise TypeError(f"{what}: the context comes first, then the config. Swap the two.")
 
 
+def _takes_two(code: CodeType) -> bool:
+    """Tell whether a function has two arguments and no more, in the right order."""
+    taken = code.co_varnames[:2]
+    return code.co_argcount == 2 and not code.co_kwonlyargcount and taken != ("config", "context")
+
+
+def check_retries(retries: object) -> None:
+    """Refuse what says nothing about retries."""
+    if type(retries) is not int or retries < 0:
+        from memento.runner.retry import RetryPolicy
+
+        RetryPolicy(retries)  # type: ignore[arg-type]  # says what is wrong with it
+
+
 def check_executor(executor: object) -> None:
     """Refuse an unknown name also where everything is cached and nobody would ask for it."""
     if isinstance(executor, str) and executor not in ("processes", "threads", "serial"):
@@ -143,11 +159,12 @@ def check_executor(executor: object) -> None:
 
 def check_positive(name: str, value: Any) -> None:
     """Refuse what is no number above 0; None is left to its default."""
-    import numbers
-
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+    if type(value) not in (int, float):
+        import numbers
+
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} must be a number, got {value!r}")
     if not float(value) > 0:
         raise ValueError(f"{name} must be more than 0, got {value!r}")

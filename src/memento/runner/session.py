@@ -8,28 +8,28 @@ Knows: every room below the public class. May not know: what the user typed.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from array import array
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss, Unsendable
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
-from memento.keys import code_version, explain_code, json_fragment, script_name
-from memento.plan import KeyedTasks, Past, Plan, expected_costs, fit_costs, make_plan
+from memento.hints import TYPE_CHECKING, Any
+from memento.keys import code_version
+from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.runner.options import Options
 from memento.store import Store
-from memento.store.records import CodeVersion, RunInfo
 
 if TYPE_CHECKING:
+    from array import array
+
     from memento.executors.base import Work
+    from memento.keys import CodeVersion
     from memento.matrix import Matrix
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
+    from memento.store.records import RunInfo
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
@@ -104,7 +104,7 @@ class Session:
         self.emit(
             RunStarted(
                 experiment=self.experiment,
-                store=str(self.store.path),
+                store=self.store.root,
                 total=plan.total,
                 cached=plan.hits,
                 todo=len(plan.todo),
@@ -122,7 +122,7 @@ class Session:
         go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
         self.finished = RunFinished(
             experiment=self.experiment,
-            store=str(self.store.path),
+            store=self.store.root,
             total=plan.total,
             done=progress.done + progress.shared if progress else 0,
             cached=plan.hits,
@@ -148,7 +148,7 @@ class Session:
         from memento.store.states import drop_older_states, keys_with_states
 
         rows, keys = [], self.tasks.keys
-        for key in keys_with_states(self.store.path):
+        for key in keys_with_states(self.store.root):
             place = keys.find(key)
             if place >= 0 and place % 16 == 0 and self.plan.cached[place // 16]:
                 rows.append(self.plan.rows[place // 16])
@@ -157,10 +157,13 @@ class Session:
 
     def _compute(self) -> Runner:
         # Here, since a run whose results are all there needs none of it.
+        import contextlib
+
         from memento.executors import make_executor
         from memento.runner.loop import Runner
         from memento.runner.retry import RetryPolicy
         from memento.runner.signals import Interrupt
+        from memento.store import records
 
         run = self.store.begin(self._run_info())
         status = "died"
@@ -171,7 +174,8 @@ class Session:
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
                 executor.start(self._work(run.name))
-                code = run.code(self._code)  # on disk while the executor starts
+                # On disk while the executor starts.
+                code = run.code(records.CodeVersion(self._code.digest, self._code.functions))
                 runner = Runner(
                     self.plan,
                     run,
@@ -181,7 +185,7 @@ class Session:
                     emit=self.emit,
                     clock=self.clock,
                     workers=self.options.num_workers,
-                    store=str(self.store.path.absolute()),
+                    store=self.store.root,
                 )
                 insist = executor.interrupt if getattr(executor, "in_process", False) else None
                 interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake, insist))
@@ -209,13 +213,11 @@ class Session:
     def _plan(self) -> Plan:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
-        versions = store.codes(past.versions)
-        mine = {i: v for i, v in versions.items() if v.digest == self._code.digest}
-        self._versions = versions
+        mine = [i for i, digest in store.code_digests().items() if digest == self._code.digest]
         return make_plan(
             self.tasks,
             past,
-            code=next(iter(mine), _NO_CODE),
+            code=mine[0] if mine else _NO_CODE,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
@@ -223,21 +225,25 @@ class Session:
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
+        from memento.plan import expected_costs, fit_costs
+
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
 
     def _code_version(self) -> CodeVersion:
         values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
-        version = code_version(self.function, also=values)
-        return CodeVersion(version.digest, dict(version.functions))
+        return code_version(self.function, also=values)
 
     def _code_message(self) -> str:
+        from memento.keys import explain_code
+
         verb = "will be computed again" if self.options.on_code_change == "rerun" else "are used as they are"
         count = sum(self.plan.stale_codes.values())
         lines = [f"{count} results were computed by an older version of the code and {verb}:"]
+        versions = self.store.codes(self.plan.stale_codes)
         for code in self.plan.stale_codes:
-            version = self._versions.get(code)
+            version = versions.get(code)
             if version is not None:
                 lines += [f"  {line}" for line in explain_code(version.functions, self._code.functions)]
         if self.options.on_code_change == "warn":
@@ -245,8 +251,12 @@ class Session:
         return "\n".join(dict.fromkeys(lines))
 
     def _run_info(self) -> RunInfo:
+        from pathlib import Path
+
         from memento import system
+        from memento.keys import json_fragment
         from memento.store import provenance
+        from memento.store.records import RunInfo
 
         return RunInfo(
             experiment=self.experiment,
@@ -264,6 +274,7 @@ class Session:
     def _work(self, run_name: str) -> Work:
         from memento.executors.base import LIVE_EVERY, Work
         from memento.executors.sources import sources
+        from memento.keys import script_name
 
         options = self.options
         return Work(
@@ -273,7 +284,7 @@ class Session:
             settings=_sendable(dict(self.matrix.settings), "settings"),
             layouts=self.tasks.layouts,
             values=_PickledValues(self.tasks),
-            store=str(self.store.path.absolute()),
+            store=self.store.root,
             main_name=script_name(),
             sys_path=[path or os.getcwd() for path in sys.path],
             cwd=os.getcwd(),

@@ -5,33 +5,25 @@ Knows: sessions, and who listens to them. May not know: what the user typed.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from memento.display import make_display
 from memento.events import Event, RunFinished, Said
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.runner.options import Options
 from memento.runner.session import Session
-from memento.store import Store, find_store
-from memento.store.records import DONE, Encoded
-from memento.store.upstream import UpstreamValue
-from memento.wording import duration, number_of
+from memento.store import Store, locate
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
     from memento.notify import NotificationProvider, Notifier
-
-log = logging.getLogger("memento")
+    from memento.store.upstream import UpstreamValue
 
 _SHOWN_CONFIGS = 50  # how many lines of a dry run go to the terminal; all go to the log
 
 
-@dataclass(frozen=True)
-class Cast:
+class Cast(NamedTuple):
     """Who runs, and who is told: what `Memento` was made with."""
 
     function: Callable[..., Any]
@@ -56,7 +48,7 @@ class Stage:
         self._cast, self._path = cast, store
 
     def __enter__(self) -> Stage:
-        self.store = Store.open(find_store(self._path))
+        self.store = Store.open(locate(self._path))
         self._display = make_display(self._cast.progress)
         self._display.__enter__()
         self._notifier = None if self._cast.provider is None else self._make_notifier(self._cast.provider)
@@ -87,7 +79,7 @@ class Stage:
     def session(self, matrix: Matrix, *, force_run: bool, force_cache: bool) -> Session:
         """Plan a matrix."""
         cast = self._cast
-        options = replace(cast.options, force_run=force_run, force_cache=force_cache)
+        options = cast.options._replace(force_run=force_run, force_cache=force_cache)
         session = Session(cast.function, cast.experiment, matrix, self.store, options, self.emit)
         session.announce()
         return session
@@ -97,7 +89,10 @@ class Stage:
 
         A dry run has no values; each task's key is known all the same, and so are the keys of what depends on it.
         """
-        root = str(Path(self.store.path).absolute())
+        from memento.store.records import DONE, Encoded
+        from memento.store.upstream import UpstreamValue
+
+        root = self.store.root
         if dry_run:
             nothing = Encoded("json", b"null", None, 4, "builtins:NoneType")
             return [UpstreamValue(session.tasks.key(n), root, nothing) for n in range(len(session.tasks))]
@@ -115,6 +110,11 @@ class Stage:
 
     def describe(self, session: Session) -> None:
         """Log what would be run."""
+        import logging
+
+        from memento.wording import duration, number_of
+
+        log = logging.getLogger("memento")
         plan = session.plan
         log.info("Running configurations:")
         lines = []
@@ -141,7 +141,7 @@ class Stage:
         self.emit(
             RunFinished(
                 experiment=self._cast.experiment,
-                store=str(self.store.path),
+                store=self.store.root,
                 total=sum(e.total for e in ended),
                 done=sum(e.done for e in ended),
                 cached=sum(e.cached for e in ended),

@@ -8,24 +8,25 @@ a child opens its own, and keeps the parent's untouched for as long as it lives.
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreUnwritable
+from memento.hints import TYPE_CHECKING
 from memento.store import sql
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from tempfile import TemporaryDirectory
 
-log = logging.getLogger("memento.store")
+SUSPECT = "index.suspect"  # the file beside an index which says that it looked damaged
+REBUILT = "index.rebuilt.sqlite"  # ... in which it has been rebuilt, and which is not in its place yet
 
 BUSY_SECONDS = 60.0  # a writer's transaction lasts milliseconds; this long means something hangs
 
@@ -53,9 +54,9 @@ def error_code(error: sqlite3.Error) -> int:
     return next((code for text, code in _BY_TEXT.items() if text in str(error)), 0)
 
 
-def explained(error: sqlite3.Error, index: Path) -> StoreError | None:
+def explained(error: sqlite3.Error, index: str | os.PathLike[str]) -> StoreError | None:
     """Turn an error of SQLite into one that says what to do; None for one that is our own mistake."""
-    code, path = error_code(error), str(index)
+    code, path = error_code(error), os.fspath(index)
     if code in (_CORRUPT, _NOTADB):
         return StoreDamaged(
             path,
@@ -90,7 +91,7 @@ def explained(error: sqlite3.Error, index: Path) -> StoreError | None:
 class _Owned:
     """A connection that ends with its thread, in the process that opened it."""
 
-    def __init__(self, connection: sqlite3.Connection, index: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, index: str) -> None:
         self.pid = os.getpid()
         self.connection = connection
         self.file = _identity(index)
@@ -126,7 +127,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_note_threads, after_in_child=_close_inherited)
 
 
-def _identity(index: Path) -> int:
+def _identity(index: str) -> int:
     """Return what tells a file from another one of the same name; 0 where there is none."""
     try:
         return os.stat(index).st_ino
@@ -146,26 +147,33 @@ class Database:
 
     Parameters
     ----------
-    index : Path
+    index : path
         The SQLite file; made when missing, unless `readonly`.
     readonly : bool
         Never write, not even what SQLite itself would.
     """
 
-    def __init__(self, index: Path, *, readonly: bool = False) -> None:
-        self.index = index
+    def __init__(self, index: str | os.PathLike[str], *, readonly: bool = False) -> None:
+        self.location = os.fspath(index)
         self.readonly = readonly
-        self.wal = not readonly and not system.is_network_path(index.parent)
+        self.wal = not readonly and not system.is_network_path(os.path.dirname(self.location))
         self._local = threading.local()
         self._opened: weakref.WeakSet[_Owned] = weakref.WeakSet()
         self._copy: TemporaryDirectory[str] | None = None
+
+    @cached_property
+    def index(self) -> Path:
+        """The SQLite file."""
+        from pathlib import Path  # 4 ms, which a cached run need not spend
+
+        return Path(self.location)
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection, opening it when needed."""
         owned: _Owned | None = getattr(self._local, "owned", None)
         if owned is None or owned.pid != os.getpid():
             with self.explaining():
-                owned = _Owned(self._open(), self.index)
+                owned = _Owned(self._open(), self.location)
             self._opened.add(owned)
             self._local.owned = owned  # what a fork brought along is let go of here, unclosed
         return owned.connection
@@ -186,7 +194,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            ours = explained(error, self.index)
+            ours = explained(error, self.location)
             if ours is None:
                 raise
             if isinstance(ours, StoreDamaged) and not self.readonly:
@@ -205,7 +213,7 @@ class Database:
         """
         if self.readonly:
             raise StoreUnwritable(
-                str(self.index),
+                self.location,
                 "it was opened for reading only.",
                 "Open it without readonly=True to change it.",
             )
@@ -227,10 +235,10 @@ class Database:
     def _check_file(self) -> None:
         """Refuse to write to a file that has no name any more: nobody would ever find it."""
         owned: _Owned = self._local.owned
-        owned.file = owned.file or _identity(self.index)
-        if _identity(self.index) != owned.file:
+        owned.file = owned.file or _identity(self.location)
+        if _identity(self.location) != owned.file:
             raise StoreDamaged(
-                str(self.index),
+                self.location,
                 "the index was removed or replaced while this process had it open.",
                 "What was told as done until then is in the store, if that was kept. Run again.",
             )
@@ -239,7 +247,7 @@ class Database:
         if self.readonly:
             return self._open_readonly()
         connection = sqlite3.connect(
-            self.index,
+            self.location,
             timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
@@ -251,6 +259,10 @@ class Database:
             mode = "wal" if self.wal else "delete"
             with suppress(sqlite3.OperationalError):
                 if connection.execute("PRAGMA journal_mode").fetchone()[0] != mode:
+                    if not os.path.getsize(self.location):
+                        # Nothing is there that could be lost: without a journal it waits for the disk once, not four
+                        # times.
+                        connection.execute("PRAGMA journal_mode=memory")
                     connection.execute(f"PRAGMA journal_mode={mode}")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA cache_size=-16384")
@@ -260,6 +272,8 @@ class Database:
         return connection
 
     def _open_readonly(self) -> sqlite3.Connection:
+        from pathlib import Path
+
         if not self.index.is_file():
             raise NotAStore(str(self.index.parent), "there is no index.", "Check the path.")
         if self._copy is not None:
@@ -299,7 +313,7 @@ class Database:
 
 def suspect_mark(index: Path) -> Path:
     """Name the file that says that an index looked damaged."""
-    return index.with_name("index.suspect")
+    return index.with_name(SUSPECT)
 
 
 def make_tables(connection: sqlite3.Connection) -> None:

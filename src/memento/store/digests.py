@@ -13,9 +13,10 @@ makes a collision on purpose: payload files compare bytes before they share a na
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterable
-from typing import Any
+
+from memento.hints import Any
+from memento.keys.blake2 import blake2b
 
 PAGE = 4096
 SMALL = 65_536
@@ -24,6 +25,8 @@ _BLOCK = 16 << 20  # bytes digested at a time, so that the sums of a large buffe
 
 @functools.cache
 def _weights() -> Any:
+    import hashlib
+
     import numpy
 
     return numpy.frombuffer(hashlib.shake_128(b"memento pages").digest(PAGE), dtype="<u8") | numpy.uint64(1)
@@ -50,13 +53,13 @@ def digest(buffers: Iterable[memoryview | bytes]) -> bytes:
     parts = [memoryview(b) for b in buffers]
     size = sum(p.nbytes for p in parts)
     if size <= SMALL:
-        small = hashlib.blake2b(digest_size=16)
+        small = blake2b(digest_size=16)
         for part in parts:
             small.update(part)
         return small.digest()
     import numpy
 
-    state = hashlib.blake2b(b"pages" + size.to_bytes(8, "little"), digest_size=16)
+    state = blake2b(b"pages" + size.to_bytes(8, "little"), digest_size=16)
     rest = b""  # what stands before the next whole page
     for part in parts:
         start = 0

@@ -6,8 +6,12 @@ Knows: folders and two environment variables. May not know: what is in a store.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+
+from memento.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FOLDER = "memento-store"
 LEGACY_SUFFIX = ".memento-store"
@@ -49,29 +53,42 @@ def find_store(
     >>> find_store(env={"MEMENTO_STORE": "/data/store"}, cwd="/home").as_posix()
     '/data/store'
     """
+    from pathlib import Path
+
+    return Path(locate(explicit, env, cwd))
+
+
+def locate(
+    explicit: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+) -> str:
+    """Return the same as a text: the import of `pathlib` takes 4 ms, which a cached run need not spend."""
     environment = os.environ if env is None else env
-    here = Path(os.path.abspath(os.getcwd() if cwd is None else cwd))
+    here = os.path.abspath(os.getcwd() if cwd is None else cwd)
     named = explicit or environment.get("MEMENTO_STORE") or environment.get("MEMENTO_CACHE_PATH")
     if named:
-        return _named(here / Path(named).expanduser())
-    above = (here, *here.parents)
+        return _named(os.path.abspath(os.path.join(here, os.path.expanduser(named))))
+    above = list(_with_parents(here))
     for folder in above:
-        if (folder / FOLDER).is_dir():
-            return folder / FOLDER
+        if os.path.isdir(os.path.join(folder, FOLDER)):
+            return os.path.join(folder, FOLDER)
     for folder in above:
-        if any((folder / mark).exists() for mark in _PROJECT_MARKS):
-            return folder / FOLDER
-    return here / FOLDER
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in _PROJECT_MARKS):
+            return os.path.join(folder, FOLDER)
+    return os.path.join(here, FOLDER)
 
 
-def _named(path: Path) -> Path:
-    path = Path(os.path.abspath(path))
-    try:
-        if path.is_dir():
-            return path
-        is_file = path.exists()
-    except OSError:  # a name that no file system takes: opening it says so
+def _with_parents(folder: str) -> Iterator[str]:
+    yield folder
+    while (parent := os.path.dirname(folder)) != folder:
+        folder = parent
+        yield folder
+
+
+def _named(path: str) -> str:
+    if os.path.isdir(path):
         return path
-    if is_file or path.suffix.lower() in _FILE_SUFFIXES:
-        return path.with_name(path.name + LEGACY_SUFFIX)
+    if os.path.exists(path) or os.path.splitext(path)[1].lower() in _FILE_SUFFIXES:
+        return path + LEGACY_SUFFIX
     return path

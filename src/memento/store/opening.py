@@ -7,18 +7,14 @@ What is not ours is never touched. A damaged index is rebuilt from what can be r
 
 from __future__ import annotations
 
-import logging
+import os
 import sqlite3
 from contextlib import suppress
-from pathlib import Path
 
 from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreTooNew, StoreUnwritable
 from memento.store import sql
-from memento.store.database import Database, make_tables, suspect_mark
-from memento.store.salvage import rebuild, rebuilt_file
-
-log = logging.getLogger("memento.store")
+from memento.store.database import REBUILT, SUSPECT, Database, make_tables
 
 INDEX = "index.sqlite"
 FOLDERS = ("payloads", "checkpoints", "logs", "artifacts", "work", "steps")
@@ -26,21 +22,21 @@ _OWN_NAMES = frozenset({*FOLDERS, ".gitignore", ".DS_Store"})
 _SQLITE_HEADER = b"SQLite format 3\0"
 
 
-def open_index(root: Path, *, create: bool, readonly: bool) -> tuple[Database, list[str]]:
+def open_index(root: str, *, create: bool, readonly: bool) -> tuple[Database, list[str]]:
     """Open the index of the store at `root`; returns it with notes for people."""
     notes: list[str] = []
-    index = root / INDEX
+    index = os.path.join(root, INDEX)
     try:
         _check_place(root, create)
         if create:
             _make_folders(root)
-        if not readonly and (suspect_mark(index).exists() or rebuilt_file(index).exists()):
-            notes += rebuild(index)
+        if not readonly and any(os.path.exists(os.path.join(root, name)) for name in (SUSPECT, REBUILT)):
+            notes += _rebuild(index)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
         raise StoreUnwritable(
-            str(root),
+            root,
             f"it cannot be made or read ({error.strerror or error}).",
             "Choose another place for the store.",
         ) from error
@@ -51,62 +47,81 @@ def open_index(root: Path, *, create: bool, readonly: bool) -> tuple[Database, l
         database.close()
         if readonly:
             raise
-        notes += rebuild(index)
+        notes += _rebuild(index)
         database = Database(index)
         _check_index(database, may_make=True)
     except BaseException:
         database.close()
         raise
-    for note in notes:
-        log.warning("%s", note)
+    if notes:
+        import logging
+
+        for note in notes:
+            logging.getLogger("memento.store").warning("%s", note)
     return database, notes
 
 
-def _check_place(root: Path, create: bool) -> None:
-    if not root.exists():
+def _rebuild(index: str) -> list[str]:
+    from pathlib import Path
+
+    from memento.store.salvage import rebuild
+
+    return rebuild(Path(index))
+
+
+def _check_place(root: str, create: bool) -> None:
+    if not os.path.exists(root):
         if not create:
-            raise NotAStore(
-                str(root), "there is no store here.", "Check the path, or run an experiment first."
-            )
+            raise NotAStore(root, "there is no store here.", "Check the path, or run an experiment first.")
         return
-    if not root.is_dir():
-        raise NotAStore(str(root), "this is a file; a store is a folder.", "Name a folder.")
-    index = root / INDEX
-    if index.is_file():
+    if not os.path.isdir(root):
+        raise NotAStore(root, "this is a file; a store is a folder.", "Name a folder.")
+    index = os.path.join(root, INDEX)
+    if os.path.isfile(index):
         with open(index, "rb") as file:
             header = file.read(len(_SQLITE_HEADER))
-        known = header in (b"", _SQLITE_HEADER) or any((root / name).is_dir() for name in FOLDERS)
+        known = header in (b"", _SQLITE_HEADER) or any(
+            os.path.isdir(os.path.join(root, name)) for name in FOLDERS
+        )
         if not known:
             raise NotAStore(
-                str(index), "this file is no index of Memento.", "Choose another folder for the store."
+                index, "this file is no index of Memento.", "Choose another folder for the store."
             )
         return
-    names = [entry.name for entry in root.iterdir()]
-    foreign = sorted(name for name in names if name not in _OWN_NAMES and not name.startswith("index."))
+    foreign = sorted(
+        name for name in os.listdir(root) if name not in _OWN_NAMES and not name.startswith("index.")
+    )
     if foreign:
         raise NotAStore(
-            str(root),
+            root,
             f"this folder is no store: it has no {INDEX}, and holds {', '.join(foreign[:3])}.",
             "Choose a new or an empty folder.",
         )
     if not create:
-        raise NotAStore(str(root), f"this folder is no store: it has no {INDEX}.", "Check the path.")
+        raise NotAStore(root, f"this folder is no store: it has no {INDEX}.", "Check the path.")
 
 
-def _make_folders(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    missing = [name for name in FOLDERS if not (root / name).is_dir()]
-    for name in missing:
-        (root / name).mkdir(exist_ok=True)
+def _make_folders(root: str) -> None:
+    try:
+        os.mkdir(root)  # says what is wrong with a path that is too long; `makedirs` walks up all of it
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        os.makedirs(root, exist_ok=True)
+    folders = [os.path.join(root, name) for name in FOLDERS]
+    missing = [folder for folder in folders if not os.path.isdir(folder)]
+    for folder in missing:
+        with suppress(FileExistsError):
+            os.mkdir(folder)
     if missing:
         system.fsync_folder(root)
-        system.fsync_folder(root.parent)
-    with suppress(FileExistsError), open(root / ".gitignore", "x", encoding="utf-8") as file:
+        system.fsync_folder(os.path.dirname(root))
+    with suppress(FileExistsError), open(os.path.join(root, ".gitignore"), "x", encoding="utf-8") as file:
         file.write("*\n")
 
 
 def _check_index(database: Database, *, may_make: bool) -> None:
-    path = str(database.index)
+    path = database.location
     with database.explaining():
         connection = database.connection()
         application, version = _marks(connection)

@@ -9,14 +9,16 @@ What cannot be learned is left out. Nothing secret is kept: arguments and the en
 from __future__ import annotations
 
 import os
-import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+
+from memento import system
+from memento.hints import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 GIT_SECONDS = 5.0
 DIFF_LIMIT = 1_000_000  # bytes; a longer diff is cut, and says so
@@ -33,6 +35,12 @@ _TELLING = (
     "MKL_NUM_THREADS",
     "MKL_CBWR",
     "SLURM_JOB_ID",
+)
+_QUESTIONS = (
+    ("rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD"),
+    ("diff", "HEAD", "--no-ext-diff", "--no-textconv", "--no-color"),
+    ("ls-files", "--others", "--exclude-standard", "-z"),
+    ("config", "--get", "remote.origin.url"),
 )
 _SECRET = re.compile(
     r"(?i)pass(word|wd|phrase)?$|pwd$|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|(^|[-_.])auth$"
@@ -57,8 +65,8 @@ def gather(cwd: str | os.PathLike[str], env: Mapping[str, str] | None = None) ->
         "packages": packages(),
         "python": sys.version,
         "executable": sys.executable,
-        "platform": platform.platform(),
-        "machine": platform.machine(),
+        "platform": system.platform_name(),
+        "machine": system.machine(),
         "cpus": os.cpu_count(),
         "cwd": os.fspath(cwd),
         "environment": {name: environment[name] for name in _TELLING if name in environment},
@@ -70,24 +78,37 @@ def git_state(cwd: str | os.PathLike[str]) -> dict[str, Any] | None:
 
     Files that git does not track are named, not read: data may lie beside the code.
     """
-    head = _git(cwd, "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD")
-    if head is None:
+    if not _may_have_repository(cwd):
         return None
-    parts = head.decode("utf-8", "replace").splitlines()
+    asked = [
+        _ask(cwd, *question) for question in _QUESTIONS
+    ]  # all at once, for the run waits for the answers
+    head, diff, untracked, remote = map(_answer, asked, (65_536, DIFF_LIMIT + 1, 100_000, 65_536))
+    parts = (head or b"").decode("utf-8", "replace").splitlines()
     if len(parts) != 3:
         return None
-    diff = _git(cwd, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--no-color", limit=DIFF_LIMIT + 1)
-    untracked = _git(cwd, "ls-files", "--others", "--exclude-standard", "-z", limit=100_000)
     names = [name.decode("utf-8", "replace") for name in (untracked or b"").split(b"\0") if name]
     return {
         "root": parts[0],
         "commit": parts[1],
         "branch": parts[2],
-        "remote": _remote(cwd),
+        "remote": None if remote is None else redact_urls(remote.decode("utf-8", "replace").strip()),
         "dirty": None if diff is None else bool(diff),
         "diff": "" if diff is None else redact_urls(_cut(diff)),
         "untracked": names[:100],
     }
+
+
+def _may_have_repository(cwd: str | os.PathLike[str]) -> bool:
+    """Look for what makes a folder a repository before git is started to say that there is none."""
+    if "GIT_DIR" in os.environ:
+        return True
+    folder, below = os.path.realpath(cwd), ""
+    while folder != below:
+        if os.path.exists(os.path.join(folder, ".git")):
+            return True
+        folder, below = os.path.dirname(folder), folder
+    return False
 
 
 @lru_cache(maxsize=1)
@@ -141,31 +162,38 @@ def redact_urls(text: str) -> str:
     return _URL_CREDENTIALS.sub(rf"\g<scheme>{HIDDEN}@", text)
 
 
-def _remote(cwd: str | os.PathLike[str]) -> str | None:
-    url = _git(cwd, "config", "--get", "remote.origin.url")
-    return None if url is None else redact_urls(url.decode("utf-8", "replace").strip())
-
-
 def _cut(diff: bytes) -> str:
     text = diff[:DIFF_LIMIT].decode("utf-8", "replace")
     return text if len(diff) <= DIFF_LIMIT else f"{text}\n[cut after {DIFF_LIMIT:,} bytes]\n"
 
 
-def _git(cwd: str | os.PathLike[str], *arguments: str, limit: int = 65_536) -> bytes | None:
-    """Return what git prints, up to `limit` bytes; None where it fails, is missing or takes too long."""
+def _ask(cwd: str | os.PathLike[str], *arguments: str) -> Popen[bytes] | None:
+    """Start git; None where it is missing."""
+    import subprocess
+
     command = ["git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments]
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    quiet = subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            command,
-            cwd=Path(cwd),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=GIT_SECONDS,
-            check=False,
+        return subprocess.Popen(
+            command, cwd=cwd, env=environment, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return None
-    return done.stdout[:limit] if done.returncode == 0 else None
+
+
+def _answer(asked: Popen[bytes] | None, limit: int) -> bytes | None:
+    """Return what git prints, up to `limit` bytes; None where it fails or takes too long."""
+    from subprocess import TimeoutExpired
+
+    if asked is None:
+        return None
+    with asked:
+        try:
+            said, _ = asked.communicate(timeout=GIT_SECONDS)
+        except BaseException as error:
+            asked.kill()
+            if not isinstance(error, TimeoutExpired):
+                raise
+            return None
+    return said[:limit] if asked.returncode == 0 else None

@@ -7,29 +7,29 @@ Threads: every method may be called from any thread; a reader holds no lock whil
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import chain, groupby
 from operator import itemgetter
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from memento import system
 from memento.clock import Clock
 from memento.errors import PayloadDamaged
-from memento.store import rows, sql
+from memento.hints import TYPE_CHECKING, Any
+from memento.store import sql
 from memento.store.database import Database
-from memento.store.liveness import UNSEEN_SECONDS, Liveness, Process
-from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
     from memento.store.board import Working
     from memento.store.bulk import Outlines
+    from memento.store.liveness import Liveness, Process
     from memento.store.payloads import PayloadDir
+    from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
@@ -40,24 +40,39 @@ _DENSE = 2  # read a whole range of ids where at most so many rows are read for 
 class Reader:
     """What can be asked of a store that is open; `Store` is made of it.
 
+    What a run needs whose results are all there stands here; the rest is imported where it is asked for.
+
     Attributes
     ----------
-    path : Path
+    root : str
         The folder.
+    path : Path
+        The same.
     trusted : bool
         Whether reading a value may unpickle it.
     """
 
-    def __init__(self, path: Path, database: Database, trusted: bool, clock: Clock) -> None:
-        self.path = path
+    def __init__(self, root: str, database: Database, trusted: bool, clock: Clock) -> None:
+        self.root = root
         self.trusted = trusted
         self._database = database
         self._clock = clock
-        self._live = Liveness(clock)
         self._scanned: dict[str, int] = {}  # experiment -> the highest id before its last scan began
         self._experiments: dict[int, str] = {}
         self._settings: dict[int, str] = {}
-        self._payloads: PayloadDir | None = None
+
+    @cached_property
+    def path(self) -> Path:
+        """The folder."""
+        from pathlib import Path  # 4 ms
+
+        return Path(self.root)
+
+    @cached_property
+    def _live(self) -> Liveness:
+        from memento.store.liveness import Liveness
+
+        return Liveness(self._clock)
 
     # --- tasks -----------------------------------------------------------------------------------------
 
@@ -66,16 +81,21 @@ class Reader:
 
         A task that another run commits during the scan may come twice; the later one counts.
         """
-        for found in self._known_rows(experiment, sql.KNOWN_AFTER):
+        from memento.store.records import Known
+
+        for found in self._known_rows(experiment, sql.KNOWN_AFTER, list):
             yield from map(Known._make, found)
 
     def known_columns(self, experiment: str) -> Iterator[tuple[Sequence[Any], ...]]:
         """Yield the same in pieces of columns: keys, ids, whether done (0 or 1), codes; what planning needs."""
-        for found in self._known_rows(experiment, sql.KNOWN_COLUMNS_AFTER):
-            if found:
-                yield tuple(zip(*found, strict=True))
+        # One flat list: rows that are kept as tuples are what the garbage collector looks at again and again.
+        for flat in self._known_rows(experiment, sql.KNOWN_COLUMNS_AFTER, _flat):
+            if flat:
+                yield tuple(flat[column::4] for column in range(4))
 
-    def _known_rows(self, experiment: str, statement: str) -> Iterator[list[Any]]:
+    def _known_rows(
+        self, experiment: str, statement: str, take: Callable[[Iterable[Any]], list[Any]]
+    ) -> Iterator[list[Any]]:
         number = self._experiment(experiment)
         after, last = 0, self._last_task()
         self._scanned[experiment] = last
@@ -83,7 +103,9 @@ class Reader:
             return
         while after < last:
             upto = min(after + _SCAN, last)
-            yield self._all(statement, (after, upto, number))
+            with self._database.explaining():
+                found = take(self._database.connection().execute(statement, (after, upto, number)))
+            yield found
             after = upto
             if after == last:
                 last = self._last_task()  # rows that replaced ones not yet reached stand behind them
@@ -133,6 +155,8 @@ class Reader:
 
     def records(self, ids: Iterable[int]) -> Iterator[TaskRecord]:
         """Yield the tasks with these ids, in the order given; ids that are gone are left out."""
+        from memento.store import rows
+
         wanted = [int(number) for number in ids]
         for start in range(0, len(wanted), _BULK):
             part = wanted[start : start + _BULK]
@@ -176,6 +200,8 @@ class Reader:
 
     def attempts(self, key: bytes) -> list[Attempt]:
         """Return all finished attempts at a task, oldest first; the last one made the task what it is."""
+        from memento.store import rows
+
         attempts = [rows.attempt_record(row) for row in self._all(sql.ATTEMPTS, (key,))]
         ids = self._ids(sql.IDS_IN_KEY_RANGE, (key, key))
         last = [rows.last_attempt(record) for record in self.records(ids[-1:])]
@@ -187,14 +213,12 @@ class Reader:
 
     # --- values, metrics, logs -------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def payloads(self) -> PayloadDir:
         """Where large values stand."""
-        if self._payloads is None:
-            from memento.store.payloads import PayloadDir
+        from memento.store.payloads import PayloadDir
 
-            self._payloads = PayloadDir(self.path / "payloads")
-        return self._payloads
+        return PayloadDir(self.path / "payloads")
 
     def value(self, record: TaskRecord) -> Any:
         """Return what a task returned; None for one that failed.
@@ -236,6 +260,8 @@ class Reader:
         PayloadDamaged
             A metric is not what was written.
         """
+        import math
+
         lasts: dict[int, dict[str, float]] = {}
         for start in range(0, len(ids), _BULK):
             part = [int(number) for number in ids[start : start + _BULK]]
@@ -249,9 +275,11 @@ class Reader:
         return lasts
 
     def _check_metrics(self, found: Sequence[tuple[Any, ...]]) -> None:
+        from memento.store import rows
+
         if found and not rows.metrics_are_as_written(found, found[0][1]):
             raise PayloadDamaged(
-                str(self._database.index),
+                self._database.location,
                 "its metrics in the index are not what was written.",
                 "Run the experiment again: this task alone is computed again.",
             )
@@ -262,7 +290,7 @@ class Reader:
             return b""
         file, start, end = record.log
         try:
-            with open(self.path / "logs" / file, "rb") as stream:
+            with open(os.path.join(self.root, "logs", file), "rb") as stream:
                 stream.seek(start)
                 return stream.read(max(0, end - start))
         except FileNotFoundError:
@@ -272,11 +300,10 @@ class Reader:
         """Return the tasks that worker processes of live runs are at just now, with where their output begins."""
         from memento.store.board import read_board
 
-        unfinished = [Process._make(row) for row in self._all(sql.UNFINISHED_RUNS)]
         logs = self.path / "logs"
         return [
             entry
-            for process in unfinished
+            for process in self._unfinished()
             if not self._live.is_dead(process)
             for folder in logs.glob(f"*-{process.pid}-{process.run:04x}")  # the end of a run's name
             for entry in read_board(logs, folder.name, process.run)
@@ -290,14 +317,22 @@ class Reader:
 
     def runs(self, limit: int | None = None) -> list[RunRecord]:
         """Return the runs, the newest first; one whose process is gone reads "died"."""
+        from memento.store import rows
+
         found = [rows.run_record(row) for row in self._all(sql.RUNS, (-1 if limit is None else limit,))]
         dead, now = self._dead_runs(), self._clock.now()
         return [_died(run) if run.id in dead or _is_silent(run, now) else run for run in found]
 
     def codes(self, ids: Iterable[int]) -> dict[int, CodeVersion]:
         """Return code versions by id."""
-        found = self._all(sql.CODES, (json.dumps(sorted(ids)),))
+        from memento.store import rows
+
+        found = self._all(sql.CODES, (_json_list(sorted(ids)),))
         return {number: rows.code_version(digest, functions) for number, digest, functions in found}
+
+    def code_digests(self) -> dict[int, bytes]:
+        """Return the digest of each code version by id: they are few."""
+        return dict(self._all(sql.CODE_DIGESTS))
 
     # --- helpers ---------------------------------------------------------------------------------------
 
@@ -310,7 +345,7 @@ class Reader:
         low, high = min(ids), max(ids)
         if high - low < _DENSE * len(ids):
             return self._all(in_range, (low, high))
-        return self._all(by_id, (json.dumps(ids),))
+        return self._all(by_id, (_json_list(ids),))
 
     def _ids(self, statement: str, values: Sequence[Any] | dict[str, Any]) -> list[int]:
         return [number for (number,) in self._all(statement, values)]
@@ -331,12 +366,28 @@ class Reader:
             self._experiments.update(self._all(sql.EXPERIMENT_NAMES))
 
     def _dead_runs(self) -> set[int]:
-        unfinished = [Process._make(row) for row in self._all(sql.UNFINISHED_RUNS)]
-        return {process.run for process in unfinished if self._live.is_dead(process)}
+        return {process.run for process in self._unfinished() if self._live.is_dead(process)}
+
+    def _unfinished(self) -> list[Process]:
+        from memento.store.liveness import Process
+
+        return [Process._make(row) for row in self._all(sql.UNFINISHED_RUNS)]
+
+
+def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
+    return list(chain.from_iterable(rows))
+
+
+def _json_list(ids: Iterable[int]) -> str:
+    """Write ids as SQLite reads them."""
+    return f"[{','.join(map(str, ids))}]"
 
 
 def _is_silent(run: RunRecord, now: float) -> bool:
     """Tell whether to show a run as died: on clocks that may differ, so good for showing only."""
+    from memento import system
+    from memento.store.liveness import UNSEEN_SECONDS
+
     return (
         run.status == "running"
         and run.info.boot_id != system.boot_identity()

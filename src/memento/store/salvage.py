@@ -12,7 +12,6 @@ after it, the next opening goes on from there. At no line is there no index.
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -22,9 +21,7 @@ from typing import Any
 
 from memento import faultpoints, system
 from memento.store import sql
-from memento.store.database import BUSY_SECONDS, make_tables, suspect_mark
-
-log = logging.getLogger("memento.store")
+from memento.store.database import BUSY_SECONDS, REBUILT, make_tables, suspect_mark
 
 _BY_NAME = frozenset({"counters"})  # without rowid
 
@@ -118,7 +115,7 @@ def _put_in_place(index: Path, what: str) -> str:
 
 def rebuilt_file(index: Path) -> Path:
     """Name the index that has been rebuilt and is not in its place yet."""
-    return index.with_name("index.rebuilt.sqlite")
+    return index.with_name(REBUILT)
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> tuple[int, bool]:

@@ -182,6 +182,7 @@ GROUP BY e.id ORDER BY e.id
 """
 CODE_ID = "SELECT id FROM codes WHERE digest = ?"
 ADD_CODE = "INSERT INTO codes (digest, functions) VALUES (?, ?)"
+CODE_DIGESTS = "SELECT id, digest FROM codes"
 CODES = "SELECT id, digest, functions FROM codes WHERE id IN (SELECT value FROM json_each(?))"
 
 # --- runs ----------------------------------------------------------------------------------------------

@@ -8,18 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
-from memento import faultpoints
-from memento.store.records import TaskRecord
+from memento.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from memento.store.records import TaskRecord
 
 _SLACK = 5.0  # seconds by which a file's time and ours may differ
 
 
-def keys_with_states(store: Path) -> set[bytes]:
+def keys_with_states(store: str | os.PathLike[str]) -> set[bytes]:
     """Return the keys that have checkpoints: one look at a folder that is empty for most grids."""
     try:
-        names = os.listdir(store / "checkpoints")
+        names = os.listdir(os.path.join(store, "checkpoints"))
     except OSError:
         return set()
     return {bytes.fromhex(name) for name in names if len(name) == 32 and not name.strip("0123456789abcdef")}
@@ -30,6 +33,8 @@ def drop_states(store: Path, keys: Iterable[bytes]) -> None:
     there = keys_with_states(store)
     if there:
         import shutil
+
+        from memento import faultpoints
 
         faultpoints.at("checkpoints.dropping")
         for key in there.intersection(keys):

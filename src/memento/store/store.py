@@ -17,22 +17,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from memento import faultpoints
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import PayloadDamaged, StoreUnwritable
-from memento.store import opening, rows, sql
+from memento.hints import TYPE_CHECKING
+from memento.store import opening, sql
 from memento.store.database import Database
-from memento.store.liveness import claimed, running
 from memento.store.reading import Reader
-from memento.store.records import RunInfo, TaskRecord
-from memento.store.run import Run, drop_tasks
 
 if TYPE_CHECKING:
     from memento.store.garbage import Collected
+    from memento.store.records import RunInfo, TaskRecord
+    from memento.store.run import Run
 
 
 class Store(Reader):
@@ -48,8 +45,8 @@ class Store(Reader):
         What a person should know of the opening, like what could not be saved of a damaged index.
     """
 
-    def __init__(self, path: Path, database: Database, trusted: bool, clock: Clock, notes: list[str]) -> None:
-        super().__init__(path, database, trusted, clock)
+    def __init__(self, root: str, database: Database, trusted: bool, clock: Clock, notes: list[str]) -> None:
+        super().__init__(root, database, trusted, clock)
         self.notes = notes
 
     @classmethod
@@ -101,7 +98,7 @@ class Store(Reader):
         ...         store.experiments()
         []
         """
-        root = Path(os.path.abspath(path))
+        root = os.path.abspath(path)
         database, notes = opening.open_index(root, create=create and not readonly, readonly=readonly)
         return cls(root, database, trusted, clock, notes)
 
@@ -124,6 +121,10 @@ class Store(Reader):
 
         Runs that died are marked so, and their claims are released.
         """
+        from memento import faultpoints
+        from memento.store import rows
+        from memento.store.run import Run
+
         now = self._clock.now()
         dead = self._dead_runs()
         with self._database.writing() as connection:
@@ -152,6 +153,8 @@ class Store(Reader):
         keys : iterable of bytes
             The tasks.
         """
+        from memento.store.run import drop_tasks
+
         wanted = set(keys)
         with self._database.writing() as connection:
             doomed = [number for key, number in connection.execute(sql.KEYS_AND_IDS) if key in wanted]
@@ -183,6 +186,8 @@ class Store(Reader):
         list of TaskRecord
             The tasks, as they were.
         """
+        from memento.store.run import drop_tasks
+
         wanted = None if keys is None else set(keys)
         with self._database.writing() as connection:
             found = connection.execute(sql.FAILED_TASKS, {"experiment": experiment}).fetchall()
@@ -206,6 +211,8 @@ class Store(Reader):
         reason : str
             What is wrong with its value; kept beside the file.
         """
+        from memento.store.run import drop_tasks
+
         if self._database.readonly:
             with Store.open(self.path, create=False, trusted=self.trusted, clock=self._clock) as writable:
                 writable.discard(record, reason)
@@ -271,6 +278,8 @@ class Store(Reader):
     def _drop_states(self, keys: set[bytes]) -> None:
         """Remove checkpoints, but for those of tasks that a run is at."""
         import shutil  # 2 ms, which a cached run need not spend
+
+        from memento.store.liveness import claimed, running
 
         with self._database.writing(durable=False) as connection:  # nobody claims them meanwhile
             for key in keys - claimed(connection, running(connection, self._live)):

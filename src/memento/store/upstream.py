@@ -5,16 +5,13 @@ Knows: where a stored value is. May not know: matrices, plans.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 from memento.config import Deferred
-from memento.store.records import Encoded
+from memento.hints import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memento.store.records import Encoded
 
 
-@dataclass(frozen=True, eq=False)
 class UpstreamValue(Deferred):
     """A finished task's value, by reference; equal to another one of the same task.
 
@@ -30,13 +27,13 @@ class UpstreamValue(Deferred):
         The store's id of the result: what was computed from it has a later one. -1 where it is not known.
     """
 
-    key: bytes
-    root: str
-    encoded: Encoded
-    row: int = -1
+    def __init__(self, key: bytes, root: str, encoded: Encoded, row: int = -1) -> None:
+        self.key, self.root, self.encoded, self.row = key, root, encoded, row
 
     def load(self) -> Any:
         """Read the value; verified, raises PayloadDamaged."""
+        from pathlib import Path
+
         from memento.store.formats import decode
         from memento.store.payloads import PayloadDir
 
@@ -44,7 +41,7 @@ class UpstreamValue(Deferred):
 
     def fragment(self) -> str:
         """Return readable JSON that stands for the value."""
-        return json.dumps(f"task {self.key.hex()}")
+        return f'"task {self.key.hex()}"'
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, UpstreamValue) and self.key == other.key
