@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memento.store.board import Working
-    from memento.store.bulk import Outlines
+    from memento.store.bulk import Kind, Outlines
     from memento.store.payloads import PayloadDir
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
@@ -147,6 +147,8 @@ class Reader:
     def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
         """Yield how tasks went, and their values if asked, as columns, about a thousand at a time.
 
+        Each piece is in the order of its ids. With values, of each thousand tasks those that are alike come first.
+
         Parameters
         ----------
         ids : sequence of int
@@ -161,18 +163,38 @@ class Reader:
         UntrustedStore
             A value is a pickle, and the store was opened with ``trusted=False``.
         """
-        from memento.store.bulk import outlines
+        from memento.store.bulk import alike, outlines
 
-        in_range, by_id = sql.OUTLINES_IN_ID_RANGE, sql.OUTLINES_BY_ID
-        if values:
-            in_range, by_id = sql.OUTLINES_AND_VALUES_IN_ID_RANGE, sql.OUTLINES_AND_VALUES_BY_ID
         for start in range(0, len(ids), _PIECE):
-            part = [int(number) for number in ids[start : start + _PIECE]]
-            found = self._tasks(part, in_range, by_id)
-            if part[-1] - part[0] >= len(part):
-                wanted = set(part)
-                found = [row for row in found if row[0] in wanted]
-            yield outlines(found, self.payloads if values else None, self.trusted)
+            part = ids[start : start + _PIECE]
+            if not values:
+                found = self._tasks(part, sql.OUTLINES_IN_ID_RANGE, sql.OUTLINES_BY_ID)
+                yield outlines(_only(part, found), None, self.trusted)
+                continue
+            kind, found = self._alike(part)
+            if found:
+                yield alike(found, kind, self.payloads, self.trusted)
+            if len(found) < len(part):
+                found = self._unlike(part, found)
+                yield outlines(found, self.payloads, self.trusted)
+
+    def _alike(self, ids: Sequence[int]) -> tuple[Kind, list[Any]]:
+        """Return the kind of the first of these tasks that has one, and the rows of all that are of this kind."""
+        from memento.store.bulk import Kind
+
+        kinds = self._all(sql.KIND_IN_ID_RANGE, (ids[0], ids[-1]))
+        if not kinds:
+            return Kind("", 0, 0, "", ""), []
+        kind = Kind._make(kinds[0])
+        return kind, _only(ids, self._tasks(ids, sql.ALIKE_IN_ID_RANGE, sql.ALIKE_BY_ID, kind))
+
+    def _unlike(self, ids: Sequence[int], alike: list[Any]) -> list[Any]:
+        """Return the rows of the other tasks."""
+        if not alike:
+            in_range, by_id = sql.OUTLINES_AND_VALUES_IN_ID_RANGE, sql.OUTLINES_AND_VALUES_BY_ID
+            return _only(ids, self._tasks(ids, in_range, by_id))
+        rest = sorted(set(ids).difference(map(itemgetter(0), alike)))
+        return self._all(sql.OUTLINES_AND_VALUES_BY_ID, (json.dumps(rest),))
 
     def attempts(self, key: bytes) -> list[Attempt]:
         """Return all finished attempts at a task, oldest first; the last one made the task what it is."""
@@ -305,12 +327,12 @@ class Reader:
         with self._database.explaining():
             return self._database.connection().execute(statement, values).fetchall()
 
-    def _tasks(self, ids: Sequence[int], in_range: str, by_id: str) -> list[Any]:
+    def _tasks(self, ids: Sequence[int], in_range: str, by_id: str, more: tuple[Any, ...] = ()) -> list[Any]:
         """Read rows of tasks by id: where ids are dense the whole range, with what lies between them."""
         low, high = min(ids), max(ids)
         if high - low < _DENSE * len(ids):
-            return self._all(in_range, (low, high))
-        return self._all(by_id, (json.dumps(ids),))
+            return self._all(in_range, (*more, low, high))
+        return self._all(by_id, (*more, json.dumps(ids)))
 
     def _ids(self, statement: str, values: Sequence[Any] | dict[str, Any]) -> list[int]:
         return [number for (number,) in self._all(statement, values)]
@@ -333,6 +355,14 @@ class Reader:
     def _dead_runs(self) -> set[int]:
         unfinished = [Process._make(row) for row in self._all(sql.UNFINISHED_RUNS)]
         return {process.run for process in unfinished if self._live.is_dead(process)}
+
+
+def _only(ids: Sequence[int], found: list[Any]) -> list[Any]:
+    """Return the rows of the tasks with these ids, which are in ascending order."""
+    if ids[-1] - ids[0] < len(ids):
+        return found
+    wanted = set(ids)
+    return [row for row in found if row[0] in wanted]
 
 
 def _is_silent(run: RunRecord, now: float) -> bool:
