@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.errors import PayloadDamaged, UntrustedStore
@@ -28,6 +28,9 @@ VALUES: list[Any] = [
     "text",
     [1, {"a": (1, 2)}],
     np.float32(0.1),
+    np.float64("inf"),
+    np.int16(-3),
+    np.bool_(True),
     "long" * 10_000,
     b"x" * 400,
 ]
@@ -53,6 +56,14 @@ def ids_of(root: Path) -> list[int]:
         return [number for (number,) in connection.execute("SELECT id FROM tasks ORDER BY id")]
 
 
+def series_of(name: str, draws: random.Random) -> Series:
+    y = np.array([draws.choice([draws.random(), np.nan, np.inf, -0.0]) for _ in range(3)])
+    low, high = sorted([draws.random(), draws.random()])
+    return Series(
+        name, 3, float(y[-1]), low, high, np.concatenate([np.arange(3.0), y]).astype("<f8").tobytes()
+    )
+
+
 @pytest.fixture(scope="module")
 def varied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of tasks that are alike, for a while, and then are not."""
@@ -62,14 +73,16 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = []
         for number in range(200):
             row = row_of(number, failed=draws.choice(["", "", "no"]) if number % 40 > 25 else "")
-            alike: list[list[Any]] = [[number / 7], [number], [np.float64(number)]]
+            alike: list[list[Any]] = [[number / 7], [number], [np.float64(number), np.float64("nan")]]
             kinds: list[Any] = VALUES if number % 40 > 20 else alike[number // 80]
             outcome = row.outcome._replace(
                 started=1.7e9 + draws.random(),
                 cpu_time=draws.choice([None, draws.random()]),
                 memory=draws.choice([None, draws.randrange(1 << 40)]),
                 virtual=draws.choice([None, draws.randrange(1 << 40)]),
-                metrics=(Series("loss", 1, 0.5, 0.5, 0.5, b"\0" * 16),) * draws.randrange(2),
+                metrics=tuple(
+                    series_of(name, draws) for name in draws.choice([(), ("loss",), ("f1", "loss")])
+                ),
             )
             if row.outcome.value is not None:
                 outcome = outcome._replace(value=encode(draws.choice(kinds), store.payloads))
@@ -78,9 +91,9 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def told(store: Store, ids: list[int]) -> dict[int, tuple[Any, ...]]:
-    """Return what the columns say of each task."""
-    what = {}
+def told(store: Store, ids: list[int]) -> dict[Any, Any]:
+    """Return what the columns say of each task, and of each of its metrics."""
+    what: dict[Any, Any] = {}
     for piece in store.outlines(ids, values=True):
         assert piece.ids.tolist() == sorted(piece.ids.tolist())
         assert piece.values is not None
@@ -89,12 +102,16 @@ def told(store: Store, ids: list[int]) -> dict[int, tuple[Any, ...]]:
         for number, *said, value in zip(*columns, strict=True):
             assert number not in what
             what[number] = (*map(repr, said), piece.failures.get(number), type(value), repr(value))
+    for lasts in store.last_metrics(ids):
+        for name, (owners, last) in lasts.items():
+            for number, value in zip(owners.tolist(), last.tolist(), strict=True):
+                what[number, name] = repr(value + 0.0)
     return what
 
 
-def recorded(store: Store, ids: list[int]) -> dict[int, tuple[Any, ...]]:
+def recorded(store: Store, ids: list[int]) -> dict[Any, Any]:
     """Return the same, as the records say it."""
-    what = {}
+    what: dict[Any, Any] = {}
     for record in store.records(ids):
         value = store.value(record)
         numbers = [
@@ -104,6 +121,8 @@ def recorded(store: Store, ids: list[int]) -> dict[int, tuple[Any, ...]]:
         said = (record.status == "done", *numbers, len(store.metrics(record)))
         failure = record.failure and record.failure._replace(exception=None)
         what[record.id] = (*map(repr, said), failure, type(value), repr(value))
+        for name, (_, y) in store.metrics(record).items():
+            what[record.id, name] = repr(float(y[-1]) + 0.0)
     return what
 
 
@@ -155,17 +174,18 @@ NOT_SHOWN = {
 }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_is_altered_no_column_ever_says_something_else(varied: Path, data: st.DataObject) -> None:
+    table = data.draw(st.sampled_from(["tasks", "metrics"]))
     with closing(sqlite3.connect(varied / "index.sqlite")) as connection:
-        columns = {row[1] for row in connection.execute("PRAGMA table_info(tasks)")} - NOT_SHOWN
+        columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} - NOT_SHOWN
+        numbers = [number for (number,) in connection.execute(f"SELECT id FROM {table}")]
     column = data.draw(st.sampled_from(sorted(columns)))
     harm = data.draw(st.sampled_from(HARMS)).format(column)
-    number = data.draw(st.sampled_from(ids_of(varied)))
+    number = data.draw(st.sampled_from(numbers))
     with Store.open(varied, readonly=True) as store:
         truth = told(store, ids_of(varied))
-        with suppress(sqlite3.IntegrityError), altered(varied, number, column, harm):
+        with suppress(sqlite3.IntegrityError), altered(varied, number, column, harm, table):
             try:
                 said = told(store, ids_of(varied))
             except PayloadDamaged:
@@ -180,7 +200,7 @@ def test_ids_that_are_gone_are_left_out(root: Path) -> None:
         (piece,) = store.outlines([ids[0], ids[1], ids[2], ids[-1] + 5])
         assert piece.ids.tolist() == [ids[0], ids[2]]
         assert piece.values is None
-        assert told(store, [ids[0], ids[1], ids[2]]).keys() == {ids[0], ids[2]}
+        assert told(store, ids[:3]).keys() == {ids[0], ids[2]}
         (nothing,) = store.outlines([ids[1]], values=True)
         assert (nothing.ids.tolist(), nothing.values) == ([], [])
 
@@ -219,15 +239,15 @@ def test_a_value_that_was_altered_is_noticed(column: str, harm: str, root: Path)
 
 
 @contextmanager
-def altered(root: Path, number: int, column: str, harm: str) -> Iterator[None]:
+def altered(root: Path, number: int, column: str, harm: str, table: str = "tasks") -> Iterator[None]:
     """Change a row behind the store's back, and put it back as it was."""
     with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as connection:
-        (before,) = connection.execute(f"SELECT {column} FROM tasks WHERE id = ?", (number,)).fetchone()
-        connection.execute(f"UPDATE tasks SET {column} = {harm} WHERE id = ?", (number,))
+        (before,) = connection.execute(f"SELECT {column} FROM {table} WHERE id = ?", (number,)).fetchone()
+        connection.execute(f"UPDATE {table} SET {column} = {harm} WHERE id = ?", (number,))
         try:
             yield
         finally:
-            connection.execute(f"UPDATE tasks SET {column} = ? WHERE id = ?", (before, number))
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (before, number))
 
 
 def test_pickles_of_strangers_stay_closed(root: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import PayloadDamaged
 from memento.store import rows
-from memento.store.files import PayloadDir
+from memento.store.files import AGAIN, PayloadDir
 from memento.store.formats import decode
 from memento.store.records import Encoded, Failure
 
@@ -117,18 +117,45 @@ def alike(found: Sequence[tuple[Any, ...]], kind: Kind, payloads: PayloadDir, tr
         whole = False
     _check(whole)
     ids, started, runtime, cpu_time, memory, *_ = facts
-    if kind.format == "json":
-        values = _parsed(data)
-    else:
-        values = [
-            decode(Encoded(kind.format, value, None, len(value), kind.type), payloads, trusted)
-            for value in data
-        ]
+    values = _alike_values(data, kind, payloads, trusted)
     count = len(found)
     return Outlines(
         ids.astype(np.int64), np.ones(count, dtype=np.bool_), started, runtime, cpu_time, memory,
         np.full(count, kind.metrics), {}, values,
     )  # fmt: skip
+
+
+def last_values(
+    found: Sequence[tuple[Any, ...]],
+) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Return ids and last values for each metric, of rows of `sql.METRIC_LASTS`; nan where it was no number.
+
+    Raises
+    ------
+    PayloadDamaged
+        A metric is not what was written, or is lost.
+    """
+    import numpy as np
+
+    tasks, expected, names, counts, lasts, minima, maxima, data_sums, sums = _columns(found, 9)
+    try:
+        # As `rows.curve_sum` packs them.
+        numbers = np.array((tasks, counts, lasts, minima, maxima, data_sums), dtype="<f8") + 0.0
+        curves = np.ascontiguousarray(numbers.T).view("V48").ravel().tolist()
+        texts = {name: name.encode("utf-8", "backslashreplace") for name in dict.fromkeys(names)}
+        named = map(texts.__getitem__, names)
+        ids, first, many = np.unique(np.array(tasks, dtype=np.int64), return_index=True, return_counts=True)
+        whole = (many == np.array(expected, dtype=np.float64)[first]).all() and (
+            list(map(zlib.crc32, named, map(zlib.crc32, curves))) == sums
+        )
+    except (TypeError, AttributeError, ValueError, OverflowError):  # a column that changed even its type
+        whole = False
+    if not whole:
+        raise PayloadDamaged("index.sqlite", "its metrics in the index are not what was written.", AGAIN)
+    places = {name: place for place, name in enumerate(texts)}
+    codes = np.array(list(map(places.__getitem__, names)), dtype=np.int64)
+    owners = np.repeat(ids, many)
+    return {name: (owners[codes == place], numbers[2][codes == place]) for name, place in places.items()}
 
 
 def _columns(found: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
@@ -176,6 +203,23 @@ def _values(columns: Sequence[Sequence[Any]], payloads: PayloadDir, trusted: boo
     for place, value in zip(places, _parsed([data[place] for place in places]), strict=True):
         values[place] = value
     return values
+
+
+def _alike_values(contents: list[bytes], kind: Kind, payloads: PayloadDir, trusted: bool) -> list[Any]:
+    """Decode values of one kind, at once where most of the work is the same for each."""
+    if kind.format == "json":
+        return _parsed(contents)
+    if kind.format == "npscalar":
+        import numpy as np
+
+        name = contents[0].partition(b" ")[0].decode()
+        if np.dtype(name).kind == "f":  # what scores are
+            make, start = np.dtype(name).type, len(name) + 1
+            return [make(float(content[start:])) for content in contents]
+    return [
+        decode(Encoded(kind.format, content, None, len(content), kind.type), payloads, trusted)
+        for content in contents
+    ]
 
 
 def _parsed(texts: Sequence[bytes]) -> list[Any]:
