@@ -49,7 +49,7 @@ class Config:
     @classmethod
     def build(cls, parameters: dict[str, Any], settings: Mapping[str, Any], repeat: int = 0) -> Config:
         """Make a config from a dict, whose names may be any string."""
-        self = cls.__new__(cls)
+        self = object.__new__(cls)  # a million are made where rules look at each: all is set here, once
         self._dict, self.settings, self.repeat = parameters, settings, repeat
         return self
 
