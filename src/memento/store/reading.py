@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +25,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memento.store.board import Working
-    from memento.store.bulk import Kind, Outlines
+    from memento.store.bulk import Outlines
     from memento.store.payloads import PayloadDir
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
 _PIECE = 1_024  # rows turned into columns at once: so few are still in the processor's cache
+_KINDS = 3  # of tasks in one piece that are read apart: each is one more look at the index
 _DENSE = 2  # read a whole range of ids where at most so many rows are read for each one wanted
 
 
@@ -161,38 +161,40 @@ class Reader:
         UntrustedStore
             A value is a pickle, and the store was opened with ``trusted=False``.
         """
-        from memento.store.bulk import alike, outlines
+        from memento.store.bulk import outlines
 
         for start in range(0, len(ids), _PIECE):
             part = ids[start : start + _PIECE]
-            if not values:
+            if values:
+                yield from self._with_values(part)
+            else:
                 found = self._tasks(part, sql.OUTLINES_IN_ID_RANGE, sql.OUTLINES_BY_ID)
                 yield outlines(_only(part, found), None, self.trusted)
-                continue
-            kind, found = self._alike(part)
-            if found:
-                yield alike(found, kind, self.payloads, self.trusted)
-            if len(found) < len(part):
-                found = self._unlike(part, found)
-                yield outlines(found, self.payloads, self.trusted)
 
-    def _alike(self, ids: Sequence[int]) -> tuple[Kind, list[Any]]:
-        """Return the kind of the first of these tasks that has one, and the rows of all that are of this kind."""
-        from memento.store.bulk import Kind
+    def _with_values(self, ids: Sequence[int]) -> Iterator[Outlines]:
+        """Read tasks kind by kind, and then what is of no kind, or of one kind too many."""
+        from memento.store.bulk import Kind, alike, outlines
 
-        kinds = self._all(sql.KIND_IN_ID_RANGE, (ids[0], ids[-1]))
-        if not kinds:
-            return Kind("", 0, 0, "", ""), []
-        kind = Kind._make(kinds[0])
-        return kind, _only(ids, self._tasks(ids, sql.ALIKE_IN_ID_RANGE, sql.ALIKE_BY_ID, kind))
-
-    def _unlike(self, ids: Sequence[int], alike: list[Any]) -> list[Any]:
-        """Return the rows of the other tasks."""
-        if not alike:
-            in_range, by_id = sql.OUTLINES_AND_VALUES_IN_ID_RANGE, sql.OUTLINES_AND_VALUES_BY_ID
-            return _only(ids, self._tasks(ids, in_range, by_id))
-        rest = sorted(set(ids).difference(map(itemgetter(0), alike)))
-        return self._all(sql.OUTLINES_AND_VALUES_BY_ID, (json.dumps(rest),))
+        rest, dense = ids, _DENSE
+        for _ in range(_KINDS):
+            kinds = self._tasks(rest, sql.KIND_IN_ID_RANGE, sql.KIND_BY_ID, dense=1)
+            if not kinds:
+                break
+            kind = Kind._make(kinds[0])
+            found = self._tasks(
+                rest, sql.ALIKE_IN_ID_RANGE, sql.ALIKE_BY_ID, kind.summed, kind.type, dense=dense
+            )
+            piece = alike(_only(rest, found), kind, self.payloads, self.trusted)
+            if piece is None:
+                break
+            yield piece
+            if len(piece.ids) == len(rest):
+                return
+            rest = sorted(set(rest).difference(piece.ids.tolist()))
+            dense = 1  # what lies between them has been read
+        in_range, by_id = sql.OUTLINES_AND_VALUES_IN_ID_RANGE, sql.OUTLINES_AND_VALUES_BY_ID
+        found = self._tasks(rest, in_range, by_id, dense=dense)
+        yield outlines(_only(rest, found), self.payloads, self.trusted)
 
     def attempts(self, key: bytes) -> list[Attempt]:
         """Return all finished attempts at a task, oldest first; the last one made the task what it is."""
@@ -327,10 +329,12 @@ class Reader:
         with self._database.explaining():
             return self._database.connection().execute(statement, values).fetchall()
 
-    def _tasks(self, ids: Sequence[int], in_range: str, by_id: str, more: tuple[Any, ...] = ()) -> list[Any]:
+    def _tasks(
+        self, ids: Sequence[int], in_range: str, by_id: str, *more: Any, dense: int = _DENSE
+    ) -> list[Any]:
         """Read rows of tasks by id: where ids are dense the whole range, with what lies between them."""
         low, high = min(ids), max(ids)
-        if high - low < _DENSE * len(ids):
+        if high - low < dense * len(ids):
             return self._all(in_range, (*more, low, high))
         return self._all(by_id, (*more, json.dumps(ids)))
 
