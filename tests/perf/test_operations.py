@@ -106,6 +106,13 @@ def test_commits_that_wait_for_the_disk_are_shared_by_a_thousand_results(
     assert durable <= TASKS / 1_000 + 10
 
 
+def test_a_frame_asks_the_index_twice_for_a_thousand_results(path: Path, statements: list[str]) -> None:
+    results = run(path)
+    statements.clear()
+    assert len(results.to_frame()) == TASKS
+    assert len(statements) <= 2 * TASKS / 1_000 + 4
+
+
 def test_tiny_results_write_no_file_and_wait_for_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store.open(path).close()
     before = {str(file) for file in path.rglob("*")}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memento.config import Config
 from memento.errors import PayloadDamaged
@@ -101,8 +102,12 @@ class FakeStore:
             for name, (x, y) in self.series.get(record.id, {}).items()
         }
 
-    def metric_summaries(self, ids: Sequence[int]) -> Mapping[int, Mapping[str, float]]:
-        return {i: {n: y[-1] for n, (_, y) in self.series[i].items()} for i in ids if i in self.series}
+    def last_metrics(
+        self, ids: Sequence[int]
+    ) -> Iterator[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
+        for i in ids:
+            lasts = {name: y[-1] for name, (_, y) in self.series.get(i, {}).items()}
+            yield {name: (np.array([i]), np.array([last])) for name, last in lasts.items()}
 
     def attempts(self, key: bytes) -> Sequence[Attempt]:
         return [Attempt(1, "failed", START, 1.0, None, None, "host/1", 1)]

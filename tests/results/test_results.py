@@ -163,6 +163,13 @@ def test_failures_are_grouped_with_what_they_have_in_common() -> None:
     assert [r.key for r in results.failures.results] == list(group.keys)
 
 
+def test_only_the_first_failure_of_a_cause_is_named_by_its_configuration() -> None:
+    matrix = FakeMatrix(a=list(range(100)), b=[1, 2])
+    results, _ = results_of(matrix, [failure(location=f"lib.py:{number % 3}") for number in range(200)])
+    assert [group.config for group in results.failures] == ["a=0, b=1", "a=0, b=2", "a=1, b=1"]
+    assert matrix.configs_made == 3
+
+
 def test_without_a_success_failures_are_set_apart_from_other_failures() -> None:
     other = failure("other", location="lib.py:3")
     results, _ = results_of(grid(), [failure(), failure(), other, other])

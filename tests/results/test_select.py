@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from memento.results import Results
+from memento.results import Results, select
+from memento.results.axes import Axis
 from tests.results.fakes import FakeMatrix, failure, results_of
 
 
@@ -44,6 +49,40 @@ def test_true_is_not_one() -> None:
         [0],
         [2],
     )
+
+
+NAN = float("nan")
+PARAMETERS = [
+    0,
+    1,
+    2**70,
+    True,
+    False,
+    1.0,
+    -0.0,
+    0.5,
+    NAN,
+    "1",
+    "",
+    None,
+    (1,),
+    np.float64(0.5),
+    np.int8(1),
+    dict,
+]
+
+
+@given(
+    st.lists(st.sampled_from(PARAMETERS), min_size=1), st.sampled_from([*PARAMETERS, 7, "no", float("nan")])
+)
+def test_what_is_looked_up_is_what_comparing_each_value_finds(values: list[Any], wanted: Any) -> None:
+    equal = {place for place, value in enumerate(values) if select._equal(value, wanted)}
+    axis = Axis("p", values, np.arange(len(values)))
+    if equal:
+        assert set(np.flatnonzero(select.matches(axis, wanted)).tolist()) == equal
+    else:
+        with pytest.raises(ValueError, match="no task has p="):
+            select.matches(axis, wanted)
 
 
 def test_arrays_as_parameters_select_by_identity() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memento.errors import PayloadDamaged, UntrustedStore
-from memento.store import Store
+from memento.store import Store, reading
 from memento.store.formats import encode
+from memento.store.records import Series
 from memento.testing.store import info_of, row_of
 
 VALUES: list[Any] = [
@@ -24,6 +28,9 @@ VALUES: list[Any] = [
     "text",
     [1, {"a": (1, 2)}],
     np.float32(0.1),
+    np.float64("inf"),
+    np.int16(-3),
+    np.bool_(True),
     "long" * 10_000,
     b"x" * 400,
 ]
@@ -49,26 +56,141 @@ def ids_of(root: Path) -> list[int]:
         return [number for (number,) in connection.execute("SELECT id FROM tasks ORDER BY id")]
 
 
+def series_of(name: str, draws: random.Random) -> Series:
+    y = np.array([draws.choice([draws.random(), np.nan, np.inf, -0.0]) for _ in range(3)])
+    low, high = sorted([draws.random(), draws.random()])
+    return Series(
+        name, 3, float(y[-1]), low, high, np.concatenate([np.arange(3.0), y]).astype("<f8").tobytes()
+    )
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of tasks that are alike, for a while, and then are not."""
+    draws = random.Random(5)
+    root = tmp_path_factory.mktemp("varied") / "store"
+    with Store.open(root) as store:
+        rows = []
+        for number in range(200):
+            row = row_of(number, failed=draws.choice(["", "", "no"]) if number % 40 > 25 else "")
+            alike: list[list[Any]] = [[number / 7], [number], [np.float64(number), np.float64("nan")]]
+            kinds: list[Any] = VALUES if number % 40 > 20 else alike[number // 80]
+            outcome = row.outcome._replace(
+                started=1.7e9 + draws.random(),
+                cpu_time=draws.choice([None, draws.random()]),
+                memory=draws.choice([None, draws.randrange(1 << 40)]),
+                virtual=draws.choice([None, draws.randrange(1 << 40)]),
+                metrics=tuple(
+                    series_of(name, draws) for name in draws.choice([(), ("loss",), ("f1", "loss")])
+                ),
+            )
+            if row.outcome.value is not None:
+                outcome = outcome._replace(value=encode(draws.choice(kinds), store.payloads))
+            rows.append(row._replace(outcome=outcome, repeat=number % 3))
+        store.begin(info_of()).commit(rows)
+    return root
+
+
+def told(store: Store, ids: list[int]) -> dict[Any, Any]:
+    """Return what the columns say of each task, and of each of its metrics."""
+    what: dict[Any, Any] = {}
+    for piece in store.outlines(ids, values=True):
+        assert piece.ids.tolist() == sorted(piece.ids.tolist())
+        assert piece.values is not None
+        facts = (piece.done, piece.started, piece.runtime, piece.cpu_time, piece.memory, piece.metrics)
+        columns = (piece.ids.tolist(), *(column.tolist() for column in facts), piece.values)
+        for number, *said, value in zip(*columns, strict=True):
+            assert number not in what
+            what[number] = (*map(repr, said), piece.failures.get(number), type(value), repr(value))
+    for lasts in store.last_metrics(ids):
+        for name, (owners, last) in lasts.items():
+            for number, value in zip(owners.tolist(), last.tolist(), strict=True):
+                what[number, name] = repr(value + 0.0)
+    return what
+
+
+def recorded(store: Store, ids: list[int]) -> dict[Any, Any]:
+    """Return the same, as the records say it."""
+    what: dict[Any, Any] = {}
+    for record in store.records(ids):
+        value = store.value(record)
+        numbers = [
+            float("nan" if fact is None else fact)
+            for fact in (record.started, record.runtime, record.cpu_time, record.memory)
+        ]
+        said = (record.status == "done", *numbers, len(store.metrics(record)))
+        failure = record.failure and record.failure._replace(exception=None)
+        what[record.id] = (*map(repr, said), failure, type(value), repr(value))
+        for name, (_, y) in store.metrics(record).items():
+            what[record.id, name] = repr(float(y[-1]) + 0.0)
+    return what
+
+
 @pytest.mark.parametrize("step", [1, 3])
 def test_columns_say_what_records_say(root: Path, step: int) -> None:
     ids = ids_of(root)[::step]
     with Store.open(root, readonly=True) as store:
-        records = list(store.records(ids))
-        (piece,) = store.outlines(ids, values=True)
-        assert piece.ids.tolist() == [record.id for record in records]
-        assert piece.done.tolist() == [record.status == "done" for record in records]
-        for column, name in (
-            (piece.started, "started"),
-            (piece.runtime, "runtime"),
-            (piece.cpu_time, "cpu_time"),
-            (piece.memory, "memory"),
-        ):
-            expected = np.array([getattr(record, name) for record in records], dtype=np.float64)
-            np.testing.assert_array_equal(column, expected)
-        assert piece.metrics.tolist() == [len(store.metrics(record)) for record in records]
-        why = {record.id: record.failure._replace(exception=None) for record in records if record.failure}
-        assert piece.failures == why
-        assert repr(piece.values) == repr([store.value(record) for record in records])
+        assert told(store, ids) == recorded(store, ids)
+        pieces = list(store.outlines(ids))
+        assert [number for piece in pieces for number in piece.ids.tolist()] == ids
+        assert {piece.values for piece in pieces} == {None}
+
+
+@given(st.data())
+def test_columns_say_what_records_say_of_any_tasks(varied: Path, data: st.DataObject) -> None:
+    ids = ids_of(varied)
+    first, last = (data.draw(st.sampled_from(ids)) for _ in range(2))
+    wanted = [number for number in ids if first <= number <= last] or [first]
+    left_out = data.draw(st.sets(st.sampled_from(wanted), max_size=20))
+    wanted = [number for number in wanted if number not in left_out] or wanted
+    with pytest.MonkeyPatch.context() as patch, Store.open(varied, readonly=True) as store:
+        patch.setattr(reading, "_PIECE", data.draw(st.sampled_from([1, 7, 64, 1_024])))
+        assert told(store, wanted) == recorded(store, wanted)
+
+
+HARMS = [
+    "NULL",
+    "'x'",
+    "1",
+    "-7",
+    "0.5",
+    "x'00'",
+    "{0} + 1",
+    "CAST({0} AS TEXT)",
+    "CAST({0} AS BLOB)",
+    "{0} || '0'",
+]
+NOT_SHOWN = {
+    "id",
+    "run",
+    "code",
+    "attempt",
+    "worker",
+    "log_file",
+    "log_start",
+    "log_end",
+    "artifacts",
+    "exception",
+}
+
+
+@given(st.data())
+def test_whatever_is_altered_no_column_ever_says_something_else(varied: Path, data: st.DataObject) -> None:
+    table = data.draw(st.sampled_from(["tasks", "metrics"]))
+    with closing(sqlite3.connect(varied / "index.sqlite")) as connection:
+        columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} - NOT_SHOWN
+        numbers = [number for (number,) in connection.execute(f"SELECT id FROM {table}")]
+    column = data.draw(st.sampled_from(sorted(columns)))
+    harm = data.draw(st.sampled_from(HARMS)).format(column)
+    number = data.draw(st.sampled_from(numbers))
+    with Store.open(varied, readonly=True) as store:
+        truth = told(store, ids_of(varied))
+        with suppress(sqlite3.IntegrityError), altered(varied, number, column, harm, table):
+            try:
+                said = told(store, ids_of(varied))
+            except PayloadDamaged:
+                return
+            assert said == truth
 
 
 def test_ids_that_are_gone_are_left_out(root: Path) -> None:
@@ -78,6 +200,7 @@ def test_ids_that_are_gone_are_left_out(root: Path) -> None:
         (piece,) = store.outlines([ids[0], ids[1], ids[2], ids[-1] + 5])
         assert piece.ids.tolist() == [ids[0], ids[2]]
         assert piece.values is None
+        assert told(store, ids[:3]).keys() == {ids[0], ids[2]}
         (nothing,) = store.outlines([ids[1]], values=True)
         assert (nothing.ids.tolist(), nothing.values) == ([], [])
 
@@ -116,13 +239,15 @@ def test_a_value_that_was_altered_is_noticed(column: str, harm: str, root: Path)
 
 
 @contextmanager
-def altered(root: Path, number: int, column: str, harm: str) -> Iterator[None]:
+def altered(root: Path, number: int, column: str, harm: str, table: str = "tasks") -> Iterator[None]:
     """Change a row behind the store's back, and put it back as it was."""
     with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as connection:
-        (before,) = connection.execute(f"SELECT {column} FROM tasks WHERE id = ?", (number,)).fetchone()
-        connection.execute(f"UPDATE tasks SET {column} = {harm} WHERE id = ?", (number,))
-        yield
-        connection.execute(f"UPDATE tasks SET {column} = ? WHERE id = ?", (before, number))
+        (before,) = connection.execute(f"SELECT {column} FROM {table} WHERE id = ?", (number,)).fetchone()
+        connection.execute(f"UPDATE {table} SET {column} = {harm} WHERE id = ?", (number,))
+        try:
+            yield
+        finally:
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (before, number))
 
 
 def test_pickles_of_strangers_stay_closed(root: Path) -> None:

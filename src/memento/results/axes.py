@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+PLAIN = frozenset((bool, int, float, str, type(None)))  # equal ones of these have one hash
 _REPEAT = "repeat"
 
 
@@ -40,6 +41,20 @@ class Axis:
     def texts(self) -> list[str]:
         """A few words for each value, as people write them: a class by its name."""
         return [value_text(value) for value in self.values]
+
+    @cached_property
+    def plain(self) -> dict[tuple[bool, object], list[int]]:
+        """Where values stand that are plain, by whether they are a bool and the value: 1 equals True."""
+        places: dict[tuple[bool, object], list[int]] = {}
+        for place, value in enumerate(self.values):
+            if type(value) in PLAIN:
+                places.setdefault((type(value) is bool, value), []).append(place)
+        return places
+
+    @cached_property
+    def others(self) -> list[int]:
+        """Where all other values stand."""
+        return [place for place, value in enumerate(self.values) if type(value) not in PLAIN]
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:

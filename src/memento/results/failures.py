@@ -158,13 +158,23 @@ class FailureGrouper:
         (FailureGroup, bool)
             The group, whose `keys` names only the first failure; whether this one is the first.
         """
+        group = self._take(key, config, failure, attempt)
+        if len(group.keys) == 1:
+            return group.event, True
+        return group.event._replace(count=len(group.keys)), False
+
+    def collect(self, key: str, failure: Failure, attempt: int) -> None:
+        """Take a failure, of which only the groups at the end will be asked; they name no configuration."""
+        self._take(key, "", failure, attempt)
+
+    def _take(self, key: str, config: str, failure: Failure, attempt: int) -> _Group:
         place = cause(failure)
         group = self._groups.get(place)
         if group is None:
             group = self._groups[place] = _Group(key, config, failure, attempt)
-            return group.event, True
-        group.add(key, failure)
-        return group.event._replace(count=len(group.keys)), False
+        else:
+            group.add(key, failure)
+        return group
 
     def groups(self, rule: Callable[[Sequence[str]], str] | None = None) -> list[FailureGroup]:
         """Return the groups with all their keys, largest first.

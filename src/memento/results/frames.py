@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from memento.results.results import Results
 
+_KEY = 16  # bytes
 _QUARTER_HOUR = 900  # seconds; every zone's offset from UTC is a multiple, and changes at one
 
 
@@ -130,7 +131,6 @@ def _facts(results: Results, read: Scan) -> dict[str, Any]:
     import pandas as pd
 
     numbers = results._numbers
-    text = results._keys.hex()
     was_cached = results._cached[numbers] & (read.status == IS_DONE)
     return {
         "status": pd.Series(pd.Series(STATUSES).array.take(read.status)),
@@ -139,9 +139,26 @@ def _facts(results: Results, read: Scan) -> dict[str, Any]:
         "runtime": read.runtime,
         "cpu_time": read.cpu_time,
         "memory": read.memory,
-        "key": [text[32 * n : 32 * n + 32] for n in numbers.tolist()],
+        "key": _hexadecimal(results._keys, numbers),
         "error": _texts_or_objects(read.errors),
     }
+
+
+def _hexadecimal(keys: bytes, numbers: NDArray[np.int64]) -> Any:
+    """Return the keys of the tasks with these numbers as a column of text."""
+    import numpy as np
+    import pandas as pd
+
+    text = np.frombuffer(keys, dtype=f"V{_KEY}")[numbers].tobytes().hex()
+    width, kind = 2 * _KEY, pd.Series([""]).dtype
+    if getattr(kind, "storage", None) != "pyarrow":
+        return [text[at : at + width] for at in range(0, len(text), width)]
+    # Pandas 3 beside Arrow keeps text as one piece, which is what we have: no string is made for each task.
+    import pyarrow as pa
+
+    ends = np.arange(0, len(text) + 1, width, dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(text.encode())]
+    return pd.array(pa.Array.from_buffers(pa.large_string(), len(numbers), buffers), dtype=kind)
 
 
 def _local_times(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:

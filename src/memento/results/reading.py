@@ -174,21 +174,20 @@ def _metrics(
     for start in range(0, len(with_any), CHUNK):
         places = with_any[start : start + CHUNK]
         part = ids[places].tolist()
-        place_of = dict(zip(part, places.tolist(), strict=True))
-        for row, lasts in _lasts(store, part, name_task).items():
-            for name, last in lasts.items():
+        for lasts in _lasts(store, part, name_task):
+            for name, (rows, last) in lasts.items():
                 column = columns.get(name)
                 if column is None:
                     column = columns[name] = np.full(len(ids), np.nan)
-                column[place_of[row]] = last
+                column[np.searchsorted(ids, rows)] = last
     return columns
 
 
 def _lasts(
     store: ResultStore, ids: Sequence[int], name_task: Callable[[TaskRecord], str] | None
-) -> Mapping[int, Mapping[str, float]]:
+) -> Iterator[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
     try:
-        return store.metric_summaries(ids)
+        yield from store.last_metrics(ids)
     except PayloadDamaged:
         _blame(store, ids, store.metrics, name_task)
         raise

@@ -62,8 +62,10 @@ class ResultStore(Protocol):
     def metrics(self, record: TaskRecord, /) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Return one task's metrics: name -> (x, y)."""
 
-    def metric_summaries(self, ids: Sequence[int], /) -> Mapping[int, Mapping[str, float]]:
-        """Return the last value of each metric of these tasks; tasks without metrics may be left out."""
+    def last_metrics(
+        self, ids: Sequence[int], /
+    ) -> Iterable[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
+        """Return the last values of metrics as columns, in pieces: name -> (ids, last values); ids ascend."""
 
     def attempts(self, key: bytes, /) -> Sequence[Attempt]:
         """Return all attempts at a task, oldest first."""

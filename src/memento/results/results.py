@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from memento.hints import TYPE_CHECKING, Any
 from memento.results.axes import Axis, TaskMatrix, Tasks
-from memento.results.reading import IS_DONE, IS_FAILED, IS_MISSING, Scan, in_bulk, scan
+from memento.results.reading import CHUNK, IS_DONE, IS_FAILED, IS_MISSING, Scan, in_bulk, scan
 
 if TYPE_CHECKING:
     from typing import overload
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from memento.config import Config
     from memento.results.failures import FailureReport
     from memento.results.result import Result, ResultStore
     from memento.store.records import TaskRecord
@@ -313,20 +314,31 @@ class Results(Sequence["Result"]):
         from memento.results.failures import FailureGrouper, FailureReport
         from memento.results.result import config_text
 
-        failed = self._of(self._numbers[self._status == IS_FAILED])
+        places = (self._status == IS_FAILED).nonzero()[0].tolist()
+        failed = self._of(self._numbers[places])
         grouper = FailureGrouper()
         places_of: dict[str, list[int]] = {}  # two tasks may have one key
-        places = (self._status == IS_FAILED).nonzero()[0].tolist()
-        for place, result in zip(places, failed, strict=True):
-            if result.failure is None:  # another run has computed it since
-                continue
-            places_of.setdefault(result.key, []).append(place)
-            text = config_text(result.config)
-            attempt = result._source.record.attempt if result._source and result._source.record else 1
-            grouper.add(result.key, text, "", result.failure, attempt)
-        groups = grouper.groups(self._ruler(places_of))
+        for start in range(0, len(places), CHUNK):
+            part = places[start : start + CHUNK]
+            for place, record in zip(
+                part, failed._records(failed._places[start : start + CHUNK]), strict=True
+            ):
+                if record is None or record.failure is None:  # another run has computed it since
+                    continue
+                key = record.key.hex()
+                places_of.setdefault(key, []).append(place)
+                grouper.collect(key, record.failure, record.attempt)
+        rule = self._ruler(places_of)
+        # Only now, for a group's first: to name the configurations of 100,000 failures would take seconds.
+        groups = [
+            group._replace(config=config_text(self._config(places_of[group.key][0])))
+            for group in grouper.groups(rule)
+        ]
         done = int((self._status == IS_DONE).sum())
         return FailureReport(groups, grouper.attempts(), failed, len(self), done)
+
+    def _config(self, place: int) -> Config:
+        return self._tasks.config(int(self._numbers[place]))
 
     def _ruler(self, places_of: dict[str, list[int]]) -> Callable[[Sequence[str]], str]:
         """Say what tasks of some keys have in common, against the successes or, without any, the other failures."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Deferred
-from memento.results.axes import Axis
+from memento.results.axes import PLAIN, Axis
 from memento.results.reading import STATUSES
 from memento.wording import one_line
 
@@ -69,7 +69,11 @@ def _known(axis: Axis, wanted: Any) -> set[int]:
 
 
 def _slots(axis: Axis, wanted: Any) -> set[int]:
-    equal = {i for i, value in enumerate(axis.values) if _equal(value, wanted)}
+    if type(wanted) in PLAIN:  # looked up: who asks for half of 100,000 values asks 50,000 times
+        equal = set(axis.plain.get((type(wanted) is bool, wanted), ()))
+        equal.update(i for i in axis.others if _equal(axis.values[i], wanted))
+    else:
+        equal = {i for i, value in enumerate(axis.values) if _equal(value, wanted)}
     if equal or not isinstance(wanted, str):
         return equal
     # A stored class is "module:name"; people say the name.

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain, groupby
-from operator import itemgetter
+from itertools import chain
 
 from memento.clock import Clock
 from memento.errors import PayloadDamaged
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
 _PIECE = 1_024  # rows turned into columns at once: so few are still in the processor's cache
+_KINDS = 3  # of tasks in one piece that are read apart: each is one more look at the index
 _DENSE = 2  # read a whole range of ids where at most so many rows are read for each one wanted
 
 
@@ -171,6 +171,8 @@ class Reader:
     def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
         """Yield how tasks went, and their values if asked, as columns, about a thousand at a time.
 
+        Each piece is in the order of its ids. With values, of each thousand tasks those that are alike come first.
+
         Parameters
         ----------
         ids : sequence of int
@@ -187,16 +189,38 @@ class Reader:
         """
         from memento.store.bulk import outlines
 
-        in_range, by_id = sql.OUTLINES_IN_ID_RANGE, sql.OUTLINES_BY_ID
-        if values:
-            in_range, by_id = sql.OUTLINES_AND_VALUES_IN_ID_RANGE, sql.OUTLINES_AND_VALUES_BY_ID
         for start in range(0, len(ids), _PIECE):
-            part = [int(number) for number in ids[start : start + _PIECE]]
-            found = self._tasks(part, in_range, by_id)
-            if part[-1] - part[0] >= len(part):
-                wanted = set(part)
-                found = [row for row in found if row[0] in wanted]
-            yield outlines(found, self.payloads if values else None, self.trusted)
+            part = ids[start : start + _PIECE]
+            if values:
+                yield from self._with_values(part)
+            else:
+                found = self._tasks(part, sql.OUTLINES_IN_ID_RANGE, sql.OUTLINES_BY_ID)
+                yield outlines(_only(part, found), None, self.trusted)
+
+    def _with_values(self, ids: Sequence[int]) -> Iterator[Outlines]:
+        """Read tasks kind by kind, and then what is of no kind, or of one kind too many."""
+        from memento.store.bulk import Kind, alike, outlines
+
+        rest, dense = ids, _DENSE
+        for _ in range(_KINDS):
+            kinds = self._tasks(rest, sql.KIND_IN_ID_RANGE, sql.KIND_BY_ID, dense=1)
+            if not kinds:
+                break
+            kind = Kind._make(kinds[0])
+            found = self._tasks(
+                rest, sql.ALIKE_IN_ID_RANGE, sql.ALIKE_BY_ID, kind.summed, kind.type, dense=dense
+            )
+            piece = alike(_only(rest, found), kind, self.payloads, self.trusted)
+            if piece is None:
+                break
+            yield piece
+            if len(piece.ids) == len(rest):
+                return
+            rest = sorted(set(rest).difference(piece.ids.tolist()))
+            dense = 1  # what lies between them has been read
+        in_range, by_id = sql.OUTLINES_AND_VALUES_IN_ID_RANGE, sql.OUTLINES_AND_VALUES_BY_ID
+        found = self._tasks(rest, in_range, by_id, dense=dense)
+        yield outlines(_only(rest, found), self.payloads, self.trusted)
 
     def attempts(self, key: bytes) -> list[Attempt]:
         """Return all finished attempts at a task, oldest first; the last one made the task what it is."""
@@ -252,27 +276,27 @@ class Reader:
             series[name] = (both[:count], both[count:])
         return series
 
-    def metric_summaries(self, ids: Sequence[int]) -> dict[int, dict[str, float]]:
-        """Return the last value of each metric of many tasks.
+    def last_metrics(
+        self, ids: Sequence[int]
+    ) -> Iterator[dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
+        """Yield the last values of metrics as columns, about a thousand tasks at a time: name -> ids, last values.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            In ascending order, each once; tasks without metrics are left out.
 
         Raises
         ------
         PayloadDamaged
             A metric is not what was written.
         """
-        import math
+        from memento.store.bulk import last_values
 
-        lasts: dict[int, dict[str, float]] = {}
-        for start in range(0, len(ids), _BULK):
-            part = [int(number) for number in ids[start : start + _BULK]]
-            wanted = set(part)
-            found = self._tasks(part, sql.METRIC_LASTS_IN_RANGE, sql.METRIC_LASTS)
-            for task, its in groupby(found, key=itemgetter(0)):
-                if task in wanted:
-                    series = list(its)
-                    self._check_metrics(series)
-                    lasts[task] = {row[2]: math.nan if row[4] is None else row[4] for row in series}
-        return lasts
+        for start in range(0, len(ids), _PIECE):
+            part = ids[start : start + _PIECE]
+            found = _only(part, self._tasks(part, sql.METRIC_LASTS_IN_RANGE, sql.METRIC_LASTS))
+            yield last_values(found)
 
     def _check_metrics(self, found: Sequence[tuple[Any, ...]]) -> None:
         from memento.store import rows
@@ -340,12 +364,14 @@ class Reader:
         with self._database.explaining():
             return self._database.connection().execute(statement, values).fetchall()
 
-    def _tasks(self, ids: Sequence[int], in_range: str, by_id: str) -> list[Any]:
+    def _tasks(
+        self, ids: Sequence[int], in_range: str, by_id: str, *more: Any, dense: int = _DENSE
+    ) -> list[Any]:
         """Read rows of tasks by id: where ids are dense the whole range, with what lies between them."""
         low, high = min(ids), max(ids)
-        if high - low < _DENSE * len(ids):
-            return self._all(in_range, (low, high))
-        return self._all(by_id, (_json_list(ids),))
+        if high - low < dense * len(ids):
+            return self._all(in_range, (*more, low, high))
+        return self._all(by_id, (*more, _json_list(ids)))
 
     def _ids(self, statement: str, values: Sequence[Any] | dict[str, Any]) -> list[int]:
         return [number for (number,) in self._all(statement, values)]
@@ -381,6 +407,14 @@ def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
 def _json_list(ids: Iterable[int]) -> str:
     """Write ids as SQLite reads them."""
     return f"[{','.join(map(str, ids))}]"
+
+
+def _only(ids: Sequence[int], found: list[Any]) -> list[Any]:
+    """Return the rows of the tasks with these ids, which are in ascending order."""
+    if ids[-1] - ids[0] < len(ids):
+        return found
+    wanted = set(ids)
+    return [row for row in found if row[0] in wanted]
 
 
 def _is_silent(run: RunRecord, now: float) -> bool:

@@ -115,7 +115,10 @@ class StoreContract:
                 ("model.bin",),
                 outcome["log"],
             )
-            assert store.metric_summaries([number]) == {number: {"loss": 0.5}}
+            (lasts,) = store.last_metrics([number])
+            assert {name: (ids.tolist(), last.tolist()) for name, (ids, last) in lasts.items()} == {
+                "loss": ([number], [0.5])
+            }
 
     def test_a_failure_is_kept_with_all_that_explains_it(self, open_store: Callable[..., Any]) -> None:
         row = row_of(1, failed="broken")
