@@ -21,7 +21,6 @@ import gc
 import importlib
 import logging
 import os
-import random
 import signal
 import sys
 import threading
@@ -281,7 +280,7 @@ class Chance:
     """Sees whether a task has seeded a global random generator: the next task must not draw what follows from that."""
 
     def __init__(self) -> None:
-        self._python: Any = getattr(random, "_inst", None)
+        self._python: Any = None  # the global generator of `random`
         self._mark: object = self  # nothing that a generator keeps
         self._numpy: Any = None  # the 624 words of NumPy's global generator and its place among them
         self._words: tuple[int, ...] = ()
@@ -290,10 +289,13 @@ class Chance:
     def restore(self) -> None:
         """Seed anew what was seeded."""
         # Seeding drops the number that `gauss` keeps for its next call; a number kept here is one it has drawn itself.
-        if self._python is not None and self._python.gauss_next is not self._mark:
-            random.seed()
-            random.gauss(0.0, 1.0)
-            self._mark = self._python.gauss_next
+        python = self._python
+        if python is None and "random" in sys.modules:
+            python = self._python = getattr(sys.modules["random"], "_inst", None)
+        if python is not None and python.gauss_next is not self._mark:
+            python.seed()
+            python.gauss(0.0, 1.0)
+            self._mark = python.gauss_next
         if "numpy.random" in sys.modules:
             state = self._numpy
             if state is None or (state[0], state[1], state[-1]) != self._words:
