@@ -148,6 +148,7 @@ TABLE_COUNT = "SELECT count(*) FROM sqlite_master"
 _COUNTER_IS_RIGHT = """
 typeof(value) = 'integer' AND value - (SELECT coalesce(max(id), 0) FROM tasks) BETWEEN 0 AND 1000000000
 """
+DECLARATIONS = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
 TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 SALVAGE = (
     "INSERT OR IGNORE INTO counters VALUES ('task', 0)",
@@ -325,7 +326,6 @@ LOGS_OF_ATTEMPTS = "SELECT DISTINCT log_file FROM attempts"
 
 ID_RANGE = "SELECT coalesce(min(id), 0), coalesce(max(id), -1) FROM tasks"
 INTEGRITY = "PRAGMA integrity_check(20)"
-OBJECTS = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
 TWO_ROWS = """
 SELECT id FROM tasks AS t WHERE key IN (SELECT key FROM tasks GROUP BY key HAVING count(*) > 1)
 AND id < (SELECT max(id) FROM tasks WHERE key = t.key)
