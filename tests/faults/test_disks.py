@@ -15,7 +15,7 @@ import pytest
 
 from memento import Config, Context, Memento
 from memento.errors import StoreUnwritable
-from memento.store import Store
+from memento.store import Run, Store
 from tests.faults.victims import PATIENCE, Ended, Victim, until, value_of
 
 
@@ -190,6 +190,25 @@ def test_a_limit_of_the_system_says_so_and_loses_nothing(limit: str, tmp_path: P
 
 def nothing(context: Context, config: Config) -> int:
     return 1
+
+
+def test_a_program_that_outlives_a_full_disk_may_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Memento(nothing, executor="serial", store="store", progress=False)
+    matrix = {"parameters": {"n": [1, 2, 3]}}
+
+    def full(*_: object) -> None:
+        raise StoreUnwritable("store", "the disk is full.", "")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Run, "commit", full)
+        disk.setattr(Run, "finish", full)
+        with pytest.raises(StoreUnwritable):
+            runs.run(matrix)
+    results = runs.run(matrix)  # which waits for no claim of the first
+    assert results is not None
+    assert [result.inner for result in results] == [1, 1, 1]
+    with Store.open("store") as store:
+        assert [run.status for run in store.runs()] == ["done", "died"]
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "/".join(["long"] * 1_200)])

@@ -23,6 +23,7 @@ from memento.keys import code_version, explain_code, json_fragment, script_name
 from memento.plan import KeyedTasks, Past, Plan, expected_costs, fit_costs, make_plan
 from memento.runner.options import Options
 from memento.store import Store
+from memento.store.liveness import note_ended
 from memento.store.records import CodeVersion, RunInfo
 
 if TYPE_CHECKING:
@@ -204,7 +205,11 @@ class Session:
             if runner is not None:
                 counts |= {"done": runner.progress.done, "failed": runner.progress.failed}
             with signals:  # until now: a second Ctrl-C must not cut off what the first one asked for
-                run.finish(status, counts)
+                try:
+                    run.finish(status, counts)
+                except BaseException:
+                    note_ended(run.name)
+                    raise
 
     def _plan(self) -> Plan:
         options, store = self.options, self.store

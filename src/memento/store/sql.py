@@ -201,7 +201,7 @@ FROM runs AS r JOIN experiments AS e ON e.id = r.experiment
 RUNS = _RUN_COLUMNS + "ORDER BY r.id DESC LIMIT ?"
 RUN = _RUN_COLUMNS + "WHERE r.id = ?"
 UNFINISHED_RUNS = (
-    "SELECT id, host, pid, process_started, boot_id, heartbeat FROM runs WHERE status = 'running'"
+    "SELECT id, host, pid, process_started, boot_id, heartbeat, name FROM runs WHERE status = 'running'"
 )
 RUN_SETTINGS = "SELECT settings FROM runs WHERE id = ?"
 HEARTBEAT = "UPDATE runs SET heartbeat = ? WHERE id = ?"
@@ -213,7 +213,7 @@ RUN_DIED = "UPDATE runs SET status = 'died', ended = heartbeat WHERE id = ? AND 
 ADD_CLAIM = "INSERT INTO claims (run, keys, n) VALUES (?, ?, ?)"
 OTHERS_CLAIMS = "SELECT run, keys FROM claims WHERE run <> ?"
 CLAIMING_RUNS = """
-SELECT id, host, pid, process_started, boot_id, heartbeat FROM runs
+SELECT id, host, pid, process_started, boot_id, heartbeat, name FROM runs
 WHERE id IN (SELECT run FROM claims WHERE run <> ?)
 """
 SHRINK_CLAIM = "UPDATE claims SET keys = ?, n = ? WHERE id = ?"
