@@ -6,6 +6,7 @@ Knows: processes, file systems, Linux, macOS, Windows. May not know: anything of
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -135,6 +136,20 @@ def fresh_memory(size: int) -> memoryview:
         return memoryview(mmap.mmap(-1, size, flags=flags))
     except OSError as exc:
         raise MemoryError(f"no memory for {size:,} bytes") from exc
+
+
+def touch(mapped: Any) -> None:
+    """Read all of a mapped file now (Linux 5.14); an OSError where the disk cannot read it.
+
+    Else whoever looks at such a page gets a SIGBUS, which ends the process.
+    """
+    if LINUX:
+        try:
+            mapped.madvise(22)  # MADV_POPULATE_READ: madvise(2)
+        except OSError as exc:
+            if exc.errno in (errno.EFAULT, 133):  # EHWPOISON, which Python does not name
+                raise OSError(errno.EIO, os.strerror(errno.EIO)) from exc
+            # EINVAL: an older kernel, which does not know it.
 
 
 def start_writing(descriptor: int, start: int, size: int) -> None:

@@ -46,7 +46,19 @@ def rebuild(index: Path, *, certain: bool = False) -> list[str]:
         The SQLite file.
     certain : bool
         It is known to be damaged: a closer look than `is_whole` has found it.
+
+    Raises
+    ------
+    StoreError
+        The disk does not let it be rebuilt now.
     """
+    try:
+        return _rebuilt(index, certain)
+    except sqlite3.Error as error:
+        raise explained(error, index) or error from error
+
+
+def _rebuilt(index: Path, certain: bool) -> list[str]:
     # A lock that the system lets go of when its holder dies, on every platform: SQLite's own.
     lock_file = index.with_name("index.lock.sqlite")
     with closing(sqlite3.connect(lock_file, timeout=BUSY_SECONDS, isolation_level=None)) as lock:
@@ -77,7 +89,7 @@ def _writers_waiting(index: Path) -> Iterator[None]:
             connection.execute("BEGIN IMMEDIATE")
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if is_locked(error):
-                raise explained(error, index) or error from error
+                raise
             # Else it is so damaged that nobody can write to it.
         yield
 
