@@ -19,7 +19,7 @@ import pytest
 from memento.errors import WorkerStartError
 from memento.executors.processes import Processes, limits
 from memento.store import pickling
-from memento.store.records import DIED, DONE, TIMEOUT
+from memento.store.records import DIED, DONE, FAILED, TIMEOUT
 from memento.testing.executors import Drive
 
 
@@ -525,3 +525,23 @@ def test_a_worker_that_ends_its_python_properly_is_named_too(drive: Drive) -> No
     failure = drive.run([drive.task(0)])[0].failure
     assert failure is not None
     assert (failure.kind, failure.type) == (DIED, "exit code 0")
+
+
+def test_a_fault_of_ours_in_a_worker_fails_its_task_with_the_traceback(drive: Drive) -> None:
+    def spoil(context: Any, config: Any) -> int:
+        from memento.executors.processes import wire
+
+        if config.x == 1:
+            print("before")
+            wire.pack_outcome = "not callable any more"  # type: ignore[assignment]  # as a patch gone wrong
+        return 1
+
+    drive.start(spoil, num_workers=1)
+    outcomes = drive.run([drive.task(i, i) for i in range(3)])
+    assert [outcomes[i].status for i in range(3)] == [DONE, FAILED, DONE]
+    failure = outcomes[1].failure
+    assert failure is not None
+    assert "Memento's own code failed" in failure.message
+    assert failure.traceback.startswith("Traceback (most recent call last):")
+    assert failure.traceback.rstrip().endswith("TypeError: 'str' object is not callable")
+    assert failure.output == "before"

@@ -16,6 +16,8 @@ from memento.executors.task import stopped, timed_out
 from memento.store.records import DIED, MEMORY, STOPPED, TIMEOUT, Failure
 
 CLOSED = 113  # exit code of a worker whose task has closed its pipes
+FAULT = 114  # ... of one in which our own code failed; its log ends with the traceback
+_TRACEBACK = "Traceback (most recent call last):"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,14 @@ def why_ended(
             f" {struck / 2**20:,.0f} MiB. Run fewer tasks at once (num_workers), or set memory_limit"
         )
         return failures.without_exception(MEMORY, "OutOfMemory", text, output, MemoryLimitExceeded(text))
+    if sentence is None and code == FAULT and _TRACEBACK in output:
+        text = (
+            "Memento's own code failed in its worker process, or what the task has changed of it; the traceback says"
+            " where"
+        )
+        said, _, trace = output.rpartition(_TRACEBACK)
+        failure = failures.without_exception(DIED, "WorkerDied", text, said.rstrip(), WorkerDied(text))
+        return failure._replace(traceback=_TRACEBACK + trace + "\n")
     if sentence is None:
         name = failures.exit_name(code)
         text = f"its worker process ended with {name} while it ran"

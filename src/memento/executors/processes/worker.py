@@ -25,7 +25,7 @@ from memento.context import Resources
 from memento.executors import failures
 from memento.executors.base import Task, Work
 from memento.executors.processes import wire
-from memento.executors.processes.ends import CLOSED
+from memento.executors.processes.ends import CLOSED, FAULT
 from memento.executors.processes.order import Order, watch_for_the_end
 from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
@@ -185,6 +185,7 @@ def work_until_told(
         worker.serve()
         code = 0
     except BaseException:  # the supervisor sees the exit code and the log
+        code = FAULT
         import traceback
 
         with contextlib.suppress(Exception):
