@@ -545,3 +545,20 @@ def test_a_fault_of_ours_in_a_worker_fails_its_task_with_the_traceback(drive: Dr
     assert failure.traceback.startswith("Traceback (most recent call last):")
     assert failure.traceback.rstrip().endswith("TypeError: 'str' object is not callable")
     assert failure.output == "before"
+
+
+def test_a_task_that_spoils_what_its_worker_tells_fails_alone(drive: Drive) -> None:
+    def spoil(context: Any, config: Any) -> int:
+        import builtins
+
+        if config.x == 2:
+            builtins.len = lambda thing: 0  # so that each message says that it is empty
+        return int(config.x)
+
+    drive.start(spoil, num_workers=1)
+    outcomes = drive.run([drive.task(i, i) for i in range(6)])
+    assert [i for i in range(6) if outcomes[i].status == FAILED] == [2]
+    failure = outcomes[2].failure
+    assert failure is not None
+    assert "its outcome could not be read" in failure.message
+    assert [drive.value(i) for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]

@@ -81,6 +81,15 @@ def why_ended(
     return failures.without_exception(MEMORY, "MemoryLimitExceeded", text, output, MemoryLimitExceeded(text))
 
 
+def garbled() -> Failure:
+    """Describe a task whose worker told what nobody can read."""
+    text = (
+        "its outcome could not be read: it has written to a file descriptor that it had not opened, or changed"
+        " functions of Python itself"
+    )
+    return failures.without_exception(DIED, "WorkerDied", text, "", WorkerDied(text))
+
+
 class Scarcity:
     """Watches whether the kernel kills processes for want of memory.
 

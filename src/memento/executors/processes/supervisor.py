@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import selectors
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,7 +37,7 @@ from memento.executors.base import Executor, Finished, Message, Note, Running, T
 from memento.executors.gpus import assign, visible_gpus
 from memento.executors.processes import launch, output, wire
 from memento.executors.processes.control import Control, ServerGone
-from memento.executors.processes.ends import Scarcity, Sentence, why_ended
+from memento.executors.processes.ends import Scarcity, Sentence, garbled, why_ended
 from memento.executors.processes.feeding import Feeding
 from memento.executors.processes.limits import Limits
 from memento.executors.processes.link import Link, make_pipes
@@ -47,6 +49,8 @@ from memento.store.records import LogSlice, Outcome
 _QUIET = 0.003  # seconds that outcomes of short tasks gather
 _WATCH = 0.25  # seconds between looks at what nobody tells
 _RESTARTS = 3  # of the server, in a row, without a task that ends
+# What reading a message raises that is none.
+_UNREADABLE = (EOFError, ValueError, TypeError, LookupError, pickle.UnpicklingError, struct.error)
 _FRUITLESS = 3  # workers that end before any task, in a row
 
 
@@ -86,6 +90,7 @@ class Processes(Executor):
         self._made = 0
         self._restarts = 0
         self._suspects: set[int] = set()  # tasks that ran when a server was killed
+        self._distrusted: set[int] = set()  # pids of workers that wrote what is no message
         self._noted: set[str] = set()
         self._stopping = False
         self._control: Control | None = None  # between `start` and `close`
@@ -291,10 +296,20 @@ class Processes(Executor):
             if message[0] == "started":
                 self._links[message[1]].pid = message[2]
             elif message[0] == "exit":
-                self._bury(control, self._links[message[1]], message[3], message[4])
+                # What a worker ran whose outcomes nobody reads any more is not to blame.
+                forgiving = message[2] in self._distrusted
+                self._bury(control, self._links[message[1]], message[3], message[4], forgiving=forgiving)
 
     def _collect(self, link: Link) -> None:
         """Read what a worker wrote."""
+        if link.pid in self._distrusted:
+            return
+        try:
+            self._read(link)
+        except _UNREADABLE:
+            self._distrust(link)
+
+    def _read(self, link: Link) -> None:
         for kind, body in link.take():
             if kind in (wire.OUTCOME, wire.OUTCOME_PICKLED):
                 self._finished(link, wire.unpack_outcome(kind, body))
@@ -319,6 +334,18 @@ class Processes(Executor):
         if outcome.log is not None:
             link.logged = outcome.log.end
         self._inbox.append(Finished(outcome))
+
+    def _distrust(self, link: Link) -> None:
+        """A worker wrote what is no message: blame the task whose outcome was due, and end it unheard."""
+        self._distrusted.add(link.pid)
+        link.leaving = True
+        if link.in_flight:
+            task = link.finish(link.oldest())
+            assert task is not None
+            name, now = self._worker_name(link), self._clock.now()
+            self._inbox.append(Finished(verdict(task, garbled(), now, 0.0, name, None, None)))
+        if self._control is not None:
+            self._control.kill(link.pid, signal.SIGKILL)
 
     def _leaves(self, link: Link, position: int, left: str) -> None:
         """A task left something that only a new process is free of."""
