@@ -60,7 +60,7 @@ class Work:
     inline_limit: int = 16_384  # bytes; larger values are written as payload files by the worker
     live_every: float = 0.5  # seconds between live updates of a task
     environment: dict[str, str] = field(default_factory=dict)
-    sources: dict[str, str] = field(default_factory=dict)  # texts of code that stands in no file, by its name
+    sources: dict[str, str] = field(default_factory=dict)  # texts of code by its name, see `sources`
 
 
 class Finished(NamedTuple):

@@ -268,7 +268,7 @@ class Session:
 
     def _work(self, run_name: str) -> Work:
         from memento.executors.base import Work
-        from memento.executors.sources import sources
+        from memento.executors.sources import modules, sources
 
         options = self.options
         return Work(
@@ -291,7 +291,7 @@ class Session:
             log_output=options.log_output,
             live_every=max(Work.live_every, options.num_workers / _UPDATES),
             environment=dict(options.environment),
-            sources=sources(),
+            sources={**sources(), **modules(self._code.functions)},
         )
 
 
