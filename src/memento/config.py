@@ -116,7 +116,7 @@ def short_text(value: Any, limit: int = 80) -> str:
     ('dict', 'a', 'len')
     """
     if isinstance(value, str):
-        text = value
+        text = str.__str__(value)  # whatever a subclass makes of its methods
     elif isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
         text = str(value.__qualname__)
     else:
