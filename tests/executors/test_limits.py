@@ -18,7 +18,7 @@ from memento.executors.processes.limits import Limits
 from memento.executors.processes.link import Link
 from memento.executors.processes.slots import Slots, make_file
 from memento.executors.processes.worker import Place
-from memento.store.records import STOPPED, TIMEOUT
+from memento.store.records import MEMORY, STOPPED, TIMEOUT
 
 
 class Table:
@@ -98,6 +98,50 @@ def test_the_next_look_is_never_later_than_the_limit(child: int) -> None:
     table = Table(child, timeout=0.1)
     assert table.first_exceeded(100.0, 100.05, 0.01) is None
     assert table.limits.next_look(100.05) <= 100.1
+
+
+@pytest.mark.parametrize(
+    ("left", "used", "ended"),
+    [(100 << 20, 8 << 30, True), (600 << 20, 8 << 30, False), (100 << 20, 1 << 30, False)],
+)
+def test_where_memory_runs_out_the_largest_task_is_ended_if_it_is_why(
+    child: int, monkeypatch: pytest.MonkeyPatch, left: int, used: int, ended: bool
+) -> None:
+    monkeypatch.setattr(system, "memory_left", lambda pid: (left, 16 << 30))
+    monkeypatch.setattr(system, "tree_own_memory", lambda pid: used)
+    found = list(Table(child).limits.exceeded(101.0))
+    assert [(sentence.kind, sentence.scarce, sentence.memory) for _, sentence, _ in found] == (
+        [(MEMORY, True, used)] if ended else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, (8_000_000_000, 16_000_000_000)),
+        ({"memory.max": "max", "memory.current": "5000"}, (8_000_000_000, 16_000_000_000)),
+        (
+            {
+                "memory.max": "900",
+                "memory.current": "800",
+                "memory.stat": "inactive_file 30\nactive_file 20\nanon 7",
+            },
+            (150, 900),
+        ),
+    ],
+)
+def test_what_memory_is_left_is_the_groups_or_the_machines(
+    tmp_path: Path, files: dict[str, str], expected: tuple[int, int]
+) -> None:
+    (tmp_path / "proc" / "7").mkdir(parents=True)
+    (tmp_path / "proc" / "meminfo").write_text(
+        "MemTotal:       15625000 kB\nMemFree: 1 kB\nMemAvailable:    7812500 kB\nSwapFree:  0 kB\n"
+    )
+    (tmp_path / "proc" / "7" / "cgroup").write_text("0::/a/b\n")
+    (tmp_path / "groups" / "a" / "b").mkdir(parents=True)
+    for name, text in files.items():
+        (tmp_path / "groups" / "a" / "b" / name).write_text(text + "\n")
+    assert system.memory_left(7, str(tmp_path / "proc"), str(tmp_path / "groups")) == expected
 
 
 def test_a_look_back_at_what_the_kernel_killed_is_a_short_one() -> None:

@@ -16,10 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
+from memento import system
 from memento.errors import WorkerStartError
 from memento.executors.processes import Processes, limits
 from memento.store import pickling
-from memento.store.records import DIED, DONE, FAILED, TIMEOUT
+from memento.store.records import DIED, DONE, FAILED, MEMORY, TIMEOUT
 from memento.testing.executors import Drive
 
 
@@ -562,3 +563,37 @@ def test_a_task_that_spoils_what_its_worker_tells_fails_alone(drive: Drive) -> N
     assert failure is not None
     assert "its outcome could not be read" in failure.message
     assert [drive.value(i) for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
+
+
+def test_after_memory_ran_out_tasks_have_fewer_neighbours(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(context: Any, config: Any) -> int:
+        (tmp_path / f"runs-{config.x}").touch()
+        if config.x < 2:
+            while not (tmp_path / "over").exists():
+                time.sleep(0.01)
+        neighbours = len(list(tmp_path.glob("runs-*")))
+        time.sleep(0.05)
+        (tmp_path / f"runs-{config.x}").unlink(missing_ok=True)
+        return neighbours
+
+    def left(pid: int) -> tuple[int, int]:
+        if len(list(tmp_path.glob("runs-[01]"))) < 2 or (tmp_path / "over").exists():
+            return 8 << 30, 16 << 30
+        (tmp_path / "over").touch()
+        return 0, 16 << 30
+
+    monkeypatch.setattr(system, "memory_left", left)
+    monkeypatch.setattr(system, "tree_own_memory", lambda pid: 9 << 30)
+    drive.start(work, num_workers=2)
+    outcomes = drive.run([drive.task(i, i) for i in range(10)])
+    (ended,) = [i for i in range(10) if outcomes[i].status == FAILED]
+    failure = outcomes[ended].failure
+    assert failure is not None
+    assert (failure.kind, failure.type) == (MEMORY, "OutOfMemory")
+    assert "nearly out of memory" in failure.message
+    assert "9,216 MiB" in failure.message
+    (tmp_path / f"runs-{ended}").unlink(missing_ok=True)
+    assert {drive.value(i) for i in range(3, 10)} <= {1, 2}  # itself, and what the ended one left
+    assert any("from now on 1 worker at once" in note for note in drive.notes)

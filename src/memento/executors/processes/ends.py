@@ -27,6 +27,7 @@ class Sentence:
     kind: str  # a Failure.kind
     position: int
     memory: int | None = None  # bytes that its tree was seen to use
+    scarce: bool = False  # the machine was nearly out of memory, whatever the limit
 
 
 def why_ended(
@@ -48,11 +49,9 @@ def why_ended(
         Its peak memory in bytes, where the kernel is known to have killed it for want of memory.
     """
     if sentence is None and struck is not None:
-        text = (
-            "the kernel was out of memory and killed its worker process (SIGKILL), which had used"
-            f" {struck / 2**20:,.0f} MiB. Run fewer tasks at once (num_workers), or set memory_limit"
+        return _out_of_memory(
+            "the kernel was out of memory and killed its worker process (SIGKILL)", struck, output
         )
-        return failures.without_exception(MEMORY, "OutOfMemory", text, output, MemoryLimitExceeded(text))
     if sentence is None and code == FAULT and _TRACEBACK in output:
         text = (
             "Memento's own code failed in its worker process, or what the task has changed of it; the traceback says"
@@ -74,11 +73,22 @@ def why_ended(
         return timed_out(work.timeout or 0.0, output)
     if sentence.kind == STOPPED:
         return stopped(output)
+    if sentence.scarce:
+        what = "the machine was nearly out of memory, so the largest task was ended before the kernel would choose one"
+        return _out_of_memory(what, sentence.memory or 0, output)
     text = (
         f"it used {(sentence.memory or 0) / 2**20:,.0f} MiB, more than"
         f" memory_limit={(work.memory_limit or 0) / 2**20:,.0f} MiB, and was ended"
     )
     return failures.without_exception(MEMORY, "MemoryLimitExceeded", text, output, MemoryLimitExceeded(text))
+
+
+def _out_of_memory(what: str, used: int, output: str) -> Failure:
+    text = (
+        f"{what}; its worker had used {used / 2**20:,.0f} MiB. Run fewer tasks at once (num_workers), or set"
+        " memory_limit"
+    )
+    return failures.without_exception(MEMORY, "OutOfMemory", text, output, MemoryLimitExceeded(text))
 
 
 def garbled() -> Failure:

@@ -460,5 +460,8 @@ class Processes(Executor):
             sentence = None
         struck = memory if code == -signal.SIGKILL and self._scarcity.struck() else None
         failure = why_ended(self._work, sentence, code, told, struck=struck)
+        if failure.type == "OutOfMemory" and len(self._links) > 1:
+            most = self._feeding.shrink()
+            self._note(f"memory ran out: from now on {most} worker{'s' if most > 1 else ''} at once")
         name = self._worker_name(link)
         return verdict(task, failure, self._clock.now() - runtime, runtime, name, memory, log)
