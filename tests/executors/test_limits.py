@@ -25,14 +25,16 @@ class Table:
     """One worker that runs its first task since second 100."""
 
     def __init__(self, pid: int, **limits: Any) -> None:
-        file = make_file("test", Slots.size(1))
-        self.slots = Slots(file, 1)
+        file = make_file("test", Slots.size(2))
+        self.slots = Slots(file, 2)
         os.close(file)
         self.slots.clear(0)
-        self.link = Link(Place(0, 1, "", ""), -1, -1, pid)
+        self.slots.clear(1)
+        self.link = Link(Place(0, 2, "", ""), -1, -1, pid)
         self.link.in_flight[0] = (Task(0, b"", 0, (), 0, 1, 0.0), 1.0)
         work = Work("run", "e", b"", b"", [], [], "", "", [], "", 1, **limits)
-        self.limits = Limits(work, self.slots, {0: self.link})
+        self.links = {0: self.link}
+        self.limits = Limits(work, self.slots, self.links)
         self.slots.doubles[self.slots.base(0)] = 100.0
         self.slots.ints[self.slots.base(0) + 1] = 0
 
@@ -74,6 +76,26 @@ def test_the_time_in_which_a_worker_is_suspended_is_not_its_tasks(child: int) ->
     told = table.first_exceeded(150.0, 200.0)
     assert told is not None
     assert 152.5 <= told[0] <= 153.5
+
+
+@pytest.mark.parametrize(("timeout", "end"), [(5.0, 700.0), (100.0, 1_100.0)])
+def test_a_worker_that_is_suspended_alone_for_very_long_has_stopped_itself(
+    child: int, timeout: float, end: float
+) -> None:
+    table = Table(child, timeout=timeout)
+    table.links[1] = Link(Place(1, 2, "", ""), -1, -1, os.getpid())  # one that is not suspended
+    wait_until_stopped(child)
+    told = table.first_exceeded(100.0, 2_000.0)
+    assert told is not None
+    assert end <= told[0] <= end + 1.0
+    (_, sentence, grace), *_ = table.limits.exceeded(told[0])
+    assert (sentence.kind, sentence.suspended, grace) == (TIMEOUT, True, 0.0)
+
+
+def test_workers_that_are_suspended_together_may_be_so_for_any_time(child: int) -> None:
+    table = Table(child, timeout=5.0)
+    wait_until_stopped(child)
+    assert table.first_exceeded(100.0, 1_500.0) is None
 
 
 def test_the_time_in_which_nobody_looked_is_not_the_tasks(child: int) -> None:

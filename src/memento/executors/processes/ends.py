@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from memento import system
-from memento.errors import MemoryLimitExceeded, WorkerDied
+from memento.errors import MemoryLimitExceeded, TaskTimeout, WorkerDied
 from memento.executors import failures
 from memento.executors.base import Work
 from memento.executors.task import stopped, timed_out
@@ -27,6 +27,7 @@ class Sentence:
     kind: str  # a Failure.kind
     position: int
     memory: int | None = None  # bytes that its tree was seen to use
+    suspended: bool = False  # it had stopped itself, long ago
     scarce: bool = False  # the machine was nearly out of memory, whatever the limit
 
 
@@ -69,6 +70,12 @@ def why_ended(
                 " be told. Close only what you have opened."
             )
         return failures.without_exception(DIED, name, text, output, WorkerDied(text))
+    if sentence.suspended:
+        text = (
+            f"it was suspended (SIGSTOP), while other workers were not, for so much longer than timeout={work.timeout:g} s"
+            " that it will hardly go on, and was ended"
+        )
+        return failures.without_exception(TIMEOUT, "TaskTimeout", text, output, TaskTimeout(text))
     if sentence.kind == TIMEOUT:
         return timed_out(work.timeout or 0.0, output)
     if sentence.kind == STOPPED:

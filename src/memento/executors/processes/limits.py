@@ -33,6 +33,9 @@ _TIGHT, _TIGHT_LOOK = (
 )  # share of all memory, seconds: with less left, tasks may use it up between two looks
 _LARGE = 0.1  # share of all memory; with less it is not this worker that the memory goes to
 _RELIEF = 1.0  # seconds in which the memory of an ended worker comes back
+# How long a worker may be suspended while others are not: that is no batch system and no laptop, but its task's own
+# doing. Long enough for somebody who looks into it by hand.
+_ALONE, _ALONE_LEAST = 10, 600.0  # times the timeout; seconds
 _NEVER = float("inf")
 
 
@@ -57,6 +60,7 @@ class Limits:
         self._next_telling = self._next_scarcity = 0.0
         self._tight = False  # little memory is left on the machine
         self._seen_stopped: set[int] = set()  # pids
+        self._alone: dict[int, float] = {}  # pid -> seconds for which it was suspended while others were not
 
     def stop(self, now: float) -> None:
         """Begin the grace in which running tasks may finish."""
@@ -96,6 +100,12 @@ class Limits:
             ran = now - self._slots.start(slot) - self._paused(link, position)
             if work.timeout is not None and ran >= work.timeout:
                 yield link, Sentence(TIMEOUT, position), min(work.grace, _INSIST)
+            elif work.timeout is not None and self._alone.get(link.pid, 0.0) >= self._patience(work.timeout):
+                yield (
+                    link,
+                    Sentence(TIMEOUT, position, suspended=True),
+                    0.0,
+                )  # it would not hear anything less
             elif now >= self._deadline:
                 yield link, Sentence(STOPPED, position), min(work.grace, _INSIST)
             elif look and (used := self._memory(link, position)) > (work.memory_limit or 0):
@@ -137,6 +147,7 @@ class Limits:
         self._looked = now
         lost = max(since - _GAP, 0.0)
         self._deadline += lost
+        stopped = self._stopped(max(since - lost, 0.0)) if self._work.timeout is not None else set()
         for link in self._links.values():
             if link.kill_at is not None:
                 link.kill_at += lost
@@ -149,8 +160,20 @@ class Limits:
             ran = now - self._slots.start(slot)
             if lost:
                 link.paused += min(lost, max(ran - _GAP, 0.0))
-            if since > 0 and link.pid and system.is_stopped(link.pid):
+            if since > 0 and link.pid in stopped:
                 link.paused += min(since - lost, ran)
+
+    def _stopped(self, seconds: float) -> set[int]:
+        """Return the workers that are suspended, and count the time for those that are so while others are not."""
+        pids = {link.pid for link in self._links.values() if link.pid}
+        stopped = {pid for pid in pids if system.is_stopped(pid)}
+        if stopped != pids:
+            self._alone = {pid: self._alone.get(pid, 0.0) + seconds for pid in stopped}
+        return stopped
+
+    @staticmethod
+    def _patience(timeout: float) -> float:
+        return max(_ALONE * timeout, _ALONE_LEAST)
 
     def suspended(self, now: float) -> list[Link]:
         """Return the workers with a task that two looks in a row have found suspended; each once in a while."""
