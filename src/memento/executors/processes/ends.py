@@ -72,8 +72,8 @@ def why_ended(
         return failures.without_exception(DIED, name, text, output, WorkerDied(text))
     if sentence.suspended:
         text = (
-            f"it was suspended (SIGSTOP), while other workers were not, for so much longer than timeout={work.timeout:g} s"
-            " that it will hardly go on, and was ended"
+            "it was suspended (SIGSTOP), while other workers were not, for so much longer than"
+            f" timeout={work.timeout:g} s that it will hardly go on, and was ended"
         )
         return failures.without_exception(TIMEOUT, "TaskTimeout", text, output, TaskTimeout(text))
     if sentence.kind == TIMEOUT:
