@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from memento.hints import Any
+from memento.wording import safe_text
 
 
 class Deferred:
@@ -93,7 +94,7 @@ class Config:
         return str({name: short_text(value) for name, value in self._dict.items()})
 
     def __repr__(self) -> str:
-        return f"Config({', '.join(f'{n}={short_text(v)}' for n, v in self._dict.items())})"
+        return f"Config({', '.join(f'{short_text(n)}={short_text(v)}' for n, v in self._dict.items())})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Config):
@@ -108,7 +109,7 @@ class Config:
 
 
 def short_text(value: Any, limit: int = 80) -> str:
-    """Name a value in a few words: a class or function by its name, the rest by its repr.
+    """Name a value in a few words: a class or function by its name, the rest by its repr; nothing steers a terminal.
 
     Examples
     --------
@@ -116,7 +117,7 @@ def short_text(value: Any, limit: int = 80) -> str:
     ('dict', 'a', 'len')
     """
     if isinstance(value, str):
-        text = value
+        text = str.__str__(value)  # whatever a subclass makes of its methods
     elif isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
         text = str(value.__qualname__)
     else:
@@ -126,7 +127,8 @@ def short_text(value: Any, limit: int = 80) -> str:
             text = f"<{type(value).__qualname__}: its repr raised {type(exc).__name__}>"
         if text.startswith("<") and " at 0x" in text:
             text = type(value).__qualname__
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if text.isprintable() else safe_text(text)
 
 
 class Configurations(Sequence[Config]):

@@ -6,6 +6,7 @@ Knows: processes, file systems, Linux, macOS, Windows. May not know: anything of
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -159,6 +160,20 @@ def fresh_memory(size: int) -> memoryview:
         return memoryview(mmap.mmap(-1, size, flags=flags))
     except OSError as exc:
         raise MemoryError(f"no memory for {size:,} bytes") from exc
+
+
+def touch(mapped: Any) -> None:
+    """Read all of a mapped file now (Linux 5.14); an OSError where the disk cannot read it.
+
+    Else whoever looks at such a page gets a SIGBUS, which ends the process.
+    """
+    if LINUX:
+        try:
+            mapped.madvise(22)  # MADV_POPULATE_READ: madvise(2)
+        except OSError as exc:
+            if exc.errno in (errno.EFAULT, 133):  # EHWPOISON, which Python does not name
+                raise OSError(errno.EIO, os.strerror(errno.EIO)) from exc
+            # EINVAL: an older kernel, which does not know it.
 
 
 def start_writing(descriptor: int, start: int, size: int) -> None:
@@ -447,6 +462,46 @@ def oom_kills(pid: int, proc: str = "/proc", groups: str = "/sys/fs/cgroup") -> 
             if name == "oom_kill" and count.isdecimal():
                 return int(count)
     return None
+
+
+def memory_left(pid: int, proc: str = "/proc", groups: str = "/sys/fs/cgroup") -> tuple[int, int] | None:
+    """Return how many bytes may still be used where a process lives, and of how many; None if unknown.
+
+    That is on the machine, or in its memory cgroup (version 1 or 2) where that leaves less. What the kernel can drop,
+    like cached files, counts as left.
+    """
+    if not LINUX:
+        return None
+    machine = _numbers(f"{proc}/meminfo")  # proc_meminfo(5): kilobytes
+    if "MemAvailable:" not in machine:
+        return None
+    found = [((machine["MemAvailable:"] + machine.get("SwapFree:", 0)) * 1024, machine["MemTotal:"] * 1024)]
+    for line in _read_text(f"{proc}/{pid}/cgroup").splitlines():
+        number, _, rest = line.partition(":")  # cgroups(7)
+        kinds, _, path = rest.partition(":")
+        if "memory" in kinds.split(","):
+            root, names = f"{groups}/memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+        elif number == "0":
+            root, names = groups, ("memory.max", "memory.current", "")
+        else:
+            continue
+        for folder in (
+            f"{root}/{path.strip('/')}",
+            root,
+        ):  # the latter in containers that see their own group only
+            limit, used = (_read_text(f"{folder}/{name}").strip() for name in names[:2])
+            if limit.isdecimal() and used.isdecimal() and int(limit) < machine["MemTotal:"] * 1024:
+                cached = _numbers(f"{folder}/memory.stat")
+                dropped = sum(cached.get(f"{names[2]}{kind}_file", 0) for kind in ("active", "inactive"))
+                found.append((int(limit) - int(used) + dropped, int(limit)))
+                break
+    return min(found)
+
+
+def _numbers(path: str) -> dict[str, int]:
+    """Read a file of names and numbers."""
+    lines = (line.split() for line in _read_text(path).splitlines())
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
 
 
 def thread_count() -> int:

@@ -77,11 +77,14 @@ def test_a_task_that_ends_its_process_fails_alone_in_a_grid_of_200(
 LIMITS = (
     COUNTING
     + """
-import signal, subprocess, threading
+import ctypes, signal, subprocess, threading
 
 def hang(context):
     while True:
         pass
+
+def hang_in_c(context):
+    ctypes.PyDLL(None).sleep(1000)  # which keeps the interpreter's lock, unlike a CDLL
 
 def sleep(context):
     time.sleep(1000)
@@ -128,6 +131,7 @@ print([r.inner for r in results])
     ("how", "named"),
     [
         ("hang", "TaskTimeout"),
+        pytest.param("hang_in_c", "TaskTimeout", marks=pytest.mark.slow),
         pytest.param("sleep", "TaskTimeout", marks=pytest.mark.slow),
         pytest.param("swallow", "TaskTimeout", marks=pytest.mark.slow),
         pytest.param("child_hangs", "TaskTimeout", marks=pytest.mark.slow),

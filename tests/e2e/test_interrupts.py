@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +129,80 @@ def test_sigterm_stops_like_ctrl_c_and_ends_with_143(place: Workplace) -> None:
     assert FULL in resumed(place)
     assert place.counts("computed") == {str(x): 1 for x in range(8)}
     each_step_once(place)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_hangup_and_slurms_warning_stop_like_ctrl_c(number: signal.Signals, place: Workplace) -> None:
+    program = started(place)
+    program.send(number)
+    place.write("go", "")
+    program.wait(128 + number)
+    place.nobody_left()
+    assert "Traceback" not in program.err
+    assert re.search(r"compute the [2-4] that are left", program.err)
+    assert FULL in resumed(place)
+    assert place.counts("computed") == {str(x): 1 for x in range(8)}
+    each_step_once(place)
+
+
+# Give a program the terminal that it was started on: closing that is a hangup then.
+OWN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="terminals are Linux's here")
+def test_a_terminal_that_is_closed_stops_the_run_like_ctrl_c(place: Workplace) -> None:
+    place.write("exp.py", SCRIPT)
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWN_TERMINAL, "exp.py"],
+        cwd=place.folder,
+        env=place.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    with ThreadPoolExecutor(1) as readers:  # a terminal that nobody reads would hold up what writes to it
+        shown = readers.submit(read_until, ours, place.folder / "close")
+        place.until(lambda: sum(line.endswith(" 20") for line in place.lines("steps")) == 2)
+        place.write("close", "")
+        assert b"exp:experiment" in shown.result()
+    os.close(ours)
+    place.write("go", "")
+    assert process.wait(60) == 128 + signal.SIGHUP
+    place.nobody_left()
+    assert FULL in resumed(place)
+    assert place.counts("computed") == {str(x): 1 for x in range(8)}
+    each_step_once(place)
+
+
+def read_until(descriptor: int, file: Path) -> bytes:
+    """Read what a program shows, until a file is there."""
+    shown = b""
+    while not file.exists():
+        if select.select([descriptor], [], [], 0.05)[0]:
+            shown += os.read(descriptor, 65_536)
+    return shown
+
+
+@pytest.mark.slow
+def test_kill_9_of_the_whole_process_group_is_as_kill_9_of_the_run(place: Workplace) -> None:
+    program = started(place, "child")
+    place.until(lambda: len(place.lines("computed")) >= 4)
+    assert committed(place) == 4
+    os.killpg(program.pid, signal.SIGKILL)
+    program.wait(-signal.SIGKILL)
+    place.nobody_left(within=2.0)
+    assert f"{FULL} cached 4" in resumed(place)
+    assert place.counts("computed") == {str(x): 1 for x in range(8)}
+    each_step_once(place, but=2)
 
 
 def test_kill_9_of_the_run_leaves_nobody_and_the_next_run_computes_the_rest_only(place: Workplace) -> None:

@@ -191,7 +191,7 @@ def test_a_kill_by_the_kernel_for_want_of_memory_is_told_as_that(tmp_path: Path,
         process.wait()
     first, second = told.splitlines()
     assert first == f"{MEMORY} OutOfMemory ['done', 'done', 'done', 'failed']"
-    assert "the kernel was out of memory" in second
+    assert "out of memory" in second  # or nearly so, where we were quicker than the kernel
 
 
 # -- suspended parts

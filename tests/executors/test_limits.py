@@ -19,21 +19,23 @@ from memento.executors.processes.link import Link
 from memento.executors.processes.slots import Slots, make_file
 from memento.executors.processes.telling import Listener
 from memento.executors.processes.worker import Place
-from memento.store.records import STOPPED, TIMEOUT
+from memento.store.records import MEMORY, STOPPED, TIMEOUT
 
 
 class Table:
     """One worker that runs its first task since second 100."""
 
     def __init__(self, pid: int, **limits: Any) -> None:
-        file = make_file("test", Slots.size(1))
-        self.slots = Slots(file, 1)
+        file = make_file("test", Slots.size(2))
+        self.slots = Slots(file, 2)
         os.close(file)
         self.slots.clear(0)
-        self.link = Link(Place(0, 1, "", ""), -1, -1, Listener(-1, self.slots.outbox(0)), pid)
+        self.slots.clear(1)
+        self.link = Link(Place(0, 2, "", ""), -1, -1, Listener(-1, self.slots.outbox(0)), pid)
         self.link.in_flight[0] = (Task(0, b"", 0, (), 0, 1, 0.0), 1.0)
         work = Work("run", "e", b"", b"", [], [], "", "", [], "", 1, **limits)
-        self.limits = Limits(work, self.slots, {0: self.link})
+        self.links = {0: self.link}
+        self.limits = Limits(work, self.slots, self.links)
         self.slots.doubles[self.slots.base(0)] = 100.0
         self.slots.ints[self.slots.base(0) + 1] = 0
 
@@ -77,6 +79,28 @@ def test_the_time_in_which_a_worker_is_suspended_is_not_its_tasks(child: int) ->
     assert 152.5 <= told[0] <= 153.5
 
 
+@pytest.mark.parametrize(("timeout", "end"), [(5.0, 700.0), (100.0, 1_100.0)])
+def test_a_worker_that_is_suspended_alone_for_very_long_has_stopped_itself(
+    child: int, timeout: float, end: float
+) -> None:
+    table = Table(child, timeout=timeout)
+    table.links[1] = Link(
+        Place(1, 2, "", ""), -1, -1, Listener(-1, table.slots.outbox(1)), os.getpid()
+    )  # one that is not suspended
+    wait_until_stopped(child)
+    told = table.first_exceeded(100.0, 2_000.0)
+    assert told is not None
+    assert end <= told[0] <= end + 1.0
+    (_, sentence, grace), *_ = table.limits.exceeded(told[0])
+    assert (sentence.kind, sentence.suspended, grace) == (TIMEOUT, True, 0.0)
+
+
+def test_workers_that_are_suspended_together_may_be_so_for_any_time(child: int) -> None:
+    table = Table(child, timeout=5.0)
+    wait_until_stopped(child)
+    assert table.first_exceeded(100.0, 1_500.0) is None
+
+
 def test_the_time_in_which_nobody_looked_is_not_the_tasks(child: int) -> None:
     table = Table(child, timeout=5.0)
     assert table.first_exceeded(100.0, 102.0) is None
@@ -99,6 +123,50 @@ def test_the_next_look_is_never_later_than_the_limit(child: int) -> None:
     table = Table(child, timeout=0.1)
     assert table.first_exceeded(100.0, 100.05, 0.01) is None
     assert table.limits.next_look(100.05) <= 100.1
+
+
+@pytest.mark.parametrize(
+    ("left", "used", "ended"),
+    [(100 << 20, 8 << 30, True), (600 << 20, 8 << 30, False), (100 << 20, 1 << 30, False)],
+)
+def test_where_memory_runs_out_the_largest_task_is_ended_if_it_is_why(
+    child: int, monkeypatch: pytest.MonkeyPatch, left: int, used: int, ended: bool
+) -> None:
+    monkeypatch.setattr(system, "memory_left", lambda pid: (left, 16 << 30))
+    monkeypatch.setattr(system, "tree_own_memory", lambda pid: used)
+    found = list(Table(child).limits.exceeded(101.0))
+    assert [(sentence.kind, sentence.scarce, sentence.memory) for _, sentence, _ in found] == (
+        [(MEMORY, True, used)] if ended else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, (8_000_000_000, 16_000_000_000)),
+        ({"memory.max": "max", "memory.current": "5000"}, (8_000_000_000, 16_000_000_000)),
+        (
+            {
+                "memory.max": "900",
+                "memory.current": "800",
+                "memory.stat": "inactive_file 30\nactive_file 20\nanon 7",
+            },
+            (150, 900),
+        ),
+    ],
+)
+def test_what_memory_is_left_is_the_groups_or_the_machines(
+    tmp_path: Path, files: dict[str, str], expected: tuple[int, int]
+) -> None:
+    (tmp_path / "proc" / "7").mkdir(parents=True)
+    (tmp_path / "proc" / "meminfo").write_text(
+        "MemTotal:       15625000 kB\nMemFree: 1 kB\nMemAvailable:    7812500 kB\nSwapFree:  0 kB\n"
+    )
+    (tmp_path / "proc" / "7" / "cgroup").write_text("0::/a/b\n")
+    (tmp_path / "groups" / "a" / "b").mkdir(parents=True)
+    for name, text in files.items():
+        (tmp_path / "groups" / "a" / "b" / name).write_text(text + "\n")
+    assert system.memory_left(7, str(tmp_path / "proc"), str(tmp_path / "groups")) == expected
 
 
 def test_a_look_back_at_what_the_kernel_killed_is_a_short_one() -> None:

@@ -16,10 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
+from memento import system
 from memento.errors import WorkerStartError
 from memento.executors.processes import Processes, limits
 from memento.store import pickling
-from memento.store.records import DIED, DONE, TIMEOUT
+from memento.store.records import DIED, DONE, FAILED, MEMORY, TIMEOUT
 from memento.testing.executors import Drive
 
 
@@ -525,3 +526,74 @@ def test_a_worker_that_ends_its_python_properly_is_named_too(drive: Drive) -> No
     failure = drive.run([drive.task(0)])[0].failure
     assert failure is not None
     assert (failure.kind, failure.type) == (DIED, "exit code 0")
+
+
+def test_a_fault_of_ours_in_a_worker_fails_its_task_with_the_traceback(drive: Drive) -> None:
+    def spoil(context: Any, config: Any) -> int:
+        from memento.executors.processes import wire
+
+        if config.x == 1:
+            print("before")
+            wire.pack_outcome = "not callable any more"  # type: ignore[assignment]  # as a patch gone wrong
+        return 1
+
+    drive.start(spoil, num_workers=1)
+    outcomes = drive.run([drive.task(i, i) for i in range(3)])
+    assert [outcomes[i].status for i in range(3)] == [DONE, FAILED, DONE]
+    failure = outcomes[1].failure
+    assert failure is not None
+    assert "Memento's own code failed" in failure.message
+    assert failure.traceback.startswith("Traceback (most recent call last):")
+    assert failure.traceback.rstrip().endswith("TypeError: 'str' object is not callable")
+    assert failure.output == "before"
+
+
+def test_a_task_that_spoils_what_its_worker_tells_fails_alone(drive: Drive) -> None:
+    def spoil(context: Any, config: Any) -> int:
+        import builtins
+
+        if config.x == 2:
+            builtins.len = lambda thing: 0  # so that each message says that it is empty
+        return int(config.x)
+
+    drive.start(spoil, num_workers=1)
+    outcomes = drive.run([drive.task(i, i) for i in range(6)])
+    assert [i for i in range(6) if outcomes[i].status == FAILED] == [2]
+    failure = outcomes[2].failure
+    assert failure is not None
+    assert "its outcome could not be read" in failure.message
+    assert [drive.value(i) for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
+
+
+def test_after_memory_ran_out_tasks_have_fewer_neighbours(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(context: Any, config: Any) -> int:
+        (tmp_path / f"runs-{config.x}").touch()
+        if config.x < 2:
+            while not (tmp_path / "over").exists():
+                time.sleep(0.01)
+        neighbours = len(list(tmp_path.glob("runs-*")))
+        time.sleep(0.05)
+        (tmp_path / f"runs-{config.x}").unlink(missing_ok=True)
+        return neighbours
+
+    def left(pid: int) -> tuple[int, int]:
+        if len(list(tmp_path.glob("runs-[01]"))) < 2 or (tmp_path / "over").exists():
+            return 8 << 30, 16 << 30
+        (tmp_path / "over").touch()
+        return 0, 16 << 30
+
+    monkeypatch.setattr(system, "memory_left", left)
+    monkeypatch.setattr(system, "tree_own_memory", lambda pid: 9 << 30)
+    drive.start(work, num_workers=2)
+    outcomes = drive.run([drive.task(i, i) for i in range(10)])
+    (ended,) = [i for i in range(10) if outcomes[i].status == FAILED]
+    failure = outcomes[ended].failure
+    assert failure is not None
+    assert (failure.kind, failure.type) == (MEMORY, "OutOfMemory")
+    assert "nearly out of memory" in failure.message
+    assert "9,216 MiB" in failure.message
+    (tmp_path / f"runs-{ended}").unlink(missing_ok=True)
+    assert {drive.value(i) for i in range(3, 10)} <= {1, 2}  # itself, and what the ended one left
+    assert any("from now on 1 worker at once" in note for note in drive.notes)

@@ -19,7 +19,6 @@ from tests.faults.victims import Victim, until
 pytestmark = pytest.mark.slow
 
 # What Python imports first, in every process of the victim: the machine's clock of the day, as a file moves it.
-# libfaketime would do for C as well, but its sleeps fail when the clock goes back.
 MOVED = """
 import os, time
 real = time.time
@@ -28,6 +27,14 @@ def moved():
         return real() + float(file.read() or 0)
 time.time = moved
 """
+
+# The same for libfaketime, which moves the clock of C too, SQLite's and the file system's: with it the call that
+# Python's sleep makes fails when the clock goes back, so tasks wait in another one.
+OTHER_SLEEP = """
+import select, time
+time.sleep = lambda seconds: select.select([], [], [], seconds) and None
+"""
+HOUR = 3_600
 
 
 def check_calm(victim: Victim) -> None:
@@ -55,19 +62,47 @@ def test_jumps_of_the_clock_disturb_no_run_and_no_neighbour(executor: str, tmp_p
         OFFSET=str(offset),
         PYTHONPATH=str(tmp_path / "site"),
     )
+    jump_about(victim, offset, "{}")
+
+
+@pytest.mark.real
+def test_jumps_of_the_systems_clock_disturb_nobody_either(tmp_path: Path) -> None:
+    library = next(Path("/usr/lib").rglob("libfaketime.so.1"), None)
+    if library is None:
+        pytest.skip("libfaketime is not here: apt install faketime")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(OTHER_SLEEP, encoding="utf-8")
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    victim = Victim(
+        tmp_path,
+        tasks=60,
+        executor="processes",
+        SLOW="0.05",
+        TIMEOUT="20",
+        LD_PRELOAD=str(library),
+        FAKETIME_TIMESTAMP_FILE=str(offset),
+        FAKETIME_NO_CACHE="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+        PYTHONPATH=str(tmp_path / "site"),
+    )
+    jump_about(victim, offset, "{:+}")
+
+
+def jump_about(victim: Victim, offset: Path, form: str) -> None:
+    """Move the clock of two runs of a grid; both complete, and every task runs once."""
     runs = [victim.start(), victim.start()]
-    hour = 3_600
-    for jump in (2 * hour, -72 * hour, 1_000 * hour, 0):
+    for jump in (2 * HOUR, -72 * HOUR, 1_000 * HOUR, 0):
         count = len(victim.lines("start"))
         assert until(partial(more_than, victim, min(count + 7, 54)))
-        offset.with_suffix(".new").write_text(str(jump))
+        offset.with_suffix(".new").write_text(form.format(jump))
         offset.with_suffix(".new").replace(offset)
     ended = [victim.wait(run) for run in runs]
     assert all(one.complete for one in ended), ended
     check_calm(victim)
     with Store.open(victim.store) as store:
         started = [record.started for record in store.recent()]
-    assert max(started) - min(started) > 1_000 * hour  # the clock did jump
+    assert max(started) - min(started) > 1_000 * HOUR  # the clock did jump
 
 
 def more_than(victim: Victim, count: int) -> bool:

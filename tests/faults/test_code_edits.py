@@ -14,12 +14,13 @@ from tests.faults.victims import PATIENCE, until
 SCRIPT = """
 import os, time
 from pathlib import Path
-import helper
+IMPORT_EARLY
 from memento import Memento
 
 def experiment(context, config):
     Path("began", str(config.n)).touch()
     time.sleep(0.05)
+    IMPORT_LATE
     return [helper.version(), local()]
 
 def local():
@@ -34,17 +35,22 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_every_task_of_a_run_uses_the_code_of_its_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["EARLY", "LATE"])
+def test_every_task_of_a_run_uses_the_code_of_its_start(when: str, tmp_path: Path) -> None:
     helper, script = tmp_path / "helper.py", tmp_path / "script.py"
-    helper.write_text("def version():\n    return 1\n", encoding="utf-8")
-    script.write_text(SCRIPT, encoding="utf-8")
+    helper.write_text("import below\n\ndef version():\n    return below.VERSION\n", encoding="utf-8")
+    (tmp_path / "below.py").write_text("VERSION = 1\n", encoding="utf-8")
+    text = SCRIPT.replace(f"IMPORT_{when}", "import helper")
+    text = text.replace("IMPORT_EARLY", "").replace("IMPORT_LATE", "pass")
+    script.write_text(text, encoding="utf-8")
     (tmp_path / "began").mkdir()
     run = subprocess.Popen(
         [sys.executable, script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert until(lambda: len(list((tmp_path / "began").iterdir())) >= 3 or run.poll() is not None)
     helper.write_text("def version():\n    return 2\n\n# longer, so that it is not taken for the old one\n")
-    script.write_text(SCRIPT.replace("return 1", "return 2"), encoding="utf-8")
+    (tmp_path / "below.py").write_text("VERSION = 20\n", encoding="utf-8")
+    script.write_text(text.replace("return 1", "return 2"), encoding="utf-8")
     output, _ = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, output
     with Store.open(tmp_path / "store") as store:

@@ -23,6 +23,8 @@ from memento import Config, Context, Memento, Results
 from memento.errors import MementoError, PayloadDamaged, StoreError
 from memento.store import Store
 from memento.testing.store import EXPERIMENT, info_of, row_of
+from tests.faults.victims import Victim
+from tests.faults.victims import value_of as victim_value
 
 calls: list[int] = []
 
@@ -334,3 +336,21 @@ def test_a_kill_while_a_damaged_index_is_rebuilt_loses_nothing_more(point: str, 
     assert [path.name for path in root.glob("index.damaged-*.sqlite")] == ["index.damaged-1.sqlite"]
     with Store.open(root) as store:
         assert store.notes == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [("-wal",), ("-shm",), ("-wal", "-shm")])
+def test_a_log_of_the_index_that_is_lost_costs_what_stood_in_it_only(
+    lost: tuple[str, ...], tmp_path: Path
+) -> None:
+    victim = Victim(tmp_path, SLOW="0.06")  # longer than what commits wait for: there are several
+    assert victim.run(MEMENTO_FAULTS="commit.done:2").code == -signal.SIGKILL
+    for ending in lost:
+        (victim.store / f"index.sqlite{ending}").unlink()
+    done = victim.done()
+    for number, value in done.items():
+        assert same(value, victim_value(number))
+    victim.forget_journal()
+    assert victim.run().complete
+    assert not set(victim.starts()) & done.keys()
+    assert memento.verify(victim.store).whole

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import memento
 from memento import Config, Context, Memento
 from memento.errors import StoreUnwritable
-from memento.store import Store
+from memento.store import Run, Store, database
 from tests.faults.victims import PATIENCE, Ended, Victim, until, value_of
 
 
@@ -190,6 +191,41 @@ def test_a_limit_of_the_system_says_so_and_loses_nothing(limit: str, tmp_path: P
 
 def nothing(context: Context, config: Config) -> int:
     return 1
+
+
+def test_a_program_that_outlives_a_full_disk_may_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Memento(nothing, executor="serial", store="store", progress=False)
+    matrix = {"parameters": {"n": [1, 2, 3]}}
+
+    def full(*_: object) -> None:
+        raise StoreUnwritable("store", "the disk is full.", "")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Run, "commit", full)
+        disk.setattr(Run, "finish", full)
+        with pytest.raises(StoreUnwritable):
+            runs.run(matrix)
+    results = runs.run(matrix)  # which waits for no claim of the first
+    assert results is not None
+    assert [result.inner for result in results] == [1, 1, 1]
+    with Store.open("store") as store:
+        assert [run.status for run in store.runs()] == ["done", "died"]
+
+
+def test_an_index_that_stays_locked_ends_the_run_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    runs = Memento(nothing, executor="serial", store="store", progress=False)
+    runs.run({"parameters": {"n": [1]}})
+    with closing(sqlite3.connect("store/index.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnwritable, match=r"another process has held its lock.*then run again"):
+            runs.run({"parameters": {"n": [1, 2]}})
+        readable = memento.load("store")
+        assert [result.inner for result in readable] == [1]
+        other.execute("ROLLBACK")
+    results = runs.run({"parameters": {"n": [1, 2]}})
+    assert results is not None
+    assert [result.was_cached for result in results] == [True, False]
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "/".join(["long"] * 1_200)])

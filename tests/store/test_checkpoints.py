@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memento.errors import PayloadDamaged, UnsavableResult
+from memento.errors import PayloadDamaged, StoreError, UnsavableResult
 from memento.store.checkpoints import CheckpointDir
 
 KEY = "00ff" * 8
@@ -76,6 +76,34 @@ def test_a_torn_checkpoint_gives_way_to_the_one_before(
     again = CheckpointDir(tmp_path / "check points", KEY)
     again.save((3,))  # goes where the torn one stood, never over the one that is whole
     assert again.load()[0] == (3,)
+
+
+def test_a_bit_that_flips_anywhere_is_noticed(checkpoints: CheckpointDir) -> None:
+    checkpoints.save((np.arange(5), "old"))
+    checkpoints.save((np.arange(5), "new"))
+    newest = checkpoints.folder / "b.checkpoint"
+    data = newest.read_bytes()
+    for at in range(len(data)):
+        newest.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        (numbers, which), _ = CheckpointDir(checkpoints.folder.parent, checkpoints.folder.name).load()
+        assert (list(numbers), which) == ([0, 1, 2, 3, 4], "old"), at
+
+
+@pytest.mark.parametrize("use", ["load", "exists", "save"])
+def test_a_checkpoint_that_cannot_be_read_now_is_not_thrown_away(
+    checkpoints: CheckpointDir, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    checkpoints.save(("state",))
+
+    def too_many(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    again = CheckpointDir(checkpoints.folder.parent, checkpoints.folder.name)
+    with monkeypatch.context() as limited:
+        limited.setattr("builtins.open", too_many)
+        with pytest.raises(StoreError, match=r"Too many open files.*It is kept"):
+            again.save(("other",)) if use == "save" else getattr(again, use)()
+    assert CheckpointDir(checkpoints.folder.parent, checkpoints.folder.name).load() == (("state",), {})
 
 
 def test_without_a_whole_one_the_error_says_so(checkpoints: CheckpointDir) -> None:

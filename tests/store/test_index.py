@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from memento.errors import (
     StoreUnwritable,
     UntrustedStore,
 )
-from memento.store import Store
+from memento.store import Store, salvage
 from memento.store.database import error_code, explained
 from memento.store.formats import encode
 from memento.store.records import DONE, LogSlice, Series
@@ -445,6 +447,76 @@ def test_a_torn_page_costs_its_rows_only(root: Path) -> None:
     assert (root / "index.damaged-1.sqlite").is_file()
     with Store.open(root) as store:
         assert store.notes == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "read"),
+    [
+        (b"experiments (id INTEGER", b"experiments (id INTEFER"),
+        (b"tasks (\n    id INTEGER", b"tasks (\n    id INTEGEB"),
+        (b"INDEX metrics_by_task", b"INDEX metrics_by_tasj"),
+        (b"NULL, n INTEGER", b"NUL\xcc, n INTEGER"),
+        (b"memory INTEGER,                 -- b", b"memorx INTEGER,                 -- b"),
+    ],
+)
+def test_a_flipped_bit_in_a_declaration_is_found_and_costs_nothing(
+    root: Path, declared: bytes, read: bytes
+) -> None:
+    fill(root)
+    index = root / "index.sqlite"
+    data = index.read_bytes()
+    assert data.count(declared) == 1
+    index.write_bytes(data.replace(declared, read))
+    with pytest.raises(StoreDamaged, match="Run again"):
+        Store.open(root, readonly=True, create=False)
+    with Store.open(root) as store:
+        assert "has been rebuilt" in store.notes[0]
+        assert store.experiments() == [(EXPERIMENT, 3, 0)]
+        assert len(list(store.known(EXPERIMENT))) == 3
+
+
+def test_what_a_run_commits_while_its_index_is_rebuilt_is_not_lost(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(root)
+    told: list[bytes] = []
+
+    def commit() -> None:
+        with suppress(StoreDamaged):
+            told.extend(run.commit([row_of(9)]).ids)
+
+    complete = salvage._complete
+
+    def interfere(target: sqlite3.Connection) -> None:
+        complete(target)
+        writer.start()
+        writer.join(0.3)  # time to commit, were it not kept waiting
+
+    with Store.open(root) as store:
+        run = store.begin(info_of())
+        writer = threading.Thread(target=commit)
+        monkeypatch.setattr(salvage, "_complete", interfere)
+        salvage.rebuild(root / "index.sqlite", certain=True)
+        writer.join()
+    with Store.open(root) as store:
+        assert set(told) <= {known.key for known in store.known(EXPERIMENT)}
+        assert store.experiments() == [(EXPERIMENT, 3, 0)]
+
+
+def test_a_run_that_was_killed_while_it_rebuilt_has_not_undone_what_others_committed_since(
+    root: Path,
+) -> None:
+    fill(root)
+    opening = "import sys; from memento.store.salvage import *; rebuild(Path(sys.argv[1]), certain=True)"
+    index = root / "index.sqlite"
+    environment = {**os.environ, "MEMENTO_FAULTS": "rebuild.ready"}
+    command = [sys.executable, "-c", opening, str(index)]
+    killed = subprocess.run(command, env=environment, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with closing(sqlite3.connect(index)) as connection, connection:  # a run that had it open all the time
+        connection.execute("UPDATE experiments SET name = 'changed'")
+    with Store.open(root) as store:
+        assert store.experiments() == [("changed", 3, 0)]
 
 
 def test_an_index_of_noise_is_replaced_and_kept(root: Path) -> None:

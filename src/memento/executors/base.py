@@ -62,7 +62,7 @@ class Work(NamedTuple):
     inline_limit: int = 16_384  # bytes; larger values are written as payload files by the worker
     live_every: float = LIVE_EVERY  # seconds between live updates of a task
     environment: Mapping[str, str] = _NOTHING
-    sources: Mapping[str, str] = _NOTHING  # texts of code that stands in no file, by its name
+    sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `sources`
 
 
 class Lost(NamedTuple):

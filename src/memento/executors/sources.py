@@ -1,20 +1,29 @@
-"""Take along the source lines that stand in no file, so that a traceback made in a worker shows them.
+"""Take along source texts: those that stand in no file, and those of modules that tasks will import.
 
-Knows: `linecache`, the standard input of `python -`. May not know: tasks, workers.
+Knows: `linecache`, the standard input of `python -`, imports. May not know: tasks, workers.
 
-Cells of a notebook and lines typed into a prompt are kept in this process' `linecache` only. A script that comes from
-the standard input is kept nowhere, but can be read once more where that is a file.
+A module that a task imports for itself is read from the disk by each worker at another time, and somebody may edit it
+meanwhile. All tasks of a run are to use the code of its start: so its text is read then, and goes with the run.
+
+Cells of a notebook and lines typed into a prompt are kept in this process' `linecache` only, and tracebacks made in a
+worker are to show them. A script that comes from the standard input is kept nowhere, but can be read once more where
+that is a file.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType
 
 _MOST = 4_000_000  # characters; whoever types more sees the latest
 _STDIN = "<stdin>"
+_MODULE = "module:"
+WORKER_MARK = "MEMENTO_WORKER_OF"  # in the environment of processes that work for one run only
 
 
 def sources() -> dict[str, str]:
@@ -36,15 +45,77 @@ def sources() -> dict[str, str]:
     return found
 
 
+def modules(functions: Iterable[str]) -> dict[str, str]:
+    """Return the texts of those modules of the project that tasks will import for themselves.
+
+    Parameters
+    ----------
+    functions : iterable of str
+        What the code's version names: of modules that code imports, "module:name".
+    """
+    from memento.keys.imports import find_module
+
+    found: dict[str, str] = {}
+    room = _MOST
+    for name in functions:
+        spec = find_module(name[len(_MODULE) :]) if name.startswith(_MODULE) else None
+        if spec is None or spec.origin is None:
+            continue
+        try:
+            with open(spec.origin, "rb") as file:
+                text = importlib.util.decode_source(file.read(room + 1))
+        except (OSError, ValueError, SyntaxError):  # whoever imports it will be told
+            continue
+        room -= len(text)
+        if room < 0:
+            break
+        found[name] = text
+    return found
+
+
 def install(texts: Mapping[str, str]) -> None:
-    """Let tracebacks of this process find texts that stand in no file."""
+    """Let tracebacks of this process find texts that stand in no file, and a worker's imports those of the start."""
     if not texts:
         return
     import linecache
 
+    of_modules = {name[len(_MODULE) :]: text for name, text in texts.items() if name.startswith(_MODULE)}
+    # Other processes outlive the run; the next one may be about newer code.
+    if of_modules and WORKER_MARK in os.environ:
+        sys.meta_path.insert(0, _AsAtStart(of_modules))
     for name, text in texts.items():
-        if name not in linecache.cache:
+        if name not in linecache.cache and not name.startswith(_MODULE):
             linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+
+
+class _AsAtStart:
+    """Finds modules as everybody does, and loads them from the text that they had when the run began."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self._texts = texts
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: object = None
+    ) -> ModuleSpec | None:
+        text = self._texts.get(name)
+        spec = PathFinder.find_spec(name, path) if text is not None else None
+        if text is not None and spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _Text(name, spec.loader.path, text)
+        return spec
+
+
+class _Text(SourceFileLoader):
+    """A file's loader that reads no file."""
+
+    def __init__(self, name: str, path: str, text: str) -> None:
+        super().__init__(name, path)
+        self._text = text
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self._text, self.path, "exec", dont_inherit=True)
+
+    def get_source(self, fullname: str) -> str:
+        return self._text
 
 
 def _standard_input() -> str:

@@ -48,7 +48,7 @@ def imported_modules(tree: ast.AST, package: str) -> dict[str, Found]:
     todo = list(_names(tree, package))
     while todo and len(found) < _MOST:
         name = todo.pop()
-        spec = None if name in found else _spec(name)
+        spec = None if name in found else find_module(name)
         if spec is None or spec.origin is None or not is_project_file(spec.origin):
             continue
         module = tree_of_file(spec.origin)
@@ -75,7 +75,7 @@ def _names(tree: ast.AST, package: str) -> Iterator[str]:
                 yield from (f"{base}.{alias.name}" for alias in item.names)  # may be modules too
 
 
-def _spec(name: str) -> ModuleSpec | None:
+def find_module(name: str) -> ModuleSpec | None:
     """Return where a module lies; unlike `importlib.util.find_spec` it imports no parent package."""
     from importlib.machinery import PathFinder
 

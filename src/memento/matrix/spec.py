@@ -129,6 +129,7 @@ def check_name(name: object, where: str) -> None:
             f"a name must be a string, got {short_text(name)} ({type(name).__qualname__}).",
             f"Write {str(name)!r}.",
         )
+    _check_text(name, where)
     if not name:
         raise MatrixError(where, "a name must not be empty.", "Give the parameter a name.")
     if name in _RESERVED:
@@ -140,6 +141,16 @@ def check_name(name: object, where: str) -> None:
         raise MatrixError(
             where, f"{name!r} is a reserved parameter name: config.{name} is something else.", todo
         )
+
+
+def _check_text(name: str, where: str) -> None:
+    """Raise MatrixError for half a character, of which no key can be made and which no file takes."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as exc:
+        raise MatrixError(
+            where, f"the name {name!a} is no Unicode text ({exc.reason}).", "Give it another name."
+        ) from None
 
 
 def _note_repeated_values(
@@ -169,6 +180,7 @@ def _settings(given: object) -> dict[str, Any]:
             raise MatrixTypeError(
                 "settings", f"a name must be a string, got {short_text(name)}.", f"Write {str(name)!r}."
             )
+        _check_text(name, "settings")
     return settings
 
 

@@ -208,7 +208,13 @@ class Session:
             if runner is not None:
                 counts |= {"done": runner.progress.done, "failed": runner.progress.failed}
             with signals:  # until now: a second Ctrl-C must not cut off what the first one asked for
-                run.finish(status, counts)
+                try:
+                    run.finish(status, counts)
+                except BaseException:
+                    from memento.store.liveness import note_ended
+
+                    note_ended(run.name)
+                    raise
 
     def _plan(self) -> Plan:
         options, store = self.options, self.store
@@ -273,7 +279,7 @@ class Session:
 
     def _work(self, run_name: str) -> Work:
         from memento.executors.base import LIVE_EVERY, Work
-        from memento.executors.sources import sources
+        from memento.executors.sources import modules, sources
         from memento.keys import script_name
 
         options = self.options
@@ -297,7 +303,7 @@ class Session:
             log_output=options.log_output,
             live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
             environment=dict(options.environment),
-            sources=sources(),
+            sources={**sources(), **modules(self._code.functions)},
         )
 
 

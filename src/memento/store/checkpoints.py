@@ -11,6 +11,7 @@ Arrays are written from their own memory, and read into the memory that they kee
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -18,7 +19,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from memento.errors import PayloadDamaged, UnsavableResult
+from memento.errors import PayloadDamaged, StoreError, UnsavableResult
 from memento.store import keeping
 from memento.store.digests import digest
 from memento.store.files import PayloadDir, flat, read_whole, write_over
@@ -100,6 +101,8 @@ class CheckpointDir:
             There is no checkpoint.
         PayloadDamaged
             There are files, and none is whole.
+        StoreError
+            They cannot be read now: no permission, too many open files.
         """
         # What `exists` has read and verified is not read again: it may be as large as memory.
         content, self._read = self._read or self._newest(), None
@@ -157,22 +160,42 @@ class CheckpointDir:
         """Read the numbers at the files' ends, newest first."""
         found = []
         for name in NAMES:
-            with contextlib.suppress(OSError), open(self.folder / name, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if size >= _END.size:
-                    file.seek(size - _END.size)
-                    magic, generation, _ = _END.unpack(file.read(_END.size))
-                    if magic == _MAGIC:
-                        found.append((generation, name))
+            try:
+                with open(self.folder / name, "rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    file.seek(max(size - _END.size, 0))
+                    end = file.read(_END.size)
+            except OSError as error:
+                _pass_over(error, self.folder / name)
+                continue
+            if len(end) == _END.size:
+                magic, generation, _ = _END.unpack(end)
+                if magic == _MAGIC:
+                    found.append((generation, name))
         return sorted(found, reverse=True)
 
     def _whole(self, name: str) -> memoryview | None:
         """Return a file's content, or None where it is gone, torn or altered."""
         try:
             content = read_whole(self.folder / name)
-        except OSError:
+        except OSError as error:
+            _pass_over(error, self.folder / name)
             return None
         return _body(content)
+
+
+def _pass_over(error: OSError, path: Path) -> None:
+    """Let a file be that is gone or that the disk has lost; raise for one that cannot be read just now.
+
+    A task that has too many files open must not lose its state for that.
+    """
+    gone = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
+    if not gone and error.errno != errno.EIO:
+        raise StoreError(
+            str(path),
+            f"the checkpoint cannot be read now ({error.strerror or error}).",
+            "It is kept. Check permissions and the limit of open files (ulimit -n), then run again.",
+        ) from error
 
 
 def is_whole(path: Path) -> bool:

@@ -11,7 +11,6 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 from memento.store import rows, sql
 from memento.store.checkpoints import NAMES
-from memento.store.database import make_tables
+from memento.store.database import schema_faults
 from memento.store.files import TEMPORARY
 from memento.store.formats import SUFFIXES
 from memento.store.records import DONE, FAILED, Encoded
@@ -47,9 +46,7 @@ def index_faults(connection: sqlite3.Connection) -> list[str]:
         faults += [] if found == ["ok"] else found
         if connection.execute("PRAGMA application_id").fetchone()[0] != sql.APPLICATION_ID:
             faults.append("it has lost the mark of Memento's index")
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as reference:
-            make_tables(reference)
-            faults += _schema_faults(connection, reference)
+        faults += schema_faults(connection)
         for table in sql.TABLES:  # SQLite itself does not look into texts
             for _ in connection.execute(f"SELECT * FROM {table}"):
                 pass
@@ -57,22 +54,6 @@ def index_faults(connection: sqlite3.Connection) -> list[str]:
             faults.append("the counter of rows is wrong")
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         faults.append(str(error))
-    return faults
-
-
-def _schema_faults(connection: sqlite3.Connection, reference: sqlite3.Connection) -> list[str]:
-    there = set(connection.execute(sql.OBJECTS))
-    faults = [
-        f"the {kind} {name} is missing"
-        for kind, name in reference.execute(sql.OBJECTS)
-        if (kind, name) not in there
-    ]
-    for table in sql.TABLES:
-        question = f"PRAGMA table_info({table})"
-        columns = {row[1] for row in reference.execute(question)}
-        missing = columns - {row[1] for row in connection.execute(question)}
-        if missing and ("table", table) in there:
-            faults.append(f"the table {table} has lost {', '.join(sorted(missing))}")
     return faults
 
 

@@ -46,15 +46,22 @@ _BY_TEXT = {  # Python 3.10 does not tell the code; these texts have not changed
 _inherited: list[sqlite3.Connection] = []  # from before a fork: kept, so that nobody closes them
 
 
-def error_code(error: sqlite3.Error) -> int:
+def error_code(error: sqlite3.Error | UnicodeDecodeError) -> int:
     """Return SQLite's primary result code of an error; 0 where there is none."""
+    if isinstance(error, UnicodeDecodeError):  # SQLite's message shows a declaration that is no text any more
+        return _CORRUPT
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         return int(code) & 0xFF
     return next((code for text, code in _BY_TEXT.items() if text in str(error)), 0)
 
 
-def explained(error: sqlite3.Error, index: str | os.PathLike[str]) -> StoreError | None:
+def is_locked(error: sqlite3.Error | UnicodeDecodeError) -> bool:
+    """Tell whether another process held the lock for too long."""
+    return error_code(error) in (_BUSY, _LOCKED)
+
+
+def explained(error: sqlite3.Error | UnicodeDecodeError, index: str | os.PathLike[str]) -> StoreError | None:
     """Turn an error of SQLite into one that says what to do; None for one that is our own mistake."""
     code, path = error_code(error), os.fspath(index)
     if code in (_CORRUPT, _NOTADB):
@@ -71,7 +78,7 @@ def explained(error: sqlite3.Error, index: str | os.PathLike[str]) -> StoreError
         return StoreUnwritable(
             path, "it may not be written here.", "Check its permissions, or choose another store."
         )
-    if code in (_BUSY, _LOCKED):
+    if is_locked(error):
         return StoreUnwritable(
             path,
             f"another process has held its lock for more than {BUSY_SECONDS:.0f} seconds.",
@@ -193,7 +200,7 @@ class Database:
         """Raise errors of SQLite as ours; mark a damaged index, so that the next opening checks it whole."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             ours = explained(error, self.location)
             if ours is None:
                 raise
@@ -318,8 +325,35 @@ def suspect_mark(index: Path) -> Path:
 
 def make_tables(connection: sqlite3.Connection) -> None:
     """Write the schema, in the transaction that is open."""
-    for statement in sql.SCHEMA.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
+    for statement in _statements():
+        connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {sql.VERSION}")
+
+
+def schema_faults(connection: sqlite3.Connection) -> list[str]:
+    """Say which tables, indexes and views are missing, or not declared as we declared them.
+
+    SQLite checks its pages against the declarations that it finds, and finds nothing wrong where a bit of these has
+    flipped: `id INTEGER` that reads `id INTEFER` has no ids.
+    """
+    there = {_bare(declared) for (declared,) in connection.execute(sql.DECLARATIONS)}
+    names = {_created(declared) for declared in there}
+    altered = [name for ours in map(_bare, _statements()) if ours not in there and (name := _created(ours))]
+    return [f"the {name} is {'not declared as it was' if name in names else 'missing'}" for name in altered]
+
+
+def _statements() -> list[str]:
+    return [statement for statement in sql.SCHEMA.split(";\n") if statement.strip()]
+
+
+def _bare(statement: str) -> str:
+    """Leave out what a later release may write differently: comments, spaces."""
+    lines = [line.partition("--")[0] for line in statement.split("\n")]
+    return " ".join(" ".join(lines).split())
+
+
+def _created(statement: str) -> str:
+    """Return "table tasks" of "CREATE TABLE tasks ..."; "" of what creates nothing."""
+    create, kind, name, *_ = [*statement.split(" ", 3), "", ""]
+    return f"{kind.lower()} {name}" if create == "CREATE" else ""

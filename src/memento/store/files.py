@@ -117,7 +117,7 @@ class PayloadDir:
         """
         path = self.path(ref)
         try:
-            content = map_whole(path) if map_file else read_whole(path)
+            content = map_whole(path, touch=verify) if map_file else read_whole(path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as exc:
             raise PayloadDamaged(str(path), f"the stored value is gone ({exc.strerror}).", AGAIN) from exc
         except OSError as exc:
@@ -326,9 +326,20 @@ def read_into(file: Any, view: memoryview) -> None:
         view = view[count:]
 
 
-def map_whole(path: Path) -> memoryview:
-    """Map a file into memory: read when touched, and what is changed there never reaches the file."""
+def map_whole(path: Path, *, touch: bool = True) -> memoryview:
+    """Map a file into memory: read when touched, and what is changed there never reaches the file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    touch : bool
+        Read it at once, all of it: where the disk cannot, that is an OSError, and not the end of this process.
+    """
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return memoryview(b"")  # an empty file cannot be mapped
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        if touch:
+            system.touch(mapped)
+        return memoryview(mapped)

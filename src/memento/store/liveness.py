@@ -32,6 +32,7 @@ class Process(NamedTuple):
     started: str
     boot: str
     heartbeat: float
+    name: str = ""  # of the run
 
 
 class Liveness:
@@ -54,6 +55,8 @@ class Liveness:
 
     def is_dead(self, process: Process) -> bool:
         """Tell whether it is proven, or long past doubt, that a run's process is gone."""
+        if process.name in _ENDED:
+            return True
         if process.boot == self._boot:
             return not self._alive(process.pid, process.started)
         if process.host == self._host and self._clock.now() - process.heartbeat > REBOOT_SECONDS:
@@ -64,6 +67,17 @@ class Liveness:
             self._seen[process.run] = (process.heartbeat, now)
             return False
         return now - since >= UNSEEN_SECONDS
+
+
+_ENDED: set[str] = set()  # names, unique everywhere, of this process' runs whose end no disk took
+
+
+def note_ended(name: str) -> None:
+    """Remember that a run of this process has ended although its row could not be made to say so.
+
+    A notebook whose disk was full lives on; its next run must not wait for the claims of the one before.
+    """
+    _ENDED.add(name)
 
 
 def running(connection: sqlite3.Connection, live: Liveness) -> list[Process]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreTooNew, StoreUnwritable
 from memento.store import sql
-from memento.store.database import REBUILT, SUSPECT, Database, make_tables
+from memento.store.database import REBUILT, SUSPECT, Database, make_tables, schema_faults
 
 INDEX = "index.sqlite"
 FOLDERS = ("payloads", "checkpoints", "logs", "artifacts", "work", "steps")
@@ -142,12 +142,14 @@ def _check_index(database: Database, *, may_make: bool) -> None:
         )
     try:
         with database.explaining():
+            altered = schema_faults(connection) if version == sql.VERSION else []
             connection.execute(sql.PAGES_LOOK_RIGHT).fetchone()
             counter = connection.execute(sql.COUNTER_LOOKS_RIGHT).fetchone()
     except sqlite3.OperationalError as error:  # a table is missing: no SQLite fault, but not what we wrote
         raise StoreDamaged(path, f"the index is damaged ({error}).", "Run again: it is rebuilt.") from error
-    if counter != (1,):
-        raise StoreDamaged(path, "the index is damaged (its counter).", "Run again: it is rebuilt.")
+    if altered or counter != (1,):
+        what = altered[0] if altered else "its counter"
+        raise StoreDamaged(path, f"the index is damaged ({what}).", "Run again: it is rebuilt.")
 
 
 def _make_tables(database: Database) -> None:

@@ -148,6 +148,7 @@ TABLE_COUNT = "SELECT count(*) FROM sqlite_master"
 _COUNTER_IS_RIGHT = """
 typeof(value) = 'integer' AND value - (SELECT coalesce(max(id), 0) FROM tasks) BETWEEN 0 AND 1000000000
 """
+DECLARATIONS = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
 TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 SALVAGE = (
     "INSERT OR IGNORE INTO counters VALUES ('task', 0)",
@@ -201,7 +202,7 @@ FROM runs AS r JOIN experiments AS e ON e.id = r.experiment
 RUNS = _RUN_COLUMNS + "ORDER BY r.id DESC LIMIT ?"
 RUN = _RUN_COLUMNS + "WHERE r.id = ?"
 UNFINISHED_RUNS = (
-    "SELECT id, host, pid, process_started, boot_id, heartbeat FROM runs WHERE status = 'running'"
+    "SELECT id, host, pid, process_started, boot_id, heartbeat, name FROM runs WHERE status = 'running'"
 )
 RUN_SETTINGS = "SELECT settings FROM runs WHERE id = ?"
 HEARTBEAT = "UPDATE runs SET heartbeat = ? WHERE id = ?"
@@ -213,7 +214,7 @@ RUN_DIED = "UPDATE runs SET status = 'died', ended = heartbeat WHERE id = ? AND 
 ADD_CLAIM = "INSERT INTO claims (run, keys, n) VALUES (?, ?, ?)"
 OTHERS_CLAIMS = "SELECT run, keys FROM claims WHERE run <> ?"
 CLAIMING_RUNS = """
-SELECT id, host, pid, process_started, boot_id, heartbeat FROM runs
+SELECT id, host, pid, process_started, boot_id, heartbeat, name FROM runs
 WHERE id IN (SELECT run FROM claims WHERE run <> ?)
 """
 SHRINK_CLAIM = "UPDATE claims SET keys = ?, n = ? WHERE id = ?"
@@ -345,7 +346,6 @@ LOGS_OF_ATTEMPTS = "SELECT DISTINCT log_file FROM attempts"
 
 ID_RANGE = "SELECT coalesce(min(id), 0), coalesce(max(id), -1) FROM tasks"
 INTEGRITY = "PRAGMA integrity_check(20)"
-OBJECTS = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
 TWO_ROWS = """
 SELECT id FROM tasks AS t WHERE key IN (SELECT key FROM tasks GROUP BY key HAVING count(*) > 1)
 AND id < (SELECT max(id) FROM tasks WHERE key = t.key)

@@ -20,14 +20,16 @@ is mended under the writer's lock, after a third look.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import StoreDamaged
 from memento.store import checks
+from memento.store.database import Database
 from memento.store.files import PayloadDir
-from memento.store.liveness import running
+from memento.store.liveness import Liveness, running
 from memento.store.location import find_store
 from memento.store.opening import FOLDERS, INDEX
 from memento.store.problems import Problem, Report, payload_fault
@@ -92,17 +94,12 @@ def _verify_index(report: Report, repair: bool, clock: Clock) -> bool:
     """Check the index; return whether rows can be read, or could be made so."""
     root, index = report.path, report.path / INDEX
     gone = not index.exists() and any((root / name).is_dir() for name in FOLDERS)
-    busy = False
     try:
         if gone:
             faults = ["it is gone"]
         else:
             with Store.open(root, create=False, readonly=True, clock=clock) as store:
-                connection = store._database.connection()
-                faults = checks.index_faults(connection)
-                if faults:
-                    with suppress(Exception):  # of a damaged index, this may be unreadable as well
-                        busy = bool(running(connection, store._live))
+                faults = checks.index_faults(store._database.connection())
     except StoreDamaged as error:
         faults = [error.problem]
     if not faults:
@@ -115,7 +112,7 @@ def _verify_index(report: Report, repair: bool, clock: Clock) -> bool:
         if gone
         else "it is rebuilt from what can be read, and the damaged one kept",
     )
-    if repair and busy:
+    if repair and not gone and _is_busy(index, clock):
         report.notes.append("A run is at work on the damaged index: end it, then repair.")
     elif repair:
         if gone:
@@ -125,6 +122,13 @@ def _verify_index(report: Report, repair: bool, clock: Clock) -> bool:
         problem = replace(problem, repaired=True)
     report.problems.append(problem)
     return problem.repaired
+
+
+def _is_busy(index: Path, clock: Clock) -> bool:
+    """Tell whether a run is at work on a damaged index, as far as that can be read."""
+    with suppress(Exception), closing(Database(index, readonly=True)) as database:
+        return bool(running(database.connection(), Liveness(clock)))
+    return False
 
 
 def _verify_files_alone(report: Report) -> None:

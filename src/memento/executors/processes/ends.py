@@ -9,13 +9,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from memento import system
-from memento.errors import MemoryLimitExceeded, WorkerDied
+from memento.errors import MemoryLimitExceeded, TaskTimeout, WorkerDied
 from memento.executors import failures
 from memento.executors.base import Work
 from memento.executors.task import stopped, timed_out
 from memento.store.records import DIED, MEMORY, STOPPED, TIMEOUT, Failure
 
 CLOSED = 113  # exit code of a worker whose task has closed its pipes
+FAULT = 114  # ... of one in which our own code failed; its log ends with the traceback
+_TRACEBACK = "Traceback (most recent call last):"
 
 
 class Sentence(NamedTuple):
@@ -24,6 +26,8 @@ class Sentence(NamedTuple):
     kind: str  # a Failure.kind
     position: int
     memory: int | None = None  # bytes that its tree was seen to use
+    suspended: bool = False  # it had stopped itself, long ago
+    scarce: bool = False  # the machine was nearly out of memory, whatever the limit
 
 
 def why_ended(
@@ -45,11 +49,17 @@ def why_ended(
         Its peak memory in bytes, where the kernel is known to have killed it for want of memory.
     """
     if sentence is None and struck is not None:
-        text = (
-            "the kernel was out of memory and killed its worker process (SIGKILL), which had used"
-            f" {struck / 2**20:,.0f} MiB. Run fewer tasks at once (num_workers), or set memory_limit"
+        return _out_of_memory(
+            "the kernel was out of memory and killed its worker process (SIGKILL)", struck, output
         )
-        return failures.without_exception(MEMORY, "OutOfMemory", text, output, MemoryLimitExceeded(text))
+    if sentence is None and code == FAULT and _TRACEBACK in output:
+        text = (
+            "Memento's own code failed in its worker process, or what the task has changed of it; the traceback says"
+            " where"
+        )
+        said, _, trace = output.rpartition(_TRACEBACK)
+        failure = failures.without_exception(DIED, "WorkerDied", text, said.rstrip(), WorkerDied(text))
+        return failure._replace(traceback=_TRACEBACK + trace + "\n")
     if sentence is None:
         name = failures.exit_name(code)
         text = f"its worker process ended with {name} while it ran"
@@ -59,15 +69,41 @@ def why_ended(
                 " be told. Close only what you have opened."
             )
         return failures.without_exception(DIED, name, text, output, WorkerDied(text))
+    if sentence.suspended:
+        text = (
+            "it was suspended (SIGSTOP), while other workers were not, for so much longer than"
+            f" timeout={work.timeout:g} s that it will hardly go on, and was ended"
+        )
+        return failures.without_exception(TIMEOUT, "TaskTimeout", text, output, TaskTimeout(text))
     if sentence.kind == TIMEOUT:
         return timed_out(work.timeout or 0.0, output)
     if sentence.kind == STOPPED:
         return stopped(output)
+    if sentence.scarce:
+        what = "the machine was nearly out of memory, so the largest task was ended before the kernel would choose one"
+        return _out_of_memory(what, sentence.memory or 0, output)
     text = (
         f"it used {(sentence.memory or 0) / 2**20:,.0f} MiB, more than"
         f" memory_limit={(work.memory_limit or 0) / 2**20:,.0f} MiB, and was ended"
     )
     return failures.without_exception(MEMORY, "MemoryLimitExceeded", text, output, MemoryLimitExceeded(text))
+
+
+def _out_of_memory(what: str, used: int, output: str) -> Failure:
+    text = (
+        f"{what}; its worker had used {used / 2**20:,.0f} MiB. Run fewer tasks at once (num_workers), or set"
+        " memory_limit"
+    )
+    return failures.without_exception(MEMORY, "OutOfMemory", text, output, MemoryLimitExceeded(text))
+
+
+def garbled() -> Failure:
+    """Describe a task whose worker told what nobody can read."""
+    text = (
+        "its outcome could not be read: it has written to a file descriptor that it had not opened, or changed"
+        " functions of Python itself"
+    )
+    return failures.without_exception(DIED, "WorkerDied", text, "", WorkerDied(text))
 
 
 class Scarcity:

@@ -55,6 +55,7 @@ class Feeding:
     ) -> None:
         self._work, self._count, self._slots = work, count, slots
         self._links, self._inbox, self._clock = links, inbox, clock
+        self._most = count  # workers at once; fewer than `count` once memory has run out
         self.queue: deque[Task] = deque()
         self.pace = 1.0  # seconds a task, lately
         self._seen = 0  # outcomes
@@ -103,12 +104,19 @@ class Feeding:
         weight = 0.5 if self._seen < 10 else 0.05
         self.pace += weight * (max(runtime, _OWN) - self.pace)
 
+    def shrink(self) -> int:
+        """Let one worker fewer live from now on; return how many."""
+        self._most = max(min(self._most, len(self._links)) - 1, 1)
+        return self._most
+
     # -- giving
 
     def empty_slots(self) -> Iterator[int]:
         """Name the slots that need a worker of their own for what is queued."""
         idle = sum(not link.in_flight and not link.leaving for link in self._links.values())
         for slot in range(self._count):
+            if len(self._links) >= self._most:
+                return
             if slot not in self._links and len(self.queue) > idle:
                 yield slot
                 idle += 1
@@ -162,7 +170,7 @@ class Feeding:
         """Take back what busy workers have not begun, when others have nothing to do."""
         if self.queue or self._giving_back:
             return
-        idle = self._count - sum(bool(link.in_flight) for link in self._links.values())
+        idle = self._most - sum(bool(link.in_flight) for link in self._links.values())
         if idle == 0:
             return
         now = self._clock.monotonic()

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memento.executors import sources
 from memento.executors.base import Work
 from memento.executors.processes.slots import make_file
 
@@ -29,7 +30,7 @@ _THREAD_LIMITS = (
     "RAYON_NUM_THREADS",
     "POLARS_MAX_THREADS",
 )
-MARK = "MEMENTO_WORKER_OF"  # names the coordinator and its run in all processes below
+MARK = sources.WORKER_MARK  # names the coordinator and its run in all processes below
 
 
 def mark(work: Work) -> str:

@@ -8,6 +8,7 @@ it is seen by looking several times a second, and left out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from memento import system
@@ -22,6 +23,19 @@ _LOOK = 0.25  # seconds between looks at who is suspended
 _STOPPED = 5.0  # seconds between looks at who is suspended, to tell people
 _GAP = 1.0  # seconds without a look; what is more, this process was suspended, or too busy to judge
 _INSIST = 2.0  # seconds between SIGTERM and SIGKILL, at most
+_SCARCE, _SCARCE_MOST = (
+    0.03,
+    512 << 20,
+)  # share of all memory, bytes: with less left the kernel soon kills somebody
+_TIGHT, _TIGHT_LOOK = (
+    0.1,
+    0.02,
+)  # share of all memory, seconds: with less left, tasks may use it up between two looks
+_LARGE = 0.1  # share of all memory; with less it is not this worker that the memory goes to
+_RELIEF = 1.0  # seconds in which the memory of an ended worker comes back
+# How long a worker may be suspended while others are not: that is no batch system and no laptop, but its task's own
+# doing. Long enough for somebody who looks into it by hand.
+_ALONE, _ALONE_LEAST = 10, 600.0  # times the timeout; seconds
 _NEVER = float("inf")
 
 
@@ -43,8 +57,10 @@ class Limits:
         self._deadline = _NEVER  # the run has been stopped, and its grace ends then
         self._next_look = 0.0
         self._looked = _NEVER
-        self._next_telling = 0.0
+        self._next_telling = self._next_scarcity = 0.0
+        self._tight = False  # little memory is left on the machine
         self._seen_stopped: set[int] = set()  # pids
+        self._alone: dict[int, float] = {}  # pid -> seconds for which it was suspended while others were not
 
     def stop(self, now: float) -> None:
         """Begin the grace in which running tasks may finish."""
@@ -52,7 +68,7 @@ class Limits:
 
     def next_look(self, now: float) -> float:
         """Return when something has to be looked at though nothing arrives."""
-        work, ends = self._work, [_NEVER]
+        work, ends = self._work, [self._next_scarcity if self._tight and self._links else _NEVER]
         for link in self._links.values():
             if link.revoked is not None and not link.drained:
                 ends.append(link.settles)
@@ -84,10 +100,40 @@ class Limits:
             ran = now - self._slots.start(slot) - self._paused(link, position)
             if work.timeout is not None and ran >= work.timeout:
                 yield link, Sentence(TIMEOUT, position), min(work.grace, _INSIST)
+            elif work.timeout is not None and self._alone.get(link.pid, 0.0) >= self._patience(work.timeout):
+                yield (
+                    link,
+                    Sentence(TIMEOUT, position, suspended=True),
+                    0.0,
+                )  # it would not hear anything less
             elif now >= self._deadline:
                 yield link, Sentence(STOPPED, position), min(work.grace, _INSIST)
             elif look and (used := self._memory(link, position)) > (work.memory_limit or 0):
                 yield link, Sentence(MEMORY, position, used), 0.0
+
+        yield from self._scarce(now)
+
+    def _scarce(self, now: float) -> Iterator[tuple[Link, Sentence, float]]:
+        """Name the largest worker where the machine is nearly out of memory, and the worker is why."""
+        if now < self._next_scarcity:
+            return
+        left, total = system.memory_left(os.getpid()) or (1, 0)
+        self._tight = left < _TIGHT * total
+        self._next_scarcity = now + (_TIGHT_LOOK if self._tight else _LOOK)
+        if left >= min(_SCARCE * total, _SCARCE_MOST):
+            return
+        sizes = {slot: system.tree_own_memory(link.pid) for slot, link in self._links.items() if link.pid}
+        slot = max(sizes, key=lambda one: sizes[one], default=-1)
+        link, position = self._links.get(slot), self._slots.position(slot) if slot >= 0 else -1
+        if link is None or link.sentence is not None or sizes[slot] < _LARGE * total:
+            return
+        if position in link.in_flight and position < self._slots.skipped(slot):
+            self._next_scarcity = now + _RELIEF
+            if link.peak_position != position:
+                link.peak_position = position
+                link.peak = 0
+            link.peak = max(link.peak or 0, sizes[slot])
+            yield link, Sentence(MEMORY, position, sizes[slot], scarce=True), 0.0
 
     @staticmethod
     def _paused(link: Link, position: int) -> float:
@@ -101,6 +147,7 @@ class Limits:
         self._looked = now
         lost = max(since - _GAP, 0.0)
         self._deadline += lost
+        stopped = self._stopped(max(since - lost, 0.0)) if self._work.timeout is not None else set()
         for link in self._links.values():
             if link.kill_at is not None:
                 link.kill_at += lost
@@ -113,8 +160,20 @@ class Limits:
             ran = now - self._slots.start(slot)
             if lost:
                 link.paused += min(lost, max(ran - _GAP, 0.0))
-            if since > 0 and link.pid and system.is_stopped(link.pid):
+            if since > 0 and link.pid in stopped:
                 link.paused += min(since - lost, ran)
+
+    def _stopped(self, seconds: float) -> set[int]:
+        """Return the workers that are suspended, and count the time for those that are so while others are not."""
+        pids = {link.pid for link in self._links.values() if link.pid}
+        stopped = {pid for pid in pids if system.is_stopped(pid)}
+        if stopped != pids:
+            self._alone = {pid: self._alone.get(pid, 0.0) + seconds for pid in stopped}
+        return stopped
+
+    @staticmethod
+    def _patience(timeout: float) -> float:
+        return max(_ALONE * timeout, _ALONE_LEAST)
 
     def suspended(self, now: float) -> list[Link]:
         """Return the workers with a task that two looks in a row have found suspended; each once in a while."""

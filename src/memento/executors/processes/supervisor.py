@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import selectors
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,7 +36,7 @@ from memento.executors import failures
 from memento.executors.base import Executor, Message, Note, Running, Task, Update, Work
 from memento.executors.processes import launch, output, wire
 from memento.executors.processes.control import Control, ServerGone
-from memento.executors.processes.ends import Scarcity, Sentence, why_ended
+from memento.executors.processes.ends import Scarcity, Sentence, garbled, why_ended
 from memento.executors.processes.feeding import Feeding
 from memento.executors.processes.limits import Limits
 from memento.executors.processes.link import Link, make_pipes
@@ -50,6 +52,8 @@ _QUIET = (
 )
 _WATCH = 0.25  # seconds between looks at what nobody tells
 _RESTARTS = 3  # of the server, in a row, without a task that ends
+# What reading a message raises that is none.
+_UNREADABLE = (EOFError, ValueError, TypeError, LookupError, pickle.UnpicklingError, struct.error)
 _FRUITLESS = 3  # workers that end before any task, in a row
 
 
@@ -89,6 +93,7 @@ class Processes(Executor):
         self._made = 0
         self._restarts = 0
         self._suspects: set[int] = set()  # tasks that ran when a server was killed
+        self._distrusted: set[int] = set()  # pids of workers that wrote what is no message
         self._noted: set[str] = set()
         self._stopping = False
         self._heard = False  # some worker told something since the last look
@@ -324,10 +329,20 @@ class Processes(Executor):
             if message[0] == "started":
                 self._links[message[1]].pid = message[2]
             elif message[0] == "exit":
-                self._bury(control, self._links[message[1]], message[3], message[4])
+                # What a worker ran whose outcomes nobody reads any more is not to blame.
+                forgiving = message[2] in self._distrusted
+                self._bury(control, self._links[message[1]], message[3], message[4], forgiving=forgiving)
 
     def _collect(self, link: Link, *, pipe: bool = True) -> None:
         """Take what a worker has told."""
+        if link.pid in self._distrusted:
+            return
+        try:
+            self._take(link, pipe)
+        except _UNREADABLE:
+            self._distrust(link)
+
+    def _take(self, link: Link, pipe: bool) -> None:
         frames = link.listener.take(pipe=pipe)
         self._heard = self._heard or bool(frames)
         for kind, body in frames:
@@ -349,6 +364,18 @@ class Processes(Executor):
                 self._leaves(link, position, left)
             elif kind == wire.BROKEN and self._control is not None:
                 raise self._control.cannot_start(str(wire.unpack(body)))
+
+    def _distrust(self, link: Link) -> None:
+        """A worker wrote what is no message: blame the task whose outcome was due, and end it unheard."""
+        self._distrusted.add(link.pid)
+        link.leaving = True
+        if link.in_flight:
+            task = link.finish(link.oldest())
+            assert task is not None
+            name, now = self._worker_name(link), self._clock.now()
+            self._inbox.append(verdict(task, garbled(), now, 0.0, name, None, None))
+        if self._control is not None:
+            self._control.kill(link.pid, signal.SIGKILL)
 
     def _leaves(self, link: Link, position: int, left: str) -> None:
         """A task left something that only a new process is free of."""
@@ -474,5 +501,8 @@ class Processes(Executor):
             sentence = None
         struck = memory if code == -signal.SIGKILL and self._scarcity.struck() else None
         failure = why_ended(self._work, sentence, code, told, struck=struck)
+        if failure.type == "OutOfMemory" and len(self._links) > 1:
+            most = self._feeding.shrink()
+            self._note(f"memory ran out: from now on {most} worker{'s' if most > 1 else ''} at once")
         name = self._worker_name(link)
         return verdict(task, failure, self._clock.now() - runtime, runtime, name, memory, log)

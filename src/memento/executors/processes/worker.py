@@ -24,7 +24,7 @@ from memento.context import Resources
 from memento.executors import failures
 from memento.executors.base import Task, Work
 from memento.executors.processes import wire
-from memento.executors.processes.ends import CLOSED
+from memento.executors.processes.ends import CLOSED, FAULT
 from memento.executors.processes.order import Order, watch_for_the_end
 from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
@@ -183,6 +183,7 @@ def work_until_told(
         worker.serve()
         code = 0
     except BaseException as exc:  # the supervisor sees the exit code and the log
+        code = FAULT
         if isinstance(exc, OSError) and exc.errno == errno.EBADF:
             code = CLOSED  # a task has closed our descriptors: nothing else can be told any more
         else:
