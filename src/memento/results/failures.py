@@ -8,6 +8,7 @@ message without what differs from task to task: numbers, addresses, ids, paths a
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -32,15 +33,15 @@ _NAMES = {DIED: "WorkerDied", TIMEOUT: "TaskTimeout", MEMORY: "MemoryLimitExceed
 _UNSAVABLE_NAME = "UnsavableResult"
 
 # In this order: what an earlier pattern takes, a later one does not see.
-_VARYING = [
-    (re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "…"),  # uuid
-    (re.compile(r"\b0[xX][0-9a-fA-F]+"), "…"),  # address
-    (re.compile(r"'(?:[^'\\\n]|\\.)*'(?!\w)|\"(?:[^\"\\\n]|\\.)*\"|`[^`\n]*`"), "…"),  # quoted
-    (re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.+~@-]+){2,}[\\/]?"), "…"),  # path
-    (re.compile(r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"), "…"),  # hash
-    (re.compile(r"(?<![A-Za-z_])[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"), "…"),  # number
-    (re.compile(r"…(?:\s*[,x×:]\s*…)+,?"), "…"),  # lists of those, of any length
-]
+_VARYING = (
+    r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",  # uuid
+    r"\b0[xX][0-9a-fA-F]+",  # address
+    r"'(?:[^'\\\n]|\\.)*'(?!\w)|\"(?:[^\"\\\n]|\\.)*\"|`[^`\n]*`",  # quoted
+    r"(?:[A-Za-z]:)?(?:[\\/][\w.+~@-]+){2,}[\\/]?",  # path
+    r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b",  # hash
+    r"(?<![A-Za-z_])[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?",  # number
+    r"…(?:\s*[,x×:]\s*…)+,?",  # lists of those, of any length
+)
 
 
 def normalize(message: str) -> str:
@@ -54,9 +55,15 @@ def normalize(message: str) -> str:
     'no column … in … at …'
     """
     text = message[:_MESSAGE]
-    for pattern, mark in _VARYING:
-        text = pattern.sub(mark, text)
+    for pattern in _varying():
+        text = pattern.sub("…", text)
     return " ".join(text.split())
+
+
+@functools.cache
+def _varying() -> list[re.Pattern[str]]:
+    """Compile the patterns when the first task fails: it takes a millisecond."""
+    return [re.compile(pattern) for pattern in _VARYING]
 
 
 def cause(failure: Failure) -> tuple[str, str, str, str]:
