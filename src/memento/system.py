@@ -9,7 +9,8 @@ import contextlib
 import os
 import sys
 import time
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,22 @@ def fresh_memory(size: int) -> memoryview:
         return memoryview(mmap.mmap(-1, size, flags=flags))
     except OSError as exc:
         raise MemoryError(f"no memory for {size:,} bytes") from exc
+
+
+def unfilled(size: int) -> bytearray:
+    """Return memory as the allocator gives it; `bytearray(size)` would write zeros over all of it first."""
+    return bytearray(size) if size < 65_536 else _byte_array()(size)
+
+
+@lru_cache
+def _byte_array() -> Callable[[int], bytearray]:
+    import ctypes
+
+    api = getattr(ctypes, "pythonapi", None)
+    if api is None:  # not CPython
+        return bytearray
+    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t)
+    return partial(prototype(("PyByteArray_FromStringAndSize", api)), None)
 
 
 def start_writing(descriptor: int, start: int, size: int) -> None:
