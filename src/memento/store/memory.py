@@ -46,7 +46,7 @@ def joined(views: Iterable[memoryview]) -> Iterator[memoryview]:
 def new_memory(size: int) -> memoryview:
     """Return writable memory that is about to be filled whole.
 
-    What the allocator can give once more has its pages already, so that reading into it costs half; larger pieces
-    come from the system at once.
+    From the allocator, where it may have memory to give once more: that has its pages, and reading into it takes a
+    third of the time.
     """
     return memoryview(system.unfilled(size)) if size < _REUSED else system.fresh_memory(size)
