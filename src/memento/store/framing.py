@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import Any
 
 from memento.store import keeping, shipping
+from memento.store.definitions import token_of
 from memento.store.files import PayloadDir
 from memento.store.memory import flat
 
@@ -53,7 +54,7 @@ def framed(
 
 def _definitions(pickled: keeping.Pickled, payloads: PayloadDir) -> str | None:
     """Write what a value needs of the script by value, once a process; None where that cannot be pickled."""
-    tokens = tuple(sorted(shipping.token_of(d.object) for d in pickled.found))
+    tokens = tuple(sorted(token_of(d.object) for d in pickled.found))
     if tokens not in payloads.definitions:
         try:
             content = shipping.dump_definitions(pickled.found)

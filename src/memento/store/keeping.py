@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from memento.store import shipping
-from memento.store.shipping import Buffer, Definition
+from memento.store.definitions import DEFINED, Definition, named
+from memento.store.shipping import Buffer
 from memento.store.tensors import is_storage, reduce_storage
 
 _standins: dict[
@@ -47,8 +48,8 @@ def _picklers() -> tuple[type[Any], type[Any]]:
         found: dict[int, Definition]
 
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, shipping.DEFINED):
-                name = shipping.named(obj)
+            if isinstance(obj, DEFINED):
+                name = named(obj)
                 if name is not None:
                     self.found[id(obj)] = Definition(*name, obj)
                 return NotImplemented
@@ -62,8 +63,8 @@ def _picklers() -> tuple[type[Any], type[Any]]:
         found: dict[int, Definition]
 
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, shipping.DEFINED):
-                name = shipping.named(obj)
+            if isinstance(obj, DEFINED):
+                name = named(obj)
                 if name is not None:
                     self.found[id(obj)] = Definition(*name, obj)
                     return _by_name, (name[0], name[1])
