@@ -1,7 +1,7 @@
 """A checkpoint of 500 MB, by kind of state: saved over an older one, loaded first in a fresh process, and once more.
 
-Beside pickle protocol 5 to a raw file with fsync. The tensors run where `.venv-torch` is, which `make .venv-torch`
-makes; `python -m benchmarks.checkpoint_state` tells how large each kind is.
+Beside pickle protocol 5 to a raw file with fsync, in turns within one process: a slow second of the machine, or what
+the one leaves to the other of memory and disk, is both's. The tensors run where `.venv-torch` is (`make .venv-torch`).
 """
 
 from __future__ import annotations
@@ -22,18 +22,16 @@ from typing import Any
 TITLE = "checkpoint of 500 MB: arrays, nested, tensors, a forest (1.2.0: 100 MB, scaled), durable"
 UNIT = "s; memory above the state itself in MB"
 KINDS = {"arrays": "ours", "nested": "ours", "torch": "torch", "sklearn": "ours"}
-TOOLS = ("memento", "pickle 5")
 BASE = "pickle 5, the same kind"
 MUST = "save and load >= 0.9 of pickle's rate (ratio <= 1.11), memory flat"
-CONTENDERS = {f"{kind}: {tool}": home for kind, home in KINDS.items() for tool in TOOLS}
-CONTENDERS["arrays: memento-ml 1.2.0"] = "ancestor"
+CONTENDERS = {**KINDS, "arrays of 1.2.0": "ancestor"}
 FULL = True
 
 
 def against(row: str) -> str:
     """Name the row that a row's ratio is against: what pickle takes for the same."""
     kind, _, figure = row.split(": ")
-    return f"{kind}: pickle 5: {figure}"
+    return f"{kind.removesuffix(' of 1.2.0')}: pickle 5: {figure}"
 
 
 class Raw:
@@ -98,26 +96,28 @@ def timed(call: Any) -> tuple[Any, float, float]:
     return given, time.perf_counter() - clock, time.process_time() - processor
 
 
-def measure(kind: str, tool: Any, scale: int) -> dict[str, float]:
-    """Save, then load twice in a fresh process: a task that goes on after a death has read nothing yet."""
+def measure(kind: str, tools: dict[str, Any], scale: int) -> dict[str, float]:
+    """Save and load in turns; a task that goes on after a death loads in a process that has read nothing yet."""
     from checkpoint_state import KINDS as STATES
 
     whole = STATES[kind](500 // scale)
-    tool.save(whole)  # imports, folders
-    forget_peak()
-    before = memory("VmRSS")
-    saves = [timed(partial(tool.save, whole))[1:] for _ in range(1 if scale > 1 else 4)][-3:]
-    above = memory("VmHWM") - before
-    del whole
-    command = [sys.executable, __file__, f"{kind}: {sys.argv[1].split(': ')[1]}", "load"]
-    fresh = subprocess.run(command, check=True, capture_output=True, text=True)
-    figures = {
-        "save": statistics.median(clock for clock, _ in saves),
-        "save, processor": statistics.median(processor for _, processor in saves),
-        **json.loads(fresh.stdout),
-        "save, MB above": above,
-    }
-    return {name: figure * scale for name, figure in figures.items()}
+    rounds: list[dict[str, float]] = []
+    for _ in range(5 if scale == 1 else 2):
+        rounds.append({})
+        for name, tool in tools.items():
+            forget_peak()
+            before = memory("VmRSS")
+            _, clock, processor = timed(partial(tool.save, whole))
+            above = memory("VmHWM") - before
+            figures = {"save": clock, "save, processor": processor, "save, MB above": above}
+            rounds[-1] |= {f"{name}: {figure}": value * scale for figure, value in figures.items()}
+    del whole, rounds[: 2 if scale == 1 else 1]  # imports, folders, the first files: what no later save finds
+    for told in rounds:
+        for name in tools:
+            command = [sys.executable, __file__, kind, name]
+            fresh = subprocess.run(command, check=True, capture_output=True, text=True)
+            told |= {f"{name}: {figure}": value * scale for figure, value in json.loads(fresh.stdout).items()}
+    return {row: statistics.median(told[row] for told in rounds) for row in rounds[0]}
 
 
 def measure_loads(kind: str, tool: Any) -> dict[str, float]:
@@ -143,10 +143,15 @@ def measure_loads(kind: str, tool: Any) -> dict[str, float]:
 if __name__ == "__main__":
     import numpy  # noqa: F401 - everybody's
 
-    kind, name = sys.argv[1].split(": ")
-    tool: Any = {"memento": Ours, "pickle 5": Raw}.get(name, Ancestor)()
+    contender = sys.argv[1]
+    kind = contender.removesuffix(" of 1.2.0")
+    makers: dict[str, Any] = (
+        {"memento-ml 1.2.0": Ancestor} if kind != contender else {"memento": Ours, "pickle 5": Raw}
+    )
     if len(sys.argv) > 2:
-        print(json.dumps(measure_loads(kind, tool)))
+        made = {"memento": Ours, "pickle 5": Raw, "memento-ml 1.2.0": Ancestor}[sys.argv[2]]()
+        print(json.dumps(measure_loads(kind, made)))
     else:
-        figures = measure(kind, tool, 5 if name == "memento-ml 1.2.0" else 1)
-        print(json.dumps({f"{kind}: {name}: {figure}": value for figure, value in figures.items()}))
+        scale = 5 if kind != contender else 1
+        figures = measure(kind, {name: make() for name, make in makers.items()}, scale)
+        print(json.dumps({f"{contender}: {row}": value for row, value in figures.items()}))

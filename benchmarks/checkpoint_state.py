@@ -84,25 +84,24 @@ KINDS: dict[str, Callable[[int], Any]] = {
 
 def import_all(kind: str) -> None:
     """Import what a state of this kind needs, so that loading it does not."""
-    pickle.loads(pickle.dumps(KINDS[kind](60), protocol=5))
+    pickle.loads(pickle.dumps(KINDS[kind](6), protocol=5))
 
 
-def bytes_of(value: Any) -> int:
-    """Count the bytes of a state's arrays, each once."""
+def bytes_of(value: Any, seen: set[int] | None = None) -> int:
+    """Count the bytes of a state's arrays; memory that tensors share counts once."""
+    seen = set() if seen is None else seen
     if hasattr(value, "estimators_"):
-        states = [tree.tree_.__getstate__() for tree in value.estimators_]
-        return sum(state["nodes"].nbytes + state["values"].nbytes for state in states)
+        value = [list(tree.tree_.__getstate__().values()) for tree in value.estimators_]
     if hasattr(value, "untyped_storage"):
-        return int(value.untyped_storage().nbytes())
+        value = value.untyped_storage()
+        if value.data_ptr() in seen:
+            return 0
+        seen.add(value.data_ptr())
+        return int(value.nbytes())
     if hasattr(value, "nbytes"):
         return int(value.nbytes)
     if isinstance(value, Layer):
         value = vars(value)
     if isinstance(value, dict):
         value = list(value.values())
-    return sum(map(bytes_of, value)) if isinstance(value, list) else 0
-
-
-if __name__ == "__main__":
-    for name, make in KINDS.items():
-        print(f"{name}: {bytes_of(make(500)) / 1e6:.0f} MB in arrays")
+    return sum(bytes_of(inner, seen) for inner in value) if isinstance(value, list) else 0
