@@ -105,6 +105,13 @@ $(PEER_ENVS): .venv-%: requirements/%.txt
 	@"$$(tools/find-python $(PEER_PYTHONS))" -m venv $@
 	@$@/bin/python -m pip install -qq --no-input --disable-pip-version-check --require-hashes -r $< && touch $@
 
+# The checkpoints of tensors are measured, and tests of tensors run, where this is: `make .venv-torch`. PyTorch is no
+# requirement of ours and hundreds of megabytes, so its version is all that is pinned.
+TORCH := torch==2.13.0
+.venv-torch: requirements/dev.txt
+	@tools/environment $@ $< 3.11
+	@$@/bin/python -m pip install -qq --no-input --disable-pip-version-check "$(TORCH)" && touch $@
+
 # tools/environment knows by content whether there is anything to do.
 OTHER_ENVS := $(PYTHONS:%=.venv-%)
 .PHONY: $(ENV) $(DEMO_ENV) $(OTHER_ENVS)

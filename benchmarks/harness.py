@@ -4,8 +4,9 @@ Knows: processes, medians. May not know: what a workload does.
 
 A workload is a file beside this one: a script that runs one contender once and prints one figure as JSON (or
 several, by name), with `TITLE`, `CONTENDERS` (name -> environment), `UNIT`, `BASE` (whom the ratios are against),
-perhaps `MUST` (what ours has to reach), `AGAIN = True` (it runs twice in its folder, and the second time counts) and
-`FULL = True` (runs only when it is named, or with --full).
+perhaps `MUST` (what ours has to reach), `AGAIN = True` (it runs twice in its folder, and the second time counts),
+`FULL = True` (runs only when it is named, or with --full) and `against` (row -> the row that its ratio is against,
+where there is no one base for all).
 Interleaving: every round runs each contender once, so that a slow minute of the machine is everybody's. A contender
 that fails (1.2.0 does under load: "database is locked") has no figure for that round.
 Processor time is that of the contender's process and of all its children, Python's own start included: beside a
@@ -34,7 +35,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ENVIRONMENTS = {
     name: ROOT / f".venv{suffix}"
-    for name, suffix in (("ours", ""), ("ancestor", "-ancestor"), ("exca", "-exca"))
+    for name, suffix in (("ours", ""), ("ancestor", "-ancestor"), ("exca", "-exca"), ("torch", "-torch"))
 }
 TIME_LIMIT = 900.0  # seconds of one contender
 
@@ -148,7 +149,7 @@ def environment() -> dict[str, str]:
 
 def table(name: str, workload: Any, figures: Figures) -> str:
     """Print medians, spread, and ratios against the base, as Markdown."""
-    base = statistics.median(figures.rows.get(workload.BASE, [float("nan")]))
+    against = getattr(workload, "against", lambda _: workload.BASE)
     must = f", must be {workload.MUST}" if hasattr(workload, "MUST") else ""
     rounds = max(map(len, figures.rows.values()), default=0)
     lines = [
@@ -157,7 +158,8 @@ def table(name: str, workload: Any, figures: Figures) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for row, values in figures.rows.items():
-        ratio = statistics.median(values) / base
+        base = statistics.median(figures.rows.get(against(row), [float("nan")]))
+        ratio = statistics.median(values) / base if base > 0 else float("nan")
         lines.append(f"| {row} | {spread(values)} | {ratio:.3f} | {processor(row, figures.cpu)} |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Ask the operating system; the one file in which operating systems differ.
+"""Ask the operating system; the one file in which operating systems differ (for pages of memory: `pages`).
 
 Knows: processes, file systems, Linux, macOS, Windows. May not know: anything of ours.
 """
@@ -6,7 +6,6 @@ Knows: processes, file systems, Linux, macOS, Windows. May not know: anything of
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 import time
@@ -19,6 +18,7 @@ MACOS = sys.platform == "darwin"
 WINDOWS = sys.platform == "win32"
 # Whether other cores see what a core has stored in the order in which it did: x86 promises that, ARM does not.
 STORES_IN_ORDER = hasattr(os, "uname") and os.uname().machine in ("x86_64", "amd64", "i686", "i386")
+
 
 # File systems on which several hosts may write: their locks and shared memory cannot be relied on for WAL.
 # From statfs(2), mount(8) and the FUSE clients in use on clusters.
@@ -137,43 +137,6 @@ def fsync_folder(path: str | os.PathLike[str]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def fresh_memory(size: int) -> memoryview:
-    """Return writable memory of its own that is about to be filled whole; gone with the last view of it.
-
-    On Linux all its pages are taken at once, and small ones: a page at a time costs half as much again, and huge ones,
-    which numpy asks for, cost several times as much where the system has none at hand.
-
-    Raises
-    ------
-    MemoryError
-        There is not so much.
-    """
-    import mmap
-
-    try:
-        if WINDOWS:
-            return memoryview(mmap.mmap(-1, size))
-        # Private: a copy of this process must not see what is changed here.
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANON | getattr(mmap, "MAP_POPULATE", 0)
-        return memoryview(mmap.mmap(-1, size, flags=flags))
-    except OSError as exc:
-        raise MemoryError(f"no memory for {size:,} bytes") from exc
-
-
-def touch(mapped: Any) -> None:
-    """Read all of a mapped file now (Linux 5.14); an OSError where the disk cannot read it.
-
-    Else whoever looks at such a page gets a SIGBUS, which ends the process.
-    """
-    if LINUX:
-        try:
-            mapped.madvise(22)  # MADV_POPULATE_READ: madvise(2)
-        except OSError as exc:
-            if exc.errno in (errno.EFAULT, 133):  # EHWPOISON, which Python does not name
-                raise OSError(errno.EIO, os.strerror(errno.EIO)) from exc
-            # EINVAL: an older kernel, which does not know it.
 
 
 def start_writing(descriptor: int, start: int, size: int) -> None:

@@ -188,10 +188,10 @@ def test_a_value_that_cannot_be_read_now_is_not_thrown_away(monkeypatch: pytest.
     path = payload_of(run(), 2)
     from memento.store import files
 
-    def too_many(path: Path) -> Any:
+    def too_many(path: Path, *_: Any, **__: Any) -> Any:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(files, "read_whole", too_many)
+    monkeypatch.setattr(files, "read_cut", too_many)
     with pytest.raises(StoreError, match="Too many open files") as caught:
         run()[2].inner  # noqa: B018
     assert not isinstance(caught.value, PayloadDamaged)

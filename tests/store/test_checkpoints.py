@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from memento.errors import PayloadDamaged, StoreError, UnsavableResult
-from memento.store.checkpoints import CheckpointDir
+from memento.store.checkpoints import CheckpointDir, is_whole
 
 KEY = "00ff" * 8
 
@@ -106,6 +107,31 @@ def test_a_checkpoint_that_cannot_be_read_now_is_not_thrown_away(
     assert CheckpointDir(checkpoints.folder.parent, checkpoints.folder.name).load() == (("state",), {})
 
 
+def test_the_save_after_a_load_leaves_the_one_that_was_loaded(
+    checkpoints: CheckpointDir, tmp_path: Path
+) -> None:
+    for i in range(3):
+        checkpoints.save((i, np.zeros(100_000)))
+    newest(checkpoints).write_bytes(b"torn, and of the latest generation")
+    again = CheckpointDir(tmp_path / "check points", KEY)
+    assert again.load()[0][0] == 1
+    again.save((3, np.zeros(100_000)))
+    newest(again).write_bytes(b"torn once more")
+    assert CheckpointDir(tmp_path / "check points", KEY).load()[0][0] == 1
+
+
+def test_what_is_looked_at_only_is_not_held_in_memory(checkpoints: CheckpointDir, tmp_path: Path) -> None:
+    checkpoints.save((1, np.zeros(4_000_000)))
+    (path,) = checkpoints.folder.iterdir()
+    tracemalloc.start()
+    try:
+        assert is_whole(path)
+        CheckpointDir(tmp_path / "check points", KEY).save((2,))  # finds out which one it may write over
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_without_a_whole_one_the_error_says_so(checkpoints: CheckpointDir) -> None:
     checkpoints.save((1,))
     newest(checkpoints).write_bytes(b"torn")
@@ -144,7 +170,7 @@ def test_a_fitted_model_comes_back(checkpoints: CheckpointDir) -> None:
 SAVER = """
 import sys
 import numpy as np
-from memento.store.checkpoints import CheckpointDir
+from memento.store.checkpoints import CheckpointDir, is_whole
 checkpoints = CheckpointDir(sys.argv[1], sys.argv[2])
 for i in range(10**9):
     checkpoints.save((i, np.full(300_000, i)))

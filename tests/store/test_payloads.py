@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from memento.errors import PayloadDamaged, StoreUnwritable, UnsavableResult, UntrustedStore
 from memento.store.digests import PAGE, SMALL, digest
-from memento.store.files import PIECE
+from memento.store.memory import PIECE
 from memento.store.payloads import PayloadDir, decode, encode
 from memento.store.records import Encoded
 

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from memento.context.space import StopTask
 from memento.errors import PayloadDamaged
-from memento.store.files import PayloadDir, flat, write_file
+from memento.store.files import PayloadDir, write_file
 from memento.store.formats import decode, encode
+from memento.store.memory import flat
 from memento.store.records import Encoded
 from memento.system import try_lock
 

@@ -5,7 +5,8 @@ Knows: one task's folder, pickles with arrays beside. May not know: tasks, the i
 Saving writes over the older of two files: a crash at any line leaves the newer one as it was, and the torn one is known
 by its digest. Over, not beside: the file's blocks and cached pages are there already, and no third copy needs room.
 Each file ends with its generation's number and the digest of all before it; loading takes the newest that is whole.
-Arrays are written from their own memory, and read into the memory that they keep.
+Arrays are written from their own memory, and read into the memory that they keep: a mapped file would be there sooner,
+but reading from it ends the process once a later save has cut the file short.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import logging
 import os
 import shutil
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from memento.errors import PayloadDamaged, StoreError, UnsavableResult
 from memento.store import keeping
-from memento.store.digests import digest
-from memento.store.files import PayloadDir, flat, read_whole, write_over
-from memento.store.formats import framed, read_framed
+from memento.store.digests import Digest, digest
+from memento.store.files import Cut, PayloadDir, read_pieces, write_over
+from memento.store.framing import apart, framed, read_framed
+from memento.store.memory import PIECE, flat
 
 log = logging.getLogger("memento.store")
 
@@ -57,7 +60,7 @@ class CheckpointDir:
         self._above = list(self.folder.parents)[: key_hex.count("/") + 1]  # up to `root`
         self._named: set[str] = set()  # files whose names are durable
         self._next: tuple[str, int] | None = None  # name and generation of the next save
-        self._read: memoryview | None = None  # what `exists` found whole, for `load`
+        self._read: list[memoryview] | None = None  # what `exists` found whole, for `load`
 
     def save(self, state: tuple[Any, ...], extra: dict[str, Any] | None = None) -> None:
         """Save the state; durable on return.
@@ -89,7 +92,7 @@ class CheckpointDir:
         folders = [] if name in self._named else [self.folder, *self._above]
         write_over(self.folder / name, [*views, flat(end)], folders)
         self._named.add(name)
-        self._next = (NAMES[1 - NAMES.index(name)], generation + 1)
+        self._next = (_other(name), generation + 1)
         self._read = None
 
     def load(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -131,12 +134,14 @@ class CheckpointDir:
         self._next = self._read = None
         self._named.clear()
 
-    def _newest(self) -> memoryview | None:
-        """Return the content of the newest generation that is whole."""
-        for _, name in self._generations():
-            content = self._whole(name)
-            if content is not None:
-                return content
+    def _newest(self) -> list[memoryview] | None:
+        """Return the content of the newest generation that is whole; the next save goes where the other one stands."""
+        for generation, name in self._generations():
+            with _passing_over(self.folder / name):
+                content = _body(self.folder / name)
+                if content is not None:
+                    self._next = (_other(name), generation + 1)
+                    return content
         return None
 
     def _set_aside(self) -> bool:
@@ -152,68 +157,79 @@ class CheckpointDir:
     def _place(self) -> tuple[str, int]:
         """Choose where to save: never over the newest one that is whole."""
         for generation, name in self._generations():
-            if self._whole(name) is not None:
-                return NAMES[1 - NAMES.index(name)], generation + 1
+            with _passing_over(self.folder / name):
+                if is_whole(self.folder / name):
+                    return _other(name), generation + 1
         return NAMES[0], 1
 
     def _generations(self) -> list[tuple[int, str]]:
         """Read the numbers at the files' ends, newest first."""
         found = []
         for name in NAMES:
-            try:
-                with open(self.folder / name, "rb") as file:
-                    size = os.fstat(file.fileno()).st_size
-                    file.seek(max(size - _END.size, 0))
-                    end = file.read(_END.size)
-            except OSError as error:
-                _pass_over(error, self.folder / name)
-                continue
-            if len(end) == _END.size:
-                magic, generation, _ = _END.unpack(end)
-                if magic == _MAGIC:
-                    found.append((generation, name))
+            with _passing_over(self.folder / name), open(self.folder / name, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(size - _END.size, 0))
+                end = file.read(_END.size)
+                if len(end) == _END.size:
+                    magic, generation, _ = _END.unpack(end)
+                    if magic == _MAGIC:
+                        found.append((generation, name))
         return sorted(found, reverse=True)
 
-    def _whole(self, name: str) -> memoryview | None:
-        """Return a file's content, or None where it is gone, torn or altered."""
-        try:
-            content = read_whole(self.folder / name)
-        except OSError as error:
-            _pass_over(error, self.folder / name)
-            return None
-        return _body(content)
+
+def _other(name: str) -> str:
+    return NAMES[1 - NAMES.index(name)]
 
 
-def _pass_over(error: OSError, path: Path) -> None:
+@contextlib.contextmanager
+def _passing_over(path: Path) -> Iterator[None]:
     """Let a file be that is gone or that the disk has lost; raise for one that cannot be read just now.
 
     A task that has too many files open must not lose its state for that.
     """
-    gone = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
-    if not gone and error.errno != errno.EIO:
-        raise StoreError(
-            str(path),
-            f"the checkpoint cannot be read now ({error.strerror or error}).",
-            "It is kept. Check permissions and the limit of open files (ulimit -n), then run again.",
-        ) from error
+    try:
+        yield
+    except OSError as error:
+        gone = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
+        if not gone and error.errno != errno.EIO:
+            raise StoreError(
+                str(path),
+                f"the checkpoint cannot be read now ({error.strerror or error}).",
+                "It is kept. Check permissions and the limit of open files (ulimit -n), then run again.",
+            ) from error
 
 
 def is_whole(path: Path) -> bool:
-    """Tell whether a file is a checkpoint as it was saved; nothing is unpickled.
+    """Tell whether a file is a checkpoint as it was saved; nothing is unpickled, and little of it held in memory.
 
     Raises
     ------
     OSError
         It is gone, or cannot be read now.
     """
-    return _body(read_whole(path)) is not None
+    return _verified(path, _in_passing, keep=False) is not None
 
 
-def _body(content: memoryview) -> memoryview | None:
-    """Return what was saved, or None where the end does not fit it."""
-    body, end = content[: -_END.size], content[-_END.size :]
-    if body.nbytes == 0:
-        return None
-    magic, generation, expected = _END.unpack(end)
-    number = struct.pack("<Q", generation)
-    return body if magic == _MAGIC and digest([body, flat(number)]) == expected else None
+def _body(path: Path) -> list[memoryview] | None:
+    """Return what was saved, or None where the file is torn or altered."""
+    return _verified(path, apart, keep=True)
+
+
+def _in_passing(_: Any, size: int) -> list[int]:
+    return [PIECE] * (size // PIECE) + [size % PIECE]
+
+
+def _verified(path: Path, cut: Cut, *, keep: bool) -> list[memoryview] | None:
+    """Read what was saved, or None where the end of the file does not fit it; without `keep` nothing of it."""
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size - _END.size
+        if size <= 0:
+            return None
+        file.seek(size)
+        magic, generation, expected = _END.unpack(file.read(_END.size))
+        file.seek(0)
+        number = struct.pack("<Q", generation)
+        seen = Digest(size + len(number))
+        pieces = [piece for piece in read_pieces(file, cut(file, size), seen) if keep]
+    seen.update(number)
+    return pieces if magic == _MAGIC and seen.value() == expected else None

@@ -14,18 +14,26 @@ import errno
 import mmap
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from memento import faultpoints, system
+from memento import faultpoints, pages
 from memento.errors import PayloadDamaged, StoreError, StoreUnwritable
-from memento.store.digests import digest
+from memento.store.digests import Digest, digest
+from memento.store.memory import PIECE, flat, joined, new_memory
 from memento.system import fsync_folder, start_writing
 
 _REF = re.compile(r"(?:[0-9a-f]{2}|classes)/([0-9a-f]{32})(\.[a-z]+)")
 TEMPORARY = ".writing-"
-PIECE = 1 << 20  # bytes written at a time
+
+Cut: TypeAlias = Callable[[Any, int], list[int]]
+"""Says into pieces of which lengths an open file of a size is to be read; leaves the file at its beginning."""
+
+
+def uncut(_: Any, size: int) -> list[int]:
+    """Read a file in one piece."""
+    return [size]
 
 
 class PayloadDir:
@@ -115,9 +123,20 @@ class PayloadDir:
         StoreError
             It cannot be read now: no permission, too many open files.
         """
+        (content,) = self.read_pieces(ref, uncut, map_file=map_file, verify=verify)
+        return content
+
+    def read_pieces(
+        self, ref: str, cut: Cut, *, map_file: bool = False, verify: bool = True
+    ) -> list[memoryview]:
+        """Read a file as `read` does, in pieces that have memory of their own; a mapped file is one piece."""
         path = self.path(ref)
         try:
-            content = map_whole(path, touch=verify) if map_file else read_whole(path)
+            if map_file:
+                pieces = [map_whole(path, touch=verify)]
+                found = digest(pieces) if verify else b""
+            else:
+                pieces, found = read_cut(path, cut, verify=verify)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as exc:
             raise PayloadDamaged(str(path), f"the stored value is gone ({exc.strerror}).", AGAIN) from exc
         except OSError as exc:
@@ -129,12 +148,15 @@ class PayloadDir:
                 "It is kept. Check permissions and the limit of open files (ulimit -n), then try again.",
             ) from exc
         if verify:
-            self.verify(ref, [content])
-        return content
+            self._compare(ref, found)
+        return pieces
 
     def verify(self, ref: str, views: Sequence[memoryview]) -> None:
         """Raise PayloadDamaged unless this is the content that was written under that name."""
-        if digest(views).hex() != ref[-32 - len(Path(ref).suffix) :][:32]:
+        self._compare(ref, digest(views))
+
+    def _compare(self, ref: str, found: bytes) -> None:
+        if found.hex() != ref[-32 - len(Path(ref).suffix) :][:32]:
             raise PayloadDamaged(str(self.path(ref)), "the stored value is not what was written.", AGAIN)
 
     def quarantine(self, ref: str) -> Path | None:
@@ -172,15 +194,8 @@ class PayloadDir:
         return gone
 
 
+_READ = 2 << 20  # bytes read at a time, and digested while the processor's cache has them
 AGAIN = "Run the experiment again: the task counts as not done."
-
-
-def flat(buffer: Any) -> memoryview:
-    """Return a buffer as plain bytes, where it is."""
-    view = memoryview(buffer)
-    if view.nbytes == 0:
-        return memoryview(b"")
-    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
 
 
 def holds(path: Path, views: Sequence[memoryview]) -> bool:
@@ -232,7 +247,7 @@ def write_file(path: Path, views: Sequence[memoryview]) -> None:
             )
             try:
                 at = 0
-                for view in views:
+                for view in joined(views):
                     at = write_all(descriptor, view, at)
                 os.fsync(descriptor)
             finally:
@@ -274,7 +289,7 @@ def write_over(path: Path, views: Sequence[memoryview], folders: Sequence[Path])
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
             at = 0
-            for view in views:
+            for view in joined(views):
                 at = write_all(descriptor, view, at)
             faultpoints.at("checkpoint.written")
             os.ftruncate(descriptor, at)
@@ -302,27 +317,33 @@ def write_all(descriptor: int, view: memoryview, at: int = 0) -> int:
     return at
 
 
-def read_whole(path: Path) -> memoryview:
-    """Read a file into memory of its own, which can be written to."""
+def read_cut(path: Path, cut: Cut, *, verify: bool = True) -> tuple[list[memoryview], bytes]:
+    """Read a file in pieces; return them and, to verify it, the content's digest."""
     with open(path, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
-        view = new_memory(size)
-        read_into(file, view)
-    return view
+        seen = Digest(size) if verify else None
+        pieces = list(read_pieces(file, cut(file, size), seen))
+    return pieces, seen.value() if seen else b""
 
 
-def new_memory(size: int) -> memoryview:
-    """Return writable memory; large pieces from the system itself, which a bytearray would zero once more."""
-    return memoryview(bytearray(size)) if size < 1 << 20 else system.fresh_memory(size)
+def read_pieces(file: Any, lengths: Iterable[int], seen: Digest | None) -> Iterator[memoryview]:
+    """Read what follows in a file, each piece into memory of its own; `seen` digests it on the way."""
+    for length in lengths:
+        view = new_memory(length)
+        read_into(file, view, seen)
+        yield view
 
 
-def read_into(file: Any, view: memoryview) -> None:
+def read_into(file: Any, view: memoryview, seen: Digest | None = None) -> None:
     """Fill a buffer from a file; a file that ends before is damaged, which its digest tells."""
     while view.nbytes:
-        count = file.readinto(view[: 1 << 30])
+        piece = view[:_READ]
+        count = file.readinto(piece)
         if not count:
             view[:] = bytes(view.nbytes)
             return
+        if seen:
+            seen.update(piece[:count])
         view = view[count:]
 
 
@@ -341,5 +362,5 @@ def map_whole(path: Path, *, touch: bool = True) -> memoryview:
             return memoryview(b"")  # an empty file cannot be mapped
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         if touch:
-            system.touch(mapped)
+            pages.touch(mapped)
         return memoryview(mapped)

@@ -20,8 +20,10 @@ from typing import Any
 
 from memento.errors import MementoError, PayloadDamaged, UnsavableResult, UntrustedStore
 from memento.store import keeping, shipping
-from memento.store.files import AGAIN, PayloadDir, flat
+from memento.store.files import AGAIN, PayloadDir, uncut
 from memento.store.frames import from_arrow, to_arrow
+from memento.store.framing import apart, framed, read_framed
+from memento.store.memory import flat
 from memento.store.records import DAMAGED, Encoded
 
 SUFFIXES = {
@@ -34,8 +36,6 @@ SUFFIXES = {
 }
 _JSON_NODES = 10_000  # larger structures are pickled: faster, and nobody reads them as text
 _JSON_DEPTH = 60
-_FRAMED = b"\x93MEMENTO\x01"  # no pickle and no npy file starts with it
-_ALIGN = 64  # of arrays in a framed pickle, so that a mapped file serves them as they are
 _FLOATS = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
 
 
@@ -267,11 +267,12 @@ def decode(
     if data is None:
         if ref is None:
             raise PayloadDamaged(str(payloads.root), "a stored value has neither bytes nor a file.")
-        content = payloads.read(ref, map_file=mmap, verify=verify)
+        cut = apart if name == "pickle" else uncut
+        pieces = payloads.read_pieces(ref, cut, map_file=mmap, verify=verify)
     else:
-        content = memoryview(bytearray(data)) if name in ("npy", "pickle") else memoryview(data)
+        pieces = [memoryview(bytearray(data)) if name in ("npy", "pickle") else memoryview(data)]
     try:
-        return reader(content, payloads)
+        return reader(pieces, payloads)
     except (ValueError, KeyError, EOFError, struct.error, UnicodeDecodeError) as exc:
         if name == "pickle" or isinstance(exc, MementoError):
             raise
@@ -308,18 +309,15 @@ def _read_scalar(content: memoryview) -> Any:
     return kind.type(int(text) if kind.kind in "iu" else float(text))
 
 
-_READERS: dict[str, Callable[[memoryview, PayloadDir], Any]] = {
-    "json": lambda content, _: json.loads(bytes(content)),
-    "text": lambda content, _: bytes(content).decode(),
-    "bytes": lambda content, _: bytes(content),
-    "npscalar": lambda content, _: _read_scalar(content),
-    "npy": lambda content, _: _read_npy(content),
-    "arrow": lambda content, _: from_arrow(content),
-    "pickle": lambda content, payloads: read_framed(content, payloads)[0],
+_READERS: dict[str, Callable[[list[memoryview], PayloadDir], Any]] = {
+    "json": lambda pieces, _: json.loads(bytes(pieces[0])),
+    "text": lambda pieces, _: bytes(pieces[0]).decode(),
+    "bytes": lambda pieces, _: bytes(pieces[0]),
+    "npscalar": lambda pieces, _: _read_scalar(pieces[0]),
+    "npy": lambda pieces, _: _read_npy(pieces[0]),
+    "arrow": lambda pieces, _: from_arrow(pieces[0]),
+    "pickle": lambda pieces, payloads: read_framed(pieces, payloads)[0],
 }
-
-
-# ---------------------------------------------------------------- pickles and what stands beside them
 
 
 def _pickled(value: Any, payloads: PayloadDir) -> list[memoryview]:
@@ -329,71 +327,3 @@ def _pickled(value: Any, payloads: PayloadDir) -> list[memoryview]:
         raise
     except Exception as exc:
         raise UnsavableResult(keeping.explain(value, exc)) from exc
-
-
-def framed(
-    pickled: keeping.Pickled, payloads: PayloadDir, extra: dict[str, Any] | None = None
-) -> list[memoryview]:
-    """Lay out a pickle: as it is where nothing stands beside it, else header, pickle, arrays, each aligned."""
-    if not pickled.main and not pickled.buffers and not pickled.found and extra is None:
-        return [flat(pickled.body)]
-    header: dict[str, Any] = {"sizes": [len(pickled.body), *(b.nbytes for b in pickled.buffers)]}
-    if pickled.found:
-        header |= {"main": pickled.main, "definitions": _definitions(pickled, payloads)}
-    if extra is not None:
-        header["extra"] = extra
-    text = json.dumps(header).encode()
-    parts = [flat(_FRAMED + struct.pack("<I", len(text)) + text)]
-    at = parts[0].nbytes
-    for part in (flat(pickled.body), *pickled.buffers):
-        gap = -at % _ALIGN
-        if gap:
-            parts.append(flat(bytes(gap)))
-        parts.append(part)
-        at += gap + part.nbytes
-    return parts
-
-
-def _definitions(pickled: keeping.Pickled, payloads: PayloadDir) -> str | None:
-    """Write what a value needs of the script by value, once a process; None where that cannot be pickled."""
-    tokens = tuple(sorted(shipping.token_of(d.object) for d in pickled.found))
-    if tokens not in payloads.definitions:
-        try:
-            content = shipping.dump_definitions(pickled.found)
-        except Exception:  # a class may hold a lock or a socket: then its name alone must do
-            payloads.definitions[tokens] = None
-        else:
-            payloads.definitions[tokens] = payloads.write([content], ".pickle", folder="classes")
-    return payloads.definitions[tokens]
-
-
-def read_framed(content: memoryview, payloads: PayloadDir) -> tuple[Any, dict[str, Any]]:
-    """Load what `framed` laid out: the value, and what `extra` was given."""
-    start = len(_FRAMED)
-    if bytes(content[:start]) != _FRAMED:
-        return keeping.loads_value(content), {}
-    (size,) = struct.unpack_from("<I", content, start)
-    at = start + 4 + size
-    header = json.loads(bytes(content[start + 4 : at]))
-    parts = []
-    for size in header["sizes"]:
-        at += -at % _ALIGN
-        parts.append(content[at : at + size])
-        at += size
-    ref = header.get("definitions")
-    definitions = (lambda: payloads.read(ref)) if ref else None
-    value = keeping.loads_value(parts[0], parts[1:], header.get("main", ""), definitions)
-    return value, header.get("extra", {})
-
-
-def definitions_named_by(content: memoryview) -> str | None:
-    """Return the payload that holds the definitions of a stored pickle, if it names one; unpickles nothing."""
-    start = len(_FRAMED)
-    if bytes(content[:start]) != _FRAMED:
-        return None
-    try:
-        (size,) = struct.unpack_from("<I", content, start)
-        found = json.loads(bytes(content[start + 4 : start + 4 + size])).get("definitions")
-    except (ValueError, struct.error, AttributeError):
-        return None
-    return found if isinstance(found, str) else None

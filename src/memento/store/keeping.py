@@ -20,7 +20,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from memento.store import shipping
-from memento.store.shipping import Buffer, Definition
+from memento.store.definitions import DEFINED, Definition, named
+from memento.store.shipping import Buffer
+from memento.store.tensors import is_storage, reduce_storage
 
 _standins: dict[
     str, types.ModuleType
@@ -46,14 +48,12 @@ def _picklers() -> tuple[type[Any], type[Any]]:
         found: dict[int, Definition]
 
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, shipping.DEFINED):
-                name = shipping.named(obj)
+            if isinstance(obj, DEFINED):
+                name = named(obj)
                 if name is not None:
                     self.found[id(obj)] = Definition(*name, obj)
                 return NotImplemented
-            if type(obj).__module__ == "torch" and type(obj).__name__ == "Tensor":
-                return _reduce_tensor(obj)
-            return NotImplemented
+            return reduce_storage(obj) if is_storage(obj) else NotImplemented
 
     by_value, _ = shipping.picklers()
 
@@ -63,13 +63,13 @@ def _picklers() -> tuple[type[Any], type[Any]]:
         found: dict[int, Definition]
 
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, shipping.DEFINED):
-                name = shipping.named(obj)
+            if isinstance(obj, DEFINED):
+                name = named(obj)
                 if name is not None:
                     self.found[id(obj)] = Definition(*name, obj)
                     return _by_name, (name[0], name[1])
-            elif type(obj).__module__ == "torch" and type(obj).__name__ == "Tensor":
-                return _reduce_tensor(obj)
+            elif is_storage(obj):
+                return reduce_storage(obj)
             elif isinstance(obj, io.TextIOWrapper):  # cloudpickle would keep its text, as another type
                 raise TypeError("cannot pickle an open file")
             return super().reducer_override(obj)
@@ -83,29 +83,6 @@ def _by_name(module: str, qualname: str) -> Any:
     for part in qualname.split("."):
         found = getattr(found, part)
     return found
-
-
-def _reduce_tensor(tensor: Any) -> Any:
-    """Pickle a plain CPU tensor through its array, so that its memory is written as it is."""
-    plain = tensor.device.type == "cpu" and tensor.layout is sys.modules["torch"].strided and tensor.is_leaf
-    if not plain or tensor.is_conj() or tensor.is_neg() or tensor.is_quantized or tensor.__dict__:
-        return NotImplemented
-    try:
-        array = tensor.detach().numpy()
-    except (TypeError, RuntimeError):
-        return NotImplemented  # bfloat16 and its kin, which NumPy does not know
-    # Views of one storage stay views of it only through torch's own way.
-    if tensor.untyped_storage().nbytes() != array.nbytes or not tensor.is_contiguous():
-        return NotImplemented
-    return _make_tensor, (array, tensor.requires_grad)
-
-
-def _make_tensor(array: Any, requires_grad: bool) -> Any:
-    import torch
-
-    if not array.flags.writeable:
-        array = array.copy()  # torch has no read-only tensors
-    return torch.from_numpy(array).requires_grad_(requires_grad)
 
 
 def dumps_value(obj: Any, *, out_of_band: bool = True) -> Pickled:
@@ -150,6 +127,26 @@ def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
     pickler.dump(obj)
     found = tuple(pickler.found.values())
     return Pickled(shipping.main_name() if found else "", file.getvalue(), buffers, found)
+
+
+class _Memory(io.RawIOBase):
+    """Memory as a file; `BytesIO` would copy all of it first."""
+
+    def __init__(self, content: Buffer) -> None:
+        self._rest = memoryview(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Any) -> int:
+        count = min(len(room), self._rest.nbytes)
+        room[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _as_file(content: Buffer) -> Any:
+    return io.BytesIO(content) if len(content) < 1 << 20 else io.BufferedReader(_Memory(content), 1 << 16)
 
 
 class _Reader(pickle.Unpickler):
@@ -239,7 +236,7 @@ def loads_value(
     object
         The value.
     """
-    return _Reader(io.BytesIO(body), main, definitions, buffers=buffers).load()
+    return _Reader(_as_file(body), main, definitions, buffers=buffers).load()
 
 
 def explain(value: Any, error: BaseException, what: str = "the result") -> str:

@@ -1,11 +1,11 @@
 """Send functions, classes and values to workers, each class and function once.
 
-Knows: pickles, modules, the script's name. May not know: files, tasks, executors, stored values.
+Knows: pickles, what belongs to a script. May not know: files, tasks, executors, stored values.
 
 What `__main__` defines travels by value and becomes an attribute of the worker's own `__main__`; from then on a
 token names it, so that all objects of one class have one class, and whatever the task pickles itself, works.
 Modules that a worker could not import (loaded from a path by hand, or made at run time) are treated like `__main__`.
-The table of tokens is the one piece of state: it belongs to the process as its modules do.
+Stored classes name the functions here that make them again, so that these stay where they are.
 """
 
 from __future__ import annotations
@@ -16,81 +16,30 @@ import marshal
 import os
 import pickle
 import sys
-import threading
 import types
 import weakref
 from collections.abc import Callable, Iterable
-from importlib.machinery import PathFinder
 from typing import Any, NamedTuple, TypeAlias
 
 from memento.keys import SCRIPT_ATTRIBUTE, script_name
+from memento.store.definitions import (
+    CACHED_FUNCTION,
+    DEFINED,
+    Definition,
+    by_value,
+    is_importable,
+    named,
+    stands_under_its_name,
+    tokens,
+)
 
 _SHIPPED = b"\x93memento-ship\x00"  # no pickle starts with it
-_CACHED_FUNCTION: type[Any] = type(functools.lru_cache(len))
-DEFINED = (type, types.FunctionType, _CACHED_FUNCTION)  # what a script defines under a name
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-
-class Definition(NamedTuple):
-    """A class or function of the script, as found in a value."""
-
-    module: str
-    qualname: str
-    object: Any
-
-
-class Tokens:
-    """Names for classes and functions of scripts, the same in the coordinator and in its workers."""
-
-    def __init__(self) -> None:
-        self._of: dict[int, tuple[Any, str]] = {}  # id -> (weak reference, token)
-        self._objects: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-        self._lock = threading.RLock()
-
-    def of(self, obj: Any) -> str:
-        """Return the object's token; a new one where it has none."""
-        with self._lock:
-            known = self._of.get(id(obj))
-            if known is not None and known[0]() is obj:
-                return known[1]
-            token = os.urandom(12).hex()
-            self.put(token, obj)
-            return token
-
-    def put(self, token: str, obj: Any) -> None:
-        """Remember what a token stands for, as long as the object lives."""
-        with self._lock:
-            key = id(obj)
-            self._of[key] = (weakref.ref(obj, functools.partial(self._drop, key)), token)
-            self._objects[token] = obj
-
-    def get(self, token: str) -> Any:
-        """Return the object, or None."""
-        return self._objects.get(token)
-
-    def forget(self) -> None:
-        """Forget all of them."""
-        with self._lock:
-            self._of.clear()
-            self._objects.clear()
-
-    def _drop(self, key: int, ref: Any) -> None:
-        known = self._of.get(key)
-        if known is not None and known[0] is ref:
-            del self._of[key]
-
-
-_tokens = Tokens()
 _FORMER = "__memento_former_main__"
 _script_pid = 0  # the process that ships: it is the script itself
-_by_value: set[str] = set()  # modules that shipping brought into this process by value
-
-
-def token_of(obj: Any) -> str:
-    """Return the token of a class or function of a script."""
-    return _tokens.of(obj)
 
 
 # ---------------------------------------------------------------- who we are
@@ -137,7 +86,7 @@ def install_main(main_name: str) -> None:
     """
     if _script_pid == os.getpid():
         return
-    _tokens.forget()  # in a copy of the script's process they name the script's own
+    tokens.forget()  # in a copy of the script's process they name the script's own
     module = _Main("__main__")
     module.__dict__[_FORMER] = sys.modules.get("__main__")  # were it to go, so would what it holds
     module.__dict__["__builtins__"] = __builtins__
@@ -149,76 +98,6 @@ def install_main(main_name: str) -> None:
 def main_name() -> str:
     """Return the module name that stands for this process' `__main__` in stored values."""
     return script_name()
-
-
-# ---------------------------------------------------------------- what travels by value
-
-
-@functools.cache
-def _has_spec(module: str, path: tuple[str, ...]) -> bool:
-    """Say whether a fresh process with this `sys.path` could import the module by name."""
-    head, _, tail = module.partition(".")
-    try:
-        spec = PathFinder.find_spec(head, list(path))
-        while spec is not None and tail:
-            part, _, tail = tail.partition(".")
-            head = f"{head}.{part}"
-            spec = PathFinder.find_spec(head, spec.submodule_search_locations)
-    except (ImportError, ValueError, AttributeError):
-        return False
-    return spec is not None
-
-
-def _is_importable(module: str) -> bool:
-    """Say whether workers can import a module that is loaded here."""
-    if module in sys.builtin_module_names or module in sys.stdlib_module_names:
-        return True
-    loaded = sys.modules.get(module)
-    if loaded is None:
-        return False
-    if module.partition(".")[0] in sys.stdlib_module_names:
-        return True
-    spec = getattr(loaded, "__spec__", None)
-    if spec is not None and spec.origin in ("built-in", "frozen"):
-        return True
-    file = getattr(loaded, "__file__", None)
-    if file is None and spec is None:
-        return False  # made by hand
-    # Import hooks (editable installs, zip files) are not asked: what a hook found, a worker's hook finds.
-    from_path = spec is not None and type(spec.loader).__module__ == "_frozen_importlib_external"
-    return not from_path or _has_spec(module, tuple(sys.path)) or _has_finder(module)
-
-
-def _has_finder(module: str) -> bool:
-    """Ask the other finders on `sys.meta_path`, which editable installs add."""
-    for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)
-        if find is None or finder is PathFinder:
-            continue
-        try:
-            if find(module, None) is not None:
-                return True
-        except Exception:  # a foreign finder's fault is no news about this module
-            continue
-    return False
-
-
-def named(obj: Any) -> tuple[str, str] | None:
-    """Return (module, qualname) of a class or function that stands under its name in a script's module."""
-    module = getattr(obj, "__module__", None)
-    qualname = getattr(obj, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(qualname, str) or "<" in qualname:
-        return None
-    if module != "__main__" and module not in _by_value and _is_importable(module):
-        return None
-    return (module, qualname) if _stands_under_its_name(obj) else None
-
-
-def _stands_under_its_name(obj: Any) -> bool:
-    found: Any = sys.modules.get(getattr(obj, "__module__", None) or "")
-    for part in getattr(obj, "__qualname__", "<>").split("."):
-        found = getattr(found, part, None)
-    return found is obj
 
 
 # ---------------------------------------------------------------- the coordinator's side
@@ -246,13 +125,13 @@ def picklers() -> tuple[type[Any], type[Any]]:
                 return type(obj), (dict(obj),)  # the cache of functools.singledispatch is one
             if type(obj) is weakref.WeakSet:
                 return weakref.WeakSet, (list(obj),)
-            if type(obj) is _CACHED_FUNCTION:
+            if type(obj) is CACHED_FUNCTION:
                 return self.cached(obj)
             if not isinstance(obj, (type, types.FunctionType)):
                 return super().reducer_override(obj)
             module = getattr(obj, "__module__", None)
             foreign = isinstance(module, str) and module != "__main__" and module in sys.modules
-            if isinstance(module, str) and foreign and (module in _by_value or not _is_importable(module)):
+            if isinstance(module, str) and foreign and (module in by_value or not is_importable(module)):
                 home = sys.modules[module]
                 registered = module in cloudpickle.list_registry_pickle_by_value()
                 if not registered:
@@ -270,7 +149,7 @@ def picklers() -> tuple[type[Any], type[Any]]:
 
         def cached(self, obj: Any) -> Any:
             """Pickle a function under `functools.cache`, which pickles itself by a name that workers lack."""
-            if named(obj) is None and _stands_under_its_name(obj):
+            if named(obj) is None and stands_under_its_name(obj):
                 return NotImplemented  # in a module that workers import
             args = (obj.__wrapped__, obj.cache_parameters())
             return self.wrap(obj, (_cached_function, args, None, None, None, _keep))
@@ -281,18 +160,18 @@ def picklers() -> tuple[type[Any], type[Any]]:
             module = getattr(obj, "__module__", None) or "__main__"
             name = named(obj)
             if isinstance(obj, types.FunctionType):
-                if module == "__main__" or module in _by_value or not _is_importable(module):
+                if module == "__main__" or module in by_value or not is_importable(module):
                     # Functions of one module share its globals, there as here.
                     args = (args[0], _Globals(module), *args[2:])
                 if name is None:
                     return make, args, (set_state, state), None, None, _set_function
-            elif isinstance(obj, _CACHED_FUNCTION) and name is None:
+            elif isinstance(obj, CACHED_FUNCTION) and name is None:
                 return make, args
             elif name is None and "<" not in getattr(obj, "__qualname__", "<"):
                 return reduced  # an older edition of a class that has since been defined anew
             elif name is None:
                 return reduced
-            token = _tokens.of(obj)
+            token = tokens.of(obj)
             return (
                 _define,
                 (module, name[1], token, make, args),
@@ -309,7 +188,7 @@ def picklers() -> tuple[type[Any], type[Any]]:
             if isinstance(obj, DEFINED):
                 name = named(obj)
                 if name is not None:
-                    token = _tokens.of(obj)
+                    token = tokens.of(obj)
                     self.found[token] = Definition(*name, obj)
                     return _look_up, (token,)
             return super().reducer_override(obj)
@@ -439,8 +318,8 @@ def loads(data: Buffer) -> Any:
     """
     if bytes(data[: len(_SHIPPED)]) != _SHIPPED:
         return pickle.loads(data)
-    tokens, definitions, body = pickle.loads(memoryview(data)[len(_SHIPPED) :])
-    if any(_tokens.get(token) is None for token in tokens):
+    needed, definitions, body = pickle.loads(memoryview(data)[len(_SHIPPED) :])
+    if any(tokens.get(token) is None for token in needed):
         pickle.loads(definitions)
     return pickle.loads(body)
 
@@ -452,7 +331,7 @@ def _module(name: str, homes: dict[str, types.ModuleType] | None = None) -> type
         found = sys.modules.get(name)
     if found is None:
         found = sys.modules[name] = types.ModuleType(name)
-        _by_value.add(name)
+        by_value.add(name)
     return found
 
 
@@ -480,7 +359,7 @@ def _globals_of(module: str, homes: dict[str, types.ModuleType] | None = None) -
 
 
 def _look_up(token: str) -> Any:
-    found = _tokens.get(token)
+    found = tokens.get(token)
     if found is None:
         raise pickle.UnpicklingError(
             "a class or function of the script was not sent along; this is a fault of Memento"
@@ -497,7 +376,7 @@ def _define(
     homes: dict[str, types.ModuleType] | None = None,
 ) -> Any:
     """Make a class or function, or return it where this process has it already."""
-    found = _tokens.get(token)
+    found = tokens.get(token)
     if found is not None:
         if homes is not None and "." not in qualname:
             setattr(_module(module, homes), qualname, found)
@@ -505,7 +384,7 @@ def _define(
     made = make(*args)
     made.__module__ = module
     made.__qualname__ = qualname  # cloudpickle keeps the plain name of a nested class only
-    _tokens.put(token, made)
+    tokens.put(token, made)
     # Marked until its state has arrived; a class may be asked for again before (it refers to itself).
     _unfinished.add(token)
     if "." not in qualname:

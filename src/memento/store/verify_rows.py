@@ -12,7 +12,7 @@ from typing import Any
 
 from memento.errors import PayloadDamaged
 from memento.store import checks, sql
-from memento.store.formats import definitions_named_by
+from memento.store.framing import definitions_named_by
 from memento.store.opening import INDEX
 from memento.store.problems import Finding, Look, Problem, Report, payload_fault
 from memento.store.records import TaskRecord
