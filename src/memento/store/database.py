@@ -53,7 +53,9 @@ def error_code(error: sqlite3.Error | UnicodeDecodeError) -> int:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         return int(code) & 0xFF
-    return next((code for text, code in _BY_TEXT.items() if text in str(error)), 0)
+    told = next((code for text, code in _BY_TEXT.items() if text in str(error)), 0)
+    # Without a text that can be decoded: this very class stands for a damaged file there.
+    return told or (_CORRUPT if type(error) is sqlite3.DatabaseError else 0)
 
 
 def is_locked(error: sqlite3.Error | UnicodeDecodeError) -> bool:
