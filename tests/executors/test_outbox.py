@@ -97,6 +97,16 @@ def test_what_is_told_arrives_once_and_in_order_whichever_way_it_took() -> None:
     check()
 
 
+@pytest.mark.skipif(not system.STORES_IN_ORDER, reason="nothing is put into memory on this machine")
+def test_what_is_no_frame_is_refused_and_not_waited_for() -> None:
+    pair = Pair()
+    pair.teller.use_outbox()
+    pair.teller.tell(wire.HEADER.pack(1 << 40, wire.OUTCOME) + b"and so on")
+    with pytest.raises(ValueError, match="no frame"):
+        pair.listen(pipe=True)
+    pair.close()
+
+
 @pytest.mark.usefixtures("way")
 def test_a_full_outbox_goes_on_in_the_pipe_and_back() -> None:
     pair, told, heard = Pair(), 0, []

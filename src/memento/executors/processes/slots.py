@@ -74,7 +74,10 @@ class Slots:
         return Outbox(self.bytes[first : first + WHOLE])
 
     def clear(self, slot: int) -> None:
-        """Make a slot ready for a new worker."""
+        """Make a slot ready for a new worker; nobody may use it or its outbox."""
+        outbox = self.outbox(slot)
+        outbox.clear()
+        outbox.close()
         base = self.base(slot)
         self.doubles[base] = 0.0
         self.ints[base + 1] = -1

@@ -101,7 +101,13 @@ class Listener:
         return self._piped.total + self._boxed.total
 
     def take(self, *, pipe: bool) -> list[Frame]:
-        """Return the frames that are there: in the outbox, and in the pipe if asked."""
+        """Return the frames that are there: in the outbox, and in the pipe if asked.
+
+        Raises
+        ------
+        ValueError
+            Something else is in the outbox.
+        """
         found: list[Frame] = []
         if pipe:
             self._read()
@@ -114,6 +120,8 @@ class Listener:
         if data:
             self._boxed.add(data)
             self._in_box.extend(self._boxed)
+            if self._boxed.waiting:  # frames are put in whole: this is none, and would be waited for for ever
+                raise ValueError("what a worker left is no frame")
         while queue := self._in_pipe if self._spilled else self._in_box:
             frame = queue.popleft()
             if frame[0] == wire.SPILL or frame[0] == wire.BACK:

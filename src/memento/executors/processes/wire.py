@@ -116,6 +116,11 @@ class Frames:
         self._needed = HEADER.size
         self.total = 0  # bytes that ever came
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes are there of a frame that is not whole yet."""
+        return self._size
+
     def add(self, data: bytes) -> None:
         """Take what was read."""
         self._pending.append(data)
