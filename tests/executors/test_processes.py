@@ -603,3 +603,12 @@ def test_after_memory_ran_out_tasks_have_fewer_neighbours(
     (tmp_path / f"runs-{ended}").unlink(missing_ok=True)
     assert {drive.value(i) for i in range(3, 10)} <= {1, 2}  # itself, and what the ended one left
     assert any("from now on 1 worker at once" in note for note in drive.notes)
+
+
+def test_a_task_that_nobody_has_begun_is_not_passed_to_and_fro(drive: Drive) -> None:
+    drive.start(lambda context, config: config.x, num_workers=2)
+    outcomes = drive.run([drive.task(0, 7)])
+    assert outcomes[0].status == DONE
+    executor = drive.executor
+    assert isinstance(executor, Processes)
+    assert max(link.sent for link in executor._links.values()) == 1  # it was sent once, to one of them

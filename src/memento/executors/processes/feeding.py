@@ -177,16 +177,20 @@ class Feeding:
         for link in self._links.values():
             slot = link.place.slot
             waiting = [position for position in link.in_flight if position > self._slots.position(slot)]
+            ran = now - self._slots.start(slot)
+            if len(waiting) == len(
+                link.in_flight
+            ):  # the first of them begins at any moment: nobody is sooner
+                waiting, ran = waiting[1:], 0.0
             if not waiting or link.revoked is not None or link.sentence is not None:
                 continue
-            ran = now - self._slots.start(slot) if len(waiting) < len(link.in_flight) else 0.0
             if ran > _BATCH / 10 or link.load > _BATCH / 5:
-                self._revoke(link)
+                self._revoke(link, waiting[0])
 
-    def _revoke(self, link: Link) -> None:
-        """Let a worker begin nothing new; what that leaves is known a moment later."""
+    def _revoke(self, link: Link, first: int = 0) -> None:
+        """Let a worker begin nothing new, or nothing from a position on; what that leaves is known a moment later."""
         if link.revoked is None and link.in_flight:
-            link.revoked = self._slots.position(link.place.slot) + 1
+            link.revoked = max(self._slots.position(link.place.slot) + 1, first)
             link.settles = self._clock.monotonic() + SETTLE
             link.drained = False
             self._slots.set_limit(link.place.slot, link.revoked)
