@@ -23,14 +23,10 @@ _LOOK = 0.25  # seconds between looks at who is suspended
 _STOPPED = 5.0  # seconds between looks at who is suspended, to tell people
 _GAP = 1.0  # seconds without a look; what is more, this process was suspended, or too busy to judge
 _INSIST = 2.0  # seconds between SIGTERM and SIGKILL, at most
-_SCARCE, _SCARCE_MOST = (
-    0.03,
-    512 << 20,
-)  # share of all memory, bytes: with less left the kernel soon kills somebody
-_TIGHT, _TIGHT_LOOK = (
-    0.1,
-    0.02,
-)  # share of all memory, seconds: with less left, tasks may use it up between two looks
+# Share of all memory, bytes: with less left the kernel soon kills somebody.
+_SCARCE, _SCARCE_MOST = 0.03, 512 << 20
+# Share of all memory, seconds: with less left, tasks may use it up between two looks.
+_TIGHT, _TIGHT_LOOK = 0.1, 0.02
 _LARGE = 0.1  # share of all memory; with less it is not this worker that the memory goes to
 _RELIEF = 1.0  # seconds in which the memory of an ended worker comes back
 # How long a worker may be suspended while others are not: that is no batch system and no laptop, but its task's own
@@ -101,16 +97,12 @@ class Limits:
             if work.timeout is not None and ran >= work.timeout:
                 yield link, Sentence(TIMEOUT, position), min(work.grace, _INSIST)
             elif work.timeout is not None and self._alone.get(link.pid, 0.0) >= self._patience(work.timeout):
-                yield (
-                    link,
-                    Sentence(TIMEOUT, position, suspended=True),
-                    0.0,
-                )  # it would not hear anything less
+                # It would not hear anything less.
+                yield link, Sentence(TIMEOUT, position, suspended=True), 0.0
             elif now >= self._deadline:
                 yield link, Sentence(STOPPED, position), min(work.grace, _INSIST)
             elif look and (used := self._memory(link, position)) > (work.memory_limit or 0):
                 yield link, Sentence(MEMORY, position, used), 0.0
-
         yield from self._scarce(now)
 
     def _scarce(self, now: float) -> Iterator[tuple[Link, Sentence, float]]:

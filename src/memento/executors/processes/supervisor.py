@@ -7,6 +7,7 @@ One thread, the caller's, runs everything here, inside `poll`. Who owns what:
     supervisor   the table of workers, its ends of all pipes, the shared memory
       feeding    the queue; decides who gets what
       limits     decides whose task has to be ended
+      watch      looks at what nobody tells
       control    the server's process and socket
     server       all worker processes (it starts them, waits for them, ends them); see `server`
     worker       its ends of two pipes, its log file, its slot's first two words
@@ -36,21 +37,19 @@ from memento.executors import failures
 from memento.executors.base import Executor, Message, Note, Running, Task, Update, Work
 from memento.executors.processes import launch, output, wire
 from memento.executors.processes.control import Control, ServerGone
-from memento.executors.processes.ends import Scarcity, Sentence, garbled, why_ended
+from memento.executors.processes.ends import Sentence, garbled, why_ended
 from memento.executors.processes.feeding import Feeding
 from memento.executors.processes.limits import Limits
 from memento.executors.processes.link import Link, make_pipes
 from memento.executors.processes.slots import Slots, make_file
-from memento.executors.processes.telling import Listener
+from memento.executors.processes.telling import RING_EVERY, Listener
+from memento.executors.processes.watching import EVERY as WATCH_EVERY
+from memento.executors.processes.watching import Watch
 from memento.executors.processes.worker import Place
 from memento.executors.task import verdict
-from memento.store.board import Board
 from memento.store.records import LogSlice, Outcome
 
-_QUIET = (
-    0.003  # seconds that outcomes of short tasks gather; longer than a worker leaves some without ringing
-)
-_WATCH = 0.25  # seconds between looks at what nobody tells
+_QUIET = 3 * RING_EVERY  # seconds that outcomes of short tasks gather
 _RESTARTS = 3  # of the server, in a row, without a task that ends
 # What reading a message raises that is none.
 _UNREADABLE = (EOFError, ValueError, TypeError, LookupError, pickle.UnpicklingError, struct.error)
@@ -120,11 +119,8 @@ class Processes(Executor):
                 count = len(self._gpus)
         self._count = count
         self._logs = Path(work.store) / "logs" / work.run
-        self._board: Board | None = None
         if work.log_output:
             self._logs.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(OSError):  # it only serves those who look on
-                self._board = Board(self._logs)
         self._slots_file = make_file(launch.shared_name(launch.mark(work)), Slots.size(count))
         self._slots = Slots(self._slots_file, count)
         try:
@@ -134,7 +130,9 @@ class Processes(Executor):
             raise
         self._feeding = Feeding(work, count, self._slots, self._links, self._inbox, self._clock)
         self._limits = Limits(work, self._slots, self._links)
-        self._scarcity, self._next_watch = Scarcity(control.pid), 0.0
+        logs = self._logs if work.log_output else None
+        self._watch = Watch(logs, self._slots, self._links, self._limits)
+        self._watch.follow(control.pid)
         self._selector = selectors.DefaultSelector()
         self._quiet = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()
@@ -158,8 +156,7 @@ class Processes(Executor):
         for link in self._links.values():
             link.close()
             self._drop_empty_log(link)
-        if self._board is not None:
-            self._board.close()
+        self._watch.close()
         self._links.clear()
         self._selector.close()
         self._quiet.close()
@@ -226,7 +223,7 @@ class Processes(Executor):
     def _look_around(self, control: Control, timeout: float) -> None:
         self._feed()
         now = self._clock.monotonic()
-        wait = 0.0 if self._inbox else max(min(timeout, self._limits.next_look(now) - now, _WATCH), 0.0)
+        wait = 0.0 if self._inbox else max(min(timeout, self._limits.next_look(now) - now, WATCH_EVERY), 0.0)
         quick = wait > _QUIET and self._feeding.pace < 0.001
         if quick and all(link.load > _QUIET for link in self._links.values()):
             # Short tasks and busy workers: one look for many outcomes, so that looking takes no core from them.
@@ -236,7 +233,8 @@ class Processes(Executor):
             wait = min(wait, max(self._look_at - now, 0.0))
         self._listen(control, wait)
         self._keep_limits(control)
-        self._watch(self._clock.monotonic())
+        for text in self._watch.look(self._clock.monotonic()):
+            self._note_once(text)
         self._feed()
 
     def _listen(self, control: Control, wait: float) -> None:
@@ -282,7 +280,7 @@ class Processes(Executor):
             control = self._control = Control(self._work, self._slots_file, self._copy)
             for selector in (self._selector, self._quiet):
                 selector.register(control.socket, selectors.EVENT_READ, None)
-            self._scarcity = Scarcity(control.pid)
+            self._watch.follow(control.pid)
             self._note(
                 "the process that starts workers was killed: it was started again, with what was running"
             )
@@ -421,35 +419,6 @@ class Processes(Executor):
             link.kill_at = now + grace if grace > 0 else None
             control.kill(link.pid, signal.SIGTERM if grace > 0 else signal.SIGKILL)
 
-    def _watch(self, now: float) -> None:
-        """Look several times a second at what nobody tells: memory that runs out, logs that run over."""
-        if now < self._next_watch:
-            return
-        self._next_watch = now + _WATCH
-        self._scarcity.look(now)
-        for link in self._limits.suspended(now):
-            self._note_once(
-                f"worker {link.pid} is suspended (SIGSTOP), and its task with it; that time does not count towards"
-                f" timeout. `kill -CONT {link.pid}` lets it go on, `kill -KILL {link.pid}` fails the task"
-            )
-        self._look_at_logs()
-
-    def _look_at_logs(self) -> None:
-        """Hold logs that run over; show those who look on what each worker is at, and what that has printed."""
-        entries = []
-        for link in self._links.values():
-            slot = link.place.slot
-            position, begun = self._slots.position(slot), self._slots.printed(slot)
-            if link.place.log and position in link.in_flight:
-                with contextlib.suppress(OSError):
-                    end = os.stat(link.place.log).st_size
-                    if position == self._slots.position(slot):  # so all of that is this task's
-                        output.thin(link.place.log, begun, end)
-                        entries.append((link.in_flight[position][0].key, begun, end, link.place.log_name))
-        if self._board is not None:
-            with contextlib.suppress(OSError):
-                self._board.show(entries)
-
     def _bury(self, control: Control, link: Link, code: int, peak: int, *, forgiving: bool = False) -> None:
         """A worker's process has ended: blame the task it ran, requeue the rest, make room."""
         for _ in range(1_000):  # all that it wrote comes first
@@ -499,7 +468,7 @@ class Processes(Executor):
         sentence: Sentence | None = link.sentence
         if sentence is not None and sentence.position != position:
             sentence = None
-        struck = memory if code == -signal.SIGKILL and self._scarcity.struck() else None
+        struck = memory if code == -signal.SIGKILL and self._watch.struck() else None
         failure = why_ended(self._work, sentence, code, told, struck=struck)
         if failure.type == "OutOfMemory" and len(self._links) > 1:
             most = self._feeding.shrink()
