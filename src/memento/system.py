@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Callable
 from functools import lru_cache
 
 from memento.hints import Any
@@ -236,17 +237,17 @@ def peak_of(used: Any) -> int:
     )  # bytes there, else kilobytes: getrusage(2)
 
 
-def _cpu_and_peak() -> tuple[float, int]:
-    """Return the CPU seconds of this process and its peak resident bytes, in one system call."""
-    used = _getrusage(0)  # RUSAGE_SELF
-    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+def cpu_and_peak_reader() -> Callable[[], tuple[float, int]] | None:
+    """Return what tells the CPU seconds of this process and its peak resident bytes in one system call (Linux)."""
+    if not LINUX:
+        return None
+    from resource import getrusage
 
+    def read() -> tuple[float, int]:
+        used = getrusage(0)  # RUSAGE_SELF
+        return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
 
-CPU_AND_PEAK = None
-if LINUX:
-    from resource import getrusage as _getrusage
-
-    CPU_AND_PEAK = _cpu_and_peak
+    return read
 
 
 def virtual_memory() -> int | None:

@@ -6,6 +6,7 @@ import functools
 import os
 import subprocess
 import sys
+import sysconfig
 import threading
 import types
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from memento.errors import UnkeyableValue
-from memento.keys import experiment_name
+from memento.keys import experiment_name, names
 from memento.keys.names import _notebook_name, is_installed_file
 
 SCRIPT = """
@@ -178,3 +179,9 @@ def test_the_standard_library_and_installed_packages_are_not_the_users(tmp_path:
     assert is_installed_file(os.__file__)
     assert is_installed_file(pytest.__file__)
     assert not is_installed_file(str(tmp_path / "exp.py"))
+
+
+def test_the_standard_library_is_where_sysconfig_says() -> None:
+    paths = sysconfig.get_paths()
+    for kind in ("stdlib", "platstdlib"):
+        assert os.path.join(paths[kind], "") in names._standard_folders()

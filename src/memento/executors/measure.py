@@ -42,9 +42,10 @@ class Meter:
     """
 
     def __init__(self, *, shared: bool = False, alone: bool = False) -> None:
-        self._shared, self._alone = shared, alone and system.CPU_AND_PEAK is not None
+        self._shared = shared
+        self._read = system.cpu_and_peak_reader() if alone else None
         self._cpu = time.thread_time if shared else time.process_time
-        self._start = system.CPU_AND_PEAK()[0] if self._alone and system.CPU_AND_PEAK is not None else 0.0
+        self._start = self._read()[0] if self._read is not None else 0.0
         self._children = 0.0
         self._mark = system.peak_memory()
         self._virtual = system.virtual_memory()
@@ -52,14 +53,14 @@ class Meter:
 
     def start(self) -> None:
         """Begin with a task."""
-        if not self._alone:
+        if self._read is None:
             self._start = self._cpu()
 
     def stop(self, runtime: float) -> Usage:
         """Tell what the task used; `runtime` is in seconds."""
         peak: int | None
-        if self._alone and system.CPU_AND_PEAK is not None:
-            now, peak = system.CPU_AND_PEAK()
+        if self._read is not None:
+            now, peak = self._read()
             cpu, self._start = now - self._start, now
         else:
             cpu = self._cpu() - self._start
