@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import mmap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from memento.errors import NotAStore
 from memento.results import load
 from memento.store import Store
+from memento.store.payloads import PayloadDir, encode
 from memento.store.records import CodeVersion, Encoded, Failure, Outcome, RunInfo, Series, TaskRow
 from tests.results.fakes import START, failure, key_of
 
@@ -110,3 +113,25 @@ def test_a_store_is_opened_while_results_are_added(tmp_path: Path) -> None:
     write(tmp_path / "s", [({"n": 2}, 0, 0.7)])
     assert [r.inner for r in before] == [0.5]
     assert [r.inner for r in load(tmp_path / "s")] == [0.5, 0.7]
+
+
+def test_large_arrays_can_be_opened_without_copies(tmp_path: Path) -> None:
+    array = np.arange(100_000, dtype=np.float64)
+    place = tmp_path / "store"
+    write(place, [({"n": 1}, 0, 0.5)])
+    encoded = encode({"weights": array, "name": "w"}, PayloadDir(place / "payloads"))
+    with Store.open(place) as store:
+        run = store.begin(RunInfo("exp:large", 1, "{}", "", "host", 1, "then", "boot", (), {}))
+        outcome = Outcome(0, "done", 1, START, 1.0, 0.5, 10, 20, "host/1", encoded, (), (), None, None)
+        run.claim([key_of(9)])
+        run.commit([TaskRow(key_of(9), "{}", 0, run.code(CodeVersion(b"1" * 16, {})), outcome)], [])
+        run.finish("done", {})
+    for mapped in (False, True):
+        weights = load(place, "exp:large", mmap=mapped)[0].inner["weights"]
+        assert np.array_equal(weights, array)
+        owner: Any = weights
+        while isinstance(owner, np.ndarray) and owner.base is not None:
+            owner = owner.base
+        assert isinstance(getattr(owner, "obj", owner), mmap.mmap) == mapped
+        weights[:] = 0.0  # of this process alone
+    assert np.array_equal(load(place, "exp:large")[0].inner["weights"], array)

@@ -25,7 +25,11 @@ _SETTING = "settings."
 
 
 def load(
-    path: str | os.PathLike[str] | None = None, experiment: str | None = None, trusted: bool = True
+    path: str | os.PathLike[str] | None = None,
+    experiment: str | None = None,
+    trusted: bool = True,
+    *,
+    mmap: bool = False,
 ) -> Results:
     """Open the results in a store.
 
@@ -37,6 +41,10 @@ def load(
         Which experiment's: its full name, or its last part; needed where the store has several.
     trusted : bool
         Whether values that are pickles may be opened. Unpickling runs code: say False for a stranger's store.
+    mmap : bool
+        Serve large arrays from their files, verified, without copying them into memory: for results that are together
+        larger than it. What is changed in one stays in this process. On disks that may fail or go away while
+        results are used (a network's), leave it off: the system ends a program whose mapped file cannot be read.
 
     Returns
     -------
@@ -54,7 +62,7 @@ def load(
     """
     from memento.store import Store, find_store
 
-    store = Store.open(find_store(path), create=False, readonly=True, trusted=trusted)
+    store = Store.open(find_store(path), create=False, readonly=True, trusted=trusted, mmap=mmap)
     name = _experiment(experiment, [found for found, _, _ in store.experiments()], str(store.path))
     known = list(store.known(name))
     return stored_results(store, [row.id for row in known], name)

@@ -50,7 +50,11 @@ class Reader:
         The same.
     trusted : bool
         Whether reading a value may unpickle it.
+    mmap : bool
+        Whether large arrays are served from their mapped files instead of copies.
     """
+
+    mmap = False
 
     def __init__(self, root: str, database: Database, trusted: bool, clock: Clock) -> None:
         self.root = root
@@ -256,7 +260,9 @@ class Reader:
         """
         from memento.store.formats import decode
 
-        return None if record.value is None else decode(record.value, self.payloads, self.trusted)
+        if record.value is None:
+            return None
+        return decode(record.value, self.payloads, self.trusted, mmap=self.mmap)
 
     def metrics(self, record: TaskRecord) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Return a task's metrics: name -> x and y.

@@ -57,6 +57,7 @@ class Store(Reader):
         create: bool = True,
         trusted: bool = True,
         readonly: bool = False,
+        mmap: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> Store:
         """Open a store, making it where there is none.
@@ -71,6 +72,9 @@ class Store(Reader):
             Allow values to be unpickled, which can run code.
         readonly : bool
             Write nothing, not even when something is damaged; works while a run writes.
+        mmap : bool
+            Serve large arrays from their mapped files, verified, instead of copies in memory; what is changed in
+            them stays in this process.
         clock : Clock
             Where time comes from.
 
@@ -100,7 +104,9 @@ class Store(Reader):
         """
         root = os.path.abspath(path)
         database, notes = opening.open_index(root, create=create and not readonly, readonly=readonly)
-        return cls(root, database, trusted, clock, notes)
+        store = cls(root, database, trusted, clock, notes)
+        store.mmap = mmap
+        return store
 
     def close(self) -> None:
         """Close all connections. Idempotent."""
