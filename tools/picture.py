@@ -36,6 +36,7 @@ def record(command: list[str], until: float) -> tuple[pyte.Screen, bytes]:
         os.environ["TERM"] = "xterm-256color"
         folder = Path(tempfile.mkdtemp()) / "paper"
         folder.mkdir()
+        os.environ["HOME"] = str(folder.parent)  # so that the picture says ~/paper
         os.chdir(folder)
         os.execv(command[0], command)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
