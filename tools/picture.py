@@ -31,12 +31,11 @@ def record(command: list[str], until: float) -> tuple[pyte.Screen, bytes]:
 
     screen = pyte.Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(screen)
+    folder = Path(tempfile.mkdtemp()) / "paper"
+    folder.mkdir()
     pid, master = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm-256color"
-        folder = Path(tempfile.mkdtemp()) / "paper"
-        folder.mkdir()
-        os.environ["HOME"] = str(folder.parent)  # so that the picture says ~/paper
         os.chdir(folder)
         os.execv(command[0], command)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
@@ -50,6 +49,7 @@ def record(command: list[str], until: float) -> tuple[pyte.Screen, bytes]:
                 break
             if not data:
                 break
+            data = data.replace(str(folder).encode(), b"~/paper")  # no machine's folder in the picture
             printed += data
             if time.monotonic() - began < until:
                 stream.feed(data)
