@@ -90,9 +90,8 @@ class Note(NamedTuple):
     text: str
 
 
-Message = (
-    Outcome | Lost | Update | Note
-)  # an outcome: an attempt ended; one for each submitted task that is not lost
+# An outcome is a message itself: an attempt ended, one for each submitted task that is not lost.
+Message = Outcome | Lost | Update | Note
 
 
 class Running(NamedTuple):

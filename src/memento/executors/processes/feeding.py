@@ -178,9 +178,8 @@ class Feeding:
             slot = link.place.slot
             waiting = [position for position in link.in_flight if position > self._slots.position(slot)]
             ran = now - self._slots.start(slot)
-            if len(waiting) == len(
-                link.in_flight
-            ):  # the first of them begins at any moment: nobody is sooner
+            if len(waiting) == len(link.in_flight):
+                # The first of them begins at any moment: nobody else would be sooner.
                 waiting, ran = waiting[1:], 0.0
             if not waiting or link.revoked is not None or link.sentence is not None:
                 continue
