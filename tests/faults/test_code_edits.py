@@ -34,11 +34,16 @@ if __name__ == "__main__":
 """
 
 
+# What no copy of a process has: each worker is then a process of its own, which imports all of it anew.
+THREAD = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["EARLY", "LATE"])
-def test_every_task_of_a_run_uses_the_code_of_its_start(when: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("when", "more"), [("EARLY", ""), ("LATE", ""), ("EARLY", THREAD)])
+def test_every_task_of_a_run_uses_the_code_of_its_start(when: str, more: str, tmp_path: Path) -> None:
     helper, script = tmp_path / "helper.py", tmp_path / "script.py"
-    helper.write_text("import below\n\ndef version():\n    return below.VERSION\n", encoding="utf-8")
+    text = f"{more}import below\n\ndef version():\n    return below.VERSION\n"
+    helper.write_text(text, encoding="utf-8")
     (tmp_path / "below.py").write_text("VERSION = 1\n", encoding="utf-8")
     text = SCRIPT.replace(f"IMPORT_{when}", "import helper")
     text = text.replace("IMPORT_EARLY", "").replace("IMPORT_LATE", "pass")

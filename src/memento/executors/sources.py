@@ -2,8 +2,9 @@
 
 Knows: `linecache`, the standard input of `python -`, imports. May not know: tasks, workers.
 
-A module that a task imports for itself is read from the disk by each worker at another time, and somebody may edit it
-meanwhile. All tasks of a run are to use the code of its start: so its text is read then, and goes with the run.
+A module that a task imports for itself is read from the disk by each worker at another time, as is all that the program
+has imported by a worker that is a fresh process; and somebody may edit it meanwhile. All tasks of a run are to use the
+code of its start: so its text is read then, and goes with the run.
 
 Cells of a notebook and lines typed into a prompt are kept in this process' `linecache` only, and tracebacks made in a
 worker are to show them. A script that comes from the standard input is kept nowhere, but can be read once more where
@@ -16,7 +17,7 @@ import importlib.util
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType
 
@@ -46,7 +47,7 @@ def sources() -> dict[str, str]:
 
 
 def modules(functions: Iterable[str]) -> dict[str, str]:
-    """Return the texts of those modules of the project that tasks will import for themselves.
+    """Return the texts of the project's modules: of those that tasks will import for themselves, and of loaded ones.
 
     Parameters
     ----------
@@ -55,14 +56,16 @@ def modules(functions: Iterable[str]) -> dict[str, str]:
     """
     from memento.keys.imports import find_module
 
-    found: dict[str, str] = {}
-    room = _MOST
+    files = dict(_loaded())
     for name in functions:
         spec = find_module(name[len(_MODULE) :]) if name.startswith(_MODULE) else None
-        if spec is None or spec.origin is None:
-            continue
+        if spec is not None and spec.origin is not None:
+            files[name] = spec.origin
+    found: dict[str, str] = {}
+    room = _MOST
+    for name, path in files.items():
         try:
-            with open(spec.origin, "rb") as file:
+            with open(path, "rb") as file:
                 text = importlib.util.decode_source(file.read(room + 1))
         except (OSError, ValueError, SyntaxError):  # whoever imports it will be told
             continue
@@ -73,6 +76,19 @@ def modules(functions: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def _loaded() -> Iterator[tuple[str, str]]:
+    """Yield the modules of the project that this process has imported, with their files."""
+    from memento.keys.names import is_project_file
+
+    for name, module in list(sys.modules.items()):
+        # Not the module itself is asked: some import others then.
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if name == "__main__" or not isinstance(file, str) or not file.endswith(".py"):
+            continue
+        if "site-packages" not in file and is_project_file(file):
+            yield _MODULE + name, file
+
+
 def install(texts: Mapping[str, str]) -> None:
     """Let tracebacks of this process find texts that stand in no file, and a worker's imports those of the start."""
     if not texts:
@@ -81,7 +97,8 @@ def install(texts: Mapping[str, str]) -> None:
 
     of_modules = {name[len(_MODULE) :]: text for name, text in texts.items() if name.startswith(_MODULE)}
     # Other processes outlive the run; the next one may be about newer code.
-    if of_modules and WORKER_MARK in os.environ:
+    there = any(isinstance(finder, _AsAtStart) for finder in sys.meta_path)
+    if of_modules and WORKER_MARK in os.environ and not there:
         sys.meta_path.insert(0, _AsAtStart(of_modules))
     for name, text in texts.items():
         if name not in linecache.cache and not name.startswith(_MODULE):
@@ -105,14 +122,24 @@ class _AsAtStart:
 
 
 class _Text(SourceFileLoader):
-    """A file's loader that reads no file."""
+    """Loads a module from the text that it had, be it with the help of what Python has compiled of it already."""
 
     def __init__(self, name: str, path: str, text: str) -> None:
         super().__init__(name, path)
         self._text = text
 
     def get_code(self, fullname: str) -> CodeType:
+        if self._is_unchanged():
+            code = super().get_code(fullname)
+            if code is not None and self._is_unchanged():  # nor was it meanwhile
+                return code
         return compile(self._text, self.path, "exec", dont_inherit=True)
+
+    def _is_unchanged(self) -> bool:
+        try:
+            return importlib.util.decode_source(self.get_data(self.path)) == self._text
+        except (OSError, ValueError, SyntaxError):
+            return False
 
     def get_source(self, fullname: str) -> str:
         return self._text

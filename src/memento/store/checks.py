@@ -19,7 +19,7 @@ from typing import Any
 from memento.store import rows, sql
 from memento.store.checkpoints import NAMES
 from memento.store.database import schema_faults
-from memento.store.files import TEMPORARY
+from memento.store.files import TEMPORARY, below, entries
 from memento.store.formats import SUFFIXES
 from memento.store.records import DONE, FAILED, Encoded
 
@@ -102,16 +102,6 @@ def _is_json(text: Any, kind: type) -> bool:
         return False
 
 
-def entries(folder: Path) -> list[Path]:
-    """List a folder; what is no folder of ours (a link leads elsewhere) has nothing."""
-    if folder.is_symlink():
-        return []
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
-
-
 def foreign_payloads(folder: Path, others: frozenset[str]) -> Iterator[Path]:
     """Yield what has no place in a folder of payloads.
 
@@ -144,7 +134,7 @@ def checkpoint_files(folder: Path) -> Iterator[tuple[bytes, Path]]:
     """Yield the files of checkpoints, with their tasks' keys."""
     for task in entries(folder):
         if _KEY.fullmatch(task.name) and not task.is_symlink():
-            for path in sorted(task.rglob("*")):
+            for path in below(task):
                 if path.name in NAMES:
                     yield bytes.fromhex(task.name), path
 
@@ -157,7 +147,7 @@ def foreign_checkpoints(folder: Path) -> Iterator[Path]:
         if not _KEY.fullmatch(task.name) or task.is_symlink() or not task.is_dir():
             yield task
             continue
-        for path in sorted(task.rglob("*")):
+        for path in below(task):
             known = path.name in NAMES or path.name.removesuffix(".damaged") in NAMES or is_harmless(path)
             if path.is_symlink() or (not path.is_dir() and not known):
                 yield path

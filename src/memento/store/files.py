@@ -36,6 +36,26 @@ def uncut(_: Any, size: int) -> list[int]:
     return [size]
 
 
+def entries(folder: Path) -> list[Path]:
+    """List a folder; what is no folder of ours (a link leads elsewhere) has nothing."""
+    if folder.is_symlink():
+        return []
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def temporaries(folder: Path) -> list[Path]:
+    """List the half-written files in the folders of a folder."""
+    return [path for shard in entries(folder) for path in entries(shard) if path.name.startswith(TEMPORARY)]
+
+
+def below(folder: Path) -> list[Path]:
+    """List all that is below a folder; what others remove meanwhile is left out, where `rglob` raises."""
+    return sorted(Path(root, name) for root, folders, files in os.walk(folder) for name in (*folders, *files))
+
+
 class PayloadDir:
     """The folder of payload files.
 
@@ -178,15 +198,16 @@ class PayloadDir:
 
     def refs(self) -> Iterator[str]:
         """Yield the names of all files, those of `classes/` (which values name inside themselves) too."""
-        for path in sorted(self.root.glob("*/*")):
-            ref = f"{path.parent.name}/{path.name}"
-            if _REF.fullmatch(ref):
-                yield ref
+        for shard in entries(self.root):
+            for path in entries(shard):
+                ref = f"{shard.name}/{path.name}"
+                if _REF.fullmatch(ref):
+                    yield ref
 
     def sweep(self, older_than: float) -> int:
         """Remove temporary files last written before `older_than` (UTC seconds); return how many."""
         gone = 0
-        for path in self.root.glob(f"*/{TEMPORARY}*"):
+        for path in temporaries(self.root):
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < older_than:
                     path.unlink()

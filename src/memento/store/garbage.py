@@ -41,9 +41,8 @@ from pathlib import Path
 from memento import system
 from memento.clock import Clock
 from memento.store import sql
-from memento.store.checks import entries
 from memento.store.database import Database
-from memento.store.files import TEMPORARY, PayloadDir
+from memento.store.files import PayloadDir, below, entries, temporaries
 from memento.store.liveness import Liveness, Process, claimed, running
 
 _TURN = 0.05  # seconds that a turn may last ...
@@ -240,7 +239,7 @@ class Collector:
             for ref in PayloadDir(root / name).refs():
                 if ref.partition("/")[0] in ours:
                     yield _item(kind, root / name / ref, ref=f"{_STEP}{ref}" if kind == STEPS else ref)
-        for path in temporaries(root):
+        for path in half_written(root):
             yield _item(TEMPORARIES, path)
         for kind, folder in ((CHECKPOINTS, "checkpoints"), (FOLDERS, "work"), (ARTIFACTS, "artifacts")):
             for path in entries(root / folder):
@@ -256,10 +255,10 @@ class Collector:
                 yield _item(DAMAGED, path)
 
 
-def temporaries(root: Path) -> Iterator[Path]:
+def half_written(root: Path) -> Iterator[Path]:
     """Yield half-written files: of runs that are at it, or died."""
     for folder in ("payloads", "steps"):
-        yield from sorted((root / folder).glob(f"*/{TEMPORARY}*"))
+        yield from temporaries(root / folder)
     for path in sorted(root.glob("index.salvaged-*.sqlite*")):
         pid = path.name.removeprefix("index.salvaged-").partition(".")[0]
         if pid.isdigit() and system.process_start(int(pid)) is None:
@@ -270,7 +269,7 @@ def set_aside(root: Path) -> Iterator[Path]:
     """Yield the damaged files that were set aside."""
     for folder in ("payloads", "steps"):
         yield from entries(root / folder / "damaged")
-    yield from sorted((root / "checkpoints").rglob("*.damaged"))
+    yield from (path for path in below(root / "checkpoints") if path.name.endswith(".damaged"))
     yield from sorted(root.glob("index.damaged-*.sqlite*"))
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from memento.errors import PayloadDamaged
 from memento.store import checks, sql
 from memento.store.checkpoints import is_whole
-from memento.store.files import PayloadDir
-from memento.store.garbage import temporaries
+from memento.store.files import PayloadDir, entries
+from memento.store.garbage import half_written
 from memento.store.liveness import claimed, running
 from memento.store.problems import Finding, Look, Problem, Report, payload_fault
 
@@ -73,7 +73,7 @@ class Files(Look):
     def _steps(self) -> Iterator[Finding]:
         payloads = PayloadDir(self.root / "steps")
         named: set[str] = set()
-        for path in checks.entries(self.root / "steps" / "keys"):
+        for path in entries(self.root / "steps" / "keys"):
             if path.suffix != ".json":
                 continue
             ref, fault = _step_fault(path, payloads, self.report)
@@ -112,7 +112,7 @@ class Files(Look):
     # --- files that nobody should find -----------------------------------------------------------------
 
     def _half_written(self) -> Iterator[Finding]:
-        for path in temporaries(self.root):
+        for path in half_written(self.root):
             problem = Problem("half-written", self.short(path), "a run that died left it", "it is removed")
             yield Finding(
                 problem,

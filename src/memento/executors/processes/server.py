@@ -32,6 +32,7 @@ from memento.executors import failures
 from memento.executors.processes import copying, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
+from memento.executors.sources import install
 from memento.store import pickling
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Server:
     def load(self) -> None:
         """Import what the function needs; tell when that fails."""
         try:
+            install(self._work.sources)  # before anything of the user's is imported
             pickling.install_main(self._work.main_name)
             self._function = pickling.loads(self._work.function)
             pickling.loads(self._work.settings)

@@ -29,6 +29,7 @@ from memento.executors.processes.order import Order, watch_for_the_end
 from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.telling import Teller
+from memento.executors.sources import install
 from memento.executors.task import Conditions, KeptValues, Station
 from memento.store import pickling
 
@@ -69,6 +70,7 @@ class Worker:
                 faulthandler.enable(file=2, all_threads=True)
             watch_for_the_end()
         if function is None:
+            install(self._work.sources)  # before anything of the user's is imported
             pickling.install_main(self._work.main_name)
             function = pickling.loads(self._work.function)
         conditions = Conditions(
