@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import memento
 from memento import Config, Context, Memento, Results
 from memento.errors import NotAStore, StoreTooNew
-from memento.store import Store, checks
+from memento.store import Store, checks, files
 from memento.store.checkpoints import CheckpointDir
 from memento.store.problems import Problem
 from memento.testing.store import info_of, key_of, row_of
@@ -254,12 +254,12 @@ def test_a_checkpoint_that_a_run_is_just_saving_is_left_alone() -> None:
 def test_checkpoints_that_a_run_removes_meanwhile_are_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     run()
     gone = key_of(7).hex()
-    listed = checks.entries
+    listed = files.entries
 
     def with_one_that_is_gone(folder: Path) -> list[Path]:
         return [*listed(folder), folder / gone] if folder.name == "checkpoints" else listed(folder)
 
-    monkeypatch.setattr(checks, "entries", with_one_that_is_gone)
+    monkeypatch.setattr("memento.store.checks.entries", with_one_that_is_gone)
     assert [path for _, path in checks.checkpoint_files(ROOT / "checkpoints")] == []
     assert memento.verify(ROOT).problems == []
 
