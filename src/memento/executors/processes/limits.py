@@ -121,10 +121,7 @@ class Limits:
             return
         if position in link.in_flight and position < self._slots.skipped(slot):
             self._next_scarcity = now + _RELIEF
-            if link.peak_position != position:
-                link.peak_position = position
-                link.peak = 0
-            link.peak = max(link.peak or 0, sizes[slot])
+            link.note_memory(position, sizes[slot])
             yield link, Sentence(MEMORY, position, sizes[slot], scarce=True), 0.0
 
     @staticmethod
@@ -186,7 +183,5 @@ class Limits:
         if used > (self._work.memory_limit or 0):
             # Pages that the tree's processes share were counted for each: ask again, exactly.
             used = system.tree_own_memory(link.pid) if system.descendants(link.pid) else used
-        if link.peak_position != position:
-            link.peak, link.peak_position = 0, position
-        link.peak = max(link.peak or 0, used)
+        link.note_memory(position, used)
         return used

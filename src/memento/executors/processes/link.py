@@ -116,6 +116,12 @@ class Link:
         positions = [position for position in self.in_flight if first <= position <= last]
         return [task for position in positions if (task := self.finish(position)) is not None]
 
+    def note_memory(self, position: int, used: int) -> None:
+        """Remember the highest that the task at a position was seen to use, in bytes."""
+        if self.peak_position != position:
+            self.peak, self.peak_position = 0, position
+        self.peak = max(self.peak or 0, used)
+
     def close(self) -> None:
         """Close the pipes, and let go of the outbox. Idempotent."""
         self.listener.close()

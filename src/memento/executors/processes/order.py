@@ -39,9 +39,8 @@ _CATEGORIES = tuple(
 )
 _C: Any = importlib.import_module("_signal")  # `signal` makes enums of small numbers, at ten times the price
 _alarm, _getsignal = _C.alarm, _C.getsignal
-_count_threads: Any = importlib.import_module(
-    "_thread"
-)._count  # `threading.active_count` takes ten times as long
+_T: Any = importlib.import_module("_thread")
+_count_threads = _T._count  # `threading.active_count` takes ten times as long
 _LIMITS = "resource.setrlimit"
 _STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
 _LEFT_EVENTS = frozenset(

@@ -131,8 +131,7 @@ class Processes(Executor):
         self._feeding = Feeding(work, count, self._slots, self._links, self._inbox, self._clock)
         self._limits = Limits(work, self._slots, self._links)
         logs = self._logs if work.log_output else None
-        self._watch = Watch(logs, self._slots, self._links, self._limits)
-        self._watch.follow(control.pid)
+        self._watch = Watch(control.pid, logs, self._slots, self._links, self._limits)
         self._selector = selectors.DefaultSelector()
         self._quiet = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()

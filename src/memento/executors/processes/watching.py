@@ -25,6 +25,8 @@ class Watch:
 
     Parameters
     ----------
+    server : int
+        The process that starts them.
     logs : Path or None
         The folder of their logs, where these are kept.
     slots : Slots
@@ -35,10 +37,12 @@ class Watch:
         What knows who is suspended.
     """
 
-    def __init__(self, logs: Path | None, slots: Slots, links: dict[int, Link], limits: Limits) -> None:
+    def __init__(
+        self, server: int, logs: Path | None, slots: Slots, links: dict[int, Link], limits: Limits
+    ) -> None:
         self._slots, self._links, self._limits = slots, links, limits
         self._next = 0.0
-        self._scarcity = Scarcity(os.getpid())
+        self.follow(server)
         self._board: Board | None = None
         if logs is not None:
             with contextlib.suppress(OSError):  # it only serves those who look on
