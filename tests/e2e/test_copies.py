@@ -372,3 +372,38 @@ def test_a_copy_takes_locks_of_its_own_on_the_index_that_the_program_has_open(pl
         """,
     )
     assert "database is locked" in place.run("exp.py").out
+
+
+def test_a_copy_has_one_class_where_no_name_leads_to_it(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import enum
+        from memento import Memento
+        from memento.executors.processes import Processes
+
+        def main():
+            calls = []
+
+            class Colour(enum.Enum):
+                RED = 1
+
+            class Point:
+                def __init__(self, x):
+                    self.x = x
+
+                def note(self):
+                    calls.append(self.x)
+
+            def experiment(context, config):
+                config.point[0].note()
+                return type(config.point[0]) is Point, config.point[1] is Colour.RED, calls.pop() == config.point[0].x
+
+            points = [(Point(x), Colour.RED) for x in range(200)]
+            memento = Memento(experiment, executor=Processes(2, copy=True), progress=False)
+            return memento.run({"parameters": {"point": points}})
+
+        print({result.inner for result in main()})
+        """,
+    )
+    assert place.run("exp.py").out.strip() == "{(True, True, True)}"
