@@ -63,6 +63,19 @@ def test_a_light_named_tuple_refuses_what_does_not_fit(
             kind(*values, **named)
 
 
+class Heavier(Light):
+    def __new__(cls, text: str, level: str = "error") -> Heavier:
+        return super().__new__(cls, text.strip(), level)
+
+
+def test_a_light_named_tuple_may_be_made_in_a_way_of_ones_own() -> None:
+    for _ in range(2):  # the constructor is compiled when the first is made
+        assert Heavier(" a ") == ("a", "error")
+        assert (type(Heavier("a")), Heavier("a").loud, Light(" a ").text) == (Heavier, "A", " a ")
+    assert Heavier("a")._replace(level="info") == ("a", "info")
+    assert pickle.loads(pickle.dumps(Heavier("a"))) == Heavier("a")
+
+
 def test_every_event_says_what_its_fields_are() -> None:
     for kind in (RunFinished, Said, Tick):
         assert list(kind.__annotations__) == list(kind._fields)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from memento.clock import SYSTEM_CLOCK
 from memento.context.metrics import Metrics, number
 from memento.context.space import Resources, StopTask, TaskSpace
+from memento.hints import TYPE_CHECKING, Any
 from memento.store.records import Series
 
 if TYPE_CHECKING:
     import logging
+    from pathlib import Path
+    from typing import TypeVar
 
     import numpy
     import pandas
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from memento.context.loop import Loops
     from memento.store.checkpoints import CheckpointDir
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 
 class Context:
@@ -296,6 +297,8 @@ class Context:
 
     def _saved(self) -> CheckpointDir:
         if self._checkpoints is None:
+            from pathlib import Path
+
             from memento.store.checkpoints import CheckpointDir
 
             self._checkpoints = CheckpointDir(Path(self._place().store) / "checkpoints", self.key)
@@ -354,6 +357,8 @@ class Context:
     @property
     def directory(self) -> Path:
         """A folder of this task's own, kept across attempts."""
+        from pathlib import Path
+
         folder = Path(self._place().store) / "work" / self.key
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -376,6 +381,8 @@ class Context:
         ValueError
             The name leads out of the task's folder.
         """
+        from pathlib import Path
+
         parts = str(os.fspath(name)).replace("\\", "/").split("/")
         if any(part in ("", ".", "..") for part in parts) or "\0" in name or ":" in parts[0]:
             raise ValueError(f"artifact({name!r}): give a relative name without '..', like 'plots/roc.png'")
@@ -390,8 +397,8 @@ class Context:
         """Return the names of the artifacts that were written."""
         if not self._artifacts:
             return ()
-        root = Path(self._place().store, "artifacts", self.key)
-        return tuple(sorted(name for name in self._artifacts if os.path.exists(root / name)))
+        root = os.path.join(self._place().store, "artifacts", self.key)
+        return tuple(sorted(name for name in self._artifacts if os.path.exists(os.path.join(root, name))))
 
     def finish(self) -> None:
         """Forget the checkpoints of a task whose result is safe."""

@@ -6,16 +6,17 @@ Knows: exceptions, tracebacks, log files. May not know: processes, executors, st
 from __future__ import annotations
 
 import os
-import re
 import signal
-import traceback
-from pathlib import Path
 from types import TracebackType
 
 from memento.errors import RemoteError, TaskError
+from memento.hints import TYPE_CHECKING
 from memento.store.records import RAISED, Failure
 
-_OURS = str(Path(__file__).resolve().parent.parent) + os.sep
+if TYPE_CHECKING:
+    from traceback import TracebackException
+
+_OURS = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _USERS = (_OURS + "testing" + os.sep, _OURS + os.path.join("cli", "demo.py"))  # experiments stand there
 _MESSAGE_LIMIT = 4_000  # characters; a message may hold a whole array
 _TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prints thousands of frames
@@ -23,8 +24,8 @@ _EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame 
 _TAIL_LINES = 20
 _TAIL_BYTES = 16_384
 _DUMPED_FRAMES = 5  # of each thread; all are in the log
-_DUMPED_THREAD = re.compile(r"(?:Current thread|Thread) 0x[0-9a-f]+.*:")
-_DUMPED_FRAME = re.compile(r'  File "(.*)", line (?:\d+|\?\?\?) in .*')
+_DUMPED_THREAD = r"(?:Current thread|Thread) 0x[0-9a-f]+.*:"
+_DUMPED_FRAME = r'  File "(.*)", line (?:\d+|\?\?\?) in .*'
 
 
 def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickled: bool = True) -> Failure:
@@ -103,7 +104,7 @@ def exit_name(status: int) -> str:
         return f"signal {-status}"
 
 
-def tail(path: str | Path, start: int = 0, end: int | None = None) -> str:
+def tail(path: str | os.PathLike[str], start: int = 0, end: int | None = None) -> str:
     """Return the last lines of a slice of a log file; "" where it cannot be read."""
     try:
         with open(path, "rb") as file:
@@ -120,11 +121,13 @@ def tail(path: str | Path, start: int = 0, end: int | None = None) -> str:
 
 def _without_our_frames(lines: list[str]) -> list[str]:
     """Leave of a dump of stacks, as faulthandler prints it at the end of a process, what the task did."""
+    import re
+
     kept: list[str] = []
     inside = False  # below a frame of ours
     shown = 0  # frames of this stack
     for line in lines:
-        frame = _DUMPED_FRAME.fullmatch(line)
+        frame = re.fullmatch(_DUMPED_FRAME, line)
         if frame is None:
             inside, shown = False, 0
         elif _is_ours(frame[1]) or (inside and frame[1] == "<string>"):
@@ -139,8 +142,8 @@ def _without_our_frames(lines: list[str]) -> list[str]:
     bare = [
         number
         for number, line in enumerate(kept)
-        if _DUMPED_THREAD.fullmatch(line)
-        and not any(map(_DUMPED_FRAME.fullmatch, kept[number + 1 : number + 2]))
+        if re.fullmatch(_DUMPED_THREAD, line)
+        and not any(re.fullmatch(_DUMPED_FRAME, after) for after in kept[number + 1 : number + 2])
     ]
     return [line for number, line in enumerate(kept) if number not in bare]
 
@@ -164,6 +167,8 @@ def _users_part(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _traceback(error: BaseException) -> str:
+    import traceback
+
     try:
         told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
         seen: set[int] = set()
@@ -173,13 +178,15 @@ def _traceback(error: BaseException) -> str:
         return f"{type(error).__name__}: <its traceback cannot be shown: {type(exc).__name__}>\n"
 
 
-def _drop_ours(told: traceback.TracebackException, seen: set[int]) -> None:
+def _drop_ours(told: TracebackException, seen: set[int]) -> None:
     """Leave out the frames of Memento, in the whole chain of causes."""
+    from traceback import StackSummary
+
     if id(told) in seen:
         return
     seen.add(id(told))
     frames = [frame for frame in told.stack if not _is_ours(frame.filename)]
-    told.stack = traceback.StackSummary.from_list(frames)
+    told.stack = StackSummary.from_list(frames)
     linked = [told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())]
     for other in linked:
         if other is not None:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import NamedTuple
 
 from memento import system
+from memento.hints import NamedTuple
 
 _LONG = 0.010  # seconds; from here a few system calls more do not count
 _SLACK = 1 << 20  # bytes; the mark is set back after it rose by more

@@ -13,7 +13,6 @@ that is a file.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 import sys
@@ -64,9 +63,11 @@ def modules(functions: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     room = _MOST
     for name, path in files.items():
+        from importlib.util import decode_source
+
         try:
             with open(path, "rb") as file:
-                text = importlib.util.decode_source(file.read(room + 1))
+                text = decode_source(file.read(room + 1))
         except (OSError, ValueError, SyntaxError):  # whoever imports it will be told
             continue
         room -= len(text)
@@ -135,8 +136,10 @@ class _Text(SourceFileLoader):
         return compile(self._text, self.path, "exec", dont_inherit=True)
 
     def _is_unchanged(self) -> bool:
+        from importlib.util import decode_source
+
         try:
-            return importlib.util.decode_source(self.get_data(self.path)) == self._text
+            return decode_source(self.get_data(self.path)) == self._text
         except (OSError, ValueError, SyntaxError):
             return False
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import contextvars
 import enum
-import inspect
-import pathlib
+import os
+import sys
 import threading
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
@@ -28,6 +27,7 @@ from memento.executors.alarm import TimeUp
 from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
+from memento.hints import Any, NamedTuple
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, encode
 from memento.store.records import (
@@ -45,7 +45,7 @@ from memento.store.records import (
 
 _ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), range, type(Ellipsis)})
 _OTHER_ATOMS = frozenset({("fractions", "Fraction")})  # by name: few programs import it
-_NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum, pathlib.PurePath)
+_NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum)
 _NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})
 
 
@@ -58,7 +58,12 @@ def is_unchangeable(value: object) -> bool:
     (True, False, True)
     """
     kind = type(value)
-    if kind in _ATOMS or isinstance(value, _NAMED) or (kind.__module__, kind.__name__) in _OTHER_ATOMS:
+    paths: type | tuple[()] = getattr(sys.modules.get("pathlib"), "PurePath", ())
+    if (
+        kind in _ATOMS
+        or isinstance(value, (_NAMED, paths))
+        or (kind.__module__, kind.__name__) in _OTHER_ATOMS
+    ):
         return True
     if kind is tuple or kind is frozenset:
         return all(map(is_unchangeable, value))  # type: ignore[call-overload]  # just checked
@@ -167,7 +172,7 @@ class Station:
         self._settings = KeptSettings(work.settings)
         self.values = KeptValues(work.values) if values is None else values
         self.layouts: dict[int, tuple[str, ...]] = {}
-        self._payloads = PayloadDir(pathlib.Path(work.store) / "payloads")
+        self._payloads = PayloadDir(os.path.join(work.store, "payloads"))
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
@@ -210,7 +215,7 @@ class Station:
             )
             # In a copy of the context: decimal's precision, NumPy's error state end with the task.
             returned = contextvars.copy_context().run(self._function, context, config)
-            if type(returned) not in _NEVER_AWAITED and inspect.isawaitable(returned):
+            if type(returned) not in _NEVER_AWAITED and _is_awaitable(returned):
                 returned = _finished(returned)
             try:
                 value = encode(returned, self._payloads, self._work.inline_limit)
@@ -269,6 +274,14 @@ class Station:
             # Caught at the very end of the stack: there was no room left to tell it well.
             text = "maximum recursion depth exceeded"
             return failures.without_exception(RAISED, type(error).__name__, text, output)
+
+
+def _is_awaitable(returned: object) -> bool:
+    if not hasattr(type(returned), "__await__") and not isinstance(returned, types.GeneratorType):
+        return False
+    import inspect  # 4 ms, for a few experiments
+
+    return inspect.isawaitable(returned)
 
 
 def _finished(returned: Any) -> Any:

@@ -42,6 +42,11 @@ class CodeVersion:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What counts, by name."""
+        return tuple(self._marks)
+
     @functools.cached_property
     def functions(self) -> dict[str, tuple[str, str]]:
         """Each name with its digest and its source, written out when it is asked for: a cached run asks for none."""

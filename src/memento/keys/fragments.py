@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import enum
 import functools
-import json
 import math
+import sys
 import types
-from pathlib import PurePath
 
+from memento import jsontext
 from memento.hints import Any
 from memento.keys.kinds import digest
 from memento.keys.names import qualified_name
@@ -49,13 +49,13 @@ def json_fragment(value: Any, limit: int = LIMIT) -> str:
         return repr(value)
     for size in (limit, limit // 4, limit // 16):
         try:
-            fragment = json.dumps(_plain(value, max(8, size // 8), _DEPTH), ensure_ascii=False)
+            fragment = jsontext.dumps(_plain(value, max(8, size // 8), _DEPTH), ensure_ascii=False)
             fragment.encode()
         except Exception:
             continue
         if len(fragment) <= limit:
             return fragment
-    return json.dumps(_short(_marked(qualified_name(type(value)), value), max(8, limit - 2)))
+    return jsontext.dumps(_short(_marked(qualified_name(type(value)), value), max(8, limit - 2)))
 
 
 def _plain(value: Any, room: int, depth: int) -> Any:
@@ -86,7 +86,7 @@ def _container(value: Any, room: int, depth: int) -> Any:
 
 def _key(key: Any, room: int) -> str:
     plain = _plain(key, room, 1)
-    return plain if isinstance(plain, str) else json.dumps(plain)
+    return plain if isinstance(plain, str) else jsontext.dumps(plain)
 
 
 def _text(value: Any, cls: type, room: int, depth: int) -> Any:
@@ -102,7 +102,8 @@ def _text(value: Any, cls: type, room: int, depth: int) -> Any:
     if cls in (set, frozenset):  # sorted: their own order differs from process to process
         shown = ", ".join(sorted(_inner(item, room, depth) for item in value))
         return f"{{{shown}}}" if len(shown) <= room else _marked(_short(f"{{{shown}", room), value)
-    if isinstance(value, PurePath):
+    paths: Any = getattr(sys.modules.get("pathlib"), "PurePath", ())
+    if isinstance(value, paths):
         return _short(value.as_posix(), room * 4)
     if _is_scalar(value):
         item = value.item()
@@ -127,7 +128,7 @@ def _partial(value: functools.partial[Any], room: int, depth: int) -> str:
 
 def _inner(value: Any, room: int, depth: int) -> str:
     plain = _plain(value, room, depth - 1)
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    return plain if isinstance(plain, str) else jsontext.dumps(plain, ensure_ascii=False)
 
 
 def _marked(shown: str, value: Any) -> str:

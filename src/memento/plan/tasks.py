@@ -180,9 +180,9 @@ class _Pairs(dict[int, str]):
     def __missing__(self, number: int) -> str:
         column = _column_of(number, self._offsets)
         value = self._values[column][number - self._offsets[column]]
-        import json
+        from memento.jsontext import dumps
 
-        text = self[number] = f"{json.dumps(self._names[column])}: {_fragment(value)}"
+        text = self[number] = f"{dumps(self._names[column])}: {_fragment(value)}"
         return text
 
 
@@ -196,9 +196,7 @@ def _fragment(value: object) -> str:
 
 def _column_of(number: int, offsets: Sequence[int]) -> int:
     """Return the column in whose range of numbers a value stands."""
-    from bisect import bisect_right
-
-    return bisect_right(offsets, number) - 1
+    return next(column for column in reversed(range(len(offsets))) if offsets[column] <= number)
 
 
 def _part(matrix: Matrix, namespace: str, name: str, value: Any, where: str) -> bytes:

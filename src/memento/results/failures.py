@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import functools
 import os
-import re
-import shlex
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
 
 from memento.events import FailureGroup
+from memento.hints import TYPE_CHECKING, Any, overload
 from memento.store.location import find_store
 from memento.store.records import DIED, MEMORY, RAISED, TIMEOUT, UNSAVABLE, Failure
 from memento.wording import safe_text
 
 if TYPE_CHECKING:
+    import re
+
     from memento.results.results import Results
 
 _MESSAGE = 2_000  # characters of a message that are looked at
@@ -63,6 +63,8 @@ def normalize(message: str) -> str:
 @functools.cache
 def _varying() -> list[re.Pattern[str]]:
     """Compile the patterns when the first task fails: it takes a millisecond."""
+    import re
+
     return [re.compile(pattern) for pattern in _VARYING]
 
 
@@ -277,7 +279,11 @@ class FailureReport(Sequence[FailureGroup]):
             found = path is None or os.path.realpath(path) == os.path.realpath(find_store())
         except OSError:  # the folder that this process is in was removed
             found = False
-        return "" if found else f" --store {shlex.quote(str(path))}"
+        if found:
+            return ""
+        import shlex
+
+        return f" --store {shlex.quote(str(path))}"
 
     def __repr__(self) -> str:
         return str(self)

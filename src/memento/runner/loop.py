@@ -13,11 +13,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import heapq
-import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from memento import faultpoints
 from memento.clock import Clock
@@ -25,6 +23,7 @@ from memento.config import short_text
 from memento.errors import StoreUnwritable
 from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
 from memento.executors.base import Executor, Lost, Message, Note, Task, Update
+from memento.hints import TYPE_CHECKING
 from memento.plan import Plan
 from memento.results import FailureGrouper
 from memento.runner.progress import Progress
@@ -34,8 +33,6 @@ from memento.store.records import DONE, STOPPED, Failure, Known, Outcome, TaskRo
 
 if TYPE_CHECKING:
     from memento.store import Run
-
-log = logging.getLogger("memento.runner")
 
 _COMMIT_EVERY = 0.05  # seconds that a finished task waits at most for others to share its commit
 _COMMIT_ROWS = 1_000
@@ -271,6 +268,9 @@ class Runner:
         if self._live:
             self._live.pop(number, None)
         if task is None:
+            import logging
+
+            log = logging.getLogger("memento.runner")
             log.warning("an outcome came for a task that is not in flight", extra={"number": number})
             return
         if failure is not None and self._is_unfinished(number, failure):

@@ -6,10 +6,9 @@ Knows: failures. May not know: executors, stores' indexes.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Union
 
 from memento.errors import MemoryLimitExceeded, TaskTimeout, UnsavableResult, WorkerDied
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.store.records import DIED, MEMORY, TIMEOUT, UNSAVABLE, Failure
 
 _OF_KIND: dict[str, type[BaseException]] = {
@@ -19,11 +18,21 @@ _OF_KIND: dict[str, type[BaseException]] = {
     UNSAVABLE: UnsavableResult,
 }
 
-Retries = Union[int, "Retry", Mapping[type[BaseException], int]]
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+Retries: TypeAlias = "int | Retry | Mapping[type[BaseException], int]"
 
 
-@dataclass(frozen=True)
-class Retry:
+class _Retry(NamedTuple):
+    times: int
+    on: tuple[type[BaseException], ...]
+    delay: float
+    factor: float
+    longest: float
+
+
+class Retry(_Retry):
     """Repeat failed attempts, waiting longer each time.
 
     Parameters
@@ -46,21 +55,23 @@ class Retry:
     2.0
     """
 
-    times: int = 0
-    on: type[BaseException] | Collection[type[BaseException]] = ()  # a tuple once it is made
-    delay: float = 0.5
-    factor: float = 2.0
-    longest: float = 60.0
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if self.times < 0:
-            raise ValueError(f"retries must be 0 or more, got {self.times}")
-        given: object = self.on
-        kinds = tuple(given) if isinstance(given, (tuple, list, set, frozenset)) else (given,)
+    def __new__(
+        cls,
+        times: int = 0,
+        on: type[BaseException] | Collection[type[BaseException]] = (),
+        delay: float = 0.5,
+        factor: float = 2.0,
+        longest: float = 60.0,
+    ) -> Retry:
+        if times < 0:
+            raise ValueError(f"retries must be 0 or more, got {times}")
+        kinds: tuple[Any, ...] = tuple(on) if isinstance(on, (tuple, list, set, frozenset)) else (on,)
         for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise TypeError(f"Retry(on=...) takes exception types, like (OSError,), got {kind!r}")
-        object.__setattr__(self, "on", kinds)
+        return super().__new__(cls, times, kinds, delay, factor, longest)
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait after the failure of attempt number `attempt` (1 for the first)."""
@@ -101,7 +112,6 @@ class RetryPolicy:
                 continue
             if rule.on:
                 error = error or _exception_of(failure)
-                assert isinstance(rule.on, tuple)
                 if not _is_one_of(error, failure, rule.on):
                     continue
             return rule.wait(attempt)

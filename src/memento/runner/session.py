@@ -257,8 +257,6 @@ class Session:
         return "\n".join(dict.fromkeys(lines))
 
     def _run_info(self) -> RunInfo:
-        from pathlib import Path
-
         from memento import system
         from memento.keys import json_fragment
         from memento.store import provenance
@@ -274,7 +272,7 @@ class Session:
             process_started=system.process_start(os.getpid()) or "",
             boot_id=system.boot_identity(),
             argv=tuple(provenance.redact(sys.argv)),
-            provenance=provenance.gather(Path.cwd()),
+            provenance=provenance.gather(os.getcwd()),
         )
 
     def _work(self, run_name: str) -> Work:
@@ -304,7 +302,7 @@ class Session:
             log_output=options.log_output,
             live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
             environment=dict(options.environment),
-            sources={**sources(), **modules(self._code.functions)},
+            sources={**sources(), **modules(self._code.names)},
         )
 
 

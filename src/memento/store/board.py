@@ -12,8 +12,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
+
+from memento.hints import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "now"
 _ENTRY = struct.Struct(
@@ -37,12 +40,14 @@ class Board:
 
     Parameters
     ----------
-    folder : Path
+    folder : path
         Where the run's logs are.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._file = os.open(
+            os.path.join(folder, NAME), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
+        )
         self._shown = b""
 
     def show(self, entries: Iterable[tuple[bytes, int, int, str]]) -> None:

@@ -15,7 +15,8 @@ import threading
 import types
 import weakref
 from importlib.machinery import PathFinder
-from typing import Any, NamedTuple
+
+from memento.hints import Any, NamedTuple
 
 CACHED_FUNCTION: type[Any] = type(functools.lru_cache(len))
 DEFINED = (type, types.FunctionType, CACHED_FUNCTION)  # what a script defines under a name

@@ -13,22 +13,30 @@ import contextlib
 import errno
 import mmap
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, TypeAlias
+from functools import cached_property
 
 from memento import faultpoints, pages
 from memento.errors import PayloadDamaged, StoreError, StoreUnwritable
+from memento.hints import TYPE_CHECKING, Any
 from memento.store.digests import Digest, digest
 from memento.store.memory import PIECE, flat, joined, new_memory
 from memento.system import fsync_folder, start_writing
 
-_REF = re.compile(r"(?:[0-9a-f]{2}|classes)/([0-9a-f]{32})(\.[a-z]+)")
+_REF = r"(?:[0-9a-f]{2}|classes)/([0-9a-f]{32})(\.[a-z]+)"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 TEMPORARY = ".writing-"
 
-Cut: TypeAlias = Callable[[Any, int], list[int]]
+Cut = Callable[[Any, int], list[int]]
 """Says into pieces of which lengths an open file of a size is to be read; leaves the file at its beginning."""
+
+
+def _is_ref(ref: str) -> bool:
+    import re
+
+    return re.fullmatch(_REF, ref) is not None
 
 
 def uncut(_: Any, size: int) -> list[int]:
@@ -53,6 +61,8 @@ def temporaries(folder: Path) -> list[Path]:
 
 def below(folder: Path) -> list[Path]:
     """List all that is below a folder; what others remove meanwhile is left out, where `rglob` raises."""
+    from pathlib import Path
+
     return sorted(Path(root, name) for root, folders, files in os.walk(folder) for name in (*folders, *files))
 
 
@@ -74,14 +84,21 @@ class PayloadDir:
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+        self._root = root
         self.definitions: dict[
             tuple[str, ...], str | None
         ] = {}  # tokens -> ref: written once a process, not once a value
 
+    @cached_property
+    def root(self) -> Path:
+        """The folder."""
+        from pathlib import Path  # 4 ms, which who keeps small values need not spend
+
+        return Path(self._root)
+
     def path(self, ref: str) -> Path:
         """Return where a payload stands; a name that could point elsewhere is refused."""
-        if _REF.fullmatch(ref) is None:
+        if not _is_ref(ref):
             raise PayloadDamaged(str(self.root), f"{ref!r} is not the name of a payload.", AGAIN)
         return self.root / ref
 
@@ -176,7 +193,7 @@ class PayloadDir:
         self._compare(ref, digest(views))
 
     def _compare(self, ref: str, found: bytes) -> None:
-        if found.hex() != ref[-32 - len(Path(ref).suffix) :][:32]:
+        if found.hex() != ref.rpartition("/")[2][:32]:
             raise PayloadDamaged(str(self.path(ref)), "the stored value is not what was written.", AGAIN)
 
     def quarantine(self, ref: str) -> Path | None:
@@ -201,7 +218,7 @@ class PayloadDir:
         for shard in entries(self.root):
             for path in entries(shard):
                 ref = f"{shard.name}/{path.name}"
-                if _REF.fullmatch(ref):
+                if _is_ref(ref):
                     yield ref
 
     def sweep(self, older_than: float) -> int:

@@ -13,12 +13,12 @@ format would bring something else back.
 from __future__ import annotations
 
 import io
-import json
 import struct
 from collections.abc import Callable
-from typing import Any
 
+from memento import jsontext
 from memento.errors import MementoError, PayloadDamaged, UnsavableResult, UntrustedStore
+from memento.hints import Any
 from memento.store import keeping, shipping
 from memento.store.files import AGAIN, PayloadDir, uncut
 from memento.store.frames import from_arrow, to_arrow
@@ -123,15 +123,12 @@ def _parts(value: Any, kind: type, payloads: PayloadDir) -> tuple[str, list[memo
     return "pickle", _pickled(value, payloads)
 
 
-_TO_JSON = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each value
-
-
 def _as_json(value: Any) -> bytes | None:
     """Return JSON, or None where it would not bring back the same."""
     if not _is_json(value):
         return None
     try:
-        return _TO_JSON(value).encode()
+        return jsontext.dumps(value, ensure_ascii=False).encode()
     except ValueError:  # lone surrogates; ints of more digits than Python turns into text
         return None
 
@@ -250,7 +247,7 @@ def decode(
         # Floats and ints are nearly all values of most grids, and this is three times as fast as a JSON parser.
         if encoded.type == "builtins:float":
             return float(data)
-        return json.loads(data)
+        return jsontext.loads(data)
     if name == "pickle" and not trusted:
         raise UntrustedStore(
             str(payloads.root),
@@ -310,7 +307,7 @@ def _read_scalar(content: memoryview) -> Any:
 
 
 _READERS: dict[str, Callable[[list[memoryview], PayloadDir], Any]] = {
-    "json": lambda pieces, _: json.loads(bytes(pieces[0])),
+    "json": lambda pieces, _: jsontext.loads(bytes(pieces[0])),
     "text": lambda pieces, _: bytes(pieces[0]).decode(),
     "bytes": lambda pieces, _: bytes(pieces[0]),
     "npscalar": lambda pieces, _: _read_scalar(pieces[0]),

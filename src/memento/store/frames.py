@@ -8,7 +8,7 @@ is not for Arrow: the caller pickles it. Before the bytes are used, they are rea
 
 from __future__ import annotations
 
-from typing import Any
+from memento.hints import Any
 
 _SERIES = b"memento.series"
 

@@ -17,8 +17,8 @@ import pickle
 import sys
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
 
+from memento.hints import Any, NamedTuple
 from memento.store import shipping
 from memento.store.definitions import DEFINED, Definition, named
 from memento.store.shipping import Buffer

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import NamedTuple
 
 from memento import system
 from memento.clock import Clock
+from memento.hints import NamedTuple
 from memento.store import sql
 
 KEY = 16  # bytes

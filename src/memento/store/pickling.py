@@ -10,8 +10,8 @@ Knows: the two journeys, `shipping` and `keeping`. May not know: files, tasks, e
 from __future__ import annotations
 
 import pickle
-from typing import Any
 
+from memento.hints import Any
 from memento.store import keeping, shipping
 from memento.store.shipping import Buffer, dumps, install_main, keep_main, main_name
 

@@ -9,7 +9,6 @@ What cannot be learned is left out. Nothing secret is kept: arguments and the en
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -42,11 +41,20 @@ _QUESTIONS = (
     ("ls-files", "--others", "--exclude-standard", "-z"),
     ("config", "--get", "remote.origin.url"),
 )
-_SECRET = re.compile(
+_SECRET = (
     r"(?i)pass(word|wd|phrase)?$|pwd$|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|(^|[-_.])auth$"
     r"|(^|[-_.])key$"
 )
-_URL_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]+@")
+_PART_OF_SECRETS = (
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "key",
+    "credential",
+    "auth",
+)  # each has one of these in it
+_URL_CREDENTIALS = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]+@"
 
 
 def gather(cwd: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -148,7 +156,7 @@ def redact(argv: Iterable[str]) -> list[str]:
             kept.append(HIDDEN)
             hide_next = False
             continue
-        secret = bool(_SECRET.search(name.strip("-")))
+        secret = _is_secret(name.strip("-"))
         if equals and secret:
             kept.append(f"{name}={HIDDEN}")
         else:
@@ -159,7 +167,19 @@ def redact(argv: Iterable[str]) -> list[str]:
 
 def redact_urls(text: str) -> str:
     """Return a text without the user names and passwords of its URLs."""
-    return _URL_CREDENTIALS.sub(rf"\g<scheme>{HIDDEN}@", text)
+    if "://" not in text or "@" not in text:
+        return text
+    import re
+
+    return re.sub(_URL_CREDENTIALS, rf"\g<scheme>{HIDDEN}@", text)
+
+
+def _is_secret(name: str) -> bool:
+    if not any(part in name.lower() for part in _PART_OF_SECRETS):
+        return False
+    import re  # 3 ms, which few arguments are worth
+
+    return re.search(_SECRET, name) is not None
 
 
 def _cut(diff: bytes) -> str:

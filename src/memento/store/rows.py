@@ -5,13 +5,13 @@ Knows: the records and the order of columns in `sql`. May not know: connections,
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from memento import jsontext
+from memento.hints import Any
 from memento.store.records import (
     DAMAGED,
     DONE,
@@ -83,7 +83,7 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         file,
         start,
         end,
-        json.dumps(outcome.artifacts) if outcome.artifacts else None,
+        jsontext.dumps(outcome.artifacts) if outcome.artifacts else None,
         why,
         None if failure is None else failure.exception,
     )
@@ -309,8 +309,8 @@ def run_values(info: RunInfo, name: str, experiment: int, now: float) -> tuple[A
         info.pid,
         info.process_started,
         info.boot_id,
-        json.dumps(info.argv),
-        json.dumps(info.provenance, default=str),
+        jsontext.dumps(info.argv),
+        jsontext.dumps(info.provenance, default=str),
     )
     return cleaned(values)
 
@@ -344,7 +344,7 @@ def run_record(row: tuple[Any, ...]) -> RunRecord:
 
 def code_text(code: CodeVersion) -> str:
     """Return a code version's functions as JSON."""
-    return json.dumps(code.functions)
+    return jsontext.dumps(code.functions)
 
 
 def code_version(digest: bytes, functions: str) -> CodeVersion:
@@ -357,13 +357,13 @@ def failure_text(failure: Failure) -> str:
     """Return a failure as readable JSON, without its pickled exception."""
     fields = failure._asdict()
     del fields["exception"]
-    return json.dumps(fields)
+    return jsontext.dumps(fields)
 
 
 def read_failure(text: str, exception: bytes | None = None) -> Failure:
     """Build a failure from its JSON and its pickled exception."""
     try:
-        return Failure(exception=exception, **json.loads(text))
+        return Failure(exception=exception, **jsontext.loads(text))
     except (ValueError, TypeError):
         return Failure(
             RAISED, "Unreadable", "the index's record of this failure is damaged", "", "", None, ""
@@ -373,7 +373,7 @@ def read_failure(text: str, exception: bytes | None = None) -> Failure:
 def _parsed(text: str, empty: Any) -> Any:
     """Parse what only informs people; where it is damaged, it says nothing rather than stop a run."""
     try:
-        loaded = json.loads(text)
+        loaded = jsontext.loads(text)
     except (ValueError, TypeError):
         return empty
     return loaded if isinstance(loaded, type(empty)) else empty

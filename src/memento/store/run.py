@@ -12,16 +12,16 @@ the rows that others appended since its last look: what a run believes of the st
 
 from __future__ import annotations
 
-import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import repeat
 from operator import itemgetter
-from typing import Any, NamedTuple
 
-from memento import faultpoints
+from memento import faultpoints, jsontext
 from memento.clock import Clock
+from memento.hints import Any, NamedTuple
 from memento.store import rows as encode
 from memento.store import sql
 from memento.store.database import Database
@@ -203,7 +203,9 @@ class Run:
         for row in kept:
             if row.outcome.status == FAILED:
                 self.previous[row.key] = ids[row.key]  # this run may be asked to try again
-        drop_states(self._database.index.parent, (row.key for row in kept if row.outcome.status == DONE))
+        drop_states(
+            os.path.dirname(self._database.location), (row.key for row in kept if row.outcome.status == DONE)
+        )
         return Committed({**ids, **outdone[0]}, outdone[1])
 
     def release(self, keys: Iterable[bytes]) -> None:
@@ -242,7 +244,7 @@ class Run:
         now = self._clock.now()
         with self._database.writing() as connection:
             connection.execute(sql.DROP_CLAIMS_OF_RUN, (self.id,))
-            connection.execute(sql.FINISH_RUN, (status, json.dumps(counts), now, now, self.id))
+            connection.execute(sql.FINISH_RUN, (status, jsontext.dumps(counts), now, now, self.id))
         self._claims = _Claims()
 
     def _look(self, connection: sqlite3.Connection) -> None:
@@ -319,7 +321,7 @@ class Run:
     def _known(self, connection: sqlite3.Connection, ids: Sequence[int]) -> list[Known]:
         if not ids:
             return []
-        return [Known._make(row) for row in connection.execute(sql.KNOWN_BY_ID, (json.dumps(list(ids)),))]
+        return [Known._make(row) for row in connection.execute(sql.KNOWN_BY_ID, (jsontext.dumps(list(ids)),))]
 
     def _append(self, connection: sqlite3.Connection, rows: Sequence[TaskRow], first: int) -> None:
         if not rows:

@@ -19,8 +19,8 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeAlias
 
+from memento.hints import Any
 from memento.keys import SCRIPT_ATTRIBUTE, script_name
 from memento.store.definitions import (
     CACHED_FUNCTION,
@@ -36,7 +36,7 @@ from memento.store.definitions import (
 _SHIPPED = b"\x93memento-ship\x00"  # no pickle starts with it
 _ATOMS = frozenset({int, float, str, bytes, bool, type(None), complex})
 
-Buffer: TypeAlias = bytes | bytearray | memoryview
+Buffer = bytes | bytearray | memoryview
 
 _FORMER = "__memento_former_main__"
 _script_pid = 0  # the process that ships: it is the script itself
@@ -242,7 +242,8 @@ def _whole_class(obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
         return reduced
     attributes, slots = reduced[2]
     # Empty slots of a NamedTuple are made with it.
-    if "__slots__" in obj.__dict__ and not any(base is NamedTuple for base in args[2]):
+    named_tuple = getattr(sys.modules.get("typing"), "NamedTuple", obj)
+    if "__slots__" in obj.__dict__ and not any(base is named_tuple for base in args[2]):
         # cloudpickle sets `__slots__` when the class is made already, and that means nothing.
         args = (*args[:3], {**args[3], "__slots__": obj.__slots__}, *args[4:])
         # Slots with two leading underscores stand under another name than `__slots__` tells.

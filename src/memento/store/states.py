@@ -28,7 +28,7 @@ def keys_with_states(store: str | os.PathLike[str]) -> set[bytes]:
     return {bytes.fromhex(name) for name in names if len(name) == 32 and not name.strip("0123456789abcdef")}
 
 
-def drop_states(store: Path, keys: Iterable[bytes]) -> None:
+def drop_states(store: str | os.PathLike[str], keys: Iterable[bytes]) -> None:
     """Remove the checkpoints of tasks whose results are durable; what cannot be removed harms nobody."""
     there = keys_with_states(store)
     if there:
@@ -38,7 +38,7 @@ def drop_states(store: Path, keys: Iterable[bytes]) -> None:
 
         faultpoints.at("checkpoints.dropping")
         for key in there.intersection(keys):
-            shutil.rmtree(store / "checkpoints" / key.hex(), ignore_errors=True)
+            shutil.rmtree(os.path.join(store, "checkpoints", key.hex()), ignore_errors=True)
 
 
 def drop_older_states(store: Path, done: Iterable[TaskRecord]) -> None:

@@ -10,7 +10,8 @@ own affair, and tensors that share memory share it when they come back, as `torc
 from __future__ import annotations
 
 import pickle
-from typing import Any
+
+from memento.hints import Any
 
 _STORAGES = ("UntypedStorage", "TypedStorage")
 

@@ -6,13 +6,11 @@ Knows: the server's process, its socket, its output, the workers' process number
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
 import sys
 from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from memento import system
 from memento.errors import Unsendable, WorkerStartError
@@ -21,9 +19,11 @@ from memento.executors.base import Work
 from memento.executors.processes import copying, launch, server
 from memento.executors.processes.link import Link
 from memento.executors.processes.slots import make_file
+from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
+    from typing import IO, NoReturn
 
 _ENDING = 5.0  # seconds that the server gets to end everything
 _TAIL_LINES = 20
@@ -201,6 +201,8 @@ def _objection(work: Work) -> str:
 
 def _start(work: Work, told: dict[str, Any], log: IO[bytes] | None) -> subprocess.Popen[bytes]:
     """Start the server as a fresh process, which imports what the experiment needs."""
+    import json
+
     work_file = launch.write_work(work)
     try:
         return launch.start_python(

@@ -18,16 +18,15 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import re
 import select
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
 
 from memento import system
+from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
@@ -40,8 +39,9 @@ _UNSOUND = (
 _KNOWN_TO_SURVIVE = frozenset(
     {"jemalloc_bg_thd"}
 )  # threads that their library starts again in a copy, if at all
-_HARMLESS = re.compile(r"/dev/(null|tty|pts/|u?random|zero)")  # nothing gets mixed up there
-_POOLS = re.compile(r"openblas|libgomp|libiomp|libomp|libmkl|libblis|flexiblas", re.IGNORECASE)
+# Nothing gets mixed up there.
+_HARMLESS = ("/dev/null", "/dev/tty", "/dev/pts/", "/dev/random", "/dev/urandom", "/dev/zero")
+_POOLS = ("openblas", "libgomp", "libiomp", "libomp", "libmkl", "libblis", "flexiblas")
 _LARGE = 1 << 30  # bytes; of a larger program each task would seem to hold them
 
 
@@ -87,7 +87,7 @@ def _resident() -> int:
 def _foreign_descriptors(store: str) -> Iterator[tuple[int, str]]:
     inside = os.path.join(os.path.realpath(store), "")
     for number, target in _descriptors():
-        if target.startswith((inside, "/memfd:memento-")) or _HARMLESS.match(target):
+        if target.startswith((inside, "/memfd:memento-", *_HARMLESS)):
             continue
         # What Python opens is closed in programs that are started: a pipe without that mark was here before.
         if not (target.startswith("pipe:") and os.get_inheritable(number)):
@@ -152,7 +152,8 @@ def _limit_pools(threads: int) -> Any:
     # An environment variable would come too late for them. Set before the fork, for a pool that is told so later
     # starts its threads first.
     with contextlib.suppress(OSError), open("/proc/self/maps") as file:
-        if _POOLS.search(file.read()):
+        mapped = file.read().lower()
+        if any(name in mapped for name in _POOLS):
             import threadpoolctl
 
             return threadpoolctl.threadpool_limits(limits=threads)

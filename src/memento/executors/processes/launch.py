@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from memento.executors import sources
 from memento.executors.base import Work
 from memento.executors.processes.slots import make_file
+from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
@@ -71,13 +70,21 @@ def read_work(descriptor: int) -> Work:
     return work
 
 
+def _home() -> str:
+    """Return the folder in which this package lies."""
+    path = os.path.realpath(__file__)
+    for _ in range(4):
+        path = os.path.dirname(path)
+    return path
+
+
 def start_python(module: str, argument: str, sys_path: list[str], descriptors: tuple[int, ...], **options: Any) -> (
     subprocess.Popen[bytes]
 ):  # fmt: skip
     """Start `module.main()` in a fresh interpreter and a session of its own."""
     import subprocess
 
-    home = str(Path(__file__).resolve().parents[3])
+    home = _home()
     path = sys_path if home in sys_path else [*sys_path, home]
     code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main()"
     flags: list[str] = getattr(

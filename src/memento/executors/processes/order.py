@@ -19,15 +19,18 @@ import contextlib
 import faulthandler
 import gc
 import importlib
-import logging
 import os
 import signal
 import sys
 import threading
 import warnings
-from typing import Any, TextIO
 
 from memento import system
+from memento.hints import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import logging
+    from typing import TextIO
 
 _locale: Any = importlib.import_module("_locale")
 _setlocale = _locale.setlocale
@@ -113,7 +116,8 @@ class Order:
             warnings.filters[:] = self._filters  # type: ignore[index]  # typeshed calls it a Sequence
             getattr(warnings, "_filters_mutated", lambda: None)()
         if warnings.showwarning is not self._show:
-            logging.captureWarnings(False)
+            if "logging" in sys.modules:
+                sys.modules["logging"].captureWarnings(False)
             warnings.showwarning = self._show
         if tuple(map(_getsignal, _SIGNALS)) != self._handlers:
             self._restore_signals()
@@ -211,35 +215,48 @@ def _stream(number: int, like: TextIO) -> TextIO:
 
 
 class Loggers:
-    """What logging was like: levels and handlers of all loggers."""
+    """What logging was like: levels and handlers of all loggers.
+
+    Where nobody has imported it yet, it is as its import leaves it.
+    """
 
     _MARK: Any = object()  # lies in a cache that logging empties whenever any level changes
 
     def __init__(self) -> None:
         self._kept: dict[logging.Logger, tuple[Any, ...]] = {}
         self._modules = frozenset(name.partition(".")[0] for name in sys.modules)
-        for logger in _loggers():
-            self._kept[logger] = self._state(logger)
-        self._disabled = logging.root.manager.disable
-        self._mark()
+        self._disabled, self._made = 0, 0
+        self._cache: Any = {}
+        self._logging: Any = sys.modules.get("logging")
+        if self._logging is not None:
+            for logger in self._loggers():
+                self._kept[logger] = self._state(logger)
+            self._disabled = self._logging.root.manager.disable
+            self._mark()
 
     @staticmethod
     def _state(logger: logging.Logger) -> tuple[Any, ...]:
         return logger.level, list(logger.handlers), list(logger.filters), logger.propagate, logger.disabled
 
     def _mark(self) -> None:
-        self._made = len(_handlers())
-        self._cache: Any = getattr(logging.root, "_cache", {})
+        self._made = len(self._handlers())
+        self._cache = getattr(self._logging.root, "_cache", {})
         self._cache[self._MARK] = True
 
     def changed(self) -> bool:
         """Tell whether a level was set or a handler made since this was last restored."""
-        return self._MARK not in self._cache or len(_handlers()) != self._made
+        if self._logging is None:
+            self._logging = sys.modules.get("logging")
+            return self._logging is not None
+        return self._MARK not in self._cache or len(self._handlers()) != self._made
 
     def restore(self) -> None:
         """Put all loggers back; one that an import has made stays as the import left it."""
-        for logger in _loggers():
+        logging = self._logging
+        for logger in self._loggers():
             kept = self._kept.get(logger)
+            if kept is None and logger is logging.root:
+                kept = (logging.WARNING, [], [], True, False)
             if kept is None:
                 top = logger.name.partition(".")[0]
                 if top in sys.modules and top not in self._modules:
@@ -265,14 +282,15 @@ class Loggers:
             logging.disable(self._disabled)
         self._mark()
 
+    def _loggers(self) -> list[logging.Logger]:
+        root = self._logging.root
+        return [
+            root,
+            *(one for one in root.manager.loggerDict.values() if isinstance(one, self._logging.Logger)),
+        ]
 
-def _loggers() -> list[logging.Logger]:
-    named = list(logging.root.manager.loggerDict.values())
-    return [logging.root, *(logger for logger in named if isinstance(logger, logging.Logger))]
-
-
-def _handlers() -> Any:
-    return getattr(logging, "_handlerList", ())
+    def _handlers(self) -> Any:
+        return getattr(self._logging, "_handlerList", ())
 
 
 class Chance:

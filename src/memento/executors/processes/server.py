@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import marshal
 import os
 import select
@@ -25,7 +24,6 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.errors import Unsendable
@@ -35,6 +33,7 @@ from memento.executors.processes import copying, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
 from memento.executors.sources import install
+from memento.hints import TYPE_CHECKING, Any
 from memento.store import pickling
 
 if TYPE_CHECKING:
@@ -185,6 +184,8 @@ class Server:
     def _start_fresh(self, place: Place, read: int, write: int) -> int:
         if self._work_file is None:
             self._work_file = launch.write_work(self._work)
+        import json
+
         told = {
             "slots": self._slots_file,
             "work": self._work_file,
@@ -283,6 +284,8 @@ def _do_nothing(*_: object) -> None:
 
 def main() -> None:
     """Be the server, in a process that was started for it: `argv` has the descriptors."""
+    import json
+
     serve(json.loads(sys.argv[1]))
 
 

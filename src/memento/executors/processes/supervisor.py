@@ -28,7 +28,6 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
@@ -118,9 +117,9 @@ class Processes(Executor):
                 self._note(f"{len(self._gpus)} workers, not {count}: there are no more GPUs")
                 count = len(self._gpus)
         self._count = count
-        self._logs = Path(work.store) / "logs" / work.run
+        self._logs = os.path.join(work.store, "logs", work.run)
         if work.log_output:
-            self._logs.mkdir(parents=True, exist_ok=True)
+            os.makedirs(self._logs, exist_ok=True)
         self._slots_file = make_file(launch.shared_name(launch.mark(work)), Slots.size(count))
         self._slots = Slots(self._slots_file, count)
         try:
@@ -166,8 +165,8 @@ class Processes(Executor):
 
     def _drop_empty_log(self, link: Link) -> None:
         with contextlib.suppress(OSError):
-            if link.place.log and Path(link.place.log).stat().st_size == 0:
-                Path(link.place.log).unlink()
+            if link.place.log and os.path.getsize(link.place.log) == 0:
+                os.unlink(link.place.log)
 
     # -- what the runner says
 
@@ -307,7 +306,7 @@ class Processes(Executor):
     def _spawn(self, control: Control, slot: int) -> None:
         self._made += 1
         name = f"{self._work.run}/{self._made:04d}.log"
-        log = str(self._logs / f"{self._made:04d}.log") if self._work.log_output else ""
+        log = os.path.join(self._logs, f"{self._made:04d}.log") if self._work.log_output else ""
         self._slots.clear(slot)
         theirs_in, ours_out, ours_in, theirs_out = make_pipes()
         place = Place(slot, self._count, log, name, self._gpus[slot])
@@ -459,7 +458,7 @@ class Processes(Executor):
         if link.place.log:
             begun = self._slots.printed(link.place.slot)
             with contextlib.suppress(OSError):
-                end = output.shorten_path(link.place.log, begun, Path(link.place.log).stat().st_size)
+                end = output.shorten_path(link.place.log, begun, os.path.getsize(link.place.log))
                 if end > begun:
                     log = LogSlice(link.place.log_name, begun, end)
                     told = failures.tail(link.place.log, begun, end)

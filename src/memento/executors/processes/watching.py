@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from memento.executors.processes import output
 from memento.executors.processes.ends import Scarcity
@@ -27,7 +26,7 @@ class Watch:
     ----------
     server : int
         The process that starts them.
-    logs : Path or None
+    logs : str or None
         The folder of their logs, where these are kept.
     slots : Slots
         The memory shared with them.
@@ -38,7 +37,7 @@ class Watch:
     """
 
     def __init__(
-        self, server: int, logs: Path | None, slots: Slots, links: dict[int, Link], limits: Limits
+        self, server: int, logs: str | None, slots: Slots, links: dict[int, Link], limits: Limits
     ) -> None:
         self._slots, self._links, self._limits = slots, links, limits
         self._next = 0.0

@@ -12,8 +12,8 @@ import marshal
 import pickle
 import struct
 from collections.abc import Iterator
-from typing import Any
 
+from memento.hints import Any
 from memento.store.records import Encoded, Failure, LogSlice, Outcome, Series
 
 _made: Any = tuple.__new__  # what `_make` of a named tuple does, without a call of Python's

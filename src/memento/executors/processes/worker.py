@@ -16,7 +16,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
@@ -31,6 +30,7 @@ from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.telling import Teller
 from memento.executors.sources import install
 from memento.executors.task import Conditions, KeptValues, Station
+from memento.hints import Any, NamedTuple
 from memento.store import pickling
 
 _READ = 1 << 18
