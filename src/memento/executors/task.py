@@ -29,6 +29,7 @@ from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
 from memento.store import pickling
+from memento.store.checksums import facts_sum, row_sum
 from memento.store.payloads import PayloadDir, encode
 from memento.store.records import (
     DONE,
@@ -176,7 +177,7 @@ class Station:
 
     def run(self, task: Task) -> Outcome:
         """Make one attempt; whatever the task does short of ending the process, this returns."""
-        number, key, layout, values, repeat, attempt, _ = task
+        number, key, layout, values, repeat, attempt, _, params = task
         clock, conditions, context = self._clock, self._conditions, None
         value: Encoded | None = None
         failure: Failure | None = None
@@ -226,8 +227,15 @@ class Station:
         runtime = max(clock.monotonic() - begun, 0.0)
         usage = self._meter.stop(runtime)
         log = conditions.log() if conditions.log is not None else None
+        series = context.series() if context is not None else ()
+        sums, experiment = None, self._work.experiment_id
         if error is not None:
-            failure = self._explain(error, failure, runtime, log)
+            failure, value = self._explain(error, failure, runtime, log), None
+        elif experiment is not None:  # here, since a run has one coordinator and many workers
+            facts = facts_sum(
+                True, started, runtime, *usage[:2], None, experiment, repeat, usage[2], len(series)
+            )
+            sums = row_sum(key, params, value), facts
         return Outcome(
             number,
             FAILED if failure is not None else DONE,
@@ -238,11 +246,12 @@ class Station:
             usage.memory,
             usage.virtual,
             self._worker,
-            None if failure is not None else value,
-            context.series() if context is not None else (),
+            value,
+            series,
             context.artifact_names() if context is not None else (),
             log,
             failure,
+            sums,
         )
 
     def _layout(self, number: int) -> tuple[str, ...]:

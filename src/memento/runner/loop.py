@@ -16,7 +16,9 @@ import heapq
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from memento import faultpoints
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("memento.runner")
 
+_NUMBER = itemgetter(0)  # of a task, and of an outcome
 _COMMIT_EVERY = 0.05  # seconds that a finished task waits at most for others to share its commit
 _COMMIT_ROWS = 1_000
 _TICK_EVERY = 0.2
@@ -110,7 +113,7 @@ class Runner:
         self._delayed: list[tuple[float, int, int]] = []  # (due, number, attempt): failed attempts to repeat
         self._flying: dict[int, Task] = {}
         self._elsewhere: dict[bytes, int] = {}  # keys that another run computes
-        self._rows: list[tuple[int, TaskRow]] = []
+        self._rows: list[TaskRow] = []
         self._attempts: list[tuple[bytes, TaskRow]] = []
         self._oldest = 0.0  # when the first uncommitted outcome came
         self._live: dict[int, Update] = {}
@@ -146,8 +149,12 @@ class Runner:
                 self._stop()
             self._feed()
             messages = self._executor.poll(self._patience())
-            for message in messages:
-                self._take(message)
+            outcomes = [message for message in messages if isinstance(message, Outcome)]
+            if outcomes:
+                self._finish(outcomes)
+            if len(outcomes) < len(messages):
+                for message in messages:
+                    self._take(message)
             now = self._clock.monotonic()
             pending = self._rows or self._attempts
             full = len(self._rows) >= _COMMIT_ROWS or now - self._oldest >= _COMMIT_EVERY
@@ -160,23 +167,23 @@ class Runner:
         rows, attempts = self._rows, self._attempts
         if not rows and not attempts:
             return
-        committed = self._run.commit([row for _, row in rows], attempts)
+        committed = self._run.commit(rows, attempts)
         self._rows, self._attempts = [], []
         done = failed = 0
         told: list[TaskFailed] = []
         ids, superseded, twins = committed.ids, committed.superseded, self.plan.twins
-        for number, row in rows:
+        for row in rows:
             key, outcome = row.key, row.outcome
+            number, failure = outcome.number, outcome.failure
             other = superseded.get(key) if superseded else None
             self._note_row(number, other.id if other else ids[key])
             share = 1 + len(twins[number]) if number in twins else 1
-            if (other.status if other else outcome.status) == DONE:
+            if failure is None or (other and other.status == DONE):
                 done += share
             else:
                 failed += share
-                assert outcome.failure is not None
-                told.append(self._failed(number, outcome.failure, outcome.attempt))
-        seconds = sum(row.outcome.runtime for _, row in rows)
+                told.append(self._failed(number, failure, outcome.attempt))
+        seconds = sum(row.outcome.runtime for row in rows)
         self.progress.done += done
         self.progress.failed += failed
         if rows:
@@ -211,7 +218,7 @@ class Runner:
         if numbers:
             batch += [self._task(number, 1) for number in self._claim(numbers)]
         if batch:
-            self._flying.update((task.number, task) for task in batch)
+            self._flying.update(zip(map(_NUMBER, batch), batch, strict=True))
             self._executor.submit(batch)
             faultpoints.at("batch.submitted")
 
@@ -248,14 +255,13 @@ class Runner:
         tasks = self.plan.tasks
         layout, values = tasks.place(number)
         cost = self.plan.costs[number] if self.plan.costs is not None else 0.0
-        return Task(number, tasks.key(number), layout, values, number % tasks.repeats, attempt, cost)
+        key, repeat = tasks.key(number), number % tasks.repeats
+        return Task(number, key, layout, values, repeat, attempt, cost, tasks.params(values))
 
     # -- outcomes from the executor
 
     def _take(self, message: Message) -> None:
-        if isinstance(message, Outcome):
-            self._finished(message)
-        elif isinstance(message, Update):
+        if isinstance(message, Update):
             if message.number in self._flying:
                 self._live[message.number] = message
         elif isinstance(message, Lost):
@@ -265,29 +271,42 @@ class Runner:
         elif isinstance(message, Note):
             self._emit(Said(message.text, "warning"))
 
-    def _finished(self, outcome: Outcome) -> None:
-        number, failure = outcome.number, outcome.failure
-        task = self._flying.pop(number, None)
-        if self._live:
-            self._live.pop(number, None)
-        if task is None:
-            log.warning("an outcome came for a task that is not in flight", extra={"number": number})
-            return
-        if failure is not None and self._is_unfinished(number, failure):
-            return
+    def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        """Take outcomes: into rows for the next commit, or what else becomes of them."""
         if not self._rows and not self._attempts:
             self._oldest = self._clock.monotonic()
-        params = self.plan.tasks.params(task.values)
-        row = TaskRow(task.key, params, task.repeat, self._code, outcome)
-        delay = None if failure is None or self._stopping else self._retry.delay(failure, outcome.attempt)
-        if failure is None or delay is None:
-            self._rows.append((number, row))
-            self.progress.note(outcome.runtime, task.cost or None)
-            return
-        self._attempts.append((task.key, row))
+        tasks = list(map(self._flying.pop, map(_NUMBER, outcomes), repeat(None)))
+        if self._live:
+            deque(map(self._live.pop, map(_NUMBER, outcomes), repeat(None)), maxlen=0)
+        seconds = expected = 0.0
+        code, rows = self._code, self._rows
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if task is None:
+                log.warning(
+                    "an outcome came for a task that is not in flight", extra={"number": outcome.number}
+                )
+                continue
+            row = TaskRow(task.key, task.params, task.repeat, code, outcome)
+            if outcome.failure is not None and self._is_put_off(row, outcome.failure):
+                continue
+            rows.append(row)
+            seconds += outcome.runtime
+            expected += task.cost
+        self.progress.note(seconds, expected)
+
+    def _is_put_off(self, row: TaskRow, failure: Failure) -> bool:
+        """Tell whether a failed task is not over: it is tried again, or not done at all."""
+        number, outcome = row.outcome.number, row.outcome
+        if self._is_unfinished(number, failure):
+            return True
+        delay = None if self._stopping else self._retry.delay(failure, outcome.attempt)
+        if delay is None:
+            return False
+        self._attempts.append((row.key, row))
         heapq.heappush(self._delayed, (self._clock.monotonic() + delay, number, outcome.attempt + 1))
         reason = f"{failure.type}: {failure.message}"
-        self._emit(TaskRetried(task.key.hex(), self._text(number), outcome.attempt, reason, delay))
+        self._emit(TaskRetried(row.key.hex(), self._text(number), outcome.attempt, reason, delay))
+        return True
 
     def _is_unfinished(self, number: int, failure: Failure) -> bool:
         """Tell whether a failure is not the task's own, so this is not done; note what it says of the store."""
