@@ -27,7 +27,6 @@ class Task(NamedTuple):
     repeat: int
     attempt: int  # 1 for the first
     cost: float  # expected seconds; 0.0 where unknown
-    params: str = "{}"  # readable JSON of the parameters, for the checksum of the row that the task becomes
 
 
 LIVE_EVERY = 0.5  # seconds
@@ -64,9 +63,6 @@ class Work(NamedTuple):
     live_every: float = LIVE_EVERY  # seconds between live updates of a task
     environment: Mapping[str, str] = _NOTHING
     sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `sources`
-    experiment_id: int | None = (
-        None  # the store's number of it, part of checksums; None: the store makes them itself
-    )
 
 
 class Lost(NamedTuple):

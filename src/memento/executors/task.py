@@ -29,7 +29,6 @@ from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
 from memento.store import pickling
-from memento.store.checksums import facts_sum, row_sum
 from memento.store.payloads import PayloadDir, encode
 from memento.store.records import (
     DONE,
@@ -177,7 +176,7 @@ class Station:
 
     def run(self, task: Task) -> Outcome:
         """Make one attempt; whatever the task does short of ending the process, this returns."""
-        number, key, layout, values, repeat, attempt, _, params = task
+        number, key, layout, values, repeat, attempt, _ = task
         clock, conditions, context = self._clock, self._conditions, None
         value: Encoded | None = None
         failure: Failure | None = None
@@ -227,15 +226,8 @@ class Station:
         runtime = max(clock.monotonic() - begun, 0.0)
         usage = self._meter.stop(runtime)
         log = conditions.log() if conditions.log is not None else None
-        series = context.series() if context is not None else ()
-        sums, experiment = None, self._work.experiment_id
         if error is not None:
             failure, value = self._explain(error, failure, runtime, log), None
-        elif experiment is not None:  # here, since a run has one coordinator and many workers
-            facts = facts_sum(
-                True, started, runtime, *usage[:2], None, experiment, repeat, usage[2], len(series)
-            )
-            sums = row_sum(key, params, value), facts
         return Outcome(
             number,
             FAILED if failure is not None else DONE,
@@ -247,11 +239,10 @@ class Station:
             usage.virtual,
             self._worker,
             value,
-            series,
+            context.series() if context is not None else (),
             context.artifact_names() if context is not None else (),
             log,
             failure,
-            sums,
         )
 
     def _layout(self, number: int) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -172,12 +172,14 @@ class Runner:
         done = failed = 0
         told: list[TaskFailed] = []
         ids, superseded, twins = committed.ids, committed.superseded, self.plan.twins
-        for row in rows:
-            key, outcome = row.key, row.outcome
+        for key, _, _, _, outcome in rows:
             number, failure = outcome.number, outcome.failure
             other = superseded.get(key) if superseded else None
-            self._note_row(number, other.id if other else ids[key])
-            share = 1 + len(twins[number]) if number in twins else 1
+            self.plan.rows[number] = row = other.id if other else ids[key]
+            share = 1
+            if number in twins:
+                self._note_row(number, row)
+                share += len(twins[number])
             if failure is None or (other and other.status == DONE):
                 done += share
             else:
@@ -216,7 +218,7 @@ class Runner:
         batch = self._due_again(want)
         numbers = self._next(want - len(batch))
         if numbers:
-            batch += [self._task(number, 1) for number in self._claim(numbers)]
+            batch += self._tasks(self._claim(numbers))
         if batch:
             self._flying.update(zip(map(_NUMBER, batch), batch, strict=True))
             self._executor.submit(batch)
@@ -227,36 +229,33 @@ class Runner:
         now = self._clock.monotonic()
         while self._delayed and self._delayed[0][0] <= now and len(batch) < want:
             _, number, attempt = heapq.heappop(self._delayed)
-            batch.append(self._task(number, attempt))
+            batch += self._tasks([number], attempt)
         return batch
 
     def _next(self, want: int) -> list[int]:
-        numbers: list[int] = []
-        while len(numbers) < want:
-            if self._again:
-                numbers.append(self._again.popleft())
-                continue
-            number = next(self._fresh, -1)
-            if number < 0:
-                self._exhausted = True
-                break
-            numbers.append(number)
-        return numbers
+        numbers = [self._again.popleft() for _ in range(min(want, len(self._again)))]
+        left = want - len(numbers)
+        fresh = list(islice(self._fresh, left))
+        self._exhausted = self._exhausted or len(fresh) < left
+        return numbers + fresh
 
-    def _claim(self, numbers: list[int]) -> Iterable[int]:
-        of_key = {self.plan.tasks.key(number): number for number in numbers}
+    def _claim(self, numbers: list[int]) -> list[int]:
+        of_key = dict(zip(self.plan.tasks.keys_of(numbers), numbers, strict=True))
         claim = self._run.claim(list(of_key))
         for key in claim.elsewhere:
             self._elsewhere[key] = of_key[key]
         self._adopt(claim.finished, of_key)
         return [of_key[key] for key in claim.granted]
 
-    def _task(self, number: int, attempt: int) -> Task:
-        tasks = self.plan.tasks
-        layout, values = tasks.place(number)
-        cost = self.plan.costs[number] if self.plan.costs is not None else 0.0
-        key, repeat = tasks.key(number), number % tasks.repeats
-        return Task(number, key, layout, values, repeat, attempt, cost, tasks.params(values))
+    def _tasks(self, numbers: list[int], attempt: int = 1) -> list[Task]:
+        tasks, costs = self.plan.tasks, self.plan.costs
+        placed = zip(numbers, tasks.keys_of(numbers), tasks.places(numbers), strict=True)
+        return [
+            Task(
+                number, key, layout, values, number % tasks.repeats, attempt, costs[number] if costs else 0.0
+            )
+            for number, key, (layout, values) in placed
+        ]
 
     # -- outcomes from the executor
 
@@ -279,14 +278,14 @@ class Runner:
         if self._live:
             deque(map(self._live.pop, map(_NUMBER, outcomes), repeat(None)), maxlen=0)
         seconds = expected = 0.0
-        code, rows = self._code, self._rows
+        code, rows, params = self._code, self._rows, self.plan.tasks.params
         for task, outcome in zip(tasks, outcomes, strict=True):
             if task is None:
                 log.warning(
                     "an outcome came for a task that is not in flight", extra={"number": outcome.number}
                 )
                 continue
-            row = TaskRow(task.key, task.params, task.repeat, code, outcome)
+            row = TaskRow(task.key, params(task.values), task.repeat, code, outcome)
             if outcome.failure is not None and self._is_put_off(row, outcome.failure):
                 continue
             rows.append(row)
@@ -337,7 +336,8 @@ class Runner:
         key = self.plan.tasks.key(number).hex()
         text = self._text(number)
         tasks = self.plan.tasks
-        params = tasks.params(tasks.place(number)[1])
+        ((_, values),) = tasks.places([number])
+        params = tasks.params(values)
         group, first = self.failures.add(key, text, params, failure, attempt)
         return TaskFailed(key, text, group, first)
 

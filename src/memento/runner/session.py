@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from memento.matrix import Matrix
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
-    from memento.store import Run
     from memento.store.records import RunInfo
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
@@ -174,7 +173,7 @@ class Session:
             run.previous = dict(self.plan.previous)
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
-                executor.start(self._work(run))
+                executor.start(self._work(run.name))
                 # On disk while the executor starts.
                 code = run.code(records.CodeVersion(self._code.digest, self._code.functions))
                 runner = Runner(
@@ -278,16 +277,15 @@ class Session:
             provenance=provenance.gather(Path.cwd()),
         )
 
-    def _work(self, run: Run) -> Work:
+    def _work(self, run_name: str) -> Work:
         from memento.executors.base import LIVE_EVERY, Work
         from memento.executors.sources import modules, sources
         from memento.keys import script_name
 
         options = self.options
         return Work(
-            run=run.name,
+            run=run_name,
             experiment=self.experiment,
-            experiment_id=run.experiment,
             function=_sendable(self.function, f"the experiment {self.experiment}"),
             settings=_sendable(dict(self.matrix.settings), "settings"),
             layouts=self.tasks.layouts,

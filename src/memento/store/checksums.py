@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections.abc import Sequence
+from itertools import repeat
 
 from memento.hints import Any
 
 _FACTS = struct.Struct("<9d").pack
 _CURVE = struct.Struct("<6d").pack
+_from_bytes: Any = int.from_bytes
 UNKNOWN = -1.0  # in a checksum, for a measure that was not taken
 PRIME = 4_294_967_291  # the largest of 32 bits
 
@@ -27,6 +30,19 @@ def row_sum(key: bytes, params: str, value: tuple[Any, ...] | None) -> int:
     kind, data, ref, _, type_name = value
     text = f"{params}\0{kind}\0{type_name}\0{ref}".encode("utf-8", "backslashreplace")
     return zlib.crc32(data or b"", zlib.crc32(text, zlib.crc32(key)))
+
+
+def row_sums(
+    keys: Sequence[bytes],
+    params: Sequence[str],
+    formats: Sequence[str],
+    types: Sequence[str],
+    data: Sequence[bytes],
+) -> list[int]:
+    """Return the `row_sum` of many rows whose values stand in them: no call of Python for each."""
+    texts = map("\0".join, zip(params, formats, types, repeat("None")))
+    encoded = [text.encode("utf-8", "backslashreplace") for text in texts]
+    return list(map(zlib.crc32, data, map(zlib.crc32, encoded, map(zlib.crc32, keys))))
 
 
 def facts_sum(
@@ -59,6 +75,26 @@ def facts_sum(
     )
     total = int.from_bytes(numbers, "little") % PRIME
     return total if failure is None else (total + failure_sum(failure)) % PRIME
+
+
+def facts_sums(
+    started: Sequence[float],
+    runtime: Sequence[float],
+    cpu_time: Sequence[float | None],
+    memory: Sequence[int | None],
+    experiment: int,
+    repeats: Sequence[int],
+    virtual: Sequence[int | None],
+) -> list[int]:
+    """Return the `facts_sum` of many tasks that are done and have recorded no metrics."""
+    cpu, peak, most = (
+        [UNKNOWN if measure is None else measure for measure in measures] if None in measures else measures
+        for measures in (cpu_time, memory, virtual)
+    )
+    numbers = map(
+        _FACTS, repeat(1), started, runtime, cpu, peak, repeat(experiment), repeats, most, repeat(0)
+    )
+    return [number % PRIME for number in map(_from_bytes, numbers, repeat("little"))]
 
 
 def failure_sum(text: str) -> int:

@@ -82,7 +82,6 @@ class Outcome(NamedTuple):
     artifacts: tuple[str, ...]  # names under artifacts/<key>/
     log: LogSlice | None
     failure: Failure | None
-    sums: tuple[int, int] | None = None  # `checksums.row_sum` and `facts_sum`, where the worker has made them
 
 
 class TaskRow(NamedTuple):

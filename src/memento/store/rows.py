@@ -40,18 +40,6 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
     file, start, end = log if log is not None else (None, None, None)
     why = None if failure is None else failure_text(failure)
     series = len(outcome.metrics)
-    row_sum, facts_sum = outcome.sums or (
-        checksums.row_sum(key, params, value),
-        checksums.facts_sum(
-            outcome.status == DONE,
-            *outcome[3:7],
-            why,
-            experiment,
-            repeat,
-            outcome.virtual,
-            series,
-        ),
-    )
     return (
         number,
         key,
@@ -72,9 +60,20 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         type_name,
         size,
         data if data is not None and len(data) <= TINY else None,
-        row_sum,
+        checksums.row_sum(key, params, value),
         series,
-        facts_sum,
+        checksums.facts_sum(
+            outcome.status == DONE,
+            outcome.started,
+            outcome.runtime,
+            outcome.cpu_time,
+            outcome.memory,
+            why,
+            experiment,
+            repeat,
+            outcome.virtual,
+            series,
+        ),
         ref,
         file,
         start,
@@ -92,14 +91,15 @@ def plain_values(
     keys, params, repeats, codes, outcomes = zip(*rows, strict=True)
     (
         _, status, attempt, started, runtime, cpu_time, memory, virtual, worker, values, metrics, artifacts, logs,
-        failures, sums,
+        failures,
     ) = zip(*outcomes, strict=True)  # fmt: skip
-    if any(metrics) or any(artifacts) or any(logs) or any(failures) or None in values or None in sums:
+    if any(metrics) or any(artifacts) or any(logs) or any(failures) or None in values:
         return None
     formats, data, _, sizes, types = zip(*values, strict=True)
     if None in data or any(map(TINY.__lt__, map(len, data))):
         return None
-    row_sums, facts_sums = zip(*sums, strict=True)
+    row_sums = checksums.row_sums(keys, params, formats, types, data)
+    facts_sums = checksums.facts_sums(started, runtime, cpu_time, memory, experiment, repeats, virtual)
     columns: tuple[Iterable[Any], ...] = (
         range(first, first + len(rows)), keys, status, codes, runtime, each(experiment), each(run), repeats, attempt,
         started, cpu_time, memory, virtual, worker, params, formats, types, sizes, data, row_sums, each(0), facts_sums,

@@ -96,7 +96,7 @@ class Run:
         self.previous: dict[bytes, int] = {}
         self._database = database
         self._clock = clock
-        self.experiment = experiment  # its number in the store
+        self._experiment = experiment
         self._seen = seen  # the highest id of a task that this run knows of
         self._live = live
         self._claims = _Claims()
@@ -170,8 +170,8 @@ class Run:
             kept, replaced, late, outdone = self._decide(connection, rows)
             first = connection.execute(sql.LAST_TASK).fetchone()[0] + 1
             self._append(connection, kept, first)
-            attempts = [encode.attempt_values(row, self.experiment, self.id) for _, row in failed_attempts]
-            attempts += [encode.attempt_values(row, self.experiment, self.id) for row in late]
+            attempts = [encode.attempt_values(row, self._experiment, self.id) for _, row in failed_attempts]
+            attempts += [encode.attempt_values(row, self._experiment, self.id) for row in late]
             insert(connection, sql.ADD_ATTEMPT, attempts)
             if replaced:
                 drop_tasks(connection, replaced, keep_attempts=True)
@@ -243,7 +243,7 @@ class Run:
 
     def _look(self, connection: sqlite3.Connection) -> None:
         """Read what others appended. Ids grow in commit order, so nothing appears below what was seen."""
-        found = connection.execute(sql.NEWS, (self._seen, self.experiment)).fetchall()
+        found = connection.execute(sql.NEWS, (self._seen, self._experiment)).fetchall()
         if found:
             news = [Known._make(row) for row in found]
             self._seen = news[-1].id
@@ -322,7 +322,7 @@ class Run:
     def _append(self, connection: sqlite3.Connection, rows: Sequence[TaskRow], first: int) -> None:
         if not rows:
             return
-        experiment, run, tiny = self.experiment, self.id, encode.TINY
+        experiment, run, tiny = self._experiment, self.id, encode.TINY
         plain = encode.plain_values(rows, first, experiment, run)
         if plain is not None:
             insert(connection, sql.ADD_PLAIN_TASK, plain)

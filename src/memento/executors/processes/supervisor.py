@@ -28,6 +28,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from memento import system
@@ -49,6 +50,7 @@ from memento.executors.processes.worker import Place
 from memento.executors.task import verdict
 from memento.store.records import LogSlice, Outcome
 
+_NUMBER, _RUNTIME = itemgetter(0), attrgetter("runtime")
 _QUIET = 3 * RING_EVERY  # seconds that outcomes of short tasks gather
 _RESTARTS = 3  # of the server, in a row, without a task that ends
 # What reading a message raises that is none.
@@ -365,9 +367,9 @@ class Processes(Executor):
     def _finished(self, link: Link, outcomes: list[Outcome]) -> None:
         """Take outcomes, which come in the order in which the tasks were sent."""
         tasks = link.finish_oldest(len(outcomes))
-        if [task.number for task in tasks] != [outcome.number for outcome in outcomes]:
+        if list(map(_NUMBER, tasks)) != list(map(_NUMBER, outcomes)):
             raise AssertionError((tasks, outcomes))
-        self._feeding.learn([outcome.runtime for outcome in outcomes])
+        self._feeding.learn(list(map(_RUNTIME, outcomes)))
         self._inbox += outcomes
         self._fruitless = self._restarts = 0
 

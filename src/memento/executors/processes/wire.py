@@ -98,7 +98,7 @@ def items(count: int, data: bytes | memoryview) -> list[Item]:
 
 def pack_outcome(outcome: Outcome) -> bytes:
     """Make an outcome an item."""
-    value, metrics, artifacts, log, failure, sums = outcome[9:]
+    value, metrics, artifacts, log, failure = outcome[9:]
     plain: Any = (
         *outcome[:9],
         value and tuple(value),
@@ -106,7 +106,6 @@ def pack_outcome(outcome: Outcome) -> bytes:
         artifacts,
         log and tuple(log),
         failure and tuple(failure),
-        sums,
     )
     try:
         return marshal.dumps(plain, _VERSION)
@@ -125,7 +124,7 @@ def unpack_outcome(item: Item) -> Outcome:
     if item[0] == PICKLED and len(item) == 2:
         pickled: Outcome = pickle.loads(item[1])
         return pickled
-    value, metrics, artifacts, log, failure, sums = item[9:]
+    value, metrics, artifacts, log, failure = item[9:]
     made: Outcome = _made(
         Outcome,
         (
@@ -135,7 +134,6 @@ def unpack_outcome(item: Item) -> Outcome:
             artifacts,
             log and _made(LogSlice, log),
             failure and _made(Failure, failure),
-            sums,
         ),
     )
     return made
@@ -145,11 +143,11 @@ def unpack_outcomes(items: Sequence[Item]) -> list[Outcome]:
     """Make items outcomes again, all at once; none where they are not all of a value and nothing else, as most are."""
     if set(map(len, items)) != {OUTCOME}:
         return []
-    *facts, values, metrics, artifacts, logs, failures, sums = zip(*items, strict=True)
+    *facts, values, metrics, artifacts, logs, failures = zip(*items, strict=True)
     if any(metrics) or any(artifacts) or any(logs) or any(failures) or set(map(type, values)) != {tuple}:
         return []
     encoded = map(_made, repeat(Encoded), values)
-    fields = zip(*facts, encoded, metrics, artifacts, logs, failures, sums, strict=True)
+    fields = zip(*facts, encoded, metrics, artifacts, logs, failures, strict=True)
     return list(map(_made, repeat(Outcome), fields))
 
 
