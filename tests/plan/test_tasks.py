@@ -159,8 +159,8 @@ def test_a_value_without_identity_names_its_parameter() -> None:
 
 def test_parameters_are_kept_as_readable_json() -> None:
     tasks = keyed(parameters={"model": [dict], "lr": [0.1]})
-    ((_, values),) = tasks.places([0])
-    assert json.loads(tasks.params(values)) == {"model": "builtins:dict", "lr": 0.1}
+    (text,) = tasks.params(values for _, values in tasks.places([0]))
+    assert json.loads(text) == {"model": "builtins:dict", "lr": 0.1}
 
 
 def test_values_are_numbered_across_parameters() -> None:

@@ -111,9 +111,10 @@ class KeyedTasks:
             self.layouts.append(tuple(self.names[i] for i in present))
         return layout
 
-    def params(self, values: Iterable[int]) -> str:
-        """Return a task's parameters as readable JSON, given the numbers of its values in `places`."""
-        return "{" + ", ".join(map(self._pairs.__getitem__, values)) + "}"
+    def params(self, values: Iterable[Iterable[int]]) -> list[str]:
+        """Return tasks' parameters as readable JSON, given for each the numbers of its values in `places`."""
+        pair, join = self._pairs.__getitem__, ", ".join
+        return ["{" + join(map(pair, numbers)) + "}" for numbers in values]
 
     def fragments(self, column: int) -> list[str]:
         """Return the readable JSON of a column's values, in slot order."""

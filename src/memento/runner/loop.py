@@ -18,7 +18,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, repeat
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from memento import faultpoints
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("memento.runner")
 
 _NUMBER = itemgetter(0)  # of a task, and of an outcome
+_FAILURE = attrgetter("failure")
 _COMMIT_EVERY = 0.05  # seconds that a finished task waits at most for others to share its commit
 _COMMIT_ROWS = 1_000
 _TICK_EVERY = 0.2
@@ -274,38 +275,40 @@ class Runner:
         """Take outcomes: into rows for the next commit, or what else becomes of them."""
         if not self._rows and not self._attempts:
             self._oldest = self._clock.monotonic()
-        tasks = list(map(self._flying.pop, map(_NUMBER, outcomes), repeat(None)))
+        tasks = map(self._flying.pop, map(_NUMBER, outcomes), repeat(None))
         if self._live:
             deque(map(self._live.pop, map(_NUMBER, outcomes), repeat(None)), maxlen=0)
-        seconds = expected = 0.0
-        code, rows, params = self._code, self._rows, self.plan.tasks.params
-        for task, outcome in zip(tasks, outcomes, strict=True):
-            if task is None:
-                log.warning(
-                    "an outcome came for a task that is not in flight", extra={"number": outcome.number}
-                )
-                continue
-            row = TaskRow(task.key, params(task.values), task.repeat, code, outcome)
-            if outcome.failure is not None and self._is_put_off(row, outcome.failure):
-                continue
-            rows.append(row)
-            seconds += outcome.runtime
-            expected += task.cost
-        self.progress.note(seconds, expected)
+        ended = [(task, outcome) for task, outcome in zip(tasks, outcomes, strict=True) if task is not None]
+        if len(ended) < len(outcomes):
+            log.warning("%d outcomes came for tasks that are not in flight", len(outcomes) - len(ended))
+        if any(map(_FAILURE, outcomes)):
+            ended = [pair for pair in ended if self._is_over(*pair)]
+        self._rows += self._rows_of(ended)
+        self.progress.note(sum([o.runtime for _, o in ended]), sum([task.cost for task, _ in ended]))
 
-    def _is_put_off(self, row: TaskRow, failure: Failure) -> bool:
-        """Tell whether a failed task is not over: it is tried again, or not done at all."""
-        number, outcome = row.outcome.number, row.outcome
-        if self._is_unfinished(number, failure):
+    def _rows_of(self, ended: Sequence[tuple[Task, Outcome]]) -> list[TaskRow]:
+        """Put outcomes into rows."""
+        params = self.plan.tasks.params([task.values for task, _ in ended])
+        return [
+            TaskRow(task.key, text, task.repeat, self._code, outcome)
+            for (task, outcome), text in zip(ended, params, strict=True)
+        ]
+
+    def _is_over(self, task: Task, outcome: Outcome) -> bool:
+        """Tell whether this is how a task has ended; if not, it is tried again, or not done at all."""
+        failure = outcome.failure
+        if failure is None:
             return True
+        if self._is_unfinished(task.number, failure):
+            return False
         delay = None if self._stopping else self._retry.delay(failure, outcome.attempt)
         if delay is None:
-            return False
-        self._attempts.append((row.key, row))
-        heapq.heappush(self._delayed, (self._clock.monotonic() + delay, number, outcome.attempt + 1))
+            return True
+        self._attempts += [(row.key, row) for row in self._rows_of([(task, outcome)])]
+        heapq.heappush(self._delayed, (self._clock.monotonic() + delay, task.number, outcome.attempt + 1))
         reason = f"{failure.type}: {failure.message}"
-        self._emit(TaskRetried(row.key.hex(), self._text(number), outcome.attempt, reason, delay))
-        return True
+        self._emit(TaskRetried(task.key.hex(), self._text(task.number), outcome.attempt, reason, delay))
+        return False
 
     def _is_unfinished(self, number: int, failure: Failure) -> bool:
         """Tell whether a failure is not the task's own, so this is not done; note what it says of the store."""
@@ -336,8 +339,7 @@ class Runner:
         key = self.plan.tasks.key(number).hex()
         text = self._text(number)
         tasks = self.plan.tasks
-        ((_, values),) = tasks.places([number])
-        params = tasks.params(values)
+        (params,) = tasks.params(values for _, values in tasks.places([number]))
         group, first = self.failures.add(key, text, params, failure, attempt)
         return TaskFailed(key, text, group, first)
 
