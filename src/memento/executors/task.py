@@ -224,7 +224,7 @@ class Station:
             self.inside = False
             error = exc
         runtime = max(clock.monotonic() - begun, 0.0)
-        usage = self._meter.stop(runtime)
+        cpu_time, memory, virtual = self._meter.stop(runtime)
         log = conditions.log() if conditions.log is not None else None
         if error is not None:
             failure, value = self._explain(error, failure, runtime, log), None
@@ -234,9 +234,9 @@ class Station:
             attempt,
             started,
             runtime,
-            usage.cpu_time,
-            usage.memory,
-            usage.virtual,
+            cpu_time,
+            memory,
+            virtual,
             self._worker,
             value,
             context.series() if context is not None else (),
