@@ -202,7 +202,10 @@ def test_signals_in_a_copy_do_not_reach_the_handlers_of_the_program(place: Workp
     assert not (place.folder / "handled").exists()
 
 
-def test_a_task_may_use_multiprocessing_though_the_script_has_no_guard(place: Workplace) -> None:
+@pytest.mark.parametrize("how", [("exp.py",), ("-m", "exp")], ids=["script", "module"])
+def test_a_task_may_use_multiprocessing_though_the_script_has_no_guard(
+    place: Workplace, how: tuple[str, ...]
+) -> None:
     place.write(
         "exp.py",
         """
@@ -222,7 +225,88 @@ def test_a_task_may_use_multiprocessing_though_the_script_has_no_guard(place: Wo
         print(Memento(experiment, executor=executor, progress=False).run({"parameters": {"x": [21]}})[0].inner)
         """,
     )
-    assert place.run("exp.py").out.splitlines() == ["the script begins", "[42]"]
+    assert place.run(*how).out.splitlines() == ["the script begins", "[42]"]
+
+
+HELD = """
+    import functools, json, sys, threading
+    from memento import Memento
+    from memento.executors.processes import Processes
+
+    LOCK = threading.Lock()
+    calls = []
+
+    def named_by_nobody():
+        return "found"
+
+    class Held:
+        def __init__(self):
+            self.lock = threading.Lock()
+
+        def __call__(self, context, config):
+            with self.lock, LOCK:
+                calls.append(config.x)
+                return globals()["named_by_" + "nobody"](), sorted(set(calls)) == sorted(calls)
+
+        def method(self, context, config):
+            return self(context, config)
+
+    held = Held()
+    for number, experiment in enumerate(({experiments})):
+        memento = Memento(experiment, name=f"held-{{number}}", executor=Processes(2{copy}), progress=False)
+        results = memento.run({{"parameters": {{"x": [1, 2]}}}})
+        print(json.dumps([result.inner for result in results]), calls)
+    """
+
+
+def test_copies_call_the_very_function_that_the_program_has(place: Workplace) -> None:
+    kinds = (
+        "held, held.method, functools.partial(held),",
+        "lambda context, config: held(context, config)",
+    )
+    place.write("exp.py", HELD.format(experiments=" ".join(kinds), copy=""))
+    told = place.run("exp.py").out.splitlines()
+    assert told == ['[["found", true], ["found", true]] []'] * 4
+
+
+def test_what_cannot_be_pickled_is_told_where_workers_are_no_copies(place: Workplace) -> None:
+    place.write("exp.py", HELD.format(experiments="held,", copy=", copy=False"))
+    assert "the experiment held-0" in (told := place.run("exp.py", code=1).err)
+    assert "cannot be sent to workers: it cannot be pickled" in told
+
+
+def test_a_copy_has_one_class_for_the_function_and_all_values_and_results(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import dataclasses, json, pickle
+        from memento import Memento
+        from memento.executors.processes import Processes
+
+        @dataclasses.dataclass(frozen=True)
+        class Point:
+            x: int
+
+            def moved(self):
+                return Point(self.x + 1)
+
+        ORIGIN = Point(-1)
+
+        def experiment(context, config):
+            assert type(config.point) is type(ORIGIN) is Point
+            assert pickle.loads(pickle.dumps(ORIGIN)) == ORIGIN
+            return config.point.moved()
+
+        # More values than are looked at before the copy is made.
+        points = [Point(x) for x in range(200)]
+        memento = Memento(experiment, executor=Processes(2, copy=True), progress=False)
+        results = memento.run({"parameters": {"point": points}})
+        print(all(type(result.inner) is Point for result in results), sum(result.inner.x for result in results))
+        """,
+    )
+    assert place.run("exp.py").out.split() == ["True", str(sum(range(1, 201)))]
+    place.write("later.py", "import memento; print({str(result.inner) for result in memento.load()})")
+    assert "Point(x=200)" in place.run("later.py").out
 
 
 @pytest.mark.slow
@@ -288,3 +372,38 @@ def test_a_copy_takes_locks_of_its_own_on_the_index_that_the_program_has_open(pl
         """,
     )
     assert "database is locked" in place.run("exp.py").out
+
+
+def test_a_copy_has_one_class_where_no_name_leads_to_it(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import enum
+        from memento import Memento
+        from memento.executors.processes import Processes
+
+        def main():
+            calls = []
+
+            class Colour(enum.Enum):
+                RED = 1
+
+            class Point:
+                def __init__(self, x):
+                    self.x = x
+
+                def note(self):
+                    calls.append(self.x)
+
+            def experiment(context, config):
+                config.point[0].note()
+                return type(config.point[0]) is Point, config.point[1] is Colour.RED, calls.pop() == config.point[0].x
+
+            points = [(Point(x), Colour.RED) for x in range(200)]
+            memento = Memento(experiment, executor=Processes(2, copy=True), progress=False)
+            return memento.run({"parameters": {"point": points}})
+
+        print({result.inner for result in main()})
+        """,
+    )
+    assert place.run("exp.py").out.strip() == "{(True, True, True)}"

@@ -268,6 +268,7 @@ def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs(place: Wor
         """
         import threading
         from memento import Memento
+        from memento.executors.processes import Processes
         class Writer:
             def __init__(self):
                 self.lock = threading.Lock()
@@ -277,7 +278,7 @@ def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs(place: Wor
                 return x
         def experiment(context, config):
             return helper(config.x)
-        Memento(experiment, num_workers=1).run({"parameters": {"x": [1]}})
+        Memento(experiment, executor=Processes(1, copy=False)).run({"parameters": {"x": [1]}})
         """,
     )
     told = place.run("exp.py", code=1).err.strip().splitlines()[-1]

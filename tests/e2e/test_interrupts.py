@@ -278,7 +278,8 @@ class Holder:
         self.slow = Slow()
     def __call__(self, context, config):
         return 1
-Memento(Holder(), name="slow", num_workers=1).run({"parameters": {"x": [1]}})
+from memento.executors.processes import Processes
+Memento(Holder(), name="slow", executor=Processes(1, copy=False)).run({"parameters": {"x": [1]}})
 """,
     )
     program = place.start("exp.py")

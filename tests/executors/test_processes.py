@@ -339,11 +339,12 @@ def test_a_module_that_workers_cannot_import_is_told_with_its_name(drive: Drive)
 
 def _work_with(function: bytes, drive: Drive) -> Any:
     from memento.executors import Work
+    from memento.executors.sending import Portable
 
     return Work(
         run="broken",
         experiment="e",
-        function=function,
+        function=Portable(None, "the function", function),
         settings=pickling.dumps({}),
         layouts=[("x",)],
         values=drive.values,

@@ -535,3 +535,14 @@ def test_an_index_that_was_only_begun_is_completed(root: Path) -> None:
     (root / "index.sqlite").touch()
     with Store.open(root) as store:
         assert store.experiments() == []
+
+
+def test_opening_a_store_again_keeps_the_locks_that_this_process_has_on_it(root: Path) -> None:
+    fill(root)
+    with Store.open(root) as store:
+        assert len(list(store.known(EXPERIMENT))) == 3
+        Store.open(root).close()
+        # Who closes the last connection removes this file; what is committed after that is lost.
+        other = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM tasks').fetchall()"
+        subprocess.run([sys.executable, "-c", other, str(root / "index.sqlite")], check=True, timeout=60)
+        assert (root / "index.sqlite-wal").exists()

@@ -173,12 +173,13 @@ class TaskManager:
         return [outcomes[i] for i in range(len(tasks))]
 
     def _work(self, pickled: list[bytes], folder: Path, workers: int) -> Work:
+        from memento.executors.sending import Portable
         from memento.store import pickling
 
         return Work(
             run="tasks",
             experiment="memento.ancestor:TaskManager",
-            function=pickling.dumps(_call),
+            function=Portable(_call, "a task"),
             settings=pickling.dumps({}),
             layouts=[("call",)],
             values=pickled,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from memento.executors.sending import Portable
 from memento.store.records import Outcome
 
 
@@ -36,14 +37,15 @@ _NOTHING: dict[str, str] = {}
 class Work(NamedTuple):
     """What all tasks of a run share; sent to each worker once.
 
-    `function`, `settings` and every entry of `values` are bytes for `memento.store.pickling.loads`.
+    `settings` and every entry of `values` are bytes for `memento.store.pickling.loads`; so is `function.data`, which is
+    made when it is asked for: workers that are copies of the program have the function. Pickled, this takes it along.
     A worker gets a value's bytes at most once, with the first task that uses it, and unpickles
     it for each task, so that a task that changes a value in place changes nothing for the next.
     """
 
     run: str  # unique name of the run within the store; safe as a file name
     experiment: str
-    function: bytes
+    function: Portable
     settings: bytes
     layouts: Sequence[tuple[str, ...]]  # may grow while the run goes on
     values: Sequence[bytes]  # may be lazy: an entry is pickled when it is first asked for

@@ -50,6 +50,7 @@ class Serial(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
+        _ = work.function.data  # what cannot be pickled is told now
 
     def want(self) -> int:
         if self._stopping:

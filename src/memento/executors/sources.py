@@ -91,18 +91,17 @@ def _loaded() -> Iterator[tuple[str, str]]:
 
 def install(texts: Mapping[str, str]) -> None:
     """Let tracebacks of this process find texts that stand in no file, and a worker's imports those of the start."""
-    if not texts:
-        return
-    import linecache
-
     of_modules = {name[len(_MODULE) :]: text for name, text in texts.items() if name.startswith(_MODULE)}
     # Other processes outlive the run; the next one may be about newer code.
     there = any(isinstance(finder, _AsAtStart) for finder in sys.meta_path)
     if of_modules and WORKER_MARK in os.environ and not there:
         sys.meta_path.insert(0, _AsAtStart(of_modules))
-    for name, text in texts.items():
-        if name not in linecache.cache and not name.startswith(_MODULE):
-            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    typed = {name: text for name, text in texts.items() if not name.startswith(_MODULE)}
+    if typed:
+        import linecache
+
+        for name, text in typed.items():
+            linecache.cache.setdefault(name, (len(text), None, text.splitlines(keepends=True), name))
 
 
 class _AsAtStart:

@@ -163,7 +163,7 @@ class Station:
     ) -> None:
         self._work, self._conditions = work, conditions
         install(work.sources)
-        self._function = pickling.loads(work.function) if function is None else function
+        self._function = work.function.load() if function is None else function
         self._settings = KeptSettings(work.settings)
         self.values = KeptValues(work.values) if values is None else values
         self.layouts: dict[int, tuple[str, ...]] = {}

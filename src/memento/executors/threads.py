@@ -25,7 +25,6 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
 from memento.executors.task import Conditions, KeptValues, Station, stopped, timed_out, verdict
-from memento.store import pickling
 from memento.store.records import Outcome
 
 _LOOK = 0.25  # seconds between looks at the clock, where a task's time is limited
@@ -84,6 +83,7 @@ class Threads(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
+        _ = work.function.data  # what cannot be pickled is told now
         self._wanted = max(self._asked or work.num_workers, 1)
 
     def want(self) -> int:
@@ -140,9 +140,7 @@ class Threads(Executor):
             try:
                 if station is None:
                     # Each thread unpickles for itself: two threads never hold one changeable object.
-                    station = Station(
-                        work, conditions, pickling.loads(work.function), KeptValues(work.values)
-                    )
+                    station = Station(work, conditions, work.function.load(), KeptValues(work.values))
                 self._returned.put((hand, station.run(task)))
             except Exception as exc:
                 self._returned.put((hand, exc))

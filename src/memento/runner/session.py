@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import CacheMiss, Unsendable
+from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
 from memento.keys import code_version
@@ -279,6 +279,7 @@ class Session:
 
     def _work(self, run_name: str) -> Work:
         from memento.executors.base import LIVE_EVERY, Work
+        from memento.executors.sending import Portable, sendable
         from memento.executors.sources import modules, sources
         from memento.keys import script_name
 
@@ -286,8 +287,8 @@ class Session:
         return Work(
             run=run_name,
             experiment=self.experiment,
-            function=_sendable(self.function, f"the experiment {self.experiment}"),
-            settings=_sendable(dict(self.matrix.settings), "settings"),
+            function=Portable(self.function, f"the experiment {self.experiment}"),
+            settings=sendable(dict(self.matrix.settings), "settings"),
             layouts=self.tasks.layouts,
             values=_PickledValues(self.tasks),
             store=self.store.root,
@@ -322,24 +323,14 @@ class _PickledValues(Sequence[bytes]):
     def __getitem__(self, number: Any) -> Any:
         data = self._kept.get(number)
         if data is None:
-            data = _sendable(
+            from memento.executors.sending import sendable
+
+            data = sendable(
                 self._tasks.value(number), f"a value of parameter {self._tasks.name_of_value(number)!r}"
             )
             if len(data) <= self._KEEP:
                 self._kept[number] = data
         return data
-
-
-def _sendable(value: Any, where: str) -> bytes:
-    """Pickle something for workers, or say what is in the way."""
-    from memento.store import keeping, pickling
-
-    try:
-        return pickling.dumps(value)
-    except Exception as exc:
-        part, _, _ = keeping.culprit(value, "", exc, pickling.dumps)
-        kind = type(exc).__qualname__
-        raise Unsendable(f"{where}{part}", f"it cannot be pickled ({kind}: {exc})") from exc
 
 
 def executor_name(executor: Any) -> str:

@@ -38,23 +38,23 @@ class Pickled(NamedTuple):
     found: tuple[Definition, ...]  # what it needs of scripts
 
 
+class _ByName(pickle.Pickler):
+    """The standard pickler, which also notes what belongs to a script."""
+
+    found: dict[int, Definition]
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, DEFINED):
+            name = named(obj)
+            if name is not None:
+                self.found[id(obj)] = Definition(*name, obj)
+            return NotImplemented
+        return reduce_storage(obj) if is_storage(obj) else NotImplemented
+
+
 @functools.cache
-def _picklers() -> tuple[type[Any], type[Any]]:
-    """Make the picklers; the second only, and cloudpickle with it, where the first cannot."""
-
-    class ByName(pickle.Pickler):
-        """The standard pickler, which also notes what belongs to a script."""
-
-        found: dict[int, Definition]
-
-        def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, DEFINED):
-                name = named(obj)
-                if name is not None:
-                    self.found[id(obj)] = Definition(*name, obj)
-                return NotImplemented
-            return reduce_storage(obj) if is_storage(obj) else NotImplemented
-
+def _by_cloud() -> type[Any]:
+    """Make the pickler for what has no name, when it is needed: it brings cloudpickle."""
     by_value, _ = shipping.picklers()
 
     class ByCloud(by_value):  # type: ignore[valid-type, misc]  # made at run time
@@ -74,7 +74,7 @@ def _picklers() -> tuple[type[Any], type[Any]]:
                 raise TypeError("cannot pickle an open file")
             return super().reducer_override(obj)
 
-    return ByName, ByCloud
+    return ByCloud
 
 
 def _by_name(module: str, qualname: str) -> Any:
@@ -100,12 +100,11 @@ def dumps_value(obj: Any, *, out_of_band: bool = True) -> Pickled:
     Pickled
         What `loads_value` needs, and which definitions of scripts it names.
     """
-    by_name, by_cloud = _picklers()
     try:
-        return _dump(by_name, obj, out_of_band)
+        return _dump(_ByName, obj, out_of_band)
     except (pickle.PicklingError, AttributeError, TypeError):
         # A lambda, a local class, a function that was defined anew: cloudpickle takes them by value.
-        return _dump(by_cloud, obj, out_of_band)
+        return _dump(_by_cloud(), obj, out_of_band)
 
 
 def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:

@@ -78,12 +78,12 @@ def _check_place(root: str, create: bool) -> None:
         raise NotAStore(root, "this is a file; a store is a folder.", "Name a folder.")
     index = os.path.join(root, INDEX)
     if os.path.isfile(index):
+        if any(os.path.isdir(os.path.join(root, name)) for name in FOLDERS):
+            # The file is not even looked at: to close it would drop all locks that SQLite has on it in this process.
+            return
         with open(index, "rb") as file:
             header = file.read(len(_SQLITE_HEADER))
-        known = header in (b"", _SQLITE_HEADER) or any(
-            os.path.isdir(os.path.join(root, name)) for name in FOLDERS
-        )
-        if not known:
+        if header not in (b"", _SQLITE_HEADER):
             raise NotAStore(
                 index, "this file is no index of Memento.", "Choose another folder for the store."
             )

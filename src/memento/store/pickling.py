@@ -2,7 +2,7 @@
 
 Knows: the two journeys, `shipping` and `keeping`. May not know: files, tasks, executors.
 
-    ship     coordinator -> worker            `dumps`, `loads`, `install_main`
+    ship     coordinator -> worker            `dumps`, `loads`, `install_main`, `keep_main`
     keep     worker -> store -> anyone        `dumps_value`, `loads_value`: whole in one piece of bytes, for exceptions
                                               and the like; large values go through `formats`, with buffers beside
 """
@@ -13,9 +13,9 @@ import pickle
 from typing import Any
 
 from memento.store import keeping, shipping
-from memento.store.shipping import Buffer, dumps, install_main, main_name
+from memento.store.shipping import Buffer, dumps, install_main, keep_main, main_name
 
-__all__ = ["dumps", "dumps_value", "install_main", "loads", "loads_value", "main_name"]
+__all__ = ["dumps", "dumps_value", "install_main", "keep_main", "loads", "loads_value", "main_name"]
 
 _KEPT = b"\x93memento-kept\x00"  # no pickle starts with it
 

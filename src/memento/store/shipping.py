@@ -34,12 +34,13 @@ from memento.store.definitions import (
 )
 
 _SHIPPED = b"\x93memento-ship\x00"  # no pickle starts with it
-_PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
+_ATOMS = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _FORMER = "__memento_former_main__"
 _script_pid = 0  # the process that ships: it is the script itself
+_has_script = False  # a copy of that process, with all that the script has defined
 
 
 # ---------------------------------------------------------------- who we are
@@ -49,9 +50,13 @@ class _Main(types.ModuleType):
     """A worker's `__main__`.
 
     Functions that ask for `__file__` find the script's among their globals. `multiprocessing`, which asks the
-    module when it spawns a child for a task, must not: the child would run the whole script again. It gets the
-    definitions that it needs with what is sent to it.
+    module when it spawns a child for a task, must not, nor find the `__spec__` of a script that `-m` started: the
+    child would run the whole script again. It gets the definitions that it needs with what is sent to it.
     """
+
+    @property
+    def __spec__(self) -> None:  # type: ignore[override]  # that it cannot be set is no loss
+        return None
 
     @property
     def __file__(self) -> str:
@@ -93,6 +98,21 @@ def install_main(main_name: str) -> None:
     module.__package__ = main_name.rpartition(".")[0]  # relative imports inside functions start here
     setattr(module, SCRIPT_ATTRIBUTE, main_name)
     sys.modules["__main__"] = module
+
+
+def keep_main(main_name: str) -> None:
+    """Have the script's own `__main__` be this worker's: it is a copy of the script's process.
+
+    Parameters
+    ----------
+    main_name : str
+        Module name that stands for the script in stored values.
+    """
+    global _has_script  # which no process loses that has it
+    _has_script = True
+    module = sys.modules["__main__"]
+    setattr(module, SCRIPT_ATTRIBUTE, main_name)
+    module.__class__ = _Main
 
 
 def main_name() -> str:
@@ -191,7 +211,12 @@ def picklers() -> tuple[type[Any], type[Any]]:
                     token = tokens.of(obj)
                     self.found[token] = Definition(*name, obj)
                     return _look_up, (token,)
-            return super().reducer_override(obj)
+            reduced = super().reducer_override(obj)
+            if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) == 6:
+                make, args, state, _, _, set_state = reduced
+                place = (id(obj), obj.__base__, obj.__qualname__)
+                return _nameless, (*place, make, args), (set_state, state), None, None, _fill_nameless
+            return reduced
 
     return ByValue, ByToken
 
@@ -252,6 +277,18 @@ class _Globals:
         return _globals_of, (self.module,)
 
 
+class _NotPlain(Exception):
+    """There is more in it than Python's own plain data."""
+
+
+class _Plain(pickle.Pickler):
+    """Pickles numbers, texts and containers of them: what takes the same bytes by any pickler, cloudpickle's import
+    aside."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        raise _NotPlain  # asked for everything else
+
+
 def dumps(obj: Any) -> bytes:
     """Pickle something for a worker.
 
@@ -271,8 +308,14 @@ def dumps(obj: Any) -> bytes:
     {'C': 1.0}
     """
     global _script_pid  # a fork of this process has another pid, and is a worker
-    if type(obj) in _PLAIN:
+    if type(obj) in _ATOMS:
         return pickle.dumps(obj, protocol=5)
+    plain = io.BytesIO()
+    try:
+        _Plain(plain, protocol=5).dump(obj)
+        return plain.getvalue()
+    except _NotPlain:
+        pass
     if not _script_pid or not hasattr(sys.modules["__main__"], SCRIPT_ATTRIBUTE):
         _script_pid = os.getpid()
     file = io.BytesIO()
@@ -282,7 +325,12 @@ def dumps(obj: Any) -> bytes:
     if not pickler.found:
         return body
     return _SHIPPED + pickle.dumps(
-        (tuple(pickler.found), dump_definitions(pickler.found.values()), body), protocol=5
+        (
+            {token: (it.module, it.qualname) for token, it in pickler.found.items()},
+            dump_definitions(pickler.found.values()),
+            body,
+        ),
+        protocol=5,
     )
 
 
@@ -319,9 +367,22 @@ def loads(data: Buffer) -> Any:
     if bytes(data[: len(_SHIPPED)]) != _SHIPPED:
         return pickle.loads(data)
     needed, definitions, body = pickle.loads(memoryview(data)[len(_SHIPPED) :])
-    if any(tokens.get(token) is None for token in needed):
+    if not all(_is_here(token, *name) for token, name in needed.items()):
         pickle.loads(definitions)
     return pickle.loads(body)
+
+
+def _is_here(token: str, module: str, qualname: str) -> bool:
+    """Tell whether a definition is known by its token; a copy of the script knows it by name, too."""
+    if tokens.get(token) is not None:
+        return True
+    found: Any = sys.modules.get(module) if _has_script else None
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, DEFINED):
+        tokens.put(token, found)
+        return True
+    return False
 
 
 def _module(name: str, homes: dict[str, types.ModuleType] | None = None) -> types.ModuleType:
@@ -390,6 +451,28 @@ def _define(
     if "." not in qualname:
         setattr(_module(module, homes), qualname, made)
     return made
+
+
+def _nameless(
+    address: int, base: type, qualname: str, make: Callable[..., type], args: tuple[Any, ...]
+) -> type:
+    """Make a class that no name leads to; a copy of the script's process has it, where it was in memory."""
+    if _has_script:
+        found: type
+        for found in type.__subclasses__(base):
+            if id(found) == address and found.__qualname__ == qualname:
+                _at_home.add(found)
+                return found
+    return make(*args)
+
+
+_at_home: weakref.WeakSet[type] = weakref.WeakSet()
+
+
+def _fill_nameless(made: type, stated: tuple[Callable[..., Any], Any]) -> None:
+    set_state, state = stated
+    if made not in _at_home:
+        set_state(made, state)
 
 
 _unfinished: set[str] = set()

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 
 from memento.executors.base import Executor, Lost, Message, Note, Task, Update, Work
+from memento.executors.sending import Portable
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, decode
 from memento.store.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE, Outcome
@@ -60,7 +61,7 @@ class Drive:
         work = Work(
             run=f"run-{os.urandom(4).hex()}",
             experiment="tests:experiment",
-            function=pickling.dumps(func),
+            function=Portable(func, "the function"),
             settings=pickling.dumps(settings or {}),
             layouts=[("x",), ()],
             values=self.values,

@@ -11,10 +11,11 @@ import os
 import signal
 import socket
 import sys
+from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from memento import system
-from memento.errors import WorkerStartError
+from memento.errors import Unsendable, WorkerStartError
 from memento.executors import failures
 from memento.executors.base import Work
 from memento.executors.processes import copying, launch, server
@@ -55,12 +56,9 @@ class Control:
         self._workers: set[int] = set()
         self.proven = False  # it has started a worker: what the experiment needs can be imported
         self._mark = launch.mark(work)
-        work_file = launch.write_work(work)
-        descriptors = (theirs.fileno(), slots_file, work_file)
         told = {
-            "control": descriptors[0],
+            "control": theirs.fileno(),
             "slots": slots_file,
-            "work": work_file,
             "parent": os.getpid(),
             "values": [value.hex() for value in _first_values(work)],
         }
@@ -71,14 +69,17 @@ class Control:
             made = _copy(work, told, self._log, objection)
             if made is None and copy:
                 raise OSError(objection or "a library runs threads")
-            self._process = made or _start(work, told, self._log, descriptors)
-        except OSError as exc:
+            self._process = made or _start(work, told, self._log)
+        except (OSError, Unsendable) as exc:
             self.socket.close()
+            if self._log is not None:
+                self._log.close()
+            if isinstance(exc, Unsendable):
+                raise
             what = "copy this program" if copy else f"start {sys.executable!r} in {work.cwd!r}"
             raise WorkerStartError(f"cannot {what}: {exc}") from exc
         finally:
             theirs.close()
-            os.close(work_file)
         self.socket.setblocking(False)
 
     @property
@@ -184,7 +185,7 @@ def _copy(work: Work, told: dict[str, Any], log: IO[bytes] | None, objection: st
     environment = launch.environment(work)
     pid = None if objection else copying.fork(work.cpus_per_task)
     if pid == 0:
-        server.serve_in_copy(told, environment, work.cwd, log.fileno() if log else None)
+        server.serve_in_copy(told, work, environment, log.fileno() if log else None)
     return copying.Copy(pid) if pid else None
 
 
@@ -193,22 +194,26 @@ def _objection(work: Work) -> str:
         return "libraries have read the environment that its workers should have changed"
     if work.memory_limit is not None:
         return "a memory limit is about what a task takes, not about what the program holds"
+    if type(sys.modules.get("__main__")) is not ModuleType:
+        return "its __main__ is of its own making"
     return copying.objection(work.store)
 
 
-def _start(
-    work: Work, told: dict[str, Any], log: IO[bytes] | None, descriptors: tuple[int, ...]
-) -> subprocess.Popen[bytes]:
+def _start(work: Work, told: dict[str, Any], log: IO[bytes] | None) -> subprocess.Popen[bytes]:
     """Start the server as a fresh process, which imports what the experiment needs."""
-    return launch.start_python(
-        "memento.executors.processes.server",
-        json.dumps(told),
-        work.sys_path,
-        descriptors,
-        env=launch.environment(work),
-        cwd=work.cwd,
-        **({"stdout": log, "stderr": log} if log else {}),
-    )
+    work_file = launch.write_work(work)
+    try:
+        return launch.start_python(
+            "memento.executors.processes.server",
+            json.dumps({**told, "work": work_file}),
+            work.sys_path,
+            (told["control"], told["slots"], work_file),
+            env=launch.environment(work),
+            cwd=work.cwd,
+            **({"stdout": log, "stderr": log} if log else {}),
+        )
+    finally:
+        os.close(work_file)
 
 
 def _first_values(work: Work) -> list[bytes]:

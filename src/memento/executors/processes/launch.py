@@ -50,7 +50,7 @@ def environment(work: Work) -> dict[str, str]:
 
 
 def write_work(work: Work) -> int:
-    """Write what all workers need into a nameless file; return its descriptor."""
+    """Write what workers need that are fresh processes into a nameless file; return its descriptor."""
     plain = work._replace(layouts=(), values=())
     data = pickle.dumps(plain, protocol=5)
     descriptor = make_file("memento-work", len(data))

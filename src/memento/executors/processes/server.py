@@ -28,7 +28,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from memento import system
+from memento.errors import Unsendable
 from memento.executors import failures
+from memento.executors.base import Work
 from memento.executors.processes import copying, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
@@ -69,11 +71,12 @@ def split(data: bytearray) -> list[tuple[Any, ...]]:
 class Server:
     """Starts workers on request and tells how they end."""
 
-    def __init__(self, control: socket.socket, told: dict[str, Any]) -> None:
+    def __init__(self, control: socket.socket, told: dict[str, Any], work: Work | None = None) -> None:
         self._control, self._told = control, told
         self._parent: int = told["parent"]
-        self._slots_file, self._work_file = int(told["slots"]), int(told["work"])
-        self._work = launch.read_work(self._work_file)
+        self._slots_file: int = told["slots"]
+        self._work_file: int | None = told.get("work")
+        self._work = work or launch.read_work(told["work"])
         self._function: Callable[..., Any] | None = None
         self._data = bytearray()
         self._descriptors: list[int] = []
@@ -85,8 +88,12 @@ class Server:
         """Import what the function needs; tell when that fails."""
         try:
             install(self._work.sources)  # before anything of the user's is imported
-            pickling.install_main(self._work.main_name)
-            self._function = pickling.loads(self._work.function)
+            self._function = self._work.function.here
+            if self._function is None:
+                pickling.install_main(self._work.main_name)
+                self._function = self._work.function.load()
+            else:
+                pickling.keep_main(self._work.main_name)
             pickling.loads(self._work.settings)
         except BaseException as exc:  # SystemExit of a module among them
             told = failures.raised(exc, pickled=False)
@@ -148,10 +155,14 @@ class Server:
             pid = copying.fork()
             if pid == 0:
                 self._become_worker(place, read, write)
-        if pid is None:
-            pid = self._start_fresh(place, read, write)
-        os.close(read)
-        os.close(write)
+        try:
+            pid = pid or self._start_fresh(place, read, write)
+        except Unsendable as exc:  # a copy of the program can no more be copied, and not pickle what it has
+            send(self._control, ("broken", str(exc)))
+            return
+        finally:
+            os.close(read)
+            os.close(write)
         self._workers[pid] = place.slot
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
@@ -172,6 +183,8 @@ class Server:
             os._exit(1)
 
     def _start_fresh(self, place: Place, read: int, write: int) -> int:
+        if self._work_file is None:
+            self._work_file = launch.write_work(self._work)
         told = {
             "slots": self._slots_file,
             "work": self._work_file,
@@ -273,28 +286,29 @@ def main() -> None:
     serve(json.loads(sys.argv[1]))
 
 
-def serve_in_copy(told: dict[str, Any], environment: dict[str, str], folder: str, output: int | None) -> None:
+def serve_in_copy(told: dict[str, Any], work: Work, environment: dict[str, str], output: int | None) -> None:
     """Be the server, in a copy of the program; never returns."""
     try:
-        copying.start_anew((told["control"], told["slots"], told["work"]), output)
+        copying.start_anew((told["control"], told["slots"]), output)
         os.environ.clear()
         os.environ.update(environment)
-        os.chdir(folder)
-        serve(told)
+        os.chdir(work.cwd)
+        serve(told, work)
     finally:
         os._exit(1)
 
 
-def serve(told: dict[str, Any]) -> None:
-    """Serve the supervisor whose descriptors are told; ends the process."""
+def serve(told: dict[str, Any], work: Work | None = None) -> None:
+    """Serve the supervisor whose descriptors are told; ends the process. A copy of the program has the work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stay_deaf()
     system.die_with(told["parent"])  # while importing: nothing is below us yet
     system.adopt_orphans()
     control = socket.socket(fileno=told["control"])
     for name in ("control", "slots", "work"):
-        os.set_inheritable(told[name], False)
-    server = Server(control, told)
+        if name in told:
+            os.set_inheritable(told[name], False)
+    server = Server(control, told, work)
     server.load()
     system.outlive_parent()  # from here on we end our workers first
     try:

@@ -33,7 +33,7 @@ from pathlib import Path
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import WorkerStartError
+from memento.errors import MementoError, WorkerStartError
 from memento.executors import failures
 from memento.executors.base import Executor, Message, Note, Running, Task, Update, Work
 from memento.executors.processes import launch, output, wire
@@ -127,7 +127,7 @@ class Processes(Executor):
         self._slots = Slots(self._slots_file, count)
         try:
             control = self._control = Control(work, self._slots_file, self._copy)
-        except WorkerStartError:
+        except MementoError:
             os.close(self._slots_file)
             raise
         self._feeding = Feeding(work, count, self._slots, self._links, self._inbox, self._clock)

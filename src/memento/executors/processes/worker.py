@@ -72,7 +72,7 @@ class Worker:
         if function is None:
             install(self._work.sources)  # before anything of the user's is imported
             pickling.install_main(self._work.main_name)
-            function = pickling.loads(self._work.function)
+            function = self._work.function.load()
         conditions = Conditions(
             resources=resources,
             stopping=self._slots.stopping,

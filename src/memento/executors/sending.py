@@ -1,0 +1,68 @@
+"""Send to workers what they need, in bytes that are made when somebody needs them.
+
+Knows: pickles, the words for what cannot be pickled. May not know: processes, tasks, who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from memento.errors import Unsendable
+from memento.hints import Any
+
+
+class Portable:
+    """A function on its way to workers: itself for copies of this process, bytes for all others.
+
+    A copy has the very function, with all that it refers to, so nothing of it is pickled; what cannot be
+    pickled stands in nobody's way there. Pickling this sends the bytes.
+
+    Parameters
+    ----------
+    function : callable
+        What is to be called.
+    what : str
+        What it is called where it cannot be sent.
+
+    Examples
+    --------
+    >>> import pickle
+    >>> there = pickle.loads(pickle.dumps(Portable(len, "a function")))
+    >>> there.here is None, there.load() is len
+    (True, True)
+    """
+
+    def __init__(self, function: Callable[..., Any] | None, what: str, data: bytes | None = None) -> None:
+        self.here = function  # None where only bytes have arrived
+        self._what, self._data = what, data
+
+    @property
+    def data(self) -> bytes:
+        """The function's bytes, for `memento.store.pickling.loads`; raises Unsendable."""
+        if self._data is None:
+            self._data = sendable(self.here, self._what)
+        return self._data
+
+    def load(self) -> Callable[..., Any]:
+        """Return a function of this process' own, made of the bytes."""
+        from memento.store import pickling
+
+        function: Callable[..., Any] = pickling.loads(self.data)
+        return function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Portable, (None, self._what, self.data)
+
+
+def sendable(value: Any, where: str) -> bytes:
+    """Pickle something for workers, or say what is in the way."""
+    from memento.store import pickling
+
+    try:
+        return pickling.dumps(value)
+    except Exception as exc:
+        from memento.store import keeping
+
+        part, _, _ = keeping.culprit(value, "", exc, pickling.dumps)
+        kind = type(exc).__qualname__
+        raise Unsendable(f"{where}{part}", f"it cannot be pickled ({kind}: {exc})") from exc
