@@ -160,10 +160,6 @@ class Session:
         import contextlib
 
         from memento.executors import make_executor
-        from memento.runner.loop import Runner
-        from memento.runner.retry import RetryPolicy
-        from memento.runner.signals import Interrupt
-        from memento.store import records
 
         run = self.store.begin(self._run_info())
         status = "died"
@@ -174,8 +170,13 @@ class Session:
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
                 executor.start(self._work(run.name))
-                # On disk while the executor starts.
-                code = run.code(records.CodeVersion(self._code.digest, self._code.functions))
+                # While workers start: what they do not need, and what has to be on disk.
+                from memento.runner.loop import Runner
+                from memento.runner.retry import RetryPolicy
+                from memento.runner.signals import Interrupt
+                from memento.store.records import CodeVersion
+
+                code = run.code(CodeVersion(self._code.digest, self._code.functions))
                 runner = Runner(
                     self.plan,
                     run,
