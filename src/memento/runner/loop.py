@@ -15,7 +15,7 @@ import gc
 import heapq
 import logging
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, repeat
 from operator import attrgetter, itemgetter
@@ -122,6 +122,9 @@ class Runner:
         self._stopping = False
         self._store = store
         self._unwritable: Failure | None = None
+        self.other_codes: Counter[int] = (
+            Counter()
+        )  # results of other runs by their code, where it is not ours
         self.damaged: dict[str, str] = {}  # payloads that tasks found damaged -> what is wrong with each
         start = clock.monotonic()
         self._started = start
@@ -176,6 +179,8 @@ class Runner:
         for key, _, _, _, outcome in rows:
             number, failure = outcome.number, outcome.failure
             other = superseded.get(key) if superseded else None
+            if other:
+                self._note_code(other)
             self.plan.rows[number] = row = other.id if other else ids[key]
             share = 1
             if number in twins:
@@ -366,6 +371,7 @@ class Runner:
                 continue
             self._elsewhere.pop(known.key, None)
             self._note_row(number, known.id)
+            self._note_code(known)
             share = 1 + len(self.plan.twins.get(number, ()))
             if known.status == DONE:
                 done += share
@@ -375,6 +381,10 @@ class Runner:
         self.progress.failed += failed
         if done or failed:
             self._emit(TasksFinished(done, failed, 0.0, shared=done))
+
+    def _note_code(self, known: Known) -> None:
+        if known.code != self._code:
+            self.other_codes[known.code] += 1
 
     def _look_elsewhere(self) -> None:
         self._adopt(self._run.news(), self._elsewhere)
