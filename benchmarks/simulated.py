@@ -158,36 +158,37 @@ class Simulated:
             if nothing and (not self._events or self._events[0][0] > now):
                 next_one = self._events[0][0] if self._events else float("inf")
                 self._clock.jump(min(now + timeout, next_one))
-            frames = self._happened(self._clock.monotonic())
+            updates, ends = self._happened(self._clock.monotonic())
             messages, self._inbox, self._woken = self._inbox, [], False
             self._begin()
-        for data in frames:
-            kind, body = data[wire.HEADER.size - 1], memoryview(data)[wire.HEADER.size :]
-            if kind == wire.UPDATE:
-                number, done, total, metrics = wire.unpack(body)
-                messages.append(Update(number, self._name(number), done, total, metrics))
-                continue
-            outcome = wire.unpack_outcome(kind, body)
-            messages.append(outcome)
+        for body in updates:
+            number, done, total, metrics = wire.unpack(body)
+            messages.append(Update(number, self._name(number), done, total, metrics))
+        items = wire.items(len(ends), b"".join(ends)) if ends else []
+        outcomes = wire.unpack_outcomes(items) or list(map(wire.unpack_outcome, items))
+        messages += outcomes
+        for outcome in outcomes:
             if outcome.failure is not None and outcome.failure.kind == DIED:
                 messages.append(Note(f"worker {outcome.worker} ended; another was started"))
         return messages
 
-    def _happened(self, now: float) -> list[bytes]:
-        frames = []
+    def _happened(self, now: float) -> tuple[list[bytes], list[bytes]]:
+        """Return the updates and the outcomes of what has happened, as they come from workers."""
+        updates, ends = [], []
         while self._events and self._events[0][0] <= now:
             when, _, number, end = heapq.heappop(self._events)
             if number not in self._flying:
                 continue
             worker, task, began = self._flying[number]
             if end:
-                frames.append(self._end(worker, task, began, when))
+                ends.append(self._end(worker, task, began, when))
             else:
-                frames.append(wire.pack(wire.UPDATE, (number, when - began, None, {"loss": when - began})))
+                update = (number, when - began, None, {"loss": when - began})
+                updates.append(wire.pack(wire.UPDATE, update)[wire.HEADER.size :])
                 self.updates += 1
                 assert self._work is not None
                 self._expect(when + self._work.live_every, number, end=False)
-        return frames
+        return updates, ends
 
     def _end(self, worker: int, task: Task, began: float, when: float) -> bytes:
         del self._flying[task.number]

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from memento.cli import logs
 from memento.cli.logs import Lines
+from memento.store import Store
+from memento.store.board import Working
 from tests.cli.calling import GENEROUS, Ran, memento, start, wait_until
 from tests.cli.conftest import Project
 
@@ -164,6 +167,24 @@ def test_following_ends_with_the_task_and_shows_each_attempt(running: Background
         assert rest == "ends 1\nbegins 1 attempt 2\nends 1\n"
     else:
         assert (first, rest) == ("begins 2 attempt 1\n", "ends 2\n")
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["before the first look", "after it"])
+def test_a_board_that_still_shows_an_attempt_which_is_over_repeats_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], recorded: bool
+) -> None:
+    key = project.key(model="dict", x=2)
+    with Store.open(project.store) as store:
+        (task,) = store.find(key)
+        found = list(store.attempts(task.key))
+    assert found[0].log is not None
+    stale = Working(task.key, task.run, *found[0].log)
+    looks = iter([stale, stale, stale])
+    attempts = iter([found if recorded else []])
+    monkeypatch.setattr(logs, "_at", lambda *_: next(looks, None))
+    monkeypatch.setattr(Store, "attempts", lambda *_: next(attempts, found))
+    logs.print_log(project.store, key, follow=True)
+    assert capsys.readouterr().out == "training with 2\n"
 
 
 def test_following_ends_when_the_run_is_killed(running: Background) -> None:

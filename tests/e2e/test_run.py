@@ -12,6 +12,8 @@ import pytest
 
 import memento
 from memento import AggregateException, CacheMiss, Config, Context, CyclicDependency, Memento, Results
+from memento.executors.base import Work
+from memento.executors.serial import Serial
 
 CALLS: list[Any] = []
 
@@ -307,6 +309,33 @@ class TestCodeChanges:
         run(self.version("config.x"), grid(1), name="exp")
         results = run(self.version("config.x + 1"), grid(1), name="exp", on_code_change="rerun")
         assert [r.inner for r in results] == [2]
+
+    @pytest.mark.parametrize("policy", ["warn", "rerun", "ignore"])
+    def test_what_a_run_takes_of_another_with_other_code_is_said(
+        self, caplog: pytest.LogCaptureFixture, policy: Any
+    ) -> None:
+        other = functools.partial(run, self.version("config.x"), grid(1), name="exp")
+
+        class Meanwhile(Serial):
+            def start(self, work: Work) -> None:
+                other()  # after this run has planned to compute it
+                super().start(work)
+
+        caplog.set_level(logging.WARNING, "memento")
+        mine = Memento(
+            self.version("config.x + 1"),
+            name="exp",
+            executor=Meanwhile(),
+            store="store",
+            progress=False,
+            on_code_change=policy,
+        )
+        results = mine.run(grid(1, 2))
+        assert results is not None
+        assert [r.inner for r in results] == [1, 3]
+        told = "1 result was computed meanwhile by another run, with another version of the code and is used as it is"
+        assert (told in caplog.text) == (policy != "ignore")
+        assert ("experiment changed" in caplog.text) == (policy != "ignore")
 
     def test_ignore_says_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         run(self.version("config.x"), grid(1), name="exp")

@@ -20,19 +20,23 @@ PIPE = 60_000  # bytes that surely fit into a pipe of any system
 SIZES = st.one_of(st.integers(0, 300), st.integers(0, 40_000), st.just(SIZE // 3), st.just(PIPE // 2))
 
 
-@given(pieces=st.lists(st.tuples(st.binary(max_size=SIZE // 4), st.booleans()), max_size=60))
+@given(pieces=st.lists(st.tuples(st.binary(min_size=1, max_size=SIZE // 4), st.booleans()), max_size=60))
 @settings(deadline=None)
 def test_what_is_taken_out_is_what_was_put_in(pieces: list[tuple[bytes, bool]]) -> None:
-    box, sent, taken = Outbox(memoryview(bytearray(WHOLE))), b"", b""
+    memory = memoryview(bytearray(WHOLE))
+    giver, taker, sent, taken, count = Outbox(memory), Outbox(memory), b"", b"", 0
     for piece, look in pieces:
-        room = box.room()
-        assert box.put(piece) == (len(piece) <= room)
-        sent += piece if len(piece) <= room else b""
+        room = giver.room()
+        assert giver.put(piece) == (len(piece) <= room)
+        if len(piece) <= room:
+            sent, count = sent + piece, count + 1
         if look:
-            taken += box.take()
-            assert taken == sent
-            assert box.room() == (SIZE if system.STORES_IN_ORDER else 0)
-    assert taken + box.take() == sent
+            found, data = taker.take()
+            taken, count = taken + data, count - found
+            assert (taken, count) == (sent, 0)
+            assert giver.room() == (SIZE if system.STORES_IN_ORDER else 0)
+    found, data = taker.take()
+    assert (taken + data, count - found) == (sent, 0)
 
 
 class Pair:
@@ -50,12 +54,14 @@ class Pair:
         if self.piped + size >= PIPE:
             return False
         self.piped += size + 50
-        self.teller.tell(wire.pack(wire.OUTCOME, (number, bytes(size))))
+        self.teller.tell(wire.item((wire.PASSED, number, bytes(size))))
         return True
 
     def listen(self, *, pipe: bool) -> list[int]:
         self.piped = 0 if pipe else self.piped
-        return [wire.unpack(body)[0] for kind, body in self.listener.take(pipe=pipe) if kind == wire.OUTCOME]
+        items, frames = self.listener.take(pipe=pipe)
+        assert {kind for kind, _ in frames} <= {wire.UPDATE}
+        return [item[1] for item in items]
 
     def close(self) -> None:
         self.listener.close()
@@ -98,13 +104,24 @@ def test_what_is_told_arrives_once_and_in_order_whichever_way_it_took() -> None:
 
 
 @pytest.mark.skipif(not system.STORES_IN_ORDER, reason="nothing is put into memory on this machine")
-def test_what_is_no_frame_is_refused_and_not_waited_for() -> None:
+def test_what_is_no_item_is_known_for_none_and_what_came_before_it_is_taken() -> None:
     pair = Pair()
     pair.teller.use_outbox()
-    pair.teller.tell(wire.HEADER.pack(1 << 40, wire.OUTCOME) + b"and so on")
-    with pytest.raises(ValueError, match="no frame"):
-        pair.listen(pipe=True)
+    pair.tell(1, 10)
+    pair.tell(2, 10)
+    pair.teller.tell(b"\xffand so on")
+    items, _ = pair.listener.take(pipe=True)
+    assert [item[:2] for item in items] == [(wire.PASSED, 1), (wire.PASSED, 2), wire.GARBLED]
     pair.close()
+
+
+@pytest.mark.skipif(not system.STORES_IN_ORDER, reason="nothing is put into memory on this machine")
+def test_counts_that_cannot_be_are_refused() -> None:
+    memory = memoryview(bytearray(WHOLE))
+    for word in ((1 << 32) | (SIZE + 1), (8 << 32) | 7):
+        memory.cast("Q")[0] = word
+        with pytest.raises(ValueError, match="cannot be"):
+            Outbox(memory).take()
 
 
 @pytest.mark.usefixtures("way")

@@ -42,6 +42,7 @@ def test_a_grid_has_the_rows_that_a_walk_finds(declared: tuple[list[int], Rules]
     grid, rows = Grid(sizes, rules), walked(sizes, rules)
     assert len(grid) == len(rows)
     assert [tuple(grid.slots(row)) for row in range(len(grid))] == rows
+    assert list(zip(*grid.slots_of(range(len(grid))), strict=True)) == (rows if sizes else [])
     assert [tuple(row) for row in grid.matrix().tolist()] == rows
     assert grid.matrix().dtype == np.int32
 

@@ -107,6 +107,9 @@ def counted(declared: dict[str, Any], matrix: Matrix) -> list[dict[str, Any]]:
     columns = [list(table.along(i, [*v, None])) for i, v in enumerate(table.values)]
     slots = [table.slots(row) for row in range(table.rows)]
     assert table.columns.tolist() == slots
+    assert list(map(list, zip(*table.slots_of(range(table.rows)), strict=True))) == (
+        slots if table.names else []
+    )
     return [
         {n: c[row] for n, c, s in zip(table.names, columns, slots[row], strict=True) if s >= 0}
         for row in range(table.rows)

@@ -159,11 +159,34 @@ def test_a_value_without_identity_names_its_parameter() -> None:
 
 def test_parameters_are_kept_as_readable_json() -> None:
     tasks = keyed(parameters={"model": [dict], "lr": [0.1]})
-    assert json.loads(tasks.params(tasks.place(0)[1])) == {"model": "builtins:dict", "lr": 0.1}
+    (text,) = tasks.params(values for _, values in tasks.places([0]))
+    assert json.loads(text) == {"model": "builtins:dict", "lr": 0.1}
 
 
 def test_values_are_numbered_across_parameters() -> None:
     tasks = keyed(parameters={"a": [1, 2], "b": ["u", "v"]})
-    layout, numbers = tasks.place(3)
+    ((layout, numbers),) = tasks.places([3])
     assert tasks.layouts[layout] == ("a", "b")
     assert [tasks.value(number) for number in numbers] == [2, "v"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"parameters": {"a": [1, 2, 3], "b": ["u", "v"]}, "exclude": [{"a": 2, "b": "v"}]},
+        {"parameters": {"a": [1, 2, 3], "b": ["u", "v"]}, "repeats": 3},
+        {"parameters": {"a,b": [[1, "u"], [2, "v"]], "c": [True]}},
+        {"parameters": {"a": [1, 2], "b": [0.5]}, "include": [{"c": 7}]},
+        {"parameters": {}, "repeats": 2},
+    ],
+    ids=["excluded", "repeats", "together", "included", "no parameters"],
+)
+def test_many_tasks_are_placed_where_each_one_is(told: dict[str, Any]) -> None:
+    tasks = keyed(**told)
+    numbers = [*reversed(range(len(tasks))), 0]
+    placed = list(tasks.places(numbers))
+    assert placed == [next(iter(tasks.places([number]))) for number in numbers]
+    assert tasks.keys_of(numbers) == [tasks.key(number) for number in numbers]
+    for number, (layout, values) in zip(numbers, placed, strict=True):
+        found = dict(zip(tasks.layouts[layout], map(tasks.value, values), strict=True))
+        assert found == tasks.config(number).asdict()

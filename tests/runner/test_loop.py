@@ -75,6 +75,18 @@ def test_what_another_run_has_finished_is_taken_and_not_computed() -> None:
     assert sorted(task.number for task in stage.executor.seen) == [0, 2]
     assert stage.plan.rows[1] == 77
     assert stage.runner.progress.shared == 1
+    assert not stage.runner.other_codes
+
+
+def test_results_of_another_run_with_other_code_are_counted() -> None:
+    stage = Stage(4)
+    for number, code in ((1, 1), (2, 5)):
+        key = stage.plan.tasks.key(number)
+        stage.run.others[key] = Known(key, 70 + number, "done", code, 1.0)
+    late = stage.plan.tasks.key(3)
+    stage.run.superseded[late] = Known(late, 79, "done", 6, 1.0)
+    stage.loop()
+    assert stage.runner.other_codes == {5: 1, 6: 1}
 
 
 def test_what_another_run_computes_is_waited_for() -> None:

@@ -36,6 +36,8 @@ def print_log(path: Path | None, key: str, *, follow: bool) -> None:
         task = find_key(store, key)
         now = _at(store, task)
         shown = {attempt.log for attempt in store.attempts(task)}
+        if now is not None and _is_shown(now, shown):
+            now = None
         if now is not None and not follow:
             printed = _print(store, LogSlice(now.file, now.start, _size(store, now.file)))
         elif now is None:
@@ -44,7 +46,7 @@ def print_log(path: Path | None, key: str, *, follow: bool) -> None:
         else:
             printed = False
         while follow and (now is not None or _may_still_run(store, _record(store, task))):
-            if now is not None:
+            if now is not None and not _is_shown(now, shown):
                 printed = _follow(store, now, shown) or printed
             else:
                 time.sleep(_LOOK_EVERY)
@@ -100,9 +102,16 @@ def _print_unseen(store: Store, task: bytes, shown: set[LogSlice | None]) -> boo
     return printed
 
 
+def _is_shown(now: Working, shown: set[LogSlice | None]) -> bool:
+    """Tell whether this attempt is over and was printed: the board shows it for a moment more."""
+    return any(log is not None and log[:2] == (now.file, now.start) for log in shown)
+
+
 def _follow(store: Store, now: Working, shown: set[LogSlice | None]) -> bool:
     """Print an attempt's output as it grows, to its end; returns whether there was any."""
     before = _print_unseen(store, now.key, shown)
+    if _is_shown(now, shown):  # it ended between the looks
+        return before
     lines, position = Lines(), now.start
     while True:
         data = _read(store, now.file, position, min(position + _PART, now.end))

@@ -15,18 +15,9 @@ import sys
 import time
 
 from memento import system
-from memento.hints import NamedTuple
 
 _LONG = 0.010  # seconds; from here a few system calls more do not count
 _SLACK = 1 << 20  # bytes; the mark is set back after it rose by more
-
-
-class Usage(NamedTuple):
-    """What one task used."""
-
-    cpu_time: float | None  # seconds
-    memory: int | None  # bytes
-    virtual: int | None  # bytes
 
 
 class Meter:
@@ -56,8 +47,14 @@ class Meter:
         if self._read is None:
             self._start = self._cpu()
 
-    def stop(self, runtime: float) -> Usage:
-        """Tell what the task used; `runtime` is in seconds."""
+    def stop(self, runtime: float) -> tuple[float | None, int | None, int | None]:
+        """Return what the task used: seconds of the processor, bytes of memory, virtual bytes.
+
+        Parameters
+        ----------
+        runtime : float
+            Seconds that it took.
+        """
         peak: int | None
         if self._read is not None:
             now, peak = self._read()
@@ -79,7 +76,7 @@ class Meter:
         ):
             self._reset()
             self._mark = system.peak_memory()
-        return Usage(cpu, peak, self._virtual)
+        return cpu, peak, self._virtual
 
 
 def _children_time() -> float:

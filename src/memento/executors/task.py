@@ -229,21 +229,21 @@ class Station:
             self.inside = False
             error = exc
         runtime = max(clock.monotonic() - begun, 0.0)
-        usage = self._meter.stop(runtime)
+        cpu_time, memory, virtual = self._meter.stop(runtime)
         log = conditions.log() if conditions.log is not None else None
         if error is not None:
-            failure = self._explain(error, failure, runtime, log)
+            failure, value = self._explain(error, failure, runtime, log), None
         return Outcome(
             number,
             FAILED if failure is not None else DONE,
             attempt,
             started,
             runtime,
-            usage.cpu_time,
-            usage.memory,
-            usage.virtual,
+            cpu_time,
+            memory,
+            virtual,
             self._worker,
-            None if failure is not None else value,
+            value,
             context.series() if context is not None else (),
             context.artifact_names() if context is not None else (),
             log,

@@ -48,6 +48,8 @@ class Grid:
     [[0, 0], [0, 1], [0, 2], [1, 1]]
     >>> "".join(grid.along(1, "abc"))
     'abcb'
+    >>> [list(slots) for slots in grid.slots_of([1, 3])]
+    [[0, 1], [1, 1]]
     """
 
     def __init__(self, sizes: Sequence[int], excluded: Iterable[Mapping[int, Sequence[int]]] = ()) -> None:
@@ -73,6 +75,11 @@ class Grid:
         """Return the slot of each axis in one row."""
         number = self._kept[row]
         return [number // stride % size for stride, size in self._axes]
+
+    def slots_of(self, rows: Iterable[int]) -> list[Iterator[int]]:
+        """Return the slots of many rows, an iterator for each axis."""
+        numbers = list(map(self._kept.__getitem__, rows))
+        return [map(mod, map(floordiv, numbers, repeat(stride)), repeat(size)) for stride, size in self._axes]
 
     def along(self, axis: int, things: Sequence[T]) -> Iterator[T]:
         """Yield for each row the thing that stands at its slot on an axis, at the speed of `itertools`."""

@@ -11,7 +11,7 @@ A slot is a value's place in its list.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 
@@ -66,6 +66,10 @@ class TaskTable(ABC):
     @abstractmethod
     def slots(self, row: int) -> list[int]:
         """Return the slot of each name in one row; -1 where the parameter is absent."""
+
+    @abstractmethod
+    def slots_of(self, rows: Sequence[int]) -> Sequence[Iterable[int]]:
+        """Return for each name the slots of its values in many rows; -1 where the parameter is absent."""
 
     @abstractmethod
     def along(self, column: int, things: Sequence[T]) -> Iterator[T]:
@@ -124,6 +128,14 @@ class GridTable(TaskTable):
         slots = self._grid.slots(row)
         return slots if self._plain else [slots[axis] for axis in self._axes]
 
+    def slots_of(self, rows: Sequence[int]) -> Sequence[Iterable[int]]:
+        """Return for each name the slots of its values in many rows."""
+        slots = self._grid.slots_of(rows)
+        if self._plain:
+            return slots
+        lists = list(map(list, slots))  # names that advance together share one
+        return [lists[axis] for axis in self._axes]
+
     def along(self, column: int, things: Sequence[T]) -> Iterator[T]:
         """Yield for each row what stands in `things` at its slot."""
         size = self._grid.sizes[self._axes[column]]
@@ -162,6 +174,11 @@ class RowTable(TaskTable):
     def slots(self, row: int) -> list[int]:
         """Return the slot of each name in one row; -1 where the parameter is absent."""
         slots: list[int] = self._columns[row].tolist()
+        return slots
+
+    def slots_of(self, rows: Sequence[int]) -> Sequence[Iterable[int]]:
+        """Return for each name the slots of its values in many rows; -1 where the parameter is absent."""
+        slots: list[list[int]] = self._columns[rows].T.tolist()
         return slots
 
     def along(self, column: int, things: Sequence[T]) -> Iterator[T]:

@@ -7,10 +7,10 @@ A task is a number until somebody needs more: row `number // repeats` of the mat
 
 from __future__ import annotations
 
-import operator
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
+from operator import add
 
 from memento.config import Config
 from memento.errors import UnkeyableValue
@@ -52,7 +52,6 @@ class KeyedTasks:
         self.names = self.table.names
         self._offsets = _running_sums([len(slots) for slots in self.table.values])
         self._layouts: dict[tuple[int, ...], int] = {}
-        self._whole = -1  # number of the layout that has all names
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
         self._pairs = _Pairs(self.names, self.table.values, self._offsets)
@@ -84,13 +83,25 @@ class KeyedTasks:
         rows = self.table.along(column, things)
         return rows if self.repeats == 1 else chain.from_iterable(map(repeat, rows, repeat(self.repeats)))
 
-    def place(self, number: int) -> tuple[int, tuple[int, ...]]:
-        """Return the number of a task's layout of names, and the numbers of its values in `values`."""
-        slots = self.table.slots(number // self.repeats)
-        if not self.table.may_lack or min(slots, default=0) >= 0:
-            if self._whole < 0:
-                self._whole = self._layout(range(len(slots)))
-            return self._whole, tuple(map(operator.add, self._offsets, slots))
+    def keys_of(self, numbers: Iterable[int]) -> list[bytes]:
+        """Return the keys of many tasks."""
+        keys = self.keys
+        return [keys[at : at + KEY_SIZE] for at in map(KEY_SIZE.__mul__, numbers)]
+
+    def places(self, numbers: Sequence[int]) -> Iterable[tuple[int, tuple[int, ...]]]:
+        """Return for each task the number of its layout of names, and the numbers of its values in `values`."""
+        rows = numbers if self.repeats == 1 else [number // self.repeats for number in numbers]
+        if not self.names:
+            return repeat((self._layout(()), ()), len(numbers))
+        slots = self.table.slots_of(rows)
+        if self.table.may_lack:
+            return map(self._place, zip(*slots, strict=True))
+        values = [
+            map(add, column, repeat(offset)) for column, offset in zip(slots, self._offsets, strict=True)
+        ]
+        return zip(repeat(self._layout(range(len(self.names)))), zip(*values, strict=True))
+
+    def _place(self, slots: Sequence[int]) -> tuple[int, tuple[int, ...]]:
         present = tuple([i for i, slot in enumerate(slots) if slot >= 0])
         return self._layout(present), tuple([self._offsets[i] + slots[i] for i in present])
 
@@ -100,9 +111,10 @@ class KeyedTasks:
             self.layouts.append(tuple(self.names[i] for i in present))
         return layout
 
-    def params(self, values: Iterable[int]) -> str:
-        """Return a task's parameters as readable JSON, given the numbers of its values in `place`."""
-        return "{" + ", ".join(map(self._pairs.__getitem__, values)) + "}"
+    def params(self, values: Iterable[Iterable[int]]) -> list[str]:
+        """Return tasks' parameters as readable JSON, given for each the numbers of its values in `places`."""
+        pair, join = self._pairs.__getitem__, ", ".join
+        return ["{" + join(map(pair, numbers)) + "}" for numbers in values]
 
     def fragments(self, column: int) -> list[str]:
         """Return the readable JSON of a column's values, in slot order."""
@@ -110,7 +122,7 @@ class KeyedTasks:
         return [texts[slot] for slot in range(len(self.table.values[column]))]
 
     def value(self, number: int) -> Any:
-        """Return the value that stands at `number` in the numbering of `place`."""
+        """Return the value that stands at `number` in the numbering of `places`."""
         column = _column_of(number, self._offsets)
         return self.table.values[column][number - self._offsets[column]]
 

@@ -14,8 +14,10 @@ import contextlib
 import gc
 import heapq
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, repeat
+from operator import attrgetter, itemgetter
 
 from memento import faultpoints
 from memento.clock import Clock
@@ -34,6 +36,8 @@ from memento.store.records import DONE, STOPPED, Failure, Known, Outcome, TaskRo
 if TYPE_CHECKING:
     from memento.store import Run
 
+_NUMBER = itemgetter(0)  # of a task, and of an outcome
+_FAILURE = attrgetter("failure")
 _COMMIT_EVERY = 0.05  # seconds that a finished task waits at most for others to share its commit
 _COMMIT_ROWS = 1_000
 _TICK_EVERY = 0.2
@@ -107,7 +111,7 @@ class Runner:
         self._delayed: list[tuple[float, int, int]] = []  # (due, number, attempt): failed attempts to repeat
         self._flying: dict[int, Task] = {}
         self._elsewhere: dict[bytes, int] = {}  # keys that another run computes
-        self._rows: list[tuple[int, TaskRow]] = []
+        self._rows: list[TaskRow] = []
         self._attempts: list[tuple[bytes, TaskRow]] = []
         self._oldest = 0.0  # when the first uncommitted outcome came
         self._live: dict[int, Update] = {}
@@ -115,6 +119,9 @@ class Runner:
         self._stopping = False
         self._store = store
         self._unwritable: Failure | None = None
+        self.other_codes: Counter[int] = (
+            Counter()
+        )  # results of other runs by their code, where it is not ours
         self.damaged: dict[str, str] = {}  # payloads that tasks found damaged -> what is wrong with each
         start = clock.monotonic()
         self._started = start
@@ -143,8 +150,12 @@ class Runner:
                 self._stop()
             self._feed()
             messages = self._executor.poll(self._patience())
-            for message in messages:
-                self._take(message)
+            outcomes = [message for message in messages if isinstance(message, Outcome)]
+            if outcomes:
+                self._finish(outcomes)
+            if len(outcomes) < len(messages):
+                for message in messages:
+                    self._take(message)
             now = self._clock.monotonic()
             pending = self._rows or self._attempts
             full = len(self._rows) >= _COMMIT_ROWS or now - self._oldest >= _COMMIT_EVERY
@@ -157,23 +168,27 @@ class Runner:
         rows, attempts = self._rows, self._attempts
         if not rows and not attempts:
             return
-        committed = self._run.commit([row for _, row in rows], attempts)
+        committed = self._run.commit(rows, attempts)
         self._rows, self._attempts = [], []
         done = failed = 0
         told: list[TaskFailed] = []
         ids, superseded, twins = committed.ids, committed.superseded, self.plan.twins
-        for number, row in rows:
-            key, outcome = row.key, row.outcome
+        for key, _, _, _, outcome in rows:
+            number, failure = outcome.number, outcome.failure
             other = superseded.get(key) if superseded else None
-            self._note_row(number, other.id if other else ids[key])
-            share = 1 + len(twins[number]) if number in twins else 1
-            if (other.status if other else outcome.status) == DONE:
+            if other:
+                self._note_code(other)
+            self.plan.rows[number] = row = other.id if other else ids[key]
+            share = 1
+            if number in twins:
+                self._note_row(number, row)
+                share += len(twins[number])
+            if failure is None or (other and other.status == DONE):
                 done += share
             else:
                 failed += share
-                assert outcome.failure is not None
-                told.append(self._failed(number, outcome.failure, outcome.attempt))
-        seconds = sum(row.outcome.runtime for _, row in rows)
+                told.append(self._failed(number, failure, outcome.attempt))
+        seconds = sum(row.outcome.runtime for row in rows)
         self.progress.done += done
         self.progress.failed += failed
         if rows:
@@ -206,9 +221,9 @@ class Runner:
         batch = self._due_again(want)
         numbers = self._next(want - len(batch))
         if numbers:
-            batch += [self._task(number, 1) for number in self._claim(numbers)]
+            batch += self._tasks(self._claim(numbers))
         if batch:
-            self._flying.update((task.number, task) for task in batch)
+            self._flying.update(zip(map(_NUMBER, batch), batch, strict=True))
             self._executor.submit(batch)
             faultpoints.at("batch.submitted")
 
@@ -217,42 +232,38 @@ class Runner:
         now = self._clock.monotonic()
         while self._delayed and self._delayed[0][0] <= now and len(batch) < want:
             _, number, attempt = heapq.heappop(self._delayed)
-            batch.append(self._task(number, attempt))
+            batch += self._tasks([number], attempt)
         return batch
 
     def _next(self, want: int) -> list[int]:
-        numbers: list[int] = []
-        while len(numbers) < want:
-            if self._again:
-                numbers.append(self._again.popleft())
-                continue
-            number = next(self._fresh, -1)
-            if number < 0:
-                self._exhausted = True
-                break
-            numbers.append(number)
-        return numbers
+        numbers = [self._again.popleft() for _ in range(min(want, len(self._again)))]
+        left = want - len(numbers)
+        fresh = list(islice(self._fresh, left))
+        self._exhausted = self._exhausted or len(fresh) < left
+        return numbers + fresh
 
-    def _claim(self, numbers: list[int]) -> Iterable[int]:
-        of_key = {self.plan.tasks.key(number): number for number in numbers}
+    def _claim(self, numbers: list[int]) -> list[int]:
+        of_key = dict(zip(self.plan.tasks.keys_of(numbers), numbers, strict=True))
         claim = self._run.claim(list(of_key))
         for key in claim.elsewhere:
             self._elsewhere[key] = of_key[key]
         self._adopt(claim.finished, of_key)
         return [of_key[key] for key in claim.granted]
 
-    def _task(self, number: int, attempt: int) -> Task:
-        tasks = self.plan.tasks
-        layout, values = tasks.place(number)
-        cost = self.plan.costs[number] if self.plan.costs is not None else 0.0
-        return Task(number, tasks.key(number), layout, values, number % tasks.repeats, attempt, cost)
+    def _tasks(self, numbers: list[int], attempt: int = 1) -> list[Task]:
+        tasks, costs = self.plan.tasks, self.plan.costs
+        placed = zip(numbers, tasks.keys_of(numbers), tasks.places(numbers), strict=True)
+        return [
+            Task(
+                number, key, layout, values, number % tasks.repeats, attempt, costs[number] if costs else 0.0
+            )
+            for number, key, (layout, values) in placed
+        ]
 
     # -- outcomes from the executor
 
     def _take(self, message: Message) -> None:
-        if isinstance(message, Outcome):
-            self._finished(message)
-        elif isinstance(message, Update):
+        if isinstance(message, Update):
             if message.number in self._flying:
                 self._live[message.number] = message
         elif isinstance(message, Lost):
@@ -262,32 +273,47 @@ class Runner:
         elif isinstance(message, Note):
             self._emit(Said(message.text, "warning"))
 
-    def _finished(self, outcome: Outcome) -> None:
-        number, failure = outcome.number, outcome.failure
-        task = self._flying.pop(number, None)
+    def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        """Take outcomes: into rows for the next commit, or what else becomes of them."""
+        if not self._rows and not self._attempts:
+            self._oldest = self._clock.monotonic()
+        tasks = map(self._flying.pop, map(_NUMBER, outcomes), repeat(None))
         if self._live:
-            self._live.pop(number, None)
-        if task is None:
+            deque(map(self._live.pop, map(_NUMBER, outcomes), repeat(None)), maxlen=0)
+        ended = [(task, outcome) for task, outcome in zip(tasks, outcomes, strict=True) if task is not None]
+        if len(ended) < len(outcomes):
             import logging
 
             log = logging.getLogger("memento.runner")
-            log.warning("an outcome came for a task that is not in flight", extra={"number": number})
-            return
-        if failure is not None and self._is_unfinished(number, failure):
-            return
-        if not self._rows and not self._attempts:
-            self._oldest = self._clock.monotonic()
-        params = self.plan.tasks.params(task.values)
-        row = TaskRow(task.key, params, task.repeat, self._code, outcome)
-        delay = None if failure is None or self._stopping else self._retry.delay(failure, outcome.attempt)
-        if failure is None or delay is None:
-            self._rows.append((number, row))
-            self.progress.note(outcome.runtime, task.cost or None)
-            return
-        self._attempts.append((task.key, row))
-        heapq.heappush(self._delayed, (self._clock.monotonic() + delay, number, outcome.attempt + 1))
+            log.warning("%d outcomes came for tasks that are not in flight", len(outcomes) - len(ended))
+        if any(map(_FAILURE, outcomes)):
+            ended = [pair for pair in ended if self._is_over(*pair)]
+        self._rows += self._rows_of(ended)
+        self.progress.note(sum([o.runtime for _, o in ended]), sum([task.cost for task, _ in ended]))
+
+    def _rows_of(self, ended: Sequence[tuple[Task, Outcome]]) -> list[TaskRow]:
+        """Put outcomes into rows."""
+        params = self.plan.tasks.params([task.values for task, _ in ended])
+        return [
+            TaskRow(task.key, text, task.repeat, self._code, outcome)
+            for (task, outcome), text in zip(ended, params, strict=True)
+        ]
+
+    def _is_over(self, task: Task, outcome: Outcome) -> bool:
+        """Tell whether this is how a task has ended; if not, it is tried again, or not done at all."""
+        failure = outcome.failure
+        if failure is None:
+            return True
+        if self._is_unfinished(task.number, failure):
+            return False
+        delay = None if self._stopping else self._retry.delay(failure, outcome.attempt)
+        if delay is None:
+            return True
+        self._attempts += [(row.key, row) for row in self._rows_of([(task, outcome)])]
+        heapq.heappush(self._delayed, (self._clock.monotonic() + delay, task.number, outcome.attempt + 1))
         reason = f"{failure.type}: {failure.message}"
-        self._emit(TaskRetried(task.key.hex(), self._text(number), outcome.attempt, reason, delay))
+        self._emit(TaskRetried(task.key.hex(), self._text(task.number), outcome.attempt, reason, delay))
+        return False
 
     def _is_unfinished(self, number: int, failure: Failure) -> bool:
         """Tell whether a failure is not the task's own, so this is not done; note what it says of the store."""
@@ -318,7 +344,7 @@ class Runner:
         key = self.plan.tasks.key(number).hex()
         text = self._text(number)
         tasks = self.plan.tasks
-        params = tasks.params(tasks.place(number)[1])
+        (params,) = tasks.params(values for _, values in tasks.places([number]))
         group, first = self.failures.add(key, text, params, failure, attempt)
         return TaskFailed(key, text, group, first)
 
@@ -345,6 +371,7 @@ class Runner:
                 continue
             self._elsewhere.pop(known.key, None)
             self._note_row(number, known.id)
+            self._note_code(known)
             share = 1 + len(self.plan.twins.get(number, ()))
             if known.status == DONE:
                 done += share
@@ -354,6 +381,10 @@ class Runner:
         self.progress.failed += failed
         if done or failed:
             self._emit(TasksFinished(done, failed, 0.0, shared=done))
+
+    def _note_code(self, known: Known) -> None:
+        if known.code != self._code:
+            self.other_codes[known.code] += 1
 
     def _look_elsewhere(self) -> None:
         self._adopt(self._run.news(), self._elsewhere)

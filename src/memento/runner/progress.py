@@ -43,10 +43,10 @@ class Progress:
         """Tasks that are over, in whatever way."""
         return self.done + self.shared + self.failed
 
-    def note(self, seconds: float, expected: float | None) -> None:
-        """Take in one finished attempt's runtime and what was expected of it."""
+    def note(self, seconds: float, expected: float) -> None:
+        """Take in the runtimes of finished tasks, and what was expected of them; 0.0 where nothing was."""
         self._spent += seconds
-        if self._cost_left is not None and expected is not None:
+        if self._cost_left is not None and expected:
             self._cost_left = max(0.0, self._cost_left - expected)
             self._expected += expected
 

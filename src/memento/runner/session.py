@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
@@ -85,7 +85,9 @@ class Session:
         for warning in self.matrix.warnings:
             self.emit(Said(warning, "warning"))
         if self.plan.stale_codes and self.options.on_code_change != "ignore":
-            self.emit(Said(self._code_message(), "warning"))
+            self.emit(
+                Said(self._code_message(self.plan.stale_codes, "by an older version of the code"), "warning")
+            )
 
     def run(self, notify: bool) -> None:
         """Compute what is missing; on return, `plan.rows` names a row for every task that finished.
@@ -115,6 +117,10 @@ class Session:
         )
         self._sweep()
         runner = self._compute() if len(plan.todo) else None
+        if runner and runner.other_codes and options.on_code_change != "ignore":
+            # Not computed again even where that is asked for: the two runs would take turns at it.
+            whose = "meanwhile by another run, with another version of the code"
+            self.emit(Said(self._code_message(runner.other_codes, whose, used=True), "warning"))
         stopped = self.interrupted is not None and self.interrupted.count > 0
         progress = runner.progress if runner else None
         finished = progress.finished if progress else 0
@@ -160,10 +166,6 @@ class Session:
         import contextlib
 
         from memento.executors import make_executor
-        from memento.runner.loop import Runner
-        from memento.runner.retry import RetryPolicy
-        from memento.runner.signals import Interrupt
-        from memento.store import records
 
         run = self.store.begin(self._run_info())
         status = "died"
@@ -174,8 +176,13 @@ class Session:
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
                 executor.start(self._work(run.name))
-                # On disk while the executor starts.
-                code = run.code(records.CodeVersion(self._code.digest, self._code.functions))
+                # While workers start: what they do not need, and what has to be on disk.
+                from memento.runner.loop import Runner
+                from memento.runner.retry import RetryPolicy
+                from memento.runner.signals import Interrupt
+                from memento.store.records import CodeVersion
+
+                code = run.code(CodeVersion(self._code.digest, self._code.functions))
                 runner = Runner(
                     self.plan,
                     run,
@@ -241,14 +248,18 @@ class Session:
         values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
         return code_version(self.function, also=values)
 
-    def _code_message(self) -> str:
+    def _code_message(self, codes: Mapping[int, int], whose: str, *, used: bool = False) -> str:
+        """Say how many results are of other code, given their number by its id, and in what that differs."""
         from memento.keys import explain_code
 
-        verb = "will be computed again" if self.options.on_code_change == "rerun" else "are used as they are"
-        count = sum(self.plan.stale_codes.values())
-        lines = [f"{count} results were computed by an older version of the code and {verb}:"]
-        versions = self.store.codes(self.plan.stale_codes)
-        for code in self.plan.stale_codes:
+        count = sum(codes.values())
+        were, kept = (
+            ("results were", "are used as they are") if count > 1 else ("result was", "is used as it is")
+        )
+        again = self.options.on_code_change == "rerun" and not used
+        lines = [f"{count} {were} computed {whose} and {'will be computed again' if again else kept}:"]
+        versions = self.store.codes(codes)
+        for code in codes:
             version = versions.get(code)
             if version is not None:
                 lines += [f"  {line}" for line in explain_code(version.functions, self._code.functions)]

@@ -13,7 +13,7 @@ from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import PayloadDamaged
-from memento.store import rows
+from memento.store import checksums, rows
 from memento.store.files import AGAIN, PayloadDir
 from memento.store.formats import decode
 from memento.store.records import Encoded, Failure
@@ -22,16 +22,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_FACTS = (1, 2, 3, 4, 5, 7, 8, 9, 10)  # where the numbers of `rows.facts_sum` stand among `sql.OUTLINES`
+_FACTS = (1, 2, 3, 4, 5, 7, 8, 9, 10)  # where the numbers of `checksums.facts_sum` stand among `sql.OUTLINES`
 _VALUE = slice(14, 19)  # ... and the fields of an `Encoded` among `sql.OUTLINES_AND_VALUES`
 _BYTES, _TEXT = frozenset((bytes, type(None))), frozenset((str, type(None)))  # what columns may hold
-_ALIKE_PLACES = (1, 2, 3, 4, 6, 7)  # where numbers of `sql.ALIKE_BY_ID` stand among those of `rows.facts_sum`
+_ALIKE_PLACES = (
+    1,
+    2,
+    3,
+    4,
+    6,
+    7,
+)  # where numbers of `sql.ALIKE_BY_ID` stand among those of `checksums.facts_sum`
 
 
 class Kind(NamedTuple):
     """What tasks that are alike share: they are done, and their values stand in their rows."""
 
-    summed: str  # what `rows.row_sum` is of between parameters and value
+    summed: str  # what `checksums.row_sum` is of between parameters and value
     experiment: int
     metrics: int  # how many were recorded
     format: str
@@ -73,7 +80,7 @@ def outlines(found: Sequence[tuple[Any, ...]], payloads: PayloadDir | None, trus
             texts = {at: text for at, text in enumerate(columns[6]) if text is not None}
         sums = _facts_sums(facts, range(len(_FACTS)))
         for at, text in texts.items():
-            sums[at] = (int(sums[at]) + rows.failure_sum(text)) % rows.PRIME
+            sums[at] = (int(sums[at]) + checksums.failure_sum(text)) % checksums.PRIME
         whole = bool((sums == np.array(columns[11], dtype=np.float64)).all())
         if payloads is not None and whole:
             whole = list(map(zlib.crc32, columns[12])) == columns[13]
@@ -115,7 +122,7 @@ def alike(
     try:
         facts = np.array(numbers, dtype=np.float64)
         # What is 0 adds nothing: the checksum of what they share, and then of what is each one's own.
-        shared = rows.facts_sum(True, 0.0, 0.0, 0.0, 0, None, kind.experiment, 0, 0, kind.metrics)
+        shared = checksums.facts_sum(True, 0.0, 0.0, 0.0, 0, None, kind.experiment, 0, 0, kind.metrics)
         fits = _facts_sums(facts[1:7], _ALIKE_PLACES, shared) == facts[7]
         sums = list(map(zlib.crc32, summed))
     except (TypeError, ValueError, OverflowError, struct.error):  # a column that changed even its type
@@ -146,7 +153,7 @@ def last_values(
 
     tasks, expected, names, counts, lasts, minima, maxima, data_sums, sums = _columns(found, 9)
     try:
-        # As `rows.curve_sum` packs them.
+        # As `checksums.curve_sum` packs them.
         numbers = np.array((tasks, counts, lasts, minima, maxima, data_sums), dtype="<f8") + 0.0
         curves = np.ascontiguousarray(numbers.T).view("V48").ravel().tolist()
         texts = {name: name.encode("utf-8", "backslashreplace") for name in dict.fromkeys(names)}
@@ -176,7 +183,7 @@ def _check(whole: bool) -> None:
 
 
 def _facts_sums(facts: NDArray[np.float64], places: Iterable[int], others: int = 0) -> NDArray[np.uint64]:
-    """Return `rows.facts_sum` of each row, without its failure; see there.
+    """Return `checksums.facts_sum` of each row, without its failure; see there.
 
     Parameters
     ----------
@@ -189,9 +196,9 @@ def _facts_sums(facts: NDArray[np.float64], places: Iterable[int], others: int =
     """
     import numpy as np
 
-    prime = np.uint64(rows.PRIME)
-    words = np.where(np.isnan(facts), rows.UNKNOWN, facts).view(np.uint64) % prime
-    weights = np.array([[pow(2, 64 * place, rows.PRIME)] for place in places], dtype=np.uint64)
+    prime = np.uint64(checksums.PRIME)
+    words = np.where(np.isnan(facts), checksums.UNKNOWN, facts).view(np.uint64) % prime
+    weights = np.array([[pow(2, 64 * place, checksums.PRIME)] for place in places], dtype=np.uint64)
     sums: NDArray[np.uint64] = ((words * weights % prime).sum(axis=0) + np.uint64(others)) % prime
     return sums
 

@@ -5,13 +5,14 @@ Knows: the records and the order of columns in `sql`. May not know: connections,
 
 from __future__ import annotations
 
-import math
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat as each
 
 from memento import jsontext
 from memento.hints import Any
+from memento.store import checksums
 from memento.store.records import (
     DAMAGED,
     DONE,
@@ -28,17 +29,11 @@ from memento.store.records import (
     TaskRow,
 )
 
-_FACTS = struct.Struct("<9d").pack
-_CURVE = struct.Struct("<6d").pack
-UNKNOWN = -1.0  # in a checksum, for a measure that was not taken
-PRIME = 4_294_967_291  # the largest of 32 bits
-
-PLAIN = 22  # columns of a task whose others are NULL
 TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
 
 
 def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[Any, ...]:
-    """Return the columns of `sql.ADD_TASK`; the first `PLAIN` are those of `sql.ADD_PLAIN_TASK`."""
+    """Return the columns of `sql.ADD_TASK`."""
     key, params, repeat, code, outcome = row
     value, log, failure = outcome.value, outcome.log, outcome.failure
     kind, data, ref, size, type_name = value if value is not None else (None, None, None, None, None)
@@ -65,9 +60,9 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         type_name,
         size,
         data if data is not None and len(data) <= TINY else None,
-        row_sum(key, params, value),
+        checksums.row_sum(key, params, value),
         series,
-        facts_sum(
+        checksums.facts_sum(
             outcome.status == DONE,
             outcome.started,
             outcome.runtime,
@@ -89,66 +84,33 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
     )
 
 
-def facts_sum(
-    done: bool | int,
-    started: float,
-    runtime: float,
-    cpu_time: float | None,
-    memory: int | None,
-    failure: str | None,
-    experiment: int,
-    repeat: int,
-    virtual: int | None,
-    metrics: int,
-) -> int:
-    """Return the checksum of how a task went, in the order of the columns of `sql.OUTLINES`.
-
-    The numbers, as bytes, are one large integer, and this is its remainder: no flipped bit leaves it as it is, and
-    that of many rows is taken at once by a few calls of NumPy (`bulk`).
-    """
-    numbers = _FACTS(
-        done,
-        started,
-        runtime,
-        UNKNOWN if cpu_time is None else cpu_time,
-        UNKNOWN if memory is None else memory,
-        experiment,
-        repeat,
-        UNKNOWN if virtual is None else virtual,
-        metrics,
-    )
-    total = int.from_bytes(numbers, "little") % PRIME
-    return total if failure is None else (total + failure_sum(failure)) % PRIME
-
-
-def failure_sum(text: str) -> int:
-    """Return what a failure adds to the checksum of how its task went."""
-    return zlib.crc32(text.encode("utf-8", "backslashreplace"))
+def plain_values(
+    rows: Sequence[TaskRow], first: int, experiment: int, run: int
+) -> list[tuple[Any, ...]] | None:
+    """Return the columns of `sql.ADD_PLAIN_TASK` for all rows, the first of this number; None where one has more."""
+    keys, params, repeats, codes, outcomes = zip(*rows, strict=True)
+    (
+        _, status, attempt, started, runtime, cpu_time, memory, virtual, worker, values, metrics, artifacts, logs,
+        failures,
+    ) = zip(*outcomes, strict=True)  # fmt: skip
+    if any(metrics) or any(artifacts) or any(logs) or any(failures) or None in values:
+        return None
+    formats, data, _, sizes, types = zip(*values, strict=True)
+    if None in data or any(map(TINY.__lt__, map(len, data))):
+        return None
+    row_sums = checksums.row_sums(keys, params, formats, types, data)
+    facts_sums = checksums.facts_sums(started, runtime, cpu_time, memory, experiment, repeats, virtual)
+    columns: tuple[Iterable[Any], ...] = (
+        range(first, first + len(rows)), keys, status, codes, runtime, each(experiment), each(run), repeats, attempt,
+        started, cpu_time, memory, virtual, worker, params, formats, types, sizes, data, row_sums, each(0), facts_sums,
+    )  # fmt: skip
+    return list(zip(*columns))  # noqa: B905 - what is the same in all rows has no end
 
 
 def metric_values(task: int, series: Series) -> tuple[Any, ...]:
     """Return the columns of `sql.ADD_METRIC`."""
     data_sum = zlib.crc32(series.data)
-    return (task, *series, data_sum, curve_sum(task, *series[:5], data_sum))
-
-
-def curve_sum(
-    task: int,
-    name: str,
-    count: int,
-    last: float | None,
-    minimum: float | None,
-    maximum: float | None,
-    data_sum: int,
-) -> int:
-    """Return the checksum of a metric, but for its data, which have their own.
-
-    A number that is no number is stored as NULL, and -0.0 as 0.0.
-    """
-    ends = [math.nan if x is None or x != x else x + 0.0 for x in (last, minimum, maximum)]
-    return zlib.crc32(
-        name.encode("utf-8", "backslashreplace"), zlib.crc32(_CURVE(task, count, *ends, data_sum))
-    )
+    return (task, *series, data_sum, checksums.curve_sum(task, *series[:5], data_sum))
 
 
 def metrics_are_as_written(rows: Iterable[tuple[Any, ...]], expected: int) -> bool:
@@ -164,7 +126,7 @@ def metrics_are_as_written(rows: Iterable[tuple[Any, ...]], expected: int) -> bo
     found = 0
     try:
         for task, _, name, count, last, minimum, maximum, data_sum, checksum, *data in rows:
-            if curve_sum(task, name, count, last, minimum, maximum, data_sum) != checksum:
+            if checksums.curve_sum(task, name, count, last, minimum, maximum, data_sum) != checksum:
                 return False
             if data and zlib.crc32(data[0]) != data_sum:
                 return False
@@ -172,18 +134,6 @@ def metrics_are_as_written(rows: Iterable[tuple[Any, ...]], expected: int) -> bo
     except (TypeError, AttributeError, struct.error, OverflowError):  # a column that changed even its type
         return False
     return found == expected
-
-
-def row_sum(key: bytes, params: str, value: tuple[Any, ...] | None) -> int:
-    """Return the checksum of what a row may not get wrong unnoticed; SQLite itself has none on its pages.
-
-    `value` holds the fields of an `Encoded`.
-    """
-    if value is None:
-        return zlib.crc32(params.encode("utf-8", "backslashreplace"), zlib.crc32(key))
-    kind, data, ref, _, type_name = value
-    text = f"{params}\0{kind}\0{type_name}\0{ref}".encode("utf-8", "backslashreplace")
-    return zlib.crc32(data or b"", zlib.crc32(text, zlib.crc32(key)))
 
 
 def attempt_values(row: TaskRow, experiment: int, run: int) -> tuple[Any, ...]:
@@ -246,7 +196,7 @@ def task_record(
 def is_as_written(key: bytes, params: str, value: tuple[Any, ...] | None, checksum: object) -> bool:
     """Tell whether a row still has the checksum that it was written with."""
     try:
-        return row_sum(key, params, value) == checksum
+        return checksums.row_sum(key, params, value) == checksum
     except (TypeError, AttributeError):  # a column that changed even its type
         return False
 
@@ -257,7 +207,7 @@ def facts_are_as_written(rows: Iterable[tuple[Any, ...]]) -> bool:
     Each begins like one of `sql.OUTLINES`: an id, the columns of `facts_sum`, and the checksum.
     """
     try:
-        wrong = [row[0] for row in rows if facts_sum(*row[1:11]) != row[11]]
+        wrong = [row[0] for row in rows if checksums.facts_sum(*row[1:11]) != row[11]]
     except (TypeError, AttributeError, struct.error, OverflowError):
         return False
     return not wrong

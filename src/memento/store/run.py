@@ -16,8 +16,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from itertools import repeat
-from operator import itemgetter
+from itertools import count, repeat
 
 from memento import faultpoints, jsontext
 from memento.clock import Clock
@@ -28,8 +27,6 @@ from memento.store.database import Database
 from memento.store.liveness import KEY, Liveness, Process
 from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
 from memento.store.states import drop_states
-
-_BEYOND_PLAIN = itemgetter(slice(encode.PLAIN, None))
 
 
 class Claim(NamedTuple):
@@ -56,8 +53,7 @@ class _Claims:
 
     def add(self, row: int, keys: Sequence[bytes]) -> None:
         self.open[row] = set(keys)
-        for key in keys:
-            self.row_of[key] = row
+        self.row_of.update(dict.fromkeys(keys, row))
 
     def emptied_by(self, keys: Collection[bytes]) -> list[int]:
         """Return the rows that have no other open key than these, of which each is named once."""
@@ -184,8 +180,8 @@ class Run:
             if empty:
                 connection.executemany(sql.DROP_CLAIM, [(row,) for row in empty])
             # What is done shows in its row; what failed may be tried by others, so it must leave the claim.
-            failed = {self._claims.row_of.get(row.key) for row in rows if row.outcome.status == FAILED}
-            for number in failed.difference(empty, (None,)):
+            failed = [row.key for row in rows if row.outcome.failure is not None]
+            for number in set(map(self._claims.row_of.get, failed)).difference(empty, (None,)):
                 assert number is not None
                 left = self._claims.open[number].difference(keys)
                 connection.execute(sql.SHRINK_CLAIM, (b"".join(left), len(left), number))
@@ -193,20 +189,18 @@ class Run:
         faultpoints.at("commit.done")
         # Only now: where the disk was full, what this run believes must still be what the store says.
         self._claims.close(keys)
-        ids = {row.key: first + i for i, row in enumerate(kept)}
+        ids = dict(zip(keys if kept is rows else [row.key for row in kept], count(first)))
         if kept:
             self._seen = first + len(kept) - 1
         if self.previous or self._others:
             for key in ids:
                 self.previous.pop(key, None)
                 self._others.pop(key, None)
-        for row in kept:
-            if row.outcome.status == FAILED:
-                self.previous[row.key] = ids[row.key]  # this run may be asked to try again
-        drop_states(
-            os.path.dirname(self._database.location), (row.key for row in kept if row.outcome.status == DONE)
-        )
-        return Committed({**ids, **outdone[0]}, outdone[1])
+        for key in failed:
+            if key in ids:
+                self.previous[key] = ids[key]  # this run may be asked to try again
+        drop_states(os.path.dirname(self._database.location), ids.keys() - failed)
+        return Committed({**ids, **outdone[0]} if outdone[0] else ids, outdone[1])
 
     def release(self, keys: Iterable[bytes]) -> None:
         """Give tasks back, not computed, so that others may take them."""
@@ -273,11 +267,11 @@ class Run:
 
     def _decide(
         self, connection: sqlite3.Connection, rows: Sequence[TaskRow]
-    ) -> tuple[list[TaskRow], list[int], list[TaskRow], tuple[dict[bytes, int], dict[bytes, Known]]]:
+    ) -> tuple[Sequence[TaskRow], list[int], list[TaskRow], tuple[dict[bytes, int], dict[bytes, Known]]]:
         """Split rows by what stands in the store: kept, ids that they replace, late failures, and who outdid them."""
         standing = self._standing(connection, rows)
         if not standing:
-            return list(rows), [], [], ({}, {})
+            return rows, [], [], ({}, {})
         kept, replaced, late = [], [], []
         ids: dict[bytes, int] = {}
         superseded: dict[bytes, Known] = {}
@@ -302,6 +296,8 @@ class Run:
     def _standing(self, connection: sqlite3.Connection, rows: Sequence[TaskRow]) -> dict[bytes, Known]:
         """Return the rows in the store that have these keys; costs nothing where there can be none."""
         claimed, others, previous = self._claims.row_of, self._others, self.previous
+        if not others and not previous and all(map(claimed.__contains__, [row.key for row in rows])):
+            return {}
         ids = []
         standing: dict[bytes, Known] = {}
         for row in rows:
@@ -327,11 +323,13 @@ class Run:
         if not rows:
             return
         experiment, run, tiny = self._experiment, self.id, encode.TINY
+        plain = encode.plain_values(rows, first, experiment, run)
+        if plain is not None:
+            insert(connection, sql.ADD_PLAIN_TASK, plain)
+            connection.execute(sql.SET_LAST_TASK, (first + len(rows) - 1,))
+            return
         values = [encode.task_values(row, first + i, experiment, run) for i, row in enumerate(rows)]
-        if any(map(any, map(_BEYOND_PLAIN, values))):
-            insert(connection, sql.ADD_TASK, values)
-        else:
-            insert(connection, sql.ADD_PLAIN_TASK, [columns[: encode.PLAIN] for columns in values])
+        insert(connection, sql.ADD_TASK, values)
         blobs = [
             (first + i, value.data)
             for i, row in enumerate(rows)

@@ -292,7 +292,7 @@ _OUTLINE_COLUMNS = """
 SELECT id, status = 'done', started, runtime, cpu_time, memory, failure, experiment, repeat, virtual, metrics, facts"""
 _DATA = """CASE WHEN value IS NULL AND ref IS NULL AND format IS NOT NULL
             THEN (SELECT data FROM blobs WHERE task = id) ELSE value END"""
-# What `rows.row_sum` is of, in one piece: one call of Python a row, from C, instead of a dozen.
+# What `checksums.row_sum` is of, in one piece: one call of Python a row, from C, instead of a dozen.
 _SUMMED = f"""CAST(key || params || CASE WHEN format IS NULL THEN '' ELSE
             x'00' || format || x'00' || type || x'00' || coalesce(ref, 'None') || coalesce({_DATA}, '') END AS BLOB)"""
 # Most values are JSON that stands in the index, of which the content is enough.

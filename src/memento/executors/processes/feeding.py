@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 from memento.clock import Clock
 from memento.executors.base import Lost, Message, Task, Work
@@ -22,6 +23,7 @@ _OWN = 2e-5  # seconds that a task takes a worker that does nothing
 _WAITING = 2.0  # seconds; a longer task is sent only to a worker that has nothing else
 _MOST = 4_000  # tasks in a batch
 _AT_ONCE = 2_000  # tasks that the runner brings; while it makes more of them ready, workers may run out of what to do
+_FIRST = 10  # outcomes, each of which counts for half of the pace
 _GROWTH = 4  # how many times as large as the last a batch of tasks may be whose cost nobody knows
 
 
@@ -98,11 +100,12 @@ class Feeding:
         else:
             self.queue.extendleft(reversed(tasks))
 
-    def learn(self, runtime: float) -> None:
-        """Take note of what a task cost."""
-        self._seen += 1
-        weight = 0.5 if self._seen < 10 else 0.05
-        self.pace += weight * (max(runtime, _OWN) - self.pace)
+    def learn(self, runtimes: Sequence[float]) -> None:
+        """Take note of what tasks cost, in the order of their ends."""
+        mean = sum(map(max, runtimes, repeat(_OWN))) / len(runtimes)
+        kept = 0.5 if self._seen < _FIRST else 0.95  # of what was believed, after each of them
+        self._seen += len(runtimes)
+        self.pace = mean + kept ** len(runtimes) * (self.pace - mean)
 
     def shrink(self) -> int:
         """Let one worker fewer live from now on; return how many."""
@@ -129,7 +132,7 @@ class Feeding:
             link = min(filter(self._may_send, links), key=_load, default=None)
             if link is None:
                 break
-            link.queue_batch(self._work, self._next_batch(link))
+            link.queue_batch(self._work, *self._next_batch(link))
         yield from links
 
     def _may_send(self, link: Link) -> bool:
@@ -147,22 +150,24 @@ class Feeding:
         return _MOST if most is None else most - link.sent
 
     def _cost(self, task: Task) -> float:
-        return task.cost if task.cost > 0 else self.pace
+        return task.cost or self.pace
 
-    def _next_batch(self, link: Link) -> list[tuple[Task, float]]:
-        """Take tasks for about 50 ms off the queue; fewer towards its end, so that all workers end together."""
+    def _next_batch(self, link: Link) -> tuple[list[Task], list[float]]:
+        """Take tasks for about 50 ms off the queue; fewer towards its end, so that all end together."""
         share = max(len(self.queue) // (2 * self._count), int(_LEAST / self.pace), 1)
         most = min(share, _MOST, self.left_of(link), _GROWTH * self._growth)
-        batch: list[tuple[Task, float]] = []
-        total = 0.0
-        while self.queue and len(batch) < most:
-            cost = self._cost(self.queue[0])
-            if batch and total + cost > _BATCH:
-                break
-            batch.append((self.queue.popleft(), cost))
+        batch: list[Task] = []
+        costs: list[float] = []
+        queue, pace, total = self.queue, self.pace, 0.0
+        while queue and len(batch) < most:
+            cost = queue[0].cost or pace
             total += cost
+            if batch and total > _BATCH:
+                break
+            batch.append(queue.popleft())
+            costs.append(cost)
         self._growth = max(len(batch), self._growth if len(batch) < most else 1)
-        return batch
+        return batch, costs
 
     # -- taking back
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain, repeat
+from operator import attrgetter, itemgetter
 
 from memento.executors.base import Task, Work
 from memento.executors.processes import wire
@@ -17,6 +19,7 @@ from memento.executors.processes.worker import Place
 
 _PIPE = 1 << 20  # bytes of a pipe's buffer: a thousand outcomes; Linux grants it, others have their own
 _SMALL = 1 << 16  # bytes; a larger value travels in a frame of its own, uncopied
+_LAYOUT, _VALUES, _COST = attrgetter("layout"), attrgetter("values"), itemgetter(1)
 
 
 class Link:
@@ -54,29 +57,26 @@ class Link:
         self.watched = -1  # the position that `paused` is about
         self.paused = 0.0  # seconds in which its task was suspended, as far as was seen
 
-    def queue_batch(self, work: Work, tasks: Sequence[tuple[Task, float]]) -> None:
+    def queue_batch(self, work: Work, tasks: Sequence[Task], costs: Sequence[float]) -> None:
         """Send tasks, with the values and names that this worker has not seen."""
-        layouts, small = [], []
-        for task, _ in tasks:
-            if task.layout not in self.layouts:
-                self.layouts.add(task.layout)
-                layouts.append((task.layout, tuple(work.layouts[task.layout])))
-            for number in task.values:
-                if number not in self.values:
-                    self.values.add(number)
-                    data = work.values[number]
-                    if len(data) <= _SMALL:
-                        small.append((number, data))
-                    else:
-                        head = wire.HEADER.pack(wire.NUMBER.size + len(data), wire.VALUE)
-                        self.out.append(memoryview(head + wire.NUMBER.pack(number)))
-                        self.out.append(memoryview(data))
-        first = self.sent
-        for position, (task, cost) in enumerate(tasks, first):
-            self.in_flight[position] = (task, cost)
-            self.load += cost
-        self.sent += len(tasks)
-        batch = (layouts, small, first, [tuple(task) for task, _ in tasks])
+        layouts = set(map(_LAYOUT, tasks)) - self.layouts
+        values = set(chain.from_iterable(map(_VALUES, tasks))) - self.values
+        self.layouts |= layouts
+        self.values |= values
+        small = []
+        for number in sorted(values):
+            data = work.values[number]
+            if len(data) <= _SMALL:
+                small.append((number, data))
+            else:
+                head = wire.HEADER.pack(wire.NUMBER.size + len(data), wire.VALUE)
+                self.out.append(memoryview(head + wire.NUMBER.pack(number)))
+                self.out.append(memoryview(data))
+        first, self.sent = self.sent, self.sent + len(tasks)
+        self.in_flight.update(zip(range(first, self.sent), zip(tasks, costs, strict=True), strict=True))
+        self.load += sum(costs)
+        names = [(number, tuple(work.layouts[number])) for number in sorted(layouts)]
+        batch = (names, small, first, list(map(tuple, tasks)))
         self.out.append(memoryview(wire.pack(wire.BATCH, batch)))
 
     def flush(self) -> bool:
@@ -109,6 +109,16 @@ class Link:
             return None
         self.load = self.load - entry[1] if self.in_flight else 0.0
         return entry[0]
+
+    def finish_oldest(self, count: int) -> list[Task]:
+        """Take the first tasks in flight off the table; fewer where there are no more."""
+        entries: list[tuple[Task, float]] = []
+        while len(entries) < count and self.head < self.sent:
+            # What was taken back has left holes.
+            first, self.head = self.head, min(self.head + count - len(entries), self.sent)
+            entries += filter(None, map(self.in_flight.pop, range(first, self.head), repeat(None)))
+        self.load = self.load - sum(map(_COST, entries)) if self.in_flight else 0.0
+        return [task for task, _ in entries]
 
     def take_back(self, first: int, last: int | None = None) -> list[Task]:
         """Take everything between two positions, both included, off the table, in order."""

@@ -47,8 +47,10 @@ class Output:
     def slice(self) -> LogSlice | None:
         """Return what was printed since this was last asked; None where nothing was."""
         for stream in (sys.__stdout__, sys.__stderr__):
-            with contextlib.suppress(Exception):  # the task may have closed it
+            try:  # noqa: SIM105 - a context manager would take longer than what is in it
                 stream.flush()  # type: ignore[union-attr]  # None is among what is caught
+            except Exception:  # the task may have closed it
+                pass
         start = self.end
         try:
             self.end = os.lseek(self.file, 0, os.SEEK_END)

@@ -28,6 +28,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from operator import attrgetter, itemgetter
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
@@ -48,6 +49,7 @@ from memento.executors.processes.worker import Place
 from memento.executors.task import verdict
 from memento.store.records import LogSlice, Outcome
 
+_NUMBER, _RUNTIME = itemgetter(0), attrgetter("runtime")
 _QUIET = 3 * RING_EVERY  # seconds that outcomes of short tasks gather
 _RESTARTS = 3  # of the server, in a row, without a task that ends
 # What reading a message raises that is none.
@@ -339,27 +341,36 @@ class Processes(Executor):
             self._distrust(link)
 
     def _take(self, link: Link, pipe: bool) -> None:
-        frames = link.listener.take(pipe=pipe)
-        self._heard = self._heard or bool(frames)
+        items, frames = link.listener.take(pipe=pipe)
+        self._heard = self._heard or bool(items or frames)
         for kind, body in frames:
-            if kind == wire.OUTCOME or kind == wire.OUTCOME_PICKLED:
-                outcome = wire.unpack_outcome(kind, body)
-                task = link.finish(link.oldest())  # a worker keeps the order
-                if task is None or task.number != outcome.number:
-                    raise AssertionError((task, outcome.number))
-                self._feeding.learn(outcome.runtime)
-                self._inbox.append(outcome)
-                self._fruitless = self._restarts = 0
-            elif kind == wire.UPDATE:
+            if kind == wire.UPDATE:
                 number, done, total, metrics = wire.unpack(body)
                 self._inbox.append(Update(number, self._worker_name(link), done, total, metrics))
-            elif kind == wire.PASSED:
-                self._feeding.passed(link, wire.unpack(body))
-            elif kind == wire.LEAVING:
-                position, left = wire.unpack(body)
-                self._leaves(link, position, left)
             elif kind == wire.BROKEN and self._control is not None:
                 raise self._control.cannot_start(str(wire.unpack(body)))
+        outcomes = wire.unpack_outcomes(items)
+        if outcomes:
+            self._finished(link, outcomes)
+            return
+        for item in items:
+            if len(item) == wire.OUTCOME or item[0] == wire.PICKLED:
+                self._finished(link, [wire.unpack_outcome(item)])
+            elif item[0] == wire.PASSED:
+                self._feeding.passed(link, item[1])
+            elif item[0] == wire.LEAVING:
+                self._leaves(link, item[1], item[2])
+            else:
+                raise ValueError("what a worker left is no item")
+
+    def _finished(self, link: Link, outcomes: list[Outcome]) -> None:
+        """Take outcomes, which come in the order in which the tasks were sent."""
+        tasks = link.finish_oldest(len(outcomes))
+        if list(map(_NUMBER, tasks)) != list(map(_NUMBER, outcomes)):
+            raise AssertionError((tasks, outcomes))
+        self._feeding.learn(list(map(_RUNTIME, outcomes)))
+        self._inbox += outcomes
+        self._fruitless = self._restarts = 0
 
     def _distrust(self, link: Link) -> None:
         """A worker wrote what is no message: blame the task whose outcome was due, and end it unheard."""

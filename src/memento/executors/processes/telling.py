@@ -1,11 +1,11 @@
 """What a worker tells its supervisor: in memory that both share, and through a pipe.
 
-Knows: frames, an outbox, a pipe. May not know: tasks, what the frames are about.
+Knows: items, frames, an outbox, a pipe. May not know: tasks, what they are about.
 
-    in order     outcomes and what must follow them. They begin in the pipe and go on in the outbox, which costs no call
-                 of the system; when that is full, SPILL in it says that the pipe is next, and BACK in the pipe that
-                 the outbox is.
-    unordered    always in the pipe: updates of a task, and rings, which say that something is in the outbox
+    in order     items: outcomes and what must follow them. They begin in the pipe and go on in the outbox, which costs
+                 no call of the system; when that is full, a TURN in it says that the pipe is next, and a TURN in the
+                 pipe that the outbox is.
+    unordered    frames in the pipe: updates of a task, and rings, which say that something is in the outbox
 
 A worker rings at most once a millisecond, so what it left within the millisecond after a ring may lie there with
 no other: whoever heard it listens once more a little later. What was told survives the worker, in either place.
@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 
 from memento.executors.processes import wire
 from memento.executors.processes.outbox import SIZE, Outbox
 
 RING_EVERY = 0.001  # seconds
 _READ = 1 << 18
-_RING, _SPILL, _BACK = (wire.frame(kind, b"") for kind in (wire.RING, wire.SPILL, wire.BACK))
-
-Frame = tuple[int, memoryview]
+_RING = wire.frame(wire.RING, b"")
+_TURN = wire.item(wire.TURN)
 
 
 class Teller:
@@ -47,18 +45,18 @@ class Teller:
     def use_outbox(self) -> None:
         """Go back to the outbox where it has room again."""
         if self._spilled and self._outbox.room() >= SIZE // 2:
-            self.send(_BACK)
+            self.send(wire.frame(wire.ITEM, _TURN))
             self._spilled = False
 
-    def tell(self, frame: bytes) -> None:
-        """Leave a frame, in order."""
+    def tell(self, item: bytes) -> None:
+        """Leave an item, in order."""
         if not self._spilled:
-            if self._outbox.put(frame, len(_SPILL)):
+            if self._outbox.put(item, len(_TURN)):
                 self._left = True
                 return
-            self._outbox.put(_SPILL)
+            self._outbox.put(_TURN)
             self._spilled = True
-        self.send(frame)
+        self.send(wire.frame(wire.ITEM, item))
 
     def ring(self, now: float | None = None) -> None:
         """Say that something is there, if it is; not too soon after the last time, where the time is given."""
@@ -90,45 +88,41 @@ class Listener:
 
     def __init__(self, pipe: int, outbox: Outbox) -> None:
         self._pipe, self._outbox = pipe, outbox
-        self._piped, self._boxed = wire.Frames(), wire.Frames()
-        self._in_pipe: deque[Frame] = deque()  # frames in order, not handed out yet
-        self._in_box: deque[Frame] = deque()
+        self._frames = wire.Frames()
+        self._in_pipe: list[wire.Item] = []  # in order, not handed out yet
+        self._in_box: list[wire.Item] = []
         self._spilled = True  # the next of them comes through the pipe
+        self.heard = 0  # how many items and frames were ever told
 
-    @property
-    def heard(self) -> int:
-        """How many bytes were ever told."""
-        return self._piped.total + self._boxed.total
-
-    def take(self, *, pipe: bool) -> list[Frame]:
-        """Return the frames that are there: in the outbox, and in the pipe if asked.
+    def take(self, *, pipe: bool) -> tuple[list[wire.Item], list[wire.Frame]]:
+        """Return the items that are there, in the outbox and in the pipe if asked, and frames that have no order.
 
         Raises
         ------
         ValueError
             Something else is in the outbox.
         """
-        found: list[Frame] = []
+        frames: list[wire.Frame] = []
         if pipe:
             self._read()
-            for frame in self._piped:
-                if frame[0] == wire.UPDATE:
-                    found.append(frame)
+            for frame in self._frames:
+                self.heard += 1
+                if frame[0] == wire.ITEM:
+                    self._in_pipe += wire.items(1, frame[1])
                 elif frame[0] != wire.RING:
-                    self._in_pipe.append(frame)
-        data = self._outbox.take()
-        if data:
-            self._boxed.add(data)
-            self._in_box.extend(self._boxed)
-            if self._boxed.waiting:  # frames are put in whole: this is none, and would be waited for for ever
-                raise ValueError("what a worker left is no frame")
-        while queue := self._in_pipe if self._spilled else self._in_box:
-            frame = queue.popleft()
-            if frame[0] == wire.SPILL or frame[0] == wire.BACK:
-                self._spilled = frame[0] == wire.SPILL
-            else:
-                found.append(frame)
-        return found
+                    frames.append(frame)
+        pieces, data = self._outbox.take()
+        if pieces:
+            self.heard += pieces
+            self._in_box += wire.items(pieces, data)
+        found: list[wire.Item] = []
+        while items := self._in_pipe if self._spilled else self._in_box:
+            turn = items.index(wire.TURN) if wire.TURN in items else len(items)
+            found += items[:turn]
+            if turn < len(items):
+                self._spilled = not self._spilled
+            del items[: turn + 1]
+        return found, frames
 
     def _read(self) -> None:
         while True:
@@ -137,7 +131,7 @@ class Listener:
             except BlockingIOError:
                 return
             if data:
-                self._piped.add(data)
+                self._frames.add(data)
             if len(data) < _READ:
                 return
 

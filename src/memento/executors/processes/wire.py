@@ -1,17 +1,22 @@
-"""Frames between the supervisor and a worker: a length, a kind, a body.
+"""What goes between the supervisor and a worker: frames, which have a length, a kind, a body; and items.
 
 Knows: bytes and plain values. May not know: who sends what, when.
 
-Bodies are `marshal` of plain tuples: both ends run the same interpreter, and it costs a third of pickle. What marshal
-does not take (a subclass of str among the names) is pickled instead. A value's bytes travel as they are.
+Bodies and items are `marshal` of plain tuples: both ends run the same interpreter, and it costs a third of pickle. What
+marshal does not take (a subclass of str among the names) is pickled instead. A value's bytes travel as they are.
+
+An item is an outcome, as the tuple of its fields, or a kind and what belongs to it. Many are read at once: put behind
+the head of a list they are, for marshal, that list, as long as none of them refers to another (versions before 3).
 """
 
 from __future__ import annotations
 
+import io
 import marshal
 import pickle
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 from memento.hints import Any
 from memento.store.records import Encoded, Failure, LogSlice, Outcome, Series
@@ -20,20 +25,28 @@ _made: Any = tuple.__new__  # what `_make` of a named tuple does, without a call
 
 HEADER = struct.Struct("<QB")
 NUMBER = struct.Struct("<Q")
+Frame = tuple[int, memoryview]
+Item = tuple[Any, ...]
 
-# To a worker
+# Frames to a worker
 BATCH = 1  # (layouts: [(index, names)], small values: [(number, bytes)], first position, [task, ...])
 VALUE = 2  # NUMBER, then the value's bytes
-# From a worker
-OUTCOME = 10
-OUTCOME_PICKLED = 11
+# Frames from a worker
 UPDATE = 12  # (number, done, total, metrics)
-PASSED = 13  # position: it has passed this position, all revoked ones included
-LEAVING = 14  # (position, reason): it runs nothing after this position, and ends
 BROKEN = 15  # text: it could not begin at all
 RING = 16  # there is something in the outbox
-SPILL = 17  # what comes next in order is in the pipe
-BACK = 18  # what comes next in order is in the outbox
+ITEM = 17  # an item
+# Items from a worker, beside outcomes
+PICKLED = 20  # an outcome, pickled
+PASSED = 21  # position: it has passed this position, all revoked ones included
+LEAVING = 22  # (position, reason): it runs nothing after this position, and ends
+
+TURN: Item = ()  # the next item comes the other way
+GARBLED: Item = (None,)  # what stands here is no item
+OUTCOME = len(Outcome._fields)  # fields of an item that is an outcome
+_VERSION = 2  # of marshal
+_LIST = struct.Struct("<ci")
+_UNREADABLE = (EOFError, ValueError, TypeError)
 
 
 def frame(kind: int, body: bytes) -> bytes:
@@ -51,8 +64,40 @@ def unpack(body: bytes | memoryview) -> Any:
     return marshal.loads(body)
 
 
+def item(content: Item) -> bytes:
+    """Make an item.
+
+    Examples
+    --------
+    >>> items(2, item((PASSED, 7)) + item(TURN))
+    [(21, 7), ()]
+    """
+    return marshal.dumps(content, _VERSION)
+
+
+def items(count: int, data: bytes | memoryview) -> list[Item]:
+    """Take items apart that stand one after the other; GARBLED comes after the last that can be read."""
+    try:
+        found: list[Item] = marshal.loads(_LIST.pack(b"[", count) + data)
+    except _UNREADABLE:
+        pass
+    else:
+        if set(map(type, found)) <= {tuple}:
+            return found
+    found, file = [], io.BytesIO(data)
+    while len(found) < count:
+        try:
+            one = marshal.load(file)
+        except _UNREADABLE:
+            break
+        if type(one) is not tuple:
+            break
+        found.append(one)
+    return [*found, GARBLED]
+
+
 def pack_outcome(outcome: Outcome) -> bytes:
-    """Put an outcome into a frame."""
+    """Make an outcome an item."""
     value, metrics, artifacts, log, failure = outcome[9:]
     plain: Any = (
         *outcome[:9],
@@ -63,9 +108,9 @@ def pack_outcome(outcome: Outcome) -> bytes:
         failure and tuple(failure),
     )
     try:
-        return frame(OUTCOME, marshal.dumps(plain))
+        return marshal.dumps(plain, _VERSION)
     except ValueError:
-        return frame(OUTCOME_PICKLED, pickle.dumps(outcome, protocol=5))
+        return item((PICKLED, pickle.dumps(outcome, protocol=5)))
 
 
 def _plain_series(series: Series) -> tuple[Any, ...]:
@@ -74,17 +119,16 @@ def _plain_series(series: Series) -> tuple[Any, ...]:
     return name, int(count), float(last), float(minimum), float(maximum), data
 
 
-def unpack_outcome(kind: int, body: bytes | memoryview) -> Outcome:
-    """Take an outcome out of a body."""
-    if kind == OUTCOME_PICKLED:
-        outcome: Outcome = pickle.loads(body)
-        return outcome
-    plain: Any = marshal.loads(body)
-    value, metrics, artifacts, log, failure = plain[9:]
+def unpack_outcome(item: Item) -> Outcome:
+    """Make an item an outcome again."""
+    if item[0] == PICKLED and len(item) == 2:
+        pickled: Outcome = pickle.loads(item[1])
+        return pickled
+    value, metrics, artifacts, log, failure = item[9:]
     made: Outcome = _made(
         Outcome,
         (
-            *plain[:9],
+            *item[:9],
             value and _made(Encoded, value),
             tuple(map(Series._make, metrics)) if metrics else (),
             artifacts,
@@ -95,39 +139,44 @@ def unpack_outcome(kind: int, body: bytes | memoryview) -> Outcome:
     return made
 
 
+def unpack_outcomes(items: Sequence[Item]) -> list[Outcome]:
+    """Make items outcomes again, all at once; none where they are not all of a value and nothing else, as most are."""
+    if set(map(len, items)) != {OUTCOME}:
+        return []
+    *facts, values, metrics, artifacts, logs, failures = zip(*items, strict=True)
+    if any(metrics) or any(artifacts) or any(logs) or any(failures) or set(map(type, values)) != {tuple}:
+        return []
+    encoded = map(_made, repeat(Encoded), values)
+    fields = zip(*facts, encoded, metrics, artifacts, logs, failures, strict=True)
+    return list(map(_made, repeat(Outcome), fields))
+
+
 class Frames:
     """Bytes as they arrive, whole frames as they leave.
 
     Examples
     --------
     >>> frames = Frames()
-    >>> data = pack(UPDATE, (1, 2.0)) + pack(PASSED, 7)
+    >>> data = pack(UPDATE, (1, 2.0)) + pack(BROKEN, 7)
     >>> frames.add(data[:-3])
     >>> [(kind, unpack(body)) for kind, body in frames]
     [(12, (1, 2.0))]
     >>> frames.add(data[-3:])
     >>> [(kind, unpack(body)) for kind, body in frames]
-    [(13, 7)]
+    [(15, 7)]
     """
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
         self._size = 0
         self._needed = HEADER.size
-        self.total = 0  # bytes that ever came
-
-    @property
-    def waiting(self) -> int:
-        """How many bytes are there of a frame that is not whole yet."""
-        return self._size
 
     def add(self, data: bytes) -> None:
         """Take what was read."""
         self._pending.append(data)
         self._size += len(data)
-        self.total += len(data)
 
-    def __iter__(self) -> Iterator[tuple[int, memoryview]]:
+    def __iter__(self) -> Iterator[Frame]:
         # Joined only once enough is there: a frame of gigabytes arrives in many thousands of pieces.
         if self._size < self._needed:
             return

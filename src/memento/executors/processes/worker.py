@@ -132,11 +132,11 @@ class Worker:
             teller.tell(wire.pack_outcome(outcome))
             left = self._order.restore(outcome.runtime)
             if left:
-                teller.tell(wire.pack(wire.LEAVING, (position, left)))
+                teller.tell(wire.item((wire.LEAVING, position, left)))
                 break
         else:
             if passed:
-                teller.tell(wire.pack(wire.PASSED, first + len(tasks) - 1))
+                teller.tell(wire.item((wire.PASSED, first + len(tasks) - 1)))
         teller.ring()
         return not left
 
