@@ -275,6 +275,43 @@ def test_a_run_whose_results_are_all_there_loads_no_heavy_package(tmp_path: Path
     assert sorted(HEAVY.intersection(loaded("None"))) == []  # with what tells that all was there
 
 
+COLD = """
+import sys
+
+before = set(sys.modules)
+
+def experiment(context, config):
+    return sorted(__import__("sys").modules)
+
+if __name__ == "__main__":
+    from memento import Memento
+
+    matrix = {"parameters": {"a": list(range(10)), "b": ["x", "y"]}, "settings": {"c": 1.5, "d": ["e"]}}
+    results = Memento(experiment, num_workers=2, progress=False, store="store").run(matrix)
+    print(*sorted(set(sys.modules) - before))
+    print(*sorted(set(results[0].inner) - before))
+"""
+# What no run needs whose tasks take and return plain values, be it in the program or in a worker.
+HEAVY_WHEN_COLD = HEAVY - {
+    "ast", "json", "re",  # the code is written out, results are read: when the workers have begun
+    "enum", "signal",  # `socket` has both
+    "importlib.machinery", "resource",
+}  # fmt: skip
+OURS_AT_MOST_COLD = 115
+
+
+def test_a_cold_run_loads_no_heavy_package(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(COLD)
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
+    program, worker = (line.split() for line in done.stdout.splitlines())
+    assert sorted(HEAVY_WHEN_COLD.intersection(program)) == []
+    assert sorted({*HEAVY_WHEN_COLD, "ast", "json", "re"}.intersection(worker)) == []
+    ours = [name for name in program if name.startswith("memento")]
+    assert len(ours) <= OURS_AT_MOST_COLD, ours
+
+
 PLAIN = """
 import sys
 from memento import Memento

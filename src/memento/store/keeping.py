@@ -13,16 +13,19 @@ from __future__ import annotations
 import functools
 import importlib
 import io
-import pickle
 import sys
 import types
 from collections.abc import Callable, Iterable
 
-from memento.hints import Any, NamedTuple
+from memento import cpickle
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.store import shipping
 from memento.store.definitions import DEFINED, Definition, named
 from memento.store.shipping import Buffer
 from memento.store.tensors import is_storage, reduce_storage
+
+if TYPE_CHECKING:
+    from pickle import PickleBuffer
 
 _standins: dict[
     str, types.ModuleType
@@ -38,7 +41,7 @@ class Pickled(NamedTuple):
     found: tuple[Definition, ...]  # what it needs of scripts
 
 
-class _ByName(pickle.Pickler):
+class _ByName(cpickle.Pickler):
     """The standard pickler, which also notes what belongs to a script."""
 
     found: dict[int, Definition]
@@ -102,7 +105,7 @@ def dumps_value(obj: Any, *, out_of_band: bool = True) -> Pickled:
     """
     try:
         return _dump(_ByName, obj, out_of_band)
-    except (pickle.PicklingError, AttributeError, TypeError):
+    except (cpickle.PicklingError, AttributeError, TypeError):
         # A lambda, a local class, a function that was defined anew: cloudpickle takes them by value.
         return _dump(_by_cloud(), obj, out_of_band)
 
@@ -111,7 +114,7 @@ def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
     file = io.BytesIO()
     buffers: list[memoryview] = []
 
-    def keep(buffer: pickle.PickleBuffer) -> bool:
+    def keep(buffer: PickleBuffer) -> bool:
         view = buffer.raw()
         if view.nbytes < 4096:
             return True  # in band: small ones are not worth a segment
@@ -119,7 +122,7 @@ def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
         return False
 
     options: dict[str, Any] = {"buffer_callback": keep} if out_of_band else {}
-    if kind.__bases__[0] is pickle.Pickler:
+    if kind.__bases__[0] is cpickle.Pickler:
         options["protocol"] = 5
     pickler = kind(file, **options)
     pickler.found = {}
@@ -148,7 +151,7 @@ def _as_file(content: Buffer) -> Any:
     return io.BytesIO(content) if len(content) < 1 << 20 else io.BufferedReader(_Memory(content), 1 << 16)
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(cpickle.Unpickler):
     """Unpickles with `__main__` meaning the script that wrote."""
 
     def __init__(
@@ -180,7 +183,7 @@ class _Reader(pickle.Unpickler):
                 continue
         if self.definitions is not None:
             return _get(_stand_in(script, qualname, self.definitions), qualname)
-        raise pickle.UnpicklingError(
+        raise cpickle.UnpicklingError(
             f"{script}.{qualname} is not defined here. Define it, or import the module {script!r}, and read again"
         )
 

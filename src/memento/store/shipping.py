@@ -14,12 +14,12 @@ import functools
 import io
 import marshal
 import os
-import pickle
 import sys
 import types
 import weakref
 from collections.abc import Callable, Iterable
 
+from memento import cpickle
 from memento.hints import Any
 from memento.keys import SCRIPT_ATTRIBUTE, script_name
 from memento.store.definitions import (
@@ -132,7 +132,7 @@ def picklers() -> tuple[type[Any], type[Any]]:
         """Pickles definitions of scripts by value, so that the other side can put them in their place."""
 
         def __init__(self, file: Any, **options: Any) -> None:
-            super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL, **options)
+            super().__init__(file, protocol=5, **options)
             self.found: dict[str, Definition] = {}
 
         def reducer_override(self, obj: Any) -> Any:
@@ -282,7 +282,7 @@ class _NotPlain(Exception):
     """There is more in it than Python's own plain data."""
 
 
-class _Plain(pickle.Pickler):
+class _Plain(cpickle.Pickler):
     """Pickles numbers, texts and containers of them: what takes the same bytes by any pickler, cloudpickle's import
     aside."""
 
@@ -310,7 +310,7 @@ def dumps(obj: Any) -> bytes:
     """
     global _script_pid  # a fork of this process has another pid, and is a worker
     if type(obj) in _ATOMS:
-        return pickle.dumps(obj, protocol=5)
+        return cpickle.dumps(obj, protocol=5)
     plain = io.BytesIO()
     try:
         _Plain(plain, protocol=5).dump(obj)
@@ -325,7 +325,7 @@ def dumps(obj: Any) -> bytes:
     body = file.getvalue()
     if not pickler.found:
         return body
-    return _SHIPPED + pickle.dumps(
+    return _SHIPPED + cpickle.dumps(
         (
             {token: (it.module, it.qualname) for token, it in pickler.found.items()},
             dump_definitions(pickler.found.values()),
@@ -366,11 +366,11 @@ def loads(data: Buffer) -> Any:
         The same object; classes of the script are this process' own.
     """
     if bytes(data[: len(_SHIPPED)]) != _SHIPPED:
-        return pickle.loads(data)
-    needed, definitions, body = pickle.loads(memoryview(data)[len(_SHIPPED) :])
+        return cpickle.loads(data)
+    needed, definitions, body = cpickle.loads(memoryview(data)[len(_SHIPPED) :])
     if not all(_is_here(token, *name) for token, name in needed.items()):
-        pickle.loads(definitions)
-    return pickle.loads(body)
+        cpickle.loads(definitions)
+    return cpickle.loads(body)
 
 
 def _is_here(token: str, module: str, qualname: str) -> bool:
@@ -397,7 +397,7 @@ def _module(name: str, homes: dict[str, types.ModuleType] | None = None) -> type
     return found
 
 
-class _Elsewhere(pickle.Unpickler):
+class _Elsewhere(cpickle.Unpickler):
     """Reads definitions into other modules than those of their names."""
 
     def __init__(self, data: Buffer, homes: dict[str, types.ModuleType]) -> None:
@@ -423,7 +423,7 @@ def _globals_of(module: str, homes: dict[str, types.ModuleType] | None = None) -
 def _look_up(token: str) -> Any:
     found = tokens.get(token)
     if found is None:
-        raise pickle.UnpicklingError(
+        raise cpickle.UnpicklingError(
             "a class or function of the script was not sent along; this is a fault of Memento"
         )
     return found

@@ -9,8 +9,6 @@ own affair, and tensors that share memory share it when they come back, as `torc
 
 from __future__ import annotations
 
-import pickle
-
 from memento.hints import Any
 
 _STORAGES = ("UntypedStorage", "TypedStorage")
@@ -36,7 +34,9 @@ def reduce_storage(storage: Any) -> Any:
     if untyped.nbytes() == 0:
         return _untyped, (b"",)
     memory = torch.empty(0, dtype=torch.uint8).set_(untyped)
-    return _untyped, (pickle.PickleBuffer(memory.numpy()),)
+    from pickle import PickleBuffer
+
+    return _untyped, (PickleBuffer(memory.numpy()),)
 
 
 def _typed(untyped: Any, dtype: Any) -> Any:

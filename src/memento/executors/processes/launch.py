@@ -6,9 +6,9 @@ Knows: interpreters, environments, descriptors. May not know: tasks, queues.
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 
+from memento import cpickle
 from memento.executors import sources
 from memento.executors.base import Work
 from memento.executors.processes.slots import make_file
@@ -51,7 +51,7 @@ def environment(work: Work) -> dict[str, str]:
 def write_work(work: Work) -> int:
     """Write what workers need that are fresh processes into a nameless file; return its descriptor."""
     plain = work._replace(layouts=(), values=())
-    data = pickle.dumps(plain, protocol=5)
+    data = cpickle.dumps(plain, protocol=5)
     descriptor = make_file("memento-work", len(data))
     with open(os.dup(descriptor), "r+b") as file:
         file.write(data)
@@ -66,7 +66,7 @@ def read_work(descriptor: int) -> Work:
         piece = os.pread(descriptor, min(size - done, 1 << 30), done)
         data += piece
         done += len(piece)
-    work: Work = pickle.loads(data)
+    work: Work = cpickle.loads(data)
     return work
 
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import io
 import marshal
-import pickle
 import struct
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 
+from memento import cpickle
 from memento.hints import Any
 from memento.store.records import Encoded, Failure, LogSlice, Outcome, Series
 
@@ -110,7 +110,7 @@ def pack_outcome(outcome: Outcome) -> bytes:
     try:
         return marshal.dumps(plain, _VERSION)
     except ValueError:
-        return item((PICKLED, pickle.dumps(outcome, protocol=5)))
+        return item((PICKLED, cpickle.dumps(outcome, protocol=5)))
 
 
 def _plain_series(series: Series) -> tuple[Any, ...]:
@@ -122,7 +122,7 @@ def _plain_series(series: Series) -> tuple[Any, ...]:
 def unpack_outcome(item: Item) -> Outcome:
     """Make an item an outcome again."""
     if item[0] == PICKLED and len(item) == 2:
-        pickled: Outcome = pickle.loads(item[1])
+        pickled: Outcome = cpickle.loads(item[1])
         return pickled
     value, metrics, artifacts, log, failure = item[9:]
     made: Outcome = _made(
