@@ -407,3 +407,38 @@ def test_a_copy_has_one_class_where_no_name_leads_to_it(place: Workplace) -> Non
         """,
     )
     assert place.run("exp.py").out.strip() == "{(True, True, True)}"
+
+
+THREADED = """
+    import threading
+    from memento import Memento
+    from memento.executors.processes import Processes
+
+    {held}
+
+    class Starter:
+        def __reduce__(self):
+            return start, ()
+
+    def start():
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+    def experiment(context, config):
+        return held is not None
+
+    settings = {{"starter": Starter()}}
+    memento = Memento(experiment, executor=Processes(1, copy=True), progress=False)
+    print(memento.run({{"parameters": {{"x": [1]}}, "settings": settings, "volatile": ["starter"]}})[0].inner)
+    """
+
+
+def test_a_copy_that_can_be_copied_no_more_starts_fresh_workers(place: Workplace) -> None:
+    place.write("exp.py", THREADED.format(held="held = 1"))
+    assert place.run("exp.py").out.strip() == "True"
+
+
+def test_a_copy_that_can_be_copied_no_more_says_what_fresh_workers_cannot_get(place: Workplace) -> None:
+    place.write("exp.py", THREADED.format(held="held = threading.Lock()"))
+    told = place.run("exp.py", code=1).err
+    assert "WorkerStartError" in told
+    assert "the experiment exp:experiment (global 'held') cannot be sent to workers" in told

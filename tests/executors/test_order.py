@@ -440,3 +440,25 @@ def test_a_task_may_run_memento(drive: Drive) -> None:
     drive.start(nested, settings={"path": str(drive.store.parent / "inner")}, num_workers=1)
     drive.run([drive.task(i, i) for i in range(2)])
     assert drive.value(0) == drive.value(1) == [10, 20]
+
+
+def test_logging_that_a_task_imports_is_put_back_to_what_its_import_leaves() -> None:
+    program = """
+import sys
+from memento.executors.processes.order import Order
+order = Order()
+assert "logging" not in sys.modules
+order.restore()
+import logging
+logging.basicConfig(level=logging.DEBUG)
+logging.getLogger("mine").setLevel(logging.ERROR)
+logging.disable(logging.INFO)
+order.restore()
+for _ in range(2):
+    root, mine = logging.getLogger(), logging.getLogger("mine")
+    assert (root.level, root.handlers, mine.level, root.manager.disable) == (logging.WARNING, [], logging.NOTSET, 0)
+    root.addHandler(logging.StreamHandler())
+    mine.setLevel(logging.ERROR)
+    order.restore()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
