@@ -4,7 +4,7 @@ Knows: open files, pieces of memory, threads. May not know: files' places, what 
 
 Of the time that a large content takes, two thirds are the system's for pages of memory that this process did not have,
 the rest copying and digesting. All three go on in several threads at once, each of which fills a part, and then the
-next that nobody has begun. It costs no more of the processor's time than one thread does.
+next that nobody has begun. It costs hardly more of the processor's time than one thread does.
 
 Owners
     threads    the call of `read_whole` that starts them: they have ended when it returns or raises
@@ -24,8 +24,8 @@ from memento.store.digests import Digest, page_sums
 from memento.store.memory import PIECE, new_memory
 
 _READ = 2 << 20  # bytes read at a time, and digested while the processor's cache has them
-_LARGE = 32 << 20  # bytes from which on threads are worth starting: 10 ms of one
-_MOST_THREADS = 4  # more wait for the memory, and for each other
+_LARGE = 32 << 20  # bytes from which on threads are worth starting: 15 ms of one
+_MOST_THREADS = 4  # a guess: that more would wait for the memory, and for each other
 
 
 def read_whole(file: Any, lengths: Sequence[int], seen: Digest | None) -> list[memoryview]:
