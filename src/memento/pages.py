@@ -15,13 +15,13 @@ from memento.system import LINUX, WINDOWS
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE of madvise(2); the module mmap does not name it
+_FEW = 65_536  # bytes of memory whose pages are not worth a call
 
 
 def fresh_memory(size: int) -> memoryview:
     """Return writable memory of its own that is about to be filled whole; gone with the last view of it.
 
-    On Linux all its pages are taken at once, and small ones: a page at a time costs half as much again, and huge ones,
-    which numpy asks for, cost several times as much where the system has none at hand.
+    In small pages: huge ones, which numpy asks for, cost several times as much where the system has none at hand.
 
     Raises
     ------
@@ -34,8 +34,7 @@ def fresh_memory(size: int) -> memoryview:
         if WINDOWS:
             return memoryview(mmap.mmap(-1, size))
         # Private: a copy of this process must not see what is changed here.
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANON | getattr(mmap, "MAP_POPULATE", 0)
-        return memoryview(mmap.mmap(-1, size, flags=flags))
+        return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANON))
     except OSError as exc:
         raise MemoryError(f"no memory for {size:,} bytes") from exc
 
@@ -56,25 +55,28 @@ def touch(mapped: Any) -> None:
 
 def unfilled(size: int) -> bytearray:
     """Return memory as the allocator gives it; `bytearray(size)` would write zeros over all of it first."""
-    if size < 65_536:
-        return bytearray(size)
-    made = _byte_array()(size)
-    if LINUX and size >= 1 << 20:
-        _take_pages(made)
-    return made
+    return bytearray(size) if size < _FEW else _byte_array()(size)
 
 
-def _take_pages(memory: bytearray) -> None:
-    """Have the system give all pages at once: one at a time, when they are touched, costs half as much again."""
+def take(memory: memoryview) -> None:
+    """Have the system give the pages of some memory now: one at a time, when touched, costs half as much again.
+
+    Several threads may do so at once, each for its part of the memory. Where the system cannot (before Linux 5.14),
+    nothing is lost.
+    """
+    if not LINUX or memory.nbytes < _FEW:
+        return
     import ctypes
 
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    first, end = -(-start // _PAGE_SIZE) * _PAGE_SIZE, (start + len(memory)) // _PAGE_SIZE * _PAGE_SIZE
+    end = -(-(start + memory.nbytes) // _PAGE_SIZE) * _PAGE_SIZE
+    start = start // _PAGE_SIZE * _PAGE_SIZE
     advise, look = _memory_calls()
     there = ctypes.create_string_buffer(1)
-    # Memory that the allocator gives once more has its pages; to ask for them again is not free.
-    if look(end - _PAGE_SIZE, _PAGE_SIZE, there) == 0 and not there.raw[0] & 1:
-        advise(first, end - first, _POPULATE_WRITE)  # refused before Linux 5.14, and nothing is lost
+    # Memory that the allocator gives once more has its pages; to ask for them again is not free. Not the last one,
+    # which what follows may have touched.
+    if look(end - 2 * _PAGE_SIZE, _PAGE_SIZE, there) == 0 and not there.raw[0] & 1:
+        advise(start, end - start, _POPULATE_WRITE)
 
 
 @lru_cache

@@ -24,9 +24,10 @@ from typing import Any
 from memento.errors import PayloadDamaged, StoreError, UnsavableResult
 from memento.store import keeping
 from memento.store.digests import Digest, digest
-from memento.store.files import Cut, PayloadDir, read_pieces, write_over
+from memento.store.files import Cut, PayloadDir, write_over
+from memento.store.filling import pass_through, read_whole
 from memento.store.framing import apart, framed, read_framed
-from memento.store.memory import PIECE, flat
+from memento.store.memory import flat
 
 log = logging.getLogger("memento.store")
 
@@ -207,20 +208,16 @@ def is_whole(path: Path) -> bool:
     OSError
         It is gone, or cannot be read now.
     """
-    return _verified(path, _in_passing, keep=False) is not None
+    return _verified(path, None) is not None
 
 
 def _body(path: Path) -> list[memoryview] | None:
     """Return what was saved, or None where the file is torn or altered."""
-    return _verified(path, apart, keep=True)
+    return _verified(path, apart)
 
 
-def _in_passing(_: Any, size: int) -> list[int]:
-    return [PIECE] * (size // PIECE) + [size % PIECE]
-
-
-def _verified(path: Path, cut: Cut, *, keep: bool) -> list[memoryview] | None:
-    """Read what was saved, or None where the end of the file does not fit it; without `keep` nothing of it."""
+def _verified(path: Path, cut: Cut | None) -> list[memoryview] | None:
+    """Read what was saved, or None where the end of the file does not fit it; without `cut` nothing of it is kept."""
     with open(path, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size - _END.size
         if size <= 0:
@@ -230,6 +227,6 @@ def _verified(path: Path, cut: Cut, *, keep: bool) -> list[memoryview] | None:
         file.seek(0)
         number = struct.pack("<Q", generation)
         seen = Digest(size + len(number))
-        pieces = [piece for piece in read_pieces(file, cut(file, size), seen) if keep]
+        pieces = read_whole(file, cut(file, size), seen) if cut else pass_through(file, size, seen)
     seen.update(number)
     return pieces if magic == _MAGIC and seen.value() == expected else None

@@ -56,8 +56,16 @@ class Digest:
         self._state = blake2b(head, digest_size=16)
         self._rest = b""  # what stands before the next whole page
 
-    def update(self, piece: memoryview | bytes) -> None:
-        """Take the next piece: one-dimensional, of bytes."""
+    def update(self, piece: memoryview | bytes, sums: bytes | None = None) -> None:
+        """Take the next piece: one-dimensional, of bytes.
+
+        Parameters
+        ----------
+        piece : bytes-like
+            What follows in the content.
+        sums : bytes, optional
+            What `page_sums` says of it, where that is known; the whole content is larger than `SMALL`.
+        """
         part = memoryview(piece)
         if not self._by_page:
             self._state.update(part)
@@ -69,10 +77,13 @@ class Digest:
             if len(self._rest) < PAGE:
                 return
             self._state.update(_sums(self._rest))
-        whole = (part.nbytes - start) // PAGE * PAGE
-        for at in range(start, start + whole, _BLOCK):
-            self._state.update(_sums(part[at : min(at + _BLOCK, start + whole)]))
-        self._rest = bytes(part[start + whole :])
+        whole = start + (part.nbytes - start) // PAGE * PAGE
+        if sums is not None:
+            self._state.update(sums)
+        else:
+            for at in range(start, whole, _BLOCK):
+                self._state.update(_sums(part[at : min(at + _BLOCK, whole)]))
+        self._rest = bytes(part[whole:])
 
     def value(self) -> bytes:
         """Return the 16 bytes; nothing may follow."""
@@ -104,6 +115,15 @@ def digest(buffers: Iterable[memoryview | bytes]) -> bytes:
     for part in joined(parts):
         seen.update(part)
     return seen.value()
+
+
+def page_sums(piece: memoryview, at: int) -> bytes:
+    """Return the sums of the whole pages in a piece that begins at byte `at` of its content.
+
+    The costly part of `Digest.update`, apart from it: threads may do so for several pieces at once.
+    """
+    start = min(-at % PAGE, piece.nbytes)
+    return _sums(piece[start : start + (piece.nbytes - start) // PAGE * PAGE])
 
 
 def _sums(pages: memoryview | bytes) -> bytes:

@@ -13,14 +13,15 @@ import contextlib
 import errno
 import mmap
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 from memento import faultpoints, pages
 from memento.errors import PayloadDamaged, StoreError, StoreUnwritable
 from memento.hints import TYPE_CHECKING, Any
 from memento.store.digests import Digest, digest
-from memento.store.memory import PIECE, flat, joined, new_memory
+from memento.store.filling import read_whole
+from memento.store.memory import PIECE, flat, joined
 from memento.system import fsync_folder, start_writing
 
 _REF = r"(?:[0-9a-f]{2}|classes)/([0-9a-f]{32})(\.[a-z]+)"
@@ -232,7 +233,6 @@ class PayloadDir:
         return gone
 
 
-_READ = 2 << 20  # bytes read at a time, and digested while the processor's cache has them
 AGAIN = "Run the experiment again: the task counts as not done."
 
 
@@ -360,29 +360,8 @@ def read_cut(path: Path, cut: Cut, *, verify: bool = True) -> tuple[list[memoryv
     with open(path, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         seen = Digest(size) if verify else None
-        pieces = list(read_pieces(file, cut(file, size), seen))
+        pieces = read_whole(file, cut(file, size), seen)
     return pieces, seen.value() if seen else b""
-
-
-def read_pieces(file: Any, lengths: Iterable[int], seen: Digest | None) -> Iterator[memoryview]:
-    """Read what follows in a file, each piece into memory of its own; `seen` digests it on the way."""
-    for length in lengths:
-        view = new_memory(length)
-        read_into(file, view, seen)
-        yield view
-
-
-def read_into(file: Any, view: memoryview, seen: Digest | None = None) -> None:
-    """Fill a buffer from a file; a file that ends before is damaged, which its digest tells."""
-    while view.nbytes:
-        piece = view[:_READ]
-        count = file.readinto(piece)
-        if not count:
-            view[:] = bytes(view.nbytes)
-            return
-        if seen:
-            seen.update(piece[:count])
-        view = view[count:]
 
 
 def map_whole(path: Path, *, touch: bool = True) -> memoryview:

@@ -44,7 +44,7 @@ def joined(views: Iterable[memoryview]) -> Iterator[memoryview]:
 
 
 def new_memory(size: int) -> memoryview:
-    """Return writable memory that is about to be filled whole.
+    """Return writable memory that is about to be filled whole, perhaps without its pages yet (`pages.take`).
 
     From the allocator, where it may have memory to give once more: that has its pages, and reading into it takes a
     third of the time.
