@@ -442,3 +442,15 @@ def test_a_copy_that_can_be_copied_no_more_says_what_fresh_workers_cannot_get(pl
     told = place.run("exp.py", code=1).err
     assert "WorkerStartError" in told
     assert "the experiment exp:experiment (global 'held') cannot be sent to workers" in told
+
+
+def test_copies_have_nothing_of_their_own_to_say(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        from memento import Memento
+        memento = Memento(lambda context, config: config.x, num_workers=2, progress=False, log_output=False)
+        memento.run({"parameters": {"x": [1, 2, 3]}})
+        """,
+    )
+    assert place.run("exp.py").err == ""

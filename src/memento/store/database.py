@@ -130,6 +130,7 @@ def _close_inherited() -> None:
         for owned in list(_OPENED):
             if owned.pid != os.getpid() and not owned.connection.in_transaction:
                 owned.connection.close()
+                _OPENED.discard(owned)  # or a copy of this copy would ask what is closed
 
 
 if hasattr(os, "register_at_fork"):

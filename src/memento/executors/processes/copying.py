@@ -236,6 +236,16 @@ class Copy:
 
 def ends(process: Copy | subprocess.Popen[bytes], within: float) -> bool:
     """Wait so many seconds for a process to end; tell whether it has."""
+    if process.poll() is None and hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):  # an old kernel
+            descriptor = os.pidfd_open(process.pid)
+            try:
+                poller = select.poll()
+                poller.register(descriptor, select.POLLIN)
+                poller.poll(within * 1000)
+            finally:
+                os.close(descriptor)
+            return process.poll() is not None
     for _ in range(int(within / _LOOK)):
         if process.poll() is not None:
             return True
