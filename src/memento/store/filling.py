@@ -101,12 +101,10 @@ def _fill_together(descriptor: int, parts: Sequence[_Part], seen: Digest | None,
 
     waiting = deque(enumerate(parts))
     sums = [b""] * len(parts)
-    begun: list[
-        threading.Event
-    ] = []  # of each helper that may have a part in hand: set when it has none any more
-    errors: deque[BaseException] = (
-        deque()
-    )  # this thread's first: a Ctrl-C matters more than what the disk says
+    # Of each helper that may have a part in hand: set when it has none any more.
+    begun: list[threading.Event] = []
+    # This thread's come first: a Ctrl-C matters more than what the disk says.
+    errors: deque[BaseException] = deque()
 
     def work() -> None:
         while True:
