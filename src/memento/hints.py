@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Protocol as Protocol
     from typing import cast as cast
     from typing import overload as overload
+
+    made: Any = tuple.__new__
 else:
     from operator import itemgetter
 
@@ -31,6 +33,10 @@ else:
     def cast(kind, value):  # noqa: ARG001 - the signature of `typing.cast`
         """Return the value as it is."""
         return value
+
+    made = (
+        tuple.__new__
+    )  # `made(kind, fields)`: what `_make` of a named tuple does, without a call of Python's
 
     def overload(func):
         """Return the function as it is; the one that comes last counts."""

@@ -447,8 +447,9 @@ def test_a_coordinator_killed_outright_leaves_no_orphan(tmp_path: Path, more: di
     process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=environment)
     try:
         wait_for(lambda: pids.exists() and bool(pids.read_text()), "it never began")
-        below = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
-        assert len(below) >= 4, "the server, two workers and a child"
+        tree = psutil.Process(process.pid)
+        wait_for(lambda: len(tree.children(recursive=True)) >= 4, "no server, two workers and a child")
+        below = [child.pid for child in tree.children(recursive=True)]
     finally:
         process.kill()
         process.wait()

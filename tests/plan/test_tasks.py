@@ -159,13 +159,13 @@ def test_a_value_without_identity_names_its_parameter() -> None:
 
 def test_parameters_are_kept_as_readable_json() -> None:
     tasks = keyed(parameters={"model": [dict], "lr": [0.1]})
-    (text,) = tasks.params(values for _, values in tasks.places([0]))
+    (text,) = tasks.params(tasks.places([0])[1])
     assert json.loads(text) == {"model": "builtins:dict", "lr": 0.1}
 
 
 def test_values_are_numbered_across_parameters() -> None:
     tasks = keyed(parameters={"a": [1, 2], "b": ["u", "v"]})
-    ((layout, numbers),) = tasks.places([3])
+    ((layout, numbers),) = zip(*tasks.places([3]), strict=False)
     assert tasks.layouts[layout] == ("a", "b")
     assert [tasks.value(number) for number in numbers] == [2, "v"]
 
@@ -184,8 +184,8 @@ def test_values_are_numbered_across_parameters() -> None:
 def test_many_tasks_are_placed_where_each_one_is(told: dict[str, Any]) -> None:
     tasks = keyed(**told)
     numbers = [*reversed(range(len(tasks))), 0]
-    placed = list(tasks.places(numbers))
-    assert placed == [next(iter(tasks.places([number]))) for number in numbers]
+    placed = list(zip(*tasks.places(numbers), strict=False))
+    assert placed == [next(zip(*tasks.places([number]), strict=False)) for number in numbers]
     assert tasks.keys_of(numbers) == [tasks.key(number) for number in numbers]
     for number, (layout, values) in zip(numbers, placed, strict=True):
         found = dict(zip(tasks.layouts[layout], map(tasks.value, values), strict=True))

@@ -88,18 +88,19 @@ class KeyedTasks:
         keys = self.keys
         return [keys[at : at + KEY_SIZE] for at in map(KEY_SIZE.__mul__, numbers)]
 
-    def places(self, numbers: Sequence[int]) -> Iterable[tuple[int, tuple[int, ...]]]:
-        """Return for each task the number of its layout of names, and the numbers of its values in `values`."""
+    def places(self, numbers: Sequence[int]) -> tuple[Iterable[int], Iterable[tuple[int, ...]]]:
+        """Return for each task the number of its layout of names; and the numbers of its values in `values`."""
         rows = numbers if self.repeats == 1 else [number // self.repeats for number in numbers]
         if not self.names:
-            return repeat((self._layout(()), ()), len(numbers))
+            return repeat(self._layout(())), repeat((), len(numbers))
         slots = self.table.slots_of(rows)
         if self.table.may_lack:
-            return map(self._place, zip(*slots, strict=True))
+            layouts, placed = zip(*map(self._place, zip(*slots, strict=True)), strict=True)
+            return layouts, placed
         values = [
             map(add, column, repeat(offset)) for column, offset in zip(slots, self._offsets, strict=True)
         ]
-        return zip(repeat(self._layout(range(len(self.names)))), zip(*values, strict=True))
+        return repeat(self._layout(range(len(self.names)))), zip(*values, strict=True)
 
     def _place(self, slots: Sequence[int]) -> tuple[int, tuple[int, ...]]:
         present = tuple([i for i, slot in enumerate(slots) if slot >= 0])

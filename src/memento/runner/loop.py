@@ -17,7 +17,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, repeat
-from operator import attrgetter, itemgetter
+from operator import attrgetter, itemgetter, mod
 
 from memento import faultpoints
 from memento.clock import Clock
@@ -25,7 +25,7 @@ from memento.config import short_text
 from memento.errors import StoreUnwritable
 from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
 from memento.executors.base import Executor, Lost, Message, Note, Task, Update
-from memento.hints import TYPE_CHECKING
+from memento.hints import TYPE_CHECKING, made
 from memento.plan import Plan
 from memento.results import FailureGrouper
 from memento.runner.progress import Progress
@@ -252,13 +252,11 @@ class Runner:
 
     def _tasks(self, numbers: list[int], attempt: int = 1) -> list[Task]:
         tasks, costs = self.plan.tasks, self.plan.costs
-        placed = zip(numbers, tasks.keys_of(numbers), tasks.places(numbers), strict=True)
-        return [
-            Task(
-                number, key, layout, values, number % tasks.repeats, attempt, costs[number] if costs else 0.0
-            )
-            for number, key, (layout, values) in placed
-        ]
+        layouts, values = tasks.places(numbers)
+        repeats = map(mod, numbers, repeat(tasks.repeats))
+        expected = map(costs.__getitem__, numbers) if costs is not None else repeat(0.0)
+        fields = zip(numbers, tasks.keys_of(numbers), layouts, values, repeats, repeat(attempt), expected)
+        return list(map(made, repeat(Task), fields))
 
     # -- outcomes from the executor
 
@@ -294,10 +292,11 @@ class Runner:
     def _rows_of(self, ended: Sequence[tuple[Task, Outcome]]) -> list[TaskRow]:
         """Put outcomes into rows."""
         params = self.plan.tasks.params([task.values for task, _ in ended])
-        return [
-            TaskRow(task.key, text, task.repeat, self._code, outcome)
+        fields = [
+            (task.key, text, task.repeat, self._code, outcome)
             for (task, outcome), text in zip(ended, params, strict=True)
         ]
+        return list(map(made, repeat(TaskRow), fields))
 
     def _is_over(self, task: Task, outcome: Outcome) -> bool:
         """Tell whether this is how a task has ended; if not, it is tried again, or not done at all."""
@@ -344,7 +343,7 @@ class Runner:
         key = self.plan.tasks.key(number).hex()
         text = self._text(number)
         tasks = self.plan.tasks
-        (params,) = tasks.params(values for _, values in tasks.places([number]))
+        (params,) = tasks.params(tasks.places([number])[1])
         group, first = self.failures.add(key, text, params, failure, attempt)
         return TaskFailed(key, text, group, first)
 

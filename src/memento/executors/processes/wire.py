@@ -18,10 +18,8 @@ from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 from memento import cpickle
-from memento.hints import Any
+from memento.hints import Any, made
 from memento.store.records import Encoded, Failure, LogSlice, Outcome, Series
-
-_made: Any = tuple.__new__  # what `_make` of a named tuple does, without a call of Python's
 
 HEADER = struct.Struct("<QB")
 NUMBER = struct.Struct("<Q")
@@ -125,18 +123,18 @@ def unpack_outcome(item: Item) -> Outcome:
         pickled: Outcome = cpickle.loads(item[1])
         return pickled
     value, metrics, artifacts, log, failure = item[9:]
-    made: Outcome = _made(
+    outcome: Outcome = made(
         Outcome,
         (
             *item[:9],
-            value and _made(Encoded, value),
+            value and made(Encoded, value),
             tuple(map(Series._make, metrics)) if metrics else (),
             artifacts,
-            log and _made(LogSlice, log),
-            failure and _made(Failure, failure),
+            log and made(LogSlice, log),
+            failure and made(Failure, failure),
         ),
     )
-    return made
+    return outcome
 
 
 def unpack_outcomes(items: Sequence[Item]) -> list[Outcome]:
@@ -146,9 +144,9 @@ def unpack_outcomes(items: Sequence[Item]) -> list[Outcome]:
     *facts, values, metrics, artifacts, logs, failures = zip(*items, strict=True)
     if any(metrics) or any(artifacts) or any(logs) or any(failures) or set(map(type, values)) != {tuple}:
         return []
-    encoded = map(_made, repeat(Encoded), values)
+    encoded = map(made, repeat(Encoded), values)
     fields = zip(*facts, encoded, metrics, artifacts, logs, failures, strict=True)
-    return list(map(_made, repeat(Outcome), fields))
+    return list(map(made, repeat(Outcome), fields))
 
 
 class Frames:

@@ -30,7 +30,7 @@ from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.telling import Teller
 from memento.executors.sources import install
 from memento.executors.task import Conditions, KeptValues, Station
-from memento.hints import Any, NamedTuple
+from memento.hints import Any, NamedTuple, made
 from memento.store import pickling
 
 _READ = 1 << 18
@@ -126,7 +126,7 @@ class Worker:
                     ints[base + 3] = position
                 passed = True
                 continue
-            outcome = run(Task._make(task))
+            outcome = run(made(Task, task))
             if self._copied:
                 os._exit(0)  # a child that the task forked came back with it: the parent tells the outcome
             teller.tell(wire.pack_outcome(outcome))
