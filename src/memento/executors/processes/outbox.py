@@ -23,7 +23,7 @@ WHOLE = 2 * _HEAD + SIZE  # bytes of memory that an outbox takes
 
 
 class Outbox:
-    """One worker's outbox, seen from either side.
+    """One worker's outbox, seen from one side.
 
     Parameters
     ----------
@@ -32,10 +32,11 @@ class Outbox:
 
     Examples
     --------
-    >>> box = Outbox(memoryview(bytearray(WHOLE)))
-    >>> box.put(b"first") and box.put(b"second")
+    >>> memory = memoryview(bytearray(WHOLE))
+    >>> worker, supervisor = Outbox(memory), Outbox(memory)
+    >>> worker.put(b"first") and worker.put(b"second")
     True
-    >>> box.take(), box.take()
+    >>> supervisor.take(), supervisor.take()
     ((2, b'firstsecond'), (0, b''))
     """
 
