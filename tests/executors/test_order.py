@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from memento import system
@@ -321,6 +322,36 @@ def test_a_task_that_lowers_a_limit_of_its_process_costs_the_worker(drive: Drive
     assert drive.value(0)[1] == drive.value(1)[1]
     assert drive.value(0)[0] != drive.value(1)[0]
     assert any("changed resource limits" in note for note in drive.notes)
+
+
+def test_who_ran_beside_a_task_that_kills_its_parent_is_not_blamed(drive: Drive, tmp_path: Path) -> None:
+    def shoot(context: Any, config: Any) -> int:
+        import signal
+        import time
+
+        (tmp_path / f"began {config.x} {os.getpid()}").touch()
+        soon = time.monotonic() + 0.5  # when there is nobody to wait for
+
+        def began(x: int) -> list[int]:
+            return [int(file.name.split()[-1]) for file in tmp_path.glob(f"began {x} *")]
+
+        if config.x == 1:
+            while len(began(0)) < len(began(1)) and time.monotonic() < soon:
+                time.sleep(0.001)
+            os.kill(os.getppid(), signal.SIGKILL)
+            signal.pause()
+        if config.x == 0 and len(began(0)) == 1:
+            signal.pause()  # until the server is killed
+        while config.x == 0 and time.monotonic() < soon:
+            for pid in filter(psutil.pid_exists, began(1)):
+                if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                    signal.pause()  # until it is killed again
+            time.sleep(0.001)
+        return 1
+
+    drive.start(shoot, num_workers=2)
+    outcomes = drive.run([drive.task(i, i) for i in range(8)])
+    assert [i for i, outcome in outcomes.items() if outcome.status != DONE] == [1]
 
 
 def test_a_task_that_kills_its_parent_is_blamed_when_it_does_so_again(drive: Drive) -> None:

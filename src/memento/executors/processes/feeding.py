@@ -2,6 +2,9 @@
 
 Knows: the queue, what each worker has in hand, what tasks cost so far. May not know: pipes' readiness, limits, ends.
 
+What ran when the server was killed (a suspect) is run again with nothing beside it, so that the next time it is
+known who did it.
+
 A worker has one batch in hand and one waiting; a batch lasts about 50 ms. When a worker has nothing to do and the
 queue is empty, what others have not begun is taken back from them (`slots` tells how, without a message).
 """
@@ -63,6 +66,7 @@ class Feeding:
         self._seen = 0  # outcomes
         self._growth = 1  # size of the last batch of tasks whose cost nobody knows
         self._giving_back = False  # what is taken back goes to the runner, not to the queue
+        self.suspects: set[int] = set()  # numbers of tasks
 
     # -- what the runner says
 
@@ -107,6 +111,11 @@ class Feeding:
         self._seen += len(runtimes)
         self.pace = mean + kept ** len(runtimes) * (self.pace - mean)
 
+    def clear(self, tasks: Sequence[Task]) -> None:
+        """Take note that tasks have ended: whatever they were suspected of, they did not do it."""
+        if self.suspects:
+            self.suspects.difference_update(task.number for task in tasks)
+
     def shrink(self) -> int:
         """Let one worker fewer live from now on; return how many."""
         self._most = max(min(self._most, len(self._links)) - 1, 1)
@@ -138,11 +147,16 @@ class Feeding:
     def _may_send(self, link: Link) -> bool:
         if link.leaving or link.sentence is not None or link.revoked is not None or link.write < 0:
             return False
-        if self.left_of(link) <= 0:
+        if self.left_of(link) <= 0 or (self.suspects and self._has_to_wait()):
             return False
         if not link.in_flight or link.load < _BATCH:
             return True
         return len(link.in_flight) == 1 and self._cost(self.queue[0]) < _WAITING and link.load < _WAITING
+
+    def _has_to_wait(self) -> bool:
+        """Tell whether the next task may not run beside what runs, since one or the other is a suspect."""
+        running = [task.number for link in self._links.values() for task, _ in link.in_flight.values()]
+        return bool(running) and not self.suspects.isdisjoint([*running, self.queue[0].number])
 
     def left_of(self, link: Link) -> int:
         """Return how many more tasks this worker may get before it is replaced."""
@@ -160,6 +174,8 @@ class Feeding:
         costs: list[float] = []
         queue, pace, total = self.queue, self.pace, 0.0
         while queue and len(batch) < most:
+            if batch and self.suspects and not self.suspects.isdisjoint((batch[-1].number, queue[0].number)):
+                break
             cost = queue[0].cost or pace
             total += cost
             if batch and total > _BATCH:

@@ -14,7 +14,7 @@ One thread, the caller's, runs everything here, inside `poll`. Who owns what:
 
 When a worker ends, all that it wrote is read first; then the task at its slot's position is blamed if its
 outcome has not arrived, the rest goes back to the front of the queue, and another worker is started. When the server
-ends, so do all workers; it is started again, and what they ran is run again, but not a third time.
+ends, so do all workers; it is started again, and what they ran is run again, one by one, but not a third time.
 """
 
 from __future__ import annotations
@@ -91,7 +91,6 @@ class Processes(Executor):
         self._fruitless = 0
         self._made = 0
         self._restarts = 0
-        self._suspects: set[int] = set()  # tasks that ran when a server was killed
         self._distrusted: set[int] = set()  # pids of workers that wrote what is no message
         self._noted: set[str] = set()
         self._stopping = False
@@ -368,6 +367,7 @@ class Processes(Executor):
         if list(map(_NUMBER, tasks)) != list(map(_NUMBER, outcomes)):
             raise AssertionError((tasks, outcomes))
         self._feeding.learn(list(map(_RUNTIME, outcomes)))
+        self._feeding.clear(tasks)
         self._inbox += outcomes
         self._fruitless = self._restarts = 0
 
@@ -437,8 +437,8 @@ class Processes(Executor):
         slot = link.place.slot
         position = self._slots.position(slot)
         begun = position in link.in_flight and position < self._slots.skipped(slot)
-        if begun and forgiving and link.in_flight[position][0].number not in self._suspects:
-            self._suspects.add(link.in_flight[position][0].number)
+        if begun and forgiving and link.in_flight[position][0].number not in self._feeding.suspects:
+            self._feeding.suspects.add(link.in_flight[position][0].number)
         elif begun:
             task = link.finish(position)
             assert task is not None
