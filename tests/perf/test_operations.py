@@ -251,7 +251,7 @@ HEAVY = set(
     pandas rich typer cloudpickle psutil yaml asyncio concurrent numpy email http ssl multiprocessing decimal uuid
     typing dataclasses inspect ast dis opcode tokenize linecache hashlib _hashlib logging traceback textwrap string
     pathlib fnmatch urllib ipaddress re enum json signal difflib tempfile shutil subprocess bisect numbers
-    importlib.machinery sysconfig resource
+    importlib.machinery sysconfig resource sqlite3 datetime
     """.split()
 )
 OURS_AT_MOST = 52  # modules: each takes 0.1 ms to find and to read, whatever is in it

@@ -8,10 +8,9 @@ looked up counts as dead when its heart stood still for as long as no suspended 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 
-from memento import system
+from memento import csqlite, system
 from memento.clock import Clock
 from memento.hints import NamedTuple
 from memento.store import sql
@@ -80,13 +79,13 @@ def note_ended(name: str) -> None:
     _ENDED.add(name)
 
 
-def running(connection: sqlite3.Connection, live: Liveness) -> list[Process]:
+def running(connection: csqlite.Connection, live: Liveness) -> list[Process]:
     """Return the runs that have not ended and are not dead."""
     unfinished = map(Process._make, connection.execute(sql.UNFINISHED_RUNS).fetchall())
     return [process for process in unfinished if not live.is_dead(process)]
 
 
-def claimed(connection: sqlite3.Connection, alive: list[Process]) -> set[bytes]:
+def claimed(connection: csqlite.Connection, alive: list[Process]) -> set[bytes]:
     """Return the keys that these runs have claimed; some may be finished already."""
     runs = {process.run for process in alive}
     return {
