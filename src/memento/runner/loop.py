@@ -119,9 +119,7 @@ class Runner:
         self._stopping = False
         self._store = store
         self._unwritable: Failure | None = None
-        self.other_codes: Counter[int] = (
-            Counter()
-        )  # results of other runs by their code, where it is not ours
+        self.other_codes: Counter[int] = Counter()  # results of other runs, by their code; of ours none
         self.damaged: dict[str, str] = {}  # payloads that tasks found damaged -> what is wrong with each
         start = clock.monotonic()
         self._started = start

@@ -41,6 +41,14 @@ class Pickled(NamedTuple):
     found: tuple[Definition, ...]  # what it needs of scripts
 
 
+def _noted(found: dict[int, Definition], obj: Any) -> tuple[str, str] | None:
+    """Return the name of a definition, noting it where it belongs to a script."""
+    name = named(obj)
+    if name is not None:
+        found[id(obj)] = Definition(*name, obj)
+    return name
+
+
 class _ByName(cpickle.Pickler):
     """The standard pickler, which also notes what belongs to a script."""
 
@@ -48,9 +56,7 @@ class _ByName(cpickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, DEFINED):
-            name = named(obj)
-            if name is not None:
-                self.found[id(obj)] = Definition(*name, obj)
+            _noted(self.found, obj)
             return NotImplemented
         return reduce_storage(obj) if is_storage(obj) else NotImplemented
 
@@ -67,9 +73,8 @@ def _by_cloud() -> type[Any]:
 
         def reducer_override(self, obj: Any) -> Any:
             if isinstance(obj, DEFINED):
-                name = named(obj)
+                name = _noted(self.found, obj)
                 if name is not None:
-                    self.found[id(obj)] = Definition(*name, obj)
                     return _by_name, (name[0], name[1])
             elif is_storage(obj):
                 return reduce_storage(obj)
