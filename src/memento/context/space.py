@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.hints import NamedTuple
+from memento.hints import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from memento.context.seeding import Seeding
 
 Live = Callable[[float, "float | None", "dict[str, float]"], None]
 
@@ -64,3 +67,5 @@ class TaskSpace(NamedTuple):
     live_every: float = 0.5  # seconds
     clock: Clock = SYSTEM_CLOCK
     inline_limit: int = 16_384  # bytes; larger values of `cached` steps are files
+    repeat: int = 0
+    seeding: Seeding | None = None  # the generators that the process' tasks draw from

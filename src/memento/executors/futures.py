@@ -100,6 +100,7 @@ def _station(batch: Batch) -> tuple[Station, set[int]]:
             resources=Resources(work.cpus_per_task, (), work.memory_limit),
             stopping=stop.exists,
             shared_process=here == batch.coordinator,
+            alone=here != batch.coordinator,
         )
         found = Station(work, conditions, values=KeptValues()), set()
         with _kept.lock:

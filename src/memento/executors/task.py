@@ -20,11 +20,13 @@ from collections.abc import Callable, Sequence
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
 from memento.context import Context, Resources, StopTask, TaskSpace
+from memento.context.seeding import LIBRARIES, Seeding
 from memento.context.space import Live, never_stopping
 from memento.errors import StoreUnwritable
 from memento.executors import failures
 from memento.executors.alarm import TimeUp
 from memento.executors.base import Task, Work
+from memento.executors.imports import ImportWatch
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
 from memento.hints import Any, NamedTuple
@@ -81,6 +83,7 @@ class KeptValues:
 
     def __init__(self, source: Sequence[bytes] | None = None) -> None:
         self._source = source
+        self.follow: Callable[[Any], None] | None = None  # hears of each function and class among them, once
         self._packed: dict[int, bytes | memoryview] = {}
         self._shared: dict[int, Any] = {}
 
@@ -107,6 +110,8 @@ class KeptValues:
             data = self._source[number]
         value = pickling.loads(data)
         if is_unchangeable(value):
+            if self.follow is not None and callable(value):
+                self.follow(value)
             self._shared[number] = value
             self._packed.pop(number, None)
         return value
@@ -139,7 +144,8 @@ class Conditions(NamedTuple):
     live: Callable[[int, float, float | None, dict[str, float]], None] | None = None  # (task's number, ...)
     log: Callable[[], LogSlice | None] | None = None  # what was printed since it was last asked
     last_lines: Callable[[LogSlice], str] | None = None
-    shared_process: bool = False  # other tasks run in this process at the same time
+    shared_process: bool = False  # other threads of this process run tasks too
+    alone: bool = True  # one task at a time runs in this process
     own_process: bool = False  # this process does nothing but tasks
     clock: Clock = SYSTEM_CLOCK
 
@@ -171,6 +177,10 @@ class Station:
         self._function = work.function.load() if function is None else function
         self._settings = KeptSettings(work.settings)
         self.values = KeptValues(work.values) if values is None else values
+        self._seeding = Seeding(alone=conditions.alone)
+        self._watch = ImportWatch(list(LIBRARIES) if conditions.alone else [], self._seeding.notice)
+        self._seeding.follow(self._function)
+        self.values.follow = self._seeding.follow
         self.layouts: dict[int, tuple[str, ...]] = {}
         self._payloads = PayloadDir(os.path.join(work.store, "payloads"))
         self._worker = conditions.worker or process_name()
@@ -211,8 +221,11 @@ class Station:
                     self._work.live_every,
                     clock,
                     self._work.inline_limit,
+                    repeat,
+                    self._seeding,
                 )
             )
+            self._seeding.begin(key)
             # In a copy of the context: decimal's precision, NumPy's error state end with the task.
             returned = contextvars.copy_context().run(self._function, context, config)
             if type(returned) not in _NEVER_AWAITED and _is_awaitable(returned):
@@ -249,6 +262,11 @@ class Station:
             log,
             failure,
         )
+
+    def close(self) -> None:
+        """Leave the process' random generators as they were before the first task."""
+        self._watch.close()
+        self._seeding.put_back()
 
     def _layout(self, number: int) -> tuple[str, ...]:
         names = self._work.layouts[number]
