@@ -57,13 +57,45 @@ def _put_hooks(kept: tuple[Any, ...]) -> None:
     sys.displayhook, sys.unraisablehook, threading.excepthook = kept[4:]
 
 
+class _Place:
+    """Hears of changes of the folder and the environment: comparing an environment takes longer than many a task.
+
+    One for the process, since nothing takes an audit hook away again.
+    """
+
+    def __init__(self) -> None:
+        self._changes, self._hears = 0, False
+
+    def watch(self) -> Callable[[], bool]:
+        """Return what tells whether there were changes since it was last asked."""
+        if not self._hears:
+            self._hears = True
+            sys.addaudithook(self._note)
+        seen = self._changes
+
+        def changed() -> bool:
+            nonlocal seen
+            before, seen = seen, self._changes
+            return seen != before
+
+        return changed
+
+    def _note(self, event: str, _: Any) -> None:
+        if event in PLACE_EVENTS:
+            self._changes += 1
+
+
+PLACE_EVENTS = frozenset({"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv"})
+_PLACE = _Place()
+
+
 class Isolation:
     """What a process was like when this was made.
 
     Parameters
     ----------
     changed : callable, optional
-        Tells whether the folder or the environment may have been changed; by default they are looked at.
+        Tells whether the folder or the environment may have been changed since it was last asked.
     end_handler : callable, optional
         Called when the handler of SIGTERM was put back.
     """
@@ -73,7 +105,8 @@ class Isolation:
         changed: Callable[[], bool] | None = None,
         end_handler: Callable[[], None] | None = None,
     ) -> None:
-        self._changed, self._end_handler = changed, end_handler
+        self._changed = _PLACE.watch() if changed is None else changed
+        self._end_handler = end_handler
         self._main = threading.current_thread() is threading.main_thread()
         self._folder = os.getcwd()
         self._environment = dict(os.environ)
@@ -116,8 +149,9 @@ class Isolation:
             self._loggers.restore()
         if "decimal" in sys.modules:
             self._restore_decimal(sys.modules["decimal"])
-        if self._changed is None or self._changed():
+        if self._changed():
             self._restore_place()
+            self._changed()  # restoring made some of its own
         left = self._libraries.restore()
         return f"changed {left}" if left else ""
 
@@ -138,6 +172,9 @@ class Isolation:
             sys.set_int_max_str_digits(self._digits)
 
     def _restore_signals(self) -> None:
+        # Without a handler these end the process: who has left one running has set a handler too.
+        for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+            signal.setitimer(timer, 0)
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
             if _getsignal(number) is not handler:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -32,15 +32,13 @@ class Setting:
     def __init__(
         self, what: str, get: Callable[[], Any], put: Callable[[Any], Any], *, local: bool = False
     ) -> None:
-        self.what, self.local, self._get, self._put = what, local, get, put
-        self._kept = get()
+        self.what, self.local, self.get, self._put = what, local, get, put
+        self.kept = get()
 
-    def restore(self) -> bool:
-        """Put it back where it was changed; tell whether it is as it was."""
-        if self._get() == self._kept:
-            return True
-        self._put(self._kept)
-        return bool(self._get() == self._kept)
+    def put_back(self) -> bool:
+        """Set it to what it was; tell whether it is so now."""
+        self._put(self.kept)
+        return bool(self.get() == self.kept)
 
 
 def _torch() -> Iterator[Setting]:
@@ -86,26 +84,19 @@ def _attribute(owner: Any, name: str) -> Setting:
 
 
 def _matplotlib() -> Iterator[Setting]:
-    yield _RcParams()
+    params: Any = sys.modules["matplotlib"].rcParams
+    # As dicts do it: asked in the mapping's own way, a backend that nobody has chosen would be chosen.
+    kept = {name: _own(value) for name, value in dict.items(params)}
+
+    def put(_: object) -> None:
+        kept["backend"] = dict.__getitem__(params, "backend")  # figures are made with it by now
+        dict.update(params, {name: _own(value) for name, value in kept.items()})
+
+    yield Setting("matplotlib's rcParams", lambda: dict.__eq__(params, kept), put)
 
 
-class _RcParams(Setting):
-    """matplotlib's parameters, compared where they lie: a copy takes longer than many a task."""
-
-    def __init__(self) -> None:
-        self._params: Any = sys.modules["matplotlib"].rcParams
-        super().__init__("matplotlib's rcParams", self._copy, self._update)
-
-    def _copy(self) -> dict[str, Any]:
-        # As dicts do it: asked by the mapping's own way, a backend that nobody has chosen would be chosen.
-        return {name: list(v) if type(v) is list else v for name, v in dict.items(self._params)}
-
-    def _update(self, kept: dict[str, Any]) -> None:
-        kept["backend"] = dict.__getitem__(self._params, "backend")  # figures are made with it by now
-        dict.update(self._params, {name: list(v) if type(v) is list else v for name, v in kept.items()})
-
-    def restore(self) -> bool:
-        return dict.__eq__(self._params, self._kept) is True or super().restore()
+def _own(value: Any) -> Any:
+    return list(value) if type(value) is list else value
 
 
 def _pyplot() -> Iterator[Setting]:
@@ -138,7 +129,6 @@ def _pandas() -> Iterator[Setting]:
             if pandas.get_option(name) != was:
                 pandas.set_option(name, was)
 
-    # Compared with a copy: what `get` returns changes in place.
     yield Setting("pandas' options", lambda: pandas.options.d == kept, put)
 
 
@@ -227,10 +217,13 @@ class Libraries:
 
     def restore(self) -> str:
         """Put back what was changed; return what cannot be put back, or ""."""
-        for setting in self._settings:
-            try:
-                if not setting.restore():
-                    return setting.what
-            except Exception:
-                return setting.what
+        what = ""
+        try:
+            for setting in self._settings:
+                if setting.get() != setting.kept:
+                    what = setting.what
+                    if not setting.put_back():
+                        return what
+        except Exception:  # what was set is nothing that can be asked for, or set
+            return what or "the options of a library"
         return ""

@@ -21,21 +21,19 @@ import sys
 import threading
 
 from memento import system
-from memento.executors.isolation import Isolation
+from memento.executors.isolation import PLACE_EVENTS, Isolation
 from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import TextIO
 
 _C: Any = importlib.import_module("_signal")  # `signal` makes enums of small numbers, at ten times the price
-_alarm, _setitimer = _C.alarm, _C.setitimer
-_TIMERS = (_C.ITIMER_VIRTUAL, _C.ITIMER_PROF)
+_alarm = _C.alarm
 _T: Any = importlib.import_module("_thread")
 _count_threads = _T._count  # `threading.active_count` takes ten times as long
 _LIMITS = "resource.setrlimit"
 _STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
-_PLACE = {"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv"}
-_LEFT_EVENTS = frozenset({*_PLACE, "sys.setprofile", "sys.settrace", _LIMITS, *_STARTS})
+_LEFT_EVENTS = frozenset({*PLACE_EVENTS, "sys.setprofile", "sys.settrace", _LIMITS, *_STARTS})
 _START = 0.0001  # seconds; no process is started in less, be it by C code that no audit hook sees
 
 
@@ -52,7 +50,7 @@ class Order:
         self._output = output
         events = self._events = set[str]()
         self._isolation = Isolation(
-            lambda: not events.isdisjoint(_PLACE), self._listen_again if output is not None else None
+            lambda: not events.isdisjoint(PLACE_EVENTS), self._listen_again if output is not None else None
         )
         self._closing = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
         self._faults = faulthandler.is_enabled()
@@ -74,8 +72,6 @@ class Order:
             Seconds that the task took.
         """
         _alarm(0)
-        for timer in _TIMERS:
-            _setitimer(timer, 0)
         if self._output is not None:
             os.dup2(self._output, 1)
             os.dup2(self._output, 2)
