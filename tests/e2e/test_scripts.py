@@ -314,7 +314,8 @@ def test_a_grid_runs_in_a_spawned_child_as_in_its_parent(place: Workplace) -> No
             return Result(config.model.x)
         def go(executor):
             matrix = {"parameters": {"model": [Result(1), Result(2)]}}
-            results = Memento(experiment, num_workers=1, executor=executor).run(matrix, force_run=executor == "processes")
+            runs = Memento(experiment, num_workers=1, executor=executor)
+            results = runs.run(matrix, force_run=executor == "processes")
             return [(type(r.inner) is Result, r.inner.x, r.was_cached) for r in results]
         if __name__ == "__main__":
             print("here", go("processes"))
