@@ -12,6 +12,7 @@ import sys
 from memento.hints import Any
 from memento.keys.blake2 import blake2b
 from memento.keys.encode import Encoder, frame, integer, named, node, text
+from memento.keys.hidden import without_global_state
 from memento.keys.names import qualified_name
 from memento.keys.objects import attributes, unkeyable
 
@@ -35,7 +36,9 @@ def encode(enc: Encoder, value: Any, np: Any) -> bytes | None:
     if isinstance(value, np.ufunc):
         return _encode_ufunc(enc, value, np)
     if isinstance(value, (np.random.Generator, np.random.BitGenerator, np.random.RandomState)):
-        return node("generator", enc.encode(type(value)), *_state(enc, value, np))
+        cls = type(value)  # NumPy's own have moved between its modules
+        kind = text(cls.__name__) if cls.__module__.startswith("numpy.") else enc.encode(cls)
+        return node("generator", kind, *_state(enc, value, np))
     if isinstance(value, np.random.SeedSequence):
         return node("seed sequence", enc.at(".state", value.state))
     if type(value).__name__ == "_ArrayFunctionDispatcher":
@@ -182,26 +185,12 @@ def encode_scipy(enc: Encoder, value: Any, _scipy: Any) -> bytes | None:
     if distribution is not None and isinstance(value, distribution):
         # What SciPy writes of it for people, and for `exec`, follows from the class and differs between releases.
         state = {n: v for n, v in value.__getstate__().items() if n not in ("__doc__", "_parse_arg_template")}
-        if _is_copy_of_the_global(state.get("_random_state"), np):
-            del state["_random_state"]
-        return node("distribution", enc.encode(type(value)), enc.fields(state.items()))
+        return node("distribution", enc.encode(type(value)), enc.fields(without_global_state(state).items()))
     tree = getattr(sys.modules.get("scipy.spatial"), "cKDTree", None)
     if tree is not None and isinstance(value, tree):  # its own state holds addresses in memory
         parts = enc.encode((value.data, value.leafsize, value.boxsize, value.indices))
         return node("tree", enc.encode(type(value)), parts, enc.fields(attributes(value).items()))
     return None
-
-
-def _is_copy_of_the_global(state: Any, np: Any) -> bool:
-    """Say whether a distribution draws from NumPy's global state, or from the copy that pickling it makes of that."""
-    if np is None or type(state) is not np.random.RandomState:
-        return False
-    seeds = getattr(state._bit_generator, "seed_seq", None)  # none where somebody gave a seed
-    drawn = getattr(seeds, "entropy", None)
-    return state is np.random.mtrand._rand or (type(drawn) is int and drawn.bit_length() > _GIVEN_BITS)
-
-
-_GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
 
 
 def _encode_sparse(enc: Encoder, value: Any, np: Any) -> bytes:

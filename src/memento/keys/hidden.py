@@ -58,6 +58,22 @@ def _global_states(kind: str) -> Iterator[Any]:
         yield getattr(state, "_bit_generator", None)
 
 
+def without_global_state(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes that a library's object has, less NumPy's global state or the copy that a pickle makes of it."""
+    return {name: value for name, value in state.items() if not _draws_from_the_global(value)}
+
+
+def _draws_from_the_global(value: Any) -> bool:
+    mtrand = sys.modules.get("numpy.random.mtrand")
+    if mtrand is None or type(value) is not mtrand.RandomState:
+        return False
+    seeds = getattr(value._bit_generator, "seed_seq", None)  # none where somebody gave a seed
+    drawn = getattr(seeds, "entropy", None)
+    return value is mtrand._rand or (type(drawn) is int and drawn.bit_length() > _GIVEN_BITS)
+
+
+_GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
+
 # By library: attributes that hold what was computed before, or where in memory it is. Using a value changes them.
 _CACHES = {
     "numpy": {"vectorize": ("_ufunc",)},
