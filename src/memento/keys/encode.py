@@ -99,6 +99,11 @@ _PLAIN_TYPES: dict[str, type] = {
 }
 
 
+def is_plain_scalar(kind: type) -> bool:
+    """Say whether a type is one of NumPy's whose scalars equal plain values."""
+    return kind.__module__ == "numpy" and kind.__name__ in _PLAIN_TYPES
+
+
 def plain_number(value: Any) -> Any:
     """Return the Python value of the same kind that a NumPy scalar equals; anything else as it is.
 
@@ -119,11 +124,9 @@ def plain_number(value: Any) -> Any:
     (4, 0.5, 'a', 4)
     """
     cls = type(value)
-    if cls.__module__ != "numpy":
+    if not is_plain_scalar(cls):
         return value
-    kind = _PLAIN_TYPES.get(cls.__name__)
-    if kind is None:
-        return value
+    kind = _PLAIN_TYPES[cls.__name__]
     plain = str.__str__(value) if kind is str else kind(value)
     # A longdouble may have digits that no float has; nan equals nothing.
     return plain if plain == value or value != value else value
