@@ -22,13 +22,13 @@ from memento.keys.classes import content
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_number, text
 from memento.keys.names import (
     file_of_module,
-    is_installed_file,
     is_project_module,
     module_name,
     qualified_name,
     resolve,
 )
 from memento.keys.objects import HEAP_TYPE
+from memento.keys.places import is_installed_file
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
@@ -80,18 +80,19 @@ def _encode_class(enc: Encoder, cls: type) -> bytes:
     name = _COMPREHENSION.sub("", qualified_name(cls))
     by_name = frame(b"C", name.encode("utf-8", "surrogatepass"))
     if _is_local(cls):
-        return _encode_content(enc, cls, name)
+        return encode_content(enc, cls, name)
     named_so = resolve(cls.__module__, cls.__qualname__) if cls.__flags__ & HEAP_TYPE else cls
     if named_so is cls:
         return by_name
     # Made by `type()`, by another factory, or in a loop: its name says too little.
-    encoded = _encode_content(enc, cls, name)
-    if isinstance(named_so, type) and _encode_content(enc, named_so, name) == encoded:
+    encoded = encode_content(enc, cls, name)
+    if isinstance(named_so, type) and encode_content(enc, named_so, name) == encoded:
         return by_name  # its module was loaded again
     return encoded
 
 
-def _encode_content(enc: Encoder, cls: type, name: str) -> bytes:
+def encode_content(enc: Encoder, cls: type, name: str) -> bytes:
+    """Return the frame of a class by all that its body holds."""
     bases = enc.sequence(base for base in _bases(cls) if base is not object)
     held = content(cls)
     if type(cls) is not type:
@@ -126,8 +127,11 @@ def _held(enc: Encoder, cls: type, held: dict[str, Any]) -> bytes:
 
 def _noted(enc: Encoder, value: Any) -> bytes:
     """Return the frame of attributes that were set on a function or a partial; nothing where there are none."""
-    noted = {n: part for n, part in vars(value).items() if n not in ("__wrapped__", "cache_parameters")}
+    noted = {name: part for name, part in vars(value).items() if name not in _OF_WRAPPERS}
     return enc.fields(noted.items()) if noted else b""
+
+
+_OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "cache_parameters"})
 
 
 def counts_by_name(func: types.FunctionType) -> bool:
