@@ -9,8 +9,10 @@ from does no harm, so the way is wide: containers, attributes, what a library's 
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from memento.context.generators import global_generators, kind_of
@@ -29,15 +31,15 @@ class Reach:
 
     def __init__(self) -> None:
         self._seen: dict[int, Any] = {}  # kept, so that no id is used twice
-        self._labels: set[str] = set()
+        self.files: dict[str, str] = {}  # where what was found is used first, by its label
 
     def generators(self, value: Any) -> Iterator[tuple[str, Any]]:
         """Yield the generators that are new, each with what the script calls it: ``rng``, ``common.rng``."""
         for one in global_generators():
             self._seen[id(one)] = one
-        todo: list[tuple[str, Any, int]] = [("", value, 0)]
+        todo: list[tuple[str, Any, int, str]] = [("", value, 0, "")]
         while todo and len(self._seen) < _MOST:
-            label, item, depth = todo.pop()
+            label, item, depth, file = todo.pop()
             if isinstance(item, _DEAD_ENDS) or id(item) in self._seen:
                 continue
             self._seen[id(item)] = item
@@ -46,19 +48,21 @@ class Reach:
                 if bits is not None and id(bits) in self._seen:
                     continue  # found under another object that draws from it
                 self._seen[id(bits)] = bits
-                yield self._unique(label or "it"), item
+                label = self._unique(label or "it")
+                self.files[label] = file
+                yield label, item
                 continue
             try:
                 found = list(self._next(label, item, depth))
             except Exception:  # an object whose attributes cannot be read
                 continue
-            todo.extend(reversed(found))
+            file = item.__code__.co_filename if isinstance(item, types.FunctionType) else file
+            todo.extend((*one, file) for one in reversed(found))
 
     def _unique(self, label: str) -> str:
         name, number = label, 2
-        while name in self._labels:
+        while name in self.files:
             name, number = f"{label} ({number})", number + 1
-        self._labels.add(name)
         return name
 
     def _next(self, label: str, item: Any, depth: int) -> Iterator[tuple[str, Any, int]]:
@@ -141,3 +145,12 @@ def _names(code: types.CodeType) -> set[str]:
         found.update(one.co_names)
         todo += [inner for inner in one.co_consts if isinstance(inner, types.CodeType)]
     return found
+
+
+def shared_generators(values: Iterable[Any]) -> list[str]:
+    """Name the generators that tasks of an experiment share, for people: ``rng (script.py)``."""
+    if not any(name in sys.modules for name in ("random", "numpy.random", "torch")):
+        return []
+    reach = Reach()
+    found = [label for value in values for label, _ in reach.generators(value)]
+    return [f"{label} ({os.path.basename(reach.files[label])})" for label in found]

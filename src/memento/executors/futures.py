@@ -20,7 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor as Pool
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +94,7 @@ def _station(batch: Batch) -> tuple[Station, set[int]]:
         work: Work = pickle.loads(Path(batch.folder, "work").read_bytes())
         here = (process_name(), os.getpid())
         if here != batch.coordinator:
-            pickling.install_main(work.main_name)
+            pickling.install_main(work.script)
         stop = Path(batch.folder, "stop")
         conditions = Conditions(
             resources=Resources(work.cpus_per_task, (), work.memory_limit),
@@ -144,6 +144,7 @@ class Futures(Executor):
     def __init__(self, pool: Pool, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.name = type(pool).__name__
         self._pool, self._clock = pool, clock
+        self.alone = not isinstance(pool, ThreadPoolExecutor)
         self._asked = num_workers or getattr(pool, "_max_workers", None)
         self._queue: deque[Task] = deque()
         self._calls: dict[Future[list[Outcome]], _Call] = {}

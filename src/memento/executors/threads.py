@@ -89,6 +89,7 @@ class Threads(Executor):
         self._work = work
         _ = work.function.data  # what cannot be pickled is told now
         self._wanted = max(self._asked or work.num_workers, 1)
+        self.alone = self._wanted == 1
 
     def want(self) -> int:
         if self._stopping.is_set():
@@ -137,7 +138,7 @@ class Threads(Executor):
             stopping=lambda: self._stopping.is_set() or hand.told,
             live=tell,
             shared_process=True,
-            alone=self._wanted == 1,
+            alone=self.alone,
             clock=self._clock,
         )
         station: Station | None = None

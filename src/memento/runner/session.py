@@ -24,7 +24,7 @@ from memento.store import Store
 if TYPE_CHECKING:
     from array import array
 
-    from memento.executors.base import Work
+    from memento.executors.base import Executor, Work
     from memento.keys import CodeVersion
     from memento.matrix import Matrix
     from memento.runner.loop import Runner
@@ -84,10 +84,30 @@ class Session:
         """Tell what the matrix's checks and the code's history have to say."""
         for warning in self.matrix.warnings:
             self.emit(Said(warning, "warning"))
+        self._say_how_it_is_named()
         if self.plan.stale_codes and self.options.on_code_change != "ignore":
             self.emit(
                 Said(self._code_message(self.plan.stale_codes, "by an older version of the code"), "warning")
             )
+
+    def _say_how_it_is_named(self) -> None:
+        """Say where a name depends on code, and where results stand under another one."""
+        if self._has_past or not len(self.tasks):
+            return
+        from memento.keys import is_named_by_code, short_name
+
+        if is_named_by_code(self.experiment):
+            self.emit(
+                Said(
+                    f"{short_name(self.experiment)} comes from no file, so its code is part of its name: an edit makes"
+                    ' it another experiment. Memento(..., name="...") keeps its results.',
+                )
+            )
+        from memento.runner.renamed import former_name, hint
+
+        former = former_name(self.store, self.tasks, self._code)
+        if former is not None:
+            self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
 
     def run(self, notify: bool) -> None:
         """Compute what is missing; on return, `plan.rows` names a row for every task that finished.
@@ -176,6 +196,7 @@ class Session:
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
                 executor.start(self._work(run.name))
+                self._say_what_is_shared(executor)
                 # While workers start: what they do not need, and what has to be on disk.
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
@@ -223,9 +244,26 @@ class Session:
                     note_ended(run.name)
                     raise
 
+    def _say_what_is_shared(self, executor: Executor) -> None:
+        """Say which random generators tasks would draw from in turn."""
+        from memento.context.reach import shared_generators
+
+        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
+        found = shared_generators([self.function, *values])
+        if not found:
+            return
+        one = len(found) == 1
+        what = f"{', '.join(found)} {'is a generator' if one else 'are generators'} that tasks share: "
+        if executor.alone:
+            told = f"each task gets a child of {'its' if one else 'their'} own by its key"
+        else:
+            told = "tasks in threads draw from it in no fixed order. Draw from context.rng"
+        self.emit(Said(what + told, "info"))
+
     def _plan(self) -> Plan:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
+        self._has_past = len(past) > 0
         mine = [i for i, digest in store.code_digests().items() if digest == self._code.digest]
         return make_plan(
             self.tasks,
@@ -290,7 +328,7 @@ class Session:
         from memento.executors.base import LIVE_EVERY, Work
         from memento.executors.sending import Portable, sendable
         from memento.executors.sources import modules, sources
-        from memento.keys import script_name
+        from memento.keys import script
 
         options = self.options
         return Work(
@@ -301,7 +339,7 @@ class Session:
             layouts=self.tasks.layouts,
             values=_PickledValues(self.tasks),
             store=self.store.root,
-            main_name=script_name(),
+            script=script(),
             sys_path=[path or os.getcwd() for path in sys.path],
             cwd=os.getcwd(),
             num_workers=options.num_workers,
