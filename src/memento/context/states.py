@@ -185,7 +185,10 @@ class _Check:
             for i, part in enumerate(value):
                 self.look(part, f"{path}[{i}]", held=held)
         elif how == "frozen":
-            for name, part in fields(value).items():
+            parts = fields(value)
+            # Nothing can replace a field of it, so a plain one stays: no harm beside others that are filled.
+            held = held or any(how_to_fill(part) not in ("plain", "named") for part in parts.values())
+            for name, part in parts.items():
                 self.look(part, f"{path}.{name}", held=held)
         elif how in ("list", "deque"):
             if not all_plain(value):
