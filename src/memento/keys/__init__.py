@@ -11,7 +11,7 @@ from memento.hints import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.keys.code import CodeVersion, code_version, explain_code
+    from memento.keys.code import CodeVersion, code_version, combined, explain_code, value_code
     from memento.keys.experiments import experiment_name
     from memento.keys.fragments import json_fragment
     from memento.keys.kinds import digest, register_key
@@ -24,6 +24,7 @@ __all__ = [
     "CodeVersion",
     "TaskKeys",
     "code_version",
+    "combined",
     "digest",
     "experiment_name",
     "explain_code",
@@ -34,6 +35,7 @@ __all__ = [
     "repeat_part",
     "script_name",
     "task_digest",
+    "value_code",
 ]
 
 _HOMES = {
@@ -42,6 +44,7 @@ _HOMES = {
     "CodeVersion": "memento.keys.code",
     "TaskKeys": "memento.keys.task",
     "code_version": "memento.keys.code",
+    "combined": "memento.keys.code",
     "digest": "memento.keys.kinds",
     "experiment_name": "memento.keys.experiments",
     "explain_code": "memento.keys.code",
@@ -52,6 +55,7 @@ _HOMES = {
     "repeat_part": "memento.keys.task",
     "script_name": "memento.keys.names",
     "task_digest": "memento.keys.task",
+    "value_code": "memento.keys.code",
 }
 
 __getattr__ = on_first_use(__name__, _HOMES)

@@ -29,11 +29,12 @@ class CodeVersion:
     Parameters
     ----------
     marks : dict
-        What counts: name -> (digest, definition or text that people may read).
+        What counts: name -> digest -> definition or text that people may read; several may have one name.
     """
 
-    def __init__(self, marks: dict[str, tuple[str, Found | str | None]]) -> None:
-        self._marks = dict(sorted(marks.items()))
+    def __init__(self, marks: dict[str, dict[str, Found | str | None]]) -> None:
+        self._found = marks
+        self._marks = dict(sorted(_named(marks)))
         self.digest = digest([(name, mark) for name, (mark, _) in self._marks.items()])
 
     def __eq__(self, other: object) -> bool:
@@ -54,6 +55,65 @@ class CodeVersion:
             name: (mark, told if isinstance(told, str) else source.readable(told))
             for name, (mark, told) in self._marks.items()
         }
+
+
+def _named(
+    marks: dict[str, dict[str, Found | str | None]],
+) -> Iterator[tuple[str, tuple[str, Found | str | None]]]:
+    """Yield what was found by name; of several of one name all but the first carry their digest too."""
+    for name, several in marks.items():
+        for i, mark in enumerate(sorted(several)):  # in no order that depends on the way here
+            yield f"{name}#{mark[:16]}" if i else name, (mark, several[mark])
+
+
+def combined(versions: Iterable[CodeVersion]) -> CodeVersion:
+    """Return the version that takes in all that several count; their order and repetition make no difference.
+
+    Parameters
+    ----------
+    versions : iterable of CodeVersion
+        That of the experiment, and those of a task's values.
+
+    Returns
+    -------
+    CodeVersion
+        Of one version alone, the same digest.
+
+    Examples
+    --------
+    >>> combined([]).functions
+    {}
+    """
+    found: dict[str, dict[str, Found | str | None]] = {}
+    for version in versions:
+        for name, several in version._found.items():
+            found.setdefault(name, {}).update(several)
+    return CodeVersion(found)
+
+
+def value_code(value: Any) -> CodeVersion | None:
+    """Return the code of the project that a value brings with it, or None where it brings none.
+
+    Parameters
+    ----------
+    value : object
+        A parameter's value or a setting.
+
+    Returns
+    -------
+    CodeVersion or None
+        Of functions, classes, and what instances and containers hold of these.
+
+    Examples
+    --------
+    >>> value_code(1) is None and value_code([len, {"a": 1.5}]) is None
+    True
+    """
+    if type(value) in _PLAIN:
+        return None
+    reach = _Reach()
+    reach.follow(value)
+    return CodeVersion(reach.marks) if reach.marks else None
 
 
 def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
@@ -89,20 +149,11 @@ class _Reach:
 
     def __init__(self) -> None:
         # name -> digest -> what people may read; several may have one name
-        self._found: dict[str, dict[str, Found | str | None]] = {}
+        self.marks: dict[str, dict[str, Found | str | None]] = {}
         self._seen: dict[int, Any] = {}  # kept, so that no id is used twice
 
-    @property
-    def marks(self) -> dict[str, tuple[str, Found | str | None]]:
-        """What was found by name; of several of one name all but the first carry their digest too."""
-        named = {}
-        for name, several in self._found.items():
-            for i, mark in enumerate(sorted(several)):  # in no order that depends on the way here
-                named[f"{name}#{mark[:16]}" if i else name] = (mark, several[mark])
-        return named
-
     def _note(self, name: str, mark: str, told: Found | str | None) -> None:
-        self._found.setdefault(name, {}).setdefault(mark, told)
+        self.marks.setdefault(name, {}).setdefault(mark, told)
 
     def state(self, func: Any) -> None:
         """Note what an experiment that is an object, or a method of one, holds."""
