@@ -15,11 +15,10 @@ import typing
 
 from memento.errors import UnkeyableValue
 from memento.hints import Any
-from memento.keys import source
+from memento.keys import forms, source
 from memento.keys.classes import content
 from memento.keys.encode import Encoder, frame, named, node, text
 from memento.keys.names import (
-    file_of_module,
     is_installed_file,
     is_project_module,
     is_script_module,
@@ -28,6 +27,7 @@ from memento.keys.names import (
     resolve,
 )
 from memento.keys.objects import HEAP_TYPE
+from memento.keys.reads import reads_of
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
@@ -88,14 +88,14 @@ def _encode_class(enc: Encoder, cls: type) -> bytes:
 
 
 def _encode_content(enc: Encoder, cls: type, name: str) -> bytes:
-    found = source.find_class(cls, file_of_module(cls.__module__) if cls.__module__ != "__main__" else None)
+    found = source.find_class(cls)
     functions = sorted(source.methods(cls), key=lambda f: f.__qualname__)
     if found is not None or not vars(cls).keys().isdisjoint(("__dataclass_fields__", "__attrs_attrs__")):
         functions = [f for f in functions if not _is_generated(f, found)]
     if found is not None:
-        code = text(source.normal_form(found.tree))
+        code = text(forms.normal_form(found.tree))
     else:
-        code = b"".join(text(f.__name__) + text(source.code_form(f.__code__)) for f in functions)
+        code = b"".join(text(f.__name__) + text(forms.code_form(f.__code__)) for f in functions)
     captured = [_captured(enc, f, found) for f in functions]
     bases = enc.sequence(base for base in cls.__bases__ if base is not object)
     held = content(cls) | {f"{f.__qualname__}()": _defaults_of(f) for f in functions if _defaults_of(f)}
@@ -160,7 +160,7 @@ def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
         return named(name)
     name = _COMPREHENSION.sub("", name)  # from Python 3.12 on it leaves no trace in names
     found = source.find_function(func)
-    code = source.normal_form(found.tree) if found is not None else source.code_form(func.__code__)
+    code = forms.normal_form(found.tree) if found is not None else forms.code_form(func.__code__)
     defaults = enc.at(".__defaults__", func.__defaults__) + enc.at(".__kwdefaults__", func.__kwdefaults__)
     return node("function", text(name), text(code), defaults, _captured(enc, func, found) + _noted(enc, func))
 
@@ -176,6 +176,6 @@ def _captured(enc: Encoder, func: types.FunctionType, found: source.Found | None
         else:
             frames.append(text(name) + enc.at(f".<captured {name}>", content))
     space = func.__globals__
-    names = {chain[0] for chain in source.outer_names(func, found)} - set(func.__code__.co_freevars)
+    names = {chain[0] for chain in reads_of(func, found).names} - set(func.__code__.co_freevars)
     frames += [text(n) + enc.at(f".<global {n}>", space[n]) for n in sorted(names) if n in space]
     return frame(b"a", b"".join(frames))

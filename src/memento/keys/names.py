@@ -193,6 +193,20 @@ def is_project_file(file: str) -> bool:
     return not is_installed_file(file) and not system.absolute(file).startswith(_MEMENTO)
 
 
+@functools.lru_cache(maxsize=1)
+def project_folder() -> str:
+    """Return the folder of the project."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    folder = home = os.path.dirname(os.path.realpath(file)) if file else os.getcwd()
+    while True:
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in ("pyproject.toml", ".git")):
+            return folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return home
+        folder = above
+
+
 def is_script_module(name: str | None) -> bool:
     """Say whether a module is a script: `__main__` or a loose top-level file outside packages.
 
