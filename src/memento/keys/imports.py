@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from memento.hints import TYPE_CHECKING
 from memento.keys.forms import walk
-from memento.keys.names import is_project_file
+from memento.keys.places import is_project_file
 from memento.keys.reads import imported_by_call
 from memento.keys.source import Found, tree_of_file
 

@@ -19,14 +19,14 @@ from memento.keys.blake2 import blake2b
 from memento.keys.imports import imported_modules, with_imports
 from memento.keys.names import (
     file_of_module,
-    is_project_file,
     is_project_module,
+    is_project_package,
     module_name,
-    project_folder,
     qualified_name,
 )
 from memento.keys.outline import outline
 from memento.keys.parts import LEAVES, attributes_of, parts_of
+from memento.keys.places import is_project_file, place_of_file
 from memento.keys.reads import OF_MODULES, Chain, all_names, header_names, reads_of
 from memento.keys.snapshot import Snapshot, counts_by_type, is_empty
 from memento.keys.source import Found
@@ -106,7 +106,7 @@ class Reach:
 
     def _bound(self, name: str, value: Any, module: str) -> None:
         """Mark what a name stands for: data by its content, code by its name."""
-        snapshot = Snapshot(self._form, project_folder(), module)
+        snapshot = Snapshot(self._form, module)
         mark = snapshot.digest(value)
         text, whole = outline(value)
         self._note(name, mark, f"{_last(name)} = {text}{'' if whole else f' #{mark[:8]}'}")
@@ -134,7 +134,7 @@ class Reach:
         if module == "__main__":
             self._files[func.__code__.co_filename] = None
         found = source.find_function(func)
-        name = f"{module_name(module)}:{found.qualname if found else func.__qualname__}"
+        name = f"{_home(space)}:{found.qualname if found else func.__qualname__}"
         self._definition(
             name, forms.normal_form(found.tree) if found else forms.code_form(func.__code__), found
         )
@@ -153,7 +153,7 @@ class Reach:
         values = func.__defaults__ or ()
         count = func.__code__.co_argcount
         names = func.__code__.co_varnames[count - len(values) : count]
-        written = _literal_defaults(found)  # the function's own source tells these
+        written = source.literal_defaults(found)  # the function's own source tells these
         given = [
             (f"{name}({parameter}=)", value)
             for parameter, value in (*zip(names, values, strict=True), *(func.__kwdefaults__ or {}).items())
@@ -202,7 +202,7 @@ class Reach:
                     yield self._global(name, value, here, text)
                     break
                 self._alias(name, value, here, text)
-                if not _is_projects(value):
+                if not is_project_package(value):
                     break
                 if i + 1 == len(chain):
                     yield value
@@ -211,13 +211,13 @@ class Reach:
     def _alias(self, name: str, module: types.ModuleType, space: dict[str, Any], file: str) -> None:
         """Mark which module a name stands for, where it is not the module's own."""
         if name not in (module.__name__, module.__name__.rpartition(".")[2]):
-            known = _imported_as(name, module, file) or module_name(module.__name__)
+            known = source.imported_as(name, module, file) or module_name(module.__name__)
             self._note(_name_in(space, name), _hash(known), f"{name} = {known}")
 
     def _global(self, name: str, value: Any, space: dict[str, Any], file: str) -> Any:
         """Mark what a global stands for; return it, or None for a library's, which is not followed."""
         full = _name_in(space, name)
-        known = _imported_as(name, value, file)
+        known = source.imported_as(name, value, file)
         if known is not None:
             self._note(full, _hash(known), f"{name} = {known}")
             return None
@@ -310,44 +310,15 @@ def _last(name: str) -> str:
     return name.rpartition(":")[2]
 
 
+def _home(space: dict[str, Any]) -> str:
+    """Return the name of the module that a function's globals belong to."""
+    file = space.get("__file__")
+    place = place_of_file(file) if isinstance(file, str) else None
+    return place or module_name(str(space.get("__name__")))
+
+
 def _name_in(space: dict[str, Any], name: str) -> str:
-    return f"{module_name(str(space.get('__name__')))}:{name}"
-
-
-def _is_projects(module: types.ModuleType) -> bool:
-    """Say whether a module, or a package without a file of its own, is the user's."""
-    if module.__name__ == "__main__":
-        return True
-    file = module.__dict__.get("__file__")
-    if isinstance(file, str):
-        return is_project_file(file)
-    return any(is_project_file(f"{folder}/__init__.py") for folder in module.__dict__.get("__path__", ()))
-
-
-def _imported_as(name: str, value: Any, file: str) -> str | None:
-    """Return the name by which a module's own import statement took a library's object; None for all else.
-
-    What a library calls it inside differs between its versions.
-    """
-    texts = source.sources(file)
-    bound = texts[0].imports.get(name) if texts else None
-    library = sys.modules.get(bound[0]) if bound is not None else None
-    if bound is None or library is None or _is_projects(library):
-        return None
-    module, attribute = bound
-    held = vars(library).get(attribute) if attribute else library
-    return f"{module}:{attribute}".rstrip(":") if held is value else None
-
-
-def _literal_defaults(found: Found | None) -> set[str]:
-    """Return the names of the parameters whose defaults are written out where a function is defined."""
-    args = getattr(found.tree, "args", None) if found is not None else None
-    if args is None:
-        return set()
-    positional = [*args.posonlyargs, *args.args]
-    given = [*zip(reversed(positional), reversed(args.defaults), strict=False)]
-    given += zip(args.kwonlyargs, args.kw_defaults, strict=True)
-    return {arg.arg for arg, default in given if type(default).__name__ == "Constant"}
+    return f"{_home(space)}:{name}"
 
 
 def _class_form(cls: type) -> str:

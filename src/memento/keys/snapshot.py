@@ -21,7 +21,8 @@ from memento.keys.blake2 import blake2b
 from memento.keys.bulk import LARGE, large_digest
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
 from memento.keys.kinds import dispatch
-from memento.keys.names import is_project_module, module_name, qualified_name, resolve
+from memento.keys.names import file_of_module, is_project_module, module_name, qualified_name, resolve
+from memento.keys.places import own_root, real, script
 
 # Classes whose instances count by their type alone, by the module that defines them, which is not imported for it.
 _BY_TYPE = {
@@ -42,18 +43,15 @@ class Snapshot(Encoder):
     ----------
     form : callable
         Returns the form of a function or class of the project, for those that no name tells from others.
-    root : str
-        The project's folder.
     module : str
         The ``__name__`` of the module that holds the data.
     """
 
-    def __init__(self, form: Form, root: str, module: str) -> None:
+    def __init__(self, form: Form, module: str) -> None:
         super().__init__(_dispatch)
         self.unkeyable: set[str] = set()
         self.form = form
-        self._root = root
-        self._below = os.path.join(root, "") if root else ""
+        self.module = module
         self._modules = (module, "__main__", "__mp_main__")
         self._leaves = {**LEAVES, str: self._text}
 
@@ -92,13 +90,26 @@ class Snapshot(Encoder):
     def _text(self, value: str) -> bytes:
         if value in self._modules:
             return node("name of the module")
-        return self.path(value) or text(value)
+        return place(value, self.module) or text(value)
 
-    def path(self, value: str) -> bytes | None:
-        """Return the frame of a path in the project's folder, by its place there; None for other texts."""
-        if self._below and value.startswith(self._below):
-            return node("in the project", text(value[len(self._below) :].replace(os.sep, "/")))
-        return node("in the project") if value == self._root and value else None
+
+def place(value: str, module: str) -> bytes | None:
+    """Return the frame of a path in the project's folder, by its place there; None for other texts.
+
+    Parameters
+    ----------
+    value : str
+        Any text.
+    module : str
+        The ``__name__`` of the module that has it.
+    """
+    if not os.path.isabs(value):
+        return None
+    file = file_of_module(module)
+    for root in dict.fromkeys((*script().roots, own_root(real(file)) if file is not None else "")):
+        if root and (value == root or value.startswith(os.path.join(root, ""))):
+            return node("in the project", text(value[len(root) + 1 :].replace(os.sep, "/")))
+    return None
 
 
 def by_type(value: Any) -> bytes:
@@ -171,7 +182,7 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
         return by_type(value)
     pathlib, numpy = sys.modules.get("pathlib"), sys.modules.get("numpy")
     if pathlib is not None and isinstance(value, pathlib.PurePath):
-        inside = enc.path(str(value))
+        inside = place(str(value), enc.module)
         return node("path", inside) if inside is not None else None
     if numpy is not None and cls in (numpy.ndarray, numpy.memmap) and value.nbytes >= LARGE:
         encoded = large_digest(value, numpy)

@@ -19,7 +19,8 @@ from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.keys.forms import bytecode_form, children
-from memento.keys.names import file_of_module
+from memento.keys.names import file_of_module, is_project_package
+from memento.keys.places import script
 from memento.keys.reads import module_bindings
 
 if TYPE_CHECKING:
@@ -335,6 +336,31 @@ def _outline(code: CodeType) -> list[Any]:
     return steps
 
 
+def literal_defaults(found: Found | None) -> set[str]:
+    """Return the names of the parameters whose defaults are written out where a function is defined."""
+    args = getattr(found.tree, "args", None) if found is not None else None
+    if args is None:
+        return set()
+    positional = [*args.posonlyargs, *args.args]
+    given = [*zip(reversed(positional), reversed(args.defaults), strict=False)]
+    given += zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    return {arg.arg for arg, default in given if type(default).__name__ == "Constant"}
+
+
+def imported_as(name: str, value: Any, file: str) -> str | None:
+    """Return the name by which the import statement of a file took a library's object; None for all else.
+
+    What a library calls it inside differs between its versions.
+    """
+    texts = sources(file)
+    module, attribute = texts[0].imports.get(name, ("", "")) if texts else ("", "")
+    library = sys.modules.get(module)
+    if library is None or is_project_package(library):
+        return None
+    held = vars(library).get(attribute) if attribute else library
+    return f"{module}:{attribute}".rstrip(":") if held is value else None
+
+
 # -- classes ---------------------------------------------------------------------------------------------
 
 
@@ -372,10 +398,12 @@ def find_class(cls: type, near: Iterable[str] = ()) -> Found | None:
 def _files_of(cls: type, own: list[FunctionType], near: Iterable[str]) -> Iterator[str]:
     yield from (f.__code__.co_filename for f in own)
     file = file_of_module(cls.__module__)
-    if file is not None:
+    if cls.__module__ == "__main__":
+        file = file or script().file  # a worker's `__main__` has none
+    if file:
         yield file
     yield from near
-    if cls.__module__ == "__main__" and file is None:
+    if cls.__module__ == "__main__" and not file:
         cells = getattr(sys.modules.get("linecache"), "cache", {})
         yield from reversed([name for name, entry in list(cells.items()) if len(entry) == 4 and not entry[1]])
 
