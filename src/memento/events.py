@@ -26,6 +26,8 @@ class FailureGroup(NamedTuple):
     rule: str = ""  # "all 4 have dataset=load_wine_broken, no success has it"
     output: str = ""  # last lines printed by the first
     keys: tuple[str, ...] = ()
+    different: int = 1  # how many messages they have, that differ in numbers, paths or names
+    messages: tuple[str, ...] = ()  # the first of these
 
 
 class RunStarted(NamedTuple):

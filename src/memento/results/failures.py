@@ -3,24 +3,23 @@
 Knows: failures as records, groups as events. May not know: stores, executors, who reads the report.
 
 Two failures have one cause when kind, exception type, place in the user's code and message agree, the
-message without what differs from task to task: numbers, addresses, ids, paths and quoted values.
+message without what differs from task to task (see `likeness`). The same at two lines is two causes.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 
 from memento.events import FailureGroup
 from memento.hints import TYPE_CHECKING, Any, overload
+from memento.results.likeness import pieces, shown
 from memento.store.location import find_store
 from memento.store.records import DIED, MEMORY, RAISED, TIMEOUT, UNSAVABLE, Failure
+from memento.wording import one_line as in_one_line
 from memento.wording import safe_text
 
 if TYPE_CHECKING:
-    import re
-
     from memento.results.results import Results
 
 _MESSAGE = 2_000  # characters of a message that are looked at
@@ -32,49 +31,23 @@ _FULL_GROUPS = 10  # groups that a report shows with a traceback; the others hav
 _NAMES = {DIED: "WorkerDied", TIMEOUT: "TaskTimeout", MEMORY: "MemoryLimitExceeded"}
 _UNSAVABLE_NAME = "UnsavableResult"
 
-# In this order: what an earlier pattern takes, a later one does not see.
-_VARYING = (
-    r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",  # uuid
-    r"\b0[xX][0-9a-fA-F]+",  # address
-    r"'(?:[^'\\\n]|\\.)*'(?!\w)|\"(?:[^\"\\\n]|\\.)*\"|`[^`\n]*`",  # quoted
-    r"(?:[A-Za-z]:)?(?:[\\/][\w.+~@-]+){2,}[\\/]?",  # path
-    r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b",  # hash
-    r"(?<![A-Za-z_])[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?",  # number
-    r"…(?:\s*[,x×:]\s*…)+,?",  # lists of those, of any length
-)
-
-
-def normalize(message: str) -> str:
-    """Return the message without what differs from task to task.
-
-    Examples
-    --------
-    >>> normalize("inconsistent numbers of samples: [150, 178]")
-    'inconsistent numbers of samples: […]'
-    >>> normalize("no column 'petal' in /data/run-3/iris.csv at 0x7f3a")
-    'no column … in … at …'
-    """
-    text = message[:_MESSAGE]
-    for pattern in _varying():
-        text = pattern.sub("…", text)
-    return " ".join(text.split())
-
-
-@functools.cache
-def _varying() -> list[re.Pattern[str]]:
-    """Compile the patterns when the first task fails: it takes a millisecond."""
-    import re
-
-    return [re.compile(pattern) for pattern in _VARYING]
+_EXAMPLES = 3  # different messages of a group that are kept
+_EXAMPLE = 160  # characters of each
 
 
 def cause(failure: Failure) -> tuple[str, str, str, str]:
-    """Return what failures of one cause share: kind, type, normalized message, place."""
+    """Return what failures of one cause share: kind, type, message without what varies, place."""
     if failure.kind in (TIMEOUT, MEMORY):
         return failure.kind, "", "", ""
     if failure.kind == DIED:
         return failure.kind, failure.type, "", ""
-    return failure.kind, failure.type, normalize(failure.message), failure.location
+    return failure.kind, failure.type, shown(_pieces(failure)), failure.location
+
+
+def _pieces(failure: Failure) -> list[str]:
+    if failure.type == "KeyError":  # its message is the key, whatever that is
+        return ["", failure.message, ""]
+    return pieces(failure.message)
 
 
 def title(failure: Failure, message: str | None = None) -> str:
@@ -114,15 +87,30 @@ class _Group:
         self.event = FailureGroup(
             title(failure), failure.kind, 1, failure.traceback, config, key, "", failure.output, (key,)
         )
-        self.varied = False
+        self._messages = {hash(failure.message)}  # the texts themselves may be large
+        self._parts: list[str] = []
+        self._varies: set[int] = set()  # places of pieces that differ from the first failure's
 
     def add(self, key: str, failure: Failure) -> None:
         self.keys.append(key)
-        if not self.varied and failure.kind == self.failure.kind and failure.message != self.failure.message:
-            self.varied = True
-            general = normalize(self.failure.message)
-            if failure.kind in (RAISED, UNSAVABLE) and general.strip("… "):
-                self.event = self.event._replace(title=title(self.failure, general))
+        mark = hash(failure.message)
+        if mark in self._messages or failure.kind not in (RAISED, UNSAVABLE):
+            return
+        self._messages.add(mark)
+        self._parts = self._parts or _pieces(self.failure)
+        parts = _pieces(failure)
+        if len(parts) == len(self._parts):
+            self._varies.update(i for i in range(1, len(parts), 2) if parts[i] != self._parts[i])
+        else:  # one of them has our own mark in its text
+            self._varies.update(range(1, len(self._parts), 2))
+        different = len(self._messages)
+        common = shown(self._parts, self._varies)
+        if not any(map(str.isalnum, common)):
+            common = f"{common} ({different:,} different)"
+        self.event = self.event._replace(title=title(self.failure, common), different=different)
+        if different <= _EXAMPLES:
+            known = self.event.messages or (in_one_line(self.failure.message, _EXAMPLE),)
+            self.event = self.event._replace(messages=(*known, in_one_line(failure.message, _EXAMPLE)))
 
 
 class FailureGrouper:
@@ -308,6 +296,8 @@ def one_line(group: FailureGroup) -> str:
 def _section(group: FailureGroup, attempt: int, option: str) -> str:
     which = "" if group.count == 1 else "first: "
     lines = [f"{which}{group.config}", f"key {group.key[:12]}, attempt {attempt}"]
+    if group.different > 1:
+        lines.insert(0, f"{group.different:,} different messages, such as {'; '.join(group.messages)}")
     lines += _middle_cut(group.traceback.rstrip().splitlines(), _TRACE_LINES)
     output = group.output.rstrip().splitlines()
     if output and not group.traceback:
