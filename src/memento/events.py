@@ -30,6 +30,18 @@ class FailureGroup(NamedTuple):
     messages: tuple[str, ...] = ()  # the first of these
 
 
+class WarningGroup(NamedTuple):
+    """Tasks that warned of the same, and what they have in common."""
+
+    title: str  # "RuntimeWarning: invalid value encountered in divide (experiment.py:19)"
+    count: int  # type: ignore[assignment]  # tasks; hides tuple.count, which nobody asks a group for
+    times: int  # how often they warned, all together
+    config: str  # short text of the first configuration
+    key: str  # hex key of the first
+    rule: str = ""  # "all 12 have model=SVC, no other task has it"
+    keys: tuple[str, ...] = ()
+
+
 class RunStarted(NamedTuple):
     """The plan is made and work begins."""
 
@@ -122,6 +134,8 @@ class RunFinished(NamedTuple):
     groups: tuple[FailureGroup, ...] = ()
     notify: bool = True  # False where the caller will send one message for several runs
     how_to_go_on: str = ""
+    warned: tuple[WarningGroup, ...] = ()
+    notes: tuple[str, ...] = ()  # what else is to be known of the results
 
 
 Event = RunStarted | TasksFinished | TaskFailed | TaskRetried | Tick | Said | RunFinished

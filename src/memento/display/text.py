@@ -16,6 +16,7 @@ from memento.events import (
     TaskFailed,
     TaskRetried,
     Tick,
+    WarningGroup,
     WorkerState,
 )
 from memento.hints import NamedTuple
@@ -24,6 +25,7 @@ from memento.wording import counts, duration, number_of, one_line
 # A run in which everything fails differently must not flood the screen; the end tells the rest.
 GROUPS_WHILE_RUNNING = 8
 GROUPS_AT_THE_END = 10
+WARNINGS_AT_THE_END = 5
 NOTES = 40
 NOTE_LINES = 100
 
@@ -76,6 +78,8 @@ class Narrator:
                 yield in_all(event)
             elif self._quiet and not (event.done or event.failed or event.left):
                 yield all_cached(event)
+                for note in event.notes:
+                    yield Line(f"  {one_line(note)}", "warning")
             else:
                 yield from finished(event)
             self._running = False
@@ -135,8 +139,21 @@ def finished(event: RunFinished) -> Iterator[Line]:
     more = len(event.groups) - GROUPS_AT_THE_END
     if more > 0:
         yield Line(f"  and {number_of(more, 'other cause')}", "failure")
+    for warned in event.warned[:WARNINGS_AT_THE_END]:
+        yield Line(f"  {warned_line(warned)}", "warning")
+    more = len(event.warned) - WARNINGS_AT_THE_END
+    if more > 0:
+        yield Line(f"  and {number_of(more, 'other warning')}: `results.warnings` lists them", "warning")
+    for note in event.notes:
+        yield Line(f"  {one_line(note)}", "warning")
     for line in event.how_to_go_on.splitlines():
         yield Line(one_line(line))
+
+
+def warned_line(group: WarningGroup) -> str:
+    """Say what tasks warned of, and what they have in common."""
+    rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
+    return f"{number_of(group.count, 'task')} warned: {one_line(group.title, 400)}{rule}"
 
 
 def all_cached(event: RunFinished) -> Line:

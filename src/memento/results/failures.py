@@ -20,6 +20,8 @@ from memento.wording import one_line as in_one_line
 from memento.wording import safe_text
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from memento.results.results import Results
 
 _MESSAGE = 2_000  # characters of a message that are looked at
@@ -35,7 +37,10 @@ _EXAMPLES = 3  # different messages of a group that are kept
 _EXAMPLE = 160  # characters of each
 
 
-def cause(failure: Failure) -> tuple[str, str, str, str]:
+Cause: TypeAlias = "tuple[str, str, str, str]"
+
+
+def cause(failure: Failure) -> Cause:
     """Return what failures of one cause share: kind, type, message without what varies, place."""
     if failure.kind in (TIMEOUT, MEMORY):
         return failure.kind, "", "", ""
@@ -69,7 +74,7 @@ def title(failure: Failure, message: str | None = None) -> str:
     if failure.kind == UNSAVABLE and not name:
         name = _UNSAVABLE_NAME
     text = " ".join((failure.message if message is None else message)[:_MESSAGE].split())
-    if failure.kind == DIED and failure.type not in text:
+    if failure.kind == DIED and failure.type not in (name, "") and failure.type not in text:
         text = f"{failure.type}: {text}" if text else failure.type
     if len(text) > _TITLE:
         text = text[: _TITLE - 1] + "…"
@@ -130,7 +135,7 @@ class FailureGrouper:
     """
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[str, str, str, str], _Group] = {}
+        self._groups: dict[Cause, _Group] = {}
 
     def add(
         self, key: str, config: str, params: str, failure: Failure, attempt: int = 1
@@ -181,22 +186,23 @@ class FailureGrouper:
         rule : callable, optional
             Says what the tasks with these keys have in common.
         """
+        groups = [group for _, group in self.by_cause()]
+        return [group._replace(rule=rule(group.keys)) for group in groups] if rule else groups
+
+    def by_cause(self) -> list[tuple[Cause, FailureGroup]]:
+        """Return the groups with all their keys and what they share, in the order of `groups`."""
         return [
-            group.event._replace(
-                count=len(group.keys),
-                keys=tuple(group.keys),
-                rule=rule(group.keys) if rule else "",
-            )
-            for group in self._ordered()
+            (which, group.event._replace(count=len(group.keys), keys=tuple(group.keys)))
+            for which, group in self._ordered()
         ]
 
     def attempts(self) -> list[int]:
         """Return which attempt each group's first failure was, in the order of `groups`."""
-        return [group.attempt for group in self._ordered()]
+        return [group.attempt for _, group in self._ordered()]
 
-    def _ordered(self) -> list[_Group]:
+    def _ordered(self) -> list[tuple[Cause, _Group]]:
         # Equal counts stay in the order in which they first came.
-        return sorted(self._groups.values(), key=lambda group: -len(group.keys))
+        return sorted(self._groups.items(), key=lambda item: -len(item[1].keys))
 
 
 class FailureReport(Sequence[FailureGroup]):
