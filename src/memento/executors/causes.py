@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
-from memento.executors import places
-from memento.executors.places import Lines, Printed
+from memento.executors.lines import Lines, Printed, lines_of_text, lines_of_traceback
 from memento.hints import NamedTuple
 
 _HEADER = "Traceback (most recent call last):"
@@ -55,11 +54,11 @@ def cause_of(error: BaseException) -> Cause:
             more = "1 other" if others == 1 else f"{others} others"
             message = f"{message} (and {more} in one {type(error).__name__})".lstrip()
         if not first.lines.own:
-            own = places.lines_of_traceback(error.__traceback__)
+            own = lines_of_traceback(error.__traceback__)
             first = first._replace(lines=Lines(own.own, first.lines.inner or own.inner))
         return Cause(first.type, message, first.lines)
     message = text_of(error)
-    lines = places.lines_of_traceback(error.__traceback__)
+    lines = lines_of_traceback(error.__traceback__)
     if _HEADER in message:
         told = printed(message, error.__traceback__)
         if told is not None:
@@ -105,11 +104,11 @@ def printed(text: str, sender: TracebackType | None = None) -> Cause | None:
         if last is not None and not last.chained:
             break
         if last is not None and last.quoted:
-            remote = _nearer(remote, places.lines_of_text(last.frames, sender))
+            remote = _nearer(remote, lines_of_text(last.frames, sender))
         last = block
     if last is None:
         return None
-    return Cause(last.type, last.message, _nearer(remote, places.lines_of_text(last.frames, sender)))
+    return Cause(last.type, last.message, _nearer(remote, lines_of_text(last.frames, sender)))
 
 
 def _nearer(inside: Lines, outside: Lines) -> Lines:

@@ -9,12 +9,14 @@ import os
 import signal
 
 from memento.errors import RemoteError, TaskError
-from memento.executors.places import is_ours, lines_of_traceback
+from memento.executors.lines import is_ours, lines_of_traceback
 from memento.hints import TYPE_CHECKING
 from memento.store.records import RAISED, Failure
 
 if TYPE_CHECKING:
     from traceback import TracebackException
+
+    from memento.executors.causes import Cause
 
 _MESSAGE_LIMIT = 4_000  # characters; a message may hold a whole array
 _TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prints thousands of frames
@@ -54,9 +56,7 @@ def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickle
     >>> failure.type, failure.message
     ('ValueError', "invalid literal for int() with base 10: 'x'")
     """
-    from memento.executors.causes import cause_of  # most workers never need it
-
-    cause = cause_of(error)
+    cause = _cause(error)
     return Failure(
         kind=kind,
         type=cause.type,
@@ -66,6 +66,18 @@ def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickle
         exception=_pickle(error) if pickled else None,
         output=output,
     )
+
+
+def _cause(error: BaseException) -> Cause:
+    from memento.executors.causes import Cause, cause_of  # most workers never need it
+    from memento.executors.lines import Lines
+
+    try:
+        return cause_of(error)
+    except RecursionError:
+        raise
+    except Exception:  # a broken __cause__ or __class__ must not hide what failed
+        return Cause(type(error).__name__, "", Lines("", ""))
 
 
 def without_exception(

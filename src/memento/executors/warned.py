@@ -113,12 +113,12 @@ class Watch:
 
 def _place(file: str, line: int) -> str:
     """Name the user's line that warned, or that called what warned."""
-    from memento.executors import places
+    from memento.executors.lines import is_users, lines_of_stack
 
     here = f"{os.path.basename(file)}:{line}"
-    if places.is_users(file):
+    if is_users(file):
         return here
-    return places.lines_of_stack(sys._getframe(4)).own or here
+    return lines_of_stack(sys._getframe(4)).own or here
 
 
 def _attach(watch: Watch) -> None:

@@ -41,7 +41,9 @@ def notes(store: Store, plan: Plan, function: Callable[..., Any]) -> tuple[str, 
     code, annotations = _innermost(function)
     if annotations.get("return", "") in (None, "None"):
         return ()
-    who = "the task" if done == 1 else f"all {done:,} tasks"
+    who = "the task" if done == 1 else "both tasks" if done == 2 else f"all {done:,} tasks"
+    if sum(plan.stale_codes.values()) == done:
+        return (f"{who} returned None, with the older version of the code",)
     where = (
         ""
         if code is None

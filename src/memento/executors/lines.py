@@ -140,7 +140,7 @@ def _lines(codes: Iterable[_Code]) -> Lines:
 
 
 def _whose(file: str, space: Mapping[str, Any] | None) -> int:
-    from memento.keys.names import is_installed_file, is_project_file
+    from memento.keys.places import is_installed_file, is_project_file
 
     if file.startswith(_USERS):
         return _PROJECT

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memento.executors import failures, places
-from memento.executors.places import Printed
+from memento.executors import failures
+from memento.executors.lines import Printed, lines_of_stack, lines_of_text
 
 PACKAGES = Path(np.__file__).parent.parent
 HERE = Path(__file__).name
@@ -51,7 +51,9 @@ def run_as(file: str, module_file: str | None, name: str = "compiled") -> str:
 
 
 def test_compiled_code_of_the_user_is_the_users_own(tmp_path: Path) -> None:
-    assert run_as("fast.pyx", str(tmp_path / "fast.cpython-311.so")) == "fast.pyx:4"
+    built = tmp_path / "fast.cpython-311.so"
+    built.touch()
+    assert run_as("fast.pyx", str(built)) == "fast.pyx:4"
 
 
 @pytest.mark.parametrize("file", ["_mt19937.pyx", "numpy/random/mtrand.pyx", "black/linegen.py"])
@@ -84,10 +86,10 @@ def test_a_printed_traceback_is_read_by_the_same_rule() -> None:
         Printed("numpy/random/mtrand.pyx", 3, "seed"),
         Printed("<__array_function__ internals>", 1, "mean"),
     ]
-    assert places.lines_of_text(frames).own == f"{HERE}:16"
-    assert places.lines_of_text(frames[-2:]) == ("", "<__array_function__ internals>:1")
+    assert lines_of_text(frames).own == f"{HERE}:16"
+    assert lines_of_text(frames[-2:]) == ("", "<__array_function__ internals>:1")
 
 
 def test_the_line_that_runs_now_is_found_from_the_stack() -> None:
-    own = places.lines_of_stack(sys._getframe()).own
+    own = lines_of_stack(sys._getframe()).own
     assert own.startswith(f"{HERE}:")
