@@ -110,6 +110,7 @@ class Tick(NamedTuple):
     unlisted: int = (
         0  # tasks that run beside those in `running`, which names the longest where there are many
     )
+    longest: float = 0.0  # seconds that the longest of the finished tasks took
 
 
 class Said(NamedTuple):
