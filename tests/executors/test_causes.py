@@ -5,8 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +71,29 @@ def in_joblib() -> None:
 )
 def test_an_exception_from_another_process_is_told_where_it_was_raised(call: Callable[[], object]) -> None:
     failure = caught(call)
+    assert (failure.type, failure.message, failure.location) == (
+        "ValueError",
+        "corrupt image 7",
+        line("here"),
+    )
+
+
+class Images:
+    """A data set, as PyTorch takes it."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, number: int) -> int:
+        return corrupt(number)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_fails_in_a_data_loader_is_told_alike_with_and_without_workers(workers: int) -> None:
+    data: Any = pytest.importorskip("torch.utils.data", reason="PyTorch is not installed: pip install torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of fork in a process with threads
+        failure = caught(lambda: list(data.DataLoader(Images(), num_workers=workers)))
     assert (failure.type, failure.message, failure.location) == (
         "ValueError",
         "corrupt image 7",

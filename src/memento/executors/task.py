@@ -177,7 +177,7 @@ class Station:
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
-        self._watch = Watch(shared=conditions.shared_process)
+        self._watch = Watch(shared=not conditions.own_process)
         self.inside = False  # the task's own code runs now
         self.timeout = work.timeout
 

@@ -3,8 +3,8 @@
 Knows: the `warnings` module, stacks. May not know: tasks' values, stores.
 
 Python shows a warning once for each place in a process; here, once for each place in a task. What the user's filters
-ignore is not seen, what they make an error is raised. The module is one for the whole process: a task in a thread
-beside others has what is shown in its own thread, and may see a warning again since another task has begun.
+ignore is not seen, what they make an error is raised. The module is one for the whole process: of several tasks in
+threads each has what is shown in its own thread, and may see a warning again since another task has begun.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Watch:
     Parameters
     ----------
     shared : bool
-        Whether other tasks run in this process at the same time.
+        Whether others, tasks or the program itself, may be at work in this process at the same time.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Watch:
         """Let every place warn again, and see it."""
         if self._shared:
             _attach(self)
-        else:
+        elif warnings.showwarning is not self._hook:  # else another thread of the last task has put it back
             self._before = warnings.showwarning
             warnings.showwarning = self._hook  # type: ignore[assignment]  # takes what comes
         if _mutated is not None:
@@ -84,7 +84,7 @@ class Watch:
         if self._others:
             told.append(("Warning", _OTHERS, "", self._others))
         self._found, self._count, self._others = {}, 0, 0
-        return jsontext.dumps(told)
+        return jsontext.dumps(told) if told else None
 
     def take(self, message: Any, category: type, file: str, line: int) -> None:
         """Count a warning; never raises."""
@@ -124,7 +124,7 @@ def _place(file: str, line: int) -> str:
 def _attach(watch: Watch) -> None:
     global _shown_before
     with _lock:
-        if not _watching:
+        if not _watching and warnings.showwarning is not _show_in_threads:
             _shown_before = warnings.showwarning
             warnings.showwarning = _show_in_threads  # type: ignore[assignment]  # takes what comes
         _watching[threading.get_ident()] = watch
@@ -139,6 +139,9 @@ def _detach() -> None:
 
 def _show_in_threads(message: Any, category: type, filename: str, lineno: int, *rest: Any) -> None:
     watch = _watching.get(threading.get_ident())
+    if watch is None and len(_watching) == 1:  # a thread that the only task has started
+        with suppress(StopIteration):
+            watch = next(iter(_watching.values()))
     if watch is not None:
         watch.take(message, category, filename, lineno)
     _shown_before(message, category, filename, lineno, *rest)
