@@ -29,6 +29,7 @@ _TITLE = 200  # characters of a message that a title shows
 _TRACE_LINES = 40  # lines of a traceback that a report shows
 _OUTPUT_LINES = 10  # lines of a task's output that a report shows
 _FULL_GROUPS = 10  # groups that a report shows with a traceback; the others have one line
+_LISTED_GROUPS = 100  # groups that a report names
 
 _NAMES = {DIED: "WorkerDied", TIMEOUT: "TaskTimeout", MEMORY: "MemoryLimitExceeded"}
 _UNSAVABLE_NAME = "UnsavableResult"
@@ -42,11 +43,15 @@ Cause: TypeAlias = "tuple[str, str, str, str]"
 
 def cause(failure: Failure) -> Cause:
     """Return what failures of one cause share: kind, type, message without what varies, place."""
+    return _cause(failure, _pieces(failure))
+
+
+def _cause(failure: Failure, parts: list[str]) -> Cause:
     if failure.kind in (TIMEOUT, MEMORY):
         return failure.kind, "", "", ""
     if failure.kind == DIED:
         return failure.kind, failure.type, "", ""
-    return failure.kind, failure.type, shown(_pieces(failure)), failure.location
+    return failure.kind, failure.type, shown(parts), failure.location
 
 
 def _pieces(failure: Failure) -> list[str]:
@@ -85,37 +90,39 @@ def title(failure: Failure, message: str | None = None) -> str:
 class _Group:
     """One cause while failures still come in."""
 
-    def __init__(self, key: str, config: str, failure: Failure, attempt: int) -> None:
-        self.failure, self.attempt = failure, attempt
+    def __init__(self, key: str, config: str, failure: Failure, attempt: int, parts: list[str]) -> None:
+        self.failure, self.attempt, self._parts = failure, attempt, parts
         self.keys = [key]
         # Made once: with 100,000 failures of a group, each asks for it.
         self.event = FailureGroup(
             title(failure), failure.kind, 1, failure.traceback, config, key, "", failure.output, (key,)
         )
         self._messages = {hash(failure.message)}  # the texts themselves may be large
-        self._parts: list[str] = []
         self._varies: set[int] = set()  # places of pieces that differ from the first failure's
 
-    def add(self, key: str, failure: Failure) -> None:
+    def add(self, key: str, failure: Failure, parts: list[str]) -> None:
         self.keys.append(key)
         mark = hash(failure.message)
         if mark in self._messages or failure.kind not in (RAISED, UNSAVABLE):
             return
         self._messages.add(mark)
-        self._parts = self._parts or _pieces(self.failure)
-        parts = _pieces(failure)
         if len(parts) == len(self._parts):
             self._varies.update(i for i in range(1, len(parts), 2) if parts[i] != self._parts[i])
         else:  # one of them has our own mark in its text
             self._varies.update(range(1, len(self._parts), 2))
-        different = len(self._messages)
-        common = shown(self._parts, self._varies)
-        if not any(map(str.isalnum, common)):
-            common = f"{common} ({different:,} different)"
-        self.event = self.event._replace(title=title(self.failure, common), different=different)
-        if different <= _EXAMPLES:
+        if len(self._messages) <= _EXAMPLES:
             known = self.event.messages or (in_one_line(self.failure.message, _EXAMPLE),)
             self.event = self.event._replace(messages=(*known, in_one_line(failure.message, _EXAMPLE)))
+
+    def told(self) -> FailureGroup:
+        """Return the group so far, without its keys."""
+        different = len(self._messages)
+        if different != self.event.different:
+            common = shown(self._parts, self._varies)
+            if not any(map(str.isalnum, common)):
+                common = f"{common} ({different:,} different)"
+            self.event = self.event._replace(title=title(self.failure, common), different=different)
+        return self.event
 
 
 class FailureGrouper:
@@ -163,19 +170,20 @@ class FailureGrouper:
         group = self._take(key, config, failure, attempt)
         if len(group.keys) == 1:
             return group.event, True
-        return group.event._replace(count=len(group.keys)), False
+        return group.told()._replace(count=len(group.keys)), False
 
     def collect(self, key: str, failure: Failure, attempt: int) -> None:
         """Take a failure, of which only the groups at the end will be asked; they name no configuration."""
         self._take(key, "", failure, attempt)
 
     def _take(self, key: str, config: str, failure: Failure, attempt: int) -> _Group:
-        place = cause(failure)
-        group = self._groups.get(place)
+        parts = _pieces(failure)
+        which = _cause(failure, parts)
+        group = self._groups.get(which)
         if group is None:
-            group = self._groups[place] = _Group(key, config, failure, attempt)
+            group = self._groups[which] = _Group(key, config, failure, attempt, parts)
         else:
-            group.add(key, failure)
+            group.add(key, failure, parts)
         return group
 
     def groups(self, rule: Callable[[Sequence[str]], str] | None = None) -> list[FailureGroup]:
@@ -192,7 +200,7 @@ class FailureGrouper:
     def by_cause(self) -> list[tuple[Cause, FailureGroup]]:
         """Return the groups with all their keys and what they share, in the order of `groups`."""
         return [
-            (which, group.event._replace(count=len(group.keys), keys=tuple(group.keys)))
+            (which, group.told()._replace(count=len(group.keys), keys=tuple(group.keys)))
             for which, group in self._ordered()
         ]
 
@@ -261,9 +269,12 @@ class FailureReport(Sequence[FailureGroup]):
         for number, (group, attempt) in enumerate(zip(self.groups, self._attempts, strict=True)):
             if number < _FULL_GROUPS:
                 parts.append(_section(group, attempt, option))
-        rest = self.groups[_FULL_GROUPS:]
+        rest = [one_line(group) for group in self.groups[_FULL_GROUPS:_LISTED_GROUPS]]
+        if len(self.groups) > _LISTED_GROUPS:
+            more = self.groups[_LISTED_GROUPS:]
+            rest.append(f"{_tasks(sum(group.count for group in more))}: {len(more):,} other causes")
         if rest:
-            parts.append("\n".join(one_line(group) for group in rest))
+            parts.append("\n".join(rest))
         return safe_text("\n\n".join(parts))
 
     def _store_option(self) -> str:

@@ -23,13 +23,14 @@ _DATA_FILES = (
     "csv|tsv|txt|jsonl?|ya?ml|toml|np[yz]|pkl|pickle|pth?|ckpt|safetensors|parquet|feather|arrow|h5|hdf5|nc|zarr|mat|bin"
     "|dat|png|jpe?g|gif|bmp|tiff?|wav|mp[34]|gz|bz2|xz|zip|tar|log|db|sqlite|xml|html|pdf"
 )
-# Where several fit at one place, the first is taken.
+# Where several fit at one place, the first is taken. What begins with a run of letters looks behind itself: tried again
+# at each letter of a long word, it would take seconds.
 _VARYING = (
     r"(?<!\w)[bBrRuU]?(?:'(?:[^'\\\n]|\\.)*'(?!\w)|\"(?:[^\"\\\n]|\\.)*\")|`[^`\n]*`|“[^”\n]*”|‘[^’\n]*’",  # quoted
-    r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+",  # address on the net
+    r"(?<![\w+.-])[a-z][a-z0-9+.-]{0,20}://[^\s'\"<>]+",  # address on the net
     r"(?<!\w)[A-Za-z]:\\[^\s'\"<>|]+",  # path on Windows
-    r"(?:~|\.{1,2}|[\w.+@-]+)?(?:[\\/][\w.+~@%=,-]+){2,}[\\/]?",  # path
-    rf"(?:[\w.+~@%=-]+/)*[\w.+~@%=-]+\.(?:{_DATA_FILES})(?!\w)",  # file beside the script
+    r"(?:~|(?<![\w.+@-])[\w.+@-]+)?(?:[\\/][\w.+~@%=,-]+){2,}[\\/]?",  # path
+    rf"(?<![\w.+~@%=-])(?:[\w.+~@%=-]+/)*[\w.+~@%=-]+\.(?:{_DATA_FILES})(?!\w)",  # file beside the script
     r"<(?=[A-Za-z_])[^<>\n]{1,200}>",  # repr
     r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",  # uuid
     r"\b0[xX][0-9a-fA-F]+",  # address in memory
@@ -39,6 +40,8 @@ _VARYING = (
     rf"(?<!\w)[-+]?(?:(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?:\s?(?:{_UNITS})(?!\w))?|(?:nan|inf)(?!\w))",  # number
     r"(?<=[^\w)\]][\[({])(?=[\])}])",  # an empty list
 )
+# Nothing begins between two letters: for most places there is no more to look at than this.
+_NOT_IN_WORDS = r"(?:(?<![A-Za-z])|(?![A-Za-z]))"
 _BETWEEN = r"[\s.,;:x×()\[\]{}|/*=<>!+-]*"  # between two that vary, this makes one list of them
 _TAIL = r"\s*,\s*(?=[)\]}])"  # after the only element of a tuple
 
@@ -103,4 +106,5 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     """Compile the patterns when the first task fails: it takes some milliseconds."""
     import re
 
-    return re.compile("|".join(f"(?:{one})" for one in _VARYING)), re.compile(_BETWEEN), re.compile(_TAIL)
+    varying = _NOT_IN_WORDS + "(?:" + "|".join(f"(?:{one})" for one in _VARYING) + ")"
+    return re.compile(varying), re.compile(_BETWEEN), re.compile(_TAIL)
