@@ -27,6 +27,7 @@ from memento.executors.alarm import TimeUp
 from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
+from memento.executors.warned import Watch
 from memento.hints import Any, NamedTuple
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, encode
@@ -176,6 +177,7 @@ class Station:
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
+        self._watch = Watch(shared=not conditions.own_process)
         self.inside = False  # the task's own code runs now
         self.timeout = work.timeout
 
@@ -195,6 +197,7 @@ class Station:
 
         started, begun = clock.now(), clock.monotonic()
         self._meter.start()
+        self._watch.begin()
         try:
             self.inside = True
             names = self.layouts.get(layout) or self._layout(layout)
@@ -230,6 +233,7 @@ class Station:
             error = exc
         runtime = max(clock.monotonic() - begun, 0.0)
         cpu_time, memory, virtual = self._meter.stop(runtime)
+        warned = self._watch.end()
         log = conditions.log() if conditions.log is not None else None
         if error is not None:
             failure, value = self._explain(error, failure, runtime, log), None
@@ -248,6 +252,7 @@ class Station:
             context.artifact_names() if context is not None else (),
             log,
             failure,
+            warned,
         )
 
     def _layout(self, number: int) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
 from memento.keys import code_version
 from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.runner.ending import notes, warned
 from memento.runner.options import Options
 from memento.store import Store
 
@@ -159,6 +160,8 @@ class Session:
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
             how_to_go_on=go_on if stopped else "",
+            warned=warned(self.store, self.matrix, plan) if finished else (),
+            notes=notes(self.store, plan, self.function),
         )
         self.emit(self.finished)
 

@@ -65,6 +65,15 @@ class Failure(NamedTuple):
     output: str  # the last lines that the task printed
 
 
+class Warned(NamedTuple):
+    """A warning that a task showed, and how often."""
+
+    category: str  # "RuntimeWarning"
+    message: str
+    place: str  # "experiment.py:24" the user's line; "" where unknown
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks a record for
+
+
 class Outcome(NamedTuple):
     """How one attempt at one task ended; a worker makes it, or the supervisor on its behalf."""
 
@@ -82,6 +91,7 @@ class Outcome(NamedTuple):
     artifacts: tuple[str, ...]  # names under artifacts/<key>/
     log: LogSlice | None
     failure: Failure | None
+    warnings: str | None = None  # JSON: a list of what `Warned` has, each; None where it warned of nothing
 
 
 class TaskRow(NamedTuple):
@@ -142,6 +152,7 @@ class TaskRecord(NamedTuple):
     artifacts: tuple[str, ...]
     log: LogSlice | None
     failure: Failure | None
+    warnings: tuple[Warned, ...] = ()
 
 
 class CodeVersion(NamedTuple):

@@ -27,6 +27,7 @@ from memento.store.records import (
     Series,
     TaskRecord,
     TaskRow,
+    Warned,
 )
 
 TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
@@ -81,6 +82,7 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         jsontext.dumps(outcome.artifacts) if outcome.artifacts else None,
         why,
         None if failure is None else failure.exception,
+        outcome.warnings,
     )
 
 
@@ -91,9 +93,9 @@ def plain_values(
     keys, params, repeats, codes, outcomes = zip(*rows, strict=True)
     (
         _, status, attempt, started, runtime, cpu_time, memory, virtual, worker, values, metrics, artifacts, logs,
-        failures,
+        failures, warnings,
     ) = zip(*outcomes, strict=True)  # fmt: skip
-    if any(metrics) or any(artifacts) or any(logs) or any(failures) or None in values:
+    if any(metrics) or any(artifacts) or any(logs) or any(failures) or any(warnings) or None in values:
         return None
     formats, data, _, sizes, types = zip(*values, strict=True)
     if None in data or any(map(TINY.__lt__, map(len, data))):
@@ -190,7 +192,16 @@ def task_record(
         log=None if row[20] is None else LogSlice(row[20], row[21], row[22]),
         artifacts=() if row[23] is None else tuple(_parsed(row[23], [])),
         failure=None if failure is None else read_failure(failure, row[25]),
+        warnings=() if row[29] is None else warnings_of(row[29]),
     )
+
+
+def warnings_of(text: str) -> tuple[Warned, ...]:
+    """Build what a task warned of from its JSON."""
+    try:
+        return tuple(Warned._make(entry) for entry in _parsed(text, []))
+    except TypeError:  # damaged, as `_parsed` has it
+        return ()
 
 
 def is_as_written(key: bytes, params: str, value: tuple[Any, ...] | None, checksum: object) -> bool:
