@@ -16,6 +16,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     │   └── UntrustedStore                  reading would unpickle a stranger's data
     ├── TaskError                           one task failed without an exception of its own to show
     │   ├── WorkerDied                      its process ended: signal or exit code
+    │   ├── TaskLost                        its place was taken away, again and again
     │   ├── TaskTimeout (TimeoutError)
     │   ├── MemoryLimitExceeded (MemoryError)
     │   ├── UnsavableResult (TypeError)     it returned what cannot be stored
@@ -104,14 +105,18 @@ class Unsendable(MementoError, TypeError):
         Which part of it, and why.
     """
 
-    todo = "Pass something that describes it (a path, a name, its parameters) and build it inside the task."
+    todo = (
+        "Pass something that describes it (a path, a name, its parameters) and build it inside the task;"
+        " executor='threads' and 'serial' need no sending."
+    )
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(where, reason)
         self.where, self.reason = where, reason
 
     def __str__(self) -> str:
-        return f"{self.where} cannot be sent to workers: {self.reason}. {self.todo}"
+        # What a pickler says may end with a full stop of its own.
+        return f"{self.where} cannot be sent to workers: {self.reason.rstrip('.')}. {self.todo}"
 
 
 class StoreError(MementoError):
@@ -179,6 +184,10 @@ class TaskError(MementoError):
 
 class WorkerDied(TaskError):
     """The process that ran the task ended under it."""
+
+
+class TaskLost(TaskError):
+    """The task's place was taken away from it (a node, a container), more often than is borne."""
 
 
 class TaskTimeout(TaskError, TimeoutError):

@@ -68,12 +68,16 @@ class Work(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Submitted tasks that never started, given back by a cancel or by a worker's end that was not their fault.
+    """Submitted tasks that are given back without an outcome.
 
-    The local executors requeue by themselves; they give tasks back only on `cancel`.
+    After a `cancel` these are tasks that have not started. At any other time their place was taken away (a node was
+    preempted, a container ended): each such attempt is recorded as lost, with the reason, and the runner submits the
+    task again under the next attempt's number, as often as `Retry.losses` says; `retries` do not count it. What has
+    not started an executor puts elsewhere by itself; the local ones give tasks back only on `cancel`.
     """
 
     numbers: tuple[int, ...]
+    reason: str = ""  # "node n17 was preempted"; for people
 
 
 class Update(NamedTuple):

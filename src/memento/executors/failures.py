@@ -9,9 +9,9 @@ import os
 import signal
 from types import TracebackType
 
-from memento.errors import RemoteError, TaskError
+from memento.errors import PayloadDamaged, RemoteError, StoreUnwritable, TaskError
 from memento.hints import TYPE_CHECKING
-from memento.store.records import RAISED, Failure
+from memento.store.records import PAYLOAD_DAMAGED, RAISED, STORE_UNWRITABLE, Failure
 
 if TYPE_CHECKING:
     from traceback import TracebackException
@@ -64,7 +64,17 @@ def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickle
         location=_location(error),
         exception=_pickle(error) if pickled else None,
         output=output,
+        code=(code := _code(error)),
+        path=str(getattr(error, "path", "")) if code else "",
+        lineage=tuple(f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__),
     )
+
+
+def _code(error: BaseException) -> str:
+    """Say what failed beside the experiment's own code: that is for the runner to judge, by the error's path."""
+    if isinstance(error, StoreUnwritable):
+        return STORE_UNWRITABLE
+    return PAYLOAD_DAMAGED if isinstance(error, PayloadDamaged) else ""
 
 
 def without_exception(

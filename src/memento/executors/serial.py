@@ -21,6 +21,7 @@ from memento.executors.measure import process_name
 from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
 from memento.store.records import Outcome
 
+_INTERRUPTED = ("builtins:KeyboardInterrupt",)
 _ROUND = 0.050  # seconds of short tasks that one poll runs
 
 
@@ -102,7 +103,7 @@ class Serial(Executor):
     def _stopped_or(self, outcome: Outcome) -> Outcome:
         """Take a Ctrl-C that reached the task for the end of the run, not for the task's own fault."""
         failure = outcome.failure
-        if failure is None or failure.type != "KeyboardInterrupt" or not (self._woken or self._stopping):
+        if failure is None or failure.lineage[:1] != _INTERRUPTED or not (self._woken or self._stopping):
             return outcome
         return outcome._replace(failure=stopped(failure.output))
 

@@ -180,6 +180,7 @@ class Session:
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
+                from memento.store.heart import Heart
                 from memento.store.records import CodeVersion
 
                 code = run.code(CodeVersion(self._code.digest, self._code.functions))
@@ -194,6 +195,8 @@ class Session:
                     workers=self.options.num_workers,
                     store=self.store.root,
                 )
+                # Only now: workers may be copies of this process, which are made as long as it has one thread.
+                signals.enter_context(Heart(run.heartbeat))
                 insist = executor.interrupt if getattr(executor, "in_process", False) else None
                 interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake, insist))
                 try:

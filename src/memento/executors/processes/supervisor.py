@@ -46,7 +46,7 @@ from memento.executors.processes.watching import EVERY as WATCH_EVERY
 from memento.executors.processes.watching import Watch
 from memento.executors.processes.worker import Place
 from memento.executors.task import verdict
-from memento.store.records import LogSlice, Outcome
+from memento.store.records import OUT_OF_MEMORY, LogSlice, Outcome
 
 _NUMBER, _RUNTIME = itemgetter(0), attrgetter("runtime")
 _QUIET = 3 * RING_EVERY  # seconds that outcomes of short tasks gather
@@ -478,7 +478,7 @@ class Processes(Executor):
             sentence = None
         struck = memory if code == -signal.SIGKILL and self._watch.struck() else None
         failure = why_ended(self._work, sentence, code, told, struck=struck)
-        if failure.type == "OutOfMemory" and len(self._links) > 1:
+        if failure.code == OUT_OF_MEMORY and len(self._links) > 1:
             most = self._feeding.shrink()
             self._note(f"memory ran out: from now on {most} worker{'s' if most > 1 else ''} at once")
         name = self._worker_name(link)
