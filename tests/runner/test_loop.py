@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from memento.errors import PayloadDamaged, StoreUnwritable
-from memento.events import TaskFailed, TaskRetried, TasksFinished, Tick
 from pathlib import Path
 
 import pytest
 
+from memento.errors import PayloadDamaged, StoreUnwritable
+from memento.events import TaskFailed, TaskRetried, TasksFinished, Tick
 from memento.executors.base import Lost, Running, Task
 from memento.executors.failures import raised
 from memento.runner import Retry

@@ -109,7 +109,8 @@ def test_forking_beside_the_heart_alone_warns_of_nothing_and_after_it_as_ever() 
 def test_it_stands_in_the_way_of_no_copy_of_the_program(tmp_path: Path) -> None:
     code = f"""if True:
         import os
-                from memento.store.heart import Heart
+        from memento.executors.processes import copying
+        from memento.store.heart import Heart
         with Heart(lambda: None):
             assert copying.objection({str(tmp_path)!r}) == "", copying.objection({str(tmp_path)!r})
             pid = copying.fork()

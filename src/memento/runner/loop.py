@@ -317,7 +317,7 @@ class Runner:
         delay = None if self._stopping else self._retry.delay(failure, tried)
         if delay is None:
             return True
-        self._repeat(*self._rows_of([(task, outcome)]), delay)
+        self._repeat(self._rows_of([(task, outcome)])[0], delay)
         return False
 
     def _is_unfinished(self, number: int, failure: Failure) -> bool:
