@@ -37,8 +37,9 @@ _NOTHING: dict[str, str] = {}
 class Work(NamedTuple):
     """What all tasks of a run share; sent to each worker once.
 
-    `settings` and every entry of `values` are bytes for `memento.store.pickling.loads`; so is `function.data`, which is
-    made when it is asked for: workers that are copies of the program have the function. Pickled, this takes it along.
+    Every entry of `values` is bytes for `memento.store.pickling.loads`; so are `function.data` and `settings.data`,
+    which are made when they are asked for: copies of the program have the function, and who runs tasks in this process
+    has everything (`local`). Pickled, this takes function and settings along, and neither `layouts` nor `values`.
     A worker gets a value's bytes at most once, with the first task that uses it, and unpickles
     it for each task, so that a task that changes a value in place changes nothing for the next.
     """
@@ -46,9 +47,11 @@ class Work(NamedTuple):
     run: str  # unique name of the run within the store; safe as a file name
     experiment: str
     function: Portable
-    settings: bytes
+    settings: Portable  # of a dict
     layouts: Sequence[tuple[str, ...]]  # may grow while the run goes on
-    values: Sequence[bytes]  # may be lazy: an entry is pickled when it is first asked for
+    values: Sequence[
+        bytes
+    ]  # may be lazy: an entry is pickled when it is first asked for; for `here` see `local`
     store: str  # absolute path of the store's folder, shared with the workers
     main_name: str  # module name that stands for __main__ in stored payloads
     sys_path: list[str]
@@ -117,6 +120,7 @@ class Executor(Protocol):
     name: str
     isolates: bool  # a task that kills its process fails alone
     preempts: bool  # `timeout` and `memory_limit` can end a running task
+    shares_memory: bool = False  # tasks run in this process: what cannot be pickled reaches them
     in_process: bool = False  # tasks run in the caller's thread, inside `poll`: only `interrupt` can end one
 
     def start(self, work: Work) -> None:

@@ -2,9 +2,10 @@
 
 Knows: stations. May not know: other processes, threads.
 
-A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the
-main thread, in Python code only, and suspensions are left out (`alarm`); `memory_limit` is not enforced. A `wake` while
-a task runs is the run's wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it. An
+The function is the program's own, and what it changes outside of its config stays changed.
+A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the main
+thread, in Python code only, and suspensions are left out (`alarm`); `memory_limit` is not enforced. A `wake` while a
+task runs is the run's wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it. An
 `interrupt`, from a second Ctrl-C, ends the task.
 """
 
@@ -17,6 +18,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.alarm import TimeUp, alarm
 from memento.executors.base import Executor, Lost, Message, Running, Task, Update, Work
+from memento.executors.local import local_station
 from memento.executors.measure import process_name
 from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
 from memento.store.records import Outcome
@@ -37,6 +39,7 @@ class Serial(Executor):
     name = "serial"
     isolates = False
     preempts = False
+    shares_memory = True
     in_process = True
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -51,7 +54,6 @@ class Serial(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
-        _ = work.function.data  # what cannot be pickled is told now
 
     def want(self) -> int:
         if self._stopping:
@@ -82,7 +84,7 @@ class Serial(Executor):
     def _attempt(self, task: Task) -> Outcome:
         assert self._work is not None, "start() comes first"
         if self._station is None:
-            self._station = Station(self._work, self._conditions(self._work))
+            self._station = local_station(self._work, self._conditions(self._work))
         self._current = (task.number, self._clock.monotonic())
         try:
             if self._work.timeout is None:

@@ -291,7 +291,7 @@ class Session:
 
     def _work(self, run_name: str) -> Work:
         from memento.executors.base import LIVE_EVERY, Work
-        from memento.executors.sending import Portable, sendable
+        from memento.executors.sending import Portable
         from memento.executors.sources import modules, sources
         from memento.keys import script_name
 
@@ -300,7 +300,7 @@ class Session:
             run=run_name,
             experiment=self.experiment,
             function=Portable(self.function, f"the experiment {self.experiment}"),
-            settings=sendable(dict(self.matrix.settings), "settings"),
+            settings=Portable(dict(self.matrix.settings), "settings"),
             layouts=self.tasks.layouts,
             values=_PickledValues(self.tasks),
             store=self.store.root,
@@ -331,6 +331,10 @@ class _PickledValues(Sequence[bytes]):
 
     def __len__(self) -> int:
         return self._tasks.value_count
+
+    def here(self, number: int) -> Any:
+        """Return a value as the program has it."""
+        return self._tasks.value(number)
 
     def __getitem__(self, number: Any) -> Any:
         data = self._kept.get(number)

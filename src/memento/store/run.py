@@ -6,8 +6,8 @@ Knows: claims, commits, which runs are alive. May not know: executors, matrices,
           └─> elsewhere: another live run has it ──> news() brings its row, or waiting() lets go of it
           └─> finished: another run has done it
 
-One thread calls a Run, but for `heartbeat`. Every step is one short transaction under the writer's lock, in which it first reads
-the rows that others appended since its last look: what a run believes of the store is true while it writes.
+One thread calls a Run, but for `heartbeat`. Every step is one short transaction under the writer's lock, in which it
+first reads the rows that others appended since its last look: what a run believes of the store is true while it writes.
 """
 
 from __future__ import annotations

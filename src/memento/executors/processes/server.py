@@ -93,7 +93,7 @@ class Server:
                 self._function = self._work.function.load()
             else:
                 pickling.keep_main(self._work.main_name)
-            pickling.loads(self._work.settings)
+            self._work.settings.load()
         except BaseException as exc:  # SystemExit of a module among them
             told = failures.raised(exc, pickled=False)
             send(self._control, ("broken", told.traceback or told.message))

@@ -107,6 +107,7 @@ class Processes(Executor):
                 "worker processes need Linux or macOS: use executor='threads', or a ProcessPool"
             )
         self._work = work
+        _ = work.settings.data  # what cannot be pickled is told now
         count = max(self._asked or work.num_workers, 1)
         self._gpus: list[tuple[str, ...]] = [()] * count
         if work.gpus_per_task:
