@@ -244,12 +244,12 @@ class ExecutorContract:
         drive.values = OwnValues(client)
         tasks = [Task(n, n.to_bytes(16, "big"), 0, (0,), 0, 1, 0.0) for n in range(10)]
         if drive.executor.shares_memory:
-            drive.start(use, settings={"client": client, "list": []})
+            drive.start(use, settings={"client": Client(), "list": []})
             drive.run(tasks)
             assert {drive.value(n) for n in range(10)} == {1}
         else:
             with pytest.raises(Unsendable, match=r"settings\['client'\].*executor='threads'"):
-                drive.start(use, settings={"client": client})
+                drive.start(use, settings={"client": Client()})
 
     def test_a_value_that_cannot_be_sent_is_named(self, drive: Drive) -> None:
         drive.values = OwnValues(Client())
