@@ -249,7 +249,7 @@ class ExecutorContract:
             assert {drive.value(n) for n in range(10)} == {1}
         else:
             with pytest.raises(Unsendable, match=r"settings\['client'\].*executor='threads'"):
-                drive.start(use, settings={"client": Client()})
+                drive.start(lambda context, config: 1, settings={"client": Client()})
 
     def test_a_value_that_cannot_be_sent_is_named(self, drive: Drive) -> None:
         drive.values = OwnValues(Client())
