@@ -98,7 +98,7 @@ def _station(batch: Batch) -> tuple[Station, KeptValues, set[int]]:
         work: Work = pickle.loads(Path(batch.folder, "work").read_bytes())
         here = (process_name(), os.getpid())
         if here != batch.coordinator:
-            pickling.install_main(work.main_name)
+            pickling.install_main(work.script)
         stop = Path(batch.folder, "stop")
         conditions = Conditions(
             resources=Resources(work.cpus_per_task, (), work.memory_limit),

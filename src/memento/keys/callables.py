@@ -2,8 +2,9 @@
 
 Knows: names and source. May not know: libraries.
 
-What can be imported from a package counts by its name. Functions of scripts, lambdas and closures count by
-name, code, defaults and what they capture: their cells and the globals that their code names.
+What can be imported from an installed package counts by its name, as do the classes of the project. Functions of the
+project, lambdas and closures count by name, code, defaults and what they capture: their cells and the globals that
+their code names.
 """
 
 from __future__ import annotations
@@ -15,19 +16,18 @@ import typing
 
 from memento.errors import UnkeyableValue
 from memento.hints import Any
-from memento.keys import source
+from memento.keys import forms, source
 from memento.keys.classes import content
 from memento.keys.encode import Encoder, frame, named, node, text
 from memento.keys.names import (
-    file_of_module,
-    is_installed_file,
     is_project_module,
-    is_script_module,
     module_name,
     qualified_name,
     resolve,
 )
 from memento.keys.objects import HEAP_TYPE
+from memento.keys.places import is_installed_file
+from memento.keys.reads import reads_of
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
@@ -76,26 +76,27 @@ def _encode_class(enc: Encoder, cls: type) -> bytes:
     name = _COMPREHENSION.sub("", qualified_name(cls))
     by_name = frame(b"C", name.encode("utf-8", "surrogatepass"))
     if _is_local(cls):
-        return _encode_content(enc, cls, name)
+        return encode_content(enc, cls, name)
     named_so = resolve(cls.__module__, cls.__qualname__) if cls.__flags__ & HEAP_TYPE else cls
     if named_so is cls:
         return by_name
     # Made by `type()`, by another factory, or in a loop: its name says too little.
-    encoded = _encode_content(enc, cls, name)
-    if isinstance(named_so, type) and _encode_content(enc, named_so, name) == encoded:
+    encoded = encode_content(enc, cls, name)
+    if isinstance(named_so, type) and encode_content(enc, named_so, name) == encoded:
         return by_name  # its module was loaded again
     return encoded
 
 
-def _encode_content(enc: Encoder, cls: type, name: str) -> bytes:
-    found = source.find_class(cls, file_of_module(cls.__module__) if cls.__module__ != "__main__" else None)
+def encode_content(enc: Encoder, cls: type, name: str) -> bytes:
+    """Return the frame of a class by all that its body holds."""
+    found = source.find_class(cls)
     functions = sorted(source.methods(cls), key=lambda f: f.__qualname__)
     if found is not None or not vars(cls).keys().isdisjoint(("__dataclass_fields__", "__attrs_attrs__")):
         functions = [f for f in functions if not _is_generated(f, found)]
     if found is not None:
-        code = text(source.normal_form(found.tree))
+        code = text(forms.normal_form(found.tree))
     else:
-        code = b"".join(text(f.__name__) + text(source.code_form(f.__code__)) for f in functions)
+        code = b"".join(text(f.__name__) + text(forms.code_form(f.__code__)) for f in functions)
     captured = [_captured(enc, f, found) for f in functions]
     bases = enc.sequence(base for base in cls.__bases__ if base is not object)
     held = content(cls) | {f"{f.__qualname__}()": _defaults_of(f) for f in functions if _defaults_of(f)}
@@ -141,12 +142,10 @@ def _noted(enc: Encoder, value: Any) -> bytes:
 
 def counts_by_name(func: types.FunctionType) -> bool:
     """Say whether a function is what an importable name stands for."""
-    if "<" in func.__qualname__ or is_script_module(func.__module__) or is_script_module(_home(func)):
+    if "<" in func.__qualname__ or is_project_module(func.__module__) or is_project_module(_home(func)):
         return False
-    if not is_project_module(func.__module__):
-        found = resolve(func.__module__, func.__qualname__)
-        return found is func or (not func.__closure__ and is_installed_file(func.__code__.co_filename))
-    return resolve(func.__module__, func.__qualname__) is func
+    found = resolve(func.__module__, func.__qualname__)
+    return found is func or (not func.__closure__ and is_installed_file(func.__code__.co_filename))
 
 
 def _home(func: types.FunctionType) -> str | None:
@@ -160,7 +159,7 @@ def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
         return named(name)
     name = _COMPREHENSION.sub("", name)  # from Python 3.12 on it leaves no trace in names
     found = source.find_function(func)
-    code = source.normal_form(found.tree) if found is not None else source.code_form(func.__code__)
+    code = forms.normal_form(found.tree) if found is not None else forms.code_form(func.__code__)
     defaults = enc.at(".__defaults__", func.__defaults__) + enc.at(".__kwdefaults__", func.__kwdefaults__)
     return node("function", text(name), text(code), defaults, _captured(enc, func, found) + _noted(enc, func))
 
@@ -176,6 +175,6 @@ def _captured(enc: Encoder, func: types.FunctionType, found: source.Found | None
         else:
             frames.append(text(name) + enc.at(f".<captured {name}>", content))
     space = func.__globals__
-    names = {chain[0] for chain in source.outer_names(func, found)} - set(func.__code__.co_freevars)
+    names = {chain[0] for chain in reads_of(func, found).names} - set(func.__code__.co_freevars)
     frames += [text(n) + enc.at(f".<global {n}>", space[n]) for n in sorted(names) if n in space]
     return frame(b"a", b"".join(frames))
