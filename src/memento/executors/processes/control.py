@@ -51,6 +51,7 @@ class Control:
     def __init__(self, work: Work, slots_file: int, copy: bool | None = None) -> None:
         # Asked before anything of ours is open.
         objection = "it is not wanted" if copy is False else _objection(work)
+        values = [value.hex() for value in _first_values(work)]  # before that, too: one may be no pickle
         self.socket, theirs = socket.socketpair()
         self._heard = bytearray()
         self._workers: set[int] = set()
@@ -60,7 +61,7 @@ class Control:
             "control": theirs.fileno(),
             "slots": slots_file,
             "parent": os.getpid(),
-            "values": [value.hex() for value in _first_values(work)],
+            "values": values,
         }
         self._log: IO[bytes] | None = None
         if work.log_output:
