@@ -22,6 +22,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     │   ├── UnsavableResult (TypeError)     it returned what cannot be stored
     │   └── RemoteError                     its exception could not travel; carries its text
     ├── WorkerStartError                    no worker can start: nothing was blamed on a task
+    │   └── WorkersDiffer                   fresh workers would not see what the program sees
     └── MissingExtra (ImportError)          an optional package is not installed
     AggregateException, CacheMiss, CyclicDependency     the names of 1.2.0, MementoErrors too
     RunInterrupted (KeyboardInterrupt)      Ctrl-C; what was finished is kept
@@ -208,6 +209,38 @@ class RemoteError(TaskError):
 
 class WorkerStartError(MementoError):
     """Workers cannot start, so no task can run; the text shows what they printed."""
+
+
+class WorkersDiffer(WorkerStartError):
+    """Workers are fresh processes, and have not what the program has changed since its imports; no task was run.
+
+    Parameters
+    ----------
+    found : sequence of (str, str, str)
+        What differs: its name, what the program has, what workers have.
+    why : str
+        Why workers are fresh processes.
+    """
+
+    todo = (
+        "Set it where it is imported; or make it a setting or a parameter of the matrix; or set it in each worker:"
+        " Memento(..., initializer=function); or use executor='threads' or 'serial', which share the program's memory."
+    )
+
+    def __init__(self, found: Sequence[tuple[str, str, str]], why: str = "") -> None:
+        super().__init__(found, why)
+        self.found, self.why = list(found), why
+
+    def __str__(self) -> str:
+        since = f", since {self.why}" if self.why else ""
+        head = (
+            f"no task was run: workers are fresh processes{since}, and have not what the program has changed:"
+        )
+        lines = [
+            f"    {name}: {there or 'the program has one thing'} in the program, {here or 'another'} in workers"
+            for name, there, here in self.found
+        ]
+        return "\n".join([head, *lines, self.todo])
 
 
 class MissingExtra(MementoError, ImportError):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from memento.executors.sending import Portable
-from memento.hints import NamedTuple, Protocol
+from memento.hints import Any, NamedTuple, Protocol
 from memento.keys import Script
 from memento.store.records import Outcome
 
@@ -33,6 +33,7 @@ class Task(NamedTuple):
 
 LIVE_EVERY = 0.5  # seconds
 _NOTHING: dict[str, str] = {}
+_NONE_SEEN: dict[str, tuple[str, str]] = {}
 
 
 class Work(NamedTuple):
@@ -69,6 +70,11 @@ class Work(NamedTuple):
     live_every: float = LIVE_EVERY  # seconds between live updates of a task
     environment: Mapping[str, str] = _NOTHING
     sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `sources`
+    initializer: Portable | None = None  # called in each worker before its first task
+    carried: Any = None  # what the program has set, for fresh processes; see `carrying`
+    seen: Mapping[str, tuple[str, str]] = (
+        _NONE_SEEN  # what the function reads, for fresh processes; see `sameness`
+    )
 
 
 class Lost(NamedTuple):
@@ -98,6 +104,7 @@ class Note(NamedTuple):
     """Something that a person should know: a worker was replaced, a limit was near."""
 
     text: str
+    level: str = "warning"  # or "info"
 
 
 # An outcome is a message itself: an attempt ended, one for each submitted task that is not lost.

@@ -31,8 +31,9 @@ from memento.errors import WorkerDied, WorkerStartError
 from memento.executors import failures
 from memento.executors.alarm import TimeUp, alarm
 from memento.executors.base import Executor, Lost, Message, Running, Task, Work
-from memento.executors.local import local_station
+from memento.executors.local import OfThisThread, local_station
 from memento.executors.measure import process_name
+from memento.executors.sending import initialize
 from memento.executors.task import Conditions, KeptValues, Station, stopped, timed_out, verdict
 from memento.store import pickling
 from memento.store.records import DIED, Outcome
@@ -61,6 +62,7 @@ class _Kept:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.stations: dict[tuple[str, int], tuple[Station, KeptValues, set[int]]] = {}
+        self.begun: deque[str] = deque(maxlen=_KEPT_RUNS)  # folders of runs whose initializer was called here
 
 
 _kept = _Kept()
@@ -99,6 +101,10 @@ def _station(batch: Batch) -> tuple[Station, KeptValues, set[int]]:
         here = (process_name(), os.getpid())
         if here != batch.coordinator:
             pickling.install_main(work.script)
+        with _kept.lock:
+            if batch.folder not in _kept.begun:
+                initialize(work.initializer)
+                _kept.begun.append(batch.folder)
         stop = Path(batch.folder, "stop")
         conditions = Conditions(
             resources=Resources(work.cpus_per_task, (), work.memory_limit),
@@ -164,6 +170,8 @@ class Futures(Executor):
         self._work = work
         self._count = max(self._asked or work.num_workers, 1)
         if self.shares_memory:
+            initialize(work.initializer)
+            self._like = OfThisThread()
             return
         self._folder = Path(work.store) / "work" / work.run
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -192,7 +200,7 @@ class Futures(Executor):
             batch = None if self.shares_memory else self._batch(tasks)
             try:
                 if batch is None:
-                    future = self._pool.submit(self._run_here, tasks)
+                    future = self._pool.submit(self._like.call, self._run_here, tasks)
                 else:
                     future = self._pool.submit(run_batch, batch)
             except Exception as exc:  # broken or shut down: nothing more can run in it

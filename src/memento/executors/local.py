@@ -8,14 +8,22 @@ can be one: what has a lock, a connection or a device in it is handed over as it
 
 from __future__ import annotations
 
+import contextvars
 import copy
+import sys
 from collections.abc import Callable, Sequence
 
 from memento.errors import MementoError
+from memento.executors import libraries
 from memento.executors.base import Work
 from memento.executors.task import Conditions, Station, is_unchangeable
-from memento.hints import Any
+from memento.hints import TYPE_CHECKING, Any
 from memento.store import pickling
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 _KEEP = 1_000_000  # bytes; larger pickles are made again rather than kept beside the value
 
@@ -142,3 +150,31 @@ def local_station(work: Work, conditions: Conditions) -> Station:
     function = work.function.here if work.function.here is not None else work.function.load()
     settings = work.settings.here if work.settings.here is not None else work.settings.load()
     return Station(work, conditions, function, LocalValues(work.values), LocalSettings(settings))
+
+
+class OfThisThread:
+    """What this thread has and a new one has not: NumPy's error state, decimal's precision, options of libraries."""
+
+    def __init__(self) -> None:
+        self._context = contextvars.copy_context()
+        decimal, torch = sys.modules.get("decimal"), sys.modules.get("torch")
+        self._decimal = None if decimal is None else decimal.getcontext()
+        self._options = {name: libraries.OPTIONS[name] for name in _OF_THREADS if name in sys.modules}
+        self._asked = {name: ask() for name, (ask, _) in self._options.items()}
+        self._grad = torch is None or torch.is_grad_enabled()
+
+    def call(self, func: Callable[..., _T], *args: Any) -> _T:
+        """Call a function in another thread as if in this one."""
+        return self._context.copy().run(self._call, func, args)
+
+    def _call(self, func: Callable[..., _T], args: tuple[Any, ...]) -> _T:
+        if self._decimal is not None:
+            sys.modules["decimal"].setcontext(self._decimal.copy())  # or threads would share its flags
+        for name, (_, set_all) in self._options.items():
+            set_all(self._asked[name])
+        if not self._grad:
+            sys.modules["torch"].set_grad_enabled(False)
+        return func(*args)
+
+
+_OF_THREADS = ("sklearn",)  # libraries whose options each thread has for itself

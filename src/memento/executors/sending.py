@@ -51,6 +51,12 @@ class Portable:
         return Portable, (None, self._what, self.data)
 
 
+def initialize(initializer: Portable | None) -> None:
+    """Call what prepares a process for its first task."""
+    if initializer is not None:
+        (initializer.load() if initializer.here is None else initializer.here)()
+
+
 def sendable(value: Any, where: str) -> bytes:
     """Pickle something for workers, or say what is in the way."""
     from memento.store import pickling

@@ -20,6 +20,7 @@ from memento.executors.alarm import TimeUp, alarm
 from memento.executors.base import Executor, Lost, Message, Running, Task, Update, Work
 from memento.executors.local import local_station
 from memento.executors.measure import process_name
+from memento.executors.sending import initialize
 from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
 from memento.store.records import Outcome
 
@@ -54,6 +55,7 @@ class Serial(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
+        initialize(work.initializer)
 
     def want(self) -> int:
         if self._stopping:

@@ -24,7 +24,8 @@ from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
-from memento.executors.local import local_station
+from memento.executors.local import OfThisThread, local_station
+from memento.executors.sending import initialize
 from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
 from memento.store.records import Outcome
 
@@ -85,6 +86,8 @@ class Threads(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
+        initialize(work.initializer)
+        self._like = OfThisThread()
         self._wanted = max(self._asked or work.num_workers, 1)
 
     def want(self) -> int:
@@ -117,7 +120,10 @@ class Threads(Executor):
         hand = Hand(f"{system.hostname()}/{os.getpid()}-{self._made}", queue.SimpleQueue())
         self._hands.append(hand)
         threading.Thread(
-            target=self._serve, args=(hand, self._work), name=f"memento-{self._made}", daemon=True
+            target=self._like.call,
+            args=(self._serve, hand, self._work),
+            name=f"memento-{self._made}",
+            daemon=True,
         ).start()
         return hand
 

@@ -277,7 +277,7 @@ class Runner:
             for number in message.numbers:
                 self._lose(number, message.reason)
         elif isinstance(message, Note):
-            self._emit(Said(message.text, "warning"))
+            self._emit(Said(message.text, message.level))
 
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
         """Take outcomes: into rows for the next commit, or what else becomes of them."""

@@ -295,7 +295,7 @@ class Session:
         from memento.executors.sources import modules, sources
         from memento.keys import script
 
-        options = self.options
+        options, begin = self.options, self.options.initializer
         return Work(
             run=run_name,
             experiment=self.experiment,
@@ -316,6 +316,7 @@ class Session:
             log_output=options.log_output,
             live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
             environment=dict(options.environment),
+            initializer=begin and Portable(begin, "the initializer"),
             sources={**sources(), **modules(self._code.names)},
         )
 
