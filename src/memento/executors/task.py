@@ -28,7 +28,7 @@ from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
 from memento.executors.warned import Watch
-from memento.hints import Any, NamedTuple
+from memento.hints import Any, NamedTuple, Protocol
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, encode
 from memento.store.records import (
@@ -131,6 +131,20 @@ class KeptSettings:
         return settings
 
 
+class SomeValues(Protocol):
+    """Where a station's values come from."""
+
+    def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
+        """Return the values of these numbers by these names; may raise anything."""
+
+
+class SomeSettings(Protocol):
+    """Where a station's settings come from."""
+
+    def get(self) -> dict[str, Any]:
+        """Return settings that the task may change."""
+
+
 class Conditions(NamedTuple):
     """What differs between the places in which tasks run."""
 
@@ -158,6 +172,8 @@ class Station:
         The experiment, where it is unpickled already.
     values : KeptValues, optional
         Where values come from; by default ``work.values``.
+    settings : object with `get`, optional
+        Where settings come from; by default ``work.settings``.
     """
 
     def __init__(
@@ -165,12 +181,13 @@ class Station:
         work: Work,
         conditions: Conditions,
         function: Callable[..., Any] | None = None,
-        values: KeptValues | None = None,
+        values: SomeValues | None = None,
+        settings: SomeSettings | None = None,
     ) -> None:
         self._work, self._conditions = work, conditions
         install(work.sources)
         self._function = work.function.load() if function is None else function
-        self._settings = KeptSettings(work.settings)
+        self._settings = KeptSettings(work.settings.data) if settings is None else settings
         self.values = KeptValues(work.values) if values is None else values
         self.layouts: dict[int, tuple[str, ...]] = {}
         self._payloads = PayloadDir(os.path.join(work.store, "payloads"))

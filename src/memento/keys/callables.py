@@ -117,10 +117,10 @@ def _held(enc: Encoder, cls: type, held: dict[str, Any]) -> bytes:
         try:
             frames.append(text(name) + enc.at(f".{name}", value))
         except UnkeyableValue:
-            found = source.find_class(cls, file_of_module(cls.__module__))
+            found = source.find_class(cls)
             if found is None:
                 raise
-            made = text(source.normal_form(found.tree)) + text(qualified_name(type(value)))
+            made = text(forms.normal_form(found.tree)) + text(qualified_name(type(value)))
             frames.append(text(name) + node("made by its class", made))
     return frame(b"a", b"".join(sorted(frames)))
 
@@ -225,7 +225,9 @@ def _is_fixed(value: Any) -> bool:
         return all(map(_is_fixed, value))
     if isinstance(value, (types.BuiltinFunctionType, types.MethodType)):
         owner = value.__self__
-        return owner is None or isinstance(owner, (type, types.ModuleType)) or hidden.encode(owner) is not None
+        return (
+            owner is None or isinstance(owner, (type, types.ModuleType)) or hidden.encode(owner) is not None
+        )
     if isinstance(value, functools.partial):
         return all(map(_is_fixed, (value.func, *value.args, *value.keywords.values())))
     if isinstance(value, (type, types.FunctionType, types.ModuleType, enum.Enum, range)):

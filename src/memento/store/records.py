@@ -18,8 +18,13 @@ DIED = "died"  # its process ended: signal or exit code
 TIMEOUT = "timeout"
 MEMORY = "memory"  # over memory_limit, or a proven out-of-memory kill
 UNSAVABLE = "unsavable"  # what it returned cannot be stored
+LOST = "lost"  # its place was taken away too often: a node, a container, a pool's process
 STOPPED = "stopped"  # ended by the run's own end; never stored as a failure, the task is simply not done
 
+# What failed beside the experiment's own code: `Failure.code`, which says whose `Failure.path` is.
+STORE_UNWRITABLE = "store-unwritable"  # a file of some store could not be written
+PAYLOAD_DAMAGED = "payload-damaged"  # a file under some store's payloads is not what was written
+OUT_OF_MEMORY = "out-of-memory"  # the machine has no more, whatever the task may take
 
 DAMAGED = "damaged"  # a value's format where its row in the index is not what was written
 
@@ -63,6 +68,9 @@ class Failure(NamedTuple):
     location: str  # "experiment.py:24" innermost line of the user's code; "" where unknown
     exception: bytes | None  # the exception, pickled, where that is possible
     output: str  # the last lines that the task printed
+    code: str = ""  # STORE_UNWRITABLE, ...; "" for all that is the experiment's own
+    path: str = ""  # what `code` is about
+    lineage: tuple[str, ...] = ()  # the exception's classes, "module:qualname", as long as it is not stored
 
 
 class Warned(NamedTuple):

@@ -317,7 +317,10 @@ def code_version(digest: bytes, functions: str) -> CodeVersion:
 def failure_text(failure: Failure) -> str:
     """Return a failure as readable JSON, without its pickled exception."""
     fields = failure._asdict()
-    del fields["exception"]
+    del fields["exception"], fields["lineage"]
+    for name in ("code", "path"):
+        if not fields[name]:
+            del fields[name]
     return jsontext.dumps(fields)
 
 
