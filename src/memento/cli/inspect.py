@@ -17,7 +17,7 @@ from memento.cli.errors import UsageError
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import UntrustedStore
 from memento.store import Store, find_store
-from memento.store.records import Attempt, TaskRecord
+from memento.store.records import INTERRUPTED, Attempt, TaskRecord
 from memento.wording import counts, duration, one_line, safe_text
 
 _RUNS = 10  # shown, the newest
@@ -189,14 +189,21 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
             print(f"metric      {one_line(name)}: {len(y)} values, last {float(y[-1]):.6g}")
         for name in record.artifacts:
             print(f"artifact    {one_line(name)}")
+        if len(record.pieces) > 1:
+            pieces = f"{len(record.pieces)} attempts, each from the checkpoint before"
+            print(f"time        {duration(record.runtime)} in {pieces}")
         for attempt in attempts:
             _print_attempt(attempt)
 
 
 def _print_attempt(attempt: Attempt) -> None:
     memory = f", {attempt.memory / 2**20:.0f} MiB" if attempt.memory else ""
+    kept = ""
+    if attempt.kept is not None and attempt.status != INTERRUPTED:
+        kept = f" (the next went on from {duration(attempt.kept)})"
+    took = f"{duration(attempt.runtime)}{kept}{memory}"
     print(
-        f"attempt {attempt.number}   {attempt.status} in run {attempt.run} after {duration(attempt.runtime)}{memory},"
+        f"attempt {attempt.number}   {attempt.status} in run {attempt.run} after {took},"
         f" {_time(attempt.started)} on {one_line(attempt.worker)}"
     )
     failure = attempt.failure
@@ -238,6 +245,8 @@ def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
         "status": attempt.status,
         "started": attempt.started,
         "runtime": attempt.runtime,
+        "cpu_time": attempt.cpu_time,
+        "kept": attempt.kept,
         "memory": attempt.memory,
         "worker": attempt.worker,
         "kind": failure.kind if failure else None,

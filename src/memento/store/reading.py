@@ -227,13 +227,16 @@ class Reader:
         yield outlines(_only(rest, found), self.payloads, self.trusted)
 
     def attempts(self, key: bytes) -> list[Attempt]:
-        """Return all finished attempts at a task, oldest first; the last one made the task what it is."""
+        """Return all finished attempts at a task, oldest first; the last one made the task what it is.
+
+        Those that were interrupted are among them where a later one went on from their checkpoint, up to its save.
+        """
         from memento.store import rows
 
-        attempts = [rows.attempt_record(row) for row in self._all(sql.ATTEMPTS, (key,))]
+        attempts = [rows.attempt_records(row) for row in self._all(sql.ATTEMPTS, (key,))]
         ids = self._ids(sql.IDS_IN_KEY_RANGE, (key, key))
-        last = [rows.last_attempt(record) for record in self.records(ids[-1:])]
-        return sorted(attempts + last, key=lambda attempt: attempt.started)
+        attempts += [rows.last_attempts(record) for record in self.records(ids[-1:])]
+        return rows.each_once(chain.from_iterable(attempts))
 
     def runtimes(self, experiment: str, limit: int) -> list[tuple[str, float]]:
         """Return parameters (JSON) and seconds of the newest done tasks."""
@@ -315,7 +318,12 @@ class Reader:
             )
 
     def log(self, record: TaskRecord | Attempt) -> bytes:
-        """Return what an attempt printed; empty where nothing was kept."""
+        """Return what an attempt printed, or all pieces of a task; empty where nothing was kept."""
+        pieces = getattr(record, "pieces", ())
+        if pieces:
+            texts = map(self.log, pieces)
+            # What was cut off by an interrupt in the middle of a line does not run into what comes next.
+            return b"".join(text if text.endswith(b"\n") else text + b"\n" for text in texts if text)
         if record.log is None:
             return b""
         file, start, end = record.log

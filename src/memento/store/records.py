@@ -21,6 +21,8 @@ UNSAVABLE = "unsavable"  # what it returned cannot be stored
 STOPPED = "stopped"  # ended by the run's own end; never stored as a failure, the task is simply not done
 
 
+INTERRUPTED = "interrupted"  # status of an attempt that has no row: a checkpoint tells of it, up to its save
+
 DAMAGED = "damaged"  # a value's format where its row in the index is not what was written
 
 
@@ -65,6 +67,19 @@ class Failure(NamedTuple):
     output: str  # the last lines that the task printed
 
 
+class Piece(NamedTuple):
+    """What an attempt gave to a task that a later one finished: what it did up to the checkpoint that was resumed."""
+
+    run: str  # name of the run
+    attempt: int
+    started: float
+    runtime: float
+    cpu_time: float | None
+    memory: int | None
+    worker: str
+    log: LogSlice | None
+
+
 class Outcome(NamedTuple):
     """How one attempt at one task ended; a worker makes it, or the supervisor on its behalf."""
 
@@ -82,6 +97,7 @@ class Outcome(NamedTuple):
     artifacts: tuple[str, ...]  # names under artifacts/<key>/
     log: LogSlice | None
     failure: Failure | None
+    earlier: tuple[Piece, ...] = ()  # of the attempts before, where this one went on from a checkpoint
 
 
 class TaskRow(NamedTuple):
@@ -117,6 +133,7 @@ class Attempt(NamedTuple):
     run: int
     failure: Failure | None = None
     log: LogSlice | None = None
+    kept: float | None = None  # seconds of it from whose end a later attempt went on; None where none did
 
 
 class TaskRecord(NamedTuple):
@@ -140,8 +157,11 @@ class TaskRecord(NamedTuple):
     worker: str
     value: Encoded | None  # `data` is filled for inline values
     artifacts: tuple[str, ...]
-    log: LogSlice | None
+    log: LogSlice | None  # of the last attempt
     failure: Failure | None
+    pieces: tuple[
+        Attempt, ...
+    ] = ()  # where the last attempt went on from a checkpoint: each, that one included
 
 
 class CodeVersion(NamedTuple):

@@ -77,7 +77,8 @@ CREATE TABLE tasks (
     exception BLOB,                 -- pickled, where that was possible
     sum INTEGER,                    -- of key, parameters and value: what SQLite does not check
     metrics INTEGER NOT NULL,       -- how many it recorded
-    facts INTEGER                   -- checksum of how it went: what frames show beside the value
+    facts INTEGER,                  -- checksum of how it went: what frames show beside the value
+    pieces TEXT                     -- JSON, where it went on from a checkpoint: each attempt's share of the above
 );
 
 CREATE TABLE blobs (task INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -98,7 +99,8 @@ CREATE TABLE attempts (             -- failed ones that something came after; th
     log_start INTEGER,
     log_end INTEGER,
     failure TEXT,
-    exception BLOB
+    exception BLOB,
+    pieces TEXT
 );
 CREATE INDEX attempts_by_key ON attempts (key);
 
@@ -226,8 +228,8 @@ DROP_CLAIMS_OF_RUN = "DELETE FROM claims WHERE run = ?"
 ADD_TASK = """
 INSERT INTO tasks (id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory,
                    virtual, worker, params, format, type, size, value, sum, metrics, facts,
-                   ref, log_file, log_start, log_end, artifacts, failure, exception)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   ref, log_file, log_start, log_end, artifacts, failure, exception, pieces)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A task with a small value that printed nothing, as most: each column that is NULL costs a quarter of a microsecond.
 ADD_PLAIN_TASK = """
@@ -242,14 +244,14 @@ ADD_METRIC = (
 )
 ADD_ATTEMPT = """
 INSERT INTO attempts (key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
-                      log_file, log_start, log_end, failure, exception)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                      log_file, log_start, log_end, failure, exception, pieces)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 KEEP_AS_ATTEMPT = """
 INSERT INTO attempts (key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
-                      log_file, log_start, log_end, failure, exception)
+                      log_file, log_start, log_end, failure, exception, pieces)
 SELECT key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
-       log_file, log_start, log_end, failure, exception
+       log_file, log_start, log_end, failure, exception, pieces
 FROM tasks WHERE id = ? AND status = 'failed'
 """
 FAILED_TASKS = """
@@ -283,7 +285,8 @@ ORDER BY id DESC LIMIT :limit
 _TASK_COLUMNS = """
 SELECT t.id, t.key, t.experiment, t.params, t.run, t.repeat, t.status, t.code, t.attempt, t.started, t.runtime,
        t.cpu_time, t.memory, t.virtual, t.worker, t.format, t.type, t.size, t.ref, coalesce(t.value, b.data),
-       t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception, t.sum, t.metrics, t.facts
+       t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception, t.sum, t.metrics, t.facts,
+       t.pieces
 FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
 TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
@@ -321,7 +324,7 @@ ALIKE_BY_ID = _ALIKE + "IN (SELECT value FROM json_each(?)) ORDER BY id"
 ALIKE_IN_ID_RANGE = _ALIKE + "BETWEEN ? AND ? ORDER BY id"
 ATTEMPTS = """
 SELECT attempt, status, started, runtime, cpu_time, memory, worker, run, log_file, log_start, log_end, failure,
-       exception
+       exception, pieces
 FROM attempts WHERE key = ? ORDER BY id
 """
 # A task that recorded any comes at least once, so that metrics which are lost are missed.
@@ -341,7 +344,11 @@ KEYS_AND_IDS = "SELECT key, id FROM tasks"
 
 NAMES_OF_TASKS = "SELECT id, key, status = 'done', ref, log_file FROM tasks ORDER BY id"
 NAMES_AFTER = "SELECT key, ref FROM tasks WHERE id > ?"
-LOGS_OF_ATTEMPTS = "SELECT DISTINCT log_file FROM attempts"
+LOGS_OF_ATTEMPTS = """
+SELECT log_file FROM attempts
+UNION SELECT json_extract(json_each.value, '$[7]') FROM tasks, json_each(pieces) WHERE pieces IS NOT NULL
+UNION SELECT json_extract(json_each.value, '$[7]') FROM attempts, json_each(pieces) WHERE pieces IS NOT NULL
+"""
 
 # --- verifying -----------------------------------------------------------------------------------------
 
