@@ -18,7 +18,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import UntrustedStore
 from memento.store import Store, find_store
 from memento.store.records import INTERRUPTED, Attempt, TaskRecord
-from memento.wording import counts, duration, one_line, safe_text
+from memento.wording import counts, duration, number_of, one_line, safe_text
 
 _RUNS = 10  # shown, the newest
 _ROWS = 50  # tasks in a list for people
@@ -88,7 +88,7 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
     """Print the store's experiments and its latest runs."""
     with open_store(path) as store:
         experiments = store.experiments()
-        runs = store.runs(limit=_RUNS)
+        runs = store.counted(store.runs(limit=_RUNS))
         working = store.working()
         if as_json:
             print_json(
@@ -123,9 +123,14 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
             took = duration(max(0.0, until - run.started))
             what = counts(**{k: run.counts.get(k, 0) for k in ("done", "cached", "failed")})
             where = f"{one_line(run.info.host)}, pid {run.info.pid}"
-            tail = (
-                f"{run.info.tasks:,} tasks so far {took}" if run.status == "running" else f"{what} in {took}"
-            )
+            total = run.info.tasks
+            missing = total - sum(run.counts.get(k, 0) for k in ("done", "cached", "failed"))
+            if run.status == "running":
+                tail = f"{what} of {number_of(total, 'task')}, so far {took}"
+            elif run.status == "died" and missing > 0:
+                tail = f"{what} of {number_of(total, 'task')} in {took}; run it again for the rest"
+            else:
+                tail = f"{what} in {took}"
             print(
                 f"  {_time(run.started)}  {run.status:<11}  {one_line(run.info.experiment)}: {tail} ({where})"
             )

@@ -167,7 +167,7 @@ class Session:
 
         from memento.executors import make_executor
 
-        run = self.store.begin(self._run_info())
+        run = self.store.begin(self._run_info(), self.plan.hits)
         status = "died"
         runner: Runner | None = None
         signals = contextlib.ExitStack()

@@ -361,6 +361,21 @@ class Reader:
         dead, now = self._dead_runs(), self._clock.now()
         return [_died(run) if run.id in dead or _is_silent(run, now) else run for run in found]
 
+    def counted(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
+        """Return runs with what the rows say of those that have not told it themselves: they go on, or died."""
+        untold = [run.id for run in runs if "done" not in run.counts]
+        if not untold:
+            return list(runs)
+        found = {row[0]: row[1:] for row in self._all(sql.ROWS_OF_RUNS, (_json_list(untold),))}
+        told = []
+        for run in runs:
+            if "done" not in run.counts:
+                done, failed, last = found.get(run.id, (0, 0, 0.0))
+                ended = None if run.ended is None else max(run.ended, last)
+                run = run._replace(counts={**run.counts, "done": done, "failed": failed}, ended=ended)
+            told.append(run)
+        return told
+
     def codes(self, ids: Iterable[int]) -> dict[int, CodeVersion]:
         """Return code versions by id."""
         from memento.store import rows

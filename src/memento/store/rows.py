@@ -319,7 +319,7 @@ def each_once(attempts: Iterable[Attempt]) -> list[Attempt]:
     return sorted(found.values(), key=lambda attempt: attempt.started)
 
 
-def run_values(info: RunInfo, name: str, experiment: int, now: float) -> tuple[Any, ...]:
+def run_values(info: RunInfo, name: str, experiment: int, now: float, cached: int) -> tuple[Any, ...]:
     """Return the columns of `sql.ADD_RUN`."""
     values = (
         name,
@@ -327,6 +327,7 @@ def run_values(info: RunInfo, name: str, experiment: int, now: float) -> tuple[A
         now,
         now,
         info.tasks,
+        jsontext.dumps({"cached": cached}),
         info.matrix_id,
         info.settings,
         info.host,

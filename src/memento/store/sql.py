@@ -194,7 +194,7 @@ NEXT_RUN = "SELECT coalesce(max(id), 0) + 1 FROM runs"
 ADD_RUN = """
 INSERT INTO runs (id, name, experiment, status, started, heartbeat, tasks, counts, matrix_id, settings, host, pid,
                   process_started, boot_id, argv, provenance)
-VALUES (?, ?, ?, 'running', ?, ?, ?, '{}', ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _RUN_COLUMNS = """
 SELECT r.id, r.name, e.name, r.status, r.started, r.heartbeat, r.ended, r.tasks, r.counts, r.matrix_id, r.settings,
@@ -203,6 +203,10 @@ FROM runs AS r JOIN experiments AS e ON e.id = r.experiment
 """
 RUNS = _RUN_COLUMNS + "ORDER BY r.id DESC LIMIT ?"
 RUN = _RUN_COLUMNS + "WHERE r.id = ?"
+ROWS_OF_RUNS = """
+SELECT run, sum(status = 'done'), sum(status = 'failed'), max(started + runtime) FROM tasks
+WHERE run IN (SELECT value FROM json_each(?)) GROUP BY run
+"""
 UNFINISHED_RUNS = (
     "SELECT id, host, pid, process_started, boot_id, heartbeat, name FROM runs WHERE status = 'running'"
 )
