@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from memento.errors import AggregateException, RunInterrupted, TaskError
 from memento.hints import TYPE_CHECKING, Any
+from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
@@ -71,6 +72,7 @@ class Memento:
     [1, 4, 9]
     """
 
+    @explained
     def __init__(
         self,
         func: Callable[..., Any],
@@ -92,9 +94,12 @@ class Memento:
         log_output: bool = True,
         progress: bool | None = None,
     ) -> None:
-        from memento.runner.options import check_choice, check_func, make_options
+        from memento.runner.options import check_choice, check_func, check_provider, make_options
 
         check_func(func)
+        check_provider(func, notification_provider)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a text, got {name!r}")
         check_choice("on_error", on_error, ("raise", "return"))
         self.func = func
         self._name = name
@@ -136,6 +141,7 @@ class Memento:
 
         self._matrices.append(Matrix.of(matrix))
 
+    @explained
     def run(
         self,
         matrix: Any,
@@ -177,8 +183,12 @@ class Memento:
             Ctrl-C; what had finished is kept.
         """
         from memento.matrix import Matrix
+        from memento.runner.options import check_flag, check_names
 
+        for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
+            check_flag(name, value)
         declared = Matrix.of(matrix)
+        check_names(self.func, declared)
         with self._stage(cache_path) as stage:
             session = stage.session(declared, force_run=force_run, force_cache=force_cache)
             if dry_run:
@@ -210,13 +220,24 @@ class Memento:
             Tasks failed; what did not depend on them is finished and kept.
         """
         from memento.matrix import execution_order
+        from memento.runner.options import check_flag, check_names
 
+        for name, value in kwargs.items():
+            if name not in FLAGS:
+                raise TypeError(no_such_argument(self.run_all, name, value, FLAGS))
+            if name != "cache_path":
+                check_flag(name, value)
+        if not self._matrices:
+            raise TypeError(
+                "run_all() runs the matrices that add_matrix(...) was given, and there are none."
+                " For one matrix write Memento(func).run(matrix)."
+            )
+        for matrix in self._matrices:
+            check_names(self.func, matrix)
         dry_run = kwargs.pop("dry_run", False)
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
         flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
-        if kwargs:
-            raise TypeError(f"run_all() got an unexpected argument {next(iter(kwargs))!r}")
         sessions: dict[Any, Session | None] = {}  # None: it could not run, for want of what it depends on
         with self._stage(cache_path) as stage:
             for declared in execution_order(self._matrices):
