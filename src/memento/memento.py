@@ -259,7 +259,7 @@ class Memento:
                 if session is None:
                     continue
                 if dry_run:
-                    stage.describe(session)
+                    stage.describe(session, _waiting(session.matrix))
                     continue
                 session.run(notify=False)
                 if session.interrupted is not None and session.interrupted.count:
@@ -289,7 +289,7 @@ class Memento:
                 stage.skip(declared, upstream)
                 return None
             matrix = matrix.with_parameter(str(upstream), values)
-        return stage.session(matrix, force_run=flags["force_run"], force_cache=flags["force_cache"])
+        return stage.session(matrix, **flags, waiting=_waiting(matrix))
 
     def _stage(self, cache_path: str | os.PathLike[str] | None) -> Stage:
         from memento.runner.stage import Cast, Stage
@@ -326,3 +326,13 @@ class Memento:
                 )
             raise AggregateException(errors, every[0] if len(every) == 1 else every, report)
         return every
+
+
+def _waiting(matrix: Matrix) -> int:
+    """Count the results of other matrices' tasks that a matrix takes and that are not computed yet."""
+    if not matrix.dependencies:
+        return 0
+    from memento.store.upstream import PendingValue
+
+    names = map(str, matrix.dependencies)
+    return sum(isinstance(value, PendingValue) for name in names for value in matrix.parameters[name])

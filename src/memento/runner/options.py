@@ -47,6 +47,7 @@ class Options(NamedTuple):
     force_run: bool = False
     force_cache: bool = False
     environment: Mapping[str, str] = MappingProxyType({})
+    note: str = ""  # what of these may not be as it was asked for
 
 
 def make_options(
@@ -72,8 +73,9 @@ def make_options(
     check_positive("cpus_per_task", cpus_per_task)
     check_positive("max_tasks_per_worker", max_tasks_per_worker)
     check_retries(retries)
+    workers, note = workers_of(executor, num_workers, cpus_per_task)
     return Options(
-        num_workers=num_workers or default_workers(executor, cpus_per_task),
+        num_workers=workers,
         executor=executor,
         retries=retries,
         timeout=timeout,
@@ -84,16 +86,27 @@ def make_options(
         gpus_per_task=gpus_per_task,
         max_tasks_per_worker=max_tasks_per_worker,
         log_output=log_output,
+        note=note,
     )
 
 
-def default_workers(executor: Any, cpus_per_task: int) -> int:
+def workers_of(executor: Any, asked: int | None, cpus_per_task: int) -> tuple[int, str]:
+    """Say how many tasks run at once, and what of that a person may not expect."""
+    if executor == "serial" or getattr(executor, "in_process", False):
+        note = f"num_workers={asked} has no effect: executor='serial' runs one task at a time."
+        return 1, note if asked and asked > 1 else ""
+    own = getattr(executor, "_asked", None)  # an executor that was made with a number of its own keeps to it
+    size = own or getattr(executor, "_max_workers", None)  # and a concurrent.futures pool knows its size
+    if isinstance(size, int) and (asked is None or asked > size or (own and asked != own)):
+        note = f"num_workers={asked} has no effect: the executor that was given runs {size} tasks at a time."
+        return size, note if asked and asked != size else ""
+    if asked is not None:
+        return asked, ""
+    return default_workers(cpus_per_task), ""
+
+
+def default_workers(cpus_per_task: int) -> int:
     """Say how many tasks run at once where nobody said it."""
-    if executor == "serial":
-        return 1
-    workers = getattr(executor, "_max_workers", None)  # a concurrent.futures pool knows its size
-    if isinstance(workers, int):
-        return workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // cpus_per_task)
 

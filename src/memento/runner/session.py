@@ -70,6 +70,10 @@ class Session:
         self.function, self.experiment, self.matrix = function, experiment, matrix
         self.store, self.options, self.emit, self.clock = store, options, emit, clock
         self.tasks = KeyedTasks(matrix, experiment)
+        if matrix.volatile:
+            from memento.plan.volatile import check_volatile
+
+            check_volatile(self.tasks)
         self._code = self._code_version()
         self.interrupted: Interrupt | None = None
         self.finished: RunFinished | None = None
@@ -80,9 +84,9 @@ class Session:
         """How many tasks failed in this run."""
         return self.finished.failed if self.finished is not None else 0
 
-    def announce(self) -> None:
-        """Tell what the matrix's checks and the code's history have to say."""
-        for warning in self.matrix.warnings:
+    def announce(self, of_matrix: bool = True) -> None:
+        """Tell what the matrix's checks, if asked, and the code's history have to say."""
+        for warning in self.matrix.warnings if of_matrix else ():
             self.emit(Said(warning, "warning"))
         if self.plan.stale_codes and self.options.on_code_change != "ignore":
             self.emit(
@@ -111,7 +115,7 @@ class Session:
                 cached=plan.hits,
                 todo=len(plan.todo),
                 workers=options.num_workers,
-                forecast=None if plan.forecast is None else plan.forecast / options.num_workers,
+                forecast=plan.time_on(options.num_workers),
                 executor=executor_name(options.executor),
             )
         )
