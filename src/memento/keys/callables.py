@@ -198,7 +198,7 @@ def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[type
 
 def _globals(func: types.FunctionType, found: source.Found | None) -> list[tuple[str, Any]]:
     space = func.__globals__
-    names = {chain[0] for chain in source.outer_names(func, found)} - set(func.__code__.co_freevars)
+    names = {chain[0] for chain in reads_of(func, found).names} - set(func.__code__.co_freevars)
     return [(name, space[name]) for name in sorted(names) if name in space]
 
 

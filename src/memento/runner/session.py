@@ -71,6 +71,10 @@ class Session:
         self.function, self.experiment, self.matrix = function, experiment, matrix
         self.store, self.options, self.emit, self.clock = store, options, emit, clock
         self.tasks = KeyedTasks(matrix, experiment)
+        if matrix.volatile:
+            from memento.plan.volatile import check_volatile
+
+            check_volatile(self.tasks)
         self._code = self._code_version()
         self.interrupted: Interrupt | None = None
         self.finished: RunFinished | None = None
@@ -81,9 +85,9 @@ class Session:
         """How many tasks failed in this run."""
         return self.finished.failed if self.finished is not None else 0
 
-    def announce(self) -> None:
-        """Tell what the matrix's checks and the code's history have to say."""
-        for warning in self.matrix.warnings:
+    def announce(self, of_matrix: bool = True) -> None:
+        """Tell what the matrix's checks, if asked, and the code's history have to say."""
+        for warning in self.matrix.warnings if of_matrix else ():
             self.emit(Said(warning, "warning"))
         self._say_how_it_is_named()
         if self.plan.stale_codes and self.options.on_code_change != "ignore":
@@ -132,7 +136,7 @@ class Session:
                 cached=plan.hits,
                 todo=len(plan.todo),
                 workers=options.num_workers,
-                forecast=None if plan.forecast is None else plan.forecast / options.num_workers,
+                forecast=plan.time_on(options.num_workers),
                 executor=executor_name(options.executor),
             )
         )
@@ -190,7 +194,7 @@ class Session:
 
         from memento.executors import make_executor
 
-        run = self.store.begin(self._run_info())
+        run = self.store.begin(self._run_info(), self.plan.hits)
         status = "died"
         runner: Runner | None = None
         signals = contextlib.ExitStack()
