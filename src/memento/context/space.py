@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.hints import TYPE_CHECKING, NamedTuple
+from memento.store.records import Piece
 
 if TYPE_CHECKING:
     from memento.context.seeding import Seeding
@@ -67,5 +68,6 @@ class TaskSpace(NamedTuple):
     live_every: float = 0.5  # seconds
     clock: Clock = SYSTEM_CLOCK
     inline_limit: int = 16_384  # bytes; larger values of `cached` steps are files
+    so_far: Callable[[], Piece] | None = None  # what this attempt has done, for a checkpoint to tell
     repeat: int = 0
     seeding: Seeding | None = None  # the generators that the process' tasks draw from

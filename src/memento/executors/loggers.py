@@ -1,104 +1,152 @@
-"""Put back the levels and handlers of loggers that a task has changed.
+"""Describe how a program has set up logging, and set up another process like it.
 
-Knows: `logging`, where it is loaded. May not know: tasks, processes.
+Knows: loggers, handlers, formatters. May not know: processes, tasks.
+
+A handler has a lock and a stream, so it cannot be sent; one that writes to the standard streams, or adds to a file, is
+made anew. Any other is named, so that somebody can make it in `initializer=`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from operator import attrgetter
+from typing import Any, NamedTuple
 
-from memento.hints import TYPE_CHECKING, Any
+from memento.store import pickling
 
-if TYPE_CHECKING:
+
+class _Handler(NamedTuple):
+    kind: str  # "stdout", "stderr", "file"
+    arguments: tuple[Any, ...]
+    level: int
+    name: str | None
+    formatter: Any
+    filters: list[Any]
+    terminator: str
+
+
+class _Logger(NamedTuple):
+    level: int
+    propagate: bool
+    disabled: bool
+    handlers: list[_Handler]
+    filters: list[Any]
+
+
+class _Logging(NamedTuple):
+    loggers: dict[str, _Logger]  # "" for the root
+    disabled: int
+    raises: bool
+    captures: bool  # warnings go to logging
+    levels: dict[int, str]
+
+
+def gather() -> tuple[_Logging, list[str]]:
+    """Describe logging as it is; and name the handlers that cannot be made anew."""
+    logging: Any = sys.modules["logging"]
+    found: dict[str, _Logger] = {}
+    left: list[str] = []
+    for name, logger in [("", logging.root), *logging.root.manager.loggerDict.items()]:
+        if not isinstance(logger, logging.Logger):
+            continue
+        handlers = []
+        for handler in logger.handlers:
+            described = _described(handler)
+            if described is not None:
+                handlers.append(described)
+            elif type(handler) is not logging.NullHandler:
+                left.append(f"{type(handler).__name__} of logger {name or 'root'!r}")
+        one = _Logger(logger.level, logger.propagate, logger.disabled, handlers, _sendable(logger.filters))
+        if name == "" or handlers or one.filters or one[:3] != (logging.NOTSET, True, False):
+            found[name] = one
+    captures = getattr(logging, "_warnings_showwarning", None) is not None
+    levels = {number: name for number, name in logging._levelToName.items() if number % 10 or number > 50}
+    told = _Logging(found, logging.root.manager.disable, logging.raiseExceptions, captures, levels)
+    return told, left
+
+
+def _described(handler: Any) -> _Handler | None:
+    logging: Any = sys.modules["logging"]
+    kind, arguments = "", tuple[Any, ...]()
+    if type(handler) is logging.StreamHandler:
+        kind = _standard(handler.stream)
+    elif type(handler) is logging.FileHandler:
+        # To add to it at each message's end is what several processes can do to one file.
+        kind, arguments = "file", (handler.baseFilename, "a", handler.encoding, True, handler.errors)
+    formatter = _sendable([handler.formatter])
+    if not kind or not formatter:
+        return None
+    filters = _sendable(handler.filters)
+    return _Handler(
+        kind, arguments, handler.level, handler.get_name(), formatter[0], filters, handler.terminator
+    )
+
+
+def _standard(stream: Any) -> str:
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if stream is getattr(sys, name) or stream is getattr(sys, f"__{name}__"):
+            return name
+        with contextlib.suppress(Exception):
+            if stream.fileno() == number:
+                return name
+    return ""
+
+
+def _sendable(things: list[Any]) -> list[Any]:
+    found = []
+    for thing in things:
+        with contextlib.suppress(Exception):
+            pickling.dumps(thing)
+            found.append(thing)
+    return found
+
+
+def restore(told: _Logging) -> None:
+    """Set up logging of this process as it was described."""
     import logging
 
-_STATE = attrgetter("level", "propagate", "disabled", "handlers", "filters")
-_HANDLER = attrgetter("level", "formatter")
-
-
-class Loggers:
-    """What logging was like: levels and handlers of all loggers.
-
-    Where nobody has imported it yet, it is as its import leaves it.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[logging.Logger, tuple[Any, ...]] = {}
-        self._modules = frozenset(name.partition(".")[0] for name in sys.modules)
-        self._disabled = 0
-        self._all: list[logging.Logger] = []
-        self._states: list[tuple[Any, ...]] = []
-        self._handlers: list[tuple[logging.Handler, tuple[Any, ...]]] = []
-        self._logging: Any = sys.modules.get("logging")
-        if self._logging is not None:
-            for logger in self._loggers():
-                self._kept[logger] = _copied(logger)
-                self._handlers += [(handler, _HANDLER(handler)) for handler in logger.handlers]
-            self._disabled = self._logging.root.manager.disable
-            self._look()
-
-    def _look(self) -> None:
-        self._all = self._loggers()
-        self._states = [_copied(logger) for logger in self._all]
-        self._made = len(self._logging.root.manager.loggerDict)
-
-    def changed(self) -> bool:
-        """Tell whether a logger or a handler is not as it was when this was last restored."""
-        if self._logging is None:
-            self._logging = sys.modules.get("logging")
-            return self._logging is not None
-        manager = self._logging.root.manager
-        return (
-            len(manager.loggerDict) != self._made
-            or manager.disable != self._disabled
-            or list(map(_STATE, self._all)) != self._states
-            or any(_HANDLER(handler) != state for handler, state in self._handlers)
-        )
-
-    def restore(self) -> None:
-        """Put all loggers back; one that an import has made stays as the import left it."""
-        logging = self._logging
-        for logger in self._loggers():
-            kept = self._kept.get(logger)
-            if kept is None and logger is logging.root:
-                kept = (logging.WARNING, True, False, [], [])
-            if kept is None:
-                top = logger.name.partition(".")[0]
-                if top in sys.modules and top not in self._modules:
-                    self._kept[logger] = _copied(logger)
-                    continue
-                kept = (
-                    logging.NOTSET,
-                    True,
-                    False,
-                    [h for h in logger.handlers if type(h) is logging.NullHandler],
-                    [],
-                )
-            level, propagate, disabled, handlers, filters = kept
-            for handler in [handler for handler in logger.handlers if handler not in handlers]:
+    for number, name in told.levels.items():
+        logging.addLevelName(number, name)
+    for name, one in told.loggers.items():
+        logger = logging.getLogger(name or None)
+        # In place of what imports of this process have added: the program's imports did so as well.
+        for handler in list(logger.handlers):
+            if type(handler) is not logging.NullHandler:
                 logger.removeHandler(handler)
-                with contextlib.suppress(Exception):  # its file or connection may be gone
-                    handler.close()
-            logger.handlers[:], logger.filters[:] = handlers, filters
-            logger.propagate, logger.disabled = propagate, disabled
-            if logger.level != level:
-                logger.setLevel(level)
-        for handler, (level, formatter) in self._handlers:
-            handler.setLevel(level)
-            handler.setFormatter(formatter)
-        if logging.root.manager.disable != self._disabled:
-            logging.disable(self._disabled)
-        self._look()
-
-    def _loggers(self) -> list[logging.Logger]:
-        root = self._logging.root
-        return [
-            root,
-            *(one for one in root.manager.loggerDict.values() if isinstance(one, self._logging.Logger)),
-        ]
+        for described in one.handlers:
+            logger.addHandler(_made(described))
+        logger.filters[:] = one.filters
+        logger.propagate, logger.disabled = one.propagate, one.disabled
+        logger.setLevel(one.level)
+    logging.disable(told.disabled)
+    logging.raiseExceptions = told.raises
+    if told.captures:
+        logging.captureWarnings(True)
 
 
-def _copied(logger: logging.Logger) -> tuple[Any, ...]:
-    return logger.level, logger.propagate, logger.disabled, list(logger.handlers), list(logger.filters)
+class _Stream:
+    """The standard stream of a name, whichever it is just now."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(getattr(sys, self._name), name)
+
+
+def _made(described: _Handler) -> Any:
+    import logging
+
+    handler: logging.StreamHandler[Any]
+    if described.kind == "file":
+        os.makedirs(os.path.dirname(described.arguments[0]), exist_ok=True)
+        handler = logging.FileHandler(*described.arguments)
+    else:
+        handler = logging.StreamHandler(_Stream(described.kind))
+    handler.setLevel(described.level)
+    handler.name = described.name
+    handler.setFormatter(described.formatter)
+    handler.filters[:] = described.filters
+    handler.terminator = described.terminator
+    return handler

@@ -21,7 +21,7 @@ import sys
 import threading
 
 from memento import system
-from memento.executors.isolation import PLACE_EVENTS, Isolation
+from memento.executors.isolation.process import PLACE_EVENTS, Isolation
 from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ import warnings
 from collections.abc import Callable
 
 from memento.executors.imports import ImportWatch
-from memento.executors.libraries import LIBRARIES, Libraries
-from memento.executors.loggers import Loggers
+from memento.executors.isolation.libraries import LIBRARIES, Libraries
+from memento.executors.isolation.loggers import Loggers
 from memento.hints import Any
 
 _locale: Any = importlib.import_module("_locale")
