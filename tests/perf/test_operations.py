@@ -192,7 +192,7 @@ def test_a_new_task_costs_few_calls_of_python(path: Path) -> None:
     profile.runcall(run, path)
     small.runcall(run, path.with_name("other"), 10)
     # A third of them looks for what the task has changed of its process and its libraries.
-    assert (calls(profile) - calls(small)) / TASKS <= 100
+    assert (calls(profile) - calls(small)) / TASKS <= 115
 
 
 def test_a_row_of_a_frame_costs_few_calls_of_python(path: Path) -> None:
