@@ -27,6 +27,7 @@ import sys
 from collections.abc import Callable
 
 from memento import system
+from memento.clock import SYSTEM_CLOCK
 from memento.errors import Unsendable, WorkersDiffer
 from memento.executors import failures
 from memento.executors.base import Work
@@ -44,6 +45,7 @@ LENGTH = struct.Struct("<I")
 _LOOK = 0.5  # seconds between looks for a parent that is gone without closing the socket
 _LOOK_UNTOLD = 0.02  # seconds between looks for ended workers where the system cannot tell of them
 _ROUNDS = 200  # looks at 5 ms for the end of what was killed
+_CLEANING = 3.0  # seconds for who removes what a dead worker's processes have left in shared memory
 
 
 def send(control: socket.socket, message: tuple[Any, ...], descriptors: tuple[int, ...] = ()) -> None:
@@ -82,6 +84,7 @@ class Server:
         self._data = bytearray()
         self._descriptors: list[int] = []
         self._workers: dict[int, int] = {}  # pid -> slot
+        self._cleaning: dict[int, float] = {}  # pid of who cleans up -> when it is ended
         self._endings: dict[int, int] = {}  # pid -> descriptor that becomes readable at its end
         self._fresh: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -225,7 +228,7 @@ class Server:
             if found is None:
                 break
             pid = found.si_pid
-            if pid in self._workers:
+            if pid in self._workers and not self._is_cleaned_up_after(pid):
                 # Before it is waited for: until then nobody else can get its number, nor its group's.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
@@ -247,13 +250,23 @@ class Server:
 
     def _end_orphans(self) -> bool:
         """Kill what is our child and no worker: workers adopt, so these are left by dead ones."""
-        found = False
+        found, now = False, SYSTEM_CLOCK.monotonic()
         for pid in system.descendants(os.getpid()):
             if pid not in self._workers and not self._is_below_worker(pid):
                 found = True
+                if system.is_resource_tracker(pid) and now < self._cleaning.setdefault(pid, now + _CLEANING):
+                    continue
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
         return found
+
+    def _is_cleaned_up_after(self, worker: int) -> bool:
+        """Tell whether a dead worker has left who removes what is in shared memory: it is spared for a while."""
+        for pid in system.descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(pid) == worker and system.is_resource_tracker(pid):
+                    return True
+        return False
 
     def _is_below_worker(self, pid: int) -> bool:
         return any(pid in system.descendants(worker) for worker in self._workers)
