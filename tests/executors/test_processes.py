@@ -347,15 +347,19 @@ def test_nothing_of_multiprocessing_stays_in_shared_memory(drive: Drive, ends: s
 
         kept = shared_memory.SharedMemory(create=True, size=1000)
         lock = multiprocessing.get_context("spawn").Semaphore(3)
-        (drive.store / "names").write_text(kept.name.lstrip("/"))
+        Path(config.settings["names"]).write_text(kept.name.lstrip("/"))
+        while not any(map(system.is_resource_tracker, system.descendants(os.getpid()))):
+            time.sleep(0.01)
         if config.x:
             time.sleep(60)
         os.kill(os.getpid(), signal.SIGKILL) if lock.acquire() else None
         return []
 
-    drive.start(use, num_workers=1, timeout=10.0 if ends == "by itself" else 2.0, grace=0.1)
+    names = drive.store.parent / "names"
+    limit = 10.0 if ends == "by itself" else 2.0
+    drive.start(use, settings={"names": str(names)}, num_workers=1, timeout=limit, grace=0.1)
     drive.run([drive.task(0, ends == "by a timeout")])
-    name = (drive.store / "names").read_text()
+    name = names.read_text()
     drive.executor.close()
     assert not Path("/dev/shm", name).exists()
 

@@ -153,7 +153,7 @@ class Server:
                 self._spawn(Place(*message[1]), read, write)
             elif message[0] == "kill":
                 if message[1] in self._workers:
-                    system.kill_tree(message[1], message[2])
+                    self._kill(message[1], message[2])
             elif message[0] == "close":
                 return False
         return True
@@ -217,6 +217,14 @@ class Server:
         self._fresh[process.pid] = process
         return process.pid
 
+    def _kill(self, worker: int, number: int) -> None:
+        # Of a dead worker whose processes are ours by now, `_reap` ends those that are to be ended.
+        if number != signal.SIGKILL or not self._is_cleaned_up_after(worker):
+            system.kill_tree(worker, number)
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(worker, number)
+
     def _reap(self) -> None:
         """Tell of ended workers, and end what they left behind."""
         ended = False
@@ -274,7 +282,7 @@ class Server:
     def end_all(self) -> None:
         """End every worker and everything below them, and wait until they are gone."""
         for pid in list(self._workers):
-            system.kill_tree(pid, signal.SIGKILL)
+            self._kill(pid, signal.SIGKILL)
         for number in range(_ROUNDS):
             self._reap()
             if not self._workers and not self._end_orphans():
