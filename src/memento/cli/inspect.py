@@ -18,7 +18,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import UntrustedStore
 from memento.store import Store, find_store
 from memento.store.records import INTERRUPTED, Attempt, TaskRecord
-from memento.wording import counts, duration, number_of, one_line, safe_text
+from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 
 _RUNS = 10  # shown, the newest
 _ROWS = 50  # tasks in a list for people
@@ -115,7 +115,7 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
             return
         print(f"store {one_line(str(store.path))}")
         for name, done, failed in experiments:
-            print(f"  {one_line(name)}: {counts(done=done, failed=failed)}")
+            print(f"  {one_line(short_name(name))}: {counts(done=done, failed=failed)}")
         if runs:
             print("latest runs")
         for run in runs:
@@ -132,7 +132,7 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
             else:
                 tail = f"{what} in {took}"
             print(
-                f"  {_time(run.started)}  {run.status:<11}  {one_line(run.info.experiment)}: {tail} ({where})"
+                f"  {_time(run.started)}  {run.status:<11}  {one_line(short_name(run.info.experiment))}: {tail} ({where})"
             )
             now = [entry.key.hex()[:12] for entry in working if entry.run == run.id]
             if now:
@@ -298,7 +298,11 @@ def one_experiment(wanted: str, store: Store) -> str:
         None or several do.
     """
     names = [name for name, _, _ in store.experiments()]
-    matches = [name for name in names if name == wanted] or [name for name in names if name.endswith(wanted)]
+    matches = (
+        [name for name in names if name == wanted]
+        or [name for name in names if short_name(name) == wanted]
+        or [name for name in names if name.endswith(wanted) or short_name(name).endswith(wanted)]
+    )
     if len(matches) == 1:
         return matches[0]
     raise UsageError(

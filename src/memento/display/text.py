@@ -20,7 +20,7 @@ from memento.events import (
     WorkerState,
 )
 from memento.hints import NamedTuple
-from memento.wording import counts, duration, number_of, one_line
+from memento.wording import counts, duration, number_of, one_line, short_name
 
 # A run in which everything fails differently must not flood the screen; the end tells the rest.
 GROUPS_WHILE_RUNNING = 8
@@ -106,7 +106,7 @@ def nothing_to_do(event: RunStarted) -> bool:
 
 def started(event: RunStarted) -> Iterator[Line]:
     """Say which store, and the plan."""
-    yield Line(f"{one_line(event.experiment)}, store {one_line(event.store)}", "head")
+    yield Line(f"{one_line(short_name(event.experiment))}, store {one_line(event.store)}", "head")
     workers = number_of(event.workers, "worker")
     parts = [f"{event.cached:,} cached"] if event.cached else []
     if event.elsewhere:
@@ -160,7 +160,7 @@ def warned_line(group: WarningGroup) -> str:
 
 def all_cached(event: RunFinished) -> Line:
     """Say in one line that there was nothing to do."""
-    name, store = one_line(event.experiment), one_line(event.store)
+    name, store = one_line(short_name(event.experiment)), one_line(event.store)
     if event.total:
         return Line(f"{name}: {number_of(event.total, 'task')}, all cached in {store}", "done")
     return Line(f"{name}: the matrix has no tasks; nothing to do in {store}", "done")

@@ -12,7 +12,7 @@ from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
     from memento.keys.code import CodeVersion, code_version, combined, explain_code, value_code
-    from memento.keys.experiments import experiment_name, is_named_by_code, short_name
+    from memento.keys.experiments import experiment_name, is_named_by_code
     from memento.keys.fragments import json_fragment
     from memento.keys.kinds import digest, register_key
     from memento.keys.names import qualified_name
@@ -39,7 +39,6 @@ __all__ = [
     "repeat_part",
     "script",
     "script_folder",
-    "short_name",
     "task_digest",
     "value_code",
 ]
@@ -64,7 +63,6 @@ _HOMES = {
     "repeat_part": "memento.keys.task",
     "script": "memento.keys.places",
     "script_folder": "memento.keys.places",
-    "short_name": "memento.keys.experiments",
     "task_digest": "memento.keys.task",
     "value_code": "memento.keys.code",
 }

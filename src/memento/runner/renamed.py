@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 
 from memento.hints import TYPE_CHECKING
-from memento.keys import renamed_keys, short_name
-from memento.wording import number_of
+from memento.keys import renamed_keys
+from memento.wording import number_of, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -99,7 +99,8 @@ class Session:
         """Say where a name depends on code, and where results stand under another one."""
         if self._has_past or not len(self.tasks):
             return
-        from memento.keys import is_named_by_code, short_name
+        from memento.keys import is_named_by_code
+        from memento.wording import short_name
 
         if is_named_by_code(self.experiment):
             self.emit(
