@@ -20,6 +20,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     │   ├── MemoryLimitExceeded (MemoryError)
     │   ├── UnsavableResult (TypeError)     it returned what cannot be stored
     │   └── RemoteError                     its exception could not travel; carries its text
+    ├── NotComputed                         a dry run asked for a result that is not there yet
     ├── WorkerStartError                    no worker can start: nothing was blamed on a task
     └── MissingExtra (ImportError)          an optional package is not installed
     AggregateException, CacheMiss, CyclicDependency     the names of 1.2.0, MementoErrors too
@@ -266,6 +267,25 @@ class CacheMiss(MementoError):
         return (
             f"Config {self.config} was not found in the cache. Run it without force_cache=True to compute it."
         )
+
+
+class NotComputed(MementoError):
+    """A dry run asked for the result of a task that has still to run.
+
+    Parameters
+    ----------
+    key : bytes
+        The task's key.
+    """
+
+    todo = "Run the matrix that it depends on first."
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"task {self.key.hex()[:12]} has no result yet. {self.todo}"
 
 
 class CyclicDependency(MementoError):

@@ -84,6 +84,8 @@ class Session:
         """Tell what the matrix's checks and the code's history have to say."""
         for warning in self.matrix.warnings:
             self.emit(Said(warning, "warning"))
+        for (name, then), count in self.plan.otherwise.items():
+            self.emit(Said(_of_another_default(name, then, count), "warning"))
         if self.plan.stale_codes and self.options.on_code_change != "ignore":
             self.emit(
                 Said(self._code_message(self.plan.stale_codes, "by an older version of the code"), "warning")
@@ -235,6 +237,7 @@ class Session:
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
             longest_first=options.order == "longest-first",
+            written=store.written,
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
@@ -345,3 +348,8 @@ class _PickledValues(Sequence[bytes]):
 def executor_name(executor: Any) -> str:
     """Name an executor for people."""
     return executor if isinstance(executor, str) else str(getattr(executor, "name", type(executor).__name__))
+
+
+def _of_another_default(name: str, then: str, count: int) -> str:
+    results = "1 result was" if count == 1 else f"{count} results were"
+    return f"defaults[{name!r}] has changed: {results} computed with {name}={then:.80} and will be computed again."

@@ -86,21 +86,23 @@ class Stage:
     def upstream(self, session: Session, dry_run: bool) -> list[UpstreamValue]:
         """Return the finished tasks of a session as parameter values of another matrix.
 
-        A dry run has no values; each task's key is known all the same, and so are the keys of what depends on it.
+        A dry run has no values but those that are stored; each task's key is known all the same, and so are the keys of
+        what depends on it.
         """
-        from memento.store.records import DONE, Encoded
+        from memento.store.records import DONE
         from memento.store.upstream import UpstreamValue
 
-        root = self.store.root
-        if dry_run:
-            nothing = Encoded("json", b"null", None, 4, "builtins:NoneType")
-            return [UpstreamValue(session.tasks.key(n), root, nothing) for n in range(len(session.tasks))]
-        rows = [row for row in session.plan.rows if row >= 0]
-        return [
+        root, rows = self.store.root, [row for row in session.plan.rows if row >= 0]
+        finished = [
             UpstreamValue(record.key, root, record.value, record.id)
             for record in self.store.records(rows)
             if record.status == DONE and record.value is not None
         ]
+        if not dry_run:
+            return finished
+        plan, there = session.plan, {value.key: value for value in finished}
+        known = {key: there[key] for key, used in zip(plan.tasks.each_key(), plan.cached, strict=True) if used}
+        return [known.get(key) or UpstreamValue(key, root, None) for key in plan.tasks.each_key()]
 
     def skip(self, matrix: Matrix, upstream: object) -> None:
         """Say that a matrix cannot run."""

@@ -6,6 +6,7 @@ Knows: where a stored value is. May not know: matrices, plans.
 from __future__ import annotations
 
 from memento.config import Deferred
+from memento.errors import NotComputed
 from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,17 +22,19 @@ class UpstreamValue(Deferred):
         The task's key: what a downstream task is keyed by.
     root : str
         Folder of the store.
-    encoded : Encoded
-        The stored value, inline or as a reference to a payload file.
+    encoded : Encoded or None
+        The stored value, inline or as a reference to a payload file; None where the task has still to run.
     row : int
         The store's id of the result: what was computed from it has a later one. -1 where it is not known.
     """
 
-    def __init__(self, key: bytes, root: str, encoded: Encoded, row: int = -1) -> None:
+    def __init__(self, key: bytes, root: str, encoded: Encoded | None, row: int = -1) -> None:
         self.key, self.root, self.encoded, self.row = key, root, encoded, row
 
     def load(self) -> Any:
-        """Read the value; verified, raises PayloadDamaged."""
+        """Read the value; verified, raises PayloadDamaged, or NotComputed where there is none yet."""
+        if self.encoded is None:
+            raise NotComputed(self.key)
         from pathlib import Path
 
         from memento.store.formats import decode
