@@ -39,9 +39,9 @@ def test_results_of_the_old_default_are_never_served_for_the_new_one(
     tmp_path: Path, then: Any, now: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(tmp_path, parameters={"x": [1, 2], "extra": [then]}, defaults={"extra": then})
-    assert [c for _, c in run(tmp_path, parameters={"x": [1], "extra": [then]}, defaults={"extra": then})] == [
-        True
-    ]
+    assert [
+        c for _, c in run(tmp_path, parameters={"x": [1], "extra": [then]}, defaults={"extra": then})
+    ] == [True]
     caplog.clear()
     changed = {"parameters": {"x": [1, 2], "extra": [now]}, "defaults": {"extra": now}}
     assert run(tmp_path, **changed) == [(f"{x}, {now}, None", False) for x in (1, 2)]
@@ -64,11 +64,14 @@ def test_a_setting_at_its_default_is_known_by_the_run_that_had_it(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("then", "now"), [(0.5, np.float32(0.5)), ({"a": 1, "b": 2}, {"b": 2, "a": 1}), ({1, 2}, {2, 1}), (3, np.int8(3))]
+    ("then", "now"),
+    [(0.5, np.float32(0.5)), ({"a": 1, "b": 2}, {"b": 2, "a": 1}), ({1, 2}, {2, 1}), (3, np.int8(3))],
 )
 def test_a_default_that_is_written_in_another_way_is_the_same(tmp_path: Path, then: Any, now: Any) -> None:
     run(tmp_path, parameters={"x": [1], "extra": [then]}, defaults={"extra": then})
-    assert [c for _, c in run(tmp_path, parameters={"x": [1], "extra": [now]}, defaults={"extra": now})] == [True]
+    assert [c for _, c in run(tmp_path, parameters={"x": [1], "extra": [now]}, defaults={"extra": now})] == [
+        True
+    ]
 
 
 def test_a_parameter_of_the_same_name_within_another_is_not_taken_for_it(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def test_a_rule_on_a_result_of_another_matrix_means_what_it_returned(tmp_path: P
     assert [result.inner for result in results["second"]] == [(20, 5)]
 
 
-def test_a_dry_run_knows_the_results_that_are_stored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dry_run_knows_the_results_that_are_stored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", "memento")
 
     def rule(config: Config) -> bool:

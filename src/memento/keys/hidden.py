@@ -38,7 +38,9 @@ def encode(value: Any) -> bytes | None:
     return None
 
 
-_GENERATORS = frozenset({"Random", "RandomState", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "Generator"})
+_GENERATORS = frozenset(
+    {"Random", "RandomState", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "Generator"}
+)
 
 
 def _global_states(kind: str) -> Iterator[Any]:
@@ -74,6 +76,12 @@ def _draws_from_the_global(value: Any) -> bool:
 
 _GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
 
+def library_of(cls: Any) -> str:
+    """Return the name of the top-level package or module that a class comes from."""
+    module = cls.__module__
+    return module.partition(".")[0] if isinstance(module, str) else ""  # of some types it is a descriptor
+
+
 # By library: attributes that hold what was computed before, or where in memory it is. Using a value changes them.
 _CACHES = {
     "numpy": {"vectorize": ("_ufunc",)},
@@ -82,7 +90,9 @@ _CACHES = {
     "xarray": {"": ("_cache", "_close")},
 }
 # Descriptors that keep what they computed under their own name in the instance.
-_KEEPING = frozenset({"cached_property", "lazy_property", "lazyproperty", "cache_readonly", "under_cached_property", "reify"})
+_KEEPING = frozenset(
+    {"cached_property", "lazy_property", "lazyproperty", "cache_readonly", "under_cached_property", "reify"}
+)
 
 
 def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +110,7 @@ def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
     """
     dropped: set[str] = set()
     for base in cls.__mro__:
-        for name, attributes in _CACHES.get(base.__module__.partition(".")[0], {}).items():
+        for name, attributes in _CACHES.get(library_of(base), {}).items():
             if name in ("", base.__name__):
                 dropped.update(attributes)
     return {

@@ -257,7 +257,9 @@ class _Compiler:
                         "A parameter under 'when' may be absent: config.get(name) then returns None.",
                     ) from exc
         if unknown:
-            self.warnings.append(f"{where} looks at results that are not there yet: fewer tasks may be left to run.")
+            self.warnings.append(
+                f"{where} looks at results that are not there yet: fewer tasks may be left to run."
+            )
         return held
 
     def _table(self, rows: Column) -> TaskTable:

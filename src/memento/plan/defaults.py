@@ -50,7 +50,10 @@ def computed_otherwise(
         return {}
     each = {tasks.names[c]: tasks.along(c, [*expected[tasks.names[c]], ""]) for c in columns}
     numbers = list(compress(range(len(tasks)), cached))
-    told = {number: (parameters, given) for number, parameters, given in written(sorted({rows[n] for n in numbers}))}
+    told = {
+        number: (parameters, given)
+        for number, parameters, given in written(sorted({rows[n] for n in numbers}))
+    }
     found: dict[int, tuple[str, str]] = {}
     for name, fragments in each.items():
         for number, fragment in compress(enumerate(fragments), cached):
@@ -69,9 +72,7 @@ def _fragments_at_default(tasks: KeyedTasks, column: int) -> list[str]:
     """Return the readable JSON of a parameter's values where they are at the default, "" elsewhere."""
     name = tasks.names[column]
     default = digest(tasks.matrix.defaults[name], f"defaults[{name!r}]")
-    return [
-        json_fragment(value) if _is(value, default) else "" for value in tasks.table.values[column]
-    ]
+    return [json_fragment(value) if _is(value, default) else "" for value in tasks.table.values[column]]
 
 
 def _is(value: Any, known: bytes) -> bool:
@@ -82,7 +83,9 @@ def _is(value: Any, known: bytes) -> bool:
 
 def _settings_at_default(matrix: Matrix, names: Iterable[str]) -> dict[str, Any]:
     """Return the settings at their default, as the store would write them."""
-    at = [n for n in names if n in matrix.settings and digest(matrix.settings[n]) == digest(matrix.defaults[n])]
+    at = [
+        n for n in names if n in matrix.settings and digest(matrix.settings[n]) == digest(matrix.defaults[n])
+    ]
     if not at:
         return {}
     written = jsontext.loads(json_fragment(dict(matrix.settings)))
@@ -95,7 +98,9 @@ def _other(parameters: str, name: str, fragment: str) -> str:
     mentions = parameters.count(label)
     if not mentions:
         return ""
-    if mentions == 1 and (label + fragment + ", " in parameters or parameters.endswith(label + fragment + "}")):
+    if mentions == 1 and (
+        label + fragment + ", " in parameters or parameters.endswith(label + fragment + "}")
+    ):
         return ""  # without reading the JSON, of which there may be a million
     told = jsontext.loads(parameters)
     if name not in told or _same(told[name], jsontext.loads(fragment)):

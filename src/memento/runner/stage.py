@@ -101,7 +101,9 @@ class Stage:
         if not dry_run:
             return finished
         plan, there = session.plan, {value.key: value for value in finished}
-        known = {key: there[key] for key, used in zip(plan.tasks.each_key(), plan.cached, strict=True) if used}
+        known = {
+            key: there[key] for key, used in zip(plan.tasks.each_key(), plan.cached, strict=True) if used
+        }
         return [known.get(key) or UpstreamValue(key, root, None) for key in plan.tasks.each_key()]
 
     def skip(self, matrix: Matrix, upstream: object) -> None:
