@@ -62,12 +62,19 @@ DOES_NOT_COUNT = {
     r"pydantic:.*fields_set": "which fields were given by name, not what they are",
     r"pydantic:(?!secret).*\.state\[\+\]": "not an attribute of the model",
     r"xarray:.*('_close'|'_cache')": "how a file is closed, and accessors",
+    r"xarray:.*('_indexes'|'_dims'|\['array'\]|\['_data'\].state\[1\]\[\+\]|\.list)": "kept for speed; the variables tell it",
+    r"sklearn:bunch \.args": "pickled twice over",
 }  # fmt: skip
 _EXEMPT = re.compile("|".join(f"(?:{pattern})" for pattern in DOES_NOT_COUNT))
 
 REBUILT_OTHERWISE = {
     "pyarrow:time scalar": "its pickle loses nanoseconds",
-    "own:nameless": "", "own:nameless too": "",
+    "own:slots child": "a pickle has one of two slots of a name",
+    **dict.fromkeys(
+        ("standard:global random", "standard:global choice", "numpy:global normal", "numpy:global state",
+         "torch:global generator"),
+        "a copy of the process's state is no longer that",
+    ),
 }  # fmt: skip
 
 
@@ -86,15 +93,22 @@ def unchanged(name: str, most: int | None) -> Iterator[str]:
                 yield path
 
 
-@pytest.mark.parametrize("name", VALUES)
-def test_each_leaf_of_a_value_counts(name: str) -> None:
-    assert list(unchanged(name, SHORT)) == []
+GROUPS = sorted({name.partition(":")[0] for name in VALUES})
+
+
+def of_group(group: str) -> list[str]:
+    return [name for name in VALUES if name.startswith(f"{group}:")]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_change_of_one_leaf_is_another_value(group: str) -> None:
+    assert {name: paths for name in of_group(group) if (paths := list(unchanged(name, SHORT)))} == {}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VALUES)
-def test_each_leaf_of_a_value_counts_without_exception(name: str) -> None:
-    assert list(unchanged(name, None)) == []
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_change_of_any_leaf_is_another_value(group: str) -> None:
+    assert {name: paths for name in of_group(group) if (paths := list(unchanged(name, None)))} == {}
 
 
 def test_no_two_values_share_a_digest() -> None:
@@ -102,10 +116,7 @@ def test_no_two_values_share_a_digest() -> None:
     for name, found in DIGESTS.items():
         by_digest.setdefault(found, []).append(name)
     shared = [names for names in by_digest.values() if len(names) > 1]
-    assert shared in ([], [["own:enum", "own:alias"]]) or shared == SHARED
-
-
-SHARED = [["plain:true", "numpy:bool"]]  # one value
+    assert shared in ([], [["plain:true", "numpy:bool"]])  # one value
 
 
 def test_the_corpus_is_broad() -> None:
@@ -113,11 +124,14 @@ def test_the_corpus_is_broad() -> None:
     assert len(set(map(type, VALUES.values()))) >= 80
 
 
-@pytest.mark.parametrize("name", VALUES)
-def test_what_is_pickled_or_copied_keeps_its_digest(name: str) -> None:
-    if name in REBUILT_OTHERWISE:
-        pytest.skip(REBUILT_OTHERWISE[name])
-    value = VALUES[name]
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_is_pickled_or_copied_keeps_its_digest(group: str) -> None:
+    for name in set(of_group(group)) - REBUILT_OTHERWISE.keys():
+        for other in rebuilt(VALUES[name]):
+            assert digest(other) == DIGESTS[name], name
+
+
+def rebuilt(value: Any) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for rebuild in (lambda: pickle.loads(pickle.dumps(value)), lambda: copy.deepcopy(value)):
@@ -125,7 +139,7 @@ def test_what_is_pickled_or_copied_keeps_its_digest(name: str) -> None:
                 other = rebuild()
             except Exception:
                 continue  # it cannot be pickled, or not copied
-            assert digest(other) == DIGESTS[name]
+            yield other
 
 
 def test_using_a_value_changes_no_digest() -> None:
@@ -133,7 +147,7 @@ def test_using_a_value_changes_no_digest() -> None:
         "own:lazy": lambda v: v.double, "own:lru cache": lambda v: v(3), "own:single dispatch": lambda v: v(1.5),
         "standard:global random": lambda v: v(0, 1), "standard:network": lambda v: (v.hosts(), v.num_addresses),
         "numpy:vectorized": lambda v: v([1.5]), "numpy:global normal": lambda v: v(), "scipy:norm": lambda v: (v.rvs(2), v.ppf(0.3), v.entropy()),
-        "scipy:tree": lambda v: v.query([0.0, 0.0]), "pandas:groups": lambda v: (v.groups, v.sum()), "pandas:frame": lambda v: (v.a, v.describe()),
+        "scipy:tree": lambda v: v.query([0.0, 0.0]), "pandas:groups": lambda v: (v.groups, v.a.sum()), "pandas:frame": lambda v: (v.a, v.describe()),
         "xarray:array": lambda v: (v.plot, v.x, v.values), "sklearn:fitted neighbours": lambda v: v.predict([[0.0, 0.0]]),
         "sklearn:hashing": lambda v: v.transform(["a b"]), "sklearn:tree": lambda v: v.query([[0.0, 0.0]]), "torch:lstm": lambda v: v(_zeros()),
         "torch:distribution": lambda v: v.sample(), "sklearn:fitted forest": lambda v: v.predict([[0.0, 0.0]]),
@@ -177,8 +191,8 @@ _ROOMS = ("arrays", "callables", "columns", "frames", "hidden", "kinds", "models
 _NEEDS = {"arrays": "scipy", "columns": "pyarrow", "frames": "xarray", "models": "torch"}
 _NO_VALUE = {
     "empty cell": "a closure that is called before its variable is set",
-    "made by its class": "see test_classes", "unkeyable": "own:nameless", "reached": "own:function",
-    "thread's own": "", "flags": "",
+    "made by its class": "see test_classes",
+    "names": "older releases of torch named axes",
 }  # fmt: skip
 
 

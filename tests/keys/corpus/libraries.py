@@ -64,7 +64,7 @@ def _scipy() -> dict[str, Any]:
     points = np.arange(20.0).reshape(10, 2) ** 1.5
     return values | {
         "three axes": scipy.sparse.coo_array(cube), "norm": scipy.stats.norm(0, 1), "log-uniform": scipy.stats.loguniform(0.01, 100),
-        "integers": scipy.stats.randint(1, 5), "bare norm": scipy.stats.norm, "seeded": scipy.stats.norm(0, 1, ),
+        "integers": scipy.stats.randint(1, 5), "bare norm": scipy.stats.norm, "seeded": scipy.stats.norm(0, 1).dist.__class__(seed=3),
         "histogram": scipy.stats.rv_histogram(np.histogram([1, 2, 2, 3], bins=3), density=False), "tree": scipy.spatial.cKDTree(points),
         "k-d tree": scipy.spatial.KDTree(points, leafsize=3), "special": scipy.special.expit,
         "spline": scipy.interpolate.CubicSpline([0, 1, 2], [0, 1, 4]), "interpolated": scipy.interpolate.interp1d([0, 1], [1, 2]),
@@ -96,9 +96,17 @@ def _pandas() -> dict[str, Any]:
         "sparse dtype": pd.SparseDtype(float, 0.0), "category dtype": pd.CategoricalDtype(["a", "b"]),
         "zone dtype": pd.DatetimeTZDtype(tz="UTC"), "interval dtype": pd.IntervalDtype("int64"), "period dtype": pd.PeriodDtype("M"),
         "int dtype": pd.Int64Dtype(), "array": pd.array([1, 2]), "timedeltas": pd.to_timedelta([1, 2], unit="s"),
+        "berlin": pd.Timestamp("2024-01-01", tz="Europe/Berlin"), "arrow": pd.Series([1], dtype=_arrow_dtype()),
         "groups": frame.groupby("a"), "rolling": frame["a"].rolling(2), "grouper": pd.Grouper(key="a", freq="D"),
         "class": pd.DataFrame, "function": pd.concat,
     }  # fmt: skip
+
+
+def _arrow_dtype() -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    return pd.ArrowDtype(pa.int32())
 
 
 def _polars() -> dict[str, Any]:

@@ -158,6 +158,10 @@ class List(list):  # type: ignore[type-arg]
     pass
 
 
+class SlottedList(list):  # type: ignore[type-arg]
+    __slots__ = ("note",)
+
+
 class Tuple(tuple):  # type: ignore[type-arg]
     pass
 
@@ -423,6 +427,8 @@ def values() -> dict[str, Any]:
     with_attribute.unit = "kg"
     listed: Any = List([1, 2])
     listed.note = "n"
+    slotted: Any = SlottedList([1])
+    slotted.note = "n"
     mapped: Any = Dict(a=1)
     mapped.note = {"x": 1}
     return {
@@ -432,7 +438,7 @@ def values() -> dict[str, Any]:
         "state": State(1), "tuple state": TupleState(1, "b"), "reduced": Reduced(1, [2]), "lazy": used,
         "guarded": Guarded(1), "own key": OwnKey("a"), "property": Temperature(1.5), "concrete": Concrete(3),
         "int": Int(3), "int with attribute": with_attribute, "float": Float(1.5), "text": Text("x"), "bytes": Bytes(b"x"),
-        "list": listed, "tuple": Tuple((1, 2)), "dict": mapped, "set": Set({1, 2}), "frozen": Frozen({1, 2}),
+        "list": listed, "slotted list": slotted, "tuple": Tuple((1, 2)), "dict": mapped, "set": Set({1, 2}), "frozen": Frozen({1, 2}),
         "deque": Deque([1, 2], 3), "ordered": Ordered(a=1, b=2), "missing": Missing(a=1), "problem": Problem("bad", 3),
         "dataclass": Point(1.0), "frozen dataclass": Fixed(1), "slotted": Slotted(1, {"a": 1}),
         "keywords": Keywords(lr=0.1), "inherited": Point3(1.0, z=2.0), "post init": Initial(3), "pair": Pair(1),
