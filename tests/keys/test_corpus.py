@@ -225,4 +225,9 @@ def test_every_type_that_an_encoder_lists_has_a_value_in_the_corpus() -> None:
     listed = {*encode.LEAVES, *kinds._CONTAINERS, *standard._SIMPLE}
     assert listed - set(map(type, VALUES.values())) == set()
     seldom = {name for _, name in standard._SELDOM}
-    assert seldom - {type(value).__name__ for value in VALUES.values()} - {"IPv6Network", "IPv6Interface", "ForwardRef"} == set()
+    assert (
+        seldom
+        - {type(value).__name__ for value in VALUES.values()}
+        - {"IPv6Network", "IPv6Interface", "ForwardRef"}
+        == set()
+    )

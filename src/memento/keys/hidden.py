@@ -76,6 +76,7 @@ def _draws_from_the_global(value: Any) -> bool:
 
 _GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
 
+
 def library_of(cls: Any) -> str:
     """Return the name of the top-level package or module that a class comes from."""
     module = cls.__module__

@@ -147,7 +147,9 @@ _SELDOM: dict[tuple[str, str], Callable[[Encoder, Any], bytes]] = {
 }
 for _kind in ("Address", "Network", "Interface"):
     for _version in ("IPv4", "IPv6"):
-        _SELDOM["ipaddress", _version + _kind] = lambda _, v: node("address", text(type(v).__name__), text(str(v)))
+        _SELDOM["ipaddress", _version + _kind] = lambda _, v: node(
+            "address", text(type(v).__name__), text(str(v))
+        )
 
 
 def _by_name(cls: type) -> Callable[[Encoder, Any], bytes] | None:

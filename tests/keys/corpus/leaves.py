@@ -60,12 +60,28 @@ def _of_dict(value: dict[Any, Any], path: str, above: tuple[int, ...]) -> Varian
     yield path + "[+]", {**value, "added": 1}
 
 
-_NAMES_ONLY = {"TypeVar", "ForwardRef", "_SpecialForm", "_AnyMeta", "Logger", "ReferenceType", "getset_descriptor"}
+_NAMES_ONLY = {
+    "TypeVar",
+    "ForwardRef",
+    "_SpecialForm",
+    "_AnyMeta",
+    "Logger",
+    "ReferenceType",
+    "getset_descriptor",
+}
 
 _ATOMS: dict[type, Callable[[Any], list[Any]]] = {
     bool: lambda v: [not v, int(v)],
-    int: lambda v: [v + 1, float(v), *([bool(v)] if v in (0, 1) else []), *([-v] if v else [])] if abs(v) < 2**60 else [v + 1],
-    float: lambda v: [0.5] if not math.isfinite(v) else [math.nextafter(v, math.inf), -v, *([int(v)] if v == int(v) else [])],
+    int: lambda v: (
+        [v + 1, float(v), *([bool(v)] if v in (0, 1) else []), *([-v] if v else [])]
+        if abs(v) < 2**60
+        else [v + 1]
+    ),
+    float: lambda v: (
+        [0.5]
+        if not math.isfinite(v)
+        else [math.nextafter(v, math.inf), -v, *([int(v)] if v == int(v) else [])]
+    ),
     complex: lambda v: [complex(v.real, v.imag + 1)],
     str: lambda v: [v + "x", v[:-1] + chr(ord(v[-1]) ^ 1) if v else "y", v.encode("utf-8", "replace")],
     bytes: lambda v: [v + b"x", *([v[:-1] + bytes([v[-1] ^ 1]), bytes([v[0] ^ 1]) + v[1:]] if v else [])],
@@ -116,7 +132,11 @@ def _attributes(value: Any) -> Any:
 def _reduction(value: Any) -> tuple[Any, Any, Any, Any, Any] | None:
     """Return function, arguments, state, items and pairs; None for what has none, or whose parts only C may touch."""
     kind: Any = type(value)
-    if kind.__module__.partition(".")[0] in _LIBRARIES and not kind.__flags__ & _HEAP_TYPE and kind.__name__ not in _SAFE:
+    if (
+        kind.__module__.partition(".")[0] in _LIBRARIES
+        and not kind.__flags__ & _HEAP_TYPE
+        and kind.__name__ not in _SAFE
+    ):
         return None
     try:
         reduce = copyreg.dispatch_table.get(kind)
@@ -126,7 +146,13 @@ def _reduction(value: Any) -> tuple[Any, Any, Any, Any, Any] | None:
     if isinstance(reduced, str):
         return None
     func, args, state, items, pairs = (*reduced, None, None, None)[:5]
-    return func, args, state, list(items) if items is not None else None, dict(pairs) if pairs is not None else None
+    return (
+        func,
+        args,
+        state,
+        list(items) if items is not None else None,
+        dict(pairs) if pairs is not None else None,
+    )
 
 
 _SAFE = {"Tree", "LossFunction"}
@@ -175,10 +201,18 @@ def flat(value: Any, above: tuple[int, ...] = ()) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    return repr(value.tolist()) + str(getattr(value, "dtype", "")) if hasattr(value, "tolist") else repr(value)
+    return (
+        repr(value.tolist()) + str(getattr(value, "dtype", "")) if hasattr(value, "tolist") else repr(value)
+    )
 
 
-_TOLD: dict[str, Callable[[Any], Any]] = {"numpy": _as_text, "torch": repr, "pandas": repr, "polars": repr, "pyarrow": repr}
+_TOLD: dict[str, Callable[[Any], Any]] = {
+    "numpy": _as_text,
+    "torch": repr,
+    "pandas": repr,
+    "polars": repr,
+    "pyarrow": repr,
+}
 
 
 # -- what a library's own API changes ------------------------------------------------------------------------
@@ -194,16 +228,24 @@ def _edits(value: Any) -> dict[str, Callable[[], Any]] | None:
 
 
 def _date(value: Any) -> dict[str, Callable[[], Any]]:
-    names = [n for n in ("year", "month", "day", "hour", "minute", "second", "microsecond", "fold") if hasattr(value, n)]
+    names = [
+        n
+        for n in ("year", "month", "day", "hour", "minute", "second", "microsecond", "fold")
+        if hasattr(value, n)
+    ]
     limits = {"fold": 1, "hour": 22, "month": 11}
     edits: dict[str, Callable[[], Any]] = {
-        f".{n}": lambda n=n: value.replace(**{n: getattr(value, n) + (1 if getattr(value, n) < limits.get(n, 27) else -1)})
+        f".{n}": lambda n=n: value.replace(
+            **{n: getattr(value, n) + (1 if getattr(value, n) < limits.get(n, 27) else -1)}
+        )
         for n in names
     }
     if hasattr(value, "tzinfo"):
         other = datetime.timezone(datetime.timedelta(hours=5), "five")
         edits[".tzinfo"] = lambda: value.replace(tzinfo=other)
-        edits[".zone name"] = lambda: value.replace(tzinfo=datetime.timezone(value.utcoffset() or datetime.timedelta(0), "named"))
+        edits[".zone name"] = lambda: value.replace(
+            tzinfo=datetime.timezone(value.utcoffset() or datetime.timedelta(0), "named")
+        )
     return edits
 
 
@@ -227,7 +269,10 @@ def _array(value: Any) -> dict[str, Callable[[], Any]]:
         ".dtype": lambda: value.astype(object if value.dtype.kind != "O" else "S9"), ".list": value.tolist,
     }  # fmt: skip
     if not value.size:
-        edits = {".shape": lambda: np.zeros((1, *value.shape), value.dtype), ".dtype": lambda: value.astype("i1")}
+        edits = {
+            ".shape": lambda: np.zeros((1, *value.shape), value.dtype),
+            ".dtype": lambda: value.astype("i1"),
+        }
     if isinstance(value, np.ma.MaskedArray):
         edits[".mask"] = lambda: np.ma.masked_array(value.data, mask=True)
         edits[".fill"] = lambda: np.ma.masked_array(value.data, value.mask, fill_value=77)
@@ -255,7 +300,10 @@ def _scalar(value: Any) -> dict[str, Callable[[], Any]]:
 
     if value.dtype.names:
         return {}
-    edits: dict[str, Callable[[], Any]] = {".value": lambda: type(value)(_next(value)), ".array": lambda: np.asarray(value)}
+    edits: dict[str, Callable[[], Any]] = {
+        ".value": lambda: type(value)(_next(value)),
+        ".array": lambda: np.asarray(value),
+    }
     if value.dtype.kind in "mM":
         edits[".unit"] = lambda: value.astype(value.dtype.kind + "8[fs]")
     return edits
@@ -284,7 +332,9 @@ def _generator(value: Any) -> dict[str, Callable[[], Any]]:
         import copy
 
         other = copy.deepcopy(value)
-        other.random_raw() if hasattr(other, "random_raw") else other.random() if hasattr(other, "random") else other.rand()
+        other.random_raw() if hasattr(other, "random_raw") else other.random() if hasattr(
+            other, "random"
+        ) else other.rand()
         return other
 
     if value is np.random.mtrand._rand:
@@ -295,7 +345,10 @@ def _generator(value: Any) -> dict[str, Callable[[], Any]]:
 def _seeds(value: Any) -> dict[str, Callable[[], Any]]:
     import numpy as np
 
-    return {".entropy": lambda: np.random.SeedSequence(99), ".key": lambda: np.random.SeedSequence(value.entropy, spawn_key=(1,))}
+    return {
+        ".entropy": lambda: np.random.SeedSequence(99),
+        ".key": lambda: np.random.SeedSequence(value.entropy, spawn_key=(1,)),
+    }
 
 
 def _sparse(value: Any) -> dict[str, Callable[[], Any]]:
@@ -323,7 +376,9 @@ def _sparse(value: Any) -> dict[str, Callable[[], Any]]:
 def _points(value: Any) -> dict[str, Callable[[], Any]]:
     moved = value.data.copy()
     moved[-1, -1] += 1
-    more: dict[str, Any] = {".leafsize": lambda: type(value)(value.data, leafsize=99)} if hasattr(value, "leafsize") else {}
+    more: dict[str, Any] = (
+        {".leafsize": lambda: type(value)(value.data, leafsize=99)} if hasattr(value, "leafsize") else {}
+    )
     return {".data": lambda: type(value)(moved), **more}
 
 
@@ -339,7 +394,9 @@ def _frame(value: Any) -> dict[str, Callable[[], Any]]:
 
     for i in range(value.shape[1]):
         edits[f".cell[{i}]"] = lambda i=i: cell(i)
-        edits[f".name[{i}]"] = lambda i=i: value.set_axis([*value.columns[:i], "other", *value.columns[i + 1 :]], axis=1)
+        edits[f".name[{i}]"] = lambda i=i: value.set_axis(
+            [*value.columns[:i], "other", *value.columns[i + 1 :]], axis=1
+        )
     return edits | {
         ".index": lambda: value.set_axis([*value.index[:-1], 77]), ".index name": lambda: value.rename_axis("other"),
         ".rows": lambda: value.iloc[:-1], ".attrs": lambda: _with_attrs(value), ".flags": lambda: value.set_flags(allows_duplicate_labels=False),
@@ -379,7 +436,9 @@ def _moment(value: Any) -> dict[str, Callable[[], Any]]:
     edits: dict[str, Callable[[], Any]] = {".nanosecond": lambda: value + pd.Timedelta(1, "ns")}
     if hasattr(value, "tz"):
         for name in ("Asia/Tokyo", datetime.timezone(datetime.timedelta(hours=2), "X")):
-            edits[f".zone {name}"] = lambda name=name: value.tz_localize(name) if value.tz is None else value.tz_convert(name)
+            edits[f".zone {name}"] = lambda name=name: (
+                value.tz_localize(name) if value.tz is None else value.tz_convert(name)
+            )
     return edits
 
 
@@ -395,17 +454,31 @@ def _interval(value: Any) -> dict[str, Callable[[], Any]]:
 def _offset(value: Any) -> dict[str, Callable[[], Any]]:
     given = {**value.kwds, "n": value.n, "normalize": value.normalize}
     given.pop("calendar", None)
-    holidays = {".holidays": lambda: type(value)(**{**given, "holidays": ["2025-07-04"]})} if "holidays" in given else {}
-    return {".n": lambda: type(value)(**{**given, "n": 7}), ".normalize": lambda: type(value)(**{**given, "normalize": True}), **holidays}
+    holidays = (
+        {".holidays": lambda: type(value)(**{**given, "holidays": ["2025-07-04"]})}
+        if "holidays" in given
+        else {}
+    )
+    return {
+        ".n": lambda: type(value)(**{**given, "n": 7}),
+        ".normalize": lambda: type(value)(**{**given, "normalize": True}),
+        **holidays,
+    }
 
 
 def _pandas_dtype(value: Any) -> dict[str, Callable[[], Any]]:
     import pandas as pd
 
     makers: dict[str, list[Callable[[], Any]]] = {
-        "CategoricalDtype": [lambda: pd.CategoricalDtype(["a", "c"]), lambda: pd.CategoricalDtype(["a", "b"], ordered=True)],
+        "CategoricalDtype": [
+            lambda: pd.CategoricalDtype(["a", "c"]),
+            lambda: pd.CategoricalDtype(["a", "b"], ordered=True),
+        ],
         "SparseDtype": [lambda: pd.SparseDtype(float, 1.0), lambda: pd.SparseDtype("f4", 0.0)],
-        "DatetimeTZDtype": [lambda: pd.DatetimeTZDtype(tz="Asia/Tokyo"), lambda: pd.DatetimeTZDtype("us", "UTC")],
+        "DatetimeTZDtype": [
+            lambda: pd.DatetimeTZDtype(tz="Asia/Tokyo"),
+            lambda: pd.DatetimeTZDtype("us", "UTC"),
+        ],
         "IntervalDtype": [lambda: pd.IntervalDtype("f8"), lambda: pd.IntervalDtype("int64", "both")],
         "PeriodDtype": [lambda: pd.PeriodDtype("D"), lambda: pd.PeriodDtype("3M")],
         "Int64Dtype": [lambda: pd.Int32Dtype()],
@@ -470,14 +543,21 @@ def _arrow_array(value: Any) -> dict[str, Callable[[], Any]]:
     if not pa.types.is_null(value.type):
         edits[".null"] = lambda: pa.concat_arrays([whole.slice(0, len(whole) - 1), pa.nulls(1, value.type)])
     if pa.types.is_temporal(value.type):
-        edits[".tick"] = lambda: pa.array([x + 1 for x in whole.view(f"int{value.type.bit_width}").to_pylist()], f"int{value.type.bit_width}").view(value.type)
+        edits[".tick"] = lambda: pa.array(
+            [x + 1 for x in whole.view(f"int{value.type.bit_width}").to_pylist()],
+            f"int{value.type.bit_width}",
+        ).view(value.type)
     return edits
 
 
 def _arrow_scalar(value: Any) -> dict[str, Callable[[], Any]]:
     import pyarrow as pa
 
-    return {".value": lambda: pa.scalar(2 if not pa.types.is_string(value.type) else "b", value.type), ".null": lambda: pa.scalar(None, value.type), ".type": lambda: pa.scalar(3, pa.int8())}
+    return {
+        ".value": lambda: pa.scalar(2 if not pa.types.is_string(value.type) else "b", value.type),
+        ".null": lambda: pa.scalar(None, value.type),
+        ".type": lambda: pa.scalar(3, pa.int8()),
+    }
 
 
 def _arrow_type(value: Any) -> dict[str, Callable[[], Any]]:
@@ -510,9 +590,16 @@ def _tensor(value: Any) -> dict[str, Callable[[], Any]]:
         other = value.detach().clone()
         flat = other.reshape(-1)
         flat[-1] = not flat[-1] if flat.dtype is torch.bool else flat[-1] + 1
-        return torch.nn.Parameter(other) if isinstance(value, torch.nn.Parameter) else other.requires_grad_(value.requires_grad)
+        return (
+            torch.nn.Parameter(other)
+            if isinstance(value, torch.nn.Parameter)
+            else other.requires_grad_(value.requires_grad)
+        )
 
-    edits: dict[str, Callable[[], Any]] = {".dtype": lambda: value.detach().to(torch.float64), ".grad": lambda: value.detach().clone().requires_grad_(not value.requires_grad)}
+    edits: dict[str, Callable[[], Any]] = {
+        ".dtype": lambda: value.detach().to(torch.float64),
+        ".grad": lambda: value.detach().clone().requires_grad_(not value.requires_grad),
+    }
     if value.layout is torch.strided and not value.is_quantized and not value.is_nested and value.numel():
         edits |= {".element": changed, ".shape": lambda: value.detach()[None]}
     return edits

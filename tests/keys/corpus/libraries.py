@@ -75,7 +75,9 @@ def _scipy() -> dict[str, Any]:
 def _pandas() -> dict[str, Any]:
     import pandas as pd
 
-    frame = pd.DataFrame({"a": [1, 2], "b": ["x", float("nan")], "c": pd.Categorical(["u", "v"]), "d": [0.5, None]})
+    frame = pd.DataFrame(
+        {"a": [1, 2], "b": ["x", float("nan")], "c": pd.Categorical(["u", "v"]), "d": [0.5, None]}
+    )
     noted = frame[["a"]].copy()
     noted.attrs["source"] = "s"
     days = pd.date_range("2024-01-01", periods=3)
@@ -159,7 +161,13 @@ def _sklearn() -> dict[str, Any]:
     from sklearn.gaussian_process.kernels import RBF, WhiteKernel
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.metrics import make_scorer, mean_squared_error
-    from sklearn.model_selection import GridSearchCV, KFold, ParameterGrid, RandomizedSearchCV, StratifiedKFold
+    from sklearn.model_selection import (
+        GridSearchCV,
+        KFold,
+        ParameterGrid,
+        RandomizedSearchCV,
+        StratifiedKFold,
+    )
     from sklearn.neighbors import KDTree, KNeighborsClassifier
     from sklearn.pipeline import FeatureUnion, make_pipeline
     from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -223,7 +231,15 @@ def _attrs() -> dict[str, Any]:
     import attrs
 
     made = attrs.make_class("Made", {"x": attrs.field(default=1)})
-    return {"slotted": Record(1, {"a"}), "dict": Loose(1), "frozen": Frozen(2), "hidden": Hidden(1, 2), "made": made(2), "class": Record, "made class": made}
+    return {
+        "slotted": Record(1, {"a"}),
+        "dict": Loose(1),
+        "frozen": Frozen(2),
+        "hidden": Hidden(1, 2),
+        "made": made(2),
+        "class": Record,
+        "made class": made,
+    }
 
 
 def _pydantic() -> dict[str, Any]:
@@ -240,8 +256,15 @@ def _xarray() -> dict[str, Any]:
     import numpy as np
     import xarray as xr
 
-    array = xr.DataArray(np.arange(6.0).reshape(2, 3), dims=("x", "y"), coords={"x": [1, 2]}, name="a", attrs={"unit": "m"})
-    return {"array": array, "dataset": array.to_dataset(), "variable": xr.Variable("t", [1, 2], {"u": 1}), "bare": xr.DataArray([1.0])}
+    array = xr.DataArray(
+        np.arange(6.0).reshape(2, 3), dims=("x", "y"), coords={"x": [1, 2]}, name="a", attrs={"unit": "m"}
+    )
+    return {
+        "array": array,
+        "dataset": array.to_dataset(),
+        "variable": xr.Variable("t", [1, 2], {"u": 1}),
+        "bare": xr.DataArray([1.0]),
+    }
 
 
 if importlib.util.find_spec("sklearn") is not None:
