@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 from memento.config import Config, short_text
-from memento.errors import MatrixError, NotComputed
+from memento.errors import MatrixError, UpstreamPending
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.matrix.grid import Grid
 from memento.matrix.spec import Spec
@@ -239,7 +239,7 @@ class _Compiler:
         """Return for which of the rows that `ask` marks the test is true."""
         import numpy as np
 
-        held, unknown = np.zeros(len(rows), np.bool_), False
+        held = np.zeros(len(rows), np.bool_)
         pairs = [(name, self.axis_of[name], values) for name, values in self.spec.parameters.items()]
         for start in range(0, len(rows), _CHUNK):
             numbers = np.flatnonzero(ask[start : start + _CHUNK]) + start
@@ -248,18 +248,14 @@ class _Compiler:
                 config = Config.build(parameters, self.spec.settings)
                 try:
                     held[number] = bool(test(config))
-                except NotComputed:
-                    unknown = True  # in a dry run; a real one has the result by then
+                except UpstreamPending:  # of a dry run: what nobody can know yet does not hold
+                    continue
                 except Exception as exc:
                     raise MatrixError(
                         where,
                         f"{short_text(test)} raised {type(exc).__name__}: {exc}, for {config}.",
                         "A parameter under 'when' may be absent: config.get(name) then returns None.",
                     ) from exc
-        if unknown:
-            self.warnings.append(
-                f"{where} looks at results that are not there yet: fewer tasks may be left to run."
-            )
         return held
 
     def _table(self, rows: Column) -> TaskTable:

@@ -6,11 +6,9 @@ Knows: where a stored value is. May not know: matrices, plans.
 from __future__ import annotations
 
 from memento.config import Deferred
-from memento.errors import NotComputed
-from memento.hints import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from memento.store.records import Encoded
+from memento.errors import UpstreamPending
+from memento.hints import Any
+from memento.store.records import Encoded
 
 
 class UpstreamValue(Deferred):
@@ -22,19 +20,17 @@ class UpstreamValue(Deferred):
         The task's key: what a downstream task is keyed by.
     root : str
         Folder of the store.
-    encoded : Encoded or None
-        The stored value, inline or as a reference to a payload file; None where the task has still to run.
+    encoded : Encoded
+        The stored value, inline or as a reference to a payload file.
     row : int
         The store's id of the result: what was computed from it has a later one. -1 where it is not known.
     """
 
-    def __init__(self, key: bytes, root: str, encoded: Encoded | None, row: int = -1) -> None:
+    def __init__(self, key: bytes, root: str, encoded: Encoded, row: int = -1) -> None:
         self.key, self.root, self.encoded, self.row = key, root, encoded, row
 
     def load(self) -> Any:
-        """Read the value; verified, raises PayloadDamaged, or NotComputed where there is none yet."""
-        if self.encoded is None:
-            raise NotComputed(self.key)
+        """Read the value; verified, raises PayloadDamaged."""
         from pathlib import Path
 
         from memento.store.formats import decode
@@ -51,3 +47,22 @@ class UpstreamValue(Deferred):
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+
+class PendingValue(UpstreamValue):
+    """The value of a task that has not been computed yet: a plan can be made of its key.
+
+    Parameters
+    ----------
+    key : bytes
+        The task's key.
+    root : str
+        Folder of the store.
+    """
+
+    def __init__(self, key: bytes, root: str) -> None:
+        super().__init__(key, root, Encoded("json", b"null", None, 4, "builtins:NoneType"))
+
+    def load(self) -> Any:
+        """Raise UpstreamPending."""
+        raise UpstreamPending(self.key.hex())
