@@ -89,6 +89,8 @@ class Session:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
         for warning in self.matrix.warnings if of_matrix else ():
             self.emit(Said(warning, "warning"))
+        for (name, then), count in self.plan.otherwise.items():
+            self.emit(Said(_of_another_default(name, then, count), "warning"))
         self._say_how_it_is_named()
         if self.plan.stale_codes and self.options.on_code_change != "ignore":
             self.emit(
@@ -267,6 +269,7 @@ class Session:
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
             longest_first=options.order == "longest-first",
+            written=store.written,
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
@@ -382,3 +385,8 @@ class _PickledValues(Sequence[bytes]):
 def executor_name(executor: Any) -> str:
     """Name an executor for people."""
     return executor if isinstance(executor, str) else str(getattr(executor, "name", type(executor).__name__))
+
+
+def _of_another_default(name: str, then: str, count: int) -> str:
+    results = "1 result was" if count == 1 else f"{count} results were"
+    return f"defaults[{name!r}] has changed: {results} computed with {name}={then:.80} and will be computed again."

@@ -173,6 +173,17 @@ class Reader:
                 if row is not None:
                     yield rows.task_record(row, self._experiments, self._settings)
 
+    def written(self, ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+        """Yield id, parameters and settings of tasks, as the JSON that stands in the index, in no order.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            In ascending order; others that lie between them may come too.
+        """
+        for start in range(0, len(ids), _BULK):
+            yield from self._tasks(ids[start : start + _BULK], sql.WRITTEN_IN_ID_RANGE, sql.WRITTEN_BY_ID)
+
     def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
         """Yield how tasks went, and their values if asked, as columns, about a thousand at a time.
 

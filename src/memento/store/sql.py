@@ -313,6 +313,9 @@ FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
 TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
 TASKS_IN_ID_RANGE = _TASK_COLUMNS + "WHERE t.id BETWEEN ? AND ?"
+_WRITTEN = "SELECT t.id, t.params, r.settings FROM tasks AS t JOIN runs AS r ON r.id = t.run "
+WRITTEN_BY_ID = _WRITTEN + "WHERE t.id IN (SELECT value FROM json_each(?))"
+WRITTEN_IN_ID_RANGE = _WRITTEN + "WHERE t.id BETWEEN ? AND ?"
 _OUTLINE_COLUMNS = """
 SELECT id, status = 'done', started, runtime, cpu_time, memory, failure, experiment, repeat, virtual, metrics, facts"""
 _DATA = """CASE WHEN value IS NULL AND ref IS NULL AND format IS NOT NULL
