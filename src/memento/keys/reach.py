@@ -190,9 +190,10 @@ class Reach:
     def _read(self, chains: Iterable[Chain], space: dict[str, Any], file: str) -> Iterator[Any]:
         """Mark and yield what names stand for in a module, through the modules of the project that they lead to."""
         for chain in chains:
-            here, text = space, file
+            module, here, text = None, space, file
             for i, name in enumerate(chain):
                 if name in OF_MODULES:
+                    yield module if name == "__dict__" else None
                     break
                 if name not in here:
                     yield here.get("__getattr__") if here is not space else None
@@ -206,7 +207,7 @@ class Reach:
                     break
                 if i + 1 == len(chain):
                     yield value
-                here, text = vars(value), str(value.__dict__.get("__file__"))
+                module, here, text = value, vars(value), str(value.__dict__.get("__file__"))
 
     def _alias(self, name: str, module: types.ModuleType, space: dict[str, Any], file: str) -> None:
         """Mark which module a name stands for, where it is not the module's own."""

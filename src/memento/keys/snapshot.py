@@ -27,11 +27,10 @@ from memento.keys.places import own_root, real, script
 # Classes whose instances count by their type alone, by the module that defines them, which is not imported for it.
 _BY_TYPE = {
     "logging": ("Logger", "LoggerAdapter", "Handler"),
-    "random": ("Random",),
-    "numpy.random": ("Generator", "RandomState", "BitGenerator"),
-    "torch": ("Generator",),
     "weakref": ("WeakKeyDictionary", "WeakValueDictionary", "WeakSet"),
 }
+
+_GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
 
 Form = Callable[[Any], str]
 
@@ -178,7 +177,7 @@ def is_ambiguous(code: Any) -> bool:
 def _encode_local(enc: Any, value: Any) -> bytes | None:
     """Return the frame of what is another thing here than in a key."""
     cls: Any = type(value)
-    if counts_by_type(cls):
+    if counts_by_type(cls) or _is_seeded_by_the_system(value, cls):
         return by_type(value)
     pathlib, numpy = sys.modules.get("pathlib"), sys.modules.get("numpy")
     if pathlib is not None and isinstance(value, pathlib.PurePath):
@@ -188,6 +187,15 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
         encoded = large_digest(value, numpy)
         return node("large array", encoded) if encoded is not None else None
     return None
+
+
+def _is_seeded_by_the_system(value: Any, cls: type) -> bool:
+    """Say whether a generator of NumPy was made without a seed: then it is another in every process."""
+    if cls.__name__ not in ("Generator", "RandomState") or not cls.__module__.startswith("numpy.random"):
+        return False
+    bits = value.bit_generator if cls.__name__ == "Generator" else value._bit_generator
+    drawn = getattr(getattr(bits, "seed_seq", None), "entropy", None)
+    return type(drawn) is int and drawn.bit_length() > _GIVEN_BITS
 
 
 @functools.lru_cache(maxsize=4096)
