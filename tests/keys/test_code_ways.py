@@ -10,7 +10,7 @@ import pytest
 from tests.keys import ways
 from tests.keys.projects import Projects, edited
 
-PROGRAMS = {name: rest for name, *rest in ways.programs()}
+PROGRAMS = {name: (files, mark, values) for name, files, mark, values in ways.programs()}
 
 
 @pytest.fixture

@@ -255,14 +255,14 @@ class Reach:
 
     def _attributes(self, cls: type, name: str, found: Found | None) -> Iterator[Any]:
         """Mark and yield what a class holds besides its methods, less what its source tells."""
-        from memento.keys.classes import content
-
+        methods = set(source.methods(cls))
         written = source.literal_attributes(found.tree) if found is not None else {}
-        for key, value in content(cls).items():
-            bare = key.partition(".")[0]
-            literal = written.get(bare, written)
+        for key, value in _held(cls):
+            if methods.issuperset(functions := source.functions_in(value)) and functions:
+                continue
+            literal = written.get(key, written)
             told = type(literal) is type(value) and (literal == value or literal != literal)
-            if not told and not (found is not None and key.endswith("()")):
+            if not told and not (found is not None and key.endswith(".annotation")):
                 self._bound(f"{name}.{key}", value, cls.__module__)
             yield value
 
@@ -320,6 +320,27 @@ def _home(space: dict[str, Any]) -> str:
 
 def _name_in(space: dict[str, Any], name: str) -> str:
     return f"{_home(space)}:{name}"
+
+
+def _held(cls: type) -> Iterator[tuple[str, Any]]:
+    """Yield what a class holds, each member of an enum and each field of a record for itself."""
+    from memento.keys.classes import content
+
+    for key, value in content(cls).items():
+        if key == "members":
+            yield from value.items()
+        elif key in ("dataclass fields", "attrs fields"):
+            for field in value:
+                defaults = field[3] if key.startswith("dataclass") else [field[2]]
+                yield field[0], defaults[0] if len(defaults) == 1 and not field[-1] else field
+        elif key not in _TOLD_ELSEWHERE:
+            yield key.removesuffix(".default"), value
+
+
+# Annotations and options stand in the source, whose names are followed.
+_TOLD_ELSEWHERE = frozenset(
+    {"__annotations__", "__annotate__", "__annotate_func__", "__orig_bases__", "dataclass()"}
+)
 
 
 def _class_form(cls: type) -> str:

@@ -11,7 +11,6 @@ counts by its type or by its place: loggers, random states, paths in the project
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import types
 from collections.abc import Callable
@@ -21,8 +20,7 @@ from memento.keys.blake2 import blake2b
 from memento.keys.bulk import LARGE, large_digest
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
 from memento.keys.kinds import dispatch
-from memento.keys.names import file_of_module, is_project_module, module_name, qualified_name, resolve
-from memento.keys.places import own_root, real, script
+from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
 
 # Classes whose instances count by their type alone, by the module that defines them, which is not imported for it.
 _BY_TYPE = {
@@ -89,26 +87,13 @@ class Snapshot(Encoder):
     def _text(self, value: str) -> bytes:
         if value in self._modules:
             return node("name of the module")
-        return place(value, self.module) or text(value)
+        return _place(value, self.module) or text(value)
 
 
-def place(value: str, module: str) -> bytes | None:
-    """Return the frame of a path in the project's folder, by its place there; None for other texts.
-
-    Parameters
-    ----------
-    value : str
-        Any text.
-    module : str
-        The ``__name__`` of the module that has it.
-    """
-    if not os.path.isabs(value):
-        return None
-    file = file_of_module(module)
-    for root in dict.fromkeys((*script().roots, own_root(real(file)) if file is not None else "")):
-        if root and (value == root or value.startswith(os.path.join(root, ""))):
-            return node("in the project", text(value[len(root) + 1 :].replace(os.sep, "/")))
-    return None
+def _place(value: str, module: str) -> bytes | None:
+    """Return the frame of a path in the project's folder, by its place there; None for other texts."""
+    inside = path_in_project(value, module)
+    return node("in the project", text(inside)) if inside is not None else None
 
 
 def by_type(value: Any) -> bytes:
@@ -181,7 +166,7 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
         return by_type(value)
     pathlib, numpy = sys.modules.get("pathlib"), sys.modules.get("numpy")
     if pathlib is not None and isinstance(value, pathlib.PurePath):
-        inside = place(str(value), enc.module)
+        inside = _place(str(value), enc.module)
         return node("path", inside) if inside is not None else None
     if numpy is not None and cls in (numpy.ndarray, numpy.memmap) and value.nbytes >= LARGE:
         encoded = large_digest(value, numpy)

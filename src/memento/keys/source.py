@@ -447,14 +447,17 @@ def literal_attributes(definition: Any) -> dict[str, Any]:
 
 def methods(cls: type) -> list[FunctionType]:
     """Return the functions that a class statement defines, those inside descriptors included."""
-    parts: list[Any] = []
-    for value in vars(cls).values():
-        if isinstance(value, property):
-            parts += [value.fget, value.fset, value.fdel]
-        elif isinstance(value, (staticmethod, classmethod)):
-            parts.append(value.__func__)
-        elif isinstance(value, functools.cached_property):
-            parts.append(value.func)
-        else:
-            parts.append(value)
-    return [part for part in parts if isinstance(part, FunctionType) and part.__module__ == cls.__module__]
+    parts = [part for value in vars(cls).values() for part in functions_in(value)]
+    return [part for part in parts if part.__module__ == cls.__module__]
+
+
+def functions_in(value: Any) -> list[FunctionType]:
+    """Return a function itself, and those that a descriptor of a class is made of."""
+    parts = [value]
+    if isinstance(value, property):
+        parts = [value.fget, value.fset, value.fdel]
+    elif isinstance(value, (staticmethod, classmethod)):
+        parts = [value.__func__]
+    elif isinstance(value, functools.cached_property):
+        parts = [value.func]
+    return [part for part in parts if isinstance(part, FunctionType)]

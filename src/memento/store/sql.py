@@ -14,7 +14,18 @@ from __future__ import annotations
 APPLICATION_ID = 0x4D454D4F  # "MEMO"; names the file's format to file(1) and to us
 VERSION = 1
 
-TABLES = ("counters", "experiments", "runs", "codes", "tasks", "blobs", "attempts", "metrics", "claims")
+TABLES = (
+    "counters",
+    "experiments",
+    "runs",
+    "codes",
+    "tasks",
+    "blobs",
+    "attempts",
+    "metrics",
+    "claims",
+    "moves",
+)
 
 SCHEMA = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -117,6 +128,11 @@ CREATE TABLE metrics (
 CREATE INDEX metrics_by_task ON metrics (task);
 
 CREATE TABLE claims (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, keys BLOB NOT NULL, n INTEGER NOT NULL);
+
+CREATE TABLE moves (                -- keys of renamed tasks whose folders have yet to follow
+    old BLOB NOT NULL,
+    new BLOB NOT NULL
+);
 
 CREATE VIEW results AS
 SELECT
@@ -336,6 +352,26 @@ SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.exp
 WHERE e.name = ? AND t.status = 'done' ORDER BY t.id DESC LIMIT ?
 """
 KEYS_AND_IDS = "SELECT key, id FROM tasks"
+
+# --- renaming ------------------------------------------------------------------------------------------
+
+EXPERIMENTS_OF_RUNS = "SELECT id, experiment FROM runs WHERE status = 'running'"
+KEYS_OF_EXPERIMENT = "SELECT key FROM tasks WHERE experiment = ?"
+ROWS_TO_RENAME = (
+    _OUTLINE_COLUMNS + f", key, {_SUMMED}, sum FROM tasks WHERE id > ? AND experiment = ? ORDER BY id LIMIT ?"
+)
+RENAME_TASK = "UPDATE tasks SET key = ?, experiment = ?, sum = ?, facts = ? WHERE id = ?"
+ATTEMPTS_OF_EXPERIMENT = "SELECT id, key FROM attempts WHERE experiment = ?"
+RENAME_ATTEMPT = "UPDATE attempts SET key = ?, experiment = ? WHERE id = ?"
+RENAME_RUNS = "UPDATE runs SET experiment = ? WHERE experiment = ?"
+DROP_EXPERIMENT = "DELETE FROM experiments WHERE id = ?"
+NOTE_MOVE = "INSERT INTO moves (old, new) VALUES (?, ?)"
+MOVES = "SELECT old, new FROM moves"
+DROP_MOVE = "DELETE FROM moves WHERE old = ?"
+LATEST_OF_OTHERS = """
+SELECT t.key, e.name, t.code FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
+WHERE e.name <> ? ORDER BY t.id DESC LIMIT ?
+"""
 
 # --- garbage -------------------------------------------------------------------------------------------
 
