@@ -107,9 +107,12 @@ def body_of(tree: Any) -> list[ast.AST]:
 def global_names(code: CodeType) -> frozenset[str]:
     """Return the names that a code object or one nested in it looks up among globals.
 
-    Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. In the body of a class
-    its own names are among them: a superset.
+    Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. A superset: in the body of a
+    class its own names are among them, and attributes whose names no variable has.
     """
+    named, local = all_names(code), _local_names(code)
+    if named.isdisjoint(local):
+        return frozenset(named)  # attributes too, but none of them is the name of anything else
     import dis
 
     names = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL_LOADS}
@@ -117,6 +120,15 @@ def global_names(code: CodeType) -> frozenset[str]:
         if isinstance(const, CodeType):
             names |= global_names(const)
     return frozenset(names)
+
+
+def _local_names(code: CodeType) -> set[str]:
+    """Return every name of a variable of a code object or one nested in it."""
+    names = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            names |= _local_names(const)
+    return names
 
 
 def all_names(code: CodeType) -> set[str]:

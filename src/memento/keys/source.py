@@ -9,6 +9,7 @@ stands by now. All texts that were read of a file are kept: code that was edited
 
 from __future__ import annotations
 
+import bisect
 import functools
 import os
 import sys
@@ -72,6 +73,30 @@ class Source:
         return tree
 
     @functools.cached_property
+    def _starts(self) -> list[int]:
+        """The first line of each statement of the module."""
+        return [first_line(statement) for statement in self.tree.body] if self.tree is not None else []
+
+    def _definitions_on(self, code: CodeType) -> list[Candidate]:
+        """Return the definitions of a code object's name that begin on its line."""
+        assert self.tree is not None
+        line = code.co_firstlineno
+        last = bisect.bisect_right(self._starts, line)
+        first = bisect.bisect_left(self._starts, self._starts[last - 1]) if last else 0  # `a = 1; f = lambda: 2`
+        # What stands in an f-string has places that older Pythons tell wrong.
+        for statements in (self.tree.body[first:last], self.tree.body):
+            found = [
+                (qualname, definition)
+                for qualname, definition in definitions(statements)
+                if getattr(definition, "name", "<lambda>") == code.co_name
+                and not isinstance(definition, ast.ClassDef)
+                and first_line(definition) == line
+            ]
+            if found:
+                return found
+        return []
+
+    @functools.cached_property
     def imports(self) -> dict[str, tuple[str, str]]:
         """What the import statements of the text bind, as `module_bindings` tells it."""
         return module_bindings(self.tree) if self.tree is not None else {}
@@ -103,7 +128,7 @@ class Source:
                 return None
             line = code.co_firstlineno
             code = min(same, key=lambda one: (one[0] != qualname, abs(one[1].co_firstlineno - line)))[1]
-        candidates = [c for c in _candidates(self.tree, code) if _same_arguments(c[1], code)]
+        candidates = [c for c in self._definitions_on(code) if _same_arguments(c[1], code)]
         if len(candidates) > 1:
             candidates = _by_columns(candidates, code) or _by_code(candidates, code)
         return candidates[0] if candidates else None
@@ -114,7 +139,7 @@ class Source:
             return []
         return [
             definition
-            for name, definition in definitions(self.tree)
+            for name, definition in definitions(self.tree.body)
             if name == qualname and isinstance(definition, ast.ClassDef)
         ]
 
@@ -236,15 +261,13 @@ def find_function(func: FunctionType) -> Found | None:
     return None
 
 
-def definitions(tree: ast.AST, around: int | None = None) -> Iterator[Candidate]:
-    """Yield every function, class and lambda with its qualified name; where asked, only those around a line."""
-    todo: list[tuple[str, ast.AST]] = [("", tree)]
+def definitions(statements: Iterable[ast.AST]) -> Iterator[Candidate]:
+    """Yield every function, class and lambda in statements of a module with its qualified name."""
+    todo: list[tuple[str, ast.AST | None]] = [("", None)]
     while todo:
         prefix, owner = todo.pop()
-        below: list[tuple[str, ast.AST]] = []
-        for child in children(owner):
-            if around is not None and not _covers(child, around):
-                continue
+        below: list[tuple[str, ast.AST | None]] = []
+        for child in statements if owner is None else children(owner):
             name = getattr(child, "name", "<lambda>")
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 yield prefix + name, child
@@ -255,29 +278,6 @@ def definitions(tree: ast.AST, around: int | None = None) -> Iterator[Candidate]
             else:
                 below.append((prefix, child))
         todo += reversed(below)
-
-
-def _covers(item: Any, line: int) -> bool:
-    """Say whether a node may hold what begins on a line; one without a place of its own may."""
-    if not hasattr(item, "lineno"):
-        return True
-    return first_line(item) <= line <= (item.end_lineno or line)
-
-
-def _candidates(tree: ast.Module, code: CodeType) -> list[Candidate]:
-    """Return the definitions of a code object's name that begin on its line."""
-    line = code.co_firstlineno
-    for around in (line, None):  # what stands in an f-string has places that older Pythons tell wrong
-        found = [
-            (qualname, definition)
-            for qualname, definition in definitions(tree, around=around)
-            if getattr(definition, "name", "<lambda>") == code.co_name
-            and first_line(definition) == line
-            and not isinstance(definition, ast.ClassDef)
-        ]
-        if found:
-            return found
-    return []
 
 
 def first_line(definition: ast.AST) -> int:
