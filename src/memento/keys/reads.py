@@ -74,7 +74,7 @@ def reads_of(func: FunctionType, found: Found | None) -> Reads:
     named = all_names(func.__code__)
     if named.isdisjoint(func.__globals__) and named.isdisjoint(_BY_TEXT):
         return _NOTHING  # the usual case of a small experiment; `dis` takes 1 ms to import
-    loaded = global_names(func.__code__)
+    loaded = global_names(func.__code__, with_attributes=found is not None)
     if found is None:
         by_text = tuple(f"{name}(...)" for name in sorted(loaded & _BY_TEXT - set(func.__globals__)))
         return Reads(tuple((name,) for name in sorted(loaded)), by_text)
@@ -104,15 +104,15 @@ def body_of(tree: Any) -> list[ast.AST]:
     return [tree.body] if isinstance(tree, ast.Lambda) else [tree]
 
 
-def global_names(code: CodeType) -> frozenset[str]:
+def global_names(code: CodeType, with_attributes: bool = False) -> frozenset[str]:
     """Return the names that a code object or one nested in it looks up among globals.
 
     Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. A superset: in the body of a
-    class its own names are among them, and attributes whose names no variable has.
+    class its own names are among them; where that does no harm, attributes whose names no variable has.
     """
     named, local = all_names(code), _local_names(code)
-    if named.isdisjoint(local):
-        return frozenset(named)  # attributes too, but none of them is the name of anything else
+    if with_attributes and named.isdisjoint(local):
+        return frozenset(named)
     import dis
 
     names = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL_LOADS}

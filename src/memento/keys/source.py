@@ -82,7 +82,9 @@ class Source:
         assert self.tree is not None
         line = code.co_firstlineno
         last = bisect.bisect_right(self._starts, line)
-        first = bisect.bisect_left(self._starts, self._starts[last - 1]) if last else 0  # `a = 1; f = lambda: 2`
+        first = (
+            bisect.bisect_left(self._starts, self._starts[last - 1]) if last else 0
+        )  # `a = 1; f = lambda: 2`
         # What stands in an f-string has places that older Pythons tell wrong.
         for statements in (self.tree.body[first:last], self.tree.body):
             found = [
