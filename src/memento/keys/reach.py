@@ -161,7 +161,9 @@ class Reach:
         ]
         cells = zip(func.__code__.co_freevars, func.__closure__ or (), strict=True)
         given += [
-            (f"{name}[{variable}]", cell.cell_contents) for variable, cell in cells if not is_empty(cell)
+            (f"{name}[{variable}]", cell.cell_contents)
+            for variable, cell in cells
+            if variable != "__class__" and not is_empty(cell)
         ]
         given += [(f"{name}.{key}", value) for key, value in vars(func).items() if key != "__wrapped__"]
         for bound, value in given:
@@ -256,10 +258,13 @@ class Reach:
     def _attributes(self, cls: type, name: str, found: Found | None) -> Iterator[Any]:
         """Mark and yield what a class holds besides its methods, less what its source tells."""
         methods = set(source.methods(cls))
+        assigned = source.assigned_attributes(found.tree) if found is not None else {}
         written = source.literal_attributes(found.tree) if found is not None else {}
         for key, value in _held(cls):
             if methods.issuperset(functions := source.functions_in(value)) and functions:
                 continue
+            if key.startswith("__") and key.endswith("__") and key not in assigned:
+                continue  # Python's own, which differs between its versions
             literal = written.get(key, written)
             told = type(literal) is type(value) and (literal == value or literal != literal)
             if not told and not (found is not None and key.endswith(".annotation")):
@@ -331,6 +336,7 @@ def _held(cls: type) -> Iterator[tuple[str, Any]]:
             yield from value.items()
         elif key in ("dataclass fields", "attrs fields"):
             for field in value:
+                # A default that stands for itself is told as one.
                 defaults = field[3] if key.startswith("dataclass") else [field[2]]
                 yield field[0], defaults[0] if len(defaults) == 1 and not field[-1] else field
         elif key not in _TOLD_ELSEWHERE:

@@ -107,8 +107,8 @@ def body_of(tree: Any) -> list[ast.AST]:
 def global_names(code: CodeType, with_attributes: bool = False) -> frozenset[str]:
     """Return the names that a code object or one nested in it looks up among globals.
 
-    Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. A superset: in the body of a
-    class its own names are among them; where that does no harm, attributes whose names no variable has.
+    Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. A superset: in the body of
+    a class its own names are among them; where that does no harm, attributes whose names no variable has.
     """
     named, local = all_names(code), _local_names(code)
     if with_attributes and named.isdisjoint(local):

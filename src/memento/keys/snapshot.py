@@ -164,6 +164,10 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
     cls: Any = type(value)
     if counts_by_type(cls) or _is_seeded_by_the_system(value, cls):
         return by_type(value)
+    if cls is functools.singledispatchmethod:  # its attributes differ between Python versions
+        return node("singledispatchmethod", enc.pairs(value.dispatcher.registry.items()))
+    if cls is functools.partialmethod:
+        return node("partialmethod", enc.sequence((value.func, value.args, value.keywords)))
     pathlib, numpy = sys.modules.get("pathlib"), sys.modules.get("numpy")
     if pathlib is not None and isinstance(value, pathlib.PurePath):
         inside = _place(str(value), enc.module)

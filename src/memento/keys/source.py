@@ -432,19 +432,21 @@ def _is_same(held: Any, written: Any) -> bool:
     return type(held) is not type(written) or held == written or held != held
 
 
-def literal_attributes(definition: Any) -> dict[str, Any]:
-    """Return the attributes whose values are written out in the body of a class."""
+def assigned_attributes(definition: Any) -> dict[str, Any]:
+    """Return the expressions that the body of a class assigns to names, the last of each."""
     found: dict[str, Any] = {}
     for statement in definition.body:
         targets: Iterable[Any] = statement.targets if isinstance(statement, ast.Assign) else ()
         if isinstance(statement, ast.AnnAssign):
             targets = (statement.target,)
-        for target in targets:
-            if isinstance(target, ast.Name):
-                found.pop(target.id, None)
-                if isinstance(statement.value, ast.Constant):
-                    found[target.id] = statement.value.value
+        found.update({target.id: statement.value for target in targets if isinstance(target, ast.Name)})
     return found
+
+
+def literal_attributes(definition: Any) -> dict[str, Any]:
+    """Return the attributes whose values are written out in the body of a class."""
+    assigned = assigned_attributes(definition)
+    return {name: value.value for name, value in assigned.items() if isinstance(value, ast.Constant)}
 
 
 def methods(cls: type) -> list[FunctionType]:
