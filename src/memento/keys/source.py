@@ -137,19 +137,15 @@ class Source:
 
     def classes(self, qualname: str) -> list[Any]:
         """Return the class definitions of a qualified name; several where it depends on something which is made."""
-        if self.tree is None or not _mentions(self.text, qualname.rpartition(".")[2]):
-            return []
-        return [
-            definition
-            for name, definition in definitions(self.tree.body)
-            if name == qualname and isinstance(definition, ast.ClassDef)
-        ]
+        return self._classes.get(qualname, [])
 
-
-def _mentions(text: str | bytes, name: str) -> bool:
-    if isinstance(text, bytes):
-        return not name.isascii() or name.encode() in text  # the file may have an encoding of its own
-    return name in text
+    @functools.cached_property
+    def _classes(self) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for name, definition in definitions(self.tree.body if self.tree is not None else (), ast.expr):
+            if isinstance(definition, ast.ClassDef):
+                found.setdefault(name, []).append(definition)
+        return found
 
 
 # -- texts -----------------------------------------------------------------------------------------------
@@ -263,7 +259,7 @@ def find_function(func: FunctionType) -> Found | None:
     return None
 
 
-def definitions(statements: Iterable[ast.AST]) -> Iterator[Candidate]:
+def definitions(statements: Iterable[ast.AST], skipped: tuple[type, ...] | type = ()) -> Iterator[Candidate]:
     """Yield every function, class and lambda in statements of a module with its qualified name."""
     todo: list[tuple[str, ast.AST | None]] = [("", None)]
     while todo:
@@ -271,6 +267,8 @@ def definitions(statements: Iterable[ast.AST]) -> Iterator[Candidate]:
         below: list[tuple[str, ast.AST | None]] = []
         for child in statements if owner is None else children(owner):
             name = getattr(child, "name", "<lambda>")
+            if isinstance(child, skipped):
+                continue
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 yield prefix + name, child
                 below.append((f"{prefix}{name}.<locals>.", child))
