@@ -91,6 +91,7 @@ def test_it_names_what_the_experiment_reaches_and_nothing_else(project: Project)
     assert set(project.version().functions) == {
         "exp_of_test.py:train", "exp_of_test.py:inner", "exp_of_test.py:DEPTH",
         "helpers_of_test.py:clean", "helpers_of_test.py:LIMIT", "helpers_of_test.py:Model", "helpers_of_test.py:score",
+        "exp_of_test.py:helpers", "exp_of_test.py:Model",
     }  # fmt: skip
 
 
