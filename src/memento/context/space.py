@@ -64,3 +64,5 @@ class TaskSpace(NamedTuple):
     live_every: float = 0.5  # seconds
     clock: Clock = SYSTEM_CLOCK
     inline_limit: int = 16_384  # bytes; larger values of `cached` steps are files
+    codes: tuple[bytes, ...] = ()  # digest of the task's version of the code, and of others that count as it
+    on_code_change: str = "ignore"  # what becomes of checkpoints that another version saved

@@ -28,10 +28,12 @@ class Task(NamedTuple):
     repeat: int
     attempt: int  # 1 for the first
     cost: float  # expected seconds; 0.0 where unknown
+    version: int = 0  # index into Work.codes
 
 
 LIVE_EVERY = 0.5  # seconds
 _NOTHING: dict[str, str] = {}
+_NO_CODES: tuple[tuple[bytes, ...], ...] = ((),)
 
 
 class Work(NamedTuple):
@@ -65,6 +67,10 @@ class Work(NamedTuple):
     live_every: float = LIVE_EVERY  # seconds between live updates of a task
     environment: Mapping[str, str] = _NOTHING
     sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `sources`
+    codes: Sequence[tuple[bytes, ...]] = (
+        _NO_CODES  # versions of the code: each one's digest, and what counts as it
+    )
+    on_code_change: str = "ignore"  # what becomes of checkpoints that other versions saved
 
 
 class Lost(NamedTuple):

@@ -181,7 +181,7 @@ class Station:
 
     def run(self, task: Task) -> Outcome:
         """Make one attempt; whatever the task does short of ending the process, this returns."""
-        number, key, layout, values, repeat, attempt, _ = task
+        number, key, layout, values, repeat, attempt, _, version = task
         clock, conditions, context = self._clock, self._conditions, None
         value: Encoded | None = None
         failure: Failure | None = None
@@ -211,6 +211,8 @@ class Station:
                     self._work.live_every,
                     clock,
                     self._work.inline_limit,
+                    self._work.codes[version],
+                    self._work.on_code_change,
                 )
             )
             # In a copy of the context: decimal's precision, NumPy's error state end with the task.
@@ -248,6 +250,7 @@ class Station:
             context.artifact_names() if context is not None else (),
             log,
             failure,
+            context.older_codes() if context is not None else (),
         )
 
     def _layout(self, number: int) -> tuple[str, ...]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
-from memento.keys import code_version
-from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.plan import KeyedTasks, Past, Plan, make_plan, task_versions
 from memento.runner.options import Options
 from memento.store import Store
 
@@ -25,15 +24,14 @@ if TYPE_CHECKING:
     from array import array
 
     from memento.executors.base import Work
-    from memento.keys import CodeVersion
     from memento.matrix import Matrix
+    from memento.runner.changes import Changes
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
-    from memento.store.records import RunInfo
+    from memento.store.records import CodeVersion, RunInfo
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
-_NO_CODE = -1  # id of a version that the store has not seen
 
 
 class Session:
@@ -70,7 +68,8 @@ class Session:
         self.function, self.experiment, self.matrix = function, experiment, matrix
         self.store, self.options, self.emit, self.clock = store, options, emit, clock
         self.tasks = KeyedTasks(matrix, experiment)
-        self._code = self._code_version()
+        self._code = task_versions(self.tasks, function)  # as it is now, before any task
+        self._versions = store.versions(experiment)
         self.interrupted: Interrupt | None = None
         self.finished: RunFinished | None = None
         self.plan = self._plan()
@@ -84,10 +83,14 @@ class Session:
         """Tell what the matrix's checks and the code's history have to say."""
         for warning in self.matrix.warnings:
             self.emit(Said(warning, "warning"))
-        if self.plan.stale_codes and self.options.on_code_change != "ignore":
-            self.emit(
-                Said(self._code_message(self.plan.stale_codes, "by an older version of the code"), "warning")
-            )
+        policy = self.options.on_code_change
+        if policy == "ignore":
+            return
+        if self.plan.stale_codes:
+            self.emit(Said(self._stale_results(policy), "warning"))
+        states = self._stale_states() if len(self.plan.todo) else {}
+        if states:
+            self.emit(Said(self._told_states(states, policy), "warning"))
 
     def run(self, notify: bool) -> None:
         """Compute what is missing; on return, `plan.rows` names a row for every task that finished.
@@ -117,10 +120,11 @@ class Session:
         )
         self._sweep()
         runner = self._compute() if len(plan.todo) else None
-        if runner and runner.other_codes and options.on_code_change != "ignore":
+        if runner is None:
+            self._note_versions(None)
+        elif runner.other_codes and options.on_code_change != "ignore":
             # Not computed again even where that is asked for: the two runs would take turns at it.
-            whose = "meanwhile by another run, with another version of the code"
-            self.emit(Said(self._code_message(runner.other_codes, whose, used=True), "warning"))
+            self.emit(Said(self._told_others(runner.other_codes), "warning"))
         stopped = self.interrupted is not None and self.interrupted.count > 0
         progress = runner.progress if runner else None
         finished = progress.finished if progress else 0
@@ -153,11 +157,8 @@ class Session:
         """Remove the checkpoints that a killed run left of tasks that are done."""
         from memento.store.states import drop_older_states, keys_with_states
 
-        rows, keys = [], self.tasks.keys
-        for key in keys_with_states(self.store.root):
-            place = keys.find(key)
-            if place >= 0 and place % 16 == 0 and self.plan.cached[place // 16]:
-                rows.append(self.plan.rows[place // 16])
+        numbers = self._numbers(keys_with_states(self.store.root))
+        rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]
         if rows:
             drop_older_states(self.store.path, self.store.records(rows))
 
@@ -180,15 +181,14 @@ class Session:
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
-                from memento.store.records import CodeVersion
 
-                code = run.code(CodeVersion(self._code.digest, self._code.functions))
+                codes = self._note_versions(run.id)
                 runner = Runner(
                     self.plan,
                     run,
                     executor,
                     retry=RetryPolicy(self.options.retries),
-                    code=code,
+                    codes=codes,
                     emit=self.emit,
                     clock=self.clock,
                     workers=self.options.num_workers,
@@ -226,11 +226,11 @@ class Session:
     def _plan(self) -> Plan:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
-        mine = [i for i, digest in store.code_digests().items() if digest == self._code.digest]
         return make_plan(
             self.tasks,
             past,
-            code=mine[0] if mine else _NO_CODE,
+            current=[self._versions.counting_as(version.digest) for version in self._code.versions],
+            versions=self._code.of,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
@@ -244,28 +244,103 @@ class Session:
         past = self.store.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
 
-    def _code_version(self) -> CodeVersion:
-        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
-        return code_version(self.function, also=values)
+    # -- versions of the code
 
-    def _code_message(self, codes: Mapping[int, int], whose: str, *, used: bool = False) -> str:
-        """Say how many results are of other code, given their number by its id, and in what that differs."""
-        from memento.keys import explain_code
+    def _note_versions(self, run: int | None) -> list[int]:
+        """Let the store know the versions that this run has seen; return their ids."""
+        digests = [version.digest for version in self._code.versions]
+        if run is None and not self.plan.hits:
+            return []
+        return self._versions.note(digests, self.plan.stale_codes, self._described, run)
 
-        count = sum(codes.values())
-        were, kept = (
-            ("results were", "are used as they are") if count > 1 else ("result was", "is used as it is")
+    def _described(self, place: int) -> CodeVersion:
+        from memento.store.records import CodeVersion
+
+        parts = [
+            CodeVersion(part.digest, part.functions, tuple(getattr(part, "unfollowed", ())))
+            for part in self._code.parts[place]
+        ]
+        digest = self._code.versions[place].digest
+        return parts[0] if parts[0].digest == digest else CodeVersion(digest, {}, parts=tuple(parts))
+
+    def _accepted(self) -> list[tuple[bytes, ...]]:
+        """Return for each version its digest, and those that count as it."""
+        known = self._versions.digests
+        return [
+            tuple(dict.fromkeys([version.digest, *(known[code] for code in sorted(current))]))
+            for version, current in zip(self._code.versions, self.plan.current, strict=True)
+        ]
+
+    def _stale_states(self) -> dict[tuple[int, int], int]:
+        """Count the checkpoints of other versions, by the version's id and the place of the task's own."""
+        from memento.store.states import keys_with_states
+
+        keys = keys_with_states(self.store.root)
+        if not keys:
+            return {}
+        from memento.store.checkpoints import saved_by
+
+        ids = {digest: code for code, digest in self._versions.digests.items()}
+        accepted = self._accepted()
+        counts: dict[tuple[int, int], int] = {}
+        for number in self._numbers(keys):
+            if self.plan.cached[number]:
+                continue
+            place = self._code.place(number)
+            folder = os.path.join(self.store.root, "checkpoints", self.tasks.key(number).hex())
+            older = [code for code in saved_by(folder) or () if code not in accepted[place]]
+            if older:
+                pair = (ids.get(older[-1], -1), place)
+                counts[pair] = counts.get(pair, 0) + 1
+        return counts
+
+    def _numbers(self, keys: Iterable[bytes]) -> Iterator[int]:
+        """Yield the first task of each of these keys that this matrix has."""
+        for key in keys:
+            place = self.tasks.keys.find(key)
+            if place >= 0 and place % 16 == 0:
+                yield place // 16
+
+    def _changes(self) -> Changes:
+        from memento.runner.changes import Changes
+
+        return Changes(self.store, self._versions, self._code)
+
+    def _stale_results(self, policy: str) -> str:
+        import shlex
+        from functools import partial
+
+        from memento.runner.changes import results_text
+
+        fate = "computed again" if self.options.force_run or policy == "rerun" else "used"
+        told = self._changes().tell(self.plan.stale_codes, partial(results_text, fate=fate))
+        if fate == "used":
+            told += (
+                f"\n  `memento adopt {shlex.quote(self.experiment)}` accepts the change;"
+                ' on_code_change="rerun" computes them again, "ignore" says nothing.'
+            )
+        return told
+
+    def _told_others(self, counts: Mapping[tuple[int, int], int]) -> str:
+        from memento.runner.changes import results_text
+
+        return self._changes().tell(
+            counts,
+            lambda count, _, __: results_text(
+                count, "meanwhile by another run, with another version", "", "used"
+            ),
         )
-        again = self.options.on_code_change == "rerun" and not used
-        lines = [f"{count} {were} computed {whose} and {'will be computed again' if again else kept}:"]
-        versions = self.store.codes(codes)
-        for code in codes:
-            version = versions.get(code)
-            if version is not None:
-                lines += [f"  {line}" for line in explain_code(version.functions, self._code.functions)]
-        if self.options.on_code_change == "warn":
-            lines.append('  on_code_change="rerun" computes them again, "ignore" says nothing.')
-        return "\n".join(dict.fromkeys(lines))
+
+    def _told_states(self, counts: Mapping[tuple[int, int], int], policy: str) -> str:
+        from functools import partial
+
+        from memento.runner.changes import states_text
+
+        fate = "not used" if policy == "rerun" else "used"
+        told = self._changes().tell(counts, partial(states_text, fate=fate))
+        if fate == "used":
+            told += '\n  on_code_change="rerun" would begin such tasks anew, and computes such results again.'
+        return told
 
     def _run_info(self) -> RunInfo:
         from memento import system
@@ -313,7 +388,9 @@ class Session:
             log_output=options.log_output,
             live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
             environment=dict(options.environment),
-            sources={**sources(), **modules(self._code.names)},
+            sources={**sources(), **modules({n for version in self._code.versions for n in version.names})},
+            codes=self._accepted(),
+            on_code_change=options.on_code_change,
         )
 
 

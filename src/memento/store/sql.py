@@ -14,7 +14,10 @@ from __future__ import annotations
 APPLICATION_ID = 0x4D454D4F  # "MEMO"; names the file's format to file(1) and to us
 VERSION = 1
 
-TABLES = ("counters", "experiments", "runs", "codes", "tasks", "blobs", "attempts", "metrics", "claims")
+TABLES = (
+    "counters", "experiments", "runs", "codes", "changes", "adoptions", "tasks", "blobs", "attempts", "metrics",
+    "claims",
+)  # fmt: skip
 
 SCHEMA = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -45,7 +48,32 @@ CREATE TABLE runs (
 CREATE TABLE codes (
     id INTEGER PRIMARY KEY,
     digest BLOB NOT NULL UNIQUE,
-    functions TEXT NOT NULL         -- JSON: "module:qualname" -> [digest, normalized source]
+    functions TEXT NOT NULL,        -- JSON: "module:qualname" -> [digest, normalized source]; of parts see there
+    parts TEXT NOT NULL,            -- JSON: ids of the versions that this one combines, most have none
+    mixed INTEGER NOT NULL,         -- 1: of tasks that went on from a checkpoint of another version
+    unfollowed TEXT NOT NULL,       -- JSON: what it names and cannot look into
+    run INTEGER,                    -- who saw it first; NULL where nothing was computed
+    seen REAL NOT NULL              -- when
+);
+
+CREATE TABLE changes (              -- what runs found: results of this version would be computed by that one now
+    id INTEGER PRIMARY KEY,
+    experiment INTEGER NOT NULL,
+    code INTEGER NOT NULL,
+    present INTEGER NOT NULL        -- the same where nothing has changed
+);
+CREATE INDEX changes_by_experiment ON changes (experiment);
+
+CREATE TABLE adoptions (            -- what people accepted: results of this version count as that one's
+    id INTEGER PRIMARY KEY,
+    experiment INTEGER NOT NULL,
+    code INTEGER NOT NULL,
+    present INTEGER NOT NULL,
+    adopted REAL NOT NULL,          -- when
+    who TEXT NOT NULL,              -- user@host
+    verified INTEGER NOT NULL,      -- so many results were computed again, and were equal
+    results INTEGER NOT NULL,       -- of so many
+    UNIQUE (experiment, code, present)
 );
 
 CREATE TABLE tasks (
@@ -182,9 +210,25 @@ FROM experiments AS e LEFT JOIN tasks AS t ON t.experiment = e.id
 GROUP BY e.id ORDER BY e.id
 """
 CODE_ID = "SELECT id FROM codes WHERE digest = ?"
-ADD_CODE = "INSERT INTO codes (digest, functions) VALUES (?, ?)"
+ADD_CODE = (
+    "INSERT INTO codes (digest, functions, parts, mixed, unfollowed, run, seen) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 CODE_DIGESTS = "SELECT id, digest FROM codes"
-CODES = "SELECT id, digest, functions FROM codes WHERE id IN (SELECT value FROM json_each(?))"
+CODES = """
+SELECT id, digest, functions, parts, mixed, unfollowed FROM codes WHERE id IN (SELECT value FROM json_each(?))
+"""
+CODES_SEEN = "SELECT id, seen, run FROM codes WHERE id IN (SELECT value FROM json_each(?))"
+CHANGES = "SELECT code, present FROM changes WHERE experiment = ? ORDER BY id"
+DROP_CHANGES = "DELETE FROM changes WHERE experiment = ? AND code = ?"
+ADD_CHANGE = "INSERT INTO changes (experiment, code, present) VALUES (?, ?, ?)"
+ADOPTIONS = """
+SELECT code, present, adopted, who, verified, results FROM adoptions WHERE experiment = ? ORDER BY id
+"""
+ADD_ADOPTION = """
+INSERT OR IGNORE INTO adoptions (experiment, code, present, adopted, who, verified, results)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+RESULTS_OF_CODES = "SELECT code, count(*) FROM tasks WHERE experiment = ? AND status = 'done' GROUP BY code"
 
 # --- runs ----------------------------------------------------------------------------------------------
 
