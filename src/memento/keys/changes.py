@@ -101,7 +101,7 @@ def explain_code(old: Functions, new: Functions, most: int = MOST_LINES) -> list
         if len(lines) + len(more) > most - (not last):
             room = most - 1 - len(lines)
             if room > 3 and len(more) > room:  # a part of a diff says more than its name
-                lines += more[: room - 1] + ["  ..."]
+                lines += [*more[: room - 1], "  ..."]
                 told += 1
             left = len(found) - told
             return [*lines, f"and {left} more {'function' if left == 1 else 'functions'}"] if left else lines
