@@ -108,7 +108,7 @@ def _code_of(func: Callable[..., Any], values: Iterable[Any], run: str) -> bytes
 
 
 class _Versions:
-    """The code of steps, read once a run: tasks change globals, and what a notebook's next cell defines is another run's."""
+    """The code of steps, read once a run: tasks change globals; what a notebook defines next is for the next run."""
 
     def __init__(self) -> None:
         self._run = ""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from memento.hints import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from memento.plan import TaskVersions
+    from memento.keys.changes import Functions
     from memento.store import Store
     from memento.store.versions import Versions
 
@@ -39,12 +40,12 @@ class Changes:
         Has the older versions.
     versions : Versions
         Of the experiment.
-    tasks : TaskVersions
-        Those that the tasks are of.
+    present : callable
+        Returns the functions of a version that tasks are of now, by its number.
     """
 
-    def __init__(self, store: Store, versions: Versions, tasks: TaskVersions) -> None:
-        self._store, self._versions, self._tasks = store, versions, tasks
+    def __init__(self, store: Store, versions: Versions, present: Callable[[int], Functions]) -> None:
+        self._store, self._versions, self._present = store, versions, present
 
     def tell(self, counts: Mapping[tuple[int, int], int], say: Callable[[int, str, str], str]) -> str:
         """Describe changes: a line of how many tasks, then what differs, for each change.
@@ -52,7 +53,7 @@ class Changes:
         Parameters
         ----------
         counts : dict
-            Id of an older version, place of a present one -> how many tasks.
+            Id of an older version, number of a present one -> how many tasks.
         say : callable
             Makes a line of a number of tasks, "by" whom, and when that was.
         """
@@ -60,7 +61,7 @@ class Changes:
         lines = []
         for group in groups[:_GROUPS]:
             by = "partly by an older version" if group.partly else "by an older version"
-            lines.append(f"{say(group.tasks, by, _date(group.seen, group.run))}:")
+            lines.append(f"{say(group.tasks, by, date_text(group.seen, group.run))}:")
             lines += [f"  {line}" for line in group.lines]
         rest = groups[_GROUPS:]
         if rest:
@@ -76,9 +77,9 @@ class Changes:
         seen = self._versions.seen(adopted)
         most = max(_LEAST, _LINES // max(1, min(_GROUPS, len({adopted[c] for c, _ in counts}))))
         grouped: dict[tuple[str, ...], _Group] = {}
-        for (code, place), count in counts.items():
-            old, present = known.get(adopted[code]), self._tasks.versions[place]
-            lines = explain_code(old.functions, present.functions, most) if old is not None else []
+        for (code, number), count in counts.items():
+            old = known.get(adopted[code])
+            lines = explain_code(old.functions, self._present(number), most) if old is not None else []
             lines = lines or ["what changed is not known"]
             partly = code in known and known[code].mixed
             when, run = seen.get(code, (0.0, None))
@@ -92,6 +93,15 @@ class Changes:
         return sorted(grouped.values(), key=lambda group: -group.tasks)
 
 
+def explain_seen(store: Store, versions: Versions) -> str:
+    """Say which results are of older versions than the newest that runs have seen, and in what they differ."""
+    results = versions.results()
+    counts = {change: results[change[0]] for change in versions.pending() if results.get(change[0])}
+    known = store.codes({present for _, present in counts})
+    changes = Changes(store, versions, lambda number: known[number].functions if number in known else {})
+    return changes.tell(counts, partial(results_text, fate=""))
+
+
 def results_text(count: int, by: str, when: str, fate: str) -> str:
     """Say what becomes of results that other code computed.
 
@@ -100,11 +110,12 @@ def results_text(count: int, by: str, when: str, fate: str) -> str:
     >>> results_text(2, "by an older version", "", "used")
     '2 results were computed by an older version of the code and are used as they are'
     """
-    were, used = (
-        ("result was", "is used as it is") if count == 1 else ("results were", "are used as they are")
-    )
-    again = f"{'is' if count == 1 else 'are'} computed again"
-    return f"{count:,} {were} computed {by} of the code{when} and {used if fate == 'used' else again}"
+    were, are = ("result was", "is") if count == 1 else ("results were", "are")
+    becomes = {
+        "used": f" and {are} used as {'it is' if count == 1 else 'they are'}",
+        "computed again": f" and {are} computed again",
+    }
+    return f"{count:,} {were} computed {by} of the code{when}{becomes.get(fate, '')}"
 
 
 def states_text(count: int, by: str, when: str, fate: str) -> str:
@@ -124,7 +135,8 @@ def states_text(count: int, by: str, when: str, fate: str) -> str:
     return f"{head}: their tasks go on from them, and their results are of both versions"
 
 
-def _date(seen: float, run: int | None) -> str:
+def date_text(seen: float, run: int | None) -> str:
+    """Say when a version was seen first, and by which run."""
     if not seen:
         return ""
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(seen))

@@ -69,7 +69,7 @@ class Session:
         self.store, self.options, self.emit, self.clock = store, options, emit, clock
         self.tasks = KeyedTasks(matrix, experiment)
         self._code = task_versions(self.tasks, function)  # as it is now, before any task
-        self._versions = store.versions(experiment)
+        self.versions = store.versions(experiment)
         self.interrupted: Interrupt | None = None
         self.finished: RunFinished | None = None
         self.plan = self._plan()
@@ -87,7 +87,7 @@ class Session:
         if policy == "ignore":
             return
         if self.plan.stale_codes:
-            self.emit(Said(self._stale_results(policy), "warning"))
+            self.emit(Said(self.explain("used" if policy == "warn" else "computed again"), "warning"))
         states = self._stale_states() if len(self.plan.todo) else {}
         if states:
             self.emit(Said(self._told_states(states, policy), "warning"))
@@ -121,7 +121,8 @@ class Session:
         self._sweep()
         runner = self._compute() if len(plan.todo) else None
         if runner is None:
-            self._note_versions(None)
+            if plan.total:
+                self.note_versions()
         elif runner.other_codes and options.on_code_change != "ignore":
             # Not computed again even where that is asked for: the two runs would take turns at it.
             self.emit(Said(self._told_others(runner.other_codes), "warning"))
@@ -182,7 +183,7 @@ class Session:
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
 
-                codes = self._note_versions(run.id)
+                codes = self.note_versions(run.id)
                 runner = Runner(
                     self.plan,
                     run,
@@ -229,7 +230,7 @@ class Session:
         return make_plan(
             self.tasks,
             past,
-            current=[self._versions.counting_as(version.digest) for version in self._code.versions],
+            current=[self.versions.counting_as(version.digest) for version in self._code.versions],
             versions=self._code.of,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
@@ -246,12 +247,10 @@ class Session:
 
     # -- versions of the code
 
-    def _note_versions(self, run: int | None) -> list[int]:
+    def note_versions(self, run: int | None = None) -> list[int]:
         """Let the store know the versions that this run has seen; return their ids."""
         digests = [version.digest for version in self._code.versions]
-        if run is None and not self.plan.hits:
-            return []
-        return self._versions.note(digests, self.plan.stale_codes, self._described, run)
+        return self.versions.note(digests, self.plan.stale_codes, self._described, run)
 
     def _described(self, place: int) -> CodeVersion:
         from memento.store.records import CodeVersion
@@ -265,7 +264,7 @@ class Session:
 
     def _accepted(self) -> list[tuple[bytes, ...]]:
         """Return for each version its digest, and those that count as it."""
-        known = self._versions.digests
+        known = self.versions.digests
         return [
             tuple(dict.fromkeys([version.digest, *(known[code] for code in sorted(current))]))
             for version, current in zip(self._code.versions, self.plan.current, strict=True)
@@ -280,7 +279,7 @@ class Session:
             return {}
         from memento.store.checkpoints import saved_by
 
-        ids = {digest: code for code, digest in self._versions.digests.items()}
+        ids = {digest: code for code, digest in self.versions.digests.items()}
         accepted = self._accepted()
         counts: dict[tuple[int, int], int] = {}
         for number in self._numbers(keys):
@@ -304,15 +303,17 @@ class Session:
     def _changes(self) -> Changes:
         from memento.runner.changes import Changes
 
-        return Changes(self.store, self._versions, self._code)
+        return Changes(self.store, self.versions, lambda place: self._code.versions[place].functions)
 
-    def _stale_results(self, policy: str) -> str:
+    def explain(self, fate: str) -> str:
+        """Say which results are of older versions, in what these differ, and what becomes of them."""
         import shlex
         from functools import partial
 
         from memento.runner.changes import results_text
 
-        fate = "computed again" if self.options.force_run or policy == "rerun" else "used"
+        if self.options.force_run:
+            fate = "computed again"
         told = self._changes().tell(self.plan.stale_codes, partial(results_text, fate=fate))
         if fate == "used":
             told += (

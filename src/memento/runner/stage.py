@@ -18,6 +18,7 @@ from memento.store import Store, locate
 if TYPE_CHECKING:
     from memento.matrix import Matrix
     from memento.notify import NotificationProvider, Notifier
+    from memento.runner.adopting import Adopted
     from memento.store.upstream import UpstreamValue
 
 _SHOWN_CONFIGS = 50  # how many lines of a dry run go to the terminal; all go to the log
@@ -83,6 +84,16 @@ class Stage:
         session = Session(cast.function, cast.experiment, matrix, self.store, options, self.emit)
         session.announce()
         return session
+
+    def adopt(self, matrix: Matrix, verify: int) -> Adopted:
+        """Say what has changed in the code, and accept it."""
+        from memento.runner.adopting import adopt
+
+        cast = self._cast
+        session = Session(cast.function, cast.experiment, matrix, self.store, cast.options, self.emit)
+        if session.plan.stale_codes:
+            self.emit(Said(session.explain("adopted")))
+        return adopt(session, verify)
 
     def upstream(self, session: Session, dry_run: bool) -> list[UpstreamValue]:
         """Return the finished tasks of a session as parameter values of another matrix.
