@@ -358,7 +358,9 @@ def task_keys() -> dict[str, str]:
         "no settings, no parameters": TaskKeys("experiment:train").key([]).hex(),
         "a row": keys.key(row).hex(),
         "its third repeat": keys.key(row, 2).hex(),
-        "downstream of it": keys.key([part("p", "upstream", task_digest(keys.key(row)))]).hex(),
+        "downstream of it": keys.key(
+            [part("p", "upstream", task_digest(keys.key(row), "experiment:train"))]
+        ).hex(),
     }
 
 

@@ -2,8 +2,9 @@
 
 Knows: names and source. May not know: libraries.
 
-What can be imported from a package counts by its name. Functions of scripts, lambdas and closures count by
-name, code, defaults and what they capture: their cells and the globals that their code names.
+What can be imported from an installed package counts by its name, as do the classes of the project. Functions of the
+project, lambdas and closures count by name, code, defaults and what they capture: their cells and the globals that
+their code names.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ from memento.keys.classes import content
 from memento.keys.encode import Encoder, frame, named, node, text
 from memento.keys.names import (
     file_of_module,
-    is_installed_file,
     is_project_module,
-    is_script_module,
     module_name,
     qualified_name,
     resolve,
 )
 from memento.keys.objects import HEAP_TYPE
+from memento.keys.places import is_installed_file
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
@@ -76,18 +76,19 @@ def _encode_class(enc: Encoder, cls: type) -> bytes:
     name = _COMPREHENSION.sub("", qualified_name(cls))
     by_name = frame(b"C", name.encode("utf-8", "surrogatepass"))
     if _is_local(cls):
-        return _encode_content(enc, cls, name)
+        return encode_content(enc, cls, name)
     named_so = resolve(cls.__module__, cls.__qualname__) if cls.__flags__ & HEAP_TYPE else cls
     if named_so is cls:
         return by_name
     # Made by `type()`, by another factory, or in a loop: its name says too little.
-    encoded = _encode_content(enc, cls, name)
-    if isinstance(named_so, type) and _encode_content(enc, named_so, name) == encoded:
+    encoded = encode_content(enc, cls, name)
+    if isinstance(named_so, type) and encode_content(enc, named_so, name) == encoded:
         return by_name  # its module was loaded again
     return encoded
 
 
-def _encode_content(enc: Encoder, cls: type, name: str) -> bytes:
+def encode_content(enc: Encoder, cls: type, name: str) -> bytes:
+    """Return the frame of a class by all that its body holds."""
     found = source.find_class(cls, file_of_module(cls.__module__) if cls.__module__ != "__main__" else None)
     functions = sorted(source.methods(cls), key=lambda f: f.__qualname__)
     if found is not None or not vars(cls).keys().isdisjoint(("__dataclass_fields__", "__attrs_attrs__")):
@@ -141,12 +142,10 @@ def _noted(enc: Encoder, value: Any) -> bytes:
 
 def counts_by_name(func: types.FunctionType) -> bool:
     """Say whether a function is what an importable name stands for."""
-    if "<" in func.__qualname__ or is_script_module(func.__module__) or is_script_module(_home(func)):
+    if "<" in func.__qualname__ or is_project_module(func.__module__) or is_project_module(_home(func)):
         return False
-    if not is_project_module(func.__module__):
-        found = resolve(func.__module__, func.__qualname__)
-        return found is func or (not func.__closure__ and is_installed_file(func.__code__.co_filename))
-    return resolve(func.__module__, func.__qualname__) is func
+    found = resolve(func.__module__, func.__qualname__)
+    return found is func or (not func.__closure__ and is_installed_file(func.__code__.co_filename))
 
 
 def _home(func: types.FunctionType) -> str | None:

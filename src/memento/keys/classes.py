@@ -68,7 +68,14 @@ def _is_method(value: Any, cls: type) -> bool:
     else:
         parts = [value]
     functions = [part for part in parts if part is not None]
-    return all(isinstance(f, types.FunctionType) and f.__module__ == cls.__module__ for f in functions)
+    # A function that was defined elsewhere, such as one that a factory was given, is a value that the class holds.
+    inside = f"{cls.__qualname__}."
+    return all(
+        isinstance(f, types.FunctionType)
+        and f.__module__ == cls.__module__
+        and f.__qualname__.startswith(inside)
+        for f in functions
+    )
 
 
 def _fields(space: Any) -> dict[str, Any]:

@@ -156,14 +156,14 @@ class KeyedTasks:
     def _settings_parts(self) -> list[bytes]:
         matrix = self.matrix
         return [
-            _part(matrix, "s", name, value, f"settings[{name!r}]")
+            _part(self, "s", name, value, f"settings[{name!r}]")
             for name, value in sorted(matrix.settings.items(), key=lambda pair: pair[0])
         ]
 
     def _parts_of(self, column: int) -> list[bytes]:
         name = self.names[column]
         parts = [
-            _part(self.matrix, "p", name, value, f"parameters[{name!r}][{slot}]")
+            _part(self, "p", name, value, f"parameters[{name!r}][{slot}]")
             for slot, value in enumerate(self.table.values[column])
         ]
         # The last place serves slot -1: an absent parameter contributes nothing.
@@ -212,11 +212,12 @@ def _column_of(number: int, offsets: Sequence[int]) -> int:
     return next(column for column in reversed(range(len(offsets))) if offsets[column] <= number)
 
 
-def _part(matrix: Matrix, namespace: str, name: str, value: Any, where: str) -> bytes:
+def _part(tasks: KeyedTasks, namespace: str, name: str, value: Any, where: str) -> bytes:
+    matrix = tasks.matrix
     if name in matrix.volatile:
         return b""
     if isinstance(value, UpstreamValue):
-        return part(namespace, name, task_digest(value.key))
+        return part(namespace, name, task_digest(value.key, tasks.experiment))
     try:
         value_digest = digest(value, where)
         if name in matrix.defaults and value_digest == digest(matrix.defaults[name], f"defaults[{name!r}]"):

@@ -60,9 +60,12 @@ def load(
     ValueError
         The store has no results, or several experiments and none was named.
     """
+    from memento.keys import script_folder
     from memento.store import Store, find_store
 
-    store = Store.open(find_store(path), create=False, readonly=True, trusted=trusted, mmap=mmap)
+    store = Store.open(
+        find_store(path, home=script_folder()), create=False, readonly=True, trusted=trusted, mmap=mmap
+    )
     name = _experiment(experiment, [found for found, _, _ in store.experiments()], str(store.path))
     known = list(store.known(name))
     return stored_results(store, [row.id for row in known], name)

@@ -366,7 +366,7 @@ class Session:
         from memento.executors.base import LIVE_EVERY, Work
         from memento.executors.sending import Portable, sendable
         from memento.executors.sources import modules, sources
-        from memento.keys import script_name
+        from memento.keys import script
 
         options = self.options
         return Work(
@@ -377,7 +377,7 @@ class Session:
             layouts=self.tasks.layouts,
             values=_PickledValues(self.tasks),
             store=self.store.root,
-            main_name=script_name(),
+            script=script(),
             sys_path=[path or os.getcwd() for path in sys.path],
             cwd=os.getcwd(),
             num_workers=options.num_workers,
