@@ -76,6 +76,8 @@ def test_whatever_changed_is_told_within_the_bound_and_nothing_is_told_of_equal_
 ) -> None:
     told = explain_code(old, new, most)
     assert len(told) <= most
-    differ = {name: mark for name, (mark, _) in old.items()} != {name: mark for name, (mark, _) in new.items()}
+    differ = {name: mark for name, (mark, _) in old.items()} != {
+        name: mark for name, (mark, _) in new.items()
+    }
     assert bool(told) == differ
     assert all(len(line) <= 130 and "\n" not in line for line in told)

@@ -94,7 +94,9 @@ def holds(value: Any, config: Any) -> bool:
 
 
 @given(grids())
-def test_a_tasks_version_is_the_experiments_combined_with_those_of_its_values(declared: dict[str, Any]) -> None:
+def test_a_tasks_version_is_the_experiments_combined_with_those_of_its_values(
+    declared: dict[str, Any],
+) -> None:
     tasks, found = versions_of(declared)
     settings = [code("setting", 1)] if "settings" in declared else []
     for number in range(len(tasks)):
@@ -113,9 +115,7 @@ def test_an_edit_to_one_values_code_changes_the_tasks_that_hold_it_and_no_others
     if not coded:
         return
     edited = data.draw(st.sampled_from(coded)).name
-    later = changed(
-        declared, lambda values: [Coded(edited, 2) if repr(v) == edited else v for v in values]
-    )
+    later = changed(declared, lambda values: [Coded(edited, 2) if repr(v) == edited else v for v in values])
     before, after = by_key(declared), by_key(later)
     tasks, _ = versions_of(declared)
     assert before.keys() == after.keys()

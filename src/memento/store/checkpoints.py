@@ -152,7 +152,7 @@ class CheckpointDir:
             state, extra = read_framed(found.pieces, self._payloads)[0]
             self._origin.goes_on_from(found.codes)
             return state, extra
-        if self._set_aside():
+        if not self._left and self._set_aside():
             raise PayloadDamaged(
                 str(self.folder),
                 "no checkpoint of this task is whole; they are set aside.",
@@ -166,7 +166,6 @@ class CheckpointDir:
         One of other code may be none to go on from: it stays until the task has saved twice.
         """
         if self._read is None:
-            self._left = False
             self._read = self._newest()
             if self._read is None and not self._left:
                 self._set_aside()
@@ -180,6 +179,7 @@ class CheckpointDir:
 
     def _newest(self) -> _Whole | None:
         """Return the content of the newest generation that is whole; the next save goes where the other one stands."""
+        self._left = False
         for generation, name in self._generations():
             with _passing_over(self.folder / name):
                 found = _verified(self.folder / name, apart)
