@@ -102,44 +102,49 @@ def test_code_that_is_changed_back_is_the_code_that_it_was(script: Scripted) -> 
 
 
 BRINGS = {
-    "a class": ("m", "config.m(1).fit()"),
-    "an instance": ("m(1)", "config.m.fit()"),
-    "an instance in a list": ("[m(1)]", "config.m[0].fit()"),
-    "a class in a dict": ("{'c': m}", "config.m['c'](1).fit()"),
-    "a bound method": ("m(1).fit", "config.m()"),
-    "a partial of a class": ("functools.partial(m, 1)", "config.m().fit()"),
+    "a class": ("Model", "value(1).fit()"),
+    "an instance": ("Model(1)", "value.fit()"),
+    "an instance in a list": ("[Model(1)]", "value[0].fit()"),
+    "a class in a dict": ("{'c': Model}", "value['c'](1).fit()"),
+    "a bound method": ("Model(1).fit", "value()"),
+    "a partial of a class": ("functools.partial(Model, 1)", "value().fit()"),
 }
+MODEL = "class Model:\n    def __init__(self, k): self.k = k\n    def fit(self): return self.k * {n}\n"
 
 
 @pytest.mark.parametrize("kind", BRINGS)
-@pytest.mark.parametrize("where", ["parameters", "settings"])
 def test_the_code_of_a_value_is_that_of_the_tasks_that_hold_it(
-    kind: str, where: str, script: Scripted, place: Workplace
+    kind: str, script: Scripted, place: Workplace
 ) -> None:
     value, use = BRINGS[kind]
-    module = "class Model:\n    def __init__(self, k): self.k = k\n    def fit(self): return self.k * {n}\n"
     place.write("pkg/__init__.py", "")
-    place.write("pkg/models.py", module.format(n=1))
-    value = value.replace("m(", "Model(").replace("m}", "Model}").replace("(m,", "(Model,")
-    value = "Model" if value == "m" else value
-    if where == "settings":
-        use = use.replace("config.m", "config.settings['m']")
-        matrix = f"{{'parameters': {{'x': [1, 2, 3]}}, 'settings': {{'m': {value}}}}}"
-    else:
-        matrix = f"{{'parameters': {{'m': [5, {value}]}}}}"
-        use = f"5 if config.m == 5 else {use}"
+    place.write("pkg/models.py", MODEL.format(n=1))
     script(
-        code="import functools\nfrom pkg.models import Model as _Model\n"
-        + ("Model = _Model" if where == "parameters" else "Model = _Model"),
-        body=f"return {use}",
-        matrix=matrix.replace("Model", "sys.modules['pkg.models'].Model"),
+        code="import functools\nfrom pkg.models import Model",
+        body=f"value = config.m\nreturn 5 if value == 5 else {use}",
+        matrix=f"{{'parameters': {{'m': [5, {value}]}}}}",
         options={"on_code_change": "rerun"},
-    )  # fmt: skip
-    place.write("pkg/models.py", module.format(n=20))
-    what, _ = script()
-    assert what == (DONE if where == "settings" else ["cached", "done"])
-    assert script.values[-1] == "20"
-    assert script() == (["cached"] * len(what), "")
+    )
+    place.write("pkg/models.py", MODEL.format(n=20))
+    assert script()[0] == ["cached", "done"]
+    assert script.values == ["5", "20"]
+    assert script() == (["cached"] * 2, "")
+
+
+@pytest.mark.parametrize("kind", BRINGS)
+def test_the_code_of_a_setting_is_that_of_all_tasks(kind: str, script: Scripted, place: Workplace) -> None:
+    value, use = BRINGS[kind]
+    place.write("pkg/__init__.py", "")
+    place.write("pkg/models.py", MODEL.format(n=1))
+    script(
+        code="import functools\nfrom pkg.models import Model",
+        body=f"value = config.settings['m']\nreturn {use}",
+        matrix=f"{{'parameters': {{'x': [1, 2, 3]}}, 'settings': {{'m': {value}}}}}",
+        options={"on_code_change": "rerun"},
+    )
+    place.write("pkg/models.py", MODEL.format(n=20))
+    assert script()[0] == DONE
+    assert script.values == ["20"] * 3
 
 
 def test_a_grid_that_grows_and_shrinks_computes_only_what_is_new(script: Scripted) -> None:
