@@ -83,6 +83,7 @@ class Session:
         """Tell what the matrix's checks and the code's history have to say."""
         for warning in self.matrix.warnings:
             self.emit(Said(warning, "warning"))
+        self._say_how_it_is_named()
         policy = self.options.on_code_change
         if policy == "ignore":
             return
@@ -91,6 +92,25 @@ class Session:
         states = self._stale_states() if len(self.plan.todo) else {}
         if states:
             self.emit(Said(self._told_states(states, policy), "warning"))
+
+    def _say_how_it_is_named(self) -> None:
+        """Say where a name depends on code, and where results stand under another one."""
+        if self._has_past or not len(self.tasks):
+            return
+        from memento.keys import is_named_by_code, short_name
+
+        if is_named_by_code(self.experiment):
+            self.emit(
+                Said(
+                    f"{short_name(self.experiment)} comes from no file, so its code is part of its name: an edit makes"
+                    ' it another experiment. Memento(..., name="...") keeps its results.',
+                )
+            )
+        from memento.runner.renamed import former_name, hint
+
+        former = former_name(self.store, self.tasks, self._code.versions)
+        if former is not None:
+            self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
 
     def run(self, notify: bool) -> None:
         """Compute what is missing; on return, `plan.rows` names a row for every task that finished.
@@ -227,6 +247,7 @@ class Session:
     def _plan(self) -> Plan:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
+        self._has_past = len(past) > 0
         return make_plan(
             self.tasks,
             past,

@@ -16,7 +16,7 @@ VERSION = 1
 
 TABLES = (
     "counters", "experiments", "runs", "codes", "changes", "adoptions", "tasks", "blobs", "attempts", "metrics",
-    "claims",
+    "claims", "moves",
 )  # fmt: skip
 
 SCHEMA = """
@@ -145,6 +145,11 @@ CREATE TABLE metrics (
 CREATE INDEX metrics_by_task ON metrics (task);
 
 CREATE TABLE claims (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, keys BLOB NOT NULL, n INTEGER NOT NULL);
+
+CREATE TABLE moves (                -- keys of renamed tasks whose folders have yet to follow
+    old BLOB NOT NULL,
+    new BLOB NOT NULL
+);
 
 CREATE VIEW results AS
 SELECT
@@ -380,6 +385,38 @@ SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.exp
 WHERE e.name = ? AND t.status = 'done' ORDER BY t.id DESC LIMIT ?
 """
 KEYS_AND_IDS = "SELECT key, id FROM tasks"
+
+# --- renaming ------------------------------------------------------------------------------------------
+
+EXPERIMENTS_OF_RUNS = "SELECT id, experiment FROM runs WHERE status = 'running'"
+KEYS_OF_EXPERIMENT = "SELECT key FROM tasks WHERE experiment = ?"
+ROWS_TO_RENAME = (
+    _OUTLINE_COLUMNS + f", key, {_SUMMED}, sum FROM tasks WHERE id > ? AND experiment = ? ORDER BY id LIMIT ?"
+)
+RENAME_TASK = "UPDATE tasks SET key = ?, experiment = ?, sum = ?, facts = ? WHERE id = ?"
+ATTEMPTS_OF_EXPERIMENT = "SELECT id, key FROM attempts WHERE experiment = ?"
+RENAME_ATTEMPT = "UPDATE attempts SET key = ?, experiment = ? WHERE id = ?"
+RENAME_RUNS = "UPDATE runs SET experiment = ? WHERE experiment = ?"
+RENAME_ADOPTIONS = """
+INSERT OR IGNORE INTO adoptions (experiment, code, present, adopted, who, verified, results)
+SELECT ?, code, present, adopted, who, verified, results FROM adoptions WHERE experiment = ? ORDER BY id
+"""
+RENAME_CHANGES = """
+INSERT INTO changes (experiment, code, present) SELECT :new, code, present FROM changes
+WHERE experiment = :old AND code NOT IN (SELECT code FROM changes WHERE experiment = :new) ORDER BY id
+"""
+DROP_EXPERIMENT = (
+    "DELETE FROM experiments WHERE id = ?",
+    "DELETE FROM adoptions WHERE experiment = ?",
+    "DELETE FROM changes WHERE experiment = ?",
+)
+NOTE_MOVE = "INSERT INTO moves (old, new) VALUES (?, ?)"
+MOVES = "SELECT old, new FROM moves"
+DROP_MOVE = "DELETE FROM moves WHERE old = ?"
+LATEST_OF_OTHERS = """
+SELECT t.key, e.name, t.code FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
+WHERE e.name <> ? ORDER BY t.id DESC LIMIT ?
+"""
 
 # --- garbage -------------------------------------------------------------------------------------------
 
