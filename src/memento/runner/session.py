@@ -277,7 +277,7 @@ class Session:
         from memento.store.records import CodeVersion
 
         parts = [
-            CodeVersion(part.digest, part.functions, tuple(getattr(part, "unfollowed", ())))
+            CodeVersion(part.digest, part.functions, tuple(f"{what}: {why}" for what, why in part.unfollowed))
             for part in self._code.parts[place]
         ]
         digest = self._code.versions[place].digest
