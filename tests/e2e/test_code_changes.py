@@ -236,3 +236,27 @@ def test_rows_bear_the_version_of_their_own_task(script: Scripted, place: Workpl
     for params, functions in names.items():
         for letter in "AB":
             assert any(name.endswith(f":{letter}") for name in functions) == (f":{letter}" in params)
+
+
+def test_results_that_were_taken_over_after_a_move_are_of_the_same_code(place: Workplace) -> None:
+    text = """
+    from memento import Memento
+    from helpers import double
+    FACTOR = 3
+    def experiment(context, config): return double(config.x) * FACTOR
+    if __name__ == "__main__":
+        results = Memento(experiment, progress=False, executor="serial", on_code_change="rerun").run(
+            {"parameters": {"x": [1, 2]}})
+        print([r.was_cached for r in results])
+    """
+    place.write("pyproject.toml", "")
+    place.write("old/exp.py", text)
+    place.write("old/helpers.py", "def double(x): return x + x\n")
+    place.run("old/exp.py")
+    (place.folder / "old").rename(place.folder / "new")
+    (place.folder / "new" / "exp.py").rename(place.folder / "new" / "train.py")
+    place.run("-m", "memento", "rename", "old/exp.py:experiment", "new/train.py:experiment")
+    ran = place.run("new/train.py")
+    assert (ran.out.strip(), ran.err) == ("[True, True]", "")
+    place.write("new/helpers.py", "def double(x): return 2 * x\n")
+    assert place.run("new/train.py").out.strip() == "[False, False]"

@@ -1,4 +1,4 @@
-"""A step of `context.cached` is computed again after any edit that the experiment itself would notice, and only then."""
+"""A step of `context.cached` is computed again after any edit that the experiment itself would notice; only then."""
 
 from __future__ import annotations
 
@@ -16,41 +16,84 @@ KINDS = {
     "its own body": ("def f(): return N", "steps.f"),
     "a helper": ("def g(): return N\ndef f(): return g()", "steps.f"),
     "a helper imported inside": ("def f():\n    from pkg.below import value\n    return value()", "steps.f"),
-    "a decorator": ("import functools\ndef deco(h):\n    @functools.wraps(h)\n    def w(): return h() + N\n"
-                    "    return w\n@deco\ndef f(): return 0", "steps.f"),
+    "a decorator": (
+        (
+            "import functools\ndef deco(h):\n    @functools.wraps(h)\n    def w(): return h() + N\n"
+            "    return w\n@deco\ndef f(): return 0"
+        ),
+        "steps.f",
+    ),
     "a default": ("def f(n=N): return n", "steps.f"),
-    "a class that is passed": ("class M:\n    def fit(self): return N\ndef f(m): return m().fit()", "steps.f, steps.M"),
-    "an instance that is passed": ("class M:\n    def fit(self): return N\ndef f(m): return m.fit()", "steps.f, steps.M()"),
-    "the base of an instance that is passed": ("class B:\n    def fit(self): return N\nclass M(B): pass\n"
-                                               "def f(m): return m.fit()", "steps.f, steps.M()"),
-    "an instance passed by name": ("class M:\n    def fit(self): return N\ndef f(m): return m.fit()", "steps.f, m=steps.M()"),
-    "an instance in a container": ("class M:\n    def fit(self): return N\ndef f(m): return m[0]['m'].fit()",
-                                   "steps.f, [{'m': steps.M()}]"),
+    "a class that is passed": (
+        "class M:\n    def fit(self): return N\ndef f(m): return m().fit()",
+        "steps.f, steps.M",
+    ),
+    "an instance that is passed": (
+        "class M:\n    def fit(self): return N\ndef f(m): return m.fit()",
+        "steps.f, steps.M()",
+    ),
+    "the base of an instance that is passed": (
+        ("class B:\n    def fit(self): return N\nclass M(B): pass\ndef f(m): return m.fit()"),
+        "steps.f, steps.M()",
+    ),
+    "an instance passed by name": (
+        "class M:\n    def fit(self): return N\ndef f(m): return m.fit()",
+        "steps.f, m=steps.M()",
+    ),
+    "an instance in a container": (
+        "class M:\n    def fit(self): return N\ndef f(m): return m[0]['m'].fit()",
+        "steps.f, [{'m': steps.M()}]",
+    ),
     "a function that is passed": ("def g(): return N\ndef f(g): return g()", "steps.f, steps.g"),
-    "a function in a partial that is passed": ("import functools\ndef g(n): return N\ndef f(g): return g()",
-                                               "steps.f, functools.partial(steps.g, 1)"),
-    "a dataclass that is passed": ("import dataclasses\n@dataclasses.dataclass\nclass D:\n    n: int = 0\n"
-                                   "    def fit(self): return N\ndef f(d): return d.fit()", "steps.f, steps.D()"),
+    "a function in a partial that is passed": (
+        "import functools\ndef g(n): return N\ndef f(g): return g()",
+        "steps.f, functools.partial(steps.g, 1)",
+    ),
+    "a dataclass that is passed": (
+        (
+            "import dataclasses\n@dataclasses.dataclass\nclass D:\n    n: int = 0\n"
+            "    def fit(self): return N\ndef f(d): return d.fit()"
+        ),
+        "steps.f, steps.D()",
+    ),
     "a list in lower case": ("columns = [N]\ndef f(): return columns[0]", "steps.f"),
     "a dict in lower case": ("options = {'n': N}\ndef f(): return options['n']", "steps.f"),
     "an array": ("import numpy\nweights = numpy.full(3, N)\ndef f(): return int(weights[0])", "steps.f"),
     "a path": ("from pathlib import Path\nDATA = Path('vN.csv')\ndef f(): return str(DATA)", "steps.f"),
     "a compiled regular expression": ("import re\nP = re.compile('N')\ndef f(): return P.pattern", "steps.f"),
-    "an alias of a library's function": ("from math import floor, ceil\nrnd = [floor, ceil][N - 1]\ndef f(): return rnd(1.5)",
-                                         "steps.f"),
+    "an alias of a library's function": (
+        "from math import floor, ceil\nrnd = [floor, ceil][N - 1]\ndef f(): return rnd(1.5)",
+        "steps.f",
+    ),
     "a constant of another module": ("from pkg import below\ndef f(): return below.VALUE", "steps.f"),
     "a class attribute": ("class M:\n    k = N\ndef f(): return M.k", "steps.f"),
-    "a named tuple's default": ("import typing\nclass T(typing.NamedTuple):\n    n: int = N\ndef f(): return T().n", "steps.f"),
-    "the function of a partial": ("import functools\ndef g(n): return N\nf = functools.partial(g, 1)", "steps.f"),
+    "a named tuple's default": (
+        "import typing\nclass T(typing.NamedTuple):\n    n: int = N\ndef f(): return T().n",
+        "steps.f",
+    ),
+    "the function of a partial": (
+        "import functools\ndef g(n): return N\nf = functools.partial(g, 1)",
+        "steps.f",
+    ),
     "a method": ("class M:\n    def fit(self): return N", "steps.M().fit"),
-    "a method of a base": ("class B:\n    def h(self): return N\nclass M(B):\n    def fit(self): return self.h()",
-                           "steps.M().fit"),
-    "a function that a method's object holds": ("def g(): return N\nclass M:\n    def __init__(self): self.g = g\n"
-                                                "    def fit(self): return self.g()", "steps.M().fit"),
-    "a class method": ("class M:\n    k = N\n    @classmethod\n    def fit(cls): return cls.k", "steps.M.fit"),
+    "a method of a base": (
+        "class B:\n    def h(self): return N\nclass M(B):\n    def fit(self): return self.h()",
+        "steps.M().fit",
+    ),
+    "a function that a method's object holds": (
+        (
+            "def g(): return N\nclass M:\n    def __init__(self): self.g = g\n"
+            "    def fit(self): return self.g()"
+        ),
+        "steps.M().fit",
+    ),
+    "a class method": (
+        "class M:\n    k = N\n    @classmethod\n    def fit(cls): return cls.k",
+        "steps.M.fit",
+    ),
     "a callable object": ("class M:\n    def __call__(self): return N\nm = M()", "steps.m"),
     "a class as the step": ("class M(dict):\n    def __init__(self): self['n'] = N", "steps.M"),
-}  # fmt: skip
+}
 BELOW = "VALUE = N\ndef value(): return N\n"
 SCRIPT = """
 import functools, json

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from memento.store.records import CodeVersion, RunInfo
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
+_PAIRS = 100  # older versions that are compared with the present one, to see whether it was only moved
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
 
 
@@ -73,6 +74,8 @@ class Session:
         self.interrupted: Interrupt | None = None
         self.finished: RunFinished | None = None
         self.plan = self._plan()
+        if self.plan.stale_codes and self._is_only_moved():
+            self.plan = self._plan()
 
     @property
     def failed(self) -> int:
@@ -272,6 +275,25 @@ class Session:
         """Let the store know the versions that this run has seen; return their ids."""
         digests = [version.digest for version in self._code.versions]
         return self.versions.note(digests, self.plan.stale_codes, self._described, run)
+
+    def _is_only_moved(self) -> bool:
+        """Let results count as of the present code that was computed by the same code at another place."""
+        from memento.keys.moved import is_same_elsewhere
+
+        if len(self.plan.stale_codes) > _PAIRS or self.options.on_code_change == "ignore":
+            return False
+        older = self.store.codes({code for code, _ in self.plan.stale_codes})
+        moved = [
+            (code, place)
+            for code, place in self.plan.stale_codes
+            if code in older
+            and not older[code].mixed
+            and is_same_elsewhere(older[code].functions, self._code.versions[place].functions)
+        ]
+        if moved:
+            ids = self.note_versions()
+            self.versions.adopt([(code, ids[place]) for code, place in moved], "moved, nothing else", 0, 0)
+        return bool(moved)
 
     def _described(self, place: int) -> CodeVersion:
         from memento.store.records import CodeVersion
