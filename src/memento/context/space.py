@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.hints import NamedTuple
+from memento.store.records import Piece
 
 Live = Callable[[float, "float | None", "dict[str, float]"], None]
 
@@ -64,5 +65,6 @@ class TaskSpace(NamedTuple):
     live_every: float = 0.5  # seconds
     clock: Clock = SYSTEM_CLOCK
     inline_limit: int = 16_384  # bytes; larger values of `cached` steps are files
+    so_far: Callable[[], Piece] | None = None  # what this attempt has done, for a checkpoint to tell
     codes: tuple[bytes, ...] = ()  # digest of the task's version of the code, and of others that count as it
     on_code_change: str = "ignore"  # what becomes of checkpoints that another version saved

@@ -154,6 +154,13 @@ class Plan(NamedTuple):
         """Return the number of a task's version of the code."""
         return self.versions[number] if self.versions is not None else 0
 
+    def time_on(self, workers: int) -> float | None:
+        """Expected seconds until all is done; None where nothing is known. No task is shared between workers."""
+        total = self.forecast
+        if total is None or self.costs is None:
+            return None
+        return max(total / workers, *map(self.costs.__getitem__, self.todo))
+
     def reason(self, number: int) -> str:
         """Say in a word why a task will or will not run."""
         state = self.states[number]
