@@ -121,7 +121,7 @@ def adopt(session: Session, verify: int) -> Adopted:
     plan = session.plan
     results = sum(plan.stale_codes.values())
     done = Adopted(session.experiment, results)
-    ids = session.note_versions()
+    ids = session.code.note(plan)
     if not results:
         return done
     if verify:
@@ -131,7 +131,7 @@ def adopt(session: Session, verify: int) -> Adopted:
         if differences:
             return done
     changes = tuple((code, ids[place]) for code, place in plan.stale_codes)
-    session.versions.adopt(changes, person(), done.verified, results)
+    session.code.history.adopt(changes, person(), done.verified, results)
     return done._replace(changes=changes)
 
 

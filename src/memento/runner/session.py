@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
-from memento.plan import KeyedTasks, Past, Plan, make_plan, task_versions
+from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.runner.ending import notes, warned
 from memento.runner.options import Options
+from memento.runner.versions import SessionCode, numbers_of
 from memento.store import Store
 
 if TYPE_CHECKING:
@@ -26,13 +27,11 @@ if TYPE_CHECKING:
 
     from memento.executors.base import Work
     from memento.matrix import Matrix
-    from memento.runner.changes import Changes
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
-    from memento.store.records import CodeVersion, RunInfo
+    from memento.store.records import RunInfo
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
-_PAIRS = 100  # older versions that are compared with the present one, to see whether it was only moved
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
 
 
@@ -74,12 +73,11 @@ class Session:
             from memento.plan.volatile import check_volatile
 
             check_volatile(self.tasks)
-        self._code = task_versions(self.tasks, function)  # as it is now, before any task
-        self.versions = store.versions(experiment)
+        self.code = SessionCode(function, self.tasks, store)
         self.interrupted: Interrupt | None = None
         self.finished: RunFinished | None = None
         self.plan = self._plan()
-        if self.plan.stale_codes and self._is_only_moved():
+        if self.plan.stale_codes and options.on_code_change != "ignore" and self.code.accept_moves(self.plan):
             self.plan = self._plan()
 
     @property
@@ -92,14 +90,14 @@ class Session:
         for warning in self.matrix.warnings if of_matrix else ():
             self.emit(Said(warning, "warning"))
         self._say_how_it_is_named()
-        policy = self.options.on_code_change
-        if policy == "ignore":
-            return
-        if self.plan.stale_codes:
-            self.emit(Said(self.explain("used" if policy == "warn" else "computed again"), "warning"))
-        states = self._stale_states() if len(self.plan.todo) else {}
-        if states:
-            self.emit(Said(self._told_states(states, policy), "warning"))
+        policy, plan = self.options.on_code_change, self.plan
+        if plan.stale_codes and policy != "ignore":
+            again = policy == "rerun" or self.options.force_run
+            self.emit(Said(self.code.explain(plan, "computed again" if again else "used"), "warning"))
+        if len(plan.todo) and policy != "ignore":
+            told = self.code.explain_states(plan, "not used" if policy == "rerun" else "used")
+            if told:
+                self.emit(Said(told, "warning"))
 
     def _say_how_it_is_named(self) -> None:
         """Say where a name depends on code, and where results stand under another one."""
@@ -116,7 +114,7 @@ class Session:
             )
         from memento.runner.renamed import former_name, hint
 
-        former = former_name(self.store, self.tasks, self._code.versions)
+        former = former_name(self.store, self.tasks, self.code.tasks.versions)
         if former is not None:
             self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
 
@@ -150,10 +148,10 @@ class Session:
         runner = self._compute() if len(plan.todo) else None
         if runner is None:
             if plan.total:
-                self.note_versions()
+                self.code.note(plan)
         elif runner.other_codes and options.on_code_change != "ignore":
             # Not computed again even where that is asked for: the two runs would take turns at it.
-            self.emit(Said(self._told_others(runner.other_codes), "warning"))
+            self.emit(Said(self.code.explain_others(runner.other_codes), "warning"))
         stopped = self.interrupted is not None and self.interrupted.count > 0
         progress = runner.progress if runner else None
         finished = progress.finished if progress else 0
@@ -188,7 +186,7 @@ class Session:
         """Remove the checkpoints that a killed run left of tasks that are done."""
         from memento.store.states import drop_older_states, keys_with_states
 
-        numbers = self._numbers(keys_with_states(self.store.root))
+        numbers = numbers_of(self.tasks, keys_with_states(self.store.root))
         rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]
         if rows:
             drop_older_states(self.store.path, self.store.records(rows))
@@ -214,7 +212,7 @@ class Session:
                 from memento.runner.signals import Interrupt
                 from memento.store.heart import Heart
 
-                codes = self.note_versions(run.id)
+                codes = self.code.note(self.plan, run.id)
                 runner = Runner(
                     self.plan,
                     run,
@@ -264,8 +262,8 @@ class Session:
         return make_plan(
             self.tasks,
             past,
-            current=[self.versions.counting_as(version.digest) for version in self._code.versions],
-            versions=self._code.of,
+            current=self.code.current(),
+            versions=self.code.tasks.of,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
@@ -278,123 +276,6 @@ class Session:
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
-
-    # -- versions of the code
-
-    def note_versions(self, run: int | None = None) -> list[int]:
-        """Let the store know the versions that this run has seen; return their ids."""
-        digests = [version.digest for version in self._code.versions]
-        return self.versions.note(digests, self.plan.stale_codes, self._described, run)
-
-    def _is_only_moved(self) -> bool:
-        """Let results count as of the present code that was computed by the same code at another place."""
-        from memento.keys.moved import is_same_elsewhere
-
-        if len(self.plan.stale_codes) > _PAIRS or self.options.on_code_change == "ignore":
-            return False
-        older = self.store.codes({code for code, _ in self.plan.stale_codes})
-        moved = [
-            (code, place)
-            for code, place in self.plan.stale_codes
-            if code in older
-            and not older[code].mixed
-            and is_same_elsewhere(older[code].functions, self._code.versions[place].functions)
-        ]
-        if moved:
-            ids = self.note_versions()
-            self.versions.adopt([(code, ids[place]) for code, place in moved], "moved, nothing else", 0, 0)
-        return bool(moved)
-
-    def _described(self, place: int) -> CodeVersion:
-        from memento.store.records import CodeVersion
-
-        parts = [
-            CodeVersion(part.digest, part.functions, tuple(f"{what}: {why}" for what, why in part.unfollowed))
-            for part in self._code.parts[place]
-        ]
-        digest = self._code.versions[place].digest
-        return parts[0] if parts[0].digest == digest else CodeVersion(digest, {}, parts=tuple(parts))
-
-    def _accepted(self) -> list[tuple[bytes, ...]]:
-        """Return for each version its digest, and those that count as it."""
-        known = self.versions.digests
-        return [
-            tuple(dict.fromkeys([version.digest, *(known[code] for code in sorted(current))]))
-            for version, current in zip(self._code.versions, self.plan.current, strict=True)
-        ]
-
-    def _stale_states(self) -> dict[tuple[int, int], int]:
-        """Count the checkpoints of other versions, by the version's id and the place of the task's own."""
-        from memento.store.states import keys_with_states
-
-        keys = keys_with_states(self.store.root)
-        if not keys:
-            return {}
-        from memento.store.checkpoints import saved_by
-
-        ids = {digest: code for code, digest in self.versions.digests.items()}
-        accepted = self._accepted()
-        counts: dict[tuple[int, int], int] = {}
-        for number in self._numbers(keys):
-            if self.plan.cached[number]:
-                continue
-            place = self._code.place(number)
-            folder = os.path.join(self.store.root, "checkpoints", self.tasks.key(number).hex())
-            older = [code for code in saved_by(folder) or () if code not in accepted[place]]
-            if older:
-                pair = (ids.get(older[-1], -1), place)
-                counts[pair] = counts.get(pair, 0) + 1
-        return counts
-
-    def _numbers(self, keys: Iterable[bytes]) -> Iterator[int]:
-        """Yield the first task of each of these keys that this matrix has."""
-        for key in keys:
-            place = self.tasks.keys.find(key)
-            if place >= 0 and place % 16 == 0:
-                yield place // 16
-
-    def _changes(self) -> Changes:
-        from memento.runner.changes import Changes
-
-        return Changes(self.store, self.versions, lambda place: self._code.versions[place].functions)
-
-    def explain(self, fate: str) -> str:
-        """Say which results are of older versions, in what these differ, and what becomes of them."""
-        import shlex
-        from functools import partial
-
-        from memento.runner.changes import results_text
-
-        if self.options.force_run:
-            fate = "computed again"
-        told = self._changes().tell(self.plan.stale_codes, partial(results_text, fate=fate))
-        if fate == "used":
-            told += (
-                f"\n  `memento adopt {shlex.quote(self.experiment)}` accepts the change;"
-                ' on_code_change="rerun" computes them again, "ignore" says nothing.'
-            )
-        return told
-
-    def _told_others(self, counts: Mapping[tuple[int, int], int]) -> str:
-        from memento.runner.changes import results_text
-
-        return self._changes().tell(
-            counts,
-            lambda count, _, __: results_text(
-                count, "meanwhile by another run, with another version", "", "used"
-            ),
-        )
-
-    def _told_states(self, counts: Mapping[tuple[int, int], int], policy: str) -> str:
-        from functools import partial
-
-        from memento.runner.changes import states_text
-
-        fate = "not used" if policy == "rerun" else "used"
-        told = self._changes().tell(counts, partial(states_text, fate=fate))
-        if fate == "used":
-            told += '\n  on_code_change="rerun" would begin such tasks anew, and computes such results again.'
-        return told
 
     def _run_info(self) -> RunInfo:
         from memento import system
@@ -443,8 +324,8 @@ class Session:
             live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
             environment=dict(options.environment),
             initializer=begin and Portable(begin, "the initializer"),
-            sources={**sources(), **modules({n for version in self._code.versions for n in version.names})},
-            codes=self._accepted(),
+            sources={**sources(), **modules(self.code.names())},
+            codes=self.code.accepted(self.plan),
             on_code_change=options.on_code_change,
         )
 

@@ -90,7 +90,7 @@ class Stage:
         cast = self._cast
         session = Session(cast.function, cast.experiment, matrix, self.store, cast.options, self.emit)
         if session.plan.stale_codes:
-            self.emit(Said(session.explain("adopted")))
+            self.emit(Said(session.code.explain(session.plan, "")))
         return adopt(session, verify)
 
     def upstream(self, session: Session, dry_run: bool) -> list[UpstreamValue]:
