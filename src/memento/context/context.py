@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas
 
     from memento.context.loop import Loops
-    from memento.store.checkpoints import CheckpointDir
+    from memento.store.checkpoints import CheckpointDir, Origin
 
     T = TypeVar("T")
 
@@ -59,6 +59,7 @@ class Context:
         "_loops",
         "_metrics",
         "_next_live",
+        "_origin",
         "_provider",
         "_rng",
         "_seed",
@@ -97,6 +98,7 @@ class Context:
     def _begin(self) -> None:
         self._metrics: Metrics | None = None
         self._checkpoints: CheckpointDir | None = None
+        self._origin: Origin | None = None
         self._artifacts: tuple[str, ...] = ()
         self._done, self._total = 0.0, None
         self._next_live = 0.0
@@ -315,12 +317,23 @@ class Context:
 
     def _saved(self) -> CheckpointDir:
         if self._checkpoints is None:
-            from pathlib import Path
-
-            from memento.store.checkpoints import CheckpointDir
-
-            self._checkpoints = CheckpointDir(Path(self._place().store) / "checkpoints", self.key)
+            self._checkpoints = self._checkpoints_at(self.key)
         return self._checkpoints
+
+    def _checkpoints_at(self, name: str) -> CheckpointDir:
+        """Open a folder of checkpoints of this task; all of them together are of certain versions of the code."""
+        from pathlib import Path
+
+        from memento.store.checkpoints import CheckpointDir, Origin
+
+        space = self._place()
+        if self._origin is None:
+            self._origin = Origin(space.codes, space.on_code_change)
+        return CheckpointDir(Path(space.store) / "checkpoints", name, self._origin)
+
+    def older_codes(self) -> tuple[bytes, ...]:
+        """Return the digests of other versions of the code that came to the state which this attempt went on from."""
+        return self._origin.older if self._origin is not None else ()
 
     def loop(
         self, iterable: Iterable[T], state: Any, every: float | str = "10min", name: str | None = None

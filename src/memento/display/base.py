@@ -38,9 +38,10 @@ class LogScreen:
         if isinstance(event, Said) and event.level == "warning":
             import logging
 
-            from memento.wording import one_line
+            from memento.wording import safe_text
 
-            logging.getLogger(_LOG).warning("%s", one_line(event.text))
+            lines = [safe_text(line).rstrip() for line in event.text.splitlines()]  # some are a diff
+            logging.getLogger(_LOG).warning("%s", "\n".join(lines))
 
     def close(self) -> None:
         """Nothing is held."""

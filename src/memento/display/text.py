@@ -20,7 +20,7 @@ from memento.events import (
     WorkerState,
 )
 from memento.hints import NamedTuple
-from memento.wording import counts, duration, number_of, one_line, short_name
+from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 
 # A run in which everything fails differently must not flood the screen; the end tells the rest.
 GROUPS_WHILE_RUNNING = 8
@@ -93,8 +93,7 @@ class Narrator:
         self._notes += 1
         if self._notes <= NOTES:
             for line in text.splitlines()[:NOTE_LINES]:
-                indent = line[: len(line) - len(line.lstrip(" "))]
-                yield Line(indent + one_line(line), kind)
+                yield Line(safe_text(line).expandtabs().rstrip(), kind)  # a diff shows how code is indented
         elif self._notes == NOTES + 1:
             yield Line("More notes like these are not shown.", kind)
 

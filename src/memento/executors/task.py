@@ -208,7 +208,7 @@ class Station:
 
     def run(self, task: Task) -> Outcome:
         """Make one attempt; whatever the task does short of ending the process, this returns."""
-        number, key, layout, values, repeat, attempt, _ = task
+        number, key, layout, values, repeat, attempt, _, version = task
         clock, conditions, context = self._clock, self._conditions, None
         value: Encoded | None = None
         failure: Failure | None = None
@@ -241,6 +241,8 @@ class Station:
                     clock,
                     self._work.inline_limit,
                     self._so_far,
+                    self._work.codes[version],
+                    self._work.on_code_change,
                 )
             )
             # In a copy of the context: decimal's precision, NumPy's error state end with the task.
@@ -281,6 +283,7 @@ class Station:
             failure,
             warned,
             context.earlier if context is not None else (),
+            context.older_codes() if context is not None else (),
         )
 
     def _piece(self) -> Piece:

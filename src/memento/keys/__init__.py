@@ -11,7 +11,8 @@ from memento.hints import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.keys.code import CodeVersion, code_version, combined, explain_code, value_code
+    from memento.keys.changes import explain_code
+    from memento.keys.code import CodeVersion, code_version, combined, value_code
     from memento.keys.experiments import experiment_name, is_named_by_code
     from memento.keys.fragments import json_fragment
     from memento.keys.kinds import digest, register_key
@@ -53,7 +54,7 @@ _HOMES = {
     "combined": "memento.keys.code",
     "digest": "memento.keys.kinds",
     "experiment_name": "memento.keys.experiments",
-    "explain_code": "memento.keys.code",
+    "explain_code": "memento.keys.changes",
     "is_named_by_code": "memento.keys.experiments",
     "json_fragment": "memento.keys.fragments",
     "part": "memento.keys.task",

@@ -17,6 +17,7 @@ from memento.store import Store
 if TYPE_CHECKING:
     from memento.matrix import Matrix
     from memento.notify import NotificationProvider, Notifier
+    from memento.runner.adopting import Adopted
     from memento.store.upstream import UpstreamValue
 
 
@@ -81,6 +82,16 @@ class Stage:
         session = Session(cast.function, cast.experiment, matrix, self.store, options, self.emit)
         session.announce(of_matrix=not waiting)  # what rules about unknown values match is not known either
         return session
+
+    def adopt(self, matrix: Matrix, verify: int) -> Adopted:
+        """Say what has changed in the code, and accept it."""
+        from memento.runner.adopting import adopt
+
+        cast = self._cast
+        session = Session(cast.function, cast.experiment, matrix, self.store, cast.options, self.emit)
+        if session.plan.stale_codes:
+            self.emit(Said(session.code.explain(session.plan, "")))
+        return adopt(session, verify)
 
     def upstream(self, session: Session, dry_run: bool) -> list[UpstreamValue]:
         """Return the finished tasks of a session as parameter values of another matrix.

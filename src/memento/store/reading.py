@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from memento.store.liveness import Liveness, Process
     from memento.store.payloads import PayloadDir
     from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord, Warned
+    from memento.store.versions import Versions
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
@@ -407,14 +408,16 @@ class Reader:
 
     def codes(self, ids: Iterable[int]) -> dict[int, CodeVersion]:
         """Return code versions by id."""
-        from memento.store import rows
+        from memento.store.versions import read_codes
 
-        found = self._all(sql.CODES, (_json_list(sorted(ids)),))
-        return {number: rows.code_version(digest, functions) for number, digest, functions in found}
+        with self._database.explaining():
+            return read_codes(self._database.connection(), ids)
 
-    def code_digests(self) -> dict[int, bytes]:
-        """Return the digest of each code version by id: they are few."""
-        return dict(self._all(sql.CODE_DIGESTS))
+    def versions(self, experiment: str) -> Versions:
+        """Return what is known of the versions of an experiment's code."""
+        from memento.store.versions import Versions
+
+        return Versions(self._database, self._clock, experiment)
 
     # --- helpers ---------------------------------------------------------------------------------------
 

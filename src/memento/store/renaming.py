@@ -110,9 +110,13 @@ def _move(
     connection.executemany(
         sql.RENAME_ATTEMPT, [(key, now, number) for key, (number, _) in zip(keys, following, strict=True)]
     )
+    # What was accepted of these results stays accepted.
+    connection.execute(sql.RENAME_ADOPTIONS, (now, was))
+    connection.execute(sql.RENAME_CHANGES, {"new": now, "old": was})
     if not kept:
         connection.execute(sql.RENAME_RUNS, (now, was))
-        connection.execute(sql.DROP_EXPERIMENT, (was,))
+        for statement in sql.DROP_EXPERIMENT:
+            connection.execute(statement, (was,))
     return Renamed(moved, kept)
 
 

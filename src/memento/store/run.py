@@ -107,13 +107,29 @@ class Run:
         """Return the store's id of a code version, adding it when it is new."""
         known = self._codes.get(version.digest)
         if known is None:
+            from memento.store.versions import add_code
+
             with self._database.writing() as connection:
-                row = connection.execute(sql.CODE_ID, (version.digest,)).fetchone()
-                if row is None:
-                    values = (version.digest, encode.code_text(version))
-                    row = (connection.execute(sql.ADD_CODE, values).lastrowid,)
-            known = self._codes[version.digest] = int(row[0])
+                known = add_code(connection, version, self._clock.now(), self.id)
+            self._codes[version.digest] = known
         return known
+
+    def mixed_code(self, present: int, older: Sequence[bytes]) -> int:
+        """Return the id of the version of a task that went on from a checkpoint of others.
+
+        Parameters
+        ----------
+        present : int
+            Id of the version that ended it.
+        older : sequence of bytes
+            Digests of those that saved the checkpoint.
+        """
+        from memento.store.versions import mixed
+
+        with self._database.explaining():
+            found = self._database.connection().execute(sql.CODE_DIGESTS)
+            digests = {number: bytes(digest) for number, digest in found}
+        return self.code(mixed([digests[present], *older]))
 
     def claim(self, keys: Sequence[bytes]) -> Claim:
         """Take the right to compute tasks, as far as nobody else has it or has done them.

@@ -15,17 +15,9 @@ APPLICATION_ID = 0x4D454D4F  # "MEMO"; names the file's format to file(1) and to
 VERSION = 1
 
 TABLES = (
-    "counters",
-    "experiments",
-    "runs",
-    "codes",
-    "tasks",
-    "blobs",
-    "attempts",
-    "metrics",
-    "claims",
-    "moves",
-)
+    "counters", "experiments", "runs", "codes", "changes", "adoptions", "tasks", "blobs", "attempts", "metrics",
+    "claims", "moves",
+)  # fmt: skip
 
 SCHEMA = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -56,7 +48,32 @@ CREATE TABLE runs (
 CREATE TABLE codes (
     id INTEGER PRIMARY KEY,
     digest BLOB NOT NULL UNIQUE,
-    functions TEXT NOT NULL         -- JSON: "module:qualname" -> [digest, normalized source]
+    functions TEXT NOT NULL,        -- JSON: "module:qualname" -> [digest, normalized source]; of parts see there
+    parts TEXT NOT NULL,            -- JSON: ids of the versions that this one combines, most have none
+    mixed INTEGER NOT NULL,         -- 1: of tasks that went on from a checkpoint of another version
+    unfollowed TEXT NOT NULL,       -- JSON: what it names and cannot look into
+    run INTEGER,                    -- who saw it first; NULL where nothing was computed
+    seen REAL NOT NULL              -- when
+);
+
+CREATE TABLE changes (              -- what runs found: results of this version would be computed by that one now
+    id INTEGER PRIMARY KEY,
+    experiment INTEGER NOT NULL,
+    code INTEGER NOT NULL,
+    present INTEGER NOT NULL        -- the same where nothing has changed
+);
+CREATE INDEX changes_by_experiment ON changes (experiment);
+
+CREATE TABLE adoptions (            -- what people accepted: results of this version count as that one's
+    id INTEGER PRIMARY KEY,
+    experiment INTEGER NOT NULL,
+    code INTEGER NOT NULL,
+    present INTEGER NOT NULL,
+    adopted REAL NOT NULL,          -- when
+    who TEXT NOT NULL,              -- user@host
+    verified INTEGER NOT NULL,      -- so many results were computed again, and were equal
+    results INTEGER NOT NULL,       -- of so many
+    UNIQUE (experiment, code, present)
 );
 
 CREATE TABLE tasks (
@@ -202,9 +219,25 @@ FROM experiments AS e LEFT JOIN tasks AS t ON t.experiment = e.id
 GROUP BY e.id ORDER BY e.id
 """
 CODE_ID = "SELECT id FROM codes WHERE digest = ?"
-ADD_CODE = "INSERT INTO codes (digest, functions) VALUES (?, ?)"
+ADD_CODE = (
+    "INSERT INTO codes (digest, functions, parts, mixed, unfollowed, run, seen) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 CODE_DIGESTS = "SELECT id, digest FROM codes"
-CODES = "SELECT id, digest, functions FROM codes WHERE id IN (SELECT value FROM json_each(?))"
+CODES = """
+SELECT id, digest, functions, parts, mixed, unfollowed FROM codes WHERE id IN (SELECT value FROM json_each(?))
+"""
+CODES_SEEN = "SELECT id, seen, run FROM codes WHERE id IN (SELECT value FROM json_each(?))"
+CHANGES = "SELECT code, present FROM changes WHERE experiment = ? ORDER BY id"
+DROP_CHANGES = "DELETE FROM changes WHERE experiment = ? AND code = ?"
+ADD_CHANGE = "INSERT INTO changes (experiment, code, present) VALUES (?, ?, ?)"
+ADOPTIONS = """
+SELECT code, present, adopted, who, verified, results FROM adoptions WHERE experiment = ? ORDER BY id
+"""
+ADD_ADOPTION = """
+INSERT OR IGNORE INTO adoptions (experiment, code, present, adopted, who, verified, results)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+RESULTS_OF_CODES = "SELECT code, count(*) FROM tasks WHERE experiment = ? AND status = 'done' GROUP BY code"
 
 # --- runs ----------------------------------------------------------------------------------------------
 
@@ -382,7 +415,19 @@ RENAME_TASK = "UPDATE tasks SET key = ?, experiment = ?, sum = ?, facts = ? WHER
 ATTEMPTS_OF_EXPERIMENT = "SELECT id, key FROM attempts WHERE experiment = ?"
 RENAME_ATTEMPT = "UPDATE attempts SET key = ?, experiment = ? WHERE id = ?"
 RENAME_RUNS = "UPDATE runs SET experiment = ? WHERE experiment = ?"
-DROP_EXPERIMENT = "DELETE FROM experiments WHERE id = ?"
+RENAME_ADOPTIONS = """
+INSERT OR IGNORE INTO adoptions (experiment, code, present, adopted, who, verified, results)
+SELECT ?, code, present, adopted, who, verified, results FROM adoptions WHERE experiment = ? ORDER BY id
+"""
+RENAME_CHANGES = """
+INSERT INTO changes (experiment, code, present) SELECT :new, code, present FROM changes
+WHERE experiment = :old AND code NOT IN (SELECT code FROM changes WHERE experiment = :new) ORDER BY id
+"""
+DROP_EXPERIMENT = (
+    "DELETE FROM experiments WHERE id = ?",
+    "DELETE FROM adoptions WHERE experiment = ?",
+    "DELETE FROM changes WHERE experiment = ?",
+)
 NOTE_MOVE = "INSERT INTO moves (old, new) VALUES (?, ?)"
 MOVES = "SELECT old, new FROM moves"
 DROP_MOVE = "DELETE FROM moves WHERE old = ?"
