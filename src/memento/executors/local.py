@@ -114,6 +114,7 @@ class LocalValues:
         here: Callable[[int], Any] | None = getattr(values, "here", None)
         self._here = here if here is not None else lambda number: pickling.loads(values[number])
         self._lent: dict[int, Lent] = {}
+        self.follow: Callable[[Any], None] | None = None  # hears of each function and class among them, once
 
     def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
         """Return the values of these numbers by these names."""
@@ -122,7 +123,10 @@ class LocalValues:
     def _get(self, number: int) -> Any:
         lent = self._lent.get(number)
         if lent is None:
-            lent = self._lent[number] = Lent(self._here(number))
+            value = self._here(number)
+            lent = self._lent[number] = Lent(value)
+            if self.follow is not None and callable(value):
+                self.follow(value)
         return lent.get()
 
 

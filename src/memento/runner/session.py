@@ -25,7 +25,7 @@ from memento.store import Store
 if TYPE_CHECKING:
     from array import array
 
-    from memento.executors.base import Work
+    from memento.executors.base import Executor, Work
     from memento.matrix import Matrix
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
@@ -209,6 +209,7 @@ class Session:
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
                 executor.start(self._work(run.name))
+                self._say_what_is_shared(executor)
                 # While workers start: what they do not need, and what has to be on disk.
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
@@ -257,6 +258,22 @@ class Session:
 
                     note_ended(run.name)
                     raise
+
+    def _say_what_is_shared(self, executor: Executor) -> None:
+        """Say which random generators tasks would draw from in turn."""
+        from memento.context.reach import shared_generators
+
+        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
+        found = shared_generators([self.function, *values])
+        if not found:
+            return
+        one = len(found) == 1
+        what = f"{', '.join(found)} {'is a generator' if one else 'are generators'} that tasks share: "
+        if executor.alone:
+            told = f"each task gets a child of {'its' if one else 'their'} own by its key"
+        else:
+            told = "tasks in threads draw from it in no fixed order. Draw from context.rng"
+        self.emit(Said(what + told, "info"))
 
     def _plan(self) -> Plan:
         options, store = self.options, self.store
