@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.events import Event, RunStarted, Said
+from memento.events import Event, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
@@ -35,12 +35,19 @@ class LogScreen:
 
     def listen(self, event: Event) -> None:
         """Log a warning; be silent about the rest."""
+        texts: list[str] = []
         if isinstance(event, Said) and event.level == "warning":
+            texts = [event.text]
+        elif isinstance(event, RunFinished) and (event.warned or event.notes):
+            from memento.display.text import odd_lines
+
+            texts = list(odd_lines(event))
+        for text in texts:
             import logging
 
             from memento.wording import one_line
 
-            logging.getLogger(_LOG).warning("%s", one_line(event.text))
+            logging.getLogger(_LOG).warning("%s", one_line(text))
 
     def close(self) -> None:
         """Nothing is held."""
