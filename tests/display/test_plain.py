@@ -212,6 +212,8 @@ def test_the_end_says_what_tasks_warned_of_and_what_is_odd_about_the_results() -
 def test_without_a_display_what_tasks_warned_of_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     group = WarningGroup("UserWarning: odd (exp.py:3)", 4, 9, "n=1", "ab")
     with make_display(False) as display:
+        display.listen(STARTED)
+        display.listen(FINISHED._replace(warned=(group,), notes=("all 27 tasks are odd",)))
         display.listen(FINISHED._replace(warned=(group,), notes=("all 27 tasks are odd",)))
     assert [r.getMessage() for r in caplog.records] == [
         "4 tasks warned: UserWarning: odd (exp.py:3)",

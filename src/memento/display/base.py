@@ -33,15 +33,22 @@ class Screen(Protocol):
 class LogScreen:
     """No display: warnings go to logging, everything else is in the results and the exception."""
 
+    def __init__(self) -> None:
+        self._running = False  # what sums several runs up says nothing new
+
     def listen(self, event: Event) -> None:
         """Log a warning; be silent about the rest."""
         texts: list[str] = []
         if isinstance(event, Said) and event.level == "warning":
             texts = [event.text]
-        elif isinstance(event, RunFinished) and (event.warned or event.notes):
-            from memento.display.text import odd_lines
+        elif isinstance(event, RunStarted):
+            self._running = True
+        elif isinstance(event, RunFinished):
+            if self._running and (event.warned or event.notes):
+                from memento.display.text import odd_lines
 
-            texts = list(odd_lines(event))
+                texts = list(odd_lines(event))
+            self._running = False
         for text in texts:
             import logging
 

@@ -225,7 +225,9 @@ def _is_fixed(value: Any) -> bool:
         return all(map(_is_fixed, value))
     if isinstance(value, (types.BuiltinFunctionType, types.MethodType)):
         owner = value.__self__
-        return owner is None or isinstance(owner, (type, types.ModuleType)) or hidden.encode(owner) is not None
+        return (
+            owner is None or isinstance(owner, (type, types.ModuleType)) or hidden.encode(owner) is not None
+        )
     if isinstance(value, functools.partial):
         return all(map(_is_fixed, (value.func, *value.args, *value.keywords.values())))
     if isinstance(value, (type, types.FunctionType, types.ModuleType, enum.Enum, range)):
