@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import signal
 
-from memento.errors import RemoteError, TaskError
+from memento.errors import PayloadDamaged, RemoteError, StoreUnwritable, TaskError
 from memento.executors.lines import is_ours, lines_of_traceback
 from memento.hints import TYPE_CHECKING
-from memento.store.records import RAISED, Failure
+from memento.store.records import PAYLOAD_DAMAGED, RAISED, STORE_UNWRITABLE, Failure
 
 if TYPE_CHECKING:
     from traceback import TracebackException
@@ -65,6 +65,9 @@ def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickle
         location=cause.lines.place,
         exception=_pickle(error) if pickled else None,
         output=output,
+        code=(code := _code(error)),
+        path=str(getattr(error, "path", "")) if code else "",
+        lineage=tuple(f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__),
     )
 
 
@@ -78,6 +81,13 @@ def _cause(error: BaseException) -> Cause:
         raise
     except Exception:  # a broken __cause__ or __class__ must not hide what failed
         return Cause(type(error).__name__, "", Lines("", ""))
+
+
+def _code(error: BaseException) -> str:
+    """Say what failed beside the experiment's own code: that is for the runner to judge, by the error's path."""
+    if isinstance(error, StoreUnwritable):
+        return STORE_UNWRITABLE
+    return PAYLOAD_DAMAGED if isinstance(error, PayloadDamaged) else ""
 
 
 def without_exception(
