@@ -71,6 +71,8 @@ def warning_report(results: Results) -> WarningReport:
     there = rows[rows >= 0]
     warned = results._store.warnings(int(there.min()), int(there.max())) if len(there) else {}
     places = [place for place, row in enumerate(rows.tolist()) if row in warned] if warned else []
+    if not places:
+        return WarningReport(())
     grouper = FailureGrouper()
     times: Counter[Cause] = Counter()
     places_of: dict[str, list[int]] = {}
