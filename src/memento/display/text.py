@@ -16,7 +16,6 @@ from memento.events import (
     TaskFailed,
     TaskRetried,
     Tick,
-    WarningGroup,
     WorkerState,
 )
 from memento.hints import NamedTuple
@@ -80,8 +79,8 @@ class Narrator:
                 yield in_all(event)
             elif self._quiet and not (event.done or event.failed or event.left):
                 yield all_cached(event)
-                for note in event.notes:
-                    yield Line(f"  {one_line(note)}", "warning")
+                for text in odd_lines(event):
+                    yield Line(f"  {text}", "warning")
             else:
                 yield from finished(event)
             self._running = False
@@ -140,21 +139,21 @@ def finished(event: RunFinished) -> Iterator[Line]:
     more = len(event.groups) - GROUPS_AT_THE_END
     if more > 0:
         yield Line(f"  and {number_of(more, 'other cause')}", "failure")
-    for warned in event.warned[:WARNINGS_AT_THE_END]:
-        yield Line(f"  {warned_line(warned)}", "warning")
-    more = len(event.warned) - WARNINGS_AT_THE_END
-    if more > 0:
-        yield Line(f"  and {number_of(more, 'other warning')}: `results.warnings` lists them", "warning")
-    for note in event.notes:
-        yield Line(f"  {one_line(note)}", "warning")
+    for text in odd_lines(event):
+        yield Line(f"  {text}", "warning")
     for line in event.how_to_go_on.splitlines():
         yield Line(one_line(line))
 
 
-def warned_line(group: WarningGroup) -> str:
-    """Say what tasks warned of, and what they have in common."""
-    rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
-    return f"{number_of(group.count, 'task')} warned: {one_line(group.title, 400)}{rule}"
+def odd_lines(event: RunFinished) -> Iterator[str]:
+    """Say what tasks warned of, and what is odd about the results."""
+    for group in event.warned[:WARNINGS_AT_THE_END]:
+        rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
+        yield f"{number_of(group.count, 'task')} warned: {one_line(group.title, 400)}{rule}"
+    more = len(event.warned) - WARNINGS_AT_THE_END
+    if more > 0:
+        yield f"and {number_of(more, 'other warning')}: `results.warnings` lists them"
+    yield from map(one_line, event.notes)
 
 
 def all_cached(event: RunFinished) -> Line:

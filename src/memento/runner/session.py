@@ -17,7 +17,6 @@ from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
 from memento.plan import KeyedTasks, Past, Plan, make_plan
-from memento.runner.ending import notes, warned
 from memento.runner.options import Options
 from memento.runner.versions import SessionCode, numbers_of
 from memento.store import Store
@@ -173,9 +172,15 @@ class Session:
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
             how_to_go_on=go_on if stopped else "",
-            warned=warned(self.store, self.matrix, plan) if finished else (),
-            notes=notes(self.store, plan, self.function),
         )
+        empty = self.store.all_returned_nothing(plan.rows)
+        if finished or empty:
+            from memento.runner.ending import note_of_none, warned
+
+            self.finished = self.finished._replace(
+                warned=warned(self.store, self.matrix, plan),
+                notes=note_of_none(empty, plan, self.function),
+            )
         self.emit(self.finished)
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:

@@ -156,5 +156,7 @@ class Stage:
                 interrupted=any(e.interrupted for e in ended),
                 left=sum(e.left for e in ended),
                 groups=tuple(group for e in ended for group in e.groups),
+                warned=tuple(group for e in ended for group in e.warned),
+                notes=tuple(dict.fromkeys(note for e in ended for note in e.notes)),
             )
         )
