@@ -54,7 +54,8 @@ class Drive:
         self.order: list[int] = []
         self.lost: list[int] = []
         self.reasons: list[str] = []  # why each of these was lost
-        self.notes: list[str] = []
+        self.notes: list[str] = []  # warnings
+        self.facts: list[str] = []  # other notes
         self.updates: list[Update] = []
 
     def start(
@@ -100,7 +101,7 @@ class Drive:
                 self.lost += message.numbers
                 self.reasons += [message.reason] * len(message.numbers)
             elif isinstance(message, Note):
-                self.notes.append(message.text)
+                (self.notes if message.level == "warning" else self.facts).append(message.text)
             else:
                 self.updates.append(message)
 
