@@ -18,7 +18,9 @@ PYTHON = {
     "logging.basicConfig(format='MINE %(message)s')": (
         "[(type(h).__name__, h.formatter._fmt) for h in logging.getLogger().handlers]"
     ),
-    "logging.getLogger('mine').addHandler(logging.StreamHandler(sys.stdout))": "len(logging.getLogger('mine').handlers)",
+    "logging.getLogger('mine').addHandler(logging.StreamHandler(sys.stdout))": (
+        "len(logging.getLogger('mine').handlers)"
+    ),
     "logging.getLogger('mine').propagate = False": "logging.getLogger('mine').propagate",
     "logging.getLogger('quiet').disabled = True": "logging.getLogger('quiet').disabled",
     "logging.getLogger('filtered').addFilter(Only())": "len(logging.getLogger('filtered').filters)",

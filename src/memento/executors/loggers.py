@@ -52,11 +52,9 @@ def gather() -> tuple[_Logging, list[str]]:
     for name, logger in [("", logging.root), *logging.root.manager.loggerDict.items()]:
         if not isinstance(logger, logging.Logger):
             continue
-        handlers: list[_Handler] | None = []
-        for handler in logger.handlers:
-            if name and _is_of_library(handler, name):
-                handlers = None
-                break
+        handlers = []
+        of_library = bool(name) and any(_is_of_library(handler, name) for handler in logger.handlers)
+        for handler in [] if of_library else logger.handlers:
             described = _described(handler)
             if described is not None:
                 handlers.append(described)
@@ -65,7 +63,8 @@ def gather() -> tuple[_Logging, list[str]]:
         top = name.partition(".")[0]
         library = top if top in sys.modules and not is_project_module(top) else ""
         filters = _sendable(logger.filters)
-        one = _Logger(logger.level, logger.propagate, logger.disabled, handlers, filters, library)
+        kept = None if of_library else handlers
+        one = _Logger(logger.level, logger.propagate, logger.disabled, kept, filters, library)
         if name == "" or handlers or one.filters or one[:3] != (logging.NOTSET, True, False):
             found[name] = one
     captures = getattr(logging, "_warnings_showwarning", None) is not None
