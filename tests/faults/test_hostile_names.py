@@ -164,7 +164,8 @@ def experiment(context, config):
     return config.n + helper.N
 
 if __name__ == "__main__":
-    results = Memento(experiment, executor=Processes(1, copy={copy}), progress=False).run({{"parameters": {{"n": [1]}}}})
+    runs = Memento(experiment, executor=Processes(1, copy={copy}), progress=False)
+    results = runs.run({{"parameters": {{"n": [1]}}}})
     print(results[0].inner, results[0].was_cached, results[0].log.strip())
 """
 
