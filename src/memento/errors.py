@@ -21,6 +21,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     │   ├── MemoryLimitExceeded (MemoryError)
     │   ├── UnsavableResult (TypeError)     it returned what cannot be stored
     │   └── RemoteError                     its exception could not travel; carries its text
+    ├── UpstreamPending (LookupError)       a plan asks for a result that is not computed yet
     ├── WorkerStartError                    no worker can start: nothing was blamed on a task
     │   └── WorkersDiffer                   fresh workers would not see what the program sees
     └── MissingExtra (ImportError)          an optional package is not installed
@@ -308,6 +309,23 @@ class CacheMiss(MementoError):
         return (
             f"Config {self.config} was not found in the cache. Run it without force_cache=True to compute it."
         )
+
+
+class UpstreamPending(MementoError, LookupError):
+    """A plan asks for the result of a task that has not been computed yet.
+
+    Parameters
+    ----------
+    key : str
+        The task's key, in hexadecimal.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"the result of task {self.key[:12]} is not computed yet"
 
 
 class CyclicDependency(MementoError):

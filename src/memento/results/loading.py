@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
+from memento.matrix.arguments import explained
 from memento.results.axes import Axis, Tasks
 from memento.results.results import Results
 from memento.results.select import unknown
@@ -24,6 +25,7 @@ _CHUNK = 10_000
 _SETTING = "settings."
 
 
+@explained
 def load(
     path: str | os.PathLike[str] | None = None,
     experiment: str | None = None,

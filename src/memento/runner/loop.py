@@ -295,7 +295,8 @@ class Runner:
         if any(map(_FAILURE, outcomes)):
             ended = [pair for pair in ended if self._is_over(*pair)]
         self._rows += self._rows_of(ended)
-        self.progress.note(sum([o.runtime for _, o in ended]), sum([task.cost for task, _ in ended]))
+        runtimes = [o.runtime for _, o in ended]
+        self.progress.note(sum(runtimes), sum([task.cost for task, _ in ended]), max(runtimes, default=0.0))
 
     def _rows_of(self, ended: Sequence[tuple[Task, Outcome]]) -> list[TaskRow]:
         """Put outcomes into rows."""
@@ -473,9 +474,10 @@ class Runner:
             failed=progress.failed,
             running=tuple(running),
             elapsed=now - self._started,
-            eta=progress.eta(now),
+            eta=progress.eta(now, [(state.seconds, self._flying[state.number].cost) for state in states]),
             throughput=progress.throughput(now),
             unlisted=len(states) - len(listed),
+            longest=progress.longest,
         )
 
     def _text(self, number: int) -> str:

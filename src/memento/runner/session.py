@@ -18,6 +18,7 @@ from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
 from memento.keys import code_version
 from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.runner.ending import notes, warned
 from memento.runner.options import Options
 from memento.store import Store
 
@@ -70,6 +71,10 @@ class Session:
         self.function, self.experiment, self.matrix = function, experiment, matrix
         self.store, self.options, self.emit, self.clock = store, options, emit, clock
         self.tasks = KeyedTasks(matrix, experiment)
+        if matrix.volatile:
+            from memento.plan.volatile import check_volatile
+
+            check_volatile(self.tasks)
         self._code = self._code_version()
         self.interrupted: Interrupt | None = None
         self.finished: RunFinished | None = None
@@ -80,14 +85,34 @@ class Session:
         """How many tasks failed in this run."""
         return self.finished.failed if self.finished is not None else 0
 
-    def announce(self) -> None:
-        """Tell what the matrix's checks and the code's history have to say."""
-        for warning in self.matrix.warnings:
+    def announce(self, of_matrix: bool = True) -> None:
+        """Tell what the matrix's checks, if asked, and the code's history have to say."""
+        for warning in self.matrix.warnings if of_matrix else ():
             self.emit(Said(warning, "warning"))
+        self._say_how_it_is_named()
         if self.plan.stale_codes and self.options.on_code_change != "ignore":
             self.emit(
                 Said(self._code_message(self.plan.stale_codes, "by an older version of the code"), "warning")
             )
+
+    def _say_how_it_is_named(self) -> None:
+        """Say where a name depends on code, and where results stand under another one."""
+        if self._has_past or not len(self.tasks):
+            return
+        from memento.keys import is_named_by_code, short_name
+
+        if is_named_by_code(self.experiment):
+            self.emit(
+                Said(
+                    f"{short_name(self.experiment)} comes from no file, so its code is part of its name: an edit makes"
+                    ' it another experiment. Memento(..., name="...") keeps its results.',
+                )
+            )
+        from memento.runner.renamed import former_name, hint
+
+        former = former_name(self.store, self.tasks, self._code)
+        if former is not None:
+            self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
 
     def run(self, notify: bool) -> None:
         """Compute what is missing; on return, `plan.rows` names a row for every task that finished.
@@ -111,7 +136,7 @@ class Session:
                 cached=plan.hits,
                 todo=len(plan.todo),
                 workers=options.num_workers,
-                forecast=None if plan.forecast is None else plan.forecast / options.num_workers,
+                forecast=plan.time_on(options.num_workers),
                 executor=executor_name(options.executor),
             )
         )
@@ -139,6 +164,8 @@ class Session:
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
             how_to_go_on=go_on if stopped else "",
+            warned=warned(self.store, self.matrix, plan) if finished else (),
+            notes=notes(self.store, plan, self.function),
         )
         self.emit(self.finished)
 
@@ -167,7 +194,7 @@ class Session:
 
         from memento.executors import make_executor
 
-        run = self.store.begin(self._run_info())
+        run = self.store.begin(self._run_info(), self.plan.hits)
         status = "died"
         runner: Runner | None = None
         signals = contextlib.ExitStack()
@@ -229,6 +256,7 @@ class Session:
     def _plan(self) -> Plan:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
+        self._has_past = len(past) > 0
         mine = [i for i, digest in store.code_digests().items() if digest == self._code.digest]
         return make_plan(
             self.tasks,

@@ -6,10 +6,9 @@ Knows: where a stored value is. May not know: matrices, plans.
 from __future__ import annotations
 
 from memento.config import Deferred
-from memento.hints import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from memento.store.records import Encoded
+from memento.errors import UpstreamPending
+from memento.hints import Any
+from memento.store.records import Encoded
 
 
 class UpstreamValue(Deferred):
@@ -48,3 +47,22 @@ class UpstreamValue(Deferred):
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+
+class PendingValue(UpstreamValue):
+    """The value of a task that has not been computed yet: a plan can be made of its key.
+
+    Parameters
+    ----------
+    key : bytes
+        The task's key.
+    root : str
+        Folder of the store.
+    """
+
+    def __init__(self, key: bytes, root: str) -> None:
+        super().__init__(key, root, Encoded("json", b"null", None, 4, "builtins:NoneType"))
+
+    def load(self) -> Any:
+        """Raise UpstreamPending."""
+        raise UpstreamPending(self.key.hex())

@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import functools
+import json
 import os
 import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -213,6 +215,21 @@ class ExecutorContract:
         assert outcome.memory is not None
         assert outcome.memory > 1 << 20
         assert "/" in outcome.worker
+
+    def test_an_outcome_tells_what_its_task_warned_of(self, drive: Drive) -> None:
+        def experiment(context: Any, config: Any) -> None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")
+                if config.x:
+                    warnings.warn(f"odd {config.x}", UserWarning, stacklevel=1)
+
+        drive.start(experiment)
+        outcomes = drive.run([drive.task(i, i) for i in range(6)])
+        found = [json.loads(outcomes[i].warnings or "[]") for i in range(6)]
+        assert [[warning[1] for warning in one] for one in found] == [
+            [],
+            *([f"odd {i}"] for i in range(1, 6)),
+        ]
 
     def test_settings_repeat_attempt_and_key_reach_the_task(self, drive: Drive) -> None:
         drive.start(

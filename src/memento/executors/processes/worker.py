@@ -81,6 +81,7 @@ class Worker:
             own_process=True,
             live=self._update,
             log=output.slice if output is not None else None,
+            log_so_far=output.so_far if output is not None else None,
             last_lines=output.last_lines if output is not None else None,
         )
         self._station = Station(self._work, conditions, function, self._values)
