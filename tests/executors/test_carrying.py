@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import logging.handlers
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from memento.errors import WorkersDiffer
+from memento import Memento, system
+from memento.errors import WorkersDiffer, WorkerStartError
+from memento.executors import loggers
+from memento.executors.processes import Processes
+from memento.store import Store
+from memento.testing.executors import Drive
 
 # what a program sets -> what of it can be seen
 PYTHON = {
@@ -268,3 +277,60 @@ def test_the_error_says_what_differs_and_the_ways_out() -> None:
     assert "since it has imported torch" in str(error)
     assert "a.py:LR: LR = 1 in the program, LR = 2 in workers" in str(error)
     assert "a.py:f\n" in str(error)
+
+
+# -- initializers, and what is said
+
+
+def returns_its_parameter(context: Any, config: Any) -> int:
+    return int(config.n)
+
+
+def fails_to_begin() -> None:
+    raise ValueError("no such device")
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+def test_an_initializer_that_fails_ends_the_run_before_any_task(executor: str, tmp_path: Path) -> None:
+    runs = Memento(
+        returns_its_parameter,
+        executor=executor,
+        store=tmp_path / "store",
+        progress=False,
+        initializer=fails_to_begin,
+    )
+    with pytest.raises((ValueError, WorkerStartError), match="no such device"):
+        runs.run({"parameters": {"n": [1, 2]}})
+    with Store.open(tmp_path / "store") as store:
+        assert store.experiments() in ([], [(runs.name, 0, 0)])
+
+
+@pytest.mark.parametrize("wrong", [1, "function"])
+def test_what_cannot_be_called_is_no_initializer(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="initializer"):
+        Memento(returns_its_parameter, initializer=wrong)
+
+
+def test_that_workers_are_fresh_is_said_once_and_why(tmp_path: Path) -> None:
+    stop = threading.Event()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    try:
+        drive = Drive(Processes(2), tmp_path)
+        drive.start(returns_its_parameter)
+        drive.take(drive.executor.poll(0.0))
+        drive.executor.close()
+    finally:
+        stop.set()
+        other.join()
+    (fact,) = [fact for fact in drive.facts if "log" not in fact]  # pytest's handlers are named too
+    assert "fresh processes" in fact
+    if system.LINUX:
+        assert "several threads" in fact
+
+
+def test_a_handler_that_cannot_be_made_in_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = logging.handlers.MemoryHandler(10)
+    monkeypatch.setattr(logging.getLogger("mine"), "handlers", [handler])
+    _, left = loggers.gather()
+    assert "MemoryHandler of logger 'mine'" in left

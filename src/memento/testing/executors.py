@@ -289,6 +289,22 @@ class ExecutorContract:
         drive.run([drive.task(i, i) for i in range(5)])
         assert sorted(seen) == list(range(5))
 
+    def test_an_initializer_is_called_once_in_each_process_before_its_first_task(
+        self, drive: Drive, tmp_path: Path
+    ) -> None:
+        begun = tmp_path / "begun"
+        begun.mkdir()
+
+        def begin() -> None:
+            (begun / str(os.getpid())).touch(exist_ok=False)
+
+        drive.start(
+            lambda context, config: (begun / str(os.getpid())).exists(),
+            initializer=Portable(begin, "the initializer"),
+        )
+        drive.run([drive.task(i, i) for i in range(20)])
+        assert all(drive.value(i) for i in range(20))
+
     def test_values_of_the_scripts_own_classes_stay_of_that_very_class(self, drive: Drive) -> None:
         class Model:
             size = 3
