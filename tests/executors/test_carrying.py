@@ -19,7 +19,7 @@ from memento.errors import WorkersDiffer, WorkerStartError
 from memento.executors import loggers
 from memento.executors.processes import Processes
 from memento.store import Store
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 # what a program sets -> what of it can be seen
 PYTHON = {
