@@ -35,7 +35,7 @@ PYTHON = {
     "logging.getLogger('filtered').addFilter(Only())": "len(logging.getLogger('filtered').filters)",
     "logging.addLevelName(25, 'LOUD')": "logging.getLevelName(25)",
     "logging.disable(5)": "logging.root.manager.disable",
-    "logging.captureWarnings(True)": "warnings.showwarning is logging._showwarning",
+    "logging.captureWarnings(True)": "logging._warnings_showwarning is None",
     "warnings.filterwarnings('ignore', message='quiet please')": "[f[0] for f in warnings.filters if f[1]]",
     "warnings.simplefilter('error', Own)": "[f[0] for f in warnings.filters if f[2].__name__ == 'Own']",
     "decimal.getcontext().prec = 5": "decimal.getcontext().prec",
