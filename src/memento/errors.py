@@ -238,7 +238,7 @@ class WorkersDiffer(WorkerStartError):
             f"no task was run: workers are fresh processes{since}, and have not what the program has changed:"
         )
         lines = [
-            f"    {name}: {there or 'the program has one thing'} in the program, {here or 'another'} in workers"
+            f"    {name}: {there} in the program, {here} in workers" if there and here else f"    {name}"
             for name, there, here in self.found
         ]
         return "\n".join([head, *lines, self.todo])

@@ -313,6 +313,7 @@ FAILED_TASKS = """
 SELECT t.id, t.key FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
 WHERE t.status = 'failed' AND (:experiment IS NULL OR e.name = :experiment) ORDER BY t.id
 """
+IDS_WITH_PAYLOADS = "SELECT id FROM tasks WHERE ref IS NOT NULL"
 IDS_WITH_PAYLOAD = "SELECT id FROM tasks WHERE ref = ?"
 HAS_TASK = "SELECT 1 FROM tasks WHERE id = ?"
 DROP_TASK = "DELETE FROM tasks WHERE id = ?"
