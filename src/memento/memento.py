@@ -60,6 +60,9 @@ class Memento:
         After how many tasks a worker is replaced.
     log_output : bool
         Keep what tasks print in the store's logs.
+    initializer : callable, optional
+        Called without arguments once in each worker, before its first task; in this process where tasks run in it. For
+        what workers would else lack, where they are fresh processes.
     progress : bool, optional
         Show progress; by default where there is somebody to see it.
 
@@ -93,6 +96,7 @@ class Memento:
         gpus_per_task: float = 0,
         max_tasks_per_worker: int | None = None,
         log_output: bool = True,
+        initializer: Callable[[], object] | None = None,
         progress: bool | None = None,
     ) -> None:
         from memento.runner.options import check_choice, check_func, check_provider, make_options
@@ -121,6 +125,7 @@ class Memento:
             gpus_per_task=gpus_per_task,
             max_tasks_per_worker=max_tasks_per_worker,
             log_output=log_output,
+            initializer=initializer,
         )
 
     @property

@@ -64,7 +64,9 @@ def test_a_scalar_of_numpy_is_the_plain_value_that_it_equals(alike: tuple[Any, .
 def test_scalars_of_numpy_differ_by_kind_from_arrays_and_by_what_no_plain_value_holds() -> None:
     assert different(1.0, np.array(1.0), np.int64(1), np.bool_(True), np.str_("1"), np.float32(0.1), 0.1)
     assert different(1.0, 1 + np.finfo(np.longdouble).eps) or np.finfo(np.longdouble).nmant == 52
-    assert different(*(np.datetime64("2024-01-01", unit) for unit in ("D", "s", "ns")), np.timedelta64(1, "s"))
+    assert different(
+        *(np.datetime64("2024-01-01", unit) for unit in ("D", "s", "ns")), np.timedelta64(1, "s")
+    )
 
 
 def test_every_nan_in_an_array_is_the_same() -> None:

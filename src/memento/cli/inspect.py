@@ -194,6 +194,10 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
             print(f"metric      {one_line(name)}: {len(y)} values, last {float(y[-1]):.6g}")
         for name in record.artifacts:
             print(f"artifact    {one_line(name)}")
+        for warning in record.warnings:
+            times = f" ({warning.count} times)" if warning.count > 1 else ""
+            place = f" ({one_line(warning.place)})" if warning.place else ""
+            print(f"warning     {one_line(f'{warning.category}: {warning.message}', 400)}{place}{times}")
         if len(record.pieces) > 1:
             pieces = f"{len(record.pieces)} attempts, each from the checkpoint before"
             print(f"time        {duration(record.runtime)} in {pieces}")
@@ -239,6 +243,7 @@ def _as_dict(store: Store, record: TaskRecord) -> dict[str, Any]:
         "value": value if found else None,
         "value_type": record.value.type if record.value else None,
         "error": f"{failure.type}: {failure.message}" if failure else None,
+        "warnings": [warning._asdict() for warning in record.warnings],
     }
 
 

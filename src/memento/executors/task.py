@@ -27,7 +27,8 @@ from memento.executors.alarm import TimeUp
 from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
-from memento.hints import Any, NamedTuple
+from memento.executors.warned import Watch
+from memento.hints import Any, NamedTuple, Protocol
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, encode
 from memento.store.records import (
@@ -131,6 +132,20 @@ class KeptSettings:
         return settings
 
 
+class SomeValues(Protocol):
+    """Where a station's values come from."""
+
+    def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
+        """Return the values of these numbers by these names; may raise anything."""
+
+
+class SomeSettings(Protocol):
+    """Where a station's settings come from."""
+
+    def get(self) -> dict[str, Any]:
+        """Return settings that the task may change."""
+
+
 class Conditions(NamedTuple):
     """What differs between the places in which tasks run."""
 
@@ -159,6 +174,8 @@ class Station:
         The experiment, where it is unpickled already.
     values : KeptValues, optional
         Where values come from; by default ``work.values``.
+    settings : object with `get`, optional
+        Where settings come from; by default ``work.settings``.
     """
 
     def __init__(
@@ -166,18 +183,20 @@ class Station:
         work: Work,
         conditions: Conditions,
         function: Callable[..., Any] | None = None,
-        values: KeptValues | None = None,
+        values: SomeValues | None = None,
+        settings: SomeSettings | None = None,
     ) -> None:
         self._work, self._conditions = work, conditions
         install(work.sources)
         self._function = work.function.load() if function is None else function
-        self._settings = KeptSettings(work.settings)
+        self._settings = KeptSettings(work.settings.data) if settings is None else settings
         self.values = KeptValues(work.values) if values is None else values
         self.layouts: dict[int, tuple[str, ...]] = {}
         self._payloads = PayloadDir(os.path.join(work.store, "payloads"))
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
+        self._watch = Watch(shared=not conditions.own_process)
         self._now = (
             0,
             0.0,
@@ -204,6 +223,7 @@ class Station:
         started, begun = clock.now(), clock.monotonic()
         self._now = (attempt, started, begun)
         self._meter.start()
+        self._watch.begin()
         try:
             self.inside = True
             names = self.layouts.get(layout) or self._layout(layout)
@@ -240,6 +260,7 @@ class Station:
             error = exc
         runtime = max(clock.monotonic() - begun, 0.0)
         cpu_time, memory, virtual = self._meter.stop(runtime)
+        warned = self._watch.end()
         log = conditions.log() if conditions.log is not None else None
         if error is not None:
             failure, value = self._explain(error, failure, runtime, log), None
@@ -258,6 +279,7 @@ class Station:
             context.artifact_names() if context is not None else (),
             log,
             failure,
+            warned,
             context.earlier if context is not None else (),
         )
 

@@ -11,7 +11,7 @@ from memento.hints import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.keys.code import CodeVersion, code_version, explain_code
+    from memento.keys.code import CodeVersion, code_version, combined, explain_code, value_code
     from memento.keys.experiments import experiment_name, is_named_by_code, short_name
     from memento.keys.fragments import json_fragment
     from memento.keys.kinds import digest, register_key
@@ -26,6 +26,7 @@ __all__ = [
     "Script",
     "TaskKeys",
     "code_version",
+    "combined",
     "digest",
     "experiment_name",
     "explain_code",
@@ -40,6 +41,7 @@ __all__ = [
     "script_folder",
     "short_name",
     "task_digest",
+    "value_code",
 ]
 
 _HOMES = {
@@ -49,6 +51,7 @@ _HOMES = {
     "Script": "memento.keys.places",
     "TaskKeys": "memento.keys.task",
     "code_version": "memento.keys.code",
+    "combined": "memento.keys.code",
     "digest": "memento.keys.kinds",
     "experiment_name": "memento.keys.experiments",
     "explain_code": "memento.keys.code",
@@ -63,6 +66,7 @@ _HOMES = {
     "script_folder": "memento.keys.places",
     "short_name": "memento.keys.experiments",
     "task_digest": "memento.keys.task",
+    "value_code": "memento.keys.code",
 }
 
 __getattr__ = on_first_use(__name__, _HOMES)

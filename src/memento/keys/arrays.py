@@ -78,7 +78,10 @@ def _dtype(enc: Encoder, dtype: Any) -> list[bytes]:
     more = [node("metadata", enc.at(".metadata", dict(dtype.metadata)))] if dtype.metadata else []
     if dtype.names is not None:
         kind = [] if dtype.type.__name__ == "void" else [enc.encode(dtype.type)]  # of a record array
-        return [node("fields", *kind, *[_field(enc, name, *dtype.fields[name]) for name in dtype.names]), *more]
+        return [
+            node("fields", *kind, *[_field(enc, name, *dtype.fields[name]) for name in dtype.names]),
+            *more,
+        ]
     if dtype.subdtype is not None:
         return [node("sub", enc.encode(dtype.subdtype[1]), *_dtype(enc, dtype.subdtype[0])), *more]
     if dtype.kind == "T":
@@ -158,10 +161,14 @@ def _encode_masked(enc: Encoder, value: Any, np: Any) -> bytes:
     held = {n: v for n, v in attributes(value).items() if n not in _OF_MASKED}
     more = [enc.fields(held.items())] if held else []
     hard = enc.encode(bool(value.hardmask))
-    return node("masked", enc.encode(type(value)), array(enc, data, np), array(enc, mask, np), fill, hard, *more)
+    return node(
+        "masked", enc.encode(type(value)), array(enc, data, np), array(enc, mask, np), fill, hard, *more
+    )
 
 
-_OF_MASKED = frozenset({"_mask", "_fill_value", "_hardmask", "_sharedmask", "_isfield", "_baseclass", "_optinfo", "_basedict"})
+_OF_MASKED = frozenset(
+    {"_mask", "_fill_value", "_hardmask", "_sharedmask", "_isfield", "_baseclass", "_optinfo", "_basedict"}
+)
 
 
 def _clear(data: Any, mask: Any, np: Any) -> None:

@@ -25,7 +25,9 @@ _BOOKKEEPING = frozenset({
     "_is_protocol", "_is_runtime_protocol", "__protocol_attrs__", "__non_callable_proto_members__", "__signature__",
     "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_props__", "__attrs_own_setattr__",
 })  # fmt: skip
-_OF_NAMED_TUPLES = frozenset({"_make", "_replace", "_asdict", "__replace__", "__new__", "__repr__", "__getnewargs__"})
+_OF_NAMED_TUPLES = frozenset(
+    {"_make", "_replace", "_asdict", "__replace__", "__new__", "__repr__", "__getnewargs__"}
+)
 _OF_RECORDS = frozenset({
     "__init__", "__repr__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__", "__setattr__",
     "__delattr__", "__replace__", "__getstate__", "__setstate__", "__attrs_init__",
@@ -111,9 +113,7 @@ def _fields(space: Any) -> dict[str, Any]:
 
 
 def _dataclass_field(field: Any) -> tuple[Any, ...]:
-    given = [
-        value for value in (field.default, field.default_factory) if value is not dataclasses.MISSING
-    ]
+    given = [value for value in (field.default, field.default_factory) if value is not dataclasses.MISSING]
     options = (field.init, field.repr, field.compare, field.hash, field.kw_only is True)
     return field.name, field._field_type.name, options, given, dict(field.metadata)
 

@@ -44,7 +44,9 @@ def _polars_type(enc: Encoder, dtype: Any, pl: Any) -> bytes:
 
 
 def _polars_part(enc: Encoder, part: Any, pl: Any) -> bytes:
-    if isinstance(part, (pl.DataType, pl.Field)) or (isinstance(part, type) and issubclass(part, pl.DataType)):
+    if isinstance(part, (pl.DataType, pl.Field)) or (
+        isinstance(part, type) and issubclass(part, pl.DataType)
+    ):
         return _polars_type(enc, part, pl)
     if isinstance(part, pl.Series):
         return enc.encode(part.to_list())
@@ -57,7 +59,9 @@ def _polars_part(enc: Encoder, part: Any, pl: Any) -> bytes:
 
 def _polars_column(enc: Encoder, column: Any, pl: Any) -> bytes:
     dtype = column.dtype
-    return node("column", text(column.name), _polars_type(enc, dtype, pl), _polars_values(enc, column, dtype, pl))
+    return node(
+        "column", text(column.name), _polars_type(enc, dtype, pl), _polars_values(enc, column, dtype, pl)
+    )
 
 
 def _polars_values(enc: Encoder, column: Any, dtype: Any, pl: Any) -> bytes:
@@ -157,7 +161,9 @@ def _arrow_type(enc: Encoder, dtype: Any, pa: Any) -> bytes:
     fields = [dtype.field(i) for i in range(dtype.num_fields)]
     if not fields:
         return text(str(dtype))  # numbers, texts, times and decimals: it tells all
-    more = [enc.encode(getattr(dtype, name, None)) for name in ("list_size", "keys_sorted", "mode", "type_codes")]
+    more = [
+        enc.encode(getattr(dtype, name, None)) for name in ("list_size", "keys_sorted", "mode", "type_codes")
+    ]
     return node("nested", text(str(dtype.id)), *more, *[_arrow_field(enc, field, pa) for field in fields])
 
 
@@ -178,7 +184,9 @@ def _arrow_column(enc: Encoder, column: Any, dtype: Any, pa: Any) -> bytes:
         return _arrow_column(enc, pairs, pairs.type, pa)
     if kinds.is_nested(dtype) and hasattr(column, "value_lengths"):
         parts = column.flatten()
-        return node("lists", enc.encode(column.value_lengths().to_pylist()), _arrow_column(enc, parts, parts.type, pa))
+        return node(
+            "lists", enc.encode(column.value_lengths().to_pylist()), _arrow_column(enc, parts, parts.type, pa)
+        )
     if kinds.is_fixed_size_list(dtype):
         parts = column.flatten()
         valid = enc.encode(column.is_valid().to_pylist())

@@ -73,7 +73,9 @@ def _encode_scalar(enc: Encoder, value: Any, pd: Any) -> bytes | None:
 
 def _offset(enc: Encoder, value: Any) -> bytes:
     """Return the frame of a frequency; its text leaves out holidays and more."""
-    given = {name: part for name, part in value.kwds.items() if name != "calendar"}  # follows from the holidays
+    given = {
+        name: part for name, part in value.kwds.items() if name != "calendar"
+    }  # follows from the holidays
     calendar = value.kwds.get("calendar")
     if hasattr(calendar, "holidays") and hasattr(calendar, "weekmask"):
         given["calendar"] = (calendar.holidays, calendar.weekmask)
@@ -124,7 +126,11 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
         return node("categorical", order, enc.at(".categories", values.categories), codes)
     if isinstance(values, pd.arrays.ArrowExtensionArray):
         return node("arrow", enc.encode(values.__arrow_array__()))
-    name = _dtype(enc, values.dtype, pd) if hasattr(values.dtype, "construct_from_string") else text(str(values.dtype))
+    name = (
+        _dtype(enc, values.dtype, pd)
+        if hasattr(values.dtype, "construct_from_string")
+        else text(str(values.dtype))
+    )
     if isinstance(values, pd.arrays.PeriodArray):
         return node("periods", name, array(enc, values.asi8, np))
     if isinstance(values, pd.arrays.IntervalArray):

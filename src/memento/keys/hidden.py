@@ -38,7 +38,9 @@ def encode(value: Any) -> bytes | None:
     return None
 
 
-_GENERATORS = frozenset({"Random", "RandomState", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "Generator"})
+_GENERATORS = frozenset(
+    {"Random", "RandomState", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "Generator"}
+)
 
 
 def _global_states(kind: str) -> Iterator[Any]:
@@ -82,7 +84,9 @@ _CACHES = {
     "xarray": {"": ("_cache", "_close")},
 }
 # Descriptors that keep what they computed under their own name in the instance.
-_KEEPING = frozenset({"cached_property", "lazy_property", "lazyproperty", "cache_readonly", "under_cached_property", "reify"})
+_KEEPING = frozenset(
+    {"cached_property", "lazy_property", "lazyproperty", "cache_readonly", "under_cached_property", "reify"}
+)
 
 
 def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:

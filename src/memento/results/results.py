@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from memento.config import Config
     from memento.results.failures import FailureReport
     from memento.results.result import Result, ResultStore
+    from memento.results.warned import WarningReport
     from memento.store.records import TaskRecord
 
 _KEY = 16
@@ -336,6 +337,13 @@ class Results(Sequence["Result"]):
         ]
         done = int((self._status == IS_DONE).sum())
         return FailureReport(groups, grouper.attempts(), failed, len(self), done)
+
+    @cached_property
+    def warnings(self) -> WarningReport:
+        """The warnings that tasks showed, grouped as failures are; print it."""
+        from memento.results.warned import warning_report
+
+        return warning_report(self)
 
     def _config(self, place: int) -> Config:
         return self._tasks.config(int(self._numbers[place]))

@@ -6,7 +6,7 @@ Knows: what `Memento` takes. May not know: how any of it is done.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, MappingProxyType
 
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
@@ -47,6 +47,7 @@ class Options(NamedTuple):
     force_run: bool = False
     force_cache: bool = False
     environment: Mapping[str, str] = MappingProxyType({})
+    initializer: Callable[[], object] | None = None
     note: str = ""  # what of these may not be as it was asked for
 
 
@@ -63,6 +64,7 @@ def make_options(
     gpus_per_task: float,
     max_tasks_per_worker: int | None,
     log_output: bool,
+    initializer: Callable[[], object] | None,
 ) -> Options:
     """Check what `Memento` was given and fill in what it was not."""
     check_executor(executor)
@@ -73,6 +75,8 @@ def make_options(
     check_positive("cpus_per_task", cpus_per_task)
     check_positive("max_tasks_per_worker", max_tasks_per_worker)
     check_retries(retries)
+    if initializer is not None and not callable(initializer):
+        raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
     workers, note = workers_of(executor, num_workers, cpus_per_task)
     return Options(
         num_workers=workers,
@@ -86,6 +90,7 @@ def make_options(
         gpus_per_task=gpus_per_task,
         max_tasks_per_worker=max_tasks_per_worker,
         log_output=log_output,
+        initializer=initializer,
         note=note,
     )
 

@@ -18,6 +18,7 @@ from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
 from memento.keys import code_version
 from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.runner.ending import notes, warned
 from memento.runner.options import Options
 from memento.store import Store
 
@@ -163,6 +164,8 @@ class Session:
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
             how_to_go_on=go_on if stopped else "",
+            warned=warned(self.store, self.matrix, plan) if finished else (),
+            notes=notes(self.store, plan, self.function),
         )
         self.emit(self.finished)
 
@@ -204,6 +207,7 @@ class Session:
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
+                from memento.store.heart import Heart
                 from memento.store.records import CodeVersion
 
                 code = run.code(CodeVersion(self._code.digest, self._code.functions))
@@ -218,6 +222,8 @@ class Session:
                     workers=self.options.num_workers,
                     store=self.store.root,
                 )
+                # Only now: workers may be copies of this process, which are made as long as it has one thread.
+                signals.enter_context(Heart(run.heartbeat))
                 insist = executor.interrupt if getattr(executor, "in_process", False) else None
                 interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake, insist))
                 try:
@@ -313,16 +319,16 @@ class Session:
 
     def _work(self, run_name: str) -> Work:
         from memento.executors.base import LIVE_EVERY, Work
-        from memento.executors.sending import Portable, sendable
+        from memento.executors.sending import Portable
         from memento.executors.sources import modules, sources
         from memento.keys import script
 
-        options = self.options
+        options, begin = self.options, self.options.initializer
         return Work(
             run=run_name,
             experiment=self.experiment,
             function=Portable(self.function, f"the experiment {self.experiment}"),
-            settings=sendable(dict(self.matrix.settings), "settings"),
+            settings=Portable(dict(self.matrix.settings), "settings"),
             layouts=self.tasks.layouts,
             values=_PickledValues(self.tasks),
             store=self.store.root,
@@ -338,6 +344,7 @@ class Session:
             log_output=options.log_output,
             live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
             environment=dict(options.environment),
+            initializer=begin and Portable(begin, "the initializer"),
             sources={**sources(), **modules(self._code.names)},
         )
 
@@ -353,6 +360,10 @@ class _PickledValues(Sequence[bytes]):
 
     def __len__(self) -> int:
         return self._tasks.value_count
+
+    def here(self, number: int) -> Any:
+        """Return a value as the program has it."""
+        return self._tasks.value(number)
 
     def __getitem__(self, number: Any) -> Any:
         data = self._kept.get(number)

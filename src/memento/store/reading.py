@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 
+from memento import jsontext
 from memento.clock import Clock
 from memento.errors import PayloadDamaged
 from memento.hints import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from memento.store.bulk import Outlines
     from memento.store.liveness import Liveness, Process
     from memento.store.payloads import PayloadDir
-    from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord
+    from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord, Warned
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
@@ -237,6 +238,23 @@ class Reader:
         ids = self._ids(sql.IDS_IN_KEY_RANGE, (key, key))
         attempts += [rows.last_attempts(record) for record in self.records(ids[-1:])]
         return rows.each_once(chain.from_iterable(attempts))
+
+    def warnings(self, first: int, last: int) -> dict[int, tuple[Warned, ...]]:
+        """Return what the tasks with ids from `first` to `last` warned of; those that did not are left out."""
+        from memento.store import rows
+
+        return {number: rows.warnings_of(text) for number, text in self._all(sql.WARNINGS, (first, last))}
+
+    def all_returned_nothing(self, ids: Sequence[int]) -> int:
+        """Return how many of these tasks are done, if none returned, recorded or kept anything; else 0."""
+        done, start, size = 0, 0, 1  # most experiments tell with their first task
+        while start < len(ids):
+            part = jsontext.dumps(list(ids[start : start + size]))
+            ((count, empty),) = self._all(sql.RETURNED_NOTHING, (part,))
+            if count != empty:
+                return 0
+            done, start, size = done + count, start + size, _PIECE
+        return done
 
     def runtimes(self, experiment: str, limit: int) -> list[tuple[str, float]]:
         """Return parameters (JSON) and seconds of the newest done tasks."""

@@ -29,6 +29,7 @@ from memento.store.records import (
     Series,
     TaskRecord,
     TaskRow,
+    Warned,
 )
 
 TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
@@ -86,6 +87,7 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         jsontext.dumps(outcome.artifacts) if outcome.artifacts else None,
         why,
         None if failure is None else failure.exception,
+        outcome.warnings,
         pieces,
     )
 
@@ -119,9 +121,9 @@ def plain_values(
     keys, params, repeats, codes, outcomes = zip(*rows, strict=True)
     (
         _, status, attempt, started, runtime, cpu_time, memory, virtual, worker, values, metrics, artifacts, logs,
-        failures, earlier,
+        failures, warnings, earlier,
     ) = zip(*outcomes, strict=True)  # fmt: skip
-    if any(metrics) or any(artifacts) or any(logs) or any(failures) or any(earlier) or None in values:
+    if any(map(any, (metrics, artifacts, logs, failures, warnings, earlier))) or None in values:
         return None
     formats, data, _, sizes, types = zip(*values, strict=True)
     if None in data or any(map(TINY.__lt__, map(len, data))):
@@ -222,8 +224,17 @@ def task_record(
         log=None if row[20] is None else LogSlice(row[20], row[21], row[22]),
         artifacts=() if row[23] is None else tuple(_parsed(row[23], [])),
         failure=why,
-        pieces=() if row[29] is None else _read_pieces(row[29], status, why),
+        warnings=() if row[29] is None else warnings_of(row[29]),
+        pieces=() if row[30] is None else _read_pieces(row[30], status, why),
     )
+
+
+def warnings_of(text: str) -> tuple[Warned, ...]:
+    """Build what a task warned of from its JSON."""
+    try:
+        return tuple(Warned._make(entry) for entry in _parsed(text, []))
+    except TypeError:  # damaged, as `_parsed` has it
+        return ()
 
 
 def _read_pieces(text: str, status: str, failure: Failure | None) -> tuple[Attempt, ...]:
@@ -381,7 +392,10 @@ def code_version(digest: bytes, functions: str) -> CodeVersion:
 def failure_text(failure: Failure) -> str:
     """Return a failure as readable JSON, without its pickled exception."""
     fields = failure._asdict()
-    del fields["exception"]
+    del fields["exception"], fields["lineage"]
+    for name in ("code", "path"):
+        if not fields[name]:
+            del fields[name]
     return jsontext.dumps(fields)
 
 

@@ -89,8 +89,10 @@ CREATE TABLE tasks (
     sum INTEGER,                    -- of key, parameters and value: what SQLite does not check
     metrics INTEGER NOT NULL,       -- how many it recorded
     facts INTEGER,                  -- checksum of how it went: what frames show beside the value
+    warnings TEXT,                  -- JSON: [category, message, place, count] each; NULL where it warned of nothing
     pieces TEXT                     -- JSON, where it went on from a checkpoint: each attempt's share of the above
 );
+CREATE INDEX tasks_warned ON tasks (id) WHERE warnings IS NOT NULL;
 
 CREATE TABLE blobs (task INTEGER PRIMARY KEY, data BLOB NOT NULL);
 
@@ -248,8 +250,8 @@ DROP_CLAIMS_OF_RUN = "DELETE FROM claims WHERE run = ?"
 ADD_TASK = """
 INSERT INTO tasks (id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory,
                    virtual, worker, params, format, type, size, value, sum, metrics, facts,
-                   ref, log_file, log_start, log_end, artifacts, failure, exception, pieces)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   ref, log_file, log_start, log_end, artifacts, failure, exception, warnings, pieces)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A task with a small value that printed nothing, as most: each column that is NULL costs a quarter of a microsecond.
 ADD_PLAIN_TASK = """
@@ -306,7 +308,7 @@ _TASK_COLUMNS = """
 SELECT t.id, t.key, t.experiment, t.params, t.run, t.repeat, t.status, t.code, t.attempt, t.started, t.runtime,
        t.cpu_time, t.memory, t.virtual, t.worker, t.format, t.type, t.size, t.ref, coalesce(t.value, b.data),
        t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception, t.sum, t.metrics, t.facts,
-       t.pieces
+       t.warnings, t.pieces
 FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
 TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
@@ -342,6 +344,12 @@ FROM tasks
 WHERE type = ? AND status = 'done' AND failure IS NULL AND ref IS NULL AND value IS NOT NULL AND id """
 ALIKE_BY_ID = _ALIKE + "IN (SELECT value FROM json_each(?)) ORDER BY id"
 ALIKE_IN_ID_RANGE = _ALIKE + "BETWEEN ? AND ? ORDER BY id"
+# The index `tasks_warned` has no more entries than there are such tasks.
+WARNINGS = "SELECT id, warnings FROM tasks WHERE warnings IS NOT NULL AND id BETWEEN ? AND ? ORDER BY id"
+RETURNED_NOTHING = """
+SELECT count(*), count(CASE WHEN type = 'builtins:NoneType' AND metrics = 0 AND artifacts IS NULL THEN 1 END)
+FROM tasks WHERE id IN (SELECT value FROM json_each(?)) AND status = 'done'
+"""
 ATTEMPTS = """
 SELECT attempt, status, started, runtime, cpu_time, memory, worker, run, log_file, log_start, log_end, failure,
        exception, pieces
