@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
     "on_error", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output",
-    "progress",
+    "initializer", "progress",
 )  # fmt: skip
 FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete")
 
@@ -41,6 +41,7 @@ _OF_MEMENTO = {
     "notification_provider={value}": "notifier notify notification notifications provider callback callbacks",
     "cpus_per_task={value}": "cpus ncpus numcpus cores ncores cpusperworker threadsperworker cpuspertrial",
     "gpus_per_task={value}": "gpus ngpus numgpus gpusperworker gpuspertrial",
+    "initializer={value}": "setup init initfn workerinit workersetup onstart initializers",
     "max_tasks_per_worker={value}": "maxtasksperchild maxtasks",
     "log_output={truth}": "capture captureoutput logs logging redirectoutput",
     "name={value}": "experimentname title study studyname project task taskname experiment",
