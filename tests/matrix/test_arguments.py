@@ -47,6 +47,7 @@ def test_the_tables_know_the_arguments_that_there_are() -> None:
         ({"gpus": 1}, "Write gpus_per_task=1."),
         ({"maxtasksperchild": 1}, "Write max_tasks_per_worker=1."),
         ({"random_state": 0}, "Write context.seed"),
+        ({"experiment": train}, r"Give the experiment first: Memento\(train\)."),
         ({"matrix": MATRIX}, r"Write Memento\(func\).run\(matrix\)."),
         ({"force_run": True}, r"It belongs to run: Memento\(func\).run\(matrix, force_run=True\)."),
         ({"overwrite": True}, r"It belongs to run: Memento\(func\).run\(matrix, force_run=True\)."),

@@ -131,6 +131,13 @@ def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
     from memento.matrix.suggest import did_you_mean, nearest
 
     word = name.casefold().replace("_", "")
+    if (
+        call == "Memento"
+        and callable(value)
+        and not isinstance(value, type)
+        and word not in ("init", "initfn", "setup")
+    ):
+        return f"Give the experiment first: Memento({_short(value)})."
     meant = _meant(_WORDS.get(call, {}), word, value)
     if meant is not None:
         return meant
