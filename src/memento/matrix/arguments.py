@@ -47,10 +47,10 @@ _OF_MEMENTO = {
     "name={value}": "experimentname title study studyname project task taskname experiment",
     "Memento(func).run(matrix)": "matrix grid paramgrid parameters params configs config configurations space"
     " searchspace paramdistributions hparams hyperparameters",
-    "Memento(func)": "function fn f target callable expfunc objective",
     "context.seed inside the experiment, which is the same at every re-run, or 'repeats': 5 in the matrix": "seed"
     " randomstate randomseed rng nseeds seeds",
 }
+_FUNCTIONS = frozenset("experiment function fn f target callable expfunc objective task train".split())
 _OF_RUN = {
     "force_run=True": "force rerun recompute overwrite forcererun refresh clear nocache ignorecache restart fresh"
     " reset",
@@ -131,12 +131,7 @@ def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
     from memento.matrix.suggest import did_you_mean, nearest
 
     word = name.casefold().replace("_", "")
-    if (
-        call == "Memento"
-        and callable(value)
-        and not isinstance(value, type)
-        and word not in ("init", "initfn", "setup")
-    ):
+    if call == "Memento" and callable(value) and word in _FUNCTIONS:
         return f"Give the experiment first: Memento({_short(value)})."
     meant = _meant(_WORDS.get(call, {}), word, value)
     if meant is not None:

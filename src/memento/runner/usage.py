@@ -14,21 +14,9 @@ from collections.abc import Collection, Mapping, Sequence
 from memento.config import short_text
 from memento.matrix import Matrix
 
-_CONTEXTS = frozenset(("context", "ctx", "con", "c", "_context", "run", "task"))
+_CONTEXTS = frozenset("context ctx c _context".split())
 _CONFIGS = frozenset(
-    (
-        "config",
-        "cfg",
-        "conf",
-        "configuration",
-        "_config",
-        "params",
-        "parameters",
-        "param",
-        "args",
-        "hparams",
-        "options",
-    )
+    "config cfg conf configuration _config params parameters param args hparams options".split()
 )
 _HEARS = ("on_event", "task_completed", "all_tasks_completed", "task_failure")
 
