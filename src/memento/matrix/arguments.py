@@ -93,7 +93,7 @@ def explained(func: Callable[P, R]) -> Callable[P, R]:
             name = next(name for name in kwargs if name not in names)
             raise TypeError(no_such_argument(func, name, kwargs[name], known))
         if len(args) < len(needed) and not set(needed[len(args) :]).issubset(kwargs):
-            raise TypeError(f"{_call(func)}() needs {_NEEDS[needed[-1]]}.")
+            raise TypeError(f"{_call(func)}() needs {_NEEDS.get(needed[-1], repr(needed[-1]))}.")
         return func(*args, **kwargs)
 
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):
@@ -145,7 +145,8 @@ def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
         if said is not None and "=" in said:
             return f"It belongs to run: Memento(func).run(matrix, {said})."
     if name in KEYS and call != "Matrix":
-        return f"It is a key of the matrix: run({{'parameters': {{...}}, {name!r}: {_short(value)}}})."
+        shown = call if call == "add_matrix" else "run"
+        return f"It is a key of the matrix: {shown}({{'parameters': {{...}}, {name!r}: {_short(value)}}})."
     if not nearest(name, known) and call in ("run", "Matrix") and isinstance(value, (list, tuple, range)):
         return f"Values to try stand under 'parameters': {{'parameters': {{{name!r}: {_short(value)}}}}}."
     return did_you_mean(name, known, "It has")
