@@ -19,6 +19,15 @@ class Deferred:
         raise TypeError(f"{type(self).__qualname__} must say how it loads")
 
 
+_ELSEWHERE = {  # what people look for in a config -> where it is
+    **dict.fromkeys(("seed", "rng", "key", "logger", "attempt", "directory", "resources"), "context.{}"),
+    **dict.fromkeys(("to_dict", "as_dict", "dict", "_asdict", "parameters", "params"), "config.asdict()"),
+    **dict.fromkeys(("keys", "items", "values"), "config.asdict().{}()"),
+    **dict.fromkeys(("n_jobs", "cpus", "num_workers"), "context.resources.cpus"),
+    **dict.fromkeys(("device", "gpu", "gpus", "cuda"), "context.resources.gpus"),
+}
+
+
 class Config:
     """A single experiment configuration; parameters are attributes.
 
@@ -60,16 +69,30 @@ class Config:
         try:
             value = self._dict[name]
         except KeyError:
-            known = ", ".join(self._dict) or "none"
-            raise AttributeError(f"config has no parameter {name!r}; it has: {known}") from None
+            raise AttributeError(f"config has no parameter {name!r}{self._instead(name)}") from None
         return self._resolve(name, value) if isinstance(value, Deferred) else value
 
     def __getitem__(self, name: str) -> Any:
         try:
             value = self._dict[name]
         except KeyError:
-            raise KeyError(f"{name!r}; the parameters are: {', '.join(self._dict) or 'none'}") from None
+            raise KeyError(f"config has no parameter {name!r}{self._instead(name)}") from None
         return self._resolve(name, value) if isinstance(value, Deferred) else value
+
+    def _instead(self, name: object) -> str:
+        """Say what to write instead of a name that no parameter has."""
+        known = f"; it has: {', '.join(self._dict) or 'none'}"
+        if not isinstance(name, str) or name.startswith("__"):
+            return known
+        if name in self.settings:
+            return f". It is a setting: write config.settings[{name!r}]."
+        line = _ELSEWHERE.get(name, "").format(name)
+        if not line:
+            import difflib
+
+            near = difflib.get_close_matches(name, self._dict, 1)
+            line = f"config.{near[0]}" if near else ""
+        return f"{known}. Did you mean {line}?" if line else known
 
     def _resolve(self, name: str, value: Deferred) -> Any:
         # Kept, so that a task that asks twice gets one object.

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
+_NOTHING: dict[str, Any] = {}
+
+
 class Context:
     """A task's way to checkpoints, metrics, shared steps and all else that Memento offers inside a task.
 
@@ -118,6 +121,13 @@ class Context:
 
     _total: float | None
 
+    if not TYPE_CHECKING:  # who checks types is told of a wrong name there
+
+        def __getattr__(self, name: str) -> Any:
+            from memento.context.usage import no_such_attribute
+
+            raise AttributeError(no_such_attribute(name, dir(type(self))))
+
     # ------------------------------------------------------------ who we are
 
     @property
@@ -195,25 +205,35 @@ class Context:
 
     # ------------------------------------------------------------ metrics and progress
 
-    def record(self, value_dict: Mapping[str, Any]) -> None:
+    def record(
+        self, value_dict: Mapping[str, Any] = _NOTHING, step: float | None = None, *more: Any, **named: Any
+    ) -> None:
         """Record values of metrics.
 
         Parameters
         ----------
         value_dict : dict
-            Name -> number, or -> pair ``(x, y)``. Without x the time counts (UTC seconds), one for the whole call.
+            Name -> number, or -> pair ``(x, y)``. Without x the step counts, or the time (UTC seconds).
+        step : float, optional
+            The x of all values that bring none.
+        *more, **named : object
+            Nothing may be given here: other tools do, and are told the right line.
 
         Raises
         ------
         TypeError
             A value is no number; names the metric and the type.
         """
+        if more or named or value_dict is _NOTHING or not hasattr(value_dict, "items"):
+            from memento.context.usage import wrong_record
+
+            raise TypeError(wrong_record(value_dict, step, more, named))
         metrics = self._metrics
         if metrics is None:
             metrics = self._metrics = Metrics()
         space = self._space
         now = (space.clock if space is not None else SYSTEM_CLOCK).now()
-        metrics.record(value_dict, now)
+        metrics.record(value_dict, now if step is None else number("step", step))
         if now >= self._next_live or now < self._next_live - 3600:
             self._tell(now)
 
