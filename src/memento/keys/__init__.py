@@ -13,7 +13,7 @@ from memento.lazily import on_first_use
 if TYPE_CHECKING:
     from memento.keys.code import CodeVersion, code_version, explain_code
     from memento.keys.experiments import experiment_name
-    from memento.keys.fragments import json_fragment
+    from memento.keys.fragments import described, json_fragment
     from memento.keys.kinds import digest, register_key
     from memento.keys.names import SCRIPT_ATTRIBUTE, qualified_name, script_name
     from memento.keys.task import VERSION, TaskKeys, part, repeat_part, task_digest
@@ -24,6 +24,7 @@ __all__ = [
     "CodeVersion",
     "TaskKeys",
     "code_version",
+    "described",
     "digest",
     "experiment_name",
     "explain_code",
@@ -42,6 +43,7 @@ _HOMES = {
     "CodeVersion": "memento.keys.code",
     "TaskKeys": "memento.keys.task",
     "code_version": "memento.keys.code",
+    "described": "memento.keys.fragments",
     "digest": "memento.keys.kinds",
     "experiment_name": "memento.keys.experiments",
     "explain_code": "memento.keys.code",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 KEY_SIZE = 16
+_SAID = frozenset((bool, int, float, str, type(None)))  # readable JSON says what nearly all of these are
 
 
 class KeyedTasks:
@@ -55,6 +56,9 @@ class KeyedTasks:
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
         self._pairs = _Pairs(self.names, self.table.values, self._offsets)
+        self.digests: list[dict[int, bytes]] = [
+            {} for _ in self.names
+        ]  # of values that are more than JSON says
         parts = [self._parts_of(column) for column in range(len(self.names))]
         self.distinct = all(map(self._tell_apart, parts))  # no two tasks share a key, as far as columns tell
         self.keys = self._make_keys(parts)
@@ -73,6 +77,11 @@ class KeyedTasks:
     def config(self, number: int) -> Config:
         """Build the configuration of a task."""
         return self.matrix.config(number)
+
+    def parameters(self, number: int) -> dict[str, Any]:
+        """Return a task's parameters, and its repeat where there are several."""
+        config = self.config(number)
+        return {**config._dict, "repeat": config.repeat} if self.repeats > 1 else config._dict
 
     def slots(self, number: int) -> list[int]:
         """Return the slot of each name's value; -1 where the parameter is absent."""
@@ -122,6 +131,14 @@ class KeyedTasks:
         texts = self._fragments[column]
         return [texts[slot] for slot in range(len(self.table.values[column]))]
 
+    def call(self, column: int, fragments: Sequence[str]) -> None:
+        """Take other readable JSON for a column's values, which tells them apart from all that a store knows."""
+        known = self._fragments[column]
+        for slot, text in enumerate(fragments):
+            if known[slot] != text:
+                known[slot] = text
+                self._pairs.call(self._offsets[column] + slot, text)
+
     def value(self, number: int) -> Any:
         """Return the value that stands at `number` in the numbering of `places`."""
         column = _column_of(number, self._offsets)
@@ -161,9 +178,9 @@ class KeyedTasks:
         ]
 
     def _parts_of(self, column: int) -> list[bytes]:
-        name = self.names[column]
+        name, kept = self.names[column], self.digests[column]
         parts = [
-            _part(self.matrix, "p", name, value, f"parameters[{name!r}][{slot}]")
+            _part(self.matrix, "p", name, value, f"parameters[{name!r}][{slot}]", kept, slot)
             for slot, value in enumerate(self.table.values[column])
         ]
         # The last place serves slot -1: an absent parameter contributes nothing.
@@ -192,10 +209,13 @@ class _Pairs(dict[int, str]):
 
     def __missing__(self, number: int) -> str:
         column = _column_of(number, self._offsets)
-        value = self._values[column][number - self._offsets[column]]
+        return self.call(number, _fragment(self._values[column][number - self._offsets[column]]))
+
+    def call(self, number: int, fragment: str) -> str:
+        """Take readable JSON for a value."""
         from memento.jsontext import dumps
 
-        text = self[number] = f"{dumps(self._names[column])}: {_fragment(value)}"
+        text = self[number] = f"{dumps(self._names[_column_of(number, self._offsets)])}: {fragment}"
         return text
 
 
@@ -212,13 +232,26 @@ def _column_of(number: int, offsets: Sequence[int]) -> int:
     return next(column for column in reversed(range(len(offsets))) if offsets[column] <= number)
 
 
-def _part(matrix: Matrix, namespace: str, name: str, value: Any, where: str) -> bytes:
+def _part(
+    matrix: Matrix,
+    namespace: str,
+    name: str,
+    value: Any,
+    where: str,
+    kept: dict[int, bytes] | None = None,
+    slot: int = 0,
+) -> bytes:
     if name in matrix.volatile:
         return b""
     if isinstance(value, UpstreamValue):
-        return part(namespace, name, task_digest(value.key))
+        value_digest = task_digest(value.key)
+        if kept is not None:
+            kept[slot] = value_digest
+        return part(namespace, name, value_digest)
     try:
         value_digest = digest(value, where)
+        if kept is not None and type(value) not in _SAID:
+            kept[slot] = value_digest
         if name in matrix.defaults and value_digest == digest(matrix.defaults[name], f"defaults[{name!r}]"):
             return b""
     except RecursionError:

@@ -177,11 +177,13 @@ class Session:
             try:
                 executor.start(self._work(run.name))
                 # While workers start: what they do not need, and what has to be on disk.
+                from memento.plan.declared import declare
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
                 from memento.store.records import CodeVersion
 
+                declare(self.tasks, run)
                 code = run.code(CodeVersion(self._code.digest, self._code.functions))
                 runner = Runner(
                     self.plan,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from memento.display import make_display
 from memento.events import Event, RunFinished, Said
@@ -92,13 +93,19 @@ class Stage:
         from memento.store.records import DONE, Encoded
         from memento.store.upstream import UpstreamValue
 
-        root = self.store.root
+        root, tasks = self.store.root, session.tasks
         if dry_run:
             nothing = Encoded("json", b"null", None, 4, "builtins:NoneType")
-            return [UpstreamValue(session.tasks.key(n), root, nothing) for n in range(len(session.tasks))]
+            return [
+                UpstreamValue(tasks.key(n), root, nothing, parameters=partial(tasks.parameters, n))
+                for n in range(len(tasks))
+            ]
         rows = [row for row in session.plan.rows if row >= 0]
+        number_of = {row: number for number, row in enumerate(session.plan.rows)}
         return [
-            UpstreamValue(record.key, root, record.value, record.id)
+            UpstreamValue(
+                record.key, root, record.value, record.id, partial(tasks.parameters, number_of[record.id])
+            )
             for record in self.store.records(rows)
             if record.status == DONE and record.value is not None
         ]

@@ -27,6 +27,9 @@ from memento.store.tensors import is_storage, reduce_storage
 if TYPE_CHECKING:
     from pickle import PickleBuffer
 
+# Where a class is found whose module only some Pythons have.
+_MOVED = {"pathlib._local": "pathlib", "pathlib._abc": "pathlib"}
+
 _standins: dict[
     str, types.ModuleType
 ] = {}  # scripts that do not run here -> what stored values brought of them
@@ -174,6 +177,8 @@ class _Reader(cpickle.Unpickler):
         try:
             return super().find_class(module, name)
         except (ImportError, AttributeError):
+            if module in _MOVED:
+                return super().find_class(_MOVED[module], name)
             if self.definitions is None:
                 raise
             return self.resolve(module, name)
