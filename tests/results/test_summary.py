@@ -98,7 +98,7 @@ def test_an_absent_parameter_is_a_value_of_its_own() -> None:
     matrix = absent_where(FakeMatrix(model=["rf", "svm"], data=["a", "b"], C=[1, 10]), "C", "model", 1)
     results, _ = results_of(matrix, [1.0, 1.0, 2.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     table = results.pivot("data", ["model", "C"], aggfunc="mean")
-    assert list(table.columns) == [("rf", "-"), ("svm", 1), ("svm", 10)]
+    assert [*map(tuple, table.columns)] == [("rf", "-"), ("svm", 1), ("svm", 10)]
     assert table.to_numpy().tolist() == [[1.0, 3.0, 4.0], [2.0, 5.0, 6.0]]
     assert results.pivot(["model", "C"], aggfunc="count")["value"].tolist() == [4, 2, 2]
     assert results.summary(["model", "C"])["C"].tolist() == ["-", 1, 10]
