@@ -32,7 +32,8 @@ class Memento:
     num_workers : int, optional
         How many tasks run at once; by default the machine's cores over `cpus_per_task`.
     name : str, optional
-        The experiment's name, part of every key; by default ``module:qualname``.
+        The experiment's name, part of every key; by default its file's path in the project and its
+        qualified name, like ``scripts/train.py:experiment``.
     executor : str or object
         ``"processes"``, ``"threads"``, ``"serial"``, an object of `memento.executors`, or any
         ``concurrent.futures.Executor``.
@@ -99,7 +100,7 @@ class Memento:
         self.func = func
         self._name = name
         self._provider = notification_provider
-        self._store = store
+        self._store, self._folder = store, os.getcwd()  # what is relative stays where it was meant
         self._on_error = on_error
         self._progress = progress
         self._matrices: list[Matrix] = []
@@ -120,9 +121,22 @@ class Memento:
     @property
     def name(self) -> str:
         """The experiment's name, part of every key."""
+        if self._name:
+            return self._name
         from memento.keys import experiment_name
+        from memento.store.location import is_named
 
-        return self._name or experiment_name(self.func)
+        # A store that was found above the script's project may be that of several projects.
+        home = None if is_named(self._store) else os.path.dirname(self._locate(None))
+        return experiment_name(self.func, home)
+
+    def _locate(self, cache_path: str | os.PathLike[str] | None) -> str:
+        from memento.keys import script_folder
+        from memento.store import locate
+
+        if cache_path:
+            return locate(cache_path)
+        return locate(self._store, cwd=self._folder, home=script_folder() or self._folder)
 
     def add_matrix(self, matrix: Any) -> None:
         """Add a matrix for `run_all`; it may name others in ``dependencies``.
@@ -260,7 +274,7 @@ class Memento:
         from memento.runner.stage import Cast, Stage
 
         cast = Cast(self.func, self.name, self._options, self._provider, self._progress)
-        return Stage(cast, cache_path or self._store)
+        return Stage(cast, self._locate(cache_path))
 
     def _hand_over(self, sessions: Sequence[Session]) -> list[Results]:
         from memento.results import Results, failure_report

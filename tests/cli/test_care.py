@@ -65,7 +65,7 @@ def test_verify_names_the_damaged_task_and_exits_with_1_until_it_is_repaired(val
     told = values("verify")
     assert told.code == 1
     assert path.name in told.out
-    assert "arrays:arrays" in told.out
+    assert "arrays.py:arrays" in told.out
     assert '{"n": ' in told.out
     assert "`memento verify --repair`" in told.out
     mended = values("verify", "--repair")
@@ -80,7 +80,11 @@ def test_verify_tells_scripts_the_same(values: Project) -> None:
     told = values("verify", "--json")
     assert told.code == 1
     (problem,) = told.json["problems"]
-    assert (problem["kind"], problem["experiment"], problem["repaired"]) == ("value", "arrays:arrays", False)
+    assert (problem["kind"], problem["experiment"], problem["repaired"]) == (
+        "value",
+        "arrays.py:arrays",
+        False,
+    )
     assert len(problem["key"]) == 32
     assert told.json["whole"] is False
     assert values("verify", "--json", "--repair").json["whole"] is True
@@ -120,7 +124,7 @@ def test_retry_lets_failed_tasks_be_computed_by_the_next_run(grid: Project) -> N
     told = grid("retry")
     assert told.code == 0
     assert told.out.startswith("2 failed tasks will be computed again by the next run\n")
-    assert "experiment:grid: last run by " in told.out
+    assert "experiment.py:grid: last run by " in told.out
     assert "experiment.py:grid matrix.yaml" in told.out
     assert len(grid.tasks()) == 4
     assert grid("retry").out == "no task failed\n"

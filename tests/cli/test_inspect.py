@@ -22,16 +22,16 @@ STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u20
 def test_status_counts_the_tasks_of_each_experiment(project: Project) -> None:
     told = project("status")
     assert told.code == 0
-    assert "experiment:grid: 4 done, 2 failed" in told.out
+    assert "experiment.py:grid: 4 done, 2 failed" in told.out
     assert "4 done, 2 failed in" in told.out.partition("latest runs")[2]
 
 
 def test_status_as_json_has_experiments_and_runs(project: Project) -> None:
     told = project("status", "--json").json
     assert told["store"] == str(project.store)
-    assert told["experiments"] == [{"name": "experiment:grid", "done": 4, "failed": 2}]
+    assert told["experiments"] == [{"name": "experiment.py:grid", "done": 4, "failed": 2}]
     (run,) = told["runs"]
-    assert run["experiment"] == "experiment:grid"
+    assert run["experiment"] == "experiment.py:grid"
     assert (run["status"], run["tasks"], run["now"]) == ("failed", 6, [])
     assert run["counts"]["done"] == 4
     assert run["ended"] >= run["started"]
@@ -80,7 +80,7 @@ def test_ls_limit_says_that_there_is_more(project: Project) -> None:
     assert len(project.tasks("--limit", "0")) == 6
 
 
-@pytest.mark.parametrize("name", ["experiment:grid", "grid"])
+@pytest.mark.parametrize("name", ["experiment.py:grid", "grid"])
 def test_ls_finds_an_experiment_by_the_end_of_its_name(project: Project, name: str) -> None:
     assert len(project.tasks("--experiment", name)) == 6
 
@@ -88,7 +88,7 @@ def test_ls_finds_an_experiment_by_the_end_of_its_name(project: Project, name: s
 def test_an_experiment_that_is_not_there_is_wrong_usage(project: Project) -> None:
     told = project("ls", "-e", "other")
     assert (told.code, told.out) == (2, "")
-    assert "experiment:grid" in told.err
+    assert "experiment.py:grid" in told.err
 
 
 def test_show_tells_all_of_a_done_task(project: Project) -> None:

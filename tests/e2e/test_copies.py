@@ -441,7 +441,7 @@ def test_a_copy_that_can_be_copied_no_more_says_what_fresh_workers_cannot_get(pl
     place.write("exp.py", THREADED.format(held="held = threading.Lock()"))
     told = place.run("exp.py", code=1).err
     assert "WorkerStartError" in told
-    assert "the experiment exp:experiment (global 'held') cannot be sent to workers" in told
+    assert "the experiment exp.py:experiment (global 'held') cannot be sent to workers" in told
 
 
 def test_copies_have_nothing_of_their_own_to_say(place: Workplace) -> None:

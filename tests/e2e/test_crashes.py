@@ -282,5 +282,5 @@ def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs(place: Wor
         """,
     )
     told = place.run("exp.py", code=1).err.strip().splitlines()[-1]
-    assert "the experiment exp:experiment (global 'helper') (global 'WRITER').lock cannot be sent" in told
+    assert "the experiment exp.py:experiment (global 'helper') (global 'WRITER').lock cannot be sent" in told
     assert "build it inside the task" in told

@@ -173,7 +173,7 @@ def test_a_terminal_that_is_closed_stops_the_run_like_ctrl_c(place: Workplace) -
         shown = readers.submit(read_until, ours, place.folder / "close")
         place.until(lambda: sum(line.endswith(" 20") for line in place.lines("steps")) == 2)
         place.write("close", "")
-        assert b"exp:experiment" in shown.result()
+        assert b"exp.py:experiment" in shown.result()
     os.close(ours)
     place.write("go", "")
     assert process.wait(60) == 128 + signal.SIGHUP

@@ -351,7 +351,7 @@ def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs() -> None:
         return lock.locked()
 
     with pytest.raises(memento.MementoError, match=r"the experiment .*locked.* cannot be sent to workers"):
-        run(locked, grid(1))
+        run(locked, grid(1), name="locked")
     with pytest.raises(memento.MementoError, match=r"settings\['lock'\] cannot be sent to workers"):
         run(square, {**grid(1), "settings": {"lock": lock}, "volatile": ["lock"]})
     assert CALLS == []

@@ -269,3 +269,62 @@ def test_a_script_run_imported_and_named_on_the_command_line_shares_its_results(
         assert "shared True True True Point(x=4)" in WAYS[way](place), way
     told = place.run("-m", "memento", "run", "exp.py:experiment", "m.yaml")
     assert "1 cached" in told.out + told.err
+
+
+def test_the_store_is_the_scripts_wherever_it_is_started_from(place: Workplace) -> None:
+    place.write("deep/exp.py", PLAIN)
+    place.write("elsewhere/notes.txt", "")
+    assert FRESH in place.run("deep/exp.py").out
+    assert CACHED in place.run("exp.py", cwd=place.folder / "deep").out
+    assert CACHED in place.run("../deep/exp.py", cwd=place.folder / "elsewhere").out
+    assert [path.parent.name for path in place.folder.rglob("index.sqlite")] == ["memento-store"]
+    assert (place.folder / "deep" / "memento-store").is_dir()
+
+
+def test_a_store_that_is_named_relatively_stays_where_it_was_meant(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import os
+        from memento import Memento
+        def experiment(context, config):
+            return [config.x] * 10_000
+        runs = Memento(experiment, num_workers=1, store="here")
+        first = runs.run({"parameters": {"x": [1, 2]}})
+        os.mkdir("elsewhere")
+        os.chdir("elsewhere")
+        again = runs.run({"parameters": {"x": [1, 2, 3]}})
+        print(first[1].inner[0], [r.was_cached for r in again], os.listdir())
+        """,
+    )
+    assert "2 [True, True, False] []" in place.run("exp.py").out
+    assert (place.folder / "here" / "index.sqlite").is_file()
+
+
+def test_a_grid_runs_in_a_spawned_child_as_in_its_parent(place: Workplace) -> None:
+    place.write(
+        "exp.py",
+        """
+        import dataclasses, multiprocessing
+        from memento import Memento
+        @dataclasses.dataclass
+        class Result:
+            x: int
+        def experiment(context, config):
+            return Result(config.model.x)
+        def go(executor):
+            matrix = {"parameters": {"model": [Result(1), Result(2)]}}
+            runs = Memento(experiment, num_workers=1, executor=executor)
+            results = runs.run(matrix, force_run=executor == "processes")
+            return [(type(r.inner) is Result, r.inner.x, r.was_cached) for r in results]
+        if __name__ == "__main__":
+            print("here", go("processes"))
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                for executor in ("serial", "processes"):
+                    print(executor, pool.apply(go, (executor,)))
+        """,
+    )
+    out = place.run("exp.py").out
+    assert "here [(True, 1, False), (True, 2, False)]" in out
+    assert "serial [(True, 1, True), (True, 2, True)]" in out
+    assert "processes [(True, 1, False), (True, 2, False)]" in out

@@ -20,6 +20,7 @@ from memento.executors.processes.slots import Slots, make_file
 from memento.executors.processes.telling import Listener
 from memento.executors.processes.worker import Place
 from memento.executors.sending import Portable
+from memento.keys import Script
 from memento.store.records import MEMORY, STOPPED, TIMEOUT
 
 
@@ -34,7 +35,9 @@ class Table:
         self.slots.clear(1)
         self.link = Link(Place(0, 2, "", ""), -1, -1, Listener(-1, self.slots.outbox(0)), pid)
         self.link.in_flight[0] = (Task(0, b"", 0, (), 0, 1, 0.0), 1.0)
-        work = Work("run", "e", Portable(len, "len"), b"", [], [], "", "", [], "", 1, **limits)
+        work = Work(
+            "run", "e", Portable(len, "len"), b"", [], [], "", Script("", "", (), ""), [], "", 1, **limits
+        )
         self.links = {0: self.link}
         self.limits = Limits(work, self.slots, self.links)
         self.slots.doubles[self.slots.base(0)] = 100.0

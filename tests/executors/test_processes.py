@@ -340,6 +340,7 @@ def test_a_module_that_workers_cannot_import_is_told_with_its_name(drive: Drive)
 def _work_with(function: bytes, drive: Drive) -> Any:
     from memento.executors import Work
     from memento.executors.sending import Portable
+    from memento.keys import Script
 
     return Work(
         run="broken",
@@ -349,7 +350,7 @@ def _work_with(function: bytes, drive: Drive) -> Any:
         layouts=[("x",)],
         values=drive.values,
         store=str(drive.store),
-        main_name="script",
+        script=Script("script.py", "script", (str(drive.store),), ""),
         sys_path=list(sys.path),
         cwd=str(drive.store),
         num_workers=1,

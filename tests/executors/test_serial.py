@@ -79,8 +79,10 @@ Memento(experiment, executor="serial").run({"parameters": {"x": [1, 2, 3]}})
 
 
 def test_a_script_that_is_interrupted_twice_ends_and_keeps_what_was_done(tmp_path: Path) -> None:
+    script = tmp_path / "exp.py"
+    script.write_text(SCRIPT)
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "exp.py"],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -101,8 +103,9 @@ def test_a_script_that_is_interrupted_twice_ends_and_keeps_what_was_done(tmp_pat
         process.kill()
         process.wait()
         process.stderr.close()
+    script.write_text(SCRIPT.replace("== 2", "== 9"))
     again = subprocess.run(
-        [sys.executable, "-c", SCRIPT.replace("== 2", "== 9")],
+        [sys.executable, "exp.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -246,8 +246,7 @@ def _numpy() -> dict[str, Any]:
     generator = np.random.default_rng(5)
     generator.random(3)
     return {
-        "float64": np.float64(1), "int64": np.int64(1), "float32": np.float32(1), "bool": np.bool_(True),
-        "str": np.str_("a"), "datetime": np.datetime64("2024-01-01"), "array": np.arange(12.0).reshape(3, 4),
+        "float64": np.float64(1.5), "int64": np.int64(77), "str": np.str_("np"), "datetime": np.datetime64("2024-01-01"), "array": np.arange(12.0).reshape(3, 4),
         "int array": np.arange(3, dtype=np.int32), "0-d": np.array(3.0), "empty": np.zeros((0, 3)),
         "nan": np.array([1.0, np.nan]), "bools": np.array([True, False]), "strings": np.array(["a", "bb"]),
         "objects": np.array(["a", None, set(WORDS)], dtype=object), "record": record, "complex": np.array([1 + 2j]),
@@ -358,7 +357,9 @@ def task_keys() -> dict[str, str]:
         "no settings, no parameters": TaskKeys("experiment:train").key([]).hex(),
         "a row": keys.key(row).hex(),
         "its third repeat": keys.key(row, 2).hex(),
-        "downstream of it": keys.key([part("p", "upstream", task_digest(keys.key(row)))]).hex(),
+        "downstream of it": keys.key(
+            [part("p", "upstream", task_digest(keys.key(row), "experiment:train"))]
+        ).hex(),
     }
 
 

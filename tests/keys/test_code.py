@@ -89,8 +89,8 @@ def changed(old: CodeVersion, new: CodeVersion) -> list[str]:
 
 def test_it_names_what_the_experiment_reaches_and_nothing_else(project: Project) -> None:
     assert set(project.version().functions) == {
-        "exp_of_test:train", "exp_of_test:inner", "exp_of_test:DEPTH", "helpers_of_test:clean", "helpers_of_test:LIMIT",
-        "helpers_of_test:Model", "helpers_of_test:score",
+        "exp_of_test.py:train", "exp_of_test.py:inner", "exp_of_test.py:DEPTH",
+        "helpers_of_test.py:clean", "helpers_of_test.py:LIMIT", "helpers_of_test.py:Model", "helpers_of_test.py:score",
     }  # fmt: skip
 
 
@@ -204,8 +204,8 @@ def test_a_constant_that_is_changed_in_place_while_running_does_not_count(projec
 def test_functions_among_the_parameters_count_when_asked_for(project: Project) -> None:
     module = project.load()
     helpers = sys.modules["helpers_of_test"]
-    assert "helpers_of_test:unused" not in code_version(module.train).functions
-    assert "helpers_of_test:unused" in code_version(module.train, also=[{"f": helpers.unused}]).functions
+    assert "helpers_of_test.py:unused" not in code_version(module.train).functions
+    assert "helpers_of_test.py:unused" in code_version(module.train, also=[{"f": helpers.unused}]).functions
 
 
 def test_code_that_runs_is_not_taken_for_what_its_file_says_by_now(project: Project) -> None:
@@ -272,13 +272,13 @@ def test_an_empty_module_does_not_count(project: Project, monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(project.folder)
     (project.folder / "nothing_of_test.py").write_text("")
     code = "def train(c, d):\n    import nothing_of_test\n"
-    assert set(project.version(code).functions) == {"exp_of_test:train"}
+    assert set(project.version(code).functions) == {"exp_of_test.py:train"}
 
 
 def test_installed_code_is_not_the_users() -> None:
     assert code_version(pytest.raises).functions == {}
     assert code_version(functools.partial(json_like, 1)).functions.keys() == {
-        f"{__name__}:json_like", f"{__name__}:json_like(0)",
+        "tests/keys/test_code.py:json_like", "tests/keys/test_code.py:json_like(0)",
     }  # fmt: skip
 
 
@@ -394,18 +394,21 @@ def test_a_global_that_only_shares_its_name_with_a_local_or_an_attribute_does_no
     assert code_version(looped.train).digest == code_version(plain.train).digest
 
 
-def test_a_packages_function_counts_by_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "package_of_test"
-    package.mkdir()
+@pytest.mark.parametrize("installed", [True, False])
+def test_an_installed_packages_function_counts_by_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    package = tmp_path / ("site-packages" if installed else "lib") / f"package_of_test_{installed}"
+    package.mkdir(parents=True)
     (package / "__init__.py").write_text("def load(): return 1\nquick = lambda: 1\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    module = importlib.import_module("package_of_test")
+    monkeypatch.syspath_prepend(package.parent)
+    module = importlib.import_module(package.name)
     before = digest(module.load), digest(module.quick)
     (package / "__init__.py").write_text("def load(): return 22\nquick = lambda: 22\n")
     linecache.checkcache()
     importlib.invalidate_caches()
     module = importlib.reload(module)
-    assert digest(module.load) == before[0]
+    assert (digest(module.load) == before[0]) == installed
     assert digest(module.quick) != before[1]
 
 

@@ -47,7 +47,7 @@ def test_it_is_valid_json_within_its_limit(value: Any, limit: int) -> None:
         (np.float64(0.1), "0.1"), (np.int64(3), "3"), (np.bool_(True), "true"), (dict, '"builtins:dict"'),
         (len, '"builtins:len"'),
         (collections.OrderedDict, '"collections:OrderedDict"'), (json.dumps, '"json:dumps"'),
-        (pathlib.PurePosixPath("a/b"), '"a/b"'), (Color.RED, f'"{__name__}:Color.RED"'),
+        (pathlib.PurePosixPath("a/b"), '"a/b"'), (Color.RED, '"tests/keys/test_fragments.py:Color.RED"'),
         (functools.partial(json.dumps, indent=2), '"json:dumps(indent=2)"'),
     ],
 )  # fmt: skip

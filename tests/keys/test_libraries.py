@@ -49,8 +49,24 @@ def test_dtype_shape_and_content_of_an_array_count() -> None:
     )  # fmt: skip
 
 
-def test_numpy_scalars_differ_from_plain_numbers_and_arrays() -> None:
-    assert different(1.0, np.float64(1), np.float32(1), np.array(1.0), np.int64(1), 1, np.bool_(True), True)
+@pytest.mark.parametrize(
+    "alike",
+    [
+        (4, np.int8(4), np.uint64(4), np.longlong(4)), (0.5, np.float16(0.5), np.float64(0.5), np.longdouble(0.5)),
+        (True, np.bool_(True)), ("a", np.str_("a")), (b"a", np.bytes_(b"a")), (1 + 2j, np.complex64(1 + 2j)),
+        (float("nan"), np.float32("nan")), ({"lr": [0.5]}, {"lr": [np.float32(0.5)]}), ({4}, {np.int64(4)}),
+    ],
+)  # fmt: skip
+def test_a_scalar_of_numpy_is_the_plain_value_that_it_equals(alike: tuple[Any, ...]) -> None:
+    assert same(*alike)
+
+
+def test_scalars_of_numpy_differ_by_kind_from_arrays_and_by_what_no_plain_value_holds() -> None:
+    assert different(1.0, np.array(1.0), np.int64(1), np.bool_(True), np.str_("1"), np.float32(0.1), 0.1)
+    assert different(1.0, 1 + np.finfo(np.longdouble).eps) or np.finfo(np.longdouble).nmant == 52
+    assert different(
+        *(np.datetime64("2024-01-01", unit) for unit in ("D", "s", "ns")), np.timedelta64(1, "s")
+    )
 
 
 def test_every_nan_in_an_array_is_the_same() -> None:
@@ -206,8 +222,11 @@ def test_arrow_tables_are_their_content_not_their_chunks() -> None:
     pa = pytest.importorskip("pyarrow")
     one = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
     chunked = pa.concat_tables([one.slice(0, 1), one.slice(1)])
-    assert same(one, chunked, one.replace_schema_metadata({"k": "v"}))
-    assert different(one, one.slice(1), one.select(["b", "a"]), one["a"], one.rename_columns(["x", "b"]))
+    assert same(one, chunked)
+    assert different(
+        one, one.slice(1), one.select(["b", "a"]), one["a"], one.rename_columns(["x", "b"]), one.to_batches()[0],
+        one.replace_schema_metadata({"k": "v"}), one.replace_schema_metadata({"k": "w"}),
+    )  # fmt: skip
 
 
 def test_sparse_matrices_are_their_content() -> None:
@@ -273,8 +292,9 @@ def test_words_of_a_dictionary_count_though_no_row_uses_them() -> None:
         return pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(words))
 
     chunked = pa.chunked_array([column("a", "b")[:1], column("a", "b")[1:]])
-    assert same(column("a", "b"), column("a", "b"), chunked)
-    assert different(column("a", "b"), column("a", "c"), pa.array(["a", "a"]))
+    assert same(column("a", "b"), column("a", "b"))
+    assert same(chunked, pa.chunked_array([column("a", "b")]))
+    assert different(column("a", "b"), column("a", "c"), pa.array(["a", "a"]), chunked)
 
 
 def test_attrs_and_pydantic_records_are_their_fields() -> None:

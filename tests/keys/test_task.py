@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
+from memento.keys import TaskKeys, digest, part, renamed_keys, repeat_part, task_digest
 
 names = st.text(min_size=1, max_size=5)
 row = st.dictionaries(names, st.integers(), max_size=4)
@@ -58,5 +58,14 @@ def test_many_keys_at_once_are_the_keys_one_by_one() -> None:
 
 def test_an_upstream_task_stands_for_itself_and_for_no_plain_value() -> None:
     key = key_of("exp", {}, {"a": 1})
-    assert task_digest(key) != digest(key)
-    assert task_digest(key) != key
+    assert task_digest(key, "exp") != digest(key)
+    assert task_digest(key, "exp") != key
+
+
+@given(row, row, st.integers(0, 3), names, names)
+def test_a_rename_gives_every_task_the_key_that_it_would_have_had(
+    settings: dict[str, int], parameters: dict[str, int], repeat: int, old: str, new: str
+) -> None:
+    before, after = (key_of(name, settings, parameters, repeat) for name in (old, new))
+    assert renamed_keys(before * 3, old, new) == after * 3
+    assert task_digest(before, old) == task_digest(after, new)

@@ -149,7 +149,7 @@ def test_an_upstream_result_is_keyed_by_its_task_not_by_its_value() -> None:
     same_task = keyed(parameters={"up": [upstream(b"k" * 16, b"2")]})
     other_task = keyed(parameters={"up": [upstream(b"l" * 16, b"1")]})
     assert first.key(0) == same_task.key(0) != other_task.key(0)
-    assert first.key(0) == TaskKeys("exp:train").key([part("p", "up", task_digest(b"k" * 16))])
+    assert first.key(0) == TaskKeys("exp:train").key([part("p", "up", task_digest(b"k" * 16, "exp:train"))])
 
 
 def test_a_value_without_identity_names_its_parameter() -> None:

@@ -34,7 +34,8 @@ class Sub(dict[str, int]):
 
 def there_and_back(value: Any, payloads: PayloadDir) -> tuple[str, Any]:
     encoded = encode(value, payloads)
-    assert encoded.type == f"{type(value).__module__}:{type(value).__qualname__}"
+    home = "tests/store/test_payloads.py" if type(value) is Sub else type(value).__module__
+    assert encoded.type == f"{home}:{type(value).__qualname__}"
     return encoded.format, decode(encoded, payloads)
 
 

@@ -88,8 +88,8 @@ WORKER = """
 import pickle, sys
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, encode
-name, function, values, root = pickle.load(sys.stdin.buffer)
-pickling.install_main(name)
+script, function, values, root = pickle.load(sys.stdin.buffer)
+pickling.install_main(script)
 function = pickling.loads(function)
 for _ in range(3):
     result = function(pickling.loads(values))
@@ -108,12 +108,13 @@ def check(result):
     assert result["lam"](3) == 30
 
 if __name__ == "__main__":
+    from memento import keys
     from memento.store.records import Encoded
     root = sys.argv[1]
     kept = os.path.join(root, "encoded")
     payloads = PayloadDir(os.path.join(root, "payloads"))
     if not os.path.exists(kept):
-        data = pickle.dumps((pickling.main_name(), pickling.dumps(experiment), pickling.dumps(values()), payloads.root))
+        data = pickle.dumps((keys.script(), pickling.dumps(experiment), pickling.dumps(values()), payloads.root))
         out = subprocess.run([sys.executable, "-c", WORKER], input=data, stdout=subprocess.PIPE, check=True).stdout
         open(kept, "wb").write(out)
     encoded, error = pickle.loads(open(kept, "rb").read())
@@ -124,7 +125,7 @@ if __name__ == "__main__":
     check(decode(serial, payloads))
     assert pickling.loads(pickling.dumps(experiment)) is experiment
     assert type(pickling.loads(pickling.dumps(A()))) is A
-    print("ok", pickling.main_name())
+    print("ok", keys.script().place)
 '''
 
 ELSEWHERE = """
@@ -157,12 +158,12 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("it's a folder")
     (folder / "exp.py").write_text(SCRIPT)
     (folder / "store").mkdir()
-    assert run("exp.py", "store", cwd=folder) == "ok exp"
+    assert run("exp.py", "store", cwd=folder) == "ok exp.py"
     return folder
 
 
 def test_a_result_is_of_the_scripts_own_class_in_the_next_run(script: Path) -> None:
-    assert run("exp.py", "store", cwd=script) == "ok exp"
+    assert run("exp.py", "store", cwd=script) == "ok exp.py"
 
 
 def test_a_result_is_of_the_modules_own_class_where_the_script_was_imported(script: Path) -> None:
@@ -185,15 +186,17 @@ def test_a_module_run_with_m_finds_its_own_classes(tmp_path: Path) -> None:
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "__init__.py").touch()
     (tmp_path / "pkg" / "exp.py").write_text(SCRIPT)
+    (tmp_path / "pyproject.toml").touch()
     (tmp_path / "store").mkdir()
-    assert run("-m", "pkg.exp", "store", cwd=tmp_path) == "ok pkg.exp"
-    assert run("-m", "pkg.exp", "store", cwd=tmp_path) == "ok pkg.exp"
+    assert run("-m", "pkg.exp", "store", cwd=tmp_path) == "ok pkg/exp.py"
+    assert run("-m", "pkg.exp", "store", cwd=tmp_path) == "ok pkg/exp.py"
 
 
 def test_a_module_of_a_package_is_imported_to_read_its_results(tmp_path: Path) -> None:
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "__init__.py").touch()
     (tmp_path / "pkg" / "exp.py").write_text(SCRIPT)
+    (tmp_path / "pyproject.toml").touch()
     (tmp_path / "store").mkdir()
     run("-m", "pkg.exp", "store", cwd=tmp_path)
     code = ELSEWHERE + "\nimport pkg.exp; assert type(one['point']) is pkg.exp.Point"
@@ -218,7 +221,8 @@ def test_a_class_that_a_notebook_defines_anew_is_the_new_one_and_old_instances_k
             version = 2
         data = pickle.dumps((pickling.dumps(A()), pickling.dumps(old), pickling.dumps(lambda: A.version)))
         worker = (
-            "import pickle, sys; from memento.store import pickling; pickling.install_main('notebook');"
+            "import pickle, sys; from memento.keys import Script; from memento.store import pickling;"
+            "pickling.install_main(Script('notebook', 'notebook', ('/',), ''));"
             "new, old, f = map(pickling.loads, pickle.load(sys.stdin.buffer));"
             "print(new.version, old.version, f(), sys.modules['__main__'].A is type(new))"
         )
@@ -241,7 +245,8 @@ def test_a_module_loaded_from_a_path_travels_by_value(tmp_path: Path) -> None:
         spec.loader.exec_module(loose)
         data = pickle.dumps((pickling.dumps(loose.make), pickling.dumps(loose.A())))
         worker = (
-            "import pickle, sys; from memento.store import pickling; pickling.install_main('x');"
+            "import pickle, sys; from memento.keys import Script; from memento.store import pickling;"
+            "pickling.install_main(Script('x.py', 'x', ('/',), ''));"
             "make, a = map(pickling.loads, pickle.load(sys.stdin.buffer));"
             "assert type(make()) is type(a) is a.me(); sys.stdout.buffer.write(pickling.dumps_value(a))"
         )
@@ -259,7 +264,7 @@ def test_a_function_of_an_importable_module_travels_by_name() -> None:
 
 def test_a_class_that_is_nowhere_to_be_found_is_named_in_the_error(tmp_path: Path) -> None:
     data = b"\x93memento-kept\x00" + pickle.dumps(("gone", b"", b"\x80\x05c__main__\nLost\n."))
-    with pytest.raises(pickle.UnpicklingError, match=r"gone\.Lost is not defined here"):
+    with pytest.raises(pickle.UnpicklingError, match=r"Lost of gone is not defined here"):
         pickling.loads_value(data)
 
 

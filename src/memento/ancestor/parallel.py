@@ -20,7 +20,7 @@ from memento.errors import AggregateException
 from memento.events import RunFinished, TasksFinished
 from memento.executors import make_executor
 from memento.executors.base import Task, Work
-from memento.keys import script_name
+from memento.keys import script
 from memento.notify import DefaultNotificationProvider, NotificationProvider, Notifier
 from memento.notify.base import DigestNotificationProvider
 from memento.results.remote import exception_of
@@ -184,7 +184,7 @@ class TaskManager:
             layouts=[("call",)],
             values=pickled,
             store=str(folder),
-            main_name=script_name(),
+            script=script(),
             sys_path=[path or os.getcwd() for path in sys.path],
             cwd=os.getcwd(),
             num_workers=workers,

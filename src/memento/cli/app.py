@@ -228,6 +228,26 @@ def forget(
 
 
 @app.command()
+def rename(
+    old: Annotated[str, typer.Argument(help="The experiment's name in the store, or the end of it.")],
+    new: Annotated[str, typer.Argument(help="The name that it has now.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take results over to another name of their experiment.
+
+    For a function or a file that was renamed or moved. Keys are computed anew, artifacts and checkpoints
+    follow; nothing is run. Tasks that have a result under the new name already keep both.
+    """
+    from memento.cli.errors import explained
+
+    with explained():
+        from memento.cli.care import rename
+
+        rename(store, old, new, as_json=as_json)
+
+
+@app.command()
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go, and its size.")] = False,
     damaged: Annotated[bool, typer.Option("--damaged", help="Also what was set aside as damaged.")] = False,

@@ -191,6 +191,24 @@ def forget(path: Path | None, keys: list[str], experiment: str | None, *, as_jso
         print(f"{number_of(count, 'task')} forgotten; `memento gc` frees what they occupied")
 
 
+def rename(path: Path | None, old: str, new: str, *, as_json: bool) -> None:
+    """Move results to another name of their experiment, and say how many."""
+    with Store.open(place(path), create=False) as store:
+        name = one_experiment(old, store)
+        renamed = store.rename(name, new)
+        where = store.path
+    if as_json:
+        print_json(
+            {"store": str(where), "old": name, "new": new, "moved": renamed.moved, "kept": renamed.kept}
+        )
+        return
+    print(f"{number_of(renamed.moved, 'task')} of {one_line(name)} now of {one_line(new)}")
+    if renamed.kept:
+        print(
+            f"  {number_of(renamed.kept, 'task')} stay where they are: {one_line(new)} has results for them"
+        )
+
+
 def _task(record: TaskRecord) -> dict[str, Any]:
     return {"key": record.key.hex(), "experiment": record.experiment, "params": record.params}
 

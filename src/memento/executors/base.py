@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from memento.executors.sending import Portable
 from memento.hints import NamedTuple, Protocol
+from memento.keys import Script
 from memento.store.records import Outcome
 
 
@@ -50,7 +51,7 @@ class Work(NamedTuple):
     layouts: Sequence[tuple[str, ...]]  # may grow while the run goes on
     values: Sequence[bytes]  # may be lazy: an entry is pickled when it is first asked for
     store: str  # absolute path of the store's folder, shared with the workers
-    main_name: str  # module name that stands for __main__ in stored payloads
+    script: Script  # what the program was started with: workers give the same names as it does
     sys_path: list[str]
     cwd: str
     num_workers: int

@@ -94,7 +94,7 @@ def _station(batch: Batch) -> tuple[Station, set[int]]:
         work: Work = pickle.loads(Path(batch.folder, "work").read_bytes())
         here = (process_name(), os.getpid())
         if here != batch.coordinator:
-            pickling.install_main(work.main_name)
+            pickling.install_main(work.script)
         stop = Path(batch.folder, "stop")
         conditions = Conditions(
             resources=Resources(work.cpus_per_task, (), work.memory_limit),

@@ -79,7 +79,7 @@ def modules(functions: Iterable[str]) -> dict[str, str]:
 
 def _loaded() -> Iterator[tuple[str, str]]:
     """Yield the modules of the project that this process has imported, with their files."""
-    from memento.keys.names import is_project_file
+    from memento.keys.places import is_project_file
 
     for name, module in list(sys.modules.items()):
         # Not the module itself is asked: some import others then.

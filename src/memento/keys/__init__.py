@@ -12,47 +12,58 @@ from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
     from memento.keys.code import CodeVersion, code_version, explain_code
-    from memento.keys.experiments import experiment_name
+    from memento.keys.experiments import experiment_name, is_named_by_code, short_name
     from memento.keys.fragments import described, json_fragment
     from memento.keys.kinds import digest, register_key
-    from memento.keys.names import SCRIPT_ATTRIBUTE, qualified_name, script_name
-    from memento.keys.task import VERSION, TaskKeys, part, repeat_part, task_digest
+    from memento.keys.names import qualified_name
+    from memento.keys.places import SCRIPT_ATTRIBUTE, Script, script, script_folder
+    from memento.keys.task import VERSION, TaskKeys, part, renamed_keys, repeat_part, task_digest
 
 __all__ = [
     "SCRIPT_ATTRIBUTE",
     "VERSION",
     "CodeVersion",
+    "Script",
     "TaskKeys",
     "code_version",
     "described",
     "digest",
     "experiment_name",
     "explain_code",
+    "is_named_by_code",
     "json_fragment",
     "part",
     "qualified_name",
     "register_key",
+    "renamed_keys",
     "repeat_part",
-    "script_name",
+    "script",
+    "script_folder",
+    "short_name",
     "task_digest",
 ]
 
 _HOMES = {
-    "SCRIPT_ATTRIBUTE": "memento.keys.names",
+    "SCRIPT_ATTRIBUTE": "memento.keys.places",
     "VERSION": "memento.keys.task",
     "CodeVersion": "memento.keys.code",
+    "Script": "memento.keys.places",
     "TaskKeys": "memento.keys.task",
     "code_version": "memento.keys.code",
     "described": "memento.keys.fragments",
     "digest": "memento.keys.kinds",
     "experiment_name": "memento.keys.experiments",
     "explain_code": "memento.keys.code",
+    "is_named_by_code": "memento.keys.experiments",
     "json_fragment": "memento.keys.fragments",
     "part": "memento.keys.task",
     "qualified_name": "memento.keys.names",
     "register_key": "memento.keys.kinds",
+    "renamed_keys": "memento.keys.task",
     "repeat_part": "memento.keys.task",
-    "script_name": "memento.keys.names",
+    "script": "memento.keys.places",
+    "script_folder": "memento.keys.places",
+    "short_name": "memento.keys.experiments",
     "task_digest": "memento.keys.task",
 }
 

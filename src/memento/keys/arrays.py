@@ -6,13 +6,15 @@ layout in memory. May not know: data frames, models. The library comes in as an 
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from memento.hints import Any
 from memento.keys.blake2 import blake2b
 from memento.keys.encode import Encoder, frame, integer, named, node, text
+from memento.keys.hidden import without_global_state
 from memento.keys.names import qualified_name
-from memento.keys.objects import attributes
+from memento.keys.objects import attributes, unkeyable
 
 CHUNK = 1 << 18  # elements that are copied at a time where memory cannot be read as it lies
 
@@ -32,16 +34,11 @@ def encode(enc: Encoder, value: Any, np: Any) -> bytes | None:
     if isinstance(value, np.dtype):
         return node("dtype", *_dtype(enc, value))
     if isinstance(value, np.ufunc):
-        name = str(value.__name__)
-        return named(f"numpy:{name}") if getattr(np, name, None) is value else None
-    if isinstance(value, np.random.Generator):
-        spawned = getattr(value.bit_generator.seed_seq, "n_children_spawned", 0)  # what spawn() gives next
-        more = [integer(spawned)] if spawned else []
-        return node("generator", enc.at(".bit_generator.state", value.bit_generator.state), *more)
-    if isinstance(value, np.random.BitGenerator):
-        return node("bit generator", enc.at(".state", value.state))  # its class's name is in it
-    if isinstance(value, np.random.RandomState):
-        return node("random state", enc.at(".get_state()", value.get_state(legacy=False)))
+        return _encode_ufunc(enc, value, np)
+    if isinstance(value, (np.random.Generator, np.random.BitGenerator, np.random.RandomState)):
+        cls = type(value)  # NumPy's own have moved between its modules
+        kind = text(cls.__name__) if cls.__module__.startswith("numpy.") else enc.encode(cls)
+        return node("generator", kind, *_state(enc, value, np))
     if isinstance(value, np.random.SeedSequence):
         return node("seed sequence", enc.at(".state", value.state))
     if type(value).__name__ == "_ArrayFunctionDispatcher":
@@ -49,19 +46,56 @@ def encode(enc: Encoder, value: Any, np: Any) -> bytes | None:
     return None
 
 
+def _state(enc: Encoder, value: Any, np: Any) -> list[bytes]:
+    """Return the frames of a generator's state, and of what its spawn() gives next."""
+    if isinstance(value, np.random.RandomState):
+        state = enc.at(".get_state()", value.get_state(legacy=False))
+    else:
+        bits = value.bit_generator if isinstance(value, np.random.Generator) else value
+        seeds = getattr(bits.seed_seq, "state", None)  # of a class of the user's
+        state = enc.at(".state", bits.state) + enc.at(".seed_seq", seeds or bits.seed_seq)
+    noted = attributes(value)
+    return [state, enc.fields(noted.items()) if noted else b""]
+
+
+def _encode_ufunc(enc: Encoder, value: Any, np: Any) -> bytes:
+    name = str(value.__name__)
+    if getattr(np, name, None) is value:
+        return named(f"numpy:{name}")
+    # Of `np.frompyfunc`: the function that it calls is visible to the garbage collector alone.
+    functions = [part for part in gc.get_referents(value) if callable(part)]
+    if name.endswith(" (vectorized)") and functions:
+        shape = enc.encode((value.nin, value.nout, value.identity))
+        return node("ufunc", enc.at(".func", functions[0]), shape)
+    homes = [home for home in ("scipy.special", "numpy.linalg._umath_linalg") if home in sys.modules]
+    for home in homes:
+        if getattr(sys.modules[home], name, None) is value:
+            return named(f"{home}:{name}")
+    raise unkeyable(value, f"no module is known that has the ufunc {name}")
+
+
 def _dtype(enc: Encoder, dtype: Any) -> list[bytes]:
+    more = [node("metadata", enc.at(".metadata", dict(dtype.metadata)))] if dtype.metadata else []
     if dtype.names is not None:
-        fields = [text(name) + b"".join(_dtype(enc, dtype.fields[name][0])) for name in dtype.names]
-        return [node("fields", *fields)]
+        kind = [] if dtype.type.__name__ == "void" else [enc.encode(dtype.type)]  # of a record array
+        return [
+            node("fields", *kind, *[_field(enc, name, *dtype.fields[name]) for name in dtype.names]),
+            *more,
+        ]
     if dtype.subdtype is not None:
-        return [node("sub", enc.encode(dtype.subdtype[1]), *_dtype(enc, dtype.subdtype[0]))]
+        return [node("sub", enc.encode(dtype.subdtype[1]), *_dtype(enc, dtype.subdtype[0])), *more]
     if dtype.kind == "T":
-        return [text("string")]
+        missing = [enc.at(".na_object", dtype.na_object)] if hasattr(dtype, "na_object") else []
+        return [node("string", enc.encode(bool(dtype.coerce)), *missing)]
     if dtype.kind in "gG" or dtype.char in "gG":
-        return [text(dtype.char)]  # its size differs between machines
+        return [text(dtype.char), *more]  # its size differs between machines
     if dtype.isbuiltin == 2:  # of another package, such as bfloat16, which NumPy takes for two bytes
-        return [text(f"user:{dtype.name}")]
-    return [text(dtype.newbyteorder("<").str)]
+        return [text(f"user:{dtype.name}"), *more]
+    return [text(dtype.newbyteorder("<").str), *more]
+
+
+def _field(enc: Encoder, name: str, dtype: Any, _offset: int, title: Any = None) -> bytes:
+    return text(name) + b"".join(_dtype(enc, dtype)) + (node("title", enc.encode(title)) if title else b"")
 
 
 def array(enc: Encoder, value: Any, np: Any) -> bytes:
@@ -124,7 +158,17 @@ def _encode_masked(enc: Encoder, value: Any, np: Any) -> bytes:
     data = np.array(value.data, copy=True)
     _clear(data, mask, np)  # what lies under a mask is no part of the value
     fill = array(enc, np.asarray(value.fill_value), np)
-    return node("masked", enc.encode(type(value)), array(enc, data, np), array(enc, mask, np), fill)
+    held = {n: v for n, v in attributes(value).items() if n not in _OF_MASKED}
+    more = [enc.fields(held.items())] if held else []
+    hard = enc.encode(bool(value.hardmask))
+    return node(
+        "masked", enc.encode(type(value)), array(enc, data, np), array(enc, mask, np), fill, hard, *more
+    )
+
+
+_OF_MASKED = frozenset(
+    {"_mask", "_fill_value", "_hardmask", "_sharedmask", "_isfield", "_baseclass", "_optinfo", "_basedict"}
+)
 
 
 def _clear(data: Any, mask: Any, np: Any) -> None:
@@ -135,14 +179,39 @@ def _clear(data: Any, mask: Any, np: Any) -> None:
         _clear(data[name], mask[name], np)
 
 
+# -- SciPy -----------------------------------------------------------------------------------------------
+
+
 def encode_scipy(enc: Encoder, value: Any, _scipy: Any) -> bytes | None:
-    """Return the frame of a sparse matrix or array, or None for other values."""
-    sparse = sys.modules.get("scipy.sparse")
+    """Return the frame of a sparse matrix or array, a distribution or a tree of points; None for other values."""
     np = sys.modules.get("numpy")
-    if sparse is None or np is None or not sparse.issparse(value):
-        return None
+    sparse = sys.modules.get("scipy.sparse")
+    if np is not None and sparse is not None and sparse.issparse(value):
+        return _encode_sparse(enc, value, np)
+    distribution = getattr(sys.modules.get("scipy.stats._distn_infrastructure"), "rv_generic", None)
+    if distribution is not None and isinstance(value, distribution):
+        # What SciPy writes of it for people, and for `exec`, follows from the class and differs between releases.
+        state = {n: v for n, v in value.__getstate__().items() if n not in ("__doc__", "_parse_arg_template")}
+        return node("distribution", enc.encode(type(value)), enc.fields(without_global_state(state).items()))
+    tree = getattr(sys.modules.get("scipy.spatial"), "cKDTree", None)
+    if tree is not None and isinstance(value, tree):  # its own state holds addresses in memory
+        parts = enc.encode((value.data, value.leafsize, value.boxsize, value.indices))
+        return node("tree", enc.encode(type(value)), parts, enc.fields(attributes(value).items()))
+    return None
+
+
+def _encode_sparse(enc: Encoder, value: Any, np: Any) -> bytes:
     coo = value.tocoo(copy=True)
     coo.sum_duplicates()  # sorts too: neither the order of entries nor cached flags are part of the value
-    places = [array(enc, np.asarray(axis, dtype=np.int64), np) for axis in (coo.row, coo.col)]
-    shape = enc.encode(tuple(map(int, value.shape)))
-    return node("sparse", enc.encode(type(value)), shape, *places, array(enc, coo.data, np))
+    axes = coo.coords if hasattr(coo, "coords") else (coo.row, coo.col)
+    places = [array(enc, np.asarray(axis, dtype=np.int64), np) for axis in axes]
+    head = enc.encode((type(value), tuple(map(int, value.shape)), getattr(value, "blocksize", None)))
+    held = {n: v for n, v in attributes(value).items() if n.strip("_") not in _OF_SPARSE}
+    more = [enc.fields(held.items())] if held else []
+    return node("sparse", head, *places, array(enc, coo.data, np), *more)
+
+
+_OF_SPARSE = frozenset({
+    "shape", "maxprint", "data", "indices", "indptr", "coords", "row", "col", "offsets", "rows", "dict", "dtype", "nnz",
+    "has_canonical_format", "has_sorted_indices",
+})  # fmt: skip

@@ -2,12 +2,14 @@
 
 Knows: names and source. May not know: libraries.
 
-What can be imported from a package counts by its name. Functions of scripts, lambdas and closures count by
-name, code, defaults and what they capture: their cells and the globals that their code names.
+What an installed package has counts by its name, and so do the project's classes that can be imported. The project's
+functions, lambdas and closures count by name, code, defaults, attributes and what they capture: their cells, and what
+cannot change among the globals that their code names.
 """
 
 from __future__ import annotations
 
+import enum
 import functools
 import re
 import types
@@ -15,19 +17,18 @@ import typing
 
 from memento.errors import UnkeyableValue
 from memento.hints import Any
-from memento.keys import source
+from memento.keys import hidden, source
 from memento.keys.classes import content
-from memento.keys.encode import Encoder, frame, named, node, text
+from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_number, text
 from memento.keys.names import (
     file_of_module,
-    is_installed_file,
     is_project_module,
-    is_script_module,
     module_name,
     qualified_name,
     resolve,
 )
 from memento.keys.objects import HEAP_TYPE
+from memento.keys.places import is_installed_file
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
@@ -57,9 +58,10 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
         value.__self__, (types.ModuleType, type(None))
     ):
         return named(qualified_name(value))
-    wrapped = getattr(value, "__wrapped__", None) if type(value).__module__ == "functools" else None
-    if isinstance(wrapped, types.FunctionType):  # functools.lru_cache
-        return node("wrapped", text(qualified_name(type(value))), enc.at(".__wrapped__", wrapped))
+    if isinstance(value, functools.cached_property):
+        return node("cached_property", enc.encode(type(value)), enc.at(".func", value.func))
+    if type(value).__module__ == "functools" and type(value).__name__ == "_lru_cache_wrapper":
+        return node("lru_cache", enc.at(".__wrapped__", value.__wrapped__), _noted(enc, value))
     return None
 
 
@@ -69,84 +71,75 @@ def _encode_generic(enc: Encoder, value: Any) -> bytes:
         return node("typing", text("Any"))
     if origin in _UNIONS:
         return node("union", enc.unordered(args))
-    return node("generic", enc.encode(origin), enc.sequence(args))
+    # `typing.List[int]` is another than `list[int]`.
+    own_name = getattr(value, "_name", None) if type(value).__module__ == "typing" else None
+    return node("generic", enc.encode(own_name), enc.encode(origin), enc.sequence(args))
 
 
 def _encode_class(enc: Encoder, cls: type) -> bytes:
     name = _COMPREHENSION.sub("", qualified_name(cls))
     by_name = frame(b"C", name.encode("utf-8", "surrogatepass"))
     if _is_local(cls):
-        return _encode_content(enc, cls, name)
+        return encode_content(enc, cls, name)
     named_so = resolve(cls.__module__, cls.__qualname__) if cls.__flags__ & HEAP_TYPE else cls
     if named_so is cls:
         return by_name
     # Made by `type()`, by another factory, or in a loop: its name says too little.
-    encoded = _encode_content(enc, cls, name)
-    if isinstance(named_so, type) and _encode_content(enc, named_so, name) == encoded:
+    encoded = encode_content(enc, cls, name)
+    if isinstance(named_so, type) and encode_content(enc, named_so, name) == encoded:
         return by_name  # its module was loaded again
     return encoded
 
 
-def _encode_content(enc: Encoder, cls: type, name: str) -> bytes:
-    found = source.find_class(cls, file_of_module(cls.__module__) if cls.__module__ != "__main__" else None)
-    functions = sorted(source.methods(cls), key=lambda f: f.__qualname__)
-    if found is not None or not vars(cls).keys().isdisjoint(("__dataclass_fields__", "__attrs_attrs__")):
-        functions = [f for f in functions if not _is_generated(f, found)]
-    if found is not None:
-        code = text(source.normal_form(found.tree))
-    else:
-        code = b"".join(text(f.__name__) + text(source.code_form(f.__code__)) for f in functions)
-    captured = [_captured(enc, f, found) for f in functions]
-    bases = enc.sequence(base for base in cls.__bases__ if base is not object)
-    held = content(cls) | {f"{f.__qualname__}()": _defaults_of(f) for f in functions if _defaults_of(f)}
-    if _is_local(type(cls)):
+def encode_content(enc: Encoder, cls: type, name: str) -> bytes:
+    """Return the frame of a class by all that its body holds."""
+    bases = enc.sequence(base for base in _bases(cls) if base is not object)
+    held = content(cls)
+    if type(cls) is not type:
         held["metaclass"] = type(cls)
-    more = [_held(enc, held, has_source=found is not None)] if held else []
-    return node("class", text(name), code, frame(b"t", bases), *captured, *more)
+    return node("class", text(name), frame(b"t", bases), _held(enc, cls, held))
+
+
+def _bases(cls: type) -> tuple[Any, ...]:
+    """Return what a class inherits from, ``Table[int]`` where it is written so."""
+    written: tuple[Any, ...] = vars(cls).get("__orig_bases__", cls.__bases__)
+    return written
 
 
 def _is_local(cls: type) -> bool:
     return "<locals>" in cls.__qualname__ and is_project_module(cls.__module__)
 
 
-def _is_generated(func: types.FunctionType, found: source.Found | None) -> bool:
-    """Say whether a decorator such as `dataclass` wrote a method: what it says, the class says."""
-    file = func.__code__.co_filename
-    unwritten = file[:1] == "<" and (found is None or file != found.file)
-    return unwritten or _home(func) in ("dataclasses", "reprlib", "attr._make")
-
-
-def _defaults_of(func: types.FunctionType) -> tuple[Any, ...]:
-    return tuple(filter(None, (func.__defaults__, func.__kwdefaults__)))
-
-
-def _held(enc: Encoder, held: dict[str, Any], has_source: bool) -> bytes:
-    """Return the frame of what a class holds; a lock and its kin count by the source that makes them."""
+def _held(enc: Encoder, cls: type, held: dict[str, Any]) -> bytes:
+    """Return the frame of what a class holds; a socket and its kin count by the source that makes them."""
     frames = []
     for name, value in held.items():
         try:
             frames.append(text(name) + enc.at(f".{name}", value))
         except UnkeyableValue:
-            if not has_source:
+            found = source.find_class(cls, file_of_module(cls.__module__))
+            if found is None:
                 raise
-            frames.append(text(name) + node("made by its class", text(qualified_name(type(value)))))
+            made = text(source.normal_form(found.tree)) + text(qualified_name(type(value)))
+            frames.append(text(name) + node("made by its class", made))
     return frame(b"a", b"".join(sorted(frames)))
 
 
 def _noted(enc: Encoder, value: Any) -> bytes:
     """Return the frame of attributes that were set on a function or a partial; nothing where there are none."""
-    noted = {name: part for name, part in vars(value).items() if name != "__wrapped__"}
+    noted = {name: part for name, part in vars(value).items() if name not in _OF_WRAPPERS}
     return enc.fields(noted.items()) if noted else b""
 
 
+_OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "cache_parameters"})
+
+
 def counts_by_name(func: types.FunctionType) -> bool:
-    """Say whether a function is what an importable name stands for."""
-    if "<" in func.__qualname__ or is_script_module(func.__module__) or is_script_module(_home(func)):
+    """Say whether a function is a library's, known to all by its name; the project's own count by code."""
+    if "<" in func.__qualname__ or is_project_module(func.__module__) or is_project_module(_home(func)):
         return False
-    if not is_project_module(func.__module__):
-        found = resolve(func.__module__, func.__qualname__)
-        return found is func or (not func.__closure__ and is_installed_file(func.__code__.co_filename))
-    return resolve(func.__module__, func.__qualname__) is func
+    found = resolve(func.__module__, func.__qualname__)
+    return found is func or (not func.__closure__ and is_installed_file(func.__code__.co_filename))
 
 
 def _home(func: types.FunctionType) -> str | None:
@@ -155,27 +148,90 @@ def _home(func: types.FunctionType) -> str | None:
 
 
 def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
-    name = qualified_name(func)
+    """Return the frame of a function by its own code, and that of the project's functions which it reaches by name.
+
+    These stand in one list, in whatever order and however often they call each other.
+    """
     if counts_by_name(func):
-        return named(name)
-    name = _COMPREHENSION.sub("", name)  # from Python 3.12 on it leaves no trace in names
+        return named(qualified_name(func))
+    if _is_single_dispatch(func):
+        implementations = frame(b"d", enc.pairs(func.registry.items()))  # type: ignore[attr-defined]
+        return node("singledispatch", text(qualified_name(func)), implementations)
+    own, todo = _described(enc, func)
+    reached: list[bytes] = []
+    seen = {id(func)}
+    while todo:
+        other = todo.pop()
+        if id(other) in seen:
+            continue
+        seen.add(id(other))
+        if not enc.refers_back(other):
+            described, more = enc.within(other, _described, enc, other)
+            reached.append(described)
+            todo += more
+    return node("function", own, *sorted(reached))
+
+
+def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[types.FunctionType]]:
+    """Return the frame of one function, and the project's functions among the globals that it names."""
+    name = _COMPREHENSION.sub("", qualified_name(func))  # from Python 3.12 on it leaves no trace in names
     found = source.find_function(func)
     code = source.normal_form(found.tree) if found is not None else source.code_form(func.__code__)
     defaults = enc.at(".__defaults__", func.__defaults__) + enc.at(".__kwdefaults__", func.__kwdefaults__)
-    return node("function", text(name), text(code), defaults, _captured(enc, func, found) + _noted(enc, func))
-
-
-def _captured(enc: Encoder, func: types.FunctionType, found: source.Found | None) -> bytes:
-    """Return the frame of what a function takes from outside: its cells, and the globals that it names."""
-    frames = []
-    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
+    frames, others = [], []
+    for variable, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
         try:
             content = cell.cell_contents
         except ValueError:
-            frames.append(text(name) + node("empty cell"))
+            frames.append(text(variable) + node("empty cell"))
         else:
-            frames.append(text(name) + enc.at(f".<captured {name}>", content))
+            frames.append(text(variable) + enc.at(f".<captured {variable}>", content))
+    for variable, value in _globals(func, found):
+        if isinstance(value, types.FunctionType) and not counts_by_name(value):
+            frames.append(text(variable) + node("reached", text(qualified_name(value))))
+            others.append(value)
+        elif _is_fixed(value):
+            frames.append(text(variable) + enc.at(f".<global {variable}>", value))
+    described = text(name) + text(code) + defaults + frame(b"a", b"".join(frames)) + _noted(enc, func)
+    return frame(b"a", described), others
+
+
+def _globals(func: types.FunctionType, found: source.Found | None) -> list[tuple[str, Any]]:
     space = func.__globals__
     names = {chain[0] for chain in source.outer_names(func, found)} - set(func.__code__.co_freevars)
-    frames += [text(n) + enc.at(f".<global {n}>", space[n]) for n in sorted(names) if n in space]
-    return frame(b"a", b"".join(frames))
+    return [(name, space[name]) for name in sorted(names) if name in space]
+
+
+def _is_single_dispatch(func: types.FunctionType) -> bool:
+    code = func.__code__
+    home = functools.singledispatch.__code__.co_filename
+    return code.co_filename == home and code.co_name == "wrapper" and hasattr(func, "registry")
+
+
+# -- globals -----------------------------------------------------------------------------------------------
+
+_FIXED_HOMES = frozenset({"datetime", "decimal", "fractions", "uuid", "pathlib", "re", "zoneinfo"})
+
+
+def _is_fixed(value: Any) -> bool:
+    """Say whether a global that a function names is part of the function as a value.
+
+    What can change in place is not: a dict that serves as a cache would give the function a new key with every call. It
+    is part of the version of the code, which is taken when a run starts.
+    """
+    value = plain_number(value)
+    cls = type(value)
+    if cls in (tuple, frozenset):
+        return all(map(_is_fixed, value))
+    if isinstance(value, (types.BuiltinFunctionType, types.MethodType)):
+        owner = value.__self__
+        return (
+            owner is None or isinstance(owner, (type, types.ModuleType)) or hidden.encode(owner) is not None
+        )
+    if isinstance(value, functools.partial):
+        return all(map(_is_fixed, (value.func, *value.args, *value.keywords.values())))
+    if isinstance(value, (type, types.FunctionType, types.ModuleType, enum.Enum, range)):
+        return True
+    if getattr(value, "__wrapped__", None) is not None and cls.__module__ == "functools":
+        return True
+    return (cls in LEAVES and cls is not bytearray) or cls.__module__.partition(".")[0] in _FIXED_HOMES

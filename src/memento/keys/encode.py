@@ -59,8 +59,11 @@ def integer(value: int) -> bytes:
     return frame(b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
 
 
+_NAN = bytes(6) + b"\xf8\x7f"  # one of the many, whatever sign and payload a NaN has
+
+
 def _float(value: float) -> bytes:
-    return b"f" + _pack_float(value) if value == value else b"f" + b"nan....."
+    return b"f" + (_pack_float(value) if value == value else _NAN)
 
 
 def _complex(value: complex) -> bytes:
@@ -79,6 +82,54 @@ LEAVES: dict[type, Callable[[Any], bytes]] = {
     type(...): lambda _: b".",
     type(NotImplemented): lambda _: b"!",
 }
+
+
+_INTEGERS = (
+    "int8", "int16", "int32", "int64", "intc", "long", "longlong",
+    "uint8", "uint16", "uint32", "uint64", "uintc", "ulong", "ulonglong",
+)  # fmt: skip
+# NumPy's scalar types by the plain type whose values theirs equal.
+_PLAIN_TYPES: dict[str, type] = {
+    **dict.fromkeys(("bool", "bool_"), bool),
+    **dict.fromkeys(_INTEGERS, int),
+    **dict.fromkeys(("float16", "float32", "float64", "longdouble"), float),
+    **dict.fromkeys(("complex64", "complex128", "clongdouble"), complex),
+    "str_": str,
+    "bytes_": bytes,
+}
+
+
+def is_plain_scalar(kind: type) -> bool:
+    """Say whether a type is one of NumPy's whose scalars equal plain values."""
+    return kind.__module__ == "numpy" and kind.__name__ in _PLAIN_TYPES
+
+
+def plain_number(value: Any) -> Any:
+    """Return the Python value of the same kind that a NumPy scalar equals; anything else as it is.
+
+    Parameters
+    ----------
+    value : object
+        Anything. NumPy is not imported for it.
+
+    Returns
+    -------
+    object
+        A bool, int, float, complex, str or bytes for a NumPy scalar that is exactly one; else `value` itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain_number(np.int8(4)), plain_number(np.float32(0.5)), plain_number(np.str_("a")), plain_number(4)
+    (4, 0.5, 'a', 4)
+    """
+    cls = type(value)
+    if not is_plain_scalar(cls):
+        return value
+    kind = _PLAIN_TYPES[cls.__name__]
+    plain = str.__str__(value) if kind is str else kind(value)
+    # A longdouble may have digits that no float has; nan equals nothing.
+    return plain if plain == value or value != value else value
 
 
 def _step(key: Any) -> str:
@@ -149,6 +200,20 @@ class Encoder:
             raise UnkeyableValue(
                 "", qualified_name(type(value)), "its parts refer to each other in too many circles"
             )
+
+    def within(self, value: Any, func: Callable[..., Any], *args: Any) -> Any:
+        """Return ``func(*args)``, which describes `value`: what refers to it meanwhile refers back."""
+        self._path[id(value)] = len(self._path)
+        try:
+            return func(*args)
+        finally:
+            del self._path[id(value)]
+
+    def refers_back(self, value: Any) -> bool:
+        """Say whether a value is being described further up; what refers to it is not kept for other places."""
+        known = id(value) in self._path
+        self._back_references += known
+        return known
 
     # -- containers ----------------------------------------------------------------------------------
 

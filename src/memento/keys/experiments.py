@@ -1,38 +1,45 @@
-"""Name experiments: by module and qualified name, and by what they were made with.
+"""Name experiments: by their file's place in the project, their qualified name, and what they were made with.
 
-Knows: names, digests. May not know: tasks, source code beyond what digests read.
+Knows: names, digests. May not know: tasks, and code beyond what digests read.
 
-Two partials of one function, two instances of one callable class, two closures of one factory and two lambdas of one
-module have the same qualified name and compute different things: one must never be served the other's results.
+Two partials of one function, two instances of one callable class, two closures of one factory and two experiments
+behind one decorator have the same qualified name and compute different things: one must never be served the other's
+results. What such a function was made with counts like a parameter's value. The code of a function that has a file is
+no part of this, nor that of functions which it captured: an edited experiment keeps its results, and that is told.
 """
 
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import types
 
-from memento.errors import UnkeyableValue
 from memento.hints import Any
-from memento.keys.kinds import digest
 from memento.keys.names import qualified_name
+from memento.keys.places import INTERACTIVE, NOTEBOOK, count_as_project, real, script
 
-_DIGITS = 8  # of the digest, in a name that people read
+_NO_FILE = (f"{NOTEBOOK}:", f"{INTERACTIVE}:")
+_DIGITS = 32
 
 
-def experiment_name(func: Any) -> str:
+def experiment_name(func: Any, home: str | None = None) -> str:
     """Return the default name of an experiment.
 
     Parameters
     ----------
     func : callable
         Function, method, partial or callable object.
+    home : str, optional
+        Folder of the store, where that was found above the script: it may hold several projects, and then paths begin
+        there.
 
     Returns
     -------
     str
-        ``module:qualname`` with the script's own name in place of ``__main__``; behind it, for a partial its bound
-        arguments, for a bound method or a callable object its state, for a closure the data that it captured and for a
-        lambda its code, as ``#`` and a few digits of their digest.
+        ``path/in/project.py:qualname``, or ``module:qualname`` for a function of an installed package. Where the
+        function was made with something (a partial's arguments, an object's state, captured variables, defaults that
+        are no literals, attributes), and where it has no file, ``#`` and the digest of that stand behind it.
 
     Raises
     ------
@@ -44,55 +51,82 @@ def experiment_name(func: Any) -> str:
     >>> import json, functools
     >>> experiment_name(json.dumps)
     'json:dumps'
-    >>> experiment_name(functools.partial(json.dumps, indent=2))
-    'json:dumps#5b7eaeca'
+    >>> short_name(experiment_name(functools.partial(json.dumps, indent=2)))
+    'json:dumps#ba1b5b3c'
     """
-    made_with: list[Any] = []
-    while isinstance(func, functools.partial):
-        if func.args or func.keywords:
-            made_with.append((func.args, dict(func.keywords)))
+    while isinstance(func, functools.partial) and not (func.args or func.keywords or vars(func)):
         func = func.func
-    name, state = _name_and_state(func)
-    made_with += state
-    if not made_with:
-        return name
-    try:
-        return f"{name}#{digest(made_with, name).hex()[:_DIGITS]}"
-    except UnkeyableValue as error:
-        reason = f"{error.reason}; it is part of {name}: an experiment can be named by hand, Memento(..., name=...)"
-        raise UnkeyableValue(error.where, error.kind, reason) from None
+    name = _base_name(func)
+    above = _projects_above(name, home) if home else ""
+    if isinstance(func, types.FunctionType) and _is_told_by_its_name(func):
+        return above + name
+    from memento.keys.made_with import digits
+
+    made = digits(func, name)
+    return f"{above}{name}#{made}" if made else above + name
 
 
-def _name_and_state(func: Any) -> tuple[str, list[Any]]:
-    """Return the qualified name of a callable, and the data that tells it from others of that name."""
+def _is_told_by_its_name(func: types.FunctionType) -> bool:
+    """Say at a glance that a function was made with nothing, as most experiments are."""
+    made = func.__defaults__ or func.__kwdefaults__ or vars(func)
+    return not made and stands_under_its_name(func) and not has_no_file(func)
+
+
+def _projects_above(name: str, home: str) -> str:
+    """Return the way from a folder down to the project that a name's path begins in, if it lies there."""
+    root, home = script().roots[0], real(home)
+    if not root.startswith(os.path.join(home, "")) or not os.path.exists(
+        os.path.join(root, name.partition(":")[0])
+    ):
+        return ""
+    return os.path.relpath(root, home).replace(os.sep, "/") + "/"
+
+
+def short_name(name: str) -> str:
+    """Return an experiment's name for people: with eight digits of the digest, if it has one.
+
+    Examples
+    --------
+    >>> short_name("train.py:make.<locals>.train#" + "0123456789abcdef" * 2)
+    'train.py:make.<locals>.train#01234567'
+    """
+    rest, mark, digits = name.rpartition("#")
+    return f"{rest}#{digits[:8]}" if mark and len(digits) == _DIGITS else name
+
+
+def is_named_by_code(name: str) -> bool:
+    """Say whether an edit gives the experiment another name, since there is no file to name it by."""
+    return name.startswith(_NO_FILE) and short_name(name) != name
+
+
+def _base_name(func: Any) -> str:
+    while isinstance(func, functools.partial):
+        func = func.func
+    code = getattr(getattr(func, "__func__", func), "__code__", None)
+    if code is None:  # an object that can be called: its class has a file
+        code = getattr(getattr(type(func), "__call__", None), "__code__", None)  # noqa: B004 - its code is wanted
+    if code is not None:
+        count_as_project(code.co_filename)
     owner = getattr(func, "__self__", None)
     if owner is not None and not isinstance(owner, types.ModuleType) and hasattr(func, "__name__"):
-        if isinstance(owner, type):
-            return f"{qualified_name(owner)}.{func.__name__}", []
-        return f"{qualified_name(type(owner))}.{func.__name__}", _state(owner)
-    if isinstance(func, types.FunctionType):
-        if func.__name__ == "<lambda>":
-            return qualified_name(func), [func]
-        return qualified_name(func), _captured(func)
-    if isinstance(func, type) or hasattr(func, "__qualname__"):
-        return qualified_name(func), []
-    return qualified_name(func), _state(func)
+        return f"{qualified_name(owner if isinstance(owner, type) else type(owner))}.{func.__name__}"
+    return qualified_name(func)
 
 
-def _state(owner: Any) -> list[Any]:
-    """An object's state, where it has any."""
-    has_slots = any(getattr(cls, "__slots__", ()) for cls in type(owner).__mro__)
-    return [owner] if has_slots or getattr(owner, "__dict__", None) else []
+def has_no_file(obj: Any) -> bool:
+    """Say whether a function or class comes from a prompt, a text, or a notebook whose file is not known."""
+    return qualified_name(obj).startswith(_NO_FILE)
 
 
-def _captured(func: types.FunctionType) -> list[Any]:
-    """The plain data that a closure captured; functions and live objects count as code and are watched as such."""
-    found = []
-    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
-        try:
-            value = cell.cell_contents
-            if not callable(value) and not isinstance(value, types.ModuleType):
-                found.append((name, digest(value)))
-        except (ValueError, UnkeyableValue):  # not filled yet, or a lock, a file, ...
-            continue
-    return found
+def stands_under_its_name(obj: Any) -> bool:
+    """Say whether a name that could be imported stands for this very object."""
+    space: Any = getattr(sys.modules.get(getattr(obj, "__module__", None) or ""), "__dict__", {})
+    if isinstance(obj, types.FunctionType) and obj.__globals__.get("__name__") == obj.__module__:
+        space = obj.__globals__  # a profiler's `__main__` is its own
+    found: Any = None
+    for part in getattr(obj, "__qualname__", "<>").split("."):
+        found = space.get(part)
+        space = getattr(found, "__dict__", {})
+    if isinstance(found, (staticmethod, classmethod)):
+        found = found.__func__
+    return found is obj

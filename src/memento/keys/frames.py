@@ -1,7 +1,7 @@
-"""Encode data frames, series, indexes and tables of pandas, polars and PyArrow.
+"""Encode data frames, series, indexes and their types of pandas, and the labelled arrays of xarray.
 
-Knows: what makes two tables equal: names, types and content, whatever chunks or blocks hold them.
-May not know: the libraries, which come in as arguments and are never imported.
+Knows: what makes two tables equal: names, types and content, whatever blocks hold them. May not know: the libraries,
+which come in as arguments and are never imported; tables of Arrow, see `columns`.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ def encode_pandas(enc: Encoder, value: Any, pd: Any) -> bytes | None:
         levels = [_values(enc, value.get_level_values(i).array, pd) for i in range(value.nlevels)]
         return node("multiindex", enc.at(".names", list(value.names)), *levels)
     if isinstance(value, pd.Index):
-        freq = (
-            getattr(value, "freq", None) if isinstance(value, (pd.DatetimeIndex, pd.TimedeltaIndex)) else None
-        )
-        more = [text(repr(freq))] if freq is not None else []  # a model of a time series may go by it
+        timed = isinstance(value, (pd.DatetimeIndex, pd.TimedeltaIndex))
+        freq = getattr(value, "freq", None) if timed else None
+        more = [enc.at(".freq", freq)] if freq is not None else []  # a model of a time series may go by it
         return node("index", enc.at(".name", value.name), _values(enc, value.array, pd), *more)
     if isinstance(value, pd.api.extensions.ExtensionArray):
         return node("values", _values(enc, value, pd))
+    if isinstance(value, pd.tseries.offsets.BaseOffset):
+        return _offset(enc, value)
     return _encode_scalar(enc, value, pd)
 
 
@@ -56,9 +57,8 @@ def _encode_scalar(enc: Encoder, value: Any, pd: Any) -> bytes | None:
     if value is pd.NaT or value is pd.NA:
         return node("missing", text(repr(value)))
     if isinstance(value, pd.Timestamp):
-        return node(
-            "timestamp", text(value.tz_localize(None).isoformat()), text(str(value.tz)), integer(value.fold)
-        )
+        moment = text(value.tz_localize(None).isoformat())
+        return node("timestamp", moment, _zone(enc, value.tz), integer(value.fold))
     if isinstance(value, pd.Timedelta):
         return node("timedelta", text(value.isoformat()))
     if isinstance(value, pd.Period):
@@ -66,18 +66,52 @@ def _encode_scalar(enc: Encoder, value: Any, pd: Any) -> bytes | None:
     if isinstance(value, pd.Interval):
         ends = enc.at(".left", value.left) + enc.at(".right", value.right)
         return node("interval", ends, text(value.closed))
-    if isinstance(value, pd.CategoricalDtype):
-        categories = enc.at(".categories", value.categories)
-        return node("dtype", text("category"), categories, enc.encode(value.ordered))
     if isinstance(value, pd.api.extensions.ExtensionDtype):
-        return node("dtype", text(str(value)))
+        return node("dtype", _dtype(enc, value, pd))
     return None
+
+
+def _offset(enc: Encoder, value: Any) -> bytes:
+    """Return the frame of a frequency; its text leaves out holidays and more."""
+    given = {
+        name: part for name, part in value.kwds.items() if name != "calendar"
+    }  # follows from the holidays
+    calendar = value.kwds.get("calendar")
+    if hasattr(calendar, "holidays") and hasattr(calendar, "weekmask"):
+        given["calendar"] = (calendar.holidays, calendar.weekmask)
+    parts = enc.at(".n", value.n), enc.encode(bool(value.normalize)), enc.fields(given.items())
+    return node("offset", enc.encode(type(value)), *parts)
+
+
+def _zone(enc: Encoder, zone: Any) -> bytes:
+    """Return the frame of a time zone by its name, which pandas gives to one library or another."""
+    for attribute in ("key", "zone"):
+        name = getattr(zone, attribute, None)
+        if isinstance(name, str):
+            return node("zone", text(name))
+    return enc.at(".tz", zone)
+
+
+def _dtype(enc: Encoder, dtype: Any, pd: Any) -> bytes:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return node("category", enc.at(".categories", dtype.categories), enc.encode(dtype.ordered))
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return node("moments", _zone(enc, dtype.tz), text(dtype.unit))
+    if isinstance(dtype, pd.IntervalDtype):
+        return node("intervals", enc.encode(dtype.subtype), enc.encode(dtype.closed))
+    if isinstance(dtype, pd.SparseDtype):
+        return node("sparse", enc.encode(dtype.subtype), enc.at(".fill_value", dtype.fill_value))
+    if isinstance(dtype, pd.ArrowDtype):
+        return node("arrow", enc.encode(dtype.pyarrow_dtype))
+    if isinstance(dtype, pd.StringDtype):
+        return text(str(dtype))  # whether Arrow holds it depends on what is installed
+    own = {name: getattr(dtype, name, None) for name in getattr(dtype, "_metadata", ())}
+    return text(str(dtype)) + (enc.fields(own.items()) if own else b"")
 
 
 def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
     """Return the frame of one column's values by dtype and content."""
     np = sys.modules["numpy"]
-    name = text(str(values.dtype))
     if isinstance(values, (pd.arrays.DatetimeArray, pd.arrays.TimedeltaArray)):
         return _moments(enc, values, np)
     if type(values.dtype).__name__ in ("NumpyEADtype", "PandasDtype"):  # a plain array behind a thin front
@@ -90,6 +124,13 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
             enc, values.codes.astype(np.int64), np
         )  # their width depends on the number of categories
         return node("categorical", order, enc.at(".categories", values.categories), codes)
+    if isinstance(values, pd.arrays.ArrowExtensionArray):
+        return node("arrow", enc.encode(values.__arrow_array__()))
+    name = (
+        _dtype(enc, values.dtype, pd)
+        if hasattr(values.dtype, "construct_from_string")
+        else text(str(values.dtype))
+    )
     if isinstance(values, pd.arrays.PeriodArray):
         return node("periods", name, array(enc, values.asi8, np))
     if isinstance(values, pd.arrays.IntervalArray):
@@ -138,79 +179,34 @@ def _moments(enc: Encoder, values: Any, np: Any) -> bytes:
     unit = _UNITS.index(getattr(values, "unit", "ns"))
     while unit + 1 < len(_UNITS) and not (ticks[~missing] % 1000).any():
         ticks, unit = np.where(missing, ticks, ticks // 1000), unit + 1
-    kind = node(type(values).__name__, text(str(getattr(values.dtype, "tz", ""))), text(_UNITS[unit]))
+    kind = node(type(values).__name__, _zone(enc, getattr(values.dtype, "tz", None)), text(_UNITS[unit]))
     return node("moments", kind, array(enc, ticks, np))
 
 
-# -- polars ----------------------------------------------------------------------------------------------
+# -- xarray ----------------------------------------------------------------------------------------------
 
 
-def encode_polars(enc: Encoder, value: Any, pl: Any) -> bytes | None:
-    """Return the frame of a polars value, or None for other values."""
-    if isinstance(value, pl.DataFrame):
-        columns = [enc.under(f"[{s.name!r:.80}]", _polars_column, enc, s, pl) for s in value.get_columns()]
-        return node("frame", text("polars"), integer(value.height), *columns)
-    if isinstance(value, pl.Series):
-        return node("series", text("polars"), _polars_column(enc, value, pl))
-    if isinstance(value, pl.DataType):
-        return node("dtype", text("polars"), text(str(value)))
+def encode_xarray(enc: Encoder, value: Any, xr: Any) -> bytes | None:
+    """Return the frame of a labelled array or a set of them by content, in memory yet or not; None for other values."""
+    if isinstance(value, xr.Variable):
+        held = value._data if hasattr(value._data, "dask") else value.values
+        data = enc.at(".data", held)
+        return node("variable", enc.encode(value.dims), data, enc.fields(_noted(value, xr).items()))
+    if isinstance(value, xr.DataArray):
+        coords = {str(name): coord.variable for name, coord in value.coords.items()}
+        parts = enc.at(".name", value.name), enc.at(".variable", value.variable), enc.fields(coords.items())
+        return node("labelled array", enc.encode(type(value)), *parts, enc.at(".indexes", _indexed(value)))
+    if isinstance(value, xr.Dataset):
+        names = enc.encode((sorted(map(str, value.coords)), list(map(str, value.dims))))
+        variables = enc.pairs(value.variables.items())
+        noted = enc.fields(_noted(value, xr).items())
+        return node("dataset", enc.encode(type(value)), names, frame(b"d", variables), noted)
     return None
 
 
-def _polars_column(enc: Encoder, column: Any, pl: Any) -> bytes:
-    head = text(column.name) + text(str(column.dtype))
-    np = sys.modules.get("numpy")
-    if np is not None and (column.dtype.is_numeric() or column.dtype == pl.Boolean) and _has_numpy(column):
-        missing = column.is_null()
-        filled = column.fill_null(False if column.dtype == pl.Boolean else 0)
-        masks = array(enc, missing.to_numpy(), np) if missing.any() else b"0"
-        return node("column", head, array(enc, filled.to_numpy(), np), masks)
-    return node("column", head, frame(b"l", enc.sequence(column.to_list())))
+def _noted(value: Any, xr: Any) -> dict[str, Any]:
+    return {"attrs": dict(value.attrs), "encoding": dict(value.encoding)}
 
 
-def _has_numpy(column: Any) -> bool:
-    return str(column.dtype) in (
-        "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64", "Boolean",
-    )  # fmt: skip
-
-
-# -- PyArrow ---------------------------------------------------------------------------------------------
-
-
-def encode_pyarrow(enc: Encoder, value: Any, pa: Any) -> bytes | None:
-    """Return the frame of a PyArrow value, or None for other values; metadata and chunks do not count."""
-    if isinstance(value, (pa.Table, pa.RecordBatch)):
-        columns = [
-            text(f.name) + enc.under(f"[{f.name!r:.80}]", _arrow_column, enc, value.column(i))
-            for i, f in enumerate(value.schema)
-        ]
-        return node("frame", text("pyarrow"), integer(value.num_rows), *columns)
-    if isinstance(value, (pa.ChunkedArray, pa.Array)):
-        return node("series", text("pyarrow"), _arrow_column(enc, value))
-    if isinstance(value, pa.Scalar):
-        return node("scalar", text(str(value.type)), enc.at(".as_py()", value.as_py()))
-    if isinstance(value, (pa.DataType, pa.Field, pa.Schema)):
-        return node("dtype", text("pyarrow"), text(str(value)))
-    return None
-
-
-def _arrow_column(enc: Encoder, column: Any) -> bytes:
-    np = sys.modules.get("numpy")
-    name = str(column.type)
-    head = text(name)
-    chunks = column.chunks if hasattr(column, "chunks") else [column]
-    if name.startswith("dictionary<") and chunks:  # words that no row uses count as well
-        whole = column.unify_dictionaries() if hasattr(column, "chunks") else column
-        words = frame(b"l", enc.sequence(getattr(whole, "chunks", [whole])[0].dictionary.to_pylist()))
-        codes = [x for chunk in getattr(whole, "chunks", [whole]) for x in chunk.indices.to_pylist()]
-        return node("column", head, words, frame(b"l", enc.sequence(codes)))
-    if np is not None and column.null_count == 0 and name in _ARROW_NUMBERS:
-        parts = [chunk.to_numpy(zero_copy_only=False) for chunk in chunks]
-        whole = np.concatenate(parts) if len(parts) != 1 else parts[0]
-        return node("column", head, array(enc, whole, np))
-    return node("column", head, frame(b"l", enc.sequence(x for chunk in chunks for x in chunk.to_pylist())))
-
-
-_ARROW_NUMBERS = frozenset(
-    ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float", "double", "bool")
-)
+def _indexed(value: Any) -> list[str]:
+    return sorted(str(name) for name in value._indexes)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memento.hints import TYPE_CHECKING
-from memento.keys.names import is_project_file
+from memento.keys.places import is_project_file
 from memento.keys.source import Found, tree_of_file, walk
 
 if TYPE_CHECKING:

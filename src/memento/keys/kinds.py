@@ -2,8 +2,8 @@
 
 Knows: the order in which ways to encode are tried. May not know: tasks, matrices.
 
-    exact plain types > register_key > __memento_key__ > classes and functions > standard kinds
-    > libraries, by name > __reduce_ex__ walked structurally
+    exact plain types (NumPy's scalars among them) > register_key > __memento_key__ > what never counts
+    > classes and functions > standard kinds > libraries, by name > __reduce_ex__ walked structurally
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from memento.errors import UnkeyableValue
 from memento.hints import Any
 from memento.keys.blake2 import blake2b
-from memento.keys.encode import LEAVES, Encoder, frame, node
+from memento.keys.encode import LEAVES, Encoder, frame, node, plain_number
 from memento.keys.names import qualified_name
 
 _REGISTRY: dict[type, Callable[[Any], Any]] = {}
@@ -108,12 +108,19 @@ def dispatch(enc: Encoder, value: Any) -> bytes:
     container = _CONTAINERS.get(cls)
     if container is not None:
         return container(enc, value)
+    plain = plain_number(value)
+    if plain is not value:
+        return enc.encode(plain)
     if not isinstance(value, type):
         override = _override(enc, value, cls)
         if override is not None:
             return override
-    from memento.keys import callables  # here and below: a grid of numbers and texts needs none of these
+    # Here and below: a grid of numbers and texts needs none of these.
+    from memento.keys import callables, hidden
 
+    never = hidden.encode(value)
+    if never is not None:
+        return never
     encoded = callables.encode(enc, value)
     if encoded is not None:
         return encoded

@@ -9,17 +9,18 @@ import sys
 from collections.abc import Callable
 
 from memento.hints import Any
-from memento.keys import arrays, frames, models
+from memento.keys import arrays, columns, frames, models
 from memento.keys.encode import Encoder
 
 _WAYS: dict[str, Callable[[Encoder, Any, Any], bytes | None]] = {
     "numpy": arrays.encode,
     "scipy": arrays.encode_scipy,
     "pandas": frames.encode_pandas,
-    "polars": frames.encode_polars,
-    "pyarrow": frames.encode_pyarrow,
+    "polars": columns.encode_polars,
+    "pyarrow": columns.encode_pyarrow,
     "sklearn": models.encode_sklearn,
     "torch": models.encode_torch,
+    "xarray": frames.encode_xarray,
     "pydantic": models.encode_pydantic,
 }
 

@@ -12,6 +12,8 @@ import sys
 from memento.hints import Any
 from memento.keys.arrays import array
 from memento.keys.encode import Encoder, frame, integer, node, text
+from memento.keys.hidden import without_global_state
+from memento.keys.names import is_project_module
 from memento.keys.objects import attributes, is_plain
 
 # -- scikit-learn ----------------------------------------------------------------------------------------
@@ -20,41 +22,73 @@ from memento.keys.objects import attributes, is_plain
 def encode_sklearn(enc: Encoder, value: Any, _sklearn: Any) -> bytes | None:
     """Return the frame of an estimator, or None for other values.
 
-    An estimator is its class and the parameters that are not at their default, so that a release of the
-    library that adds a parameter changes no key; a fitted one is all that it holds.
+    An estimator is its class, its parameters, and where it is fitted all that it holds. Of an installed library's class
+    parameters at their default are left out, so that a release which adds one changes no key; the default of a class of
+    the user's may be edited, so all of its parameters count.
     """
-    if type(value).__name__ == "Bunch" and isinstance(value, dict):  # its hidden state is lost in a pickle
-        return node("bunch", enc.encode(type(value)), frame(b"d", enc.pairs(value.items())))
+    cls = type(value)
+    if cls.__name__ == "Bunch" and isinstance(value, dict):  # its hidden state is lost in a pickle
+        return node("bunch", enc.encode(cls), frame(b"d", enc.pairs(value.items())))
+    if cls.__name__.rstrip("3264") in ("KDTree", "BallTree") and cls.__module__.startswith("sklearn."):
+        return _encode_tree(enc, value)
     base = getattr(sys.modules.get("sklearn.base"), "BaseEstimator", None)
-    if base is None or isinstance(value, type) or not isinstance(value, base):
+    if base is None or not isinstance(value, base):
         return None
-    parameters = value.get_params(deep=False)
-    defaults = _defaults(type(value))
-    changed = [(n, p) for n, p in parameters.items() if not _is_default(enc, n, defaults.get(n, _ABSENT), p)]
-    state = {n: v for n, v in attributes(value).items() if n not in parameters}
-    own = type(value).__module__.partition(".")[0] != "sklearn"
-    if not own and not any(name.endswith("_") and not name.startswith("__") for name in state):
+    given = value.get_params(deep=False)
+    state = without_global_state({n: v for n, v in attributes(value).items() if n not in given})
+    parameters = without_global_state(given)  # within a fitted ensemble
+    if _is_a_librarys(cls):
+        defaults = _defaults(cls)
+        parameters = {n: p for n, p in parameters.items() if not _is_default(enc, n, defaults, p)}
+    if cls.__module__.startswith("sklearn.") and not any(map(_is_fitted_name, state)):
         # Unfitted: what else the library's __init__ sets depends on its release and follows from the class.
-        state = {n: v for n, v in state.items() if n in _SET_LATER}
-    held = {n: v for n, v in state.items() if n not in _OF_THE_MOMENT}
-    more = enc.fields(held.items()) if held else b"0"
-    return node("estimator", enc.encode(type(value)), enc.fields(changed), more)
+        used = _names_in_methods(cls) - _SET_LATER if state else frozenset()
+        state = {n: v for n, v in state.items() if n not in used}
+    more = enc.fields(state.items()) if state else b"0"
+    return node("estimator", enc.encode(cls), enc.fields(parameters.items()), more)
 
 
+def _is_a_librarys(cls: type) -> bool:
+    """Say whether a class and all that it inherits come from installed packages."""
+    return not any(is_project_module(base.__module__) for base in cls.__mro__)
+
+
+def _is_fitted_name(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("__")
+
+
+def _encode_tree(enc: Encoder, value: Any) -> bytes:
+    """Return the frame of a tree of neighbours without the counters of what it was asked."""
+    _func, _args, state, *_ = value.__reduce_ex__(4)
+    counted = [part for i, part in enumerate(state) if i not in _COUNTERS]
+    return node("tree", enc.encode(type(value)), enc.at(".__getstate__()", counted))
+
+
+_COUNTERS = range(7, 11)  # n_trims, n_leaves, n_splits, n_calls
 _SET_LATER = frozenset({"_sklearn_output_config", "_metadata_request"})  # set_output(), set_fit_request()
-_OF_THE_MOMENT = frozenset({"_stop_words_id"})  # an address in memory, set by the first use
 _ABSENT = inspect.Parameter.empty
+
+
+def _names_in_methods(cls: Any) -> frozenset[str]:
+    """Return the names of attributes that an estimator's own methods set or read."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        for method in vars(base).values():
+            if inspect.isfunction(method):
+                names.update(method.__code__.co_names)
+    return frozenset(names)
 
 
 def _defaults(cls: type) -> dict[str, Any]:
     try:
-        signature = inspect.signature(cls)
+        signature = inspect.signature(cls.__init__)  # type: ignore[misc]  # not what a decorator says of the class
     except (TypeError, ValueError):
         return {}
     return {name: parameter.default for name, parameter in signature.parameters.items()}
 
 
-def _is_default(enc: Encoder, name: str, default: Any, value: Any) -> bool:
+def _is_default(enc: Encoder, name: str, defaults: dict[str, Any], value: Any) -> bool:
+    default = defaults.get(name, _ABSENT)
     if default is _ABSENT or type(default) is not type(value):
         return False
     return default is value or enc.encode(default) == enc.at(f".{name}", value)
@@ -81,6 +115,8 @@ def _encode_tensor(enc: Encoder, value: Any, torch: Any) -> bytes:
     noted = getattr(value, "__dict__", None)
     if noted:
         cls += enc.fields(noted.items())
+    if any(getattr(value, "names", ())):  # of its axes; newer releases have none
+        cls += node("names", enc.encode(value.names))
     grad = enc.encode(bool(value.requires_grad))
     plain = value.detach()
     if plain.is_nested:
@@ -134,7 +170,22 @@ def _encode_module(enc: Encoder, value: Any, torch: Any) -> bytes:
         elif name not in _OF_MODULES and part is not None and not isinstance(part, bool) and part:
             # Hooks, under numbers that count all hooks of the process. What is empty differs between releases.
             rest[name] = list(part.values()) if isinstance(part, dict) else part
-    return node("module", *parts, enc.fields(rest.items()))
+    tied = _tied(value)
+    more = [node("tied", enc.encode(tied))] if tied else []
+    return node("module", *parts, enc.fields(rest.items()), *more)
+
+
+def _tied(module: Any) -> list[tuple[str, ...]]:
+    """Return the names of weights that are one tensor: training changes them together."""
+    places: dict[Any, list[str]] = {}
+    for named in (module.named_parameters, module.named_buffers):
+        for name, tensor in named(remove_duplicate=False):
+            try:
+                alias = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else id(tensor)
+            except (RuntimeError, NotImplementedError):  # not there yet, or not in this memory
+                alias = id(tensor)
+            places.setdefault(alias or id(tensor), []).append(name)
+    return sorted(tuple(names) for names in places.values() if len(names) > 1)
 
 
 # -- records ---------------------------------------------------------------------------------------------

@@ -1,20 +1,15 @@
-"""Give classes, functions and experiments the names by which every process knows them.
+"""Give classes and functions the names by which every process knows them.
 
-Knows: modules, scripts and where their files lie. May not know: how values are encoded, source code.
+Knows: modules, and where their files lie. May not know: how values are encoded, source code.
 """
 
 from __future__ import annotations
 
-import functools
-import os
 import sys
-from types import ModuleType
+from types import FunctionType, ModuleType
 
-from memento import system
 from memento.hints import Any
-
-# The worker's own `__main__` is not the user's: who prepares it writes the script's name here.
-SCRIPT_ATTRIBUTE = "__memento_script__"
+from memento.keys.places import place_of_file, script
 
 # Standard classes that a Python release moved; keys know them under their public home.
 _MOVED = {
@@ -23,77 +18,36 @@ _MOVED = {
     "_operator": "operator",
     "_functools": "functools",
 }
+_MAINS = ("__main__", "__mp_main__")  # the latter in children of multiprocessing
 
 
-def script_name() -> str:
-    """Return the module name that stands for `__main__` in every key.
+def module_name(name: str | None) -> str:
+    """Return the name of a module as keys know it: its place in the project for the user's own, else its name.
+
+    Parameters
+    ----------
+    name : str or None
+        The module's ``__name__``.
 
     Returns
     -------
     str
-        The name given to ``python -m``; ``package.module`` for a script that lies in a package; else the
-        file's stem (a notebook's too, where it is known); ``"notebook"`` or ``"interactive"`` where there is no file.
+        Like ``scripts/train.py`` or ``sklearn.svm``.
 
     Examples
     --------
-    >>> isinstance(script_name(), str)
-    True
+    >>> module_name("json")
+    'json'
     """
-    main = sys.modules.get("__main__")
-    given = getattr(main, SCRIPT_ATTRIBUTE, None)
-    if isinstance(given, str):
-        return given
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and getattr(spec, "name", None) and spec.name != "__main__":
-        return str(spec.name)
-    if "ipykernel" in sys.modules and type(_ipython()).__name__ == "ZMQInteractiveShell":
-        return _notebook_name(os.environ.get("JPY_SESSION_NAME", ""), _ipython())
-    file = getattr(main, "__file__", None)
-    if not file or str(file).startswith("<") or "_pyrepl" in str(file):
-        return "interactive"
-    return _name_of_file(str(file))
-
-
-def _notebook_name(session: str, shell: Any) -> str:
-    """Name a notebook by its file, where Jupyter or VS Code tells it: two notebooks are two scripts."""
-    told = getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__") or session
-    return _stem(str(told)) if str(told).endswith(".ipynb") else "notebook"
-
-
-def _ipython() -> Any:
-    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    return get() if get is not None else None
-
-
-@functools.lru_cache(maxsize=64)
-def _name_of_file(file: str) -> str:
-    home, stem = os.path.dirname(system.absolute(file)), _stem(file)
-    parts = [] if stem == "__init__" else [stem]
-    folder, name = os.path.split(home)
-    while os.path.isfile(os.path.join(folder, name, "__init__.py")) and name.isidentifier():
-        parts.append(name)
-        folder, name = os.path.split(folder)
-    if parts == ["__main__"]:
-        return os.path.basename(home)  # a folder or an archive that is run as a whole
-    return ".".join(reversed(parts)) or stem
-
-
-def _stem(file: str) -> str:
-    """Return a file's name without its ending, as `pathlib` does."""
-    name = os.path.basename(system.absolute(file))
-    dot = name.rfind(".")
-    return name[:dot] if 0 < dot < len(name) - 1 else name
-
-
-def module_name(name: str | None) -> str:
-    """Return the name of a module as keys know it: the script's for `__main__`."""
-    if name == "__main__":
-        return script_name()
-    return _MOVED.get(name or "", name or "builtins")
+    if name in _MAINS:
+        return script().place
+    file = file_of_module(name)
+    place = place_of_file(file) if file is not None else None
+    return place or _MOVED.get(name or "", name or "builtins")
 
 
 def qualified_name(obj: Any) -> str:
-    """Return ``module:qualname`` of a class or function, the script's name in place of `__main__`.
+    """Return ``module:qualname`` of a class or function; ``path/in/project.py:qualname`` of the user's own.
 
     Parameters
     ----------
@@ -120,7 +74,17 @@ def qualified_name(obj: Any) -> str:
         module = owner.__name__ if isinstance(owner, ModuleType) else getattr(owner, "__module__", None)
     if (module, name) == ("numpy", "bool"):  # NumPy 2's new name of it
         name = "bool_"
-    return f"{_public_module(obj, module if isinstance(module, str) else None, name)}:{name}"
+    home = _place_of_function(obj, module) if isinstance(obj, FunctionType) else None
+    return f"{home or _public_module(obj, module if isinstance(module, str) else None, name)}:{name}"
+
+
+def _place_of_function(func: FunctionType, module: str | None) -> str | None:
+    """Return the place of the file that a function's globals tell: profilers and notebooks run files as `__main__`."""
+    space = func.__globals__
+    file = space.get("__file__")
+    if module != space.get("__name__") or not isinstance(file, str):
+        return None  # in a worker, or `functools.wraps` gave it another's name
+    return place_of_file(file)
 
 
 def _public_module(obj: Any, module: str | None, name: str) -> str:
@@ -145,31 +109,6 @@ def resolve(module: str | None, qualname: str) -> Any:
     return obj
 
 
-@functools.lru_cache(maxsize=1)
-def _standard_folders() -> tuple[str, ...]:
-    # As `sysconfig` has them, which takes 2 ms to import.
-    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    parts = ("Lib",) if os.name == "nt" else (sys.platlibdir, name)
-    named = [system.absolute(os.path.join(base, *parts)) for base in (sys.base_prefix, sys.exec_prefix)]
-    # Links may lead there; where os.py lies settles what the paths of an environment leave open.
-    folders = {*named, *map(os.path.realpath, named), os.path.dirname(system.absolute(os.__file__))}
-    return tuple(sorted(f"{folder}{os.sep}" for folder in folders))
-
-
-@functools.lru_cache(maxsize=4096)
-def is_installed_file(file: str) -> bool:
-    """Say whether a source file belongs to the standard library or an installed package."""
-    if file.startswith("<"):
-        return file.startswith("<frozen ")  # compiled from text: it lies nowhere
-    path = system.absolute(file)
-    if not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)):
-        return True
-    return path.startswith(_standard_folders())
-
-
-_MEMENTO = os.path.join(os.path.dirname(os.path.dirname(system.absolute(__file__))), "")
-
-
 def file_of_module(name: str | None) -> str | None:
     """Return the source file of a loaded module, or None."""
     file = getattr(sys.modules.get(name or ""), "__file__", None)
@@ -180,32 +119,9 @@ def is_project_module(name: str | None) -> bool:
     """Say whether a module is the user's own: neither installed, nor standard, nor Memento."""
     if not name:
         return False
-    if name == "__main__":
+    if name in _MAINS:
         return True
     file = file_of_module(name)
     if file is None:
         return False  # built in, or made by hand: nothing of it can be edited in a file
-    return is_project_file(file)
-
-
-def is_project_file(file: str) -> bool:
-    """Say whether a source file is the user's own."""
-    return not is_installed_file(file) and not system.absolute(file).startswith(_MEMENTO)
-
-
-def is_script_module(name: str | None) -> bool:
-    """Say whether a module is a script: `__main__` or a loose top-level file outside packages.
-
-    The functions of a script count by their code, those of packages by name. A `__main__` that stands for a
-    module of a package is that module, so that ``python -m pkg.exp`` and ``import pkg.exp`` agree.
-    """
-    if not name:
-        return False
-    if name == "__main__":
-        return "." not in script_name()
-    if name == script_name():
-        return "." not in name  # loaded a second time under its own name, or named so in a worker
-    module = sys.modules.get(name)
-    if "." in name or module is None or hasattr(module, "__path__"):
-        return False
-    return is_project_module(name)
+    return place_of_file(file) is not None

@@ -6,13 +6,14 @@ Knows: attributes, slots and the reduce protocol. May not know: pickle's bytes, 
 from __future__ import annotations
 
 import copyreg
-import functools
+import types
 from collections.abc import Iterator
 
 from memento.errors import UnkeyableValue
 from memento.hints import Any
 from memento.keys.encode import Encoder, frame, named, node
-from memento.keys.names import module_name, qualified_name
+from memento.keys.hidden import without_caches
+from memento.keys.names import module_name, qualified_name, resolve
 
 _PROTOCOL = 4  # fixed: reductions may differ between protocols
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
@@ -23,28 +24,19 @@ def attributes(value: Any) -> dict[str, Any]:
     cls: Any = type(value)
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        slots = vars(base).get("__slots__", ())
-        for slot in (slots,) if isinstance(slots, str) else tuple(slots):
-            if slot in ("__dict__", "__weakref__"):
+        if "__slots__" not in vars(base):
+            continue
+        for name, slot in vars(base).items():
+            if not isinstance(slot, types.MemberDescriptorType):
                 continue
-            name = (
-                f"_{base.__name__.lstrip('_')}{slot}" if slot.startswith("__") and slot[-2:] != "__" else slot
-            )
             try:
-                found[name] = getattr(value, name)
+                content = slot.__get__(value)
             except AttributeError:
                 continue  # never assigned
+            # A base's slot of the same name is another one, hidden by it.
+            found[name if name not in found else f"{base.__qualname__}.{name}"] = content
     found.update(getattr(value, "__dict__", {}))
     return without_caches(cls, found)
-
-
-def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state less the values of cached properties: reading one is no change."""
-    return {
-        name: value
-        for name, value in state.items()
-        if not isinstance(getattr(cls, name, None) if type(name) is str else None, functools.cached_property)
-    }
 
 
 def is_plain(cls: Any) -> bool:
@@ -53,9 +45,9 @@ def is_plain(cls: Any) -> bool:
         all(base is object or base.__flags__ & HEAP_TYPE for base in cls.__mro__)
         and cls.__reduce_ex__ is object.__reduce_ex__
         and cls.__reduce__ is object.__reduce__
-        and not _has_own(cls, "__getstate__")
-        and not _has_own(cls, "__getnewargs__")
-        and not _has_own(cls, "__getnewargs_ex__")
+        and not has_own(cls, "__getstate__")
+        and not has_own(cls, "__getnewargs__")
+        and not has_own(cls, "__getnewargs_ex__")
         and cls not in copyreg.dispatch_table
     )
 
@@ -63,7 +55,7 @@ def is_plain(cls: Any) -> bool:
 _GENERATED = ("dataclasses", "attr._make", "attr")  # their __getstate__ only lists the fields
 
 
-def _has_own(cls: type, name: str) -> bool:
+def has_own(cls: type, name: str) -> bool:
     method = getattr(cls, name, None)
     if method is None or method is getattr(object, name, None):
         return False
@@ -114,23 +106,39 @@ def _check_address(value: Any, part: Any) -> None:
 def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
     cls = type(value)
     if isinstance(reduction, str):
-        module = getattr(value, "__module__", None) or cls.__module__
-        return named(f"{module_name(module)}:{reduction}")
+        return _by_name(value, reduction)
     func, args, *rest = reduction
-    state, items, pairs = (*rest, None, None, None)[:3]
+    state, items, pairs, setter = (*rest, None, None, None, None)[:4]
     for part in args:
         _check_address(value, part)
     _check_address(value, state)
-    if isinstance(state, dict):
+    if state is None and _is_reduced_in_c(cls):
+        state = attributes(value)  # a base such as `date` tells nothing of what a subclass adds
+    if type(state) is dict:
         state = without_caches(cls, _checked(value, state))
-    if not hasattr(cls, "__setstate__") and _is_empty(state):
+    if not hasattr(cls, "__setstate__") and setter is None and _is_empty(state):
         state = None  # Python versions disagree on whether nothing is None or {}
     encoded = [enc.at("", func)]
     encoded += [frame(b"t", b"".join([enc.at(_argument(cls, i), arg) for i, arg in enumerate(args)]))]
     encoded += [_encode_state(enc, state)]
     encoded += [frame(b"l", enc.sequence(items)) if items is not None else b"0"]
     encoded += [frame(b"d", enc.pairs(pairs)) if pairs is not None else b"0"]
+    encoded += [enc.at("", setter)] if setter is not None else []
     return node("reduced", enc.encode(cls), *encoded)
+
+
+def _is_reduced_in_c(cls: Any) -> bool:
+    ways = (cls.__reduce_ex__, cls.__reduce__, getattr(cls, "__getstate__", None))
+    return cls not in copyreg.dispatch_table and not any(isinstance(way, types.FunctionType) for way in ways)
+
+
+def _by_name(value: Any, name: str) -> bytes:
+    """Return the frame of what pickle knows by a name in its module."""
+    module = getattr(value, "__module__", None) or type(value).__module__
+    known = resolve(module, name)
+    if known is not None and known is not value:
+        raise unkeyable(value, f"it calls itself {name}, and {module}.{name} is another object")
+    return named(f"{module_name(module)}:{name}")
 
 
 def _argument(cls: type, i: int) -> str:
@@ -142,9 +150,9 @@ def _is_empty(state: Any) -> bool:
 
 
 def _encode_state(enc: Encoder, state: Any) -> bytes:
-    if isinstance(state, dict) and all(type(name) is str for name in state):
+    if type(state) is dict and all(type(name) is str for name in state):
         return enc.fields(state.items())
-    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
-        first = _encode_state(enc, state[0] or {})
-        return node("state", first, _encode_state(enc, state[1]))
+    if type(state) is tuple and len(state) == 2 and type(state[1]) is dict:
+        first = {} if state[0] is None else state[0]  # as above
+        return node("state", _encode_state(enc, first), _encode_state(enc, state[1]))
     return enc.at(".__getstate__()", state)

@@ -9,14 +9,16 @@ import collections
 import dataclasses
 import datetime
 import enum
+import os
 import sys
 import types
 from collections.abc import Callable
-from pathlib import PurePath
+from pathlib import Path, PurePath, PureWindowsPath
 
+from memento.errors import UnkeyableValue
 from memento.hints import Any
 from memento.keys.encode import Encoder, frame, integer, node, text
-from memento.keys.objects import attributes, is_plain, unkeyable
+from memento.keys.objects import attributes, has_own, is_plain, unkeyable
 
 
 def encode(enc: Encoder, value: Any) -> bytes | None:
@@ -28,14 +30,14 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
     if isinstance(value, enum.Enum):
         return _encode_enum(enc, value)
     if isinstance(value, PurePath) and cls.__module__.partition(".")[0] == "pathlib":
-        return node("path", text(value.as_posix()))
+        return _path(value)
     if isinstance(value, datetime.tzinfo) and hasattr(value, "key"):
         if value.key is None:
             raise unkeyable(value, "a ZoneInfo read from a file has no name")
         return node("zone", text(str(value.key)))
     if isinstance(value, (set, frozenset)):
         return node("set", enc.encode(cls), enc.unordered(value), enc.fields(attributes(value).items()))
-    if isinstance(value, collections.deque) or (isinstance(value, _DICTS) and not _reduces_itself(cls)):
+    if isinstance(value, (collections.deque, *_DICTS)) and not _reduces_itself(cls):
         return _encode_collection(enc, value)
     if dataclasses.is_dataclass(value) and is_plain(cls):
         return node("object", enc.encode(cls), enc.fields(attributes(value).items()))
@@ -43,18 +45,42 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
 
 
 def _encode_enum(enc: Encoder, value: enum.Enum) -> bytes:
-    if isinstance(value, enum.Flag):
-        return node(
-            "flag", enc.encode(type(value)), enc.at(".value", value.value)
-        )  # combinations have no name
-    return node("enum", enc.encode(type(value)), text(value.name))
+    """Return the frame of a member: its name, its value, and what the class set on it."""
+    cls = type(value)
+    # A combination of flags has a name in some versions of Python only; its members have theirs in all.
+    name = _flags(cls, value.value) if isinstance(value, enum.Flag) else text(value.name)
+    try:
+        content = enc.at(".value", value.value)
+    except UnkeyableValue:  # `object()` is a usual value where only the name counts
+        content = node("unkeyable", enc.encode(type(value.value)))
+    more = {n: v for n, v in attributes(value).items() if n not in _OF_MEMBERS}
+    return node("enum", enc.encode(cls), name, content, enc.fields(more.items()))
+
+
+_OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"})
+
+
+def _flags(cls: Any, value: int) -> bytes:
+    return b"".join(
+        text(name)
+        for name, member in cls.__members__.items()
+        if member.name == name and member.value and member.value & value == member.value
+    )
+
+
+def _path(value: PurePath) -> bytes:
+    """Return the frame of a path: the same on Windows, but what cannot be opened is another kind."""
+    kind = "path" if isinstance(value, Path) else "pure path"
+    foreign = kind == "pure path" and isinstance(value, PureWindowsPath) and os.name != "nt"
+    return node(kind, text(value.as_posix()), *([text("windows")] if foreign else []))
 
 
 _DICTS = (collections.OrderedDict, collections.defaultdict, collections.Counter)
 
 
 def _reduces_itself(cls: Any) -> bool:
-    return cls.__reduce__ not in [kind.__reduce__ for kind in (*_DICTS, dict)]
+    ways = [kind.__reduce__ for kind in (*_DICTS, collections.deque, dict)]
+    return cls.__reduce__ not in ways or has_own(cls, "__getstate__")
 
 
 def _encode_collection(enc: Encoder, value: Any) -> bytes:

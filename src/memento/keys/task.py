@@ -3,10 +3,12 @@
 Knows: digests and the layout of a key. May not know: what the values are.
 
     part = H("p" or "s", name, value's digest)                    16 bytes, once a distinct value
-    key  = H(version, experiment, settings' parts, parameters' parts, repeat's part)     once a task
+    body = H(version, settings' parts, parameters' parts, repeat's part)     once a task
+    key  = body XOR H(experiment)
 
 Parts have a fixed length and carry their own names, so that they can be joined without separators and an
-absent one leaves no trace. That is what lets a grid grow a dimension and keep its keys.
+absent one leaves no trace. That is what lets a grid grow a dimension and keep its keys. The experiment's name is
+laid over the body, so that `memento rename` finds the new key of a stored result without its parameters' values.
 """
 
 from __future__ import annotations
@@ -66,13 +68,15 @@ def repeat_part(repeat: int) -> bytes:
     return part("r", "", repeat.to_bytes(16, "little"))
 
 
-def task_digest(key: bytes) -> bytes:
+def task_digest(key: bytes, experiment: str) -> bytes:
     """Return the digest that stands for an upstream task where its result is a parameter.
 
     Parameters
     ----------
     key : bytes
         Key of the upstream task.
+    experiment : str
+        Name of its experiment, which is the downstream task's own: a rename moves both.
 
     Returns
     -------
@@ -81,10 +85,46 @@ def task_digest(key: bytes) -> bytes:
 
     Examples
     --------
-    >>> len(task_digest(bytes(16)))
+    >>> len(task_digest(bytes(16), "exp:train"))
     16
     """
-    return blake2b(key, digest_size=16, person=b"memento task").digest()
+    return blake2b(_laid_over(key, _mask(experiment)), digest_size=16, person=b"memento task").digest()
+
+
+def _mask(experiment: str) -> bytes:
+    raw = experiment.encode("utf-8", "surrogatepass")
+    return blake2b(raw, digest_size=16, person=b"memento exp").digest()
+
+
+def _laid_over(keys: bytes, mask: bytes) -> bytes:
+    """Return keys or bodies, joined, each XOR a mask."""
+    size = len(keys)
+    masks = int.from_bytes(mask * (size // len(mask)), "little")
+    return (int.from_bytes(keys, "little") ^ masks).to_bytes(size, "little")
+
+
+def renamed_keys(keys: bytes, old: str, new: str) -> bytes:
+    """Return the keys that tasks have under another name of their experiment.
+
+    Parameters
+    ----------
+    keys : bytes
+        16 bytes a task, joined.
+    old, new : str
+        The experiment's names.
+
+    Returns
+    -------
+    bytes
+        16 bytes a task, joined.
+
+    Examples
+    --------
+    >>> key = TaskKeys("train.py:fit").key([])
+    >>> renamed_keys(key, "train.py:fit", "train.py:train") == TaskKeys("train.py:train").key([])
+    True
+    """
+    return _laid_over(_laid_over(keys, _mask(old)), _mask(new))
 
 
 class TaskKeys:
@@ -106,9 +146,8 @@ class TaskKeys:
     """
 
     def __init__(self, experiment: str, settings_parts: Iterable[bytes] = ()) -> None:
-        raw = experiment.encode("utf-8", "surrogatepass")
+        self._mask = _mask(experiment)
         self._base = blake2b(bytes([VERSION]), digest_size=16, person=b"memento key")
-        self._base.update(len(raw).to_bytes(8, "little") + raw)
         self._base.update(b"".join(sorted(settings_parts)))
 
     def key(self, parts: Iterable[bytes], repeat: int = 0) -> bytes:
@@ -149,5 +188,5 @@ class TaskKeys:
             # for many, all but the copying goes on in C.
             hashers = [copy() for _ in some]
             deque(map(kind.update, hashers, some), maxlen=0)
-            keys.append(join(map(kind.digest, hashers)))
+            keys.append(_laid_over(join(map(kind.digest, hashers)), self._mask))
         return join(keys)

@@ -45,8 +45,9 @@ def append_tasks(
     names = (*spec.parameters, *new)
     values: list[list[object]] = [*(list(v) for v in spec.parameters.values()), *([] for _ in new)]
     slot_of: list[dict[object, int]] = [{} for _ in names]
-    for known, slots in zip(values, slot_of, strict=True):
-        for slot, value in enumerate(known):
+    named = {name for task in spec.include for name in task}
+    for name, known, slots in zip(names, values, slot_of, strict=True):
+        for slot, value in enumerate(known if name in named else ()):
             slots.setdefault(token(value), slot)
     grid = _Grid(spec, axes, rows)
     added: dict[tuple[int, ...], int] = {}
@@ -83,8 +84,12 @@ class _Grid:
         self._axes = axes
         self._names = set(spec.parameters)
         self._slots: list[dict[Any, list[int]]] = []
+        named = {name for task in spec.include for name in task}
         for axis in axes:
             slots: dict[Any, list[int]] = {}
+            if named.isdisjoint(axis.names):
+                self._slots.append(slots)  # no value of it is asked for
+                continue
             for slot, members in enumerate(zip(*(spec.parameters[n] for n in axis.names), strict=True)):
                 slots.setdefault(tuple(map(token, members)), []).append(slot)
             self._slots.append(slots)

@@ -23,7 +23,7 @@ from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.matrix.grid import Grid
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
-from memento.matrix.values import Values, quoted
+from memento.matrix.values import Values, equal, quoted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -290,13 +290,23 @@ def _shared_condition(names: Sequence[str], spec: Spec) -> tuple[Any, ...]:
     given = {name: spec.when[name] for name in names if name in spec.when}
     first, *others = given.items() if given else [("", ())]
     for name, condition in others:
-        if condition != first[1]:
+        if not _same_condition(condition, first[1]):
             raise MatrixError(
                 f"when[{name!r}]",
                 f"{name!r} and {first[0]!r} advance together by 'zip', and their conditions differ.",
                 "Give the condition once, on either of them.",
             )
     return first[1]
+
+
+def _same_condition(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    def same(one: Any, other: Any) -> bool:
+        if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+            pairs = [(x, y) for name in one for x, y in zip(one[name], other[name], strict=False)]
+            return all(len(one[n]) == len(other[n]) for n in one) and all(equal(x, y) for x, y in pairs)
+        return equal(one, other)
+
+    return len(a) == len(b) and all(map(same, a, b))
 
 
 def _matching(rows: Column, selected: dict[int, list[int]]) -> Mask:

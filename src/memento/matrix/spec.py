@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from memento.config import Config, short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
+from memento.keys.encode import is_plain_scalar
 from memento.matrix.suggest import did_you_mean, misspelled
 from memento.matrix.values import equal, listed, quoted, token
 
@@ -158,19 +159,24 @@ def _note_repeated_values(
 ) -> None:
     zipped = {name for group in groups for name in group}
     for name, values in parameters.items():
-        if name in zipped or not set(map(type, values)) <= {str, int, float, bool, type(None)}:
+        if name in zipped or not all(map(_is_cheap, set(map(type, values)))):
             continue
         if len(set(values)) == len(values):
             continue
         seen: set[object] = set()
         for value in values:
-            mark = token(value) if type(value) is float else (type(value), value)
+            mark = token(value)
             if mark in seen:
                 notes.append(
                     f"parameters[{name!r}] lists {quoted(value)} twice: both stand for the same task."
                 )
                 break
             seen.add(mark)
+
+
+def _is_cheap(kind: type) -> bool:
+    """Say whether values of a type are compared at no cost."""
+    return kind in (str, int, float, bool, type(None)) or is_plain_scalar(kind)
 
 
 def _settings(given: object) -> dict[str, Any]:
@@ -261,7 +267,7 @@ def _alternative(
     for name, value in condition.items():
         _check_known(name, names, where)
         choices = isinstance(value, (list, tuple, set, frozenset))
-        if choices and any(equal(value, v) for v in parameters.get(name, ())):
+        if choices and any(type(v) is type(value) and equal(value, v) for v in parameters.get(name, ())):
             choices = False  # the list itself is one of the parameter's values
         accepted[name] = tuple(value) if choices else (value,)
         if not accepted[name]:

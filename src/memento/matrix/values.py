@@ -1,65 +1,60 @@
-"""Compare values, and turn what stands for a list into a tuple.
+"""Compare values as keys do, and turn what stands for a list into a tuple.
 
-Knows: that `==` may lie, raise or return an array. May not know: parameters, rules, tasks.
+Knows: that `==` may lie, raise or return an array, and calls 1, 1.0 and True one. May not know: parameters, rules, tasks.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
-from memento.config import short_text
+from memento.config import Deferred, short_text
 from memento.errors import MatrixError, MatrixTypeError, UnkeyableValue
 from memento.hints import Any
+from memento.keys.encode import plain_number
 from memento.matrix.suggest import nearest
 
 MAX_VALUES = 10_000_000  # of one parameter; ends `itertools.count()` before memory does
 _SIMPLE = (str, int, float, bool, type(None), bytes)
+_EXACT = (str, int, bool, type(None), bytes)  # of which equal ones are the same; 0.0 equals -0.0
 
 
 def equal(a: object, b: object) -> bool:
-    """Tell whether two values are equal; what `==` cannot say, identity and digests do.
+    """Tell whether two values are one to keys; what has no digest equals only itself.
 
     Examples
     --------
     >>> import numpy as np
-    >>> equal(1, 1.0), equal(np.arange(3), np.arange(3)), equal(np.arange(3), 0)
-    (True, True, False)
+    >>> equal(1, np.int8(1)), equal(1, 1.0), equal(1, True), equal(np.arange(3), np.arange(3))
+    (True, False, False, True)
     """
-    if a is b:
-        return True
-    try:
-        answer: object = a == b
-    except Exception:  # a class of the user's may compare in any way
-        return same_digest(a, b)
-    if isinstance(answer, bool):
-        return answer or (a != a and b != b and type(a) is type(b) is float)  # nan is nan here
-    if answer is NotImplemented or type(answer).__name__ in ("bool_", "bool"):
-        return answer is not NotImplemented and bool(answer)
-    return same_digest(a, b)
-
-
-def same_digest(a: object, b: object) -> bool:
-    """Tell whether two values have the same key digest; what has none is the same as nothing else."""
-    return type(a) is type(b) and token(a) == token(b)
+    return a is b or token(a) == token(b)
 
 
 def token(value: object) -> tuple[Any, ...]:
-    """Return something hashable that is equal for values with the same key digest.
+    """Return something hashable that is equal for values that are one to keys.
 
     Examples
     --------
-    >>> token(1) == token(1.0), token("a") == token("a")
-    (False, True)
+    >>> token(1) == token(1.0), token("a") == token("a"), token(float("nan")) == token(float("nan"))
+    (False, True, True)
     """
-    if type(value) in _SIMPLE:
-        return type(value), repr(value)
+    if isinstance(value, Deferred):
+        try:
+            value = value.load()  # a rule on the result of another matrix's task means what it returned
+        except Exception:  # not there yet, or it cannot be loaded here
+            return "id", id(value)
+    value = plain_number(value)
+    kind = type(value)
+    if kind is float:
+        return kind, repr(value)
+    if kind in _SIMPLE:
+        return kind, value
     from memento.keys import digest
 
     try:
         return "digest", digest(value)
-    except (UnkeyableValue, RecursionError):
+    except UnkeyableValue:
         return "id", id(value)
 
 
@@ -74,20 +69,29 @@ class Values:
 
     def __init__(self, values: Sequence[object]) -> None:
         self.values = values
+        self._slots_of: dict[Any, list[int]] | None = None
+        kinds = set(map(type, values))
+        # The usual column is of one kind, and may have a million values.
+        self._kind = kinds.pop() if len(kinds) == 1 and kinds <= set(_EXACT) else None
         self._slot_of: dict[object, int] | None = None
-        # nan is not itself, and a user's class may compare in any way: these are compared one by one.
-        self._simple = set(map(type, values)) <= set(_SIMPLE) and all(map(operator.eq, values, values))
 
     def slots(self, value: object) -> list[int]:
-        """Return the slots whose value equals `value`; a value listed twice has two."""
-        if self._simple and type(value) in _SIMPLE:
+        """Return the slots whose value is the same as `value` to keys; a value listed twice has two."""
+        plain = plain_number(value)
+        if self._kind is not None:
+            if type(plain) is not self._kind:
+                return []
             if self._slot_of is None:
                 self._slot_of = dict(zip(self.values, range(len(self.values)), strict=True))
-            if value not in self._slot_of:
+            if plain not in self._slot_of:
                 return []
             if len(self._slot_of) == len(self.values):
-                return [self._slot_of[value]]
-        return [slot for slot, known in enumerate(self.values) if equal(known, value)]
+                return [self._slot_of[plain]]
+        if self._slots_of is None:
+            self._slots_of = {}
+            for slot, known in enumerate(self.values):
+                self._slots_of.setdefault(token(known), []).append(slot)
+        return self._slots_of.get(token(plain), [])
 
     def near(self, value: object) -> str:
         """Say which values could have been meant, or which there are."""

@@ -173,14 +173,14 @@ class KeyedTasks:
     def _settings_parts(self) -> list[bytes]:
         matrix = self.matrix
         return [
-            _part(matrix, "s", name, value, f"settings[{name!r}]")
+            _part(self, "s", name, value, f"settings[{name!r}]")
             for name, value in sorted(matrix.settings.items(), key=lambda pair: pair[0])
         ]
 
     def _parts_of(self, column: int) -> list[bytes]:
         name, kept = self.names[column], self.digests[column]
         parts = [
-            _part(self.matrix, "p", name, value, f"parameters[{name!r}][{slot}]", kept, slot)
+            _part(self, "p", name, value, f"parameters[{name!r}][{slot}]", kept, slot)
             for slot, value in enumerate(self.table.values[column])
         ]
         # The last place serves slot -1: an absent parameter contributes nothing.
@@ -233,7 +233,7 @@ def _column_of(number: int, offsets: Sequence[int]) -> int:
 
 
 def _part(
-    matrix: Matrix,
+    tasks: KeyedTasks,
     namespace: str,
     name: str,
     value: Any,
@@ -241,10 +241,11 @@ def _part(
     kept: dict[int, bytes] | None = None,
     slot: int = 0,
 ) -> bytes:
+    matrix = tasks.matrix
     if name in matrix.volatile:
         return b""
     if isinstance(value, UpstreamValue):
-        value_digest = task_digest(value.key)
+        value_digest = task_digest(value.key, tasks.experiment)
         if kept is not None:
             kept[slot] = value_digest
         return part(namespace, name, value_digest)

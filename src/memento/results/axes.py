@@ -185,11 +185,11 @@ class Parameter:
 def identity(value: object) -> object:
     """Return what is equal for values that are one in keys; its own for a value that keys do not know."""
     from memento.errors import UnkeyableValue
-    from memento.keys import digest, task_digest
+    from memento.keys import digest
 
     key = getattr(value, "key", None) if isinstance(value, Deferred) else None
     if isinstance(key, bytes):  # so that nothing is loaded
-        return task_digest(key)
+        return "task", key
     try:
         return digest(plain(value))
     except (UnkeyableValue, RecursionError):

@@ -66,9 +66,12 @@ def load(
     ValueError
         The store has no results, or several experiments and none was named.
     """
+    from memento.keys import script_folder
     from memento.store import Store, find_store
 
-    store = Store.open(find_store(path), create=False, readonly=True, trusted=trusted, mmap=mmap)
+    store = Store.open(
+        find_store(path, home=script_folder()), create=False, readonly=True, trusted=trusted, mmap=mmap
+    )
     name = _experiment(experiment, [found for found, _, _ in store.experiments()], str(store.path))
     known = list(store.known(name))
     return stored_results(store, [row.id for row in known], name)
@@ -78,7 +81,7 @@ def stored_results(store: Any, ids: Sequence[int], experiment: str) -> Results:
     """Make the results of the tasks with these ids, in the order of the matrix."""
     import numpy as np
 
-    tasks = StoredTasks(store.axes(experiment))
+    tasks = StoredTasks(experiment, store.axes(experiment))
     keys, rows = [], []
     for start in range(0, len(ids), _CHUNK):
         for record in store.records(ids[start : start + _CHUNK]):
@@ -113,18 +116,19 @@ def _experiment(asked: str | None, names: list[str], path: str) -> str:
 class TaskName(str):
     """The readable JSON of an upstream task's result, which knows that task's parameters."""
 
+    digest: bytes  # what stands for the task in keys
     _origins: Mapping[bytes, Mapping[str, Any]]
 
     @classmethod
-    def of(cls, text: str, origins: Mapping[bytes, Mapping[str, Any]]) -> TaskName:
-        """Make one, given the parameters of tasks by key."""
+    def of(cls, text: str, digest: bytes, origins: Mapping[bytes, Mapping[str, Any]]) -> TaskName:
+        """Make one, given the parameters of tasks by what stands for them in keys."""
         self = cls(text)
-        self._origins = origins
+        self.digest, self._origins = digest, origins
         return self
 
     def origin(self) -> Mapping[str, Any] | None:
         """Return the parameters of the task."""
-        return self._origins.get(bytes.fromhex(self.removeprefix(_TASK)))
+        return self._origins.get(self.digest)
 
 
 class StoredTasks(Tasks):
@@ -132,17 +136,23 @@ class StoredTasks(Tasks):
 
     Parameters
     ----------
+    experiment : str
+        Whose tasks they are.
     axes : sequence of (str, sequence of Item), optional
         The experiment's parameters, each with its values, in the matrix's order.
     """
 
-    def __init__(self, axes: Sequence[tuple[str, Sequence[Item]]] = ()) -> None:
+    def __init__(self, experiment: str, axes: Sequence[tuple[str, Sequence[Item]]] = ()) -> None:
+        self._experiment = experiment
         self._origins: dict[bytes, Mapping[str, Any]] = {}
-        self._found: dict[str, _Values] = {name: _Values(items, self._origins) for name, items in axes}
+        self._found: dict[str, _Values] = {name: self._values(items) for name, items in axes}
         self._settings: dict[str, Mapping[str, Any]] = {}  # each run's JSON, once
         self._settings_of: list[str] = []
         self._repeat_of: list[int] = []
         self._keys: list[bytes] = []
+
+    def _values(self, items: Sequence[Item]) -> _Values:
+        return _Values(items, self._experiment, self._origins)
 
     def add(self, record: TaskRecord) -> None:
         """Take one more task."""
@@ -151,7 +161,7 @@ class StoredTasks(Tasks):
         for name, value in _object(record.params).items():
             values = found.get(name)
             if values is None:
-                values = found[name] = _Values((), self._origins)
+                values = found[name] = self._values(())
             values.add(number, value)
         if record.settings not in self._settings:
             self._settings[record.settings] = _object(record.settings)
@@ -172,7 +182,7 @@ class StoredTasks(Tasks):
 
         count = len(self._repeat_of)
         for name in self._differing():
-            values = _Values((), self._origins)
+            values = self._values(())
             for number, text in enumerate(self._settings_of):
                 settings = self._settings[text]
                 if name in settings:
@@ -203,17 +213,16 @@ class StoredTasks(Tasks):
     def _know_origins(self, keys: Sequence[bytes], order: Sequence[int]) -> None:
         """Note the parameters of the tasks that others took the results of."""
         named = {
-            bytes.fromhex(value.removeprefix(_TASK))
+            value.digest
             for parameter in self._parameters
             for value in parameter.values
             if isinstance(value, TaskName)
         }
-        numbers = {
-            keys[place]: number for number, place in enumerate(order) if named and keys[place] in named
-        }
+        digests = [task_digest(keys[place], self._experiment) for place in order] if named else []
+        numbers = {digest: number for number, digest in enumerate(digests) if digest in named}
         repeated = any(self._repeats[number] for number in numbers.values())
-        for key, number in numbers.items():
-            self._origins[key] = {
+        for digest, number in numbers.items():
+            self._origins[digest] = {
                 parameter.name: parameter.stored(code)
                 for parameter, code in zip(self._parameters, self._codes[:, number].tolist(), strict=True)
                 if code >= 0 and not parameter.name.startswith(_SETTING)
@@ -277,12 +286,16 @@ class _Values:
     ----------
     items : sequence of Item
         What the store tells of them, in the matrix's order; values that it does not tell of follow.
+    experiment : str
+        Whose they are.
     origins : mapping
-        The parameters of upstream tasks by key, once they are known.
+        The parameters of upstream tasks by what stands for them in keys, once they are known.
     """
 
-    def __init__(self, items: Sequence[Item], origins: Mapping[bytes, Mapping[str, Any]]) -> None:
-        self._origins = origins
+    def __init__(
+        self, items: Sequence[Item], experiment: str, origins: Mapping[bytes, Mapping[str, Any]]
+    ) -> None:
+        self._experiment, self._origins = experiment, origins
         self._values: list[Any] = []
         self._told: dict[int, Told] = {}
         self._slots: dict[object, int] = {}
@@ -311,12 +324,11 @@ class _Values:
     def _take(self, value: Any, item: Item | None) -> None:
         slot = len(self._values)
         if isinstance(value, str) and (item is None or item.text) and _is_task(value):
-            value = TaskName.of(value, self._origins)
-            self._told[slot] = Told(
-                f"{_TASK}{value.removeprefix(_TASK)[:8]}",
-                "",
-                task_digest(bytes.fromhex(value.removeprefix(_TASK))),
-            )
+            key = bytes.fromhex(value.removeprefix(_TASK))
+            # A renamed task has another key, and in keys the same stands for it.
+            stands = item.digest if item is not None else task_digest(key, self._experiment)
+            value = TaskName.of(value, stands, self._origins)
+            self._told[slot] = Told(f"{_TASK}{key.hex()[:8]}", "", stands)
         elif item is None:
             if isinstance(value, str):  # a text, or how a store shows something else
                 self._told[slot] = Told(value, "", b"")

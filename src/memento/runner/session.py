@@ -84,10 +84,30 @@ class Session:
         """Tell what the matrix's checks and the code's history have to say."""
         for warning in self.matrix.warnings:
             self.emit(Said(warning, "warning"))
+        self._say_how_it_is_named()
         if self.plan.stale_codes and self.options.on_code_change != "ignore":
             self.emit(
                 Said(self._code_message(self.plan.stale_codes, "by an older version of the code"), "warning")
             )
+
+    def _say_how_it_is_named(self) -> None:
+        """Say where a name depends on code, and where results stand under another one."""
+        if self._has_past or not len(self.tasks):
+            return
+        from memento.keys import is_named_by_code, short_name
+
+        if is_named_by_code(self.experiment):
+            self.emit(
+                Said(
+                    f"{short_name(self.experiment)} comes from no file, so its code is part of its name: an edit makes"
+                    ' it another experiment. Memento(..., name="...") keeps its results.',
+                )
+            )
+        from memento.runner.renamed import former_name, hint
+
+        former = former_name(self.store, self.tasks, self._code)
+        if former is not None:
+            self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
 
     def run(self, notify: bool) -> None:
         """Compute what is missing; on return, `plan.rows` names a row for every task that finished.
@@ -228,6 +248,7 @@ class Session:
     def _plan(self) -> Plan:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
+        self._has_past = len(past) > 0
         mine = [i for i, digest in store.code_digests().items() if digest == self._code.digest]
         return make_plan(
             self.tasks,
@@ -292,7 +313,7 @@ class Session:
         from memento.executors.base import LIVE_EVERY, Work
         from memento.executors.sending import Portable, sendable
         from memento.executors.sources import modules, sources
-        from memento.keys import script_name
+        from memento.keys import script
 
         options = self.options
         return Work(
@@ -303,7 +324,7 @@ class Session:
             layouts=self.tasks.layouts,
             values=_PickledValues(self.tasks),
             store=self.store.root,
-            main_name=script_name(),
+            script=script(),
             sys_path=[path or os.getcwd() for path in sys.path],
             cwd=os.getcwd(),
             num_workers=options.num_workers,

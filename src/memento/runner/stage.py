@@ -5,7 +5,6 @@ Knows: sessions, and who listens to them. May not know: what the user typed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -14,7 +13,7 @@ from memento.events import Event, RunFinished, Said
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.runner.options import Options
 from memento.runner.session import Session
-from memento.store import Store, locate
+from memento.store import Store
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
@@ -41,15 +40,15 @@ class Stage:
     ----------
     cast : Cast
         Who runs, and who is told.
-    store : path or None
-        The store's folder; None for the project's.
+    store : str
+        The store's folder.
     """
 
-    def __init__(self, cast: Cast, store: str | os.PathLike[str] | None) -> None:
+    def __init__(self, cast: Cast, store: str) -> None:
         self._cast, self._path = cast, store
 
     def __enter__(self) -> Stage:
-        self.store = Store.open(locate(self._path))
+        self.store = Store.open(self._path)
         self._display = make_display(self._cast.progress)
         self._display.__enter__()
         self._notifier = None if self._cast.provider is None else self._make_notifier(self._cast.provider)

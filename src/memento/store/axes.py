@@ -168,3 +168,29 @@ def keep_order(connection: csqlite.Connection, experiment: int, keys: bytes, fol
 
 def _shortened(keys: bytes, size: int) -> Iterable[bytes]:
     return [keys[at : at + SHORT_KEY] for at in range(0, len(keys), size)]
+
+
+def move_axes(
+    connection: csqlite.Connection, source: tuple[int, str], target: tuple[int, str], *, leave: bool
+) -> None:
+    """Note the parameters of an experiment for another one too, within a transaction that renames it.
+
+    Parameters
+    ----------
+    source, target : (int, str)
+        The experiments' numbers and names.
+    leave : bool
+        Whether the old one keeps some of its tasks.
+    """
+    from memento.keys import renamed_keys
+
+    (was, old), (now, new) = source, target
+    rows = connection.execute(sql.AXES, (was,)).fetchall()
+    declare(connection, now, [(name, items_of(text)) for name, text in rows])
+    order = connection.execute(sql.ORDER, (was,)).fetchone()
+    if order is not None and connection.execute(sql.ORDER, (now,)).fetchone() is None:
+        padded = b"".join([key + bytes(16 - SHORT_KEY) for key in _shortened(order[0], SHORT_KEY)])
+        keep_order(connection, now, renamed_keys(padded, old, new), follows=False)
+    if not leave:
+        connection.execute(sql.DROP_AXES, (was,))
+        connection.execute(sql.DROP_ORDER, (was,))

@@ -95,8 +95,16 @@ def _has_spec(module: str, path: tuple[str, ...]) -> bool:
     return spec is not None
 
 
+def module_of(obj: Any) -> str | None:
+    """Return the name of an object's module, `__main__` also where multiprocessing calls that otherwise."""
+    module = getattr(obj, "__module__", None)
+    return "__main__" if module == "__mp_main__" else module
+
+
 def is_importable(module: str) -> bool:
     """Say whether workers can import a module that is loaded here."""
+    if module == "__mp_main__":
+        return False
     if module in sys.builtin_module_names or module in sys.stdlib_module_names:
         return True
     loaded = sys.modules.get(module)
@@ -131,7 +139,7 @@ def _has_finder(module: str) -> bool:
 
 def named(obj: Any) -> tuple[str, str] | None:
     """Return (module, qualname) of a class or function that stands under its name in a script's module."""
-    module = getattr(obj, "__module__", None)
+    module = module_of(obj)
     qualname = getattr(obj, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(qualname, str) or "<" in qualname:
         return None

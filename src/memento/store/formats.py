@@ -20,7 +20,8 @@ from collections.abc import Callable
 from memento import jsontext
 from memento.errors import MementoError, PayloadDamaged, StoreError, UnsavableResult, UntrustedStore
 from memento.hints import Any
-from memento.store import keeping, shipping, typed
+from memento.keys.names import module_name
+from memento.store import keeping, typed
 from memento.store.files import AGAIN, PayloadDir, uncut
 from memento.store.frames import from_arrow, to_arrow
 from memento.store.framing import apart, framed, read_framed
@@ -44,10 +45,7 @@ _FLOATS = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
 
 def type_name(kind: type) -> str:
     """Name a type for people and for the index: "module:qualname", with the script's name for `__main__`."""
-    module = kind.__module__
-    if module == "__main__":
-        module = shipping.main_name()
-    return f"{module}:{kind.__qualname__}"
+    return f"{module_name(kind.__module__)}:{kind.__qualname__}"
 
 
 def encode(value: Any, payloads: PayloadDir, inline_limit: int = 16_384) -> Encoded:

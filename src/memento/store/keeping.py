@@ -171,7 +171,7 @@ class _Reader(cpickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == __name__ and name == "_by_name":
             return self.resolve
-        if module == "__main__" or module == shipping.main_name():
+        if shipping.stands_for_main(module):
             # The script under its own name: it was imported where this was saved. It is never imported here.
             return self.resolve(module, name)
         try:
@@ -194,21 +194,47 @@ class _Reader(cpickle.Unpickler):
         if self.definitions is not None:
             return _get(_stand_in(script, qualname, self.definitions), qualname)
         raise cpickle.UnpicklingError(
-            f"{script}.{qualname} is not defined here. Define it, or import the module {script!r}, and read again"
+            f"{qualname} of {script} is not defined here. Define it, or import {script}, and read again"
         )
 
 
 def _places(script: str) -> Iterable[Any]:
     """Yield the modules in which a script's definitions may stand, best first."""
-    if not script or script == shipping.main_name():
+    if not script or shipping.stands_for_main(script):
         yield sys.modules["__main__"]
     if script in sys.modules:
         yield sys.modules[script]
+    elif "/" in script or script.endswith(".py"):
+        yield from _modules_at(script)
     elif "." in script:
         try:
             yield importlib.import_module(script)
         except Exception:  # a package that is gone, or fails to import here: the stored definition serves
             return
+
+
+def _modules_at(place: str) -> Iterable[Any]:
+    """Yield the module of a file in the project: the one that is loaded, else one of a package, which is imported."""
+    from memento.keys.imports import find_module
+    from memento.keys.places import place_of_file
+
+    stem = place.rpartition("/")[2].removesuffix(".py")
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if name.rpartition(".")[2] == stem and isinstance(file, str) and place_of_file(file) == place:
+            yield module
+            return
+    parts = place.removesuffix(".py").split("/")
+    for start in range(
+        len(parts) - 1
+    ):  # the folder from which packages are imported need not be the project's
+        name = ".".join(parts[start:])
+        spec = find_module(name) if all(part.isidentifier() for part in parts[start:]) else None
+        if spec is not None and spec.origin is not None and place_of_file(spec.origin) == place:
+            try:
+                yield importlib.import_module(name)
+            except Exception:  # it fails to import here: the stored definition serves
+                return
 
 
 def _get(place: Any, qualname: str) -> Any:

@@ -6,16 +6,16 @@ Knows: folders and two environment variables. May not know: what is in a store.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from memento.hints import TYPE_CHECKING
+from memento.keys.places import PROJECT_MARKS, STORE_FOLDER, with_parents
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FOLDER = "memento-store"
+FOLDER = STORE_FOLDER
 LEGACY_SUFFIX = ".memento-store"
-_PROJECT_MARKS = ("pyproject.toml", ".git")
 # 1.2.0 kept everything in one SQLite file, and took its path; these endings say that a file is meant.
 _FILE_SUFFIXES = frozenset({".sqlite", ".sqlite3", ".db", ".db3", ".cache"})
 
@@ -24,6 +24,7 @@ def find_store(
     explicit: str | os.PathLike[str] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
+    home: str | os.PathLike[str] | None = None,
 ) -> Path:
     """Return the folder of the store to use; makes nothing.
 
@@ -36,13 +37,15 @@ def find_store(
     env : mapping, optional
         The environment: ``MEMENTO_STORE``, else 1.2.0's ``MEMENTO_CACHE_PATH``, name a store.
     cwd : path, optional
-        Where to look from.
+        What a relative path begins at; by default the folder that the program is in.
+    home : path, optional
+        Where to look from, where nothing names a store: a run's is its script's folder. By default the same as `cwd`.
 
     Returns
     -------
     Path
         The named store; else ``memento-store`` here or in the nearest folder above; else, where there is
-        none, beside the nearest ``pyproject.toml`` or ``.git``; else here.
+        none, beside the nearest ``pyproject.toml`` or ``.git``; else here ("here" is `home`).
 
     Examples
     --------
@@ -55,13 +58,20 @@ def find_store(
     """
     from pathlib import Path
 
-    return Path(locate(explicit, env, cwd))
+    return Path(locate(explicit, env, cwd, home))
+
+
+def is_named(explicit: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None) -> bool:
+    """Say whether the user or the environment names the store, so that it is not looked for."""
+    environment = os.environ if env is None else env
+    return bool(explicit or environment.get("MEMENTO_STORE") or environment.get("MEMENTO_CACHE_PATH"))
 
 
 def locate(
     explicit: str | os.PathLike[str] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
+    home: str | os.PathLike[str] | None = None,
 ) -> str:
     """Return the same as a text: the import of `pathlib` takes 4 ms, which a cached run need not spend."""
     environment = os.environ if env is None else env
@@ -69,21 +79,15 @@ def locate(
     named = explicit or environment.get("MEMENTO_STORE") or environment.get("MEMENTO_CACHE_PATH")
     if named:
         return _named(os.path.abspath(os.path.join(here, os.path.expanduser(named))))
-    above = list(_with_parents(here))
+    here = os.path.abspath(home) if home else here
+    above = with_parents(here)
     for folder in above:
         if os.path.isdir(os.path.join(folder, FOLDER)):
             return os.path.join(folder, FOLDER)
     for folder in above:
-        if any(os.path.exists(os.path.join(folder, mark)) for mark in _PROJECT_MARKS):
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in PROJECT_MARKS):
             return os.path.join(folder, FOLDER)
     return os.path.join(here, FOLDER)
-
-
-def _with_parents(folder: str) -> Iterator[str]:
-    yield folder
-    while (parent := os.path.dirname(folder)) != folder:
-        folder = parent
-        yield folder
 
 
 def _named(path: str) -> str:

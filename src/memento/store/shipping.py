@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterable
 
 from memento import cpickle
 from memento.hints import Any
-from memento.keys import SCRIPT_ATTRIBUTE, script_name
+from memento.keys import SCRIPT_ATTRIBUTE, Script, script
 from memento.store.definitions import (
     CACHED_FUNCTION,
     DEFINED,
     Definition,
     by_value,
     is_importable,
+    module_of,
     named,
     stands_under_its_name,
     tokens,
@@ -77,13 +78,13 @@ def _reduce_for_child(_: Any, obj: Any) -> Any:
     return NotImplemented
 
 
-def install_main(main_name: str) -> None:
+def install_main(script: Script) -> None:
     """Give this worker a `__main__` of its own, which stands for the coordinator's script.
 
     Parameters
     ----------
-    main_name : str
-        Module name that stands for the script in stored values.
+    script : Script
+        The coordinator's.
 
     Notes
     -----
@@ -95,29 +96,35 @@ def install_main(main_name: str) -> None:
     module = _Main("__main__")
     module.__dict__[_FORMER] = sys.modules.get("__main__")  # were it to go, so would what it holds
     module.__dict__["__builtins__"] = __builtins__
-    module.__package__ = main_name.rpartition(".")[0]  # relative imports inside functions start here
-    setattr(module, SCRIPT_ATTRIBUTE, main_name)
+    module.__package__ = script.module.rpartition(".")[0]  # relative imports inside functions start here
+    setattr(module, SCRIPT_ATTRIBUTE, script)
     sys.modules["__main__"] = module
 
 
-def keep_main(main_name: str) -> None:
+def keep_main(script: Script) -> None:
     """Have the script's own `__main__` be this worker's: it is a copy of the script's process.
 
     Parameters
     ----------
-    main_name : str
-        Module name that stands for the script in stored values.
+    script : Script
+        The coordinator's.
     """
     global _has_script  # which no process loses that has it
     _has_script = True
     module = sys.modules["__main__"]
-    setattr(module, SCRIPT_ATTRIBUTE, main_name)
+    setattr(module, SCRIPT_ATTRIBUTE, script)
     module.__class__ = _Main
 
 
 def main_name() -> str:
-    """Return the module name that stands for this process' `__main__` in stored values."""
-    return script_name()
+    """Return what stands for this process' `__main__` in stored values: the place of the script's file."""
+    return script().place
+
+
+def stands_for_main(name: str) -> bool:
+    """Say whether a module's name, or a place in the project, is that of the script that runs here."""
+    here = script()
+    return name in ("__main__", here.place, here.module)
 
 
 # ---------------------------------------------------------------- the coordinator's side
@@ -177,7 +184,7 @@ def picklers() -> tuple[type[Any], type[Any]]:
         def wrap(self, obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
             """Say where a definition belongs, so that it is made once and put there."""
             make, args, state, _, _, set_state = reduced[:6]
-            module = getattr(obj, "__module__", None) or "__main__"
+            module = module_of(obj) or "__main__"
             name = named(obj)
             if isinstance(obj, types.FunctionType):
                 if module == "__main__" or module in by_value or not is_importable(module):

@@ -26,6 +26,7 @@ TABLES = (
     "claims",
     "axes",
     "orders",
+    "moves",
 )
 
 SCHEMA = """
@@ -141,6 +142,11 @@ CREATE TABLE axes (
 CREATE TABLE orders (               -- of tasks, where it does not follow from that of the values
     experiment INTEGER PRIMARY KEY,
     keys BLOB NOT NULL              -- the first 8 bytes of each key
+);
+
+CREATE TABLE moves (                -- keys of renamed tasks whose folders have yet to follow
+    old BLOB NOT NULL,
+    new BLOB NOT NULL
 );
 
 CREATE VIEW results AS
@@ -376,6 +382,26 @@ SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.exp
 WHERE e.name = ? AND t.status = 'done' ORDER BY t.id DESC LIMIT ?
 """
 KEYS_AND_IDS = "SELECT key, id FROM tasks"
+
+# --- renaming ------------------------------------------------------------------------------------------
+
+EXPERIMENTS_OF_RUNS = "SELECT id, experiment FROM runs WHERE status = 'running'"
+KEYS_OF_EXPERIMENT = "SELECT key FROM tasks WHERE experiment = ?"
+ROWS_TO_RENAME = (
+    _OUTLINE_COLUMNS + f", key, {_SUMMED}, sum FROM tasks WHERE id > ? AND experiment = ? ORDER BY id LIMIT ?"
+)
+RENAME_TASK = "UPDATE tasks SET key = ?, experiment = ?, sum = ?, facts = ? WHERE id = ?"
+ATTEMPTS_OF_EXPERIMENT = "SELECT id, key FROM attempts WHERE experiment = ?"
+RENAME_ATTEMPT = "UPDATE attempts SET key = ?, experiment = ? WHERE id = ?"
+RENAME_RUNS = "UPDATE runs SET experiment = ? WHERE experiment = ?"
+DROP_EXPERIMENT = "DELETE FROM experiments WHERE id = ?"
+NOTE_MOVE = "INSERT INTO moves (old, new) VALUES (?, ?)"
+MOVES = "SELECT old, new FROM moves"
+DROP_MOVE = "DELETE FROM moves WHERE old = ?"
+LATEST_OF_OTHERS = """
+SELECT t.key, e.name, t.code FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
+WHERE e.name <> ? ORDER BY t.id DESC LIMIT ?
+"""
 
 # --- garbage -------------------------------------------------------------------------------------------
 

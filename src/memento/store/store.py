@@ -29,6 +29,7 @@ from memento.store.reading import Reader
 if TYPE_CHECKING:
     from memento.store.garbage import Collected
     from memento.store.records import RunInfo, TaskRecord
+    from memento.store.renaming import Renamed
     from memento.store.run import Run
 
 
@@ -129,8 +130,10 @@ class Store(Reader):
         """
         from memento import faultpoints
         from memento.store import rows
+        from memento.store.renaming import finish_moves
         from memento.store.run import Run
 
+        finish_moves(self.root, self._database)
         now = self._clock.now()
         dead = self._dead_runs()
         with self._database.writing() as connection:
@@ -168,6 +171,34 @@ class Store(Reader):
             connection.executemany(sql.DROP_ATTEMPTS, [(key,) for key in wanted])
         self._drop_states(wanted)
         return len(doomed)
+
+    def rename(self, old: str, new: str) -> Renamed:
+        """Move an experiment's results to another name, with their artifacts and checkpoints; nothing is run.
+
+        Parameters
+        ----------
+        old, new : str
+            Names of experiments.
+
+        Returns
+        -------
+        Renamed
+            How many tasks moved, and how many stay, since the new name has a result of its own for them.
+
+        Raises
+        ------
+        CannotRename
+            There is no such experiment, or a run of one of them is at work.
+        """
+        from memento.store.renaming import finish_moves, rename
+
+        renamed = rename(self.root, self._database, self._live, old, new)
+        finish_moves(self.root, self._database)
+        return renamed
+
+    def latest_of_others(self, experiment: str, limit: int) -> list[tuple[bytes, str, int]]:
+        """Return key, experiment and code of the newest results of all other experiments."""
+        return self._database.connection().execute(sql.LATEST_OF_OTHERS, (experiment, limit)).fetchall()
 
     def retry(
         self,
@@ -261,7 +292,10 @@ class Store(Reader):
             Also checkpoints and folders of tasks that are not done: they will begin anew.
         """
         from memento.store.garbage import Collector
+        from memento.store.renaming import finish_moves
 
+        if not dry_run:
+            finish_moves(self.root, self._database)
         collector = Collector(self.path, self._database, self._live, self._clock)
         return collector.collect(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
 

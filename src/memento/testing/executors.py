@@ -26,6 +26,7 @@ import pytest
 
 from memento.executors.base import Executor, Lost, Message, Note, Task, Update, Work
 from memento.executors.sending import Portable
+from memento.keys import Script
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, decode
 from memento.store.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE, Outcome
@@ -66,7 +67,7 @@ class Drive:
             layouts=[("x",), ()],
             values=self.values,
             store=str(self.store),
-            main_name="script",
+            script=Script("script.py", "script", (str(self.store),), ""),
             sys_path=[path or str(Path.cwd()) for path in sys.path],
             cwd=str(self.store),
             **{**plain, **options},

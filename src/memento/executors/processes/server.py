@@ -89,10 +89,10 @@ class Server:
             install(self._work.sources)  # before anything of the user's is imported
             self._function = self._work.function.here
             if self._function is None:
-                pickling.install_main(self._work.main_name)
+                pickling.install_main(self._work.script)
                 self._function = self._work.function.load()
             else:
-                pickling.keep_main(self._work.main_name)
+                pickling.keep_main(self._work.script)
             pickling.loads(self._work.settings)
         except BaseException as exc:  # SystemExit of a module among them
             told = failures.raised(exc, pickled=False)

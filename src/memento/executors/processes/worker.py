@@ -71,7 +71,7 @@ class Worker:
             watch_for_the_end()
         if function is None:
             install(self._work.sources)  # before anything of the user's is imported
-            pickling.install_main(self._work.main_name)
+            pickling.install_main(self._work.script)
             function = self._work.function.load()
         conditions = Conditions(
             resources=resources,

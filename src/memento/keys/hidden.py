@@ -1,0 +1,118 @@
+"""Tell what never counts in a value: global random states, locks, weak references and caches.
+
+Knows: where Python and libraries keep what differs between processes, or changes when a value is merely used. May not
+know: how values are encoded. Nothing is imported for it.
+
+Each kind stands in a key by its name: that an object has a lock is part of it, what the lock does is not.
+"""
+
+from __future__ import annotations
+
+import _thread
+import _weakref
+import sys
+from collections.abc import Iterator
+
+from memento.hints import Any
+from memento.keys.encode import node, text
+
+_LOCKS = {("_thread", "lock"), ("_thread", "RLock")}
+_WEAK_CONTAINERS = ("WeakKeyDictionary", "WeakValueDictionary", "WeakSet")
+
+
+def encode(value: Any) -> bytes | None:
+    """Return the frame of what never counts, or None for all else."""
+    cls = type(value)
+    place = cls.__module__, cls.__qualname__
+    if place in _LOCKS or place[0] == "multiprocessing.synchronize":
+        return node("lock", text(place[1]))
+    if issubclass(cls, _thread._local):
+        return node("thread's own", text(place[1]))
+    if issubclass(cls, _weakref.ReferenceType) or cls in (_weakref.ProxyType, _weakref.CallableProxyType):
+        return node("weak reference")
+    weakref = sys.modules.get("weakref")
+    if weakref is not None and cls in [getattr(weakref, name, None) for name in _WEAK_CONTAINERS]:
+        return node("weak container", text(place[1]))
+    if place[1] in _GENERATORS and any(value is state for state in _global_states(place[1])):
+        return node("global generator", text(place[0].partition(".")[0]))
+    return None
+
+
+_GENERATORS = frozenset(
+    {"Random", "RandomState", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "Generator"}
+)
+
+
+def _global_states(kind: str) -> Iterator[Any]:
+    """Yield the generators that a library's functions share: seeded by the system, changed by every draw.
+
+    One that a user makes and passes is a value like any other.
+    """
+    if kind == "Random":
+        yield getattr(sys.modules.get("random"), "_inst", None)
+    elif kind == "Generator":
+        torch = sys.modules.get("torch")
+        yield getattr(torch, "default_generator", None)
+        yield from getattr(getattr(torch, "cuda", None), "default_generators", ())
+    else:
+        state = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+        yield state
+        yield getattr(state, "_bit_generator", None)
+
+
+def without_global_state(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes that a library's object has, less NumPy's global state or the copy that a pickle makes of it."""
+    return {name: value for name, value in state.items() if not _draws_from_the_global(value)}
+
+
+def _draws_from_the_global(value: Any) -> bool:
+    mtrand = sys.modules.get("numpy.random.mtrand")
+    if mtrand is None or type(value) is not mtrand.RandomState:
+        return False
+    seeds = getattr(value._bit_generator, "seed_seq", None)  # none where somebody gave a seed
+    drawn = getattr(seeds, "entropy", None)
+    return value is mtrand._rand or (type(drawn) is int and drawn.bit_length() > _GIVEN_BITS)
+
+
+_GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
+
+# By library: attributes that hold what was computed before, or where in memory it is. Using a value changes them.
+_CACHES = {
+    "numpy": {"vectorize": ("_ufunc",)},
+    "pandas": {"": ("_cache", "_item_cache", "_cacher")},
+    "sklearn": {"": ("_stop_words_id",)},
+    "xarray": {"": ("_cache", "_close")},
+}
+# Descriptors that keep what they computed under their own name in the instance.
+_KEEPING = frozenset(
+    {"cached_property", "lazy_property", "lazyproperty", "cache_readonly", "under_cached_property", "reify"}
+)
+
+
+def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
+    """Return an object's attributes less what is merely cached there: reading it is no change.
+
+    Examples
+    --------
+    >>> import functools
+    >>> class Table:
+    ...     @functools.cached_property
+    ...     def size(self):
+    ...         return 3
+    >>> without_caches(Table, {"rows": [1], "size": 3})
+    {'rows': [1]}
+    """
+    dropped: set[str] = set()
+    for base in cls.__mro__:
+        for name, attributes in _CACHES.get(base.__module__.partition(".")[0], {}).items():
+            if name in ("", base.__name__):
+                dropped.update(attributes)
+    return {
+        name: value
+        for name, value in state.items()
+        if name not in dropped and not (type(name) is str and _keeps(getattr(cls, name, None)))
+    }
+
+
+def _keeps(descriptor: Any) -> bool:
+    return any(base.__name__ in _KEEPING for base in type(descriptor).__mro__)

@@ -1,0 +1,82 @@
+"""Find out whether an experiment without results had another name before: it was renamed, moved, or put into a package.
+
+Knows: the store's other experiments, their keys and code. May not know: how tasks run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from memento.hints import TYPE_CHECKING
+from memento.keys import renamed_keys, short_name
+from memento.wording import number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from memento.keys import CodeVersion
+    from memento.plan import KeyedTasks
+    from memento.store import Store
+
+_LOOKED_AT = 20_000  # the newest results of others
+_OURS = 200_000  # tasks; whoever renames a larger grid has these first ones too
+
+
+def former_name(store: Store, tasks: KeyedTasks, code: CodeVersion) -> tuple[str, int] | None:
+    """Return the name under which the store has results of these tasks, and how many of its newest are.
+
+    Parameters
+    ----------
+    store : Store
+        Open.
+    tasks : KeyedTasks
+        An experiment's tasks.
+    code : CodeVersion
+        The experiment's.
+
+    Returns
+    -------
+    tuple of str and int, or None
+        None where no experiment with the same code has any of them.
+    """
+    others = store.latest_of_others(tasks.experiment, _LOOKED_AT)
+    if not others:
+        return None
+    ours = set(tasks.keys_of(range(min(len(tasks), _OURS))))
+    found: Counter[tuple[str, int]] = Counter()
+    for key, name, number in others:
+        if renamed_keys(key, name, tasks.experiment) in ours:
+            found[name, number] += 1
+    versions = store.codes({number for _, number in found})
+    mine = _anonymous(code.functions)
+    for (name, number), count in found.most_common():
+        if number in versions and _anonymous(versions[number].functions) == mine:
+            return name, count
+    return None
+
+
+def _anonymous(functions: Mapping[str, tuple[str, str]]) -> Counter[str]:
+    """Return definitions without their places and names."""
+    import re
+
+    texts: Counter[str] = Counter()
+    for name, (_, source) in functions.items():
+        lines = source.splitlines()
+        if lines and lines[0].startswith("# "):
+            own = name.rpartition(":")[2].partition("#")[0].rpartition(".")[2]
+            lines = [re.sub(rf"\b{re.escape(own)}\b", "_", line) for line in lines[1:]]
+        texts["\n".join(lines)] += 1
+    return texts
+
+
+def hint(former: tuple[str, int], experiment: str, store: str) -> str:
+    """Say that results can be taken over, and how."""
+    import shlex
+
+    name, count = former
+    command = shlex.join(["memento", "rename", name, experiment, "--store", store])
+    return (
+        f"{short_name(experiment)} has no results yet, but {number_of(count, 'result')} of {short_name(name)}"
+        f" {'has' if count == 1 else 'have'} the same parameters and the same code. If it was renamed or moved, this"
+        f" takes them over, and computes nothing:\n  {command}"
+    )
