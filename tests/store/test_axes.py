@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,20 +12,28 @@ from hypothesis import strategies as st
 
 from memento.keys import digest, json_fragment
 from memento.store import Store
-from memento.store.axes import Item, merged
+from memento.store.axes import Declared, Item, merged
 from memento.store.records import RunInfo
 
 
-def plain(*values: object) -> list[Item]:
-    return [Item(json_fragment(value)) for value in values]
+def plain(*values: object) -> list[str]:
+    return [json_fragment(value) for value in values]
 
 
 def declare(
-    path: Path, *axes: tuple[str, list[Item]], keys: bytes = b"", follows: bool = True
+    path: Path, *axes: tuple[str, list[Any]], keys: bytes = b"", follows: bool = True
 ) -> list[list[str]]:
     with Store.open(path) as store:
         run = store.begin(RunInfo("exp:run", 1, "{}", "", "host", 1, "then", "boot", (), {}))
-        fragments = run.declare(list(axes), keys, follows)
+        given = [
+            Declared(
+                name,
+                [value if isinstance(value, str) else value.fragment for value in values],
+                {place: value for place, value in enumerate(values) if isinstance(value, Item)},
+            )
+            for name, values in axes
+        ]
+        fragments = [list(texts) for texts in run.declare(given, keys, follows)]
         run.finish("done", {})
     return fragments
 

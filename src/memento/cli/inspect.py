@@ -327,7 +327,8 @@ def _plain(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     module, _, name = value.partition(":")
     # "red:green" may be a text of the user's; a dotted module before the colon is hardly one.
-    dotted = "." in module and all(part.isidentifier() for part in module.split("."))
+    file = module.removesuffix(".py").replace("/", ".") if module.endswith(".py") else module
+    dotted = "." in module and all(part.isidentifier() for part in file.split("."))
     return name if dotted and all(part.isidentifier() for part in name.split(".")) else value
 
 

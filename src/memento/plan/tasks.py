@@ -55,7 +55,7 @@ class KeyedTasks:
         self._layouts: dict[tuple[int, ...], int] = {}
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
-        self._pairs = _Pairs(self.names, self.table.values, self._offsets)
+        self._pairs = _Pairs(self.names, self._fragments, self._offsets)
         self.digests: list[dict[int, bytes]] = [
             {} for _ in self.names
         ]  # of values that are more than JSON says
@@ -137,7 +137,7 @@ class KeyedTasks:
         for slot, text in enumerate(fragments):
             if known[slot] != text:
                 known[slot] = text
-                self._pairs.call(self._offsets[column] + slot, text)
+                self._pairs.pop(self._offsets[column] + slot, None)
 
     def value(self, number: int) -> Any:
         """Return the value that stands at `number` in the numbering of `places`."""
@@ -202,20 +202,15 @@ class _Fragments(dict[int, str]):
 class _Pairs(dict[int, str]):
     """A parameter's name with its value, as readable JSON, by the value's number, made when first needed."""
 
-    def __init__(
-        self, names: Sequence[str], values: Sequence[Sequence[object]], offsets: Sequence[int]
-    ) -> None:
-        self._names, self._values, self._offsets = names, values, offsets
+    def __init__(self, names: Sequence[str], fragments: Sequence[_Fragments], offsets: Sequence[int]) -> None:
+        self._names, self._fragments, self._offsets = names, fragments, offsets
 
     def __missing__(self, number: int) -> str:
         column = _column_of(number, self._offsets)
-        return self.call(number, _fragment(self._values[column][number - self._offsets[column]]))
-
-    def call(self, number: int, fragment: str) -> str:
-        """Take readable JSON for a value."""
         from memento.jsontext import dumps
 
-        text = self[number] = f"{dumps(self._names[_column_of(number, self._offsets)])}: {fragment}"
+        fragment = self._fragments[column][number - self._offsets[column]]
+        text = self[number] = f"{dumps(self._names[column])}: {fragment}"
         return text
 
 

@@ -113,15 +113,19 @@ def value_columns(values: NDArray[np.object_], done: NDArray[np.bool_]) -> dict[
     """Return the values as columns: one, or one for each item where all values are dicts of few items."""
     import numpy as np
 
-    readable = done.copy()
-    for place in np.flatnonzero(done).tolist():
-        readable[place] = not isinstance(values[place], Unreadable)
-    places = np.flatnonzero(readable).tolist()
-    names = _items(values, places)
+    present = values[done].tolist()
+    kinds = set(map(type, present))
+    places = np.flatnonzero(done).tolist()
+    if Unreadable in kinds:
+        places = [
+            place for place, value in zip(places, present, strict=True) if type(value) is not Unreadable
+        ]
+        kinds.remove(Unreadable)
+    names = _items(values, places) if kinds and all(issubclass(kind, dict) for kind in kinds) else []
     if not names:
         return {"value": _tightened(values)}
     columns: dict[str, Any] = {}
-    if len(places) < int(done.sum()):
+    if len(places) < len(present):
         columns["value"] = values.copy()
         columns["value"][places] = None
     for name in names:
@@ -133,9 +137,7 @@ def value_columns(values: NDArray[np.object_], done: NDArray[np.bool_]) -> dict[
 
 
 def _items(values: NDArray[np.object_], places: Sequence[int]) -> list[str]:
-    """Return the names of the items, where all values are dicts and there are not too many."""
-    if not places or not all(isinstance(values[place], dict) for place in places):
-        return []
+    """Return the names of the items of dicts, where there are not too many."""
     names: dict[Any, None] = {}
     for place in places:
         names.update(dict.fromkeys(values[place]))

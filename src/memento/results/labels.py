@@ -12,7 +12,6 @@ The same values in the same order have the same texts, in the program that ran t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from memento.hints import NamedTuple
@@ -86,7 +85,9 @@ def _apart(names: Sequence[Name], limit: int) -> list[str]:
     whole = [name.text for name in names]
     texts = list(whole)
     if len(set(whole)) < len(whole):
-        homes = [re.split(r"[./]", name.home.removesuffix(".py")) if name.home else [] for name in names]
+        homes = [
+            name.home.removesuffix(".py").replace("/", ".").split(".") if name.home else [] for name in names
+        ]
         most = max(map(len, homes))
         for count in range(1, most + 1):  # as few parts as tell as many apart as all do
             texts = [".".join([*home[-count:], text]) for home, text in zip(homes, whole, strict=True)]

@@ -219,10 +219,10 @@ class StoredTasks(Tasks):
             if isinstance(value, TaskName)
         }
         digests = [task_digest(keys[place], self._experiment) for place in order] if named else []
-        numbers = {digest: number for number, digest in enumerate(digests) if digest in named}
+        numbers = {stands: number for number, stands in enumerate(digests) if stands in named}
         repeated = any(self._repeats[number] for number in numbers.values())
-        for digest, number in numbers.items():
-            self._origins[digest] = {
+        for stands, number in numbers.items():
+            self._origins[stands] = {
                 parameter.name: parameter.stored(code)
                 for parameter, code in zip(self._parameters, self._codes[:, number].tolist(), strict=True)
                 if code >= 0 and not parameter.name.startswith(_SETTING)

@@ -167,7 +167,10 @@ def _alone(store: ResultStore, number: int, values: bool) -> list[Outlines]:
 
 def _name_writers(store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np.object_]) -> None:
     """Say of values that cannot be loaded what wrote them."""
-    places = [place for place, value in enumerate(loaded.tolist()) if isinstance(value, Unreadable)]
+    values = loaded.tolist()
+    if Unreadable not in set(map(type, values)):
+        return
+    places = [place for place, value in enumerate(values) if type(value) is Unreadable]
     for start in range(0, len(places), CHUNK):
         part = places[start : start + CHUNK]
         runs = {record.id: record.run for record in store.records(ids[part].tolist())}

@@ -179,7 +179,7 @@ def column_of(
     """
     from memento.results.frames import make_frame
 
-    frame = make_frame(results, values=False)
+    frame = make_frame(results, values="value" in (name, *more))
     if any(one not in frame for one in (name, *more)):
         frame = make_frame(results)
     return frame, (frame_status(frame) == "done").to_numpy(dtype=bool)

@@ -11,7 +11,7 @@ Within a parameter no two values have the same readable JSON: a digest is added 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from memento import jsontext
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
@@ -37,19 +37,37 @@ class Item(NamedTuple):
         return self.digest or (self.fragment, self.text)
 
 
+class Declared(NamedTuple):
+    """One parameter of a run."""
+
+    name: str
+    fragments: Sequence[str]  # readable JSON of each value, in the matrix's order
+    told: Mapping[int, Item]  # by place, of the values of which JSON does not say all
+
+    @property
+    def items(self) -> list[Item]:
+        """What is known of each value."""
+        return [self.told.get(place) or Item(text) for place, text in enumerate(self.fragments)]
+
+    @property
+    def is_distinct(self) -> bool:
+        """Whether no value stands there twice."""
+        if not self.told:
+            return len(set(self.fragments)) == len(self.fragments)
+        return len({item.identity for item in self.items}) == len(self.fragments)
+
+
 def declare(
-    connection: csqlite.Connection, experiment: int, given: Sequence[tuple[str, Sequence[Item]]]
-) -> list[list[str]]:
+    connection: csqlite.Connection, experiment: int, given: Sequence[Declared]
+) -> list[Sequence[str]]:
     """Note the parameters of a run, within a transaction; return each value's readable JSON as it is to be stored."""
     rows = connection.execute(sql.AXES, (experiment,)).fetchall()
     known: dict[str, str] = dict(rows)
     fragments = []
-    for name, items in given:
-        old = known.get(name)
-        stored, text = _declared(old, items)
+    for axis in given:
+        stored, known[axis.name] = _declared(known.get(axis.name), axis)
         fragments.append(stored)
-        known[name] = text
-    names = merged([name for name, _ in rows], [name for name, _ in given])
+    names = merged([name for name, _ in rows], [axis.name for axis in given])
     if [(name, known[name]) for name in names] != rows:
         connection.execute(sql.DROP_AXES, (experiment,))
         connection.executemany(
@@ -58,8 +76,13 @@ def declare(
     return fragments
 
 
-def _declared(old: str | None, items: Sequence[Item]) -> tuple[list[str], str]:
+def _declared(old: str | None, axis: Declared) -> tuple[Sequence[str], str]:
     """Return the readable JSON of each value, and all values of the parameter as they are stored."""
+    if not axis.told and axis.is_distinct:
+        text = f"[{', '.join(axis.fragments)}]"
+        if old is None or old == text:  # a column of a million numbers makes no million items
+            return axis.fragments, text
+    items = axis.items
     known = items_of(old) if old is not None else []
     fragment_of = {item.identity: item.fragment for item in known}
     owner = {item.fragment: item.identity for item in known}
@@ -186,7 +209,12 @@ def move_axes(
 
     (was, old), (now, new) = source, target
     rows = connection.execute(sql.AXES, (was,)).fetchall()
-    declare(connection, now, [(name, items_of(text)) for name, text in rows])
+    axes = [(name, items_of(text)) for name, text in rows]
+    declare(
+        connection,
+        now,
+        [Declared(name, [item.fragment for item in items], dict(enumerate(items))) for name, items in axes],
+    )
     order = connection.execute(sql.ORDER, (was,)).fetchone()
     if order is not None and connection.execute(sql.ORDER, (now,)).fetchone() is None:
         padded = b"".join([key + bytes(16 - SHORT_KEY) for key in _shortened(order[0], SHORT_KEY)])

@@ -28,7 +28,7 @@ from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
 from memento.store.states import drop_states
 
 if TYPE_CHECKING:
-    from memento.store.axes import Item
+    from memento.store.axes import Declared
 
 
 class Claim(NamedTuple):
@@ -204,15 +204,13 @@ class Run:
         drop_states(os.path.dirname(self._database.location), ids.keys() - failed)
         return Committed({**ids, **outdone[0]} if outdone[0] else ids, outdone[1])
 
-    def declare(
-        self, axes: Sequence[tuple[str, Sequence[Item]]], keys: bytes, follows: bool
-    ) -> list[list[str]]:
+    def declare(self, axes: Sequence[Declared], keys: bytes, follows: bool) -> list[Sequence[str]]:
         """Note this run's parameters and the order of its tasks, for whoever loads its results.
 
         Parameters
         ----------
-        axes : sequence of (str, sequence of Item)
-            Each parameter's values, in the matrix's order.
+        axes : sequence of Declared
+            The parameters, in the matrix's order.
         keys : bytes
             The tasks' keys, in the matrix's order.
         follows : bool
@@ -220,7 +218,7 @@ class Run:
 
         Returns
         -------
-        list of list of str
+        list of sequence of str
             The readable JSON of each value as tasks are to carry it.
         """
         from memento.store.axes import declare, keep_order
