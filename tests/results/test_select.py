@@ -131,6 +131,12 @@ def test_what_a_table_shows_selects() -> None:
     assert [inner(found.filter(p=text)) for text in texts[:3]] == [[0], [1], [2]]
 
 
+def test_a_function_selects() -> None:
+    assert inner(results().filter(lambda result: result.config.C == 10 and result.repeat == 1)) == [3, 7]
+    assert inner(results().filter(lambda result: result.repeat == 1, C=1)) == [1, None]
+    assert inner(results().filter(lambda result: False)) == []
+
+
 def test_filters_follow_each_other() -> None:
     assert inner(results().filter(model=list).filter(C=10)[1:]) == [7]
 

@@ -290,11 +290,13 @@ class Results(Sequence["Result"]):
 
         return best(self, by, minimize, repeat)
 
-    def filter(self, /, **parameters: Any) -> Results:
+    def filter(self, function: Callable[[Result], object] | None = None, /, **parameters: Any) -> Results:
         """Return the results with these parameters.
 
         Parameters
         ----------
+        function : callable, optional
+            Says of a result whether to keep it: ``lambda result: result.config.lr > 0.1``.
         **parameters : object
             For each parameter a value or its short name (``model="SVC"``), or several in a list, tuple or
             set, any of which will do. Values are compared as keys compare them: `1`, `1.0` and `True` are
@@ -313,7 +315,11 @@ class Results(Sequence["Result"]):
         """
         from memento.results.select import select
 
-        return self._of(self._numbers[select(self, parameters)])
+        found = self._of(self._numbers[select(self, parameters)]) if parameters or function is None else self
+        if function is None:
+            return found
+        kept = [place for place, result in enumerate(found) if function(result)]
+        return self._of(found._numbers[kept])
 
     @cached_property
     def failures(self) -> FailureReport:

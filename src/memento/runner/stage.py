@@ -118,15 +118,16 @@ class Stage:
         """Log what would be run."""
         import logging
 
+        from memento.results.axes import Tasks
         from memento.wording import duration, number_of
 
         log = logging.getLogger("memento")
         plan = session.plan
         log.info("Running configurations:")
-        lines = []
+        lines, tasks = [], Tasks(session.matrix)
         listed = plan.total if log.isEnabledFor(logging.INFO) else min(plan.total, _SHOWN_CONFIGS)
         for number in range(listed):  # a million configurations that nobody reads are not built
-            line = f"  {session.tasks.config(number)}: {plan.reason(number)}"
+            line = f"  {tasks.config(number)}: {plan.reason(number)}"
             log.info("%s", line)
             if number < _SHOWN_CONFIGS:
                 lines.append(line)

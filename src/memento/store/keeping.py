@@ -279,6 +279,12 @@ def loads_value(
 
 def explain(value: Any, error: BaseException, what: str = "the result") -> str:
     """Say which part of a value cannot be pickled, and what to do."""
+    if isinstance(error, RecursionError):  # at no part in particular
+        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        return (
+            f"{what} cannot be saved: it is a {kind} that is nested too deeply to be pickled ({error})."
+            " Return it flatter, or give its class a __reduce__ or __getstate__ that makes a list of its parts."
+        )
     path, part, cause = culprit(value, what, error)
     kind = f"{type(part).__module__}.{type(part).__qualname__}".removeprefix("builtins.")
     return (
