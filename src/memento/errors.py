@@ -17,11 +17,14 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     │   └── UntrustedStore                  reading would unpickle a stranger's data
     ├── TaskError                           one task failed without an exception of its own to show
     │   ├── WorkerDied                      its process ended: signal or exit code
+    │   ├── TaskLost                        its place was taken away, again and again
     │   ├── TaskTimeout (TimeoutError)
     │   ├── MemoryLimitExceeded (MemoryError)
     │   ├── UnsavableResult (TypeError)     it returned what cannot be stored
     │   └── RemoteError                     its exception could not travel; carries its text
+    ├── UpstreamPending (LookupError)       a plan asks for a result that is not computed yet
     ├── WorkerStartError                    no worker can start: nothing was blamed on a task
+    │   └── WorkersDiffer                   fresh workers would not see what the program sees
     └── MissingExtra (ImportError)          an optional package is not installed
     AggregateException, CacheMiss, CyclicDependency     the names of 1.2.0, MementoErrors too
     RunInterrupted (KeyboardInterrupt)      Ctrl-C; what was finished is kept
@@ -105,14 +108,18 @@ class Unsendable(MementoError, TypeError):
         Which part of it, and why.
     """
 
-    todo = "Pass something that describes it (a path, a name, its parameters) and build it inside the task."
+    todo = (
+        "Pass something that describes it (a path, a name, its parameters) and build it inside the task;"
+        " executor='threads' and 'serial' need no sending."
+    )
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(where, reason)
         self.where, self.reason = where, reason
 
     def __str__(self) -> str:
-        return f"{self.where} cannot be sent to workers: {self.reason}. {self.todo}"
+        # What a pickler says may end with a full stop of its own.
+        return f"{self.where} cannot be sent to workers: {self.reason.rstrip('.')}. {self.todo}"
 
 
 class StoreError(MementoError):
@@ -186,6 +193,10 @@ class WorkerDied(TaskError):
     """The process that ran the task ended under it."""
 
 
+class TaskLost(TaskError):
+    """The task's place was taken away from it (a node, a container), more often than is borne."""
+
+
 class TaskTimeout(TaskError, TimeoutError):
     """The task ran longer than `timeout` and was ended."""
 
@@ -204,6 +215,38 @@ class RemoteError(TaskError):
 
 class WorkerStartError(MementoError):
     """Workers cannot start, so no task can run; the text shows what they printed."""
+
+
+class WorkersDiffer(WorkerStartError):
+    """Workers are fresh processes, and have not what the program has changed since its imports; no task was run.
+
+    Parameters
+    ----------
+    found : sequence of (str, str, str)
+        What differs: its name, what the program has, what workers have.
+    why : str
+        Why workers are fresh processes.
+    """
+
+    todo = (
+        "Set it where it is imported; or make it a setting or a parameter of the matrix; or set it in each worker:"
+        " Memento(..., initializer=function); or use executor='threads' or 'serial', which share the program's memory."
+    )
+
+    def __init__(self, found: Sequence[tuple[str, str, str]], why: str = "") -> None:
+        super().__init__(found, why)
+        self.found, self.why = list(found), why
+
+    def __str__(self) -> str:
+        since = f", since {self.why}" if self.why else ""
+        head = (
+            f"no task was run: workers are fresh processes{since}, and have not what the program has changed:"
+        )
+        lines = [
+            f"    {name}: {there or 'the program has one thing'} in the program, {here or 'another'} in workers"
+            for name, there, here in self.found
+        ]
+        return "\n".join([head, *lines, self.todo])
 
 
 class MissingExtra(MementoError, ImportError):
@@ -271,6 +314,23 @@ class CacheMiss(MementoError):
         return (
             f"Config {self.config} was not found in the cache. Run it without force_cache=True to compute it."
         )
+
+
+class UpstreamPending(MementoError, LookupError):
+    """A plan asks for the result of a task that has not been computed yet.
+
+    Parameters
+    ----------
+    key : str
+        The task's key, in hexadecimal.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"the result of task {self.key[:12]} is not computed yet"
 
 
 class CyclicDependency(MementoError):

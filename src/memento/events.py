@@ -26,6 +26,20 @@ class FailureGroup(NamedTuple):
     rule: str = ""  # "all 4 have dataset=load_wine_broken, no success has it"
     output: str = ""  # last lines printed by the first
     keys: tuple[str, ...] = ()
+    different: int = 1  # how many messages they have, that differ in numbers, paths or names
+    messages: tuple[str, ...] = ()  # the first of these
+
+
+class WarningGroup(NamedTuple):
+    """Tasks that warned of the same, and what they have in common."""
+
+    title: str  # "RuntimeWarning: invalid value encountered in divide (experiment.py:19)"
+    count: int  # type: ignore[assignment]  # tasks; hides tuple.count, which nobody asks a group for
+    times: int  # how often they warned, all together
+    config: str  # short text of the first configuration
+    key: str  # hex key of the first
+    rule: str = ""  # "all 12 have model=SVC, no other task has it"
+    keys: tuple[str, ...] = ()
 
 
 class RunStarted(NamedTuple):
@@ -96,6 +110,7 @@ class Tick(NamedTuple):
     unlisted: int = (
         0  # tasks that run beside those in `running`, which names the longest where there are many
     )
+    longest: float = 0.0  # seconds that the longest of the finished tasks took
 
 
 class Said(NamedTuple):
@@ -120,6 +135,8 @@ class RunFinished(NamedTuple):
     groups: tuple[FailureGroup, ...] = ()
     notify: bool = True  # False where the caller will send one message for several runs
     how_to_go_on: str = ""
+    warned: tuple[WarningGroup, ...] = ()
+    notes: tuple[str, ...] = ()  # what else is to be known of the results
 
 
 Event = RunStarted | TasksFinished | TaskFailed | TaskRetried | Tick | Said | RunFinished

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from memento.errors import AggregateException, RunInterrupted, TaskError
 from memento.hints import TYPE_CHECKING, Any
+from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
@@ -59,6 +60,9 @@ class Memento:
         After how many tasks a worker is replaced.
     log_output : bool
         Keep what tasks print in the store's logs.
+    initializer : callable, optional
+        Called without arguments once in each worker, before its first task; in this process where tasks run in it. For
+        what workers would else lack, where they are fresh processes.
     progress : bool, optional
         Show progress; by default where there is somebody to see it.
 
@@ -72,6 +76,7 @@ class Memento:
     [1, 4, 9]
     """
 
+    @explained
     def __init__(
         self,
         func: Callable[..., Any],
@@ -91,11 +96,15 @@ class Memento:
         gpus_per_task: float = 0,
         max_tasks_per_worker: int | None = None,
         log_output: bool = True,
+        initializer: Callable[[], object] | None = None,
         progress: bool | None = None,
     ) -> None:
-        from memento.runner.options import check_choice, check_func, make_options
+        from memento.runner.options import check_choice, check_func, check_provider, make_options
 
         check_func(func)
+        check_provider(func, notification_provider)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a text, got {name!r}")
         check_choice("on_error", on_error, ("raise", "return"))
         self.func = func
         self._name = name
@@ -116,6 +125,7 @@ class Memento:
             gpus_per_task=gpus_per_task,
             max_tasks_per_worker=max_tasks_per_worker,
             log_output=log_output,
+            initializer=initializer,
         )
 
     @property
@@ -150,6 +160,7 @@ class Memento:
 
         self._matrices.append(Matrix.of(matrix))
 
+    @explained
     def run(
         self,
         matrix: Any,
@@ -191,8 +202,12 @@ class Memento:
             Ctrl-C; what had finished is kept.
         """
         from memento.matrix import Matrix
+        from memento.runner.options import check_flag, check_names
 
+        for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
+            check_flag(name, value)
         declared = Matrix.of(matrix)
+        check_names(self.func, declared)
         with self._stage(cache_path) as stage:
             session = stage.session(declared, force_run=force_run, force_cache=force_cache)
             if dry_run:
@@ -224,13 +239,24 @@ class Memento:
             Tasks failed; what did not depend on them is finished and kept.
         """
         from memento.matrix import execution_order
+        from memento.runner.options import check_flag, check_names
 
+        for name, value in kwargs.items():
+            if name not in FLAGS:
+                raise TypeError(no_such_argument(self.run_all, name, value, FLAGS))
+            if name != "cache_path":
+                check_flag(name, value)
+        if not self._matrices:
+            raise TypeError(
+                "run_all() runs the matrices that add_matrix(...) was given, and there are none."
+                " For one matrix write Memento(func).run(matrix)."
+            )
+        for matrix in self._matrices:
+            check_names(self.func, matrix)
         dry_run = kwargs.pop("dry_run", False)
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
         flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
-        if kwargs:
-            raise TypeError(f"run_all() got an unexpected argument {next(iter(kwargs))!r}")
         sessions: dict[Any, Session | None] = {}  # None: it could not run, for want of what it depends on
         with self._stage(cache_path) as stage:
             for declared in execution_order(self._matrices):
@@ -238,7 +264,7 @@ class Memento:
                 if session is None:
                     continue
                 if dry_run:
-                    stage.describe(session)
+                    stage.describe(session, _waiting(session.matrix))
                     continue
                 session.run(notify=False)
                 if session.interrupted is not None and session.interrupted.count:
@@ -268,7 +294,7 @@ class Memento:
                 stage.skip(declared, upstream)
                 return None
             matrix = matrix.with_parameter(str(upstream), values)
-        return stage.session(matrix, force_run=flags["force_run"], force_cache=flags["force_cache"])
+        return stage.session(matrix, **flags, waiting=_waiting(matrix))
 
     def _stage(self, cache_path: str | os.PathLike[str] | None) -> Stage:
         from memento.runner.stage import Cast, Stage
@@ -305,3 +331,13 @@ class Memento:
                 )
             raise AggregateException(errors, every[0] if len(every) == 1 else every, report)
         return every
+
+
+def _waiting(matrix: Matrix) -> int:
+    """Count the results of other matrices' tasks that a matrix takes and that are not computed yet."""
+    if not matrix.dependencies:
+        return 0
+    from memento.store.upstream import PendingValue
+
+    names = map(str, matrix.dependencies)
+    return sum(isinstance(value, PendingValue) for name in names for value in matrix.parameters[name])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -86,7 +87,7 @@ def boot_identity() -> str:
     import psutil
 
     # A boot's time is computed from the wall clock and moves with it by a little: coarse on purpose.
-    return f"{hostname()}/{int(psutil.boot_time()) // 60}"
+    return f"{hostname()} {int(psutil.boot_time()) // 60}"
 
 
 def process_start(pid: int) -> str | None:
@@ -466,6 +467,14 @@ def _numbers(path: str) -> dict[str, int]:
     """Read a file of names and numbers."""
     lines = (line.split() for line in _read_text(path).splitlines())
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
+
+
+stand_still: set[threading.Thread] = set()  # threads that do nothing while their process is copied
+
+
+def foreign_threads() -> list[threading.Thread]:
+    """Return this process' threads beside the calling one that a copy of it would miss."""
+    return [t for t in threading.enumerate() if t not in stand_still and t is not threading.current_thread()]
 
 
 def thread_count() -> int:

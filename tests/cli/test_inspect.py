@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import memento as library
 from memento.store import Store
+from memento.testing.store import info_of, row_of
 from tests.cli.calling import command, memento
 from tests.cli.conftest import Project
 
@@ -36,6 +38,43 @@ def test_status_as_json_has_experiments_and_runs(project: Project) -> None:
     assert (run["status"], run["tasks"], run["now"]) == ("failed", 6, [])
     assert run["counts"]["done"] == 4
     assert run["ended"] >= run["started"]
+
+
+def died_in(store: Path, **begun: Any) -> None:
+    """Leave a store as kill -9 does: three tasks are committed, one of them failed, and nobody closed the book."""
+    with Store.open(store) as opened:
+        run = opened.begin(
+            info_of(pid=2**22 + 1, tasks=10), cached=2
+        )  # no system of ours hands out such a pid
+        run.commit([row_of(n, **begun) for n in (1, 2)] + [row_of(3, failed="broken", **begun)])
+
+
+def test_status_tells_what_the_rows_hold_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    died_in(tmp_path / "store", started=time.time() + 5.0, runtime=7.0)
+    told = memento("status", "--store", tmp_path / "store").out
+    assert re.search(
+        r"died +science:experiment: 2 done, 2 cached, 1 failed of 10 tasks in 12 s; run it again", told
+    )
+    (run,) = memento("status", "--json", "--store", tmp_path / "store").json["runs"]
+    assert (run["status"], run["counts"]) == ("died", {"done": 2, "cached": 2, "failed": 1})
+
+
+def test_what_a_killed_run_did_is_told_after_the_next_run_as_before(tmp_path: Path) -> None:
+    died_in(tmp_path / "store")
+    with Store.open(tmp_path / "store") as store:
+        run = store.begin(info_of(tasks=10), cached=2)
+        run.commit([row_of(n) for n in range(4, 9)])
+        run.finish("done", {"cached": 2, "done": 5, "failed": 0})
+    last, first = memento("status", "--json", "--store", tmp_path / "store").json["runs"]
+    assert (last["status"], last["counts"]) == ("done", {"done": 5, "cached": 2, "failed": 0})
+    assert (first["status"], first["counts"]) == ("died", {"done": 2, "cached": 2, "failed": 1})
+
+
+def test_status_tells_how_far_a_run_is_that_goes_on(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store") as store:
+        store.begin(info_of(tasks=10)).commit([row_of(1)])
+        told = memento("status", "--store", tmp_path / "store").out
+    assert re.search(r"running +science:experiment: 1 done of 10 tasks, so far \d", told)
 
 
 def test_ls_has_a_line_for_each_task(project: Project) -> None:

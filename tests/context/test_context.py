@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from memento.context import Context, Resources, StopTask, TaskSpace
 from memento.context.loop import parse_every
 from memento.context.metrics import Metrics
+from memento.store.records import Piece
 
 
 class Clock:
@@ -450,3 +451,34 @@ def test_metrics_survive_any_order_of_saving_and_restoring() -> None:
         fresh.restore(packed)
     assert fresh.latest() == {"a": 2.0}
     assert len(fresh.curves["a"].y) == 2
+
+
+def attempt(started: float, runtime: float) -> Any:
+    """An attempt of a run, with what it has done so far."""
+    return lambda: Piece(f"run-{int(started)}", 1, started, runtime, None, None, "host/1", None)
+
+
+@pytest.mark.parametrize("way", ["checkpoint", "loop", "both"])
+def test_a_checkpoint_tells_what_each_attempt_before_it_gave(store: str, way: str) -> None:
+    def go_on(told: Context) -> None:
+        if way != "loop":
+            told.restore() if told.checkpoint_exist() else None
+            told.checkpoint(1)
+        if way != "checkpoint":
+            for count, _ in enumerate(told.loop(range(10), {}, every="1 steps")):
+                if count == 1:
+                    break
+
+    for started in (1.0, 2.0, 3.0):
+        told = context(store, so_far=attempt(started, 10 * started))
+        go_on(told)
+        assert [(piece.started, piece.runtime) for piece in told.earlier] == [
+            (n, 10 * n) for n in (1.0, 2.0) if n < started
+        ]
+
+
+def test_what_an_attempt_restores_of_itself_is_no_earlier_one(store: str) -> None:
+    told = context(store, so_far=attempt(1.0, 5.0))
+    told.checkpoint("a")
+    assert told.restore() == "a"
+    assert told.earlier == ()

@@ -8,7 +8,16 @@ import pytest
 
 from memento.display import make_display
 from memento.display.text import Narrator
-from memento.events import FailureGroup, RunFinished, RunStarted, Said, TaskRetried
+from memento.events import (
+    FailureGroup,
+    RunFinished,
+    RunStarted,
+    Said,
+    TaskRetried,
+    Tick,
+    WarningGroup,
+    WorkerState,
+)
 from tests.display.fakes import FINISHED, GROUP, RUN, STARTED, SetClock, tick
 
 
@@ -55,6 +64,47 @@ def test_a_run_of_a_day_says_something_each_minute_at_most(clock: SetClock) -> N
 
 def test_a_slow_start_is_told_after_ten_seconds(clock: SetClock) -> None:
     assert len(lines_of_progress(clock, total=100, seconds=11.0, each=0.25, done_at_end=1)) == 1
+
+
+def hung(seconds: float, *more: WorkerState, done: int = 9, longest: float = 0.1, unlisted: int = 0) -> Tick:
+    running = (WorkerState("w", "0" * 32, "n=9", seconds), *more)
+    return Tick(10, done, 0, 0, running, seconds, None, 0.0, unlisted, longest)
+
+
+def last_line(clock: SetClock, *ticks: Tick) -> str:
+    stream = io.StringIO()
+    with make_display(stream=stream, clock=clock) as display:
+        display.listen(RunStarted("exp:f", "/s", 10, 0, 10, 2))
+        for event in ticks:
+            clock.time += 100
+            display.listen(event)
+    return stream.getvalue().splitlines()[-1].removeprefix("[memento] ")
+
+
+def test_a_line_that_would_say_the_same_again_names_what_runs(clock: SetClock) -> None:
+    assert last_line(clock, hung(20.0)) == "9/10, 1 running"
+    assert last_line(clock, hung(20.0), hung(540.0)) == (
+        "9/10, 1 running for 9 min: n=9 (the others took 0.1 s at most)"
+    )
+    assert last_line(clock, hung(20.0, done=0, longest=0.0), hung(60.0, done=0, longest=0.0)) == (
+        "0/10, 1 running for 1 min: n=9"
+    )
+
+
+def test_of_many_that_run_the_longest_are_named_with_what_they_told(clock: SetClock) -> None:
+    others = [WorkerState("w", "0" * 32, f"n={n}", 10.0 * n, 4.0, 10.0, {"loss": 0.5}) for n in range(1, 5)]
+    event = hung(100.0, *others, unlisted=3)
+    assert last_line(clock, event, event) == (
+        "9/10, 8 running: n=9 for 1 min 40 s; n=4 [40%, loss=0.5] for 40 s; n=3 [40%, loss=0.5] for 30 s; and 5 more"
+        " (the others took 0.1 s at most)"
+    )
+
+
+def test_a_task_that_hangs_is_named_also_while_others_finish(clock: SetClock) -> None:
+    other = WorkerState("v", "1" * 32, "n=8", 1.0)
+    lines = [last_line(clock, hung(10.0, other, done=d), hung(200.0, other, done=d + 1)) for d in (3, 4)]
+    assert all("n=9 for 3 min 20 s" in line for line in lines)
+    assert "n=9" not in last_line(clock, hung(30.0, other, done=3), hung(40.0, other, done=4))
 
 
 def test_progress_false_shows_nothing_but_logs_warnings(
@@ -141,6 +191,30 @@ def test_the_end_lists_causes_with_what_they_have_in_common() -> None:
         " - all 4 have dataset=x, no success has it"
     )
     assert lines[-1] == "  and 2 other causes"
+
+
+def test_the_end_says_what_tasks_warned_of_and_what_is_odd_about_the_results() -> None:
+    group = WarningGroup(
+        "UserWarning: odd (exp.py:3)", 4, 9, "n=1", "ab", "all 4 have n=1, no other task has it"
+    )
+    event = RunFinished(
+        "exp:f", "/s", 27, 27, 0, 0, 12.0, warned=(group,) * 7, notes=("all 27 tasks are odd",)
+    )
+    lines = told(STARTED, event)
+    assert lines[2:4] == [
+        "27 tasks: 27 done in 12 s",
+        "  4 tasks warned: UserWarning: odd (exp.py:3) - all 4 have n=1, no other task has it",
+    ]
+    assert lines[-2:] == ["  and 2 other warnings: `results.warnings` lists them", "  all 27 tasks are odd"]
+    assert len(lines) == 10
+
+
+def test_what_is_odd_about_cached_results_is_said_again() -> None:
+    event = RunFinished("exp:f", "/s", 3, 0, 3, 0, 0.0, notes=("all 3 tasks are odd",))
+    assert told(RunStarted("exp:f", "/s", 3, 3, 0, 2), event) == [
+        "exp:f: 3 tasks, all cached in /s",
+        "  all 3 tasks are odd",
+    ]
 
 
 def test_a_retry_is_told_with_its_reason() -> None:

@@ -401,7 +401,7 @@ class TakesNothing:
         (takes_config, r"takes_config\(config: .* cannot be called as func\(context, config\): too many"),
         (takes_more, "missing a required argument: 'data'.*functools.partial"),
         (swapped, "the context comes first"),
-        (TakesNothing, r"TakesNothing\(\) cannot be called"),
+        (TakesNothing, "TakesNothing is a class"),
     ],
 )
 def test_what_would_fail_in_every_task_is_refused_before_any(func: Any, message: str) -> None:
@@ -411,8 +411,8 @@ def test_what_would_fail_in_every_task_is_refused_before_any(func: Any, message:
 
 @pytest.mark.parametrize(
     "func",
-    [functools.partial(takes_more, data=[1]), lambda *_: 0, lambda a, b, c=1: 0, max, int],
-    ids=["partial", "any", "default", "of C", "class"],
+    [functools.partial(takes_more, data=[1]), lambda *_: 0, lambda a, b, c=1: 0, max],
+    ids=["partial", "any", "default", "of C"],
 )
 def test_what_can_be_called_with_two_values_is_taken(func: Any) -> None:
     Memento(func)

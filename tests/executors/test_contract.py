@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
 from memento.executors import Executor, make_executor
-from memento.testing.executors import ExecutorContract
+from memento.executors.processes import Processes
+from memento.testing.executors import Drive, ExecutorContract
 
 
 class TestProcesses(ExecutorContract):
     @pytest.fixture
     def executor(self) -> Executor:
         return make_executor("processes")
+
+    def take_place_away(self, drive: Drive) -> bool:
+        assert isinstance(drive.executor, Processes)
+        os.kill(drive.executor.server_pid, signal.SIGKILL)
+        return True
 
 
 class TestThreads(ExecutorContract):

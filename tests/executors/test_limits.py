@@ -36,7 +36,18 @@ class Table:
         self.link = Link(Place(0, 2, "", ""), -1, -1, Listener(-1, self.slots.outbox(0)), pid)
         self.link.in_flight[0] = (Task(0, b"", 0, (), 0, 1, 0.0), 1.0)
         work = Work(
-            "run", "e", Portable(len, "len"), b"", [], [], "", Script("", "", (), ""), [], "", 1, **limits
+            "run",
+            "e",
+            Portable(len, "len"),
+            Portable({}, ""),
+            [],
+            [],
+            "",
+            Script("", "", (), ""),
+            [],
+            "",
+            1,
+            **limits,
         )
         self.links = {0: self.link}
         self.limits = Limits(work, self.slots, self.links)

@@ -19,7 +19,6 @@ import pytest
 from memento import system
 from memento.errors import WorkerStartError
 from memento.executors.processes import Processes, limits
-from memento.store import pickling
 from memento.store.records import DIED, DONE, FAILED, MEMORY, TIMEOUT
 from memento.testing.executors import Drive
 
@@ -346,7 +345,7 @@ def _work_with(function: bytes, drive: Drive) -> Any:
         run="broken",
         experiment="e",
         function=Portable(None, "the function", function),
-        settings=pickling.dumps({}),
+        settings=Portable({}, "settings"),
         layouts=[("x",)],
         values=drive.values,
         store=str(drive.store),

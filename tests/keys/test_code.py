@@ -190,15 +190,15 @@ def test_a_module_that_a_function_imports_for_itself_counts_as_a_file(
     assert version(HELPERS + "# end\n").digest == old.digest
 
 
-def test_a_constant_that_is_changed_in_place_while_running_does_not_count(project: Project) -> None:
+def test_data_counts_as_it_stands_whatever_its_name(project: Project) -> None:
     code = "seen = []\nTABLE = {'a': [1]}\ndef train(c, d): return seen, TABLE"
     module = project.load(code)
     before = code_version(module.train)
-    module.seen.append(1)
-    assert code_version(module.train) == before
     assert changed(before, project.version(code.replace("[1]", "[2]"))) == [
         "TABLE changed: {'a': [1]} -> {'a': [2]}"
     ]
+    module.seen.append(1)
+    assert changed(before, code_version(module.train)) == ["seen changed: [] -> [1]"]
 
 
 def test_functions_among_the_parameters_count_when_asked_for(project: Project) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from memento.events import Event, FailureGroup, TasksFinished
+from memento.events import Event, FailureGroup, TasksFinished, WarningGroup
 from memento.notify.messages import Digest, end_message, redact
 from tests.notify.fakes import FINISHED, STARTED, SetClock, failed, group
 
@@ -26,6 +26,15 @@ def test_the_last_message_says_what_matters() -> None:
         "epoch 1\n"
         "epoch 2\n"
     )
+
+
+def test_the_last_message_tells_what_tasks_warned_of() -> None:
+    warned = WarningGroup(
+        "UserWarning: odd (exp.py:3)", 4, 9, "n=1", "ab", "all 4 have n=1, no other task has it"
+    )
+    _, body = end_message(FINISHED._replace(groups=(), warned=(warned,) * 12, notes=("all tasks are odd",)))
+    assert "\n\n4 tasks warned: UserWarning: odd (exp.py:3) - all 4 have n=1, no other task has it\n" in body
+    assert body.endswith("    first: n=1\nand 2 other warnings\nall tasks are odd\n")
 
 
 def test_an_interrupted_run_is_told_with_what_is_left() -> None:

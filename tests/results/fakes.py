@@ -15,7 +15,7 @@ from memento.config import Config
 from memento.errors import PayloadDamaged
 from memento.results import Results
 from memento.store.bulk import Outlines
-from memento.store.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord
+from memento.store.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord, Warned
 from memento.store.unreadable import Unreadable
 
 START = 1_700_000_000.0
@@ -133,6 +133,9 @@ class FakeStore:
         for i in ids:
             lasts = {name: y[-1] for name, (_, y) in self.series.get(i, {}).items()}
             yield {name: (np.array([i]), np.array([last])) for name, last in lasts.items()}
+
+    def warnings(self, first: int, last: int) -> Mapping[int, tuple[Warned, ...]]:
+        return {i: r.warnings for i, r in self.kept.items() if r.warnings and first <= i <= last}
 
     def attempts(self, key: bytes) -> Sequence[Attempt]:
         return [Attempt(1, "failed", START, 1.0, None, None, "host/1", 1)]

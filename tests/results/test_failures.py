@@ -5,40 +5,9 @@ from __future__ import annotations
 import pytest
 
 from memento.events import FailureGroup
-from memento.results.failures import FailureGrouper, FailureReport, normalize, title
+from memento.results.failures import FailureGrouper, FailureReport, title
 from memento.store.records import DIED, MEMORY, TIMEOUT, UNSAVABLE
 from tests.results.fakes import FakeMatrix, failure, results_of
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("samples: [150, 178]", "samples: [1797, 178, 3]"),
-        ("at 0x7f3aab10", "at 0x10"),
-        ("no column 'petal'", "no column 'sepal'"),
-        ('no file "/a/b.csv"', 'no file "/c/d/e.csv"'),
-        ("cannot open /data/run-1/x.csv", "cannot open /tmp/y.npy"),
-        ("run 123e4567-e89b-12d3-a456-426614174000", "run 00000000-e89b-12d3-a456-426614174abc"),
-        ("loss is 1.5e-3", "loss is -2"),
-        ("blob deadbeef01", "blob 0123456789abcdef"),
-        ("took 3s", "took 12s"),
-    ],
-)
-def test_what_differs_from_task_to_task_does_not_part_them(one: str, other: str) -> None:
-    assert normalize(one) == normalize(other)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("bad shape", "bad dtype"),
-        ("don't divide by zero", "don't take logs"),
-        ("x1 is missing", "x2 is missing"),
-        ("needs and/or", "needs either/or"),
-    ],
-)
-def test_words_part_messages(one: str, other: str) -> None:
-    assert normalize(one) != normalize(other)
 
 
 def test_type_place_and_kind_part_failures() -> None:
@@ -54,6 +23,55 @@ def test_type_place_and_kind_part_failures() -> None:
         failure(kind=DIED, type="exit code 3"),
     ]
     assert [grouper.add(str(i), "", "", f)[1] for i, f in enumerate(cases)] == [True] * len(cases)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        ("'thing 1'", "'thing 2'", "'thing 3'"),
+        ("3", "'a'", "(1, 'b')"),
+        ("<Color.RED: 1>", "None", "frozenset({1})"),
+    ],
+)
+def test_different_keys_that_are_missing_at_one_line_are_one_cause(messages: tuple[str, ...]) -> None:
+    grouper = FailureGrouper()
+    for number, message in enumerate([*messages, messages[0]]):
+        grouper.add(str(number), "", "", failure(message, type="KeyError", location="train.py:7"))
+    (group,) = grouper.groups()
+    assert (group.count, group.title) == (4, "KeyError: … (3 different) (train.py:7)")
+    assert group.messages == messages
+
+
+def test_one_key_that_is_missing_everywhere_is_named() -> None:
+    grouper = FailureGrouper()
+    for number in range(3):
+        grouper.add(str(number), "", "", failure("'lr'", type="KeyError"))
+    assert [group.title for group in grouper.groups()] == ["KeyError: 'lr' (experiment.py:24)"]
+
+
+def test_only_what_differs_in_a_group_is_left_out_of_its_title() -> None:
+    grouper = FailureGrouper()
+    for number in range(3):
+        grouper.add(str(number), "", "", failure(f"layer 3: loss is {number}.5 in '/data/a.csv'"))
+    (group,) = grouper.groups()
+    assert group.title == "ValueError: layer 3: loss is … in '/data/a.csv' (experiment.py:24)"
+
+
+def test_a_report_gives_examples_of_messages_that_differ() -> None:
+    results, _ = results_of(FakeMatrix(n=[1, 2, 3, 4, 5]), [failure(f"bad {n}") for n in (1, 2, 3, 4, 4)])
+    text = str(results.failures)
+    assert "5 tasks: ValueError: bad … (experiment.py:24)" in text
+    assert "    4 different messages, such as bad 1; bad 2; bad 3\n" in text
+
+
+def test_one_cause_at_two_lines_is_two_groups() -> None:
+    grouper = FailureGrouper()
+    for number, place in enumerate(["a.py:1", "a.py:1", "a.py:9"]):
+        grouper.add(str(number), "", "", failure("bad", location=place))
+    assert [group.title for group in grouper.groups()] == [
+        "ValueError: bad (a.py:1)",
+        "ValueError: bad (a.py:9)",
+    ]
 
 
 @pytest.mark.parametrize("kind", [TIMEOUT, MEMORY])

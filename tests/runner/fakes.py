@@ -40,7 +40,7 @@ class FakeExecutor(Executor):
 
     name, isolates, preempts = "fake", True, True
 
-    def __init__(self, clock: FakeClock, behave: Callable[[Task], Outcome], capacity: int = 4) -> None:
+    def __init__(self, clock: FakeClock, behave: Callable[[Task], Message], capacity: int = 4) -> None:
         self.clock, self.behave, self.capacity = clock, behave, capacity
         self.queue: list[Task] = []
         self.seen: list[Task] = []
@@ -91,7 +91,6 @@ class FakeRun:
         self.others: dict[bytes, Known | None] = {}  # key -> None while another run computes it
         self.superseded: dict[bytes, Known] = {}
         self.released: list[bytes] = []
-        self.beats = 0
         self.on_look: Callable[[], None] = lambda: None
 
     def claim(self, keys: Sequence[bytes]) -> Claim:
@@ -122,15 +121,12 @@ class FakeRun:
     def waiting(self, keys: Iterable[bytes]) -> list[bytes]:
         return [key for key in keys if key in self.others and self.others[key] is None]
 
-    def heartbeat(self) -> None:
-        self.beats += 1
-
 
 class Stage:
     """A runner over fakes, for a matrix of `n` tasks."""
 
     def __init__(
-        self, n: int, behave: Callable[[Task], Outcome] = outcome, retries: Retries = 0, **matrix: Any
+        self, n: int, behave: Callable[[Task], Message] = outcome, retries: Retries = 0, **matrix: Any
     ) -> None:
         declared = {"parameters": {"a": list(range(n))}} | matrix
         self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), Past.of([]), code=1)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from memento.errors import PayloadDamaged, StoreUnwritable
 from memento.events import TaskFailed, TaskRetried, TasksFinished, Tick
-from memento.executors.base import Running
-from memento.store.records import Known
-from tests.runner.fakes import Stage, fails
+from memento.executors.base import Lost, Running, Task
+from memento.executors.failures import raised
+from memento.runner import Retry
+from memento.store.records import DONE, LOST, RAISED, Known, Outcome
+from tests.runner.fakes import Stage, fails, outcome
 
 
 def test_every_task_runs_once_and_its_row_is_noted() -> None:
@@ -184,20 +191,120 @@ def test_a_tick_names_the_longest_of_very_many_running_tasks_and_counts_the_othe
     assert workers == sorted(workers)
 
 
-def test_ticks_say_what_runs_and_the_heart_beats() -> None:
+def test_ticks_say_what_runs() -> None:
     stage = Stage(3, fails(1, until=3), retries=5)
     stage.loop()
     assert stage.of(Tick)
-    long = Stage(1)
-    long.run.others[long.plan.tasks.key(0)] = None
-    beats = 0
 
-    def end() -> None:
-        nonlocal beats
-        beats += 1
-        if long.clock.time > 20:
-            long.run.others.clear()
 
-    long.run.on_look = end
-    long.loop()
-    assert long.run.beats >= 3
+def test_an_attempt_that_lost_its_place_is_recorded_with_its_number_and_reason() -> None:
+    def preempted(task: Task) -> Lost | Outcome:
+        return Lost((task.number,), "node n17 was preempted") if task.attempt <= 2 else outcome(task)
+
+    stage = Stage(1, preempted)
+    stage.loop()
+    assert [task.attempt for task in stage.executor.seen] == [1, 2, 3]
+    told = [(row.outcome.attempt, row.outcome.failure) for _, row in stage.run.attempts]
+    assert [(number, why.kind, why.message) for number, why in told if why] == [
+        (1, LOST, "node n17 was preempted"),
+        (2, LOST, "node n17 was preempted"),
+    ]
+    assert [row.outcome.status for row in stage.run.rows] == [DONE]
+    assert stage.run.released == []
+
+
+@pytest.mark.parametrize("reason", ["", "node n17 was preempted"])
+def test_a_task_whose_place_is_taken_away_again_and_again_fails_at_a_bound_of_its_own(reason: str) -> None:
+    def second_is_lost(task: Task) -> Lost | Outcome:
+        return Lost((task.number,), reason) if task.attempt >= 2 else outcome(task, RAISED)
+
+    stage = Stage(1, second_is_lost, retries=Retry(1, delay=0.0, losses=3))
+    stage.loop()
+    assert [task.attempt for task in stage.executor.seen] == [1, 2, 3, 4, 5]
+    (row,) = stage.run.rows
+    assert row.outcome.failure is not None
+    assert row.outcome.failure.kind == LOST
+    assert "taken away 4 times" in row.outcome.failure.message
+    assert "Retry(losses=3)" in row.outcome.failure.message
+    assert stage.runner.progress.failed == 1
+
+
+def test_lost_places_do_not_count_against_retries() -> None:
+    def unlucky(task: Task) -> Lost | Outcome:
+        if task.attempt in (1, 3):
+            return Lost((task.number,))
+        return outcome(task, RAISED) if task.attempt <= 4 else outcome(task)
+
+    stage = Stage(1, unlucky, retries=Retry(2, delay=0.0))
+    stage.loop()
+    assert [task.attempt for task in stage.executor.seen] == [1, 2, 3, 4, 5]
+    assert stage.runner.progress.done == 1
+
+
+def test_what_a_stop_gives_back_is_not_lost() -> None:
+    stage = Stage(8)
+    stage.executor.before_poll = lambda: stage.interrupt.__setattr__("count", 1)
+    stage.loop()
+    assert stage.run.attempts == []
+    assert stage.runner.left
+
+
+# -- whose disk it is
+
+ELSEWHERE = ["/results-old/index.sqlite", "/results.bak/payloads/1", "results/payloads/1", "/", "", "/other"]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+def test_a_task_that_cannot_write_to_another_store_fails_alone(path: str) -> None:
+    def writes(task: Task) -> Outcome:
+        error = StoreUnwritable(path, "it may not be written here.")
+        failed = outcome(task, RAISED)
+        return failed._replace(failure=raised(error)) if task.number == 1 else outcome(task)
+
+    stage = Stage(20, writes)
+    stage.runner._store = "/results"
+    stage.loop()
+    assert (stage.runner.progress.done, stage.runner.progress.failed) == (19, 1)
+
+
+def test_an_error_that_only_looks_like_ours_fails_its_task_alone() -> None:
+    class StoreUnwritable(Exception):
+        pass
+
+    def imitates(task: Task) -> Outcome:
+        error = StoreUnwritable("/results/payloads/1: cannot write the file")
+        return outcome(task, RAISED)._replace(failure=raised(error)) if task.number == 1 else outcome(task)
+
+    stage = Stage(20, imitates)
+    stage.runner._store = "/results"
+    stage.loop()
+    assert (stage.runner.progress.done, stage.runner.progress.failed) == (19, 1)
+
+
+def test_a_task_that_cannot_write_to_the_runs_own_store_ends_the_run(tmp_path: Path) -> None:
+    store = tmp_path / "re: sults"  # a name that a text could not be split at
+    link = tmp_path / "link"
+    link.symlink_to(store, target_is_directory=True)
+
+    def writes(task: Task) -> Outcome:
+        error = StoreUnwritable(str(link / "payloads" / "1"), "the disk is full.")
+        return outcome(task, RAISED)._replace(failure=raised(error)) if task.number == 1 else outcome(task)
+
+    stage = Stage(20, writes)
+    stage.runner._store = str(store)
+    with pytest.raises(StoreUnwritable, match=r"the disk is full\.") as caught:
+        stage.loop()
+    assert caught.value.path == str(link / "payloads" / "1")
+    assert stage.runner.progress.failed == 0
+
+
+def test_only_payloads_of_the_runs_own_store_are_noted_as_damaged() -> None:
+    def reads(task: Task) -> Outcome:
+        folder = "/results/payloads" if task.number else "/results/payloads-old"
+        error = PayloadDamaged(f"{folder}/ab/{task.number}", "its checksum is wrong.")
+        return outcome(task, RAISED)._replace(failure=raised(error))
+
+    stage = Stage(2, reads)
+    stage.runner._store = "/results"
+    stage.loop()
+    assert stage.runner.damaged == {"ab/1": "its checksum is wrong."}

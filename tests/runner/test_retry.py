@@ -8,11 +8,12 @@ import pytest
 
 from memento.errors import MemoryLimitExceeded, WorkerDied
 from memento.runner import Retry, RetryPolicy
-from memento.store.records import DIED, MEMORY, RAISED, Failure
+from memento.store.records import DIED, LOST, MEMORY, RAISED, Failure
 
 
-def failure(kind: str = RAISED, name: str = "ValueError", exception: bytes | None = None) -> Failure:
-    return Failure(kind, name, "it failed", "", "", exception, "")
+def failure(kind: str = RAISED, name: str = "ValueError", module: str = "builtins") -> Failure:
+    lineage = (f"{module}:{name}", "builtins:Exception", "builtins:BaseException", "builtins:object")
+    return Failure(kind, name, "it failed", "", "", None, "", lineage=lineage)
 
 
 def test_without_retries_nothing_is_repeated() -> None:
@@ -33,6 +34,20 @@ def test_only_the_named_types_are_repeated() -> None:
     policy = RetryPolicy(Retry(1, on=(OSError,)))
     assert policy.delay(failure(name="ValueError"), 1) is None
     assert policy.delay(failure(name="OSError"), 1) is not None
+
+
+def test_another_modules_type_of_the_same_name_is_another_type() -> None:
+    assert RetryPolicy(Retry(1, on=OSError)).delay(failure(name="OSError", module="mine"), 1) is None
+
+
+def test_a_type_stands_for_those_that_derive_from_it() -> None:
+    assert RetryPolicy(Retry(1, on=Exception)).delay(failure(name="Own", module="mine"), 1) is not None
+
+
+def test_a_place_that_was_taken_away_is_no_matter_of_retries() -> None:
+    assert RetryPolicy(5).delay(failure(LOST, "TaskLost"), 1) is None
+    assert RetryPolicy(Retry(5, losses=3)).losses == 3
+    assert RetryPolicy({OSError: 1}).losses == RetryPolicy(0).losses > 0
 
 
 @pytest.mark.parametrize("on", [OSError, [OSError], {OSError}], ids=["one type", "a list", "a set"])

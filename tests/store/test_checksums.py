@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from memento.store import rows as encode
 from memento.store import sql
-from memento.store.records import DONE, Encoded, Failure, LogSlice, Outcome, Series, TaskRow
+from memento.store.records import DONE, Encoded, Failure, LogSlice, Outcome, Piece, Series, TaskRow
 
 texts = st.text(st.characters(), max_size=10)  # lone surrogates among them
 numbers = st.integers(0, 1 << 60)
@@ -31,6 +31,8 @@ outcomes = st.builds(
     artifacts=st.just(()),
     log=st.none(),
     failure=st.none(),
+    warnings=st.none(),
+    earlier=st.just(()),
 )
 rows = st.builds(TaskRow, st.binary(min_size=16, max_size=16), texts, st.integers(0, 99), numbers, outcomes)
 PLAIN = sql.ADD_PLAIN_TASK.count("?")
@@ -58,6 +60,8 @@ def test_columns_of_many_plain_tasks_are_those_of_each(
 def test_a_task_with_more_than_a_small_value_is_none_of_them(plain: TaskRow) -> None:
     for more in (
         {"log": LogSlice("r/1.log", 0, 9)},
+        {"warnings": '[["UserWarning", "odd", "exp.py:3", 1]]'},
+        {"earlier": (Piece("run-1", 1, 5.0, 1.0, 0.5, 10, "host/1", None),)},
         {"artifacts": ("a.txt",)},
         {"metrics": (Series("loss", 1, 0.5, 0.5, 0.5, b"x" * 16),)},
         {"value": Encoded("npy", None, "ab.npy", 10, "numpy:ndarray")},

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from memento import system
 from memento.store import Run, Store
-from memento.store.liveness import UNSEEN_SECONDS, Liveness, Process
+from memento.store.liveness import REBOOT_SECONDS, UNSEEN_SECONDS, Liveness, Process
 from memento.store.records import DONE, Known, RunInfo
 from memento.testing.store import EXPERIMENT, info_of, key_of, row_of
 
@@ -98,22 +98,62 @@ def test_a_run_on_another_machine_loses_its_claims_when_its_heart_stands_still(t
         near = store.begin(info_of())
         far.claim([key_of(1)])
         assert near.claim([key_of(1)]).elsewhere == [key_of(1)]
-        clock.time += UNSEEN_SECONDS - 1
+        for _ in range(int(UNSEEN_SECONDS / 10) - 1):
+            clock.time += 10
+            assert near.waiting([key_of(1)]) == [key_of(1)]
         far.heartbeat()
-        assert near.claim([key_of(1)]).elsewhere == [key_of(1)]
-        clock.time += UNSEEN_SECONDS - 1
-        assert near.claim([key_of(1)]).elsewhere == [key_of(1)]
-        clock.time += 2
+        for _ in range(int(UNSEEN_SECONDS / 10)):
+            assert near.claim([key_of(1)]).elsewhere == [key_of(1)]
+            clock.time += 10
         assert near.claim([key_of(1)]).granted == [key_of(1)]
 
 
-def test_a_run_of_an_earlier_boot_of_this_machine_is_dead_soon() -> None:
+def silence(live: Liveness, clock: FakeClock, process: Process) -> float:
+    """Look on until a run counts as dead; return how long it took."""
+    began = clock.time
+    while not live.is_dead(process):
+        assert clock.time - began < 10_000
+        clock.time += 1
+    return clock.time - began
+
+
+@pytest.mark.parametrize(
+    ("host", "boot", "seconds"),
+    [
+        ("here", "before/pid:[1]", REBOOT_SECONDS),
+        ("here", "now/pid:[2]", UNSEEN_SECONDS),  # a container beside ours
+        ("there", "now/pid:[2]", UNSEEN_SECONDS),
+        ("there", "before/pid:[1]", UNSEEN_SECONDS),
+    ],
+    ids=["an earlier boot", "another container", "another container's name", "another machine"],
+)
+@pytest.mark.parametrize("skew", [-1e6, 0.0, 1e6])
+def test_a_run_that_cannot_be_looked_up_is_dead_when_its_beat_was_seen_to_stand_still(
+    host: str, boot: str, seconds: float, skew: float
+) -> None:
     clock = FakeClock()
-    live = Liveness(clock, boot="now", host="here")
-    before = Process(1, "here", 7, "55", "before", clock.now())
-    assert not live.is_dead(before)
-    assert live.is_dead(before._replace(heartbeat=clock.now() - 1_000))
-    assert not live.is_dead(before._replace(heartbeat=clock.now() - 1_000, host="there"))
+    live = Liveness(clock, boot="now/pid:[1]", host="here", alive=lambda pid, started: False)
+    run = Process(1, host, 7, "55", boot, clock.now() + skew)
+    assert silence(live, clock, run) == seconds
+    assert silence(live, clock, run._replace(heartbeat=run.heartbeat + 5)) == seconds
+
+
+def test_a_pause_of_who_looks_on_proves_nothing() -> None:
+    clock = FakeClock()
+    live = Liveness(clock, boot="now/pid:[1]", host="here")
+    run = Process(1, "there", 7, "55", "other", clock.now())
+    assert not live.is_dead(run)
+    clock.time += 86_400
+    assert not live.is_dead(run)
+
+
+def test_a_run_among_whose_processes_we_live_needs_no_heart() -> None:
+    clock = FakeClock()
+    live = Liveness(clock, boot="now/pid:[1]", host="here", alive=lambda pid, started: True)
+    run = Process(1, "here", 7, "55", "now/pid:[1]", clock.now())
+    for _ in range(1_000):
+        clock.time += 60
+        assert not live.is_dead(run)
 
 
 def test_a_pid_that_was_given_to_another_process_is_not_the_run(tmp_path: Path) -> None:

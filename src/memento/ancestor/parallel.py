@@ -174,13 +174,12 @@ class TaskManager:
 
     def _work(self, pickled: list[bytes], folder: Path, workers: int) -> Work:
         from memento.executors.sending import Portable
-        from memento.store import pickling
 
         return Work(
             run="tasks",
             experiment="memento.ancestor:TaskManager",
             function=Portable(_call, "a task"),
-            settings=pickling.dumps({}),
+            settings=Portable({}, "settings"),
             layouts=[("call",)],
             values=pickled,
             store=str(folder),

@@ -17,8 +17,8 @@ from memento.cli.errors import UsageError
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.store import Store, find_store
 from memento.store.checks import UPSTREAM
-from memento.store.records import Attempt, TaskRecord
-from memento.wording import counts, duration, one_line, safe_text
+from memento.store.records import INTERRUPTED, Attempt, TaskRecord
+from memento.wording import counts, duration, number_of, one_line, safe_text
 
 _RUNS = 10  # shown, the newest
 _ROWS = 50  # tasks in a list for people
@@ -88,7 +88,7 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
     """Print the store's experiments and its latest runs."""
     with open_store(path) as store:
         experiments = store.experiments()
-        runs = store.runs(limit=_RUNS)
+        runs = store.counted(store.runs(limit=_RUNS))
         working = store.working()
         if as_json:
             print_json(
@@ -123,9 +123,14 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
             took = duration(max(0.0, until - run.started))
             what = counts(**{k: run.counts.get(k, 0) for k in ("done", "cached", "failed")})
             where = f"{one_line(run.info.host)}, pid {run.info.pid}"
-            tail = (
-                f"{run.info.tasks:,} tasks so far {took}" if run.status == "running" else f"{what} in {took}"
-            )
+            total = run.info.tasks
+            missing = total - sum(run.counts.get(k, 0) for k in ("done", "cached", "failed"))
+            if run.status == "running":
+                tail = f"{what} of {number_of(total, 'task')}, so far {took}"
+            elif run.status == "died" and missing > 0:
+                tail = f"{what} of {number_of(total, 'task')} in {took}; run it again for the rest"
+            else:
+                tail = f"{what} in {took}"
             print(
                 f"  {_time(run.started)}  {run.status:<11}  {one_line(run.info.experiment)}: {tail} ({where})"
             )
@@ -191,14 +196,25 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
             print(f"metric      {one_line(name)}: {len(y)} values, last {float(y[-1]):.6g}")
         for name in record.artifacts:
             print(f"artifact    {one_line(name)}")
+        for warning in record.warnings:
+            times = f" ({warning.count} times)" if warning.count > 1 else ""
+            place = f" ({one_line(warning.place)})" if warning.place else ""
+            print(f"warning     {one_line(f'{warning.category}: {warning.message}', 400)}{place}{times}")
+        if len(record.pieces) > 1:
+            pieces = f"{len(record.pieces)} attempts, each from the checkpoint before"
+            print(f"time        {duration(record.runtime)} in {pieces}")
         for attempt in attempts:
             _print_attempt(attempt)
 
 
 def _print_attempt(attempt: Attempt) -> None:
     memory = f", {attempt.memory / 2**20:.0f} MiB" if attempt.memory else ""
+    kept = ""
+    if attempt.kept is not None and attempt.status != INTERRUPTED:
+        kept = f" (the next went on from {duration(attempt.kept)})"
+    took = f"{duration(attempt.runtime)}{kept}{memory}"
     print(
-        f"attempt {attempt.number}   {attempt.status} in run {attempt.run} after {duration(attempt.runtime)}{memory},"
+        f"attempt {attempt.number}   {attempt.status} in run {attempt.run} after {took},"
         f" {_time(attempt.started)} on {one_line(attempt.worker)}"
     )
     failure = attempt.failure
@@ -260,6 +276,7 @@ def _as_dict(store: Store, record: TaskRecord, upstream: dict[bytes, dict[str, A
         "value": value if found else None,
         "value_type": record.value.type if record.value else None,
         "error": f"{failure.type}: {failure.message}" if failure else None,
+        "warnings": [warning._asdict() for warning in record.warnings],
     }
 
 
@@ -271,6 +288,8 @@ def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
         "status": attempt.status,
         "started": attempt.started,
         "runtime": attempt.runtime,
+        "cpu_time": attempt.cpu_time,
+        "kept": attempt.kept,
         "memory": attempt.memory,
         "worker": attempt.worker,
         "kind": failure.kind if failure else None,

@@ -21,7 +21,7 @@ _PART = 1 << 20  # bytes read at once
 
 
 def print_log(path: Path | None, key: str, *, follow: bool) -> None:
-    """Print a task's output: of the attempt that runs now, else of the last one.
+    """Print a task's output: of the attempt that runs now, else of the last one and of those from which it went on.
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ def print_log(path: Path | None, key: str, *, follow: bool) -> None:
         if now is not None and _is_shown(now, shown):
             now = None
         if now is not None and not follow:
-            printed = _print(store, LogSlice(now.file, now.start, _size(store, now.file)))
+            printed = _print(_read(store, now.file, now.start, _size(store, now.file)))
         elif now is None:
             record = _record(store, task)
-            printed = record is not None and _print(store, record.log)
+            printed = record is not None and _print(store.log(record))
         else:
             printed = False
         while follow and (now is not None or _may_still_run(store, _record(store, task))):
@@ -84,10 +84,9 @@ class Lines:
             print_safe(text.replace("\r\n", "\n").replace("\r", "\n"), end="")
 
 
-def _print(store: Store, log: LogSlice | None) -> bool:
+def _print(text: bytes) -> bool:
     lines = Lines()
-    if log is not None:
-        lines.feed(_read(store, *log))
+    lines.feed(text)
     lines.end()
     return lines.printed
 
@@ -98,7 +97,7 @@ def _print_unseen(store: Store, task: bytes, shown: set[LogSlice | None]) -> boo
     for attempt in store.attempts(task):
         if attempt.log not in shown:
             shown.add(attempt.log)
-            printed = _print(store, attempt.log) or printed
+            printed = _print(store.log(attempt)) or printed
     return printed
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.cli.errors import UsageError
 from memento.cli.inspect import print_safe
-from memento.errors import AggregateException
+from memento.errors import AggregateException, MatrixError
 
 if TYPE_CHECKING:
     from memento.results import Results
@@ -38,6 +38,7 @@ def run_file(
     from memento.executors import make_executor
     from memento.matrix import Matrix
     from memento.memento import Memento
+    from memento.runner.options import check_names
 
     if dry_run:
         if as_json:
@@ -50,9 +51,12 @@ def run_file(
     try:
         make_executor(options["executor"])  # a misspelt name is told even where nothing has to run
         memento = Memento(function, **options)
-    except ValueError as exc:
+        declared = Matrix.load(matrix)
+        check_names(function, declared)
+    except MatrixError:
+        raise  # it names the place in the file
+    except (ValueError, TypeError) as exc:
         raise UsageError(str(exc)) from exc
-    declared = Matrix.load(matrix)
     try:
         results = memento.run(declared, dry_run=dry_run, force_run=force_run)
     except AggregateException as error:

@@ -14,7 +14,7 @@ from memento.clock import SYSTEM_CLOCK
 from memento.context.metrics import Metrics, number
 from memento.context.space import Resources, StopTask, TaskSpace
 from memento.hints import TYPE_CHECKING, Any
-from memento.store.records import Series
+from memento.store.records import Piece, Series
 
 if TYPE_CHECKING:
     import logging
@@ -66,6 +66,7 @@ class Context:
         "_steps",
         "_total",
         "checkpoint_key",
+        "earlier",
     )
 
     def __init__(self, key: str, checkpoint_provider: Any = None) -> None:
@@ -105,6 +106,7 @@ class Context:
         self._loops: Loops | None = None
         self._steps: tuple[str, ...] = ()  # names of the cached steps that are being computed
         self.checkpoint_key = None
+        self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
 
     _total: float | None
 
@@ -276,9 +278,11 @@ class Context:
         return self._saved().exists()
 
     def _extra(self) -> dict[str, Any]:
-        """Return what goes with a checkpoint: the metrics so far, the bar."""
+        """Return what goes with a checkpoint: the metrics so far, the bar, what it took."""
         metrics = self._metrics.packed() if self._metrics is not None else {}
-        return {"metrics": metrics, "done": self._done, "total": self._total}
+        space = self._space
+        pieces = self.earlier if space is None or space.so_far is None else (*self.earlier, space.so_far())
+        return {"metrics": metrics, "done": self._done, "total": self._total, "pieces": pieces}
 
     def _take(self, extra: Mapping[str, Any]) -> None:
         """Take over what came with a checkpoint."""
@@ -289,6 +293,20 @@ class Context:
         self._done = max(self._done, extra.get("done", 0.0))
         if self._total is None:
             self._total = extra.get("total")
+        self._take_pieces(extra.get("pieces", ()))
+
+    def _take_pieces(self, pieces: Iterable[Piece]) -> None:
+        """Add earlier attempts to what this task took; of two checkpoints that tell of one the later counts."""
+        known = {(piece.run, piece.started): piece for piece in self.earlier}
+        for piece in pieces:
+            name = (piece.run, piece.started)
+            if name not in known or known[name].runtime < piece.runtime:
+                known[name] = piece
+        space = self._space
+        if known and space is not None and space.so_far is not None:
+            own = space.so_far()
+            known.pop((own.run, own.started), None)  # this very attempt saved it
+        self.earlier = tuple(known.values())
 
     def _given(self) -> Any:
         if self._provider is None:

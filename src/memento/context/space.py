@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.hints import NamedTuple
+from memento.store.records import Piece
 
 Live = Callable[[float, "float | None", "dict[str, float]"], None]
 
@@ -64,3 +65,4 @@ class TaskSpace(NamedTuple):
     live_every: float = 0.5  # seconds
     clock: Clock = SYSTEM_CLOCK
     inline_limit: int = 16_384  # bytes; larger values of `cached` steps are files
+    so_far: Callable[[], Piece] | None = None  # what this attempt has done, for a checkpoint to tell

@@ -6,7 +6,7 @@ Knows: a stream to write lines to. May not know: terminals.
 from __future__ import annotations
 
 from memento.clock import Clock
-from memento.display.text import Narrator, progress_parts, settled
+from memento.display.text import Narrator, hangs, progress_parts, settled
 from memento.events import Event, RunFinished, RunStarted, Tick
 from memento.hints import TYPE_CHECKING
 
@@ -19,7 +19,10 @@ SHORTEST_PAUSE = 2.0  # seconds, however fast the tenths go by
 
 
 class PlainScreen:
-    """Lines only; a line of progress every 10 to 60 seconds or each tenth of the tasks."""
+    """Lines only; a line of progress every 10 to 60 seconds or each tenth of the tasks.
+
+    One that would say what the last one said names what runs: that is all there is to see of a task that hangs.
+    """
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         self._stream = stream
@@ -31,6 +34,7 @@ class PlainScreen:
         self._last = self._clock.monotonic()
         self._pause = FIRST_PAUSE
         self._tenth = 0
+        self._settled = -1  # tasks, in the last line
 
     def listen(self, event: Event) -> None:
         """Write what `event` adds."""
@@ -39,7 +43,9 @@ class PlainScreen:
             self._begin()
             self._tenth = 10 * event.cached // max(event.total, 1)
         elif isinstance(event, Tick) and self._due(event):
-            lines.append(", ".join(progress_parts(event)))
+            stuck = settled(event) == self._settled or hangs(event)
+            lines.append(", ".join(progress_parts(event, named=stuck)))
+            self._settled = settled(event)
         if lines:
             self._stream.write("".join(f"[memento] {line}\n" for line in lines))
             self._stream.flush()

@@ -16,6 +16,7 @@ from memento.events import (
     TaskFailed,
     TaskRetried,
     Tick,
+    WarningGroup,
     WorkerState,
 )
 from memento.hints import NamedTuple
@@ -24,6 +25,9 @@ from memento.wording import counts, duration, number_of, one_line
 # A run in which everything fails differently must not flood the screen; the end tells the rest.
 GROUPS_WHILE_RUNNING = 8
 GROUPS_AT_THE_END = 10
+WARNINGS_AT_THE_END = 5
+NAMED = 3  # running tasks in a line of progress
+HANGS, HANGS_AFTER = 3.0, 60.0  # times the longest finished task; seconds
 NOTES = 40
 NOTE_LINES = 100
 
@@ -76,6 +80,8 @@ class Narrator:
                 yield in_all(event)
             elif self._quiet and not (event.done or event.failed or event.left):
                 yield all_cached(event)
+                for note in event.notes:
+                    yield Line(f"  {one_line(note)}", "warning")
             else:
                 yield from finished(event)
             self._running = False
@@ -135,8 +141,21 @@ def finished(event: RunFinished) -> Iterator[Line]:
     more = len(event.groups) - GROUPS_AT_THE_END
     if more > 0:
         yield Line(f"  and {number_of(more, 'other cause')}", "failure")
+    for warned in event.warned[:WARNINGS_AT_THE_END]:
+        yield Line(f"  {warned_line(warned)}", "warning")
+    more = len(event.warned) - WARNINGS_AT_THE_END
+    if more > 0:
+        yield Line(f"  and {number_of(more, 'other warning')}: `results.warnings` lists them", "warning")
+    for note in event.notes:
+        yield Line(f"  {one_line(note)}", "warning")
     for line in event.how_to_go_on.splitlines():
         yield Line(one_line(line))
+
+
+def warned_line(group: WarningGroup) -> str:
+    """Say what tasks warned of, and what they have in common."""
+    rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
+    return f"{number_of(group.count, 'task')} warned: {one_line(group.title, 400)}{rule}"
 
 
 def all_cached(event: RunFinished) -> Line:
@@ -154,8 +173,8 @@ def in_all(event: RunFinished) -> Line:
     return Line(f"In all {number_of(event.total, 'task')}: {told} in {duration(event.elapsed)}", kind)
 
 
-def progress_parts(tick: Tick) -> list[str]:
-    """Say where a run stands, the most important first."""
+def progress_parts(tick: Tick, *, named: bool = False) -> list[str]:
+    """Say where a run stands, the most important first; at its end what runs, if that is to be named."""
     parts = [f"{settled(tick):,}/{tick.total:,}"]
     if tick.failed:
         parts.append(f"{tick.failed:,} failed")
@@ -163,10 +182,39 @@ def progress_parts(tick: Tick) -> list[str]:
         parts.append(f"{duration(tick.eta)} left")
     if tick.cached:
         parts.append(f"{tick.cached:,} cached")
-    parts.append(f"{len(tick.running) + tick.unlisted:,} running")
+    if not named or not tick.running:
+        parts.append(f"{len(tick.running) + tick.unlisted:,} running")
     if tick.throughput > 0:
         parts.append(rate(tick.throughput))
+    if named and tick.running:
+        parts.append(running_text(tick))
     return parts
+
+
+def running_text(tick: Tick) -> str:
+    """Name the tasks that have run longest, for how long, and how long others took."""
+    count = len(tick.running) + tick.unlisted
+    longest = sorted(tick.running, key=lambda state: -state.seconds)[:NAMED]
+    if count == 1:
+        text = f"1 running for {duration(longest[0].seconds)}: {_named(longest[0])}"
+    else:
+        names = "; ".join(f"{_named(state)} for {duration(state.seconds)}" for state in longest)
+        more = f"; and {count - len(longest):,} more" if count > len(longest) else ""
+        text = f"{count:,} running: {names}{more}"
+    return f"{text} (the others took {duration(tick.longest)} at most)" if tick.longest else text
+
+
+def _named(state: WorkerState) -> str:
+    part = share(state)
+    told = list(filter(None, ("" if part is None else f"{part:.0%}", metrics_text(state))))
+    config = one_line(state.config, 160) or state.key[:12]
+    return f"{config} [{', '.join(told)}]" if told else config
+
+
+def hangs(tick: Tick) -> bool:
+    """Whether a task runs far longer than any that has finished."""
+    longest = max((state.seconds for state in tick.running), default=0.0)
+    return bool(tick.longest) and longest > max(HANGS * tick.longest, HANGS_AFTER)
 
 
 def settled(tick: Tick) -> int:

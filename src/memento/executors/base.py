@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from memento.executors.sending import Portable
-from memento.hints import NamedTuple, Protocol
+from memento.hints import Any, NamedTuple, Protocol
 from memento.keys import Script
 from memento.store.records import Outcome
 
@@ -33,13 +33,15 @@ class Task(NamedTuple):
 
 LIVE_EVERY = 0.5  # seconds
 _NOTHING: dict[str, str] = {}
+_NONE_SEEN: dict[str, tuple[str, str]] = {}
 
 
 class Work(NamedTuple):
     """What all tasks of a run share; sent to each worker once.
 
-    `settings` and every entry of `values` are bytes for `memento.store.pickling.loads`; so is `function.data`, which is
-    made when it is asked for: workers that are copies of the program have the function. Pickled, this takes it along.
+    Every entry of `values` is bytes for `memento.store.pickling.loads`; so are `function.data` and `settings.data`,
+    which are made when they are asked for: copies of the program have the function, and who runs tasks in this process
+    has everything (`local`). Pickled, this takes function and settings along, and neither `layouts` nor `values`.
     A worker gets a value's bytes at most once, with the first task that uses it, and unpickles
     it for each task, so that a task that changes a value in place changes nothing for the next.
     """
@@ -47,9 +49,11 @@ class Work(NamedTuple):
     run: str  # unique name of the run within the store; safe as a file name
     experiment: str
     function: Portable
-    settings: bytes
+    settings: Portable  # of a dict
     layouts: Sequence[tuple[str, ...]]  # may grow while the run goes on
-    values: Sequence[bytes]  # may be lazy: an entry is pickled when it is first asked for
+    values: Sequence[
+        bytes
+    ]  # may be lazy: an entry is pickled when it is first asked for; for `here` see `local`
     store: str  # absolute path of the store's folder, shared with the workers
     script: Script  # what the program was started with: workers give the same names as it does
     sys_path: list[str]
@@ -66,15 +70,24 @@ class Work(NamedTuple):
     live_every: float = LIVE_EVERY  # seconds between live updates of a task
     environment: Mapping[str, str] = _NOTHING
     sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `sources`
+    initializer: Portable | None = None  # called in each worker before its first task
+    carried: Any = None  # what the program has set, for fresh processes; see `carrying`
+    seen: Mapping[str, tuple[str, str]] = (
+        _NONE_SEEN  # what the function reads, for fresh processes; see `sameness`
+    )
 
 
 class Lost(NamedTuple):
-    """Submitted tasks that never started, given back by a cancel or by a worker's end that was not their fault.
+    """Submitted tasks that are given back without an outcome.
 
-    The local executors requeue by themselves; they give tasks back only on `cancel`.
+    After a `cancel` these are tasks that have not started. At any other time their place was taken away (a node was
+    preempted, a container ended): each such attempt is recorded as lost, with the reason, and the runner submits the
+    task again under the next attempt's number, as often as `Retry.losses` says; `retries` do not count it. What has
+    not started an executor puts elsewhere by itself; the local ones give tasks back only on `cancel`.
     """
 
     numbers: tuple[int, ...]
+    reason: str = ""  # "node n17 was preempted"; for people
 
 
 class Update(NamedTuple):
@@ -91,6 +104,7 @@ class Note(NamedTuple):
     """Something that a person should know: a worker was replaced, a limit was near."""
 
     text: str
+    level: str = "warning"  # or "info"
 
 
 # An outcome is a message itself: an attempt ended, one for each submitted task that is not lost.
@@ -114,6 +128,7 @@ class Executor(Protocol):
     name: str
     isolates: bool  # a task that kills its process fails alone
     preempts: bool  # `timeout` and `memory_limit` can end a running task
+    shares_memory: bool = False  # tasks run in this process: what cannot be pickled reaches them
     in_process: bool = False  # tasks run in the caller's thread, inside `poll`: only `interrupt` can end one
 
     def start(self, work: Work) -> None:

@@ -10,6 +10,11 @@ from memento.hints import Any
 
 _NAMES = ("processes", "threads", "serial")
 _LATER = ("dask", "ray", "slurm")
+_OTHER_NAMES = {  # as joblib, Dask and others call them
+    **dict.fromkeys(("loky", "multiprocessing", "mp", "joblib", "spawn", "fork", "local"), "processes"),
+    **dict.fromkeys(("threading", "multithreading"), "threads"),
+    **dict.fromkeys(("sequential", "sync", "synchronous", "debug", "single", "inline", "none"), "serial"),
+}
 
 
 def make_executor(spec: Any = "processes", num_workers: int | None = None, **options: Any) -> Executor:
@@ -75,6 +80,6 @@ def _no_such_name(name: str) -> str:
         )
     import difflib
 
-    near = difflib.get_close_matches(name, _NAMES, 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = _OTHER_NAMES.get(name.casefold()) or next(iter(difflib.get_close_matches(name, _NAMES, 1)), None)
+    hint = f" Did you mean {near!r}?" if near else ""
     return f"there is no executor {name!r}; it has {', '.join(map(repr, _NAMES))}.{hint}"

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
-from types import TracebackType
 
-from memento.errors import RemoteError, TaskError
+from memento.errors import PayloadDamaged, RemoteError, StoreUnwritable, TaskError
+from memento.executors.lines import is_ours, lines_of_traceback
 from memento.hints import TYPE_CHECKING
-from memento.store.records import RAISED, Failure
+from memento.store.records import PAYLOAD_DAMAGED, RAISED, STORE_UNWRITABLE, Failure
 
 if TYPE_CHECKING:
     from traceback import TracebackException
 
-_OURS = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
-_USERS = (_OURS + "testing" + os.sep, _OURS + os.path.join("cli", "demo.py"))  # experiments stand there
+    from memento.executors.causes import Cause
+
 _MESSAGE_LIMIT = 4_000  # characters; a message may hold a whole array
 _TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prints thousands of frames
 _EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is kept as text only
@@ -45,7 +45,7 @@ def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickle
     Returns
     -------
     Failure
-        With the user's part of the traceback only.
+        With what really failed as its headline (see `causes`), and the traceback without Memento's frames.
 
     Examples
     --------
@@ -56,15 +56,38 @@ def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickle
     >>> failure.type, failure.message
     ('ValueError', "invalid literal for int() with base 10: 'x'")
     """
+    cause = _cause(error)
     return Failure(
         kind=kind,
-        type=type(error).__name__,
-        message=clipped(_message(error), _MESSAGE_LIMIT),
+        type=cause.type,
+        message=clipped(cause.message, _MESSAGE_LIMIT),
         traceback=clipped(_traceback(error), _TRACEBACK_LIMIT),
-        location=_location(error),
+        location=cause.lines.place,
         exception=_pickle(error) if pickled else None,
         output=output,
+        code=(code := _code(error)),
+        path=str(getattr(error, "path", "")) if code else "",
+        lineage=tuple(f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__),
     )
+
+
+def _cause(error: BaseException) -> Cause:
+    from memento.executors.causes import Cause, cause_of  # most workers never need it
+    from memento.executors.lines import Lines
+
+    try:
+        return cause_of(error)
+    except RecursionError:
+        raise
+    except Exception:  # a broken __cause__ or __class__ must not hide what failed
+        return Cause(type(error).__name__, "", Lines("", ""))
+
+
+def _code(error: BaseException) -> str:
+    """Say what failed beside the experiment's own code: that is for the runner to judge, by the error's path."""
+    if isinstance(error, StoreUnwritable):
+        return STORE_UNWRITABLE
+    return PAYLOAD_DAMAGED if isinstance(error, PayloadDamaged) else ""
 
 
 def without_exception(
@@ -130,7 +153,7 @@ def _without_our_frames(lines: list[str]) -> list[str]:
         frame = re.fullmatch(_DUMPED_FRAME, line)
         if frame is None:
             inside, shown = False, 0
-        elif _is_ours(frame[1]) or (inside and frame[1] == "<string>"):
+        elif is_ours(frame[1]) or (inside and frame[1] == "<string>"):
             inside = True
             continue
         else:
@@ -146,24 +169,6 @@ def _without_our_frames(lines: list[str]) -> list[str]:
         and not any(re.fullmatch(_DUMPED_FRAME, after) for after in kept[number + 1 : number + 2])
     ]
     return [line for number, line in enumerate(kept) if number not in bare]
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as exc:  # a user's __str__ must not hide what failed
-        return f"<its text cannot be shown: {type(exc).__name__}>"
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(_OURS) and not filename.startswith(_USERS)
-
-
-def _users_part(trace: TracebackType | None) -> TracebackType | None:
-    """Skip the frames of Memento in front of the user's first one."""
-    while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next
-    return trace
 
 
 def _traceback(error: BaseException) -> str:
@@ -185,7 +190,7 @@ def _drop_ours(told: TracebackException, seen: set[int]) -> None:
     if id(told) in seen:
         return
     seen.add(id(told))
-    frames = [frame for frame in told.stack if not _is_ours(frame.filename)]
+    frames = [frame for frame in told.stack if not is_ours(frame.filename)]
     told.stack = StackSummary.from_list(frames)
     linked = [told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())]
     for other in linked:
@@ -195,28 +200,7 @@ def _drop_ours(told: TracebackException, seen: set[int]) -> None:
 
 def users_line(error: BaseException) -> str:
     """Name the innermost line of the user's own code: not of installed packages; "" where there is none."""
-    return _lines(error)[0]
-
-
-def _location(error: BaseException) -> str:
-    """Name the innermost line of the user's own code, or, where there is none, of what it calls."""
-    own, inner = _lines(error)
-    return own or inner
-
-
-def _lines(error: BaseException) -> tuple[str, str]:
-    trace, inner, own = _users_part(error.__traceback__), "", ""
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if not _is_ours(name):
-            inner = f"{os.path.basename(name)}:{trace.tb_lineno}"
-            if "site-packages" not in name and "dist-packages" not in name and not name.startswith(_STANDARD):
-                own = inner
-        trace = trace.tb_next
-    return own, inner
-
-
-_STANDARD = (os.path.dirname(os.__file__) + os.sep, "<frozen")
+    return lines_of_traceback(error.__traceback__).own
 
 
 def _pickle(error: BaseException) -> bytes | None:

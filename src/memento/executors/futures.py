@@ -2,7 +2,8 @@
 
 Knows: futures, batches as calls of one module-level function. May not know: what kind of pool it is.
 
-The pool is the user's: it is not shut down here. A batch carries what its tasks need; values over 64 KB and the
+The pool is the user's: it is not shut down here. A pool of this process' threads is given the program's own function
+and values. To others a batch carries what its tasks need; values over 64 KB and the
 function are written once into the store's folder, which workers share, and are kept by the process that has read them.
 Limits: the pool decides who runs what, so a pool that breaks (a process of it died) fails the tasks of the batch
 that were being run, by name where there is only one; `timeout` is kept by a signal where tasks run in a main thread.
@@ -30,7 +31,9 @@ from memento.errors import WorkerDied, WorkerStartError
 from memento.executors import failures
 from memento.executors.alarm import TimeUp, alarm
 from memento.executors.base import Executor, Lost, Message, Running, Task, Work
+from memento.executors.local import OfThisThread, local_station
 from memento.executors.measure import process_name
+from memento.executors.sending import initialize
 from memento.executors.task import Conditions, KeptValues, Station, stopped, timed_out, verdict
 from memento.store import pickling
 from memento.store.records import DIED, Outcome
@@ -58,7 +61,8 @@ class _Kept:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.stations: dict[tuple[str, int], tuple[Station, set[int]]] = {}
+        self.stations: dict[tuple[str, int], tuple[Station, KeptValues, set[int]]] = {}
+        self.begun: deque[str] = deque(maxlen=_KEPT_RUNS)  # folders of runs whose initializer was called here
 
 
 _kept = _Kept()
@@ -66,16 +70,18 @@ _kept = _Kept()
 
 def run_batch(batch: Batch) -> list[Outcome]:
     """Run a batch's tasks, in a process or thread of the pool."""
-    station, known = _station(batch)
+    station, values, known = _station(batch)
     station.layouts.update(batch.layouts)
     for number, data in batch.values.items():
         if number not in known:
-            station.values.put(
-                number, Path(batch.folder, data).read_bytes() if isinstance(data, str) else data
-            )
+            values.put(number, Path(batch.folder, data).read_bytes() if isinstance(data, str) else data)
             known.add(number)
+    return _run(station, batch.tasks)
+
+
+def _run(station: Station, tasks: Sequence[Task]) -> list[Outcome]:
     outcomes = []
-    for task in batch.tasks:
+    for task in tasks:
         begun, started = SYSTEM_CLOCK.monotonic(), SYSTEM_CLOCK.now()
         try:
             with alarm(station.timeout, lambda: station.inside):
@@ -86,7 +92,7 @@ def run_batch(batch: Batch) -> list[Outcome]:
     return outcomes
 
 
-def _station(batch: Batch) -> tuple[Station, set[int]]:
+def _station(batch: Batch) -> tuple[Station, KeptValues, set[int]]:
     place = (batch.folder, threading.get_ident())
     with _kept.lock:
         found = _kept.stations.get(place)
@@ -95,13 +101,18 @@ def _station(batch: Batch) -> tuple[Station, set[int]]:
         here = (process_name(), os.getpid())
         if here != batch.coordinator:
             pickling.install_main(work.script)
+        with _kept.lock:
+            if batch.folder not in _kept.begun:
+                initialize(work.initializer)
+                _kept.begun.append(batch.folder)
         stop = Path(batch.folder, "stop")
         conditions = Conditions(
             resources=Resources(work.cpus_per_task, (), work.memory_limit),
             stopping=stop.exists,
             shared_process=here == batch.coordinator,
         )
-        found = Station(work, conditions, values=KeptValues()), set()
+        values = KeptValues()
+        found = Station(work, conditions, values=values), values, set()
         with _kept.lock:
             runs = list(dict.fromkeys(folder for folder, _ in _kept.stations))
             for old in runs[: max(len(runs) - _KEPT_RUNS, 0)]:
@@ -152,10 +163,16 @@ class Futures(Executor):
         self._work: Work | None = None
         self._stopping, self._deadline = False, float("inf")
         self._written: set[int] = set()
+        self.shares_memory = isinstance(pool, concurrent.futures.ThreadPoolExecutor)
+        self._stations: dict[int, Station] = {}  # by thread, where these are of this process
 
     def start(self, work: Work) -> None:
         self._work = work
         self._count = max(self._asked or work.num_workers, 1)
+        if self.shares_memory:
+            initialize(work.initializer)
+            self._like = OfThisThread()
+            return
         self._folder = Path(work.store) / "work" / work.run
         self._folder.mkdir(parents=True, exist_ok=True)
         plain = work._replace(layouts=(), values=())
@@ -180,8 +197,12 @@ class Futures(Executor):
             share = max(len(self._queue) // (2 * self._count), 1)
             size = min(max(int(_BATCH / max(self._pace, 1e-6)), 1), share, _MOST)
             tasks = tuple(self._queue.popleft() for _ in range(min(size, len(self._queue))))
+            batch = None if self.shares_memory else self._batch(tasks)
             try:
-                future = self._pool.submit(run_batch, self._batch(tasks))
+                if batch is None:
+                    future = self._pool.submit(self._like.call, self._run_here, tasks)
+                else:
+                    future = self._pool.submit(run_batch, batch)
             except Exception as exc:  # broken or shut down: nothing more can run in it
                 self._queue.extendleft(reversed(tasks))
                 if self._calls:
@@ -192,6 +213,18 @@ class Futures(Executor):
                 ) from exc
             self._calls[future] = _Call(tasks, self._clock.monotonic())
             future.add_done_callback(self._ended.put)
+
+    def _run_here(self, tasks: tuple[Task, ...]) -> list[Outcome]:
+        """Run a batch in a thread of this process."""
+        work, here = self._work, threading.get_ident()
+        assert work is not None, "start() comes first"
+        if here not in self._stations:
+            resources = Resources(work.cpus_per_task, (), work.memory_limit)
+            conditions = Conditions(
+                resources=resources, stopping=lambda: self._stopping, shared_process=True, clock=self._clock
+            )
+            self._stations[here] = local_station(work, conditions)
+        return _run(self._stations[here], tasks)
 
     def _batch(self, tasks: tuple[Task, ...]) -> Batch:
         work = self._work
@@ -231,7 +264,7 @@ class Futures(Executor):
 
     def _take(self, future: Future[list[Outcome]], call: _Call) -> list[Message]:
         if future.cancelled():
-            return [Lost(tuple(task.number for task in call.tasks))]
+            return [Lost(tuple(task.number for task in call.tasks), "its pool has cancelled it")]
         error = future.exception()
         if error is None:
             outcomes = future.result()
@@ -274,7 +307,8 @@ class Futures(Executor):
             future.cancel()
         if running and not self._stopping and self._work is not None:
             self._stopping = True
-            (self._folder / "stop").touch()
+            if not self.shares_memory:
+                (self._folder / "stop").touch()
             self._deadline = self._clock.monotonic() + self._work.grace
 
     def wake(self) -> None:
@@ -285,7 +319,7 @@ class Futures(Executor):
         for future in self._calls:
             future.cancel()
         self._calls.clear()
-        if self._work is not None:
+        if self._work is not None and not self.shares_memory:
             # A batch that still runs finds no values any more, and nobody listens to it.
             shutil.rmtree(self._folder, ignore_errors=True)
             with _kept.lock:

@@ -78,6 +78,12 @@ class Meter:
             self._mark = system.peak_memory()
         return cpu, peak, self._virtual
 
+    def so_far(self) -> tuple[float, int | None]:
+        """Return what the task that is at it has used: seconds of the processor, bytes of memory."""
+        now, peak = self._read() if self._read is not None else (self._cpu(), system.peak_memory())
+        children = 0.0 if self._shared else _children_time() - self._children
+        return now - self._start + children, peak
+
 
 def _children_time() -> float:
     if sys.platform == "win32":

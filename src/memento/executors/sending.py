@@ -5,22 +5,20 @@ Knows: pickles, the words for what cannot be pickled. May not know: processes, t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from memento.errors import Unsendable
 from memento.hints import Any
 
 
 class Portable:
-    """A function on its way to workers: itself for copies of this process, bytes for all others.
+    """An object on its way to workers: itself in this process and in copies of it, bytes for all others.
 
     A copy has the very function, with all that it refers to, so nothing of it is pickled; what cannot be
     pickled stands in nobody's way there. Pickling this sends the bytes.
 
     Parameters
     ----------
-    function : callable
-        What is to be called.
+    here : object
+        What is on its way.
     what : str
         What it is called where it cannot be sent.
 
@@ -32,26 +30,31 @@ class Portable:
     (True, True)
     """
 
-    def __init__(self, function: Callable[..., Any] | None, what: str, data: bytes | None = None) -> None:
-        self.here = function  # None where only bytes have arrived
+    def __init__(self, here: Any, what: str, data: bytes | None = None) -> None:
+        self.here = here  # None where only bytes have arrived
         self._what, self._data = what, data
 
     @property
     def data(self) -> bytes:
-        """The function's bytes, for `memento.store.pickling.loads`; raises Unsendable."""
+        """Its bytes, for `memento.store.pickling.loads`; raises Unsendable."""
         if self._data is None:
             self._data = sendable(self.here, self._what)
         return self._data
 
-    def load(self) -> Callable[..., Any]:
-        """Return a function of this process' own, made of the bytes."""
+    def load(self) -> Any:
+        """Return an object of this process' own, made of the bytes."""
         from memento.store import pickling
 
-        function: Callable[..., Any] = pickling.loads(self.data)
-        return function
+        return pickling.loads(self.data)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Portable, (None, self._what, self.data)
+
+
+def initialize(initializer: Portable | None) -> None:
+    """Call what prepares a process for its first task."""
+    if initializer is not None:
+        (initializer.load() if initializer.here is None else initializer.here)()
 
 
 def sendable(value: Any, where: str) -> bytes:

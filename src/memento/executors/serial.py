@@ -2,9 +2,10 @@
 
 Knows: stations. May not know: other processes, threads.
 
-A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the
-main thread, in Python code only, and suspensions are left out (`alarm`); `memory_limit` is not enforced. A `wake` while
-a task runs is the run's wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it. An
+The function is the program's own, and what it changes outside of its config stays changed.
+A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the main
+thread, in Python code only, and suspensions are left out (`alarm`); `memory_limit` is not enforced. A `wake` while a
+task runs is the run's wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it. An
 `interrupt`, from a second Ctrl-C, ends the task.
 """
 
@@ -17,10 +18,13 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.alarm import TimeUp, alarm
 from memento.executors.base import Executor, Lost, Message, Running, Task, Update, Work
+from memento.executors.local import local_station
 from memento.executors.measure import process_name
+from memento.executors.sending import initialize
 from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
 from memento.store.records import Outcome
 
+_INTERRUPTED = ("builtins:KeyboardInterrupt",)
 _ROUND = 0.050  # seconds of short tasks that one poll runs
 
 
@@ -36,6 +40,7 @@ class Serial(Executor):
     name = "serial"
     isolates = False
     preempts = False
+    shares_memory = True
     in_process = True
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -50,7 +55,7 @@ class Serial(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
-        _ = work.function.data  # what cannot be pickled is told now
+        initialize(work.initializer)
 
     def want(self) -> int:
         if self._stopping:
@@ -81,7 +86,7 @@ class Serial(Executor):
     def _attempt(self, task: Task) -> Outcome:
         assert self._work is not None, "start() comes first"
         if self._station is None:
-            self._station = Station(self._work, self._conditions(self._work))
+            self._station = local_station(self._work, self._conditions(self._work))
         self._current = (task.number, self._clock.monotonic())
         try:
             if self._work.timeout is None:
@@ -102,7 +107,7 @@ class Serial(Executor):
     def _stopped_or(self, outcome: Outcome) -> Outcome:
         """Take a Ctrl-C that reached the task for the end of the run, not for the task's own fault."""
         failure = outcome.failure
-        if failure is None or failure.type != "KeyboardInterrupt" or not (self._woken or self._stopping):
+        if failure is None or failure.lineage[:1] != _INTERRUPTED or not (self._woken or self._stopping):
             return outcome
         return outcome._replace(failure=stopped(failure.output))
 

@@ -27,7 +27,8 @@ from memento.executors.alarm import TimeUp
 from memento.executors.base import Task, Work
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
-from memento.hints import Any, NamedTuple
+from memento.executors.warned import Watch
+from memento.hints import Any, NamedTuple, Protocol
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, encode
 from memento.store.records import (
@@ -41,6 +42,7 @@ from memento.store.records import (
     Failure,
     LogSlice,
     Outcome,
+    Piece,
 )
 
 _ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), range, type(Ellipsis)})
@@ -130,6 +132,20 @@ class KeptSettings:
         return settings
 
 
+class SomeValues(Protocol):
+    """Where a station's values come from."""
+
+    def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
+        """Return the values of these numbers by these names; may raise anything."""
+
+
+class SomeSettings(Protocol):
+    """Where a station's settings come from."""
+
+    def get(self) -> dict[str, Any]:
+        """Return settings that the task may change."""
+
+
 class Conditions(NamedTuple):
     """What differs between the places in which tasks run."""
 
@@ -138,6 +154,7 @@ class Conditions(NamedTuple):
     stopping: Callable[[], bool] = never_stopping
     live: Callable[[int, float, float | None, dict[str, float]], None] | None = None  # (task's number, ...)
     log: Callable[[], LogSlice | None] | None = None  # what was printed since it was last asked
+    log_so_far: Callable[[], LogSlice | None] | None = None  # the same, and it will be told again
     last_lines: Callable[[LogSlice], str] | None = None
     shared_process: bool = False  # other tasks run in this process at the same time
     own_process: bool = False  # this process does nothing but tasks
@@ -157,6 +174,8 @@ class Station:
         The experiment, where it is unpickled already.
     values : KeptValues, optional
         Where values come from; by default ``work.values``.
+    settings : object with `get`, optional
+        Where settings come from; by default ``work.settings``.
     """
 
     def __init__(
@@ -164,18 +183,26 @@ class Station:
         work: Work,
         conditions: Conditions,
         function: Callable[..., Any] | None = None,
-        values: KeptValues | None = None,
+        values: SomeValues | None = None,
+        settings: SomeSettings | None = None,
     ) -> None:
         self._work, self._conditions = work, conditions
         install(work.sources)
         self._function = work.function.load() if function is None else function
-        self._settings = KeptSettings(work.settings)
+        self._settings = KeptSettings(work.settings.data) if settings is None else settings
         self.values = KeptValues(work.values) if values is None else values
         self.layouts: dict[int, tuple[str, ...]] = {}
         self._payloads = PayloadDir(os.path.join(work.store, "payloads"))
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
+        self._watch = Watch(shared=not conditions.own_process)
+        self._now = (
+            0,
+            0.0,
+            0.0,
+        )  # the attempt that is made: its number, its start, the same on the steady clock
+        self._so_far = self._piece  # one bound method for all tasks
         self.inside = False  # the task's own code runs now
         self.timeout = work.timeout
 
@@ -194,7 +221,9 @@ class Station:
                 tell(number, done, total, metrics)
 
         started, begun = clock.now(), clock.monotonic()
+        self._now = (attempt, started, begun)
         self._meter.start()
+        self._watch.begin()
         try:
             self.inside = True
             names = self.layouts.get(layout) or self._layout(layout)
@@ -211,6 +240,7 @@ class Station:
                     self._work.live_every,
                     clock,
                     self._work.inline_limit,
+                    self._so_far,
                 )
             )
             # In a copy of the context: decimal's precision, NumPy's error state end with the task.
@@ -230,6 +260,7 @@ class Station:
             error = exc
         runtime = max(clock.monotonic() - begun, 0.0)
         cpu_time, memory, virtual = self._meter.stop(runtime)
+        warned = self._watch.end()
         log = conditions.log() if conditions.log is not None else None
         if error is not None:
             failure, value = self._explain(error, failure, runtime, log), None
@@ -248,7 +279,18 @@ class Station:
             context.artifact_names() if context is not None else (),
             log,
             failure,
+            warned,
+            context.earlier if context is not None else (),
         )
+
+    def _piece(self) -> Piece:
+        """Return what the attempt that is made has done so far."""
+        attempt, started, begun = self._now
+        told = self._conditions.log_so_far
+        runtime = max(self._clock.monotonic() - begun, 0.0)
+        cpu_time, memory = self._meter.so_far()
+        log = told() if told is not None else None
+        return Piece(self._work.run, attempt, started, runtime, cpu_time, memory, self._worker, log)
 
     def _layout(self, number: int) -> tuple[str, ...]:
         names = self._work.layouts[number]

@@ -24,7 +24,9 @@ from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
-from memento.executors.task import Conditions, KeptValues, Station, stopped, timed_out, verdict
+from memento.executors.local import OfThisThread, local_station
+from memento.executors.sending import initialize
+from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
 from memento.store.records import Outcome
 
 _LOOK = 0.25  # seconds between looks at the clock, where a task's time is limited
@@ -62,6 +64,7 @@ class Threads(Executor):
     name = "threads"
     isolates = False
     preempts = False
+    shares_memory = True
 
     def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._asked, self._clock = num_workers, clock
@@ -83,7 +86,8 @@ class Threads(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
-        _ = work.function.data  # what cannot be pickled is told now
+        initialize(work.initializer)
+        self._like = OfThisThread()
         self._wanted = max(self._asked or work.num_workers, 1)
 
     def want(self) -> int:
@@ -116,7 +120,10 @@ class Threads(Executor):
         hand = Hand(f"{system.hostname()}/{os.getpid()}-{self._made}", queue.SimpleQueue())
         self._hands.append(hand)
         threading.Thread(
-            target=self._serve, args=(hand, self._work), name=f"memento-{self._made}", daemon=True
+            target=self._like.call,
+            args=(self._serve, hand, self._work),
+            name=f"memento-{self._made}",
+            daemon=True,
         ).start()
         return hand
 
@@ -139,8 +146,7 @@ class Threads(Executor):
         while (task := hand.tasks.get()) is not None:
             try:
                 if station is None:
-                    # Each thread unpickles for itself: two threads never hold one changeable object.
-                    station = Station(work, conditions, work.function.load(), KeptValues(work.values))
+                    station = local_station(work, conditions)
                 self._returned.put((hand, station.run(task)))
             except Exception as exc:
                 self._returned.put((hand, exc))

@@ -11,7 +11,7 @@ from memento.hints import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.keys.code import CodeVersion, code_version, explain_code
+    from memento.keys.code import CodeVersion, code_version, combined, explain_code, value_code
     from memento.keys.experiments import experiment_name, is_named_by_code, short_name
     from memento.keys.fragments import described, json_fragment
     from memento.keys.kinds import digest, register_key
@@ -26,6 +26,7 @@ __all__ = [
     "Script",
     "TaskKeys",
     "code_version",
+    "combined",
     "described",
     "digest",
     "experiment_name",
@@ -41,6 +42,7 @@ __all__ = [
     "script_folder",
     "short_name",
     "task_digest",
+    "value_code",
 ]
 
 _HOMES = {
@@ -50,6 +52,7 @@ _HOMES = {
     "Script": "memento.keys.places",
     "TaskKeys": "memento.keys.task",
     "code_version": "memento.keys.code",
+    "combined": "memento.keys.code",
     "described": "memento.keys.fragments",
     "digest": "memento.keys.kinds",
     "experiment_name": "memento.keys.experiments",
@@ -65,6 +68,7 @@ _HOMES = {
     "script_folder": "memento.keys.places",
     "short_name": "memento.keys.experiments",
     "task_digest": "memento.keys.task",
+    "value_code": "memento.keys.code",
 }
 
 __getattr__ = on_first_use(__name__, _HOMES)

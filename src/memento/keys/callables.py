@@ -17,11 +17,10 @@ import typing
 
 from memento.errors import UnkeyableValue
 from memento.hints import Any
-from memento.keys import hidden, source
+from memento.keys import forms, hidden, source
 from memento.keys.classes import content
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_number, text
 from memento.keys.names import (
-    file_of_module,
     is_project_module,
     module_name,
     qualified_name,
@@ -29,6 +28,7 @@ from memento.keys.names import (
 )
 from memento.keys.objects import HEAP_TYPE
 from memento.keys.places import is_installed_file
+from memento.keys.reads import reads_of
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
@@ -117,10 +117,10 @@ def _held(enc: Encoder, cls: type, held: dict[str, Any]) -> bytes:
         try:
             frames.append(text(name) + enc.at(f".{name}", value))
         except UnkeyableValue:
-            found = source.find_class(cls, file_of_module(cls.__module__))
+            found = source.find_class(cls)
             if found is None:
                 raise
-            made = text(source.normal_form(found.tree)) + text(qualified_name(type(value)))
+            made = text(forms.normal_form(found.tree)) + text(qualified_name(type(value)))
             frames.append(text(name) + node("made by its class", made))
     return frame(b"a", b"".join(sorted(frames)))
 
@@ -176,7 +176,7 @@ def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[type
     """Return the frame of one function, and the project's functions among the globals that it names."""
     name = _COMPREHENSION.sub("", qualified_name(func))  # from Python 3.12 on it leaves no trace in names
     found = source.find_function(func)
-    code = source.normal_form(found.tree) if found is not None else source.code_form(func.__code__)
+    code = forms.normal_form(found.tree) if found is not None else forms.code_form(func.__code__)
     defaults = enc.at(".__defaults__", func.__defaults__) + enc.at(".__kwdefaults__", func.__kwdefaults__)
     frames, others = [], []
     for variable, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
@@ -198,7 +198,7 @@ def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[type
 
 def _globals(func: types.FunctionType, found: source.Found | None) -> list[tuple[str, Any]]:
     space = func.__globals__
-    names = {chain[0] for chain in source.outer_names(func, found)} - set(func.__code__.co_freevars)
+    names = {chain[0] for chain in reads_of(func, found).names} - set(func.__code__.co_freevars)
     return [(name, space[name]) for name in sorted(names) if name in space]
 
 

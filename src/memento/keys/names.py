@@ -5,6 +5,7 @@ Knows: modules, and where their files lie. May not know: how values are encoded,
 
 from __future__ import annotations
 
+import os
 import sys
 from types import FunctionType, ModuleType
 
@@ -113,6 +114,17 @@ def file_of_module(name: str | None) -> str | None:
     """Return the source file of a loaded module, or None."""
     file = getattr(sys.modules.get(name or ""), "__file__", None)
     return file if isinstance(file, str) else None
+
+
+def is_project_package(module: ModuleType) -> bool:
+    """Say whether a loaded module is the user's own, or a package of theirs that has no file but a folder."""
+    file = module.__dict__.get("__file__")
+    if module.__name__ in _MAINS or isinstance(file, str):
+        return is_project_module(module.__name__) or (
+            isinstance(file, str) and place_of_file(file) is not None
+        )
+    folders = module.__dict__.get("__path__") or ()
+    return any(place_of_file(os.path.join(folder, "__init__.py")) is not None for folder in folders)
 
 
 def is_project_module(name: str | None) -> bool:

@@ -1,10 +1,10 @@
-"""Find the source of functions and classes, and write it in a form that only a change of meaning changes.
+"""Find the source of functions and classes that run, also where their file was edited meanwhile.
 
-Knows: source lines, syntax trees, code objects. May not know: how values are encoded, what is the project's.
+Knows: texts of files and notebook cells, syntax trees, code objects. May not know: how values are encoded.
 
-Nothing here imports a module or runs a user's code: lines come from `linecache`, where that is loaded, since it also
-holds the cells of notebooks; else from the file. The normal form is our own, because `ast.dump` and `ast.unparse`
-differ between Python versions.
+Nothing here imports a module or runs a user's code. A file that was written since the program started need not be what
+runs: then a function is taken from a text only where it compiles to the very code that runs, wherever in the file it
+stands by now. All texts that were read of a file are kept: code that was edited later is still found in its own.
 """
 
 from __future__ import annotations
@@ -12,21 +12,27 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
+from memento.keys.forms import bytecode_form, children
+from memento.keys.names import file_of_module, is_project_package
+from memento.keys.places import script
+from memento.keys.reads import module_bindings
 
 if TYPE_CHECKING:
     import ast
 else:
-    import _ast as ast  # the classes of nodes; the module itself, which writes code out, takes 1 ms to import
+    import _ast as ast  # see `forms`
 
 _ONLY_TREE = 0x400  # ast.PyCF_ONLY_AST
-_IGNORED_FIELDS = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
+_OPTIMIZED = 0x1  # code of functions
+_MOST_TEXTS = 8  # of one file; who edits more often while a program lives runs the latest
+
+Candidate = tuple[str, Any]  # a definition with its qualified name
 
 
 class Found(NamedTuple):
@@ -38,203 +44,175 @@ class Found(NamedTuple):
     line: int
 
 
-def normal_form(tree: ast.AST | list[ast.stmt]) -> str:
-    """Return a definition as text without positions, comments, docstrings and empty fields.
+class Source:
+    """One text of a file or cell.
 
     Parameters
     ----------
-    tree : ast.AST
-        Any node.
-
-    Returns
-    -------
-    str
-        Equal for equal code, on Python 3.10 to 3.13.
-
-    Examples
-    --------
-    >>> import ast
-    >>> one = ast.parse("def f(x): return x+1")
-    >>> two = ast.parse("def f( x ):\\n  'Add one.'\\n  return (x + 1)  # really")
-    >>> normal_form(one) == normal_form(two)
-    True
+    text : str or bytes
+        What was read.
+    file : str
+        The name that code objects have for it.
+    settled : bool
+        Whether what runs is what stands there: nobody has written the file since the program started.
     """
-    out: list[str] = []
-    _write(tree, out)
-    return "".join(out)
+
+    def __init__(self, text: str | bytes, file: str, settled: bool) -> None:
+        self.text = text
+        self.file = file
+        self.settled = settled
+
+    @functools.cached_property
+    def tree(self) -> ast.Module | None:
+        """Its syntax tree, never to be changed; None where it cannot be parsed."""
+        try:
+            tree: ast.Module = compile(self.text, "<unknown>", "exec", _ONLY_TREE, dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        return tree
+
+    @functools.cached_property
+    def imports(self) -> dict[str, tuple[str, str]]:
+        """What the import statements of the text bind, as `module_bindings` tells it."""
+        return module_bindings(self.tree) if self.tree is not None else {}
+
+    @functools.cached_property
+    def _compiled(self) -> dict[str, list[tuple[str, CodeType]]]:
+        """All functions of the text as this interpreter compiles them, by their form."""
+        found: dict[str, list[tuple[str, CodeType]]] = {}
+        try:
+            todo = [("", compile(self.text, self.file, "exec", dont_inherit=True))]
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return found
+        while todo:
+            prefix, outer = todo.pop()
+            for code in outer.co_consts:
+                if isinstance(code, CodeType):
+                    name = prefix + code.co_name
+                    found.setdefault(bytecode_form(code), []).append((name, code))
+                    todo.append((f"{name}.<locals>." if code.co_flags & _OPTIMIZED else f"{name}.", code))
+        return found
+
+    def function(self, code: CodeType, qualname: str) -> Candidate | None:
+        """Return the definition that a code object was compiled from, if it stands in this text."""
+        if self.tree is None:
+            return None
+        if not self.settled:
+            same = self._compiled.get(bytecode_form(code))
+            if not same:
+                return None
+            line = code.co_firstlineno
+            code = min(same, key=lambda one: (one[0] != qualname, abs(one[1].co_firstlineno - line)))[1]
+        candidates = [c for c in _candidates(self.tree, code) if _same_arguments(c[1], code)]
+        if len(candidates) > 1:
+            candidates = _by_columns(candidates, code) or _by_code(candidates, code)
+        return candidates[0] if candidates else None
+
+    def classes(self, qualname: str) -> list[Any]:
+        """Return the class definitions of a qualified name; several where it depends on something which is made."""
+        if self.tree is None or not _mentions(self.text, qualname.rpartition(".")[2]):
+            return []
+        return [
+            definition
+            for name, definition in definitions(self.tree)
+            if name == qualname and isinstance(definition, ast.ClassDef)
+        ]
 
 
-def _write(item: Any, out: list[str]) -> None:
-    if isinstance(item, ast.Constant):
-        out.append(f"{type(item.value).__name__}:{_constant(item.value)};")
-    elif isinstance(item, ast.AST):
-        out.append(f"({type(item).__name__}")
-        for name in item._fields:
-            value = getattr(item, name, None)
-            if value is None or value == [] or name in _IGNORED_FIELDS:
-                continue
-            out.append(f" {name}=")
-            if name == "body" and isinstance(value, list):
-                value = _without_docstring(item, value)
-            elif name == "values" and isinstance(item, ast.JoinedStr):
-                value = _merged(value)
-            _write(value, out)
-        out.append(")")
-    elif isinstance(item, list):
-        out.append("[")
-        for part in item:
-            _write(part, out)
-            out.append(",")
-        out.append("]")
-    else:
-        out.append(repr(item))
+def _mentions(text: str | bytes, name: str) -> bool:
+    if isinstance(text, bytes):
+        return not name.isascii() or name.encode() in text  # the file may have an encoding of its own
+    return name in text
 
 
-def _constant(value: Any) -> str:
-    if isinstance(value, (str, bytes)):
-        return f"{len(value)}:{value!r}"
-    return "nan" if value != value else repr(value)
+# -- texts -----------------------------------------------------------------------------------------------
+
+_texts: dict[str, list[Source]] = {}  # by file, the latest first; those of a process, as its modules are
+_stamps: dict[str, Any] = {}
 
 
-def _without_docstring(owner: ast.AST, body: list[ast.stmt]) -> list[ast.stmt]:
-    if isinstance(owner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and is_docstring(
-        body
-    ):
-        return body[1:] or [ast.Pass()]
-    return body
+def sources(file: str, space: dict[str, Any] | None = None) -> list[Source]:
+    """Return the texts that were read of a file or cell, the latest first."""
+    stamp = _stamp(file)
+    if stamp is None:
+        return _sources_without_file(file, space)
+    if _stamps.get(file) != stamp:
+        settled = max(stamp[:2]) / 1e9 < _program_start()
+        _keep(file, _read(file), settled)
+        told = _told_by_loader(space) if not settled else None
+        if told is not None:
+            _keep(file, told, False)
+        _stamps[file] = stamp
+    return _texts.get(file, [])
 
 
-def is_docstring(body: list[ast.stmt]) -> bool:
-    """Say whether a body begins with a docstring."""
-    first = body[0] if body else None
-    return (
-        isinstance(first, ast.Expr)
-        and isinstance(first.value, ast.Constant)
-        and isinstance(first.value.value, str)
-    )
+def tree_of_file(file: str) -> ast.Module | None:
+    """Return the syntax tree of a file as it is now, or None; never to be changed."""
+    found = sources(file)
+    return found[0].tree if found else None
 
 
-def _merged(values: list[ast.expr]) -> list[ast.expr]:
-    # Whether neighbouring pieces of text in an f-string are one constant or two depends on the version.
-    merged: list[ast.expr] = []
-    for value in values:
-        last = merged[-1] if merged else None
-        if isinstance(value, ast.Constant) and isinstance(last, ast.Constant):
-            merged[-1] = ast.Constant(value=f"{last.value!s}{value.value!s}")
-        elif not (isinstance(value, ast.Constant) and value.value == ""):
-            merged.append(value)
-    return merged
-
-
-# -- finding ---------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=64)
-def _parse(text: str | bytes) -> ast.Module | None:
-    try:
-        tree: ast.Module = compile(text, "<unknown>", "exec", _ONLY_TREE, dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError):
+def _stamp(file: str) -> tuple[int, ...] | None:
+    if file[:1] == "<":
         return None
-    return tree
-
-
-def tree_of_file(file: str, space: dict[str, Any] | None = None) -> ast.Module | None:
-    """Return the syntax tree of a source file or notebook cell, or None; never to be changed."""
-    if "linecache" not in sys.modules and os.path.isfile(file):
-        return _tree_of_plain_file(file)
-    import linecache
-
     try:
-        lines = linecache.getlines(file, space)
-    except Exception:
-        return None
-    return _parse("".join(lines)) if lines else None
-
-
-@functools.lru_cache(maxsize=64)
-def _tree_of_plain_file(file: str) -> ast.Module | None:
-    """Do without `linecache`, whose import takes 2 ms; Python reads the encoding of a file by itself."""
-    try:
-        with open(file, "rb") as stream:
-            text = stream.read()
+        status = os.stat(file)
     except OSError:
         return None
-    return _parse(text) if text else None
+    # A file that replaces another may bring along an old time of its content.
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
-def _children(tree: ast.AST) -> Iterator[ast.AST]:
-    for name in tree._fields:
-        value = getattr(tree, name, None)
-        for item in value if isinstance(value, list) else (value,):
-            if isinstance(item, ast.AST):
-                yield item
+def _keep(file: str, text: str | bytes | None, settled: bool) -> None:
+    known = _texts.setdefault(file, [])
+    if text and all(text != one.text for one in known[:1]):
+        for older in known:
+            older.settled = False  # what runs may have been loaded from either
+        known.insert(0, Source(text, file, settled))
+        del known[_MOST_TEXTS:]
 
 
-def walk(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and all below it, level by level."""
-    todo = deque([tree])
-    while todo:
-        item = todo.popleft()
-        yield item
-        todo.extend(_children(item))
+def _read(file: str) -> bytes | None:
+    try:
+        with open(file, "rb") as stream:
+            return stream.read()  # Python reads the encoding by itself
+    except OSError:
+        return None
 
 
-def _definitions(tree: ast.AST, prefix: str = "", around: int | None = None) -> Iterator[tuple[str, ast.AST]]:
-    """Yield every function, class and lambda with its qualified name; where asked, only those around a line."""
-    for child in _children(tree):
-        if around is not None and not _covers(child, around):
-            continue
-        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield prefix + child.name, child
-            yield from _definitions(child, f"{prefix}{child.name}.<locals>.", around)
-        elif isinstance(child, ast.ClassDef):
-            yield prefix + child.name, child
-            yield from _definitions(child, f"{prefix}{child.name}.", around)
-        elif isinstance(child, ast.Lambda):
-            yield f"{prefix}<lambda>", child
-            yield from _definitions(child, f"{prefix}<lambda>.<locals>.", around)
-        else:
-            yield from _definitions(child, prefix, around)
+def _told_by_loader(space: dict[str, Any] | None) -> str | None:
+    """Return the text that a module of a worker was loaded from: the file's as it was when the run began."""
+    loader = (space or {}).get("__loader__")
+    if not type(loader).__module__.startswith("memento."):
+        return None
+    try:
+        return str(loader.get_source(str((space or {}).get("__name__"))))  # type: ignore[union-attr]
+    except Exception:
+        return None
 
 
-def _covers(item: Any, line: int) -> bool:
-    """Say whether a node may hold what begins on a line; one without a place of its own may."""
-    if not hasattr(item, "lineno"):
-        return True
-    return first_line(item) <= line <= (item.end_lineno or line)
+def _sources_without_file(file: str, space: dict[str, Any] | None) -> list[Source]:
+    """Return the texts of a cell, of a module in an archive, or of a file that is gone."""
+    if "linecache" in sys.modules or (space or {}).get("__loader__") is not None:
+        import linecache
+
+        try:
+            lines = linecache.getlines(file, space)
+        except Exception:
+            lines = []
+        if _stamps.get(file) is not lines:  # a cell's lines stay the same list
+            if lines:
+                _texts[file] = [Source("".join(lines), file, True)]
+            _stamps[file] = lines
+    return _texts.get(file, [])
 
 
-def _candidates(tree: ast.Module, code: CodeType) -> list[tuple[str, ast.AST]]:
-    """Return the definitions of a code object's name that begin on its line."""
-    line = code.co_firstlineno
-    for around in (line, None):  # what stands in an f-string has places that older Pythons tell wrong
-        found = [
-            (qualname, definition)
-            for qualname, definition in _definitions(tree, around=around)
-            if getattr(definition, "name", "<lambda>") == code.co_name and first_line(definition) == line
-        ]
-        if found:
-            return found
-    return []
+@functools.lru_cache(maxsize=1)
+def _program_start() -> float:
+    return system.program_start(SYSTEM_CLOCK.now()) - 1  # clocks and file systems round
 
 
-class _ByIdentity:
-    """A tree as the key of a cache."""
-
-    def __init__(self, tree: ast.Module) -> None:
-        self.tree = tree
-
-    def __hash__(self) -> int:
-        return id(self.tree)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and self.tree is other.tree
-
-
-def first_line(definition: ast.AST) -> int:
-    """Return the line on which a definition begins, its first decorator included."""
-    nodes: list[Any] = [definition, *getattr(definition, "decorator_list", ())]
-    return min(int(item.lineno) for item in nodes)
+# -- functions -------------------------------------------------------------------------------------------
 
 
 def find_function(func: FunctionType) -> Found | None:
@@ -250,59 +228,74 @@ def find_function(func: FunctionType) -> Found | None:
     Found or None
         The definition.
     """
-    code = func.__code__
-    tree = tree_of_file(code.co_filename, func.__globals__)
-    if tree is None:
-        return None
-    candidates = [c for c in _candidates(tree, code) if _same_arguments(c[1], code)]
-    if len(candidates) > 1:
-        candidates = _by_columns(candidates, code) or _by_code(candidates, code)
-    if not candidates:
-        return None
-    if not _is_current(tree, code):
-        return None
-    qualname, definition = candidates[0]
-    return Found(definition, qualname, code.co_filename, code.co_firstlineno)
+    file = func.__code__.co_filename
+    for source in sources(file, func.__globals__):
+        candidate = source.function(func.__code__, func.__qualname__)
+        if candidate is not None:
+            return Found(candidate[1], candidate[0], file, candidate[1].lineno)
+    return None
 
 
-def _is_current(tree: ast.Module, code: CodeType) -> bool:
-    """Say whether code that runs is what its file says: someone may have edited it since the program started."""
-    try:
-        untouched = os.stat(code.co_filename).st_mtime < _program_start()
-    except OSError:
-        return True  # no file: a cell of a notebook, whose lines are kept as they were
-    if untouched:
-        return True
-    return _code_form(code) in _compiled_forms(_ByIdentity(tree), code.co_filename)
-
-
-@functools.lru_cache(maxsize=1)
-def _program_start() -> float:
-    return system.program_start(SYSTEM_CLOCK.now()) - 1  # clocks and file systems round
-
-
-@functools.lru_cache(maxsize=16)
-def _compiled_forms(tree: _ByIdentity, file: str) -> frozenset[str]:
-    """Return the forms of all functions of a file as this interpreter compiles them."""
-    forms: set[str] = set()
-    todo = [compile(tree.tree, file, "exec", dont_inherit=True)]
+def definitions(tree: ast.AST, around: int | None = None) -> Iterator[Candidate]:
+    """Yield every function, class and lambda with its qualified name; where asked, only those around a line."""
+    todo: list[tuple[str, ast.AST]] = [("", tree)]
     while todo:
-        inner = [const for const in todo.pop().co_consts if isinstance(const, CodeType)]
-        forms.update(map(_code_form, inner))
-        todo.extend(inner)
-    return frozenset(forms)
+        prefix, owner = todo.pop()
+        below: list[tuple[str, ast.AST]] = []
+        for child in children(owner):
+            if around is not None and not _covers(child, around):
+                continue
+            name = getattr(child, "name", "<lambda>")
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                yield prefix + name, child
+                below.append((f"{prefix}{name}.<locals>.", child))
+            elif isinstance(child, ast.ClassDef):
+                yield prefix + name, child
+                below.append((f"{prefix}{name}.", child))
+            else:
+                below.append((prefix, child))
+        todo += reversed(below)
 
 
-def _same_arguments(definition: ast.AST, code: CodeType) -> bool:
+def _covers(item: Any, line: int) -> bool:
+    """Say whether a node may hold what begins on a line; one without a place of its own may."""
+    if not hasattr(item, "lineno"):
+        return True
+    return first_line(item) <= line <= (item.end_lineno or line)
+
+
+def _candidates(tree: ast.Module, code: CodeType) -> list[Candidate]:
+    """Return the definitions of a code object's name that begin on its line."""
+    line = code.co_firstlineno
+    for around in (line, None):  # what stands in an f-string has places that older Pythons tell wrong
+        found = [
+            (qualname, definition)
+            for qualname, definition in definitions(tree, around=around)
+            if getattr(definition, "name", "<lambda>") == code.co_name
+            and first_line(definition) == line
+            and not isinstance(definition, ast.ClassDef)
+        ]
+        if found:
+            return found
+    return []
+
+
+def first_line(definition: ast.AST) -> int:
+    """Return the line on which a definition begins, its first decorator included."""
+    nodes: list[Any] = [definition, *getattr(definition, "decorator_list", ())]
+    return min(int(item.lineno) for item in nodes)
+
+
+def _same_arguments(definition: Any, code: CodeType) -> bool:
     """Say whether a definition fits a code object; the file may have been edited since it was read."""
-    args: ast.arguments = definition.args  # type: ignore[attr-defined]
+    args: ast.arguments = definition.args
     names = [a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
     count = code.co_argcount + code.co_kwonlyargcount
     # Within a class `__x` is `_Class__x` in the code.
     return len(names) == count and all(map(str.endswith, code.co_varnames[:count], names))
 
 
-def _by_columns(candidates: list[tuple[str, ast.AST]], code: Any) -> list[tuple[str, ast.AST]]:
+def _by_columns(candidates: list[Candidate], code: Any) -> list[Candidate]:
     import ast
 
     if not hasattr(code, "co_positions"):  # before 3.11
@@ -320,7 +313,7 @@ def _by_columns(candidates: list[tuple[str, ast.AST]], code: Any) -> list[tuple[
     return sorted(held, key=lambda c: len(ast.dump(c[1])))[:1]
 
 
-def _by_code(candidates: list[tuple[str, ast.AST]], code: CodeType) -> list[tuple[str, ast.AST]]:
+def _by_code(candidates: list[Candidate], code: CodeType) -> list[Candidate]:
     for candidate in candidates:
         if not isinstance(candidate[1], ast.Lambda):
             continue
@@ -343,25 +336,113 @@ def _outline(code: CodeType) -> list[Any]:
     return steps
 
 
-def find_class(cls: type, file: str | None) -> Found | None:
-    """Return where a class is defined, or None."""
-    if file is None:
-        file = next((f.__code__.co_filename for f in methods(cls) if f.__code__.co_filename[:1] != "<"), None)
-        file = file or next((f.__code__.co_filename for f in methods(cls)), None)
-    tree = tree_of_file(file) if file else None
-    if tree is None or file is None:
+def literal_defaults(found: Found | None) -> set[str]:
+    """Return the names of the parameters whose defaults are written out where a function is defined."""
+    args = getattr(found.tree, "args", None) if found is not None else None
+    if args is None:
+        return set()
+    positional = [*args.posonlyargs, *args.args]
+    given = [*zip(reversed(positional), reversed(args.defaults), strict=False)]
+    given += zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    return {arg.arg for arg, default in given if type(default).__name__ == "Constant"}
+
+
+def imported_as(name: str, value: Any, file: str) -> str | None:
+    """Return the name by which the import statement of a file took a library's object; None for all else.
+
+    What a library calls it inside differs between its versions.
+    """
+    texts = sources(file)
+    module, attribute = texts[0].imports.get(name, ("", "")) if texts else ("", "")
+    library = sys.modules.get(module)
+    if library is None or is_project_package(library):
         return None
-    same_name = [
-        d
-        for qualname, d in _definitions(tree)
-        if qualname == cls.__qualname__ and isinstance(d, ast.ClassDef)
-    ]
-    lines = {f.__code__.co_firstlineno for f in methods(cls) if f.__code__.co_filename == file}
-    fitting = [d for d in same_name if all(d.lineno <= line <= (d.end_lineno or line) for line in lines)]
-    chosen = (fitting or same_name)[-1:]
-    if not all(_is_current(tree, f.__code__) for f in methods(cls) if f.__code__.co_filename == file):
-        return None
-    return Found(chosen[0], cls.__qualname__, file, chosen[0].lineno) if chosen else None
+    held = vars(library).get(attribute) if attribute else library
+    return f"{module}:{attribute}".rstrip(":") if held is value else None
+
+
+# -- classes ---------------------------------------------------------------------------------------------
+
+
+def find_class(cls: type, near: Iterable[str] = ()) -> Found | None:
+    """Return where a class is defined, or None.
+
+    Parameters
+    ----------
+    cls : type
+        A class of any module, or of a notebook's cell.
+    near : iterable of str, default=()
+        Files to look into when the class does not tell its own: a worker's `__main__` has none.
+
+    Returns
+    -------
+    Found or None
+        Of several definitions of its name the last that has its methods; where it has none, its constants.
+    """
+    own = methods(cls)
+    named: Found | None = None
+    for file in dict.fromkeys(_files_of(cls, own, near)):
+        functions = [f for f in own if f.__code__.co_filename == file]
+        for source in sources(file, vars(sys.modules.get(cls.__module__, sys))):
+            same_name = source.classes(cls.__qualname__)
+            if not same_name:
+                continue
+            fitting = [d for d in same_name if _fits(d, cls, functions, source)]
+            if fitting:
+                return Found(fitting[-1], cls.__qualname__, file, fitting[-1].lineno)
+            if not functions and named is None:
+                named = Found(same_name[-1], cls.__qualname__, file, same_name[-1].lineno)
+    return named  # its constants were changed after it was made
+
+
+def _files_of(cls: type, own: list[FunctionType], near: Iterable[str]) -> Iterator[str]:
+    yield from (f.__code__.co_filename for f in own)
+    file = file_of_module(cls.__module__)
+    if cls.__module__ == "__main__":
+        file = file or script().file  # a worker's `__main__` has none
+    if file:
+        yield file
+    yield from near
+    if cls.__module__ == "__main__" and not file:
+        cells = getattr(sys.modules.get("linecache"), "cache", {})
+        yield from reversed([name for name, entry in list(cells.items()) if len(entry) == 4 and not entry[1]])
+
+
+def _fits(definition: Any, cls: type, functions: list[FunctionType], source: Source) -> bool:
+    """Say whether a class has the methods that its definition in a text has, and the constants."""
+    start, end = first_line(definition), definition.end_lineno
+    for func in functions:
+        found = source.function(func.__code__, func.__qualname__)
+        if found is None or not start <= first_line(found[1]) <= end:
+            return False
+    if functions:
+        return True
+    values = literal_attributes(definition)
+    held = vars(cls)
+    members = held.get("_member_map_", {})  # of an enum
+    return all(
+        name not in held or _is_same(getattr(members.get(name), "_value_", held[name]), value)
+        for name, value in values.items()
+    )
+
+
+def _is_same(held: Any, written: Any) -> bool:
+    return type(held) is not type(written) or held == written or held != held
+
+
+def literal_attributes(definition: Any) -> dict[str, Any]:
+    """Return the attributes whose values are written out in the body of a class."""
+    found: dict[str, Any] = {}
+    for statement in definition.body:
+        targets: Iterable[Any] = statement.targets if isinstance(statement, ast.Assign) else ()
+        if isinstance(statement, ast.AnnAssign):
+            targets = (statement.target,)
+        for target in targets:
+            if isinstance(target, ast.Name):
+                found.pop(target.id, None)
+                if isinstance(statement.value, ast.Constant):
+                    found[target.id] = statement.value.value
+    return found
 
 
 def methods(cls: type) -> list[FunctionType]:
@@ -377,116 +458,3 @@ def methods(cls: type) -> list[FunctionType]:
         else:
             parts.append(value)
     return [part for part in parts if isinstance(part, FunctionType) and part.__module__ == cls.__module__]
-
-
-# -- without source --------------------------------------------------------------------------------------
-
-
-def code_form(code: CodeType) -> str:
-    """Return a code object as text without names of files and line numbers.
-
-    Bytecode differs between Python versions, so the version is part of it: better a new key than a wrong one.
-    """
-    return f"{sys.version_info[0]}.{sys.version_info[1]}:{_code_form(code)}"
-
-
-def _code_form(code: CodeType) -> str:
-    consts = [_constant_form(const, first=i == 0) for i, const in enumerate(code.co_consts)]
-    fields = (
-        code.co_name, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags,
-        code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, consts, code.co_code.hex(),
-    )  # fmt: skip
-    return repr(fields)
-
-
-def _constant_form(const: Any, first: bool) -> str:
-    if isinstance(const, CodeType):
-        return _code_form(const)
-    if isinstance(const, frozenset):
-        return f"frozenset:{sorted(map(repr, const))}"
-    if first and isinstance(const, str):
-        return f"first:{const!r}"  # a docstring, or a text that the code uses
-    return f"{type(const).__name__}:{const!r}"
-
-
-_GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-
-
-def global_names(code: CodeType) -> frozenset[str]:
-    """Return the names that a code object or one nested in it looks up among globals.
-
-    Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. In the body of a class
-    its own names are among them: a superset.
-    """
-    import dis
-
-    names = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL_LOADS}
-    for const in code.co_consts:
-        if isinstance(const, CodeType):
-            names |= global_names(const)
-    return frozenset(names)
-
-
-def _all_names(code: CodeType) -> set[str]:
-    """Return every name of an attribute or global in a code object or one nested in it."""
-    names = set(code.co_names)
-    for const in code.co_consts:
-        if isinstance(const, CodeType):
-            names |= _all_names(const)
-    return names
-
-
-def outer_names(func: FunctionType, found: Found | None) -> list[tuple[str, ...]]:
-    """Return what a function looks up among its globals and may find, with the attributes asked of each, sorted.
-
-    ``helpers.clean(x)`` gives ``("helpers", "clean")``. Attributes are known only where there is source.
-    """
-    if _all_names(func.__code__).isdisjoint(func.__globals__):
-        return []  # the usual case of a small experiment; `dis` takes 1 ms to import
-    loaded = global_names(func.__code__)
-    if found is None:
-        return sorted((name,) for name in loaded)
-    chains: set[tuple[str, ...]] = set()
-    for item in walk(found.tree):
-        chain: list[str] = []
-        while isinstance(item, ast.Attribute):
-            chain.append(item.attr)
-            item = item.value
-        if isinstance(item, ast.Name) and item.id in loaded:
-            chains.add((item.id, *reversed(chain)))
-    return sorted(chains)
-
-
-def literal_defaults(found: Found | None) -> set[str]:
-    """Return the names of the parameters whose defaults are written out where a function is defined."""
-    args = getattr(found.tree, "args", None) if found is not None else None
-    if args is None:
-        return set()
-    positional = [*args.posonlyargs, *args.args]
-    given = [*zip(reversed(positional), reversed(args.defaults), strict=False)]
-    given += zip(args.kwonlyargs, args.kw_defaults, strict=True)
-    return {arg.arg for arg, default in given if isinstance(default, ast.Constant)}
-
-
-def readable(found: Found | None) -> str:
-    """Return a definition as text to compare line by line, its place first: ``# experiment.py:24``."""
-    if found is None:
-        return ""
-    import ast
-
-    place = f"# {os.path.basename(found.file)}:{found.line}\n"
-    try:
-        return place + _without_docstrings(ast.unparse(found.tree))
-    except (ValueError, RecursionError):
-        return place
-
-
-def _without_docstrings(code: str) -> str:
-    import ast
-
-    tree = ast.parse(code)
-    for item in ast.walk(tree):
-        body = getattr(item, "body", None)
-        if isinstance(body, list):
-            item.body = _without_docstring(item, body)  # type: ignore[attr-defined]
-    return ast.unparse(tree)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from memento.config import Config, Configurations, short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.hints import TYPE_CHECKING, Any
+from memento.matrix.arguments import explained
 from memento.matrix.space import compile_space
 from memento.matrix.spec import Spec, check_name, make_spec
 from memento.matrix.table import TaskTable
@@ -65,6 +66,7 @@ class Matrix:
     Config(model=tree)
     """
 
+    @explained
     def __init__(
         self,
         parameters: Mapping[str, Iterable[Any]],
@@ -97,11 +99,7 @@ class Matrix:
         if isinstance(obj, (str, os.PathLike)):
             return cls.load(obj)
         if not isinstance(obj, Mapping):
-            raise MatrixTypeError(
-                "matrix",
-                f"a dict, a Matrix or a file's path is needed, got {short_text(obj)} ({type(obj).__qualname__}).",
-                "Write {'parameters': {'name': [value, ...]}}.",
-            )
+            raise _no_matrix(obj)
         return cls._from_spec(make_spec(obj))
 
     @classmethod
@@ -215,6 +213,18 @@ class Matrix:
     def configs(self) -> Configs:
         """All configurations, each made when it is asked for."""
         return Configs(self)
+
+
+def _no_matrix(given: object) -> MatrixTypeError:
+    """Say what to write where something else stands."""
+    todo = "Write {'parameters': {'name': [value, ...]}}."
+    if isinstance(given, (list, tuple)) and given:
+        if isinstance(given[0], Matrix) or (isinstance(given[0], Mapping) and "parameters" in given[0]):
+            todo = "Run each, or give each to add_matrix and call run_all()."
+        elif isinstance(given[0], Mapping):
+            todo = "Write {'parameters': {}, 'include': [...]} for a list of single configurations."
+    what = f"{short_text(given)} ({type(given).__qualname__})"
+    return MatrixTypeError("matrix", f"a dict, a Matrix or a file's path is needed, got {what}.", todo)
 
 
 class Configs(Sequence[Config]):

@@ -14,7 +14,7 @@ from memento.config import Config, short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.keys.encode import is_plain_scalar
-from memento.matrix.suggest import did_you_mean, misspelled
+from memento.matrix.suggest import did_you_mean, misspelled, nearest
 from memento.matrix.values import equal, listed, quoted, token
 
 KEYS = (
@@ -68,15 +68,15 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     MatrixError
         Something is wrong; the error names the place and what would be right.
     """
-    for key in given:
-        if key not in KEYS:
-            raise MatrixError("matrix", f"unknown key {key!r}.", did_you_mean(key, KEYS, "Keys"))
-    if given.get("parameters") is None:
-        raise MatrixError(
-            "matrix",
-            "it must contain a 'parameters' key.",
-            "Write {'parameters': {'name': [value, ...]}}.",
-        )
+    unknown = [key for key in given if key not in KEYS]
+    misspelt = [k for k in unknown if nearest(k, ("parameters",)) and isinstance(given[k], Mapping)]
+    if given.get("parameters") is None and not misspelt:
+        raise MatrixError("matrix", "it must contain a 'parameters' key.", _nested(given, unknown))
+    for key in misspelt + unknown:
+        near = did_you_mean(key, KEYS, "Keys")
+        if near.startswith("Keys") and _is_list(given[key]):
+            near = f"Values to try stand under 'parameters': {_line({'parameters': {key: given[key]}})}."
+        raise MatrixError("matrix", f"unknown key {key!r}.", near)
     notes: list[str] = []
     parameters = _parameters(given["parameters"], notes)
     settings = _settings(given.get("settings"))
@@ -103,11 +103,69 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     )
 
 
+_LIKE_PARAMETERS = (
+    "params",
+    "param",
+    "param_grid",
+    "grid",
+    "hyperparameters",
+    "hparams",
+    "space",
+    "config",
+    "configs",
+)
+
+
+def _nested(given: Mapping[str, Any], unknown: list[Any]) -> str:
+    """Return the right line for a matrix without the key 'parameters'."""
+    like = [key for key in unknown if str(key).casefold() in _LIKE_PARAMETERS]
+    if len(like) == 1 and isinstance(given[like[0]], Mapping):
+        return f"Write 'parameters' instead of {like[0]!r}."
+    lists = {key: given[key] for key in unknown if isinstance(key, str) and _is_list(given[key])}
+    plain = {key: given[key] for key in unknown if isinstance(key, str) and key not in lists}
+    known = {key: value for key, value in given.items() if key in KEYS and key != "parameters"}
+    if not lists:
+        lists, plain = {key: [value] for key, value in plain.items()}, {}
+    if not lists:
+        return "Write {'parameters': {'name': [value, ...]}}."
+    settings = {"settings": {**(known.pop("settings", None) or {}), **plain}} if plain else {}
+    return f"Write {_line({'parameters': lists, **settings, **known})}."
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+
+
+def _line(matrix: Mapping[str, Any]) -> str:
+    """Write a matrix as one would type it, as far as it is short."""
+    parts = []
+    for key, value in matrix.items():
+        if isinstance(value, Mapping):
+            inside = [f"{name!r}: {_typed(each)}" for name, each in list(value.items())[:4]]
+            more = ", ..." if len(value) > 4 else ""
+            parts.append(f"{key!r}: {{{', '.join(inside)}{more}}}")
+        else:
+            parts.append(f"{key!r}: {_typed(value)}")
+    return f"{{{', '.join(parts)}}}"
+
+
+def _typed(value: object) -> str:
+    if isinstance(value, (list, tuple)) and len(value) <= 6:
+        text = f"[{', '.join(quoted(each) for each in value)}]"
+    else:
+        text = quoted(value) if not _is_list(value) or isinstance(value, range) else "[...]"
+    return text if len(text) <= 60 else "[...]" if _is_list(value) else "..."
+
+
 def _parameters(given: object, notes: list[str]) -> dict[str, tuple[Any, ...]]:
     parameters = {}
     for name, values in _mapping(given, "parameters", "{'name': [value, ...]}").items():
         check_name(name, "parameters")
         where = f"parameters[{name!r}]"
+        if name == "parameters" and isinstance(values, Mapping):
+            raise MatrixError(
+                where, "a matrix stands where its parameters are needed.", "Write Matrix.of(matrix)."
+            )
         parameters[name] = listed(values, where)
         if not parameters[name]:
             raise MatrixError(

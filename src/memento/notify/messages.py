@@ -6,10 +6,18 @@ Knows: events and words. May not know: mail, Apprise, threads.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.events import Event, FailureGroup, RunFinished, RunStarted, TaskFailed, TasksFinished
+from memento.events import (
+    Event,
+    FailureGroup,
+    RunFinished,
+    RunStarted,
+    TaskFailed,
+    TasksFinished,
+    WarningGroup,
+)
 from memento.wording import counts, duration, number_of, one_line, safe_text
 
 GROUPS = 10
@@ -107,6 +115,8 @@ def end_message(event: RunFinished) -> tuple[str, str]:
         lines += ["", safe_text(event.how_to_go_on)]
     if event.groups:
         lines += ["", *_groups_text(event.groups)]
+    if event.warned or event.notes:
+        lines += ["", *_warned_text(event.warned), *map(one_line, event.notes)]
     return subject, "\n".join(lines) + "\n"
 
 
@@ -117,6 +127,9 @@ def _groups_text(groups: Iterable[FailureGroup]) -> list[str]:
     for group in groups[:GROUPS]:
         rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
         lines.append(f"{number_of(group.count, 'task')}: {one_line(group.title, 400)}{rule}")
+        if group.different > 1:
+            some = one_line("; ".join(group.messages), 400)
+            lines.append(f"    {group.different:,} different messages, such as {some}")
         lines.append(f"    first: {one_line(group.config, 400)}")
         if group.key:
             lines.append(f"    memento show {one_line(group.key, 12).rstrip('…')}")
@@ -127,6 +140,17 @@ def _groups_text(groups: Iterable[FailureGroup]) -> list[str]:
         lines += ["", *_last_lines(first.traceback, TRACEBACK_LINES)]
     if first.output:
         lines += ["", "It printed last:", *_last_lines(first.output, OUTPUT_LINES)]
+    return lines
+
+
+def _warned_text(groups: Sequence[WarningGroup]) -> list[str]:
+    lines: list[str] = []
+    for group in groups[:GROUPS]:
+        rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
+        lines.append(f"{number_of(group.count, 'task')} warned: {one_line(group.title, 400)}{rule}")
+        lines.append(f"    first: {one_line(group.config, 400)}")
+    if len(groups) > GROUPS:
+        lines.append(f"and {number_of(len(groups) - GROUPS, 'other warning')}")
     return lines
 
 

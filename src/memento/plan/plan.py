@@ -128,6 +128,13 @@ class Plan(NamedTuple):
             return None
         return sum(map(self.costs.__getitem__, self.todo))
 
+    def time_on(self, workers: int) -> float | None:
+        """Expected seconds until all is done; None where nothing is known. No task is shared between workers."""
+        total = self.forecast
+        if total is None or self.costs is None:
+            return None
+        return max(total / workers, *map(self.costs.__getitem__, self.todo))
+
     def reason(self, number: int) -> str:
         """Say in a word why a task will or will not run."""
         state = self.states[number]

@@ -9,7 +9,8 @@ from memento.hints import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.results.failures import FailureGrouper, FailureReport, normalize, one_line
+    from memento.results.failures import FailureGrouper, FailureReport, one_line
+    from memento.results.likeness import normalize
     from memento.results.loading import load
     from memento.results.result import MISSING, MemoryUsage, Result
     from memento.results.results import Results, failure_report
@@ -42,7 +43,7 @@ _HOMES = {
     "RuleFinder": "memento.results.rules",
     "failure_report": "memento.results.results",
     "load": "memento.results.loading",
-    "normalize": "memento.results.failures",
+    "normalize": "memento.results.likeness",
     "one_line": "memento.results.failures",
     "shortest_rule": "memento.results.rules",
 }

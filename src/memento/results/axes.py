@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 
-from memento.config import Config, Deferred, plain
+from memento.config import Config, Deferred, plain, short_text
 from memento.hints import TYPE_CHECKING, Any, NamedTuple, Protocol
 from memento.results.labels import ABSENT, LIMIT, Name, distinct_texts
 
@@ -74,9 +74,12 @@ class Parameter:
         """For each place the first at which the same value stands; None where each stands there once."""
         if self._kinds <= PLAIN and not self._told:
             nan = float in self._kinds and any(value != value for value in self.values)
-            if not nan and len(set(zip(map(type, self.values), self.values, strict=True))) == len(
+            each = (
                 self.values
-            ):
+                if len(self._kinds) == 1
+                else zip(map(type, self.values), self.values, strict=True)
+            )
+            if not nan and len(set(each)) == len(self.values):
                 return None
         seen: dict[object, int] = {}
         first = [seen.setdefault(identity, place) for place, identity in enumerate(self.identities)]
@@ -164,14 +167,24 @@ class Parameter:
             for cell, text in zip(cells, texts, strict=True)
         ]
 
+    def text(self, place: int, limit: int = LIMIT) -> str:
+        """Return a few words for one value."""
+        if limit not in self._texts and self._says_itself:  # of a million numbers, a few are shown
+            return short_text(self.values[place], limit)
+        return self.texts(limit)[place]
+
+    @cached_property
+    def _says_itself(self) -> bool:
+        """Whether each value is a number that reads like no other."""
+        numbers = self._kinds == {int} or self._kinds == {float}
+        return numbers and not self._told and self.first is None
+
     def _name(self, place: int) -> Name:
         told = self._told.get(place)
         if told is not None:
             return Name(told.text, told.home)
         value = plain(self.values[place])
         if type(value) in PLAIN:
-            from memento.config import short_text
-
             text = short_text(value, 1000)
             return Name(text, quoted=repr(value) if isinstance(value, str) else text)
         if isinstance(value, Deferred):
@@ -420,5 +433,5 @@ def labels_of(columns: Sequence[Column], slots: Sequence[int], limit: int) -> di
         slot = slots[source]
         place = slot if places is None else places[slot]
         if place >= 0 and shown:
-            labels[parameter.name] = parameter.texts(limit)[place]
+            labels[parameter.name] = parameter.text(place, limit)
     return labels

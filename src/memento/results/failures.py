@@ -3,23 +3,24 @@
 Knows: failures as records, groups as events. May not know: stores, executors, who reads the report.
 
 Two failures have one cause when kind, exception type, place in the user's code and message agree, the
-message without what differs from task to task: numbers, addresses, ids, paths and quoted values.
+message without what differs from task to task (see `likeness`). The same at two lines is two causes.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 
 from memento.events import FailureGroup
 from memento.hints import TYPE_CHECKING, Any, overload
+from memento.results.likeness import pieces, shown
 from memento.store.location import find_store
 from memento.store.records import DIED, MEMORY, RAISED, TIMEOUT, UNSAVABLE, Failure
+from memento.wording import one_line as in_one_line
 from memento.wording import safe_text
 
 if TYPE_CHECKING:
-    import re
+    from typing import TypeAlias
 
     from memento.results.results import Results
 
@@ -28,53 +29,35 @@ _TITLE = 200  # characters of a message that a title shows
 _TRACE_LINES = 40  # lines of a traceback that a report shows
 _OUTPUT_LINES = 10  # lines of a task's output that a report shows
 _FULL_GROUPS = 10  # groups that a report shows with a traceback; the others have one line
+_LISTED_GROUPS = 100  # groups that a report names
 
 _NAMES = {DIED: "WorkerDied", TIMEOUT: "TaskTimeout", MEMORY: "MemoryLimitExceeded"}
 _UNSAVABLE_NAME = "UnsavableResult"
 
-# In this order: what an earlier pattern takes, a later one does not see.
-_VARYING = (
-    r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",  # uuid
-    r"\b0[xX][0-9a-fA-F]+",  # address
-    r"'(?:[^'\\\n]|\\.)*'(?!\w)|\"(?:[^\"\\\n]|\\.)*\"|`[^`\n]*`",  # quoted
-    r"(?:[A-Za-z]:)?(?:[\\/][\w.+~@-]+){2,}[\\/]?",  # path
-    r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b",  # hash
-    r"(?<![A-Za-z_])[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?",  # number
-    r"…(?:\s*[,x×:]\s*…)+,?",  # lists of those, of any length
-)
+_EXAMPLES = 3  # different messages of a group that are kept
+_EXAMPLE = 160  # characters of each
 
 
-def normalize(message: str) -> str:
-    """Return the message without what differs from task to task.
-
-    Examples
-    --------
-    >>> normalize("inconsistent numbers of samples: [150, 178]")
-    'inconsistent numbers of samples: […]'
-    >>> normalize("no column 'petal' in /data/run-3/iris.csv at 0x7f3a")
-    'no column … in … at …'
-    """
-    text = message[:_MESSAGE]
-    for pattern in _varying():
-        text = pattern.sub("…", text)
-    return " ".join(text.split())
+Cause: TypeAlias = "tuple[str, str, str, str]"
 
 
-@functools.cache
-def _varying() -> list[re.Pattern[str]]:
-    """Compile the patterns when the first task fails: it takes a millisecond."""
-    import re
-
-    return [re.compile(pattern) for pattern in _VARYING]
+def cause(failure: Failure) -> Cause:
+    """Return what failures of one cause share: kind, type, message without what varies, place."""
+    return _cause(failure, _pieces(failure))
 
 
-def cause(failure: Failure) -> tuple[str, str, str, str]:
-    """Return what failures of one cause share: kind, type, normalized message, place."""
+def _cause(failure: Failure, parts: list[str]) -> Cause:
     if failure.kind in (TIMEOUT, MEMORY):
         return failure.kind, "", "", ""
     if failure.kind == DIED:
         return failure.kind, failure.type, "", ""
-    return failure.kind, failure.type, normalize(failure.message), failure.location
+    return failure.kind, failure.type, shown(parts), failure.location
+
+
+def _pieces(failure: Failure) -> list[str]:
+    if failure.type == "KeyError":  # its message is the key, whatever that is
+        return ["", failure.message, ""]
+    return pieces(failure.message)
 
 
 def title(failure: Failure, message: str | None = None) -> str:
@@ -96,7 +79,7 @@ def title(failure: Failure, message: str | None = None) -> str:
     if failure.kind == UNSAVABLE and not name:
         name = _UNSAVABLE_NAME
     text = " ".join((failure.message if message is None else message)[:_MESSAGE].split())
-    if failure.kind == DIED and failure.type not in text:
+    if failure.kind == DIED and failure.type not in (name, "") and failure.type not in text:
         text = f"{failure.type}: {text}" if text else failure.type
     if len(text) > _TITLE:
         text = text[: _TITLE - 1] + "…"
@@ -107,22 +90,39 @@ def title(failure: Failure, message: str | None = None) -> str:
 class _Group:
     """One cause while failures still come in."""
 
-    def __init__(self, key: str, config: str, failure: Failure, attempt: int) -> None:
-        self.failure, self.attempt = failure, attempt
+    def __init__(self, key: str, config: str, failure: Failure, attempt: int, parts: list[str]) -> None:
+        self.failure, self.attempt, self._parts = failure, attempt, parts
         self.keys = [key]
         # Made once: with 100,000 failures of a group, each asks for it.
         self.event = FailureGroup(
             title(failure), failure.kind, 1, failure.traceback, config, key, "", failure.output, (key,)
         )
-        self.varied = False
+        self._messages = {hash(failure.message)}  # the texts themselves may be large
+        self._varies: set[int] = set()  # places of pieces that differ from the first failure's
 
-    def add(self, key: str, failure: Failure) -> None:
+    def add(self, key: str, failure: Failure, parts: list[str]) -> None:
         self.keys.append(key)
-        if not self.varied and failure.kind == self.failure.kind and failure.message != self.failure.message:
-            self.varied = True
-            general = normalize(self.failure.message)
-            if failure.kind in (RAISED, UNSAVABLE) and general.strip("… "):
-                self.event = self.event._replace(title=title(self.failure, general))
+        mark = hash(failure.message)
+        if mark in self._messages or failure.kind not in (RAISED, UNSAVABLE):
+            return
+        self._messages.add(mark)
+        if len(parts) == len(self._parts):
+            self._varies.update(i for i in range(1, len(parts), 2) if parts[i] != self._parts[i])
+        else:  # one of them has our own mark in its text
+            self._varies.update(range(1, len(self._parts), 2))
+        if len(self._messages) <= _EXAMPLES:
+            known = self.event.messages or (in_one_line(self.failure.message, _EXAMPLE),)
+            self.event = self.event._replace(messages=(*known, in_one_line(failure.message, _EXAMPLE)))
+
+    def told(self) -> FailureGroup:
+        """Return the group so far, without its keys."""
+        different = len(self._messages)
+        if different != self.event.different:
+            common = shown(self._parts, self._varies)
+            if not any(map(str.isalnum, common)):
+                common = f"{common} ({different:,} different)"
+            self.event = self.event._replace(title=title(self.failure, common), different=different)
+        return self.event
 
 
 class FailureGrouper:
@@ -142,7 +142,7 @@ class FailureGrouper:
     """
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[str, str, str, str], _Group] = {}
+        self._groups: dict[Cause, _Group] = {}
 
     def add(
         self, key: str, config: str, params: str, failure: Failure, attempt: int = 1
@@ -170,19 +170,20 @@ class FailureGrouper:
         group = self._take(key, config, failure, attempt)
         if len(group.keys) == 1:
             return group.event, True
-        return group.event._replace(count=len(group.keys)), False
+        return group.told()._replace(count=len(group.keys)), False
 
     def collect(self, key: str, failure: Failure, attempt: int) -> None:
         """Take a failure, of which only the groups at the end will be asked; they name no configuration."""
         self._take(key, "", failure, attempt)
 
     def _take(self, key: str, config: str, failure: Failure, attempt: int) -> _Group:
-        place = cause(failure)
-        group = self._groups.get(place)
+        parts = _pieces(failure)
+        which = _cause(failure, parts)
+        group = self._groups.get(which)
         if group is None:
-            group = self._groups[place] = _Group(key, config, failure, attempt)
+            group = self._groups[which] = _Group(key, config, failure, attempt, parts)
         else:
-            group.add(key, failure)
+            group.add(key, failure, parts)
         return group
 
     def groups(self, rule: Callable[[Sequence[str]], str] | None = None) -> list[FailureGroup]:
@@ -193,22 +194,23 @@ class FailureGrouper:
         rule : callable, optional
             Says what the tasks with these keys have in common.
         """
+        groups = [group for _, group in self.by_cause()]
+        return [group._replace(rule=rule(group.keys)) for group in groups] if rule else groups
+
+    def by_cause(self) -> list[tuple[Cause, FailureGroup]]:
+        """Return the groups with all their keys and what they share, in the order of `groups`."""
         return [
-            group.event._replace(
-                count=len(group.keys),
-                keys=tuple(group.keys),
-                rule=rule(group.keys) if rule else "",
-            )
-            for group in self._ordered()
+            (which, group.told()._replace(count=len(group.keys), keys=tuple(group.keys)))
+            for which, group in self._ordered()
         ]
 
     def attempts(self) -> list[int]:
         """Return which attempt each group's first failure was, in the order of `groups`."""
-        return [group.attempt for group in self._ordered()]
+        return [group.attempt for _, group in self._ordered()]
 
-    def _ordered(self) -> list[_Group]:
+    def _ordered(self) -> list[tuple[Cause, _Group]]:
         # Equal counts stay in the order in which they first came.
-        return sorted(self._groups.values(), key=lambda group: -len(group.keys))
+        return sorted(self._groups.items(), key=lambda item: -len(item[1].keys))
 
 
 class FailureReport(Sequence[FailureGroup]):
@@ -267,9 +269,12 @@ class FailureReport(Sequence[FailureGroup]):
         for number, (group, attempt) in enumerate(zip(self.groups, self._attempts, strict=True)):
             if number < _FULL_GROUPS:
                 parts.append(_section(group, attempt, option))
-        rest = self.groups[_FULL_GROUPS:]
+        rest = [one_line(group) for group in self.groups[_FULL_GROUPS:_LISTED_GROUPS]]
+        if len(self.groups) > _LISTED_GROUPS:
+            more = self.groups[_LISTED_GROUPS:]
+            rest.append(f"{_tasks(sum(group.count for group in more))}: {len(more):,} other causes")
         if rest:
-            parts.append("\n".join(one_line(group) for group in rest))
+            parts.append("\n".join(rest))
         return safe_text("\n\n".join(parts))
 
     def _store_option(self) -> str:
@@ -308,6 +313,8 @@ def one_line(group: FailureGroup) -> str:
 def _section(group: FailureGroup, attempt: int, option: str) -> str:
     which = "" if group.count == 1 else "first: "
     lines = [f"{which}{group.config}", f"key {group.key[:12]}, attempt {attempt}"]
+    if group.different > 1:
+        lines.insert(0, f"{group.different:,} different messages, such as {'; '.join(group.messages)}")
     lines += _middle_cut(group.traceback.rstrip().splitlines(), _TRACE_LINES)
     output = group.output.rstrip().splitlines()
     if output and not group.traceback:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
 from memento.keys import digest, task_digest
+from memento.matrix.arguments import explained
 from memento.results.axes import Axis, Column, Parameter, Tasks, Told, axes_of, columns_of, labels_of
 from memento.results.labels import LIMIT
 from memento.results.results import Results
@@ -29,6 +30,7 @@ _SETTING = "settings."
 _TASK = "task "
 
 
+@explained
 def load(
     path: str | os.PathLike[str] | None = None,
     experiment: str | None = None,

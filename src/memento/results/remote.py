@@ -12,15 +12,17 @@ from memento.errors import (
     MemoryLimitExceeded,
     RemoteError,
     TaskError,
+    TaskLost,
     TaskTimeout,
     UnsavableResult,
     WorkerDied,
 )
 from memento.hints import Any
-from memento.store.records import DIED, MEMORY, TIMEOUT, UNSAVABLE, Failure
+from memento.store.records import DIED, LOST, MEMORY, TIMEOUT, UNSAVABLE, Failure
 
 _CLASSES: dict[str, type[TaskError]] = {
     DIED: WorkerDied,
+    LOST: TaskLost,
     TIMEOUT: TaskTimeout,
     MEMORY: MemoryLimitExceeded,
     UNSAVABLE: UnsavableResult,

@@ -18,7 +18,7 @@ from memento.errors import PayloadDamaged, ValueUnreadable
 from memento.hints import TYPE_CHECKING, Any, NamedTuple, Protocol
 from memento.results.reading import damaged
 from memento.results.remote import exception_of
-from memento.store.records import DAMAGED, DONE, Attempt, Failure, Known, TaskRecord
+from memento.store.records import DAMAGED, DONE, Attempt, Failure, Known, TaskRecord, Warned
 from memento.wording import number_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class ResultStore(Protocol):
         self, ids: Sequence[int], /
     ) -> Iterable[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
         """Return the last values of metrics as columns, in pieces: name -> (ids, last values); ids ascend."""
+
+    def warnings(self, first: int, last: int, /) -> Mapping[int, tuple[Warned, ...]]:
+        """Return what the tasks with ids from `first` to `last` warned of; those that did not are left out."""
 
     def attempts(self, key: bytes, /) -> Sequence[Attempt]:
         """Return all attempts at a task, oldest first."""
@@ -158,6 +161,8 @@ class Result:
         What a failed task raised, with the traceback from where it was raised as its cause.
     failure : Failure or None
         The same as plain text: kind, type, message, traceback, location, output.
+    warnings : tuple of Warned
+        What Python showed as warnings while it ran: category, message, place, and how often each.
     key : str
         The task's key, in hex.
     attempts : sequence of Attempt
@@ -179,6 +184,7 @@ class Result:
     status: str = DONE
     key: str = ""
     failure: Failure | None = None
+    warnings: tuple[Warned, ...] = ()
     start_time: datetime | None
     runtime: timedelta | None
     cpu_time: timedelta | None
@@ -220,6 +226,7 @@ class Result:
         if record.value is not None and record.value.format == DAMAGED:  # nothing in its row is certain
             self.start_time = self.runtime = self.cpu_time = self.memory = None
             return self
+        self.warnings = record.warnings
         self.start_time = local_time(record.started)
         self.runtime = timedelta(seconds=record.runtime)
         self.cpu_time = None if record.cpu_time is None else timedelta(seconds=record.cpu_time)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from memento.config import Config
     from memento.results.failures import FailureReport
     from memento.results.result import Result, ResultStore
+    from memento.results.warned import WarningReport
     from memento.store.records import TaskRecord
 
 _KEY = 16
@@ -350,6 +351,13 @@ class Results(Sequence["Result"]):
         done = int((self._status == IS_DONE).sum())
         return FailureReport(groups, grouper.attempts(), failed, len(self), done)
 
+    @cached_property
+    def warnings(self) -> WarningReport:
+        """The warnings that tasks showed, grouped as failures are; print it."""
+        from memento.results.warned import warning_report
+
+        return warning_report(self)
+
     def _config(self, place: int) -> Config:
         return self._tasks.config(int(self._numbers[place]))
 
@@ -359,9 +367,7 @@ class Results(Sequence["Result"]):
 
         from memento.results.rules import RuleFinder
 
-        # A parameter of an upstream task says more than the task's key, so it is looked at first.
-        shown = {*self._tasks.shown, "repeat"}
-        axes = sorted(self._axes(with_repeat=True), key=lambda axis: axis.name not in shown)
+        axes = self._telling_axes()
         done = self._status == IS_DONE
         finder = RuleFinder(axes, done)
         asked = 0
@@ -446,6 +452,12 @@ class Results(Sequence["Result"]):
         if with_repeat and self._tasks.repeats > 1:
             axes.append(self._tasks.repeat_axis(self._numbers))
         return axes
+
+    def _telling_axes(self) -> list[Axis]:
+        """Return the parameters, and repeats, in the order in which rules look at them."""
+        shown = {*self._tasks.shown, "repeat"}
+        # A parameter of an upstream task says more than the task's key.
+        return sorted(self._axes(with_repeat=True), key=lambda axis: axis.name not in shown)
 
     def _counts(self) -> dict[str, int]:
         """How many are done, of these cached, failed, and missing."""

@@ -31,7 +31,18 @@ from memento.results import FailureGrouper
 from memento.runner.progress import Progress
 from memento.runner.retry import RetryPolicy
 from memento.runner.signals import Interrupt
-from memento.store.records import DONE, STOPPED, Failure, Known, Outcome, TaskRow
+from memento.store.records import (
+    DONE,
+    FAILED,
+    LOST,
+    PAYLOAD_DAMAGED,
+    STOPPED,
+    STORE_UNWRITABLE,
+    Failure,
+    Known,
+    Outcome,
+    TaskRow,
+)
 
 if TYPE_CHECKING:
     from memento.store import Run
@@ -44,7 +55,6 @@ _TICK_EVERY = 0.2
 _TICK_WORKERS = 10_000  # asking what so many workers do takes 8 ms, and happens once a second
 _LISTED = 100  # running tasks that a tick names: more than anybody can read
 _LOOK_EVERY = 0.5  # seconds between looks at what other runs have finished
-_HEARTBEAT_EVERY = 5.0
 _COLLECT_EVERY = 50_000  # new objects: those of a commit and its rows, some times over
 
 
@@ -110,6 +120,7 @@ class Runner:
         self._again: deque[int] = deque()  # claimed by another run before, free now
         self._delayed: list[tuple[float, int, int]] = []  # (due, number, attempt): failed attempts to repeat
         self._flying: dict[int, Task] = {}
+        self._losses: Counter[int] = Counter()  # how often each task's place was taken away
         self._elsewhere: dict[bytes, int] = {}  # keys that another run computes
         self._rows: list[TaskRow] = []
         self._attempts: list[tuple[bytes, TaskRow]] = []
@@ -124,7 +135,7 @@ class Runner:
         start = clock.monotonic()
         self._started = start
         self._tick_every = max(_TICK_EVERY, workers / _TICK_WORKERS)
-        self._due = {"tick": start, "look": start + _LOOK_EVERY, "heartbeat": start + _HEARTBEAT_EVERY}
+        self._due = {"tick": start, "look": start + _LOOK_EVERY}
 
     def loop(self, interrupt: Interrupt) -> None:
         """Run until nothing is left to do or the user has insisted on stopping."""
@@ -132,10 +143,10 @@ class Runner:
             self._loop(interrupt)
         self.commit()
         if self._unwritable is not None:
-            path, _, problem = self._unwritable.message.partition(": ")
+            path, message = self._unwritable.path, self._unwritable.message
             raise StoreUnwritable(
                 path,
-                problem.rstrip(),
+                message.removeprefix(f"{path}: ").rstrip(),
                 "The run was ended, so that no more is computed that cannot be kept. What was told as done is kept:"
                 " make room, or put right what is wrong there, and run again.",
             )
@@ -264,10 +275,9 @@ class Runner:
                 self._live[message.number] = message
         elif isinstance(message, Lost):
             for number in message.numbers:
-                self._flying.pop(number, None)
-                self._give_back(number)
+                self._lose(number, message.reason)
         elif isinstance(message, Note):
-            self._emit(Said(message.text, "warning"))
+            self._emit(Said(message.text, message.level))
 
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
         """Take outcomes: into rows for the next commit, or what else becomes of them."""
@@ -285,7 +295,8 @@ class Runner:
         if any(map(_FAILURE, outcomes)):
             ended = [pair for pair in ended if self._is_over(*pair)]
         self._rows += self._rows_of(ended)
-        self.progress.note(sum([o.runtime for _, o in ended]), sum([task.cost for task, _ in ended]))
+        runtimes = [o.runtime for _, o in ended]
+        self.progress.note(sum(runtimes), sum([task.cost for task, _ in ended]), max(runtimes, default=0.0))
 
     def _rows_of(self, ended: Sequence[tuple[Task, Outcome]]) -> list[TaskRow]:
         """Put outcomes into rows."""
@@ -303,13 +314,11 @@ class Runner:
             return True
         if self._is_unfinished(task.number, failure):
             return False
-        delay = None if self._stopping else self._retry.delay(failure, outcome.attempt)
+        tried = outcome.attempt - self._losses[task.number]
+        delay = None if self._stopping else self._retry.delay(failure, tried)
         if delay is None:
             return True
-        self._attempts += [(row.key, row) for row in self._rows_of([(task, outcome)])]
-        heapq.heappush(self._delayed, (self._clock.monotonic() + delay, task.number, outcome.attempt + 1))
-        reason = f"{failure.type}: {failure.message}"
-        self._emit(TaskRetried(task.key.hex(), self._text(task.number), outcome.attempt, reason, delay))
+        self._repeat(self._rows_of([(task, outcome)])[0], delay)
         return False
 
     def _is_unfinished(self, number: int, failure: Failure) -> bool:
@@ -323,19 +332,17 @@ class Runner:
             if not self._stopping:
                 self._stop()
             return True
-        payloads = os.path.join(self._store, "payloads", "")
-        if failure.type == "PayloadDamaged" and self._store and failure.message.startswith(payloads):
-            ref, _, problem = failure.message[len(payloads) :].partition(": ")
-            self.damaged[ref] = problem
+        if failure.code == PAYLOAD_DAMAGED:
+            ref = _below(os.path.join(self._store, "payloads"), failure.path) if self._store else None
+            if ref is not None:
+                self.damaged[ref] = failure.message.removeprefix(f"{failure.path}: ")
         return False
 
     def _is_of_our_disk(self, failure: Failure) -> bool:
         """Tell whether a task failed because the store takes no more: then the others would fail as well."""
-        return (
-            failure.type == "StoreUnwritable"
-            and bool(self._store)
-            and failure.message.startswith(self._store)
-        )
+        if failure.code != STORE_UNWRITABLE or not self._store:
+            return False
+        return _below(self._store, failure.path) is not None
 
     def _failed(self, number: int, failure: Failure, attempt: int) -> TaskFailed:
         key = self.plan.tasks.key(number).hex()
@@ -345,12 +352,44 @@ class Runner:
         group, first = self.failures.add(key, text, params, failure, attempt)
         return TaskFailed(key, text, group, first)
 
-    def _give_back(self, number: int) -> None:
-        if self._stopping:
+    def _lose(self, number: int, reason: str) -> None:
+        """Take a task back that has no outcome: since the run stops, or since its place was taken away from it."""
+        task = self._flying.pop(number, None)
+        self._live.pop(number, None)
+        if task is None or self._stopping:
             self.left.add(number)
+            self._run.release([self.plan.tasks.key(number)])
+            return
+        self._losses[number] += 1
+        most = self._retry.losses
+        text = reason or "its executor gave it back without an outcome"
+        if self._losses[number] > most:
+            text += (
+                f"; so its place was taken away {self._losses[number]} times in this run, more than"
+                f" Retry(losses={most}) bears. Look for what ends its workers, or raise that bound"
+            )
+        failure = Failure(LOST, "TaskLost", text, "", "", None, "")
+        now = self._clock.now()
+        lost = Outcome(
+            number, FAILED, task.attempt, now, 0.0, None, None, None, "", None, (), (), None, failure
+        )
+        if not self._rows and not self._attempts:
+            self._oldest = self._clock.monotonic()
+        rows = self._rows_of([(task, lost)])
+        if self._losses[number] > most:
+            self._rows += rows
         else:
-            self._again.append(number)
-        self._run.release([self.plan.tasks.key(number)])
+            self._repeat(rows[0], 0.0)
+
+    def _repeat(self, row: TaskRow, delay: float) -> None:
+        """Keep an attempt that is not the task's last, and have the next one made."""
+        outcome = row.outcome
+        assert outcome.failure is not None
+        self._attempts.append((row.key, row))
+        again = (self._clock.monotonic() + delay, outcome.number, outcome.attempt + 1)
+        heapq.heappush(self._delayed, again)
+        reason = f"{outcome.failure.type}: {outcome.failure.message}"
+        self._emit(TaskRetried(row.key.hex(), self._text(outcome.number), outcome.attempt, reason, delay))
 
     def _note_row(self, number: int, row: int) -> None:
         self.plan.rows[number] = row
@@ -396,9 +435,6 @@ class Runner:
         if self._elsewhere and now >= self._due["look"] and not self._stopping:
             self._due["look"] = now + _LOOK_EVERY
             self._look_elsewhere()
-        if now >= self._due["heartbeat"]:
-            self._due["heartbeat"] = now + _HEARTBEAT_EVERY
-            self._run.heartbeat()
 
     def _patience(self) -> float:
         """How long `poll` may wait: until the next thing that comes by the clock."""
@@ -438,9 +474,10 @@ class Runner:
             failed=progress.failed,
             running=tuple(running),
             elapsed=now - self._started,
-            eta=progress.eta(now),
+            eta=progress.eta(now, [(state.seconds, self._flying[state.number].cost) for state in states]),
             throughput=progress.throughput(now),
             unlisted=len(states) - len(listed),
+            longest=progress.longest,
         )
 
     def _text(self, number: int) -> str:
@@ -449,3 +486,17 @@ class Runner:
         pairs = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
         text = ", ".join(f"{name}={short_text(value, 40)}" for name, value in pairs)
         return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text
+
+
+def _below(folder: str, path: str) -> str | None:
+    """Return a path relative to the folder in which it lies; None where it lies elsewhere.
+
+    Examples
+    --------
+    >>> _below("/results", "/results/logs/1"), _below("/results", "/results-old/logs/1")
+    ('logs/1', None)
+    """
+    if not os.path.isabs(path):
+        return None
+    folder, path = os.path.realpath(folder), os.path.realpath(path)
+    return os.path.relpath(path, folder) if os.path.commonpath([folder, path]) == folder else None

@@ -6,10 +6,13 @@ Knows: what `Memento` takes. May not know: how any of it is done.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, MappingProxyType
 
-from memento.hints import Any, NamedTuple
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from memento.matrix import Matrix
 
 _UNITS = {
     "": 1,
@@ -22,6 +25,9 @@ _UNITS = {
     "gi": 2**30,
     "ti": 2**40,
 }
+
+
+_WHOLE = ("num_workers", "cpus_per_task", "max_tasks_per_worker")
 
 
 class Options(NamedTuple):
@@ -41,6 +47,8 @@ class Options(NamedTuple):
     force_run: bool = False
     force_cache: bool = False
     environment: Mapping[str, str] = MappingProxyType({})
+    initializer: Callable[[], object] | None = None
+    note: str = ""  # what of these may not be as it was asked for
 
 
 def make_options(
@@ -56,6 +64,7 @@ def make_options(
     gpus_per_task: float,
     max_tasks_per_worker: int | None,
     log_output: bool,
+    initializer: Callable[[], object] | None,
 ) -> Options:
     """Check what `Memento` was given and fill in what it was not."""
     check_executor(executor)
@@ -66,8 +75,11 @@ def make_options(
     check_positive("cpus_per_task", cpus_per_task)
     check_positive("max_tasks_per_worker", max_tasks_per_worker)
     check_retries(retries)
+    if initializer is not None and not callable(initializer):
+        raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
+    workers, note = workers_of(executor, num_workers, cpus_per_task)
     return Options(
-        num_workers=num_workers or default_workers(executor, cpus_per_task),
+        num_workers=workers,
         executor=executor,
         retries=retries,
         timeout=timeout,
@@ -78,16 +90,28 @@ def make_options(
         gpus_per_task=gpus_per_task,
         max_tasks_per_worker=max_tasks_per_worker,
         log_output=log_output,
+        initializer=initializer,
+        note=note,
     )
 
 
-def default_workers(executor: Any, cpus_per_task: int) -> int:
+def workers_of(executor: Any, asked: int | None, cpus_per_task: int) -> tuple[int, str]:
+    """Say how many tasks run at once, and what of that a person may not expect."""
+    if executor == "serial" or getattr(executor, "in_process", False):
+        note = f"num_workers={asked} has no effect: executor='serial' runs one task at a time."
+        return 1, note if asked and asked > 1 else ""
+    own = getattr(executor, "_asked", None)  # an executor that was made with a number of its own keeps to it
+    size = own or getattr(executor, "_max_workers", None)  # and a concurrent.futures pool knows its size
+    if isinstance(size, int) and (asked is None or asked > size or (own and asked != own)):
+        note = f"num_workers={asked} has no effect: the executor that was given runs {size} tasks at a time."
+        return size, note if asked and asked != size else ""
+    if asked is not None:
+        return asked, ""
+    return default_workers(cpus_per_task), ""
+
+
+def default_workers(cpus_per_task: int) -> int:
     """Say how many tasks run at once where nobody said it."""
-    if executor == "serial":
-        return 1
-    workers = getattr(executor, "_max_workers", None)  # a concurrent.futures pool knows its size
-    if isinstance(workers, int):
-        return workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // cpus_per_task)
 
@@ -113,32 +137,65 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def check_func(func: Any) -> None:
     """Refuse at once what would fail in every single task."""
-    if not callable(func):
-        raise TypeError(f"func must be callable as func(context, config), got {type(func).__qualname__}")
     if type(func) is FunctionType and not vars(func) and _takes_two(func.__code__):
         return
+    from memento.runner import usage
+
+    if not callable(func) or isinstance(func, type):
+        raise TypeError(usage.no_function(func))
     import inspect  # with all that it imports 5 ms, for what is not plain, and to say what is wrong
 
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError):  # some callables of C tell nothing of themselves
         return
-    what = f"{getattr(func, '__qualname__', type(func).__qualname__)}{signature}"
     try:
         signature.bind(None, None)
     except TypeError as exc:
-        raise TypeError(
-            f"{what} cannot be called as func(context, config): {exc}."
-            " Memento gives each task these two; bind what else it needs with functools.partial."
-        ) from None
-    if list(signature.parameters)[:2] == ["config", "context"]:
+        raise TypeError(usage.wrong_signature(func, signature, str(exc))) from None
+    if usage.is_swapped(list(signature.parameters)):
+        what = f"{usage.name_of(func)}{signature}"
         raise TypeError(f"{what}: the context comes first, then the config. Swap the two.")
 
 
 def _takes_two(code: CodeType) -> bool:
     """Tell whether a function has two arguments and no more, in the right order."""
-    taken = code.co_varnames[:2]
-    return code.co_argcount == 2 and not code.co_kwonlyargcount and taken != ("config", "context")
+    swapped = code.co_varnames[0] in ("config", "cfg", "conf")
+    return code.co_argcount == 2 and not code.co_kwonlyargcount and not swapped
+
+
+def check_names(func: Any, matrix: Matrix) -> None:
+    """Refuse a function that takes parameters of the matrix by name: it would get a context and a config for them."""
+    code = getattr(func, "__code__", None)
+    if code is None or code.co_varnames[: code.co_argcount] == ("context", "config"):
+        return
+    from memento.runner import usage
+
+    problem = usage.takes_parameters(func, code, {*matrix.parameters, *matrix.settings})
+    if problem:
+        raise TypeError(problem)
+
+
+def check_provider(func: Any, provider: object) -> None:
+    """Refuse what tells nobody anything: a matrix, most likely."""
+    if provider is not None:
+        from memento.runner import usage
+
+        problem = usage.no_provider(func, provider)
+        if problem:
+            raise TypeError(problem)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is neither true nor false, like a second matrix."""
+    if value is not True and value is not False:
+        from memento.config import short_text
+
+        if type(value).__name__ not in ("bool", "bool_", "int"):
+            raise TypeError(
+                f"{name} must be True or False, got {short_text(value)}."
+                " For several matrices: add_matrix(...) each, then run_all()."
+            )
 
 
 def check_retries(retries: object) -> None:
@@ -165,6 +222,10 @@ def check_positive(name: str, value: Any) -> None:
         import numbers
 
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"{name} must be a number, got {value!r}")
+            example = "; write seconds: timeout=600" if name == "timeout" else ""
+            raise TypeError(f"{name} must be a number, got {value!r}{example}")
     if not float(value) > 0:
-        raise ValueError(f"{name} must be more than 0, got {value!r}")
+        rest = "; leave it out to use all cores" if name == "num_workers" else ""
+        raise ValueError(f"{name} must be more than 0, got {value!r}{rest}")
+    if name in _WHOLE and value != int(value):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")

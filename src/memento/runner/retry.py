@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from memento.errors import MemoryLimitExceeded, TaskTimeout, UnsavableResult, WorkerDied
+from memento.errors import MemoryLimitExceeded, TaskLost, TaskTimeout, UnsavableResult, WorkerDied
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
-from memento.store.records import DIED, MEMORY, TIMEOUT, UNSAVABLE, Failure
+from memento.store.records import DIED, LOST, MEMORY, TIMEOUT, UNSAVABLE, Failure
 
 _OF_KIND: dict[str, type[BaseException]] = {
     DIED: WorkerDied,
+    LOST: TaskLost,
     TIMEOUT: TaskTimeout,
     MEMORY: MemoryLimitExceeded,
     UNSAVABLE: UnsavableResult,
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
 Retries: TypeAlias = "int | Retry | Mapping[type[BaseException], int]"
 
 
+LOSSES = 10  # how often a task's place may be taken away where nobody says it
+
+
 class _Retry(NamedTuple):
     times: int
     on: tuple[type[BaseException], ...]
     delay: float
     factor: float
     longest: float
+    losses: int
 
 
 class Retry(_Retry):
@@ -48,6 +53,9 @@ class Retry(_Retry):
         By how much each further wait is longer.
     longest : float
         Seconds that no wait exceeds.
+    losses : int
+        How often a task may lose its place (a node is preempted, a container ends) and is started again elsewhere,
+        at once; this is no failure of the task, and `times` is not about it. One loss more fails the task.
 
     Examples
     --------
@@ -64,14 +72,17 @@ class Retry(_Retry):
         delay: float = 0.5,
         factor: float = 2.0,
         longest: float = 60.0,
+        losses: int = LOSSES,
     ) -> Retry:
         if times < 0:
             raise ValueError(f"retries must be 0 or more, got {times}")
+        if losses < 0:
+            raise ValueError(f"losses must be 0 or more, got {losses}")
         kinds: tuple[Any, ...] = tuple(on) if isinstance(on, (tuple, list, set, frozenset)) else (on,)
         for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise TypeError(f"Retry(on=...) takes exception types, like (OSError,), got {kind!r}")
-        return super().__new__(cls, times, kinds, delay, factor, longest)
+        return super().__new__(cls, times, kinds, delay, factor, longest, losses)
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait after the failure of attempt number `attempt` (1 for the first)."""
@@ -104,8 +115,20 @@ class RetryPolicy:
                 f"retries must be an int, a Retry or a dict of exception type to int, got {retries!r}"
             )
 
+        self.losses = max((rule.losses for rule in self._rules), default=LOSSES)
+
     def delay(self, failure: Failure, attempt: int) -> float | None:
-        """Return the seconds to wait before another attempt, or None when there is to be none."""
+        """Return the seconds to wait before another attempt, or None when there is to be none.
+
+        Parameters
+        ----------
+        failure : Failure
+            Why the attempt failed.
+        attempt : int
+            Which it was, 1 for the first, attempts that were lost not counted.
+        """
+        if failure.kind == LOST:
+            return None  # it has a bound of its own
         error: BaseException | type[BaseException] | None = None
         for rule in self._rules:
             if attempt > rule.times:
@@ -124,7 +147,7 @@ def _exception_of(failure: Failure) -> BaseException | type[BaseException] | Non
 
         try:
             error = loads_value(failure.exception)
-        except Exception:  # an exception that cannot be read is judged by its name
+        except Exception:  # an exception that cannot be read is judged by its lineage
             return _OF_KIND.get(failure.kind)
         return error if isinstance(error, BaseException) else None
     return _OF_KIND.get(failure.kind)
@@ -139,4 +162,4 @@ def _is_one_of(
         return issubclass(error, kinds)
     if error is not None and isinstance(error, kinds):
         return True
-    return failure.type in {name for kind in kinds for name in (kind.__name__, kind.__qualname__)}
+    return not {f"{kind.__module__}:{kind.__qualname__}" for kind in kinds}.isdisjoint(failure.lineage)

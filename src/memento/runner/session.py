@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
@@ -18,6 +19,7 @@ from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
 from memento.keys import code_version
 from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.runner.ending import notes, warned
 from memento.runner.options import Options
 from memento.store import Store
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from memento.executors.base import Work
     from memento.keys import CodeVersion
     from memento.matrix import Matrix
+    from memento.results.axes import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
     from memento.store.records import RunInfo
@@ -70,19 +73,30 @@ class Session:
         self.function, self.experiment, self.matrix = function, experiment, matrix
         self.store, self.options, self.emit, self.clock = store, options, emit, clock
         self.tasks = KeyedTasks(matrix, experiment)
+        if matrix.volatile:
+            from memento.plan.volatile import check_volatile
+
+            check_volatile(self.tasks)
         self._code = self._code_version()
         self.interrupted: Interrupt | None = None
         self.finished: RunFinished | None = None
         self.plan = self._plan()
+
+    @cached_property
+    def shown(self) -> Tasks:
+        """The tasks as people see them: their values told apart."""
+        from memento.results.axes import Tasks
+
+        return Tasks(self.matrix)
 
     @property
     def failed(self) -> int:
         """How many tasks failed in this run."""
         return self.finished.failed if self.finished is not None else 0
 
-    def announce(self) -> None:
-        """Tell what the matrix's checks and the code's history have to say."""
-        for warning in self.matrix.warnings:
+    def announce(self, of_matrix: bool = True) -> None:
+        """Tell what the matrix's checks, if asked, and the code's history have to say."""
+        for warning in self.matrix.warnings if of_matrix else ():
             self.emit(Said(warning, "warning"))
         self._say_how_it_is_named()
         if self.plan.stale_codes and self.options.on_code_change != "ignore":
@@ -121,7 +135,7 @@ class Session:
         """
         plan, options = self.plan, self.options
         if options.force_cache and len(plan.todo):
-            raise CacheMiss(self.tasks.config(min(plan.todo)))
+            raise CacheMiss(self.shown.config(min(plan.todo)))
         began = self.clock.monotonic()
         self.emit(
             RunStarted(
@@ -131,7 +145,7 @@ class Session:
                 cached=plan.hits,
                 todo=len(plan.todo),
                 workers=options.num_workers,
-                forecast=None if plan.forecast is None else plan.forecast / options.num_workers,
+                forecast=plan.time_on(options.num_workers),
                 executor=executor_name(options.executor),
             )
         )
@@ -159,6 +173,8 @@ class Session:
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
             how_to_go_on=go_on if stopped else "",
+            warned=warned(self.store, self.matrix, plan) if finished else (),
+            notes=notes(self.store, plan, self.function),
         )
         self.emit(self.finished)
 
@@ -187,7 +203,7 @@ class Session:
 
         from memento.executors import make_executor
 
-        run = self.store.begin(self._run_info())
+        run = self.store.begin(self._run_info(), self.plan.hits)
         status = "died"
         runner: Runner | None = None
         signals = contextlib.ExitStack()
@@ -201,6 +217,7 @@ class Session:
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
+                from memento.store.heart import Heart
                 from memento.store.records import CodeVersion
 
                 declare(self.tasks, run)
@@ -216,6 +233,8 @@ class Session:
                     workers=self.options.num_workers,
                     store=self.store.root,
                 )
+                # Only now: workers may be copies of this process, which are made as long as it has one thread.
+                signals.enter_context(Heart(run.heartbeat))
                 insist = executor.interrupt if getattr(executor, "in_process", False) else None
                 interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake, insist))
                 try:
@@ -311,16 +330,16 @@ class Session:
 
     def _work(self, run_name: str) -> Work:
         from memento.executors.base import LIVE_EVERY, Work
-        from memento.executors.sending import Portable, sendable
+        from memento.executors.sending import Portable
         from memento.executors.sources import modules, sources
         from memento.keys import script
 
-        options = self.options
+        options, begin = self.options, self.options.initializer
         return Work(
             run=run_name,
             experiment=self.experiment,
             function=Portable(self.function, f"the experiment {self.experiment}"),
-            settings=sendable(dict(self.matrix.settings), "settings"),
+            settings=Portable(dict(self.matrix.settings), "settings"),
             layouts=self.tasks.layouts,
             values=_PickledValues(self.tasks),
             store=self.store.root,
@@ -336,6 +355,7 @@ class Session:
             log_output=options.log_output,
             live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
             environment=dict(options.environment),
+            initializer=begin and Portable(begin, "the initializer"),
             sources={**sources(), **modules(self._code.names)},
         )
 
@@ -351,6 +371,10 @@ class _PickledValues(Sequence[bytes]):
 
     def __len__(self) -> int:
         return self._tasks.value_count
+
+    def here(self, number: int) -> Any:
+        """Return a value as the program has it."""
+        return self._tasks.value(number)
 
     def __getitem__(self, number: Any) -> Any:
         data = self._kept.get(number)

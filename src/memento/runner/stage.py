@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from memento.notify import NotificationProvider, Notifier
     from memento.store.upstream import UpstreamValue
 
-_SHOWN_CONFIGS = 50  # how many lines of a dry run go to the terminal; all go to the log
-
 
 class Cast(NamedTuple):
     """Who runs, and who is told: what `Memento` was made with."""
@@ -52,8 +50,9 @@ class Stage:
         self._display = make_display(self._cast.progress)
         self._display.__enter__()
         self._notifier = None if self._cast.provider is None else self._make_notifier(self._cast.provider)
-        for note in self.store.notes:
-            self.emit(Said(note, "warning"))
+        for note in (*self.store.notes, self._cast.options.note):
+            if note:
+                self.emit(Said(note, "warning"))
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -76,37 +75,41 @@ class Stage:
         if self._notifier is not None:
             self._notifier.listen(event)
 
-    def session(self, matrix: Matrix, *, force_run: bool, force_cache: bool) -> Session:
-        """Plan a matrix."""
+    def session(self, matrix: Matrix, *, force_run: bool, force_cache: bool, waiting: int = 0) -> Session:
+        """Plan a matrix; some of the results that it takes may not be computed yet, in a dry run."""
         cast = self._cast
         options = cast.options._replace(force_run=force_run, force_cache=force_cache)
         session = Session(cast.function, cast.experiment, matrix, self.store, options, self.emit)
-        session.announce()
+        session.announce(of_matrix=not waiting)  # what rules about unknown values match is not known either
         return session
 
     def upstream(self, session: Session, dry_run: bool) -> list[UpstreamValue]:
         """Return the finished tasks of a session as parameter values of another matrix.
 
-        A dry run has no values; each task's key is known all the same, and so are the keys of what depends on it.
+        In a dry run those that are still to be computed are among them, without a value: their keys are known all the
+        same, and so are the keys of what depends on them.
         """
-        from memento.store.records import DONE, Encoded
-        from memento.store.upstream import UpstreamValue
+        from memento.store.records import DONE
+        from memento.store.upstream import PendingValue, UpstreamValue
 
-        root, tasks = self.store.root, session.tasks
-        if dry_run:
-            nothing = Encoded("json", b"null", None, 4, "builtins:NoneType")
-            return [
-                UpstreamValue(tasks.key(n), root, nothing, parameters=partial(tasks.parameters, n))
-                for n in range(len(tasks))
-            ]
-        rows = [row for row in session.plan.rows if row >= 0]
-        number_of = {row: number for number, row in enumerate(session.plan.rows)}
-        return [
-            UpstreamValue(
+        root, plan, tasks = self.store.root, session.plan, session.tasks
+        rows = [
+            row for row, use in zip(plan.rows, plan.cached, strict=True) if row >= 0 and (use or not dry_run)
+        ]
+        number_of = {row: number for number, row in enumerate(plan.rows)}
+        found = {
+            record.id: UpstreamValue(
                 record.key, root, record.value, record.id, partial(tasks.parameters, number_of[record.id])
             )
             for record in self.store.records(rows)
             if record.status == DONE and record.value is not None
+        }
+        if not dry_run:
+            return [found[row] for row in rows if row in found]
+        return [
+            (found.get(row) if use else None)
+            or PendingValue(tasks.key(number), root, partial(tasks.parameters, number))
+            for number, (row, use) in enumerate(zip(plan.rows, plan.cached, strict=True))
         ]
 
     def skip(self, matrix: Matrix, upstream: object) -> None:
@@ -114,33 +117,21 @@ class Stage:
         text = f"matrix {matrix.id!r} is not run: no task of matrix {upstream!r}, which it needs, succeeded"
         self.emit(Said(text, "warning"))
 
-    def describe(self, session: Session) -> None:
-        """Log what would be run."""
+    def describe(self, session: Session, waiting: int = 0) -> None:
+        """Say what would be run: all of it to the log, where somebody keeps one, and a page to people."""
         import logging
 
-        from memento.results.axes import Tasks
-        from memento.wording import duration, number_of
+        from memento.runner.planned import logged, plan_lines
 
+        lines = plan_lines(session, waiting)
         log = logging.getLogger("memento")
-        plan = session.plan
         log.info("Running configurations:")
-        lines, tasks = [], Tasks(session.matrix)
-        listed = plan.total if log.isEnabledFor(logging.INFO) else min(plan.total, _SHOWN_CONFIGS)
-        for number in range(listed):  # a million configurations that nobody reads are not built
-            line = f"  {tasks.config(number)}: {plan.reason(number)}"
-            log.info("%s", line)
-            if number < _SHOWN_CONFIGS:
-                lines.append(line)
-        cached, failed = plan.hits, plan.failed_before
-        new = plan.total - cached - failed
-        head = f"{plan.total} configurations: {cached} cached, {failed} failed before, {new} new"
-        if plan.forecast is not None:
-            workers = session.options.num_workers
-            head += f"; about {duration(plan.forecast / workers)} on {number_of(workers, 'worker')}"
-        log.info("%s", head)
+        if log.isEnabledFor(logging.INFO):  # a million configurations that nobody reads are not built
+            for number in range(session.plan.total):
+                log.info("%s", logged(session, number))
+        log.info("%s", lines[0])
         log.info("Exiting due to dry run")
-        more = [f"  ... and {plan.total - len(lines)} more"] if plan.total > len(lines) else []
-        self.emit(Said("\n".join([head, *lines, *more, "Exiting due to dry run"])))
+        self.emit(Said("\n".join([*lines, "Exiting due to dry run"])))
 
     def sum_up(self, sessions: Sequence[Session]) -> None:
         """Tell the end of several matrices as one."""

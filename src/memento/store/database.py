@@ -115,7 +115,7 @@ _alone = False  # whether a process that forks has one thread
 
 def _note_threads() -> None:
     global _alone
-    _alone = threading.active_count() == 1
+    _alone = not system.foreign_threads()
 
 
 def _close_inherited() -> None:

@@ -114,6 +114,7 @@ class _Names:
     last: int  # the highest id that was seen
     refs: set[str]  # payloads and logs
     done: dict[bytes, int]  # key -> id
+    going_on: bool  # there are checkpoints of tasks that are not done
     known: set[bytes]  # keys of tasks, done and failed
 
 
@@ -229,7 +230,8 @@ class Collector:
                 refs.update(log for (log,) in connection.execute(sql.LOGS_OF_ATTEMPTS) if log in there)
             finally:
                 connection.execute("ROLLBACK")
-        return _Names(last, refs, done, known)
+        going_on = any(item.kind == CHECKPOINTS and item.key not in done for item in listed)
+        return _Names(last, refs, done, going_on, known)
 
     def _list(self, damaged: bool) -> Iterator[Item]:
         """Yield all that may be garbage, whatever the rows say."""
@@ -277,7 +279,9 @@ def _garbage(root: Path, item: Item, names: _Names, unfinished: bool) -> Item | 
     """Return the item if nothing names it, with what has to be looked at again before it goes."""
     key = item.key
     if key is None:
-        return None if item.ref in names.refs else item
+        # What a task printed before it was interrupted is named by its checkpoint alone, which is not opened here.
+        going_on = item.kind == LOGS and names.going_on and not unfinished
+        return None if item.ref in names.refs or going_on else item
     if item.kind == ARTIFACTS:
         # Without a row, but with a checkpoint: it was interrupted, and what goes on from there may count on them.
         going_on = (root / "checkpoints" / key.hex()).exists()

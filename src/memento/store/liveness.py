@@ -2,8 +2,10 @@
 
 Knows: processes, hearts, the rows of runs and claims. May not know: what a run does.
 
-A run of this boot of this machine is dead when its process is gone: pid and start are proof. One that cannot be
-looked up counts as dead when its heart stood still for as long as no suspended machine is likely to sleep.
+A run among whose processes we live is dead when its process is gone: pid and start are proof. Of all others (another
+machine, another boot, a container beside ours) only the heart tells: one counts as dead when its beat has not changed
+for as long as no suspended machine is likely to sleep. That is counted by this process' own clock, and only while it
+looks on: clocks of two machines are never compared, and a pause of both proves nothing.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from memento.hints import NamedTuple
 from memento.store import sql
 
 KEY = 16  # bytes
-UNSEEN_SECONDS = (
-    600.0  # a run that cannot be looked up by pid counts as dead when its heart stood still this long
+UNSEEN_SECONDS = 600.0  # a run that cannot be looked up counts as dead when its heart stood still this long
+REBOOT_SECONDS = 120.0  # ... or this long, where it may be of an earlier boot of this very host
+_LONGEST_LOOK = (
+    30.0  # seconds that one look proves at most; what is more, this process may have been suspended
 )
-REBOOT_SECONDS = 120.0  # ... or, from an earlier boot of this very host, when it has been silent this long
 
 
 class Process(NamedTuple):
@@ -48,9 +51,8 @@ class Liveness:
         self._alive = alive
         self._boot = system.boot_identity() if boot is None else boot
         self._host = system.hostname() if host is None else host
-        self._seen: dict[
-            int, tuple[float, float]
-        ] = {}  # run -> heartbeat, when it was first seen (monotonic)
+        # run -> heartbeat, seconds for which it was seen to stand still, when it was last looked at (monotonic)
+        self._seen: dict[int, tuple[float, float, float]] = {}
 
     def is_dead(self, process: Process) -> bool:
         """Tell whether it is proven, or long past doubt, that a run's process is gone."""
@@ -58,14 +60,17 @@ class Liveness:
             return True
         if process.boot == self._boot:
             return not self._alive(process.pid, process.started)
-        if process.host == self._host and self._clock.now() - process.heartbeat > REBOOT_SECONDS:
-            return True
         now = self._clock.monotonic()
-        beat, since = self._seen.get(process.run, (None, now))
-        if beat != process.heartbeat:
-            self._seen[process.run] = (process.heartbeat, now)
-            return False
-        return now - since >= UNSEEN_SECONDS
+        beat, silent, looked = self._seen.get(process.run, (None, 0.0, now))
+        silent = silent + min(now - looked, _LONGEST_LOOK) if beat == process.heartbeat else 0.0
+        self._seen[process.run] = (process.heartbeat, silent, now)
+        rebooted = process.host == self._host and _kernel(process.boot) != _kernel(self._boot)
+        return silent >= (REBOOT_SECONDS if rebooted else UNSEEN_SECONDS)
+
+
+def _kernel(boot: str) -> str:
+    """Return what containers of one machine share of their `system.boot_identity`."""
+    return boot.partition("/")[0]
 
 
 _ENDED: set[str] = set()  # names, unique everywhere, of this process' runs whose end no disk took

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 
+from memento import jsontext
 from memento.clock import Clock
 from memento.errors import MementoError, PayloadDamaged, ValueUnreadable
 from memento.hints import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from memento.store.bulk import Outlines
     from memento.store.liveness import Liveness, Process
     from memento.store.payloads import PayloadDir
-    from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord
+    from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord, Warned
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
@@ -232,13 +233,33 @@ class Reader:
         yield outlines(_only(rest, found), self.payloads, self.trusted)
 
     def attempts(self, key: bytes) -> list[Attempt]:
-        """Return all finished attempts at a task, oldest first; the last one made the task what it is."""
+        """Return all finished attempts at a task, oldest first; the last one made the task what it is.
+
+        Those that were interrupted are among them where a later one went on from their checkpoint, up to its save.
+        """
         from memento.store import rows
 
-        attempts = [rows.attempt_record(row) for row in self._all(sql.ATTEMPTS, (key,))]
+        attempts = [rows.attempt_records(row) for row in self._all(sql.ATTEMPTS, (key,))]
         ids = self._ids(sql.IDS_IN_KEY_RANGE, (key, key))
-        last = [rows.last_attempt(record) for record in self.records(ids[-1:])]
-        return sorted(attempts + last, key=lambda attempt: attempt.started)
+        attempts += [rows.last_attempts(record) for record in self.records(ids[-1:])]
+        return rows.each_once(chain.from_iterable(attempts))
+
+    def warnings(self, first: int, last: int) -> dict[int, tuple[Warned, ...]]:
+        """Return what the tasks with ids from `first` to `last` warned of; those that did not are left out."""
+        from memento.store import rows
+
+        return {number: rows.warnings_of(text) for number, text in self._all(sql.WARNINGS, (first, last))}
+
+    def all_returned_nothing(self, ids: Sequence[int]) -> int:
+        """Return how many of these tasks are done, if none returned, recorded or kept anything; else 0."""
+        done, start, size = 0, 0, 1  # most experiments tell with their first task
+        while start < len(ids):
+            part = jsontext.dumps(list(ids[start : start + size]))
+            ((count, empty),) = self._all(sql.RETURNED_NOTHING, (part,))
+            if count != empty:
+                return 0
+            done, start, size = done + count, start + size, _PIECE
+        return done
 
     def axes(self, experiment: str) -> list[tuple[str, list[Item]]]:
         """Return an experiment's parameters, each with its values, in the order of its matrices."""
@@ -375,7 +396,12 @@ class Reader:
             )
 
     def log(self, record: TaskRecord | Attempt) -> bytes:
-        """Return what an attempt printed; empty where nothing was kept."""
+        """Return what an attempt printed, or all pieces of a task; empty where nothing was kept."""
+        pieces = getattr(record, "pieces", ())
+        if pieces:
+            texts = map(self.log, pieces)
+            # What was cut off by an interrupt in the middle of a line does not run into what comes next.
+            return b"".join(text if text.endswith(b"\n") else text + b"\n" for text in texts if text)
         if record.log is None:
             return b""
         file, start, end = record.log
@@ -412,6 +438,21 @@ class Reader:
         found = [rows.run_record(row) for row in self._all(sql.RUNS, (-1 if limit is None else limit,))]
         dead, now = self._dead_runs(), self._clock.now()
         return [_died(run) if run.id in dead or _is_silent(run, now) else run for run in found]
+
+    def counted(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
+        """Return runs with what the rows say of those that have not told it themselves: they go on, or died."""
+        untold = [run.id for run in runs if "done" not in run.counts]
+        if not untold:
+            return list(runs)
+        found = {row[0]: row[1:] for row in self._all(sql.ROWS_OF_RUNS, (_json_list(untold),))}
+        told = []
+        for run in runs:
+            if "done" not in run.counts:
+                done, failed, last = found.get(run.id, (0, 0, 0.0))
+                ended = None if run.ended is None else max(run.ended, last)
+                run = run._replace(counts={**run.counts, "done": done, "failed": failed}, ended=ended)
+            told.append(run)
+        return told
 
     def codes(self, ids: Iterable[int]) -> dict[int, CodeVersion]:
         """Return code versions by id."""

@@ -18,8 +18,15 @@ DIED = "died"  # its process ended: signal or exit code
 TIMEOUT = "timeout"
 MEMORY = "memory"  # over memory_limit, or a proven out-of-memory kill
 UNSAVABLE = "unsavable"  # what it returned cannot be stored
+LOST = "lost"  # its place was taken away too often: a node, a container, a pool's process
 STOPPED = "stopped"  # ended by the run's own end; never stored as a failure, the task is simply not done
 
+# What failed beside the experiment's own code: `Failure.code`, which says whose `Failure.path` is.
+STORE_UNWRITABLE = "store-unwritable"  # a file of some store could not be written
+PAYLOAD_DAMAGED = "payload-damaged"  # a file under some store's payloads is not what was written
+OUT_OF_MEMORY = "out-of-memory"  # the machine has no more, whatever the task may take
+
+INTERRUPTED = "interrupted"  # status of an attempt that has no row: a checkpoint tells of it, up to its save
 
 DAMAGED = "damaged"  # a value's format where its row in the index is not what was written
 
@@ -63,6 +70,31 @@ class Failure(NamedTuple):
     location: str  # "experiment.py:24" innermost line of the user's code; "" where unknown
     exception: bytes | None  # the exception, pickled, where that is possible
     output: str  # the last lines that the task printed
+    code: str = ""  # STORE_UNWRITABLE, ...; "" for all that is the experiment's own
+    path: str = ""  # what `code` is about
+    lineage: tuple[str, ...] = ()  # the exception's classes, "module:qualname", as long as it is not stored
+
+
+class Warned(NamedTuple):
+    """A warning that a task showed, and how often."""
+
+    category: str  # "RuntimeWarning"
+    message: str
+    place: str  # "experiment.py:24" the user's line; "" where unknown
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks a record for
+
+
+class Piece(NamedTuple):
+    """What an attempt gave to a task that a later one finished: what it did up to the checkpoint that was resumed."""
+
+    run: str  # name of the run
+    attempt: int
+    started: float
+    runtime: float
+    cpu_time: float | None
+    memory: int | None
+    worker: str
+    log: LogSlice | None
 
 
 class Outcome(NamedTuple):
@@ -82,6 +114,8 @@ class Outcome(NamedTuple):
     artifacts: tuple[str, ...]  # names under artifacts/<key>/
     log: LogSlice | None
     failure: Failure | None
+    warnings: str | None = None  # JSON: a list of what `Warned` has, each; None where it warned of nothing
+    earlier: tuple[Piece, ...] = ()  # of the attempts before, where this one went on from a checkpoint
 
 
 class TaskRow(NamedTuple):
@@ -117,6 +151,7 @@ class Attempt(NamedTuple):
     run: int
     failure: Failure | None = None
     log: LogSlice | None = None
+    kept: float | None = None  # seconds of it from whose end a later attempt went on; None where none did
 
 
 class TaskRecord(NamedTuple):
@@ -140,8 +175,12 @@ class TaskRecord(NamedTuple):
     worker: str
     value: Encoded | None  # `data` is filled for inline values
     artifacts: tuple[str, ...]
-    log: LogSlice | None
+    log: LogSlice | None  # of the last attempt
     failure: Failure | None
+    warnings: tuple[Warned, ...] = ()
+    pieces: tuple[
+        Attempt, ...
+    ] = ()  # where the last attempt went on from a checkpoint: each, that one included
 
 
 class CodeVersion(NamedTuple):

@@ -16,17 +16,20 @@ from memento.store import checksums
 from memento.store.records import (
     DAMAGED,
     DONE,
+    INTERRUPTED,
     RAISED,
     Attempt,
     CodeVersion,
     Encoded,
     Failure,
     LogSlice,
+    Outcome,
     RunInfo,
     RunRecord,
     Series,
     TaskRecord,
     TaskRow,
+    Warned,
 )
 
 TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
@@ -35,6 +38,9 @@ TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blob
 def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[Any, ...]:
     """Return the columns of `sql.ADD_TASK`."""
     key, params, repeat, code, outcome = row
+    pieces = None
+    if outcome.earlier:
+        outcome, pieces = _whole(outcome, run)
     value, log, failure = outcome.value, outcome.log, outcome.failure
     kind, data, ref, size, type_name = value if value is not None else (None, None, None, None, None)
     file, start, end = log if log is not None else (None, None, None)
@@ -81,7 +87,31 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         jsontext.dumps(outcome.artifacts) if outcome.artifacts else None,
         why,
         None if failure is None else failure.exception,
+        outcome.warnings,
+        pieces,
     )
+
+
+def _whole(outcome: Outcome, run: int) -> tuple[Outcome, str]:
+    """Return what all pieces of a task come to, and the pieces as JSON, this attempt's own the last."""
+    own = (run, *outcome[2:7], outcome.worker, outcome.log)
+    pieces = [(_run_number(p.run), *p[1:]) for p in outcome.earlier] + [own]
+    each_cpu, each_memory = [p[4] for p in pieces], [p[5] for p in pieces if p[5] is not None]
+    whole = outcome._replace(
+        started=pieces[0][2],
+        runtime=sum(p[3] for p in pieces),
+        cpu_time=None if None in each_cpu else sum(filter(None, each_cpu)),
+        memory=max(each_memory, default=None),
+    )
+    return whole, jsontext.dumps([[*p[:7], *(p[7] or (None, None, None))] for p in pieces])
+
+
+def _run_number(name: str) -> int:
+    """Return the id at the end of a run's name; 0 where there is none."""
+    try:
+        return int(name.rpartition("-")[2], 16)
+    except ValueError:
+        return 0
 
 
 def plain_values(
@@ -91,9 +121,9 @@ def plain_values(
     keys, params, repeats, codes, outcomes = zip(*rows, strict=True)
     (
         _, status, attempt, started, runtime, cpu_time, memory, virtual, worker, values, metrics, artifacts, logs,
-        failures,
+        failures, warnings, earlier,
     ) = zip(*outcomes, strict=True)  # fmt: skip
-    if any(metrics) or any(artifacts) or any(logs) or any(failures) or None in values:
+    if any(map(any, (metrics, artifacts, logs, failures, warnings, earlier))) or None in values:
         return None
     formats, data, _, sizes, types = zip(*values, strict=True)
     if None in data or any(map(TINY.__lt__, map(len, data))):
@@ -138,7 +168,9 @@ def metrics_are_as_written(rows: Iterable[tuple[Any, ...]], expected: int) -> bo
 
 def attempt_values(row: TaskRow, experiment: int, run: int) -> tuple[Any, ...]:
     """Return the columns of `sql.ADD_ATTEMPT`."""
-    outcome, failure = row.outcome, row.outcome.failure
+    outcome, failure, pieces = row.outcome, row.outcome.failure, None
+    if outcome.earlier:
+        outcome, pieces = _whole(outcome, run)
     file, start, end = outcome.log if outcome.log is not None else (None, None, None)
     return (
         row.key,
@@ -156,6 +188,7 @@ def attempt_values(row: TaskRow, experiment: int, run: int) -> tuple[Any, ...]:
         end,
         None if failure is None else failure_text(failure),
         None if failure is None else failure.exception,
+        pieces,
     )
 
 
@@ -169,6 +202,7 @@ def task_record(
     if not is_as_written(row[1], row[3], value, row[26]) or not facts_are_as_written((facts,)):
         # What it came to is not known: reading its value says so.
         value, status, failure = Encoded(DAMAGED, None, None, 0, ""), DONE, None
+    why = None if failure is None else read_failure(failure, row[25])
     return TaskRecord(
         id=row[0],
         key=row[1],
@@ -189,8 +223,33 @@ def task_record(
         value=value,
         log=None if row[20] is None else LogSlice(row[20], row[21], row[22]),
         artifacts=() if row[23] is None else tuple(_parsed(row[23], [])),
-        failure=None if failure is None else read_failure(failure, row[25]),
+        failure=why,
+        warnings=() if row[29] is None else warnings_of(row[29]),
+        pieces=() if row[30] is None else _read_pieces(row[30], status, why),
     )
+
+
+def warnings_of(text: str) -> tuple[Warned, ...]:
+    """Build what a task warned of from its JSON."""
+    try:
+        return tuple(Warned._make(entry) for entry in _parsed(text, []))
+    except TypeError:  # damaged, as `_parsed` has it
+        return ()
+
+
+def _read_pieces(text: str, status: str, failure: Failure | None) -> tuple[Attempt, ...]:
+    """Build each attempt's share of a task from its JSON; the last one has made the task what it is."""
+    shares = []
+    try:
+        for run, number, started, runtime, cpu_time, memory, worker, file, start, end in _parsed(text, []):
+            log = None if file is None else LogSlice(file, start, end)
+            share = Attempt(
+                number, INTERRUPTED, started, runtime, cpu_time, memory, worker, run, None, log, runtime
+            )
+            shares.append(share)
+    except (ValueError, TypeError):  # a column that changed: it only informs people
+        return ()
+    return (*shares[:-1], shares[-1]._replace(status=status, failure=failure, kept=None)) if shares else ()
 
 
 def is_as_written(key: bytes, params: str, value: tuple[Any, ...] | None, checksum: object) -> bool:
@@ -213,9 +272,13 @@ def facts_are_as_written(rows: Iterable[tuple[Any, ...]]) -> bool:
     return not wrong
 
 
-def attempt_record(row: tuple[Any, ...]) -> Attempt:
-    """Build a record from the columns of `sql.ATTEMPTS`."""
-    return Attempt(
+def attempt_records(row: tuple[Any, ...]) -> tuple[Attempt, ...]:
+    """Build records from the columns of `sql.ATTEMPTS`: of an attempt, and of those from which it went on."""
+    failure = None if row[11] is None else read_failure(row[11], row[12])
+    pieces = () if row[13] is None else _read_pieces(row[13], row[1], failure)
+    if pieces:
+        return pieces
+    one = Attempt(
         number=row[0],
         status=row[1],
         started=row[2],
@@ -225,13 +288,16 @@ def attempt_record(row: tuple[Any, ...]) -> Attempt:
         worker=row[6],
         run=row[7],
         log=None if row[8] is None else LogSlice(row[8], row[9], row[10]),
-        failure=None if row[11] is None else read_failure(row[11], row[12]),
+        failure=failure,
     )
+    return (one,)
 
 
-def last_attempt(record: TaskRecord) -> Attempt:
-    """Return the attempt that made a task what it is."""
-    return Attempt(
+def last_attempts(record: TaskRecord) -> tuple[Attempt, ...]:
+    """Return the attempt that made a task what it is, after those from which it went on."""
+    if record.pieces:
+        return record.pieces
+    one = Attempt(
         number=record.attempt,
         status=record.status,
         started=record.started,
@@ -243,9 +309,28 @@ def last_attempt(record: TaskRecord) -> Attempt:
         failure=record.failure,
         log=record.log,
     )
+    return (one,)
 
 
-def run_values(info: RunInfo, name: str, experiment: int, now: float) -> tuple[Any, ...]:
+def each_once(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return attempts by the time of their start, each once: what a checkpoint tells of one joins what its row tells.
+
+    Of two checkpoints that tell of one attempt the later counts.
+    """
+    found: dict[tuple[int, float], Attempt] = {}
+    for attempt in attempts:
+        name = (attempt.run, attempt.started)
+        known = found.get(name)
+        if known is None:
+            found[name] = attempt
+            continue
+        kept = max(filter(None, (known.kept, attempt.kept)), default=None)
+        longer = max(known, attempt, key=lambda a: (a.status != INTERRUPTED, a.runtime))
+        found[name] = longer._replace(kept=kept)
+    return sorted(found.values(), key=lambda attempt: attempt.started)
+
+
+def run_values(info: RunInfo, name: str, experiment: int, now: float, cached: int) -> tuple[Any, ...]:
     """Return the columns of `sql.ADD_RUN`."""
     values = (
         name,
@@ -253,6 +338,7 @@ def run_values(info: RunInfo, name: str, experiment: int, now: float) -> tuple[A
         now,
         now,
         info.tasks,
+        jsontext.dumps({"cached": cached}),
         info.matrix_id,
         info.settings,
         info.host,
@@ -306,7 +392,10 @@ def code_version(digest: bytes, functions: str) -> CodeVersion:
 def failure_text(failure: Failure) -> str:
     """Return a failure as readable JSON, without its pickled exception."""
     fields = failure._asdict()
-    del fields["exception"]
+    del fields["exception"], fields["lineage"]
+    for name in ("code", "path"):
+        if not fields[name]:
+            del fields[name]
     return jsontext.dumps(fields)
 
 

@@ -6,8 +6,8 @@ Knows: claims, commits, which runs are alive. May not know: executors, matrices,
           └─> elsewhere: another live run has it ──> news() brings its row, or waiting() lets go of it
           └─> finished: another run has done it
 
-One thread calls a Run. Every step is one short transaction under the writer's lock, in which it first reads
-the rows that others appended since its last look: what a run believes of the store is true while it writes.
+One thread calls a Run, but for `heartbeat`. Every step is one short transaction under the writer's lock, in which it
+first reads the rows that others appended since its last look: what a run believes of the store is true while it writes.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ class Run:
         return [key for key in keys if key in taken] if taken else []
 
     def heartbeat(self) -> None:
-        """Say that this run is alive, to runs on other machines."""
+        """Say that this run is alive, to runs that cannot look its process up. May be called from any thread."""
         with self._database.writing(durable=False) as connection:
             connection.execute(sql.HEARTBEAT, (self._clock.now(), self.id))
 

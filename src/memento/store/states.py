@@ -49,6 +49,7 @@ def drop_older_states(store: Path, done: Iterable[TaskRecord]) -> None:
         folder = store / "checkpoints" / record.key.hex()
         with suppress(OSError):
             newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
-            if newest > record.started + record.runtime + _SLACK:
+            last = record.pieces[-1] if record.pieces else record
+            if newest > last.started + last.runtime + _SLACK:
                 continue
         shutil.rmtree(folder, ignore_errors=True)

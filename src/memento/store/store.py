@@ -123,10 +123,17 @@ class Store(Reader):
 
     # --- writing ---------------------------------------------------------------------------------------
 
-    def begin(self, info: RunInfo) -> Run:
+    def begin(self, info: RunInfo, cached: int = 0) -> Run:
         """Note that a run begins, and return its pen.
 
         Runs that died are marked so, and their claims are released.
+
+        Parameters
+        ----------
+        info : RunInfo
+            Who it is.
+        cached : int
+            How many of its tasks were there already.
         """
         from memento import faultpoints
         from memento.store import rows
@@ -144,7 +151,7 @@ class Store(Reader):
             experiment = connection.execute(sql.EXPERIMENT_ID, (info.experiment,)).fetchone()[0]
             number = connection.execute(sql.NEXT_RUN).fetchone()[0]
             name = _run_name(now, info.pid, number)
-            connection.execute(sql.ADD_RUN, (number, *rows.run_values(info, name, experiment, now)))
+            connection.execute(sql.ADD_RUN, (number, *rows.run_values(info, name, experiment, now, cached)))
             last = connection.execute(sql.LAST_TASK).fetchone()[0]
         faultpoints.at("run.begun")
         # What others committed since this store was last scanned is news to the plan that came of the scan.

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from memento.config import Deferred
-from memento.hints import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from memento.store.records import Encoded
+from memento.errors import UpstreamPending
+from memento.hints import Any
+from memento.store.records import Encoded
 
 
 class UpstreamValue(Deferred):
@@ -67,3 +66,30 @@ class UpstreamValue(Deferred):
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+
+class PendingValue(UpstreamValue):
+    """The value of a task that has not been computed yet: a plan can be made of its key.
+
+    Parameters
+    ----------
+    key : bytes
+        The task's key.
+    root : str
+        Folder of the store.
+    parameters : callable, optional
+        Returns the task's parameters; it stays in this process.
+    """
+
+    def __init__(
+        self, key: bytes, root: str, parameters: Callable[[], Mapping[str, Any]] | None = None
+    ) -> None:
+        nothing = Encoded("json", b"null", None, 4, "builtins:NoneType")
+        super().__init__(key, root, nothing, parameters=parameters)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PendingValue, (self.key, self.root)
+
+    def load(self) -> Any:
+        """Raise UpstreamPending."""
+        raise UpstreamPending(self.key.hex())

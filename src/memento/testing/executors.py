@@ -14,18 +14,22 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import functools
+import json
 import os
 import signal
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from memento.errors import Unsendable
 from memento.executors.base import Executor, Lost, Message, Note, Task, Update, Work
-from memento.executors.sending import Portable
+from memento.executors.sending import Portable, sendable
 from memento.keys import Script
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, decode
@@ -47,10 +51,11 @@ class Drive:
 
     def __init__(self, executor: Executor, store: Path) -> None:
         self.executor, self.store = executor, store
-        self.values: list[bytes] = []
+        self.values: Sequence[bytes] = []
         self.outcomes: dict[int, Outcome] = {}
         self.order: list[int] = []
         self.lost: list[int] = []
+        self.reasons: list[str] = []  # why each of these was lost
         self.notes: list[str] = []
         self.updates: list[Update] = []
 
@@ -63,7 +68,7 @@ class Drive:
             run=f"run-{os.urandom(4).hex()}",
             experiment="tests:experiment",
             function=Portable(func, "the function"),
-            settings=pickling.dumps(settings or {}),
+            settings=Portable(settings or {}, "settings"),
             layouts=[("x",), ()],
             values=self.values,
             store=str(self.store),
@@ -78,6 +83,7 @@ class Drive:
         self, number: int, value: Any = None, *, cost: float = 0.0, attempt: int = 1, repeat: int = 0
     ) -> Task:
         """Make a task whose config has `x`."""
+        assert isinstance(self.values, list)
         data = pickling.dumps(value)
         if data not in self.values:
             self.values.append(data)
@@ -94,6 +100,7 @@ class Drive:
                 self.order.append(number)
             elif isinstance(message, Lost):
                 self.lost += message.numbers
+                self.reasons += [message.reason] * len(message.numbers)
             elif isinstance(message, Note):
                 self.notes.append(message.text)
             else:
@@ -126,6 +133,31 @@ class Drive:
         outcome = self.outcomes[number]
         assert outcome.value is not None, outcome.failure
         return decode(outcome.value, PayloadDir(self.store / "payloads"))
+
+
+class OwnValues(Sequence[bytes]):
+    """Values that the program has, as a run hands them to an executor: pickled when somebody asks for their bytes."""
+
+    def __init__(self, *values: Any) -> None:
+        self._values = values
+
+    def here(self, number: int) -> Any:
+        """Return a value itself."""
+        return self._values[number]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, number: Any) -> Any:
+        return sendable(self._values[number], "a value of parameter 'x'")
+
+
+class Client:
+    """What cannot be pickled, nor copied, with something that can."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.used = 0
 
 
 class Words(Exception):
@@ -183,6 +215,21 @@ class ExecutorContract:
         assert outcome.memory > 1 << 20
         assert "/" in outcome.worker
 
+    def test_an_outcome_tells_what_its_task_warned_of(self, drive: Drive) -> None:
+        def experiment(context: Any, config: Any) -> None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")
+                if config.x:
+                    warnings.warn(f"odd {config.x}", UserWarning, stacklevel=1)
+
+        drive.start(experiment)
+        outcomes = drive.run([drive.task(i, i) for i in range(6)])
+        found = [json.loads(outcomes[i].warnings or "[]") for i in range(6)]
+        assert [[warning[1] for warning in one] for one in found] == [
+            [],
+            *([f"odd {i}"] for i in range(1, 6)),
+        ]
+
     def test_settings_repeat_attempt_and_key_reach_the_task(self, drive: Drive) -> None:
         drive.start(
             lambda context, config: [config.settings["s"], config.repeat, context.attempt, context.key],
@@ -201,6 +248,45 @@ class ExecutorContract:
         drive.start(change, settings={"list": []})
         drive.run([drive.task(i, [0]) for i in range(20)])
         assert {drive.value(i) for i in range(20)} == {5}
+
+    def test_what_cannot_be_pickled_reaches_tasks_of_this_process_and_others_name_it(
+        self, drive: Drive
+    ) -> None:
+        lock, client = threading.Lock(), Client()
+
+        def use(context: Any, config: Any) -> int:
+            with lock, config.x.lock, config.settings["client"].lock:
+                config.settings["list"].append(1)
+                return len(config.settings["list"])
+
+        drive.values = OwnValues(client)
+        tasks = [Task(n, n.to_bytes(16, "big"), 0, (0,), 0, 1, 0.0) for n in range(10)]
+        if drive.executor.shares_memory:
+            drive.start(use, settings={"client": Client(), "list": []})
+            drive.run(tasks)
+            assert {drive.value(n) for n in range(10)} == {1}
+        else:
+            with pytest.raises(Unsendable, match=r"settings\['client'\].*executor='threads'"):
+                drive.start(lambda context, config: 1, settings={"client": Client()})
+
+    def test_a_value_that_cannot_be_sent_is_named(self, drive: Drive) -> None:
+        drive.values = OwnValues(Client())
+        task = Task(1, bytes(16), 0, (0,), 0, 1, 0.0)
+        if drive.executor.shares_memory:
+            drive.start(lambda context, config: type(config.x) is Client)
+            drive.run([task])
+            assert drive.value(1) is True
+        else:
+            with pytest.raises(Unsendable, match=r"a value of parameter 'x'.*pickle.*executor='threads'"):
+                _start_and_run(drive, task)
+
+    def test_tasks_of_this_process_call_the_programs_own_function(self, drive: Drive) -> None:
+        if not drive.executor.shares_memory:
+            pytest.skip(f"{drive.executor.name} runs tasks in other processes")
+        seen: list[int] = []
+        drive.start(lambda context, config: seen.append(config.x))
+        drive.run([drive.task(i, i) for i in range(5)])
+        assert sorted(seen) == list(range(5))
 
     def test_values_of_the_scripts_own_classes_stay_of_that_very_class(self, drive: Drive) -> None:
         class Model:
@@ -321,8 +407,6 @@ class ExecutorContract:
 
     def test_what_cannot_be_saved_fails_its_task_and_says_what_it_was(self, drive: Drive) -> None:
         def returns_a_lock(context: Any, config: Any) -> Any:
-            import threading
-
             return threading.Lock()
 
         drive.start(returns_a_lock)
@@ -330,6 +414,34 @@ class ExecutorContract:
         assert failure is not None
         assert failure.kind == UNSAVABLE
         assert "lock" in failure.message
+
+    # -- places that are taken away
+
+    def take_place_away(self, drive: Drive) -> bool:
+        """End the place of a running task from outside; override it where tasks run in places that can end."""
+        return False
+
+    def test_a_task_whose_place_is_taken_away_is_run_again_or_given_back_with_the_reason(
+        self, drive: Drive, tmp_path: Path
+    ) -> None:
+        gate = tmp_path / "gate"
+
+        def wait(context: Any, config: Any) -> int:
+            while not gate.exists():
+                time.sleep(0.01)
+            return 1
+
+        if type(self).take_place_away is ExecutorContract.take_place_away:
+            pytest.skip(f"the place of a task of {drive.executor.name} ends with the program only")
+        drive.start(wait)
+        drive.executor.submit([drive.task(i) for i in range(4)])
+        drive.until(lambda: bool(drive.executor.running()))
+        assert self.take_place_away(drive)
+        gate.touch()
+        drive.until(lambda: len(drive.outcomes) + len(drive.lost) == 4)
+        assert {outcome.status for outcome in drive.outcomes.values()} <= {DONE}
+        assert all(drive.reasons)
+        assert len(drive.reasons) == len(drive.lost)
 
     # -- ends of processes
 
@@ -489,3 +601,9 @@ class ExecutorContract:
         drive.executor.submit([drive.task(i) for i in range(8)])
         drive.until(lambda: bool(drive.executor.running()))
         drive.executor.close()
+
+
+def _start_and_run(drive: Drive, task: Task) -> None:
+    """Run one task; some executors look at values as soon as they start."""
+    drive.start(lambda context, config: 1)
+    drive.run([task])

@@ -13,7 +13,7 @@ import sys
 from types import ModuleType
 
 from memento import system
-from memento.errors import Unsendable, WorkerStartError
+from memento.errors import Unsendable, WorkersDiffer, WorkerStartError
 from memento.executors import failures
 from memento.executors.base import Work
 from memento.executors.processes import copying, launch, server
@@ -50,7 +50,9 @@ class Control:
 
     def __init__(self, work: Work, slots_file: int, copy: bool | None = None) -> None:
         # Asked before anything of ours is open.
-        objection = "it is not wanted" if copy is False else _objection(work)
+        objection = "copy=False was asked for" if copy is False else _objection(work)
+        self.notes: list[str] = []  # what people should know of how workers come to be
+        values = [value.hex() for value in _first_values(work)]  # before that, too: one may be no pickle
         self.socket, theirs = socket.socketpair()
         self._heard = bytearray()
         self._workers: set[int] = set()
@@ -60,15 +62,19 @@ class Control:
             "control": theirs.fileno(),
             "slots": slots_file,
             "parent": os.getpid(),
-            "values": [value.hex() for value in _first_values(work)],
+            "values": values,
         }
         self._log: IO[bytes] | None = None
         if work.log_output:
             self._log = open(make_file("memento-log", 0), "w+b", buffering=0)  # noqa: SIM115  # closed in `close`
         try:
             made = _copy(work, told, self._log, objection)
+            self._why = objection or "a library runs threads"
             if made is None and copy:
-                raise OSError(objection or "a library runs threads")
+                raise OSError(self._why)
+            if made is None:
+                work = launch.for_fresh(work)
+                self.notes += _notes(work, self._why) if copy is None else ()
             self._process = made or _start(work, told, self._log)
         except (OSError, Unsendable) as exc:
             self.socket.close()
@@ -123,8 +129,8 @@ class Control:
                 self.proven = True
             elif message[0] == "exit":
                 self._workers.discard(message[2])
-            elif message[0] == "broken":
-                raise self.cannot_start(message[1])
+            elif message[0] in ("broken", "differs"):
+                raise self.cannot_start(*message)
         return messages
 
     def _ended(self) -> NoReturn:
@@ -141,9 +147,11 @@ class Control:
             f" what the experiment needs, or was killed.\n{self.output()}".rstrip()
         )
 
-    def cannot_start(self, text: str) -> WorkerStartError:
-        """Say why workers cannot run anything."""
-        output = self.output()
+    def cannot_start(self, how: str, told: Any) -> WorkerStartError:
+        """Say why workers cannot run anything: "broken" with a traceback, or "differs" with what they do not see."""
+        if how == "differs":
+            return WorkersDiffer(told, self._why)
+        text, output = str(told), self.output()
         return WorkerStartError(
             "workers cannot load the experiment, so no task can run:\n"
             f"{text.rstrip()}\n"
@@ -197,6 +205,17 @@ def _objection(work: Work) -> str:
     if type(sys.modules.get("__main__")) is not ModuleType:
         return "its __main__ is of its own making"
     return copying.objection(work.store)
+
+
+def _notes(work: Work, why: str) -> list[str]:
+    """Say that workers are fresh processes, why, and what they lack."""
+    notes = [f"workers are fresh processes, not copies of this program, since {why}"]
+    if work.carried.left:
+        left = ", ".join(work.carried.left)
+        notes.append(
+            f"workers log without {left}: make it in each of them, with Memento(..., initializer=function)"
+        )
+    return notes
 
 
 def _start(work: Work, told: dict[str, Any], log: IO[bytes] | None) -> subprocess.Popen[bytes]:

@@ -57,7 +57,7 @@ def objection(store: str) -> str:
         return "only Linux copies programs safely"
     if sys.gettrace() is not None or sys.getprofile() is not None:
         return "a debugger or profiler looks on"
-    if threading.active_count() > 1 or threading.current_thread() is not threading.main_thread():
+    if system.foreign_threads() or threading.current_thread() is not threading.main_thread():
         return "it runs several threads"
     loaded = [name for name in _UNSOUND if name in sys.modules]
     if loaded:
@@ -136,12 +136,13 @@ def fork(threads: int | None = None) -> int | None:
 
 
 def _other_threads() -> list[str]:
-    """Return the names of this process' threads but the main one."""
+    """Return the names of this process' threads but the main one, and those that stand still."""
     if not system.LINUX:
-        return [""] * (system.thread_count() - 1)
+        return [""] * (system.thread_count() - 1 - len(system.stand_still))
     names = []
+    still = {thread.native_id for thread in system.stand_still}
     for thread in os.listdir("/proc/self/task"):
-        if int(thread) != os.getpid():
+        if int(thread) != os.getpid() and int(thread) not in still:
             with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/comm") as file:
                 names.append(file.read().strip())
     return names

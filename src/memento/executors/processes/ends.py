@@ -13,7 +13,7 @@ from memento.executors import failures
 from memento.executors.base import Work
 from memento.executors.task import stopped, timed_out
 from memento.hints import NamedTuple
-from memento.store.records import DIED, MEMORY, STOPPED, TIMEOUT, Failure
+from memento.store.records import DIED, MEMORY, OUT_OF_MEMORY, STOPPED, TIMEOUT, Failure
 
 CLOSED = 113  # exit code of a worker whose task has closed its pipes
 FAULT = 114  # ... of one in which our own code failed; its log ends with the traceback
@@ -94,7 +94,8 @@ def _out_of_memory(what: str, used: int, output: str) -> Failure:
         f"{what}; its worker had used {used / 2**20:,.0f} MiB. Run fewer tasks at once (num_workers), or set"
         " memory_limit"
     )
-    return failures.without_exception(MEMORY, "OutOfMemory", text, output, MemoryLimitExceeded(text))
+    failure = failures.without_exception(MEMORY, "OutOfMemory", text, output, MemoryLimitExceeded(text))
+    return failure._replace(code=OUT_OF_MEMORY)
 
 
 def garbled() -> Failure:

@@ -51,11 +51,22 @@ def environment(work: Work) -> dict[str, str]:
 def write_work(work: Work) -> int:
     """Write what workers need that are fresh processes into a nameless file; return its descriptor."""
     plain = work._replace(layouts=(), values=())
+    if work.carried is None:
+        plain = for_fresh(plain)
     data = cpickle.dumps(plain, protocol=5)
     descriptor = make_file("memento-work", len(data))
     with open(os.dup(descriptor), "r+b") as file:
         file.write(data)
     return descriptor
+
+
+def for_fresh(work: Work) -> Work:
+    """Add what a copy of this process has, and a fresh one has not: what the program has set, and what it sees."""
+    from memento.executors.carrying import gather
+    from memento.keys.sameness import seen_by
+
+    function = work.function.here
+    return work._replace(carried=gather(), seen={} if function is None else seen_by(function))
 
 
 def read_work(descriptor: int) -> Work:

@@ -44,13 +44,20 @@ class Output:
         with contextlib.suppress(Exception):  # a line that was printed is kept, whatever ends this process
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
+    def so_far(self) -> LogSlice | None:
+        """Return the part that still grows; it belongs to the next slice as before."""
+        _flush()
+        try:
+            end = os.lseek(self.file, 0, os.SEEK_END)
+        except OSError:
+            return None
+        if end - self.end > LIMIT:
+            end = self.end + _HEAD // 2  # all that is sure to stay where it is
+        return LogSlice(self._name, self.end, end) if end > self.end else None
+
     def slice(self) -> LogSlice | None:
         """Return what was printed since this was last asked; None where nothing was."""
-        for stream in (sys.__stdout__, sys.__stderr__):
-            try:  # noqa: SIM105 - a context manager would take longer than what is in it
-                stream.flush()  # type: ignore[union-attr]  # None is among what is caught
-            except Exception:  # the task may have closed it
-                pass
+        _flush()
         start = self.end
         try:
             self.end = os.lseek(self.file, 0, os.SEEK_END)
@@ -63,6 +70,14 @@ class Output:
     def last_lines(self, log: LogSlice) -> str:
         """Return the end of a slice."""
         return failures.tail(self._path, log.start, log.end)
+
+
+def _flush() -> None:
+    for stream in (sys.__stdout__, sys.__stderr__):
+        try:  # noqa: SIM105 - a context manager would take longer than what is in it
+            stream.flush()  # type: ignore[union-attr]  # None is among what is caught
+        except Exception:  # the task may have closed it
+            pass
 
 
 def shorten(file: int, start: int, end: int) -> int:

@@ -9,7 +9,8 @@ all workers, so it is who learns how they end; being the adopter of orphans, it 
 It ends with everything below it when the supervisor's end of the socket is gone.
 
     supervisor -> server   ("spawn", place, +2 descriptors), ("kill", pid, signal), ("close",)
-    server -> supervisor   ("ready",), ("broken", text), ("started", slot, pid), ("exit", slot, pid, code, peak)
+    server -> supervisor   ("ready",), ("broken", text), ("differs", found), ("started", slot, pid),
+                           ("exit", slot, pid, code, peak)
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ import sys
 from collections.abc import Callable
 
 from memento import system
-from memento.errors import Unsendable
+from memento.errors import Unsendable, WorkersDiffer
 from memento.executors import failures
 from memento.executors.base import Work
-from memento.executors.processes import copying, launch
+from memento.executors.processes import copying, fresh, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
 from memento.executors.sources import install
@@ -77,6 +78,7 @@ class Server:
         self._work_file: int | None = told.get("work")
         self._work = work or launch.read_work(told["work"])
         self._function: Callable[..., Any] | None = None
+        self._refuses = False  # workers would not see what the program sees: none is started
         self._data = bytearray()
         self._descriptors: list[int] = []
         self._workers: dict[int, int] = {}  # pid -> slot
@@ -86,14 +88,19 @@ class Server:
     def load(self) -> None:
         """Import what the function needs; tell when that fails."""
         try:
-            install(self._work.sources)  # before anything of the user's is imported
             self._function = self._work.function.here
             if self._function is None:
-                pickling.install_main(self._work.script)
-                self._function = self._work.function.load()
+                self._function = fresh.arrive(self._work)
+                if self._work.initializer is None:  # else each worker does, after it
+                    fresh.compare(self._work, self._function)
             else:
+                install(self._work.sources)
                 pickling.keep_main(self._work.script)
-            pickling.loads(self._work.settings)
+            self._work.settings.load()
+        except WorkersDiffer as exc:
+            self._refuses = True
+            send(self._control, ("differs", exc.found))
+            return
         except BaseException as exc:  # SystemExit of a module among them
             told = failures.raised(exc, pickled=False)
             send(self._control, ("broken", told.traceback or told.message))
@@ -150,6 +157,10 @@ class Server:
 
     def _spawn(self, place: Place, read: int, write: int) -> None:
         pid = None
+        if self._refuses:
+            os.close(read)
+            os.close(write)
+            return
         if self._function is not None and system.can_fork() and not _has_cuda():
             pid = copying.fork()
             if pid == 0:

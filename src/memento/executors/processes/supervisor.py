@@ -26,7 +26,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 
 from memento import cpickle, system
@@ -45,8 +45,9 @@ from memento.executors.processes.telling import RING_EVERY, Listener
 from memento.executors.processes.watching import EVERY as WATCH_EVERY
 from memento.executors.processes.watching import Watch
 from memento.executors.processes.worker import Place
+from memento.executors.sending import Portable
 from memento.executors.task import verdict
-from memento.store.records import LogSlice, Outcome
+from memento.store.records import OUT_OF_MEMORY, LogSlice, Outcome
 
 _NUMBER, _RUNTIME = itemgetter(0), attrgetter("runtime")
 _QUIET = 3 * RING_EVERY  # seconds that outcomes of short tasks gather
@@ -67,6 +68,9 @@ class Processes(Executor):
         Whether workers are copies of this program, with all that it has imported; else they come from a fresh
         process that imports what the function needs. By default they are copies where that is sound: on Linux,
         where the program has one thread and no connections or files open.
+    initializer : callable, optional
+        Called once in each worker, without arguments, before any task: for what a fresh process has not. It takes the
+        place of that of `Memento`.
 
     Examples
     --------
@@ -83,9 +87,15 @@ class Processes(Executor):
     _limits: Limits
 
     def __init__(
-        self, num_workers: int | None = None, *, copy: bool | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        num_workers: int | None = None,
+        *,
+        copy: bool | None = None,
+        initializer: Callable[[], object] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._asked, self._copy, self._clock = num_workers, copy, clock
+        self._initializer = initializer
         self._links: dict[int, Link] = {}  # by slot
         self._inbox: list[Message] = []
         self._fruitless = 0
@@ -106,7 +116,10 @@ class Processes(Executor):
             raise WorkerStartError(
                 "worker processes need Linux or macOS: use executor='threads', or a ProcessPool"
             )
+        if self._initializer is not None:
+            work = work._replace(initializer=Portable(self._initializer, "the initializer"))
         self._work = work
+        _ = work.settings.data  # what cannot be pickled is told now
         count = max(self._asked or work.num_workers, 1)
         self._gpus: list[tuple[str, ...]] = [()] * count
         if work.gpus_per_task:
@@ -127,6 +140,8 @@ class Processes(Executor):
         except MementoError:
             os.close(self._slots_file)
             raise
+        for text in control.notes:
+            self._inbox.append(Note(text, "info"))
         self._feeding = Feeding(work, count, self._slots, self._links, self._inbox, self._clock)
         self._limits = Limits(work, self._slots, self._links)
         logs = self._logs if work.log_output else None
@@ -346,7 +361,7 @@ class Processes(Executor):
                 number, done, total, metrics = wire.unpack(body)
                 self._inbox.append(Update(number, self._worker_name(link), done, total, metrics))
             elif kind == wire.BROKEN and self._control is not None:
-                raise self._control.cannot_start(str(wire.unpack(body)))
+                raise self._control.cannot_start(*wire.unpack(body))
         outcomes = wire.unpack_outcomes(items)
         if outcomes:
             self._finished(link, outcomes)
@@ -478,7 +493,7 @@ class Processes(Executor):
             sentence = None
         struck = memory if code == -signal.SIGKILL and self._watch.struck() else None
         failure = why_ended(self._work, sentence, code, told, struck=struck)
-        if failure.type == "OutOfMemory" and len(self._links) > 1:
+        if failure.code == OUT_OF_MEMORY and len(self._links) > 1:
             most = self._feeding.shrink()
             self._note(f"memory ran out: from now on {most} worker{'s' if most > 1 else ''} at once")
         name = self._worker_name(link)

@@ -19,7 +19,7 @@ from itertools import repeat
 
 from memento import cpickle
 from memento.hints import Any, made
-from memento.store.records import Encoded, Failure, LogSlice, Outcome, Series
+from memento.store.records import Encoded, Failure, LogSlice, Outcome, Piece, Series
 
 HEADER = struct.Struct("<QB")
 NUMBER = struct.Struct("<Q")
@@ -96,7 +96,7 @@ def items(count: int, data: bytes | memoryview) -> list[Item]:
 
 def pack_outcome(outcome: Outcome) -> bytes:
     """Make an outcome an item."""
-    value, metrics, artifacts, log, failure = outcome[9:]
+    value, metrics, artifacts, log, failure, warnings, earlier = outcome[9:]
     plain: Any = (
         *outcome[:9],
         value and tuple(value),
@@ -104,6 +104,8 @@ def pack_outcome(outcome: Outcome) -> bytes:
         artifacts,
         log and tuple(log),
         failure and tuple(failure),
+        warnings,
+        tuple([(*piece[:7], piece.log and tuple(piece.log)) for piece in earlier]) if earlier else (),
     )
     try:
         return marshal.dumps(plain, _VERSION)
@@ -122,7 +124,7 @@ def unpack_outcome(item: Item) -> Outcome:
     if item[0] == PICKLED and len(item) == 2:
         pickled: Outcome = cpickle.loads(item[1])
         return pickled
-    value, metrics, artifacts, log, failure = item[9:]
+    value, metrics, artifacts, log, failure, warnings, earlier = item[9:]
     outcome: Outcome = made(
         Outcome,
         (
@@ -132,6 +134,8 @@ def unpack_outcome(item: Item) -> Outcome:
             artifacts,
             log and made(LogSlice, log),
             failure and made(Failure, failure),
+            warnings,
+            tuple([made(Piece, (*piece[:7], piece[7] and made(LogSlice, piece[7]))) for piece in earlier]),
         ),
     )
     return outcome
@@ -141,11 +145,13 @@ def unpack_outcomes(items: Sequence[Item]) -> list[Outcome]:
     """Make items outcomes again, all at once; none where they are not all of a value and nothing else, as most are."""
     if set(map(len, items)) != {OUTCOME}:
         return []
-    *facts, values, metrics, artifacts, logs, failures = zip(*items, strict=True)
-    if any(metrics) or any(artifacts) or any(logs) or any(failures) or set(map(type, values)) != {tuple}:
+    *facts, values, metrics, artifacts, logs, failures, warnings, earlier = zip(*items, strict=True)
+    if any(map(any, (metrics, artifacts, logs, failures, warnings, earlier))):
+        return []
+    if set(map(type, values)) != {tuple}:
         return []
     encoded = map(made, repeat(Encoded), values)
-    fields = zip(*facts, encoded, metrics, artifacts, logs, failures, strict=True)
+    fields = zip(*facts, encoded, metrics, artifacts, logs, failures, warnings, earlier, strict=True)
     return list(map(made, repeat(Outcome), fields))
 
 

@@ -20,18 +20,18 @@ from collections.abc import Callable
 from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.context import Resources
+from memento.errors import WorkersDiffer
 from memento.executors import failures
 from memento.executors.base import Task, Work
-from memento.executors.processes import wire
+from memento.executors.processes import fresh, wire
 from memento.executors.processes.ends import CLOSED, FAULT
 from memento.executors.processes.order import Order, watch_for_the_end
 from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.telling import Teller
-from memento.executors.sources import install
+from memento.executors.sending import initialize
 from memento.executors.task import Conditions, KeptValues, Station
 from memento.hints import Any, NamedTuple, made
-from memento.store import pickling
 
 _READ = 1 << 18
 
@@ -69,16 +69,19 @@ class Worker:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 faulthandler.enable(file=2, all_threads=True)
             watch_for_the_end()
+        anew = function is None
         if function is None:
-            install(self._work.sources)  # before anything of the user's is imported
-            pickling.install_main(self._work.script)
-            function = self._work.function.load()
+            function = fresh.arrive(self._work)
+        initialize(self._work.initializer)
+        if anew or (self._work.function.here is None and self._work.initializer is not None):
+            fresh.compare(self._work, function)
         conditions = Conditions(
             resources=resources,
             stopping=self._slots.stopping,
             own_process=True,
             live=self._update,
             log=output.slice if output is not None else None,
+            log_so_far=output.so_far if output is not None else None,
             last_lines=output.last_lines if output is not None else None,
         )
         self._station = Station(self._work, conditions, function, self._values)
@@ -154,8 +157,11 @@ class Worker:
 
     def fail(self, error: BaseException) -> None:
         """Say why this worker cannot begin."""
+        if isinstance(error, WorkersDiffer):
+            self._teller.send(wire.pack(wire.BROKEN, ("differs", error.found)))
+            return
         told = failures.raised(error, pickled=False)
-        self._teller.send(wire.pack(wire.BROKEN, told.traceback or told.message))
+        self._teller.send(wire.pack(wire.BROKEN, ("broken", told.traceback or told.message)))
 
 
 def work_until_told(

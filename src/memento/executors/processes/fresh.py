@@ -1,0 +1,39 @@
+"""Make a fresh process see what the program sees, or say what it does not see.
+
+Knows: the work. May not know: pipes, tasks, who runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from memento.errors import WorkersDiffer
+from memento.executors.base import Work
+from memento.executors.sources import install
+from memento.hints import Any
+from memento.store import pickling
+
+
+def arrive(work: Work) -> Callable[..., Any]:
+    """Import what the function needs, set what the program has set, and return the function."""
+    install(work.sources)  # before anything of the user's is imported
+    pickling.install_main(work.script)
+    if work.carried is None:
+        function: Callable[..., Any] = work.function.load()
+        return function
+    from memento.executors import carrying
+
+    carrying.set_first(work.carried)
+    function = work.function.load()
+    carrying.set_rest(work.carried)
+    return function
+
+
+def compare(work: Work, function: Callable[..., Any]) -> None:
+    """Raise WorkersDiffer where the experiment reads something of the project that is not as the program has it."""
+    if work.seen:
+        from memento.keys.sameness import differences
+
+        found = differences(work.seen, function)
+        if found:
+            raise WorkersDiffer(found)

@@ -1,0 +1,340 @@
+"""Follow code through the user's project, and mark all that counts.
+
+Knows: functions, classes, modules, the data that they read. May not know: tasks, the store, policies.
+
+Nothing is imported, and nothing here raises: what cannot be read is marked as unknown. What is reached is marked by
+name: a definition by its normal form, data by its digest. Code in data is followed and counts on its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Iterable, Iterator
+
+from memento.hints import Any
+from memento.keys import forms, source
+from memento.keys.blake2 import blake2b
+from memento.keys.imports import imported_modules, with_imports
+from memento.keys.names import (
+    file_of_module,
+    is_project_module,
+    is_project_package,
+    module_name,
+    qualified_name,
+)
+from memento.keys.outline import outline
+from memento.keys.parts import LEAVES, attributes_of, parts_of
+from memento.keys.places import is_project_file, place_of_file
+from memento.keys.reads import OF_MODULES, Chain, all_names, header_names, reads_of
+from memento.keys.snapshot import Snapshot, counts_by_type, is_empty
+from memento.keys.source import Found
+
+Told = Found | str | None
+Marks = dict[str, dict[str, Told]]  # name -> digest -> what people may read; several may have one name
+
+_MOST = 100_000  # objects looked at, some 0.2 s; a project's reach is far below
+
+
+class Reach:
+    """The functions, classes, modules and data seen so far."""
+
+    def __init__(self) -> None:
+        self.marks: Marks = {}
+        self.unfollowed: set[tuple[str, str]] = set()
+        self._seen: dict[int, Any] = {}  # kept, so that no id is used twice
+        self._files: dict[str, None] = {}  # of code of `__main__`, in the order in which it was reached
+        self._asks_subclasses = False
+
+    def follow(self, start: Any) -> None:
+        """Mark what a value reaches: the code among it, and what that reads."""
+        todo = [start]
+        while todo or (self._asks_subclasses and (todo := self._subclasses())):
+            item = todo.pop()
+            if type(item) in LEAVES or id(item) in self._seen:
+                continue
+            if len(self._seen) >= _MOST:
+                self.unfollowed.add(("objects", f"more than {_MOST:,} are reached"))
+                return
+            self._seen[id(item)] = item
+            try:
+                todo.extend(self._visit(item))
+            except Exception as error:
+                self._note(f"unknown:{_name_of(item)}", type(error).__name__, "")
+                self.unfollowed.add((_name_of(item), f"reading it raised {type(error).__name__}"))
+
+    def _subclasses(self) -> list[type]:
+        """Return the classes that ``__subclasses__()`` of those seen would find, less those seen."""
+        classes = [
+            item for item in self._seen.values() if _is_class(item) and is_project_module(item.__module__)
+        ]
+        return [sub for cls in classes for sub in type.__subclasses__(cls) if id(sub) not in self._seen]
+
+    def state(self, func: Any) -> None:
+        """Mark what an experiment that is a partial, an object or a method of one was made with."""
+        while isinstance(func, functools.partial):
+            for name, value in (*enumerate(func.args), *func.keywords.items()):
+                self._bound(f"{_name_of(func.func)}({name})", value, "")
+            func = func.func
+        owner = func.__self__ if isinstance(func, types.MethodType) else func
+        if not isinstance(owner, (type, types.FunctionType)) and is_project_module(type(owner).__module__):
+            for name, value in attributes_of(owner).items():
+                self._bound(f"{qualified_name(type(owner))}.{name}", value, type(owner).__module__)
+
+    def _visit(self, item: Any) -> Iterator[Any]:
+        cls: Any = type(item)
+        if isinstance(item, types.FunctionType):
+            yield from self._function(item)
+        elif _is_class(item):
+            yield from self._class(item)
+        elif isinstance(item, types.ModuleType):
+            self._whole_module(item)
+        elif not counts_by_type(cls):
+            if isinstance(item, types.BuiltinFunctionType):
+                self._compiled(item)
+            yield cls
+            yield from parts_of(item)
+
+    # -- marks -------------------------------------------------------------------------------------------
+
+    def _note(self, name: str, mark: str, told: Told) -> None:
+        self.marks.setdefault(name, {}).setdefault(mark, told)
+
+    def _definition(self, name: str, form: str, found: Found | None) -> None:
+        self._note(name, _hash(form), found)
+
+    def _bound(self, name: str, value: Any, module: str) -> None:
+        """Mark what a name stands for: data by its content, code by its name."""
+        snapshot = Snapshot(self._form, module)
+        mark = snapshot.digest(value)
+        text, whole = outline(value)
+        self._note(name, mark, f"{_last(name)} = {text}{'' if whole else f' #{mark[:8]}'}")
+        self.unfollowed.update((name, f"a {kind} counts by its type only") for kind in snapshot.unkeyable)
+
+    def _form(self, code: Any) -> str:
+        """Return the form of a function or class that its name does not tell from others."""
+        found = self._find_class(code) if isinstance(code, type) else source.find_function(code)
+        if found is not None:
+            return forms.normal_form(found.tree)
+        return _class_form(code) if isinstance(code, type) else forms.code_form(code.__code__)
+
+    # -- functions ---------------------------------------------------------------------------------------
+
+    def _function(self, func: types.FunctionType) -> Iterator[Any]:
+        space = func.__globals__
+        module = space.get("__name__")
+        module = module if isinstance(module, str) else ""
+        wrapped = vars(func).get("__wrapped__")
+        if wrapped is not None:
+            yield wrapped
+        if not is_project_module(module):
+            yield from self._of_library(func)
+            return
+        if module == "__main__":
+            self._files[func.__code__.co_filename] = None
+        found = source.find_function(func)
+        name = f"{_home(space)}:{found.qualname if found else func.__qualname__}"
+        self._definition(
+            name, forms.normal_form(found.tree) if found else forms.code_form(func.__code__), found
+        )
+        yield from self._made_with(func, name, found)
+        yield from self._asked(func, found)
+
+    def _of_library(self, func: types.FunctionType) -> Iterator[Any]:
+        """Yield what a library's function was made of: a decorator's holds the user's function."""
+        registry = vars(func).get("registry")
+        if isinstance(registry, types.MappingProxyType):  # functools.singledispatch
+            self._bound(f"{qualified_name(func)}.registry", dict(registry), func.__module__)
+        yield from (cell.cell_contents for cell in func.__closure__ or () if not is_empty(cell))
+
+    def _made_with(self, func: types.FunctionType, name: str, found: Found | None) -> Iterator[Any]:
+        """Mark and yield a function's defaults, cells and attributes."""
+        values = func.__defaults__ or ()
+        count = func.__code__.co_argcount
+        names = func.__code__.co_varnames[count - len(values) : count]
+        written = source.literal_defaults(found)  # the function's own source tells these
+        given = [
+            (f"{name}({parameter}=)", value)
+            for parameter, value in (*zip(names, values, strict=True), *(func.__kwdefaults__ or {}).items())
+            if parameter not in written
+        ]
+        cells = zip(func.__code__.co_freevars, func.__closure__ or (), strict=True)
+        given += [
+            (f"{name}[{variable}]", cell.cell_contents) for variable, cell in cells if not is_empty(cell)
+        ]
+        given += [(f"{name}.{key}", value) for key, value in vars(func).items() if key != "__wrapped__"]
+        for bound, value in given:
+            self._bound(bound, value, func.__module__)
+            yield value
+
+    def _asked(self, func: types.FunctionType, found: Found | None) -> Iterator[Any]:
+        """Mark and yield what a function reads of its module, and the modules that it imports."""
+        reads = reads_of(func, found)
+        names = reads.names
+        if found is not None:
+            self._imports(found.tree, func.__globals__)
+            names += header_names(found.tree)
+        self._asks_subclasses |= "__subclasses__" in all_names(func.__code__)
+        yield from self._read(names, func.__globals__, func.__code__.co_filename)
+        where = qualified_name(func)
+        self.unfollowed.update((where, f"{text} looks names up as text") for text in reads.by_text)
+
+    def _compiled(self, func: types.BuiltinFunctionType) -> None:
+        file = file_of_module(getattr(func, "__module__", None))
+        if file is not None and is_project_file(file):
+            self.unfollowed.add((qualified_name(func), "it is compiled code"))
+
+    # -- what is read of modules -------------------------------------------------------------------------
+
+    def _read(self, chains: Iterable[Chain], space: dict[str, Any], file: str) -> Iterator[Any]:
+        """Mark and yield what names stand for in a module, through the modules of the project that they lead to."""
+        for chain in chains:
+            here, text = space, file
+            for i, name in enumerate(chain):
+                if name in OF_MODULES:
+                    break
+                if name not in here:
+                    yield here.get("__getattr__") if here is not space else None
+                    break
+                value = here[name]
+                if not isinstance(value, types.ModuleType):
+                    yield self._global(name, value, here, text)
+                    break
+                self._alias(name, value, here, text)
+                if not is_project_package(value):
+                    break
+                if i + 1 == len(chain):
+                    yield value
+                here, text = vars(value), str(value.__dict__.get("__file__"))
+
+    def _alias(self, name: str, module: types.ModuleType, space: dict[str, Any], file: str) -> None:
+        """Mark which module a name stands for, where it is not the module's own."""
+        if name not in (module.__name__, module.__name__.rpartition(".")[2]):
+            known = source.imported_as(name, module, file) or module_name(module.__name__)
+            self._note(_name_in(space, name), _hash(known), f"{name} = {known}")
+
+    def _global(self, name: str, value: Any, space: dict[str, Any], file: str) -> Any:
+        """Mark what a global stands for; return it, or None for a library's, which is not followed."""
+        full = _name_in(space, name)
+        known = source.imported_as(name, value, file)
+        if known is not None:
+            self._note(full, _hash(known), f"{name} = {known}")
+            return None
+        code = value
+        while not isinstance(code, (types.FunctionType, type)) and type(code).__module__ == "functools":
+            code = getattr(code, "__wrapped__", None)  # lru_cache
+        if not isinstance(code, (types.FunctionType, type)) or qualified_name(code) != full:
+            self._bound(full, value, str(space.get("__name__")))
+        return value
+
+    # -- classes -----------------------------------------------------------------------------------------
+
+    def _class(self, cls: type) -> Iterator[Any]:
+        if not is_project_module(cls.__module__):
+            return
+        name = qualified_name(cls)
+        found = self._find_class(cls)
+        self._definition(name, forms.normal_form(found.tree) if found else _class_form(cls), found)
+        yield from cls.__bases__
+        yield type(cls)
+        if found is not None:
+            space = vars(sys.modules.get(cls.__module__, types))
+            yield from self._read(header_names(found.tree), space, found.file)
+        for func in source.methods(cls):
+            if _is_generated(func, cls, found):
+                continue
+            method = source.find_function(func)
+            if func.__globals__.get("__name__") != cls.__module__ or not _is_within(method, found):
+                yield func  # what a decorator made of it
+                continue
+            yield from self._made_with(func, f"{module_name(cls.__module__)}:{func.__qualname__}", method)
+            yield from self._asked(func, method)
+        yield from self._attributes(cls, name, found)
+
+    def _attributes(self, cls: type, name: str, found: Found | None) -> Iterator[Any]:
+        """Mark and yield what a class holds besides its methods, less what its source tells."""
+        from memento.keys.classes import content
+
+        written = source.literal_attributes(found.tree) if found is not None else {}
+        for key, value in content(cls).items():
+            bare = key.partition(".")[0]
+            literal = written.get(bare, written)
+            told = type(literal) is type(value) and (literal == value or literal != literal)
+            if not told and not (found is not None and key.endswith("()")):
+                self._bound(f"{name}.{key}", value, cls.__module__)
+            yield value
+
+    def _find_class(self, cls: type) -> Found | None:
+        return source.find_class(cls, tuple(self._files))
+
+    # -- whole modules -----------------------------------------------------------------------------------
+
+    def _imports(self, tree: Any, space: dict[str, Any]) -> None:
+        self._modules(imported_modules(tree, str(space.get("__package__") or "")))
+
+    def _whole_module(self, module: types.ModuleType) -> None:
+        """Mark a module that is handed on as a value: anything of it may be used."""
+        file = module.__dict__.get("__file__")
+        if isinstance(file, str) and is_project_file(file):
+            name = module_name(module.__name__) if module.__name__ == "__main__" else module.__name__
+            self._modules(with_imports(name, file, is_package="__path__" in module.__dict__))
+
+    def _modules(self, modules: dict[str, Found]) -> None:
+        for name, module in modules.items():
+            self._definition(f"module:{name}", forms.normal_form(module.tree), module)
+
+
+def _is_class(item: Any) -> bool:
+    return isinstance(item, type) and not isinstance(item, types.GenericAlias)
+
+
+def _name_of(item: Any) -> str:
+    """Return the name of code, and of all else that of its class: an object's own attributes are not asked."""
+    code = isinstance(item, (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType))
+    return qualified_name(item if code else type(item))
+
+
+def _is_within(method: Found | None, cls: Found | None) -> bool:
+    """Say whether the source of a class, or its code where there is no source, tells the code of a method."""
+    if method is None or cls is None:
+        return method is cls
+    return method.file == cls.file and cls.line <= method.line <= getattr(cls.tree, "end_lineno", 0)
+
+
+def _hash(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _last(name: str) -> str:
+    return name.rpartition(":")[2]
+
+
+def _home(space: dict[str, Any]) -> str:
+    """Return the name of the module that a function's globals belong to."""
+    file = space.get("__file__")
+    place = place_of_file(file) if isinstance(file, str) else None
+    return place or module_name(str(space.get("__name__")))
+
+
+def _name_in(space: dict[str, Any], name: str) -> str:
+    return f"{_home(space)}:{name}"
+
+
+def _class_form(cls: type) -> str:
+    own = [f for f in source.methods(cls) if not _is_generated(f, cls, None)]
+    bases = [qualified_name(base) for base in cls.__bases__]
+    return repr([bases, *(forms.code_form(f.__code__) for f in sorted(own, key=lambda f: f.__qualname__))])
+
+
+_WRITERS = ("dataclasses", "reprlib", "attr._make", "collections")
+_WRITTEN = ("<attrs generated", "<string>")
+
+
+def _is_generated(func: types.FunctionType, cls: type, found: Found | None) -> bool:
+    """Say whether a decorator such as `dataclass` wrote a method: what it says, the class says."""
+    file = func.__code__.co_filename
+    if func.__globals__.get("__name__") in _WRITERS:
+        return True
+    described = not vars(cls).keys().isdisjoint(("__dataclass_fields__", "__attrs_attrs__", "_fields"))
+    return file.startswith(_WRITTEN) and ((found is not None and file != found.file) or described)

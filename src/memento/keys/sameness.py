@@ -1,0 +1,59 @@
+"""Tell whether another process sees what this one sees: the same globals, the same definitions, by their names.
+
+Knows: what counts as an experiment's code. May not know: processes, who compares.
+
+What the script itself defines travels with the function. What stands in other modules of the project a fresh process
+imports anew, so it has what the import leaves, and nothing of what the program has changed since.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from memento.hints import Any
+from memento.keys.code import code_version
+from memento.keys.names import module_name
+from memento.keys.places import place_of_file
+
+
+def seen_by(func: Any) -> dict[str, tuple[str, str]]:
+    """Return what an experiment reads of the project's modules, but for the script's: digests, and words for data."""
+    scripts = {name for name in (_place_of(sys.modules.get("__main__")), module_name("__main__")) if name}
+    return {
+        name: (mark, told if isinstance(told, str) else "")
+        for name, (mark, told) in code_version(func)._marks.items()
+        if name.partition(":")[0] not in (*scripts, "unknown") and "#" not in name
+    }
+
+
+def differences(there: Mapping[str, tuple[str, str]], func: Any) -> list[tuple[str, str, str]]:
+    """Compare what the program saw with what is seen here.
+
+    Parameters
+    ----------
+    there : dict
+        Of `seen_by`, in the program.
+    func : callable
+        The experiment, as it has arrived here.
+
+    Returns
+    -------
+    list of (str, str, str)
+        What differs: its name, what the program has, what is here; each "" where that cannot be shown.
+    """
+    here = seen_by(func)
+    loaded = {_place_of(module) for module in list(sys.modules.values())}
+    found = []
+    for name, (mark, told) in there.items():
+        if name in here:
+            if here[name][0] != mark:
+                found.append((name, told, here[name][1]))
+        elif told and name.partition(":")[0] in loaded:  # a module that is not here yet may come with it
+            found.append((name, told, "nothing"))
+    return found
+
+
+def _place_of(module: Any) -> str | None:
+    file = getattr(module, "__dict__", {}).get("__file__")
+    return place_of_file(file) if isinstance(file, str) else None

@@ -1,0 +1,200 @@
+"""Digest the data that code reads, as it stands: every kind of it, whatever else it holds.
+
+Knows: how values are encoded for keys. May not know: how code is found, tasks.
+
+It differs from the digest of a key. Code in it counts by name, since it is followed and counts on its own; so does what
+an installed library defines. What cannot be keyed (a lock, an open file) counts by its type and is named, instead of
+keeping all else from being seen. What differs from place to place and from run to run without a change of the program
+counts by its type or by its place: loggers, random states, paths in the project's folder.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import types
+from collections.abc import Callable
+
+from memento.hints import Any
+from memento.keys.blake2 import blake2b
+from memento.keys.bulk import LARGE, large_digest
+from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
+from memento.keys.kinds import dispatch
+from memento.keys.names import file_of_module, is_project_module, module_name, qualified_name, resolve
+from memento.keys.places import own_root, real, script
+
+# Classes whose instances count by their type alone, by the module that defines them, which is not imported for it.
+_BY_TYPE = {
+    "logging": ("Logger", "LoggerAdapter", "Handler"),
+    "random": ("Random",),
+    "numpy.random": ("Generator", "RandomState", "BitGenerator"),
+    "torch": ("Generator",),
+    "weakref": ("WeakKeyDictionary", "WeakValueDictionary", "WeakSet"),
+}
+
+Form = Callable[[Any], str]
+
+
+class Snapshot(Encoder):
+    """Encodes data; one instance serves one digest.
+
+    Parameters
+    ----------
+    form : callable
+        Returns the form of a function or class of the project, for those that no name tells from others.
+    module : str
+        The ``__name__`` of the module that holds the data.
+    """
+
+    def __init__(self, form: Form, module: str) -> None:
+        super().__init__(_dispatch)
+        self.unkeyable: set[str] = set()
+        self.form = form
+        self.module = module
+        self._modules = (module, "__main__", "__mp_main__")
+        self._leaves = {**LEAVES, str: self._text}
+
+    def digest(self, value: Any) -> str:
+        """Return a digest of a value; never raises."""
+        try:
+            encoded = self.encode(value)
+        except Exception:  # nested too deeply
+            self.unkeyable.add(qualified_name(type(value)))
+            encoded = by_type(value)
+        return blake2b(encoded, digest_size=16).hexdigest()
+
+    # Texts are leaves, which no dispatch sees; of all leaves they alone may be paths.
+
+    def encode(self, value: Any) -> bytes:
+        """Return the frame of a value."""
+        return self._text(value) if type(value) is str else super().encode(value)
+
+    def at(self, step: str, value: Any) -> bytes:
+        """Return the frame of a part."""
+        return self._text(value) if type(value) is str else super().at(step, value)
+
+    def sequence(self, values: Any) -> bytes:
+        """Return the joined frames of values in their order."""
+        leaves, frames = self._leaves.get, []
+        for value in values:
+            leaf = leaves(type(value))
+            frames.append(leaf(value) if leaf is not None else self.at("", value))
+        return b"".join(frames)
+
+    def pairs(self, items: Any, ordered: bool = False) -> bytes:
+        """Return the joined frames of keys and values, sorted unless their order counts."""
+        frames = [self.at("", key) + self.at("", value) for key, value in items]
+        return b"".join(frames if ordered else sorted(frames))
+
+    def _text(self, value: str) -> bytes:
+        if value in self._modules:
+            return node("name of the module")
+        return place(value, self.module) or text(value)
+
+
+def place(value: str, module: str) -> bytes | None:
+    """Return the frame of a path in the project's folder, by its place there; None for other texts.
+
+    Parameters
+    ----------
+    value : str
+        Any text.
+    module : str
+        The ``__name__`` of the module that has it.
+    """
+    if not os.path.isabs(value):
+        return None
+    file = file_of_module(module)
+    for root in dict.fromkeys((*script().roots, own_root(real(file)) if file is not None else "")):
+        if root and (value == root or value.startswith(os.path.join(root, ""))):
+            return node("in the project", text(value[len(root) + 1 :].replace(os.sep, "/")))
+    return None
+
+
+def by_type(value: Any) -> bytes:
+    """Return the frame of what counts by its type alone."""
+    return node("by type", text(qualified_name(type(value))))
+
+
+def _dispatch(enc: Any, value: Any) -> bytes:
+    """Return the frame of a compound value; of what cannot be keyed, that of its type."""
+    try:
+        encoded = _encode_code(enc, value) or _encode_local(enc, value)
+        return encoded if encoded is not None else dispatch(enc, value)
+    except RecursionError:
+        raise
+    except Exception:
+        enc.unkeyable.add(qualified_name(type(value)))
+        return by_type(value)
+
+
+def _encode_code(enc: Any, value: Any) -> bytes | None:
+    """Return the frame of code by its name; with its form where others have that name."""
+    if isinstance(value, types.GenericAlias):
+        return None
+    if isinstance(value, types.ModuleType):
+        return node("module", text(module_name(value.__name__)))
+    if isinstance(value, type):
+        if not is_ambiguous(value) or not is_project_module(value.__module__):
+            return frame(b"C", qualified_name(value).encode("utf-8", "surrogatepass"))
+        from memento.keys.classes import content
+
+        return node(
+            "class", text(qualified_name(value)), text(enc.form(value)), enc.fields(content(value).items())
+        )
+    if isinstance(value, types.FunctionType):
+        if not is_ambiguous(value):
+            return named(qualified_name(value))
+        cells = [cell for cell in value.__closure__ or () if not is_empty(cell)]
+        made_with = [*(cell.cell_contents for cell in cells), value.__defaults__, value.__kwdefaults__]
+        return node("function", text(qualified_name(value)), text(enc.form(value)), enc.sequence(made_with))
+    return None
+
+
+def is_empty(cell: types.CellType) -> bool:
+    """Say whether nothing was assigned to a captured name yet."""
+    try:
+        cell.cell_contents  # noqa: B018 - raises
+    except ValueError:
+        return True
+    return False
+
+
+def is_ambiguous(code: Any) -> bool:
+    """Say whether the name of a function or class may stand for several: a closure, a lambda, a second ``def _``."""
+    if "<" in code.__qualname__:
+        return True
+    known = resolve(code.__module__, code.__qualname__)
+    while known is not None and known is not code:
+        wrapped = getattr(known, "__dict__", {}).get("__wrapped__")
+        if wrapped is None:
+            # An object or a library's function that stands in its place was made of it.
+            return isinstance(known, type(code))
+        known = wrapped
+    return False
+
+
+def _encode_local(enc: Any, value: Any) -> bytes | None:
+    """Return the frame of what is another thing here than in a key."""
+    cls: Any = type(value)
+    if counts_by_type(cls):
+        return by_type(value)
+    pathlib, numpy = sys.modules.get("pathlib"), sys.modules.get("numpy")
+    if pathlib is not None and isinstance(value, pathlib.PurePath):
+        inside = place(str(value), enc.module)
+        return node("path", inside) if inside is not None else None
+    if numpy is not None and cls in (numpy.ndarray, numpy.memmap) and value.nbytes >= LARGE:
+        encoded = large_digest(value, numpy)
+        return node("large array", encoded) if encoded is not None else None
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def counts_by_type(cls: Any) -> bool:
+    """Say whether instances of a class count by their type alone, and rightly so: nothing of a program changes them."""
+    for module, names in _BY_TYPE.items():
+        space = getattr(sys.modules.get(module), "__dict__", {})
+        if any(isinstance(base := space.get(name), type) and issubclass(cls, base) for name in names):
+            return True
+    return False

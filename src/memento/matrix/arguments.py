@@ -1,0 +1,171 @@
+"""Say what to write where somebody gives a call an argument that it does not have.
+
+Knows: the words that other tools have for things, and where they go here. May not know: what they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from memento.hints import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+OPTIONS = (
+    "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
+    "on_error", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output",
+    "progress",
+)  # fmt: skip
+FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete")
+
+# What to write -> words for it, in lower case and without underscores.
+_OF_MEMENTO = {
+    "num_workers={value}": "njobs workers nworkers maxworkers numjobs jobs processes nprocesses numprocesses nprocs"
+    " numproc nproc procs nthreads numthreads threads concurrency parallelism parallel maxconcurrency",
+    "executor='processes' (or 'threads', 'serial')": "backend launcher engine pool scheduler cluster"
+    " parallelbackend client",
+    "store={value}": "cache cachedir cachefolder directory dir folder path location storage output outputdir outdir"
+    " savedir resultsdir workdir root db database logdir",
+    "progress={truth}": "verbose verbosity showprogress progressbar tqdm bar",
+    "retries={value}": "retry maxretries nretries maxattempts attempts numretries",
+    "timeout=600 (seconds)": "timelimit walltime maxtime timeoutmin timeoutmins timeoutminutes timeouts timeoutsec"
+    " tasktimeout timeouthours",
+    "memory_limit='4GB'": "memory mem memgb maxmemory memorygb memlimit ram",
+    "on_error='return' (or 'raise')": "raiseonerror raiseonfailure raiseexceptions errors errorscore ignoreerrors"
+    " stoponerror continueonerror onfailure suppresserrors",
+    "on_code_change='rerun' (or 'warn', 'ignore')": "oncodechanged codechange invalidate",
+    "notification_provider={value}": "notifier notify notification notifications provider callback callbacks",
+    "cpus_per_task={value}": "cpus ncpus numcpus cores ncores cpusperworker threadsperworker cpuspertrial",
+    "gpus_per_task={value}": "gpus ngpus numgpus gpusperworker gpuspertrial",
+    "max_tasks_per_worker={value}": "maxtasksperchild maxtasks",
+    "log_output={truth}": "capture captureoutput logs logging redirectoutput",
+    "name={value}": "experimentname title study studyname project task taskname experiment",
+    "Memento(func).run(matrix)": "matrix grid paramgrid parameters params configs config configurations space"
+    " searchspace paramdistributions hparams hyperparameters",
+    "Memento(func)": "function fn f target callable expfunc objective",
+    "context.seed inside the experiment, which is the same at every re-run, or 'repeats': 5 in the matrix": "seed"
+    " randomstate randomseed rng nseeds seeds",
+}
+_OF_RUN = {
+    "force_run=True": "force rerun recompute overwrite forcererun refresh clear nocache ignorecache restart fresh"
+    " reset",
+    "dry_run=True": "dry plan preview test simulate",
+    "force_cache=True": "cacheonly cachedonly onlycached onlycache readonly usecache",
+    "notify_on_complete=False": "notify quiet silent",
+    "run(matrix)": "parameters params grid paramgrid configs config configurations space",
+}
+_OF_LOAD = {
+    "load({value})": "store storepath cache cachepath cachedir folder directory file root location",
+    "load(..., experiment={value})": "name study experimentname func function",
+    "load(...).filter(name=value)": "filter where parameters params config",
+}
+_NEEDS = {
+    "func": "the experiment: Memento(func).run(matrix)",
+    "matrix": "a matrix: run({'parameters': {'name': [value, ...]}})",
+    "parameters": "the parameters: Matrix({'name': [value, ...]})",
+}
+_WORDS = {"Memento": _OF_MEMENTO, "run": _OF_RUN, "run_all": _OF_RUN, "load": _OF_LOAD}
+
+
+def explained(func: Callable[P, R]) -> Callable[P, R]:
+    """Make a function say what to write instead of an argument that it does not have.
+
+    Examples
+    --------
+    >>> @explained
+    ... def load(path=None, experiment=None): ...
+    >>> load(folder="results")
+    Traceback (most recent call last):
+    TypeError: load() has no argument 'folder'. Write load('results').
+    """
+    code: Any = func.__code__
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    names = frozenset(known)
+    needed = known[: code.co_argcount - len(func.__defaults__ or ())]
+
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and not names.issuperset(kwargs):
+            name = next(name for name in kwargs if name not in names)
+            raise TypeError(no_such_argument(func, name, kwargs[name], known))
+        if len(args) < len(needed) and not set(needed[len(args) :]).issubset(kwargs):
+            raise TypeError(f"{_call(func)}() needs {_NEEDS[needed[-1]]}.")
+        return func(*args, **kwargs)
+
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(checked, name, getattr(func, name))
+    checked.__wrapped__ = func  # type: ignore[attr-defined]  # where `inspect.signature` looks
+    return checked
+
+
+def no_such_argument(func: Callable[..., Any], name: str, value: object, known: Collection[str]) -> str:
+    """Say that a call has no argument of this name, and what to write instead.
+
+    Parameters
+    ----------
+    func : callable
+        What was called; a method is named without its class, and a class instead of its `__init__`.
+    name, value : object
+        The argument.
+    known : collection of str
+        The arguments that there are.
+    """
+    call = _call(func)
+    return (
+        f"{call}() has no argument {name!r}. {_remedy(call, name, value, [n for n in known if n != 'self'])}"
+    )
+
+
+def _call(func: Callable[..., Any]) -> str:
+    """Name what was called as one writes it: a method without its class, a class instead of its `__init__`."""
+    *owners, name = func.__qualname__.split(".")
+    return owners[-1] if name == "__init__" else name
+
+
+def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
+    from memento.matrix.spec import KEYS
+    from memento.matrix.suggest import did_you_mean, nearest
+
+    word = name.casefold().replace("_", "")
+    meant = _meant(_WORDS.get(call, {}), word, value)
+    if meant is not None:
+        return meant
+    if call in ("run", "run_all"):
+        said = f"{name}={_short(value)}" if name in OPTIONS else _line(_OF_MEMENTO, word, value)
+        if said is not None and "=" in said:
+            return f"It belongs to Memento: Memento(func, {said}).{'run(matrix)' if call == 'run' else 'run_all()'}."
+    if call == "Memento":
+        said = f"{name}={_short(value)}" if name in FLAGS else _line(_OF_RUN, word, value)
+        if said is not None and "=" in said:
+            return f"It belongs to run: Memento(func).run(matrix, {said})."
+    if name in KEYS and call != "Matrix":
+        return f"It is a key of the matrix: run({{'parameters': {{...}}, {name!r}: {_short(value)}}})."
+    if not nearest(name, known) and call in ("run", "Matrix") and isinstance(value, (list, tuple, range)):
+        return f"Values to try stand under 'parameters': {{'parameters': {{{name!r}: {_short(value)}}}}}."
+    return did_you_mean(name, known, "It has")
+
+
+def _meant(words: dict[str, str], word: str, value: object) -> str | None:
+    line = _line(words, word, value)
+    if line is None:
+        return None
+    if line.startswith("num_workers=-"):
+        return "Leave it out: by default all cores are used; num_workers=4 uses four."
+    return f"Write {line}."
+
+
+def _line(words: dict[str, str], word: str, value: object) -> str | None:
+    for line, meaning in words.items():
+        if word in meaning.split():
+            return line.replace("{value}", _short(value)).replace("{truth}", str(bool(value)))
+    return None
+
+
+def _short(value: object) -> str:
+    from memento.config import short_text
+
+    text = repr(value) if isinstance(value, str) else short_text(value, 40)
+    return text if len(text) <= 60 else "..."

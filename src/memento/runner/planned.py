@@ -1,0 +1,89 @@
+"""Say what a run would do: how many tasks of each kind, and the first of each.
+
+Knows: sessions and their plans. May not know: who reads it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import compress, count, islice, repeat
+from operator import eq
+
+from memento.hints import TYPE_CHECKING
+from memento.wording import duration, number_of, one_line
+
+if TYPE_CHECKING:
+    from memento.runner.session import Session
+
+_LINES = 30  # a plan that scrolls away tells nothing
+_WIDTH = 200  # characters of a line
+
+
+def plan_lines(session: Session, waiting: int = 0) -> list[str]:
+    """Return a plan as at most 30 lines: the first one sums it up.
+
+    Parameters
+    ----------
+    session : Session
+        Planned.
+    waiting : int
+        How many results of other matrices its tasks take that are not computed yet.
+    """
+    groups = _groups(session)
+    lines = [_head(session, groups)]
+    if waiting:
+        lines.append(f"  {number_of(waiting, 'result')} that it needs of other matrices: not computed yet,")
+        lines.append("  so rules about them are left out here")
+    room = _LINES - len(lines) - 2 * len(groups) - 1  # a title and a rest for each, and who prints adds one
+    for left, (reason, (total, numbers)) in zip(range(len(groups), 0, -1), groups.items(), strict=True):
+        shown = min(total, max(room // left, 1))
+        room -= shown
+        lines.append(f"  {reason}: {total:,}")
+        lines += [f"    {task_text(session, number)}" for number in islice(numbers, shown)]
+        if total > shown:
+            lines.append(f"    ... and {total - shown:,} more")
+    return lines
+
+
+def task_text(session: Session, number: int) -> str:
+    """Name a task in one line, its repeat too where there are several."""
+    from memento.results.result import config_text
+
+    return one_line(config_text(session.shown.config(number)), _WIDTH)
+
+
+def logged(session: Session, number: int) -> str:
+    """Name a task as the log of 1.2.0 did, with its repeat where there are several, and say what becomes of it."""
+    return f"  {session.shown.config(number)}: {session.plan.reason(number)}"
+
+
+def _groups(session: Session) -> dict[str, tuple[int, Iterator[int]]]:
+    """Return for each reason how many tasks have it, and their numbers; what will be run comes first."""
+    plan = session.plan
+    kinds = bytes(map(_kind, plan.states, plan.cached))
+    groups: dict[str, tuple[int, Iterator[int]]] = {}
+    for kind, total in sorted(Counter(kinds).items()):
+        numbers = compress(count(), map(eq, kinds, repeat(kind)))
+        first = next(numbers)
+        groups[plan.reason(first)] = (total, compress(count(), map(eq, kinds, repeat(kind))))
+    return groups
+
+
+def _kind(state: int, cached: int) -> int:
+    return state + 128 if cached else state
+
+
+def _head(session: Session, groups: dict[str, tuple[int, Iterator[int]]]) -> str:
+    plan, workers = session.plan, session.options.num_workers
+    usual = {"cached": plan.hits, "failed before": plan.failed_before, "new": 0}
+    for reason, (total, _) in groups.items():
+        if not reason.startswith("cached") and reason != "failed before":
+            usual[reason] = total
+    parts = [f"{total:,} {reason}" for reason, total in usual.items()]
+    text = f"{number_of(plan.total, 'configuration')}: {', '.join(parts)}"
+    if plan.forecast is not None:
+        text += f"; about {duration(plan.time_on(workers) or 0.0)} on {number_of(workers, 'worker')}"
+    elif len(plan.todo):
+        text += f"; on {number_of(workers, 'worker')}, how long is not known yet"
+    return text

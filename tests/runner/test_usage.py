@@ -1,0 +1,178 @@
+"""What is no experiment, no provider or no matrix is refused before anything runs, with the right line."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import memento
+from memento import Matrix, Memento
+
+MATRIX: dict[str, Any] = {"parameters": {"lr": [0.1], "hidden": [3]}, "settings": {"folds": 5}}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not list(tmp_path.iterdir()), "something was begun"
+
+
+def train(context: Any, config: Any) -> int:
+    return 1
+
+
+def one(config: Any) -> int:
+    return 1
+
+
+def by_name(lr: float, hidden: int, epochs: int) -> int:
+    return 1
+
+
+def with_data(context: Any, config: Any, data: Any) -> int:
+    return 1
+
+
+def swapped(cfg: Any, ctx: Any) -> int:
+    return 1
+
+
+class Trainer:
+    def fit(self, context: Any, config: Any) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("func", "line"),
+    [
+        (one, "Write def one(context, config):"),
+        (by_name, "Write def by_name(context, config): and read config.lr, config.hidden, config.epochs."),
+        (with_data, "Memento(functools.partial(with_data, data=...))"),
+        (swapped, "Swap the two."),
+        (Trainer, "Memento(Trainer(...).fit)"),
+        (Trainer.fit, "Memento(Trainer(...).fit)"),
+        (int, "int is a class"),
+        ("train", "Memento(train), without quotes."),
+        ("exp.py:train", "Memento(train), without quotes."),
+        (train(None, None), "Memento(func), not Memento(func(...))."),
+        (None, "Memento(func), not Memento(func(...))."),
+        (MATRIX, "Memento(func).run(matrix)."),
+        (Matrix({"x": [1]}), "Memento(func).run(matrix)."),
+    ],
+)
+def test_what_is_no_experiment_is_answered_by_the_right_line(func: Any, line: str) -> None:
+    with pytest.raises(TypeError) as told:
+        Memento(func)
+    assert line in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("provider", "line"),
+    [
+        (MATRIX, "Write Memento(train).run(matrix)."),
+        ({"lr": [0.1]}, "Write Memento(train).run(matrix)."),
+        ([MATRIX], "Write Memento(train).run(matrix)."),
+        ("matrix.yaml", "Write Memento(train).run(matrix)."),
+        (Path("matrix.yaml"), "Write Memento(train).run(matrix)."),
+        (Matrix({"x": [1]}), "Write Memento(train).run(matrix)."),
+        (4, "Write Memento(train, num_workers=4)."),
+        (memento.ConsoleNotificationProvider, "Write Memento(train, ConsoleNotificationProvider())."),
+        (object(), "a subclass of memento.NotificationProvider"),
+    ],
+)
+def test_what_is_no_provider_is_answered_by_the_right_line(provider: Any, line: str) -> None:
+    with pytest.raises(TypeError) as told:
+        Memento(train, provider)
+    assert line in str(told.value)
+
+
+def test_a_provider_is_whatever_hears() -> None:
+    class Hears:
+        def on_event(self, event: object) -> None:
+            pass
+
+    Memento(train, Hears())  # type: ignore[arg-type]  # it need not inherit
+    Memento(train, memento.ConsoleNotificationProvider(), 2)
+
+
+class Plain:
+    def run(self, lr: float, hidden: int) -> int:
+        return 1
+
+    def __call__(self, context: Any, hidden: int) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("func", "read"),
+    [
+        (lambda lr, hidden: 1, "config.lr, config.hidden"),
+        (lambda context, hidden: 1, "config.hidden"),
+        (lambda lr, config: 1, "config.lr"),
+        (lambda lr, hidden=3: 1, "config.lr, config.hidden"),
+        (lambda folds, cfg: 1, "config.folds"),
+        (Plain().run, "config.lr, config.hidden"),
+    ],
+    ids=["both", "second", "first", "default", "setting", "method"],
+)
+def test_a_function_that_takes_parameters_by_name_is_refused(func: Any, read: str) -> None:
+    line = rf"Write def \w+\(context, config\): and read {read}."
+    with pytest.raises(TypeError, match=line):
+        Memento(func).run(MATRIX)
+    runs = Memento(func)
+    runs.add_matrix({**MATRIX, "id": "a"})
+    with pytest.raises(TypeError, match=line):
+        runs.run_all()
+
+
+@pytest.mark.parametrize("given", [MATRIX, [1], "yes"])
+def test_a_second_matrix_is_no_flag(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"dry_run must be True or False.*run_all\(\)"):
+        Memento(train).run(MATRIX, given)
+
+
+@pytest.mark.parametrize(
+    "func",
+    [
+        lambda context, params: 1,
+        lambda a, b: 1,
+        lambda *both: 1,
+        lambda context, config, lr=3: 1,  # a default of its own
+        functools.partial(with_data, data=1),
+        Trainer().fit,
+    ],
+    ids=["params", "any", "star", "default", "partial", "method"],
+)
+def test_what_takes_a_context_and_a_config_by_other_names_runs(func: Any, tmp_path: Path) -> None:
+    matrix = {"parameters": {"lr": [1], "params": [2]}}
+    store = tmp_path.parent / f"{tmp_path.name}-store"
+    results = Memento(func, executor="serial", store=store, name="any", progress=False).run(matrix)
+    assert results is not None
+    assert [result.inner for result in results] == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "executor"),
+    [("loky", "processes"), ("Threading", "threads"), ("sequential", "serial"), ("proceses", "processes")],
+)
+def test_executors_of_other_tools_are_answered_by_ours(name: str, executor: str) -> None:
+    with pytest.raises(ValueError, match=f"Did you mean '{executor}'"):
+        Memento(train, executor=name)
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ({"num_workers": -1}, "leave it out to use all cores"),
+        ({"num_workers": 1.5}, "must be a whole number"),
+        ({"timeout": "10min"}, "write seconds: timeout=600"),
+        ({"name": 3}, "name must be a text"),
+    ],
+)
+def test_options_say_what_they_take(option: dict[str, Any], problem: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=problem):
+        Memento(train, **option)
