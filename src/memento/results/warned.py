@@ -107,7 +107,7 @@ def _ruler(results: Results, places_of: dict[str, list[int]]) -> Callable[[Seque
 
     from memento.results.rules import RuleFinder
 
-    axes = results._axes(with_repeat=True)
+    axes = results._telling_axes()
     ran = results._status != IS_MISSING
     asked = 0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from memento.executors.base import Executor, Work
     from memento.matrix import Matrix
+    from memento.results.axes import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
     from memento.store.records import RunInfo
@@ -78,6 +80,13 @@ class Session:
         self.plan = self._plan()
         if self.plan.stale_codes and options.on_code_change != "ignore" and self.code.accept_moves(self.plan):
             self.plan = self._plan()
+
+    @cached_property
+    def shown(self) -> Tasks:
+        """The tasks as people see them: their values told apart."""
+        from memento.results.axes import Tasks
+
+        return Tasks(self.matrix)
 
     @property
     def failed(self) -> int:
@@ -132,7 +141,7 @@ class Session:
         """
         plan, options = self.plan, self.options
         if options.force_cache and len(plan.todo):
-            raise CacheMiss(self.tasks.config(min(plan.todo)))
+            raise CacheMiss(self.shown.config(min(plan.todo)))
         began = self.clock.monotonic()
         self.emit(
             RunStarted(
@@ -216,11 +225,13 @@ class Session:
                 executor.start(self._work(run.name))
                 self._say_what_is_shared(executor)
                 # While workers start: what they do not need, and what has to be on disk.
+                from memento.plan.declared import declare
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
                 from memento.store.heart import Heart
 
+                declare(self.tasks, run)
                 codes = self.code.note(self.plan, run.id)
                 runner = Runner(
                     self.plan,
