@@ -357,7 +357,7 @@ def descendants(pid: int) -> list[int]:
 def is_resource_tracker(pid: int) -> bool:
     """Tell whether a process is the one that removes what multiprocessing or joblib left in shared memory."""
     if LINUX:
-        told = _read_text(f"/proc/{pid}/cmdline").split("\0")
+        told = read_text(f"/proc/{pid}/cmdline").split("\0")
     else:
         import psutil
 

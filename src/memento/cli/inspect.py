@@ -131,9 +131,8 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
                 tail = f"{what} of {number_of(total, 'task')} in {took}; run it again for the rest"
             else:
                 tail = f"{what} in {took}"
-            print(
-                f"  {_time(run.started)}  {run.status:<11}  {one_line(short_name(run.info.experiment))}: {tail} ({where})"
-            )
+            name = one_line(short_name(run.info.experiment))
+            print(f"  {_time(run.started)}  {run.status:<11}  {name}: {tail} ({where})")
             now = [entry.key.hex()[:12] for entry in working if entry.run == run.id]
             if now:
                 more = f" and {len(now) - 8} more" if len(now) > 8 else ""

@@ -14,6 +14,7 @@ import functools
 import re
 import types
 import typing
+from pathlib import PurePath
 
 from memento.errors import UnkeyableValue
 from memento.hints import Any
@@ -23,12 +24,13 @@ from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_numbe
 from memento.keys.names import (
     is_project_module,
     module_name,
+    path_in_project,
     qualified_name,
     resolve,
 )
 from memento.keys.objects import HEAP_TYPE
 from memento.keys.places import is_installed_file
-from memento.keys.reads import reads_of
+from memento.keys.reads import OF_MODULES, reads_of
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
