@@ -18,7 +18,7 @@ from memento.executors.isolation.process import Isolation
 from memento.executors.serial import Serial
 from memento.executors.threads import Threads
 from memento.store.records import DONE
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 
 def log_of(drive: Drive, number: int) -> str:

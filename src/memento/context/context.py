@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
     from memento.context.loop import Loops
     from memento.context.seeding import Seeding
-    from memento.store.checkpoints import CheckpointDir
+    from memento.store.checkpoints import CheckpointDir, Origin
 
     T = TypeVar("T")
+
+
+_NOTHING: dict[str, Any] = {}
 
 
 class Context:
@@ -61,6 +64,7 @@ class Context:
         "_loops",
         "_metrics",
         "_next_live",
+        "_origin",
         "_provider",
         "_rng",
         "_seed",
@@ -101,6 +105,7 @@ class Context:
     def _begin(self) -> None:
         self._metrics: Metrics | None = None
         self._checkpoints: CheckpointDir | None = None
+        self._origin: Origin | None = None
         self._artifacts: tuple[str, ...] = ()
         self._done, self._total = 0.0, None
         self._next_live = 0.0
@@ -115,6 +120,13 @@ class Context:
         self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
 
     _total: float | None
+
+    if not TYPE_CHECKING:  # who checks types is told of a wrong name there
+
+        def __getattr__(self, name: str) -> Any:
+            from memento.context.usage import no_such_attribute
+
+            raise AttributeError(no_such_attribute(name, dir(type(self))))
 
     # ------------------------------------------------------------ who we are
 
@@ -193,25 +205,35 @@ class Context:
 
     # ------------------------------------------------------------ metrics and progress
 
-    def record(self, value_dict: Mapping[str, Any]) -> None:
+    def record(
+        self, value_dict: Mapping[str, Any] = _NOTHING, step: float | None = None, *more: Any, **named: Any
+    ) -> None:
         """Record values of metrics.
 
         Parameters
         ----------
         value_dict : dict
-            Name -> number, or -> pair ``(x, y)``. Without x the time counts (UTC seconds), one for the whole call.
+            Name -> number, or -> pair ``(x, y)``. Without x the step counts, or the time (UTC seconds).
+        step : float, optional
+            The x of all values that bring none.
+        *more, **named : object
+            Nothing may be given here: other tools do, and are told the right line.
 
         Raises
         ------
         TypeError
             A value is no number; names the metric and the type.
         """
+        if more or named or value_dict is _NOTHING or not hasattr(value_dict, "items"):
+            from memento.context.usage import wrong_record
+
+            raise TypeError(wrong_record(value_dict, step, more, named))
         metrics = self._metrics
         if metrics is None:
             metrics = self._metrics = Metrics()
         space = self._space
         now = (space.clock if space is not None else SYSTEM_CLOCK).now()
-        metrics.record(value_dict, now)
+        metrics.record(value_dict, now if step is None else number("step", step))
         if now >= self._next_live or now < self._next_live - 3600:
             self._tell(now)
 
@@ -364,12 +386,23 @@ class Context:
 
     def _saved(self) -> CheckpointDir:
         if self._checkpoints is None:
-            from pathlib import Path
-
-            from memento.store.checkpoints import CheckpointDir
-
-            self._checkpoints = CheckpointDir(Path(self._place().store) / "checkpoints", self.key)
+            self._checkpoints = self._checkpoints_at(self.key)
         return self._checkpoints
+
+    def _checkpoints_at(self, name: str) -> CheckpointDir:
+        """Open a folder of checkpoints of this task; all of them together are of certain versions of the code."""
+        from pathlib import Path
+
+        from memento.store.checkpoints import CheckpointDir, Origin
+
+        space = self._place()
+        if self._origin is None:
+            self._origin = Origin(space.codes, space.on_code_change)
+        return CheckpointDir(Path(space.store) / "checkpoints", name, self._origin)
+
+    def older_codes(self) -> tuple[bytes, ...]:
+        """Return the digests of other versions of the code that came to the state which this attempt went on from."""
+        return self._origin.older if self._origin is not None else ()
 
     def loop(
         self, iterable: Iterable[T], state: Any, every: float | str = "10min", name: str | None = None

@@ -21,7 +21,6 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.context.saved import capture, fill
@@ -85,14 +84,12 @@ class Loops:
     """All loops of one task: which run, which are finished, what an earlier attempt saved."""
 
     def __init__(self, context: Context) -> None:
-        from memento.store.checkpoints import CheckpointDir
-
         self.context = context
         space = context._place()
         self.clock, self.stopping = space.clock, space.stopping
         self.entries: dict[str, Entry] = {}
         self.running: list[str] = []
-        self._checkpoints = CheckpointDir(Path(space.store) / "checkpoints", f"{context.key}/loops")
+        self._checkpoints = context._checkpoints_at(f"{context.key}/loops")
         self._saved: dict[str, tuple[int, bool, Any, Any, Any]] = {}
         if self._checkpoints.exists():
             (self._saved,), extra = self._checkpoints.load()

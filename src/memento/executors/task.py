@@ -208,7 +208,9 @@ class Station:
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
-        self._watch = Watch(shared=not conditions.own_process)
+        # A pool's process may run several tasks too, in threads that it has started.
+        alone = not conditions.shared_process and threading.current_thread() is threading.main_thread()
+        self._watch = Watch(shared=not alone)
         self._now = (
             0,
             0.0,
@@ -220,7 +222,7 @@ class Station:
 
     def run(self, task: Task) -> Outcome:
         """Make one attempt; whatever the task does short of ending the process, this returns."""
-        number, key, layout, values, repeat, attempt, _ = task
+        number, key, layout, values, repeat, attempt, _, version = task
         clock, conditions, context = self._clock, self._conditions, None
         value: Encoded | None = None
         failure: Failure | None = None
@@ -253,6 +255,8 @@ class Station:
                     clock,
                     self._work.inline_limit,
                     self._so_far,
+                    self._work.codes[version],
+                    self._work.on_code_change,
                     repeat,
                     self._seeding,
                 )
@@ -296,6 +300,7 @@ class Station:
             failure,
             warned,
             context.earlier if context is not None else (),
+            context.older_codes() if context is not None else (),
         )
 
     def close(self) -> None:
