@@ -361,7 +361,10 @@ def test_nothing_of_multiprocessing_stays_in_shared_memory(drive: Drive, ends: s
     drive.run([drive.task(0, ends == "by a timeout")])
     name = names.read_text()
     drive.executor.close()
-    assert not Path("/dev/shm", name).exists()
+    soon = time.monotonic() + 30  # who cleans up is not waited for without end
+    while Path("/dev/shm", name).exists():
+        assert time.monotonic() < soon
+        time.sleep(0.01)
 
 
 def test_a_worker_killed_between_tasks_blames_nobody(drive: Drive) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import marshal
 import os
 import select
@@ -283,11 +284,14 @@ class Server:
         """End every worker and everything below them, and wait until they are gone."""
         for pid in list(self._workers):
             self._kill(pid, signal.SIGKILL)
-        for number in range(_ROUNDS):
+        end = SYSTEM_CLOCK.monotonic() + _CLEANING
+        for number in itertools.count():
+            if number >= _ROUNDS and (not self._cleaning or SYSTEM_CLOCK.monotonic() > end):
+                break
             self._reap()
             if not self._workers and not self._end_orphans():
                 break
-            select.select([], [], [], min(0.0005 * 2**number, 0.005))
+            select.select([], [], [], min(0.0005 * 2 ** min(number, 10), 0.005))
 
 
 def _has_cuda() -> bool:
