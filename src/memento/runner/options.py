@@ -217,6 +217,12 @@ def check_executor(executor: object) -> None:
         make_executor(executor)  # says which there are
 
 
+def check_count(name: str, value: object) -> None:
+    """Refuse what is no number of things."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} must be a whole number, 0 or more, got {value!r}")
+
+
 def check_positive(name: str, value: Any) -> None:
     """Refuse what is no number above 0; None is left to its default."""
     if value is None:

@@ -121,7 +121,7 @@ def plain_values(
     keys, params, repeats, codes, outcomes = zip(*rows, strict=True)
     (
         _, status, attempt, started, runtime, cpu_time, memory, virtual, worker, values, metrics, artifacts, logs,
-        failures, warnings, earlier,
+        failures, warnings, earlier, _,
     ) = zip(*outcomes, strict=True)  # fmt: skip
     if any(map(any, (metrics, artifacts, logs, failures, warnings, earlier))) or None in values:
         return None
@@ -388,15 +388,20 @@ def run_record(row: tuple[Any, ...]) -> RunRecord:
     return RunRecord(number, info, started, heartbeat, ended, status, _parsed(counts, {}))
 
 
-def code_text(code: CodeVersion) -> str:
-    """Return a code version's functions as JSON."""
-    return jsontext.dumps(code.functions)
+def code_values(code: CodeVersion, parts: Sequence[int], run: int | None, now: float) -> tuple[Any, ...]:
+    """Return the columns of `sql.ADD_CODE`."""
+    functions = jsontext.dumps({} if parts else code.functions)
+    unfollowed = jsontext.dumps(() if parts else code.unfollowed)
+    return (code.digest, functions, jsontext.dumps(parts), int(code.mixed), unfollowed, run, now)
 
 
-def code_version(digest: bytes, functions: str) -> CodeVersion:
-    """Build a code version from the columns of `sql.CODES`."""
+def code_version(row: tuple[Any, ...]) -> tuple[CodeVersion, list[int]]:
+    """Build a code version, and the ids of its parts, from the columns of `sql.CODES`."""
+    _, digest, functions, parts, mixed, unfollowed = row
     loaded = _parsed(functions, {})
-    return CodeVersion(digest, {name: (entry[0], entry[1]) for name, entry in loaded.items()})
+    readable = {name: (entry[0], entry[1]) for name, entry in loaded.items()}
+    version = CodeVersion(digest, readable, tuple(_parsed(unfollowed, [])), mixed=bool(mixed))
+    return version, _parsed(parts, [])
 
 
 def failure_text(failure: Failure) -> str:
