@@ -332,7 +332,7 @@ class Memento:
             matrix = matrix.with_parameter(str(upstream), values)
         return stage.session(matrix, **flags, waiting=_waiting(matrix))
 
-    def _stage(self, cache_path: str | os.PathLike[str] | None, dry_run: bool) -> Stage:
+    def _stage(self, cache_path: str | os.PathLike[str] | None, dry_run: bool = False) -> Stage:
         from memento.runner.stage import Cast, Stage
 
         progress = True if dry_run else self._progress  # a plan that nobody sees is no plan
