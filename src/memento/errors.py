@@ -13,6 +13,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     │   ├── StoreDamaged                    the index or a payload is not what was written
     │   │   └── PayloadDamaged
     │   ├── StoreUnwritable (OSError)       disk full, read-only, no permission
+    │   ├── ValueUnreadable                 a stored value is whole, and cannot be loaded here
     │   └── UntrustedStore                  reading would unpickle a stranger's data
     ├── TaskError                           one task failed without an exception of its own to show
     │   ├── WorkerDied                      its process ended: signal or exit code
@@ -161,6 +162,10 @@ class PayloadDamaged(StoreDamaged):
 
 class StoreUnwritable(StoreError, OSError):
     """The store cannot be written: disk full, read-only or not permitted."""
+
+
+class ValueUnreadable(StoreError):
+    """A stored value is whole, and cannot be loaded here: its class or library is missing, or another version."""
 
 
 class UntrustedStore(StoreError):

@@ -354,6 +354,22 @@ def descendants(pid: int) -> list[int]:
         return []
 
 
+def is_resource_tracker(pid: int) -> bool:
+    """Tell whether a process is the one that removes what multiprocessing or joblib left in shared memory."""
+    if LINUX:
+        told = read_text(f"/proc/{pid}/cmdline").split("\0")
+    else:
+        import psutil
+
+        try:
+            told = psutil.Process(pid).cmdline()
+        except psutil.Error:
+            return False
+    return any(
+        "resource_tracker import main" in word or "semaphore_tracker import main" in word for word in told
+    )
+
+
 def kill_tree(pid: int, number: int) -> None:
     """Send a signal to a process, its group and its descendants, also those that left the group."""
     below = descendants(pid)

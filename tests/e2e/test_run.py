@@ -336,7 +336,7 @@ class TestCodeChanges:
         assert [r.inner for r in results] == [1, 3]
         told = "1 result was computed meanwhile by another run, with another version of the code and is used as it is"
         assert (told in caplog.text) == (policy != "ignore")
-        assert ("experiment changed" in caplog.text) == (policy != "ignore")
+        assert ("+    return config.x + 1" in caplog.text) == (policy != "ignore")
 
     def test_ignore_says_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         run(self.version("config.x"), grid(1), name="exp")

@@ -114,6 +114,7 @@ class LocalValues:
         here: Callable[[int], Any] | None = getattr(values, "here", None)
         self._here = here if here is not None else lambda number: pickling.loads(values[number])
         self._lent: dict[int, Lent] = {}
+        self.follow: Callable[[Any], None] | None = None  # hears of each function and class among them, once
         self._shared: dict[int, Any] = {}  # of these the values in which nothing can be changed
 
     def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
@@ -126,7 +127,10 @@ class LocalValues:
     def _get(self, number: int) -> Any:
         lent = self._lent.get(number)
         if lent is None:
-            lent = self._lent[number] = Lent(self._here(number))
+            value = self._here(number)
+            lent = self._lent[number] = Lent(value)
+            if self.follow is not None and callable(value):
+                self.follow(value)
             if lent.shared:
                 self._shared[number] = lent.get()
         return lent.get()
