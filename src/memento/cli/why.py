@@ -154,7 +154,8 @@ def _checkpoint(
 
 def _lines(told: dict[str, Any]) -> list[str]:
     verb = "runs now" if told["status"] == "running" else "will run" if told["will_run"] else "will not run"
-    lines = [f"task {told['key']} of {one_line(told['experiment'] or '?')} {verb}: {told['reason']}"]
+    of = f" of {one_line(told['experiment'])}" if told["experiment"] else ""
+    lines = [f"task {told['key']}{of} {verb}: {told['reason']}"]
     if told["run"] is not None:
         when = date_text(told["started"], told["run"]).strip(" ()").removeprefix("of ")
         lines.append(f"status      {told['status']} after {duration(told['runtime'])}, {when}")
