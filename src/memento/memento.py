@@ -149,6 +149,7 @@ class Memento:
             return locate(cache_path)
         return locate(self._store, cwd=self._folder, home=script_folder() or self._folder)
 
+    @explained
     def add_matrix(self, matrix: Any) -> None:
         """Add a matrix for `run_all`; it may name others in ``dependencies``.
 

@@ -13,6 +13,7 @@ import pytest
 import memento
 from memento import AggregateException, CacheMiss, Config, Context, CyclicDependency, Memento, Results
 from memento.executors.base import Work
+from memento.executors.processes import Processes
 from memento.executors.serial import Serial
 
 CALLS: list[Any] = []
@@ -350,16 +351,21 @@ def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs() -> None:
     def locked(context: Context, config: Config) -> bool:
         return lock.locked()
 
+    def fresh(func: Any, matrix: Any, name: str) -> None:
+        Memento(func, executor=Processes(1, copy=False), name=name, progress=False).run(matrix)
+
     with pytest.raises(memento.MementoError, match=r"the experiment .*locked.* cannot be sent to workers"):
-        run(locked, grid(1), name="locked")
+        fresh(locked, grid(1), "locked")
     with pytest.raises(memento.MementoError, match=r"settings\['lock'\] cannot be sent to workers"):
-        run(square, {**grid(1), "settings": {"lock": lock}, "volatile": ["lock"]})
+        fresh(square, {**grid(1), "settings": {"lock": lock}, "volatile": ["lock"]}, "square")
     assert CALLS == []
 
 
 def test_a_value_that_cannot_be_sent_names_its_parameter() -> None:
+    matrix = {"parameters": {"x": [1], "lock": [threading.Lock()]}, "volatile": ["lock"]}
     with pytest.raises(memento.MementoError, match=r"parameter 'lock'.* cannot be sent to workers"):
-        run(square, {"parameters": {"x": [1], "lock": [threading.Lock()]}, "volatile": ["lock"]})
+        Memento(square, executor="processes", progress=False).run(matrix)
+    assert [result.inner for result in run(square, matrix)] == [1]  # in this process nothing needs to be sent
 
 
 @pytest.mark.parametrize(

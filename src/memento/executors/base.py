@@ -134,6 +134,7 @@ class Executor(Protocol):
     name: str
     isolates: bool  # a task that kills its process fails alone
     preempts: bool  # `timeout` and `memory_limit` can end a running task
+    alone: bool = True  # each of its processes runs one task at a time
     shares_memory: bool = False  # tasks run in this process: what cannot be pickled reaches them
     in_process: bool = False  # tasks run in the caller's thread, inside `poll`: only `interrupt` can end one
 

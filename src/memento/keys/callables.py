@@ -14,6 +14,7 @@ import functools
 import re
 import types
 import typing
+from pathlib import PurePath
 
 from memento.errors import UnkeyableValue
 from memento.hints import Any
@@ -23,12 +24,13 @@ from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_numbe
 from memento.keys.names import (
     is_project_module,
     module_name,
+    path_in_project,
     qualified_name,
     resolve,
 )
 from memento.keys.objects import HEAP_TYPE
 from memento.keys.places import is_installed_file
-from memento.keys.reads import reads_of
+from memento.keys.reads import OF_MODULES, reads_of
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
@@ -71,6 +73,8 @@ def _encode_generic(enc: Encoder, value: Any) -> bytes:
         return node("typing", text("Any"))
     if origin in _UNIONS:
         return node("union", enc.unordered(args))
+    if origin is typing.Annotated:  # a class in some versions of Python, not in others
+        return node("annotated", enc.sequence(args))
     # `typing.List[int]` is another than `list[int]`.
     own_name = getattr(value, "_name", None) if type(value).__module__ == "typing" else None
     return node("generic", enc.encode(own_name), enc.encode(origin), enc.sequence(args))
@@ -95,7 +99,7 @@ def encode_content(enc: Encoder, cls: type, name: str) -> bytes:
     """Return the frame of a class by all that its body holds."""
     bases = enc.sequence(base for base in _bases(cls) if base is not object)
     held = content(cls)
-    if type(cls) is not type:
+    if type(cls) not in (type, enum.EnumMeta):
         held["metaclass"] = type(cls)
     return node("class", text(name), frame(b"t", bases), _held(enc, cls, held))
 
@@ -198,8 +202,17 @@ def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[type
 
 def _globals(func: types.FunctionType, found: source.Found | None) -> list[tuple[str, Any]]:
     space = func.__globals__
-    names = {chain[0] for chain in reads_of(func, found).names} - set(func.__code__.co_freevars)
-    return [(name, space[name]) for name in sorted(names) if name in space]
+    names = {chain[0] for chain in reads_of(func, found).names} - set(func.__code__.co_freevars) - OF_MODULES
+    return [(name, _without_place(space[name], func.__module__)) for name in sorted(names) if name in space]
+
+
+def _without_place(value: Any, module: str | None) -> Any:
+    """Return a global as what it is in every checkout of the project, and under every name of its module."""
+    path = str(value) if isinstance(value, (str, PurePath)) else ""
+    if module is not None and path in (module, "__main__"):
+        return ("the name of the module",)
+    inside = path_in_project(path, module or "")
+    return ("in the project", inside) if inside is not None else value
 
 
 def _is_single_dispatch(func: types.FunctionType) -> bool:
@@ -234,4 +247,4 @@ def _is_fixed(value: Any) -> bool:
         return True
     if getattr(value, "__wrapped__", None) is not None and cls.__module__ == "functools":
         return True
-    return (cls in LEAVES and cls is not bytearray) or cls.__module__.partition(".")[0] in _FIXED_HOMES
+    return (cls in LEAVES and cls is not bytearray) or str(cls.__module__).partition(".")[0] in _FIXED_HOMES

@@ -11,13 +11,14 @@ counts by its type or by its place: loggers, random states, paths in the project
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import types
 from collections.abc import Callable
 
 from memento.hints import Any
 from memento.keys.blake2 import blake2b
-from memento.keys.bulk import LARGE, large_digest
+from memento.keys.bulk import large_digest
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
 from memento.keys.kinds import dispatch
 from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
@@ -28,6 +29,9 @@ _BY_TYPE = {
     "weakref": ("WeakKeyDictionary", "WeakValueDictionary", "WeakSet"),
 }
 
+_MOST_MAPPED = (
+    4 << 30
+)  # bytes of a mapped file that are read at every run: a second, where they are in memory
 _GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
 
 Form = Callable[[Any], str]
@@ -83,6 +87,10 @@ class Snapshot(Encoder):
         """Return the joined frames of keys and values, sorted unless their order counts."""
         frames = [self.at("", key) + self.at("", value) for key, value in items]
         return b"".join(frames if ordered else sorted(frames))
+
+    def bulk(self, value: Any, np: Any) -> bytes | None:
+        """Return a hash of an array's elements at the speed of memory."""
+        return large_digest(value, np)
 
     def _text(self, value: str) -> bytes:
         if value in self._modules:
@@ -164,14 +172,28 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
     cls: Any = type(value)
     if counts_by_type(cls) or _is_seeded_by_the_system(value, cls):
         return by_type(value)
+    if cls is functools.singledispatchmethod:  # its attributes differ between Python versions
+        return node("singledispatchmethod", enc.pairs(value.dispatcher.registry.items()))
+    if cls is functools.partialmethod:
+        return node("partialmethod", enc.sequence((value.func, value.args, value.keywords)))
     pathlib, numpy = sys.modules.get("pathlib"), sys.modules.get("numpy")
+    if numpy is not None and cls is numpy.memmap and value.nbytes > _MOST_MAPPED:
+        return _encode_mapped(enc, value)
     if pathlib is not None and isinstance(value, pathlib.PurePath):
         inside = _place(str(value), enc.module)
         return node("path", inside) if inside is not None else None
-    if numpy is not None and cls in (numpy.ndarray, numpy.memmap) and value.nbytes >= LARGE:
-        encoded = large_digest(value, numpy)
-        return node("large array", encoded) if encoded is not None else None
     return None
+
+
+def _encode_mapped(enc: Any, value: Any) -> bytes:
+    """Return the frame of a large mapped array by its file, whose content would take too long to read at every run."""
+    enc.unkeyable.add(f"mapped file of {value.nbytes / 1e9:.0f} GB")
+    status = os.stat(value.filename)
+    place = path_in_project(str(value.filename), enc.module) or str(value.filename)
+    return node(
+        "mapped",
+        text(repr((place, value.dtype.str, value.shape, value.offset, status.st_size, status.st_mtime_ns))),
+    )
 
 
 def _is_seeded_by_the_system(value: Any, cls: type) -> bool:

@@ -21,6 +21,7 @@ from memento.plan.tasks import KeyedTasks
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
+    from memento.plan.defaults import Written
     from memento.store.records import Known
 
 # What the past says of a task, a byte each.
@@ -29,11 +30,13 @@ FAILED = 1
 FINISHED = 2
 CHANGED = 3  # finished, by another version of the code
 OUTDATED = 4  # finished, and what it was computed from has been computed again since
+OTHERWISE = 5  # finished, with another value of a parameter or setting that is at its default now
 
 _REASONS = {
     FAILED: "failed before",
     CHANGED: "its code has changed",
     OUTDATED: "what it depends on was computed again",
+    OTHERWISE: "a default has changed",
 }
 _FAR = 50.0  # log-seconds that no forecast goes beyond
 _NOT = bytes(number == 0 for number in range(256))
@@ -127,6 +130,7 @@ class Plan(NamedTuple):
     costs: array[float] | None  # expected seconds of each task to do, by number, where the past can tell
     versions: array[int] | None  # number of each task's version of the code; None where there is only one
     current: Sequence[Collection[int]]  # for each version, the store's ids of those that count as it
+    otherwise: dict[tuple[str, str], int] = {}  # noqa: RUF012 - name and value of an old default -> how many results
 
     @property
     def total(self) -> int:
@@ -179,6 +183,7 @@ def make_plan(
     rerun_changed: bool = False,
     costs: Callable[[Sequence[int]], array[float] | None] | None = None,
     longest_first: bool = True,
+    written: Written | None = None,
 ) -> Plan:
     """Split a matrix's tasks into cached and to do, and order what is to do.
 
@@ -200,6 +205,8 @@ def make_plan(
         Returns the expected seconds of tasks, by number; asked only where there is something to run.
     longest_first : bool
         Start what is expected to take longest first; otherwise the matrix's order.
+    written : callable, optional
+        Yields id, parameters and settings of rows; asked only where the matrix has `defaults`.
     """
     places = past.places(tasks.each_key())
     rows = array("q", map(past.ids.__getitem__, places))
@@ -211,6 +218,13 @@ def make_plan(
     _mark_outdated(tasks, rows, states)
     use = {FINISHED} if rerun_changed else {FINISHED, CHANGED}
     cached = states.translate(bytes(state in use and not force_run for state in range(256)))
+    otherwise: dict[int, tuple[str, str]] = {}
+    if written is not None and tasks.matrix.defaults and any(cached):
+        from memento.plan.defaults import computed_otherwise
+
+        otherwise = computed_otherwise(tasks, rows, cached, written)
+        for number in otherwise:
+            states[number], cached[number] = OTHERWISE, 0
     todo = array("q", compress(range(len(tasks)), cached.translate(_NOT)))
     todo, twins = _first_of_each_key(tasks, todo)
     expected = costs(todo) if costs is not None and len(todo) else None
@@ -227,6 +241,7 @@ def make_plan(
         previous={tasks.key(number): rows[number] for number in todo if rows[number] >= 0},
         stale_codes=dict(stale),
         costs=expected,
+        otherwise=dict(Counter(otherwise.values())),
         versions=versions,
         current=current,
     )

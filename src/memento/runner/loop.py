@@ -300,7 +300,10 @@ class Runner:
         if any(map(_FAILURE, outcomes)):
             ended = [pair for pair in ended if self._is_over(*pair)]
         self._rows += self._rows_of(ended)
-        runtimes = [o.runtime for _, o in ended]
+        # What was expected of a task that went on from a checkpoint is the time of all its attempts.
+        runtimes = [
+            o.runtime + sum([p.runtime for p in o.earlier]) if o.earlier else o.runtime for _, o in ended
+        ]
         self.progress.note(sum(runtimes), sum([task.cost for task, _ in ended]), max(runtimes, default=0.0))
 
     def _rows_of(self, ended: Sequence[tuple[Task, Outcome]]) -> list[TaskRow]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 
 from memento.hints import TYPE_CHECKING
-from memento.keys import renamed_keys, short_name
+from memento.keys import renamed_keys
 from memento.keys.moved import is_same_elsewhere
-from memento.wording import number_of
+from memento.wording import number_of, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

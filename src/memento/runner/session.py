@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
 from memento.plan import KeyedTasks, Past, Plan, make_plan
-from memento.runner.ending import notes, warned
 from memento.runner.options import Options
 from memento.runner.versions import SessionCode, numbers_of
 from memento.store import Store
@@ -25,8 +25,9 @@ from memento.store import Store
 if TYPE_CHECKING:
     from array import array
 
-    from memento.executors.base import Work
+    from memento.executors.base import Executor, Work
     from memento.matrix import Matrix
+    from memento.results.axes import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
     from memento.store.records import RunInfo
@@ -80,6 +81,13 @@ class Session:
         if self.plan.stale_codes and options.on_code_change != "ignore" and self.code.accept_moves(self.plan):
             self.plan = self._plan()
 
+    @cached_property
+    def shown(self) -> Tasks:
+        """The tasks as people see them: their values told apart."""
+        from memento.results.axes import Tasks
+
+        return Tasks(self.matrix)
+
     @property
     def failed(self) -> int:
         """How many tasks failed in this run."""
@@ -89,6 +97,8 @@ class Session:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
         for warning in self.matrix.warnings if of_matrix else ():
             self.emit(Said(warning, "warning"))
+        for (name, then), count in self.plan.otherwise.items():
+            self.emit(Said(_of_another_default(name, then, count), "warning"))
         self._say_how_it_is_named()
         policy, plan = self.options.on_code_change, self.plan
         if plan.stale_codes and policy != "ignore":
@@ -103,7 +113,8 @@ class Session:
         """Say where a name depends on code, and where results stand under another one."""
         if self._has_past or not len(self.tasks):
             return
-        from memento.keys import is_named_by_code, short_name
+        from memento.keys import is_named_by_code
+        from memento.wording import short_name
 
         if is_named_by_code(self.experiment):
             self.emit(
@@ -130,7 +141,7 @@ class Session:
         """
         plan, options = self.plan, self.options
         if options.force_cache and len(plan.todo):
-            raise CacheMiss(self.tasks.config(min(plan.todo)))
+            raise CacheMiss(self.shown.config(min(plan.todo)))
         began = self.clock.monotonic()
         self.emit(
             RunStarted(
@@ -170,9 +181,15 @@ class Session:
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
             how_to_go_on=go_on if stopped else "",
-            warned=warned(self.store, self.matrix, plan) if finished else (),
-            notes=notes(self.store, plan, self.function),
         )
+        empty = self.store.all_returned_nothing(plan.rows)
+        if finished or empty:
+            from memento.runner.ending import note_of_none, warned
+
+            self.finished = self.finished._replace(
+                warned=warned(self.store, self.matrix, plan),
+                notes=note_of_none(empty, plan, self.function),
+            )
         self.emit(self.finished)
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
@@ -206,12 +223,15 @@ class Session:
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
                 executor.start(self._work(run.name))
+                self._say_what_is_shared(executor)
                 # While workers start: what they do not need, and what has to be on disk.
+                from memento.plan.declared import declare
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
                 from memento.store.heart import Heart
 
+                declare(self.tasks, run)
                 codes = self.code.note(self.plan, run.id)
                 runner = Runner(
                     self.plan,
@@ -255,6 +275,22 @@ class Session:
                     note_ended(run.name)
                     raise
 
+    def _say_what_is_shared(self, executor: Executor) -> None:
+        """Say which random generators tasks would draw from in turn."""
+        from memento.context.reach import shared_generators
+
+        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
+        found = shared_generators([self.function, *values])
+        if not found:
+            return
+        one = len(found) == 1
+        what = f"{', '.join(found)} {'is a generator' if one else 'are generators'} that tasks share: "
+        if executor.alone:
+            told = f"each task gets a child of {'its' if one else 'their'} own by its key"
+        else:
+            told = "tasks in threads draw from it in no fixed order. Draw from context.rng"
+        self.emit(Said(what + told, "info"))
+
     def _plan(self) -> Plan:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
@@ -268,6 +304,7 @@ class Session:
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
             longest_first=options.order == "longest-first",
+            written=store.written,
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
@@ -362,3 +399,8 @@ class _PickledValues(Sequence[bytes]):
 def executor_name(executor: Any) -> str:
     """Name an executor for people."""
     return executor if isinstance(executor, str) else str(getattr(executor, "name", type(executor).__name__))
+
+
+def _of_another_default(name: str, then: str, count: int) -> str:
+    results = "1 result was" if count == 1 else f"{count} results were"
+    return f"defaults[{name!r}] has changed: {results} computed with {name}={then:.80} and will be computed again."

@@ -34,7 +34,7 @@ DAMAGED = "damaged"  # a value's format where its row in the index is not what w
 class Encoded(NamedTuple):
     """A value as it is stored: the bytes themselves or a reference to a payload file."""
 
-    format: str  # "json", "npscalar", "text", "bytes", "npy", "arrow", "pickle"
+    format: str  # "json", "typed", "npscalar", "text", "bytes", "npy", "arrow", "pickle"
     data: bytes | None  # inline bytes; None when `ref` is set
     ref: str | None  # name of a file under payloads/; it carries its own checksum
     size: int  # bytes of the encoded value

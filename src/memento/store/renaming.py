@@ -17,6 +17,7 @@ from memento.errors import MementoError
 from memento.hints import Any, NamedTuple
 from memento.keys import renamed_keys
 from memento.store import checksums, sql
+from memento.store.axes import move_axes
 from memento.store.database import Database
 from memento.store.liveness import Liveness, running
 
@@ -113,6 +114,7 @@ def _move(
     # What was accepted of these results stays accepted.
     connection.execute(sql.RENAME_ADOPTIONS, (now, was))
     connection.execute(sql.RENAME_CHANGES, {"new": now, "old": was})
+    move_axes(connection, source, target, leave=bool(kept))
     if not kept:
         connection.execute(sql.RENAME_RUNS, (now, was))
         for statement in sql.DROP_EXPERIMENT:

@@ -317,17 +317,27 @@ def each_once(attempts: Iterable[Attempt]) -> list[Attempt]:
 
     Of two checkpoints that tell of one attempt the later counts.
     """
-    found: dict[tuple[int, float], Attempt] = {}
+    found: list[Attempt] = []
     for attempt in attempts:
-        name = (attempt.run, attempt.started)
-        known = found.get(name)
-        if known is None:
-            found[name] = attempt
+        place = next((i for i, known in enumerate(found) if _is_one(known, attempt)), None)
+        if place is None:
+            found.append(attempt)
             continue
+        known = found[place]
         kept = max(filter(None, (known.kept, attempt.kept)), default=None)
         longer = max(known, attempt, key=lambda a: (a.status != INTERRUPTED, a.runtime))
-        found[name] = longer._replace(kept=kept)
-    return sorted(found.values(), key=lambda attempt: attempt.started)
+        found[place] = longer._replace(kept=kept)
+    return sorted(found, key=lambda attempt: attempt.started)
+
+
+def _is_one(a: Attempt, b: Attempt) -> bool:
+    """Tell whether two records are of one attempt: those of one task in one run never overlap.
+
+    Their starts may differ: that of a worker which died is told by who watched it.
+    """
+    if (a.run, a.number) != (b.run, b.number):
+        return False
+    return a.started <= b.started + b.runtime and b.started <= a.started + a.runtime
 
 
 def run_values(info: RunInfo, name: str, experiment: int, now: float, cached: int) -> tuple[Any, ...]:

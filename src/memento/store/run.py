@@ -19,13 +19,16 @@ from itertools import count, repeat
 
 from memento import csqlite, faultpoints, jsontext
 from memento.clock import Clock
-from memento.hints import Any, NamedTuple
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.store import rows as encode
 from memento.store import sql
 from memento.store.database import Database
 from memento.store.liveness import KEY, Liveness, Process
 from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
 from memento.store.states import drop_states
+
+if TYPE_CHECKING:
+    from memento.store.axes import Declared
 
 
 class Claim(NamedTuple):
@@ -216,6 +219,29 @@ class Run:
                 self.previous[key] = ids[key]  # this run may be asked to try again
         drop_states(os.path.dirname(self._database.location), ids.keys() - failed)
         return Committed({**ids, **outdone[0]} if outdone[0] else ids, outdone[1])
+
+    def declare(self, axes: Sequence[Declared], keys: bytes, follows: bool) -> list[Sequence[str]]:
+        """Note this run's parameters and the order of its tasks, for whoever loads its results.
+
+        Parameters
+        ----------
+        axes : sequence of Declared
+            The parameters, in the matrix's order.
+        keys : bytes
+            The tasks' keys, in the matrix's order.
+        follows : bool
+            Whether that order follows from the order of the values.
+
+        Returns
+        -------
+        list of sequence of str
+            The readable JSON of each value as tasks are to carry it.
+        """
+        from memento.store.axes import declare, keep_order
+
+        with self._database.writing(durable=False) as connection:
+            keep_order(connection, self._experiment, keys, follows)
+            return declare(connection, self._experiment, axes)
 
     def release(self, keys: Iterable[bytes]) -> None:
         """Give tasks back, not computed, so that others may take them."""

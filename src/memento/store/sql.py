@@ -16,7 +16,7 @@ VERSION = 1
 
 TABLES = (
     "counters", "experiments", "runs", "codes", "changes", "adoptions", "tasks", "blobs", "attempts", "metrics",
-    "claims", "moves",
+    "claims", "axes", "orders", "moves",
 )  # fmt: skip
 
 SCHEMA = """
@@ -150,6 +150,19 @@ CREATE INDEX metrics_by_task ON metrics (task);
 
 CREATE TABLE claims (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, keys BLOB NOT NULL, n INTEGER NOT NULL);
 
+CREATE TABLE axes (
+    id INTEGER PRIMARY KEY,
+    experiment INTEGER NOT NULL,
+    place INTEGER NOT NULL,         -- among the experiment's parameters
+    name TEXT NOT NULL,
+    items TEXT NOT NULL             -- JSON: its values in the matrix's order; see memento.store.axes
+);
+
+CREATE TABLE orders (               -- of tasks, where it does not follow from that of the values
+    experiment INTEGER PRIMARY KEY,
+    keys BLOB NOT NULL              -- the first 8 bytes of each key
+);
+
 CREATE TABLE moves (                -- keys of renamed tasks whose folders have yet to follow
     old BLOB NOT NULL,
     new BLOB NOT NULL
@@ -166,7 +179,10 @@ SELECT
     t.runtime AS runtime,
     t.cpu_time AS cpu_time,
     t.memory AS memory,
-    CASE WHEN t.format IN ('json', 'text') THEN CAST(coalesce(t.value, b.data) AS TEXT) END AS value,
+    CASE WHEN t.format IN ('json', 'text') THEN CAST(coalesce(t.value, b.data) AS TEXT)
+         WHEN t.format = 'typed' THEN json_extract(CAST(coalesce(t.value, b.data) AS TEXT), '$[0]')
+         WHEN t.format = 'npscalar' THEN substr(CAST(t.value AS TEXT), instr(CAST(t.value AS TEXT), ' ') + 1)
+    END AS value,
     t.type AS type,
     json_extract(t.failure, '$.type') AS error,
     json_extract(t.failure, '$.message') AS message
@@ -238,6 +254,15 @@ INSERT OR IGNORE INTO adoptions (experiment, code, present, adopted, who, verifi
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 RESULTS_OF_CODES = "SELECT code, count(*) FROM tasks WHERE experiment = ? AND status = 'done' GROUP BY code"
+
+# --- axes ----------------------------------------------------------------------------------------------
+
+AXES = "SELECT name, items FROM axes WHERE experiment = ? ORDER BY place, id"
+DROP_AXES = "DELETE FROM axes WHERE experiment = ?"
+ADD_AXIS = "INSERT INTO axes (experiment, place, name, items) VALUES (?, ?, ?, ?)"
+ORDER = "SELECT keys FROM orders WHERE experiment = ?"
+DROP_ORDER = "DELETE FROM orders WHERE experiment = ?"
+SET_ORDER = "INSERT OR REPLACE INTO orders (experiment, keys) VALUES (?, ?)"
 
 # --- runs ----------------------------------------------------------------------------------------------
 
@@ -313,6 +338,7 @@ FAILED_TASKS = """
 SELECT t.id, t.key FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
 WHERE t.status = 'failed' AND (:experiment IS NULL OR e.name = :experiment) ORDER BY t.id
 """
+IDS_WITH_PAYLOADS = "SELECT id FROM tasks WHERE ref IS NOT NULL"
 IDS_WITH_PAYLOAD = "SELECT id FROM tasks WHERE ref = ?"
 HAS_TASK = "SELECT 1 FROM tasks WHERE id = ?"
 DROP_TASK = "DELETE FROM tasks WHERE id = ?"
@@ -346,6 +372,9 @@ FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
 TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
 TASKS_IN_ID_RANGE = _TASK_COLUMNS + "WHERE t.id BETWEEN ? AND ?"
+_WRITTEN = "SELECT t.id, t.params, r.settings FROM tasks AS t JOIN runs AS r ON r.id = t.run "
+WRITTEN_BY_ID = _WRITTEN + "WHERE t.id IN (SELECT value FROM json_each(?))"
+WRITTEN_IN_ID_RANGE = _WRITTEN + "WHERE t.id BETWEEN ? AND ?"
 _OUTLINE_COLUMNS = """
 SELECT id, status = 'done', started, runtime, cpu_time, memory, failure, experiment, repeat, virtual, metrics, facts"""
 _DATA = """CASE WHEN value IS NULL AND ref IS NULL AND format IS NOT NULL
@@ -395,6 +424,9 @@ _METRICS_FROM = " FROM tasks AS t LEFT JOIN metrics AS m ON m.task = t.id WHERE 
 METRICS_OF_TASK = _METRICS + ", m.data" + _METRICS_FROM + "t.id = ? ORDER BY m.id"
 METRIC_LASTS = _METRICS + _METRICS_FROM + "t.id IN (SELECT value FROM json_each(?)) ORDER BY t.id, m.id"
 METRIC_LASTS_IN_RANGE = _METRICS + _METRICS_FROM + "t.id BETWEEN ? AND ? ORDER BY t.id, m.id"
+PARAMS_BY_KEY = (
+    "SELECT key, params FROM tasks WHERE lower(hex(key)) IN (SELECT value FROM json_each(?)) ORDER BY id"
+)
 RUNTIMES = """
 SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
 WHERE e.name = ? AND t.status = 'done' ORDER BY t.id DESC LIMIT ?
