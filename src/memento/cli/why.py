@@ -88,9 +88,8 @@ def _facts(store: Store, key: bytes) -> dict[str, Any]:
 def _code(store: Store, versions: Versions, record: TaskRecord) -> _Code:
     from memento.keys import explain_code
 
-    presents = versions.present.get(record.code, set())
-    counts = [number for number in presents if record.code in versions.counting_as(versions.digests[number])]
-    newest = record.code if counts or not presents else max(presents)
+    pending = [present for code, present in versions.pending() if code == record.code]
+    newest = max(pending, default=record.code)
     shown = versions.last_adopted(record.code)
     known = store.codes([record.code, shown, newest])
     changes: list[str] = []
