@@ -13,6 +13,7 @@ import bisect
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
 
@@ -66,10 +67,7 @@ class Source:
     @functools.cached_property
     def tree(self) -> ast.Module | None:
         """Its syntax tree, never to be changed; None where it cannot be parsed."""
-        try:
-            tree: ast.Module = compile(self.text, "<unknown>", "exec", _ONLY_TREE, dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+        tree: ast.Module | None = _compile(self.text, "<unknown>", _ONLY_TREE)
         return tree
 
     @functools.cached_property
@@ -107,13 +105,10 @@ class Source:
     def _compiled(self) -> dict[str, list[tuple[str, CodeType]]]:
         """All functions of the text as this interpreter compiles them, by their form."""
         found: dict[str, list[tuple[str, CodeType]]] = {}
-        try:
-            todo = [("", compile(self.text, self.file, "exec", dont_inherit=True))]
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return found
+        todo = [("", _compile(self.text, self.file))]
         while todo:
             prefix, outer = todo.pop()
-            for code in outer.co_consts:
+            for code in getattr(outer, "co_consts", ()):
                 if isinstance(code, CodeType):
                     name = prefix + code.co_name
                     found.setdefault(bytecode_form(code), []).append((name, code))
@@ -146,6 +141,16 @@ class Source:
             if isinstance(definition, ast.ClassDef):
                 found.setdefault(name, []).append(definition)
         return found
+
+
+def _compile(text: str | bytes, file: str, flags: int = 0) -> Any:
+    """Compile a text without the warnings that its user has seen already; None where it cannot be compiled."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return compile(text, file, "exec", flags, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 # -- texts -----------------------------------------------------------------------------------------------
