@@ -119,7 +119,8 @@ def train(context, config):
     lk.log.info("x"); __name__; __file__; __doc__; __spec__
     from lab_late import late
     return (lk.HERE, lk.DATA, lk.NAME, lk.LOCK, lk.MISSING, Color, Flag, Level, Params, Frozen, Point, Pt, Base, Impl,
-        Proto, Typed, show, ctx, decorated, cached, Dispatching, syntax, constants, co, only, TABLE, RE, NS, late, sqrt, lk)
+        Proto, Typed, show, ctx, decorated, cached, Dispatching, syntax, constants, co, only, TABLE, RE, NS, late,
+        sqrt, lk)
 def main():
     import json
     from memento.keys import code_version
