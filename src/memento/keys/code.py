@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 from memento.hints import Any
 from memento.keys import forms
+from memento.keys.encode import LEAVES
 from memento.keys.kinds import digest
-from memento.keys.parts import LEAVES
 from memento.keys.reach import Marks, Reach, Told
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from memento.hints import Any
 from memento.keys import forms, source
 from memento.keys.blake2 import blake2b
-from memento.keys.imports import imported_modules, with_imports
+from memento.keys.encode import LEAVES
 from memento.keys.names import (
     file_of_module,
     is_project_module,
@@ -24,11 +24,16 @@ from memento.keys.names import (
     module_name,
     qualified_name,
 )
-from memento.keys.outline import outline
-from memento.keys.parts import LEAVES, attributes_of, parts_of
 from memento.keys.places import is_project_file, place_of_file
-from memento.keys.reads import OF_MODULES, Chain, all_names, header_names, reads_of
-from memento.keys.snapshot import Snapshot, counts_by_type, is_empty
+from memento.keys.reads import (
+    OF_MODULES,
+    Chain,
+    all_names,
+    filled_cells,
+    header_names,
+    imports_something,
+    reads_of,
+)
 from memento.keys.source import Found
 
 Told = Found | str | None
@@ -82,22 +87,32 @@ class Reach:
             func = func.func
         owner = func.__self__ if isinstance(func, types.MethodType) else func
         if not isinstance(owner, (type, types.FunctionType)) and is_project_module(type(owner).__module__):
+            from memento.keys.parts import attributes_of
+
             for name, value in attributes_of(owner).items():
                 self._bound(f"{qualified_name(type(owner))}.{name}", value, type(owner).__module__)
 
     def _visit(self, item: Any) -> Iterator[Any]:
-        cls: Any = type(item)
         if isinstance(item, types.FunctionType):
             yield from self._function(item)
         elif _is_class(item):
             yield from self._class(item)
         elif isinstance(item, types.ModuleType):
             self._whole_module(item)
-        elif not counts_by_type(cls):
-            if cls.__name__ in _COMPILED:
-                self._compiled(qualified_name(item), item.__module__)
-            yield cls
-            yield from parts_of(item)
+        else:
+            yield from self._object(item)
+
+    def _object(self, item: Any) -> Iterator[Any]:
+        from memento.keys.parts import parts_of
+        from memento.keys.snapshot import counts_by_type
+
+        cls: Any = type(item)
+        if counts_by_type(cls):
+            return
+        if cls.__name__ in _COMPILED:
+            self._compiled(qualified_name(item), item.__module__)
+        yield cls
+        yield from parts_of(item)
 
     # -- marks -------------------------------------------------------------------------------------------
 
@@ -112,6 +127,9 @@ class Reach:
         if self._bound_to.get(name) is value and name in self._bound_to:
             return  # fifty functions may read one large array
         self._bound_to[name] = value
+        from memento.keys.outline import outline  # here and below: the usual experiment reads no data
+        from memento.keys.snapshot import Snapshot
+
         snapshot = Snapshot(self._form, module)
         mark = snapshot.digest(value)
         text, whole = outline(value)
@@ -152,7 +170,7 @@ class Reach:
         registry = vars(func).get("registry")
         if isinstance(registry, types.MappingProxyType):  # functools.singledispatch
             self._bound(f"{qualified_name(func)}.registry", dict(registry), func.__module__)
-        yield from (cell.cell_contents for cell in func.__closure__ or () if not is_empty(cell))
+        yield from filled_cells(func).values()
 
     def _made_with(self, func: types.FunctionType, name: str, found: Found | None) -> Iterator[Any]:
         """Mark and yield a function's defaults, cells and attributes."""
@@ -165,11 +183,9 @@ class Reach:
             for parameter, value in (*zip(names, values, strict=True), *(func.__kwdefaults__ or {}).items())
             if parameter not in written
         ]
-        cells = zip(func.__code__.co_freevars, func.__closure__ or (), strict=True)
+        cells = filled_cells(func)
         given += [
-            (f"{name}[{variable}]", cell.cell_contents)
-            for variable, cell in cells
-            if variable != "__class__" and not is_empty(cell)
+            (f"{name}[{variable}]", value) for variable, value in cells.items() if variable != "__class__"
         ]
         given += [(f"{name}.{key}", value) for key, value in vars(func).items() if key != "__wrapped__"]
         for bound, value in given:
@@ -288,13 +304,18 @@ class Reach:
     # -- whole modules -----------------------------------------------------------------------------------
 
     def _imports(self, tree: Any, space: dict[str, Any]) -> None:
-        self._modules(imported_modules(tree, str(space.get("__package__") or "")))
+        if imports_something(tree):
+            from memento.keys.imports import imported_modules
+
+            self._modules(imported_modules(tree, str(space.get("__package__") or "")))
 
     def _whole_module(self, module: types.ModuleType) -> None:
         """Mark a module that is handed on as a value: anything of it may be used."""
         file = module.__dict__.get("__file__")
         self._compiled(module.__name__, module.__name__)
         if isinstance(file, str) and is_project_file(file):
+            from memento.keys.imports import with_imports
+
             name = module_name(module.__name__) if module.__name__ == "__main__" else module.__name__
             self._modules(with_imports(name, file, is_package="__path__" in module.__dict__))
 

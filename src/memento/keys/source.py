@@ -9,7 +9,6 @@ stands by now. All texts that were read of a file are kept: code that was edited
 
 from __future__ import annotations
 
-import bisect
 import functools
 import os
 import sys
@@ -71,20 +70,20 @@ class Source:
         return tree
 
     @functools.cached_property
-    def _starts(self) -> list[int]:
-        """The first line of each statement of the module."""
-        return [first_line(statement) for statement in self.tree.body] if self.tree is not None else []
+    def _spans(self) -> list[tuple[int, int, ast.stmt]]:
+        """Each statement of the module with its first and last line."""
+        body = self.tree.body if self.tree is not None else []
+        return [(first_line(statement), statement.end_lineno or 0, statement) for statement in body]
 
     def _definitions_on(self, code: CodeType) -> list[Candidate]:
         """Return the definitions of a code object's name that begin on its line."""
         assert self.tree is not None
         line = code.co_firstlineno
-        last = bisect.bisect_right(self._starts, line)
-        first = (
-            bisect.bisect_left(self._starts, self._starts[last - 1]) if last else 0
-        )  # `a = 1; f = lambda: 2`
-        # What stands in an f-string has places that older Pythons tell wrong.
-        for statements in (self.tree.body[first:last], self.tree.body):
+        around = [statement for start, end, statement in self._spans if start <= line <= end]
+        for statements in (
+            around,
+            self.tree.body,
+        ):  # older Pythons tell wrong places of what stands in f-strings
             found = [
                 (qualname, definition)
                 for qualname, definition in definitions(statements)
