@@ -73,6 +73,8 @@ def _encode_generic(enc: Encoder, value: Any) -> bytes:
         return node("typing", text("Any"))
     if origin in _UNIONS:
         return node("union", enc.unordered(args))
+    if origin is typing.Annotated:  # a class in some versions of Python, not in others
+        return node("annotated", enc.sequence(args))
     # `typing.List[int]` is another than `list[int]`.
     own_name = getattr(value, "_name", None) if type(value).__module__ == "typing" else None
     return node("generic", enc.encode(own_name), enc.encode(origin), enc.sequence(args))
@@ -97,7 +99,7 @@ def encode_content(enc: Encoder, cls: type, name: str) -> bytes:
     """Return the frame of a class by all that its body holds."""
     bases = enc.sequence(base for base in _bases(cls) if base is not object)
     held = content(cls)
-    if type(cls) is not type:
+    if type(cls) not in (type, enum.EnumMeta):
         held["metaclass"] = type(cls)
     return node("class", text(name), frame(b"t", bases), _held(enc, cls, held))
 
@@ -245,4 +247,4 @@ def _is_fixed(value: Any) -> bool:
         return True
     if getattr(value, "__wrapped__", None) is not None and cls.__module__ == "functools":
         return True
-    return (cls in LEAVES and cls is not bytearray) or cls.__module__.partition(".")[0] in _FIXED_HOMES
+    return (cls in LEAVES and cls is not bytearray) or str(cls.__module__).partition(".")[0] in _FIXED_HOMES

@@ -23,7 +23,7 @@ _BOOKKEEPING = frozenset({
     "__module__", "__qualname__", "__name__", "__doc__", "__dict__", "__weakref__", "__hash__", "__match_args__",
     "__firstlineno__", "__static_attributes__", "__parameters__", "__type_params__", "__abstractmethods__", "_abc_impl",
     "_is_protocol", "_is_runtime_protocol", "__protocol_attrs__", "__non_callable_proto_members__", "__signature__",
-    "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_props__", "__attrs_own_setattr__",
+    "__slotnames__", "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_props__", "__attrs_own_setattr__",
 })  # fmt: skip
 _OF_NAMED_TUPLES = frozenset(
     {"_make", "_replace", "_asdict", "__replace__", "__new__", "__repr__", "__getnewargs__"}
@@ -63,6 +63,7 @@ def content(cls: type) -> dict[str, Any]:
         name: value
         for name, value in space.items()
         if name not in skipped
+        and not (name == "__annotations__" and not value)  # made by whoever looks for it
         and not isinstance(value, _C_PARTS)
         and not (is_enum and not _is_of_body(name, value, cls))
         and not (is_model and _is_special(name) and not isinstance(value, types.FunctionType))

@@ -124,7 +124,7 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
             enc, values.codes.astype(np.int64), np
         )  # their width depends on the number of categories
         return node("categorical", order, enc.at(".categories", values.categories), codes)
-    if isinstance(values, pd.arrays.ArrowExtensionArray):
+    if isinstance(values.dtype, pd.ArrowDtype):
         return node("arrow", enc.encode(values.__arrow_array__()))
     name = (
         _dtype(enc, values.dtype, pd)
@@ -191,22 +191,22 @@ def encode_xarray(enc: Encoder, value: Any, xr: Any) -> bytes | None:
     if isinstance(value, xr.Variable):
         held = value._data if hasattr(value._data, "dask") else value.values
         data = enc.at(".data", held)
-        return node("variable", enc.encode(value.dims), data, enc.fields(_noted(value, xr).items()))
+        return node("variable", enc.encode(value.dims), data, enc.fields(_noted(value).items()))
     if isinstance(value, xr.DataArray):
         coords = {str(name): coord.variable for name, coord in value.coords.items()}
         parts = enc.at(".name", value.name), enc.at(".variable", value.variable), enc.fields(coords.items())
-        return node("labelled array", enc.encode(type(value)), *parts, enc.at(".indexes", _indexed(value)))
+        return node("labelled array", enc.encode(type(value)), *parts, enc.at(".indexes", _indexes(value)))
     if isinstance(value, xr.Dataset):
         names = enc.encode((sorted(map(str, value.coords)), list(map(str, value.dims))))
         variables = enc.pairs(value.variables.items())
-        noted = enc.fields(_noted(value, xr).items())
+        noted = enc.fields(_noted(value).items()) + enc.at(".indexes", _indexes(value))
         return node("dataset", enc.encode(type(value)), names, frame(b"d", variables), noted)
     return None
 
 
-def _noted(value: Any, xr: Any) -> dict[str, Any]:
+def _noted(value: Any) -> dict[str, Any]:
     return {"attrs": dict(value.attrs), "encoding": dict(value.encoding)}
 
 
-def _indexed(value: Any) -> list[str]:
-    return sorted(str(name) for name in value._indexes)
+def _indexes(value: Any) -> dict[str, str]:
+    return {str(name): type(index).__name__ for name, index in value._indexes.items()}

@@ -76,6 +76,13 @@ def _draws_from_the_global(value: Any) -> bool:
 
 _GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
 
+
+def library_of(cls: Any) -> str:
+    """Return the name of the top-level package or module that a class comes from."""
+    module = cls.__module__
+    return module.partition(".")[0] if isinstance(module, str) else ""  # of some types it is a descriptor
+
+
 # By library: attributes that hold what was computed before, or where in memory it is. Using a value changes them.
 _CACHES = {
     "numpy": {"vectorize": ("_ufunc",)},
@@ -104,7 +111,7 @@ def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
     """
     dropped: set[str] = set()
     for base in cls.__mro__:
-        for name, attributes in _CACHES.get(base.__module__.partition(".")[0], {}).items():
+        for name, attributes in _CACHES.get(library_of(base), {}).items():
             if name in ("", base.__name__):
                 dropped.update(attributes)
     return {

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from memento.hints import Any
 from memento.keys import arrays, columns, frames, models
 from memento.keys.encode import Encoder
+from memento.keys.hidden import library_of
 
 _WAYS: dict[str, Callable[[Encoder, Any, Any], bytes | None]] = {
     "numpy": arrays.encode,
@@ -30,7 +31,7 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
     cls = type(value)
     asked: set[str] = set()
     for base in cls.__mro__:  # a subclass of the user's is found by what it inherits from
-        root = (base.__module__ or "").partition(".")[0]
+        root = library_of(base)
         way = _WAYS.get(root)
         library = sys.modules.get(root)
         if way is None or library is None or root in asked:

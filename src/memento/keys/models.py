@@ -156,7 +156,7 @@ _OF_MODULES = frozenset({"_parameters", "_buffers", "_modules", "training"})
 
 
 def _encode_module(enc: Encoder, value: Any, torch: Any) -> bytes:
-    parts = [enc.encode(type(value)), enc.encode(bool(value.training))]
+    parts = [enc.encode(type(value)), enc.encode(value.training)]
     for name in ("_parameters", "_buffers", "_modules"):  # in their order, which is that of the layers
         parts.append(frame(b"d", enc.pairs(vars(value)[name].items(), ordered=True)))
     state = vars(value)
@@ -167,7 +167,7 @@ def _encode_module(enc: Encoder, value: Any, torch: Any) -> bytes:
     for name, part in state.items():
         if name not in own:
             rest[name] = part
-        elif name not in _OF_MODULES and part is not None and not isinstance(part, bool) and part:
+        elif name not in _OF_MODULES and (part or part is False):
             # Hooks, under numbers that count all hooks of the process. What is empty differs between releases.
             rest[name] = list(part.values()) if isinstance(part, dict) else part
     tied = _tied(value)

@@ -56,6 +56,7 @@ _GENERATED = ("dataclasses", "attr._make", "attr")  # their __getstate__ only li
 
 
 def has_own(cls: type, name: str) -> bool:
+    """Say whether a class has a method that neither `object` nor a decorator for records gave it."""
     method = getattr(cls, name, None)
     if method is None or method is getattr(object, name, None):
         return False
@@ -116,6 +117,8 @@ def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
         state = attributes(value)  # a base such as `date` tells nothing of what a subclass adds
     if type(state) is dict:
         state = without_caches(cls, _checked(value, state))
+    if cls.__module__ == "_io" and type(state) is tuple and state[-1:] == ({},):
+        state = (*state[:-1], None)  # a file in memory has a dict as soon as somebody looks for it
     if not hasattr(cls, "__setstate__") and setter is None and _is_empty(state):
         state = None  # Python versions disagree on whether nothing is None or {}
     encoded = [enc.at("", func)]

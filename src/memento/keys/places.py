@@ -245,8 +245,9 @@ def _place(file: str, roots: tuple[str, ...], has_script: bool) -> str | None:
         root = own_root(path)  # a prompt or a test runner has no project of its own
     place = _below(path, root)
     if root != roots[0] and os.path.exists(os.path.join(roots[0], place)):
-        return _below(path, roots[0])  # another file of the script's project has this place
-    return place
+        place = _below(path, roots[0])  # another file of the script's project has this place
+    # A name that is not UTF-8 could be neither stored nor digested: it is shown escaped.
+    return place.encode("utf-8", "backslashreplace").decode()
 
 
 def own_root(path: str) -> str:

@@ -142,8 +142,14 @@ _SIMPLE: dict[type, Callable[[Encoder, Any], bytes]] = {
 _SELDOM: dict[tuple[str, str], Callable[[Encoder, Any], bytes]] = {
     ("decimal", "Decimal"): lambda _, v: node("decimal", text(str(v))),
     ("fractions", "Fraction"): lambda _, v: node("fraction", integer(v.numerator), integer(v.denominator)),
+    ("typing", "ForwardRef"): lambda _, v: node("forward", text(v.__forward_arg__)),
     ("uuid", "UUID"): lambda _, v: node("uuid", frame(b"b", v.bytes)),
 }
+for _kind in ("Address", "Network", "Interface"):
+    for _version in ("IPv4", "IPv6"):
+        _SELDOM["ipaddress", _version + _kind] = lambda _, v: node(
+            "address", text(type(v).__name__), text(str(v))
+        )
 
 
 def _by_name(cls: type) -> Callable[[Encoder, Any], bytes] | None:
