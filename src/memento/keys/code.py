@@ -113,15 +113,13 @@ def value_code(value: Any) -> CodeVersion | None:
     return CodeVersion(reach.marks, reach.unfollowed) if reach.marks else None
 
 
-def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
+def code_version(func: Any) -> CodeVersion:
     """Return the version of an experiment's code: itself and what of the user's project it reaches.
 
     Parameters
     ----------
     func : callable
         The experiment.
-    also : iterable of object, default=()
-        More places to start from, such as functions among the parameters' values.
 
     Returns
     -------
@@ -136,6 +134,4 @@ def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
     reach = Reach()
     reach.state(func)
     reach.follow(func)
-    for value in also:
-        reach.follow(value)
     return CodeVersion(reach.marks, reach.unfollowed)

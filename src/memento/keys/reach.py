@@ -52,7 +52,6 @@ class Reach:
         self.unfollowed: set[tuple[str, str]] = set()
         self._seen: dict[int, Any] = {}  # kept, so that no id is used twice
         self._bound_to: dict[str, Any] = {}
-        self._files: dict[str, None] = {}  # of code of `__main__`, in the order in which it was reached
         self._asks_subclasses = False
 
     def follow(self, start: Any) -> None:
@@ -69,7 +68,8 @@ class Reach:
             try:
                 todo.extend(self._visit(item))
             except Exception as error:
-                self._note(f"unknown:{_name_of(item)}", type(error).__name__, "")
+                code = forms.code_form(item.__code__) if isinstance(item, types.FunctionType) else ""
+                self._note(f"unknown:{_name_of(item)}", _hash(f"{type(error).__name__}{code}"), "")
                 self.unfollowed.add((_name_of(item), f"reading it raised {type(error).__name__}"))
 
     def _subclasses(self) -> list[type]:
@@ -124,7 +124,7 @@ class Reach:
 
     def _bound(self, name: str, value: Any, module: str) -> None:
         """Mark what a name stands for: data by its content, code by its name."""
-        if self._bound_to.get(name) is value and name in self._bound_to:
+        if name in self._bound_to and self._bound_to[name] is value:
             return  # fifty functions may read one large array
         self._bound_to[name] = value
         from memento.keys.outline import outline  # here and below: the usual experiment reads no data
@@ -138,7 +138,7 @@ class Reach:
 
     def _form(self, code: Any) -> str:
         """Return the form of a function or class that its name does not tell from others."""
-        found = self._find_class(code) if isinstance(code, type) else source.find_function(code)
+        found = source.find_class(code) if isinstance(code, type) else source.find_function(code)
         if found is not None:
             return forms.normal_form(found.tree)
         return _class_form(code) if isinstance(code, type) else forms.code_form(code.__code__)
@@ -155,8 +155,6 @@ class Reach:
         if not is_project_module(module):
             yield from self._of_library(func)
             return
-        if module == "__main__":
-            self._files[func.__code__.co_filename] = None
         found = source.find_function(func)
         name = f"{_home(space)}:{found.qualname if found else func.__qualname__}"
         self._definition(
@@ -247,9 +245,7 @@ class Reach:
         known = source.imported_as(name, value, file)
         if known is not None:
             self._note(full, _hash(known), f"{name} = {known}")
-            return (
-                None if _is_definition(value) else value
-            )  # a library's registry may hold code of the project
+            return None if _is_definition(value) else value  # a registry may hold code of the project
         code = value
         while not isinstance(code, (types.FunctionType, type)) and type(code).__module__ == "functools":
             code = getattr(code, "__wrapped__", None)  # lru_cache
@@ -263,7 +259,7 @@ class Reach:
         if not is_project_module(cls.__module__):
             return
         name = qualified_name(cls)
-        found = self._find_class(cls)
+        found = source.find_class(cls)
         self._compiled(name, cls.__module__)
         self._definition(name, forms.normal_form(found.tree) if found else _class_form(cls), found)
         yield from cls.__bases__
@@ -297,9 +293,6 @@ class Reach:
             if not told and not (found is not None and key.endswith(".annotation")):
                 self._bound(f"{name}.{key}", value, cls.__module__)
             yield value
-
-    def _find_class(self, cls: type) -> Found | None:
-        return source.find_class(cls, tuple(self._files))
 
     # -- whole modules -----------------------------------------------------------------------------------
 
@@ -382,7 +375,8 @@ def _held(cls: type) -> Iterator[tuple[str, Any]]:
             for field in value:
                 # A default that stands for itself is told as one.
                 defaults = field[3] if key.startswith("dataclass") else [field[2]]
-                yield field[0], defaults[0] if len(defaults) == 1 and not field[-1] else field
+                if defaults or field[-1]:
+                    yield field[0], defaults[0] if len(defaults) == 1 and not field[-1] else field
         elif key not in _TOLD_ELSEWHERE:
             yield key.removesuffix(".default"), value
 

@@ -368,15 +368,13 @@ def imported_as(name: str, value: Any, file: str) -> str | None:
 # -- classes ---------------------------------------------------------------------------------------------
 
 
-def find_class(cls: type, near: Iterable[str] = ()) -> Found | None:
+def find_class(cls: type) -> Found | None:
     """Return where a class is defined, or None.
 
     Parameters
     ----------
     cls : type
         A class of any module, or of a notebook's cell.
-    near : iterable of str, default=()
-        Files to look into when the class does not tell its own: a worker's `__main__` has none.
 
     Returns
     -------
@@ -385,7 +383,7 @@ def find_class(cls: type, near: Iterable[str] = ()) -> Found | None:
     """
     own = methods(cls)
     named: Found | None = None
-    for file in dict.fromkeys(_files_of(cls, own, near)):
+    for file in dict.fromkeys(_files_of(cls, own)):
         functions = [f for f in own if f.__code__.co_filename == file]
         for source in sources(file, vars(sys.modules.get(cls.__module__, sys))):
             same_name = source.classes(cls.__qualname__)
@@ -399,14 +397,13 @@ def find_class(cls: type, near: Iterable[str] = ()) -> Found | None:
     return named  # its constants were changed after it was made
 
 
-def _files_of(cls: type, own: list[FunctionType], near: Iterable[str]) -> Iterator[str]:
+def _files_of(cls: type, own: list[FunctionType]) -> Iterator[str]:
     yield from (f.__code__.co_filename for f in own)
     file = file_of_module(cls.__module__)
     if cls.__module__ == "__main__":
         file = file or script().file  # a worker's `__main__` has none
     if file:
         yield file
-    yield from near
     if cls.__module__ == "__main__" and not file:
         cells = getattr(sys.modules.get("linecache"), "cache", {})
         yield from reversed([name for name, entry in list(cells.items()) if len(entry) == 4 and not entry[1]])
