@@ -126,7 +126,12 @@ def test_the_estimators_of_the_user_are_found_inside_those_of_scikit_learn(proje
 def test_plain_values_cost_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[Any] = []
     visit = Reach._visit
-    monkeypatch.setattr(Reach, "_visit", lambda self, item: (looked_at.append(item), visit(self, item))[1])
+
+    def watched(self: Reach, item: Any) -> Iterator[Any]:
+        looked_at.append(item)
+        return visit(self, item)
+
+    monkeypatch.setattr(Reach, "_visit", watched)
     assert not any(map(value_code, range(1_000)))
     assert looked_at == []
     assert value_code([*range(100_000), "a", 1.5]) is None
