@@ -13,12 +13,13 @@ from functools import cached_property, partial
 
 from memento.config import Config, Deferred, plain, short_text
 from memento.hints import TYPE_CHECKING, Any, NamedTuple, Protocol
-from memento.results.labels import ABSENT, LIMIT, Name, distinct_texts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+ABSENT = "-"  # what stands for a parameter that a task does not have
+LIMIT = 80  # characters of a text
 PLAIN = frozenset((bool, int, float, str, type(None)))
 _ALIKE = (bool, int, float, str)  # different values of one of these have different texts
 _REPEAT = "repeat"
@@ -122,10 +123,10 @@ class Parameter:
         first = self.first
         return places if first is None else {first[place] for place in places}
 
-    def _other_name(self, place: int) -> Name:
+    def _other_name(self, place: int) -> tuple[str, str, str]:
         """A text of which a store tells no more may be that of a class: "module:name"."""
         told = self._told.get(place)
-        return Name("" if told is None or told.digest else told.text.rpartition(":")[2])
+        return "" if told is None or told.digest else told.text.rpartition(":")[2], "", ""
 
     def stored(self, place: int) -> Stored:
         """Return a value with what a store tells of it."""
@@ -134,9 +135,11 @@ class Parameter:
     def texts(self, limit: int = LIMIT) -> list[str]:
         """Return a few words for each value, different ones for different values."""
         if limit not in self._texts:
+            from memento.results.labels import Name, distinct_texts
+
             first = self.first
             once = range(len(self.values)) if first is None else sorted(set(first))
-            names = [self._name(place) for place in once]
+            names = [Name(*self._name(place)) for place in once]
             taken = (ABSENT,) if self.may_lack else ()
             texts = dict(zip(once, distinct_texts(names, taken, limit), strict=True))
             self._texts[limit] = [
@@ -179,20 +182,21 @@ class Parameter:
         numbers = self._kinds == {int} or self._kinds == {float}
         return numbers and not self._told and self.first is None
 
-    def _name(self, place: int) -> Name:
+    def _name(self, place: int) -> tuple[str, str, str]:
+        """Return what a value can be called, the module of that name, and a plain value as Python writes it."""
         told = self._told.get(place)
         if told is not None:
-            return Name(told.text, told.home)
+            return told.text, told.home, ""
         value = plain(self.values[place])
         if type(value) in PLAIN:
             text = short_text(value, 1000)
-            return Name(text, quoted=repr(value) if isinstance(value, str) else text)
+            return text, "", repr(value) if isinstance(value, str) else text
         if isinstance(value, Deferred):
             key = getattr(value, "key", None)
-            return Name(f"task {key.hex()[:8]}" if isinstance(key, bytes) else "an upstream result")
+            return f"task {key.hex()[:8]}" if isinstance(key, bytes) else "an upstream result", "", ""
         from memento.keys import described
 
-        return Name(*described(value))
+        return (*described(value), "")
 
 
 def identity(value: object) -> object:

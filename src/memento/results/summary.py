@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from memento.results.labels import ABSENT
+from memento.results.axes import ABSENT
 from memento.results.notices import say
 from memento.results.select import unknown
 from memento.results.student import t_quantile
