@@ -172,15 +172,22 @@ class Parameter:
 
     def text(self, place: int, limit: int = LIMIT) -> str:
         """Return a few words for one value."""
-        if limit not in self._texts and self._says_itself:  # of a million numbers, a few are shown
-            return short_text(self.values[place], limit)
+        if limit not in self._texts and self._longest <= limit:  # of a million values, a few are shown
+            return str(self.values[place])
         return self.texts(limit)[place]
 
     @cached_property
-    def _says_itself(self) -> bool:
-        """Whether each value is a number that reads like no other."""
-        numbers = self._kinds == {int} or self._kinds == {float}
-        return numbers and not self._told and self.first is None
+    def _longest(self) -> float:
+        """The length of the longest value, where each reads as itself and like no other; infinite elsewhere."""
+        if self._kinds == {str}:
+            texts = self.values
+            itself = all(map(str.isprintable, texts)) and not (self.may_lack and ABSENT in texts)  # type: ignore[arg-type]
+        else:
+            texts = list(map(str, self.values))
+            itself = self._kinds == {int} or self._kinds == {float}
+        if not itself or self._told or self.first is not None:
+            return float("inf")
+        return max(map(len, texts))  # type: ignore[arg-type]  # they are texts
 
     def _name(self, place: int) -> tuple[str, str, str]:
         """Return what a value can be called, the module of that name, and a plain value as Python writes it."""
@@ -208,7 +215,7 @@ def identity(value: object) -> object:
     if isinstance(key, bytes):  # so that nothing is loaded
         return "task", key
     try:
-        return digest(plain(value))
+        return digest(value)
     except (UnkeyableValue, RecursionError):
         return "id", id(value)
 
