@@ -371,13 +371,21 @@ def is_resource_tracker(pid: int) -> bool:
 
 
 def kill_tree(pid: int, number: int) -> None:
-    """Send a signal to a process, its group and its descendants, also those that left the group."""
+    """Send a signal to a process, its group and its descendants, also those that left the group.
+
+    Who removes what the others leave in shared memory is not killed with them: it does so when they have ended.
+    """
     below = descendants(pid)
-    for target, kill in [(pid, os.killpg), (pid, os.kill), *((child, os.kill) for child in below)]:
+    spared = {child for child in below if is_resource_tracker(child)} if number == _SIGKILL else set[int]()
+    killed = [(child, os.kill) for child in (pid, *below) if child not in spared]
+    for target, kill in killed if spared else [(pid, os.killpg), *killed]:
         try:
             kill(target, number)
         except (ProcessLookupError, PermissionError):
             continue
+
+
+_SIGKILL = 9
 
 
 def kill_marked(name: str, value: str, mapped: str = "") -> None:

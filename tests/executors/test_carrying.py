@@ -152,6 +152,7 @@ def test_what_tasks_log_is_in_their_log_and_in_the_programs_file(tmp_path: Path,
 
         def experiment(context, config):
             logging.info("task %d", config.n)
+            return config.n
 
         results = Memento(experiment, executor={executor}, store="store", progress=False).run(
             {{"parameters": {{"n": [1, 2]}}}}

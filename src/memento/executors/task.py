@@ -300,7 +300,7 @@ class Station:
             failure,
             warned,
             context.earlier if context is not None else (),
-            context.older_codes() if context is not None else (),
+            context.origin.older or None if context is not None and context.origin is not None else None,
         )
 
     def close(self) -> None:

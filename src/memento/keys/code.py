@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 from memento.hints import Any
 from memento.keys import forms
+from memento.keys.encode import LEAVES
 from memento.keys.kinds import digest
-from memento.keys.parts import LEAVES
 from memento.keys.reach import Marks, Reach, Told
 
 
@@ -113,15 +113,13 @@ def value_code(value: Any) -> CodeVersion | None:
     return CodeVersion(reach.marks, reach.unfollowed) if reach.marks else None
 
 
-def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
+def code_version(func: Any) -> CodeVersion:
     """Return the version of an experiment's code: itself and what of the user's project it reaches.
 
     Parameters
     ----------
     func : callable
         The experiment.
-    also : iterable of object, default=()
-        More places to start from, such as functions among the parameters' values.
 
     Returns
     -------
@@ -136,6 +134,4 @@ def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
     reach = Reach()
     reach.state(func)
     reach.follow(func)
-    for value in also:
-        reach.follow(value)
     return CodeVersion(reach.marks, reach.unfollowed)

@@ -45,6 +45,7 @@ class _Forks:
 
     def after_in_child(self) -> None:
         self.lock = threading.Lock()
+        system.stand_still.clear()  # none of them is here
         self.warn_again()
 
     def warn_again(self) -> None:
