@@ -295,6 +295,10 @@ class Session:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
         self._has_past = len(past) > 0
+        if self._has_past and self.matrix.defaults:
+            from memento.plan.declared import recall
+
+            recall(self.tasks, store.axes(self.experiment))
         return make_plan(
             self.tasks,
             past,
