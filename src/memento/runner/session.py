@@ -86,7 +86,7 @@ class Session:
         """The tasks as people see them: their values told apart."""
         from memento.results.axes import Tasks
 
-        return Tasks(self.matrix)
+        return Tasks(self.matrix, self.tasks.digests)
 
     @property
     def failed(self) -> int:
