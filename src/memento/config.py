@@ -5,7 +5,7 @@ Knows: names and values. May not know: matrices, keys, stores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from memento.hints import Any
 from memento.wording import safe_text
@@ -17,6 +17,15 @@ class Deferred:
     def load(self) -> Any:
         """Return the value itself."""
         raise TypeError(f"{type(self).__qualname__} must say how it loads")
+
+
+_ELSEWHERE = {  # what people look for in a config -> where it is
+    **dict.fromkeys(("seed", "rng", "key", "logger", "attempt", "directory", "resources"), "context.{}"),
+    **dict.fromkeys(("to_dict", "as_dict", "dict", "_asdict", "parameters", "params"), "config.asdict()"),
+    **dict.fromkeys(("keys", "items", "values"), "config.asdict().{}()"),
+    **dict.fromkeys(("n_jobs", "cpus", "num_workers"), "context.resources.cpus"),
+    **dict.fromkeys(("device", "gpu", "gpus", "cuda"), "context.resources.gpus"),
+}
 
 
 class Config:
@@ -56,20 +65,39 @@ class Config:
         attributes["_dict"], attributes["settings"], attributes["repeat"] = parameters, settings, repeat
         return self
 
+    def told_by(self, labels: Callable[[], Mapping[str, str]]) -> Config:
+        """Show values by these texts, which tell them from others of their parameter; "" stands for the repeat."""
+        self.__dict__["_tell"] = labels
+        return self
+
     def __getattr__(self, name: str) -> Any:
         try:
             value = self._dict[name]
         except KeyError:
-            known = ", ".join(self._dict) or "none"
-            raise AttributeError(f"config has no parameter {name!r}; it has: {known}") from None
+            raise AttributeError(f"config has no parameter {name!r}{self._instead(name)}") from None
         return self._resolve(name, value) if isinstance(value, Deferred) else value
 
     def __getitem__(self, name: str) -> Any:
         try:
             value = self._dict[name]
         except KeyError:
-            raise KeyError(f"{name!r}; the parameters are: {', '.join(self._dict) or 'none'}") from None
+            raise KeyError(f"config has no parameter {name!r}{self._instead(name)}") from None
         return self._resolve(name, value) if isinstance(value, Deferred) else value
+
+    def _instead(self, name: object) -> str:
+        """Say what to write instead of a name that no parameter has."""
+        known = f"; it has: {', '.join(self._dict) or 'none'}"
+        if not isinstance(name, str) or name.startswith("__"):
+            return known
+        if name in self.settings:
+            return f". It is a setting: write config.settings[{name!r}]."
+        line = _ELSEWHERE.get(name, "").format(name)
+        if not line:
+            import difflib
+
+            near = difflib.get_close_matches(name, self._dict, 1)
+            line = f"config.{near[0]}" if near else ""
+        return f"{known}. Did you mean {line}?" if line else known
 
     def _resolve(self, name: str, value: Deferred) -> Any:
         # Kept, so that a task that asks twice gets one object.
@@ -91,10 +119,27 @@ class Config:
         return {name: self[name] for name in self._dict}
 
     def __str__(self) -> str:
-        return str({name: short_text(value) for name, value in self._dict.items()})
+        return str(self._texts())
 
     def __repr__(self) -> str:
-        return f"Config({', '.join(f'{short_text(n)}={short_text(v)}' for n, v in self._dict.items())})"
+        return f"Config({', '.join(f'{short_text(n)}={v}' for n, v in self._texts().items())})"
+
+    def _texts(self) -> dict[str, str]:
+        """Name each value in a few words, and the repeat where there are several."""
+        told = self.__dict__.get("_tell")
+        labels = told() if told is not None else {}
+        texts: dict[str, str] = {}
+        for name, value in self._dict.items():
+            deeper = {n: text for n, text in labels.items() if n.startswith(f"{name}.")} if labels else {}
+            if deeper and name not in labels:  # an upstream task says less than its parameters
+                texts |= deeper
+            else:
+                texts[name] = labels.get(name) or short_text(value)
+        repeat = labels.get("", str(self.repeat) if self.repeat else "")
+        return {**texts, "repeat": repeat} if repeat and "repeat" not in texts else texts
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_tell"}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Config):
@@ -116,6 +161,7 @@ def short_text(value: Any, limit: int = 80) -> str:
     >>> short_text(dict), short_text("a"), short_text(len)
     ('dict', 'a', 'len')
     """
+    value = plain(value)
     if isinstance(value, str):
         text = str.__str__(value)  # whatever a subclass makes of its methods
     elif isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
@@ -125,10 +171,33 @@ def short_text(value: Any, limit: int = 80) -> str:
             text = repr(value)
         except Exception as exc:  # a user's __repr__ must not end a run
             text = f"<{type(value).__qualname__}: its repr raised {type(exc).__name__}>"
-        if text.startswith("<") and " at 0x" in text:
-            text = type(value).__qualname__
+        if " at 0x" in text:
+            text = type(value).__qualname__ if text.startswith("<") else _without_addresses(text)
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text if text.isprintable() else safe_text(text)
+
+
+def plain(value: Any) -> Any:
+    """Return a NumPy scalar as the Python number or text that it equals; anything else as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain(np.int64(4)), plain(np.float64(0.5)), plain("a")
+    (4, 0.5, 'a')
+    """
+    kind = type(value)
+    if kind.__module__ != "numpy" or kind.__name__ == "ndarray" or getattr(value, "shape", None) != ():
+        return value
+    item = value.item()
+    return item if type(item) in (bool, int, float, str) else value
+
+
+def _without_addresses(text: str) -> str:
+    """Take out where objects stand in memory: it differs from process to process."""
+    import re
+
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 class Configurations(Sequence[Config]):

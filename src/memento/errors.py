@@ -13,6 +13,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     │   ├── StoreDamaged                    the index or a payload is not what was written
     │   │   └── PayloadDamaged
     │   ├── StoreUnwritable (OSError)       disk full, read-only, no permission
+    │   ├── ValueUnreadable                 a stored value is whole, and cannot be loaded here
     │   └── UntrustedStore                  reading would unpickle a stranger's data
     ├── TaskError                           one task failed without an exception of its own to show
     │   ├── WorkerDied                      its process ended: signal or exit code
@@ -163,6 +164,10 @@ class StoreUnwritable(StoreError, OSError):
     """The store cannot be written: disk full, read-only or not permitted."""
 
 
+class ValueUnreadable(StoreError):
+    """A stored value is whole, and cannot be loaded here: its class or library is missing, or another version."""
+
+
 class UntrustedStore(StoreError):
     """The value is a pickle, and this store was opened with `trusted=False`."""
 
@@ -238,7 +243,7 @@ class WorkersDiffer(WorkerStartError):
             f"no task was run: workers are fresh processes{since}, and have not what the program has changed:"
         )
         lines = [
-            f"    {name}: {there or 'the program has one thing'} in the program, {here or 'another'} in workers"
+            f"    {name}: {there} in the program, {here} in workers" if there and here else f"    {name}"
             for name, there, here in self.found
         ]
         return "\n".join([head, *lines, self.todo])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from memento.notify import NotificationProvider
     from memento.results import Results
     from memento.runner import Retries
+    from memento.runner.adopting import Adopted
     from memento.runner.session import Session
     from memento.runner.stage import Stage
 
@@ -148,6 +149,7 @@ class Memento:
             return locate(cache_path)
         return locate(self._store, cwd=self._folder, home=script_folder() or self._folder)
 
+    @explained
     def add_matrix(self, matrix: Any) -> None:
         """Add a matrix for `run_all`; it may name others in ``dependencies``.
 
@@ -276,6 +278,40 @@ class Memento:
         ran = {name: session for name, session in sessions.items() if session is not None}
         results = dict(zip(ran, self._hand_over(list(ran.values())), strict=True))
         return {name: results.get(name) for name in sessions}
+
+    def adopt(self, matrix: Any, verify: int = 0) -> Adopted:
+        """Accept a change of the code: results of older versions count as of the present one from now on.
+
+        Parameters
+        ----------
+        matrix : dict, path or Matrix
+            Whose results to adopt.
+        verify : int
+            How many of them to compute again first, chosen over all values of all parameters. Nothing is adopted
+            unless all are equal.
+
+        Returns
+        -------
+        Adopted
+            How many results, and what was verified; as a text, it says so, with the bound on what may still differ.
+
+        Raises
+        ------
+        RunInterrupted
+            Ctrl-C while results were verified; nothing was adopted.
+        """
+        from memento.matrix import Matrix
+        from memento.runner.options import check_count
+
+        check_count("verify", verify)
+        declared = Matrix.of(matrix)
+        if declared.dependencies:
+            raise ValueError(
+                f"matrix {declared.id!r} depends on others: adopt takes matrices that stand alone;"
+                " `memento adopt` on the command line accepts the changes that its last run has seen"
+            )
+        with self._stage(None) as stage:
+            return stage.adopt(declared, verify)
 
     def _next(
         self,

@@ -77,7 +77,7 @@ def boot_identity() -> str:
     (another machine, another boot, or a container with process numbers of its own).
     """
     if LINUX:
-        boot = _read_text("/proc/sys/kernel/random/boot_id").strip()
+        boot = read_text("/proc/sys/kernel/random/boot_id").strip()
         try:
             namespace = os.readlink("/proc/self/ns/pid")
         except OSError:
@@ -96,7 +96,7 @@ def process_start(pid: int) -> str | None:
     On Linux these are the ticks between boot and the process's start, which no clock change moves.
     """
     if LINUX:
-        text = _read_text(f"/proc/{pid}/stat")
+        text = read_text(f"/proc/{pid}/stat")
         # The name, in parentheses, may hold spaces and parentheses: fields count from the last one.
         fields = text[text.rfind(")") + 2 :].split()
         if len(fields) < 20 or fields[0] in _DEAD_STATES:
@@ -192,7 +192,7 @@ def is_network_path(path: str | os.PathLike[str]) -> bool:
 def _mounts() -> list[tuple[str, str]]:
     if LINUX:
         mounts = []
-        for line in _read_text("/proc/self/mountinfo").splitlines():
+        for line in read_text("/proc/self/mountinfo").splitlines():
             left, _, right = line.partition(" - ")  # proc_pid_mountinfo(5)
             fields = left.split()
             if len(fields) > 4 and right:
@@ -209,7 +209,8 @@ def _unescape(text: str) -> str:
     return text
 
 
-def _read_text(path: str) -> str:
+def read_text(path: str) -> str:
+    """Return a file of the system's; "" where it cannot be read. Names in it need not be UTF-8, nor whole."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
@@ -254,7 +255,7 @@ def cpu_and_peak_reader() -> Callable[[], tuple[float, int]] | None:
 def virtual_memory() -> int | None:
     """Return the peak virtual bytes of this process, or its present ones where the peak is not known."""
     if LINUX:
-        for line in _read_text("/proc/self/status").splitlines():
+        for line in read_text("/proc/self/status").splitlines():
             if line.startswith("VmPeak:"):
                 return int(line.split()[1]) * 1024
         return None
@@ -340,7 +341,7 @@ def descendants(pid: int) -> list[int]:
                 continue
             for thread in threads:
                 children = [
-                    int(child) for child in _read_text(f"/proc/{parent}/task/{thread}/children").split()
+                    int(child) for child in read_text(f"/proc/{parent}/task/{thread}/children").split()
                 ]
                 found += children
                 ask += children
@@ -351,6 +352,22 @@ def descendants(pid: int) -> list[int]:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def is_resource_tracker(pid: int) -> bool:
+    """Tell whether a process is the one that removes what multiprocessing or joblib left in shared memory."""
+    if LINUX:
+        told = read_text(f"/proc/{pid}/cmdline").split("\0")
+    else:
+        import psutil
+
+        try:
+            told = psutil.Process(pid).cmdline()
+        except psutil.Error:
+            return False
+    return any(
+        "resource_tracker import main" in word or "semaphore_tracker import main" in word for word in told
+    )
 
 
 def kill_tree(pid: int, number: int) -> None:
@@ -389,13 +406,13 @@ def kill_marked(name: str, value: str, mapped: str = "") -> None:
 
 
 def _maps(pid: int, file: str) -> bool:
-    return LINUX and file in _read_text(f"/proc/{pid}/maps")
+    return LINUX and file in read_text(f"/proc/{pid}/maps")
 
 
 def is_stopped(pid: int) -> bool:
     """Tell whether a process is suspended (SIGSTOP, a debugger)."""
     if LINUX:
-        text = _read_text(f"/proc/{pid}/stat")
+        text = read_text(f"/proc/{pid}/stat")
         return text[text.rfind(")") + 2 :][:1] in {"T", "t"}
     import psutil
 
@@ -413,7 +430,7 @@ def oom_kills(pid: int, proc: str = "/proc", groups: str = "/sys/fs/cgroup") -> 
     if not LINUX:
         return None
     files = []
-    for line in _read_text(f"{proc}/{pid}/cgroup").splitlines():
+    for line in read_text(f"{proc}/{pid}/cgroup").splitlines():
         number, _, rest = line.partition(":")  # cgroups(7)
         kinds, _, path = rest.partition(":")
         path = path.strip("/")
@@ -422,7 +439,7 @@ def oom_kills(pid: int, proc: str = "/proc", groups: str = "/sys/fs/cgroup") -> 
         elif number == "0":
             files += [f"{groups}/{path}/memory.events", f"{groups}/memory.events"]
     for file in (*files, f"{proc}/vmstat"):
-        for line in _read_text(file).splitlines():
+        for line in read_text(file).splitlines():
             name, _, count = line.partition(" ")
             if name == "oom_kill" and count.isdecimal():
                 return int(count)
@@ -441,7 +458,7 @@ def memory_left(pid: int, proc: str = "/proc", groups: str = "/sys/fs/cgroup") -
     if "MemAvailable:" not in machine:
         return None
     found = [((machine["MemAvailable:"] + machine.get("SwapFree:", 0)) * 1024, machine["MemTotal:"] * 1024)]
-    for line in _read_text(f"{proc}/{pid}/cgroup").splitlines():
+    for line in read_text(f"{proc}/{pid}/cgroup").splitlines():
         number, _, rest = line.partition(":")  # cgroups(7)
         kinds, _, path = rest.partition(":")
         if "memory" in kinds.split(","):
@@ -454,7 +471,7 @@ def memory_left(pid: int, proc: str = "/proc", groups: str = "/sys/fs/cgroup") -
             f"{root}/{path.strip('/')}",
             root,
         ):  # the latter in containers that see their own group only
-            limit, used = (_read_text(f"{folder}/{name}").strip() for name in names[:2])
+            limit, used = (read_text(f"{folder}/{name}").strip() for name in names[:2])
             if limit.isdecimal() and used.isdecimal() and int(limit) < machine["MemTotal:"] * 1024:
                 cached = _numbers(f"{folder}/memory.stat")
                 dropped = sum(cached.get(f"{names[2]}{kind}_file", 0) for kind in ("active", "inactive"))
@@ -465,7 +482,7 @@ def memory_left(pid: int, proc: str = "/proc", groups: str = "/sys/fs/cgroup") -
 
 def _numbers(path: str) -> dict[str, int]:
     """Read a file of names and numbers."""
-    lines = (line.split() for line in _read_text(path).splitlines())
+    lines = (line.split() for line in read_text(path).splitlines())
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
 
 
@@ -495,7 +512,7 @@ def tree_memory(pid: int) -> int:
     if LINUX:
         page = os.sysconf("SC_PAGE_SIZE")
         for member in (pid, *descendants(pid)):
-            fields = _read_text(f"/proc/{member}/statm").split()
+            fields = read_text(f"/proc/{member}/statm").split()
             total += int(fields[1]) * page if len(fields) > 1 else 0
         return total
     import psutil
@@ -514,7 +531,7 @@ def tree_own_memory(pid: int) -> int:
         return tree_memory(pid)
     total = 0
     for member in (pid, *descendants(pid)):
-        for line in _read_text(f"/proc/{member}/smaps_rollup").splitlines():
+        for line in read_text(f"/proc/{member}/smaps_rollup").splitlines():
             if line.startswith("Pss:"):
                 total += int(line.split()[1]) * 1024
                 break

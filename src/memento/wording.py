@@ -82,3 +82,15 @@ def counts(**parts: int) -> str:
     '95 done, 5 failed'
     """
     return ", ".join(f"{count:,} {name}" for name, count in parts.items() if count) or "nothing done"
+
+
+def short_name(experiment: str) -> str:
+    """Return an experiment's name for people: with eight digits of the digest of what it was made with, if it has one.
+
+    Examples
+    --------
+    >>> short_name("train.py:make.<locals>.train#" + "0123456789abcdef" * 2)
+    'train.py:make.<locals>.train#01234567'
+    """
+    rest, mark, digits = experiment.rpartition("#")
+    return f"{rest}#{digits[:8]}" if mark and len(digits) == 32 else experiment

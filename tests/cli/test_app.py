@@ -13,8 +13,10 @@ from memento import __version__
 from tests.cli.calling import GENEROUS, command, line, memento
 from tests.cli.conftest import Project
 
-COMMANDS = ["demo", "run", "status", "ls", "show", "logs", "retry", "forget", "rename", "gc", "verify"]
-WITH_JSON = ["run", "status", "ls", "show", "retry", "forget", "rename", "gc", "verify"]
+COMMANDS = [
+    "demo", "run", "status", "ls", "show", "logs", "retry", "forget", "adopt", "why", "rename", "gc", "verify",
+]  # fmt: skip
+WITH_JSON = ["run", "status", "ls", "show", "retry", "forget", "adopt", "why", "rename", "gc", "verify"]
 
 
 def test_help_in_a_process_of_its_own_lists_every_command(tmp_path: Path) -> None:

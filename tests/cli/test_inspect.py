@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import memento as library
@@ -337,6 +338,8 @@ def test_an_escape_that_is_never_closed_hides_no_later_line(hostile: Project) ->
     ("value", "shown"),
     [
         ("sklearn.svm._classes:SVC", "SVC"),
+        ("bench/solvers/cd.py:Solver", "Solver"),
+        ("data/table.csv:price", "data/table.csv:price"),
         ("cuda:0", "cuda:0"),
         ("http://example.org:80", "http://example.org:80"),
         ("red:green", "red:green"),
@@ -353,3 +356,36 @@ def test_only_names_of_python_objects_are_shortened(tmp_path: Path, value: str, 
         {"parameters": {"x": [value]}}
     )
     assert f"x={shown} " in memento("ls", "--store", store).out
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    def experiment(context: Any, config: Any) -> Any:
+        return {"acc": np.mean([0.8, 0.9]), "shape": (np.int64(2), 3)} if config.x == 1 else np.float32(0.5)
+
+    store = tmp_path / "store"
+    library.Memento(experiment, executor="serial", store=store, progress=False).run(
+        {"parameters": {"x": np.arange(1, 3)}}
+    )
+    out = memento("ls", "--store", store).out
+    assert "x=1 " in out
+    assert "{'acc': 0.8500000000000001, 'shape': [2, 3]}" in out
+    tasks = {task["parameters"]["x"]: task for task in memento("ls", "--store", store, "--json").json}
+    assert tasks[1]["value"] == {"acc": 0.8500000000000001, "shape": [2, 3]}
+    assert tasks[2]["value"] == 0.5
+    assert "0.85" in memento("show", tasks[1]["key"], "--store", store).out
+
+
+def test_a_task_shows_the_parameters_of_those_it_takes_from(tmp_path: Path) -> None:
+    def experiment(context: Any, config: Any) -> int:
+        return 1
+
+    store = tmp_path / "store"
+    made = library.Memento(experiment, executor="serial", store=store, progress=False)
+    made.add_matrix({"id": "load", "parameters": {"dataset": ["wine"]}})
+    made.add_matrix({"id": "clean", "dependencies": ["load"], "parameters": {"how": ["mean"]}})
+    made.add_matrix({"id": "fit", "dependencies": ["clean"], "parameters": {"C": [10]}})
+    made.run_all()
+    assert "C=10, clean.how=mean, clean.load.dataset=wine " in memento("ls", "--store", store).out
+    (task,) = [t for t in memento("ls", "--store", store, "--json").json if "C" in t["parameters"]]
+    assert task["parameters"]["clean.load.dataset"] == "wine"
+    assert "clean.load.dataset = wine" in memento("show", task["key"], "--store", store).out

@@ -207,3 +207,29 @@ def test_a_run_that_is_interrupted_goes_on_with_what_is_missing(folder: Path, na
     assert [row["value"] for row in rows] == [1, 4, 9]
     kept = {str(row["x"]) for row in rows if row["was_cached"]}
     assert set(calls(folder)) == {"1", "2", "3"} - kept
+
+
+@pytest.mark.parametrize(
+    ("code", "matrix", "line"),
+    [
+        (
+            "def experiment(config): pass",
+            '{"parameters": {"x": [1]}}',
+            "Write def experiment(context, config):",
+        ),
+        ("def experiment(x, y): pass", '{"parameters": {"x": [1], "y": [2]}}', "read config.x, config.y."),
+        ("class experiment: pass", '{"parameters": {"x": [1]}}', "experiment is a class"),
+        ("def experiment(context, config): pass", '{"x": [1]}', "Write {'parameters': {'x': [1]}}."),
+    ],
+    ids=["one argument", "by name", "class", "flat"],
+)
+def test_what_is_wrong_with_function_or_matrix_is_said_without_a_traceback(
+    tmp_path: Path, code: str, matrix: str, line: str
+) -> None:
+    (tmp_path / "exp.py").write_text(code, encoding="utf-8")
+    (tmp_path / "matrix.json").write_text(matrix, encoding="utf-8")
+    told = command("run", "exp.py:experiment", "matrix.json", cwd=tmp_path)
+    assert told.code in (1, 2)
+    assert line in told.err
+    assert "Traceback" not in told.err
+    assert not (tmp_path / "memento-store").exists()

@@ -482,3 +482,44 @@ def test_what_an_attempt_restores_of_itself_is_no_earlier_one(store: str) -> Non
     told.checkpoint("a")
     assert told.restore() == "a"
     assert told.earlier == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda context: context.record("loss", 1), "context.record({'loss': 1})."),
+        (lambda context: context.record("loss", 1, 3), "context.record({'loss': 1}, step=3)."),
+        (lambda context: context.record(loss=1), "context.record({'loss': 1})."),
+        (lambda context: context.record(loss=1, step=3), "context.record({'loss': 1}, step=3)."),
+        (lambda context: context.record(3.0), "context.record({'loss': 0.3})."),
+        (lambda context: context.record(), "context.record({'loss': 0.3})."),
+        (lambda context: context.log_metric("loss", 1), "context.record({'loss': 0.3})."),
+        (lambda context: context.save(1), "context.checkpoint(state)."),
+        (lambda context: context.load(), "context.restore()"),
+        (lambda context: context.config, "config.settings['name']"),
+        (lambda context: context.epoch, "step=epoch"),
+        (lambda context: context.device, "context.resources.gpus."),
+        (lambda context: context.n_jobs, "context.resources.cpus."),
+        (lambda context: context.log_artifact("a"), "context.artifact("),
+        (lambda context: context.recrod({"a": 1}), "context.record."),
+        (lambda context: context.something, "it has: artifact, attempt, cached"),
+    ],
+    ids=map(str, range(16)),
+)
+def test_what_other_tools_call_otherwise_is_answered_by_the_right_line(call: Any, line: str) -> None:
+    with pytest.raises((TypeError, AttributeError)) as told:
+        call(Context("key"))
+    assert line in str(told.value)
+
+
+def test_a_context_can_be_asked_whether_it_has_something() -> None:
+    assert not hasattr(Context("key"), "save")
+    assert getattr(Context("key"), "__wrapped__", None) is None
+
+
+def test_a_step_is_the_x_of_what_brings_none() -> None:
+    told = Context("key")
+    told.record({"loss": 0.5, "lr": (9, 0.1)}, step=np.int64(7))
+    told.record({"loss": 0.4}, 8)
+    frames = told.collect_metrics()
+    assert (frames["loss"]["x"].tolist(), frames["lr"]["x"].tolist()) == ([7.0, 8.0], [9.0])

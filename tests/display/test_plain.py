@@ -209,6 +209,18 @@ def test_the_end_says_what_tasks_warned_of_and_what_is_odd_about_the_results() -
     assert len(lines) == 10
 
 
+def test_without_a_display_what_tasks_warned_of_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    group = WarningGroup("UserWarning: odd (exp.py:3)", 4, 9, "n=1", "ab")
+    with make_display(False) as display:
+        display.listen(STARTED)
+        display.listen(FINISHED._replace(warned=(group,), notes=("all 27 tasks are odd",)))
+        display.listen(FINISHED._replace(warned=(group,), notes=("all 27 tasks are odd",)))
+    assert [r.getMessage() for r in caplog.records] == [
+        "4 tasks warned: UserWarning: odd (exp.py:3)",
+        "all 27 tasks are odd",
+    ]
+
+
 def test_what_is_odd_about_cached_results_is_said_again() -> None:
     event = RunFinished("exp:f", "/s", 3, 0, 3, 0, 0.0, notes=("all 3 tasks are odd",))
     assert told(RunStarted("exp:f", "/s", 3, 3, 0, 2), event) == [

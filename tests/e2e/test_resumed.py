@@ -38,6 +38,8 @@ def pause(step):
         note(step, "at")
         if (HERE / "raise").exists():
             note("", f"go{step}")
+            if (HERE / "exit").exists():
+                os._exit(3)
             raise ValueError("broken on the way")
         wait_for(f"go{step}")
 
@@ -104,12 +106,16 @@ def test_an_interrupted_task_has_the_time_and_output_of_all_its_pieces(
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("executor", ["processes", "threads", "serial"])
+@pytest.mark.parametrize(
+    ("executor", "how"),
+    [("processes", "raise"), ("processes", "exit"), ("threads", "raise"), ("serial", "raise")],
+)
 def test_an_attempt_that_failed_on_the_way_counts_up_to_its_checkpoint(
-    place: Workplace, way: str, executor: str
+    place: Workplace, way: str, executor: str, how: str
 ) -> None:
     place.write("exp.py", SCRIPT)
     place.write("raise", "")
+    place.write(how, "")
     assert "value 40" in place.run("exp.py", way, executor).out
     (result,) = memento.load(place.folder / "memento-store")
     *failed, last = result.attempts

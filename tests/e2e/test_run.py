@@ -13,6 +13,7 @@ import pytest
 import memento
 from memento import AggregateException, CacheMiss, Config, Context, CyclicDependency, Memento, Results
 from memento.executors.base import Work
+from memento.executors.processes import Processes
 from memento.executors.serial import Serial
 
 CALLS: list[Any] = []
@@ -335,7 +336,7 @@ class TestCodeChanges:
         assert [r.inner for r in results] == [1, 3]
         told = "1 result was computed meanwhile by another run, with another version of the code and is used as it is"
         assert (told in caplog.text) == (policy != "ignore")
-        assert ("experiment changed" in caplog.text) == (policy != "ignore")
+        assert ("+    return config.x + 1" in caplog.text) == (policy != "ignore")
 
     def test_ignore_says_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         run(self.version("config.x"), grid(1), name="exp")
@@ -350,16 +351,21 @@ def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs() -> None:
     def locked(context: Context, config: Config) -> bool:
         return lock.locked()
 
+    def fresh(func: Any, matrix: Any, name: str) -> None:
+        Memento(func, executor=Processes(1, copy=False), name=name, progress=False).run(matrix)
+
     with pytest.raises(memento.MementoError, match=r"the experiment .*locked.* cannot be sent to workers"):
-        run(locked, grid(1), name="locked")
+        fresh(locked, grid(1), "locked")
     with pytest.raises(memento.MementoError, match=r"settings\['lock'\] cannot be sent to workers"):
-        run(square, {**grid(1), "settings": {"lock": lock}, "volatile": ["lock"]})
+        fresh(square, {**grid(1), "settings": {"lock": lock}, "volatile": ["lock"]}, "square")
     assert CALLS == []
 
 
 def test_a_value_that_cannot_be_sent_names_its_parameter() -> None:
+    matrix = {"parameters": {"x": [1], "lock": [threading.Lock()]}, "volatile": ["lock"]}
     with pytest.raises(memento.MementoError, match=r"parameter 'lock'.* cannot be sent to workers"):
-        run(square, {"parameters": {"x": [1], "lock": [threading.Lock()]}, "volatile": ["lock"]})
+        Memento(square, executor="processes", progress=False).run(matrix)
+    assert [result.inner for result in run(square, matrix)] == [1]  # in this process nothing needs to be sent
 
 
 @pytest.mark.parametrize(

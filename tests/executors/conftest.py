@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memento.executors.processes import Processes
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from memento.executors.alarm import TimeUp, alarm
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarms")
+pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system has no alarms")
 
 
 class Moved:
@@ -81,13 +81,27 @@ def test_what_the_signals_did_before_they_do_again() -> None:
         heard.append(number)
 
     before = signal.signal(signal.SIGCONT, hear)
-    rings = signal.getsignal(signal.SIGALRM)
+    rings = signal.getsignal(signal.SIGURG)
     try:
         with alarm(30, always):
             os.kill(os.getpid(), signal.SIGCONT)
             assert wait(60, lambda: bool(heard))
         assert signal.getsignal(signal.SIGCONT) is hear
-        assert signal.getsignal(signal.SIGALRM) is rings
-        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        assert signal.getsignal(signal.SIGURG) is rings
     finally:
         signal.signal(signal.SIGCONT, before)
+
+
+def test_a_task_may_use_the_systems_alarm_itself_and_is_ended_all_the_same() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
+    try:
+        with pytest.raises(TimeUp), alarm(0.5, always):  # noqa: PT012 - a task of several steps
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            assert wait(60, lambda: bool(heard))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            wait(60)
+        assert heard == [signal.SIGALRM]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import importlib
 import multiprocessing
 import sys
 import warnings
@@ -112,6 +113,25 @@ def test_what_the_user_raises_from_another_exception_is_what_it_says() -> None:
     failure = caught(wrapped_by_the_user)
     assert (failure.type, failure.message, failure.location) == ("RuntimeError", "my own words", line("own"))
     assert "corrupt image 7" in failure.traceback
+
+
+def test_a_module_that_cannot_be_parsed_is_told_with_the_line_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "halfwritten.py").write_text("x = 1\ny = (\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    failure = caught(lambda: importlib.import_module("halfwritten"))
+    assert (failure.type, failure.message, failure.location) == (
+        "SyntaxError",
+        "'(' was never closed",
+        "halfwritten.py:2",
+    )
+
+
+@pytest.mark.parametrize("text", ["1 +", "f('"])
+def test_text_that_cannot_be_parsed_is_told_where_it_was_given(text: str) -> None:
+    failure = caught(lambda: eval(text))  # given
+    assert (failure.type, failure.location) == ("SyntaxError", line("given"))
 
 
 TRACE = f"""Traceback (most recent call last):

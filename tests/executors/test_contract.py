@@ -11,7 +11,8 @@ import pytest
 
 from memento.executors import Executor, make_executor
 from memento.executors.processes import Processes
-from memento.testing.executors import Drive, ExecutorContract
+from memento.testing.driving import Drive
+from memento.testing.executors import ExecutorContract
 
 
 class TestProcesses(ExecutorContract):

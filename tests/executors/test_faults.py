@@ -18,7 +18,7 @@ import pytest
 from memento import system
 from memento.executors.processes import output
 from memento.store.records import DIED, DONE, MEMORY
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 
 def log_of(drive: Drive, number: int) -> bytes:
@@ -129,7 +129,7 @@ GREEDY = """
 import sys, time
 from pathlib import Path
 from memento.executors.processes import Processes
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 def eat(context, config):
     held = []
@@ -234,7 +234,7 @@ SLEEPY = """
 import os, time
 from pathlib import Path
 from memento.executors.processes import Processes
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 def work(context, config):
     Path(f"began-{config.x}").touch()

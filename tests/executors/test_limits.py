@@ -230,3 +230,22 @@ def test_the_kernels_count_is_found_wherever_it_is_kept(
     (groups / file).parent.mkdir(parents=True)
     (groups / file).write_text(text)
     assert system.oom_kills(77, str(proc), str(groups)) == count
+
+
+@pytest.mark.parametrize("rate", [1e8, 1e9, 4e9])
+def test_a_task_that_fills_memory_fast_is_ended_soon_after_its_limit(
+    rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Table(os.getpid(), memory_limit=10**9)
+    now = 100.0
+    monkeypatch.setattr(system, "memory_left", lambda pid: (10**11, 10**11))
+    monkeypatch.setattr(system, "tree_memory", lambda pid: int((now - 100.0) * rate))
+    monkeypatch.setattr(system, "tree_own_memory", lambda pid: int((now - 100.0) * rate))
+    looks = 0
+    while not (found := list(table.limits.exceeded(now))):
+        looks += 1
+        now = max(table.limits.next_look(now), now + 0.001)
+    ((_, sentence, _),) = found
+    assert sentence.memory is not None
+    assert sentence.memory < 1e9 + 0.02 * rate
+    assert looks < 1e9 / rate * 100 + 20

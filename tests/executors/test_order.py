@@ -14,7 +14,7 @@ import pytest
 
 from memento import system
 from memento.store.records import DONE
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 
 def log_of(drive: Drive, number: int) -> str:

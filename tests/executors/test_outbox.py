@@ -14,7 +14,7 @@ from memento.executors.processes.link import make_pipes
 from memento.executors.processes.outbox import SIZE, WHOLE, Outbox
 from memento.executors.processes.telling import Listener, Teller
 from memento.store.records import DONE
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 PIPE = 60_000  # bytes that surely fit into a pipe of any system
 SIZES = st.one_of(st.integers(0, 300), st.integers(0, 40_000), st.just(SIZE // 3), st.just(PIPE // 2))

@@ -20,7 +20,7 @@ from memento import system
 from memento.errors import WorkerStartError
 from memento.executors.processes import Processes, limits
 from memento.store.records import DIED, DONE, FAILED, MEMORY, TIMEOUT
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -391,7 +391,7 @@ SCRIPT = """
 import os, subprocess, sys, time
 from pathlib import Path
 from memento.executors.processes import Processes, limits
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 class Point:
     def __init__(self, x): self.x = x

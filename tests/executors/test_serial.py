@@ -17,7 +17,7 @@ import pytest
 from memento.executors import make_executor
 from memento.runner import Interrupt
 from memento.store.records import DONE, STOPPED
-from memento.testing.executors import Drive
+from memento.testing.driving import Drive
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import memento
-from memento import Config, Context, Memento
+from memento import Config, Context, Memento, system
 from memento.errors import MatrixError
 from tests.cli.calling import memento as call
 
@@ -148,3 +151,45 @@ def test_a_parameter_with_a_hostile_name_is_refused_or_works(kind: str, tmp_path
     check_terminal(repr(results))
     check_html(results._repr_html_())
     assert list(results.to_frame()[HOSTILE[kind]]) == [1, 2]
+
+
+NOT_UTF8 = b"lat\xe9in"
+PLAIN = """
+from memento import Memento
+from memento.executors import Processes
+import helper
+
+def experiment(context, config):
+    print("printed")
+    return config.n + helper.N
+
+if __name__ == "__main__":
+    runs = Memento(experiment, executor=Processes(1, copy={copy}), progress=False)
+    results = runs.run({{"parameters": {{"n": [1]}}}})
+    print(results[0].inner, results[0].was_cached, results[0].log.strip())
+"""
+
+
+@pytest.mark.skipif(not system.LINUX, reason="other systems refuse such names")
+@pytest.mark.parametrize("copy", [False, None])
+@pytest.mark.parametrize("odd", ["folder", "script", "store"])
+def test_names_that_are_not_utf8_are_as_good_as_others(tmp_path: Path, odd: str, copy: bool | None) -> None:
+    name = os.fsdecode(NOT_UTF8)
+    folder = tmp_path / name if odd == "folder" else tmp_path
+    folder.mkdir(exist_ok=True)
+    script = folder / (f"{name}.py" if odd == "script" else "plain.py")
+    script.write_text(PLAIN.format(copy=copy))
+    (folder / "helper.py").write_text("N = 1\n")
+    store = folder / name / "store" if odd == "store" else folder / "store"
+    store.parent.mkdir(exist_ok=True)
+    environment = {**os.environ, "MEMENTO_STORE": str(store)}
+    for cached in (False, True):
+        ran = subprocess.run(
+            [sys.executable, script],
+            env=environment,
+            capture_output=True,
+            cwd=folder,
+            timeout=100,
+            check=False,
+        )
+        assert (ran.returncode, ran.stdout.decode()) == (0, f"2 {cached} printed\n"), ran.stderr

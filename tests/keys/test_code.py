@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from memento.keys import CodeVersion, code_version, digest, explain_code
+from memento.keys import CodeVersion, code_version, digest
+from memento.keys.changes import Change, changes
 from memento.keys.source import find_function
 
 HELPERS = """
@@ -83,14 +84,28 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 def changed(old: CodeVersion, new: CodeVersion) -> list[str]:
-    assert (old.digest != new.digest) == bool(explain_code(old.functions, new.functions))
-    return explain_code(old.functions, new.functions)
+    found = changes(old.functions, new.functions)
+    assert (old.digest != new.digest) == bool(found)
+    return [told(change) for change in found]
+
+
+def told(change: Change) -> str:
+    """Name a change in a line: its place, and how many lines of its diff there are."""
+    if change.kind != "changed":
+        return change.lines()[0]
+    if change.is_constant:
+        return change.lines()[0].replace(":", " changed:", 1)
+    diff = [line.strip() for line in change.lines()[1:]]
+    lines = max(sum(line.startswith(sign) for line in diff) for sign in "+-")
+    counted = f": {lines} line{'s' if lines != 1 else ''}" if lines else ""
+    return f"{change.name} changed ({change.place}){counted}"
 
 
 def test_it_names_what_the_experiment_reaches_and_nothing_else(project: Project) -> None:
     assert set(project.version().functions) == {
         "exp_of_test.py:train", "exp_of_test.py:inner", "exp_of_test.py:DEPTH",
         "helpers_of_test.py:clean", "helpers_of_test.py:LIMIT", "helpers_of_test.py:Model", "helpers_of_test.py:score",
+        "exp_of_test.py:helpers", "exp_of_test.py:Model",
     }  # fmt: skip
 
 

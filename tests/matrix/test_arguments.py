@@ -47,6 +47,7 @@ def test_the_tables_know_the_arguments_that_there_are() -> None:
         ({"gpus": 1}, "Write gpus_per_task=1."),
         ({"maxtasksperchild": 1}, "Write max_tasks_per_worker=1."),
         ({"random_state": 0}, "Write context.seed"),
+        ({"experiment": train}, r"Give the experiment first: Memento\(train\)."),
         ({"matrix": MATRIX}, r"Write Memento\(func\).run\(matrix\)."),
         ({"force_run": True}, r"It belongs to run: Memento\(func\).run\(matrix, force_run=True\)."),
         ({"overwrite": True}, r"It belongs to run: Memento\(func\).run\(matrix, force_run=True\)."),
@@ -94,8 +95,13 @@ def test_what_belongs_elsewhere_is_said_to(call: str, given: dict[str, Any], lin
         (lambda: Memento(), "Memento() needs the experiment: Memento(func)"),  # type: ignore[call-arg]
         (lambda: Matrix(), "Matrix() needs the parameters: Matrix({"),  # type: ignore[call-arg]
         (lambda: Memento(train).run_all(), "there are none"),
+        (lambda: Memento(train).add_matrix(), "add_matrix() needs a matrix"),  # type: ignore[call-arg]
+        (
+            lambda: Memento(train).add_matrix(MATRIX, id="a"),  # type: ignore[call-arg]
+            "It is a key of the matrix: add_matrix({'parameters': {...}, 'id': 'a'}).",
+        ),
     ],
-    ids=map(str, range(10)),
+    ids=map(str, range(12)),
 )
 def test_every_call_says_the_right_line(call: Any, line: str) -> None:
     with pytest.raises(TypeError) as told:

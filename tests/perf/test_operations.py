@@ -191,7 +191,8 @@ def test_a_new_task_costs_few_calls_of_python(path: Path) -> None:
     profile, small = cProfile.Profile(), cProfile.Profile()
     profile.runcall(run, path)
     small.runcall(run, path.with_name("other"), 10)
-    assert (calls(profile) - calls(small)) / TASKS <= 58
+    # A third of them looks for what the task has changed of its process and its libraries.
+    assert (calls(profile) - calls(small)) / TASKS <= 115
 
 
 def test_a_row_of_a_frame_costs_few_calls_of_python(path: Path) -> None:
@@ -297,7 +298,7 @@ HEAVY_WHEN_COLD = HEAVY - {
     "enum", "signal",  # `socket` has both
     "importlib.machinery", "resource",
 }  # fmt: skip
-OURS_AT_MOST_COLD = 122
+OURS_AT_MOST_COLD = 128
 
 
 def test_a_cold_run_loads_no_heavy_package(tmp_path: Path) -> None:

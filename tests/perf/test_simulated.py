@@ -7,7 +7,9 @@ import pytest
 from benchmarks.simulated import Fate, Simulated, SimulatedClock
 from benchmarks.simulation import Scenario, simulate
 from memento.executors.base import Executor, Task, Work
-from memento.executors.task import Conditions, Station
+from memento.executors.local import local_station
+from memento.executors.sending import initialize
+from memento.executors.task import Conditions
 from memento.store.records import Outcome
 from memento.testing.executors import ExecutorContract
 
@@ -15,13 +17,17 @@ from memento.testing.executors import ExecutorContract
 class Acting(Simulated):
     """Runs what it was given, when its simulated time is over."""
 
+    shares_memory = True
+    alone = True
+
     def __init__(self) -> None:
         clock = SimulatedClock()
         super().__init__(2, clock, lambda task: Fate(1.0), self._act)
 
     def start(self, work: Work) -> None:
         super().start(work)
-        self._station = Station(work, Conditions(stopping=lambda: self.stopping))
+        initialize(work.initializer)
+        self._station = local_station(work, Conditions(stopping=lambda: self.stopping))
 
     def _act(self, task: Task, began: float, ended: float) -> Outcome:
         return self._station.run(task)

@@ -73,12 +73,12 @@ def test_a_plan_says_of_each_task_what_a_look_up_one_by_one_says(
         Known(tasks.key(n) if n < len(tasks) else n.to_bytes(16, "big"), row, status, code, 1.0)
         for row, (n, status, code) in enumerate(rows)
     ]
-    plan = make_plan(tasks, Past.of(past), code=CODE, force_run=force, rerun_changed=rerun)
+    plan = make_plan(tasks, Past.of(past), current=[{CODE}], force_run=force, rerun_changed=rerun)
 
     latest = {known.key: known for known in past}
     todo: dict[bytes, int] = {}
     twins: dict[int, list[int]] = {}
-    stale: Counter[int] = Counter()
+    stale: Counter[tuple[int, int]] = Counter()
     for number in range(len(tasks)):
         key = tasks.key(number)
         known = latest.get(key)
@@ -87,7 +87,7 @@ def test_a_plan_says_of_each_task_what_a_look_up_one_by_one_says(
         changed = known is not None and done and known.code != CODE
         outdated = known is not None and done and known.id < newest_upstream(tasks, number)
         if known is not None and changed:
-            stale[known.code] += 1
+            stale[known.code, 0] += 1
         usable = done and not force and not outdated and not (rerun and changed)
         assert plan.cached[number] == usable
         if known is None:
@@ -131,7 +131,7 @@ def test_a_task_is_expected_to_take_what_its_values_say_one_by_one(
 
 def test_a_result_older_than_what_it_was_computed_from_is_computed_again() -> None:
     tasks = tasks_of([upstream(99), upstream(200), 3])
-    plan = make_plan(tasks, known(tasks, dict.fromkeys(range(3), ("done", CODE))), code=CODE)
+    plan = make_plan(tasks, known(tasks, dict.fromkeys(range(3), ("done", CODE))), current=[{CODE}])
     assert list(plan.cached) == [1, 0, 1]
     assert plan.reason(1) == "what it depends on was computed again"
     assert plan.previous == {tasks.key(1): 101}
@@ -139,7 +139,7 @@ def test_a_result_older_than_what_it_was_computed_from_is_computed_again() -> No
 
 def test_rows_of_other_tasks_change_nothing() -> None:
     tasks, others = tasks_of([1, 2]), tasks_of([3, 4, 5])
-    plan = make_plan(tasks, known(others, dict.fromkeys(range(3), ("done", CODE))), code=CODE)
+    plan = make_plan(tasks, known(others, dict.fromkeys(range(3), ("done", CODE))), current=[{CODE}])
     assert plan.todo.tolist() == [0, 1]
 
 
@@ -148,20 +148,20 @@ def test_keys_that_share_their_first_half_are_told_apart() -> None:
     first = tasks.key(0)
     twin = first[:8] + bytes(8)
     past = Past.of([Known(twin, 1, "done", CODE, 1.0), Known(first, 2, "done", CODE, 1.0)])
-    plan = make_plan(tasks, past, code=CODE)
+    plan = make_plan(tasks, past, current=[{CODE}])
     assert plan.rows.tolist() == [2, -1]
 
 
 def test_tasks_of_one_key_run_once_and_share_the_result() -> None:
     matrix = Matrix.of({"parameters": {"a": [1, 2], "device": ["cpu", "gpu"]}, "volatile": ["device"]})
-    plan = make_plan(KeyedTasks(matrix, "exp:train"), Past.of([]), code=CODE)
+    plan = make_plan(KeyedTasks(matrix, "exp:train"), Past.of([]), current=[{CODE}])
     assert plan.todo.tolist() == [0, 2]
     assert plan.twins == {0: [1], 2: [3]}
 
 
 def test_what_takes_longest_starts_first_and_equal_ones_stay_in_order() -> None:
     tasks = tasks_of([1, 2, 3, 4])
-    plan = make_plan(tasks, Past.of([]), code=CODE, costs=lambda _: array("d", [1.0, 5.0, 1.0, 9.0]))
+    plan = make_plan(tasks, Past.of([]), current=[{CODE}], costs=lambda _: array("d", [1.0, 5.0, 1.0, 9.0]))
     assert plan.todo.tolist() == [3, 1, 0, 2]
     assert plan.forecast == 16.0
 
@@ -173,23 +173,23 @@ def test_reasons_tell_new_failed_cached_and_changed_apart() -> None:
     def reasons(plan: Plan) -> list[str]:
         return [plan.reason(n) for n in range(4)]
 
-    warn = reasons(make_plan(tasks, past, code=CODE))
+    warn = reasons(make_plan(tasks, past, current=[{CODE}]))
     assert warn == ["cached", "failed before", "cached, computed by an older version of the code", "new"]
-    rerun = reasons(make_plan(tasks, past, code=CODE, rerun_changed=True))
+    rerun = reasons(make_plan(tasks, past, current=[{CODE}], rerun_changed=True))
     assert rerun[2] == "its code has changed"
 
 
 def test_stale_results_are_counted_by_the_version_that_computed_them() -> None:
     tasks = tasks_of([1, 2, 3])
     past = known(tasks, {0: ("done", 8), 1: ("done", 8), 2: ("done", CODE)})
-    assert make_plan(tasks, past, code=CODE).stale_codes == {8: 2}
+    assert make_plan(tasks, past, current=[{CODE}]).stale_codes == {(8, 0): 2}
 
 
 def test_of_two_rows_of_one_key_the_later_counts() -> None:
     tasks = tasks_of([1, 2])
     key = tasks.key(0)
     past = Past.of([Known(key, 1, "failed", CODE, 1.0), Known(key, 2, "done", CODE, 1.0)])
-    plan = make_plan(tasks, past, code=CODE)
+    plan = make_plan(tasks, past, current=[{CODE}])
     assert plan.rows.tolist() == [2, -1]
     assert list(plan.cached) == [1, 0]
 
@@ -200,4 +200,4 @@ def test_nothing_is_forecast_where_nothing_is_to_be_done() -> None:
     def costs(numbers: Any) -> Any:
         raise AssertionError("asked for a forecast of nothing")
 
-    assert make_plan(tasks, known(tasks, {0: ("done", CODE)}), code=CODE, costs=costs).forecast is None
+    assert make_plan(tasks, known(tasks, {0: ("done", CODE)}), current=[{CODE}], costs=costs).forecast is None

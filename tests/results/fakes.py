@@ -16,6 +16,7 @@ from memento.errors import PayloadDamaged
 from memento.results import Results
 from memento.store.bulk import Outlines
 from memento.store.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord, Warned
+from memento.store.unreadable import Unreadable
 
 START = 1_700_000_000.0
 
@@ -25,6 +26,14 @@ class FakeTable(NamedTuple):
     values: list[list[object]]
     columns: np.ndarray[Any, Any]
     repeats: int = 1
+
+    @property
+    def may_lack(self) -> bool:
+        return bool((self.columns < 0).any())
+
+    def slots(self, row: int) -> list[int]:
+        slots: list[int] = self.columns[row].tolist()
+        return slots
 
 
 class FakeMatrix:
@@ -55,6 +64,7 @@ class FakeStore:
 
     path = Path("/nowhere")
     trusted = True
+    is_gone = False
 
     def __init__(self) -> None:
         self.kept: dict[int, TaskRecord] = {}
@@ -78,6 +88,15 @@ class FakeStore:
             raise value
         return value
 
+    def readable(self, record: TaskRecord) -> tuple[bool, Any]:
+        self.loads += 1
+        value = self.contents[record.id]
+        plain = isinstance(value, str | int | float | dict | list | tuple | type(None))
+        return plain, value if plain else None
+
+    def writer(self, run: int, type_name: str) -> str:
+        return f"Python 3.9, run {run}"
+
     def discard(self, record: TaskRecord, reason: str) -> None:
         self.discarded.append(record.id)
 
@@ -93,8 +112,14 @@ class FakeStore:
             np.array([r.memory for r in found], dtype=np.float64),
             np.array([len(self.metrics(r)) for r in found], dtype=np.int64),
             {r.id: r.failure for r in found if r.failure is not None},
-            [self.value(r) if r.status == "done" else None for r in found] if values else None,
+            [self._loaded(r) if r.status == "done" else None for r in found] if values else None,
         )
+
+    def _loaded(self, record: TaskRecord) -> Any:
+        try:
+            return self.value(record)
+        except PayloadDamaged as exc:
+            return Unreadable("numpy:ndarray", exc.problem)
 
     def metrics(self, record: TaskRecord) -> Mapping[str, Any]:
         return {

@@ -88,7 +88,7 @@ def test_a_name_that_is_taken_gets_its_kind_in_front() -> None:
     values = [{"n": 5, "f1": 0.5}, {"n": 6, "f1": 0.6}]
     results, _ = results_of(FakeMatrix(n=[1, 2], status=["x"]), values, {"f1": [1, 2], "key": [3, 4]})
     frame = results.to_frame()
-    assert list(frame)[:6] == ["n", "status", "value.n", "f1", "metric.f1", "key"]
+    assert list(frame)[:6] == ["n", "status", "value.n", "value.f1", "f1", "key"]
     assert frame["result.status"].tolist() == ["done", "done"]
     assert frame["result.key"][0] == key_of(0).hex()
     assert results.best("f1").config.n == 2

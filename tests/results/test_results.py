@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from memento.config import Config
-from memento.errors import PayloadDamaged, WorkerDied
+from memento.errors import NotAStore, PayloadDamaged, WorkerDied
 from memento.results import MemoryUsage, Result, Results, failure_report
 from memento.results.result import local_time
 from memento.store.records import DIED
@@ -128,9 +128,40 @@ def test_a_damaged_value_names_its_task_and_the_remedy() -> None:
     with pytest.raises(PayloadDamaged, match=r"model=dict, C=10.*torn.*Run the experiment again"):
         results[1].inner  # noqa: B018 - touching it is the point
     assert store.discarded == [2]
-    assert "PayloadDamaged" in repr(results[1])
-    with pytest.raises(PayloadDamaged, match="model=dict, C=10"):
-        results.to_frame()
+
+
+def test_a_value_that_cannot_be_loaded_hides_no_other() -> None:
+    damage = PayloadDamaged("/store/payloads/ab", "it is torn")
+    results, store = results_of(grid(), [1, damage, 3, 4], {"acc": [1, 4, 2, 3]})
+    frame = results.to_frame()
+    assert frame["value"].tolist()[0] == 1
+    assert repr(frame["value"][1]) == "<unreadable numpy:ndarray: it is torn; written by Python 3.9, run 1>"
+    assert results.best("acc").config.C == 10
+    assert len(results.filter(C=10)) == 2
+    assert "model=dict, C=10" in repr(results[1])
+    assert "dict   10" in repr(results)
+    with pytest.warns(UserWarning, match="1 value cannot be loaded here"):
+        assert results.best().inner == 4
+    with pytest.warns(UserWarning, match="1 value cannot be loaded here"):
+        assert results.summary("model")["n"].tolist() == [1, 2]
+    assert store.discarded == []
+
+
+def test_best_on_a_metric_pivots_and_filters_load_no_values() -> None:
+    results, store = results_of(grid(), [1, 2, 3, 4], {"acc": [1, 4, 2, 3]})
+    results.best("acc")
+    results.pivot("model", "C", "acc")
+    results.summary(value="acc")
+    results.filter(C=10)
+    assert store.loads == 0
+
+
+def test_results_of_a_store_that_is_gone_say_so() -> None:
+    results, store = results_of(grid(), [1, PayloadDamaged("/store/payloads/ab", "it is gone"), 3, 4])
+    store.is_gone = True
+    with pytest.raises(NotAStore, match=r"model=dict, C=10.*memento.load\('new/place'\)"):
+        results[1].inner  # noqa: B018 - touching it is the point
+    assert store.discarded == []
 
 
 def test_a_death_of_the_process_is_told_with_its_last_words() -> None:

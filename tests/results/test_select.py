@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memento.config import plain
+from memento.keys import digest
 from memento.results import Results, select
-from memento.results.axes import Axis
 from tests.results.fakes import FakeMatrix, failure, results_of
 
 
@@ -76,19 +80,61 @@ PARAMETERS = [
     st.lists(st.sampled_from(PARAMETERS), min_size=1), st.sampled_from([*PARAMETERS, 7, "no", float("nan")])
 )
 def test_what_is_looked_up_is_what_comparing_each_value_finds(values: list[Any], wanted: Any) -> None:
-    equal = {place for place, value in enumerate(values) if select._equal(value, wanted)}
-    axis = Axis("p", values, np.arange(len(values)))
+    axis = results_of(FakeMatrix(p=values), [0] * len(values))[0]._axes()[0]
+    equal = {place for place, value in enumerate(values) if digest(plain(value)) == digest(plain(wanted))}
     if equal:
         assert set(np.flatnonzero(select.matches(axis, wanted)).tolist()) == equal
+    elif isinstance(wanted, str) and axis.parameter.called(wanted):
+        assert select.matches(axis, wanted).any()
     else:
         with pytest.raises(ValueError, match="no task has p="):
             select.matches(axis, wanted)
 
 
-def test_arrays_as_parameters_select_by_identity() -> None:
-    array = np.arange(3)
-    found, _ = results_of(FakeMatrix(p=[array, np.arange(4)]), [0, 1])
-    assert inner(found.filter(p=array)) == [0]
+class Own:
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: np.arange(n),
+        lambda n: Own(n),
+        lambda n: {"a": [n, np.float64(n)]},
+        lambda n: np.int64(n),
+        lambda n: functools.partial(int, base=n),
+        lambda n: pd.DataFrame({"a": [n]}),
+        lambda n: float(n),
+    ],
+    ids=["array", "object", "dict", "scalar", "partial", "frame", "float"],
+)
+def test_an_equal_value_selects_whatever_it_is(make: Callable[[int], Any]) -> None:
+    found, _ = results_of(FakeMatrix(p=[make(3), make(4)]), [0, 1])
+    assert inner(found.filter(p=make(3))) == [0]
+    assert inner(found.filter(p=[make(4)])) == [1]
+
+
+def test_an_equal_number_of_another_type_is_named() -> None:
+    found, _ = results_of(FakeMatrix(p=[1.0, 2.0]), [0, 1])
+    with pytest.raises(
+        ValueError, match=r"its values are: 1\.0, 2\.0\. \(1\.0 is another value than 1, as in keys\)"
+    ):
+        found.filter(p=1)
+
+
+def test_what_a_table_shows_selects() -> None:
+    first, second = (lambda: 1), (lambda: 2)
+    found, _ = results_of(FakeMatrix(p=[first, second, "a", 1, "1"]), [0, 1, 2, 3, 4])
+    texts = found._axes()[0].texts
+    assert texts == [*(f"{first.__qualname__}#{i}" for i in (1, 2)), "a", "1", "'1'"]
+    assert [inner(found.filter(p=text)) for text in texts[:3]] == [[0], [1], [2]]
+
+
+def test_a_function_selects() -> None:
+    assert inner(results().filter(lambda result: result.config.C == 10 and result.repeat == 1)) == [3, 7]
+    assert inner(results().filter(lambda result: result.repeat == 1, C=1)) == [1, None]
+    assert inner(results().filter(lambda result: False)) == []
 
 
 def test_filters_follow_each_other() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memento.results.result import BestResult
 from memento.results.student import t_quantile
 from tests.results.fakes import MISSING, FakeMatrix, failure, results_of
 
@@ -14,8 +15,41 @@ from tests.results.fakes import MISSING, FakeMatrix, failure, results_of
 def test_the_best_is_the_highest_and_with_minimize_the_lowest() -> None:
     values = [0.3, failure(), 0.9, float("nan"), 0.9, 0.1]
     results, _ = results_of(FakeMatrix(n=[0, 1, 2, 3, 4, 5]), values)
-    assert results.best().config.n == 2
+    with pytest.warns(UserWarning, match="2 configurations are equally good by 'value': n=2; n=4"):
+        assert results.best().config.n == 2
     assert results.best(minimize=True).config.n == 5
+
+
+def test_the_best_of_repeats_is_the_best_mean_not_the_luckiest_run() -> None:
+    matrix = FakeMatrix(repeats=3, model=["lucky", "good"])
+    results, _ = results_of(matrix, [0.99, 0.5, 0.5, 0.8, 0.9, 0.94])
+    best = results.best()
+    assert isinstance(best, BestResult)
+    assert best.config.model == "good"
+    assert (best.n, best.by) == (3, "value")
+    assert best.mean == pytest.approx(0.88)
+    assert best.std == pytest.approx(np.std([0.8, 0.9, 0.94], ddof=1))
+    assert (best.inner, best.repeat) == (0.9, 1)  # the nearest to the mean
+    assert [result.inner for result in best.results] == [0.8, 0.9, 0.94]
+    assert "value=0.88 ± 0.07211 (mean of 3 repeats)" in repr(best)
+    assert "repeat=1" in repr(best)
+    lucky = results.best(repeat=True)
+    assert (lucky.inner, lucky.repeat, lucky.config.model) == (0.99, 0, "lucky")
+    assert "repeat=0" in repr(lucky)
+
+
+def test_missing_repeats_and_ties_are_said() -> None:
+    matrix = FakeMatrix(repeats=2, model=["a", "b", "c"])
+    results, _ = results_of(matrix, [1.0, 3.0, 2.0, failure(), 0.0, 0.0])
+    with pytest.warns(UserWarning, match="best: ") as said:
+        best = results.best()
+    assert [str(w.message).partition(":")[0] for w in said] == ["best", "best"]
+    assert "2 configurations are equally good" in str(said[0].message)
+    assert "1 of 3 configurations have fewer than 2 repeats" in str(said[1].message)
+    assert __file__ == said[0].filename
+    assert isinstance(best, BestResult)
+    assert [config.model for config in best.ties] == ["b"]
+    assert "tied with Config(model=b" in repr(best)
 
 
 def test_the_best_by_a_metric() -> None:
@@ -39,12 +73,79 @@ def test_best_explains_what_it_cannot_do() -> None:
 def test_a_pivot_keeps_the_matrix_order_and_leaves_failures_out() -> None:
     matrix = FakeMatrix(model=["svc", "ada"], data=["wine", "digits"], fold=[1, 2])
     results, _ = results_of(matrix, [1.0, 3.0, 5.0, failure(), 2.0, 2.0, 4.0, 6.0])
-    table = results.pivot("model", "data")
+    with pytest.warns(UserWarning, match="mean of up to 2 configurations, which differ in 'fold'"):
+        table = results.pivot("model", "data")
     assert list(table.index) == ["svc", "ada"]
     assert list(table.columns) == ["wine", "digits"]
     assert table.to_numpy().tolist() == [[2.0, 5.0], [2.0, 5.0]]
     assert results.pivot("model", "data", aggfunc="count").loc["svc", "digits"] == 1
-    assert results.pivot("model")["value"].tolist() == [3.0, 3.5]
+    assert results.pivot("model", aggfunc="mean")["value"].tolist() == [3.0, 3.5]
+
+
+def test_a_pivot_over_repeats_is_no_surprise() -> None:
+    results, _ = results_of(FakeMatrix(repeats=2, model=["svc", "ada"]), [1.0, 3.0, 5.0, 7.0])
+    assert results.pivot("model")["value"].tolist() == [2.0, 6.0]
+
+
+def absent_where(matrix: FakeMatrix, name: str, of: str, value: int) -> FakeMatrix:
+    """Take a parameter away from the tasks whose other one is not at a place; repeated tasks stay."""
+    columns, names = matrix.table().columns, matrix.table().names
+    columns[columns[:, names.index(of)] != value, names.index(name)] = -1
+    return matrix
+
+
+def test_an_absent_parameter_is_a_value_of_its_own() -> None:
+    matrix = absent_where(FakeMatrix(model=["rf", "svm"], data=["a", "b"], C=[1, 10]), "C", "model", 1)
+    results, _ = results_of(matrix, [1.0, 1.0, 2.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    table = results.pivot("data", ["model", "C"], aggfunc="mean")
+    assert [*map(tuple, table.columns)] == [("rf", "-"), ("svm", 1), ("svm", 10)]
+    assert table.to_numpy().tolist() == [[1.0, 3.0, 4.0], [2.0, 5.0, 6.0]]
+    assert results.pivot(["model", "C"], aggfunc="count")["value"].tolist() == [4, 2, 2]
+    assert results.summary(["model", "C"])["C"].tolist() == ["-", 1, 10]
+    column = results.to_frame()["C"]
+    assert column.dtype == "Int64"
+    assert column.dropna().tolist() == [1, 10, 1, 10]
+    assert len(results.filter(C="-")) == 4
+
+
+def test_a_cell_whose_values_are_all_nan_is_not_left_out() -> None:
+    results, _ = results_of(FakeMatrix(n=[1, 2]), [float("nan"), 1.0])
+    assert results.pivot("n").index.tolist() == [1, 2]
+
+
+CELLS = [
+    1, 1.0, True, False, 0, None, "1", "1.0", "True", "None", "-", "a", 2**70, 0.5, float("nan"), "nan",
+    (1,), [1], "(1,)", "[1]", dict, "dict", len, np.int64(7), np.float64(0.25), np.bool_(False),
+    np.arange(3), np.arange(4), "x" * 200 + "a", "x" * 200 + "b", lambda: 1, lambda: 2,
+]  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_no_task_is_dropped_or_merged_by_a_table(data: st.DataObject) -> None:
+    places = data.draw(st.lists(st.sampled_from(range(len(CELLS))), min_size=1, max_size=7))
+    matrix = FakeMatrix(p=[CELLS[place] for place in places], q=[1, 2], repeats=data.draw(st.integers(1, 2)))
+    columns = matrix.table().columns
+    for row in range(len(columns)):
+        if data.draw(st.booleans()):
+            columns[row, 0] = -1
+    results, _ = results_of(matrix, [float(i) for i in range(len(matrix))])
+    count = len(results)
+    for index, along in (("p", None), ("p", "q"), ("q", "p"), (["q", "p"], None)):
+        assert results.pivot(index, along, aggfunc="count").to_numpy(dtype=float, na_value=0).sum() == count
+    assert results.summary("p")["n"].sum() == count
+    (axis, _) = results._axes()
+    keys = {
+        place: axis.parameter.identities[code] for place, code in enumerate(axis.codes.tolist()) if code >= 0
+    }
+    distinct = len(set(keys.values())) + bool((axis.codes < 0).any())
+    assert len(results.pivot("p", aggfunc="count")) == len(results.summary("p")) == distinct
+    texts = {identity: axis.texts[axis.codes[place]] for place, identity in keys.items()}
+    assert len(set(texts.values())) == len(texts)
+    assert "-" not in texts.values() or not (axis.codes < 0).any()
+    column = results.to_frame()["p"].tolist()
+    shown = {repr(cell) if cell is None or cell != cell else cell for cell in map(column.__getitem__, keys)}
+    assert len(shown) == len(texts)
 
 
 def test_a_pivot_names_an_unknown_column() -> None:

@@ -129,7 +129,7 @@ class Stage:
         self, n: int, behave: Callable[[Task], Message] = outcome, retries: Retries = 0, **matrix: Any
     ) -> None:
         declared = {"parameters": {"a": list(range(n))}} | matrix
-        self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), Past.of([]), code=1)
+        self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), Past.of([]), current=[{1}])
         self.clock = FakeClock()
         self.executor = FakeExecutor(self.clock, behave)
         self.run = FakeRun()
@@ -140,7 +140,7 @@ class Stage:
             cast("Run", self.run),
             self.executor,
             retry=RetryPolicy(retries),
-            code=1,
+            codes=[1],
             emit=self.events.append,
             clock=self.clock,
             workers=2,

@@ -93,7 +93,7 @@ def test_results_of_another_run_with_other_code_are_counted() -> None:
     late = stage.plan.tasks.key(3)
     stage.run.superseded[late] = Known(late, 79, "done", 6, 1.0)
     stage.loop()
-    assert stage.runner.other_codes == {5: 1, 6: 1}
+    assert stage.runner.other_codes == {(5, 0): 1, (6, 0): 1}
 
 
 def test_what_another_run_computes_is_waited_for() -> None:

@@ -116,8 +116,11 @@ class Plain:
         (lambda lr, hidden=3: 1, "config.lr, config.hidden"),
         (lambda folds, cfg: 1, "config.folds"),
         (Plain().run, "config.lr, config.hidden"),
+        (Plain(), "config.hidden"),
+        (lambda context, config, lr=3: 1, "config.lr"),  # it would always be 3
+        (lambda context, config, *, lr=3: 1, "config.lr"),
     ],
-    ids=["both", "second", "first", "default", "setting", "method"],
+    ids=["both", "second", "first", "default", "setting", "method", "object", "third", "keyword"],
 )
 def test_a_function_that_takes_parameters_by_name_is_refused(func: Any, read: str) -> None:
     line = rf"Write def \w+\(context, config\): and read {read}."
@@ -141,7 +144,7 @@ def test_a_second_matrix_is_no_flag(given: Any) -> None:
         lambda context, params: 1,
         lambda a, b: 1,
         lambda *both: 1,
-        lambda context, config, lr=3: 1,  # a default of its own
+        lambda context, config, rate=3: 1,  # a default of its own
         functools.partial(with_data, data=1),
         Trainer().fit,
     ],

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from memento.errors import PayloadDamaged, StoreError, UnsavableResult
-from memento.store.checkpoints import CheckpointDir, is_whole
+from memento.store.checkpoints import CheckpointDir, Origin, is_whole, saved_by
 
 KEY = "00ff" * 8
 
@@ -194,3 +194,80 @@ def test_kill_9_at_any_moment_leaves_a_whole_checkpoint_no_older_than_the_last_t
         (number, array), _ = CheckpointDir(tmp_path / "checkpoints", KEY).load()
         assert number in (told, told + 1)
         assert (array == number).all()
+
+
+def code(letter: str) -> bytes:
+    return letter.encode() * 16
+
+
+def opened(folder: Path, policy: str, *codes: bytes) -> tuple[CheckpointDir, Origin]:
+    origin = Origin(codes, policy)
+    return CheckpointDir(folder, KEY, origin), origin
+
+
+@pytest.mark.parametrize("policy", ["warn", "ignore", "rerun"])
+def test_a_checkpoint_of_ones_own_code_comes_back(policy: str, tmp_path: Path) -> None:
+    opened(tmp_path, policy, code("a"))[0].save((1,))
+    again, origin = opened(tmp_path, policy, code("a"))
+    assert again.exists()
+    assert again.load()[0] == (1,)
+    assert origin.older == ()
+
+
+def test_a_checkpoint_of_code_that_counts_as_ones_own_comes_back(tmp_path: Path) -> None:
+    opened(tmp_path, "rerun", code("a"))[0].save((1,))
+    again, origin = opened(tmp_path, "rerun", code("b"), code("a"))
+    assert again.exists()
+    assert again.load()[0] == (1,)
+    assert origin.older == ()
+
+
+def test_a_checkpoint_of_older_code_comes_back_and_is_remembered_in_all_later_ones(tmp_path: Path) -> None:
+    opened(tmp_path, "warn", code("a"))[0].save((1,))
+    again, origin = opened(tmp_path, "warn", code("b"))
+    assert again.load()[0] == (1,)
+    assert origin.older == (code("a"),)
+    again.save((2,))
+    assert saved_by(tmp_path / KEY) == (code("b"), code("a"))
+    third, origin = opened(tmp_path, "warn", code("c"))
+    assert third.load()[0] == (2,)
+    assert origin.older == (code("b"), code("a"))
+
+
+def test_a_checkpoint_that_was_not_asked_for_leaves_no_trace_in_the_next(tmp_path: Path) -> None:
+    opened(tmp_path, "warn", code("a"))[0].save((1,))
+    again, origin = opened(tmp_path, "warn", code("b"))
+    again.save((2,))
+    assert origin.older == ()
+    assert saved_by(tmp_path / KEY) == (code("b"),)
+
+
+def test_where_changed_code_computes_anew_an_older_checkpoint_is_as_none(tmp_path: Path) -> None:
+    opened(tmp_path, "rerun", code("a"))[0].save((1,))
+    again, _ = opened(tmp_path, "rerun", code("b"))
+    assert not again.exists()
+    with pytest.raises(KeyError):
+        again.load()
+    assert opened(tmp_path, "rerun", code("a"))[0].load()[0] == (1,)  # it was only left alone
+    again.save((2,))
+    assert again.load()[0] == (2,)
+    assert opened(tmp_path, "rerun", code("b"))[0].load()[0] == (2,)
+
+
+def test_a_torn_checkpoint_does_not_give_way_to_one_of_older_code(tmp_path: Path) -> None:
+    opened(tmp_path, "rerun", code("a"))[0].save((1,))
+    again, _ = opened(tmp_path, "rerun", code("b"))
+    assert not again.exists()
+    again.save((2,))
+    newest(again).write_bytes(b"torn")
+    assert not opened(tmp_path, "rerun", code("b"))[0].exists()
+
+
+def test_the_versions_of_a_tasks_states_are_those_of_its_loops_too(tmp_path: Path) -> None:
+    assert saved_by(tmp_path / KEY) is None
+    CheckpointDir(tmp_path, f"{KEY}/loops", Origin([code("a")], "warn")).save((1,))
+    assert saved_by(tmp_path / KEY) == (code("a"),)
+    opened(tmp_path, "warn", code("b"))[0].save((1,))
+    assert saved_by(tmp_path / KEY) == (code("b"), code("a"))
+    CheckpointDir(tmp_path, "other").save((1,))
+    assert saved_by(tmp_path / "other") == ()

@@ -44,7 +44,7 @@ def there_and_back(value: Any, payloads: PayloadDir) -> tuple[str, Any]:
     [
         (None, "json"), (True, "json"), (3, "json"), (-0.0, "json"), (1e-300, "json"), (math.inf, "json"),
         (2**200, "json"), ([1, "a", {"b": [None, 2.5]}], "json"), ({}, "json"), ("naïve", "text"), (b"\x00", "bytes"),
-        ("\ud800", "pickle"), (["\ud800"], "pickle"), ({1: 2}, "pickle"), ((1, 2), "pickle"), ([(1, 2)], "pickle"),
+        ("\ud800", "pickle"), (["\ud800"], "pickle"), ({1: 2}, "pickle"), ((1, 2), "typed"), ([(1, 2)], "typed"),
         pytest.param(10**5000, "pickle", id="huge"), (Sub(a=1), "pickle"), (1j, "pickle"),
         (list(range(20_000)), "pickle"),
         (np.float32(0.1), "npscalar"), (np.int8(-3), "npscalar"), (np.bool_(True), "npscalar"),
@@ -236,9 +236,41 @@ def test_a_folder_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> None
         PayloadDir(tmp_path / "file").write([b"x"], ".bin")
 
 
+@pytest.mark.parametrize("depth", [3, 100, 400, 20_000])
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda v: [v], lambda v: {"k": v}, lambda v: (v,), lambda v: Link(v)],
+    ids=["list", "dict", "tuple", "object"],
+)
+def test_what_is_nested_deeply_comes_back_or_is_refused_when_it_is_saved(
+    depth: int, wrap: Any, payloads: PayloadDir
+) -> None:
+    value: Any = 1
+    for _ in range(depth):
+        value = wrap(value)
+    encoded, refused = None, ""
+    try:
+        encoded = encode(value, payloads)
+    except UnsavableResult as error:
+        refused = str(error)
+    assert refused == "" or (depth > 200 and "nested too deeply" in refused and len(refused) < 400)
+    if encoded is not None:
+        back = decode(encoded, payloads)
+        for _ in range(depth):
+            (back,) = (
+                back.values() if isinstance(back, dict) else back.inner if isinstance(back, Link) else back
+            )
+        assert back == 1
+
+
+class Link:
+    def __init__(self, inner: Any) -> None:
+        self.inner = [inner]
+
+
 def test_an_untrusted_store_never_unpickles(payloads: PayloadDir) -> None:
     with pytest.raises(UntrustedStore, match="trusted=True"):
-        decode(encode((1, 2), payloads), payloads, trusted=False)
+        decode(encode({1, 2}, payloads), payloads, trusted=False)
     assert decode(encode([1, 2], payloads), payloads, trusted=False) == [1, 2]
 
 

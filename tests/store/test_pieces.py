@@ -154,3 +154,11 @@ def test_of_two_checkpoints_of_one_attempt_the_later_counts(store: Store) -> Non
         (100.0, 4.0),
     ]
     assert each_once([]) == []
+
+
+@pytest.mark.parametrize(("late", "told"), [(0.0, 1), (0.5, 1), (-0.5, 1), (30.0, 2)])
+def test_an_attempt_is_one_whoever_tells_when_it_began(store: Store, late: float, told: int) -> None:
+    run = store.begin(info_of())
+    died = row_of(1, failed="its process ended", started=10.0 + late, runtime=9.0)
+    run.commit([resumed(piece(run, 10.0, 8.0))], [(died.key, died)])
+    assert len(store.attempts(key_of(1))) == told + 1

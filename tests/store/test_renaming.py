@@ -166,3 +166,30 @@ def test_an_experiment_that_is_at_work_is_not_renamed(folder: Path, busy: str) -
             store.rename("old", "new")
         at_work.finish("done", {})
         assert store.rename("old", "new").moved == 6
+
+
+def test_loaded_results_keep_their_order_and_what_they_show(folder: Path) -> None:
+    matrix = {"parameters": {"x": [2, 1, 2], "how": [int, str, dict]}, "zip": [["x", "how"]]}
+    run(folder, "old", matrix)
+    before = memento.load(folder)
+    run(folder, "new", {"parameters": {"x": [1], "how": [str, int]}})
+    rename(folder, "old", "new")
+    after = memento.load(folder, "new").filter(how=[int, str, dict])
+    shown = [(config.x, config.how) for config in (result.config for result in before)]
+    found = [(config.x, config.how) for config in (result.config for result in after)]
+    assert [one for one in found if one in shown] == shown
+    assert len(after.filter(how=dict)) == 1
+    assert set(after.to_frame()["how"]) == {"int", "str", "dict"}
+
+
+def test_upstream_parameters_are_found_after_a_rename(folder: Path) -> None:
+    def staged(context: Any, config: Any) -> int:
+        return 1
+
+    made = Memento(staged, store=folder, name="old", executor="serial", progress=False)
+    made.add_matrix({"id": "load", "parameters": {"dataset": ["wine", "iris"]}})
+    made.add_matrix({"id": "fit", "dependencies": ["load"], "parameters": {"C": [1]}})
+    made.run_all()
+    rename(folder, "old", "new")
+    loaded = memento.load(folder, "new").filter(C=1)
+    assert loaded.to_frame()["load.dataset"].tolist() == ["wine", "iris"]

@@ -228,6 +228,54 @@ def forget(
 
 
 @app.command()
+def adopt(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[EXPERIMENT | FILE:FUNC MATRIX]", help="The experiment, or its function."),
+    ] = None,
+    matrix: Annotated[Path | None, typer.Argument(metavar="", help="The matrix.", hidden=True)] = None,
+    verify: Annotated[
+        int, typer.Option(min=0, help="First compute so many results again; adopt only if all are equal.")
+    ] = 0,
+    num_workers: WorkersOption = None,
+    executor: Annotated[str, typer.Option(help="processes, threads or serial.")] = "processes",
+    name: Annotated[str | None, typer.Option(help="The experiment's name.")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Accept a change of the code.
+
+    Results that older versions computed count as of the present one from now on: nothing is said about them any
+    more, and on_code_change="rerun" does not compute them again. The present version is the newest that a run has
+    seen, or, given FILE:FUNC and MATRIX, what the file says now. With --verify N, N results are computed again
+    first, chosen over all values of all parameters; if one differs, nothing is adopted, and the exit code is 1.
+    """
+    from memento.cli.errors import explained
+
+    options = {"num_workers": num_workers, "executor": executor, "store": store, "name": name}
+    with explained():
+        from memento.cli.adopt import adopt
+
+        if not adopt(target, matrix, options, verify=verify, as_json=as_json):
+            raise typer.Exit(1)
+
+
+@app.command()
+def why(key: KeyArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Say why a task will or will not run.
+
+    What it came to, which version of the code computed it and what has changed since, what it was computed from,
+    its failures, whether there is a checkpoint to go on from, and what the version of the code cannot follow.
+    """
+    from memento.cli.errors import explained
+
+    with explained():
+        from memento.cli.why import print_why
+
+        print_why(store, key, as_json=as_json)
+
+
+@app.command()
 def rename(
     old: Annotated[str, typer.Argument(help="The experiment's name in the store, or the end of it.")],
     new: Annotated[str, typer.Argument(help="The name that it has now.")],

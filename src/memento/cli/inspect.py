@@ -15,10 +15,10 @@ from typing import Any
 
 from memento.cli.errors import UsageError
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import UntrustedStore
 from memento.store import Store, find_store
+from memento.store.checks import UPSTREAM
 from memento.store.records import INTERRUPTED, Attempt, TaskRecord
-from memento.wording import counts, duration, number_of, one_line, safe_text
+from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 
 _RUNS = 10  # shown, the newest
 _ROWS = 50  # tasks in a list for people
@@ -115,7 +115,7 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
             return
         print(f"store {one_line(str(store.path))}")
         for name, done, failed in experiments:
-            print(f"  {one_line(name)}: {counts(done=done, failed=failed)}")
+            print(f"  {one_line(short_name(name))}: {counts(done=done, failed=failed)}")
         if runs:
             print("latest runs")
         for run in runs:
@@ -131,9 +131,8 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
                 tail = f"{what} of {number_of(total, 'task')} in {took}; run it again for the rest"
             else:
                 tail = f"{what} in {took}"
-            print(
-                f"  {_time(run.started)}  {run.status:<11}  {one_line(run.info.experiment)}: {tail} ({where})"
-            )
+            name = one_line(short_name(run.info.experiment))
+            print(f"  {_time(run.started)}  {run.status:<11}  {name}: {tail} ({where})")
             now = [entry.key.hex()[:12] for entry in working if entry.run == run.id]
             if now:
                 more = f" and {len(now) - 8} more" if len(now) > 8 else ""
@@ -149,15 +148,16 @@ def print_tasks(
     with open_store(path) as store:
         wanted = None if experiment is None else one_experiment(experiment, store)
         records = store.recent(wanted, status="failed" if failed else None, limit=limit or None)
+        upstream = _upstream(store, records)
         if as_json:
-            print_json([_as_dict(store, record) for record in records])
+            print_json([_as_dict(store, record, upstream) for record in records])
             return
         rows = [
             (
                 record.key.hex()[:12],
                 record.status,
                 duration(record.runtime),
-                one_line(_parameters(record), 100),
+                one_line(_parameters(record, upstream), 100),
                 _value_text(store, record, _PREVIEW),
             )
             for record in records
@@ -175,12 +175,13 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
     with open_store(path) as store:
         record = find_task(store, key)
         attempts = store.attempts(record.key)
+        upstream = _upstream(store, [record])
         if as_json:
-            print_json(_as_dict(store, record) | {"attempts": [_attempt_dict(a) for a in attempts]})
+            print_json(_as_dict(store, record, upstream) | {"attempts": [_attempt_dict(a) for a in attempts]})
             return
         print(f"key         {record.key.hex()}")
         print(f"experiment  {one_line(record.experiment)}")
-        for name, value in _load(record.params).items():
+        for name, value in (_load(record.params) | upstream.get(record.key, {})).items():
             print(f"  {one_line(name)} = {one_line(_plain(value), 400)}")
         if record.repeat:
             print(f"  repeat = {record.repeat}")
@@ -225,13 +226,44 @@ def _print_attempt(attempt: Attempt) -> None:
             print_safe("\n".join(f"    {line}" for line in text.rstrip().split("\n")))
 
 
-def _as_dict(store: Store, record: TaskRecord) -> dict[str, Any]:
-    found, value = _readable(store, record)
+def _upstream(store: Store, records: Iterable[TaskRecord]) -> dict[bytes, dict[str, Any]]:
+    """Return for tasks that take the results of others the parameters of those: "first.lr" and so on."""
+    known: dict[bytes, dict[str, Any]] = {}
+    records = list(records)
+    named = {key for record in records for key in map(_task_key, _load(record.params).values()) if key}
+    while named:
+        found = {key: _load(params) for key, params in store.parameters(named).items()}
+        known |= found
+        named = {
+            key for params in found.values() for key in map(_task_key, params.values()) if key
+        } - known.keys()
+
+    def deeper(params: dict[str, Any], under: str, inside: bool) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        for name, value in params.items():
+            key = _task_key(value)
+            if key in known:
+                told |= deeper(known[key], f"{under}{name}.", True)
+            elif inside:
+                told[under + name] = value
+        return told
+
+    return {record.key: deeper(_load(record.params), "", False) for record in records} if known else {}
+
+
+def _task_key(value: Any) -> bytes:
+    """Return the key of the upstream task that a parameter names; nothing for other values."""
+    found = UPSTREAM.fullmatch(json.dumps(value)) if isinstance(value, str) else None
+    return bytes.fromhex(found[1]) if found else b""
+
+
+def _as_dict(store: Store, record: TaskRecord, upstream: dict[bytes, dict[str, Any]]) -> dict[str, Any]:
+    found, value = store.readable(record)
     failure = record.failure
     return {
         "key": record.key.hex(),
         "experiment": record.experiment,
-        "parameters": _load(record.params),
+        "parameters": _load(record.params) | upstream.get(record.key, {}),
         "settings": _load(record.settings),
         "repeat": record.repeat,
         "status": record.status,
@@ -266,27 +298,16 @@ def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _readable(store: Store, record: TaskRecord) -> tuple[bool, Any]:
-    """The value, where it can be had without unpickling and is small enough to print."""
-    encoded = record.value
-    if encoded is None or encoded.format not in ("json", "npscalar", "text"):
-        return False, None
-    try:
-        value = store.value(record)
-    except UntrustedStore:
-        return False, None
-    return True, value.item() if hasattr(value, "item") else value
-
-
 def _value_text(store: Store, record: TaskRecord, limit: int) -> str:
     if record.status != "done":
         failure = record.failure
         return "" if failure is None else one_line(f"{failure.type}: {failure.message}", limit)
-    found, value = _readable(store, record)
+    found, value = store.readable(record)
     if found:
         return one_line(repr(value), limit)
     assert record.value is not None
-    return f"<{one_line(record.value.type)}, {record.value.size:,} bytes>"
+    kind = record.value.type.removeprefix("builtins:")
+    return f"<{one_line(kind)}, {record.value.size:,} bytes>" if kind else "<damaged>"
 
 
 def one_experiment(wanted: str, store: Store) -> str:
@@ -298,7 +319,11 @@ def one_experiment(wanted: str, store: Store) -> str:
         None or several do.
     """
     names = [name for name, _, _ in store.experiments()]
-    matches = [name for name in names if name == wanted] or [name for name in names if name.endswith(wanted)]
+    matches = (
+        [name for name in names if name == wanted]
+        or [name for name in names if short_name(name) == wanted]
+        or [name for name in names if name.endswith(wanted) or short_name(name).endswith(wanted)]
+    )
     if len(matches) == 1:
         return matches[0]
     raise UsageError(
@@ -306,8 +331,15 @@ def one_experiment(wanted: str, store: Store) -> str:
     )
 
 
-def _parameters(record: TaskRecord) -> str:
-    text = ", ".join(f"{name}={_plain(value)}" for name, value in _load(record.params).items())
+def _parameters(record: TaskRecord, upstream: dict[bytes, dict[str, Any]]) -> str:
+    more = upstream.get(record.key, {})
+    under = {name.partition(".")[0] for name in more}  # an upstream task says less than its parameters
+    own = {
+        name: value
+        for name, value in _load(record.params).items()
+        if not (name in under and _task_key(value))
+    }
+    text = ", ".join(f"{name}={_plain(value)}" for name, value in (own | more).items())
     return f"{text}, repeat={record.repeat}" if record.repeat else text
 
 
@@ -317,7 +349,8 @@ def _plain(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     module, _, name = value.partition(":")
     # "red:green" may be a text of the user's; a dotted module before the colon is hardly one.
-    dotted = "." in module and all(part.isidentifier() for part in module.split("."))
+    file = module.removesuffix(".py").replace("/", ".") if module.endswith(".py") else module
+    dotted = "." in module and all(part.isidentifier() for part in file.split("."))
     return name if dotted and all(part.isidentifier() for part in name.split(".")) else value
 
 

@@ -14,6 +14,7 @@ from memento.clock import SYSTEM_CLOCK
 from memento.context.metrics import Metrics, number
 from memento.context.space import Resources, StopTask, TaskSpace
 from memento.hints import TYPE_CHECKING, Any
+from memento.keys.blake2 import blake2b
 from memento.store.records import Piece, Series
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
     import pandas
 
     from memento.context.loop import Loops
-    from memento.store.checkpoints import CheckpointDir
+    from memento.context.seeding import Seeding
+    from memento.store.checkpoints import CheckpointDir, Origin
 
     T = TypeVar("T")
+
+
+_NOTHING: dict[str, Any] = {}
 
 
 class Context:
@@ -59,9 +64,12 @@ class Context:
         "_loops",
         "_metrics",
         "_next_live",
+        "_origin",
         "_provider",
         "_rng",
         "_seed",
+        "_seeding",
+        "_shared_rng",
         "_space",
         "_steps",
         "_total",
@@ -97,11 +105,14 @@ class Context:
     def _begin(self) -> None:
         self._metrics: Metrics | None = None
         self._checkpoints: CheckpointDir | None = None
+        self._origin: Origin | None = None
         self._artifacts: tuple[str, ...] = ()
         self._done, self._total = 0.0, None
         self._next_live = 0.0
         self._logger: logging.Logger | None = None
         self._rng: numpy.random.Generator | None = None
+        self._shared_rng: numpy.random.Generator | None = None
+        self._seeding: Seeding | None = None
         self._seed: int | None = None
         self._loops: Loops | None = None
         self._steps: tuple[str, ...] = ()  # names of the cached steps that are being computed
@@ -109,6 +120,13 @@ class Context:
         self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
 
     _total: float | None
+
+    if not TYPE_CHECKING:  # who checks types is told of a wrong name there
+
+        def __getattr__(self, name: str) -> Any:
+            from memento.context.usage import no_such_attribute
+
+            raise AttributeError(no_such_attribute(name, dir(type(self))))
 
     # ------------------------------------------------------------ who we are
 
@@ -138,23 +156,35 @@ class Context:
     def seed(self) -> int:
         """An int below 2**32 for this task: the same in every re-run, different between tasks."""
         if self._seed is None:
-            import hashlib
-
-            told = hashlib.blake2b(self.key.encode(), digest_size=4, person=b"memento seed")
-            self._seed = int.from_bytes(told.digest(), "little")
+            self._seed = _number(self.key, 4, b"memento seed")
         return self._seed
 
     @property
     def rng(self) -> numpy.random.Generator:
         """A NumPy generator for this task: the same in every re-run, different between tasks."""
         if self._rng is None:
-            import hashlib
-
             import numpy
 
-            told = hashlib.blake2b(self.key.encode(), digest_size=16, person=b"memento rng")
-            self._rng = numpy.random.default_rng(int.from_bytes(told.digest(), "little"))
+            self._rng = numpy.random.default_rng(_number(self.key, 16, b"memento rng"))
         return self._rng
+
+    @property
+    def shared_seed(self) -> int:
+        """An int below 2**32 that all tasks of one repeat share, of whatever experiment: for splits of the data."""
+        return _number(str(self._repeat), 4, b"memento shared")
+
+    @property
+    def shared_rng(self) -> numpy.random.Generator:
+        """A NumPy generator that draws the same in all tasks of one repeat: for splits of the data."""
+        if self._shared_rng is None:
+            import numpy
+
+            self._shared_rng = numpy.random.default_rng(_number(str(self._repeat), 16, b"memento shared"))
+        return self._shared_rng
+
+    @property
+    def _repeat(self) -> int:
+        return self._space.repeat if self._space is not None else 0
 
     @property
     def logger(self) -> logging.Logger:
@@ -175,25 +205,35 @@ class Context:
 
     # ------------------------------------------------------------ metrics and progress
 
-    def record(self, value_dict: Mapping[str, Any]) -> None:
+    def record(
+        self, value_dict: Mapping[str, Any] = _NOTHING, step: float | None = None, *more: Any, **named: Any
+    ) -> None:
         """Record values of metrics.
 
         Parameters
         ----------
         value_dict : dict
-            Name -> number, or -> pair ``(x, y)``. Without x the time counts (UTC seconds), one for the whole call.
+            Name -> number, or -> pair ``(x, y)``. Without x the step counts, or the time (UTC seconds).
+        step : float, optional
+            The x of all values that bring none.
+        *more, **named : object
+            Nothing may be given here: other tools do, and are told the right line.
 
         Raises
         ------
         TypeError
             A value is no number; names the metric and the type.
         """
+        if more or named or value_dict is _NOTHING or not hasattr(value_dict, "items"):
+            from memento.context.usage import wrong_record
+
+            raise TypeError(wrong_record(value_dict, step, more, named))
         metrics = self._metrics
         if metrics is None:
             metrics = self._metrics = Metrics()
         space = self._space
         now = (space.clock if space is not None else SYSTEM_CLOCK).now()
-        metrics.record(value_dict, now)
+        metrics.record(value_dict, now if step is None else number("step", step))
         if now >= self._next_live or now < self._next_live - 3600:
             self._tell(now)
 
@@ -241,6 +281,9 @@ class Context:
     def checkpoint(self, *values: Any) -> None:
         """Save what the task has so far; a crash leaves the old state or the new one, whole.
 
+        Where the random generators are is saved with it: those of `random`, NumPy and PyTorch, `rng`, `shared_rng`,
+        and those among the script's globals.
+
         Parameters
         ----------
         *values : object
@@ -249,10 +292,10 @@ class Context:
         if self._space is None:
             self._given().set(self.key, values)
             return
-        self._saved().save(values, self._extra())
+        self._saved().save(values, {**self._extra(), "draws": self._draws()})
 
     def restore(self) -> Any:
-        """Return what was saved last; metrics recorded before it come back with it.
+        """Return what was saved last; metrics recorded before it come back with it, random generators go on from it.
 
         Returns
         -------
@@ -269,6 +312,7 @@ class Context:
             return item[0] if isinstance(item, tuple) and len(item) == 1 else item
         state, extra = self._saved().load()
         self._take(extra)
+        self._bring_back(extra.get("draws", {}))
         return state[0] if len(state) == 1 else state
 
     def checkpoint_exist(self) -> bool:
@@ -308,6 +352,33 @@ class Context:
             known.pop((own.run, own.started), None)  # this very attempt saved it
         self.earlier = tuple(known.values())
 
+    def _draws(self) -> dict[str, Any]:
+        """Return where all generators are that the task may draw from without having made them."""
+        from memento.context.generators import state_of
+
+        own = {
+            name: state_of(rng)
+            for name, rng in (("rng", self._rng), ("shared_rng", self._shared_rng))
+            if rng is not None
+        }
+        return {"own": own, "process": self._generators().states()}
+
+    def _bring_back(self, draws: Mapping[str, Any]) -> None:
+        """Set them to where they were."""
+        from memento.context.generators import set_state
+
+        self._generators().bring_back(draws.get("process", {}))
+        for name, state in draws.get("own", {}).items():
+            set_state(getattr(self, name), state)
+
+    def _generators(self) -> Seeding:
+        if self._seeding is None:
+            from memento.context.seeding import Seeding
+
+            told = self._space.seeding if self._space is not None else None
+            self._seeding = told or Seeding()
+        return self._seeding
+
     def _given(self) -> Any:
         if self._provider is None:
             raise RuntimeError("Context(key) has nowhere to save to: give it a checkpoint provider")
@@ -315,12 +386,23 @@ class Context:
 
     def _saved(self) -> CheckpointDir:
         if self._checkpoints is None:
-            from pathlib import Path
-
-            from memento.store.checkpoints import CheckpointDir
-
-            self._checkpoints = CheckpointDir(Path(self._place().store) / "checkpoints", self.key)
+            self._checkpoints = self._checkpoints_at(self.key)
         return self._checkpoints
+
+    def _checkpoints_at(self, name: str) -> CheckpointDir:
+        """Open a folder of checkpoints of this task; all of them together are of certain versions of the code."""
+        from pathlib import Path
+
+        from memento.store.checkpoints import CheckpointDir, Origin
+
+        space = self._place()
+        if self._origin is None:
+            self._origin = Origin(space.codes, space.on_code_change)
+        return CheckpointDir(Path(space.store) / "checkpoints", name, self._origin)
+
+    def older_codes(self) -> tuple[bytes, ...]:
+        """Return the digests of other versions of the code that came to the state which this attempt went on from."""
+        return self._origin.older if self._origin is not None else ()
 
     def loop(
         self, iterable: Iterable[T], state: Any, every: float | str = "10min", name: str | None = None
@@ -332,8 +414,9 @@ class Context:
         iterable : iterable
             The same items in the same order at each attempt.
         state : object
-            What the loop changes: a dict or a list (filled in place), an object with ``state_dict`` and
-            ``load_state_dict``, a dict or sequence of such, or any object with attributes.
+            What the loop changes. It is filled in place, however deep, so the task's own names for its parts stay
+            good: dicts, lists, sets and deques, arrays, tensors, random generators, what has ``state_dict`` and
+            ``load_state_dict``, any object with attributes. Numbers and texts are replaced in what holds them.
         every : float or str, default="10min"
             Seconds, or a text like ``"30s"``, ``"2h"``, ``"100 steps"``.
         name : str, optional
@@ -343,6 +426,11 @@ class Context:
         ------
         object
             The items that are not done yet.
+
+        Raises
+        ------
+        TypeError
+            Before the first item: the state, or a part of it, cannot be filled in place.
         """
         from memento.context.loop import Loop, Loops
 
@@ -421,6 +509,10 @@ class Context:
     def finish(self) -> None:
         """Forget the checkpoints of a task whose result is safe."""
         self._saved().drop()
+
+
+def _number(told: str, size: int, purpose: bytes) -> int:
+    return int.from_bytes(blake2b(told.encode(), digest_size=size, person=purpose).digest(), "little")
 
 
 __all__ = ["Context", "StopTask"]

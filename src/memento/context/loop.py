@@ -5,6 +5,14 @@ Knows: a task's checkpoints, iterables, states. May not know: how checkpoints ar
 All loops of a task are saved together, apart from what `checkpoint` saves: each by its name, with how many items are
 done and its state. Finished loops stay in the save, so that a second loop's checkpoint also brings back what the
 first one trained; loops inside an item are forgotten when the item is done.
+
+Where the random generators were goes with each loop, so that the attempt that goes on draws what it would have drawn:
+
+    the innermost loop     where they are when it is saved, between two items
+    loops around it        where they were before their item: what stands before the inner loop runs again
+    loops that are over    where they were at their end
+    an iterable that is    where they were before it was begun: it may draw what it yields, as a loader that shuffles
+    walked through
 """
 
 from __future__ import annotations
@@ -13,16 +21,19 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from memento.context.saved import capture, fill
 from memento.context.space import StopTask
+from memento.context.states import check
 
 if TYPE_CHECKING:
     from memento.context.context import Context
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0}
 _UNITS |= {"h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0, "ms": 0.001}
+_END = object()
+_SLOW = 0.005  # seconds an item; looking at the generators takes a hundredth of that
 _COUNTED = frozenset({"step", "iteration", "item", "epoch", "batch", "batche"})
 
 
@@ -55,125 +66,43 @@ def parse_every(every: float | str) -> Every:
     )
 
 
-class Stated(NamedTuple):
-    """What an object's own `state_dict` gave."""
-
-    state: Any
-
-
-class Attributes(NamedTuple):
-    """The attributes of an object that has no `state_dict`."""
-
-    values: dict[str, Any]
-
-
-def _keeps_state(value: Any) -> bool:
-    return (
-        not isinstance(value, type)
-        and callable(getattr(value, "state_dict", None))
-        and callable(getattr(value, "load_state_dict", None))
-    )
-
-
-def _fills(value: Any) -> bool:
-    """Say whether an object can be filled in place."""
-    if value is None or _keeps_state(value) or isinstance(value, (dict, list, deque, set, bytearray)):
-        return True
-    if isinstance(value, tuple):
-        return all(_fills(part) for part in value)
-    return _is_array(value) or isinstance(getattr(value, "__dict__", None), dict)
-
-
-def _is_array(value: Any) -> bool:
-    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"
-
-
-def capture(state: Any) -> Any:
-    """Return what to save of a loop's state; nothing is copied."""
-    if _keeps_state(state):
-        return Stated(state.state_dict())
-    if isinstance(state, dict):
-        return {name: Stated(v.state_dict()) if _keeps_state(v) else v for name, v in state.items()}
-    if isinstance(state, tuple):
-        return [capture(part) for part in state]
-    if isinstance(state, list):
-        return [Stated(v.state_dict()) if _keeps_state(v) else v for v in state]
-    if isinstance(state, (deque, set, bytearray)) or state is None or _is_array(state):
-        return state
-    return Attributes(dict(vars(state)))
-
-
-def fill(state: Any, saved: Any) -> None:
-    """Bring a loop's state back, in place: the names that the task holds stay the same objects."""
-    if state is None:
-        return
-    if isinstance(saved, Stated):
-        state.load_state_dict(saved.state)
-    elif isinstance(state, dict):
-        values = {name: _part(state.get(name), value) for name, value in saved.items()}
-        state.clear()
-        state.update(values)
-    elif isinstance(state, tuple):
-        for part, value in zip(state, saved, strict=True):
-            fill(part, value)
-    elif isinstance(state, list):
-        state[:] = [_part(state[i] if i < len(state) else None, value) for i, value in enumerate(saved)]
-    elif isinstance(state, deque):
-        state.clear()
-        state.extend(saved)
-    elif isinstance(state, set):
-        state.clear()
-        state.update(saved)
-    elif isinstance(state, bytearray):
-        state[:] = saved
-    elif _is_array(state):
-        state[...] = saved
-    else:
-        vars(state).clear()
-        vars(state).update(saved.values)
-
-
-def _part(there: Any, value: Any) -> Any:
-    """Return a part of a restored container: the object that stands there, filled, if it keeps its own state."""
-    if not isinstance(value, Stated):
-        return value
-    if not _keeps_state(there):
-        raise TypeError(
-            "loop: an object of the saved state has a state_dict(), and there is none in its place now"
-        )
-    there.load_state_dict(value.state)
-    return there
-
-
 class Entry:
     """One loop's place in the save."""
 
-    __slots__ = ("done", "finished", "state")
+    __slots__ = ("begun", "done", "draws", "finished", "nests", "state")
 
     def __init__(self, state: Any) -> None:
         self.done, self.finished, self.state = 0, False, state
+        self.nests = False  # an item has had a loop inside
+        self.begun: Any = (
+            None  # where the generators were before the iterable was begun, if it is walked through
+        )
+        self.draws: Any = None  # where they were before the item was asked for, or at the end
 
 
 class Loops:
     """All loops of one task: which run, which are finished, what an earlier attempt saved."""
 
     def __init__(self, context: Context) -> None:
-        from memento.store.checkpoints import CheckpointDir
-
         self.context = context
         space = context._place()
         self.clock, self.stopping = space.clock, space.stopping
         self.entries: dict[str, Entry] = {}
         self.running: list[str] = []
-        self._checkpoints = CheckpointDir(Path(space.store) / "checkpoints", f"{context.key}/loops")
-        self._saved: dict[str, tuple[int, bool, Any]] = {}
+        self._checkpoints = context._checkpoints_at(f"{context.key}/loops")
+        self._saved: dict[str, tuple[int, bool, Any, Any, Any]] = {}
         if self._checkpoints.exists():
             (self._saved,), extra = self._checkpoints.load()
             context._take(extra)
+        self.draws, self.bring_back = context._draws, context._bring_back
 
     def enter(self, name: str | None, state: Any) -> tuple[str, Entry]:
         """Begin a loop: where it was saved, its state is filled and its place known."""
-        above = self.running[-1] + f"[{self.entries[self.running[-1]].done}]/" if self.running else ""
+        above = ""
+        if self.running:
+            around = self.entries[self.running[-1]]
+            above = f"{self.running[-1]}[{around.done}]/"
+            around.nests = True
         if name is None:
             within = [n for n in self.entries if n.startswith(above) and "/" not in n[len(above) :]]
             name = str(len(within))
@@ -185,7 +114,7 @@ class Loops:
         entry = self.entries[full] = Entry(state)
         saved = self._saved.pop(full, None)
         if saved is not None:
-            entry.done, entry.finished, value = saved
+            entry.done, entry.finished, value, entry.begun, entry.draws = saved
             fill(state, value)
         self.running.append(full)
         return full, entry
@@ -201,10 +130,20 @@ class Loops:
         for other in [n for n in self.entries if n.startswith(inside)]:
             del self.entries[other]
 
-    def save(self) -> None:
-        """Save all loops, and what goes with them."""
-        states = {n: (e.done, e.finished, capture(e.state)) for n, e in self.entries.items()}
+    def save(self, name: str) -> bool:
+        """Save all loops, and what goes with them, on behalf of one that is between two items.
+
+        Returns False, and saves nothing, where a loop around it has not looked at the generators before its item: what
+        stands before the inner loop could not draw the same again.
+        """
+        if any(self.entries[other].draws is None for other in self.running if other != name):
+            return False
+        self.entries[name].draws = self.draws()
+        states = {
+            n: (e.done, e.finished, capture(e.state), e.begun, e.draws) for n, e in self.entries.items()
+        }
         self._checkpoints.save((states,), self.context._extra())
+        return True
 
 
 class Loop:
@@ -221,11 +160,7 @@ class Loop:
     def __init__(
         self, loops: Loops, iterable: Iterable[Any], state: Any, every: float | str, name: str | None
     ) -> None:
-        if not _fills(state):
-            raise TypeError(
-                f"loop(state=...): a {type(state).__qualname__} cannot be filled in place when the loop goes on in a"
-                " later attempt. Give a dict, a list, or an object with state_dict() and load_state_dict()."
-            )
+        check(state)
         self._loops, self._iterable, self._state, self._name = loops, iterable, state, name
         self._every = parse_every(every)
 
@@ -239,46 +174,71 @@ class Loop:
         completed = False
         try:
             if entry.finished:
+                loops.bring_back(entry.draws)
                 completed = True
                 return
             if top:
                 total = len(self._iterable) if isinstance(self._iterable, Sized) else None
                 progress(entry.done - loops.context._done, total)
+            items = self._items(entry)
             if stopping():
                 raise StopTask
-            due = monotonic() + (seconds or 0.0)
-            since = 0
-            for item in remaining(self._iterable, entry.done):
+            now = monotonic()
+            due, since, slow, saved = now + (seconds or 0.0), 0, True, False
+            while True:
+                if not saved:
+                    # For a loop inside the item; where items are short, only if there is one.
+                    entry.draws = loops.draws() if slow or entry.nests else None
+                item = next(items, _END)
+                if item is _END:
+                    break
                 yield item
                 loops.forget_inside(name, entry.done)
                 entry.done += 1
                 since += 1
                 if top:
                     progress(1)
-                ask = stopping()
-                if (
-                    ask
-                    or (steps is not None and since >= steps)
-                    or (seconds is not None and monotonic() >= due)
-                ):
-                    loops.save()
+                ask, before, now = stopping(), now, monotonic()
+                slow, saved = now - before >= _SLOW, False
+                if ask or (steps is not None and since >= steps) or (seconds is not None and now >= due):
+                    saved = loops.save(name)
                     if ask:
                         raise StopTask
-                    since, due = 0, monotonic() + (seconds or 0.0)
+                    if saved:
+                        now = monotonic()
+                        since, due = 0, now + (seconds or 0.0)
             completed = True
         except GeneratorExit:  # `break`: what comes after the loop counts on it being over
             completed = True
             raise
         finally:
-            entry.finished = completed
+            if completed and not entry.finished:
+                entry.finished, entry.draws = True, loops.draws()
             loops.leave(name)
+
+    def _items(self, entry: Entry) -> Iterator[Any]:
+        """Return what is not done yet, with the generators where they were when the loop was saved."""
+        loops, iterable = self._loops, self._iterable
+        goes_on, at_hand = entry.draws is not None, isinstance(iterable, Sequence) or _is_array(iterable)
+        if not at_hand and not goes_on:
+            entry.begun = loops.draws()
+        elif entry.begun is not None:
+            loops.bring_back(entry.begun)
+        items = remaining(iterable, entry.done)
+        if goes_on:
+            loops.bring_back(entry.draws)
+        return items
 
 
 def remaining(iterable: Iterable[Any], done: int) -> Iterator[Any]:
     """Return an iterator over what follows the first `done` items; sequences are not walked through."""
-    if not done:
-        return iter(iterable)
-    if isinstance(iterable, Sequence) or _is_array(iterable):
-        items: Any = iterable
-        return (items[i] for i in range(done, len(items)))
-    return islice(iter(iterable), done, None)
+    if done and (isinstance(iterable, Sequence) or _is_array(iterable)):
+        sequence: Any = iterable
+        return (sequence[i] for i in range(done, len(sequence)))
+    items = iter(iterable)
+    deque(islice(items, done), maxlen=0)
+    return items
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"

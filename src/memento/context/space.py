@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.hints import NamedTuple
+from memento.hints import TYPE_CHECKING, NamedTuple
 from memento.store.records import Piece
+
+if TYPE_CHECKING:
+    from memento.context.seeding import Seeding
 
 Live = Callable[[float, "float | None", "dict[str, float]"], None]
 
@@ -66,3 +69,7 @@ class TaskSpace(NamedTuple):
     clock: Clock = SYSTEM_CLOCK
     inline_limit: int = 16_384  # bytes; larger values of `cached` steps are files
     so_far: Callable[[], Piece] | None = None  # what this attempt has done, for a checkpoint to tell
+    codes: tuple[bytes, ...] = ()  # digest of the task's version of the code, and of others that count as it
+    on_code_change: str = "ignore"  # what becomes of checkpoints that another version saved
+    repeat: int = 0
+    seeding: Seeding | None = None  # the generators that the process' tasks draw from

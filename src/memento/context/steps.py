@@ -10,11 +10,11 @@ Whoever computed reads the value back as the others do: all tasks get the same k
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,9 @@ from memento.system import try_lock
 
 if TYPE_CHECKING:
     from memento.context.context import Context
+    from memento.keys import CodeVersion
 
+_MOST_KNOWN = 256  # steps whose code is kept in mind
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
 
 
@@ -44,8 +46,9 @@ def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kw
     RuntimeError
         The step asks for itself.
     """
-    key = step_key(func, args, kwargs)
-    folder = Path(context._place().store) / "steps"
+    space = context._place()
+    key = step_key(func, args, kwargs, space.run)
+    folder = Path(space.store) / "steps"
     payloads = PayloadDir(folder)
     record = folder / "keys" / f"{key}.json"
     value = _stored(record, payloads)
@@ -75,11 +78,19 @@ def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kw
         return decode(encoded, payloads, mmap=True)
 
 
-def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Name a step: the function, its code, its arguments."""
+def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], run: str = "") -> str:
+    """Name a step: the function, its arguments, and the code of them all.
+
+    Parameters
+    ----------
+    func, args, kwargs : object
+        The step.
+    run : str
+        Name of the run, for which code is read once.
+    """
     from memento.keys import digest
 
-    parts = [digest(func, "cached(func)"), _code_of(func)]
+    parts = [digest(func, "cached(func)"), _code_of(func, [*args, *kwargs.values()], run)]
     parts += [digest(value, f"cached, argument {i}") for i, value in enumerate(args)]
     parts += [
         name.encode() + b"=" + digest(value, f"cached, {name}") for name, value in sorted(kwargs.items())
@@ -87,22 +98,38 @@ def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     return digest(tuple(parts)).hex()
 
 
-def _code_of(func: Callable[..., Any]) -> bytes:
-    try:
-        return _code_of_known(func)
-    except TypeError:  # not hashable
-        return _code_version(func)
+def _code_of(func: Callable[..., Any], values: Iterable[Any], run: str) -> bytes:
+    """Return the digest of the code of a step and of its arguments: what the experiment itself would notice, too."""
+    from memento.keys import combined, value_code
+
+    codes = [code for value in values if (code := value_code(value)) is not None]
+    version = _versions.of(func, run)
+    return bytes((combined([version, *codes]) if codes else version).digest)
 
 
-@functools.lru_cache(maxsize=256)
-def _code_of_known(func: Callable[..., Any]) -> bytes:
-    return _code_version(func)
+class _Versions:
+    """The code of steps, read once a run: tasks change globals; what a notebook defines next is for the next run."""
+
+    def __init__(self) -> None:
+        self._run = ""
+        self._known: dict[Any, CodeVersion] = {}
+
+    def of(self, func: Callable[..., Any], run: str) -> CodeVersion:
+        from memento.keys import code_version
+
+        if run != self._run:
+            self._run, self._known = run, {}
+        if type(func) not in (types.FunctionType, types.MethodType):  # equal ones may be of different code
+            return code_version(func)
+        version = self._known.get(func)
+        if version is None:
+            version = code_version(func)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[func] = version
+        return version
 
 
-def _code_version(func: Callable[..., Any]) -> bytes:
-    from memento.keys import code_version
-
-    return bytes(code_version(func).digest)
+_versions = _Versions()
 
 
 def _stored(record: Path, payloads: PayloadDir) -> tuple[Any] | None:

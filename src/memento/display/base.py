@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.events import Event, RunStarted, Said
+from memento.events import Event, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
@@ -33,14 +33,29 @@ class Screen(Protocol):
 class LogScreen:
     """No display: warnings go to logging, everything else is in the results and the exception."""
 
+    def __init__(self) -> None:
+        self._running = False  # what sums several runs up says nothing new
+
     def listen(self, event: Event) -> None:
         """Log a warning; be silent about the rest."""
+        texts: list[str] = []
         if isinstance(event, Said) and event.level == "warning":
+            texts = [event.text]
+        elif isinstance(event, RunStarted):
+            self._running = True
+        elif isinstance(event, RunFinished):
+            if self._running and (event.warned or event.notes):
+                from memento.display.text import odd_lines
+
+                texts = list(odd_lines(event))
+            self._running = False
+        for text in texts:
             import logging
 
-            from memento.wording import one_line
+            from memento.wording import safe_text
 
-            logging.getLogger(_LOG).warning("%s", one_line(event.text))
+            lines = [safe_text(line).rstrip() for line in text.splitlines()]  # some are a diff
+            logging.getLogger(_LOG).warning("%s", "\n".join(lines))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -16,11 +16,10 @@ from memento.events import (
     TaskFailed,
     TaskRetried,
     Tick,
-    WarningGroup,
     WorkerState,
 )
 from memento.hints import NamedTuple
-from memento.wording import counts, duration, number_of, one_line
+from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 
 # A run in which everything fails differently must not flood the screen; the end tells the rest.
 GROUPS_WHILE_RUNNING = 8
@@ -80,8 +79,8 @@ class Narrator:
                 yield in_all(event)
             elif self._quiet and not (event.done or event.failed or event.left):
                 yield all_cached(event)
-                for note in event.notes:
-                    yield Line(f"  {one_line(note)}", "warning")
+                for text in odd_lines(event):
+                    yield Line(f"  {text}", "warning")
             else:
                 yield from finished(event)
             self._running = False
@@ -93,8 +92,7 @@ class Narrator:
         self._notes += 1
         if self._notes <= NOTES:
             for line in text.splitlines()[:NOTE_LINES]:
-                indent = line[: len(line) - len(line.lstrip(" "))]
-                yield Line(indent + one_line(line), kind)
+                yield Line(safe_text(line).expandtabs().rstrip(), kind)  # a diff shows how code is indented
         elif self._notes == NOTES + 1:
             yield Line("More notes like these are not shown.", kind)
 
@@ -106,7 +104,7 @@ def nothing_to_do(event: RunStarted) -> bool:
 
 def started(event: RunStarted) -> Iterator[Line]:
     """Say which store, and the plan."""
-    yield Line(f"{one_line(event.experiment)}, store {one_line(event.store)}", "head")
+    yield Line(f"{one_line(short_name(event.experiment))}, store {one_line(event.store)}", "head")
     workers = number_of(event.workers, "worker")
     parts = [f"{event.cached:,} cached"] if event.cached else []
     if event.elsewhere:
@@ -141,26 +139,26 @@ def finished(event: RunFinished) -> Iterator[Line]:
     more = len(event.groups) - GROUPS_AT_THE_END
     if more > 0:
         yield Line(f"  and {number_of(more, 'other cause')}", "failure")
-    for warned in event.warned[:WARNINGS_AT_THE_END]:
-        yield Line(f"  {warned_line(warned)}", "warning")
-    more = len(event.warned) - WARNINGS_AT_THE_END
-    if more > 0:
-        yield Line(f"  and {number_of(more, 'other warning')}: `results.warnings` lists them", "warning")
-    for note in event.notes:
-        yield Line(f"  {one_line(note)}", "warning")
+    for text in odd_lines(event):
+        yield Line(f"  {text}", "warning")
     for line in event.how_to_go_on.splitlines():
         yield Line(one_line(line))
 
 
-def warned_line(group: WarningGroup) -> str:
-    """Say what tasks warned of, and what they have in common."""
-    rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
-    return f"{number_of(group.count, 'task')} warned: {one_line(group.title, 400)}{rule}"
+def odd_lines(event: RunFinished) -> Iterator[str]:
+    """Say what tasks warned of, and what is odd about the results."""
+    for group in event.warned[:WARNINGS_AT_THE_END]:
+        rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
+        yield f"{number_of(group.count, 'task')} warned: {one_line(group.title, 400)}{rule}"
+    more = len(event.warned) - WARNINGS_AT_THE_END
+    if more > 0:
+        yield f"and {number_of(more, 'other warning')}: `results.warnings` lists them"
+    yield from map(one_line, event.notes)
 
 
 def all_cached(event: RunFinished) -> Line:
     """Say in one line that there was nothing to do."""
-    name, store = one_line(event.experiment), one_line(event.store)
+    name, store = one_line(short_name(event.experiment)), one_line(event.store)
     if event.total:
         return Line(f"{name}: {number_of(event.total, 'task')}, all cached in {store}", "done")
     return Line(f"{name}: the matrix has no tasks; nothing to do in {store}", "done")

@@ -1,10 +1,17 @@
 """Limit the time of a task that runs in this very process, leaving out the time in which the process was suspended.
 
-Knows: the signals SIGALRM and SIGCONT. May not know: tasks, outcomes.
+Knows: the signals SIGURG and SIGCONT. May not know: tasks, outcomes.
 
-A suspended process (Ctrl-Z, a batch system) does not see that its time goes by: the clock of the alarm goes on. So the
-alarm rings several times, looks at the clock, and does not count a gap after which the system says "go on" (SIGCONT).
-A gap without that was a call in C that let no handler run, and counts.
+The system's own alarm (SIGALRM, `setitimer`) is the task's: a process has only one, and a task that sets it would take
+ours away. So a thread rings, by a signal that does nothing where nobody listens.
+
+A suspended process (Ctrl-Z, a batch system) does not see that its time goes by: the clock goes on. So the alarm rings
+several times, looks at the clock, and does not count a gap after which the system says "go on" (SIGCONT). A gap without
+that was a call in C that let no handler run, and counts.
+
+Owners
+    calling thread  the handlers, what is left of the time
+    bell            when to ring next; ends with the `with` block
 """
 
 from __future__ import annotations
@@ -29,27 +36,63 @@ class TimeUp(BaseException):
 @contextlib.contextmanager
 def alarm(seconds: float | None, armed: Callable[[], bool], clock: Clock = SYSTEM_CLOCK) -> Iterator[None]:
     """Raise TimeUp in this thread after some seconds, if it is `armed` then, where system and thread can."""
-    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    usable = hasattr(signal, "pthread_kill") and threading.current_thread() is threading.main_thread()
     if seconds is None or not usable:
         yield
         return
-    watch = _Watch(seconds, armed, clock)
-    before = signal.signal(signal.SIGALRM, watch.ring)
+    bell = _Bell()
+    watch = _Watch(seconds, armed, clock, bell.ring_in)
+    before = signal.signal(signal.SIGURG, watch.ring)
     watch.chained = signal.signal(signal.SIGCONT, watch.go_on)
     watch.wind(watch.step)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        bell.close()
+        signal.signal(signal.SIGURG, before if before is not None else signal.SIG_DFL)
         signal.signal(signal.SIGCONT, watch.chained if watch.chained is not None else signal.SIG_DFL)
+
+
+class _Bell:
+    """A thread that sends a signal to the thread that made it, when it is time."""
+
+    def __init__(self) -> None:
+        self._to = threading.get_ident()
+        self._due: float | None = None  # seconds of the steady clock
+        self._closed = False
+        self._changed = threading.Condition()  # reentrant: a handler may interrupt whoever holds it
+        self._thread = threading.Thread(target=self._serve, name="memento-bell", daemon=True)
+        self._thread.start()
+
+    def ring_in(self, seconds: float) -> None:
+        with self._changed:
+            self._due = SYSTEM_CLOCK.monotonic() + seconds
+            self._changed.notify()
+
+    def _serve(self) -> None:
+        with self._changed:
+            while not self._closed:
+                left = None if self._due is None else self._due - SYSTEM_CLOCK.monotonic()
+                if left is None or left > 0:
+                    self._changed.wait(left)
+                else:
+                    self._due = None
+                    signal.pthread_kill(self._to, signal.SIGURG)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
 
 
 class _Watch:
     """One alarm: what is left of the time, and when the clock was last looked at."""
 
-    def __init__(self, seconds: float, armed: Callable[[], bool], clock: Clock) -> None:
-        self._armed, self._clock = armed, clock
+    def __init__(
+        self, seconds: float, armed: Callable[[], bool], clock: Clock, ring_in: Callable[[float], None]
+    ) -> None:
+        self._armed, self._clock, self._ring_in = armed, clock, ring_in
         self._left = seconds
         self.step = min(max(seconds / _LOOKS, _SHORTEST), _LONGEST, seconds)
         self._looked = clock.monotonic()
@@ -57,7 +100,7 @@ class _Watch:
         self.chained: object = None  # what SIGCONT did before
 
     def wind(self, seconds: float) -> None:
-        signal.setitimer(signal.ITIMER_REAL, max(seconds, _JUDGED))
+        self._ring_in(max(seconds, _JUDGED))
 
     def go_on(self, number: int, frame: object) -> None:
         """Note that the process was suspended; the body of the handler of SIGCONT."""
@@ -66,7 +109,7 @@ class _Watch:
             self.chained(number, frame)
 
     def ring(self, *_: object) -> None:
-        """Count the time since the last look; the body of the handler of SIGALRM."""
+        """Count the time since the last look; the body of the handler of SIGURG."""
         now = self._clock.monotonic()
         gap = now - self._looked
         if gap > 2 * self.step and not self._went_on and not self._doubted:

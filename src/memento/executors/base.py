@@ -29,10 +29,12 @@ class Task(NamedTuple):
     repeat: int
     attempt: int  # 1 for the first
     cost: float  # expected seconds; 0.0 where unknown
+    version: int = 0  # index into Work.codes
 
 
 LIVE_EVERY = 0.5  # seconds
 _NOTHING: dict[str, str] = {}
+_NO_CODES: tuple[tuple[bytes, ...], ...] = ((),)
 _NONE_SEEN: dict[str, tuple[str, str]] = {}
 
 
@@ -75,6 +77,10 @@ class Work(NamedTuple):
     seen: Mapping[str, tuple[str, str]] = (
         _NONE_SEEN  # what the function reads, for fresh processes; see `sameness`
     )
+    codes: Sequence[tuple[bytes, ...]] = (
+        _NO_CODES  # versions of the code: each one's digest, and what counts as it
+    )
+    on_code_change: str = "ignore"  # what becomes of checkpoints that other versions saved
 
 
 class Lost(NamedTuple):
@@ -128,6 +134,7 @@ class Executor(Protocol):
     name: str
     isolates: bool  # a task that kills its process fails alone
     preempts: bool  # `timeout` and `memory_limit` can end a running task
+    alone: bool = True  # each of its processes runs one task at a time
     shares_memory: bool = False  # tasks run in this process: what cannot be pickled reaches them
     in_process: bool = False  # tasks run in the caller's thread, inside `poll`: only `interrupt` can end one
 

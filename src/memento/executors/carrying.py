@@ -55,18 +55,22 @@ def set_rest(carried: Carried) -> ImportWatch:
     """Set everything, now that the function and what it needs is there; what is imported later hears of it then."""
     pieces = carried.pieces
     for name in pieces:
-        if name not in _FIRST and (name not in libraries.OPTIONS or name in sys.modules):
+        if name not in _FIRST and not _is_later(name):
             _set(pieces, name)
-    later = [name for name in pieces if name in libraries.OPTIONS and name not in sys.modules]
+    later = list(filter(_is_later, pieces))
     return ImportWatch(later, lambda name: _set(pieces, name))
+
+
+def _is_later(name: str) -> bool:
+    return name in libraries.OPTIONS and name not in sys.modules and name not in libraries.AT_ONCE
 
 
 def _set(pieces: Mapping[str, bytes], name: str) -> None:
     # What this process' library does not know, it has not.
     with contextlib.suppress(Exception):
         value = pickling.loads(pieces[name])
-        if name == "warnings":
-            _set_filters(value)
+        if name in ("warnings", "logging"):  # which `catch_warnings` would take back
+            _SETTERS[name](value)
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -133,15 +137,17 @@ def _set_start_method(method: str | None) -> None:
         multiprocessing.set_start_method(method, force=True)
 
 
-def _filters() -> Iterator[Any]:
+def _filters() -> Iterator[tuple[str, bytes]]:
+    """Yield the filters, each with the module of its category."""
     for one in warnings.filters:
         with contextlib.suppress(Exception):  # of a category that cannot be pickled
-            pickling.dumps(one)
-            yield one
+            yield one[2].__module__, pickling.dumps(one)
 
 
-def _set_filters(asked: list[Any]) -> None:
-    warnings.filters[:] = asked  # type: ignore[index]  # typeshed calls it a Sequence
+def _set_filters(asked: list[tuple[str, bytes]]) -> None:
+    # Who imports a library later gets its categories then; none is imported for a filter.
+    there = [pickling.loads(data) for module, data in asked if module in sys.modules or "." not in module]
+    warnings.filters[:] = there  # type: ignore[index]  # typeshed calls it a Sequence
     getattr(warnings, "_filters_mutated", lambda: None)()
 
 
@@ -158,4 +164,5 @@ _FIRST = ("arguments", "interpreter", "locale")
 _SETTERS: dict[str, Setter] = {
     **{name: setter for name, (_, setter) in {**_OWN, **libraries.OPTIONS}.items()},
     "logging": loggers.restore,
+    "warnings": _set_filters,
 }

@@ -11,10 +11,11 @@ What a user's own code raises `from` another exception is what it says: it is le
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
-from memento.executors.lines import Lines, Printed, lines_of_text, lines_of_traceback
+from memento.executors.lines import Lines, Printed, is_users, lines_of_text, lines_of_traceback
 from memento.hints import NamedTuple
 
 _HEADER = "Traceback (most recent call last):"
@@ -59,6 +60,11 @@ def cause_of(error: BaseException) -> Cause:
         return Cause(first.type, message, first.lines)
     message = text_of(error)
     lines = lines_of_traceback(error.__traceback__)
+    if isinstance(error, SyntaxError) and error.filename and is_users(error.filename):
+        line = (
+            f"{os.path.basename(error.filename)}:{error.lineno}"  # no frame is there: it has not begun to run
+        )
+        return Cause(type(error).__name__, error.msg, Lines(line, line))
     if _HEADER in message:
         told = printed(message, error.__traceback__)
         if told is not None:

@@ -21,7 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor as Pool
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,6 +110,7 @@ def _station(batch: Batch) -> tuple[Station, KeptValues, set[int]]:
             resources=Resources(work.cpus_per_task, (), work.memory_limit),
             stopping=stop.exists,
             shared_process=here == batch.coordinator,
+            alone=here != batch.coordinator,
         )
         values = KeptValues()
         found = Station(work, conditions, values=values), values, set()
@@ -154,6 +155,7 @@ class Futures(Executor):
     def __init__(self, pool: Pool, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.name = type(pool).__name__
         self._pool, self._clock = pool, clock
+        self.alone = not isinstance(pool, ThreadPoolExecutor)
         self._asked = num_workers or getattr(pool, "_max_workers", None)
         self._queue: deque[Task] = deque()
         self._calls: dict[Future[list[Outcome]], _Call] = {}

@@ -1,6 +1,6 @@
 """Ask libraries for the options that a program has set, and set them in another process.
 
-Knows: public options of libraries. May not know: when they are asked for. Imports none that is not loaded.
+Knows: public options of libraries. May not know: when they are asked for.
 """
 
 from __future__ import annotations
@@ -10,14 +10,29 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+_NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+_NUMPY_PRINTS = {
+    "edgeitems": 3, "threshold": 1000, "floatmode": "maxprec", "precision": 8, "suppress": False, "linewidth": 75,
+    "nanstr": "nan", "infstr": "inf", "sign": "-", "formatter": None, "legacy": False, "override_repr": None,
+}  # fmt: skip
+
+
+def _changed(asked: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if name not in usual or usual[name] != value}
+
 
 def _numpy() -> tuple[Any, ...]:
     numpy = sys.modules["numpy"]
-    return numpy.geterr(), numpy.get_printoptions()
+    errors = _changed(numpy.geterr(), _NUMPY_ERRORS)
+    return errors, _changed(numpy.get_printoptions(), _NUMPY_PRINTS)
 
 
 def _set_numpy(asked: tuple[Any, ...]) -> None:
-    numpy = sys.modules["numpy"]
+    if not any(asked):
+        return
+    # Imported now where that has not happened: set in the middle of a task, this would end with it.
+    import numpy
+
     numpy.seterr(**asked[0])
     numpy.set_printoptions(**asked[1])
 
@@ -112,6 +127,7 @@ def _set_torch(asked: dict[str, Any]) -> None:
         torch.set_default_device(asked["device"])
 
 
+AT_ONCE = ("numpy",)  # set where they are not loaded, too
 # name of the module -> (what it is asked, what sets the answer in another process)
 OPTIONS: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     "numpy": (_numpy, _set_numpy),

@@ -47,13 +47,13 @@ class Lent:
 
     def __init__(self, value: Any) -> None:
         self._value = value
-        self._shared = is_unchangeable(value)
+        self.shared = is_unchangeable(value)  # by all tasks: nothing can be changed in it
         self._data: bytes | None = None
-        self._pickles = not self._shared
+        self._pickles = not self.shared
 
     def get(self) -> Any:
         """Return a copy; the value itself where nothing can be changed in it, or no copy can be made."""
-        if self._shared:
+        if self.shared:
             return self._value
         if self._pickles:
             try:
@@ -114,15 +114,25 @@ class LocalValues:
         here: Callable[[int], Any] | None = getattr(values, "here", None)
         self._here = here if here is not None else lambda number: pickling.loads(values[number])
         self._lent: dict[int, Lent] = {}
+        self.follow: Callable[[Any], None] | None = None  # hears of each function and class among them, once
+        self._shared: dict[int, Any] = {}  # of these the values in which nothing can be changed
 
     def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
         """Return the values of these numbers by these names."""
-        return {name: self._get(number) for name, number in zip(names, numbers, strict=True)}
+        shared = self._shared
+        return {
+            name: shared[n] if n in shared else self._get(n) for name, n in zip(names, numbers, strict=True)
+        }
 
     def _get(self, number: int) -> Any:
         lent = self._lent.get(number)
         if lent is None:
-            lent = self._lent[number] = Lent(self._here(number))
+            value = self._here(number)
+            lent = self._lent[number] = Lent(value)
+            if self.follow is not None and callable(value):
+                self.follow(value)
+            if lent.shared:
+                self._shared[number] = lent.get()
         return lent.get()
 
 

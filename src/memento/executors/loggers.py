@@ -13,6 +13,7 @@ import os
 import sys
 from typing import Any, NamedTuple
 
+from memento.keys.names import is_project_module
 from memento.store import pickling
 
 
@@ -30,8 +31,9 @@ class _Logger(NamedTuple):
     level: int
     propagate: bool
     disabled: bool
-    handlers: list[_Handler]
+    handlers: list[_Handler] | None  # None where they are its library's own, made by the import
     filters: list[Any]
+    library: str  # which has a logger of that name, and may add handlers when it is imported; "" where there is none
 
 
 class _Logging(NamedTuple):
@@ -51,19 +53,30 @@ def gather() -> tuple[_Logging, list[str]]:
         if not isinstance(logger, logging.Logger):
             continue
         handlers = []
-        for handler in logger.handlers:
+        of_library = bool(name) and any(_is_of_library(handler, name) for handler in logger.handlers)
+        for handler in [] if of_library else logger.handlers:
             described = _described(handler)
             if described is not None:
                 handlers.append(described)
             elif type(handler) is not logging.NullHandler:
                 left.append(f"{type(handler).__name__} of logger {name or 'root'!r}")
-        one = _Logger(logger.level, logger.propagate, logger.disabled, handlers, _sendable(logger.filters))
+        top = name.partition(".")[0]
+        library = top if top in sys.modules and not is_project_module(top) else ""
+        filters = _sendable(logger.filters)
+        kept = None if of_library else handlers
+        one = _Logger(logger.level, logger.propagate, logger.disabled, kept, filters, library)
         if name == "" or handlers or one.filters or one[:3] != (logging.NOTSET, True, False):
             found[name] = one
     captures = getattr(logging, "_warnings_showwarning", None) is not None
     levels = {number: name for number, name in logging._levelToName.items() if number % 10 or number > 50}
     told = _Logging(found, logging.root.manager.disable, logging.raiseExceptions, captures, levels)
     return told, left
+
+
+def _is_of_library(handler: Any, logger: str) -> bool:
+    """Tell whether the library that has a logger has made its handler, or what formats it."""
+    top = logger.partition(".")[0]
+    return any(type(one).__module__.partition(".")[0] == top for one in (handler, handler.formatter))
 
 
 def _described(handler: Any) -> _Handler | None:
@@ -110,12 +123,13 @@ def restore(told: _Logging) -> None:
         logging.addLevelName(number, name)
     for name, one in told.loggers.items():
         logger = logging.getLogger(name or None)
-        # In place of what imports of this process have added: the program's imports did so as well.
-        for handler in list(logger.handlers):
-            if type(handler) is not logging.NullHandler:
-                logger.removeHandler(handler)
-        for described in one.handlers:
-            logger.addHandler(_made(described))
+        if one.handlers is not None and not (one.library and one.library not in sys.modules):
+            # In place of what imports of this process have added: the program's imports did so as well.
+            for handler in list(logger.handlers):
+                if type(handler) is not logging.NullHandler:
+                    logger.removeHandler(handler)
+            for described in one.handlers:
+                logger.addHandler(_made(described))
         logger.filters[:] = one.filters
         logger.propagate, logger.disabled = one.propagate, one.disabled
         logger.setLevel(one.level)

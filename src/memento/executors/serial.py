@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.alarm import TimeUp, alarm
-from memento.executors.base import Executor, Lost, Message, Running, Task, Update, Work
+from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
+from memento.executors.isolation.process import Isolation
 from memento.executors.local import local_station
 from memento.executors.measure import process_name
 from memento.executors.sending import initialize
@@ -49,6 +50,7 @@ class Serial(Executor):
         self._inbox: list[Message] = []
         self._work: Work | None = None
         self._station: Station | None = None
+        self._isolation: Isolation | None = None
         self._current: tuple[int, float] | None = None
         self._stopping = self._woken = False
         self._pace = 1.0  # seconds a task
@@ -86,6 +88,7 @@ class Serial(Executor):
     def _attempt(self, task: Task) -> Outcome:
         assert self._work is not None, "start() comes first"
         if self._station is None:
+            self._isolation = Isolation()
             self._station = local_station(self._work, self._conditions(self._work))
         self._current = (task.number, self._clock.monotonic())
         try:
@@ -103,6 +106,13 @@ class Serial(Executor):
             )
         finally:
             self._current = None
+            self._put_back()
+
+    def _put_back(self) -> None:
+        """Have the next task find this process as the first one did."""
+        left = self._isolation.restore() if self._isolation is not None else ""
+        if left:
+            self._inbox.append(Note(f"a task {left}, which cannot be put back: the tasks after it see it"))
 
     def _stopped_or(self, outcome: Outcome) -> Outcome:
         """Take a Ctrl-C that reached the task for the end of the run, not for the task's own fault."""
@@ -144,4 +154,8 @@ class Serial(Executor):
 
     def close(self) -> None:
         self._queue.clear()
-        self._station = None
+        if self._station is not None:
+            self._station.close()
+        if self._isolation is not None:
+            self._isolation.close()
+        self._station = self._isolation = None

@@ -20,11 +20,13 @@ from collections.abc import Callable, Sequence
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
 from memento.context import Context, Resources, StopTask, TaskSpace
+from memento.context.seeding import LIBRARIES, Seeding
 from memento.context.space import Live, never_stopping
 from memento.errors import StoreUnwritable
 from memento.executors import failures
 from memento.executors.alarm import TimeUp
 from memento.executors.base import Task, Work
+from memento.executors.imports import ImportWatch
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
 from memento.executors.warned import Watch
@@ -83,6 +85,7 @@ class KeptValues:
 
     def __init__(self, source: Sequence[bytes] | None = None) -> None:
         self._source = source
+        self.follow: Callable[[Any], None] | None = None  # hears of each function and class among them, once
         self._packed: dict[int, bytes | memoryview] = {}
         self._shared: dict[int, Any] = {}
 
@@ -109,6 +112,8 @@ class KeptValues:
             data = self._source[number]
         value = pickling.loads(data)
         if is_unchangeable(value):
+            if self.follow is not None and callable(value):
+                self.follow(value)
             self._shared[number] = value
             self._packed.pop(number, None)
         return value
@@ -135,6 +140,8 @@ class KeptSettings:
 class SomeValues(Protocol):
     """Where a station's values come from."""
 
+    follow: Callable[[Any], None] | None  # hears of each function and class among them, once
+
     def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
         """Return the values of these numbers by these names; may raise anything."""
 
@@ -156,7 +163,8 @@ class Conditions(NamedTuple):
     log: Callable[[], LogSlice | None] | None = None  # what was printed since it was last asked
     log_so_far: Callable[[], LogSlice | None] | None = None  # the same, and it will be told again
     last_lines: Callable[[LogSlice], str] | None = None
-    shared_process: bool = False  # other tasks run in this process at the same time
+    shared_process: bool = False  # other threads of this process run tasks too
+    alone: bool = True  # one task at a time runs in this process
     own_process: bool = False  # this process does nothing but tasks
     clock: Clock = SYSTEM_CLOCK
 
@@ -191,12 +199,18 @@ class Station:
         self._function = work.function.load() if function is None else function
         self._settings = KeptSettings(work.settings.data) if settings is None else settings
         self.values = KeptValues(work.values) if values is None else values
+        self._seeding = Seeding(alone=conditions.alone)
+        self._imports = ImportWatch(list(LIBRARIES) if conditions.alone else [], self._seeding.notice)
+        self._seeding.follow(self._function)
+        self.values.follow = self._seeding.follow
         self.layouts: dict[int, tuple[str, ...]] = {}
         self._payloads = PayloadDir(os.path.join(work.store, "payloads"))
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
-        self._watch = Watch(shared=not conditions.own_process)
+        # A pool's process may run several tasks too, in threads that it has started.
+        alone = not conditions.shared_process and threading.current_thread() is threading.main_thread()
+        self._watch = Watch(shared=not alone)
         self._now = (
             0,
             0.0,
@@ -208,7 +222,7 @@ class Station:
 
     def run(self, task: Task) -> Outcome:
         """Make one attempt; whatever the task does short of ending the process, this returns."""
-        number, key, layout, values, repeat, attempt, _ = task
+        number, key, layout, values, repeat, attempt, _, version = task
         clock, conditions, context = self._clock, self._conditions, None
         value: Encoded | None = None
         failure: Failure | None = None
@@ -241,8 +255,13 @@ class Station:
                     clock,
                     self._work.inline_limit,
                     self._so_far,
+                    self._work.codes[version],
+                    self._work.on_code_change,
+                    repeat,
+                    self._seeding,
                 )
             )
+            self._seeding.begin(key)
             # In a copy of the context: decimal's precision, NumPy's error state end with the task.
             returned = contextvars.copy_context().run(self._function, context, config)
             if type(returned) not in _NEVER_AWAITED and _is_awaitable(returned):
@@ -281,7 +300,13 @@ class Station:
             failure,
             warned,
             context.earlier if context is not None else (),
+            context.older_codes() if context is not None else (),
         )
+
+    def close(self) -> None:
+        """Leave the process' random generators as they were before the first task."""
+        self._imports.close()
+        self._seeding.put_back()
 
     def _piece(self) -> Piece:
         """Return what the attempt that is made has done so far."""

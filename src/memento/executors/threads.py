@@ -5,8 +5,10 @@ Knows: stations. May not know: other processes.
 Owners
     calling thread   the queue, the table of workers, the inbox it returns
     worker threads   one task each; take from `_handed`, put into `_returned`
-Limits: what tasks print is not told apart; `timeout` is soft: a task over it is reported as timed out at once, and its
-thread, which nothing can end, is left to itself and replaced. Threads are daemons, so none keeps a program alive.
+Limits: the process' random generators, and what libraries keep for all of it, belong to a task only where one thread
+runs (what a thread has for itself is put back); what tasks print is not told apart; `timeout` is soft: a task over it
+is reported as timed out at once, and its thread, which nothing can end, is left to itself and replaced. Threads are
+daemons, so none keeps a program alive.
 Time in which this process was suspended is not the task's: it is seen by looking at the clock several times a second.
 """
 
@@ -24,6 +26,7 @@ from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
+from memento.executors.isolation.libraries import Libraries
 from memento.executors.local import OfThisThread, local_station
 from memento.executors.sending import initialize
 from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
@@ -83,12 +86,14 @@ class Threads(Executor):
         self._pace = 1.0  # seconds a task
         self._made = 0
         self._work: Work | None = None
+        self._first: Station | None = None  # it knows how the program had its random generators
 
     def start(self, work: Work) -> None:
         self._work = work
         initialize(work.initializer)
         self._like = OfThisThread()
         self._wanted = max(self._asked or work.num_workers, 1)
+        self.alone = self._wanted == 1
 
     def want(self) -> int:
         if self._stopping.is_set():
@@ -140,14 +145,21 @@ class Threads(Executor):
             stopping=lambda: self._stopping.is_set() or hand.told,
             live=tell,
             shared_process=True,
+            alone=self.alone,
             clock=self._clock,
         )
         station: Station | None = None
+        libraries: Libraries | None = None
         while (task := hand.tasks.get()) is not None:
             try:
                 if station is None:
                     station = local_station(work, conditions)
-                self._returned.put((hand, station.run(task)))
+                    self._first = self._first or station
+                    libraries = Libraries(local=not conditions.alone)
+                outcome = station.run(task)
+                if libraries is not None:
+                    libraries.restore()
+                self._returned.put((hand, outcome))
             except Exception as exc:
                 self._returned.put((hand, exc))
 
@@ -249,3 +261,6 @@ class Threads(Executor):
         self._stopping.set()
         for hand in list(self._hands):
             self._dismiss(hand)
+        if self._first is not None:
+            self._first.close()
+            self._first = None

@@ -11,9 +11,10 @@ from memento.hints import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.keys.code import CodeVersion, code_version, combined, explain_code, value_code
-    from memento.keys.experiments import experiment_name, is_named_by_code, short_name
-    from memento.keys.fragments import json_fragment
+    from memento.keys.changes import explain_code
+    from memento.keys.code import CodeVersion, code_version, combined, value_code
+    from memento.keys.experiments import experiment_name, is_named_by_code
+    from memento.keys.fragments import described, json_fragment
     from memento.keys.kinds import digest, register_key
     from memento.keys.names import qualified_name
     from memento.keys.places import SCRIPT_ATTRIBUTE, Script, script, script_folder
@@ -27,6 +28,7 @@ __all__ = [
     "TaskKeys",
     "code_version",
     "combined",
+    "described",
     "digest",
     "experiment_name",
     "explain_code",
@@ -39,7 +41,6 @@ __all__ = [
     "repeat_part",
     "script",
     "script_folder",
-    "short_name",
     "task_digest",
     "value_code",
 ]
@@ -52,9 +53,10 @@ _HOMES = {
     "TaskKeys": "memento.keys.task",
     "code_version": "memento.keys.code",
     "combined": "memento.keys.code",
+    "described": "memento.keys.fragments",
     "digest": "memento.keys.kinds",
     "experiment_name": "memento.keys.experiments",
-    "explain_code": "memento.keys.code",
+    "explain_code": "memento.keys.changes",
     "is_named_by_code": "memento.keys.experiments",
     "json_fragment": "memento.keys.fragments",
     "part": "memento.keys.task",
@@ -64,7 +66,6 @@ _HOMES = {
     "repeat_part": "memento.keys.task",
     "script": "memento.keys.places",
     "script_folder": "memento.keys.places",
-    "short_name": "memento.keys.experiments",
     "task_digest": "memento.keys.task",
     "value_code": "memento.keys.code",
 }

@@ -124,7 +124,7 @@ def array(enc: Encoder, value: Any, np: Any) -> bytes:
         return node("array", head, frame(b"l", enc.sequence(value.ravel().tolist())))
     if dtype.char in "gG":  # padding bytes hold whatever was there; the shortest exact text does not
         return node("array", head, frame(b"l", b"".join(text(repr(x)) for x in value.ravel())))
-    return node("array", head, frame(b"b", _content(value, np)))
+    return node("array", head, frame(b"b", enc.bulk(value, np) or _content(value, np)))
 
 
 def _content(value: Any, np: Any) -> bytes:

@@ -14,6 +14,7 @@ import functools
 import re
 import types
 import typing
+from pathlib import PurePath
 
 from memento.errors import UnkeyableValue
 from memento.hints import Any
@@ -23,12 +24,13 @@ from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_numbe
 from memento.keys.names import (
     is_project_module,
     module_name,
+    path_in_project,
     qualified_name,
     resolve,
 )
 from memento.keys.objects import HEAP_TYPE
 from memento.keys.places import is_installed_file
-from memento.keys.reads import reads_of
+from memento.keys.reads import OF_MODULES, reads_of
 
 _COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
@@ -200,8 +202,17 @@ def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[type
 
 def _globals(func: types.FunctionType, found: source.Found | None) -> list[tuple[str, Any]]:
     space = func.__globals__
-    names = {chain[0] for chain in reads_of(func, found).names} - set(func.__code__.co_freevars)
-    return [(name, space[name]) for name in sorted(names) if name in space]
+    names = {chain[0] for chain in reads_of(func, found).names} - set(func.__code__.co_freevars) - OF_MODULES
+    return [(name, _without_place(space[name], func.__module__)) for name in sorted(names) if name in space]
+
+
+def _without_place(value: Any, module: str | None) -> Any:
+    """Return a global as what it is in every checkout of the project, and under every name of its module."""
+    path = str(value) if isinstance(value, (str, PurePath)) else ""
+    if module is not None and path in (module, "__main__"):
+        return ("the name of the module",)
+    inside = path_in_project(path, module or "")
+    return ("in the project", inside) if inside is not None else value
 
 
 def _is_single_dispatch(func: types.FunctionType) -> bool:

@@ -18,9 +18,9 @@ import types
 from memento.hints import Any
 from memento.keys.names import qualified_name
 from memento.keys.places import INTERACTIVE, NOTEBOOK, count_as_project, real, script
+from memento.wording import short_name
 
 _NO_FILE = (f"{NOTEBOOK}:", f"{INTERACTIVE}:")
-_DIGITS = 32
 
 
 def experiment_name(func: Any, home: str | None = None) -> str:
@@ -49,6 +49,7 @@ def experiment_name(func: Any, home: str | None = None) -> str:
     Examples
     --------
     >>> import json, functools
+    >>> from memento.wording import short_name
     >>> experiment_name(json.dumps)
     'json:dumps'
     >>> short_name(experiment_name(functools.partial(json.dumps, indent=2)))
@@ -80,18 +81,6 @@ def _projects_above(name: str, home: str) -> str:
     ):
         return ""
     return os.path.relpath(root, home).replace(os.sep, "/") + "/"
-
-
-def short_name(name: str) -> str:
-    """Return an experiment's name for people: with eight digits of the digest, if it has one.
-
-    Examples
-    --------
-    >>> short_name("train.py:make.<locals>.train#" + "0123456789abcdef" * 2)
-    'train.py:make.<locals>.train#01234567'
-    """
-    rest, mark, digits = name.rpartition("#")
-    return f"{rest}#{digits[:8]}" if mark and len(digits) == _DIGITS else name
 
 
 def is_named_by_code(name: str) -> bool:

@@ -12,7 +12,8 @@ import sys
 import types
 
 from memento import jsontext
-from memento.hints import Any
+from memento.config import short_text
+from memento.hints import Any, NamedTuple
 from memento.keys.kinds import digest
 from memento.keys.names import qualified_name
 
@@ -56,6 +57,38 @@ def json_fragment(value: Any, limit: int = LIMIT) -> str:
         if len(fragment) <= limit:
             return fragment
     return jsontext.dumps(_short(_marked(qualified_name(type(value)), value), max(8, limit - 2)))
+
+
+class Described(NamedTuple):
+    """How a value is called."""
+
+    text: str  # a class or function by its qualified name in its module, the rest by its repr
+    home: str  # the module that the text is a name of; "" where it is none
+
+
+def described(value: Any, limit: int = 1000) -> Described:
+    """Return what a value can be called; never raises.
+
+    Examples
+    --------
+    >>> import collections
+    >>> described(collections.OrderedDict), described((64, 64))
+    (Described(text='OrderedDict', home='collections'), Described(text='(64, 64)', home=''))
+    """
+    cls = type(value)
+    if isinstance(value, enum.Enum):
+        text = f"{cls.__qualname__}.{value.name or value.value}"
+    elif _is_path(value):
+        text = value.as_posix()
+    else:
+        text = short_text(value, limit)
+    text = " ".join(text.split())
+    owner = value if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)) else cls
+    try:
+        home, _, name = qualified_name(owner).rpartition(":")
+    except Exception:  # a class may answer for its name in any way
+        return Described(text, "")
+    return Described(text, home if text.startswith((name, cls.__name__)) else "")
 
 
 def _plain(value: Any, room: int, depth: int) -> Any:
@@ -102,8 +135,7 @@ def _text(value: Any, cls: type, room: int, depth: int) -> Any:
     if cls in (set, frozenset):  # sorted: their own order differs from process to process
         shown = ", ".join(sorted(_inner(item, room, depth) for item in value))
         return f"{{{shown}}}" if len(shown) <= room else _marked(_short(f"{{{shown}", room), value)
-    paths: Any = getattr(sys.modules.get("pathlib"), "PurePath", ())
-    if isinstance(value, paths):
+    if _is_path(value):
         return _short(value.as_posix(), room * 4)
     if _is_scalar(value):
         item = value.item()
@@ -133,6 +165,11 @@ def _inner(value: Any, room: int, depth: int) -> str:
 
 def _marked(shown: str, value: Any) -> str:
     return f"{shown} {_mark(value)}".strip()
+
+
+def _is_path(value: Any) -> bool:
+    paths: Any = getattr(sys.modules.get("pathlib"), "PurePath", ())
+    return isinstance(value, paths)
 
 
 def _is_scalar(value: Any) -> bool:

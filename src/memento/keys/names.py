@@ -10,7 +10,7 @@ import sys
 from types import FunctionType, ModuleType
 
 from memento.hints import Any
-from memento.keys.places import place_of_file, script
+from memento.keys.places import own_root, place_of_file, real, script
 
 # Standard classes that a Python release moved; keys know them under their public home.
 _MOVED = {
@@ -114,6 +114,25 @@ def file_of_module(name: str | None) -> str | None:
     """Return the source file of a loaded module, or None."""
     file = getattr(sys.modules.get(name or ""), "__file__", None)
     return file if isinstance(file, str) else None
+
+
+def path_in_project(value: str, module: str) -> str | None:
+    """Return a path in the project's folder as seen from there; None for other texts.
+
+    Parameters
+    ----------
+    value : str
+        Any text.
+    module : str
+        The ``__name__`` of the module that has it.
+    """
+    if not os.path.isabs(value):
+        return None
+    file = file_of_module(module)
+    for root in dict.fromkeys((*script().roots, own_root(real(file)) if file is not None else "")):
+        if root and (value == root or value.startswith(os.path.join(root, ""))):
+            return value[len(root) + 1 :].replace(os.sep, "/")
+    return None
 
 
 def is_project_package(module: ModuleType) -> bool:

@@ -41,6 +41,8 @@ def parts_of(value: Any) -> Iterator[Any]:
             yield value.__self__  # `get = REGISTRY.get`
     elif isinstance(value, functools.partial):
         yield from (value.func, *value.args, *value.keywords.values())
+    elif isinstance(value, types.MappingProxyType):
+        yield from _kinds(list(value.values()))
     elif isinstance(value, (staticmethod, classmethod)):
         yield value.__func__
     elif isinstance(value, property):

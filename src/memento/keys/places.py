@@ -81,7 +81,11 @@ def _script_file(main: Any) -> tuple[str, str]:
 
 def _is_program(file: str) -> bool:
     """Say whether what was started is an installed program, such as pytest, and no script of the user's."""
-    path = real(file)
+    return _is_program_at(real(file))
+
+
+@functools.lru_cache(maxsize=16)
+def _is_program_at(path: str) -> bool:
     if not any(map(os.path.isfile, with_parents(path))):  # an archive is a file above what it holds
         return True  # "-c", or no name of a file at all
     beside_python = os.path.dirname(path) == _real(os.path.dirname(system.absolute(sys.executable)))
@@ -107,6 +111,12 @@ def _import_name(main: Any, file: str) -> str:
     name, origin = getattr(spec, "name", None), getattr(spec, "origin", None)
     if name and name not in _MAINS and origin and real(origin) == file:
         return str(name)
+    return _dotted(file)
+
+
+@functools.lru_cache(maxsize=16)
+def _dotted(file: str) -> str:
+    """Return the name by which a file could be imported."""
     folder, base = os.path.split(file)
     parts = [os.path.splitext(base)[0]]
     while os.path.isfile(os.path.join(folder, "__init__.py")) and os.path.basename(folder).isidentifier():
@@ -161,6 +171,7 @@ def _home(folder: str) -> str:
     return next(stores, folder)
 
 
+@functools.lru_cache(maxsize=1024)
 def _below(file: str, folder: str) -> str:
     return os.path.relpath(file, folder).replace(os.sep, "/")
 
@@ -234,8 +245,9 @@ def _place(file: str, roots: tuple[str, ...], has_script: bool) -> str | None:
         root = own_root(path)  # a prompt or a test runner has no project of its own
     place = _below(path, root)
     if root != roots[0] and os.path.exists(os.path.join(roots[0], place)):
-        return _below(path, roots[0])  # another file of the script's project has this place
-    return place
+        place = _below(path, roots[0])  # another file of the script's project has this place
+    # A name that is not UTF-8 could be neither stored nor digested: it is shown escaped.
+    return place.encode("utf-8", "backslashreplace").decode()
 
 
 def own_root(path: str) -> str:

@@ -34,6 +34,8 @@ from memento.keys.source import Found
 Told = Found | str | None
 Marks = dict[str, dict[str, Told]]  # name -> digest -> what people may read; several may have one name
 
+_COMPILED = ("builtin_function_or_method", "cython_function_or_method", "fused_cython_function")
+_READABLE = (".py", ".pyw", ".ipynb")
 _MOST = 100_000  # objects looked at, some 0.2 s; a project's reach is far below
 
 
@@ -44,6 +46,7 @@ class Reach:
         self.marks: Marks = {}
         self.unfollowed: set[tuple[str, str]] = set()
         self._seen: dict[int, Any] = {}  # kept, so that no id is used twice
+        self._bound_to: dict[str, Any] = {}
         self._files: dict[str, None] = {}  # of code of `__main__`, in the order in which it was reached
         self._asks_subclasses = False
 
@@ -91,8 +94,8 @@ class Reach:
         elif isinstance(item, types.ModuleType):
             self._whole_module(item)
         elif not counts_by_type(cls):
-            if isinstance(item, types.BuiltinFunctionType):
-                self._compiled(item)
+            if cls.__name__ in _COMPILED:
+                self._compiled(qualified_name(item), item.__module__)
             yield cls
             yield from parts_of(item)
 
@@ -106,6 +109,9 @@ class Reach:
 
     def _bound(self, name: str, value: Any, module: str) -> None:
         """Mark what a name stands for: data by its content, code by its name."""
+        if self._bound_to.get(name) is value and name in self._bound_to:
+            return  # fifty functions may read one large array
+        self._bound_to[name] = value
         snapshot = Snapshot(self._form, module)
         mark = snapshot.digest(value)
         text, whole = outline(value)
@@ -161,7 +167,9 @@ class Reach:
         ]
         cells = zip(func.__code__.co_freevars, func.__closure__ or (), strict=True)
         given += [
-            (f"{name}[{variable}]", cell.cell_contents) for variable, cell in cells if not is_empty(cell)
+            (f"{name}[{variable}]", cell.cell_contents)
+            for variable, cell in cells
+            if variable != "__class__" and not is_empty(cell)
         ]
         given += [(f"{name}.{key}", value) for key, value in vars(func).items() if key != "__wrapped__"]
         for bound, value in given:
@@ -180,19 +188,21 @@ class Reach:
         where = qualified_name(func)
         self.unfollowed.update((where, f"{text} looks names up as text") for text in reads.by_text)
 
-    def _compiled(self, func: types.BuiltinFunctionType) -> None:
-        file = file_of_module(getattr(func, "__module__", None))
-        if file is not None and is_project_file(file):
-            self.unfollowed.add((qualified_name(func), "it is compiled code"))
+    def _compiled(self, name: str, module: str | None) -> None:
+        """Tell that code of a module cannot be read, if the module is compiled and the user's."""
+        file = file_of_module(module)
+        if file is not None and not file.endswith(_READABLE) and is_project_file(file):
+            self.unfollowed.add((name, "it is compiled code"))
 
     # -- what is read of modules -------------------------------------------------------------------------
 
     def _read(self, chains: Iterable[Chain], space: dict[str, Any], file: str) -> Iterator[Any]:
         """Mark and yield what names stand for in a module, through the modules of the project that they lead to."""
         for chain in chains:
-            here, text = space, file
+            module, here, text = None, space, file
             for i, name in enumerate(chain):
                 if name in OF_MODULES:
+                    yield module if name == "__dict__" else None
                     break
                 if name not in here:
                     yield here.get("__getattr__") if here is not space else None
@@ -203,10 +213,11 @@ class Reach:
                     break
                 self._alias(name, value, here, text)
                 if not is_project_package(value):
+                    yield _instance_in(value, chain[i + 1 : i + 2])
                     break
                 if i + 1 == len(chain):
                     yield value
-                here, text = vars(value), str(value.__dict__.get("__file__"))
+                module, here, text = value, vars(value), str(value.__dict__.get("__file__"))
 
     def _alias(self, name: str, module: types.ModuleType, space: dict[str, Any], file: str) -> None:
         """Mark which module a name stands for, where it is not the module's own."""
@@ -215,12 +226,14 @@ class Reach:
             self._note(_name_in(space, name), _hash(known), f"{name} = {known}")
 
     def _global(self, name: str, value: Any, space: dict[str, Any], file: str) -> Any:
-        """Mark what a global stands for; return it, or None for a library's, which is not followed."""
+        """Mark what a global stands for; return it, or None for a library's code, which is not followed."""
         full = _name_in(space, name)
         known = source.imported_as(name, value, file)
         if known is not None:
             self._note(full, _hash(known), f"{name} = {known}")
-            return None
+            return (
+                None if _is_definition(value) else value
+            )  # a library's registry may hold code of the project
         code = value
         while not isinstance(code, (types.FunctionType, type)) and type(code).__module__ == "functools":
             code = getattr(code, "__wrapped__", None)  # lru_cache
@@ -235,6 +248,7 @@ class Reach:
             return
         name = qualified_name(cls)
         found = self._find_class(cls)
+        self._compiled(name, cls.__module__)
         self._definition(name, forms.normal_form(found.tree) if found else _class_form(cls), found)
         yield from cls.__bases__
         yield type(cls)
@@ -254,14 +268,17 @@ class Reach:
 
     def _attributes(self, cls: type, name: str, found: Found | None) -> Iterator[Any]:
         """Mark and yield what a class holds besides its methods, less what its source tells."""
-        from memento.keys.classes import content
-
+        methods = set(source.methods(cls))
+        assigned = source.assigned_attributes(found.tree) if found is not None else {}
         written = source.literal_attributes(found.tree) if found is not None else {}
-        for key, value in content(cls).items():
-            bare = key.partition(".")[0]
-            literal = written.get(bare, written)
+        for key, value in _held(cls):
+            if methods.issuperset(functions := source.functions_in(value)) and functions:
+                continue
+            if key.startswith("__") and key.endswith("__") and key not in assigned:
+                continue  # Python's own, which differs between its versions
+            literal = written.get(key, written)
             told = type(literal) is type(value) and (literal == value or literal != literal)
-            if not told and not (found is not None and key.endswith("()")):
+            if not told and not (found is not None and key.endswith(".annotation")):
                 self._bound(f"{name}.{key}", value, cls.__module__)
             yield value
 
@@ -276,6 +293,7 @@ class Reach:
     def _whole_module(self, module: types.ModuleType) -> None:
         """Mark a module that is handed on as a value: anything of it may be used."""
         file = module.__dict__.get("__file__")
+        self._compiled(module.__name__, module.__name__)
         if isinstance(file, str) and is_project_file(file):
             name = module_name(module.__name__) if module.__name__ == "__main__" else module.__name__
             self._modules(with_imports(name, file, is_package="__path__" in module.__dict__))
@@ -302,6 +320,17 @@ def _is_within(method: Found | None, cls: Found | None) -> bool:
     return method.file == cls.file and cls.line <= method.line <= getattr(cls.tree, "end_lineno", 0)
 
 
+def _is_definition(value: Any) -> bool:
+    """Say whether a value is code itself, not data."""
+    return isinstance(value, (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType))
+
+
+def _instance_in(library: types.ModuleType, names: Chain) -> Any:
+    """Return the object that a library's module has under a name, such as a registry; None for its code."""
+    value = vars(library).get(names[0]) if names else None
+    return None if _is_definition(value) else value
+
+
 def _hash(text: str) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
@@ -319,6 +348,28 @@ def _home(space: dict[str, Any]) -> str:
 
 def _name_in(space: dict[str, Any], name: str) -> str:
     return f"{_home(space)}:{name}"
+
+
+def _held(cls: type) -> Iterator[tuple[str, Any]]:
+    """Yield what a class holds, each member of an enum and each field of a record for itself."""
+    from memento.keys.classes import content
+
+    for key, value in content(cls).items():
+        if key == "members":
+            yield from value.items()
+        elif key in ("dataclass fields", "attrs fields"):
+            for field in value:
+                # A default that stands for itself is told as one.
+                defaults = field[3] if key.startswith("dataclass") else [field[2]]
+                yield field[0], defaults[0] if len(defaults) == 1 and not field[-1] else field
+        elif key not in _TOLD_ELSEWHERE:
+            yield key.removesuffix(".default"), value
+
+
+# Annotations and options stand in the source, whose names are followed.
+_TOLD_ELSEWHERE = frozenset(
+    {"__annotations__", "__annotate__", "__annotate_func__", "__orig_bases__", "dataclass()"}
+)
 
 
 def _class_form(cls: type) -> str:

@@ -74,7 +74,7 @@ def reads_of(func: FunctionType, found: Found | None) -> Reads:
     named = all_names(func.__code__)
     if named.isdisjoint(func.__globals__) and named.isdisjoint(_BY_TEXT):
         return _NOTHING  # the usual case of a small experiment; `dis` takes 1 ms to import
-    loaded = global_names(func.__code__)
+    loaded = global_names(func.__code__, with_attributes=found is not None)
     if found is None:
         by_text = tuple(f"{name}(...)" for name in sorted(loaded & _BY_TEXT - set(func.__globals__)))
         return Reads(tuple((name,) for name in sorted(loaded)), by_text)
@@ -104,12 +104,15 @@ def body_of(tree: Any) -> list[ast.AST]:
     return [tree.body] if isinstance(tree, ast.Lambda) else [tree]
 
 
-def global_names(code: CodeType) -> frozenset[str]:
+def global_names(code: CodeType, with_attributes: bool = False) -> frozenset[str]:
     """Return the names that a code object or one nested in it looks up among globals.
 
-    Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. In the body of a class
-    its own names are among them: a superset.
+    Not `co_names`: attributes stand there too, and ``self.v = v`` asks for no global ``v``. A superset: in the body of
+    a class its own names are among them; where that does no harm, attributes whose names no variable has.
     """
+    named, local = all_names(code), _local_names(code)
+    if with_attributes and named.isdisjoint(local):
+        return frozenset(named)
     import dis
 
     names = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL_LOADS}
@@ -117,6 +120,15 @@ def global_names(code: CodeType) -> frozenset[str]:
         if isinstance(const, CodeType):
             names |= global_names(const)
     return frozenset(names)
+
+
+def _local_names(code: CodeType) -> set[str]:
+    """Return every name of a variable of a code object or one nested in it."""
+    names = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            names |= _local_names(const)
+    return names
 
 
 def all_names(code: CodeType) -> set[str]:

@@ -18,20 +18,21 @@ from collections.abc import Callable
 
 from memento.hints import Any
 from memento.keys.blake2 import blake2b
-from memento.keys.bulk import LARGE, large_digest
+from memento.keys.bulk import large_digest
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
 from memento.keys.kinds import dispatch
-from memento.keys.names import file_of_module, is_project_module, module_name, qualified_name, resolve
-from memento.keys.places import own_root, real, script
+from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
 
 # Classes whose instances count by their type alone, by the module that defines them, which is not imported for it.
 _BY_TYPE = {
     "logging": ("Logger", "LoggerAdapter", "Handler"),
-    "random": ("Random",),
-    "numpy.random": ("Generator", "RandomState", "BitGenerator"),
-    "torch": ("Generator",),
     "weakref": ("WeakKeyDictionary", "WeakValueDictionary", "WeakSet"),
 }
+
+_MOST_MAPPED = (
+    4 << 30
+)  # bytes of a mapped file that are read at every run: a second, where they are in memory
+_GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
 
 Form = Callable[[Any], str]
 
@@ -87,29 +88,20 @@ class Snapshot(Encoder):
         frames = [self.at("", key) + self.at("", value) for key, value in items]
         return b"".join(frames if ordered else sorted(frames))
 
+    def bulk(self, value: Any, np: Any) -> bytes | None:
+        """Return a hash of an array's elements at the speed of memory."""
+        return large_digest(value, np)
+
     def _text(self, value: str) -> bytes:
         if value in self._modules:
             return node("name of the module")
-        return place(value, self.module) or text(value)
+        return _place(value, self.module) or text(value)
 
 
-def place(value: str, module: str) -> bytes | None:
-    """Return the frame of a path in the project's folder, by its place there; None for other texts.
-
-    Parameters
-    ----------
-    value : str
-        Any text.
-    module : str
-        The ``__name__`` of the module that has it.
-    """
-    if not os.path.isabs(value):
-        return None
-    file = file_of_module(module)
-    for root in dict.fromkeys((*script().roots, own_root(real(file)) if file is not None else "")):
-        if root and (value == root or value.startswith(os.path.join(root, ""))):
-            return node("in the project", text(value[len(root) + 1 :].replace(os.sep, "/")))
-    return None
+def _place(value: str, module: str) -> bytes | None:
+    """Return the frame of a path in the project's folder, by its place there; None for other texts."""
+    inside = path_in_project(value, module)
+    return node("in the project", text(inside)) if inside is not None else None
 
 
 def by_type(value: Any) -> bytes:
@@ -178,16 +170,39 @@ def is_ambiguous(code: Any) -> bool:
 def _encode_local(enc: Any, value: Any) -> bytes | None:
     """Return the frame of what is another thing here than in a key."""
     cls: Any = type(value)
-    if counts_by_type(cls):
+    if counts_by_type(cls) or _is_seeded_by_the_system(value, cls):
         return by_type(value)
+    if cls is functools.singledispatchmethod:  # its attributes differ between Python versions
+        return node("singledispatchmethod", enc.pairs(value.dispatcher.registry.items()))
+    if cls is functools.partialmethod:
+        return node("partialmethod", enc.sequence((value.func, value.args, value.keywords)))
     pathlib, numpy = sys.modules.get("pathlib"), sys.modules.get("numpy")
+    if numpy is not None and cls is numpy.memmap and value.nbytes > _MOST_MAPPED:
+        return _encode_mapped(enc, value)
     if pathlib is not None and isinstance(value, pathlib.PurePath):
-        inside = place(str(value), enc.module)
+        inside = _place(str(value), enc.module)
         return node("path", inside) if inside is not None else None
-    if numpy is not None and cls in (numpy.ndarray, numpy.memmap) and value.nbytes >= LARGE:
-        encoded = large_digest(value, numpy)
-        return node("large array", encoded) if encoded is not None else None
     return None
+
+
+def _encode_mapped(enc: Any, value: Any) -> bytes:
+    """Return the frame of a large mapped array by its file, whose content would take too long to read at every run."""
+    enc.unkeyable.add(f"mapped file of {value.nbytes / 1e9:.0f} GB")
+    status = os.stat(value.filename)
+    place = path_in_project(str(value.filename), enc.module) or str(value.filename)
+    return node(
+        "mapped",
+        text(repr((place, value.dtype.str, value.shape, value.offset, status.st_size, status.st_mtime_ns))),
+    )
+
+
+def _is_seeded_by_the_system(value: Any, cls: type) -> bool:
+    """Say whether a generator of NumPy was made without a seed: then it is another in every process."""
+    if cls.__name__ not in ("Generator", "RandomState") or not cls.__module__.startswith("numpy.random"):
+        return False
+    bits = value.bit_generator if cls.__name__ == "Generator" else value._bit_generator
+    drawn = getattr(getattr(bits, "seed_seq", None), "entropy", None)
+    return type(drawn) is int and drawn.bit_length() > _GIVEN_BITS
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,6 +9,7 @@ stands by now. All texts that were read of a file are kept: code that was edited
 
 from __future__ import annotations
 
+import bisect
 import functools
 import os
 import sys
@@ -72,6 +73,32 @@ class Source:
         return tree
 
     @functools.cached_property
+    def _starts(self) -> list[int]:
+        """The first line of each statement of the module."""
+        return [first_line(statement) for statement in self.tree.body] if self.tree is not None else []
+
+    def _definitions_on(self, code: CodeType) -> list[Candidate]:
+        """Return the definitions of a code object's name that begin on its line."""
+        assert self.tree is not None
+        line = code.co_firstlineno
+        last = bisect.bisect_right(self._starts, line)
+        first = (
+            bisect.bisect_left(self._starts, self._starts[last - 1]) if last else 0
+        )  # `a = 1; f = lambda: 2`
+        # What stands in an f-string has places that older Pythons tell wrong.
+        for statements in (self.tree.body[first:last], self.tree.body):
+            found = [
+                (qualname, definition)
+                for qualname, definition in definitions(statements)
+                if getattr(definition, "name", "<lambda>") == code.co_name
+                and not isinstance(definition, ast.ClassDef)
+                and first_line(definition) == line
+            ]
+            if found:
+                return found
+        return []
+
+    @functools.cached_property
     def imports(self) -> dict[str, tuple[str, str]]:
         """What the import statements of the text bind, as `module_bindings` tells it."""
         return module_bindings(self.tree) if self.tree is not None else {}
@@ -103,26 +130,22 @@ class Source:
                 return None
             line = code.co_firstlineno
             code = min(same, key=lambda one: (one[0] != qualname, abs(one[1].co_firstlineno - line)))[1]
-        candidates = [c for c in _candidates(self.tree, code) if _same_arguments(c[1], code)]
+        candidates = [c for c in self._definitions_on(code) if _same_arguments(c[1], code)]
         if len(candidates) > 1:
             candidates = _by_columns(candidates, code) or _by_code(candidates, code)
         return candidates[0] if candidates else None
 
     def classes(self, qualname: str) -> list[Any]:
         """Return the class definitions of a qualified name; several where it depends on something which is made."""
-        if self.tree is None or not _mentions(self.text, qualname.rpartition(".")[2]):
-            return []
-        return [
-            definition
-            for name, definition in definitions(self.tree)
-            if name == qualname and isinstance(definition, ast.ClassDef)
-        ]
+        return self._classes.get(qualname, [])
 
-
-def _mentions(text: str | bytes, name: str) -> bool:
-    if isinstance(text, bytes):
-        return not name.isascii() or name.encode() in text  # the file may have an encoding of its own
-    return name in text
+    @functools.cached_property
+    def _classes(self) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for name, definition in definitions(self.tree.body if self.tree is not None else (), ast.expr):
+            if isinstance(definition, ast.ClassDef):
+                found.setdefault(name, []).append(definition)
+        return found
 
 
 # -- texts -----------------------------------------------------------------------------------------------
@@ -236,16 +259,16 @@ def find_function(func: FunctionType) -> Found | None:
     return None
 
 
-def definitions(tree: ast.AST, around: int | None = None) -> Iterator[Candidate]:
-    """Yield every function, class and lambda with its qualified name; where asked, only those around a line."""
-    todo: list[tuple[str, ast.AST]] = [("", tree)]
+def definitions(statements: Iterable[ast.AST], skipped: tuple[type, ...] | type = ()) -> Iterator[Candidate]:
+    """Yield every function, class and lambda in statements of a module with its qualified name."""
+    todo: list[tuple[str, ast.AST | None]] = [("", None)]
     while todo:
         prefix, owner = todo.pop()
-        below: list[tuple[str, ast.AST]] = []
-        for child in children(owner):
-            if around is not None and not _covers(child, around):
-                continue
+        below: list[tuple[str, ast.AST | None]] = []
+        for child in statements if owner is None else children(owner):
             name = getattr(child, "name", "<lambda>")
+            if isinstance(child, skipped):
+                continue
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 yield prefix + name, child
                 below.append((f"{prefix}{name}.<locals>.", child))
@@ -255,29 +278,6 @@ def definitions(tree: ast.AST, around: int | None = None) -> Iterator[Candidate]
             else:
                 below.append((prefix, child))
         todo += reversed(below)
-
-
-def _covers(item: Any, line: int) -> bool:
-    """Say whether a node may hold what begins on a line; one without a place of its own may."""
-    if not hasattr(item, "lineno"):
-        return True
-    return first_line(item) <= line <= (item.end_lineno or line)
-
-
-def _candidates(tree: ast.Module, code: CodeType) -> list[Candidate]:
-    """Return the definitions of a code object's name that begin on its line."""
-    line = code.co_firstlineno
-    for around in (line, None):  # what stands in an f-string has places that older Pythons tell wrong
-        found = [
-            (qualname, definition)
-            for qualname, definition in definitions(tree, around=around)
-            if getattr(definition, "name", "<lambda>") == code.co_name
-            and first_line(definition) == line
-            and not isinstance(definition, ast.ClassDef)
-        ]
-        if found:
-            return found
-    return []
 
 
 def first_line(definition: ast.AST) -> int:
@@ -430,31 +430,36 @@ def _is_same(held: Any, written: Any) -> bool:
     return type(held) is not type(written) or held == written or held != held
 
 
-def literal_attributes(definition: Any) -> dict[str, Any]:
-    """Return the attributes whose values are written out in the body of a class."""
+def assigned_attributes(definition: Any) -> dict[str, Any]:
+    """Return the expressions that the body of a class assigns to names, the last of each."""
     found: dict[str, Any] = {}
     for statement in definition.body:
         targets: Iterable[Any] = statement.targets if isinstance(statement, ast.Assign) else ()
         if isinstance(statement, ast.AnnAssign):
             targets = (statement.target,)
-        for target in targets:
-            if isinstance(target, ast.Name):
-                found.pop(target.id, None)
-                if isinstance(statement.value, ast.Constant):
-                    found[target.id] = statement.value.value
+        found.update({target.id: statement.value for target in targets if isinstance(target, ast.Name)})
     return found
+
+
+def literal_attributes(definition: Any) -> dict[str, Any]:
+    """Return the attributes whose values are written out in the body of a class."""
+    assigned = assigned_attributes(definition)
+    return {name: value.value for name, value in assigned.items() if isinstance(value, ast.Constant)}
 
 
 def methods(cls: type) -> list[FunctionType]:
     """Return the functions that a class statement defines, those inside descriptors included."""
-    parts: list[Any] = []
-    for value in vars(cls).values():
-        if isinstance(value, property):
-            parts += [value.fget, value.fset, value.fdel]
-        elif isinstance(value, (staticmethod, classmethod)):
-            parts.append(value.__func__)
-        elif isinstance(value, functools.cached_property):
-            parts.append(value.func)
-        else:
-            parts.append(value)
-    return [part for part in parts if isinstance(part, FunctionType) and part.__module__ == cls.__module__]
+    parts = [part for value in vars(cls).values() for part in functions_in(value)]
+    return [part for part in parts if part.__module__ == cls.__module__]
+
+
+def functions_in(value: Any) -> list[FunctionType]:
+    """Return a function itself, and those that a descriptor of a class is made of."""
+    parts = [value]
+    if isinstance(value, property):
+        parts = [value.fget, value.fset, value.fdel]
+    elif isinstance(value, (staticmethod, classmethod)):
+        parts = [value.__func__]
+    elif isinstance(value, functools.cached_property):
+        parts = [value.func]
+    return [part for part in parts if isinstance(part, FunctionType)]

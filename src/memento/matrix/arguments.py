@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
     "on_error", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output",
-    "progress",
+    "initializer", "progress",
 )  # fmt: skip
 FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete")
 
@@ -41,15 +41,16 @@ _OF_MEMENTO = {
     "notification_provider={value}": "notifier notify notification notifications provider callback callbacks",
     "cpus_per_task={value}": "cpus ncpus numcpus cores ncores cpusperworker threadsperworker cpuspertrial",
     "gpus_per_task={value}": "gpus ngpus numgpus gpusperworker gpuspertrial",
+    "initializer={value}": "setup init initfn workerinit workersetup onstart initializers",
     "max_tasks_per_worker={value}": "maxtasksperchild maxtasks",
     "log_output={truth}": "capture captureoutput logs logging redirectoutput",
     "name={value}": "experimentname title study studyname project task taskname experiment",
     "Memento(func).run(matrix)": "matrix grid paramgrid parameters params configs config configurations space"
     " searchspace paramdistributions hparams hyperparameters",
-    "Memento(func)": "function fn f target callable expfunc objective",
     "context.seed inside the experiment, which is the same at every re-run, or 'repeats': 5 in the matrix": "seed"
     " randomstate randomseed rng nseeds seeds",
 }
+_FUNCTIONS = frozenset("experiment function fn f target callable expfunc objective task train".split())
 _OF_RUN = {
     "force_run=True": "force rerun recompute overwrite forcererun refresh clear nocache ignorecache restart fresh"
     " reset",
@@ -92,7 +93,7 @@ def explained(func: Callable[P, R]) -> Callable[P, R]:
             name = next(name for name in kwargs if name not in names)
             raise TypeError(no_such_argument(func, name, kwargs[name], known))
         if len(args) < len(needed) and not set(needed[len(args) :]).issubset(kwargs):
-            raise TypeError(f"{_call(func)}() needs {_NEEDS[needed[-1]]}.")
+            raise TypeError(f"{_call(func)}() needs {_NEEDS.get(needed[-1], repr(needed[-1]))}.")
         return func(*args, **kwargs)
 
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):
@@ -130,6 +131,8 @@ def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
     from memento.matrix.suggest import did_you_mean, nearest
 
     word = name.casefold().replace("_", "")
+    if call == "Memento" and callable(value) and word in _FUNCTIONS:
+        return f"Give the experiment first: Memento({_short(value)})."
     meant = _meant(_WORDS.get(call, {}), word, value)
     if meant is not None:
         return meant
@@ -142,7 +145,8 @@ def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
         if said is not None and "=" in said:
             return f"It belongs to run: Memento(func).run(matrix, {said})."
     if name in KEYS and call != "Matrix":
-        return f"It is a key of the matrix: run({{'parameters': {{...}}, {name!r}: {_short(value)}}})."
+        shown = call if call == "add_matrix" else "run"
+        return f"It is a key of the matrix: {shown}({{'parameters': {{...}}, {name!r}: {_short(value)}}})."
     if not nearest(name, known) and call in ("run", "Matrix") and isinstance(value, (list, tuple, range)):
         return f"Values to try stand under 'parameters': {{'parameters': {{{name!r}: {_short(value)}}}}}."
     return did_you_mean(name, known, "It has")

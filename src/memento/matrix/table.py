@@ -63,6 +63,11 @@ class TaskTable(ABC):
     def may_lack(self) -> bool:
         """Whether a parameter can be absent from a row."""
 
+    @property
+    @abstractmethod
+    def follows_slots(self) -> bool:
+        """Whether the rows are in lexicographic order of their slots, absent before the first."""
+
     @abstractmethod
     def slots(self, row: int) -> list[int]:
         """Return the slot of each name in one row; -1 where the parameter is absent."""
@@ -98,6 +103,7 @@ class GridTable(TaskTable):
     """
 
     may_lack = False
+    follows_slots = True
 
     def __init__(
         self,
@@ -154,6 +160,13 @@ class RowTable(TaskTable):
     """
 
     may_lack = True
+
+    @property
+    def follows_slots(self) -> bool:
+        """Whether the rows are in lexicographic order: those of `include` come last, wherever they would belong."""
+        steps = self._columns[1:] - self._columns[:-1]
+        first = (steps != 0).argmax(axis=1) if steps.shape[1] else None
+        return first is None or bool((steps[range(len(steps)), first] >= 0).all())
 
     def __init__(
         self, names: tuple[str, ...], values: list[list[object]], repeats: int, columns: NDArray[np.int32]

@@ -18,7 +18,7 @@ from memento.events import (
     TasksFinished,
     WarningGroup,
 )
-from memento.wording import counts, duration, number_of, one_line, safe_text
+from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 
 GROUPS = 10
 TRACEBACK_LINES = 40
@@ -84,7 +84,7 @@ def failure_message(
     started: RunStarted | None, groups: list[FailureGroup], done: int, failed: int
 ) -> tuple[str, str]:
     """Word what failed while the run goes on."""
-    name = one_line(started.experiment, 120) if started else "a run"
+    name = one_line(short_name(started.experiment), 120) if started else "a run"
     first = groups[0]
     subject = f"[Memento] {name}: {one_line(first.title, 120)}"
     lines = []
@@ -100,7 +100,7 @@ def failure_message(
 
 def end_message(event: RunFinished) -> tuple[str, str]:
     """Word how a run ended."""
-    name = one_line(event.experiment, 120)
+    name = one_line(short_name(event.experiment), 120)
     told = counts(done=event.done, cached=event.cached, failed=event.failed, left=event.left)
     took = duration(event.elapsed)
     state = "interrupted, " if event.interrupted else ""

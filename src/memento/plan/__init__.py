@@ -14,17 +14,30 @@ if TYPE_CHECKING:
     from memento.plan.forecast import fit_costs
     from memento.plan.plan import Past, Plan, expected_costs, make_plan
     from memento.plan.tasks import KEY_SIZE, KeyedTasks
+    from memento.plan.versions import TaskVersions, task_versions
 
-__all__ = ["KEY_SIZE", "KeyedTasks", "Past", "Plan", "expected_costs", "fit_costs", "make_plan"]
+__all__ = [
+    "KEY_SIZE",
+    "KeyedTasks",
+    "Past",
+    "Plan",
+    "TaskVersions",
+    "expected_costs",
+    "fit_costs",
+    "make_plan",
+    "task_versions",
+]
 
 _HOMES = {
     "KEY_SIZE": "memento.plan.tasks",
     "KeyedTasks": "memento.plan.tasks",
     "Past": "memento.plan.plan",
     "Plan": "memento.plan.plan",
+    "TaskVersions": "memento.plan.versions",
     "expected_costs": "memento.plan.plan",
     "fit_costs": "memento.plan.forecast",
     "make_plan": "memento.plan.plan",
+    "task_versions": "memento.plan.versions",
 }
 
 __getattr__ = on_first_use(__name__, _HOMES)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import compress, count, repeat
 from math import exp
 
@@ -84,12 +84,30 @@ class Past:
         """Return the place of each key in the columns."""
         return array("q", map(self.index.get, keys, repeat(len(self))))
 
-    def states_beside(self, code: int) -> bytearray:
-        """Return the states as this version of the code sees them."""
-        if self.versions <= {code}:
-            return self.states
-        pairs = zip(self.states, self.codes, strict=True)
-        return bytearray(CHANGED if state == FINISHED and c != code else state for state, c in pairs)
+    def states_at(
+        self, places: array[int], versions: Sequence[int] | None, current: Sequence[Collection[int]]
+    ) -> bytearray:
+        """Return the states at these places as their tasks' versions of the code see them."""
+        states = bytearray(map(self.states.__getitem__, places))
+        if self.versions.issubset(current[0]) and versions is None:
+            return states
+        told = zip(
+            states, map(self.codes.__getitem__, places), versions or repeat(0, len(places)), strict=True
+        )
+        return bytearray(map(_Seen(current).__getitem__, told))
+
+
+class _Seen(dict[tuple[int, int, int], int]):
+    """A task's state by the stored one, the code that computed it and its own version: there are few of these."""
+
+    def __init__(self, current: Sequence[Collection[int]]) -> None:
+        self._current = current
+
+    def __missing__(self, told: tuple[int, int, int]) -> int:
+        state, code, version = told
+        changed = state == FINISHED and code not in self._current[version]
+        seen = self[told] = CHANGED if changed else state
+        return seen
 
 
 class Plan(NamedTuple):
@@ -106,8 +124,12 @@ class Plan(NamedTuple):
     todo: array[int]  # numbers of the tasks to run, in that order; one for each key
     twins: dict[int, list[int]]  # first task of a key -> the others that share its result
     previous: dict[bytes, int]  # key -> id of the row that a new result will replace
-    stale_codes: dict[int, int]  # other version's id -> how many results it computed
+    stale_codes: dict[
+        tuple[int, int], int
+    ]  # id of another version, a task's version -> how many such results
     costs: array[float] | None  # expected seconds of each task to do, by number, where the past can tell
+    versions: array[int] | None  # number of each task's version of the code; None where there is only one
+    current: Sequence[Collection[int]]  # for each version, the store's ids of those that count as it
     otherwise: dict[tuple[str, str], int] = {}  # noqa: RUF012 - name and value of an old default -> how many results
 
     @property
@@ -132,6 +154,10 @@ class Plan(NamedTuple):
             return None
         return sum(map(self.costs.__getitem__, self.todo))
 
+    def version(self, number: int) -> int:
+        """Return the number of a task's version of the code."""
+        return self.versions[number] if self.versions is not None else 0
+
     def time_on(self, workers: int) -> float | None:
         """Expected seconds until all is done; None where nothing is known. No task is shared between workers."""
         total = self.forecast
@@ -151,7 +177,8 @@ def make_plan(
     tasks: KeyedTasks,
     past: Past,
     *,
-    code: int,
+    current: Sequence[Collection[int]],
+    versions: array[int] | None = None,
     force_run: bool = False,
     rerun_changed: bool = False,
     costs: Callable[[Sequence[int]], array[float] | None] | None = None,
@@ -166,8 +193,10 @@ def make_plan(
         The matrix's tasks.
     past : Past
         What the store has of the experiment.
-    code : int
-        The store's id of the present version of the code.
+    current : sequence of collection of int
+        For each version of the code that tasks are of, the store's ids of those that count as it.
+    versions : array of int, optional
+        Number of each task's version; by default all are of the first.
     force_run : bool
         Compute everything again.
     rerun_changed : bool
@@ -181,10 +210,11 @@ def make_plan(
     """
     places = past.places(tasks.each_key())
     rows = array("q", map(past.ids.__getitem__, places))
-    states = bytearray(map(past.states_beside(code).__getitem__, places))
-    stale: Counter[int] = Counter()
+    states = past.states_at(places, versions, current)
+    stale: Counter[tuple[int, int]] = Counter()
     if CHANGED in states:
-        stale.update(map(past.codes.__getitem__, compress(places, map(CHANGED.__eq__, states))))
+        pairs = zip(map(past.codes.__getitem__, places), versions or repeat(0, len(places)), strict=True)
+        stale.update(compress(pairs, map(CHANGED.__eq__, states)))
     _mark_outdated(tasks, rows, states)
     use = {FINISHED} if rerun_changed else {FINISHED, CHANGED}
     cached = states.translate(bytes(state in use and not force_run for state in range(256)))
@@ -212,6 +242,8 @@ def make_plan(
         stale_codes=dict(stale),
         costs=expected,
         otherwise=dict(Counter(otherwise.values())),
+        versions=versions,
+        current=current,
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 KEY_SIZE = 16
+_SAID = frozenset((bool, int, float, str, type(None)))  # readable JSON says what nearly all of these are
 
 
 class KeyedTasks:
@@ -54,7 +55,10 @@ class KeyedTasks:
         self._layouts: dict[tuple[int, ...], int] = {}
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
-        self._pairs = _Pairs(self.names, self.table.values, self._offsets)
+        self._pairs = _Pairs(self.names, self._fragments, self._offsets)
+        self.digests: list[dict[int, bytes]] = [
+            {} for _ in self.names
+        ]  # of values that are more than JSON says
         parts = [self._parts_of(column) for column in range(len(self.names))]
         self.distinct = all(map(self._tell_apart, parts))  # no two tasks share a key, as far as columns tell
         self.keys = self._make_keys(parts)
@@ -73,6 +77,11 @@ class KeyedTasks:
     def config(self, number: int) -> Config:
         """Build the configuration of a task."""
         return self.matrix.config(number)
+
+    def parameters(self, number: int) -> dict[str, Any]:
+        """Return a task's parameters, and its repeat where there are several."""
+        config = self.config(number)
+        return {**config._dict, "repeat": config.repeat} if self.repeats > 1 else config._dict
 
     def slots(self, number: int) -> list[int]:
         """Return the slot of each name's value; -1 where the parameter is absent."""
@@ -122,6 +131,14 @@ class KeyedTasks:
         texts = self._fragments[column]
         return [texts[slot] for slot in range(len(self.table.values[column]))]
 
+    def call(self, column: int, fragments: Sequence[str]) -> None:
+        """Take other readable JSON for a column's values, which tells them apart from all that a store knows."""
+        known = self._fragments[column]
+        for slot, text in enumerate(fragments):
+            if known[slot] != text:
+                known[slot] = text
+                self._pairs.pop(self._offsets[column] + slot, None)
+
     def value(self, number: int) -> Any:
         """Return the value that stands at `number` in the numbering of `places`."""
         column = _column_of(number, self._offsets)
@@ -161,9 +178,9 @@ class KeyedTasks:
         ]
 
     def _parts_of(self, column: int) -> list[bytes]:
-        name = self.names[column]
+        name, kept = self.names[column], self.digests[column]
         parts = [
-            _part(self, "p", name, value, f"parameters[{name!r}][{slot}]")
+            _part(self, "p", name, value, f"parameters[{name!r}][{slot}]", kept, slot)
             for slot, value in enumerate(self.table.values[column])
         ]
         # The last place serves slot -1: an absent parameter contributes nothing.
@@ -185,17 +202,15 @@ class _Fragments(dict[int, str]):
 class _Pairs(dict[int, str]):
     """A parameter's name with its value, as readable JSON, by the value's number, made when first needed."""
 
-    def __init__(
-        self, names: Sequence[str], values: Sequence[Sequence[object]], offsets: Sequence[int]
-    ) -> None:
-        self._names, self._values, self._offsets = names, values, offsets
+    def __init__(self, names: Sequence[str], fragments: Sequence[_Fragments], offsets: Sequence[int]) -> None:
+        self._names, self._fragments, self._offsets = names, fragments, offsets
 
     def __missing__(self, number: int) -> str:
         column = _column_of(number, self._offsets)
-        value = self._values[column][number - self._offsets[column]]
         from memento.jsontext import dumps
 
-        text = self[number] = f"{dumps(self._names[column])}: {_fragment(value)}"
+        fragment = self._fragments[column][number - self._offsets[column]]
+        text = self[number] = f"{dumps(self._names[column])}: {fragment}"
         return text
 
 
@@ -212,14 +227,27 @@ def _column_of(number: int, offsets: Sequence[int]) -> int:
     return next(column for column in reversed(range(len(offsets))) if offsets[column] <= number)
 
 
-def _part(tasks: KeyedTasks, namespace: str, name: str, value: Any, where: str) -> bytes:
+def _part(
+    tasks: KeyedTasks,
+    namespace: str,
+    name: str,
+    value: Any,
+    where: str,
+    kept: dict[int, bytes] | None = None,
+    slot: int = 0,
+) -> bytes:
     matrix = tasks.matrix
     if name in matrix.volatile:
         return b""
     if isinstance(value, UpstreamValue):
-        return part(namespace, name, task_digest(value.key, tasks.experiment))
+        value_digest = task_digest(value.key, tasks.experiment)
+        if kept is not None:
+            kept[slot] = value_digest
+        return part(namespace, name, value_digest)
     try:
         value_digest = digest(value, where)
+        if kept is not None and type(value) not in _SAID:
+            kept[slot] = value_digest
         if name in matrix.defaults and value_digest == digest(matrix.defaults[name], f"defaults[{name!r}]"):
             return b""
     except RecursionError:

@@ -1,24 +1,212 @@
 """See the parameters of many tasks as columns: a few values, and for each task the number of its value.
 
-Knows: matrices, by three methods. May not know: stores, frames, how anything is shown.
+Knows: matrices, by three methods; how values are told apart. May not know: stores, frames, how anything is shown.
 
 A million tasks are a million small integers a parameter; nothing here makes an object a task.
+What is one value in keys is one value here: np.int64(4) and 4, two estimators with the same parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
 
-from memento.config import Config, Deferred, short_text
-from memento.hints import TYPE_CHECKING, Any, Protocol
+from memento.config import Config, Deferred, plain, short_text
+from memento.hints import TYPE_CHECKING, Any, NamedTuple, Protocol
+from memento.results.labels import ABSENT, LIMIT, Name, distinct_texts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PLAIN = frozenset((bool, int, float, str, type(None)))  # equal ones of these have one hash
+PLAIN = frozenset((bool, int, float, str, type(None)))
+_ALIKE = (bool, int, float, str)  # different values of one of these have different texts
 _REPEAT = "repeat"
+
+
+class Told(NamedTuple):
+    """What a store tells of a value that is none of JSON's."""
+
+    text: str
+    home: str
+    digest: bytes  # b"" where the value had none
+
+
+class Stored(NamedTuple):
+    """A value of an upstream task's, as a store has it."""
+
+    value: object
+    told: Told | None
+
+
+class Parameter:
+    """The values of one parameter, and how they are told apart.
+
+    Parameters
+    ----------
+    name : str
+        The parameter.
+    values : sequence of object
+        Its values, in the matrix's order; the same one may stand twice.
+    told : mapping of int to Told
+        For values that only a store knows: what it tells of the one at each place.
+    may_lack : bool
+        Whether tasks may be without the parameter.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        values: Sequence[object],
+        told: Mapping[int, Told] | None = None,
+        may_lack: bool = False,
+    ) -> None:
+        self.name, self.values, self.may_lack = name, values, may_lack
+        self._told = told or {}
+        self._texts: dict[int, list[str]] = {}
+
+    @cached_property
+    def _kinds(self) -> set[type]:
+        return set(map(type, self.values))
+
+    @cached_property
+    def first(self) -> list[int] | None:
+        """For each place the first at which the same value stands; None where each stands there once."""
+        if self._kinds <= PLAIN and not self._told:
+            nan = float in self._kinds and any(value != value for value in self.values)
+            each = (
+                self.values
+                if len(self._kinds) == 1
+                else zip(map(type, self.values), self.values, strict=True)
+            )
+            if not nan and len(set(each)) == len(self.values):
+                return None
+        seen: dict[object, int] = {}
+        first = [seen.setdefault(identity, place) for place, identity in enumerate(self.identities)]
+        return first if len(seen) < len(first) else None
+
+    @cached_property
+    def identities(self) -> list[object]:
+        """What is equal for values that are one in keys: a digest, or what stands in for it."""
+        told = self._told
+        return [
+            (told[place].digest or ("told", told[place].text)) if place in told else identity(value)
+            for place, value in enumerate(self.values)
+        ]
+
+    @cached_property
+    def places(self) -> dict[object, int]:
+        """The first place of each identity."""
+        found: dict[object, int] = {}
+        for place, one in enumerate(self.identities):
+            found.setdefault(one, place)
+        return found
+
+    def called(self, text: str) -> set[int]:
+        """Return the places of the values that people call so: as shown, or with or without a module."""
+        found = {place for place, shown in enumerate(self.texts()) if shown == text}
+        for names in (self._name, self._other_name):
+            if text and not found:
+                each = enumerate(map(names, range(len(self.values))))
+                found = {
+                    place for place, (word, home, *_) in each if text in (word, home and f"{home}:{word}")
+                }
+        return self._first_of(found)
+
+    def uncertain(self, text: str) -> set[int]:
+        """Return the places of the values of which a store tells no more than this text."""
+        found = {place for place, told in self._told.items() if not told.digest and told.text == text}
+        return self._first_of(found)
+
+    def _first_of(self, places: set[int]) -> set[int]:
+        first = self.first
+        return places if first is None else {first[place] for place in places}
+
+    def _other_name(self, place: int) -> Name:
+        """A text of which a store tells no more may be that of a class: "module:name"."""
+        told = self._told.get(place)
+        return Name("" if told is None or told.digest else told.text.rpartition(":")[2])
+
+    def stored(self, place: int) -> Stored:
+        """Return a value with what a store tells of it."""
+        return Stored(self.values[place], self._told.get(place))
+
+    def texts(self, limit: int = LIMIT) -> list[str]:
+        """Return a few words for each value, different ones for different values."""
+        if limit not in self._texts:
+            first = self.first
+            once = range(len(self.values)) if first is None else sorted(set(first))
+            names = [self._name(place) for place in once]
+            taken = (ABSENT,) if self.may_lack else ()
+            texts = dict(zip(once, distinct_texts(names, taken, limit), strict=True))
+            self._texts[limit] = [
+                texts[place if first is None else first[place]] for place in range(len(self.values))
+            ]
+        return self._texts[limit]
+
+    @cached_property
+    def cells(self) -> Sequence[object]:
+        """Each value as it stands in a frame: a plain one as itself, another by its text; different ones differ."""
+        kind = next(iter(self._kinds)) if len(self._kinds) == 1 and not self._told else None
+        if kind in _ALIKE and self.first is None and not (self.may_lack and ABSENT in self.values):
+            return self.values
+        texts = self.texts()
+        cells: list[object] = []
+        for place, text in enumerate(texts):
+            value = plain(self.values[place])
+            quoted = isinstance(value, str) and value != text == repr(value)
+            cells.append(value if type(value) in PLAIN and place not in self._told and not quoted else text)
+        first = self.first or range(len(cells))
+        equal: dict[object, set[int]] = {}  # 1, 1.0 and True are equal to pandas
+        reads: dict[str, set[int]] = {ABSENT: {-1}} if self.may_lack else {}
+        for place, cell in enumerate(cells):
+            equal.setdefault(cell, set()).add(first[place])
+            reads.setdefault(str(cell), set()).add(first[place])
+        return [
+            text if len(equal[cell]) > 1 or len(reads[str(cell)]) > 1 else cell
+            for cell, text in zip(cells, texts, strict=True)
+        ]
+
+    def text(self, place: int, limit: int = LIMIT) -> str:
+        """Return a few words for one value."""
+        if limit not in self._texts and self._says_itself:  # of a million numbers, a few are shown
+            return short_text(self.values[place], limit)
+        return self.texts(limit)[place]
+
+    @cached_property
+    def _says_itself(self) -> bool:
+        """Whether each value is a number that reads like no other."""
+        numbers = self._kinds == {int} or self._kinds == {float}
+        return numbers and not self._told and self.first is None
+
+    def _name(self, place: int) -> Name:
+        told = self._told.get(place)
+        if told is not None:
+            return Name(told.text, told.home)
+        value = plain(self.values[place])
+        if type(value) in PLAIN:
+            text = short_text(value, 1000)
+            return Name(text, quoted=repr(value) if isinstance(value, str) else text)
+        if isinstance(value, Deferred):
+            key = getattr(value, "key", None)
+            return Name(f"task {key.hex()[:8]}" if isinstance(key, bytes) else "an upstream result")
+        from memento.keys import described
+
+        return Name(*described(value))
+
+
+def identity(value: object) -> object:
+    """Return what is equal for values that are one in keys; its own for a value that keys do not know."""
+    from memento.errors import UnkeyableValue
+    from memento.keys import digest
+
+    key = getattr(value, "key", None) if isinstance(value, Deferred) else None
+    if isinstance(key, bytes):  # so that nothing is loaded
+        return "task", key
+    try:
+        return digest(plain(value))
+    except (UnkeyableValue, RecursionError):
+        return "id", id(value)
 
 
 class Axis:
@@ -32,44 +220,27 @@ class Axis:
         Its distinct values, in the matrix's order.
     codes : array of int
         For each task the place of its value in `values`; -1 where the task does not have the parameter.
+    parameter : Parameter, optional
+        How the values are told apart, where that is known already.
     """
 
-    def __init__(self, name: str, values: Sequence[object], codes: NDArray[Any]) -> None:
+    def __init__(
+        self, name: str, values: Sequence[object], codes: NDArray[Any], parameter: Parameter | None = None
+    ) -> None:
         self.name, self.values, self.codes = name, values, codes
+        self.parameter = Parameter(name, values) if parameter is None else parameter
 
-    @cached_property
+    @property
     def texts(self) -> list[str]:
         """A few words for each value, as people write them: a class by its name."""
-        return [value_text(value) for value in self.values]
-
-    @cached_property
-    def plain(self) -> dict[tuple[bool, object], list[int]]:
-        """Where values stand that are plain, by whether they are a bool and the value: 1 equals True."""
-        places: dict[tuple[bool, object], list[int]] = {}
-        for place, value in enumerate(self.values):
-            if type(value) in PLAIN:
-                places.setdefault((type(value) is bool, value), []).append(place)
-        return places
-
-    @cached_property
-    def others(self) -> list[int]:
-        """Where all other values stand."""
-        return [place for place, value in enumerate(self.values) if type(value) not in PLAIN]
+        return self.parameter.texts()
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
         """Each value as a number, nan where it is none."""
         import numpy as np
 
-        return np.array([_number(value) for value in self.values], dtype=np.float64)
-
-
-def value_text(value: object, limit: int = 80) -> str:
-    """Name a value in a few words; an upstream task's result by its task, so that naming loads nothing."""
-    if isinstance(value, Deferred):
-        key = getattr(value, "key", None)
-        return f"task {key.hex()[:8]}" if isinstance(key, bytes) else "an upstream result"
-    return short_text(value, limit)
+        return np.array([_number(plain(value)) for value in self.values], dtype=np.float64)
 
 
 def _number(value: object) -> float:
@@ -100,6 +271,13 @@ class Table(Protocol):
     def repeats(self) -> int:
         """How often each row is a task."""
 
+    @property
+    def may_lack(self) -> bool:
+        """Whether a parameter can be absent from a row."""
+
+    def slots(self, row: int, /) -> list[int]:
+        """Return the value number of each name in one row; -1 where the parameter is absent."""
+
 
 class TaskMatrix(Protocol):
     """What results need of a matrix."""
@@ -109,6 +287,61 @@ class TaskMatrix(Protocol):
 
     def table(self) -> Table:
         """Return the compiled form."""
+
+
+class Column(NamedTuple):
+    """A parameter, and how to come from the value numbers of a table to its own."""
+
+    parameter: Parameter
+    source: int  # the table's column
+    places: (
+        list[int] | None
+    )  # for each value number the place in the parameter, -1 in the end; None: the same
+    shown: bool  # False for an upstream task whose parameters are columns of their own
+
+
+def columns_of(parameter: Parameter, source: int, places: list[int] | None = None) -> Iterator[Column]:
+    """Yield a parameter's column, and those of the upstream tasks that it stands for: `first.lr`."""
+    first = parameter.first
+    if first is not None:
+        places = (
+            [*first, -1] if places is None else [place if place < 0 else first[place] for place in places]
+        )
+    origins = [_origin(value) for value in parameter.values]
+    upstream = any(origin is not None for origin in origins)
+    yield Column(parameter, source, places, not upstream)
+    if not upstream:
+        return
+    names = dict.fromkeys(name for origin in origins if origin for name in origin)
+    for name in names:
+        values: list[object] = []
+        told: dict[int, Told] = {}
+        seen: dict[int, int] = {}
+        inner = []
+        for origin in origins:
+            if origin is None or name not in origin:
+                inner.append(-1)
+                continue
+            value = origin[name]
+            known = value.told if isinstance(value, Stored) else None
+            value = value.value if isinstance(value, Stored) else value
+            if id(value) not in seen:
+                seen[id(value)] = len(values)
+                if known is not None:
+                    told[len(values)] = known
+                values.append(value)
+            inner.append(seen[id(value)])
+        to_inner = [*inner, -1]
+        deeper = to_inner if places is None else [to_inner[place] for place in places]
+        lacks = parameter.may_lack or -1 in inner
+        yield from columns_of(Parameter(f"{parameter.name}.{name}", values, told, lacks), source, deeper)
+
+
+def _origin(value: object) -> Mapping[str, object] | None:
+    """Return the parameters of the task whose result a value is, if it is one."""
+    origin = getattr(value, "origin", None) if type(value) not in PLAIN else None
+    found = origin() if callable(origin) and not isinstance(value, type) else None
+    return found if isinstance(found, Mapping) else None
 
 
 class Tasks:
@@ -127,10 +360,25 @@ class Tasks:
     def _table(self) -> Table:
         return self._matrix.table()
 
+    @cached_property
+    def columns(self) -> list[Column]:
+        """All parameters, in the matrix's order, each upstream task followed by its own parameters."""
+        table = self._table
+        return [
+            column
+            for source, name in enumerate(table.names)
+            for column in columns_of(Parameter(name, table.values[source], None, table.may_lack), source)
+        ]
+
     @property
     def names(self) -> tuple[str, ...]:
-        """All parameters, in the matrix's order."""
-        return tuple(self._table.names)
+        """The names of all columns."""
+        return tuple(column.parameter.name for column in self.columns)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The names of the columns that say something to people."""
+        return tuple(column.parameter.name for column in self.columns if column.shown)
 
     @property
     def repeats(self) -> int:
@@ -139,13 +387,22 @@ class Tasks:
 
     def config(self, number: int) -> Config:
         """Return the configuration of the task with this number."""
-        return self._matrix.config(number)
+        return self._matrix.config(number).told_by(partial(self.labels, number))
+
+    def labels(self, number: int, limit: int = LIMIT) -> dict[str, str]:
+        """Name each value of a task's in a few words; "" stands for its repeat, where there are several."""
+        table = self._table
+        slots = table.slots(number // table.repeats)
+        labels = labels_of(self.columns, slots, limit)
+        if table.repeats > 1:
+            labels[""] = str(number % table.repeats)
+        return labels
 
     def axes(self, numbers: NDArray[np.int64]) -> list[Axis]:
         """Return the parameters of the tasks with these numbers."""
         table = self._table
         rows = numbers // table.repeats if table.repeats > 1 else numbers
-        return [Axis(name, table.values[i], table.columns[rows, i]) for i, name in enumerate(table.names)]
+        return axes_of(self.columns, lambda source: table.columns[rows, source])
 
     def repeat_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which repeat of its configuration each of these tasks is."""
@@ -154,3 +411,27 @@ class Tasks:
     def repeat_axis(self, numbers: NDArray[np.int64]) -> Axis:
         """Return the repeats as an axis."""
         return Axis(_REPEAT, range(self.repeats), self.repeat_of(numbers))
+
+
+def axes_of(columns: Sequence[Column], codes_of: Any) -> list[Axis]:
+    """Return columns as axes, given the value numbers of each of the table's columns."""
+    import numpy as np
+
+    axes = []
+    for column in columns:
+        codes = codes_of(column.source)
+        if column.places is not None:
+            codes = np.array(column.places, dtype=np.int32)[codes]
+        axes.append(Axis(column.parameter.name, column.parameter.values, codes, column.parameter))
+    return axes
+
+
+def labels_of(columns: Sequence[Column], slots: Sequence[int], limit: int) -> dict[str, str]:
+    """Name the values in these places of a table's columns."""
+    labels = {}
+    for parameter, source, places, shown in columns:
+        slot = slots[source]
+        place = slot if places is None else places[slot]
+        if place >= 0 and shown:
+            labels[parameter.name] = parameter.text(place, limit)
+    return labels

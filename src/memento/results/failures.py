@@ -46,7 +46,7 @@ def cause(failure: Failure) -> Cause:
     return _cause(failure, _pieces(failure))
 
 
-def _cause(failure: Failure, parts: list[str]) -> Cause:
+def _cause(failure: Failure, parts: Sequence[str]) -> Cause:
     if failure.kind in (TIMEOUT, MEMORY):
         return failure.kind, "", "", ""
     if failure.kind == DIED:
@@ -54,9 +54,9 @@ def _cause(failure: Failure, parts: list[str]) -> Cause:
     return failure.kind, failure.type, shown(parts), failure.location
 
 
-def _pieces(failure: Failure) -> list[str]:
+def _pieces(failure: Failure) -> tuple[str, ...]:
     if failure.type == "KeyError":  # its message is the key, whatever that is
-        return ["", failure.message, ""]
+        return "", failure.message, ""
     return pieces(failure.message)
 
 
@@ -90,7 +90,7 @@ def title(failure: Failure, message: str | None = None) -> str:
 class _Group:
     """One cause while failures still come in."""
 
-    def __init__(self, key: str, config: str, failure: Failure, attempt: int, parts: list[str]) -> None:
+    def __init__(self, key: str, config: str, failure: Failure, attempt: int, parts: tuple[str, ...]) -> None:
         self.failure, self.attempt, self._parts = failure, attempt, parts
         self.keys = [key]
         # Made once: with 100,000 failures of a group, each asks for it.
@@ -100,7 +100,7 @@ class _Group:
         self._messages = {hash(failure.message)}  # the texts themselves may be large
         self._varies: set[int] = set()  # places of pieces that differ from the first failure's
 
-    def add(self, key: str, failure: Failure, parts: list[str]) -> None:
+    def add(self, key: str, failure: Failure, parts: tuple[str, ...]) -> None:
         self.keys.append(key)
         mark = hash(failure.message)
         if mark in self._messages or failure.kind not in (RAISED, UNSAVABLE):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from memento.config import Deferred
 from memento.results.axes import Axis
+from memento.results.notices import say
 from memento.results.reading import IS_DONE, STATUSES, Scan
+from memento.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,12 +21,19 @@ if TYPE_CHECKING:
 
     from memento.results.results import Results
 
+_NAN = float("nan")  # what pandas takes for nothing
+ITEMS = 100  # of dicts that tasks returned: more are no columns
 _KEY = 16  # bytes
 _QUARTER_HOUR = 900  # seconds; every zone's offset from UTC is a multiple, and changes at one
 
 
 def to_frame(results: Results, *, raw: bool = False) -> pd.DataFrame:
     """Return a frame of the results; see `Results.to_frame`."""
+    return make_frame(results, raw=raw)
+
+
+def make_frame(results: Results, *, raw: bool = False, values: bool = True) -> pd.DataFrame:
+    """Return a frame of the results, without what the tasks returned where that is not asked for."""
     import pandas as pd
 
     numbers = results._numbers
@@ -33,12 +42,16 @@ def to_frame(results: Results, *, raw: bool = False) -> pd.DataFrame:
         columns[axis.name] = parameter_column(axis, raw=raw)
     if results._tasks.repeats > 1:
         columns[free_name("repeat", "task", columns)] = results._tasks.repeat_of(numbers)
-    read = results._read(values=True, metrics=True)
-    assert read.values is not None
-    for name, column in value_columns(read.values, read.status == IS_DONE).items():
-        columns[free_name(name, "value", columns)] = column
+    read = results._read(values=values, metrics=True)
+    # A metric's name is its own also where values have an item of that name, so that who asks for a metric
+    # gets it without a look at the values.
+    metrics: dict[str, Any] = {}
     for name, column in read.metrics.items():
-        columns[free_name(name, "metric", columns)] = column
+        metrics[free_name(name, "metric", {**columns, **metrics})] = column
+    if read.values is not None:
+        for name, column in value_columns(read.values, read.status == IS_DONE).items():
+            columns[free_name(name, "value", {**columns, **metrics})] = column
+    columns |= metrics
     for name, column in _facts(results, read).items():
         columns[free_name(name, "result", columns)] = column
     frame: pd.DataFrame = pd.DataFrame(columns, index=pd.RangeIndex(len(results)))
@@ -53,55 +66,87 @@ def free_name(name: str, kind: str, taken: Any) -> str:
 
 
 def parameter_column(axis: Axis, *, raw: bool = False) -> Any:
-    """Return an axis as a column: plain values as themselves, others by their short names."""
+    """Return an axis as a column: plain values as themselves, others by their texts; different values differ."""
     import pandas as pd
 
     if raw:
         values = [value.load() if isinstance(value, Deferred) else value for value in axis.values]
-        return _take_objects(values, axis.codes)
-    plain = all(value is None or isinstance(value, bool | int | float | str) for value in axis.values)
-    shown = [
-        value if value is None or isinstance(value, bool | int | float | str) else text
-        for value, text in zip(axis.values, axis.texts, strict=True)
-    ]
-    if not plain and len({type(value) for value in shown}) > 1:
-        return _take_objects(shown, axis.codes)
-    if not shown:
-        return _take_objects(shown, axis.codes)
-    # Not for a bool among numbers: pandas would keep neither.
-    column = _texts_or_objects(shown)
-    if (axis.codes < 0).any():
+        return _take_objects(values, axis.codes, None)
+    cells = axis.parameter.cells
+    kinds = set(map(type, cells))
+    lacking = bool((axis.codes < 0).any())
+    if not cells:
+        return _take_objects(cells, axis.codes, None)
+    if kinds == {bool} or kinds == {int}:
+        column = pd.Series(list(cells))
+        if column.dtype.kind not in "bi":  # numbers of more than 64 bits
+            return _take_objects(cells, axis.codes, _NAN)
+        if lacking:  # so that what is whole stays whole
+            return (
+                column.astype("boolean" if kinds == {bool} else "Int64")
+                .reindex(axis.codes)
+                .reset_index(drop=True)
+            )
+        return pd.Series(column.array.take(axis.codes), dtype=column.dtype)
+    nan = any(cell != cell for cell in cells)
+    if kinds == {str} or (kinds <= {int, float} and not (nan and lacking)):
+        column = _texts_or_objects(list(cells))
+    else:  # pandas would turn None into nan, True into 1
+        return _take_objects(cells, axis.codes, None if nan else _NAN)
+    if lacking:
         return column.reindex(axis.codes).reset_index(drop=True)  # no value has the label -1
     return pd.Series(column.array.take(axis.codes), dtype=column.dtype)
 
 
-def _take_objects(values: Sequence[object], codes: NDArray[Any]) -> NDArray[np.object_]:
+def _take_objects(values: Sequence[object], codes: NDArray[Any], absent: object) -> NDArray[np.object_]:
     import numpy as np
 
     slots = np.empty(len(values) + 1, dtype=object)
     for i, value in enumerate(values):  # one by one: numpy would unpack lists and arrays
         slots[i] = value
-    slots[len(values)] = None  # -1, absent, takes the last
+    slots[len(values)] = absent  # -1 takes the last
     taken: NDArray[np.object_] = slots[codes]
     return taken
 
 
 def value_columns(values: NDArray[np.object_], done: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the values as columns: one, or one for each item where all values are dicts."""
+    """Return the values as columns: one, or one for each item where all values are dicts of few items."""
     import numpy as np
 
-    present = values[done]
-    if len(present) and all(isinstance(value, dict) for value in present):
-        names = dict.fromkeys(name for value in present for name in value)
-        if names and all(isinstance(name, str) for name in names):
-            columns: dict[str, Any] = {}
-            for name in names:
-                column = np.full(len(values), None, dtype=object)
-                for place in np.flatnonzero(done).tolist():
-                    column[place] = values[place].get(name)
-                columns[name] = _tightened(column)
-            return columns
-    return {"value": _tightened(values)}
+    present = values[done].tolist()
+    kinds = set(map(type, present))
+    places = np.flatnonzero(done).tolist()
+    if Unreadable in kinds:
+        places = [
+            place for place, value in zip(places, present, strict=True) if type(value) is not Unreadable
+        ]
+        kinds.remove(Unreadable)
+    names = _items(values, places) if kinds and all(issubclass(kind, dict) for kind in kinds) else []
+    if not names:
+        return {"value": _tightened(values)}
+    columns: dict[str, Any] = {}
+    if len(places) < len(present):
+        columns["value"] = values.copy()
+        columns["value"][places] = None
+    for name in names:
+        column = np.full(len(values), None, dtype=object)
+        for place in places:
+            column[place] = values[place].get(name)
+        columns[name] = _tightened(column)
+    return columns
+
+
+def _items(values: NDArray[np.object_], places: Sequence[int]) -> list[str]:
+    """Return the names of the items of dicts, where there are not too many."""
+    names: dict[Any, None] = {}
+    for place in places:
+        names.update(dict.fromkeys(values[place]))
+        if len(names) > ITEMS:
+            say(
+                f"the tasks returned dicts of more than {ITEMS} different items: they stand whole in the column 'value'"
+            )
+            return []
+    return list(names) if all(isinstance(name, str) for name in names) else []
 
 
 def _tightened(column: NDArray[np.object_]) -> Any:

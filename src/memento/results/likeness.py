@@ -9,6 +9,7 @@ addresses, paths, quoted values, objects' reprs. Those with the same fixed parts
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from memento.hints import TYPE_CHECKING
 
@@ -46,13 +47,14 @@ _BETWEEN = r"[\s.,;:x×()\[\]{}|/*=<>!+-]*"  # between two that vary, this makes
 _TAIL = r"\s*,\s*(?=[)\]}])"  # after the only element of a tuple
 
 
-def pieces(message: str) -> list[str]:
+@functools.lru_cache(maxsize=256)
+def pieces(message: str) -> tuple[str, ...]:
     """Cut a message into fixed and varying pieces, in turn, a fixed one first and last.
 
     Examples
     --------
     >>> pieces("layer 3: no column 'petal' in /data/run-3/iris.csv")
-    ['layer ', '3', ': no column ', "'petal'", ' in ', '/data/run-3/iris.csv', '']
+    ('layer ', '3', ': no column ', "'petal'", ' in ', '/data/run-3/iris.csv', '')
     """
     varying, between, tail = _patterns()
     text = message[:_LIMIT]
@@ -68,15 +70,15 @@ def pieces(message: str) -> list[str]:
         comma = tail.match(text, match.end())
         end = comma.end() if comma else match.end()
         found.append(text[begun:end])
-    return [*found, text[max(end, 0) :]]
+    return (*found, text[max(end, 0) :])
 
 
-def shown(parts: list[str], varies: set[int] | None = None) -> str:
+def shown(parts: Sequence[str], varies: set[int] | None = None) -> str:
     """Put pieces together, with a mark for those that vary.
 
     Parameters
     ----------
-    parts : list of str
+    parts : sequence of str
         What `pieces` returns.
     varies : set of int, optional
         The places of those that get a mark; all that may vary, by default.

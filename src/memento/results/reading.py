@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from memento.errors import PayloadDamaged, StoreError
+from memento.errors import NotAStore, PayloadDamaged, StoreError
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
+from memento.store.unreadable import Unreadable, problem_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,9 @@ class Scan(NamedTuple):
     cpu_time: NDArray[np.float64]  # seconds
     memory: NDArray[np.float64]  # bytes
     errors: NDArray[np.object_]  # one line for each failure, None elsewhere
-    values: NDArray[np.object_] | None  # None where they were not asked for, and for what is not done
+    values: (
+        NDArray[np.object_] | None
+    )  # None where they were not asked for, and for what is not done; or `Unreadable`
     metrics: dict[str, NDArray[np.float64]]  # the last value of each
 
 
@@ -58,12 +61,7 @@ def scan(
     values, metrics : bool
         Whether to load what the tasks returned, and the last value of each of their metrics.
     name_task : callable, optional
-        Names a task in a few words, for the error about a damaged value.
-
-    Raises
-    ------
-    PayloadDamaged
-        A value is damaged; names the task.
+        Names a task in a few words, for the error about damaged metrics.
     """
     import numpy as np
 
@@ -75,7 +73,7 @@ def scan(
     numbers = np.full((4, count), np.nan)
     errors, loaded = np.full(count, None, dtype=object), np.full(count, None, dtype=object)
     recorded = np.zeros(count, dtype=np.bool_)
-    for piece in _outlines(store, ids, values, name_task):
+    for piece in _outlines(store, ids, values):
         at = np.searchsorted(ids, piece.ids)
         status[at] = np.where(piece.done, IS_DONE, IS_FAILED)
         for column, facts in zip(
@@ -88,6 +86,8 @@ def scan(
         if piece.values is not None:
             # One by one, from an iterator: of lists and arrays numpy would make columns.
             loaded[at] = np.fromiter(piece.values, dtype=object, count=len(at))
+    if values:
+        _name_writers(store, ids, loaded)
     present = rows >= 0
 
     def spread(column: NDArray[Any], empty: Any) -> NDArray[Any]:
@@ -120,8 +120,14 @@ def in_bulk(store: ResultStore, rows: Sequence[int]) -> list[TaskRecord | None]:
     return records
 
 
-def damaged(store: ResultStore, record: TaskRecord, error: PayloadDamaged, config: str) -> PayloadDamaged:
+def damaged(store: ResultStore, record: TaskRecord, error: PayloadDamaged, config: str) -> StoreError:
     """Set a damaged value aside, so that the next run computes it; say whose it is and what to do."""
+    if store.is_gone:
+        return NotAStore(
+            str(store.path),
+            f"the store is not here any more, so the result of task {record.key.hex()[:12]} ({config}) cannot be read.",
+            "Was it moved? Open it there: memento.load('new/place'). Was it removed? Run the experiment again.",
+        )
     what = f"the result of task {record.key.hex()[:12]} ({config}) is damaged: {error.problem}"
     try:
         store.discard(record, error.problem)
@@ -130,19 +136,48 @@ def damaged(store: ResultStore, record: TaskRecord, error: PayloadDamaged, confi
     return PayloadDamaged(error.path, what, "Run the experiment again: this task alone is computed again.")
 
 
-def _outlines(
-    store: ResultStore,
-    ids: NDArray[np.int64],
-    values: bool,
-    name_task: Callable[[TaskRecord], str] | None,
-) -> Iterator[Outlines]:
+def _outlines(store: ResultStore, ids: NDArray[np.int64], values: bool) -> Iterator[Outlines]:
     for start in range(0, len(ids), CHUNK):
         part = ids[start : start + CHUNK].tolist()
+        pieces: list[Outlines] = []
         try:
-            yield from store.outlines(part, values=values)
+            pieces += store.outlines(part, values=values)
         except PayloadDamaged:
-            _blame(store, part, store.value, name_task)
-            raise
+            pieces = [piece for number in part for piece in _alone(store, number, values)]
+        yield from pieces
+
+
+def _alone(store: ResultStore, number: int, values: bool) -> list[Outlines]:
+    """Read one task, whose row in the index may be damaged: then nothing is known of it but that it was done."""
+    try:
+        return list(store.outlines([number], values=values))
+    except PayloadDamaged as exc:
+        import numpy as np
+
+        from memento.store.bulk import Outlines
+
+        unknown = np.full(1, np.nan)
+        return [
+            Outlines(
+                np.array([number]), np.ones(1, dtype=np.bool_), unknown, unknown, unknown, unknown,
+                np.zeros(1, dtype=np.int64), {}, [Unreadable("", problem_of(exc))] if values else None,
+            )
+        ]  # fmt: skip
+
+
+def _name_writers(store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np.object_]) -> None:
+    """Say of values that cannot be loaded what wrote them."""
+    values = loaded.tolist()
+    if Unreadable not in set(map(type, values)):
+        return
+    places = [place for place, value in enumerate(values) if type(value) is Unreadable]
+    for start in range(0, len(places), CHUNK):
+        part = places[start : start + CHUNK]
+        runs = {record.id: record.run for record in store.records(ids[part].tolist())}
+        for place in part:
+            run = runs.get(int(ids[place]))
+            if run is not None:
+                loaded[place] = loaded[place].by(store.writer(run, loaded[place].type))
 
 
 def _blame(

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
 
-from memento.config import Config, short_text
-from memento.errors import PayloadDamaged
+from memento.config import Config, plain, short_text
+from memento.errors import PayloadDamaged, ValueUnreadable
 from memento.hints import TYPE_CHECKING, Any, NamedTuple, Protocol
-from memento.results.axes import value_text
 from memento.results.reading import damaged
 from memento.results.remote import exception_of
 from memento.store.records import DAMAGED, DONE, Attempt, Failure, Known, TaskRecord, Warned
+from memento.wording import number_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +44,10 @@ class ResultStore(Protocol):
     def trusted(self) -> bool:
         """Whether pickles of this store may be opened."""
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the folder was removed or moved while it was open."""
+
     def known(self, experiment: str, /) -> Iterable[Known]:
         """Return the newest row of every task of an experiment."""
 
@@ -55,6 +59,12 @@ class ResultStore(Protocol):
 
     def value(self, record: TaskRecord, /) -> Any:
         """Return one record's value."""
+
+    def readable(self, record: TaskRecord, /) -> tuple[bool, Any]:
+        """Return whether a value can be shown without unpickling, and the value as plain data."""
+
+    def writer(self, run: int, type_name: str, /) -> str:
+        """Name what wrote values of a type in a run."""
 
     def discard(self, record: TaskRecord, reason: str, /) -> None:
         """Set a damaged value aside; its task counts as not done."""
@@ -231,6 +241,11 @@ class Result:
         source = self._from("config")
         return source.configs.config(source.number)
 
+    @property
+    def repeat(self) -> int:
+        """Which repeat of its configuration this is; 0 is the first."""
+        return self.config.repeat
+
     @cached_property
     def inner(self) -> Any:
         """What the experiment returned; None for a task that failed or has not been run."""
@@ -241,6 +256,10 @@ class Result:
             return source.store.value(source.record)
         except PayloadDamaged as exc:
             raise damaged(source.store, source.record, exc, _config_text(source)) from exc
+        except ValueUnreadable as exc:
+            task = self.key[:12]
+            named = exc.problem.replace(task, f"{task} ({_config_text(source)})", 1)
+            raise ValueUnreadable(exc.path, named, exc.todo) from exc.__cause__
 
     @cached_property
     def metrics(self) -> dict[str, pd.DataFrame]:
@@ -306,15 +325,92 @@ class Result:
         self.__dict__.update(state)
 
     def __repr__(self) -> str:
+        return f"Result({', '.join(self._parts())})"
+
+    def _parts(self) -> list[str]:
         parts = [f"config={self.config!r}", f"status={self.status!r}"]
         if self.status == DONE:
-            try:
-                parts.append(f"inner={short_text(self.inner)}")
-            except Exception as exc:  # a value that cannot be loaded must not hide the rest
-                parts.append(f"inner=<{type(exc).__name__}>")
+            parts.append(f"inner={value_text(self)}")
         elif self.failure is not None:
             parts.append(f"error={short_text(f'{self.failure.type}: {self.failure.message}')!r}")
-        return f"Result({', '.join(parts)})"
+        return parts
+
+
+class BestResult(Result):
+    """The best configuration of several repeats: the result of one of them, and what all come to.
+
+    Attributes
+    ----------
+    mean, std : float
+        Of the repeats' numbers; the spread is that of the sample, nan where there is one.
+    n : int
+        How many repeats have a number.
+    by : str
+        What was compared.
+    results : Results
+        All repeats of the configuration. This result itself is the repeat nearest to the mean.
+    ties : list of Config
+        The other configurations with the same mean.
+    """
+
+    mean: float
+    std: float
+    n: int
+    by: str
+    results: Any
+    ties: list[Config]
+
+    @classmethod
+    def of(cls, result: Result, **facts: Any) -> BestResult:
+        """Make one of a repeat's result."""
+        self = cls.__new__(cls)
+        self.__dict__.update(result.__dict__)
+        self.__dict__.update(facts)
+        return self
+
+    def __repr__(self) -> str:
+        spread = "" if self.std != self.std else f" ± {self.std:.4g}"
+        mean = f"{self.by}={self.mean:.6g}{spread} (mean of {number_of(self.n, 'repeat')})"
+        tied = [f"tied with {', '.join(map(repr, self.ties[:3]))}"] if self.ties else []
+        return f"BestResult({', '.join([*self._parts(), mean, *tied])})"
+
+
+def value_text(result: Result, limit: int = 80, *, rounded: bool = False) -> str:
+    """Name a done task's value in a few words; unpickles nothing, and reads no file of arrays."""
+    value: Any
+    source = result._source
+    if "inner" in result.__dict__ or source is None or source.record is None:
+        value = result.__dict__.get("inner")
+    else:
+        encoded = source.record.value
+        if encoded is None:
+            return "None"
+        if encoded.format == DAMAGED:
+            return "<damaged>"
+        found, value = source.store.readable(source.record)
+        if not found and encoded.format in ("npy", "bytes") and encoded.data is not None:
+            try:
+                found, value = True, result.inner
+            except Exception:
+                found = False
+        if not found:
+            return f"<{encoded.type.rpartition(':')[2]}, {size_text(encoded.size)}>"
+    value = plain(value)
+    return f"{value:.6g}" if rounded and isinstance(value, float) else short_text(value, limit)
+
+
+def size_text(size: int) -> str:
+    """Say a number of bytes in few characters.
+
+    Examples
+    --------
+    >>> size_text(134), size_text(40_000_128)
+    ('134 bytes', '40 MB')
+    """
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return number_of(size, "byte")
 
 
 def local_time(seconds: float) -> datetime:
@@ -341,7 +437,15 @@ def config_text(config: Config) -> str:
     >>> config_text(Config(model=dict, C=1.0))
     'model=dict, C=1.0'
     """
-    parts = [f"{name}={value_text(config._dict[name], 40)}" for name in config]
-    if config.repeat:
-        parts.append(f"repeat={config.repeat}")
+    texts = config._texts()
+    repeat = texts.pop("repeat", "") if "repeat" not in config else ""
+    parts = [f"{name}={text if len(text) <= 40 else _middle(text)}" for name, text in texts.items()]
+    if repeat:
+        parts.append(f"repeat={repeat}")
     return ", ".join(parts) or "no parameters"
+
+
+def _middle(text: str, limit: int = 40) -> str:
+    """Cut a text in its middle: both ends tell it from others."""
+    head = limit // 2
+    return f"{text[:head]}…{text[head + 1 - limit :]}"

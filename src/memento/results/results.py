@@ -190,25 +190,22 @@ class Results(Sequence["Result"]):
 
         Its columns: the parameters (`repeat` where tasks are repeated), `value`, the last value of each
         metric, then `status`, `was_cached`, `start_time` (local time), `runtime` and `cpu_time` (seconds),
-        `memory` (peak bytes), `key`, `error`. If every value is a dict, its items are columns in place of
-        `value`. A name that is taken already gets its kind in front: `value.model`, `metric.model`,
-        `result.status`.
+        `memory` (peak bytes), `key`, `error`. If every value is a dict, its items (a hundred at most) are
+        columns in place of `value`. A name that is taken already gets its kind in front: `value.model`,
+        `metric.model`, `result.status`. A parameter that is the result of another task is followed by that
+        task's parameters: `first.lr`. A value that cannot be loaded here stands as an object that says why.
 
         Parameters
         ----------
         raw : bool
             Show parameters as the objects that they are. By default classes, functions, estimators and
-            the like are shown by their short names, and plain values as themselves.
+            the like are shown by short texts, different ones for different values, and plain values as
+            themselves.
 
         Returns
         -------
         DataFrame
             In the matrix's order.
-
-        Raises
-        ------
-        PayloadDamaged
-            A stored value is damaged; the error names the task.
         """
         from memento.results.frames import to_frame
 
@@ -219,9 +216,11 @@ class Results(Sequence["Result"]):
         index: str | Sequence[str],
         columns: str | Sequence[str] | None = None,
         values: str = "value",
-        aggfunc: Any = "mean",
+        aggfunc: Any = None,
     ) -> pd.DataFrame:
         """Return a table of one value over parameters, failed tasks left out.
+
+        A parameter that a task does not have (`when`) is a value of its own, shown as "-".
 
         Parameters
         ----------
@@ -229,8 +228,9 @@ class Results(Sequence["Result"]):
             The parameters down the side and along the top.
         values : str
             What to show: `value`, a metric, or another column of `to_frame`.
-        aggfunc : str or callable
-            What to make of several tasks that fall on one cell.
+        aggfunc : str or callable, optional
+            What to make of several tasks that fall on one cell: the mean by default, with a warning where
+            they are more than repeats of one configuration.
 
         Returns
         -------
@@ -262,8 +262,10 @@ class Results(Sequence["Result"]):
 
         return summary(self, by, value)
 
-    def best(self, by: str = "value", minimize: bool = False) -> Result:
-        """Return the result with the highest value; failed tasks and nan do not count.
+    def best(self, by: str = "value", minimize: bool = False, *, repeat: bool = False) -> Result:
+        """Return the best configuration, by the mean over its repeats; failed tasks and nan do not count.
+
+        A tie, and repeats that are missing, are said as a warning.
 
         Parameters
         ----------
@@ -271,29 +273,36 @@ class Results(Sequence["Result"]):
             `value`, a metric, an item of the values, or another numeric column of `to_frame`.
         minimize : bool
             Take the lowest instead.
+        repeat : bool
+            Return the best single run, whichever configuration it is of.
 
         Returns
         -------
         Result
-            The first of the best, in the matrix's order.
+            Without repeats the first of the best, in the matrix's order. With repeats, the repeat of the best
+            configuration that is nearest to its mean, with `mean`, `std`, `n`, `ties` and all its `results`.
 
         Raises
         ------
         ValueError
             There is no such column, it holds no numbers, or no task has one.
         """
-        from memento.results.summary import best
+        from memento.results.best import best
 
-        return self[best(self, by, minimize)]
+        return best(self, by, minimize, repeat)
 
-    def filter(self, /, **parameters: Any) -> Results:
+    def filter(self, function: Callable[[Result], object] | None = None, /, **parameters: Any) -> Results:
         """Return the results with these parameters.
 
         Parameters
         ----------
+        function : callable, optional
+            Says of a result whether to keep it: ``lambda result: result.config.lr > 0.1``.
         **parameters : object
             For each parameter a value or its short name (``model="SVC"``), or several in a list, tuple or
-            set, any of which will do. `repeat` and `status` serve as well.
+            set, any of which will do. Values are compared as keys compare them: `1`, `1.0` and `True` are
+            three, equal arrays, modules and estimators are one. "-" stands for a parameter that a task does
+            not have. `repeat` and `status` serve as well.
 
         Returns
         -------
@@ -307,7 +316,11 @@ class Results(Sequence["Result"]):
         """
         from memento.results.select import select
 
-        return self._of(self._numbers[select(self, parameters)])
+        found = self._of(self._numbers[select(self, parameters)]) if parameters or function is None else self
+        if function is None:
+            return found
+        kept = [place for place, result in enumerate(found) if function(result)]
+        return self._of(found._numbers[kept])
 
     @cached_property
     def failures(self) -> FailureReport:
@@ -354,7 +367,7 @@ class Results(Sequence["Result"]):
 
         from memento.results.rules import RuleFinder
 
-        axes = self._axes(with_repeat=True)
+        axes = self._telling_axes()
         done = self._status == IS_DONE
         finder = RuleFinder(axes, done)
         asked = 0
@@ -439,6 +452,12 @@ class Results(Sequence["Result"]):
         if with_repeat and self._tasks.repeats > 1:
             axes.append(self._tasks.repeat_axis(self._numbers))
         return axes
+
+    def _telling_axes(self) -> list[Axis]:
+        """Return the parameters, and repeats, in the order in which rules look at them."""
+        shown = {*self._tasks.shown, "repeat"}
+        # A parameter of an upstream task says more than the task's key.
+        return sorted(self._axes(with_repeat=True), key=lambda axis: axis.name not in shown)
 
     def _counts(self) -> dict[str, int]:
         """How many are done, of these cached, failed, and missing."""

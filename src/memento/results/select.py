@@ -1,4 +1,4 @@
-"""Choose results by their parameters, by value or by short name.
+"""Choose results by their parameters, by value, as keys know it, or by short name.
 
 Knows: axes. May not know: stores, frames.
 """
@@ -9,8 +9,11 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from memento.config import Deferred
-from memento.results.axes import PLAIN, Axis
+from memento.config import plain
+from memento.jsontext import loads
+from memento.keys import json_fragment
+from memento.results.axes import PLAIN, Axis, identity
+from memento.results.labels import ABSENT
 from memento.results.reading import STATUSES
 from memento.wording import one_line
 
@@ -64,28 +67,29 @@ def _known(axis: Axis, wanted: Any) -> set[int]:
     slots = _slots(axis, wanted)
     if not slots:
         shown = ", ".join(map(one_line, axis.texts[:_SHOWN])) + (", …" if len(axis.texts) > _SHOWN else "")
-        raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}")
+        raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}{_kind(axis, wanted)}")
     return slots
 
 
+def _kind(axis: Axis, wanted: Any) -> str:
+    """Say that there is an equal value of another type."""
+    if type(wanted) in PLAIN:
+        for value in map(plain, axis.values):
+            if type(value) in PLAIN and type(value) is not type(wanted) and value == wanted:
+                return f". ({value!r} is another value than {wanted!r}, as in keys)"
+    return ""
+
+
 def _slots(axis: Axis, wanted: Any) -> set[int]:
-    if type(wanted) in PLAIN:  # looked up: who asks for half of 100,000 values asks 50,000 times
-        equal = set(axis.plain.get((type(wanted) is bool, wanted), ()))
-        equal.update(i for i in axis.others if _equal(axis.values[i], wanted))
-    else:
-        equal = {i for i, value in enumerate(axis.values) if _equal(value, wanted)}
-    if equal or not isinstance(wanted, str):
-        return equal
-    # A stored class is "module:name"; people say the name.
-    return {i for i, text in enumerate(axis.texts) if wanted in (text, text.rpartition(":")[2])}
-
-
-def _equal(value: Any, wanted: Any) -> bool:
-    if value is wanted:
-        return True
-    if isinstance(value, Deferred) or isinstance(value, bool) is not isinstance(wanted, bool):
-        return False
+    """Return the places of the values that are the wanted one: by what keys know, else by how they are called."""
+    parameter = axis.parameter
     try:
-        return bool(value == wanted)
-    except Exception:  # arrays compare element by element and have no truth
-        return False
+        place = parameter.places.get(identity(wanted))
+        if place is not None:
+            return {place}
+        if not isinstance(wanted, str):
+            return parameter.uncertain(loads(json_fragment(wanted))) if callable(wanted) else set()
+    except Exception:  # a class of the user's may do anything when it is looked at
+        return set()
+    found = parameter.called(wanted)
+    return {-1} if not found and wanted == ABSENT and (axis.codes < 0).any() else found

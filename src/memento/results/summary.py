@@ -1,15 +1,18 @@
-"""Put many results into few numbers: the best, tables over parameters, means with their spread.
+"""Put many results into few numbers: tables over parameters, means with their spread.
 
 Knows: frames of results. May not know: stores, how tables are shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from memento.results.labels import ABSENT
+from memento.results.notices import say
 from memento.results.select import unknown
 from memento.results.student import t_quantile
+from memento.store.unreadable import Unreadable
 from memento.wording import number_of, one_line
 
 if TYPE_CHECKING:
@@ -17,24 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from memento.results.axes import Axis
     from memento.results.results import Results
 
 _CONFIDENCE = 0.95
-
-
-def best(results: Results, by: str, minimize: bool) -> int:
-    """Return the place of the best result; see `Results.best`."""
-    import numpy as np
-
-    if not len(results):
-        raise ValueError("there are no results to choose from")
-    frame = results.to_frame()
-    numbers = numeric(frame, by)
-    numbers[(frame_status(frame) != "done").to_numpy()] = np.nan
-    if np.isnan(numbers).all():
-        counts = ", ".join(f"{n} {status}" for status, n in results._counts().items() if n)
-        raise ValueError(f"no task has a number as {by!r}; of {len(results)} tasks: {counts}")
-    return int(np.nanargmin(numbers) if minimize else np.nanargmax(numbers))
 
 
 def pivot(
@@ -45,30 +34,113 @@ def pivot(
     aggfunc: Any,
 ) -> pd.DataFrame:
     """Return a table of one value over parameters; see `Results.pivot`."""
+    import numpy as np
     import pandas as pd
 
-    frame = results.to_frame()
-    sides = [*_names(index), *_names(columns)]
-    for name in sides:
+    down, along = _names(index), _names(columns)
+    frame, done = column_of(results, values, [*down, *along])
+    for name in [*down, *along, values]:
         if name not in frame:
             raise ValueError(unknown("column", name, column_names(frame)))
-    if values not in frame:
-        raise ValueError(unknown("column", values, column_names(frame)))
-    frame = frame[frame_status(frame) == "done"]
-    for name in sides:  # lists and the like as parameters cannot be grouped by
-        if frame[name].dtype == object:
-            frame = frame.assign(**{name: frame[name].map(_hashable)})
-    if frame.empty:
+    if not done.any():
         raise ValueError(f"none of {len(results)} tasks has succeeded, so there is nothing to show")
-    return pd.pivot_table(
-        frame,
-        values=values,
-        index=_names(index),
-        columns=_names(columns) or None,
-        aggfunc=aggfunc,
-        sort=False,
-        observed=True,
+    axes = {axis.name: axis for axis in results._axes()}
+    places = np.flatnonzero(done)
+    codes = {name: _codes(frame, axes, name)[places] for name in [*down, *along]}
+    rows, first_rows = _groups([codes[name] for name in down], len(places))
+    cells, first_columns = _groups([codes[name] for name in along], len(places))
+    if aggfunc is None:
+        _say_what_is_merged(results, places, [*down, *along], rows * (len(first_columns) or 1) + cells)
+    narrow = pd.DataFrame({"row": rows, "column": cells, "value": frame[values].iloc[places].array})
+    table: pd.DataFrame = pd.pivot_table(
+        narrow,
+        values="value",
+        index="row",
+        columns="column" if along else None,
+        aggfunc="mean" if aggfunc is None else aggfunc,
+        dropna=False,  # a row of nan alone is a row
     )
+    table.index = _labels(frame, axes, down, places[first_rows[table.index]])
+    if along:
+        table.columns = _labels(frame, axes, along, places[first_columns[table.columns]])
+    else:
+        table.columns = pd.Index([values if name == "value" else name for name in table.columns])
+    return table
+
+
+def _codes(frame: pd.DataFrame, axes: Mapping[str, Axis], name: str) -> NDArray[Any]:
+    """Number what stands in a column: a parameter's values as keys tell them apart, -1 where there is none."""
+    import pandas as pd
+
+    if name in axes:
+        return axes[name].codes
+    column = frame[name]
+    if column.dtype == object:  # lists and the like cannot be grouped by
+        column = column.map(_hashable)
+    codes, _ = pd.factorize(column, use_na_sentinel=True)
+    return codes
+
+
+def _labels(
+    frame: pd.DataFrame, axes: Mapping[str, Axis], names: list[str], places: NDArray[np.int64]
+) -> pd.Index[Any]:
+    """Return what stands in some columns at these places as an index."""
+    import pandas as pd
+
+    sides = [
+        pd.Index(_with_absent(frame[name], _absent(frame, axes, name), places).array, name=name)
+        for name in names
+    ]
+    labels: pd.Index[Any] = sides[0] if len(sides) == 1 else pd.MultiIndex.from_arrays(sides, names=names)
+    return labels
+
+
+def _absent(frame: pd.DataFrame, axes: Mapping[str, Axis], name: str) -> NDArray[np.bool_]:
+    """Return which tasks have nothing in a column."""
+    return axes[name].codes < 0 if name in axes else frame[name].isna().to_numpy(dtype=bool)
+
+
+def _with_absent(
+    column: pd.Series[Any], absent: NDArray[np.bool_], places: NDArray[np.int64]
+) -> pd.Series[Any]:
+    """Return what stands in a column at these places, "-" where there is nothing."""
+    import pandas as pd
+
+    chosen: pd.Series[Any] = column.iloc[places].reset_index(drop=True)
+    gone = absent[places]
+    if not gone.any():
+        return chosen
+    shown = [ABSENT if nothing else cell for nothing, cell in zip(gone, chosen.tolist(), strict=True)]
+    filled: pd.Series[Any] = pd.Series(shown, dtype=object)
+    return filled
+
+
+def _say_what_is_merged(
+    results: Results, places: NDArray[np.int64], sides: list[str], cells: NDArray[np.int64]
+) -> None:
+    """Warn where a cell is of several configurations: repeats are one, other parameters are not."""
+    import numpy as np
+
+    group, _ = configurations(results)
+    pairs = np.unique(np.stack([cells, group[places]]), axis=1)
+    _, counts = np.unique(pairs[0], return_counts=True)
+    if counts.max(initial=1) < 2:
+        return
+    others = [
+        axis.name
+        for axis in results._axes()
+        if axis.name not in sides and len(np.unique(axis.codes[places])) > 1
+    ]
+    say(
+        f"pivot: a cell is the mean of up to {counts.max()} configurations, which differ in "
+        f"{', '.join(map(repr, others))}. Name these as index or columns, filter by them, or say what you want with "
+        "aggfunc (aggfunc='mean' says it is meant)",
+    )
+
+
+def configurations(results: Results) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the configurations: return each task's, and the first task of each; repeats share one."""
+    return _groups([axis.codes for axis in results._axes()], len(results))
 
 
 def summary(results: Results, by: str | Sequence[str] | None, value: str) -> pd.DataFrame:
@@ -76,24 +148,41 @@ def summary(results: Results, by: str | Sequence[str] | None, value: str) -> pd.
     import numpy as np
     import pandas as pd
 
-    frame = results.to_frame()
     axes = {axis.name: axis for axis in results._axes(with_repeat=True)}
     names = list(results._tasks.names) if by is None else _names(by)
     for name in names:
         if name not in axes:
             raise ValueError(unknown("parameter", name, list(axes)))
+    frame, done = column_of(results, value)
     numbers = numeric(frame, value)
-    numbers[(frame_status(frame) != "done").to_numpy()] = np.nan
+    numbers[~done] = np.nan
     group, first = _groups([axes[name].codes for name in names], len(frame))
-    table: pd.DataFrame = frame.iloc[first][names].reset_index(drop=True)
-    for name, column in _moments(numbers, group, len(first)).items():
-        table[_apart(name, table)] = column
+    table: pd.DataFrame = pd.DataFrame(index=pd.RangeIndex(len(first)))
+    for name in names:
+        table[name] = _with_absent(frame[name], _absent(frame, axes, name), first)
+    for name, moments in _moments(numbers, group, len(first)).items():
+        table[_apart(name, table)] = moments
     configs = set(names) >= set(results._tasks.names)
     repeats = results._tasks.repeat_of(results._numbers) if configs else None
     if repeats is not None and not repeats.any():
         repeats = None  # there is one of each: "0" would read as none
     table[_apart("missing", table)] = pd.Series(_missing(numbers, group, len(first), repeats), dtype=object)
     return table
+
+
+def column_of(
+    results: Results, name: str, more: Sequence[str] = ()
+) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """Return a frame that has these columns, if any has; and which tasks are done.
+
+    What the tasks returned is read only where none of the other columns is called so.
+    """
+    from memento.results.frames import make_frame
+
+    frame = make_frame(results, values="value" in (name, *more))
+    if any(one not in frame for one in (name, *more)):
+        frame = make_frame(results)
+    return frame, (frame_status(frame) == "done").to_numpy(dtype=bool)
 
 
 def numeric(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
@@ -111,6 +200,13 @@ def numeric(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
         raise ValueError(unknown("column", name, column_names(frame)))
     column = frame[name]
     if pd.api.types.is_object_dtype(column):
+        unreadable = column.map(lambda value: isinstance(value, Unreadable))
+        if unreadable.any():
+            first = next(value for value in column if isinstance(value, Unreadable))
+            say(
+                f"{number_of(int(unreadable.sum()), 'value')} cannot be loaded here and count for nothing: {first!r}"
+            )
+            column = column.where(~unreadable, None)
         present = [value for value in column if value is not None]
         odd = next((v for v in present if not isinstance(v, int | float | np.number | np.bool_)), None)
         if odd is not None:

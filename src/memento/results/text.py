@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from memento.config import short_text
-from memento.errors import MementoError
-from memento.results.result import Result
+from memento.results.labels import ABSENT
+from memento.results.result import Result, value_text
 from memento.wording import one_line
 
 if TYPE_CHECKING:
@@ -53,11 +52,17 @@ def table(results: Results, rows: int) -> tuple[list[list[str]], int]:
         picked = [*results[:hidden], *results[count - (rows - hidden) :]]
     else:
         picked = list(results)
-    names = list(results._tasks.names)
+    names = list(results._tasks.shown)
     repeated = ["repeat"] if results._tasks.repeats > 1 else []
     header = ["", *map(one_line, names), *repeated, "value", "status", "runtime"]
     places = [*range(hidden or count), *range(count - len(picked) + hidden, count)][: len(picked)]
-    cells = [_row(place, result, names, bool(repeated)) for place, result in zip(places, picked, strict=True)]
+    cells = []
+    for place, result in zip(places, picked, strict=True):
+        texts = results._tasks.labels(results._places[place], _CELL)
+        parameters = [cut(texts.get(name, ABSENT)) for name in names]
+        runtime = "" if result.runtime is None else seconds_text(result.runtime.total_seconds())
+        repeat = [texts[""]] if repeated else []
+        cells.append([str(place), *parameters, *repeat, value_cell(result), result.status, runtime])
     return [header, *cells], hidden
 
 
@@ -65,15 +70,9 @@ def value_cell(result: Result) -> str:
     """Name a result's value in a few words, or why there is none."""
     if result.failure is not None:
         return cut(f"{result.failure.type}: {result.failure.message}")
-    try:
-        value = result.inner
-    except MementoError as exc:
-        return f"<{type(exc).__name__}>"
-    if value is None:
-        return "None" if result.status == "done" else ""
-    if isinstance(value, float):  # NumPy's too
-        return f"{value:.6g}"
-    return cut(short_text(value, 4 * _CELL))
+    if result.status != "done":
+        return ""
+    return cut(value_text(result, 4 * _CELL, rounded=True))
 
 
 def cut(text: str, limit: int = _CELL) -> str:
@@ -100,16 +99,6 @@ def seconds_text(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
-
-
-def _row(place: int, result: Result, names: Sequence[str], repeated: bool) -> list[str]:
-    from memento.results.axes import value_text
-
-    config = result.config
-    parameters = [cut(value_text(config._dict[n], 4 * _CELL)) if n in config else "" for n in names]
-    repeat = [str(config.repeat)] if repeated else []
-    runtime = "" if result.runtime is None else seconds_text(result.runtime.total_seconds())
-    return [str(place), *parameters, *repeat, value_cell(result), result.status, runtime]
 
 
 def _aligned(cells: list[list[str]], hidden: int, width: int) -> list[str]:

@@ -68,7 +68,8 @@ def warning_report(results: Results) -> WarningReport:
     from memento.results.result import config_text
 
     rows = results._rows[results._numbers]
-    warned = results._store.warnings(int(rows.min(initial=0)), int(rows.max(initial=-1)))
+    there = rows[rows >= 0]
+    warned = results._store.warnings(int(there.min()), int(there.max())) if len(there) else {}
     places = [place for place, row in enumerate(rows.tolist()) if row in warned] if warned else []
     if not places:
         return WarningReport(())
@@ -106,7 +107,7 @@ def _ruler(results: Results, places_of: dict[str, list[int]]) -> Callable[[Seque
 
     from memento.results.rules import RuleFinder
 
-    axes = results._axes(with_repeat=True)
+    axes = results._telling_axes()
     ran = results._status != IS_MISSING
     asked = 0
 

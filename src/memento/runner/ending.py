@@ -33,9 +33,8 @@ def warned(store: Store, matrix: Matrix, plan: Plan) -> tuple[WarningGroup, ...]
     return tuple(group for group in results.warnings.groups if not new.isdisjoint(group.keys))
 
 
-def notes(store: Store, plan: Plan, function: Callable[..., Any]) -> tuple[str, ...]:
-    """Say that no task returned anything, where nothing says that this is meant."""
-    done = store.all_returned_nothing(plan.rows)
+def note_of_none(done: int, plan: Plan, function: Callable[..., Any]) -> tuple[str, ...]:
+    """Say that none of so many tasks returned anything, where nothing says that this is meant."""
     if not done:
         return ()
     code, annotations = _innermost(function)

@@ -85,8 +85,8 @@ class Runner:
         Started.
     retry : RetryPolicy
         Which failed attempts are repeated.
-    code : int
-        The store's id of the present version of the code.
+    codes : sequence of int
+        The store's ids of the versions of the code that tasks are of.
     emit : callable
         Receives every event.
     clock : Clock
@@ -104,7 +104,7 @@ class Runner:
         executor: Executor,
         *,
         retry: RetryPolicy,
-        code: int,
+        codes: Sequence[int],
         emit: Callable[[Event], None],
         clock: Clock,
         workers: int,
@@ -115,7 +115,7 @@ class Runner:
         self.failures = FailureGrouper()
         self.progress = Progress(len(plan.todo), plan.forecast, workers, clock.monotonic())
         self._run, self._executor, self._retry = run, executor, retry
-        self._code, self._emit, self._clock = code, emit, clock
+        self._codes, self._emit, self._clock = codes, emit, clock
         self._fresh: Iterator[int] = iter(plan.todo)
         self._again: deque[int] = deque()  # claimed by another run before, free now
         self._delayed: list[tuple[float, int, int]] = []  # (due, number, attempt): failed attempts to repeat
@@ -130,7 +130,8 @@ class Runner:
         self._stopping = False
         self._store = store
         self._unwritable: Failure | None = None
-        self.other_codes: Counter[int] = Counter()  # results of other runs, by their code; of ours none
+        # Results of other runs that are of other code: how many, by its id and the number of ours.
+        self.other_codes: Counter[tuple[int, int]] = Counter()
         self.damaged: dict[str, str] = {}  # payloads that tasks found damaged -> what is wrong with each
         start = clock.monotonic()
         self._started = start
@@ -186,7 +187,7 @@ class Runner:
             number, failure = outcome.number, outcome.failure
             other = superseded.get(key) if superseded else None
             if other:
-                self._note_code(other)
+                self._note_code(number, other)
             self.plan.rows[number] = row = other.id if other else ids[key]
             share = 1
             if number in twins:
@@ -264,7 +265,11 @@ class Runner:
         layouts, values = tasks.places(numbers)
         repeats = map(mod, numbers, repeat(tasks.repeats))
         expected = map(costs.__getitem__, numbers) if costs is not None else repeat(0.0)
-        fields = zip(numbers, tasks.keys_of(numbers), layouts, values, repeats, repeat(attempt), expected)
+        of = self.plan.versions
+        versions = map(of.__getitem__, numbers) if of is not None else repeat(0)
+        fields = zip(
+            numbers, tasks.keys_of(numbers), layouts, values, repeats, repeat(attempt), expected, versions
+        )
         return list(map(made, repeat(Task), fields))
 
     # -- outcomes from the executor
@@ -295,17 +300,31 @@ class Runner:
         if any(map(_FAILURE, outcomes)):
             ended = [pair for pair in ended if self._is_over(*pair)]
         self._rows += self._rows_of(ended)
-        runtimes = [o.runtime for _, o in ended]
+        # What was expected of a task that went on from a checkpoint is the time of all its attempts.
+        runtimes = [
+            o.runtime + sum([p.runtime for p in o.earlier]) if o.earlier else o.runtime for _, o in ended
+        ]
         self.progress.note(sum(runtimes), sum([task.cost for task, _ in ended]), max(runtimes, default=0.0))
 
     def _rows_of(self, ended: Sequence[tuple[Task, Outcome]]) -> list[TaskRow]:
         """Put outcomes into rows."""
         params = self.plan.tasks.params([task.values for task, _ in ended])
+        codes = self._codes
         fields = [
-            (task.key, text, task.repeat, self._code, outcome)
+            (
+                task.key,
+                text,
+                task.repeat,
+                self._mixed(task, outcome) if outcome.older_codes else codes[task.version],
+                outcome,
+            )
             for (task, outcome), text in zip(ended, params, strict=True)
         ]
         return list(map(made, repeat(TaskRow), fields))
+
+    def _mixed(self, task: Task, outcome: Outcome) -> int:
+        """Return the id of the version of what is of several: it went on from what older code had saved."""
+        return self._run.mixed_code(self._codes[task.version], outcome.older_codes)
 
     def _is_over(self, task: Task, outcome: Outcome) -> bool:
         """Tell whether this is how a task has ended; if not, it is tried again, or not done at all."""
@@ -407,7 +426,7 @@ class Runner:
                 continue
             self._elsewhere.pop(known.key, None)
             self._note_row(number, known.id)
-            self._note_code(known)
+            self._note_code(number, known)
             share = 1 + len(self.plan.twins.get(number, ()))
             if known.status == DONE:
                 done += share
@@ -418,9 +437,10 @@ class Runner:
         if done or failed:
             self._emit(TasksFinished(done, failed, 0.0, shared=done))
 
-    def _note_code(self, known: Known) -> None:
-        if known.code != self._code:
-            self.other_codes[known.code] += 1
+    def _note_code(self, number: int, known: Known) -> None:
+        version = self.plan.version(number)
+        if known.code != self._codes[version] and known.code not in self.plan.current[version]:
+            self.other_codes[known.code, version] += 1
 
     def _look_elsewhere(self) -> None:
         self._adopt(self._run.news(), self._elsewhere)

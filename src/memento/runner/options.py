@@ -166,12 +166,15 @@ def _takes_two(code: CodeType) -> bool:
 
 def check_names(func: Any, matrix: Matrix) -> None:
     """Refuse a function that takes parameters of the matrix by name: it would get a context and a config for them."""
-    code = getattr(func, "__code__", None)
-    if code is None or code.co_varnames[: code.co_argcount] == ("context", "config"):
+    code = getattr(func, "__code__", None) or getattr(type(func).__call__, "__code__", None)
+    if code is None:
+        return
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if names == ("context", "config"):
         return
     from memento.runner import usage
 
-    problem = usage.takes_parameters(func, code, {*matrix.parameters, *matrix.settings})
+    problem = usage.takes_parameters(func, names, {*matrix.parameters, *matrix.settings})
     if problem:
         raise TypeError(problem)
 
@@ -212,6 +215,12 @@ def check_executor(executor: object) -> None:
         from memento.executors import make_executor
 
         make_executor(executor)  # says which there are
+
+
+def check_count(name: str, value: object) -> None:
+    """Refuse what is no number of things."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} must be a whole number, 0 or more, got {value!r}")
 
 
 def check_positive(name: str, value: Any) -> None:

@@ -50,20 +50,12 @@ def task_text(session: Session, number: int) -> str:
     """Name a task in one line, its repeat too where there are several."""
     from memento.results.result import config_text
 
-    config = session.tasks.config(number)
-    text = config_text(config)
-    if session.tasks.repeats > 1 and not config.repeat:
-        text = f"{text}, repeat=0"
-    return one_line(text, _WIDTH)
+    return one_line(config_text(session.shown.config(number)), _WIDTH)
 
 
 def logged(session: Session, number: int) -> str:
     """Name a task as the log of 1.2.0 did, with its repeat where there are several, and say what becomes of it."""
-    config = session.tasks.config(number)
-    text = str(config)
-    if session.tasks.repeats > 1 and "repeat" not in text:
-        text += f" repeat={config.repeat}"
-    return f"  {text}: {session.plan.reason(number)}"
+    return f"  {session.shown.config(number)}: {session.plan.reason(number)}"
 
 
 def _groups(session: Session) -> dict[str, tuple[int, Iterator[int]]]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 
 from memento.hints import TYPE_CHECKING
-from memento.keys import renamed_keys, short_name
-from memento.wording import number_of
+from memento.keys import renamed_keys
+from memento.keys.moved import is_same_elsewhere
+from memento.wording import number_of, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from memento.keys import CodeVersion
     from memento.plan import KeyedTasks
@@ -22,7 +23,7 @@ _LOOKED_AT = 20_000  # the newest results of others
 _OURS = 200_000  # tasks; whoever renames a larger grid has these first ones too
 
 
-def former_name(store: Store, tasks: KeyedTasks, code: CodeVersion) -> tuple[str, int] | None:
+def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -> tuple[str, int] | None:
     """Return the name under which the store has results of these tasks, and how many of its newest are.
 
     Parameters
@@ -31,8 +32,8 @@ def former_name(store: Store, tasks: KeyedTasks, code: CodeVersion) -> tuple[str
         Open.
     tasks : KeyedTasks
         An experiment's tasks.
-    code : CodeVersion
-        The experiment's.
+    codes : iterable of CodeVersion
+        Those that the tasks are of.
 
     Returns
     -------
@@ -48,25 +49,11 @@ def former_name(store: Store, tasks: KeyedTasks, code: CodeVersion) -> tuple[str
         if renamed_keys(key, name, tasks.experiment) in ours:
             found[name, number] += 1
     versions = store.codes({number for _, number in found})
-    mine = _anonymous(code.functions)
+    mine = [code.functions for code in codes]
     for (name, number), count in found.most_common():
-        if number in versions and _anonymous(versions[number].functions) == mine:
+        if number in versions and any(is_same_elsewhere(versions[number].functions, own) for own in mine):
             return name, count
     return None
-
-
-def _anonymous(functions: Mapping[str, tuple[str, str]]) -> Counter[str]:
-    """Return definitions without their places and names."""
-    import re
-
-    texts: Counter[str] = Counter()
-    for name, (_, source) in functions.items():
-        lines = source.splitlines()
-        if lines and lines[0].startswith("# "):
-            own = name.rpartition(":")[2].partition("#")[0].rpartition(".")[2]
-            lines = [re.sub(rf"\b{re.escape(own)}\b", "_", line) for line in lines[1:]]
-        texts["\n".join(lines)] += 1
-    return texts
 
 
 def hint(former: tuple[str, int], experiment: str, store: str) -> str:

@@ -10,31 +10,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.hints import TYPE_CHECKING, Any
-from memento.keys import code_version
 from memento.plan import KeyedTasks, Past, Plan, make_plan
-from memento.runner.ending import notes, warned
 from memento.runner.options import Options
+from memento.runner.versions import SessionCode, numbers_of
 from memento.store import Store
 
 if TYPE_CHECKING:
     from array import array
 
-    from memento.executors.base import Work
-    from memento.keys import CodeVersion
+    from memento.executors.base import Executor, Work
     from memento.matrix import Matrix
+    from memento.results.axes import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
     from memento.store.records import RunInfo
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
-_NO_CODE = -1  # id of a version that the store has not seen
 
 
 class Session:
@@ -75,10 +74,19 @@ class Session:
             from memento.plan.volatile import check_volatile
 
             check_volatile(self.tasks)
-        self._code = self._code_version()
+        self.code = SessionCode(function, self.tasks, store)
         self.interrupted: Interrupt | None = None
         self.finished: RunFinished | None = None
         self.plan = self._plan()
+        if self.plan.stale_codes and options.on_code_change != "ignore" and self.code.accept_moves(self.plan):
+            self.plan = self._plan()
+
+    @cached_property
+    def shown(self) -> Tasks:
+        """The tasks as people see them: their values told apart."""
+        from memento.results.axes import Tasks
+
+        return Tasks(self.matrix)
 
     @property
     def failed(self) -> int:
@@ -92,16 +100,21 @@ class Session:
         for (name, then), count in self.plan.otherwise.items():
             self.emit(Said(_of_another_default(name, then, count), "warning"))
         self._say_how_it_is_named()
-        if self.plan.stale_codes and self.options.on_code_change != "ignore":
-            self.emit(
-                Said(self._code_message(self.plan.stale_codes, "by an older version of the code"), "warning")
-            )
+        policy, plan = self.options.on_code_change, self.plan
+        if plan.stale_codes and policy != "ignore":
+            again = policy == "rerun" or self.options.force_run
+            self.emit(Said(self.code.explain(plan, "computed again" if again else "used"), "warning"))
+        if len(plan.todo) and policy != "ignore":
+            told = self.code.explain_states(plan, "not used" if policy == "rerun" else "used")
+            if told:
+                self.emit(Said(told, "warning"))
 
     def _say_how_it_is_named(self) -> None:
         """Say where a name depends on code, and where results stand under another one."""
         if self._has_past or not len(self.tasks):
             return
-        from memento.keys import is_named_by_code, short_name
+        from memento.keys import is_named_by_code
+        from memento.wording import short_name
 
         if is_named_by_code(self.experiment):
             self.emit(
@@ -112,7 +125,7 @@ class Session:
             )
         from memento.runner.renamed import former_name, hint
 
-        former = former_name(self.store, self.tasks, self._code)
+        former = former_name(self.store, self.tasks, self.code.tasks.versions)
         if former is not None:
             self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
 
@@ -128,7 +141,7 @@ class Session:
         """
         plan, options = self.plan, self.options
         if options.force_cache and len(plan.todo):
-            raise CacheMiss(self.tasks.config(min(plan.todo)))
+            raise CacheMiss(self.shown.config(min(plan.todo)))
         began = self.clock.monotonic()
         self.emit(
             RunStarted(
@@ -144,10 +157,12 @@ class Session:
         )
         self._sweep()
         runner = self._compute() if len(plan.todo) else None
-        if runner and runner.other_codes and options.on_code_change != "ignore":
+        if runner is None:
+            if plan.total:
+                self.code.note(plan)
+        elif runner.other_codes and options.on_code_change != "ignore":
             # Not computed again even where that is asked for: the two runs would take turns at it.
-            whose = "meanwhile by another run, with another version of the code"
-            self.emit(Said(self._code_message(runner.other_codes, whose, used=True), "warning"))
+            self.emit(Said(self.code.explain_others(runner.other_codes), "warning"))
         stopped = self.interrupted is not None and self.interrupted.count > 0
         progress = runner.progress if runner else None
         finished = progress.finished if progress else 0
@@ -166,9 +181,15 @@ class Session:
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
             how_to_go_on=go_on if stopped else "",
-            warned=warned(self.store, self.matrix, plan) if finished else (),
-            notes=notes(self.store, plan, self.function),
         )
+        empty = self.store.all_returned_nothing(plan.rows)
+        if finished or empty:
+            from memento.runner.ending import note_of_none, warned
+
+            self.finished = self.finished._replace(
+                warned=warned(self.store, self.matrix, plan),
+                notes=note_of_none(empty, plan, self.function),
+            )
         self.emit(self.finished)
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
@@ -182,11 +203,8 @@ class Session:
         """Remove the checkpoints that a killed run left of tasks that are done."""
         from memento.store.states import drop_older_states, keys_with_states
 
-        rows, keys = [], self.tasks.keys
-        for key in keys_with_states(self.store.root):
-            place = keys.find(key)
-            if place >= 0 and place % 16 == 0 and self.plan.cached[place // 16]:
-                rows.append(self.plan.rows[place // 16])
+        numbers = numbers_of(self.tasks, keys_with_states(self.store.root))
+        rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]
         if rows:
             drop_older_states(self.store.path, self.store.records(rows))
 
@@ -205,20 +223,22 @@ class Session:
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
                 executor.start(self._work(run.name))
+                self._say_what_is_shared(executor)
                 # While workers start: what they do not need, and what has to be on disk.
+                from memento.plan.declared import declare
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
                 from memento.store.heart import Heart
-                from memento.store.records import CodeVersion
 
-                code = run.code(CodeVersion(self._code.digest, self._code.functions))
+                declare(self.tasks, run)
+                codes = self.code.note(self.plan, run.id)
                 runner = Runner(
                     self.plan,
                     run,
                     executor,
                     retry=RetryPolicy(self.options.retries),
-                    code=code,
+                    codes=codes,
                     emit=self.emit,
                     clock=self.clock,
                     workers=self.options.num_workers,
@@ -255,15 +275,31 @@ class Session:
                     note_ended(run.name)
                     raise
 
+    def _say_what_is_shared(self, executor: Executor) -> None:
+        """Say which random generators tasks would draw from in turn."""
+        from memento.context.reach import shared_generators
+
+        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
+        found = shared_generators([self.function, *values])
+        if not found:
+            return
+        one = len(found) == 1
+        what = f"{', '.join(found)} {'is a generator' if one else 'are generators'} that tasks share: "
+        if executor.alone:
+            told = f"each task gets a child of {'its' if one else 'their'} own by its key"
+        else:
+            told = "tasks in threads draw from it in no fixed order. Draw from context.rng"
+        self.emit(Said(what + told, "info"))
+
     def _plan(self) -> Plan:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
         self._has_past = len(past) > 0
-        mine = [i for i, digest in store.code_digests().items() if digest == self._code.digest]
         return make_plan(
             self.tasks,
             past,
-            code=mine[0] if mine else _NO_CODE,
+            current=self.code.current(),
+            versions=self.code.tasks.of,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
@@ -277,29 +313,6 @@ class Session:
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
-
-    def _code_version(self) -> CodeVersion:
-        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
-        return code_version(self.function, also=values)
-
-    def _code_message(self, codes: Mapping[int, int], whose: str, *, used: bool = False) -> str:
-        """Say how many results are of other code, given their number by its id, and in what that differs."""
-        from memento.keys import explain_code
-
-        count = sum(codes.values())
-        were, kept = (
-            ("results were", "are used as they are") if count > 1 else ("result was", "is used as it is")
-        )
-        again = self.options.on_code_change == "rerun" and not used
-        lines = [f"{count} {were} computed {whose} and {'will be computed again' if again else kept}:"]
-        versions = self.store.codes(codes)
-        for code in codes:
-            version = versions.get(code)
-            if version is not None:
-                lines += [f"  {line}" for line in explain_code(version.functions, self._code.functions)]
-        if self.options.on_code_change == "warn":
-            lines.append('  on_code_change="rerun" computes them again, "ignore" says nothing.')
-        return "\n".join(dict.fromkeys(lines))
 
     def _run_info(self) -> RunInfo:
         from memento import system
@@ -348,7 +361,9 @@ class Session:
             live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
             environment=dict(options.environment),
             initializer=begin and Portable(begin, "the initializer"),
-            sources={**sources(), **modules(self._code.names)},
+            sources={**sources(), **modules(self.code.names())},
+            codes=self.code.accepted(self.plan),
+            on_code_change=options.on_code_change,
         )
 
 

@@ -6,6 +6,7 @@ Knows: sessions, and who listens to them. May not know: what the user typed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from memento.display import make_display
 from memento.events import Event, RunFinished, Said
@@ -17,6 +18,7 @@ from memento.store import Store
 if TYPE_CHECKING:
     from memento.matrix import Matrix
     from memento.notify import NotificationProvider, Notifier
+    from memento.runner.adopting import Adopted
     from memento.store.upstream import UpstreamValue
 
 
@@ -82,6 +84,16 @@ class Stage:
         session.announce(of_matrix=not waiting)  # what rules about unknown values match is not known either
         return session
 
+    def adopt(self, matrix: Matrix, verify: int) -> Adopted:
+        """Say what has changed in the code, and accept it."""
+        from memento.runner.adopting import adopt
+
+        cast = self._cast
+        session = Session(cast.function, cast.experiment, matrix, self.store, cast.options, self.emit)
+        if session.plan.stale_codes:
+            self.emit(Said(session.code.explain(session.plan, "")))
+        return adopt(session, verify)
+
     def upstream(self, session: Session, dry_run: bool) -> list[UpstreamValue]:
         """Return the finished tasks of a session as parameter values of another matrix.
 
@@ -95,17 +107,19 @@ class Stage:
         rows = [
             row for row, use in zip(plan.rows, plan.cached, strict=True) if row >= 0 and (use or not dry_run)
         ]
+        number_of = {row: number for number, row in enumerate(plan.rows)}
         found = {
-            record.id: UpstreamValue(record.key, root, record.value, record.id)
+            record.id: UpstreamValue(
+                record.key, root, record.value, record.id, partial(tasks.parameters, number_of[record.id])
+            )
             for record in self.store.records(rows)
             if record.status == DONE and record.value is not None
         }
         if not dry_run:
             return [found[row] for row in rows if row in found]
         return [
-            found.get(row) or PendingValue(tasks.key(number), root)
-            if use
-            else PendingValue(tasks.key(number), root)
+            (found.get(row) if use else None)
+            or PendingValue(tasks.key(number), root, partial(tasks.parameters, number))
             for number, (row, use) in enumerate(zip(plan.rows, plan.cached, strict=True))
         ]
 
@@ -145,5 +159,7 @@ class Stage:
                 interrupted=any(e.interrupted for e in ended),
                 left=sum(e.left for e in ended),
                 groups=tuple(group for e in ended for group in e.groups),
+                warned=tuple(group for e in ended for group in e.warned),
+                notes=tuple(dict.fromkeys(note for e in ended for note in e.notes)),
             )
         )

@@ -9,27 +9,14 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Collection, Mapping
-from types import CodeType
+from collections.abc import Collection, Mapping, Sequence
 
 from memento.config import short_text
 from memento.matrix import Matrix
 
-_CONTEXTS = frozenset(("context", "ctx", "con", "c", "_context", "run", "task"))
+_CONTEXTS = frozenset("context ctx c _context".split())
 _CONFIGS = frozenset(
-    (
-        "config",
-        "cfg",
-        "conf",
-        "configuration",
-        "_config",
-        "params",
-        "parameters",
-        "param",
-        "args",
-        "hparams",
-        "options",
-    )
+    "config cfg conf configuration _config params parameters param args hparams options".split()
 )
 _HEARS = ("on_event", "task_completed", "all_tasks_completed", "task_failure")
 
@@ -95,22 +82,21 @@ def wrong_signature(func: object, signature: inspect.Signature, problem: str) ->
     return f"{told} {_right_line(name, [n for n in names if n not in _CONTEXTS | _CONFIGS])}"
 
 
-def takes_parameters(func: object, code: CodeType, known: Collection[str]) -> str:
-    """Say how to read parameters that a function takes by name; "" where it takes none."""
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    if inspect.ismethod(func):
+def takes_parameters(func: object, names: Sequence[str], known: Collection[str]) -> str:
+    """Say how to read parameters that a function takes by name, given its arguments' names; "" where it takes none."""
+    if not inspect.isfunction(func):  # a bound method, or an object's `__call__`
         names = names[1:]
     taken = [
         name
         for place, name in enumerate(names)
         if name in known and name not in (_CONTEXTS if place == 0 else _CONFIGS if place == 1 else ())
     ]
-    if not taken or not set(taken) & set(names[:2]):
+    if not taken:
         return ""
     name = _short_name(func)
     return (
-        f"{name}({', '.join(names)}) takes parameters of the matrix by name, and would get the context and the config"
-        f" for them. {_right_line(name, taken)}"
+        f"{name}({', '.join(names)}) takes parameters of the matrix by name, but Memento calls it with the context and"
+        f" the config. {_right_line(name, taken)}"
     )
 
 

@@ -17,6 +17,7 @@ from memento.store import checksums, rows
 from memento.store.files import AGAIN, PayloadDir
 from memento.store.formats import decode
 from memento.store.records import Encoded, Failure
+from memento.store.unreadable import Unreadable, problem_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +57,9 @@ class Outlines(NamedTuple):
     memory: NDArray[np.float64]  # bytes
     metrics: NDArray[np.int64]  # how many were recorded
     failures: dict[int, Failure]  # id -> why; of those that failed
-    values: list[Any] | None  # what they returned, None for those that failed; None where not asked for
+    values: (
+        list[Any] | None
+    )  # what they returned or an `Unreadable`, None for those that failed; None where not asked for
 
 
 def outlines(found: Sequence[tuple[Any, ...]], payloads: PayloadDir | None, trusted: bool) -> Outlines:
@@ -65,9 +68,7 @@ def outlines(found: Sequence[tuple[Any, ...]], payloads: PayloadDir | None, trus
     Raises
     ------
     PayloadDamaged
-        A value, or its row, is not what was written.
-    UntrustedStore
-        A value is a pickle, and the store is not trusted.
+        A row is not what was written.
     """
     import numpy as np
 
@@ -108,11 +109,6 @@ def alike(
 
     Others, and those that are not what was written, have other checksums than what is of the kind, and are left out;
     None where nothing else is left.
-
-    Raises
-    ------
-    UntrustedStore
-        The values are pickles, and the store is not trusted.
     """
     import numpy as np
 
@@ -213,7 +209,7 @@ def _values(columns: Sequence[Sequence[Any]], payloads: PayloadDir, trusted: boo
         if value[0] == "json" and value[1] is not None:
             places.append(place)
         elif value[0] is not None:
-            values[place] = decode(Encoded(*value), payloads, trusted)
+            values[place] = _loaded(Encoded(*value), payloads, trusted)
     for place, value in zip(places, _parsed([data[place] for place in places]), strict=True):
         values[place] = value
     return values
@@ -231,9 +227,17 @@ def _alike_values(contents: list[bytes], kind: Kind, payloads: PayloadDir, trust
             make, start = np.dtype(name).type, len(name) + 1
             return [make(float(content[start:])) for content in contents]
     return [
-        decode(Encoded(kind.format, content, None, len(content), kind.type), payloads, trusted)
+        _loaded(Encoded(kind.format, content, None, len(content), kind.type), payloads, trusted)
         for content in contents
     ]
+
+
+def _loaded(encoded: Encoded, payloads: PayloadDir, trusted: bool) -> Any:
+    """Decode a value; what cannot be loaded here hides no other."""
+    try:
+        return decode(encoded, payloads, trusted)
+    except Exception as exc:  # unpickling runs anybody's code
+        return Unreadable(encoded.type, problem_of(exc))
 
 
 def _parsed(texts: Sequence[bytes]) -> list[Any]:

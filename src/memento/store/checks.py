@@ -29,7 +29,7 @@ _SHARD = re.compile(r"[0-9a-f]{2}")
 _NAME = re.compile(r"([0-9a-f]{2})[0-9a-f]{30}\.[a-z]+")
 _KEY = re.compile(r"[0-9a-f]{32}")
 UPSTREAM = re.compile(r'"task ([0-9a-f]{32})"')  # how parameters name the task that they come from
-_FORMATS = frozenset({*SUFFIXES, "npscalar"})
+_FORMATS = frozenset(SUFFIXES)
 
 
 def index_faults(connection: sqlite3.Connection) -> list[str]:

@@ -4,9 +4,10 @@ Knows: types and formats. May not know: files' places, the index.
 
     json      None, bool, int, float; lists and dicts of them and of str     text, bytes     str, bytes
     npscalar  "float32 0.5"                                                   npy             plain arrays
+    typed     JSON with tuples and NumPy scalars in it, and which they are
     arrow     pandas frames that Arrow gives back unchanged                   pickle          everything else
 
-"Exact" means exact types: a subclass of dict, a tuple, a list that stands twice in a dict are pickled, since the open
+"Exact" means exact types: a subclass of dict, a set, a list that stands twice in a dict are pickled, since the open
 format would bring something else back.
 """
 
@@ -17,10 +18,10 @@ import struct
 from collections.abc import Callable
 
 from memento import jsontext
-from memento.errors import MementoError, PayloadDamaged, UnsavableResult, UntrustedStore
+from memento.errors import MementoError, PayloadDamaged, StoreError, UnsavableResult, UntrustedStore
 from memento.hints import Any
 from memento.keys.names import module_name
-from memento.store import keeping
+from memento.store import keeping, typed
 from memento.store.files import AGAIN, PayloadDir, uncut
 from memento.store.frames import from_arrow, to_arrow
 from memento.store.framing import apart, framed, read_framed
@@ -29,6 +30,8 @@ from memento.store.records import DAMAGED, Encoded
 
 SUFFIXES = {
     "json": ".json",
+    "typed": ".json",
+    "npscalar": ".txt",
     "text": ".txt",
     "bytes": ".bin",
     "npy": ".npy",
@@ -101,19 +104,23 @@ def _parts(value: Any, kind: type, payloads: PayloadDir) -> tuple[str, list[memo
             return "pickle", _pickled(value, payloads)
     if kind is bytes:
         return "bytes", [flat(value)]
-    if kind is int or kind is list or kind is dict:
+    if kind is int or kind is list or kind is dict or kind is tuple:
         text = _as_json(value)
         if text is not None:
             return "json", [flat(text)]
+        if kind is not int:
+            text = typed.dumps(value)
+            if text is not None:
+                return "typed", [flat(text)]
     elif kind.__module__ == "numpy":
         import numpy
 
         if kind is numpy.ndarray and not value.dtype.hasobject and _plain_dtype(value.dtype):
             return "npy", _as_npy(value)
         if isinstance(value, numpy.generic):
-            scalar = _as_scalar(value)
-            if scalar is not None:
-                return "npscalar", [flat(scalar)]
+            name = typed.scalar_name(value)
+            if name is not None:
+                return "npscalar", [flat(f"{name} {value.item()!r}".encode())]
     elif kind.__module__.partition(".")[0] == "pandas":
         arrow = to_arrow(value)
         if arrow is not None:
@@ -190,19 +197,6 @@ def _as_npy(array: Any) -> list[memoryview]:
         flat(head.getvalue()),
         flat(memory.reshape(-1).view(numpy.uint8)) if array.nbytes else memoryview(b""),
     ]
-
-
-def _as_scalar(value: Any) -> bytes | None:
-    import numpy
-
-    name = value.dtype.name
-    if (
-        value.dtype.kind not in "biuf"
-        or value.dtype.itemsize > 8
-        or numpy.dtype(name).type is not type(value)
-    ):
-        return None
-    return f"{name} {value.item()!r}".encode()
 
 
 def decode(
@@ -294,21 +288,40 @@ def _read_npy(content: memoryview) -> Any:
     return flat_array.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _read_scalar(content: memoryview) -> Any:
-    import numpy
-
+def _named_number(content: memoryview) -> tuple[str, bool | int | float]:
     name, _, text = bytes(content).decode().partition(" ")
-    kind = numpy.dtype(name)
-    if kind.kind == "b":
-        return kind.type(text == "True")
-    return kind.type(int(text) if kind.kind in "iu" else float(text))
+    if text in ("True", "False"):
+        return name, text == "True"
+    return name, float(text) if name.startswith("float") else int(text)
+
+
+def readable(encoded: Encoded, payloads: PayloadDir) -> tuple[bool, Any]:
+    """Return whether a value can be shown without unpickling and without NumPy, and the value as plain data.
+
+    Numbers come as Python's, whatever they were; a value that is damaged cannot be shown.
+
+    Examples
+    --------
+    >>> readable(Encoded("npscalar", b"float32 0.5", None, 11, "numpy:float32"), PayloadDir("payloads"))
+    (True, 0.5)
+    """
+    if encoded.format not in ("json", "typed", "npscalar", "text"):
+        return False, None
+    try:
+        if encoded.format in ("json", "text"):
+            return True, decode(encoded, payloads, trusted=False)
+        data = bytes(payloads.read(encoded.ref or "")) if encoded.data is None else encoded.data
+        return True, typed.content(data) if encoded.format == "typed" else _named_number(memoryview(data))[1]
+    except (StoreError, ValueError):  # damaged
+        return False, None
 
 
 _READERS: dict[str, Callable[[list[memoryview], PayloadDir], Any]] = {
     "json": lambda pieces, _: jsontext.loads(bytes(pieces[0])),
     "text": lambda pieces, _: bytes(pieces[0]).decode(),
     "bytes": lambda pieces, _: bytes(pieces[0]),
-    "npscalar": lambda pieces, _: _read_scalar(pieces[0]),
+    "typed": lambda pieces, _: typed.loads(bytes(pieces[0])),
+    "npscalar": lambda pieces, _: typed.scalar(*_named_number(pieces[0])),
     "npy": lambda pieces, _: _read_npy(pieces[0]),
     "arrow": lambda pieces, _: from_arrow(pieces[0]),
     "pickle": lambda pieces, payloads: read_framed(pieces, payloads)[0],

@@ -8,6 +8,7 @@ is not for Arrow: the caller pickles it. Before the bytes are used, they are rea
 
 from __future__ import annotations
 
+from memento.errors import MissingExtra
 from memento.hints import Any
 
 _SERIES = b"memento.series"
@@ -44,9 +45,20 @@ def to_arrow(value: Any) -> bytes | None:
 
 
 def from_arrow(content: memoryview) -> Any:
-    """Return the frame or series."""
-    import pyarrow
+    """Return the frame or series.
 
+    Raises
+    ------
+    MissingExtra
+        PyArrow is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.ipc
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.partition(".")[0] != "pyarrow":
+            raise  # present but broken: show why
+        raise MissingExtra("a pandas value that is stored in Arrow's format", "arrow") from exc
     table = pyarrow.ipc.open_file(pyarrow.py_buffer(content)).read_all()
     how = (table.schema.metadata or {}).get(_SERIES)
     frame = table.to_pandas()

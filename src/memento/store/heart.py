@@ -71,8 +71,8 @@ class Heart:
     ----------
     beat : callable
         Called every few seconds from the thread; what it raises is swallowed: the next beat may reach the disk.
-    every : float
-        Seconds between beats.
+    every : float, optional
+        Seconds between beats; by default `EVERY`.
 
     Examples
     --------
@@ -82,8 +82,8 @@ class Heart:
     True
     """
 
-    def __init__(self, beat: Callable[[], None], every: float = EVERY) -> None:
-        self._beat, self._every = beat, every
+    def __init__(self, beat: Callable[[], None], every: float | None = None) -> None:
+        self._beat, self._every = beat, EVERY if every is None else every
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="memento-heart", daemon=True)
 

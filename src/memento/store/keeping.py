@@ -27,6 +27,9 @@ from memento.store.tensors import is_storage, reduce_storage
 if TYPE_CHECKING:
     from pickle import PickleBuffer
 
+# Where a class is found whose module only some Pythons have.
+_MOVED = {"pathlib._local": "pathlib", "pathlib._abc": "pathlib"}
+
 _standins: dict[
     str, types.ModuleType
 ] = {}  # scripts that do not run here -> what stored values brought of them
@@ -174,6 +177,8 @@ class _Reader(cpickle.Unpickler):
         try:
             return super().find_class(module, name)
         except (ImportError, AttributeError):
+            if module in _MOVED:
+                return super().find_class(_MOVED[module], name)
             if self.definitions is None:
                 raise
             return self.resolve(module, name)
@@ -274,6 +279,12 @@ def loads_value(
 
 def explain(value: Any, error: BaseException, what: str = "the result") -> str:
     """Say which part of a value cannot be pickled, and what to do."""
+    if isinstance(error, RecursionError):  # at no part in particular
+        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        return (
+            f"{what} cannot be saved: it is a {kind} that is nested too deeply to be pickled ({error})."
+            " Return it flatter, or give its class a __reduce__ or __getstate__ that makes a list of its parts."
+        )
     path, part, cause = culprit(value, what, error)
     kind = f"{type(part).__module__}.{type(part).__qualname__}".removeprefix("builtins.")
     return (

@@ -16,7 +16,8 @@ from memento.store import sql
 from memento.store.database import REBUILT, SUSPECT, Database, make_tables, schema_faults
 
 INDEX = "index.sqlite"
-FOLDERS = ("payloads", "checkpoints", "logs", "artifacts", "work", "steps")
+PAYLOADS = "payloads"
+FOLDERS = (PAYLOADS, "checkpoints", "logs", "artifacts", "work", "steps")
 _OWN_NAMES = frozenset({*FOLDERS, ".gitignore", ".DS_Store"})
 _SQLITE_HEADER = b"SQLite format 3\0"
 
@@ -25,10 +26,12 @@ def open_index(root: str, *, create: bool, readonly: bool) -> tuple[Database, li
     """Open the index of the store at `root`; returns it with notes for people."""
     notes: list[str] = []
     index = os.path.join(root, INDEX)
+    emptied = False
     try:
         _check_place(root, create)
         if create:
-            _make_folders(root)
+            notes += _note_of_index(root, index)
+            emptied = PAYLOADS in _make_folders(root) and os.path.isfile(index)
         if not readonly and any(os.path.exists(os.path.join(root, name)) for name in (SUSPECT, REBUILT)):
             notes += _rebuild(index)
     except OSError as error:
@@ -52,6 +55,8 @@ def open_index(root: str, *, create: bool, readonly: bool) -> tuple[Database, li
     except BaseException:
         database.close()
         raise
+    if emptied:
+        notes += _let_go_of_payloads(database)
     if notes:
         import logging
 
@@ -100,23 +105,46 @@ def _check_place(root: str, create: bool) -> None:
         raise NotAStore(root, f"this folder is no store: it has no {INDEX}.", "Check the path.")
 
 
-def _make_folders(root: str) -> None:
+def _note_of_index(root: str, index: str) -> list[str]:
+    """Say that an index is gone to which the values that are there belonged."""
+    payloads = os.path.join(root, PAYLOADS)
+    if os.path.exists(index) or not os.path.isdir(payloads) or not os.listdir(payloads):
+        return []
+    return [
+        f"{index} was removed, so all tasks count as not computed. `memento gc` removes what is left of them"
+    ]
+
+
+def _let_go_of_payloads(database: Database) -> list[str]:
+    """Have the tasks computed again whose values lay in a folder that somebody has removed."""
+    from memento.store.run import drop_tasks
+
+    with database.writing() as connection:
+        ids = [number for (number,) in connection.execute(sql.IDS_WITH_PAYLOADS)]
+        drop_tasks(connection, ids, keep_attempts=False)
+    lost = f"{len(ids):,} result{'s' if len(ids) > 1 else ''}"
+    folder = os.path.join(os.path.dirname(database.location), PAYLOADS)
+    return [f"{folder} was removed: {lost} whose values lay there will be computed again"] if ids else []
+
+
+def _make_folders(root: str) -> list[str]:
+    """Make what is missing of a store's folders, and return its names."""
     try:
         os.mkdir(root)  # says what is wrong with a path that is too long; `makedirs` walks up all of it
     except FileExistsError:
         pass
     except FileNotFoundError:
         os.makedirs(root, exist_ok=True)
-    folders = [os.path.join(root, name) for name in FOLDERS]
-    missing = [folder for folder in folders if not os.path.isdir(folder)]
-    for folder in missing:
+    missing = [name for name in FOLDERS if not os.path.isdir(os.path.join(root, name))]
+    for name in missing:
         with suppress(FileExistsError):
-            os.mkdir(folder)
+            os.mkdir(os.path.join(root, name))
     if missing:
         system.fsync_folder(root)
         system.fsync_folder(os.path.dirname(root))
     with suppress(FileExistsError), open(os.path.join(root, ".gitignore"), "x", encoding="utf-8") as file:
         file.write("*\n")
+    return missing
 
 
 def _check_index(database: Database, *, may_make: bool) -> None:

@@ -14,7 +14,7 @@ from itertools import chain
 
 from memento import jsontext
 from memento.clock import Clock
-from memento.errors import PayloadDamaged
+from memento.errors import MementoError, PayloadDamaged, ValueUnreadable
 from memento.hints import TYPE_CHECKING, Any
 from memento.store import sql
 from memento.store.database import Database
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from memento.store.axes import Item
     from memento.store.board import Working
     from memento.store.bulk import Outlines
     from memento.store.liveness import Liveness, Process
     from memento.store.payloads import PayloadDir
     from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord, Warned
+    from memento.store.versions import Versions
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
@@ -65,6 +67,7 @@ class Reader:
         self._scanned: dict[str, int] = {}  # experiment -> the highest id before its last scan began
         self._experiments: dict[int, str] = {}
         self._settings: dict[int, str] = {}
+        self._provenance: dict[int, dict[str, Any]] = {}
 
     @cached_property
     def path(self) -> Path:
@@ -72,6 +75,11 @@ class Reader:
         from pathlib import Path  # 4 ms
 
         return Path(self.root)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the folder was removed or moved while it was open."""
+        return not os.path.exists(self._database.location)
 
     @cached_property
     def _live(self) -> Liveness:
@@ -194,14 +202,12 @@ class Reader:
         ids : sequence of int
             In ascending order, each once; ids that are gone are left out.
         values : bool
-            Whether to load what the tasks returned.
+            Whether to load what the tasks returned; an `Unreadable` stands for what cannot be loaded.
 
         Raises
         ------
         PayloadDamaged
-            A value is not what was written.
-        UntrustedStore
-            A value is a pickle, and the store was opened with ``trusted=False``.
+            A row is not what was written.
         """
         from memento.store.bulk import outlines
 
@@ -267,6 +273,23 @@ class Reader:
             done, start, size = done + count, start + size, _PIECE
         return done
 
+    def axes(self, experiment: str) -> list[tuple[str, list[Item]]]:
+        """Return an experiment's parameters, each with its values, in the order of its matrices."""
+        from memento.store.axes import items_of
+
+        number = self._experiment(experiment)
+        return [(name, items_of(text)) for name, text in self._all(sql.AXES, (number,))]
+
+    def order(self, experiment: str) -> bytes:
+        """Return the first 8 bytes of keys in the order of their tasks; none where that follows from the values."""
+        found = self._all(sql.ORDER, (self._experiment(experiment),))
+        return bytes(found[0][0]) if found else b""
+
+    def parameters(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """Return the parameters (JSON) of the tasks with these keys, in one look at all tasks."""
+        wanted = [key.hex() for key in keys]
+        return dict(self._all(sql.PARAMS_BY_KEY, (_json_texts(wanted),))) if wanted else {}
+
     def runtimes(self, experiment: str, limit: int) -> list[tuple[str, float]]:
         """Return parameters (JSON) and seconds of the newest done tasks."""
         return self._all(sql.RUNTIMES, (experiment, limit))
@@ -289,12 +312,50 @@ class Reader:
             The value is not what was written.
         UntrustedStore
             It is a pickle, and the store was opened with ``trusted=False``.
+        ValueUnreadable
+            Its class or library is missing here, or another version.
+        MissingExtra
+            A package that its format needs is not installed.
         """
         from memento.store.formats import decode
 
         if record.value is None:
             return None
-        return decode(record.value, self.payloads, self.trusted, mmap=self.mmap)
+        try:
+            return decode(record.value, self.payloads, self.trusted, mmap=self.mmap)
+        except (MementoError, MemoryError):
+            raise
+        except Exception as exc:  # unpickling runs anybody's code
+            from memento.store.unreadable import here, problem_of
+
+            kind = record.value.type
+            writer = self.writer(record.run, kind)
+            by = (
+                f"was written by {writer}, and here is {here(kind)}"
+                if writer
+                else f"cannot be read by {here(kind)}"
+            )
+            raise ValueUnreadable(
+                self.root,
+                f"the value of task {record.key.hex()[:12]} cannot be loaded: {problem_of(exc)}. It is a {kind}, {by}.",
+                "Read it where what it needs is installed and defined; nothing is lost.",
+            ) from exc
+
+    def readable(self, record: TaskRecord) -> tuple[bool, Any]:
+        """Return whether a value can be shown without unpickling, and the value as plain data."""
+        from memento.store.formats import readable
+
+        return (False, None) if record.value is None else readable(record.value, self.payloads)
+
+    def writer(self, run: int, type_name: str) -> str:
+        """Name what wrote values of a type in this run: Python, and the type's package; "" where that is not known."""
+        from memento.store import rows
+        from memento.store.unreadable import writer_of
+
+        if run not in self._provenance:
+            found = self._all(sql.RUN, (run,))
+            self._provenance[run] = rows.run_record(found[0]).info.provenance if found else {}
+        return writer_of(self._provenance[run], type_name)
 
     def metrics(self, record: TaskRecord) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Return a task's metrics: name -> x and y.
@@ -407,14 +468,16 @@ class Reader:
 
     def codes(self, ids: Iterable[int]) -> dict[int, CodeVersion]:
         """Return code versions by id."""
-        from memento.store import rows
+        from memento.store.versions import read_codes
 
-        found = self._all(sql.CODES, (_json_list(sorted(ids)),))
-        return {number: rows.code_version(digest, functions) for number, digest, functions in found}
+        with self._database.explaining():
+            return read_codes(self._database.connection(), ids)
 
-    def code_digests(self) -> dict[int, bytes]:
-        """Return the digest of each code version by id: they are few."""
-        return dict(self._all(sql.CODE_DIGESTS))
+    def versions(self, experiment: str) -> Versions:
+        """Return what is known of the versions of an experiment's code."""
+        from memento.store.versions import Versions
+
+        return Versions(self._database, self._clock, experiment)
 
     # --- helpers ---------------------------------------------------------------------------------------
 
@@ -465,6 +528,11 @@ def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
 def _json_list(ids: Iterable[int]) -> str:
     """Write ids as SQLite reads them."""
     return f"[{','.join(map(str, ids))}]"
+
+
+def _json_texts(texts: Iterable[str]) -> str:
+    """Write hexadecimal digits as SQLite reads them."""
+    return f"[{','.join(f'{chr(34)}{text}{chr(34)}' for text in texts)}]"
 
 
 def _only(ids: Sequence[int], found: list[Any]) -> list[Any]:

@@ -34,7 +34,7 @@ DAMAGED = "damaged"  # a value's format where its row in the index is not what w
 class Encoded(NamedTuple):
     """A value as it is stored: the bytes themselves or a reference to a payload file."""
 
-    format: str  # "json", "npscalar", "text", "bytes", "npy", "arrow", "pickle"
+    format: str  # "json", "typed", "npscalar", "text", "bytes", "npy", "arrow", "pickle"
     data: bytes | None  # inline bytes; None when `ref` is set
     ref: str | None  # name of a file under payloads/; it carries its own checksum
     size: int  # bytes of the encoded value
@@ -116,6 +116,7 @@ class Outcome(NamedTuple):
     failure: Failure | None
     warnings: str | None = None  # JSON: a list of what `Warned` has, each; None where it warned of nothing
     earlier: tuple[Piece, ...] = ()  # of the attempts before, where this one went on from a checkpoint
+    older_codes: tuple[bytes, ...] = ()  # digests of the code that saved the checkpoint which it went on from
 
 
 class TaskRow(NamedTuple):
@@ -184,13 +185,27 @@ class TaskRecord(NamedTuple):
 
 
 class CodeVersion(NamedTuple):
-    """The experiment's code as one run saw it.
+    """A version of the code: of an experiment, of a value, or several combined.
 
     `functions` maps "module:qualname" to (digest, normalized source), so that two versions can be compared.
     """
 
     digest: bytes
-    functions: dict[str, tuple[str, str]]
+    functions: dict[str, tuple[str, str]]  # with those of its parts, when it is read
+    unfollowed: tuple[str, ...] = ()  # what it names and cannot look into
+    parts: tuple[CodeVersion, ...] = ()  # versions that it combines; not when it is read
+    mixed: bool = False  # of tasks that went on from a checkpoint of another version
+
+
+class Adoption(NamedTuple):
+    """Somebody has accepted a change: results of `code` count as those of `present`."""
+
+    code: int
+    present: int
+    adopted: float  # UTC seconds
+    who: str
+    verified: int  # so many results were computed again, and were equal
+    results: int  # of so many
 
 
 class RunInfo(NamedTuple):

@@ -17,6 +17,7 @@ from memento.errors import MementoError
 from memento.hints import Any, NamedTuple
 from memento.keys import renamed_keys
 from memento.store import checksums, sql
+from memento.store.axes import move_axes
 from memento.store.database import Database
 from memento.store.liveness import Liveness, running
 
@@ -110,9 +111,14 @@ def _move(
     connection.executemany(
         sql.RENAME_ATTEMPT, [(key, now, number) for key, (number, _) in zip(keys, following, strict=True)]
     )
+    # What was accepted of these results stays accepted.
+    connection.execute(sql.RENAME_ADOPTIONS, (now, was))
+    connection.execute(sql.RENAME_CHANGES, {"new": now, "old": was})
+    move_axes(connection, source, target, leave=bool(kept))
     if not kept:
         connection.execute(sql.RENAME_RUNS, (now, was))
-        connection.execute(sql.DROP_EXPERIMENT, (was,))
+        for statement in sql.DROP_EXPERIMENT:
+            connection.execute(statement, (was,))
     return Renamed(moved, kept)
 
 

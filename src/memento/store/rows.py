@@ -121,7 +121,7 @@ def plain_values(
     keys, params, repeats, codes, outcomes = zip(*rows, strict=True)
     (
         _, status, attempt, started, runtime, cpu_time, memory, virtual, worker, values, metrics, artifacts, logs,
-        failures, warnings, earlier,
+        failures, warnings, earlier, _,
     ) = zip(*outcomes, strict=True)  # fmt: skip
     if any(map(any, (metrics, artifacts, logs, failures, warnings, earlier))) or None in values:
         return None
@@ -317,17 +317,27 @@ def each_once(attempts: Iterable[Attempt]) -> list[Attempt]:
 
     Of two checkpoints that tell of one attempt the later counts.
     """
-    found: dict[tuple[int, float], Attempt] = {}
+    found: list[Attempt] = []
     for attempt in attempts:
-        name = (attempt.run, attempt.started)
-        known = found.get(name)
-        if known is None:
-            found[name] = attempt
+        place = next((i for i, known in enumerate(found) if _is_one(known, attempt)), None)
+        if place is None:
+            found.append(attempt)
             continue
+        known = found[place]
         kept = max(filter(None, (known.kept, attempt.kept)), default=None)
         longer = max(known, attempt, key=lambda a: (a.status != INTERRUPTED, a.runtime))
-        found[name] = longer._replace(kept=kept)
-    return sorted(found.values(), key=lambda attempt: attempt.started)
+        found[place] = longer._replace(kept=kept)
+    return sorted(found, key=lambda attempt: attempt.started)
+
+
+def _is_one(a: Attempt, b: Attempt) -> bool:
+    """Tell whether two records are of one attempt: those of one task in one run never overlap.
+
+    Their starts may differ: that of a worker which died is told by who watched it.
+    """
+    if (a.run, a.number) != (b.run, b.number):
+        return False
+    return a.started <= b.started + b.runtime and b.started <= a.started + a.runtime
 
 
 def run_values(info: RunInfo, name: str, experiment: int, now: float, cached: int) -> tuple[Any, ...]:
@@ -378,15 +388,20 @@ def run_record(row: tuple[Any, ...]) -> RunRecord:
     return RunRecord(number, info, started, heartbeat, ended, status, _parsed(counts, {}))
 
 
-def code_text(code: CodeVersion) -> str:
-    """Return a code version's functions as JSON."""
-    return jsontext.dumps(code.functions)
+def code_values(code: CodeVersion, parts: Sequence[int], run: int | None, now: float) -> tuple[Any, ...]:
+    """Return the columns of `sql.ADD_CODE`."""
+    functions = jsontext.dumps({} if parts else code.functions)
+    unfollowed = jsontext.dumps(() if parts else code.unfollowed)
+    return (code.digest, functions, jsontext.dumps(parts), int(code.mixed), unfollowed, run, now)
 
 
-def code_version(digest: bytes, functions: str) -> CodeVersion:
-    """Build a code version from the columns of `sql.CODES`."""
+def code_version(row: tuple[Any, ...]) -> tuple[CodeVersion, list[int]]:
+    """Build a code version, and the ids of its parts, from the columns of `sql.CODES`."""
+    _, digest, functions, parts, mixed, unfollowed = row
     loaded = _parsed(functions, {})
-    return CodeVersion(digest, {name: (entry[0], entry[1]) for name, entry in loaded.items()})
+    readable = {name: (entry[0], entry[1]) for name, entry in loaded.items()}
+    version = CodeVersion(digest, readable, tuple(_parsed(unfollowed, [])), mixed=bool(mixed))
+    return version, _parsed(parts, [])
 
 
 def failure_text(failure: Failure) -> str:

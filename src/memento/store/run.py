@@ -19,13 +19,16 @@ from itertools import count, repeat
 
 from memento import csqlite, faultpoints, jsontext
 from memento.clock import Clock
-from memento.hints import Any, NamedTuple
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.store import rows as encode
 from memento.store import sql
 from memento.store.database import Database
 from memento.store.liveness import KEY, Liveness, Process
 from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
 from memento.store.states import drop_states
+
+if TYPE_CHECKING:
+    from memento.store.axes import Declared
 
 
 class Claim(NamedTuple):
@@ -107,13 +110,29 @@ class Run:
         """Return the store's id of a code version, adding it when it is new."""
         known = self._codes.get(version.digest)
         if known is None:
+            from memento.store.versions import add_code
+
             with self._database.writing() as connection:
-                row = connection.execute(sql.CODE_ID, (version.digest,)).fetchone()
-                if row is None:
-                    values = (version.digest, encode.code_text(version))
-                    row = (connection.execute(sql.ADD_CODE, values).lastrowid,)
-            known = self._codes[version.digest] = int(row[0])
+                known = add_code(connection, version, self._clock.now(), self.id)
+            self._codes[version.digest] = known
         return known
+
+    def mixed_code(self, present: int, older: Sequence[bytes]) -> int:
+        """Return the id of the version of a task that went on from a checkpoint of others.
+
+        Parameters
+        ----------
+        present : int
+            Id of the version that ended it.
+        older : sequence of bytes
+            Digests of those that saved the checkpoint.
+        """
+        from memento.store.versions import mixed
+
+        with self._database.explaining():
+            found = self._database.connection().execute(sql.CODE_DIGESTS)
+            digests = {number: bytes(digest) for number, digest in found}
+        return self.code(mixed([digests[present], *older]))
 
     def claim(self, keys: Sequence[bytes]) -> Claim:
         """Take the right to compute tasks, as far as nobody else has it or has done them.
@@ -200,6 +219,29 @@ class Run:
                 self.previous[key] = ids[key]  # this run may be asked to try again
         drop_states(os.path.dirname(self._database.location), ids.keys() - failed)
         return Committed({**ids, **outdone[0]} if outdone[0] else ids, outdone[1])
+
+    def declare(self, axes: Sequence[Declared], keys: bytes, follows: bool) -> list[Sequence[str]]:
+        """Note this run's parameters and the order of its tasks, for whoever loads its results.
+
+        Parameters
+        ----------
+        axes : sequence of Declared
+            The parameters, in the matrix's order.
+        keys : bytes
+            The tasks' keys, in the matrix's order.
+        follows : bool
+            Whether that order follows from the order of the values.
+
+        Returns
+        -------
+        list of sequence of str
+            The readable JSON of each value as tasks are to carry it.
+        """
+        from memento.store.axes import declare, keep_order
+
+        with self._database.writing(durable=False) as connection:
+            keep_order(connection, self._experiment, keys, follows)
+            return declare(connection, self._experiment, axes)
 
     def release(self, keys: Iterable[bytes]) -> None:
         """Give tasks back, not computed, so that others may take them."""

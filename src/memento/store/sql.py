@@ -15,17 +15,9 @@ APPLICATION_ID = 0x4D454D4F  # "MEMO"; names the file's format to file(1) and to
 VERSION = 1
 
 TABLES = (
-    "counters",
-    "experiments",
-    "runs",
-    "codes",
-    "tasks",
-    "blobs",
-    "attempts",
-    "metrics",
-    "claims",
-    "moves",
-)
+    "counters", "experiments", "runs", "codes", "changes", "adoptions", "tasks", "blobs", "attempts", "metrics",
+    "claims", "axes", "orders", "moves",
+)  # fmt: skip
 
 SCHEMA = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -56,7 +48,32 @@ CREATE TABLE runs (
 CREATE TABLE codes (
     id INTEGER PRIMARY KEY,
     digest BLOB NOT NULL UNIQUE,
-    functions TEXT NOT NULL         -- JSON: "module:qualname" -> [digest, normalized source]
+    functions TEXT NOT NULL,        -- JSON: "module:qualname" -> [digest, normalized source]; of parts see there
+    parts TEXT NOT NULL,            -- JSON: ids of the versions that this one combines, most have none
+    mixed INTEGER NOT NULL,         -- 1: of tasks that went on from a checkpoint of another version
+    unfollowed TEXT NOT NULL,       -- JSON: what it names and cannot look into
+    run INTEGER,                    -- who saw it first; NULL where nothing was computed
+    seen REAL NOT NULL              -- when
+);
+
+CREATE TABLE changes (              -- what runs found: results of this version would be computed by that one now
+    id INTEGER PRIMARY KEY,
+    experiment INTEGER NOT NULL,
+    code INTEGER NOT NULL,
+    present INTEGER NOT NULL        -- the same where nothing has changed
+);
+CREATE INDEX changes_by_experiment ON changes (experiment);
+
+CREATE TABLE adoptions (            -- what people accepted: results of this version count as that one's
+    id INTEGER PRIMARY KEY,
+    experiment INTEGER NOT NULL,
+    code INTEGER NOT NULL,
+    present INTEGER NOT NULL,
+    adopted REAL NOT NULL,          -- when
+    who TEXT NOT NULL,              -- user@host
+    verified INTEGER NOT NULL,      -- so many results were computed again, and were equal
+    results INTEGER NOT NULL,       -- of so many
+    UNIQUE (experiment, code, present)
 );
 
 CREATE TABLE tasks (
@@ -133,6 +150,19 @@ CREATE INDEX metrics_by_task ON metrics (task);
 
 CREATE TABLE claims (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, keys BLOB NOT NULL, n INTEGER NOT NULL);
 
+CREATE TABLE axes (
+    id INTEGER PRIMARY KEY,
+    experiment INTEGER NOT NULL,
+    place INTEGER NOT NULL,         -- among the experiment's parameters
+    name TEXT NOT NULL,
+    items TEXT NOT NULL             -- JSON: its values in the matrix's order; see memento.store.axes
+);
+
+CREATE TABLE orders (               -- of tasks, where it does not follow from that of the values
+    experiment INTEGER PRIMARY KEY,
+    keys BLOB NOT NULL              -- the first 8 bytes of each key
+);
+
 CREATE TABLE moves (                -- keys of renamed tasks whose folders have yet to follow
     old BLOB NOT NULL,
     new BLOB NOT NULL
@@ -149,7 +179,10 @@ SELECT
     t.runtime AS runtime,
     t.cpu_time AS cpu_time,
     t.memory AS memory,
-    CASE WHEN t.format IN ('json', 'text') THEN CAST(coalesce(t.value, b.data) AS TEXT) END AS value,
+    CASE WHEN t.format IN ('json', 'text') THEN CAST(coalesce(t.value, b.data) AS TEXT)
+         WHEN t.format = 'typed' THEN json_extract(CAST(coalesce(t.value, b.data) AS TEXT), '$[0]')
+         WHEN t.format = 'npscalar' THEN substr(CAST(t.value AS TEXT), instr(CAST(t.value AS TEXT), ' ') + 1)
+    END AS value,
     t.type AS type,
     json_extract(t.failure, '$.type') AS error,
     json_extract(t.failure, '$.message') AS message
@@ -202,9 +235,34 @@ FROM experiments AS e LEFT JOIN tasks AS t ON t.experiment = e.id
 GROUP BY e.id ORDER BY e.id
 """
 CODE_ID = "SELECT id FROM codes WHERE digest = ?"
-ADD_CODE = "INSERT INTO codes (digest, functions) VALUES (?, ?)"
+ADD_CODE = (
+    "INSERT INTO codes (digest, functions, parts, mixed, unfollowed, run, seen) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 CODE_DIGESTS = "SELECT id, digest FROM codes"
-CODES = "SELECT id, digest, functions FROM codes WHERE id IN (SELECT value FROM json_each(?))"
+CODES = """
+SELECT id, digest, functions, parts, mixed, unfollowed FROM codes WHERE id IN (SELECT value FROM json_each(?))
+"""
+CODES_SEEN = "SELECT id, seen, run FROM codes WHERE id IN (SELECT value FROM json_each(?))"
+CHANGES = "SELECT code, present FROM changes WHERE experiment = ? ORDER BY id"
+DROP_CHANGES = "DELETE FROM changes WHERE experiment = ? AND code = ?"
+ADD_CHANGE = "INSERT INTO changes (experiment, code, present) VALUES (?, ?, ?)"
+ADOPTIONS = """
+SELECT code, present, adopted, who, verified, results FROM adoptions WHERE experiment = ? ORDER BY id
+"""
+ADD_ADOPTION = """
+INSERT OR IGNORE INTO adoptions (experiment, code, present, adopted, who, verified, results)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+RESULTS_OF_CODES = "SELECT code, count(*) FROM tasks WHERE experiment = ? AND status = 'done' GROUP BY code"
+
+# --- axes ----------------------------------------------------------------------------------------------
+
+AXES = "SELECT name, items FROM axes WHERE experiment = ? ORDER BY place, id"
+DROP_AXES = "DELETE FROM axes WHERE experiment = ?"
+ADD_AXIS = "INSERT INTO axes (experiment, place, name, items) VALUES (?, ?, ?, ?)"
+ORDER = "SELECT keys FROM orders WHERE experiment = ?"
+DROP_ORDER = "DELETE FROM orders WHERE experiment = ?"
+SET_ORDER = "INSERT OR REPLACE INTO orders (experiment, keys) VALUES (?, ?)"
 
 # --- runs ----------------------------------------------------------------------------------------------
 
@@ -280,6 +338,7 @@ FAILED_TASKS = """
 SELECT t.id, t.key FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
 WHERE t.status = 'failed' AND (:experiment IS NULL OR e.name = :experiment) ORDER BY t.id
 """
+IDS_WITH_PAYLOADS = "SELECT id FROM tasks WHERE ref IS NOT NULL"
 IDS_WITH_PAYLOAD = "SELECT id FROM tasks WHERE ref = ?"
 HAS_TASK = "SELECT 1 FROM tasks WHERE id = ?"
 DROP_TASK = "DELETE FROM tasks WHERE id = ?"
@@ -365,6 +424,9 @@ _METRICS_FROM = " FROM tasks AS t LEFT JOIN metrics AS m ON m.task = t.id WHERE 
 METRICS_OF_TASK = _METRICS + ", m.data" + _METRICS_FROM + "t.id = ? ORDER BY m.id"
 METRIC_LASTS = _METRICS + _METRICS_FROM + "t.id IN (SELECT value FROM json_each(?)) ORDER BY t.id, m.id"
 METRIC_LASTS_IN_RANGE = _METRICS + _METRICS_FROM + "t.id BETWEEN ? AND ? ORDER BY t.id, m.id"
+PARAMS_BY_KEY = (
+    "SELECT key, params FROM tasks WHERE lower(hex(key)) IN (SELECT value FROM json_each(?)) ORDER BY id"
+)
 RUNTIMES = """
 SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
 WHERE e.name = ? AND t.status = 'done' ORDER BY t.id DESC LIMIT ?
@@ -382,7 +444,19 @@ RENAME_TASK = "UPDATE tasks SET key = ?, experiment = ?, sum = ?, facts = ? WHER
 ATTEMPTS_OF_EXPERIMENT = "SELECT id, key FROM attempts WHERE experiment = ?"
 RENAME_ATTEMPT = "UPDATE attempts SET key = ?, experiment = ? WHERE id = ?"
 RENAME_RUNS = "UPDATE runs SET experiment = ? WHERE experiment = ?"
-DROP_EXPERIMENT = "DELETE FROM experiments WHERE id = ?"
+RENAME_ADOPTIONS = """
+INSERT OR IGNORE INTO adoptions (experiment, code, present, adopted, who, verified, results)
+SELECT ?, code, present, adopted, who, verified, results FROM adoptions WHERE experiment = ? ORDER BY id
+"""
+RENAME_CHANGES = """
+INSERT INTO changes (experiment, code, present) SELECT :new, code, present FROM changes
+WHERE experiment = :old AND code NOT IN (SELECT code FROM changes WHERE experiment = :new) ORDER BY id
+"""
+DROP_EXPERIMENT = (
+    "DELETE FROM experiments WHERE id = ?",
+    "DELETE FROM adoptions WHERE experiment = ?",
+    "DELETE FROM changes WHERE experiment = ?",
+)
 NOTE_MOVE = "INSERT INTO moves (old, new) VALUES (?, ?)"
 MOVES = "SELECT old, new FROM moves"
 DROP_MOVE = "DELETE FROM moves WHERE old = ?"

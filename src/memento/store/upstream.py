@@ -5,6 +5,8 @@ Knows: where a stored value is. May not know: matrices, plans.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from memento.config import Deferred
 from memento.errors import UpstreamPending
 from memento.hints import Any
@@ -24,10 +26,27 @@ class UpstreamValue(Deferred):
         The stored value, inline or as a reference to a payload file.
     row : int
         The store's id of the result: what was computed from it has a later one. -1 where it is not known.
+    parameters : callable, optional
+        Returns the task's parameters; it stays in this process.
     """
 
-    def __init__(self, key: bytes, root: str, encoded: Encoded, row: int = -1) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        root: str,
+        encoded: Encoded,
+        row: int = -1,
+        parameters: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
         self.key, self.root, self.encoded, self.row = key, root, encoded, row
+        self._parameters = parameters
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return UpstreamValue, (self.key, self.root, self.encoded, self.row)
+
+    def origin(self) -> Mapping[str, Any] | None:
+        """Return the parameters of the task."""
+        return None if self._parameters is None else self._parameters()
 
     def load(self) -> Any:
         """Read the value; verified, raises PayloadDamaged."""
@@ -58,10 +77,18 @@ class PendingValue(UpstreamValue):
         The task's key.
     root : str
         Folder of the store.
+    parameters : callable, optional
+        Returns the task's parameters; it stays in this process.
     """
 
-    def __init__(self, key: bytes, root: str) -> None:
-        super().__init__(key, root, Encoded("json", b"null", None, 4, "builtins:NoneType"))
+    def __init__(
+        self, key: bytes, root: str, parameters: Callable[[], Mapping[str, Any]] | None = None
+    ) -> None:
+        nothing = Encoded("json", b"null", None, 4, "builtins:NoneType")
+        super().__init__(key, root, nothing, parameters=parameters)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PendingValue, (self.key, self.root)
 
     def load(self) -> Any:
         """Raise UpstreamPending."""

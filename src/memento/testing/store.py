@@ -24,6 +24,7 @@ from memento.store.records import (
     RunInfo,
     Series,
     TaskRow,
+    Warned,
 )
 
 EXPERIMENT = "science:experiment"
@@ -125,6 +126,34 @@ class StoreContract:
         with open_store() as store:
             number = store.begin(info_of()).commit([row]).ids[row.key]
             assert store.record(number).failure == row.outcome.failure
+
+    def test_what_a_task_warned_of_is_kept_and_found(self, open_store: Callable[..., Any]) -> None:
+        text = '[["UserWarning", "odd \\u2026", "science.py:3", 2]]'
+        with open_store() as store:
+            run = store.begin(info_of())
+            ids = run.commit([row_of(1), row_of(2, warnings=text), row_of(3, failed="no", warnings=text)]).ids
+            expected = (Warned("UserWarning", "odd …", "science.py:3", 2),)
+            found = [record.warnings for record in store.records([ids[key_of(n)] for n in (1, 2, 3)])]
+            assert found == [(), expected, expected]
+            assert store.warnings(0, 2**40) == {ids[key_of(n)]: expected for n in (2, 3)}
+            assert store.warnings(0, ids[key_of(1)]) == {}
+
+    def test_that_nothing_was_returned_is_known(self, open_store: Callable[..., Any]) -> None:
+        nothing = Encoded("json", b"null", None, 4, "builtins:NoneType")
+        with open_store() as store:
+            run = store.begin(info_of())
+            series = Series("loss", 1, 0.0, 0.0, 0.0, bytes(16))
+            rows = [row_of(n) for n in range(3)]
+            rows = [row._replace(outcome=row.outcome._replace(value=nothing)) for row in rows]
+            rows.append(row_of(3, failed="no"))
+            rows.append(row_of(4))
+            rows.append(row_of(5, metrics=(series,)))
+            ids = run.commit(rows).ids
+            empty = [ids[key_of(n)] for n in range(4)]
+            assert store.all_returned_nothing(empty) == 3
+            assert store.all_returned_nothing(empty[3:]) == 0
+            assert store.all_returned_nothing([*empty, ids[key_of(4)]]) == 0
+            assert store.all_returned_nothing([-1, *empty, ids[key_of(5)]]) == 0
 
     def test_values_of_any_size_come_back(self, open_store: Callable[..., Any]) -> None:
         texts = [b'"' + b"x" * size + b'"' for size in (0, 253, 254, 255, 10_000)]

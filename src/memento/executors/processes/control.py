@@ -191,7 +191,7 @@ class Control:
 def _copy(work: Work, told: dict[str, Any], log: IO[bytes] | None, objection: str) -> copying.Copy | None:
     """Start the server as a copy of this program; None where that is not sound."""
     environment = launch.environment(work)
-    pid = None if objection else copying.fork(work.cpus_per_task)
+    pid = None if objection else copying.fork(launch.pool_threads(work))
     if pid == 0:
         server.serve_in_copy(told, work, environment, log.fileno() if log else None)
     return copying.Copy(pid) if pid else None

@@ -80,8 +80,7 @@ def _descriptors() -> Iterator[tuple[int, str]]:
 
 def _resident() -> int:
     """Return the bytes of memory that this process holds."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(system.read_text("/proc/self/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _foreign_descriptors(store: str) -> Iterator[tuple[int, str]]:
@@ -143,8 +142,8 @@ def _other_threads() -> list[str]:
     still = {thread.native_id for thread in system.stand_still}
     for thread in os.listdir("/proc/self/task"):
         if int(thread) != os.getpid() and int(thread) not in still:
-            with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/comm") as file:
-                names.append(file.read().strip())
+            # A thread that has just ended stays a thread that was there.
+            names.append(system.read_text(f"/proc/self/task/{thread}/comm").strip())
     return names
 
 
@@ -152,12 +151,11 @@ def _limit_pools(threads: int) -> Any:
     """Have pools of threads that libraries made in this process use fewer; returns what undoes it, or None."""
     # An environment variable would come too late for them. Set before the fork, for a pool that is told so later
     # starts its threads first.
-    with contextlib.suppress(OSError), open("/proc/self/maps") as file:
-        mapped = file.read().lower()
-        if any(name in mapped for name in _POOLS):
-            import threadpoolctl
+    mapped = system.read_text("/proc/self/maps").lower()
+    if any(name in mapped for name in _POOLS):
+        import threadpoolctl
 
-            return threadpoolctl.threadpool_limits(limits=threads)
+        return threadpoolctl.threadpool_limits(limits=threads)
     return None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 from memento import cpickle
 from memento.executors import sources
@@ -17,17 +18,28 @@ from memento.hints import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import subprocess
 
-# One pool of threads in each library that a task may call; without a bound each takes every core, in every worker.
-_THREAD_LIMITS = (
+# What tells libraries that a task may call how many cores there are; without a bound each takes all, in every worker.
+_POOLS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
+    "GOTO_NUM_THREADS",
     "MKL_NUM_THREADS",
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
+)
+_CORES = (
+    *_POOLS,
+    "LOKY_MAX_CPU_COUNT",  # joblib, and with it scikit-learn's n_jobs=-1
     "NUMEXPR_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
     "NUMBA_NUM_THREADS",
     "RAYON_NUM_THREADS",
     "POLARS_MAX_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "NPROC",  # JAX
+    "JULIA_NUM_THREADS",
+    "PYTHON_CPU_COUNT",  # Python from 3.13 on: its pools
 )
 MARK = sources.WORKER_MARK  # names the coordinator and its run in all processes below
 
@@ -43,9 +55,22 @@ def shared_name(mark: str) -> str:
 
 
 def environment(work: Work) -> dict[str, str]:
-    """Return the environment of a run's workers: this process' own, with bounded thread pools."""
-    limits = dict.fromkeys(_THREAD_LIMITS, str(work.cpus_per_task))
-    return {**os.environ, **limits, **work.environment, MARK: mark(work)}
+    """Return the environment of a run's workers: this process' own, with the cores of a task."""
+    return {**os.environ, **_cores(_CORES, work.cpus_per_task), **work.environment, MARK: mark(work)}
+
+
+def pool_threads(work: Work) -> int:
+    """Return to how many threads pools that exist already are held."""
+    return min(map(int, _cores(_POOLS, work.cpus_per_task).values()))
+
+
+def _cores(names: Sequence[str], cores: int) -> dict[str, str]:
+    """Return how many threads each of these may use: the cores of a task, or fewer where the user has set that."""
+    told = {name: os.environ.get(name, "").partition(",")[0].strip() for name in names}
+    return {
+        name: text if text.isdecimal() and 0 < int(text) < cores else str(cores)
+        for name, text in told.items()
+    }
 
 
 def write_work(work: Work) -> int:

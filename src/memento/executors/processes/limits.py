@@ -19,6 +19,10 @@ from memento.executors.processes.slots import Slots
 from memento.store.records import MEMORY, STOPPED, TIMEOUT
 
 _WATCH = 0.1  # seconds between looks at memory
+_WATCH_NEAR, _NEAR = (
+    0.01,
+    0.5,
+)  # ... where a task has this share of what it may take: a core fills some GB a second
 _LOOK = 0.25  # seconds between looks at who is suspended
 _STOPPED = 5.0  # seconds between looks at who is suspended, to tell people
 _GAP = 1.0  # seconds without a look; what is more, this process was suspended, or too busy to judge
@@ -86,6 +90,7 @@ class Limits:
         self._see_suspended(now)
         if work.memory_limit is not None and now >= self._next_look:
             look, self._next_look = True, now + _WATCH
+        near = _NEAR * (work.memory_limit or 0)
         for link in list(self._links.values()):
             slot = link.place.slot
             position = self._slots.position(slot)
@@ -101,8 +106,10 @@ class Limits:
                 yield link, Sentence(TIMEOUT, position, suspended=True), 0.0
             elif now >= self._deadline:
                 yield link, Sentence(STOPPED, position), min(work.grace, _INSIST)
-            elif look and (used := self._memory(link, position)) > (work.memory_limit or 0):
-                yield link, Sentence(MEMORY, position, used), 0.0
+            elif look and (used := self._memory(link, position)) > near:
+                self._next_look = now + _WATCH_NEAR
+                if used > (work.memory_limit or 0):
+                    yield link, Sentence(MEMORY, position, used), 0.0
         yield from self._scarce(now)
 
     def _scarce(self, now: float) -> Iterator[tuple[Link, Sentence, float]]:

@@ -96,7 +96,7 @@ def items(count: int, data: bytes | memoryview) -> list[Item]:
 
 def pack_outcome(outcome: Outcome) -> bytes:
     """Make an outcome an item."""
-    value, metrics, artifacts, log, failure, warnings, earlier = outcome[9:]
+    value, metrics, artifacts, log, failure, warnings, earlier, older = outcome[9:]
     plain: Any = (
         *outcome[:9],
         value and tuple(value),
@@ -106,6 +106,7 @@ def pack_outcome(outcome: Outcome) -> bytes:
         failure and tuple(failure),
         warnings,
         tuple([(*piece[:7], piece.log and tuple(piece.log)) for piece in earlier]) if earlier else (),
+        older,
     )
     try:
         return marshal.dumps(plain, _VERSION)
@@ -124,7 +125,7 @@ def unpack_outcome(item: Item) -> Outcome:
     if item[0] == PICKLED and len(item) == 2:
         pickled: Outcome = cpickle.loads(item[1])
         return pickled
-    value, metrics, artifacts, log, failure, warnings, earlier = item[9:]
+    value, metrics, artifacts, log, failure, warnings, earlier, older = item[9:]
     outcome: Outcome = made(
         Outcome,
         (
@@ -136,6 +137,7 @@ def unpack_outcome(item: Item) -> Outcome:
             failure and made(Failure, failure),
             warnings,
             tuple([made(Piece, (*piece[:7], piece[7] and made(LogSlice, piece[7]))) for piece in earlier]),
+            older,
         ),
     )
     return outcome
@@ -145,13 +147,13 @@ def unpack_outcomes(items: Sequence[Item]) -> list[Outcome]:
     """Make items outcomes again, all at once; none where they are not all of a value and nothing else, as most are."""
     if set(map(len, items)) != {OUTCOME}:
         return []
-    *facts, values, metrics, artifacts, logs, failures, warnings, earlier = zip(*items, strict=True)
+    *facts, values, metrics, artifacts, logs, failures, warnings, earlier, older = zip(*items, strict=True)
     if any(map(any, (metrics, artifacts, logs, failures, warnings, earlier))):
         return []
     if set(map(type, values)) != {tuple}:
         return []
     encoded = map(made, repeat(Encoded), values)
-    fields = zip(*facts, encoded, metrics, artifacts, logs, failures, warnings, earlier, strict=True)
+    fields = zip(*facts, encoded, metrics, artifacts, logs, failures, warnings, earlier, older, strict=True)
     return list(map(made, repeat(Outcome), fields))
 
 

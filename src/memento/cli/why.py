@@ -1,0 +1,200 @@
+"""`memento why KEY`: why a task will or will not run, as far as the store knows; nothing is imported or unpickled.
+
+Knows: the store's read side, explanations of code. May not know: plans; the user's code as it is now.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from memento.cli.errors import UsageError
+from memento.cli.inspect import find_key, open_store, print_json, print_safe
+from memento.runner.changes import date_text
+from memento.store import Store
+from memento.store.checkpoints import saved_by
+from memento.store.records import DAMAGED, DONE, TaskRecord
+from memento.store.states import keys_with_states
+from memento.store.versions import Versions
+from memento.wording import duration, number_of, one_line
+
+_UPSTREAM = re.compile(r'"task ([0-9a-f]{32})"')
+_LISTED = 20  # things that cannot be followed
+
+
+class _Code(NamedTuple):
+    """The version that computed a task, beside the newest that a run has seen."""
+
+    version: int
+    seen: str  # when and by which run
+    newest: int  # the same where nothing has changed
+    changes: list[str]  # in what they differ
+    unfollowed: list[str]
+    adoptions: list[dict[str, Any]]  # of this version as others, the oldest first
+
+
+def print_why(path: Path | None, key: str, *, as_json: bool) -> None:
+    """Print why a task will or will not run."""
+    with open_store(path) as store:
+        told = _facts(store, _key(store, key))
+    if as_json:
+        print_json(told)
+    else:
+        print_safe("\n".join(_lines(told)))
+
+
+def _key(store: Store, key: str) -> bytes:
+    """Return the one key that begins so; a task that left nothing but a checkpoint has one, too."""
+    try:
+        return find_key(store, key)
+    except UsageError:
+        left = [found for found in keys_with_states(store.root) if found.hex().startswith(key.lower())]
+        if len(left) != 1 or len(key) < 3:
+            raise
+        return left[0]
+
+
+def _facts(store: Store, key: bytes) -> dict[str, Any]:
+    record = next(iter(store.find(key.hex())), None)
+    runs = [now.run for now in store.working() if now.key == key]
+    attempts = store.attempts(key)
+    versions = store.versions(record.experiment) if record is not None else None
+    code = _code(store, versions, record) if versions is not None and record is not None else None
+    upstream = _upstream(store, record) if record is not None else []
+    will_run, reason = _verdict(record, code, upstream, runs)
+    return {
+        "key": key.hex(),
+        "experiment": record.experiment if record is not None else None,
+        "status": "running" if runs else record.status if record is not None else "unfinished",
+        "will_run": will_run,
+        "reason": reason,
+        "run": record.run if record is not None else None,
+        "started": record.started if record is not None else None,
+        "runtime": record.runtime if record is not None else None,
+        "code": code._asdict() if code is not None else None,
+        "upstream": upstream,
+        "attempts": len(attempts),
+        "failures": [
+            f"attempt {a.number}, run {a.run}: {a.failure.type}: {a.failure.message}"
+            for a in attempts
+            if a.failure is not None
+        ],
+        "checkpoint": _checkpoint(store, versions, code, key),
+    }
+
+
+def _code(store: Store, versions: Versions, record: TaskRecord) -> _Code:
+    from memento.keys import explain_code
+
+    presents = versions.present.get(record.code, set())
+    counts = [number for number in presents if record.code in versions.counting_as(versions.digests[number])]
+    newest = record.code if counts or not presents else max(presents)
+    shown = versions.last_adopted(record.code)
+    known = store.codes([record.code, shown, newest])
+    changes: list[str] = []
+    if newest != record.code and shown in known and newest in known:
+        changes = explain_code(known[shown].functions, known[newest].functions)
+    when, run = versions.seen([record.code]).get(record.code, (0.0, None))
+    unfollowed = known[record.code].unfollowed if record.code in known else ()
+    adopted = [
+        {"as": a.present, "when": a.adopted, "who": a.who, "verified": a.verified, "of": a.results}
+        for a in versions.adoptions()
+        if a.code == record.code
+    ]
+    since = date_text(when, run).strip(" ()")
+    return _Code(record.code, since, newest, changes, list(map(str, unfollowed)), adopted)
+
+
+def _upstream(store: Store, record: TaskRecord) -> list[dict[str, Any]]:
+    """Return the tasks whose results this one was computed from, and whether they were computed again since."""
+    told = []
+    for key in dict.fromkeys(_UPSTREAM.findall(record.params)):
+        found = next(iter(store.find(key)), None)
+        newer = found is not None and found.status == DONE and found.id > record.id
+        told.append({"key": key, "status": found.status if found else "unknown", "newer": newer})
+    return told
+
+
+def _verdict(
+    record: TaskRecord | None, code: _Code | None, upstream: list[dict[str, Any]], runs: list[int]
+) -> tuple[bool, str]:
+    if runs:
+        return True, f"it is running now, in run {runs[0]}"
+    if record is None:
+        return True, "it has not finished yet"
+    if record.status != DONE:
+        return True, "it failed; a run tries again what failed"
+    if record.value is not None and record.value.format == DAMAGED:
+        return True, "its result is damaged"
+    if any(task["newer"] for task in upstream):
+        return True, "what it depends on was computed again since"
+    if code is not None and code.newest != code.version:
+        return False, (
+            'it is done, though its code has changed since: on_code_change="rerun" computes it again,'
+            " `memento adopt` accepts the change"
+        )
+    return False, "it is done, and no run has seen that its code has changed since"
+
+
+def _checkpoint(
+    store: Store, versions: Versions | None, code: _Code | None, key: bytes
+) -> dict[str, Any] | None:
+    saved = saved_by(os.path.join(store.root, "checkpoints", key.hex()))
+    if saved is None:
+        return None
+    ids = {digest: number for number, digest in versions.digests.items()} if versions is not None else {}
+    current = None
+    if versions is not None and code is not None:
+        counting = versions.counting_as(versions.digests.get(code.newest, b""))
+        current = all(ids.get(digest) in counting for digest in saved)
+    return {"versions": [ids.get(digest) for digest in saved], "of_newest_version": current}
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    verb = "runs now" if told["status"] == "running" else "will run" if told["will_run"] else "will not run"
+    lines = [f"task {told['key']} of {one_line(told['experiment'] or '?')} {verb}: {told['reason']}"]
+    if told["run"] is not None:
+        when = date_text(told["started"], told["run"]).strip(" ()").removeprefix("of ")
+        lines.append(f"status      {told['status']} after {duration(told['runtime'])}, {when}")
+    lines += _code_lines(told["code"])
+    for task in told["upstream"]:
+        newer = ", computed again since" if task["newer"] else ""
+        lines.append(f"depends on  task {task['key'][:12]}: {task['status']}{newer}")
+    if told["failures"]:
+        lines.append(f"failures    {len(told['failures'])} of {number_of(told['attempts'], 'attempt')}")
+        lines += [f"  {one_line(failure, 300)}" for failure in told["failures"][-5:]]
+    return [*lines, _checkpoint_line(told["checkpoint"])]
+
+
+def _code_lines(code: dict[str, Any] | None) -> list[str]:
+    if code is None:
+        return []
+    lines = [f"code        version {code['version']} ({code['seen'].removeprefix('of ')})"]
+    if code["newest"] != code["version"]:
+        lines[0] += f"; the newest seen is version {code['newest']}:"
+        lines += [f"  {line}" for line in code["changes"]]
+    for one in code["adoptions"]:
+        when = date_text(one["when"], None).strip(" ()").removeprefix("of ")
+        verified = f"{one['verified']:,} of {number_of(one['of'], 'result')} verified"
+        lines.append(
+            f"  counts as version {one['as']}: adopted by {one_line(one['who'])}, {when}, {verified}"
+        )
+    unfollowed = code["unfollowed"]
+    if unfollowed:
+        lines.append("what the version of the code cannot follow, so that changes there are not noticed:")
+        lines += [f"  {one_line(text, 200)}" for text in unfollowed[:_LISTED]]
+        if len(unfollowed) > _LISTED:
+            lines.append(f"  and {len(unfollowed) - _LISTED} more")
+    return lines
+
+
+def _checkpoint_line(checkpoint: dict[str, Any] | None) -> str:
+    if checkpoint is None:
+        return "checkpoint  none: it begins anew"
+    if checkpoint["of_newest_version"] is False:
+        return (
+            'checkpoint  there, of an older version of the code: with on_code_change="rerun" it is not used'
+        )
+    return "checkpoint  there: it goes on from it"

@@ -1,0 +1,162 @@
+"""Read, set and derive the states of random generators that are objects.
+
+Knows: `random.Random`, NumPy's generators, `torch.Generator`. May not know: tasks, who shares them.
+
+Types are known by name: nothing here imports a library that is not loaded.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+
+from memento.hints import Any, NamedTuple
+from memento.keys.blake2 import blake2b
+
+
+class Kind(NamedTuple):
+    """How one kind of generator is read, set, and made to draw something of its own."""
+
+    state: Callable[[Any], Any]
+    fill: Callable[[Any, Any], None]
+    seed: Callable[[Any, int], None]  # with 128 bits
+
+
+def kind_of(value: Any) -> Kind | None:
+    """Return how a generator is read and set; None for whatever else.
+
+    Examples
+    --------
+    >>> import random
+    >>> kind_of(random.Random(0)) is not None, kind_of(random.SystemRandom()), kind_of(0)
+    (True, None, None)
+    """
+    python, numpy, torch = (sys.modules.get(name) for name in ("random", "numpy.random", "torch"))
+    if python is not None and isinstance(value, python.Random):
+        return None if isinstance(value, python.SystemRandom) else _PYTHON
+    if numpy is not None:
+        if isinstance(value, numpy.Generator):
+            return _NUMPY
+        if isinstance(value, numpy.BitGenerator):
+            return _BITS
+        if isinstance(value, numpy.RandomState):
+            return _LEGACY
+    if torch is not None and isinstance(value, getattr(torch, "Generator", ())):
+        return _TORCH
+    return None
+
+
+def state_of(generator: Any) -> Any:
+    """Return where a generator is."""
+    kind = kind_of(generator)
+    assert kind is not None, generator
+    return kind.state(generator)
+
+
+def set_state(generator: Any, state: Any) -> None:
+    """Set a generator to where it was."""
+    kind = kind_of(generator)
+    assert kind is not None, generator
+    kind.fill(generator, state)
+
+
+def global_generators() -> list[Any]:
+    """Return the generators behind the functions of `random`, `numpy.random` and `torch`."""
+    python, numpy, torch = (sys.modules.get(name) for name in ("random", "numpy.random", "torch"))
+    found = [
+        getattr(getattr(python, "random", None), "__self__", None),
+        getattr(getattr(numpy, "rand", None), "__self__", None),
+        getattr(torch, "default_generator", None),
+    ]
+    return [one for one in found if one is not None]
+
+
+def _bits_state(bits: Any) -> Any:
+    # With what it spawns children from, and how many those were.
+    return bits.state, copy.copy(bits.seed_seq)
+
+
+def _fill_bits(bits: Any, state: Any) -> None:
+    # The protocol of pickles: nothing else sets what children are spawned from.
+    bits.__setstate__((state[0], copy.copy(state[1])))
+
+
+def _seed_bits(bits: Any, number: int) -> None:
+    fresh = type(bits)(sys.modules["numpy.random"].SeedSequence(number))
+    bits.__setstate__((fresh.state, fresh.seed_seq))
+
+
+def _seed_legacy(value: Any, number: int) -> None:
+    numpy = sys.modules["numpy.random"]
+    bits = getattr(numpy, value.get_state(legacy=False)["bit_generator"])
+    value.set_state(numpy.RandomState(bits(numpy.SeedSequence(number))).get_state(legacy=False))
+
+
+_PYTHON = Kind(
+    lambda g: g.getstate(),
+    lambda g, state: g.setstate(state),
+    lambda g, number: sys.modules["random"].Random.seed(g, number),
+)
+_NUMPY = Kind(
+    lambda g: _bits_state(g.bit_generator),
+    lambda g, state: _fill_bits(g.bit_generator, state),
+    lambda g, number: _seed_bits(g.bit_generator, number),
+)
+_BITS = Kind(_bits_state, _fill_bits, _seed_bits)
+_LEGACY = Kind(lambda g: g.get_state(legacy=False), lambda g, state: g.set_state(state), _seed_legacy)
+_TORCH = Kind(
+    lambda g: g.get_state(),
+    lambda g, state: g.set_state(state),
+    lambda g, number: g.manual_seed(number >> 65),  # a seed is a signed number of 64 bits
+)
+
+
+class Shared:
+    """One generator that tasks share: each gets a child of it, by its key, in its place.
+
+    Parameters
+    ----------
+    generator : object
+        It stays the object that the script has a name for.
+    kind : Kind
+        How it is read and set.
+    """
+
+    def __init__(self, generator: Any, kind: Kind) -> None:
+        import pickle
+
+        self._generator, self._kind = generator, kind
+        self._before = kind.state(generator)
+        told = self._before if kind is not _TORCH else self._before.tolist()
+        self._origin = blake2b(pickle.dumps(told, protocol=4), digest_size=16).digest()
+
+    @classmethod
+    def of(cls, generator: Any) -> Shared | None:
+        """Take a generator in hand; None where its kind does not let itself be set."""
+        kind = kind_of(generator)
+        try:
+            shared = None if kind is None else cls(generator, kind)
+            if shared is not None:
+                shared.begin(b"")
+                shared.put_back()
+        except Exception:  # somebody's own bit generator, which takes no seed
+            return None
+        return shared
+
+    def begin(self, key: bytes) -> None:
+        """Let it draw what only the task of this key draws."""
+        told = blake2b(self._origin + key, digest_size=16, person=b"memento child")
+        self._kind.seed(self._generator, int.from_bytes(told.digest(), "little"))
+
+    def state(self) -> Any:
+        """Return where it is."""
+        return self._kind.state(self._generator)
+
+    def fill(self, state: Any) -> None:
+        """Set it to where an earlier attempt was."""
+        self._kind.fill(self._generator, state)
+
+    def put_back(self) -> None:
+        """Set it to where it was before any task."""
+        self._kind.fill(self._generator, self._before)

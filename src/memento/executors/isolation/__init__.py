@@ -1,0 +1,1 @@
+"""Put back what a task has changed of its process, of its loggers and of libraries."""

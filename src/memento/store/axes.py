@@ -1,0 +1,224 @@
+"""Keep which values each parameter of an experiment has had, in the matrix's order, once for all its tasks.
+
+Knows: readable JSON of values, their digests, the two tables. May not know: matrices, tasks, how values are shown.
+
+    axes     a row a parameter: its values in order, [1, 10] or, where JSON does not say what a value is, the readable
+             JSON that stands in the rows of its tasks, its text, the module that the text is a name of, and its digest
+    orders   a row an experiment, where the order of the tasks does not follow from that of the values
+
+Within a parameter no two values have the same readable JSON: a digest is added to the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from memento import jsontext
+from memento.hints import TYPE_CHECKING, Any, NamedTuple
+from memento.store import sql
+
+if TYPE_CHECKING:
+    from memento import csqlite
+
+SHORT_KEY = 8  # bytes of a key that stand in an order
+
+
+class Item(NamedTuple):
+    """One value of a parameter."""
+
+    fragment: str  # readable JSON
+    text: str = ""  # what it can be called; "" where the JSON says all
+    home: str = ""
+    digest: bytes = b""
+
+    @property
+    def identity(self) -> object:
+        """What is equal for equal values."""
+        return self.digest or (self.fragment, self.text)
+
+
+class Declared(NamedTuple):
+    """One parameter of a run."""
+
+    name: str
+    fragments: Sequence[str]  # readable JSON of each value, in the matrix's order
+    told: Mapping[int, Item]  # by place, of the values of which JSON does not say all
+
+    @property
+    def items(self) -> list[Item]:
+        """What is known of each value."""
+        return [self.told.get(place) or Item(text) for place, text in enumerate(self.fragments)]
+
+    @property
+    def is_distinct(self) -> bool:
+        """Whether no value stands there twice."""
+        if not self.told:
+            return len(set(self.fragments)) == len(self.fragments)
+        return len({item.identity for item in self.items}) == len(self.fragments)
+
+
+def declare(
+    connection: csqlite.Connection, experiment: int, given: Sequence[Declared]
+) -> list[Sequence[str]]:
+    """Note the parameters of a run, within a transaction; return each value's readable JSON as it is to be stored."""
+    rows = connection.execute(sql.AXES, (experiment,)).fetchall()
+    known: dict[str, str] = dict(rows)
+    fragments = []
+    for axis in given:
+        stored, known[axis.name] = _declared(known.get(axis.name), axis)
+        fragments.append(stored)
+    names = merged([name for name, _ in rows], [axis.name for axis in given])
+    if [(name, known[name]) for name in names] != rows:
+        connection.execute(sql.DROP_AXES, (experiment,))
+        connection.executemany(
+            sql.ADD_AXIS, [(experiment, place, name, known[name]) for place, name in enumerate(names)]
+        )
+    return fragments
+
+
+def _declared(old: str | None, axis: Declared) -> tuple[Sequence[str], str]:
+    """Return the readable JSON of each value, and all values of the parameter as they are stored."""
+    if not axis.told and axis.is_distinct:
+        text = f"[{', '.join(axis.fragments)}]"
+        if old is None or old == text:  # a column of a million numbers makes no million items
+            return axis.fragments, text
+    items = axis.items
+    known = items_of(old) if old is not None else []
+    fragment_of = {item.identity: item.fragment for item in known}
+    owner = {item.fragment: item.identity for item in known}
+    fragments, mine = [], []
+    for item in items:
+        fragment = fragment_of.get(item.identity)
+        if fragment is None:
+            if owner.setdefault(item.fragment, item.identity) != item.identity:
+                item = _marked(item)
+                owner[item.fragment] = item.identity
+            fragment = fragment_of[item.identity] = item.fragment
+        fragments.append(fragment)
+        mine.append(item._replace(fragment=fragment))
+    each = {item.identity: item for item in [*known, *mine]}
+    order = merged([item.identity for item in known], list(dict.fromkeys(item.identity for item in mine)))
+    return fragments, f"[{', '.join(_written(each[identity]) for identity in order)}]"
+
+
+def _marked(item: Item) -> Item:
+    """Make a value's readable JSON its own."""
+    from memento.keys import digest
+
+    value = jsontext.loads(item.fragment)
+    if not item.text:  # JSON does say what it is, but another value is called so
+        item = item._replace(text=str(value), digest=digest(value))
+    shown = value if isinstance(value, str) else item.fragment
+    mark = (item.digest or item.text.encode()).hex()[:8]
+    return item._replace(fragment=jsontext.dumps(f"{shown} #{mark}", ensure_ascii=False))
+
+
+def _written(item: Item) -> str:
+    if not item.text:
+        return item.fragment
+    more = jsontext.dumps([item.text, item.home, item.digest.hex()], ensure_ascii=False)
+    return f"[{item.fragment}, {more[1:]}"
+
+
+def items_of(text: str) -> list[Item]:
+    """Read what stands in a row; nothing where that makes no sense."""
+    items = []
+    try:
+        for value in jsontext.loads(text):
+            if isinstance(value, list):
+                fragment, called, home, digest = value
+                items.append(Item(_dumped(fragment), called, home, bytes.fromhex(digest)))
+            else:
+                items.append(Item(_dumped(value)))
+    except (ValueError, TypeError):
+        return []
+    return items
+
+
+def _dumped(value: Any) -> str:
+    return repr(value) if type(value) in (int, float) else jsontext.dumps(value, ensure_ascii=False)
+
+
+def merged(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
+    """Bring new things into an order: theirs where they stand in both; others after what stands before them.
+
+    Examples
+    --------
+    >>> merged(["a", "b", "c"], ["c", "a", "d"]), merged([10, 100], [1, 10]), merged([1], [2])
+    (['c', 'b', 'a', 'd'], [1, 10, 100], [1, 2])
+    """
+    both = set(old).intersection(new)
+    if not both:
+        return [*old, *new]
+    following: dict[Any, list[Any]] = {}
+    leading: list[Any] = []
+    last = leading
+    for one in new:
+        if one in both:
+            last = following.setdefault(one, [])
+        else:
+            last.append(one)
+    common = iter([one for one in new if one in both])
+    result: list[Any] = []
+    for one in old:
+        if one in both:
+            one = next(common)
+            result += [*leading, one, *following[one]]
+            leading = []
+        else:
+            result.append(one)
+    return result
+
+
+def keep_order(connection: csqlite.Connection, experiment: int, keys: bytes, follows: bool) -> None:
+    """Note the order of a run's tasks, within a transaction.
+
+    Parameters
+    ----------
+    keys : bytes
+        The tasks' keys, 16 bytes each.
+    follows : bool
+        Whether it follows from the order of the values: then an older order of the same tasks is forgotten.
+    """
+    if follows:
+        found = connection.execute(sql.ORDER, (experiment,)).fetchone()
+        if found is None or not set(_shortened(keys, 16)).intersection(_shortened(found[0], SHORT_KEY)):
+            return
+        connection.execute(sql.DROP_ORDER, (experiment,))
+    else:
+        connection.execute(sql.SET_ORDER, (experiment, b"".join(_shortened(keys, 16))))
+
+
+def _shortened(keys: bytes, size: int) -> Iterable[bytes]:
+    return [keys[at : at + SHORT_KEY] for at in range(0, len(keys), size)]
+
+
+def move_axes(
+    connection: csqlite.Connection, source: tuple[int, str], target: tuple[int, str], *, leave: bool
+) -> None:
+    """Note the parameters of an experiment for another one too, within a transaction that renames it.
+
+    Parameters
+    ----------
+    source, target : (int, str)
+        The experiments' numbers and names.
+    leave : bool
+        Whether the old one keeps some of its tasks.
+    """
+    from memento.keys import renamed_keys
+
+    (was, old), (now, new) = source, target
+    rows = connection.execute(sql.AXES, (was,)).fetchall()
+    axes = [(name, items_of(text)) for name, text in rows]
+    declare(
+        connection,
+        now,
+        [Declared(name, [item.fragment for item in items], dict(enumerate(items))) for name, items in axes],
+    )
+    order = connection.execute(sql.ORDER, (was,)).fetchone()
+    if order is not None and connection.execute(sql.ORDER, (now,)).fetchone() is None:
+        padded = b"".join([key + bytes(16 - SHORT_KEY) for key in _shortened(order[0], SHORT_KEY)])
+        keep_order(connection, now, renamed_keys(padded, old, new), follows=False)
+    if not leave:
+        connection.execute(sql.DROP_AXES, (was,))
+        connection.execute(sql.DROP_ORDER, (was,))

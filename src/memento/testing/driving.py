@@ -1,0 +1,146 @@
+"""Drive one executor in a test, as the runner would.
+
+Knows: the executor protocol. May not know: any one executor, what is promised.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from memento.executors.base import Executor, Lost, Message, Note, Task, Update, Work
+from memento.executors.sending import Portable, sendable
+from memento.keys import Script
+from memento.store import pickling
+from memento.store.payloads import PayloadDir, decode
+from memento.store.records import Outcome
+
+_PATIENCE = 60.0  # seconds before a test gives up; no test waits so long unless it fails
+
+
+class Drive:
+    """Plays the runner for one executor: starts it, feeds it as it wishes, gathers what it tells.
+
+    Parameters
+    ----------
+    executor : Executor
+        Not started.
+    store : path
+        A folder for the work's store.
+    """
+
+    def __init__(self, executor: Executor, store: Path) -> None:
+        self.executor, self.store = executor, store
+        self.values: Sequence[bytes] = []
+        self.outcomes: dict[int, Outcome] = {}
+        self.order: list[int] = []
+        self.lost: list[int] = []
+        self.reasons: list[str] = []  # why each of these was lost
+        self.notes: list[str] = []  # warnings
+        self.facts: list[str] = []  # other notes
+        self.updates: list[Update] = []
+
+    def start(
+        self, func: Callable[..., Any], *, settings: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Start the executor with a function."""
+        plain: dict[str, Any] = {"num_workers": 2, "grace": 1.0}
+        work = Work(
+            run=f"run-{os.urandom(4).hex()}",
+            experiment="tests:experiment",
+            function=Portable(func, "the function"),
+            settings=Portable(settings or {}, "settings"),
+            layouts=[("x",), ()],
+            values=self.values,
+            store=str(self.store),
+            script=Script("script.py", "script", (str(self.store),), ""),
+            sys_path=[path or str(Path.cwd()) for path in sys.path],
+            cwd=str(self.store),
+            **{**plain, **options},
+        )
+        self.executor.start(work)
+
+    def task(
+        self, number: int, value: Any = None, *, cost: float = 0.0, attempt: int = 1, repeat: int = 0
+    ) -> Task:
+        """Make a task whose config has `x`."""
+        assert isinstance(self.values, list)
+        data = pickling.dumps(value)
+        if data not in self.values:
+            self.values.append(data)
+        index = self.values.index(data)
+        return Task(number, number.to_bytes(16, "big"), 0, (index,), repeat, attempt, cost)
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Note what was told."""
+        for message in messages:
+            if isinstance(message, Outcome):
+                number = message.number
+                assert number not in self.outcomes, f"task {number} was told twice"
+                self.outcomes[number] = message
+                self.order.append(number)
+            elif isinstance(message, Lost):
+                self.lost += message.numbers
+                self.reasons += [message.reason] * len(message.numbers)
+            elif isinstance(message, Note):
+                (self.notes if message.level == "warning" else self.facts).append(message.text)
+            else:
+                self.updates.append(message)
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Poll until something is so."""
+        end = time.monotonic() + _PATIENCE
+        while not done():
+            assert time.monotonic() < end, (
+                f"nothing for {_PATIENCE} s; told so far: {self.outcomes}, {self.lost}"
+            )
+            self.take(self.executor.poll(0.5))
+
+    def run(self, tasks: Sequence[Task]) -> dict[int, Outcome]:
+        """Run tasks to their end, submitting as many as the executor wants."""
+        waiting = list(tasks)
+        while waiting or len(self.outcomes) + len(self.lost) < len(tasks):
+            want = self.executor.want()
+            if want and waiting:
+                self.executor.submit(waiting[:want])
+                del waiting[:want]
+            expected = len(tasks) - len(waiting)
+            seen = len(self.outcomes) + len(self.lost)
+            self.until(lambda: len(self.outcomes) + len(self.lost) > seen or seen >= expected)  # noqa: B023
+        return self.outcomes
+
+    def value(self, number: int) -> Any:
+        """Return what a task returned."""
+        outcome = self.outcomes[number]
+        assert outcome.value is not None, outcome.failure
+        return decode(outcome.value, PayloadDir(self.store / "payloads"))
+
+
+class OwnValues(Sequence[bytes]):
+    """Values that the program has, as a run hands them to an executor: pickled when somebody asks for their bytes."""
+
+    def __init__(self, *values: Any) -> None:
+        self._values = values
+
+    def here(self, number: int) -> Any:
+        """Return a value itself."""
+        return self._values[number]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, number: Any) -> Any:
+        return sendable(self._values[number], "a value of parameter 'x'")
+
+
+class Client:
+    """What cannot be pickled, nor copied, with something that can."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.used = 0
