@@ -143,3 +143,26 @@ def test_a_library_that_tasks_are_the_first_to_import_is_seeded_in_each(place: W
         """,
     )
     assert place.run("exp.py").out == "True 12\n"
+
+
+def test_a_fresh_worker_gives_the_children_that_the_program_would(place: Workplace) -> None:
+    """It has imported the module anew: what the program has drawn from the generator since, it has not."""
+    place.write("common.py", "import numpy as np\nrng = np.random.default_rng(0)\n")
+    place.write(
+        "exp.py",
+        """
+        from memento import Memento
+        from memento.executors.processes import Processes
+        from common import rng
+        def experiment(context, config):
+            return float(rng.random())
+        def draws(executor):
+            results = Memento(experiment, executor=executor, store=str(id(executor)), progress=False).run(
+                {"parameters": {"x": [1, 2]}})
+            return [result.inner for result in results]
+        data = rng.random(10)
+        told = draws("serial")
+        print(draws(Processes(1, copy=False)) == draws(Processes(1)) == told, len(set(told)))
+        """,
+    )
+    assert place.run("exp.py").out == "True 2\n"

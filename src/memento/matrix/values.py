@@ -1,6 +1,6 @@
 """Compare values as keys do, and turn what stands for a list into a tuple.
 
-Knows: that `==` may lie, raise or return an array, and calls 1, 1.0 and True one. May not know: parameters, rules, tasks.
+Knows: that `==` may lie, raise or return an array, and takes 1, 1.0 and True for one. May not know: parameters, rules.
 """
 
 from __future__ import annotations

@@ -122,17 +122,22 @@ def _written(item: Item) -> str:
 
 def items_of(text: str) -> list[Item]:
     """Read what stands in a row; nothing where that makes no sense."""
-    items = []
+    return [item or Item(_dumped(value)) for value, item in values_of(text)]
+
+
+def values_of(text: str) -> list[tuple[Any, Item | None]]:
+    """Read what stands in a row as JSON's values, with what is told of those that are more than that."""
+    values: list[tuple[Any, Item | None]] = []
     try:
         for value in jsontext.loads(text):
             if isinstance(value, list):
-                fragment, called, home, digest = value
-                items.append(Item(_dumped(fragment), called, home, bytes.fromhex(digest)))
+                shown, called, home, digest = value
+                values.append((shown, Item(_dumped(shown), called, home, bytes.fromhex(digest))))
             else:
-                items.append(Item(_dumped(value)))
+                values.append((value, None))
     except (ValueError, TypeError):
         return []
-    return items
+    return values
 
 
 def _dumped(value: Any) -> str:
