@@ -26,7 +26,9 @@ def chained(store: Path, rule: Any) -> Memento:
 def test_a_rule_on_a_result_of_another_matrix_means_what_it_returned(tmp_path: Path, rule: Any) -> None:
     results = chained(tmp_path, rule).run_all()
     assert results is not None
-    assert [result.inner for result in results["second"]] == [(20, 5)]
+    second = results["second"]
+    assert second is not None
+    assert [result.inner for result in second] == [(20, 5)]
 
 
 def test_a_dry_run_knows_the_results_that_are_stored(

@@ -246,7 +246,8 @@ def _numpy() -> dict[str, Any]:
     generator = np.random.default_rng(5)
     generator.random(3)
     return {
-        "float64": np.float64(1.5), "int64": np.int64(77), "str": np.str_("np"), "datetime": np.datetime64("2024-01-01"), "array": np.arange(12.0).reshape(3, 4),
+        "float64": np.float64(1.5), "int64": np.int64(77), "str": np.str_("np"),
+        "datetime": np.datetime64("2024-01-01"), "array": np.arange(12.0).reshape(3, 4),
         "int array": np.arange(3, dtype=np.int32), "0-d": np.array(3.0), "empty": np.zeros((0, 3)),
         "nan": np.array([1.0, np.nan]), "bools": np.array([True, False]), "strings": np.array(["a", "bb"]),
         "objects": np.array(["a", None, set(WORDS)], dtype=object), "record": record, "complex": np.array([1 + 2j]),

@@ -19,7 +19,7 @@ from pathlib import PurePath
 from memento.errors import UnkeyableValue
 from memento.hints import Any
 from memento.keys import forms, hidden, source
-from memento.keys.classes import content
+from memento.keys.classes import body
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_number, text
 from memento.keys.names import (
     is_project_module,
@@ -98,7 +98,7 @@ def _encode_class(enc: Encoder, cls: type) -> bytes:
 def encode_content(enc: Encoder, cls: type, name: str) -> bytes:
     """Return the frame of a class by all that its body holds."""
     bases = enc.sequence(base for base in _bases(cls) if base is not object)
-    held = content(cls)
+    held = body(cls)
     if type(cls) not in (type, enum.EnumMeta):
         held["metaclass"] = type(cls)
     return node("class", text(name), frame(b"t", bases), _held(enc, cls, held))

@@ -2,14 +2,15 @@
 
 Knows: class dictionaries and what frameworks write into them. May not know: how values are encoded.
 
-The source of a class made in a function or by a factory is not what tells it from its sisters: ``size = n`` in its body,
-a field's default, an enum's values and a named tuple's fields come from outside. What its body left behind is.
+The source of a class made in a function or by a factory is not what tells it from its sisters: ``size = n`` in its
+body, a field's default, an enum's values and a named tuple's fields come from outside. What its body left behind is.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import types
 
 from memento.hints import Any
@@ -23,7 +24,8 @@ _BOOKKEEPING = frozenset({
     "__module__", "__qualname__", "__name__", "__doc__", "__dict__", "__weakref__", "__hash__", "__match_args__",
     "__firstlineno__", "__static_attributes__", "__parameters__", "__type_params__", "__abstractmethods__", "_abc_impl",
     "_is_protocol", "_is_runtime_protocol", "__protocol_attrs__", "__non_callable_proto_members__", "__signature__",
-    "__slotnames__", "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_props__", "__attrs_own_setattr__",
+    "__slotnames__", "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_props__",
+    "__attrs_own_setattr__",
 })  # fmt: skip
 _OF_NAMED_TUPLES = frozenset(
     {"_make", "_replace", "_asdict", "__replace__", "__new__", "__repr__", "__getnewargs__"}
@@ -35,7 +37,7 @@ _OF_RECORDS = frozenset({
 _WRITERS = ("dataclasses", "reprlib", "attr._make")
 
 
-def content(cls: type) -> dict[str, Any]:
+def body(cls: type) -> dict[str, Any]:
     """Return what the body of a class left in it, by name, and what its decorators noted of its fields.
 
     Parameters
@@ -46,20 +48,27 @@ def content(cls: type) -> dict[str, Any]:
     Returns
     -------
     dict of str to object
-        Methods, attributes, defaults of fields, members of enums; not what Python keeps beside them, nor the methods that
-        `dataclass` and its kin wrote.
+        Methods, attributes, defaults of fields, members of enums; not what Python keeps beside them, nor the methods
+        that `dataclass` and its kin wrote.
 
     Examples
     --------
-    >>> content(type("Made", (), {"size": 3}))
+    >>> body(type("Made", (), {"size": 3}))
     {'size': 3}
     """
+    found = _left_by_the_body(cls)
+    if issubclass(cls, enum.Enum):
+        found["members"] = {name: member._value_ for name, member in cls.__members__.items()}
+    return found | _fields(vars(cls)) | _options(vars(cls))
+
+
+def _left_by_the_body(cls: type) -> dict[str, Any]:
     space = vars(cls)
     skipped = set(_BOOKKEEPING)
     if "_fields" in space and issubclass(cls, tuple):
         skipped |= {*_OF_NAMED_TUPLES, *space["_fields"]}
     is_enum, is_model = issubclass(cls, enum.Enum), "__pydantic_fields__" in space
-    found = {
+    return {
         name: value
         for name, value in space.items()
         if name not in skipped
@@ -69,9 +78,31 @@ def content(cls: type) -> dict[str, Any]:
         and not (is_model and _is_special(name) and not isinstance(value, types.FunctionType))
         and not _is_written_by_a_decorator(name, value, space)
     }
-    if is_enum:
-        found["members"] = {name: member._value_ for name, member in cls.__members__.items()}  # type: ignore[attr-defined]
-    return found | _fields(space)
+
+
+def content(cls: type) -> dict[str, Any]:
+    """Return what a class holds besides its methods: what its source may not tell.
+
+    Parameters
+    ----------
+    cls : type
+        Any class.
+
+    Returns
+    -------
+    dict of str to object
+        Values of attributes, defaults of fields, members of enums.
+
+    Examples
+    --------
+    >>> content(type("Made", (), {"size": 3, "double": lambda self: 6}))["size"]
+    3
+    """
+    if issubclass(cls, enum.Enum):
+        return {name: member._value_ for name, member in cls.__members__.items()}
+    found = _left_by_the_body(cls)
+    kept = {n: v for n, v in found.items() if not _is_special(n) and not _is_method(v, cls)}
+    return kept | _fields(vars(cls))
 
 
 def _is_special(name: str) -> bool:
@@ -81,7 +112,7 @@ def _is_special(name: str) -> bool:
 def _is_of_body(name: str, value: Any, cls: Any) -> bool:
     """Say whether an attribute of an enum is neither a member nor what the enum's making left."""
     if isinstance(value, types.FunctionType):
-        return value.__module__ == cls.__module__
+        return bool(value.__module__ == cls.__module__)
     return not _is_special(name) and name not in cls.__members__
 
 
@@ -92,33 +123,87 @@ def _is_written_by_a_decorator(name: str, value: Any, space: Any) -> bool:
     if "__dataclass_fields__" not in space and "__attrs_attrs__" not in space:
         return False
     file = value.__code__.co_filename
-    return file == "<string>" or file.startswith("<attrs ") or value.__globals__.get("__name__") in _WRITERS
+    return (
+        bool(file == "<string>" or file.startswith("<attrs "))
+        or value.__globals__.get("__name__") in _WRITERS
+    )
+
+
+def _is_method(value: Any, cls: type) -> bool:
+    if isinstance(value, property):
+        parts = [value.fget, value.fset, value.fdel]
+    elif isinstance(value, (staticmethod, classmethod)):
+        parts = [value.__func__]
+    elif isinstance(value, functools.cached_property):
+        parts = [value.func]
+    else:
+        parts = [value]
+    functions = [part for part in parts if part is not None]
+    # A function that was defined elsewhere, such as one that a factory was given, is a value that the class holds.
+    inside = f"{cls.__qualname__}."
+    return all(
+        isinstance(f, types.FunctionType)
+        and f.__module__ == cls.__module__
+        and f.__qualname__.startswith(inside)
+        for f in functions
+    )
 
 
 def _fields(space: Any) -> dict[str, Any]:
-    """Return what a dataclass, an attrs class or a pydantic model knows of its fields."""
+    """Return the fields' defaults of a dataclass, an attrs class or a pydantic model."""
     found: dict[str, Any] = {}
     if "__dataclass_fields__" in space:
         options = space["__dataclass_params__"]
-        found["dataclass()"] = options.eq, options.order, options.frozen, options.unsafe_hash
-        fields = tuple(_dataclass_field(field) for field in space["__dataclass_fields__"].values())
-        found["dataclass fields"] = fields
+        found["dataclass()"] = options.eq, options.order, options.frozen, tuple(space["__dataclass_fields__"])
     if "__attrs_attrs__" in space:
-        found["attrs fields"] = tuple(_attrs_field(field) for field in space["__attrs_attrs__"])
+        found["attrs()"] = tuple(
+            (field.name, field.init, bool(field.eq)) for field in space["__attrs_attrs__"]
+        )
+    for name, field in space.get("__dataclass_fields__", {}).items():
+        if field.default is not dataclasses.MISSING:
+            found[f"{name}.default"] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            found[f"{name}.default_factory"] = field.default_factory
+    for field in space.get("__attrs_attrs__", ()):
+        found[f"{field.name}.default"] = field.default
     for name, field in (space.get("__pydantic_fields__") or {}).items():
         found[f"{name}.annotation"] = field.annotation
-        found[f"{name}.metadata"] = field.metadata
         if not field.is_required():
             found[f"{name}.default"] = field.default_factory or field.default
     return found
 
 
-def _dataclass_field(field: Any) -> tuple[Any, ...]:
-    given = [value for value in (field.default, field.default_factory) if value is not dataclasses.MISSING]
-    options = (field.init, field.repr, field.compare, field.hash, field.kw_only is True)
-    return field.name, field._field_type.name, options, given, dict(field.metadata)
-
-
-def _attrs_field(field: Any) -> tuple[Any, ...]:
-    options = (field.init, bool(field.repr), bool(field.eq), bool(field.order), field.hash, field.kw_only)
-    return field.name, options, field.default, field.converter, field.validator, dict(field.metadata)
+def _options(space: Any) -> dict[str, Any]:
+    """Return what decorators and models noted of their fields beside the defaults."""
+    found: dict[str, Any] = {}
+    if "__dataclass_fields__" in space:
+        found["dataclass options"] = tuple(
+            (
+                f.name,
+                f._field_type.name,
+                f.init,
+                f.repr,
+                f.compare,
+                f.hash,
+                f.kw_only is True,
+                dict(f.metadata),
+            )
+            for f in space["__dataclass_fields__"].values()
+        )
+    if "__attrs_attrs__" in space:
+        found["attrs options"] = tuple(
+            (
+                f.name,
+                bool(f.repr),
+                bool(f.order),
+                f.hash,
+                f.kw_only,
+                f.converter,
+                f.validator,
+                dict(f.metadata),
+            )
+            for f in space["__attrs_attrs__"]
+        )
+    if "__pydantic_fields__" in space:
+        found["pydantic options"] = {n: f.metadata for n, f in space["__pydantic_fields__"].items()}
+    return found

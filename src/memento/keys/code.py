@@ -88,6 +88,9 @@ def combined(versions: Iterable[CodeVersion]) -> CodeVersion:
     return CodeVersion(found, unfollowed)
 
 
+_ROWS = (tuple, list, set, frozenset)
+
+
 def value_code(value: Any) -> CodeVersion | None:
     """Return the code of the project that a value brings with it, or None where it brings none.
 
@@ -106,8 +109,8 @@ def value_code(value: Any) -> CodeVersion | None:
     >>> value_code(1) is None and value_code([len, {"a": 1.5}]) is None
     True
     """
-    if type(value) in LEAVES:
-        return None
+    if type(value) in LEAVES or (type(value) in _ROWS and LEAVES.keys() >= set(map(type, value))):
+        return None  # nearly all; of tuples, such as sizes of layers, there may be many
     reach = Reach()
     reach.follow(value)
     return CodeVersion(reach.marks, reach.unfollowed) if reach.marks else None

@@ -1,7 +1,7 @@
 """Encode frames, series, tables, arrays and types of polars and PyArrow.
 
-Knows: how a column of any type is taken apart into whole numbers, texts and smaller columns, in whatever chunks it lies.
-May not know: the libraries, which come in as arguments and are never imported.
+Knows: how a column of any type is taken apart into numbers, texts and smaller columns, in whatever chunks it lies. May
+not know: the libraries, which come in as arguments and are never imported.
 
 Python's own times end at microseconds, so a column of times counts by the numbers that hold them, not by its values.
 """

@@ -61,7 +61,7 @@ def _global_states(kind: str) -> Iterator[Any]:
 
 
 def without_global_state(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes that a library's object has, less NumPy's global state or the copy that a pickle makes of it."""
+    """Return attributes less NumPy's global state, and the copies of it that pickles make."""
     return {name: value for name, value in state.items() if not _draws_from_the_global(value)}
 
 
@@ -84,7 +84,7 @@ def library_of(cls: Any) -> str:
 
 
 # By library: attributes that hold what was computed before, or where in memory it is. Using a value changes them.
-_CACHES = {
+_CACHES: dict[str, dict[str, tuple[str, ...]]] = {
     "numpy": {"vectorize": ("_ufunc",)},
     "pandas": {"": ("_cache", "_item_cache", "_cacher")},
     "sklearn": {"": ("_stop_words_id",)},

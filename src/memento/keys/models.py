@@ -167,7 +167,7 @@ def _encode_module(enc: Encoder, value: Any, torch: Any) -> bytes:
     for name, part in state.items():
         if name not in own:
             rest[name] = part
-        elif name not in _OF_MODULES and (part or part is False):
+        elif name not in _OF_MODULES and part is not None and (not hasattr(part, "__len__") or len(part)):
             # Hooks, under numbers that count all hooks of the process. What is empty differs between releases.
             rest[name] = list(part.values()) if isinstance(part, dict) else part
     tied = _tied(value)
@@ -195,7 +195,8 @@ def encode_pydantic(enc: Encoder, value: Any, pydantic: Any) -> bytes | None:
     """Return the frame of a model by its fields, extra and private ones included; None for other values."""
     if isinstance(value, type) or not isinstance(value, pydantic.BaseModel):
         return None
-    more = [getattr(value, name, None) or None for name in ("__pydantic_extra__", "__pydantic_private__")]
+    beside = [getattr(value, name, None) for name in ("__pydantic_extra__", "__pydantic_private__")]
+    more = [None if part == {} else part for part in beside]
     state = attributes(value)
     fields = {name: v for name, v in state.items() if not name.startswith("__")}
     return node("model", enc.encode(type(value)), enc.fields(fields.items()), enc.encode(more))

@@ -2,9 +2,9 @@
 
 Knows: which values of a matrix leave no trace in keys, and what stored rows say of them. May not know: SQL, executors.
 
-A parameter at its default is no part of the key, so that a grid grows a dimension and keeps its results. The price: when
-the default is changed, tasks with the new one have the keys of those with the old. But a row knows the parameters and
-settings that it was computed with; where it names another value, it is another task's. One that does not name the
+A parameter at its default is no part of the key, so that a grid grows a dimension and keeps its results. The price:
+when the default is changed, tasks with the new one have the keys of those with the old. But a row knows the parameters
+and settings that it was computed with; where it names another value, it is another task's. One that does not name the
 parameter was computed before that existed, and is what the default stands for.
 """
 
@@ -72,7 +72,9 @@ def _fragments_at_default(tasks: KeyedTasks, column: int) -> list[str]:
     """Return the readable JSON of a parameter's values where they are at the default, "" elsewhere."""
     name = tasks.names[column]
     default = digest(tasks.matrix.defaults[name], f"defaults[{name!r}]")
-    return [json_fragment(value) if _is(value, default) else "" for value in tasks.table.values[column]]
+    fragments = tasks.fragments(column)  # of a store that knows the values, no two alike
+    values = tasks.table.values[column]
+    return [text if _is(value, default) else "" for value, text in zip(values, fragments, strict=True)]
 
 
 def _is(value: Any, known: bytes) -> bool:

@@ -53,6 +53,8 @@ class Parameter:
         For values that only a store knows: what it tells of the one at each place.
     may_lack : bool
         Whether tasks may be without the parameter.
+    digests : mapping of int to bytes
+        Of values, by place, as far as they are known already: an array of a gigabyte is read once.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class Parameter:
         values: Sequence[object],
         told: Mapping[int, Told] | None = None,
         may_lack: bool = False,
+        digests: Mapping[int, bytes] | None = None,
     ) -> None:
         self.name, self.values, self.may_lack = name, values, may_lack
+        self._digests = digests or {}
         self._told = told or {}
         self._texts: dict[int, list[str]] = {}
 
@@ -89,9 +93,11 @@ class Parameter:
     @cached_property
     def identities(self) -> list[object]:
         """What is equal for values that are one in keys: a digest, or what stands in for it."""
-        told = self._told
+        told, digests = self._told, self._digests
         return [
-            (told[place].digest or ("told", told[place].text)) if place in told else identity(value)
+            (told[place].digest or ("told", told[place].text))
+            if place in told
+            else digests.get(place) or identity(value)
             for place, value in enumerate(self.values)
         ]
 
@@ -172,15 +178,22 @@ class Parameter:
 
     def text(self, place: int, limit: int = LIMIT) -> str:
         """Return a few words for one value."""
-        if limit not in self._texts and self._says_itself:  # of a million numbers, a few are shown
-            return short_text(self.values[place], limit)
+        if limit not in self._texts and self._longest <= limit:  # of a million values, a few are shown
+            return str(self.values[place])
         return self.texts(limit)[place]
 
     @cached_property
-    def _says_itself(self) -> bool:
-        """Whether each value is a number that reads like no other."""
-        numbers = self._kinds == {int} or self._kinds == {float}
-        return numbers and not self._told and self.first is None
+    def _longest(self) -> float:
+        """The length of the longest value, where each reads as itself and like no other; infinite elsewhere."""
+        if self._kinds == {str}:
+            texts = self.values
+            itself = all(map(str.isprintable, texts)) and not (self.may_lack and ABSENT in texts)  # type: ignore[arg-type]
+        else:
+            texts = list(map(str, self.values))
+            itself = self._kinds == {int} or self._kinds == {float}
+        if not itself or self._told or self.first is not None:
+            return float("inf")
+        return max(map(len, texts))  # type: ignore[arg-type]  # they are texts
 
     def _name(self, place: int) -> tuple[str, str, str]:
         """Return what a value can be called, the module of that name, and a plain value as Python writes it."""
@@ -208,7 +221,7 @@ def identity(value: object) -> object:
     if isinstance(key, bytes):  # so that nothing is loaded
         return "task", key
     try:
-        return digest(plain(value))
+        return digest(value)
     except (UnkeyableValue, RecursionError):
         return "id", id(value)
 
@@ -298,9 +311,7 @@ class Column(NamedTuple):
 
     parameter: Parameter
     source: int  # the table's column
-    places: (
-        list[int] | None
-    )  # for each value number the place in the parameter, -1 in the end; None: the same
+    places: list[int] | None  # for each value number a place in the parameter, -1 in the end; None: the same
     shown: bool  # False for an upstream task whose parameters are columns of their own
 
 
@@ -355,10 +366,12 @@ class Tasks:
     ----------
     matrix : TaskMatrix
         Where they come from.
+    digests : sequence of mapping of int to bytes, optional
+        For each parameter the digests of its values, by slot, as far as they are known already.
     """
 
-    def __init__(self, matrix: TaskMatrix) -> None:
-        self._matrix = matrix
+    def __init__(self, matrix: TaskMatrix, digests: Sequence[Mapping[int, bytes]] | None = None) -> None:
+        self._matrix, self._digests = matrix, digests
 
     @cached_property
     def _table(self) -> Table:
@@ -367,12 +380,13 @@ class Tasks:
     @cached_property
     def columns(self) -> list[Column]:
         """All parameters, in the matrix's order, each upstream task followed by its own parameters."""
-        table = self._table
-        return [
-            column
-            for source, name in enumerate(table.names)
-            for column in columns_of(Parameter(name, table.values[source], None, table.may_lack), source)
-        ]
+        table, digests = self._table, self._digests
+        columns: list[Column] = []
+        for source, name in enumerate(table.names):
+            known = digests[source] if digests is not None else None
+            parameter = Parameter(name, table.values[source], None, table.may_lack, known)
+            columns += columns_of(parameter, source)
+        return columns
 
     @property
     def names(self) -> tuple[str, ...]:

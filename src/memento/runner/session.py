@@ -86,7 +86,7 @@ class Session:
         """The tasks as people see them: their values told apart."""
         from memento.results.axes import Tasks
 
-        return Tasks(self.matrix)
+        return Tasks(self.matrix, self.tasks.digests)
 
     @property
     def failed(self) -> int:
@@ -298,6 +298,10 @@ class Session:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
         self._has_past = len(past) > 0
+        if self._has_past and self.matrix.defaults:
+            from memento.plan.declared import recall
+
+            recall(self.tasks, store.axes(self.experiment))
         return make_plan(
             self.tasks,
             past,

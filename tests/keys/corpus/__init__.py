@@ -1,1 +1,1 @@
-"""Values of many kinds, for what keys promise of every kind: each difference counts, and what is rebuilt is the same."""
+"""Values of many kinds: each difference counts to keys, and what is rebuilt is the same."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from corpus import libraries, own, standard
 from memento.keys import digest
+from tests.keys.corpus import libraries, own, standard
 
 
 def values() -> dict[str, Any]:

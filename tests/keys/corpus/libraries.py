@@ -1,3 +1,5 @@
+# ruff: noqa: E501 - a table of values
+# mypy: disable-error-code="call-arg,import-not-found"
 """Values of the libraries that are installed here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table of values
 """Values of Python's own types and of its library."""
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def of_library() -> dict[str, Any]:
         "generic": list[int], "nested generic": dict[str, list[int]], "typing generic": typing.List[int],  # noqa: UP006
         "typing dict": typing.Dict[str, int], "optional": typing.Optional[int], "union": int | None | str,  # noqa: UP006, UP045
         "any": typing.Any, "callable": collections.abc.Callable[[int], str], "literal": typing.Literal[1, "a"],
-        "annotated": typing.Annotated[int, "positive"], "forward": typing.List["Foo"],  # type: ignore[name-defined]  # noqa: F821, UP006, UP037
+        "annotated": typing.Annotated[int, "positive"], "forward": typing.List["Foo"],  # type: ignore[name-defined]  # noqa: F821, UP006
         "class var": typing.ClassVar[int], "tuple of": tuple[int, ...], "weak": weakref.ref(json.JSONEncoder),
         "weak set": weakref.WeakSet([json.JSONEncoder]), "global random": random.gauss, "global choice": random.choice,
         "key of a cmp": functools.partial(sorted, key=operator.itemgetter(1)), "count": itertools.product,
