@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -494,21 +493,8 @@ def _numbers(path: str) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
 
 
-stand_still: set[threading.Thread] = set()  # threads that do nothing while their process is copied
-
-
-def foreign_threads() -> list[threading.Thread]:
-    """Return this process' threads beside the calling one that a copy of it would miss."""
-    return [t for t in threading.enumerate() if t not in stand_still and t is not threading.current_thread()]
-
-
 def thread_count() -> int:
     """Return how many threads this process has, those of libraries included."""
-    if LINUX:
-        try:
-            return len(os.listdir("/proc/self/task"))
-        except OSError:
-            pass
     import psutil
 
     return int(psutil.Process().num_threads())

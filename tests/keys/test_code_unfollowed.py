@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from memento.keys import CodeVersion, code_version, combined, value_code
+from memento.keys import CodeVersion, code_version, combined, snapshot, value_code
 from tests.keys.projects import Projects
 
 
@@ -175,3 +175,16 @@ def test_it_never_raises_and_runs_none_of_the_users_code(func: Any) -> None:
     assert isinstance(version.functions, dict)
     assert not any(name.startswith("unknown") for name in version.names)
     value_code(func)
+
+
+def test_a_large_mapped_file_counts_by_its_size_and_time_and_is_told(
+    projects: Projects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_MOST_MAPPED", 100)
+    text = (
+        "import pathlib\nimport numpy\nfile = pathlib.Path(__file__).with_name('data.npy')\n"
+        "numpy.save(file, numpy.zeros(@@))\nheld = numpy.load(file, mmap_mode='r')\ndef train(context, config): return held\n"
+    )
+    one, longer = (projects.version({"lab_exp.py": text.replace("@@", size)}) for size in ("50", "51"))
+    assert one.digest != longer.digest
+    assert one.unfollowed == (("lab_exp.py:held", "a mapped file of 0 GB counts by its type only"),)

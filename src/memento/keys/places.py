@@ -69,15 +69,31 @@ def script() -> Script:
 def _script(started: str, told: str, here: str, added_roots: tuple[str, ...]) -> Script:
     """Look at the disk once for all names that are asked for."""
     file, kind = _script_file(started, told)
-    home = _home(os.path.dirname(file) if file else here)
-    module = _import_name(sys.modules.get("__main__"), file) if file else kind
+    run = _module_run(file)
+    home = _home(_folder(file, run) if file else here)
+    module = run or (_dotted(file) if file else kind)
     return Script(_below(file, home) if file else kind, module, (home, *added_roots), file)
 
 
 def script_folder() -> str | None:
-    """Return the folder of the script, or None where there is no script."""
+    """Return the folder of the script, that of its outermost package with ``python -m``; None where there is none."""
     file = script().file
-    return os.path.dirname(file) if file else None
+    return _folder(file, _module_run(file)) if file else None
+
+
+def _module_run(file: str) -> str:
+    """Return the module that ``python -m`` was given, if this file is it."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    name, origin = getattr(spec, "name", None), getattr(spec, "origin", None)
+    return str(name) if name and name not in _MAINS and origin and real(origin) == file else ""
+
+
+def _folder(file: str, module: str) -> str:
+    """Return the folder in which Python found a script or, with ``-m``, the first package of its module."""
+    folder = os.path.dirname(file)
+    for _ in range(module.count(".")):
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def _script_file(*started: str) -> tuple[str, str]:
@@ -116,14 +132,6 @@ def notebook_file(session: str, shell: Any) -> str:
 def _ipython() -> Any:
     get = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return get() if get is not None else None
-
-
-def _import_name(main: Any, file: str) -> str:
-    spec = getattr(main, "__spec__", None)
-    name, origin = getattr(spec, "name", None), getattr(spec, "origin", None)
-    if name and name not in _MAINS and origin and real(origin) == file:
-        return str(name)
-    return _dotted(file)
 
 
 @functools.lru_cache(maxsize=16)

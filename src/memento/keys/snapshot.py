@@ -5,7 +5,7 @@ Knows: how values are encoded for keys. May not know: how code is found, tasks.
 It differs from the digest of a key. Code in it counts by name, since it is followed and counts on its own; so does what
 an installed library defines. What cannot be keyed (a lock, an open file) counts by its type and is named, instead of
 keeping all else from being seen. What differs from place to place and from run to run without a change of the program
-counts by its type or by its place: loggers, random states, paths in the project's folder.
+counts by its type or by its place: loggers, generators without a seed, paths in the project's folder.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ _BY_TYPE = {
     "weakref": ("WeakKeyDictionary", "WeakValueDictionary", "WeakSet"),
 }
 
-_MOST_MAPPED = (
-    4 << 30
-)  # bytes of a mapped file that are read at every run: a second, where they are in memory
+_MOST_MAPPED = 4 << 30  # bytes; more of a mapped file would take seconds to read at every run
 _GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
 
 Form = Callable[[Any], str]

@@ -72,7 +72,7 @@ class Values:
         self._slots_of: dict[Any, list[int]] | None = None
         kinds = set(map(type, values))
         # The usual column is of one kind, and may have a million values.
-        self._kind = kinds.pop() if len(kinds) == 1 and kinds <= set(_EXACT) else None
+        self._kind = kinds.pop() if len(kinds) == 1 and kinds <= {*_EXACT, float} else None
         self._slot_of: dict[object, int] | None = None
 
     def slots(self, value: object) -> list[int]:
@@ -82,11 +82,13 @@ class Values:
             if type(plain) is not self._kind:
                 return []
             if self._slot_of is None:
-                self._slot_of = dict(zip(self.values, range(len(self.values)), strict=True))
-            if plain not in self._slot_of:
+                marks = map(repr, self.values) if self._kind is float else self.values
+                self._slot_of = dict(zip(marks, range(len(self.values)), strict=True))
+            mark = repr(plain) if self._kind is float else plain
+            if mark not in self._slot_of:
                 return []
             if len(self._slot_of) == len(self.values):
-                return [self._slot_of[plain]]
+                return [self._slot_of[mark]]
         if self._slots_of is None:
             self._slots_of = {}
             for slot, known in enumerate(self.values):
