@@ -43,3 +43,14 @@ def test_asking_whether_a_config_has_something_harms_nothing() -> None:
     assert not hasattr(CONFIG, "items")
     assert CONFIG.get("items", 1) == 1
     assert copy.deepcopy(CONFIG) == CONFIG == pickle.loads(pickle.dumps(CONFIG))
+
+
+def test_configs_that_hold_arrays_can_be_compared() -> None:
+    import numpy as np
+
+    def make(last: int) -> Config:
+        return Config.build({"x": np.arange(3), "deep": {"y": [np.array([0, last])]}}, {"s": np.ones(2)})
+
+    assert make(1) == make(1)
+    assert make(1) != make(2)
+    assert pickle.loads(pickle.dumps(make(1))) == make(1)

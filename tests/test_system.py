@@ -77,7 +77,7 @@ def test_the_nearest_mount_tells_whether_hosts_share_a_path(
         "24 21 0:41 / /my\\040disk rw - fuse.sshfs host: rw\n"
     )
     monkeypatch.setattr(system, "LINUX", True)
-    monkeypatch.setattr(system, "_read_text", lambda name: mounts)
+    monkeypatch.setattr(system, "read_text", lambda name: mounts)
     assert system.is_network_path(path) is shared
 
 

@@ -144,13 +144,31 @@ class Config:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Config):
             return NotImplemented
-        return bool(
-            self.asdict() == other.asdict()
-            and self.settings == other.settings
-            and self.repeat == other.repeat
+        return (
+            self.repeat == other.repeat
+            and _is_same(self.asdict(), other.asdict())
+            and _is_same(self.settings, other.settings)
         )
 
     __hash__ = None  # type: ignore[assignment]  # values may be changed in place, as in 1.2.0
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Say whether two values are equal; of arrays and what holds them `==` does not tell."""
+    if one is other:
+        return True
+    try:
+        told = one == other
+        if isinstance(told, bool):
+            return told
+    except Exception:  # arrays of several elements in a container, or the user's own
+        pass
+    import pickle
+
+    try:
+        return pickle.dumps(one) == pickle.dumps(other)
+    except Exception:  # what cannot be pickled is equal only to itself
+        return False
 
 
 def short_text(value: Any, limit: int = 80) -> str:

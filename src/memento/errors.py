@@ -239,9 +239,7 @@ class WorkersDiffer(WorkerStartError):
 
     def __str__(self) -> str:
         since = f", since {self.why}" if self.why else ""
-        head = (
-            f"no task was run: workers are fresh processes{since}, and have not what the program has changed:"
-        )
+        head = f"no task was run: workers are fresh processes{since}, and do not see what the program sees:"
         lines = [
             f"    {name}: {there} in the program, {here} in workers" if there and here else f"    {name}"
             for name, there, here in self.found

@@ -210,7 +210,7 @@ class Memento:
             check_flag(name, value)
         declared = Matrix.of(matrix)
         check_names(self.func, declared)
-        with self._stage(cache_path) as stage:
+        with self._stage(cache_path, dry_run) as stage:
             session = stage.session(declared, force_run=force_run, force_cache=force_cache)
             if dry_run:
                 stage.describe(session)
@@ -260,7 +260,7 @@ class Memento:
         notify = kwargs.pop("notify_on_complete", True)
         flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
         sessions: dict[Any, Session | None] = {}  # None: it could not run, for want of what it depends on
-        with self._stage(cache_path) as stage:
+        with self._stage(cache_path, dry_run) as stage:
             for declared in execution_order(self._matrices):
                 session = sessions[declared.id] = self._next(stage, declared, sessions, dry_run, flags)
                 if session is None:
@@ -332,10 +332,11 @@ class Memento:
             matrix = matrix.with_parameter(str(upstream), values)
         return stage.session(matrix, **flags, waiting=_waiting(matrix))
 
-    def _stage(self, cache_path: str | os.PathLike[str] | None) -> Stage:
+    def _stage(self, cache_path: str | os.PathLike[str] | None, dry_run: bool = False) -> Stage:
         from memento.runner.stage import Cast, Stage
 
-        cast = Cast(self.func, self.name, self._options, self._provider, self._progress)
+        progress = True if dry_run else self._progress  # a plan that nobody sees is no plan
+        cast = Cast(self.func, self.name, self._options, self._provider, progress)
         return Stage(cast, self._locate(cache_path))
 
     def _hand_over(self, sessions: Sequence[Session]) -> list[Results]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -371,13 +370,21 @@ def is_resource_tracker(pid: int) -> bool:
 
 
 def kill_tree(pid: int, number: int) -> None:
-    """Send a signal to a process, its group and its descendants, also those that left the group."""
+    """Send a signal to a process, its group and its descendants, also those that left the group.
+
+    Who removes what the others leave in shared memory is not killed with them: it does so when they have ended.
+    """
     below = descendants(pid)
-    for target, kill in [(pid, os.killpg), (pid, os.kill), *((child, os.kill) for child in below)]:
+    spared = {child for child in below if is_resource_tracker(child)} if number == _SIGKILL else set[int]()
+    killed = [(child, os.kill) for child in (pid, *below) if child not in spared]
+    for target, kill in killed if spared else [(pid, os.killpg), *killed]:
         try:
             kill(target, number)
         except (ProcessLookupError, PermissionError):
             continue
+
+
+_SIGKILL = 9
 
 
 def kill_marked(name: str, value: str, mapped: str = "") -> None:
@@ -486,21 +493,8 @@ def _numbers(path: str) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
 
 
-stand_still: set[threading.Thread] = set()  # threads that do nothing while their process is copied
-
-
-def foreign_threads() -> list[threading.Thread]:
-    """Return this process' threads beside the calling one that a copy of it would miss."""
-    return [t for t in threading.enumerate() if t not in stand_still and t is not threading.current_thread()]
-
-
 def thread_count() -> int:
     """Return how many threads this process has, those of libraries included."""
-    if LINUX:
-        try:
-            return len(os.listdir("/proc/self/task"))
-        except OSError:
-            pass
     import psutil
 
     return int(psutil.Process().num_threads())

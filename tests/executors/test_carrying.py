@@ -30,6 +30,9 @@ PYTHON = {
     "logging.getLogger('mine').addHandler(logging.StreamHandler(sys.stdout))": (
         "len(logging.getLogger('mine').handlers)"
     ),
+    "logging.getLogger('own').addHandler(Handler('red'))": (
+        "[(type(h) is Handler, h.color, h.stream.fileno()) for h in logging.getLogger('own').handlers]"
+    ),
     "logging.getLogger('mine').propagate = False": "logging.getLogger('mine').propagate",
     "logging.getLogger('quiet').disabled = True": "logging.getLogger('quiet').disabled",
     "logging.getLogger('filtered').addFilter(Only())": "len(logging.getLogger('filtered').filters)",
@@ -79,7 +82,13 @@ import sys
 from memento import Memento
 from memento.executors import Processes
 
+import logging
+
 class Own(Warning): pass
+class Handler(logging.StreamHandler):
+    def __init__(self, color):
+        super().__init__()
+        self.color = color
 class Only:
     def filter(self, record): return True
 
@@ -152,6 +161,7 @@ def test_what_tasks_log_is_in_their_log_and_in_the_programs_file(tmp_path: Path,
 
         def experiment(context, config):
             logging.info("task %d", config.n)
+            return config.n
 
         results = Memento(experiment, executor={executor}, store="store", progress=False).run(
             {{"parameters": {{"n": [1, 2]}}}}

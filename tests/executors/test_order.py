@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,6 +14,9 @@ import psutil
 import pytest
 
 from memento import system
+from memento.executors.isolation.process import Isolation
+from memento.executors.serial import Serial
+from memento.executors.threads import Threads
 from memento.store.records import DONE
 from memento.testing.driving import Drive
 
@@ -165,6 +169,131 @@ def errors_of_numpy(change: bool) -> Any:
     return before
 
 
+def printing_of_numpy(change: bool) -> Any:
+    import numpy as np
+
+    before = np.get_printoptions()["precision"]
+    if change:
+        np.set_printoptions(precision=1)
+    return before
+
+
+def bit_generator_of_numpy(change: bool) -> Any:
+    import numpy as np
+
+    legacy: Any = np.random
+    before = type(legacy.get_bit_generator()).__name__
+    if change:
+        legacy.set_bit_generator(np.random.PCG64(1))
+    return before
+
+
+def options_of_pandas(change: bool) -> Any:
+    import pandas as pd
+
+    before = pd.get_option("display.max_rows"), pd.get_option("display.precision")
+    if change:
+        pd.set_option("display.max_rows", 5, "display.precision", 1)
+    return before
+
+
+def options_of_sklearn(change: bool) -> Any:
+    import sklearn
+
+    before = sklearn.get_config()["assume_finite"], sklearn.get_config()["transform_output"]
+    if change:
+        sklearn.set_config(assume_finite=True, transform_output="pandas")
+    return before
+
+
+def parameters_of_matplotlib(change: bool) -> Any:
+    import matplotlib
+
+    before = matplotlib.rcParams["lines.linewidth"], list(matplotlib.rcParams["font.family"])
+    if change:
+        matplotlib.rcParams["lines.linewidth"] = 9
+        matplotlib.rcParams["font.family"].append("left")
+    return before
+
+
+def open_figures(change: bool) -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    if change:
+        plt.plot([1, 2])
+        plt.figure(7)
+    return before
+
+
+def options_of_torch(change: bool) -> Any:
+    import torch  # type: ignore[import-not-found, unused-ignore]  # not everywhere
+
+    before = (
+        torch.is_grad_enabled(), torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled(),
+        torch.get_num_threads(), torch.backends.cudnn.benchmark, str(torch.get_default_device()),
+    )  # fmt: skip
+    if change:
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        torch.backends.cudnn.benchmark = True
+        torch.set_default_device("meta")
+    return before
+
+
+def timeout_of_sockets(change: bool) -> Any:
+    import socket
+
+    before = socket.getdefaulttimeout()
+    if change:
+        socket.setdefaulttimeout(1)
+    return before
+
+
+def hooks(change: bool) -> Any:
+    import threading
+
+    before = sys.displayhook is print, sys.unraisablehook is print, threading.excepthook is print
+    if change:
+        sys.displayhook = sys.unraisablehook = threading.excepthook = print
+    return before
+
+
+def interpreter(change: bool) -> Any:
+    import gc
+
+    before = gc.get_threshold(), sys.getswitchinterval()
+    if change:
+        gc.set_threshold(1, 1, 1)
+        sys.setswitchinterval(1)
+    return before
+
+
+def timers(change: bool) -> Any:
+    import signal
+
+    before = signal.getitimer(signal.ITIMER_VIRTUAL), signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+    if change:
+        signal.signal(signal.SIGVTALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 1000)
+    return before
+
+
+def zone(change: bool) -> Any:
+    import time
+
+    before = time.tzname
+    if change:
+        os.environ["TZ"] = "Asia/Tokyo"
+        time.tzset()
+    return before
+
+
 def replaced_streams(change: bool) -> Any:
     import io
 
@@ -200,9 +329,23 @@ CHANGES = [
     fault_handler,
     decimal_context,
     errors_of_numpy,
+    printing_of_numpy,
+    bit_generator_of_numpy,
+    options_of_pandas,
+    options_of_sklearn,
+    parameters_of_matplotlib,
+    open_figures,
+    timeout_of_sockets,
+    hooks,
+    interpreter,
+    timers,
+    zone,
     replaced_streams,
     closed_streams,
+    *([options_of_torch] if importlib.util.find_spec("torch") else []),
 ]
+# What needs a process that does nothing but tasks.
+OF_WORKERS = {"closed_streams", "tracing", "fault_handler", "locales"}
 
 
 def test_what_a_task_changes_of_its_process_is_as_before_for_the_next(drive: Drive) -> None:
@@ -223,6 +366,61 @@ def test_what_a_task_changes_of_its_process_is_as_before_for_the_next(drive: Dri
     assert len({value[0] for values in told.values() for value in values}) == 1, (
         "nothing of this needs a new worker"
     )
+
+
+def test_in_the_programs_own_process_too_a_task_finds_what_the_first_one_found(tmp_path: Path) -> None:
+    changes: dict[str, Callable[[bool], Any]] = {
+        change.__name__: change for change in CHANGES if change.__name__ not in OF_WORKERS
+    }
+
+    def experiment(context: Any, config: Any) -> str:
+        name, change = config.x
+        return repr(changes[name](change))
+
+    drive = Drive(Serial(), tmp_path / "store")
+    drive.start(experiment)
+    tasks, names = [], list(changes)
+    for number, name in enumerate(names):
+        tasks += [drive.task(3 * number + step, (name, step == 1)) for step in range(3)]
+    drive.run(tasks)
+    drive.executor.close()
+    told = {name: [drive.value(3 * number + step) for step in range(3)] for number, name in enumerate(names)}
+    assert {name: values[1:] for name, values in told.items()} == {
+        name: v[:1] * 2 for name, v in told.items()
+    }
+    assert drive.notes == []
+
+
+def test_what_a_thread_has_for_itself_is_put_back(tmp_path: Path) -> None:
+    import sklearn
+
+    drive = Drive(Threads(2), tmp_path / "store")
+
+    def experiment(context: Any, config: Any) -> bool:
+        before = bool(sklearn.get_config()["assume_finite"])
+        sklearn.set_config(assume_finite=True)
+        return before
+
+    drive.start(experiment)
+    drive.run([drive.task(number) for number in range(6)])
+    drive.executor.close()
+    assert [drive.value(number) for number in range(6)] == [False] * 6
+
+
+def test_an_option_that_cannot_be_put_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from memento.executors.isolation import libraries
+
+    values = [1]
+    monkeypatch.setitem(
+        libraries.LIBRARIES, "sys", lambda: iter([libraries.Setting("it", lambda: values[0], lambda _: None)])
+    )
+    order = Isolation()
+    try:
+        assert order.restore() == ""
+        values[0] = 2
+        assert order.restore() == "changed it"
+    finally:
+        order.close()
 
 
 def test_a_task_prints_although_an_earlier_one_has_closed_or_redirected_its_output(drive: Drive) -> None:

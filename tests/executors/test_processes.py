@@ -313,6 +313,60 @@ def test_thread_pools_of_libraries_are_bounded(drive: Drive) -> None:
     assert drive.value(0) == "2"
 
 
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_joblib_in_a_task_sees_the_cores_of_the_task(drive: Drive, cpus: int) -> None:
+    def cores(context: Any, config: Any) -> tuple[int, int, bool]:
+        import joblib
+
+        before = system.has_children()
+        joblib.Parallel(n_jobs=-1)(joblib.delayed(abs)(n) for n in range(4)) if config.x else None
+        return joblib.cpu_count(), joblib.effective_n_jobs(-1), before or system.has_children()
+
+    drive.start(cores, cpus_per_task=cpus, num_workers=1)
+    drive.run([drive.task(0, cpus == 1)])
+    most = min(cpus, os.cpu_count() or 1)
+    assert drive.value(0) == (most, most, False)
+
+
+@pytest.mark.parametrize(("set_by_user", "expected"), [("1", "1"), ("64", "2"), ("many", "2"), ("1,4", "1")])
+def test_fewer_threads_that_the_user_has_set_are_kept(
+    drive: Drive, set_by_user: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", set_by_user)
+    drive.start(lambda context, config: os.environ["OMP_NUM_THREADS"], cpus_per_task=2, num_workers=1)
+    drive.run([drive.task(0)])
+    assert drive.value(0) == expected
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system shows its shared memory nowhere")
+@pytest.mark.parametrize("ends", ["by itself", "by a timeout"])
+def test_nothing_of_multiprocessing_stays_in_shared_memory(drive: Drive, ends: str) -> None:
+    def use(context: Any, config: Any) -> list[str]:
+        import multiprocessing
+        from multiprocessing import shared_memory
+
+        kept = shared_memory.SharedMemory(create=True, size=1000)
+        lock = multiprocessing.get_context("spawn").Semaphore(3)
+        Path(config.settings["names"]).write_text(kept.name.lstrip("/"))
+        while not any(map(system.is_resource_tracker, system.descendants(os.getpid()))):
+            time.sleep(0.01)
+        if config.x:
+            time.sleep(60)
+        os.kill(os.getpid(), signal.SIGKILL) if lock.acquire() else None
+        return []
+
+    names = drive.store.parent / "names"
+    limit = 10.0 if ends == "by itself" else 2.0
+    drive.start(use, settings={"names": str(names)}, num_workers=1, timeout=limit, grace=0.1)
+    drive.run([drive.task(0, ends == "by a timeout")])
+    name = names.read_text()
+    drive.executor.close()
+    soon = time.monotonic() + 30  # who cleans up is not waited for without end
+    while Path("/dev/shm", name).exists():
+        assert time.monotonic() < soon
+        time.sleep(0.01)
+
+
 def test_a_worker_killed_between_tasks_blames_nobody(drive: Drive) -> None:
     drive.start(lambda context, config: os.getpid(), num_workers=1)
     drive.run([drive.task(0, 0)])

@@ -33,12 +33,14 @@ class Projects:
     def loaded(self, folder: Path, name: str = "lab_exp") -> Iterator[ModuleType]:
         """Have the modules of a folder, and no other version of them, while the block runs."""
         sys.path.insert(0, str(folder))
+        others = {name: module for name, module in sys.modules.items() if name.startswith("lab_")}
         try:
             self.forget()
             yield importlib.import_module(name)
         finally:
             sys.path.remove(str(folder))
             self.forget()
+            sys.modules.update(others)
 
     def forget(self) -> None:
         for name in [name for name in sys.modules if name.startswith("lab_")]:

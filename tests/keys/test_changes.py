@@ -81,3 +81,12 @@ def test_whatever_changed_is_told_within_the_bound_and_nothing_is_told_of_equal_
     }
     assert bool(told) == differ
     assert all(len(line) <= 130 and "\n" not in line for line in told)
+
+
+def test_long_values_are_shown_where_they_part() -> None:
+    old, new = (f"Model({'same, ' * 30}C={c}, {'rest, ' * 30})" for c in (1.0, 100.0))
+    told = explain_code({"exp:M": ("1", f"M = {old}")}, {"exp:M": ("2", f"M = {new}")})
+    assert len(told) == 1
+    assert "C=1.0" in told[0]
+    assert "C=100.0" in told[0]
+    assert len(told[0]) < 140

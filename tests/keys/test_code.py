@@ -216,13 +216,6 @@ def test_data_counts_as_it_stands_whatever_its_name(project: Project) -> None:
     assert changed(before, code_version(module.train)) == ["seen changed: [] -> [1]"]
 
 
-def test_functions_among_the_parameters_count_when_asked_for(project: Project) -> None:
-    module = project.load()
-    helpers = sys.modules["helpers_of_test"]
-    assert "helpers_of_test.py:unused" not in code_version(module.train).functions
-    assert "helpers_of_test.py:unused" in code_version(module.train, also=[{"f": helpers.unused}]).functions
-
-
 def test_code_that_runs_is_not_taken_for_what_its_file_says_by_now(project: Project) -> None:
     old = project.load("def train(c, d):\n    return 1\nquick = lambda: 1\n")
     file = Path(str(old.__file__))
@@ -278,11 +271,6 @@ def test_a_metaclass_counts(project: Project) -> None:
     assert told == ["Meta changed (exp_of_test.py:1): 1 line"]
 
 
-def test_the_order_of_a_set_of_functions_does_not_count() -> None:
-    one, two = lambda x: x + 1, lambda x: x + 2
-    assert code_version(one, also=[two]).digest == code_version(two, also=[one]).digest
-
-
 def test_an_empty_module_does_not_count(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(project.folder)
     (project.folder / "nothing_of_test.py").write_text("")
@@ -326,7 +314,7 @@ HIDDEN = {"thing": Hostile()}
 
 @pytest.mark.parametrize("func", [hostile_user, None, 3, Hostile, functools.partial(hostile_user)])
 def test_it_never_raises_and_runs_none_of_the_users_code(func: Any) -> None:
-    assert len(code_version(func, also=[Hostile()]).digest) == 16
+    assert len(code_version(func).digest) == 16
 
 
 def test_a_notebook_cell_is_read_where_the_notebook_keeps_it() -> None:
@@ -344,9 +332,9 @@ def test_hundreds_of_functions_take_milliseconds_each_at_most(tmp_path: Path) ->
     lines += [f"def f{i}():\n    '''Doc.'''\n    return f{i - 1}() + {i}" for i in range(1, 300)]
     project = Project(tmp_path)
     module = project.load("\n".join([*lines, "def train(c, d): return f299()"]))
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(code_version(module.train).functions) == 301
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 # -- lambdas and functions as values ---------------------------------------------------------------------

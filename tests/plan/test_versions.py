@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,6 +161,15 @@ def test_a_plan_sees_of_each_task_whether_its_row_is_of_its_own_version(
 def test_a_plain_grid_has_one_version_and_no_number_a_task() -> None:
     tasks = KeyedTasks(Matrix.of({"parameters": {"a": list(range(10)), "b": ["x", None]}}), "exp:train")
     assert task_versions(tasks, experiment).of is None
+
+
+@pytest.mark.parametrize("value", [np.float64(0.5), np.int8(1), np.str_("a"), np.datetime64("2026-01-01"), Path("a"),
+                                   Decimal(1), date(2026, 1, 1)])  # fmt: skip
+def test_the_code_of_values_that_can_hold_none_is_not_looked_for(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "value_code", None)
+    assert versions_of({"parameters": {"a": [value, 1]}, "settings": {"s": value}})[1].of is None
 
 
 def test_values_that_bring_the_same_code_are_of_one_version() -> None:

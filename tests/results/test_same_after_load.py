@@ -110,6 +110,21 @@ def test_values_of_two_runs_that_read_alike_are_told_apart(tmp_path: Path) -> No
         loaded.filter(p=Solver(3))
 
 
+def test_a_default_that_reads_like_the_old_one_is_another(tmp_path: Path) -> None:
+    calls = []
+
+    def sized(context: Any, config: Any) -> int:
+        calls.append(config.p.size)
+        return int(config.p.size)
+
+    made = Memento(sized, store=tmp_path / "s", executor="serial", progress=False, name="e")
+    for size in (1, 2, 2, 1, 1):
+        results = made.run({"parameters": {"p": [Solver(size)]}, "defaults": {"p": Solver(size)}})
+        assert results is not None
+        assert results[0].inner == size
+    assert calls == [1, 2, 1]
+
+
 def staged(context: Any, config: Any) -> Any:
     return config.n if "n" in config else [config[name] for name in config]
 

@@ -86,3 +86,21 @@ def test_an_experiment_without_a_file_is_told_once_that_a_name_keeps_its_results
         cached, told = project.python("-c", SCRIPT.replace(", progress=False", ""))
         assert cached == count
         assert ('name="..."' in told) == (count == "0")
+
+
+def test_experiments_that_are_meant_to_be_two_are_told_nothing(project: Project) -> None:
+    text = """
+from memento import Memento
+def make(model):
+    def train(context, config): return model.__name__
+    return train
+class A: ...
+class B: ...
+for model in A, B:
+    print([r.inner for r in Memento(make(model), progress=False).run({"parameters": {"lr": [1]}})])
+for name in "one", "two":
+    Memento(make(A), progress=False, name=name).run({"parameters": {"lr": [1]}})
+"""
+    out, told = project.run("closures.py", text)
+    assert out.split() == ["['A']", "['B']"]
+    assert "memento rename" not in told

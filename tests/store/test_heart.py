@@ -13,6 +13,7 @@ import pytest
 
 from memento import system
 from memento.store import Store
+from memento.store.database import stand_still
 from memento.store.heart import Heart
 from memento.testing.store import info_of
 
@@ -31,7 +32,7 @@ def test_it_beats_until_it_is_ended() -> None:
     with Heart(beat, every=0.001):
         assert enough.wait(_PATIENCE)
     ended = len(beats)
-    assert not system.stand_still
+    assert not stand_still
     assert threading.active_count() == 1
     assert len(beats) == ended
 

@@ -231,9 +231,14 @@ def forget(
 def adopt(
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[EXPERIMENT | FILE:FUNC MATRIX]", help="The experiment, or its function."),
+        typer.Argument(
+            metavar="EXPERIMENT|FILE:FUNC", help="The experiment's name, or where its function is."
+        ),
     ] = None,
-    matrix: Annotated[Path | None, typer.Argument(metavar="", help="The matrix.", hidden=True)] = None,
+    matrix: Annotated[
+        Path | None,
+        typer.Argument(metavar="MATRIX", help="With FILE:FUNC, the matrix: a YAML, TOML or JSON file."),
+    ] = None,
     verify: Annotated[
         int, typer.Option(min=0, help="First compute so many results again; adopt only if all are equal.")
     ] = 0,

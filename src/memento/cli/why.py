@@ -88,9 +88,8 @@ def _facts(store: Store, key: bytes) -> dict[str, Any]:
 def _code(store: Store, versions: Versions, record: TaskRecord) -> _Code:
     from memento.keys import explain_code
 
-    presents = versions.present.get(record.code, set())
-    counts = [number for number in presents if record.code in versions.counting_as(versions.digests[number])]
-    newest = record.code if counts or not presents else max(presents)
+    pending = [present for code, present in versions.pending() if code == record.code]
+    newest = max(pending, default=record.code)
     shown = versions.last_adopted(record.code)
     known = store.codes([record.code, shown, newest])
     changes: list[str] = []
@@ -154,7 +153,8 @@ def _checkpoint(
 
 def _lines(told: dict[str, Any]) -> list[str]:
     verb = "runs now" if told["status"] == "running" else "will run" if told["will_run"] else "will not run"
-    lines = [f"task {told['key']} of {one_line(told['experiment'] or '?')} {verb}: {told['reason']}"]
+    of = f" of {one_line(told['experiment'])}" if told["experiment"] else ""
+    lines = [f"task {told['key']}{of} {verb}: {told['reason']}"]
     if told["run"] is not None:
         when = date_text(told["started"], told["run"]).strip(" ()").removeprefix("of ")
         lines.append(f"status      {told['status']} after {duration(told['runtime'])}, {when}")

@@ -64,7 +64,6 @@ class Context:
         "_loops",
         "_metrics",
         "_next_live",
-        "_origin",
         "_provider",
         "_rng",
         "_seed",
@@ -75,6 +74,7 @@ class Context:
         "_total",
         "checkpoint_key",
         "earlier",
+        "origin",
     )
 
     def __init__(self, key: str, checkpoint_provider: Any = None) -> None:
@@ -105,7 +105,7 @@ class Context:
     def _begin(self) -> None:
         self._metrics: Metrics | None = None
         self._checkpoints: CheckpointDir | None = None
-        self._origin: Origin | None = None
+        self.origin: Origin | None = None  # which code came to its checkpoints; None until one is asked for
         self._artifacts: tuple[str, ...] = ()
         self._done, self._total = 0.0, None
         self._next_live = 0.0
@@ -396,13 +396,9 @@ class Context:
         from memento.store.checkpoints import CheckpointDir, Origin
 
         space = self._place()
-        if self._origin is None:
-            self._origin = Origin(space.codes, space.on_code_change)
-        return CheckpointDir(Path(space.store) / "checkpoints", name, self._origin)
-
-    def older_codes(self) -> tuple[bytes, ...]:
-        """Return the digests of other versions of the code that came to the state which this attempt went on from."""
-        return self._origin.older if self._origin is not None else ()
+        if self.origin is None:
+            self.origin = Origin(space.codes, space.on_code_change)
+        return CheckpointDir(Path(space.store) / "checkpoints", name, self.origin)
 
     def loop(
         self, iterable: Iterable[T], state: Any, every: float | str = "10min", name: str | None = None

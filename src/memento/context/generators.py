@@ -61,6 +61,25 @@ def set_state(generator: Any, state: Any) -> None:
     kind.fill(generator, state)
 
 
+def origin_of(generator: Any) -> bytes:
+    """Return a digest of where a generator is; empty for what is none."""
+    kind = kind_of(generator)
+    if kind is None:
+        return b""
+    return blake2b(repr(_plain(kind.state(generator))).encode(), digest_size=16).digest()
+
+
+def _plain(state: Any) -> Any:
+    """Write a state in Python's own numbers, which every version of a library writes alike."""
+    if isinstance(state, dict):
+        return [(name, _plain(state[name])) for name in sorted(state)]
+    if isinstance(state, (tuple, list)):
+        return [_plain(part) for part in state]
+    if hasattr(state, "spawn_key"):  # NumPy's SeedSequence
+        return _plain((state.entropy, state.spawn_key, state.n_children_spawned))
+    return state.tolist() if hasattr(state, "tolist") else state
+
+
 def global_generators() -> list[Any]:
     """Return the generators behind the functions of `random`, `numpy.random` and `torch`."""
     python, numpy, torch = (sys.modules.get(name) for name in ("random", "numpy.random", "torch"))
@@ -121,22 +140,20 @@ class Shared:
         It stays the object that the script has a name for.
     kind : Kind
         How it is read and set.
+    origin : bytes
+        What its children are derived from.
     """
 
-    def __init__(self, generator: Any, kind: Kind) -> None:
-        import pickle
-
-        self._generator, self._kind = generator, kind
+    def __init__(self, generator: Any, kind: Kind, origin: bytes) -> None:
+        self._generator, self._kind, self._origin = generator, kind, origin
         self._before = kind.state(generator)
-        told = self._before if kind is not _TORCH else self._before.tolist()
-        self._origin = blake2b(pickle.dumps(told, protocol=4), digest_size=16).digest()
 
     @classmethod
-    def of(cls, generator: Any) -> Shared | None:
+    def of(cls, generator: Any, origin: bytes | None = None) -> Shared | None:
         """Take a generator in hand; None where its kind does not let itself be set."""
         kind = kind_of(generator)
         try:
-            shared = None if kind is None else cls(generator, kind)
+            shared = None if kind is None else cls(generator, kind, origin or origin_of(generator))
             if shared is not None:
                 shared.begin(b"")
                 shared.put_back()

@@ -15,7 +15,7 @@ import types
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from memento.context.generators import global_generators, kind_of
+from memento.context.generators import global_generators, kind_of, origin_of
 from memento.hints import Any
 from memento.keys.names import is_project_module
 
@@ -147,10 +147,19 @@ def _names(code: types.CodeType) -> set[str]:
     return found
 
 
-def shared_generators(values: Iterable[Any]) -> list[str]:
-    """Name the generators that tasks of an experiment share, for people: ``rng (script.py)``."""
+def shared_generators(values: Iterable[Any]) -> tuple[list[str], dict[str, bytes]]:
+    """Find the generators that tasks of an experiment share.
+
+    Returns
+    -------
+    list of str
+        What people call them: ``rng (script.py)``.
+    dict of str to bytes
+        What children are derived from, by label: where the program has each now.
+    """
     if not any(name in sys.modules for name in ("random", "numpy.random", "torch")):
-        return []
+        return [], {}
     reach = Reach()
-    found = [label for value in values for label, _ in reach.generators(value)]
-    return [f"{label} ({os.path.basename(reach.files[label])})" for label in found]
+    found = [one for value in values for one in reach.generators(value)]
+    names = [f"{label} ({os.path.basename(reach.files[label])})" for label, _ in found]
+    return names, {label: origin for label, generator in found if (origin := origin_of(generator))}

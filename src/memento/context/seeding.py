@@ -94,6 +94,7 @@ class _Torch:
 
 LIBRARIES: dict[str, Any] = {"random": _Python, "numpy.random": _NumPy, "torch": _Torch}
 _KEY = b"memento draws"
+_NOTHING: dict[str, bytes] = {}
 
 
 class Seeding:
@@ -103,6 +104,9 @@ class Seeding:
     ----------
     alone : bool
         Whether one task runs in this process at a time. Generators of the whole process cannot be set for several.
+    origins : dict of str to bytes
+        What the children of shared generators are derived from, where the program has told it: in a worker that has
+        imported a module anew, its generator is not where the program's is.
 
     Examples
     --------
@@ -116,8 +120,8 @@ class Seeding:
     >>> seeding.put_back()
     """
 
-    def __init__(self, *, alone: bool = True) -> None:
-        self._alone = alone
+    def __init__(self, *, alone: bool = True, origins: Mapping[str, bytes] = _NOTHING) -> None:
+        self._alone, self._origins = alone, origins
         self._key: bytes | None = None
         self._libraries: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
@@ -150,7 +154,7 @@ class Seeding:
         if self._followed is None:
             self._followed = Reach()
         for label, generator in self._followed.generators(value):
-            shared = Shared.of(generator)
+            shared = Shared.of(generator, self._origins.get(label))
             if shared is not None:
                 self._shared[label] = shared
                 if self._key is not None:

@@ -34,6 +34,7 @@ class Task(NamedTuple):
 
 LIVE_EVERY = 0.5  # seconds
 _NOTHING: dict[str, str] = {}
+_NO_GENERATORS: dict[str, bytes] = {}
 _NO_CODES: tuple[tuple[bytes, ...], ...] = ((),)
 _NONE_SEEN: dict[str, tuple[str, str]] = {}
 
@@ -72,6 +73,9 @@ class Work(NamedTuple):
     live_every: float = LIVE_EVERY  # seconds between live updates of a task
     environment: Mapping[str, str] = _NOTHING
     sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `sources`
+    generators: Mapping[str, bytes] = (
+        _NO_GENERATORS  # those that tasks share, by label: what children come from
+    )
     initializer: Portable | None = None  # called in each worker before its first task
     carried: Any = None  # what the program has set, for fresh processes; see `carrying`
     seen: Mapping[str, tuple[str, str]] = (

@@ -25,6 +25,8 @@ class _Handler(NamedTuple):
     formatter: Any
     filters: list[Any]
     terminator: str
+    type: Any  # the class, where it writes to a standard stream
+    state: dict[str, Any]  # what a class of somebody's own adds
 
 
 class _Logger(NamedTuple):
@@ -81,19 +83,25 @@ def _is_of_library(handler: Any, logger: str) -> bool:
 
 def _described(handler: Any) -> _Handler | None:
     logging: Any = sys.modules["logging"]
-    kind, arguments = "", tuple[Any, ...]()
-    if type(handler) is logging.StreamHandler:
-        kind = _standard(handler.stream)
-    elif type(handler) is logging.FileHandler:
+    kind, arguments, state = "", tuple[Any, ...](), dict[str, Any]()
+    if type(handler) is logging.FileHandler:
         # To add to it at each message's end is what several processes can do to one file.
         kind, arguments = "file", (handler.baseFilename, "a", handler.encoding, True, handler.errors)
+    elif isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+        kind = _standard(handler.stream)
+        state = {name: value for name, value in vars(handler).items() if name not in _OF_ANY}
     formatter = _sendable([handler.formatter])
-    if not kind or not formatter:
+    if not kind or not formatter or not _sendable([(type(handler), state)]):
         return None
     filters = _sendable(handler.filters)
     return _Handler(
-        kind, arguments, handler.level, handler.get_name(), formatter[0], filters, handler.terminator
-    )
+        kind, arguments, handler.level, handler.get_name(), formatter[0], filters, handler.terminator,
+        type(handler), state,
+    )  # fmt: skip
+
+
+# What every handler has, or must have of its own.
+_OF_ANY = ("lock", "stream", "formatter", "filters", "level", "_name", "terminator")
 
 
 def _standard(stream: Any) -> str:
@@ -157,7 +165,10 @@ def _made(described: _Handler) -> Any:
         os.makedirs(os.path.dirname(described.arguments[0]), exist_ok=True)
         handler = logging.FileHandler(*described.arguments)
     else:
-        handler = logging.StreamHandler(_Stream(described.kind))
+        # As its class was made there, whatever that asks for to make another.
+        handler = described.type.__new__(described.type)
+        logging.StreamHandler.__init__(handler, _Stream(described.kind))
+        vars(handler).update(described.state)
     handler.setLevel(described.level)
     handler.name = described.name
     handler.setFormatter(described.formatter)

@@ -199,7 +199,7 @@ class Station:
         self._function = work.function.load() if function is None else function
         self._settings = KeptSettings(work.settings.data) if settings is None else settings
         self.values = KeptValues(work.values) if values is None else values
-        self._seeding = Seeding(alone=conditions.alone)
+        self._seeding = Seeding(alone=conditions.alone, origins=work.generators)
         self._imports = ImportWatch(list(LIBRARIES) if conditions.alone else [], self._seeding.notice)
         self._seeding.follow(self._function)
         self.values.follow = self._seeding.follow
@@ -300,7 +300,7 @@ class Station:
             failure,
             warned,
             context.earlier if context is not None else (),
-            context.older_codes() if context is not None else (),
+            context.origin.older or None if context is not None and context.origin is not None else None,
         )
 
     def close(self) -> None:

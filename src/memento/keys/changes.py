@@ -5,6 +5,7 @@ Knows: `CodeVersion.functions`, as read from code or from a store. May not know:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 
 from memento.hints import NamedTuple
@@ -16,6 +17,7 @@ _MOST_OF_ONE = 14  # lines of one function's diff
 _AROUND = 1  # lines shown before and after a changed one
 _WIDTH = 110  # characters of a line
 _VALUE = 60  # characters of a constant
+_LEAD = 20  # of them before the first that differs
 _READ = 2_000  # lines of one function that are compared
 
 
@@ -41,7 +43,11 @@ class Change(NamedTuple):
         if self.kind == "gone":
             return [f"no longer used: {title}"]
         if self.is_constant:
-            return [f"{self.name}: {_value(self.before)} -> {_value(self.after)}"]
+            before, after = map(_text, (self.before, self.after))
+            # Long texts may begin alike: what is shown of them begins shortly before they part.
+            same = len(os.path.commonprefix([before, after]))
+            start = max(0, same - _LEAD) if same > _VALUE - _LEAD else 0
+            return [f"{self.name}: {_cut(before, start)} -> {_cut(after, start)}"]
         diff = list(self._diff())
         left = len(diff) - _MOST_OF_ONE
         if left > 1:
@@ -124,6 +130,10 @@ def _parts(readable: str) -> tuple[str, list[str]]:
     return "", lines
 
 
-def _value(lines: list[str]) -> str:
-    text = lines[0].partition(" = ")[2] if lines else "?"
-    return text if len(text) <= _VALUE else f"{text[: _VALUE - 3]}..."
+def _text(lines: list[str]) -> str:
+    return lines[0].partition(" = ")[2] if lines else "?"
+
+
+def _cut(text: str, start: int) -> str:
+    begun = f"...{text[start:]}" if start else text
+    return begun if len(begun) <= _VALUE else f"{begun[: _VALUE - 3]}..."

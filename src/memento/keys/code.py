@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 from memento.hints import Any
 from memento.keys import forms
+from memento.keys.encode import LEAVES
 from memento.keys.kinds import digest
-from memento.keys.parts import LEAVES
 from memento.keys.reach import Marks, Reach, Told
 
 
@@ -88,6 +88,9 @@ def combined(versions: Iterable[CodeVersion]) -> CodeVersion:
     return CodeVersion(found, unfollowed)
 
 
+_ROWS = (tuple, list, set, frozenset)
+
+
 def value_code(value: Any) -> CodeVersion | None:
     """Return the code of the project that a value brings with it, or None where it brings none.
 
@@ -106,22 +109,20 @@ def value_code(value: Any) -> CodeVersion | None:
     >>> value_code(1) is None and value_code([len, {"a": 1.5}]) is None
     True
     """
-    if type(value) in LEAVES:
-        return None
+    if type(value) in LEAVES or (type(value) in _ROWS and LEAVES.keys() >= set(map(type, value))):
+        return None  # nearly all; of tuples, such as sizes of layers, there may be many
     reach = Reach()
     reach.follow(value)
     return CodeVersion(reach.marks, reach.unfollowed) if reach.marks else None
 
 
-def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
+def code_version(func: Any) -> CodeVersion:
     """Return the version of an experiment's code: itself and what of the user's project it reaches.
 
     Parameters
     ----------
     func : callable
         The experiment.
-    also : iterable of object, default=()
-        More places to start from, such as functions among the parameters' values.
 
     Returns
     -------
@@ -136,6 +137,4 @@ def code_version(func: Any, also: Iterable[Any] = ()) -> CodeVersion:
     reach = Reach()
     reach.state(func)
     reach.follow(func)
-    for value in also:
-        reach.follow(value)
     return CodeVersion(reach.marks, reach.unfollowed)

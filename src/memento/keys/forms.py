@@ -25,7 +25,7 @@ else:
 
 _IGNORED_FIELDS = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
 _OPTIMIZED = 0x1  # code of functions; that of modules and classes keeps names in dictionaries
-_HAS_DOCSTRING = 0x4000000  # from Python 3.13 on
+_HAS_DOCSTRING = 0x4000000  # from Python 3.14 on
 
 
 def normal_form(tree: ast.AST) -> str:
@@ -181,8 +181,8 @@ def _constant_form(code: CodeType, i: int, const: Any) -> str:
 
 
 def _has_docstring(code: CodeType) -> bool:
-    # Before Python 3.13 the first constant of a function is its docstring or None; lambdas have no docstring.
-    return bool(code.co_flags & _HAS_DOCSTRING) or sys.version_info < (3, 13)
+    # Before Python 3.14 the first constant of a function is its docstring or None; lambdas have no docstring.
+    return bool(code.co_flags & _HAS_DOCSTRING) or sys.version_info < (3, 14)
 
 
 # -- for people ------------------------------------------------------------------------------------------

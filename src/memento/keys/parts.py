@@ -13,10 +13,7 @@ import types
 from collections.abc import Iterator
 
 from memento.hints import Any
-
-LEAVES = frozenset({
-    int, float, complex, str, bytes, bytearray, bool, type(None), range, type(...), type(NotImplemented), object,
-})  # fmt: skip
+from memento.keys.encode import LEAVES
 
 # Libraries whose values hold no code, or nothing that is read here; of NumPy's, arrays of objects do.
 _WITHOUT_CODE = frozenset({"numpy", "pandas", "polars", "pyarrow", "xarray"})

@@ -56,25 +56,53 @@ def script() -> Script:
     given = vars(main).get(SCRIPT_ATTRIBUTE) if main is not None else None
     if isinstance(given, Script):
         return given
-    file, kind = _script_file(main)
-    home = _home(os.path.dirname(file) if file else os.getcwd())
-    place = _below(file, home) if file else kind
-    return Script(place, _import_name(main, file) if file else kind, (home, *_added_roots), file)
+    started = vars(main).get("__file__") if main is not None else None
+    try:
+        here = os.getcwd()
+    except OSError:  # the folder is gone
+        here = os.path.abspath(os.sep)
+    told = sys.argv[0] if sys.argv else ""
+    return _script(started if isinstance(started, str) else "", told, here, tuple(_added_roots))
+
+
+@functools.lru_cache(maxsize=64)
+def _script(started: str, told: str, here: str, added_roots: tuple[str, ...]) -> Script:
+    """Look at the disk once for all names that are asked for."""
+    file, kind = _script_file(started, told)
+    run = _module_run(file)
+    home = _home(_folder(file, run) if file else here)
+    module = run or (_dotted(file) if file else kind)
+    return Script(_below(file, home) if file else kind, module, (home, *added_roots), file)
 
 
 def script_folder() -> str | None:
-    """Return the folder of the script, or None where there is no script."""
+    """Return the folder of the script, that of its outermost package with ``python -m``; None where there is none."""
     file = script().file
-    return os.path.dirname(file) if file else None
+    return _folder(file, _module_run(file)) if file else None
 
 
-def _script_file(main: Any) -> tuple[str, str]:
+def _module_run(file: str) -> str:
+    """Return the module that ``python -m`` was given, if this file is it."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    name, origin = getattr(spec, "name", None), getattr(spec, "origin", None)
+    return str(name) if name and name not in _MAINS and origin and real(origin) == file else ""
+
+
+def _folder(file: str, module: str) -> str:
+    """Return the folder in which Python found a script or, with ``-m``, the first package of its module."""
+    folder = os.path.dirname(file)
+    for _ in range(module.count(".")):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _script_file(*started: str) -> tuple[str, str]:
     """Return the file of the script, and what stands in its place where there is none."""
     if "ipykernel" in sys.modules and type(_ipython()).__name__ == "ZMQInteractiveShell":
         return notebook_file(os.environ.get("JPY_SESSION_NAME", ""), _ipython()), NOTEBOOK
     # A profiler, debugger or test runner may be what was started; then the script, if any, is its first argument.
-    for file in (getattr(main, "__file__", None), *sys.argv[:1]):
-        if isinstance(file, str) and file and not file.startswith("<") and not _is_program(file):
+    for file in started:
+        if file and not file.startswith("<") and not _is_program(file):
             return real(file), ""
     return "", INTERACTIVE
 
@@ -104,14 +132,6 @@ def notebook_file(session: str, shell: Any) -> str:
 def _ipython() -> Any:
     get = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return get() if get is not None else None
-
-
-def _import_name(main: Any, file: str) -> str:
-    spec = getattr(main, "__spec__", None)
-    name, origin = getattr(spec, "name", None), getattr(spec, "origin", None)
-    if name and name not in _MAINS and origin and real(origin) == file:
-        return str(name)
-    return _dotted(file)
 
 
 @functools.lru_cache(maxsize=16)

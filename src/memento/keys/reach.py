@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from memento.hints import Any
 from memento.keys import forms, source
 from memento.keys.blake2 import blake2b
-from memento.keys.imports import imported_modules, with_imports
+from memento.keys.encode import LEAVES
 from memento.keys.names import (
     file_of_module,
     is_project_module,
@@ -24,11 +24,16 @@ from memento.keys.names import (
     module_name,
     qualified_name,
 )
-from memento.keys.outline import outline
-from memento.keys.parts import LEAVES, attributes_of, parts_of
 from memento.keys.places import is_project_file, place_of_file
-from memento.keys.reads import OF_MODULES, Chain, all_names, header_names, reads_of
-from memento.keys.snapshot import Snapshot, counts_by_type, is_empty
+from memento.keys.reads import (
+    OF_MODULES,
+    Chain,
+    all_names,
+    filled_cells,
+    header_names,
+    imports_something,
+    reads_of,
+)
 from memento.keys.source import Found
 
 Told = Found | str | None
@@ -47,7 +52,6 @@ class Reach:
         self.unfollowed: set[tuple[str, str]] = set()
         self._seen: dict[int, Any] = {}  # kept, so that no id is used twice
         self._bound_to: dict[str, Any] = {}
-        self._files: dict[str, None] = {}  # of code of `__main__`, in the order in which it was reached
         self._asks_subclasses = False
 
     def follow(self, start: Any) -> None:
@@ -64,7 +68,8 @@ class Reach:
             try:
                 todo.extend(self._visit(item))
             except Exception as error:
-                self._note(f"unknown:{_name_of(item)}", type(error).__name__, "")
+                code = forms.code_form(item.__code__) if isinstance(item, types.FunctionType) else ""
+                self._note(f"unknown:{_name_of(item)}", _hash(f"{type(error).__name__}{code}"), "")
                 self.unfollowed.add((_name_of(item), f"reading it raised {type(error).__name__}"))
 
     def _subclasses(self) -> list[type]:
@@ -82,22 +87,32 @@ class Reach:
             func = func.func
         owner = func.__self__ if isinstance(func, types.MethodType) else func
         if not isinstance(owner, (type, types.FunctionType)) and is_project_module(type(owner).__module__):
+            from memento.keys.parts import attributes_of
+
             for name, value in attributes_of(owner).items():
                 self._bound(f"{qualified_name(type(owner))}.{name}", value, type(owner).__module__)
 
     def _visit(self, item: Any) -> Iterator[Any]:
-        cls: Any = type(item)
         if isinstance(item, types.FunctionType):
             yield from self._function(item)
         elif _is_class(item):
             yield from self._class(item)
         elif isinstance(item, types.ModuleType):
             self._whole_module(item)
-        elif not counts_by_type(cls):
-            if cls.__name__ in _COMPILED:
-                self._compiled(qualified_name(item), item.__module__)
-            yield cls
-            yield from parts_of(item)
+        else:
+            yield from self._object(item)
+
+    def _object(self, item: Any) -> Iterator[Any]:
+        from memento.keys.parts import parts_of
+        from memento.keys.snapshot import counts_by_type
+
+        cls: Any = type(item)
+        if counts_by_type(cls):
+            return
+        if cls.__name__ in _COMPILED:
+            self._compiled(qualified_name(item), item.__module__)
+        yield cls
+        yield from parts_of(item)
 
     # -- marks -------------------------------------------------------------------------------------------
 
@@ -109,9 +124,12 @@ class Reach:
 
     def _bound(self, name: str, value: Any, module: str) -> None:
         """Mark what a name stands for: data by its content, code by its name."""
-        if self._bound_to.get(name) is value and name in self._bound_to:
+        if name in self._bound_to and self._bound_to[name] is value:
             return  # fifty functions may read one large array
         self._bound_to[name] = value
+        from memento.keys.outline import outline  # here and below: the usual experiment reads no data
+        from memento.keys.snapshot import Snapshot
+
         snapshot = Snapshot(self._form, module)
         mark = snapshot.digest(value)
         text, whole = outline(value)
@@ -120,7 +138,7 @@ class Reach:
 
     def _form(self, code: Any) -> str:
         """Return the form of a function or class that its name does not tell from others."""
-        found = self._find_class(code) if isinstance(code, type) else source.find_function(code)
+        found = source.find_class(code) if isinstance(code, type) else source.find_function(code)
         if found is not None:
             return forms.normal_form(found.tree)
         return _class_form(code) if isinstance(code, type) else forms.code_form(code.__code__)
@@ -137,8 +155,6 @@ class Reach:
         if not is_project_module(module):
             yield from self._of_library(func)
             return
-        if module == "__main__":
-            self._files[func.__code__.co_filename] = None
         found = source.find_function(func)
         name = f"{_home(space)}:{found.qualname if found else func.__qualname__}"
         self._definition(
@@ -152,7 +168,7 @@ class Reach:
         registry = vars(func).get("registry")
         if isinstance(registry, types.MappingProxyType):  # functools.singledispatch
             self._bound(f"{qualified_name(func)}.registry", dict(registry), func.__module__)
-        yield from (cell.cell_contents for cell in func.__closure__ or () if not is_empty(cell))
+        yield from filled_cells(func).values()
 
     def _made_with(self, func: types.FunctionType, name: str, found: Found | None) -> Iterator[Any]:
         """Mark and yield a function's defaults, cells and attributes."""
@@ -165,11 +181,9 @@ class Reach:
             for parameter, value in (*zip(names, values, strict=True), *(func.__kwdefaults__ or {}).items())
             if parameter not in written
         ]
-        cells = zip(func.__code__.co_freevars, func.__closure__ or (), strict=True)
+        cells = filled_cells(func)
         given += [
-            (f"{name}[{variable}]", cell.cell_contents)
-            for variable, cell in cells
-            if variable != "__class__" and not is_empty(cell)
+            (f"{name}[{variable}]", value) for variable, value in cells.items() if variable != "__class__"
         ]
         given += [(f"{name}.{key}", value) for key, value in vars(func).items() if key != "__wrapped__"]
         for bound, value in given:
@@ -231,9 +245,7 @@ class Reach:
         known = source.imported_as(name, value, file)
         if known is not None:
             self._note(full, _hash(known), f"{name} = {known}")
-            return (
-                None if _is_definition(value) else value
-            )  # a library's registry may hold code of the project
+            return None if _is_definition(value) else value  # a registry may hold code of the project
         code = value
         while not isinstance(code, (types.FunctionType, type)) and type(code).__module__ == "functools":
             code = getattr(code, "__wrapped__", None)  # lru_cache
@@ -247,7 +259,7 @@ class Reach:
         if not is_project_module(cls.__module__):
             return
         name = qualified_name(cls)
-        found = self._find_class(cls)
+        found = source.find_class(cls)
         self._compiled(name, cls.__module__)
         self._definition(name, forms.normal_form(found.tree) if found else _class_form(cls), found)
         yield from cls.__bases__
@@ -282,19 +294,21 @@ class Reach:
                 self._bound(f"{name}.{key}", value, cls.__module__)
             yield value
 
-    def _find_class(self, cls: type) -> Found | None:
-        return source.find_class(cls, tuple(self._files))
-
     # -- whole modules -----------------------------------------------------------------------------------
 
     def _imports(self, tree: Any, space: dict[str, Any]) -> None:
-        self._modules(imported_modules(tree, str(space.get("__package__") or "")))
+        if imports_something(tree):
+            from memento.keys.imports import imported_modules
+
+            self._modules(imported_modules(tree, str(space.get("__package__") or "")))
 
     def _whole_module(self, module: types.ModuleType) -> None:
         """Mark a module that is handed on as a value: anything of it may be used."""
         file = module.__dict__.get("__file__")
         self._compiled(module.__name__, module.__name__)
         if isinstance(file, str) and is_project_file(file):
+            from memento.keys.imports import with_imports
+
             name = module_name(module.__name__) if module.__name__ == "__main__" else module.__name__
             self._modules(with_imports(name, file, is_package="__path__" in module.__dict__))
 
@@ -361,7 +375,8 @@ def _held(cls: type) -> Iterator[tuple[str, Any]]:
             for field in value:
                 # A default that stands for itself is told as one.
                 defaults = field[3] if key.startswith("dataclass") else [field[2]]
-                yield field[0], defaults[0] if len(defaults) == 1 and not field[-1] else field
+                if defaults or field[-1]:
+                    yield field[0], defaults[0] if len(defaults) == 1 and not field[-1] else field
         elif key not in _TOLD_ELSEWHERE:
             yield key.removesuffix(".default"), value
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
 
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
-from memento.keys.forms import children
+from memento.keys.forms import children, walk
 
 if TYPE_CHECKING:
     import ast
@@ -310,3 +310,22 @@ def _statements(tree: ast.AST) -> Iterator[ast.AST]:
             yield item
             if isinstance(item, (ast.If, ast.Try, ast.With, ast.ExceptHandler)):
                 todo.append(item)
+
+
+def imports_something(tree: ast.AST) -> bool:
+    """Say whether a piece of code imports modules for itself."""
+    return any(
+        isinstance(item, (ast.Import, ast.ImportFrom)) or imported_by_call(item) is not None
+        for item in walk(tree)
+    )
+
+
+def filled_cells(func: FunctionType) -> dict[str, Any]:
+    """Return what a function captured, by name; less the cells to which nothing was assigned yet."""
+    found = {}
+    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue
+    return found

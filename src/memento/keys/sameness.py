@@ -43,14 +43,16 @@ def differences(there: Mapping[str, tuple[str, str]], func: Any) -> list[tuple[s
         What differs: its name, what the program has, what is here; each "" where that cannot be shown.
     """
     here = seen_by(func)
-    loaded = {_place_of(module) for module in list(sys.modules.values())}
-    found = []
-    for name, (mark, told) in there.items():
-        if name in here:
-            if here[name][0] != mark:
-                found.append((name, told, here[name][1]))
-        elif told and name.partition(":")[0] in loaded:  # a module that is not here yet may come with it
-            found.append((name, told, "nothing"))
+    found = [
+        (name, told, here[name][1])
+        for name, (mark, told) in there.items()
+        if name in here and here[name][0] != mark
+    ]
+    missing = [(name, told, "nothing") for name, (_, told) in there.items() if told and name not in here]
+    if missing:
+        # A module that is not here yet may come with what is missed.
+        loaded = {_place_of(module) for module in list(sys.modules.values())}
+        found += [one for one in missing if one[0].partition(":")[0] in loaded]
     return found
 
 

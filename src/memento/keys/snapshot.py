@@ -5,7 +5,7 @@ Knows: how values are encoded for keys. May not know: how code is found, tasks.
 It differs from the digest of a key. Code in it counts by name, since it is followed and counts on its own; so does what
 an installed library defines. What cannot be keyed (a lock, an open file) counts by its type and is named, instead of
 keeping all else from being seen. What differs from place to place and from run to run without a change of the program
-counts by its type or by its place: loggers, random states, paths in the project's folder.
+counts by its type or by its place: loggers, generators without a seed, paths in the project's folder.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from collections.abc import Callable
 
 from memento.hints import Any
 from memento.keys.blake2 import blake2b
-from memento.keys.bulk import large_digest
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
 from memento.keys.kinds import dispatch
 from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
+from memento.keys.reads import filled_cells
 
 # Classes whose instances count by their type alone, by the module that defines them, which is not imported for it.
 _BY_TYPE = {
@@ -29,9 +29,7 @@ _BY_TYPE = {
     "weakref": ("WeakKeyDictionary", "WeakValueDictionary", "WeakSet"),
 }
 
-_MOST_MAPPED = (
-    4 << 30
-)  # bytes of a mapped file that are read at every run: a second, where they are in memory
+_MOST_MAPPED = 4 << 30  # bytes; more of a mapped file would take seconds to read at every run
 _GIVEN_BITS = 64  # the system gives seeds of 128 bits; a guess at what nobody writes by hand
 
 Form = Callable[[Any], str]
@@ -90,6 +88,8 @@ class Snapshot(Encoder):
 
     def bulk(self, value: Any, np: Any) -> bytes | None:
         """Return a hash of an array's elements at the speed of memory."""
+        from memento.keys.bulk import large_digest
+
         return large_digest(value, np)
 
     def _text(self, value: str) -> bytes:
@@ -138,19 +138,9 @@ def _encode_code(enc: Any, value: Any) -> bytes | None:
     if isinstance(value, types.FunctionType):
         if not is_ambiguous(value):
             return named(qualified_name(value))
-        cells = [cell for cell in value.__closure__ or () if not is_empty(cell)]
-        made_with = [*(cell.cell_contents for cell in cells), value.__defaults__, value.__kwdefaults__]
+        made_with = [*filled_cells(value).values(), value.__defaults__, value.__kwdefaults__]
         return node("function", text(qualified_name(value)), text(enc.form(value)), enc.sequence(made_with))
     return None
-
-
-def is_empty(cell: types.CellType) -> bool:
-    """Say whether nothing was assigned to a captured name yet."""
-    try:
-        cell.cell_contents  # noqa: B018 - raises
-    except ValueError:
-        return True
-    return False
 
 
 def is_ambiguous(code: Any) -> bool:

@@ -9,10 +9,10 @@ stands by now. All texts that were read of a file are kept: code that was edited
 
 from __future__ import annotations
 
-import bisect
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
 
@@ -66,27 +66,24 @@ class Source:
     @functools.cached_property
     def tree(self) -> ast.Module | None:
         """Its syntax tree, never to be changed; None where it cannot be parsed."""
-        try:
-            tree: ast.Module = compile(self.text, "<unknown>", "exec", _ONLY_TREE, dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+        tree: ast.Module | None = _compile(self.text, "<unknown>", _ONLY_TREE)
         return tree
 
     @functools.cached_property
-    def _starts(self) -> list[int]:
-        """The first line of each statement of the module."""
-        return [first_line(statement) for statement in self.tree.body] if self.tree is not None else []
+    def _spans(self) -> list[tuple[int, int, ast.stmt]]:
+        """Each statement of the module with its first and last line."""
+        body = self.tree.body if self.tree is not None else []
+        return [(first_line(statement), statement.end_lineno or 0, statement) for statement in body]
 
     def _definitions_on(self, code: CodeType) -> list[Candidate]:
         """Return the definitions of a code object's name that begin on its line."""
         assert self.tree is not None
         line = code.co_firstlineno
-        last = bisect.bisect_right(self._starts, line)
-        first = (
-            bisect.bisect_left(self._starts, self._starts[last - 1]) if last else 0
-        )  # `a = 1; f = lambda: 2`
-        # What stands in an f-string has places that older Pythons tell wrong.
-        for statements in (self.tree.body[first:last], self.tree.body):
+        around = [statement for start, end, statement in self._spans if start <= line <= end]
+        for statements in (
+            around,
+            self.tree.body,
+        ):  # older Pythons tell wrong places of what stands in f-strings
             found = [
                 (qualname, definition)
                 for qualname, definition in definitions(statements)
@@ -107,13 +104,10 @@ class Source:
     def _compiled(self) -> dict[str, list[tuple[str, CodeType]]]:
         """All functions of the text as this interpreter compiles them, by their form."""
         found: dict[str, list[tuple[str, CodeType]]] = {}
-        try:
-            todo = [("", compile(self.text, self.file, "exec", dont_inherit=True))]
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return found
+        todo = [("", _compile(self.text, self.file))]
         while todo:
             prefix, outer = todo.pop()
-            for code in outer.co_consts:
+            for code in getattr(outer, "co_consts", ()):
                 if isinstance(code, CodeType):
                     name = prefix + code.co_name
                     found.setdefault(bytecode_form(code), []).append((name, code))
@@ -146,6 +140,16 @@ class Source:
             if isinstance(definition, ast.ClassDef):
                 found.setdefault(name, []).append(definition)
         return found
+
+
+def _compile(text: str | bytes, file: str, flags: int = 0) -> Any:
+    """Compile a text without the warnings that its user has seen already; None where it cannot be compiled."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return compile(text, file, "exec", flags, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 # -- texts -----------------------------------------------------------------------------------------------
@@ -364,15 +368,13 @@ def imported_as(name: str, value: Any, file: str) -> str | None:
 # -- classes ---------------------------------------------------------------------------------------------
 
 
-def find_class(cls: type, near: Iterable[str] = ()) -> Found | None:
+def find_class(cls: type) -> Found | None:
     """Return where a class is defined, or None.
 
     Parameters
     ----------
     cls : type
         A class of any module, or of a notebook's cell.
-    near : iterable of str, default=()
-        Files to look into when the class does not tell its own: a worker's `__main__` has none.
 
     Returns
     -------
@@ -381,7 +383,7 @@ def find_class(cls: type, near: Iterable[str] = ()) -> Found | None:
     """
     own = methods(cls)
     named: Found | None = None
-    for file in dict.fromkeys(_files_of(cls, own, near)):
+    for file in dict.fromkeys(_files_of(cls, own)):
         functions = [f for f in own if f.__code__.co_filename == file]
         for source in sources(file, vars(sys.modules.get(cls.__module__, sys))):
             same_name = source.classes(cls.__qualname__)
@@ -395,14 +397,13 @@ def find_class(cls: type, near: Iterable[str] = ()) -> Found | None:
     return named  # its constants were changed after it was made
 
 
-def _files_of(cls: type, own: list[FunctionType], near: Iterable[str]) -> Iterator[str]:
+def _files_of(cls: type, own: list[FunctionType]) -> Iterator[str]:
     yield from (f.__code__.co_filename for f in own)
     file = file_of_module(cls.__module__)
     if cls.__module__ == "__main__":
         file = file or script().file  # a worker's `__main__` has none
     if file:
         yield file
-    yield from near
     if cls.__module__ == "__main__" and not file:
         cells = getattr(sys.modules.get("linecache"), "cache", {})
         yield from reversed([name for name, entry in list(cells.items()) if len(entry) == 4 and not entry[1]])

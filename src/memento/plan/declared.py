@@ -6,12 +6,12 @@ Knows: keyed tasks, a run's pen. May not know: how tables of results are made.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from memento import jsontext
 from memento.config import plain
 from memento.hints import TYPE_CHECKING, Any
-from memento.store.axes import Declared, Item
+from memento.store.axes import Declared, Item, as_items, called
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
@@ -23,17 +23,28 @@ _NUMBERS = frozenset((int, float, bool, type(None)))  # JSON says what nearly al
 
 def declare(tasks: KeyedTasks, run: Run) -> None:
     """Note a run's parameters in the store; the tasks' readable JSON is then the store's."""
-    axes = []
-    follows = tasks.table.follows_slots
-    for column, name in enumerate(tasks.names):
-        values, fragments = tasks.table.values[column], tasks.fragments(column)
-        told: dict[int, Item] = {}
-        if not _NUMBERS.issuperset(map(type, values)) or '"' in "".join(fragments):
-            told = dict(_told(values, fragments, tasks.digests[column]))
-        axes.append(Declared(name, fragments, told))
-        follows = follows and axes[-1].is_distinct
+    axes = [_axis(tasks, column) for column in range(len(tasks.names))]
+    follows = tasks.table.follows_slots and all(axis.is_distinct for axis in axes)
     for column, texts in enumerate(run.declare(axes, tasks.keys, follows)):
         tasks.call(column, texts)
+
+
+def recall(tasks: KeyedTasks, known: Iterable[tuple[str, Iterable[tuple[Any, Item | None]]]]) -> None:
+    """Let the tasks' readable JSON be that by which a store knows their values, as `Store.axes` tells it."""
+    items = dict(known)
+    for column, name in enumerate(tasks.names):
+        if name in items:
+            mine = called(as_items(items[name]), _axis(tasks, column))
+            tasks.call(column, [item.fragment for item in mine])
+
+
+def _axis(tasks: KeyedTasks, column: int) -> Declared:
+    """Return a parameter with what there is to tell of its values."""
+    values, fragments = tasks.table.values[column], tasks.fragments(column)
+    told: dict[int, Item] = {}
+    if not _NUMBERS.issuperset(map(type, values)) or '"' in "".join(fragments):
+        told = dict(_told(values, fragments, tasks.digests[column]))
+    return Declared(tasks.names[column], fragments, told)
 
 
 def _told(

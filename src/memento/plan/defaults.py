@@ -72,7 +72,9 @@ def _fragments_at_default(tasks: KeyedTasks, column: int) -> list[str]:
     """Return the readable JSON of a parameter's values where they are at the default, "" elsewhere."""
     name = tasks.names[column]
     default = digest(tasks.matrix.defaults[name], f"defaults[{name!r}]")
-    return [json_fragment(value) if _is(value, default) else "" for value in tasks.table.values[column]]
+    fragments = tasks.fragments(column)  # of a store that knows the values, no two alike
+    values = tasks.table.values[column]
+    return [text if _is(value, default) else "" for value, text in zip(values, fragments, strict=True)]
 
 
 def _is(value: Any, known: bytes) -> bool:

@@ -8,6 +8,7 @@ one stands for all, and a task's version is told by one number for each such par
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from memento.keys import CodeVersion
 
 _PLAIN = frozenset({int, float, complex, str, bytes, bool, type(None), range, UpstreamValue})
+_LIBRARIES = frozenset(
+    {"pathlib", "datetime", "decimal", "fractions", "uuid", "zoneinfo"}
+)  # whose values hold none
 
 
 class TaskVersions(NamedTuple):
@@ -52,7 +56,7 @@ def task_versions(tasks: KeyedTasks, function: Callable[..., Any]) -> TaskVersio
     coded = [
         (column, *_classes(values, base))
         for column, (name, values) in enumerate(zip(tasks.names, tasks.table.values, strict=True))
-        if name not in matrix.volatile and not _PLAIN.issuperset(map(type, values))
+        if name not in matrix.volatile and not all(map(_brings_none, set(map(type, values))))
     ]
     coded = [(column, codes, classes) for column, codes, classes in coded if len(codes) > 1]
     if not coded or not len(tasks):
@@ -84,9 +88,17 @@ def task_versions(tasks: KeyedTasks, function: Callable[..., Any]) -> TaskVersio
     return TaskVersions(found, parts, array("q", map(place.__getitem__, combinations)))
 
 
+def _brings_none(kind: type) -> bool:
+    """Tell of values whose type alone says that they bring no code: a grid may have many thousands."""
+    if kind in _PLAIN:
+        return True
+    library = kind.__module__.partition(".")[0]
+    return library in _LIBRARIES or (library == "numpy" and issubclass(kind, sys.modules["numpy"].generic))
+
+
 def _codes(values: Iterable[object]) -> Iterator[CodeVersion]:
     for value in values:
-        code = value_code(value) if type(value) not in _PLAIN else None
+        code = None if _brings_none(type(value)) else value_code(value)
         if code is not None:
             yield code
 
@@ -105,7 +117,7 @@ def _classes(values: Sequence[object], base: CodeVersion) -> tuple[list[CodeVers
     codes: list[CodeVersion | None] = [None]
     classes = []
     for value in values:
-        code = value_code(value) if type(value) not in _PLAIN else None
+        code = None if _brings_none(type(value)) else value_code(value)
         if code is None:
             classes.append(0)
             continue

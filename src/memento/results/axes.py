@@ -13,12 +13,13 @@ from functools import cached_property, partial
 
 from memento.config import Config, Deferred, plain, short_text
 from memento.hints import TYPE_CHECKING, Any, NamedTuple, Protocol
-from memento.results.labels import ABSENT, LIMIT, Name, distinct_texts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+ABSENT = "-"  # what stands for a parameter that a task does not have
+LIMIT = 80  # characters of a text
 PLAIN = frozenset((bool, int, float, str, type(None)))
 _ALIKE = (bool, int, float, str)  # different values of one of these have different texts
 _REPEAT = "repeat"
@@ -52,6 +53,8 @@ class Parameter:
         For values that only a store knows: what it tells of the one at each place.
     may_lack : bool
         Whether tasks may be without the parameter.
+    digests : mapping of int to bytes
+        Of values, by place, as far as they are known already: an array of a gigabyte is read once.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class Parameter:
         values: Sequence[object],
         told: Mapping[int, Told] | None = None,
         may_lack: bool = False,
+        digests: Mapping[int, bytes] | None = None,
     ) -> None:
         self.name, self.values, self.may_lack = name, values, may_lack
+        self._digests = digests or {}
         self._told = told or {}
         self._texts: dict[int, list[str]] = {}
 
@@ -88,9 +93,11 @@ class Parameter:
     @cached_property
     def identities(self) -> list[object]:
         """What is equal for values that are one in keys: a digest, or what stands in for it."""
-        told = self._told
+        told, digests = self._told, self._digests
         return [
-            (told[place].digest or ("told", told[place].text)) if place in told else identity(value)
+            (told[place].digest or ("told", told[place].text))
+            if place in told
+            else digests.get(place) or identity(value)
             for place, value in enumerate(self.values)
         ]
 
@@ -122,10 +129,10 @@ class Parameter:
         first = self.first
         return places if first is None else {first[place] for place in places}
 
-    def _other_name(self, place: int) -> Name:
+    def _other_name(self, place: int) -> tuple[str, str, str]:
         """A text of which a store tells no more may be that of a class: "module:name"."""
         told = self._told.get(place)
-        return Name("" if told is None or told.digest else told.text.rpartition(":")[2])
+        return "" if told is None or told.digest else told.text.rpartition(":")[2], "", ""
 
     def stored(self, place: int) -> Stored:
         """Return a value with what a store tells of it."""
@@ -134,9 +141,11 @@ class Parameter:
     def texts(self, limit: int = LIMIT) -> list[str]:
         """Return a few words for each value, different ones for different values."""
         if limit not in self._texts:
+            from memento.results.labels import Name, distinct_texts
+
             first = self.first
             once = range(len(self.values)) if first is None else sorted(set(first))
-            names = [self._name(place) for place in once]
+            names = [Name(*self._name(place)) for place in once]
             taken = (ABSENT,) if self.may_lack else ()
             texts = dict(zip(once, distinct_texts(names, taken, limit), strict=True))
             self._texts[limit] = [
@@ -169,30 +178,38 @@ class Parameter:
 
     def text(self, place: int, limit: int = LIMIT) -> str:
         """Return a few words for one value."""
-        if limit not in self._texts and self._says_itself:  # of a million numbers, a few are shown
-            return short_text(self.values[place], limit)
+        if limit not in self._texts and self._longest <= limit:  # of a million values, a few are shown
+            return str(self.values[place])
         return self.texts(limit)[place]
 
     @cached_property
-    def _says_itself(self) -> bool:
-        """Whether each value is a number that reads like no other."""
-        numbers = self._kinds == {int} or self._kinds == {float}
-        return numbers and not self._told and self.first is None
+    def _longest(self) -> float:
+        """The length of the longest value, where each reads as itself and like no other; infinite elsewhere."""
+        if self._kinds == {str}:
+            texts = self.values
+            itself = all(map(str.isprintable, texts)) and not (self.may_lack and ABSENT in texts)  # type: ignore[arg-type]
+        else:
+            texts = list(map(str, self.values))
+            itself = self._kinds == {int} or self._kinds == {float}
+        if not itself or self._told or self.first is not None:
+            return float("inf")
+        return max(map(len, texts))  # type: ignore[arg-type]  # they are texts
 
-    def _name(self, place: int) -> Name:
+    def _name(self, place: int) -> tuple[str, str, str]:
+        """Return what a value can be called, the module of that name, and a plain value as Python writes it."""
         told = self._told.get(place)
         if told is not None:
-            return Name(told.text, told.home)
+            return told.text, told.home, ""
         value = plain(self.values[place])
         if type(value) in PLAIN:
             text = short_text(value, 1000)
-            return Name(text, quoted=repr(value) if isinstance(value, str) else text)
+            return text, "", repr(value) if isinstance(value, str) else text
         if isinstance(value, Deferred):
             key = getattr(value, "key", None)
-            return Name(f"task {key.hex()[:8]}" if isinstance(key, bytes) else "an upstream result")
+            return f"task {key.hex()[:8]}" if isinstance(key, bytes) else "an upstream result", "", ""
         from memento.keys import described
 
-        return Name(*described(value))
+        return (*described(value), "")
 
 
 def identity(value: object) -> object:
@@ -204,7 +221,7 @@ def identity(value: object) -> object:
     if isinstance(key, bytes):  # so that nothing is loaded
         return "task", key
     try:
-        return digest(plain(value))
+        return digest(value)
     except (UnkeyableValue, RecursionError):
         return "id", id(value)
 
@@ -294,9 +311,7 @@ class Column(NamedTuple):
 
     parameter: Parameter
     source: int  # the table's column
-    places: (
-        list[int] | None
-    )  # for each value number the place in the parameter, -1 in the end; None: the same
+    places: list[int] | None  # for each value number a place in the parameter, -1 in the end; None: the same
     shown: bool  # False for an upstream task whose parameters are columns of their own
 
 
@@ -351,10 +366,12 @@ class Tasks:
     ----------
     matrix : TaskMatrix
         Where they come from.
+    digests : sequence of mapping of int to bytes, optional
+        For each parameter the digests of its values, by slot, as far as they are known already.
     """
 
-    def __init__(self, matrix: TaskMatrix) -> None:
-        self._matrix = matrix
+    def __init__(self, matrix: TaskMatrix, digests: Sequence[Mapping[int, bytes]] | None = None) -> None:
+        self._matrix, self._digests = matrix, digests
 
     @cached_property
     def _table(self) -> Table:
@@ -363,12 +380,13 @@ class Tasks:
     @cached_property
     def columns(self) -> list[Column]:
         """All parameters, in the matrix's order, each upstream task followed by its own parameters."""
-        table = self._table
-        return [
-            column
-            for source, name in enumerate(table.names)
-            for column in columns_of(Parameter(name, table.values[source], None, table.may_lack), source)
-        ]
+        table, digests = self._table, self._digests
+        columns: list[Column] = []
+        for source, name in enumerate(table.names):
+            known = digests[source] if digests is not None else None
+            parameter = Parameter(name, table.values[source], None, table.may_lack, known)
+            columns += columns_of(parameter, source)
+        return columns
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def _best_mean(
     firsts = [int(np.flatnonzero(group == one)[0]) for one in tied if one != chosen]
     if firsts:
         _say_tie(results, by, "configurations", [nearest, *firsts])
-    expected = max(int(sizes.max()), results._tasks.repeats)
+    expected = int(sizes.max())
     lacking = int((counts < expected).sum())
     if lacking:
         say(

@@ -15,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from memento.hints import NamedTuple
+from memento.results.axes import LIMIT
 
-ABSENT = "-"  # what stands for a parameter that a task does not have
-LIMIT = 80  # characters of a text
 _AROUND = 12  # characters shown before the place where texts differ
 
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from memento.config import Config
 from memento.keys import digest, task_digest
 from memento.matrix.arguments import explained
-from memento.results.axes import Axis, Column, Parameter, Tasks, Told, axes_of, columns_of, labels_of
-from memento.results.labels import LIMIT
+from memento.results.axes import LIMIT, Axis, Column, Parameter, Tasks, Told, axes_of, columns_of, labels_of
 from memento.results.results import Results
 from memento.results.select import unknown
 from memento.store.axes import SHORT_KEY, Item
@@ -140,11 +139,13 @@ class StoredTasks(Tasks):
     ----------
     experiment : str
         Whose tasks they are.
-    axes : sequence of (str, sequence of Item), optional
-        The experiment's parameters, each with its values, in the matrix's order.
+    axes : sequence of (str, sequence of (object, Item or None)), optional
+        The experiment's parameters, each with its values, in the matrix's order; see `Store.axes`.
     """
 
-    def __init__(self, experiment: str, axes: Sequence[tuple[str, Sequence[Item]]] = ()) -> None:
+    def __init__(
+        self, experiment: str, axes: Sequence[tuple[str, Sequence[tuple[Any, Item | None]]]] = ()
+    ) -> None:
         self._experiment = experiment
         self._origins: dict[bytes, Mapping[str, Any]] = {}
         self._found: dict[str, _Values] = {name: self._values(items) for name, items in axes}
@@ -153,7 +154,7 @@ class StoredTasks(Tasks):
         self._repeat_of: list[int] = []
         self._keys: list[bytes] = []
 
-    def _values(self, items: Sequence[Item]) -> _Values:
+    def _values(self, items: Sequence[tuple[Any, Item | None]]) -> _Values:
         return _Values(items, self._experiment, self._origins)
 
     def add(self, record: TaskRecord) -> None:
@@ -286,7 +287,7 @@ class _Values:
 
     Parameters
     ----------
-    items : sequence of Item
+    items : sequence of (object, Item or None)
         What the store tells of them, in the matrix's order; values that it does not tell of follow.
     experiment : str
         Whose they are.
@@ -295,7 +296,10 @@ class _Values:
     """
 
     def __init__(
-        self, items: Sequence[Item], experiment: str, origins: Mapping[bytes, Mapping[str, Any]]
+        self,
+        items: Sequence[tuple[Any, Item | None]],
+        experiment: str,
+        origins: Mapping[bytes, Mapping[str, Any]],
     ) -> None:
         self._experiment, self._origins = experiment, origins
         self._values: list[Any] = []
@@ -303,9 +307,12 @@ class _Values:
         self._slots: dict[object, int] = {}
         self._tasks: list[int] = []
         self._found: list[int] = []
-        for item in items:
-            self._slots[_name(json.loads(item.fragment))] = len(self._values)
-            self._take(json.loads(item.fragment), item)
+        for value, item in items:
+            self._slots[_name(value)] = len(self._values)
+            if item is None:
+                self._values.append(value)
+            else:
+                self._take(value, item)
         self._certain = len(self._values)
 
     @property

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from memento.errors import NotAStore, PayloadDamaged, StoreError
 from memento.hints import TYPE_CHECKING, Any, NamedTuple
-from memento.store.unreadable import Unreadable, problem_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,6 +154,7 @@ def _alone(store: ResultStore, number: int, values: bool) -> list[Outlines]:
         import numpy as np
 
         from memento.store.bulk import Outlines
+        from memento.store.unreadable import Unreadable, problem_of
 
         unknown = np.full(1, np.nan)
         return [
@@ -167,6 +167,8 @@ def _alone(store: ResultStore, number: int, values: bool) -> list[Outlines]:
 
 def _name_writers(store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np.object_]) -> None:
     """Say of values that cannot be loaded what wrote them."""
+    from memento.store.unreadable import Unreadable
+
     values = loaded.tolist()
     if Unreadable not in set(map(type, values)):
         return

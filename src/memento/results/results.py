@@ -99,7 +99,8 @@ class Results(Sequence["Result"]):
     def of_plan(cls, store: ResultStore, matrix: TaskMatrix, plan: Any) -> Results:
         """Make the results of a plan that has been carried out."""
         tasks = plan.tasks
-        return cls(store, matrix, tasks.keys, plan.rows[:], plan.cached[:], experiment=tasks.experiment)
+        shown = Tasks(matrix, tasks.digests)
+        return cls(store, shown, tasks.keys, plan.rows[:], plan.cached[:], experiment=tasks.experiment)
 
     # -- the same as NumPy's arrays, without a copy where there is memory to share
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from memento.results.labels import ABSENT
+from memento.results.axes import ABSENT
 from memento.results.notices import say
 from memento.results.select import unknown
 from memento.results.student import t_quantile
@@ -51,7 +51,10 @@ def pivot(
     cells, first_columns = _groups([codes[name] for name in along], len(places))
     if aggfunc is None:
         _say_what_is_merged(results, places, [*down, *along], rows * (len(first_columns) or 1) + cells)
-    narrow = pd.DataFrame({"row": rows, "column": cells, "value": frame[values].iloc[places].array})
+    column = frame[values].iloc[places]
+    if any(isinstance(value, Unreadable) for value in column):
+        column = pd.Series(numeric(frame, values)[places])
+    narrow = pd.DataFrame({"row": rows, "column": cells, "value": column.array})
     table: pd.DataFrame = pd.pivot_table(
         narrow,
         values="value",

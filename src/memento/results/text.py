@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from memento.results.labels import ABSENT
+from memento.results.axes import ABSENT
 from memento.results.result import Result, value_text
 from memento.wording import one_line
 

@@ -324,7 +324,7 @@ class Runner:
 
     def _mixed(self, task: Task, outcome: Outcome) -> int:
         """Return the id of the version of what is of several: it went on from what older code had saved."""
-        return self._run.mixed_code(self._codes[task.version], outcome.older_codes)
+        return self._run.mixed_code(self._codes[task.version], outcome.older_codes or ())
 
     def _is_over(self, task: Task, outcome: Outcome) -> bool:
         """Tell whether this is how a task has ended; if not, it is tried again, or not done at all."""

@@ -141,7 +141,7 @@ def check_func(func: Any) -> None:
         return
     from memento.runner import usage
 
-    if not callable(func) or isinstance(func, type):
+    if not callable(func):
         raise TypeError(usage.no_function(func))
     import inspect  # with all that it imports 5 ms, for what is not plain, and to say what is wrong
 
@@ -152,6 +152,8 @@ def check_func(func: Any) -> None:
     try:
         signature.bind(None, None)
     except TypeError as exc:
+        if isinstance(func, type):
+            raise TypeError(usage.no_function(func)) from None
         raise TypeError(usage.wrong_signature(func, signature, str(exc))) from None
     if usage.is_swapped(list(signature.parameters)):
         what = f"{usage.name_of(func)}{signature}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import compress, count, islice, repeat
 from operator import eq
 
+from memento.config import short_text
 from memento.hints import TYPE_CHECKING
 from memento.wording import duration, number_of, one_line
 
@@ -81,7 +82,9 @@ def _head(session: Session, groups: dict[str, tuple[int, Iterator[int]]]) -> str
         if not reason.startswith("cached") and reason != "failed before":
             usual[reason] = total
     parts = [f"{total:,} {reason}" for reason, total in usual.items()]
-    text = f"{number_of(plan.total, 'configuration')}: {', '.join(parts)}"
+    name = session.matrix.id
+    of = "" if name is None else f" of matrix {short_text(name, 40)!r}"
+    text = f"{number_of(plan.total, 'configuration')}{of}: {', '.join(parts)}"
     if plan.forecast is not None:
         text += f"; about {duration(plan.time_on(workers) or 0.0)} on {number_of(workers, 'worker')}"
     elif len(plan.todo):

@@ -40,7 +40,13 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
     tuple of str and int, or None
         None where no experiment with the same code has any of them.
     """
-    others = store.latest_of_others(tasks.experiment, _LOOKED_AT)
+    if ":" not in tasks.experiment:
+        return None  # named by hand: whoever gives two names means two experiments
+    others = [
+        row
+        for row in store.latest_of_others(tasks.experiment, _LOOKED_AT)
+        if _may_be(row[1], tasks.experiment)
+    ]
     if not others:
         return None
     ours = set(tasks.keys_of(range(min(len(tasks), _OURS))))
@@ -54,6 +60,11 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
         if number in versions and any(is_same_elsewhere(versions[number].functions, own) for own in mine):
             return name, count
     return None
+
+
+def _may_be(other: str, experiment: str) -> bool:
+    """Say whether a name may have been this experiment's: not if it was made with something else, as closures are."""
+    return ":" in other and other.partition("#")[2] == experiment.partition("#")[2]
 
 
 def hint(former: tuple[str, int], experiment: str, store: str) -> str:

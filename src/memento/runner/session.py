@@ -86,7 +86,7 @@ class Session:
         """The tasks as people see them: their values told apart."""
         from memento.results.axes import Tasks
 
-        return Tasks(self.matrix)
+        return Tasks(self.matrix, self.tasks.digests)
 
     @property
     def failed(self) -> int:
@@ -222,8 +222,9 @@ class Session:
             run.previous = dict(self.plan.previous)
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
-                executor.start(self._work(run.name))
-                self._say_what_is_shared(executor)
+                shared, origins = self._shared_generators()
+                executor.start(self._work(run.name)._replace(generators=origins))
+                self._say_what_is_shared(executor, shared)
                 # While workers start: what they do not need, and what has to be on disk.
                 from memento.plan.declared import declare
                 from memento.runner.loop import Runner
@@ -275,12 +276,14 @@ class Session:
                     note_ended(run.name)
                     raise
 
-    def _say_what_is_shared(self, executor: Executor) -> None:
-        """Say which random generators tasks would draw from in turn."""
+    def _shared_generators(self) -> tuple[list[str], dict[str, bytes]]:
+        """Find the random generators that tasks would draw from in turn: their names, and where they are."""
         from memento.context.reach import shared_generators
 
         values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
-        found = shared_generators([self.function, *values])
+        return shared_generators([self.function, *values])
+
+    def _say_what_is_shared(self, executor: Executor, found: list[str]) -> None:
         if not found:
             return
         one = len(found) == 1
@@ -295,6 +298,10 @@ class Session:
         options, store = self.options, self.store
         past = Past(store.known_columns(self.experiment))
         self._has_past = len(past) > 0
+        if self._has_past and self.matrix.defaults:
+            from memento.plan.declared import recall
+
+            recall(self.tasks, store.axes(self.experiment))
         return make_plan(
             self.tasks,
             past,

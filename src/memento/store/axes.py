@@ -82,23 +82,27 @@ def _declared(old: str | None, axis: Declared) -> tuple[Sequence[str], str]:
         text = f"[{', '.join(axis.fragments)}]"
         if old is None or old == text:  # a column of a million numbers makes no million items
             return axis.fragments, text
-    items = axis.items
     known = items_of(old) if old is not None else []
+    mine = called(known, axis)
+    each = {item.identity: item for item in [*known, *mine]}
+    order = merged([item.identity for item in known], list(dict.fromkeys(item.identity for item in mine)))
+    return [item.fragment for item in mine], f"[{', '.join(_written(each[one]) for one in order)}]"
+
+
+def called(known: Sequence[Item], axis: Declared) -> list[Item]:
+    """Return a parameter's values with readable JSON that none of the known ones has, nor another of its own."""
     fragment_of = {item.identity: item.fragment for item in known}
     owner = {item.fragment: item.identity for item in known}
-    fragments, mine = [], []
-    for item in items:
+    mine = []
+    for item in axis.items:
         fragment = fragment_of.get(item.identity)
         if fragment is None:
             if owner.setdefault(item.fragment, item.identity) != item.identity:
                 item = _marked(item)
                 owner[item.fragment] = item.identity
             fragment = fragment_of[item.identity] = item.fragment
-        fragments.append(fragment)
         mine.append(item._replace(fragment=fragment))
-    each = {item.identity: item for item in [*known, *mine]}
-    order = merged([item.identity for item in known], list(dict.fromkeys(item.identity for item in mine)))
-    return fragments, f"[{', '.join(_written(each[identity]) for identity in order)}]"
+    return mine
 
 
 def _marked(item: Item) -> Item:
@@ -122,17 +126,27 @@ def _written(item: Item) -> str:
 
 def items_of(text: str) -> list[Item]:
     """Read what stands in a row; nothing where that makes no sense."""
-    items = []
+    return as_items(values_of(text))
+
+
+def as_items(values: Iterable[tuple[Any, Item | None]]) -> list[Item]:
+    """Return values as `Reader.axes` gives them as items."""
+    return [item or Item(_dumped(value)) for value, item in values]
+
+
+def values_of(text: str) -> list[tuple[Any, Item | None]]:
+    """Read what stands in a row as JSON's values, with what is told of those that are more than that."""
+    values: list[tuple[Any, Item | None]] = []
     try:
         for value in jsontext.loads(text):
             if isinstance(value, list):
-                fragment, called, home, digest = value
-                items.append(Item(_dumped(fragment), called, home, bytes.fromhex(digest)))
+                shown, called, home, digest = value
+                values.append((shown, Item(_dumped(shown), called, home, bytes.fromhex(digest))))
             else:
-                items.append(Item(_dumped(value)))
+                values.append((value, None))
     except (ValueError, TypeError):
         return []
-    return items
+    return values
 
 
 def _dumped(value: Any) -> str:

@@ -110,12 +110,20 @@ class _Owned:
 _OPENED: weakref.WeakSet[_Owned] = weakref.WeakSet()  # in this process, and in the one that it is a copy of
 
 
+stand_still: set[threading.Thread] = set()  # threads that do nothing while their process is copied
+
+
+def foreign_threads() -> list[threading.Thread]:
+    """Return this process' threads beside the calling one that a copy of it would miss."""
+    return [t for t in threading.enumerate() if t not in stand_still and t is not threading.current_thread()]
+
+
 _alone = False  # whether a process that forks has one thread
 
 
 def _note_threads() -> None:
     global _alone
-    _alone = not system.foreign_threads()
+    _alone = not foreign_threads()
 
 
 def _close_inherited() -> None:

@@ -5,7 +5,7 @@ Knows: threads, forks. May not know: what a beat is, tasks, claims.
 Owners
     the thread   made by `__enter__`, ended by `__exit__`; between beats it waits for its end and holds nothing
 Forks: a beat and a fork exclude each other, so no copy of this process begins in the middle of one; the thread is
-marked as standing still then (`system.foreign_threads`).
+marked as standing still then (`database.stand_still`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 
-from memento import system
+from memento.store.database import foreign_threads, stand_still
 
 EVERY = 5.0  # seconds; who looks on waits for many times as long, see `liveness`
 _PATIENCE = 5.0  # seconds that a fork, or the end of a run, waits for a beat: for a locked index at worst
@@ -34,7 +34,7 @@ class _Forks:
 
     def before(self) -> None:
         self._here.held = self.lock.acquire(timeout=_PATIENCE)
-        if system.stand_still and sys.version_info >= (3, 12) and not system.foreign_threads():
+        if stand_still and sys.version_info >= (3, 12) and not foreign_threads():
             # Python warns of a fork beside any other thread, this harmless one too.
             warnings.filterwarnings("ignore", _FORK_WARNING, DeprecationWarning)
             self._filter = warnings.filters[0]
@@ -45,6 +45,7 @@ class _Forks:
 
     def after_in_child(self) -> None:
         self.lock = threading.Lock()
+        stand_still.clear()  # none of them is here
         self.warn_again()
 
     def warn_again(self) -> None:
@@ -88,14 +89,14 @@ class Heart:
         self._thread = threading.Thread(target=self._live, name="memento-heart", daemon=True)
 
     def __enter__(self) -> Heart:
-        system.stand_still.add(self._thread)
+        stand_still.add(self._thread)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join(_PATIENCE)
-        system.stand_still.discard(self._thread)
+        stand_still.discard(self._thread)
         _forks.warn_again()
 
     def _live(self) -> None:

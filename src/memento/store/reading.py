@@ -273,12 +273,15 @@ class Reader:
             done, start, size = done + count, start + size, _PIECE
         return done
 
-    def axes(self, experiment: str) -> list[tuple[str, list[Item]]]:
-        """Return an experiment's parameters, each with its values, in the order of its matrices."""
-        from memento.store.axes import items_of
+    def axes(self, experiment: str) -> list[tuple[str, list[tuple[Any, Item | None]]]]:
+        """Return an experiment's parameters, each with its values, in the order of its matrices.
+
+        Values are JSON's; those that are more than that come with what is told of them.
+        """
+        from memento.store.axes import values_of
 
         number = self._experiment(experiment)
-        return [(name, items_of(text)) for name, text in self._all(sql.AXES, (number,))]
+        return [(name, values_of(text)) for name, text in self._all(sql.AXES, (number,))]
 
     def order(self, experiment: str) -> bytes:
         """Return the first 8 bytes of keys in the order of their tasks; none where that follows from the values."""

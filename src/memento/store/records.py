@@ -116,7 +116,8 @@ class Outcome(NamedTuple):
     failure: Failure | None
     warnings: str | None = None  # JSON: a list of what `Warned` has, each; None where it warned of nothing
     earlier: tuple[Piece, ...] = ()  # of the attempts before, where this one went on from a checkpoint
-    older_codes: tuple[bytes, ...] = ()  # digests of the code that saved the checkpoint which it went on from
+    # Digests of other versions of the code, which saved the checkpoint that it went on from; None of most.
+    older_codes: tuple[bytes, ...] | None = None
 
 
 class TaskRow(NamedTuple):

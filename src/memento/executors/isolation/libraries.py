@@ -125,19 +125,19 @@ def _pandas() -> Iterator[Setting]:
     kept = copy.deepcopy(pandas.options.d)
 
     def put(_: object) -> None:
-        for name, was in _flat(kept):
-            if pandas.get_option(name) != was:
+        now = _flat(pandas.options.d)  # to ask for one that is deprecated would warn
+        for name, was in _flat(kept).items():
+            if now.get(name) != was:
                 pandas.set_option(name, was)
 
     yield Setting("pandas' options", lambda: pandas.options.d == kept, put)
 
 
-def _flat(options: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(options: dict[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for name, value in options.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
+        found |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+    return found
 
 
 def _xarray() -> Iterator[Setting]:

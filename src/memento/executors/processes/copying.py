@@ -27,6 +27,7 @@ from collections.abc import Iterable, Iterator
 
 from memento import system
 from memento.hints import TYPE_CHECKING, Any
+from memento.store.database import foreign_threads, stand_still
 
 if TYPE_CHECKING:
     import subprocess
@@ -57,7 +58,7 @@ def objection(store: str) -> str:
         return "only Linux copies programs safely"
     if sys.gettrace() is not None or sys.getprofile() is not None:
         return "a debugger or profiler looks on"
-    if system.foreign_threads() or threading.current_thread() is not threading.main_thread():
+    if foreign_threads() or threading.current_thread() is not threading.main_thread():
         return "it runs several threads"
     loaded = [name for name in _UNSOUND if name in sys.modules]
     if loaded:
@@ -137,9 +138,9 @@ def fork(threads: int | None = None) -> int | None:
 def _other_threads() -> list[str]:
     """Return the names of this process' threads but the main one, and those that stand still."""
     if not system.LINUX:
-        return [""] * (system.thread_count() - 1 - len(system.stand_still))
+        return [""] * (system.thread_count() - 1 - len(stand_still))
     names = []
-    still = {thread.native_id for thread in system.stand_still}
+    still = {thread.native_id for thread in stand_still}
     for thread in os.listdir("/proc/self/task"):
         if int(thread) != os.getpid() and int(thread) not in still:
             # A thread that has just ended stays a thread that was there.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import marshal
 import os
 import select
@@ -27,6 +28,7 @@ import sys
 from collections.abc import Callable
 
 from memento import system
+from memento.clock import SYSTEM_CLOCK
 from memento.errors import Unsendable, WorkersDiffer
 from memento.executors import failures
 from memento.executors.base import Work
@@ -44,6 +46,7 @@ LENGTH = struct.Struct("<I")
 _LOOK = 0.5  # seconds between looks for a parent that is gone without closing the socket
 _LOOK_UNTOLD = 0.02  # seconds between looks for ended workers where the system cannot tell of them
 _ROUNDS = 200  # looks at 5 ms for the end of what was killed
+_CLEANING = 3.0  # seconds for who removes what a dead worker's processes have left in shared memory
 
 
 def send(control: socket.socket, message: tuple[Any, ...], descriptors: tuple[int, ...] = ()) -> None:
@@ -82,6 +85,7 @@ class Server:
         self._data = bytearray()
         self._descriptors: list[int] = []
         self._workers: dict[int, int] = {}  # pid -> slot
+        self._cleaning: dict[int, float] = {}  # pid of who cleans up -> when it is ended
         self._endings: dict[int, int] = {}  # pid -> descriptor that becomes readable at its end
         self._fresh: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -150,7 +154,7 @@ class Server:
                 self._spawn(Place(*message[1]), read, write)
             elif message[0] == "kill":
                 if message[1] in self._workers:
-                    system.kill_tree(message[1], message[2])
+                    self._kill(message[1], message[2])
             elif message[0] == "close":
                 return False
         return True
@@ -214,6 +218,14 @@ class Server:
         self._fresh[process.pid] = process
         return process.pid
 
+    def _kill(self, worker: int, number: int) -> None:
+        # Of a dead worker whose processes are ours by now, `_reap` ends those that are to be ended.
+        if number != signal.SIGKILL or not self._is_cleaned_up_after(worker):
+            system.kill_tree(worker, number)
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(worker, number)
+
     def _reap(self) -> None:
         """Tell of ended workers, and end what they left behind."""
         ended = False
@@ -225,7 +237,7 @@ class Server:
             if found is None:
                 break
             pid = found.si_pid
-            if pid in self._workers:
+            if pid in self._workers and not self._is_cleaned_up_after(pid):
                 # Before it is waited for: until then nobody else can get its number, nor its group's.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
@@ -247,13 +259,23 @@ class Server:
 
     def _end_orphans(self) -> bool:
         """Kill what is our child and no worker: workers adopt, so these are left by dead ones."""
-        found = False
+        found, now = False, SYSTEM_CLOCK.monotonic()
         for pid in system.descendants(os.getpid()):
             if pid not in self._workers and not self._is_below_worker(pid):
                 found = True
+                if system.is_resource_tracker(pid) and now < self._cleaning.setdefault(pid, now + _CLEANING):
+                    continue
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
         return found
+
+    def _is_cleaned_up_after(self, worker: int) -> bool:
+        """Tell whether a dead worker has left who removes what is in shared memory: it is spared for a while."""
+        for pid in system.descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(pid) == worker and system.is_resource_tracker(pid):
+                    return True
+        return False
 
     def _is_below_worker(self, pid: int) -> bool:
         return any(pid in system.descendants(worker) for worker in self._workers)
@@ -261,12 +283,15 @@ class Server:
     def end_all(self) -> None:
         """End every worker and everything below them, and wait until they are gone."""
         for pid in list(self._workers):
-            system.kill_tree(pid, signal.SIGKILL)
-        for number in range(_ROUNDS):
+            self._kill(pid, signal.SIGKILL)
+        end = SYSTEM_CLOCK.monotonic() + _CLEANING
+        for number in itertools.count():
+            if number >= _ROUNDS and (not self._cleaning or SYSTEM_CLOCK.monotonic() > end):
+                break
             self._reap()
             if not self._workers and not self._end_orphans():
                 break
-            select.select([], [], [], min(0.0005 * 2**number, 0.005))
+            select.select([], [], [], min(0.0005 * 2 ** min(number, 10), 0.005))
 
 
 def _has_cuda() -> bool:
