@@ -446,7 +446,7 @@ def values() -> dict[str, Any]:
     listed.note = "n"
     ratio, place, day = Ratio(1, 3), Place("a/b"), Day(2024, 1, 1)
     for one in (ratio, place, day):
-        one.note = "n"  # type: ignore[attr-defined]
+        one.note = "n"  # type: ignore[union-attr]
     slotted: Any = SlottedList([1])
     slotted.note = "n"
     mapped: Any = Dict(a=1)
