@@ -74,6 +74,7 @@ _EXEMPT = re.compile("|".join(f"(?:{pattern})" for pattern in DOES_NOT_COUNT))
 REBUILT_OTHERWISE = {
     "pyarrow:time scalar": "its pickle loses nanoseconds",
     "own:slots child": "a pickle has one of two slots of a name",
+    **dict.fromkeys(("own:ratio", "own:place", "own:day"), "a pickle has not what the subclass added"),
     **dict.fromkeys(
         ("standard:global random", "standard:global choice", "numpy:global normal", "numpy:global state",
          "torch:global generator"),

@@ -12,7 +12,7 @@ import sys
 from memento.hints import Any
 from memento.keys.blake2 import blake2b
 from memento.keys.encode import Encoder, frame, integer, named, node, text
-from memento.keys.hidden import without_global_state
+from memento.keys.hidden import library_of, without_global_state
 from memento.keys.names import qualified_name
 from memento.keys.objects import attributes, unkeyable
 
@@ -30,7 +30,12 @@ def encode(enc: Encoder, value: Any, np: Any) -> bytes | None:
             return content
         return node("subarray", enc.encode(cls), content, enc.fields(attributes(value).items()))
     if isinstance(value, np.generic):
-        return node("scalar", array(enc, np.asarray(value), np))
+        content = array(enc, np.asarray(value), np)
+        if library_of(type(value)) == "numpy":
+            return node("scalar", content)
+        return node(
+            "scalar of a subclass", enc.encode(type(value)), content, enc.fields(attributes(value).items())
+        )
     if isinstance(value, np.dtype):
         return node("dtype", *_dtype(enc, value))
     if isinstance(value, np.ufunc):

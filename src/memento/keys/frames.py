@@ -11,6 +11,7 @@ import sys
 from memento.hints import Any
 from memento.keys.arrays import array
 from memento.keys.encode import Encoder, frame, integer, node, text
+from memento.keys.hidden import library_of
 
 # -- pandas ----------------------------------------------------------------------------------------------
 
@@ -35,6 +36,8 @@ def encode_pandas(enc: Encoder, value: Any, pd: Any) -> bytes | None:
         timed = isinstance(value, (pd.DatetimeIndex, pd.TimedeltaIndex))
         freq = getattr(value, "freq", None) if timed else None
         more = [enc.at(".freq", freq)] if freq is not None else []  # a model of a time series may go by it
+        if library_of(type(value)) != "pandas":
+            more.append(enc.encode(type(value)))
         return node("index", enc.at(".name", value.name), _values(enc, value.array, pd), *more)
     if isinstance(value, pd.api.extensions.ExtensionArray):
         return node("values", _values(enc, value, pd))

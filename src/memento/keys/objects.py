@@ -6,13 +6,14 @@ Knows: attributes, slots and the reduce protocol. May not know: pickle's bytes, 
 from __future__ import annotations
 
 import copyreg
+import sys
 import types
 from collections.abc import Iterator
 
 from memento.errors import UnkeyableValue
 from memento.hints import Any
 from memento.keys.encode import Encoder, frame, named, node
-from memento.keys.hidden import without_caches
+from memento.keys.hidden import library_of, without_caches
 from memento.keys.names import module_name, qualified_name, resolve
 
 _PROTOCOL = 4  # fixed: reductions may differ between protocols
@@ -113,8 +114,8 @@ def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
     for part in args:
         _check_address(value, part)
     _check_address(value, state)
-    if state is None and _is_reduced_in_c(cls):
-        state = attributes(value)  # a base such as `date` tells nothing of what a subclass adds
+    if state is None and _is_reduced_by_python(cls):
+        state = _added(value)
     if type(state) is dict:
         state = without_caches(cls, _checked(value, state))
     if cls.__module__ == "_io" and type(state) is tuple and state[-1:] == ({},):
@@ -130,9 +131,27 @@ def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
     return node("reduced", enc.encode(cls), *encoded)
 
 
-def _is_reduced_in_c(cls: Any) -> bool:
-    ways = (cls.__reduce_ex__, cls.__reduce__, getattr(cls, "__getstate__", None))
-    return cls not in copyreg.dispatch_table and not any(isinstance(way, types.FunctionType) for way in ways)
+def _is_reduced_by_python(cls: Any) -> bool:
+    """Say whether Python's own code tells what a subclass's instance is made of: it knows not what that adds."""
+    if (
+        library_of(cls) in sys.stdlib_module_names
+        or cls in copyreg.dispatch_table
+        or isinstance(getattr(cls, "__getstate__", None), types.FunctionType)
+    ):
+        return False
+    ways = ("__reduce_ex__", "__reduce__")
+    home = next(base for base in cls.__mro__ if any(way in vars(base) for way in ways))
+    written = isinstance(home.__reduce__, types.FunctionType) or isinstance(
+        home.__reduce_ex__, types.FunctionType
+    )
+    return not written or library_of(home) in sys.stdlib_module_names
+
+
+def _added(value: Any) -> dict[str, Any]:
+    """Return the attributes that classes beside the standard library's give an instance."""
+    theirs = [base for base in type(value).__mro__ if library_of(base) in sys.stdlib_module_names]
+    slots = {name for base in theirs for name in vars(base) if "__slots__" in vars(base)}
+    return {name: part for name, part in attributes(value).items() if name not in slots}
 
 
 def _by_name(value: Any, name: str) -> bytes:

@@ -30,7 +30,7 @@ def _numpy() -> dict[str, Any]:
     vectorized([1, 2])
     masked = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
     return {
-        "float64": np.float64(1.5), "int8": np.int8(7), "bool": np.bool_(True), "str": np.str_("np"), "bytes": np.bytes_(b"np"),
+        "own float": Share(0.5), "float64": np.float64(1.5), "int8": np.int8(7), "bool": np.bool_(True), "str": np.str_("np"), "bytes": np.bytes_(b"np"),
         "complex": np.complex64(1 + 3j), "half": np.float16(0.25), "longdouble": np.longdouble(1) / 3,
         "day": np.datetime64("2024-01-01"), "moment": np.datetime64("2024-01-01T00:00:00.000000001"), "nat": np.datetime64("NaT"),
         "delta": np.timedelta64(3, "h"), "void": record[0], "array": np.arange(6.0).reshape(2, 3), "ints": np.arange(3, dtype="i4"),
@@ -267,6 +267,13 @@ def _xarray() -> dict[str, Any]:
         "variable": xr.Variable("t", [1, 2], {"u": 1}),
         "bare": xr.DataArray([1.0]),
     }
+
+
+if importlib.util.find_spec("numpy") is not None:
+    import numpy
+
+    class Share(numpy.float64):
+        pass
 
 
 if importlib.util.find_spec("sklearn") is not None:

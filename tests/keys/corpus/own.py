@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import abc
 import collections
+import datetime
 import enum
+import fractions
 import functools
+import pathlib
 import threading
 import types
 import typing
@@ -153,6 +156,18 @@ class Text(str):
 
 
 class Bytes(bytes):
+    pass
+
+
+class Ratio(fractions.Fraction):
+    pass
+
+
+class Place(pathlib.PurePosixPath):
+    pass
+
+
+class Day(datetime.date):
     pass
 
 
@@ -429,6 +444,9 @@ def values() -> dict[str, Any]:
     with_attribute.unit = "kg"
     listed: Any = List([1, 2])
     listed.note = "n"
+    ratio, place, day = Ratio(1, 3), Place("a/b"), Day(2024, 1, 1)
+    for one in (ratio, place, day):
+        one.note = "n"  # type: ignore[union-attr]
     slotted: Any = SlottedList([1])
     slotted.note = "n"
     mapped: Any = Dict(a=1)
@@ -440,7 +458,7 @@ def values() -> dict[str, Any]:
         "state": State(1), "tuple state": TupleState(1, "b"), "reduced": Reduced(1, [2]), "lazy": used,
         "guarded": Guarded(1), "own key": OwnKey("a"), "property": Temperature(1.5), "concrete": Concrete(3),
         "int": Int(3), "int with attribute": with_attribute, "float": Float(1.5), "text": Text("x"), "bytes": Bytes(b"x"),
-        "list": listed, "slotted list": slotted, "tuple": Tuple((1, 2)), "dict": mapped, "set": Set({1, 2}), "frozen": Frozen({1, 2}),
+        "ratio": ratio, "place": place, "day": day, "list": listed, "slotted list": slotted, "tuple": Tuple((1, 2)), "dict": mapped, "set": Set({1, 2}), "frozen": Frozen({1, 2}),
         "deque": Deque([1, 2], 3), "ordered": Ordered(a=1, b=2), "missing": Missing(a=1), "problem": Problem("bad", 3),
         "dataclass": Point(1.0), "frozen dataclass": Fixed(1), "slotted": Slotted(1, {"a": 1}),
         "keywords": Keywords(lr=0.1), "inherited": Point3(1.0, z=2.0), "post init": Initial(3), "pair": Pair(1),
