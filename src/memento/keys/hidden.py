@@ -87,7 +87,7 @@ def library_of(cls: Any) -> str:
 _CACHES: dict[str, dict[str, tuple[str, ...]]] = {
     "numpy": {"vectorize": ("_ufunc",)},
     "pandas": {"": ("_cache", "_item_cache", "_cacher")},
-    "sklearn": {"": ("_stop_words_id",)},
+    "sklearn": {"": ("_stop_words_id",), "_BaseScorer": ("_deprecation_msg",)},
     "xarray": {"": ("_cache", "_close")},
 }
 # Descriptors that keep what they computed under their own name in the instance.

@@ -146,6 +146,14 @@ def is_project_package(module: ModuleType) -> bool:
     return any(place_of_file(os.path.join(folder, "__init__.py")) is not None for folder in folders)
 
 
+def is_project_function(func: FunctionType) -> bool:
+    """Say whether a function is the user's own, also where its module was loaded by hand, under any name."""
+    name, file = func.__globals__.get("__name__"), func.__globals__.get("__file__")
+    return is_project_module(name if isinstance(name, str) else None) or (
+        isinstance(file, str) and place_of_file(file) is not None
+    )
+
+
 def is_project_module(name: str | None) -> bool:
     """Say whether a module is the user's own: neither installed, nor standard, nor Memento."""
     if not name:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
+from _weakref import ReferenceType
 from collections.abc import Iterator
 
 from memento.hints import Any
@@ -42,6 +43,8 @@ def parts_of(value: Any) -> Iterator[Any]:
         yield from _kinds(list(value.values()))
     elif isinstance(value, (staticmethod, classmethod)):
         yield value.__func__
+    elif isinstance(value, ReferenceType):
+        yield value()
     elif isinstance(value, property):
         yield from (f for f in (value.fget, value.fset, value.fdel) if f is not None)
     yield from _kinds(_others(value))
@@ -55,10 +58,32 @@ def _others(value: Any) -> Iterator[Any]:
             yield from collections.deque.__iter__(value)
         elif isinstance(value, collections.defaultdict):
             yield value.default_factory
-    if numpy is not None and isinstance(value, numpy.ndarray) and value.dtype.hasobject:
-        yield from numpy.asarray(value, dtype=object).ravel().tolist()
+    if numpy is not None:
+        yield from _of_numpy(value, numpy)
     if not holds_no_code(cls):
         yield from attributes_of(value).values()
+
+
+def _of_numpy(value: Any, numpy: Any) -> Iterator[Any]:
+    if isinstance(value, numpy.ndarray) and value.dtype.hasobject:
+        yield from numpy.asarray(value, dtype=object).ravel().tolist()
+    elif isinstance(value, numpy.vectorize):
+        yield value.pyfunc
+    elif isinstance(value, numpy.ufunc) and value.__name__.endswith(" (vectorized)"):
+        import gc  # alone sees the function of `np.frompyfunc`
+
+        yield from filter(callable, gc.get_referents(value))
+
+
+def weak_parts_of(value: Any) -> list[Any]:
+    """Return what is still there of what a weak container holds: classes and functions register themselves in such."""
+    weakref = sys.modules.get("weakref")
+    if weakref is None:
+        return []
+    for kind in (weakref.WeakKeyDictionary, weakref.WeakValueDictionary):
+        if isinstance(value, kind):
+            return [*kind.keys(value), *kind.values(value)]
+    return list(weakref.WeakSet.__iter__(value)) if isinstance(value, weakref.WeakSet) else []
 
 
 def _kinds(values: Any) -> Iterator[Any]:

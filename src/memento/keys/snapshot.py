@@ -166,6 +166,8 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
         return node("singledispatchmethod", enc.pairs(value.dispatcher.registry.items()))
     if cls is functools.partialmethod:
         return node("partialmethod", enc.sequence((value.func, value.args, value.keywords)))
+    if cls.__name__ == "ContextVar" and cls.__module__ == "_contextvars":
+        return node("context variable", text(value.name), enc.at("", value.get()))
     pathlib, numpy = sys.modules.get("pathlib"), sys.modules.get("numpy")
     if numpy is not None and cls is numpy.memmap and value.nbytes > _MOST_MAPPED:
         return _encode_mapped(enc, value)
