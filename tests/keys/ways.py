@@ -174,6 +174,7 @@ THROUGH_A_MODULE = {
     "the globals of a file that was run": (
         "import runpy, pathlib\nT = runpy.run_path(str(pathlib.Path(__file__).parent / 'lab_helpers.py'))", "T['f'](1)", _HELPER,
     ),
+    "a function that exec made": ("T = {}\nexec('def f(x): return x + @@', T)", "T['f'](1)", ""),
     "a weak set of what registered itself": ("import weakref\nfrom lab_helpers import f\nT = weakref.WeakSet([f])", "[*T][0](1)", _HELPER),
     "a weak table": ("import weakref\nfrom lab_helpers import M\nm = M()\nT = weakref.WeakValueDictionary(m=m)", "T['m'].f(1)", _CLASS),
     "a weak reference": ("import weakref\nfrom lab_helpers import f\nr = weakref.ref(f)", "r()(1)", _HELPER),

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from memento.hints import Any
 from memento.keys.encode import LEAVES
+from memento.keys.hidden import OF_WRAPPERS
 
 # Libraries whose values hold no code, or nothing that is read here; of NumPy's, arrays of objects do.
 _WITHOUT_CODE = frozenset({"numpy", "pandas", "polars", "pyarrow", "xarray"})
@@ -121,4 +122,5 @@ def attributes_of(value: Any) -> dict[str, Any]:
         name: part
         for name, part in found.items()
         if not isinstance(vars(cls).get(name), functools.cached_property)  # reading one is no change
+        and not ("__wrapped__" in found and name in OF_WRAPPERS)
     }
