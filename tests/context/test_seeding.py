@@ -356,3 +356,19 @@ def test_what_tasks_of_one_repeat_share_is_the_same_for_all_of_them(tmp_path: Pa
 
     assert told(1, 0) == told(2, 0) != told(1, 1)
     assert 0 <= told(1, 0)[0] < 2**32
+
+
+def test_a_shared_step_draws_the_same_whoever_computes_it_and_costs_the_task_no_draw(tmp_path: Path) -> None:
+    def task(key: int, *, again: bool) -> tuple[Any, list[float]]:
+        seeding = Seeding()
+        seeding.begin(bytes([key]) * 16)
+        store = tmp_path / f"{'again' if again else key}"
+        told = Context.for_task(TaskSpace(str(store), f"run {store}", bytes([key]) * 16, seeding=seeding))
+        random.random()
+        value = told.cached(draw)
+        return value, list(draw())
+
+    one, other = task(1, again=False), task(2, again=False)
+    assert one[0] == other[0], "each has computed it, in a store of its own"
+    assert one[1] != other[1]
+    assert [task(1, again=True), task(2, again=True)] == [one, other], "the second takes it from the store"

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux copies programs safely"
 )
 
-# `tools.state` is 1 where a process has imported it anew, and 2 in the program and its copies. It is asked for by a name
-# that nobody can follow: a run whose workers would see other globals ends.
+# `tools.state` is 1 where a process has imported it anew, and 2 in the program and its copies. It is asked for by a
+# name that nobody can follow: a run whose workers would see other globals ends.
 TOOLS = "state = 1\n"
 PROGRAM = """
     import json, os, sys

@@ -12,8 +12,9 @@ A library that a task imports first is set when its import ends (`notice`). Noth
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from memento.hints import TYPE_CHECKING, Any
 from memento.keys.blake2 import blake2b
@@ -198,12 +199,22 @@ class Seeding:
                 shared.fill(saved[label])
 
     def _import(self, name: str) -> None:
-        import contextlib
         import importlib
 
         with contextlib.suppress(ImportError):  # the attempt that goes on does not need it, then
             importlib.import_module(name)
             self.notice(name)
+
+    @contextlib.contextmanager
+    def apart(self, key: bytes) -> Iterator[None]:
+        """Set every generator from another key meanwhile: for what is no part of the task, whoever does it."""
+        before, states = self._key, self.states()
+        self.begin(key)
+        try:
+            yield
+        finally:
+            self._key = before
+            self.bring_back(states)
 
     def put_back(self) -> None:
         """Set every generator to where the program had it."""

@@ -66,7 +66,9 @@ def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kw
             return value[0]
         context._steps = (*context._steps, key)
         try:
-            computed = func(*args, **kwargs)
+            # Not from where this task is: the step is one for all tasks, and draws nothing of what they draw.
+            with context._generators().apart(key.encode()):
+                computed = func(*args, **kwargs)
         finally:
             context._steps = context._steps[:-1]
         encoded = encode(computed, payloads, inline_limit=-1)

@@ -5,7 +5,6 @@ Knows: `CodeVersion.functions`, as read from code or from a store. May not know:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 
 from memento.hints import NamedTuple
@@ -45,7 +44,7 @@ class Change(NamedTuple):
         if self.is_constant:
             before, after = map(_text, (self.before, self.after))
             # Long texts may begin alike: what is shown of them begins shortly before they part.
-            same = len(os.path.commonprefix([before, after]))
+            same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
             start = max(0, same - _LEAD) if same > _VALUE - _LEAD else 0
             return [f"{self.name}: {_cut(before, start)} -> {_cut(after, start)}"]
         diff = list(self._diff())

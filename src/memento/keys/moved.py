@@ -1,4 +1,4 @@
-"""Tell whether two versions of the code are the same code at other places: a file or folder was moved, a function renamed.
+"""Tell whether two versions of the code are the same code elsewhere: a file was moved, a function renamed.
 
 Knows: `CodeVersion.functions`, as read from code or from a store. May not know: code itself, tasks, policies.
 

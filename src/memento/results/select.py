@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from memento.config import plain
 from memento.jsontext import loads
 from memento.keys import json_fragment
-from memento.results.axes import ABSENT, PLAIN, Axis, identity
+from memento.results.axes import ABSENT, PLAIN, Axis
+from memento.results.parameter import identity
 from memento.results.reading import STATUSES
 from memento.wording import one_line
 
