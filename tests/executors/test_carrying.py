@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import logging.handlers
 import subprocess
@@ -344,3 +345,12 @@ def test_a_handler_that_cannot_be_made_in_workers_is_named(monkeypatch: pytest.M
     monkeypatch.setattr(logging.getLogger("mine"), "handlers", [handler])
     _, left = loggers.gather()
     assert "MemoryHandler of logger 'mine'" in left
+
+
+def test_what_a_notebooks_kernel_logs_for_itself_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = pytest.importorskip("traitlets.config")
+    handler = logging.StreamHandler(io.StringIO())  # as of a kernel, whose streams are its own
+    handler.setFormatter(config.LevelFormatter("[%(name)s] %(message)s"))
+    monkeypatch.setattr(logging.getLogger("IPKernelApp"), "handlers", [handler])
+    _, left = loggers.gather()
+    assert not [name for name in left if "IPKernelApp" in name]
