@@ -340,6 +340,20 @@ def test_that_workers_are_fresh_is_said_once_and_why(tmp_path: Path) -> None:
         assert "several threads" in fact
 
 
+@pytest.mark.parametrize("why", ["a memory limit", "a notebook"])
+def test_where_workers_are_always_fresh_it_is_not_said_at_each_run(
+    why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"memory_limit": 2**40} if why == "a memory limit" else {}
+    if why == "a notebook":
+        monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    drive = Drive(Processes(2), tmp_path)
+    drive.start(returns_its_parameter, **options)
+    drive.take(drive.executor.poll(0.0))
+    drive.executor.close()
+    assert not [fact for fact in drive.facts if "fresh" in fact]
+
+
 def test_a_handler_that_cannot_be_made_in_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = logging.handlers.MemoryHandler(10)
     monkeypatch.setattr(logging.getLogger("mine"), "handlers", [handler])
