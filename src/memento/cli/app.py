@@ -313,7 +313,7 @@ def gc(
     """Remove what no result needs any more.
 
     Values that no task has, checkpoints and folders of tasks that are done, artifacts of tasks that are gone,
-    output that no attempt names. May be called while runs go on: what they may need stays.
+    output that belongs to no task. May be called while runs go on: what they may need stays.
     """
     from memento.cli.errors import explained
 
