@@ -27,7 +27,8 @@ class Counting:
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
     finder = Counting()
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
+    others = [other for other in sys.meta_path if type(other).__module__ != ImportWatch.__module__]
+    monkeypatch.setattr(sys, "meta_path", [*others, finder])
     yield finder
     gc.collect()
 
