@@ -58,7 +58,12 @@ def set_rest(carried: Carried) -> ImportWatch:
         if name not in _FIRST and not _is_later(name):
             _set(pieces, name)
     later = list(filter(_is_later, pieces))
-    return ImportWatch(later, lambda name: _set(pieces, name))
+    watch = ImportWatch(later, lambda name: _set(pieces, name))
+    _watches.append(watch)
+    return watch
+
+
+_watches: list[ImportWatch] = []  # of this process, to its end: one that nobody holds hears of nothing
 
 
 def _is_later(name: str) -> bool:
