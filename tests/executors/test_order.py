@@ -333,8 +333,6 @@ CHANGES = [
     bit_generator_of_numpy,
     options_of_pandas,
     options_of_sklearn,
-    parameters_of_matplotlib,
-    open_figures,
     timeout_of_sockets,
     hooks,
     interpreter,
@@ -342,6 +340,7 @@ CHANGES = [
     zone,
     replaced_streams,
     closed_streams,
+    *([parameters_of_matplotlib, open_figures] if importlib.util.find_spec("matplotlib") else []),
     *([options_of_torch] if importlib.util.find_spec("torch") else []),
 ]
 # What needs a process that does nothing but tasks.
