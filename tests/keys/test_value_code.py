@@ -67,6 +67,7 @@ BRINGING = {
     "in a partial's argument": "functools.partial(print, f)", "deep": "[{'a': (1, [functools.partial(print, Model())])}]",
     "in an object array": "__import__('numpy').array([None, f], dtype=object)", "a cached function": "functools.lru_cache(f)",
     "in a library's object": "__import__('argparse').Namespace(f=f)", "in an ordered dict": "collections.OrderedDict(f=f)",
+    "vectorized": "__import__('numpy').vectorize(f)", "a ufunc": "__import__('numpy').frompyfunc(f, 0, 1)",
     "the method of a container": "{'f': f}.get", "two of a kind": "[Model(), Model()]",
 }  # fmt: skip
 
