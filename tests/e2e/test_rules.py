@@ -40,8 +40,9 @@ def test_a_dry_run_knows_the_results_that_are_stored(
         return bool(config.first > 10)
 
     chained(tmp_path, rule).run_all(dry_run=True)
-    assert "2 configurations" in caplog.text
+    assert "2 new" in caplog.text
     chained(tmp_path, None).run_all()
     caplog.clear()
     chained(tmp_path, rule).run_all(dry_run=True)
-    assert "1 configuration: 1 cached" in caplog.text
+    assert "1 cached" in caplog.text
+    assert "2 configurations of matrix 'second'" not in caplog.text

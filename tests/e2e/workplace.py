@@ -68,7 +68,12 @@ class Workplace:
         """Write a file of the scripts' folder."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.stat().st_mtime if path.exists() else 0.0
         path.write_text(textwrap.dedent(text), encoding="utf-8")
+        if (
+            before > path.stat().st_mtime - 1
+        ):  # Python takes a text of the same second and size for the one it compiled
+            os.utime(path, (before + 1, before + 1))
         return path
 
     def start(

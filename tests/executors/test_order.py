@@ -355,8 +355,6 @@ CHANGES = [
     bit_generator_of_numpy,
     options_of_pandas,
     options_of_sklearn,
-    parameters_of_matplotlib,
-    open_figures,
     timeout_of_sockets,
     hooks,
     interpreter,
@@ -364,8 +362,13 @@ CHANGES = [
     zone,
     replaced_streams,
     closed_streams,
+<<<<<<< HEAD
+    *([parameters_of_matplotlib, open_figures] if importlib.util.find_spec("matplotlib") else []),
+    *([options_of_torch] if importlib.util.find_spec("torch") else []),
+=======
     arguments,
     *([options_of_torch, arithmetic_of_torch] if importlib.util.find_spec("torch") else []),
+>>>>>>> wt-adv2
 ]
 # What needs a process that does nothing but tasks.
 OF_WORKERS = {"closed_streams", "tracing", "fault_handler", "locales"}

@@ -113,6 +113,8 @@ if {scipy}:
     class Own(rv_continuous):
         def _pdf(self, x): return 3 * x**2
     values += [norm(0, 1), Own(a=0, b=1), norm]
+    import pickle
+    assert len({{digest(value) for value in (norm(0, 1), pickle.loads(pickle.dumps(norm(0, 1))))}}) == 1
     values[-1].rvs(2)
 random.random(), np.random.random()
 print([digest(value).hex() for value in values])

@@ -386,7 +386,8 @@ def find_class(cls: type) -> Found | None:
     Found or None
         Of several definitions of its name the last that has its methods; where it has none, its constants.
     """
-    own = methods(cls)
+    # What was put into the class later, or made by a decorator, stands elsewhere.
+    own = [f for f in methods(cls) if f.__qualname__.startswith(f"{cls.__qualname__}.")]
     named: Found | None = None
     for file in dict.fromkeys(_files_of(cls, own)):
         functions = [f for f in own if f.__code__.co_filename == file]

@@ -72,7 +72,8 @@ def scan(
     numbers = np.full((4, count), np.nan)
     errors, loaded = np.full(count, None, dtype=object), np.full(count, None, dtype=object)
     recorded = np.zeros(count, dtype=np.bool_)
-    for piece in _outlines(store, ids, values):
+    wrong: dict[int, str] = {}  # row -> what is damaged of it
+    for piece in _outlines(store, ids, values, wrong):
         at = np.searchsorted(ids, piece.ids)
         status[at] = np.where(piece.done, IS_DONE, IS_FAILED)
         for column, facts in zip(
@@ -86,7 +87,9 @@ def scan(
             # One by one, from an iterator: of lists and arrays numpy would make columns.
             loaded[at] = np.fromiter(piece.values, dtype=object, count=len(at))
     if values:
-        _name_writers(store, ids, loaded)
+        _name_writers(store, ids, loaded, wrong)
+    if wrong:
+        _set_aside(store, wrong, name_task)
     present = rows >= 0
 
     def spread(column: NDArray[Any], empty: Any) -> NDArray[Any]:
@@ -135,18 +138,20 @@ def damaged(store: ResultStore, record: TaskRecord, error: PayloadDamaged, confi
     return PayloadDamaged(error.path, what, "Run the experiment again: this task alone is computed again.")
 
 
-def _outlines(store: ResultStore, ids: NDArray[np.int64], values: bool) -> Iterator[Outlines]:
+def _outlines(
+    store: ResultStore, ids: NDArray[np.int64], values: bool, wrong: dict[int, str]
+) -> Iterator[Outlines]:
     for start in range(0, len(ids), CHUNK):
         part = ids[start : start + CHUNK].tolist()
         pieces: list[Outlines] = []
         try:
             pieces += store.outlines(part, values=values)
         except PayloadDamaged:
-            pieces = [piece for number in part for piece in _alone(store, number, values)]
+            pieces = [piece for number in part for piece in _alone(store, number, values, wrong)]
         yield from pieces
 
 
-def _alone(store: ResultStore, number: int, values: bool) -> list[Outlines]:
+def _alone(store: ResultStore, number: int, values: bool, wrong: dict[int, str]) -> list[Outlines]:
     """Read one task, whose row in the index may be damaged: then nothing is known of it but that it was done."""
     try:
         return list(store.outlines([number], values=values))
@@ -157,22 +162,47 @@ def _alone(store: ResultStore, number: int, values: bool) -> list[Outlines]:
         from memento.store.unreadable import Unreadable, problem_of
 
         unknown = np.full(1, np.nan)
+        wrong[number] = problem_of(exc)
         return [
             Outlines(
                 np.array([number]), np.ones(1, dtype=np.bool_), unknown, unknown, unknown, unknown,
-                np.zeros(1, dtype=np.int64), {}, [Unreadable("", problem_of(exc))] if values else None,
+                np.zeros(1, dtype=np.int64), {}, [Unreadable("", wrong[number])] if values else None,
             )
         ]  # fmt: skip
 
 
-def _name_writers(store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np.object_]) -> None:
-    """Say of values that cannot be loaded what wrote them."""
+def _set_aside(
+    store: ResultStore, wrong: Mapping[int, str], name_task: Callable[[TaskRecord], str] | None
+) -> None:
+    """Set what is damaged aside, so that the next run computes it; say whose it is."""
+    from memento.results.notices import say
+    from memento.wording import number_of
+
+    named = []
+    for record in list(store.records(sorted(wrong))):
+        named.append(name_task(record) if name_task else record.params)
+        try:
+            store.discard(record, wrong[record.id])
+        except StoreError:  # it may not be written here: the next run finds it as well
+            continue
+    more = f", and {len(named) - 3} more" if len(named) > 3 else ""
+    say(
+        f"the results of {number_of(len(named), 'task')} are damaged, and not shown: {'; '.join(named[:3])}{more}"
+        f" ({next(iter(wrong.values()))}). Run the experiment again: these alone are computed again."
+    )
+
+
+def _name_writers(
+    store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np.object_], wrong: dict[int, str]
+) -> None:
+    """Say of values that cannot be loaded what wrote them; note which are damaged."""
     from memento.store.unreadable import Unreadable
 
     values = loaded.tolist()
     if Unreadable not in set(map(type, values)):
         return
     places = [place for place, value in enumerate(values) if type(value) is Unreadable]
+    wrong.update((int(ids[place]), values[place].problem) for place in places if values[place].damaged)
     for start in range(0, len(places), CHUNK):
         part = places[start : start + CHUNK]
         runs = {record.id: record.run for record in store.records(ids[part].tolist())}

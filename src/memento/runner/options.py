@@ -148,6 +148,8 @@ def check_func(func: Any) -> None:
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError):  # some callables of C tell nothing of themselves
+        if isinstance(func, type):
+            raise TypeError(usage.no_function(func)) from None
         return
     try:
         signature.bind(None, None)
