@@ -143,12 +143,25 @@ class Results(Sequence["Result"]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return self._of(self._places[index])
+        if not hasattr(index, "__index__"):
+            from memento.results.usage import no_such_index
+
+            raise TypeError(no_such_index(index))
         try:
             number = self._places[index]
         except IndexError:
             raise IndexError(f"there are {len(self)} results; there is none with index {index}") from None
         (record,) = self._records([number])
         return self._result(number, record)
+
+    if not TYPE_CHECKING:  # for which every name would be there
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own
+                return object.__getattribute__(self, name)
+            from memento.results.usage import no_such_attribute
+
+            raise AttributeError(no_such_attribute(self, name), name=name, obj=self)
 
     def __iter__(self) -> Iterator[Result]:
         # In pieces: the rows of a million tasks as Python integers are 32 MB.
@@ -329,6 +342,11 @@ class Results(Sequence["Result"]):
         """
         from memento.results.select import select
 
+        given: Any = function
+        if given is not None and not callable(given):
+            from memento.results.usage import no_filter
+
+            raise TypeError(no_filter(given))
         found = self._of(self._numbers[select(self, parameters)]) if parameters or function is None else self
         if function is None:
             return found
