@@ -193,6 +193,8 @@ class Model:
 def scale(x): return x
 REGISTRY = {}
 UNREAD = 1
+import random
+GENERATOR = random.Random()
 from pkg import deeper
 """
 DEEPER = "DEPTH = 1\n"
@@ -273,8 +275,9 @@ def test_a_run_whose_fresh_workers_would_see_other_globals_ends_before_any_task(
         ("(OWN, settings.LR)", "OWN = 2", "pass"),
         ("settings.LAYERS", "settings.LAYERS = [1, 2]", "pass"),
         ("settings.LR", "settings.LR = 0.5", "settings.LR = 0.5"),
+        ("type(settings.GENERATOR)", "settings.GENERATOR.random()", "pass"),
     ],
-    ids=["nothing", "unread", "the script's own", "to the same", "by an initializer too"],
+    ids=["nothing", "unread", "the script's own", "to the same", "by an initializer too", "a generator"],
 )
 def test_what_makes_no_difference_to_workers_stops_nothing(
     tmp_path: Path, reads: str, change: str, initializer: str
@@ -282,6 +285,34 @@ def test_what_makes_no_difference_to_workers_stops_nothing(
     fresh, others = run_script(tmp_path, reads, change, initializer)
     assert fresh == "same\n"
     assert others == "True threads True\n"
+
+
+def test_assertions_that_pytest_has_rewritten_are_the_same_code_in_workers(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text("""
+from memento import Memento
+from memento.executors import Processes
+
+def double(x):
+    assert x, "nothing"
+    return 2 * x
+
+def experiment(context, config):
+    assert config.n
+    return double(config.n)
+
+def test_it(tmp_path):
+    runs = Memento(experiment, executor=Processes(1, copy=False), store=tmp_path / "store", progress=False)
+    assert runs.run({"parameters": {"n": [1]}})[0].inner == 2
+""")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_the_error_says_what_differs_and_the_ways_out() -> None:

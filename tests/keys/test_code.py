@@ -434,3 +434,36 @@ def test_a_local_class_counts_its_methods_and_what_they_capture() -> None:
     assert digest(make(1)) == digest(make(1))
     assert digest(make(1)()) == digest(make(1)())
     assert len({digest(make(1)), digest(make(2)), digest(make(1, other=True))}) == 3
+
+
+def test_what_only_a_script_runs_is_no_part_of_a_module_that_is_imported(project: Project) -> None:
+    main = 'if __name__ == "__main__":\n    import json\n    print(@@)\n'
+
+    def version(number: int) -> CodeVersion:
+        module = project.load(
+            "def train(c, d):\n    import helpers_of_test", HELPERS + main.replace("@@", str(number))
+        )
+        assert module.__file__ is not None
+        sys.path.insert(0, str(Path(module.__file__).parent))
+        try:
+            return code_version(module.train)
+        finally:
+            del sys.path[0]
+
+    assert version(1).digest == version(2).digest
+    assert "module:helpers_of_test" in version(1).names
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        "M.g = lambda self: 2",
+        "def g(self): return 2\nM.g = g",
+        "def d(c):\n    c.g = lambda s: 2\n    return c\nM = d(M)",
+    ],
+)
+def test_a_class_counts_by_its_source_whatever_was_put_into_it(project: Project, put: str) -> None:
+    body = "class M:\n    def f(self):\n        return 1\n"
+    module = project.load(f"{body}{put}\ndef train(c, d): return M().f() + M().g()", "")
+    found = code_version(module.train).functions
+    assert "def f(self):" in next(text for name, (_, text) in found.items() if name.endswith(":M"))

@@ -27,6 +27,12 @@ BY_TEXT = {
     "a computed name among the globals": ("", "globals()[config]", "globals()"),
     "a computed module": ("import importlib", "importlib.import_module(config)", "import_module(...)"),
     "a computed import": ("", "__import__(config)", "import_module(...)"),
+    "a file that it runs": ("import runpy", "runpy.run_path(config)", "run_path(...)"),
+    "a file that it loads": (
+        "import importlib.util",
+        "importlib.util.spec_from_file_location('m', config)",
+        "spec_from_file_location(...)",
+    ),
     "a computed name among the modules": ("import sys", "sys.modules[config]", "sys.modules[...]"),
 }
 

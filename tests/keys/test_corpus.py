@@ -48,6 +48,7 @@ DOES_NOT_COUNT = {
     r"numpy:vectorized .*_ufunc": "made by the first call",
     r"pandas:.*'_cache'": "made by use",
     r"(scipy|sklearn):.*\.keys\['_random_state'\]": "a name for NumPy's global state that nothing reads",
+    r"numpy:iinfo .*'kind'": "it follows from the type",
     # what follows from the class
     r"scipy:.*('_parse_arg_template'|'__doc__')": "text that SciPy writes from the class's signature",
     r"sklearn:(?!fitted).*\.state": "what a library's __init__ sets beside the parameters follows from its class",
@@ -161,7 +162,7 @@ def test_using_a_value_changes_no_digest() -> None:
         "own:lazy": lambda v: v.double, "own:lru cache": lambda v: v(3), "own:single dispatch": lambda v: v(1.5),
         "standard:global random": lambda v: v(0, 1), "standard:network": lambda v: (v.hosts(), v.num_addresses),
         "numpy:vectorized": lambda v: v([1.5]), "numpy:global normal": lambda v: v(), "scipy:norm": lambda v: (v.rvs(2), v.ppf(0.3), v.entropy()),
-        "scipy:tree": lambda v: v.query([0.0, 0.0]), "pandas:groups": lambda v: (v.groups, v.a.sum()), "pandas:frame": lambda v: (v.a, v.describe()),
+        "numpy:finfo": repr, "standard:error": lambda v: (vars(v), dir(v)), "scipy:tree": lambda v: v.query([0.0, 0.0]), "pandas:groups": lambda v: (v.groups, v.a.sum()), "pandas:frame": lambda v: (v.a, v.describe()),
         "xarray:array": lambda v: (v.plot, v.x, v.values), "sklearn:fitted neighbours": lambda v: v.predict([[0.0, 0.0]]),
         "sklearn:hashing": lambda v: v.transform(["a b"]), "sklearn:tree": lambda v: v.query([[0.0, 0.0]]), "torch:lstm": lambda v: v(_zeros()),
         "torch:distribution": lambda v: v.sample(), "sklearn:fitted forest": lambda v: v.predict([[0.0, 0.0]]),

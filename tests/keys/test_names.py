@@ -327,21 +327,45 @@ def test_no_bit_of_what_an_experiment_was_made_with_is_left_out() -> None:
     assert re.search("#[0-9a-f]{32}$", experiment_name(capturing(1)))
 
 
-def test_a_decorated_experiment_keeps_its_name_when_its_code_is_edited(project: Path) -> None:
-    code = """
-def timed(function):
-    def wrapper(context, config): return function(context, config)
-    return wrapper
+DECORATORS = {
+    "a function": "def timed(f):\n    def wrapper(context, config): return f(context, config)\n    return wrapper",
+    "wraps": "def timed(f):\n    @functools.wraps(f)\n    def wrapper(*args): return f(*args)\n    return wrapper",
+    "an object": (
+        "class timed:\n    def __init__(self, f): self.f = f\n    def __call__(self, *args): return self.f(*args)"
+    ),
+    "an object that tells what it wraps": (
+        "class timed:\n    def __init__(self, f):\n        functools.update_wrapper(self, f)\n"
+        "    def __call__(self, *args): return self.__wrapped__(*args)"
+    ),
+    "a cache": "timed = functools.lru_cache",
+}
+
+
+@pytest.mark.parametrize("decorator", DECORATORS)
+def test_a_decorated_experiment_keeps_its_name_when_its_code_is_edited(project: Path, decorator: str) -> None:
+    code = f"""
+import functools
+{DECORATORS[decorator]}
 @timed
 def train(context, config): return 1
 from memento.keys import experiment_name
 print(experiment_name(train))
 """
-    names = []
-    for returned in "12":
-        (project / "exp.py").write_text(code.replace("return 1", f"return {returned}"))
-        names += python("exp.py", cwd=project)
-    assert names[0] == names[1]
+    names = set()
+    for edit in (
+        "config): return 1",
+        "config): return 2",
+        "config: dict): return 1",
+        "config): 'Return nothing.'",
+    ):
+        (project / "exp.py").write_text(code.replace("config): return 1", edit))
+        names |= {*python("exp.py", cwd=project)}
+    assert len(names) == 1
+
+
+def test_an_experiment_of_a_comprehension_has_one_name_in_every_python() -> None:
+    made = [lambda context, config: None for _ in range(1)]
+    assert "comp>" not in experiment_name(made[0])
 
 
 def test_a_written_default_is_code_and_no_part_of_the_name() -> None:
@@ -384,3 +408,8 @@ def test_the_standard_library_is_where_sysconfig_says() -> None:
     paths = sysconfig.get_paths()
     for kind in ("stdlib", "platstdlib"):
         assert os.path.join(paths[kind], "") in places._standard_folders()
+
+
+def test_above_a_project_a_prompt_knows_it_by_its_own_folder(project: Path) -> None:
+    code = f"import sys; sys.argv.append('show'); sys.path.insert(0, {str(project)!r}); import exp"
+    assert python("-c", code, cwd=project.parent)[1:] == python("exp.py", cwd=project)[1:]

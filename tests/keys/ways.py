@@ -169,6 +169,45 @@ THROUGH_A_MODULE = {
     "a weak reference beside it": (
         "import weakref\nfrom lab_helpers import M\nm = M()\nT = {'m': m, 'w': weakref.ref(m)}", "T['m'].f(1)", _CLASS,
     ),
+    "a module loaded by hand": ("from lab_loader import load\nm = load('lab_helpers.py', 'by_hand')", "m.f(1)", _HELPER),
+    "a class of a module loaded by hand": ("from lab_loader import load\nm = load('lab_helpers.py', 'by_hand')", "m.M().f(1)", _CLASS),
+    "the globals of a file that was run": (
+        "import runpy, pathlib\nT = runpy.run_path(str(pathlib.Path(__file__).parent / 'lab_helpers.py'))", "T['f'](1)", _HELPER,
+    ),
+    "a function that exec made": ("T = {}\nexec('def f(x): return x + @@', T)", "T['f'](1)", ""),
+    "a weak set of what registered itself": ("import weakref\nfrom lab_helpers import f\nT = weakref.WeakSet([f])", "[*T][0](1)", _HELPER),
+    "a weak table": ("import weakref\nfrom lab_helpers import M\nm = M()\nT = weakref.WeakValueDictionary(m=m)", "T['m'].f(1)", _CLASS),
+    "a weak reference": ("import weakref\nfrom lab_helpers import f\nr = weakref.ref(f)", "r()(1)", _HELPER),
+    "a function that NumPy vectorizes": ("import numpy\nfrom lab_helpers import f\nv = numpy.vectorize(f)", "v(1)", _HELPER),
+    "a ufunc made of a function": ("import numpy\nfrom lab_helpers import f\nv = numpy.frompyfunc(f, 1, 1)", "v(1)", _HELPER),
+    "a function put into a library": ("import colorsys\nfrom lab_helpers import f\ncolorsys.f = f", "colorsys.f(1)", _HELPER),
+    "a method put into a library's class": (
+        "import string\nfrom lab_helpers import f\nstring.Template.f = f", "string.Template('').f()", _HELPER,
+    ),
+    "a method put into an imported class": (
+        "from string import Template\nfrom lab_helpers import f\nTemplate.f = f", "Template('').f()", _HELPER,
+    ),
+    "a converter of attrs": (
+        "from lab_helpers import f\nimport attrs\n@attrs.define\nclass M:\n    c = attrs.field(default=1, converter=f)", "M().c", _HELPER,
+    ),
+    "a validator of attrs": (
+        "from lab_helpers import f\nimport attrs\n@attrs.define\nclass M:\n    c = attrs.field(default=1, validator=lambda *a: f(1))", "M().c", _HELPER,
+    ),
+    "a validator of pydantic": (
+        ("from typing import Annotated\nfrom lab_helpers import f\nimport pydantic\n"
+        "class M(pydantic.BaseModel):\n    c: Annotated[int, pydantic.AfterValidator(f)] = 1"), "M(c=1).c", _HELPER,
+    ),
+    "a validator within a type of pydantic": (
+        ("from typing import Annotated\nfrom lab_helpers import f\nimport pydantic\nT = Annotated[int, pydantic.AfterValidator(f)]\n"
+        "class M(pydantic.BaseModel):\n    c: list[T] = []"), "M(c=[1]).c", _HELPER,
+    ),
+    "a bound of pydantic": (
+        "from lab_helpers import C\nimport pydantic\nclass M(pydantic.BaseModel):\n    c: int = pydantic.Field(5, ge=C)", "M(c=1)", "C = @@\n",
+    ),
+    "metadata of a field": (
+        "import dataclasses\nfrom lab_helpers import C\n@dataclasses.dataclass\nclass M:\n    c: int = dataclasses.field(default=1, metadata={'c': C})",
+        "M", "C = @@\n",
+    ),
     "a lock beside it": ("import threading\nfrom lab_helpers import C\nT = {'l': threading.Lock(), 'c': C}", "T['c']", "C = @@\n"),
 }  # fmt: skip
 
@@ -189,6 +228,7 @@ DATA = {
     "object array": "__import__('numpy').array([None, @@], dtype=object)", "dtype": "__import__('numpy').dtype(('i4', @@))",
     "large array": "__import__('numpy').arange(300_000) + @@", "frame": "__import__('pandas').DataFrame({'a': [@@]})",
     "series": "__import__('pandas').Series([@@])", "timestamp": "__import__('pandas').Timestamp(2020, 1, @@)",
+    "structure": "__import__('struct').Struct('@@i')", "context variable": "__import__('contextvars').ContextVar('v', default=@@)",
     "seeded generator": "__import__('numpy').random.default_rng(@@)",
 }  # fmt: skip
 
@@ -259,7 +299,16 @@ LAST = 1
 def programs() -> Iterator[tuple[str, dict[str, str], str, str]]:
     """Yield every program with its name, and what becomes what in it."""
     for name, (above, result, helpers) in THROUGH_A_MODULE.items():
-        yield name, {"lab_exp.py": _experiment(above, result), "lab_helpers.py": helpers}, "@@", "1,2"
+        yield (
+            name,
+            {
+                "lab_exp.py": _experiment(above, result),
+                "lab_helpers.py": helpers,
+                "lab_loader.py": _LOADER,
+            },
+            "@@",
+            "1,2",
+        )
     for name, value in DATA.items():
         above = f"value = {value}\ncopy = [value]\n"
         yield f"a global {name}", {"lab_exp.py": _experiment(above, "value")}, "@@", "1,2"
@@ -269,6 +318,15 @@ def programs() -> Iterator[tuple[str, dict[str, str], str, str]]:
         yield f"{name} in a class", {"lab_exp.py": _experiment(body, "C.held")}, "@@", "1,2"
     for name, (above, result, old, new) in LIBRARY.items():
         yield f"{name} of a library", {"lab_exp.py": _experiment(above, result)}, "@@", f"{old},{new}"
+
+
+_LOADER = """import importlib.util, pathlib
+def load(file, name):
+    spec = importlib.util.spec_from_file_location(name, pathlib.Path(__file__).parent / file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+"""
 
 
 def _experiment(above: str, result: str) -> str:

@@ -182,6 +182,17 @@ def test_a_summary_by_one_parameter_counts_missing_tasks() -> None:
     assert results.summary(by=["C"], value="acc")["mean"].tolist() == pytest.approx([0.1, 0.35])
 
 
+def test_what_is_shown_may_be_named_as_pandas_and_earlier_versions_name_it() -> None:
+    results, _ = results_of(FakeMatrix(model=["svc", "ada"]), [1.0, 3.0], {"acc": [0.1, 0.2]})
+    for one, other in (
+        (results.pivot("model", metric="acc"), results.pivot("model", values="acc")),
+        (results.summary("model", metric="acc"), results.summary("model", value="acc")),
+    ):
+        assert one.equals(other)
+        assert "0.2" in one.to_string()
+    assert results.best(metric="acc").key == results.best(by="acc").key == results[1].key
+
+
 def test_without_repeats_a_summary_does_not_number_what_is_missing() -> None:
     results, _ = results_of(FakeMatrix(model=["svc", "ada"]), [1.0, failure()])
     assert results.summary()["missing"].tolist() == ["", "1 of 1 task"]

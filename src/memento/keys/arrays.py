@@ -21,6 +21,8 @@ CHUNK = 1 << 18  # elements that are copied at a time where memory cannot be rea
 
 def encode(enc: Encoder, value: Any, np: Any) -> bytes | None:
     """Return the frame of a NumPy value, or None for other values."""
+    if value is np.ma.masked:
+        return named("numpy.ma:masked")
     if isinstance(value, np.ma.MaskedArray):
         return _encode_masked(enc, value, np)
     if isinstance(value, np.ndarray):
@@ -38,6 +40,8 @@ def encode(enc: Encoder, value: Any, np: Any) -> bytes | None:
         )
     if isinstance(value, np.dtype):
         return node("dtype", *_dtype(enc, value))
+    if isinstance(value, (np.finfo, np.iinfo)):
+        return node("limits", text(type(value).__name__), *_dtype(enc, np.dtype(value.dtype)))
     if isinstance(value, np.ufunc):
         return _encode_ufunc(enc, value, np)
     if isinstance(value, (np.random.Generator, np.random.BitGenerator, np.random.RandomState)):
@@ -197,6 +201,10 @@ def encode_scipy(enc: Encoder, value: Any, _scipy: Any) -> bytes | None:
     if distribution is not None and isinstance(value, distribution):
         # What SciPy writes of it for people, and for `exec`, follows from the class and differs between releases.
         state = {n: v for n, v in value.__getstate__().items() if n not in ("__doc__", "_parse_arg_template")}
+        return node("distribution", enc.encode(type(value)), enc.fields(without_global_state(state).items()))
+    several = getattr(sys.modules.get("scipy.stats._multivariate"), "multi_rv_generic", None)
+    if several is not None and isinstance(value, several):
+        state = {n: v for n, v in attributes(value).items() if n != "__doc__"}
         return node("distribution", enc.encode(type(value)), enc.fields(without_global_state(state).items()))
     tree = getattr(sys.modules.get("scipy.spatial"), "cKDTree", None)
     if tree is not None and isinstance(value, tree):  # its own state holds addresses in memory

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import re
 import types
 import typing
 from pathlib import PurePath
@@ -32,7 +31,6 @@ from memento.keys.objects import HEAP_TYPE
 from memento.keys.places import is_installed_file
 from memento.keys.reads import OF_MODULES, reads_of
 
-_COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _UNIONS = (typing.Union, types.UnionType)
 
 
@@ -81,7 +79,7 @@ def _encode_generic(enc: Encoder, value: Any) -> bytes:
 
 
 def _encode_class(enc: Encoder, cls: type) -> bytes:
-    name = _COMPREHENSION.sub("", qualified_name(cls))
+    name = qualified_name(cls)
     by_name = frame(b"C", name.encode("utf-8", "surrogatepass"))
     if _is_local(cls):
         return encode_content(enc, cls, name)
@@ -135,7 +133,7 @@ def _noted(enc: Encoder, value: Any) -> bytes:
     return enc.fields(noted.items()) if noted else b""
 
 
-_OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "cache_parameters"})
+_OF_WRAPPERS = hidden.OF_WRAPPERS | {"__wrapped__", "cache_parameters"}
 
 
 def counts_by_name(func: types.FunctionType) -> bool:
@@ -178,7 +176,7 @@ def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
 
 def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[types.FunctionType]]:
     """Return the frame of one function, and the project's functions among the globals that it names."""
-    name = _COMPREHENSION.sub("", qualified_name(func))  # from Python 3.12 on it leaves no trace in names
+    name = qualified_name(func)
     found = source.find_function(func)
     code = forms.normal_form(found.tree) if found is not None else forms.code_form(func.__code__)
     defaults = enc.at(".__defaults__", func.__defaults__) + enc.at(".__kwdefaults__", func.__kwdefaults__)

@@ -173,6 +173,22 @@ def _fields(space: Any) -> dict[str, Any]:
     return found
 
 
+def noted(cls: type) -> dict[str, Any]:
+    """Return what the fields of a record were given beside their defaults: converters, validators, metadata."""
+    space, found = vars(cls), {}
+    for name, field in space.get("__dataclass_fields__", {}).items():
+        found[name] = [dict(field.metadata)]
+    for field in space.get("__attrs_attrs__", ()):
+        found[field.name] = [field.converter, field.validator, dict(field.metadata)]
+    for name, field in (space.get("__pydantic_fields__") or {}).items():
+        found[name] = list(field.metadata)
+    return {name: parts for name, parts in found.items() if any(map(_is_given, parts))}
+
+
+def _is_given(part: Any) -> bool:
+    return part is not None and part != {}
+
+
 def _options(space: Any) -> dict[str, Any]:
     """Return what decorators and models noted of their fields beside the defaults."""
     found: dict[str, Any] = {}

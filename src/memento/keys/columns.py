@@ -150,7 +150,8 @@ def _arrow_type(enc: Encoder, dtype: Any, pa: Any) -> bytes:
         try:
             own = enc.encode(dtype.__arrow_ext_serialize__())
         except (AttributeError, NotImplementedError):
-            own = b"0"
+            told = {name: getattr(dtype, name) for name in _OF_EXTENSIONS if hasattr(dtype, name)}
+            own = enc.encode(told) if told else b"0"
         storage = _arrow_type(enc, dtype.storage_type, pa)
         return node("extension", text(str(dtype.extension_name)), enc.encode(type(dtype)), own, storage)
     if kinds.is_dictionary(dtype):
@@ -165,6 +166,9 @@ def _arrow_type(enc: Encoder, dtype: Any, pa: Any) -> bytes:
         enc.encode(getattr(dtype, name, None)) for name in ("list_size", "keys_sorted", "mode", "type_codes")
     ]
     return node("nested", text(str(dtype.id)), *more, *[_arrow_field(enc, field, pa) for field in fields])
+
+
+_OF_EXTENSIONS = ("shape", "dim_names", "permutation", "vendor_name", "type_name")  # of Arrow's own types
 
 
 def _arrow_column(enc: Encoder, column: Any, dtype: Any, pa: Any) -> bytes:

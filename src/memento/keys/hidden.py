@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _thread
 import _weakref
+import functools
 import sys
 from collections.abc import Iterator
 
@@ -87,9 +88,11 @@ def library_of(cls: Any) -> str:
 _CACHES: dict[str, dict[str, tuple[str, ...]]] = {
     "numpy": {"vectorize": ("_ufunc",)},
     "pandas": {"": ("_cache", "_item_cache", "_cacher")},
-    "sklearn": {"": ("_stop_words_id",)},
+    "sklearn": {"": ("_stop_words_id",), "_BaseScorer": ("_deprecation_msg",)},
     "xarray": {"": ("_cache", "_close")},
 }
+# What `functools.update_wrapper` copies from the function that an object wraps, in some versions of Python more.
+OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__type_params__"})
 # Descriptors that keep what they computed under their own name in the instance.
 _KEEPING = frozenset(
     {"cached_property", "lazy_property", "lazyproperty", "cache_readonly", "under_cached_property", "reify"}
@@ -109,7 +112,7 @@ def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
     >>> without_caches(Table, {"rows": [1], "size": 3})
     {'rows': [1]}
     """
-    dropped: set[str] = set()
+    dropped = set(OF_WRAPPERS) if "__wrapped__" in state else set()
     for base in cls.__mro__:
         for name, attributes in _CACHES.get(library_of(base), {}).items():
             if name in ("", base.__name__):

@@ -71,8 +71,18 @@ def _add(name: str, file: str, is_package: bool, found: dict[str, Found]) -> Ite
     tree = tree_of_file(file)
     if tree is None or not tree.body:  # an empty file: Python versions disagree on whether it can be read
         return ()
+    tree = ast.Module([item for item in tree.body if not _is_for_scripts(item)], [])
     found[name] = Found(tree, name, file, 1)
     return _names(tree, name if is_package else name.rpartition(".")[0])
+
+
+def _is_for_scripts(item: ast.stmt) -> bool:
+    """Say whether a statement is ``if __name__ == "__main__":``, whose body no import runs."""
+    test = item.test if isinstance(item, ast.If) and not item.orelse else None
+    if not isinstance(test, ast.Compare) or not isinstance(test.ops[0], ast.Eq):
+        return False
+    sides = (test.left, *test.comparators)
+    return {getattr(side, "id", getattr(side, "value", None)) for side in sides} == {"__name__", "__main__"}
 
 
 def _with_parents(names: Iterable[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ Knows: modules, and where their files lie. May not know: how values are encoded,
 from __future__ import annotations
 
 import os
+import re
 import sys
 from types import FunctionType, ModuleType
 
@@ -19,6 +20,7 @@ _MOVED = {
     "_operator": "operator",
     "_functools": "functools",
 }
+_COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _MAINS = ("__main__", "__mp_main__")  # the latter in children of multiprocessing
 
 
@@ -69,6 +71,8 @@ def qualified_name(obj: Any) -> str:
     name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
     if not isinstance(name, str):
         return qualified_name(type(obj))
+    if "comp>" in name:
+        name = _COMPREHENSION.sub("", name)  # from Python 3.12 on it leaves no trace in names
     module = getattr(obj, "__module__", None)
     if not isinstance(module, str):
         owner = getattr(obj, "__objclass__", None) or getattr(obj, "__self__", None)
@@ -144,6 +148,14 @@ def is_project_package(module: ModuleType) -> bool:
         )
     folders = module.__dict__.get("__path__") or ()
     return any(place_of_file(os.path.join(folder, "__init__.py")) is not None for folder in folders)
+
+
+def is_project_function(func: FunctionType) -> bool:
+    """Say whether a function is the user's own, also where its module was loaded by hand, under any name."""
+    name, file = func.__globals__.get("__name__"), func.__globals__.get("__file__")
+    return is_project_module(name if isinstance(name, str) else None) or (
+        isinstance(file, str) and place_of_file(file) is not None
+    )
 
 
 def is_project_module(name: str | None) -> bool:

@@ -120,7 +120,10 @@ def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
         state = without_caches(cls, _checked(value, state))
     if cls.__module__ == "_io" and type(state) is tuple and state[-1:] == ({},):
         state = (*state[:-1], None)  # a file in memory has a dict as soon as somebody looks for it
-    if not hasattr(cls, "__setstate__") and setter is None and _is_empty(state):
+    bare = not hasattr(cls, "__setstate__") or isinstance(
+        value, BaseException
+    )  # whose dict comes when it is looked at
+    if bare and setter is None and _is_empty(state):
         state = None  # Python versions disagree on whether nothing is None or {}
     encoded = [enc.at("", func)]
     encoded += [frame(b"t", b"".join([enc.at(_argument(cls, i), arg) for i, arg in enumerate(args)]))]

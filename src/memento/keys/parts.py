@@ -10,10 +10,12 @@ from __future__ import annotations
 import functools
 import sys
 import types
+from _weakref import ReferenceType
 from collections.abc import Iterator
 
 from memento.hints import Any
 from memento.keys.encode import LEAVES
+from memento.keys.hidden import OF_WRAPPERS
 
 # Libraries whose values hold no code, or nothing that is read here; of NumPy's, arrays of objects do.
 _WITHOUT_CODE = frozenset({"numpy", "pandas", "polars", "pyarrow", "xarray"})
@@ -42,6 +44,8 @@ def parts_of(value: Any) -> Iterator[Any]:
         yield from _kinds(list(value.values()))
     elif isinstance(value, (staticmethod, classmethod)):
         yield value.__func__
+    elif isinstance(value, ReferenceType):
+        yield value()
     elif isinstance(value, property):
         yield from (f for f in (value.fget, value.fset, value.fdel) if f is not None)
     yield from _kinds(_others(value))
@@ -55,10 +59,32 @@ def _others(value: Any) -> Iterator[Any]:
             yield from collections.deque.__iter__(value)
         elif isinstance(value, collections.defaultdict):
             yield value.default_factory
-    if numpy is not None and isinstance(value, numpy.ndarray) and value.dtype.hasobject:
-        yield from numpy.asarray(value, dtype=object).ravel().tolist()
+    if numpy is not None:
+        yield from _of_numpy(value, numpy)
     if not holds_no_code(cls):
         yield from attributes_of(value).values()
+
+
+def _of_numpy(value: Any, numpy: Any) -> Iterator[Any]:
+    if isinstance(value, numpy.ndarray) and value.dtype.hasobject:
+        yield from numpy.asarray(value, dtype=object).ravel().tolist()
+    elif isinstance(value, numpy.vectorize):
+        yield value.pyfunc
+    elif isinstance(value, numpy.ufunc) and value.__name__.endswith(" (vectorized)"):
+        import gc  # alone sees the function of `np.frompyfunc`
+
+        yield from filter(callable, gc.get_referents(value))
+
+
+def weak_parts_of(value: Any) -> list[Any]:
+    """Return what is still there of what a weak container holds: classes and functions register themselves in such."""
+    weakref = sys.modules.get("weakref")
+    if weakref is None:
+        return []
+    for kind in (weakref.WeakKeyDictionary, weakref.WeakValueDictionary):
+        if isinstance(value, kind):
+            return [*kind.keys(value), *kind.values(value)]
+    return list(weakref.WeakSet.__iter__(value)) if isinstance(value, weakref.WeakSet) else []
 
 
 def _kinds(values: Any) -> Iterator[Any]:
@@ -96,4 +122,5 @@ def attributes_of(value: Any) -> dict[str, Any]:
         name: part
         for name, part in found.items()
         if not isinstance(vars(cls).get(name), functools.cached_property)  # reading one is no change
+        and not ("__wrapped__" in found and name in OF_WRAPPERS)
     }

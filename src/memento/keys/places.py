@@ -259,6 +259,8 @@ def _place(file: str, roots: tuple[str, ...], has_script: bool) -> str | None:
     if file.startswith("<") or _is_librarys(file, path):
         return None
     root = next((root for root in roots if _is_inside(path, root)), None)
+    if root == roots[0] and not has_script and project_of(root) is None:
+        root = project_of(os.path.dirname(path)) or root  # a prompt or a test runner started above projects
     if root is None:
         if has_script or not os.path.isfile(path):
             return None

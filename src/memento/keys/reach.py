@@ -19,6 +19,7 @@ from memento.keys.blake2 import blake2b
 from memento.keys.encode import LEAVES
 from memento.keys.names import (
     file_of_module,
+    is_project_function,
     is_project_module,
     is_project_package,
     module_name,
@@ -103,11 +104,12 @@ class Reach:
             yield from self._object(item)
 
     def _object(self, item: Any) -> Iterator[Any]:
-        from memento.keys.parts import parts_of
+        from memento.keys.parts import parts_of, weak_parts_of
         from memento.keys.snapshot import counts_by_type
 
         cls: Any = type(item)
         if counts_by_type(cls):
+            yield from weak_parts_of(item)
             return
         if cls.__name__ in _COMPILED:
             self._compiled(qualified_name(item), item.__module__)
@@ -152,7 +154,7 @@ class Reach:
         wrapped = vars(func).get("__wrapped__")
         if wrapped is not None:
             yield wrapped
-        if not is_project_module(module):
+        if not is_project_function(func):
             yield from self._of_library(func)
             return
         found = source.find_function(func)
@@ -245,7 +247,7 @@ class Reach:
         known = source.imported_as(name, value, file)
         if known is not None:
             self._note(full, _hash(known), f"{name} = {known}")
-            return None if _is_definition(value) else value  # a registry may hold code of the project
+            return value if _may_hold_ours(value) else None
         code = value
         while not isinstance(code, (types.FunctionType, type)) and type(code).__module__ == "functools":
             code = getattr(code, "__wrapped__", None)  # lru_cache
@@ -256,7 +258,8 @@ class Reach:
     # -- classes -----------------------------------------------------------------------------------------
 
     def _class(self, cls: type) -> Iterator[Any]:
-        if not is_project_module(cls.__module__):
+        if not _is_ours(cls):
+            yield from _put_into(cls)
             return
         name = qualified_name(cls)
         found = source.find_class(cls)
@@ -266,6 +269,7 @@ class Reach:
         yield type(cls)
         if found is not None:
             space = vars(sys.modules.get(cls.__module__, types))
+            space = next((f.__globals__ for f in source.methods(cls) if _is_loaded_by_hand(cls)), space)
             yield from self._read(header_names(found.tree), space, found.file)
         for func in source.methods(cls):
             if _is_generated(func, cls, found):
@@ -280,6 +284,8 @@ class Reach:
 
     def _attributes(self, cls: type, name: str, found: Found | None) -> Iterator[Any]:
         """Mark and yield what a class holds besides its methods, less what its source tells."""
+        from memento.keys.classes import noted
+
         methods = set(source.methods(cls))
         assigned = source.assigned_attributes(found.tree) if found is not None else {}
         written = source.literal_attributes(found.tree) if found is not None else {}
@@ -293,6 +299,9 @@ class Reach:
             if not told and not (found is not None and key.endswith(".annotation")):
                 self._bound(f"{name}.{key}", value, cls.__module__)
             yield value
+        for key, parts in noted(cls).items():
+            self._bound(f"{name}.{key} (field)", parts, cls.__module__)
+            yield parts
 
     # -- whole modules -----------------------------------------------------------------------------------
 
@@ -339,10 +348,39 @@ def _is_definition(value: Any) -> bool:
     return isinstance(value, (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType))
 
 
+def _is_ours(cls: type) -> bool:
+    """Say whether a class is the user's own."""
+    return is_project_module(cls.__module__) or _is_loaded_by_hand(cls)
+
+
+def _is_loaded_by_hand(cls: type) -> bool:
+    """Say whether a class stems from a file of the project that no import loaded, and no module stands for."""
+    return cls.__module__ not in sys.modules and any(map(is_project_function, source.methods(cls)))
+
+
+def _put_into(cls: type) -> list[types.FunctionType]:
+    """Return the project's functions that were put into a library's class as methods."""
+    return [
+        part
+        for base in cls.__mro__
+        for part in vars(base).values()
+        if type(part) is types.FunctionType
+        and part.__module__ != base.__module__
+        and is_project_function(part)
+    ]
+
+
+def _may_hold_ours(value: Any) -> bool:
+    """Say whether what a library has under a name may lead to the project: a registry, what was put in its place."""
+    if isinstance(value, types.FunctionType):
+        return is_project_function(value)
+    return bool(_put_into(value)) if _is_class(value) else not _is_definition(value)
+
+
 def _instance_in(library: types.ModuleType, names: Chain) -> Any:
     """Return the object that a library's module has under a name, such as a registry; None for its code."""
     value = vars(library).get(names[0]) if names else None
-    return None if _is_definition(value) else value
+    return value if _may_hold_ours(value) else None
 
 
 def _hash(text: str) -> str:

@@ -20,8 +20,9 @@ else:
 
 Chain = tuple[str, ...]
 
+_FILES = frozenset({"spec_from_file_location", "SourceFileLoader", "run_path", "run_module"})
 _GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-_BY_TEXT = frozenset({"eval", "exec", "globals", "__import__", "import_module", "modules"})
+_BY_TEXT = frozenset({"eval", "exec", "globals", "__import__", "import_module", "modules", *_FILES})
 _ONLY_TREE = 0x400  # ast.PyCF_ONLY_AST
 
 # What every module has, whatever its user writes: it differs from place to place, and from run to run.
@@ -221,6 +222,9 @@ class _Reader:
             self._by_text.add("globals()")
         if is_import_call(item) and imported_by_call(item) is None:
             self._by_text.add("import_module(...)")
+        called = item.func.attr if isinstance(item.func, ast.Attribute) else getattr(item.func, "id", None)
+        if called in _FILES:
+            self._by_text.add(f"{called}(...)")
         return []
 
     def _evaluated(self, item: ast.Call, name: str) -> list[ast.AST]:

@@ -83,7 +83,13 @@ class Snapshot(Encoder):
 
     def pairs(self, items: Any, ordered: bool = False) -> bytes:
         """Return the joined frames of keys and values, sorted unless their order counts."""
-        frames = [self.at("", key) + self.at("", value) for key, value in items]
+        frames = [
+            self.at("", key) + self.at("", value)
+            for key, value in items
+            if not (
+                type(key) is str and key == "__builtins__"
+            )  # `exec` leaves it in the dict that it is given
+        ]
         return b"".join(frames if ordered else sorted(frames))
 
     def bulk(self, value: Any, np: Any) -> bytes | None:
@@ -136,7 +142,9 @@ def _encode_code(enc: Any, value: Any) -> bytes | None:
             "class", text(qualified_name(value)), text(enc.form(value)), enc.fields(content(value).items())
         )
     if isinstance(value, types.FunctionType):
-        if not is_ambiguous(value):
+        if (
+            not is_ambiguous(value) and "__name__" in value.__globals__
+        ):  # else `exec` made it, and no module has it
             return named(qualified_name(value))
         made_with = [*filled_cells(value).values(), value.__defaults__, value.__kwdefaults__]
         return node("function", text(qualified_name(value)), text(enc.form(value)), enc.sequence(made_with))
@@ -166,6 +174,8 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
         return node("singledispatchmethod", enc.pairs(value.dispatcher.registry.items()))
     if cls is functools.partialmethod:
         return node("partialmethod", enc.sequence((value.func, value.args, value.keywords)))
+    if cls.__name__ == "ContextVar" and cls.__module__ == "_contextvars":
+        return node("context variable", text(value.name), enc.at("", value.get()))
     pathlib, numpy = sys.modules.get("pathlib"), sys.modules.get("numpy")
     if numpy is not None and cls is numpy.memmap and value.nbytes > _MOST_MAPPED:
         return _encode_mapped(enc, value)

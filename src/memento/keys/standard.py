@@ -143,6 +143,7 @@ _SELDOM: dict[tuple[str, str], Callable[[Encoder, Any], bytes]] = {
     ("decimal", "Decimal"): lambda _, v: node("decimal", text(str(v))),
     ("fractions", "Fraction"): lambda _, v: node("fraction", integer(v.numerator), integer(v.denominator)),
     ("typing", "ForwardRef"): lambda _, v: node("forward", text(v.__forward_arg__)),
+    ("_struct", "Struct"): lambda _, v: node("struct", text(v.format)),
     ("uuid", "UUID"): lambda _, v: node("uuid", frame(b"b", v.bytes)),
 }
 for _kind in ("Address", "Network", "Interface"):

@@ -45,7 +45,8 @@ def _numpy() -> dict[str, Any]:
         "type": np.float32, "ufunc": np.sin, "function": np.mean, "own ufunc": np.frompyfunc(lambda x: x + 1, 1, 1),
         "vectorized": vectorized, "poly": np.polynomial.Polynomial([1.0, 2.0]), "poly1d": np.poly1d([1.0, 2.0]),
         "generator": used, "random state": old, "seeds": np.random.SeedSequence(3), "bits": np.random.PCG64(3),
-        "global normal": np.random.normal, "global state": np.random.mtrand._rand, "finfo": np.finfo("f4"),
+        "global normal": np.random.normal, "global state": np.random.mtrand._rand, "finfo": np.finfo("f4"), "iinfo": np.iinfo("i4"),
+        "masked one": np.ma.masked,
     }  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def _scipy() -> dict[str, Any]:
     values |= {f"{kind} matrix": getattr(scipy.sparse, f"{kind}_matrix")(dense) for kind in ("csr", "coo")}
     points = np.arange(20.0).reshape(10, 2) ** 1.5
     return values | {
-        "three axes": scipy.sparse.coo_array(cube), "norm": scipy.stats.norm(0, 1), "log-uniform": scipy.stats.loguniform(0.01, 100),
+        "three axes": scipy.sparse.coo_array(cube), "norm": scipy.stats.norm(0, 1), "several normal": scipy.stats.multivariate_normal([0.0], [[1.0]]), "log-uniform": scipy.stats.loguniform(0.01, 100),
         "integers": scipy.stats.randint(1, 5), "bare norm": scipy.stats.norm, "seeded": scipy.stats.norm(0, 1).dist.__class__(seed=3),
         "histogram": scipy.stats.rv_histogram(np.histogram([1, 2, 2, 3], bins=3), density=False), "tree": scipy.spatial.cKDTree(points),
         "k-d tree": scipy.spatial.KDTree(points, leafsize=3), "special": scipy.special.expit,
@@ -132,6 +133,7 @@ def _polars() -> dict[str, Any]:
 
 
 def _pyarrow() -> dict[str, Any]:
+    import numpy as np
     import pyarrow as pa
 
     field = pa.field("a", pa.int8(), nullable=False, metadata={"unit": "m"})
@@ -148,7 +150,8 @@ def _pyarrow() -> dict[str, Any]:
         "runs": pa.RunEndEncodedArray.from_arrays([2], [3]), "extension": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16))),
         "scalar": pa.scalar(3), "time scalar": pa.scalar(1, pa.time64("ns")), "text scalar": pa.scalar("a"), "type": pa.int64(),
         "struct type": pa.struct([field]), "time type": pa.timestamp("ns", "UTC"), "dictionary type": pa.dictionary(pa.int8(), pa.string()),
-        "extension type": pa.uuid(), "field": field, "schema": pa.schema([field], {"k": "v"}), "class": pa.Table,
+        "extension type": pa.uuid(), "tensors": pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((1, 2, 3))),
+        "other tensors": pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((1, 3, 2))), "field": field, "schema": pa.schema([field], {"k": "v"}), "class": pa.Table,
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ import pathlib
 import random
 import re
 import string
+import struct
 import types
 import typing
 import urllib.parse
@@ -61,7 +62,7 @@ def of_library() -> dict[str, Any]:
         "user string": collections.UserString("a"), "namespace": types.SimpleNamespace(b=1, a=[2]),
         "proxy": types.MappingProxyType({"a": 1}), "decimal": decimal.Decimal("1.10"),
         "long decimal": decimal.Decimal("1." + "1" * 60), "decimal nan": decimal.Decimal("sNaN12"),
-        "fraction": fractions.Fraction(1, 3), "uuid": uuid.UUID(int=7), "date": datetime.date(2024, 2, 29), "moment": day,
+        "fraction": fractions.Fraction(1, 3), "uuid": uuid.UUID(int=7), "structure": struct.Struct("<id"), "date": datetime.date(2024, 2, 29), "moment": day,
         "zoned": day.replace(tzinfo=zone), "in berlin": day.replace(tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")),
         "fold": day.replace(fold=1), "time": datetime.time(1, 2, 3, 4), "zoned time": datetime.time(1, tzinfo=zone),
         "delta": datetime.timedelta(-1, 5, 7), "utc": datetime.timezone.utc, "zone": zone,
