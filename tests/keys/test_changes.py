@@ -62,6 +62,11 @@ def test_what_stands_in_another_file_is_compared_with_what_it_was() -> None:
     ]  # fmt: skip
 
 
+def test_a_change_that_the_text_does_not_show_is_told_in_another_file_too() -> None:
+    old, new = {"a.py:K": ("1", "K = [0, 0, ...")}, {"b.py:K": ("2", "K = [0, 0, ...")}
+    assert [line.partition(":")[0] for line in explain_code(old, new)] == ["K"]
+
+
 def test_of_several_names_none_is_guessed_to_be_anothers() -> None:
     old = {"exp.py:f": function("f", "x = 1")}
     new = {"exp.py:g": function("g", "x = 1"), "exp.py:h": function("h", "x = 1")}

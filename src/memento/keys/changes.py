@@ -70,20 +70,14 @@ class Change(NamedTuple):
 
 def changes(old: Functions, new: Functions) -> list[Change]:
     """Compare two versions: what changed, then what is new, then what is no longer used."""
-    moved = _moved(old, new)
+    was = {name: name for name in new if name in old} | _moved(old, new)
     changed = [
-        _change("changed", name, old[name][1], new[name][1])
-        for name in new
-        if name in old and old[name][0] != new[name][0]
+        _change("changed", name, old[before][1], new[name][1])
+        for name, before in was.items()
+        if old[before][0] != new[name][0]
     ]
-    changed += [
-        change
-        for name, was in moved.items()
-        if old[was][0] != new[name][0]
-        and (change := _change("changed", name, old[was][1], new[name][1])).before != change.after
-    ]
-    left = {name for name in old if name not in new}.difference(moved.values())
-    added = [_change("new", name, "", new[name][1]) for name in new if name not in old and name not in moved]
+    left = set(old).difference(was.values())
+    added = [_change("new", name, "", new[name][1]) for name in new if name not in was]
     gone = [_change("gone", name, old[name][1], "") for name in old if name in left]
     renamed = _renamed(added, gone)
     if renamed is not None:  # a diff says more than that all of it is new
