@@ -63,6 +63,10 @@ def test_best_explains_what_it_cannot_do() -> None:
         results.best()
     with pytest.raises(ValueError, match="Did you mean 'acc'"):
         results.best("ac")
+    dicts, _ = results_of(FakeMatrix(n=[0, 1]), [{"f1": 0.5}, {"f1": 0.6}])
+    with pytest.raises(ValueError, match=r"f1.* each key is a column: name one"):
+        dicts.best()
+    assert dicts.best("f1").config.n == 1
     failed, _ = results_of(FakeMatrix(n=[0, 1]), [failure(), MISSING])
     with pytest.raises(ValueError, match="1 failed, 1 missing"):
         failed.best()
