@@ -90,6 +90,8 @@ def test_what_no_run_has_seen_is_not_accepted(project: Edited) -> None:
 def test_verified_with_the_file_and_the_matrix(project: Edited) -> None:
     ran = project.in_its_own("adopt", "--verify", "6", "experiment.py:grid", "matrix.yaml", "--json")
     assert ran.code == 0, ran.err
+    assert "memento-adopt-" not in ran.err  # a folder that is gone is no news
+    assert "fresh processes" not in ran.err
     assert ran.json["verified"] == 6
     assert ran.json["results"] == 10
     assert ran.json["differences"] == []
@@ -112,6 +114,7 @@ def test_verifying_needs_the_function_and_the_matrix(project: Edited) -> None:
     ran = project("--verify", "3", "grid")
     assert ran.code == 2
     assert "memento adopt --verify 3 FILE:FUNC MATRIX" in ran.err
+    assert "Memento(FUNC).adopt(matrix, verify=3)" in ran.err  # a matrix need not be a file
 
 
 def test_the_matrix_has_to_be_there(project: Edited) -> None:

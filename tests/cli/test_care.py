@@ -172,6 +172,16 @@ def test_forget_needs_to_be_told_what(grid: Project) -> None:
     assert grid.tasks() == []
 
 
+def test_rename_to_a_function_without_its_file_says_what_such_a_name_means(grid: Project) -> None:
+    told = grid("rename", "grid", "fit")
+    assert told.code == 0
+    assert "6 tasks of experiment.py:grid now of fit" in told.out
+    assert "Memento(..., name='fit')" in told.out
+    assert "`memento rename fit experiment.py:fit`" in told.out
+    told = grid("rename", "fit", "experiment.py:fit")
+    assert told.out == "6 tasks of fit now of experiment.py:fit\n"
+
+
 @pytest.mark.parametrize("name", ["verify", "gc", "retry", "forget"])
 def test_where_there_is_no_store_it_is_said(name: str, tmp_path: Path) -> None:
     told = memento(name, "--store", tmp_path / "nothing", *(["-e", "x"] if name == "forget" else []))

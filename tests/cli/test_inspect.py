@@ -77,6 +77,13 @@ def test_status_tells_how_far_a_run_is_that_goes_on(tmp_path: Path) -> None:
     assert re.search(r"running +science:experiment: 1 done of 10 tasks, so far \d", told)
 
 
+@pytest.mark.parametrize(("own", "told"), [(0, "10 by other runs in"), (4, "4 done, 6 by other runs in")])
+def test_status_tells_what_other_runs_computed_for_one(own: int, told: str, tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store") as store:
+        store.begin(info_of(tasks=10)).finish("done", {"done": own, "cached": 0, "failed": 0})
+    assert f"science:experiment: {told}" in memento("status", "--store", tmp_path / "store").out
+
+
 def test_ls_has_a_line_for_each_task(project: Project) -> None:
     told = project("ls")
     head, *lines = told.out.splitlines()

@@ -54,7 +54,7 @@ def test_a_done_task_will_not_run(told: Told) -> None:
     ran = told(told.row())
     assert ran.code == 0
     assert "will not run: it is done" in ran.out
-    assert "checkpoint  none" in ran.out
+    assert "checkpoint  none\n" in ran.out
 
 
 def test_a_task_of_an_older_version_says_what_has_changed_and_how_to_go_on(told: Told) -> None:

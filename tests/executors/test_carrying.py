@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import logging.handlers
+import re
 import subprocess
 import sys
 import textwrap
@@ -191,6 +193,8 @@ class Model:
 def scale(x): return x
 REGISTRY = {}
 UNREAD = 1
+import random
+GENERATOR = random.Random()
 from pkg import deeper
 """
 DEEPER = "DEPTH = 1\n"
@@ -271,8 +275,9 @@ def test_a_run_whose_fresh_workers_would_see_other_globals_ends_before_any_task(
         ("(OWN, settings.LR)", "OWN = 2", "pass"),
         ("settings.LAYERS", "settings.LAYERS = [1, 2]", "pass"),
         ("settings.LR", "settings.LR = 0.5", "settings.LR = 0.5"),
+        ("type(settings.GENERATOR)", "settings.GENERATOR.random()", "pass"),
     ],
-    ids=["nothing", "unread", "the script's own", "to the same", "by an initializer too"],
+    ids=["nothing", "unread", "the script's own", "to the same", "by an initializer too", "a generator"],
 )
 def test_what_makes_no_difference_to_workers_stops_nothing(
     tmp_path: Path, reads: str, change: str, initializer: str
@@ -280,6 +285,34 @@ def test_what_makes_no_difference_to_workers_stops_nothing(
     fresh, others = run_script(tmp_path, reads, change, initializer)
     assert fresh == "same\n"
     assert others == "True threads True\n"
+
+
+def test_assertions_that_pytest_has_rewritten_are_the_same_code_in_workers(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text("""
+from memento import Memento
+from memento.executors import Processes
+
+def double(x):
+    assert x, "nothing"
+    return 2 * x
+
+def experiment(context, config):
+    assert config.n
+    return double(config.n)
+
+def test_it(tmp_path):
+    runs = Memento(experiment, executor=Processes(1, copy=False), store=tmp_path / "store", progress=False)
+    assert runs.run({"parameters": {"n": [1]}})[0].inner == 2
+""")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_the_error_says_what_differs_and_the_ways_out() -> None:
@@ -336,7 +369,21 @@ def test_that_workers_are_fresh_is_said_once_and_why(tmp_path: Path) -> None:
     (fact,) = [fact for fact in drive.facts if "log" not in fact]  # pytest's handlers are named too
     assert "fresh processes" in fact
     if system.LINUX:
-        assert "several threads" in fact
+        assert re.search(r"several threads \(\w+.*\)", fact)
+
+
+@pytest.mark.parametrize("why", ["a memory limit", "a notebook"])
+def test_where_workers_are_always_fresh_it_is_not_said_at_each_run(
+    why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"memory_limit": 2**40} if why == "a memory limit" else {}
+    if why == "a notebook":
+        monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    drive = Drive(Processes(2), tmp_path)
+    drive.start(returns_its_parameter, **options)
+    drive.take(drive.executor.poll(0.0))
+    drive.executor.close()
+    assert not [fact for fact in drive.facts if "fresh" in fact]
 
 
 def test_a_handler_that_cannot_be_made_in_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,3 +391,12 @@ def test_a_handler_that_cannot_be_made_in_workers_is_named(monkeypatch: pytest.M
     monkeypatch.setattr(logging.getLogger("mine"), "handlers", [handler])
     _, left = loggers.gather()
     assert "MemoryHandler of logger 'mine'" in left
+
+
+def test_what_a_notebooks_kernel_logs_for_itself_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = pytest.importorskip("traitlets.config")
+    handler = logging.StreamHandler(io.StringIO())  # as of a kernel, whose streams are its own
+    handler.setFormatter(config.LevelFormatter("[%(name)s] %(message)s"))
+    monkeypatch.setattr(logging.getLogger("IPKernelApp"), "handlers", [handler])
+    _, left = loggers.gather()
+    assert not [name for name in left if "IPKernelApp" in name]

@@ -246,6 +246,28 @@ def options_of_torch(change: bool) -> Any:
     return before
 
 
+def arithmetic_of_torch(change: bool) -> Any:
+    import torch
+
+    before = (
+        torch.is_autocast_enabled("cpu"), str(torch.get_autocast_dtype("cpu")), torch.is_inference_mode_enabled(),
+        sys.float_info.min * 0.5 == 0.0, torch.multiprocessing.get_sharing_strategy(),
+    )  # fmt: skip
+    if change:
+        torch.set_autocast_enabled("cpu", True)
+        torch.set_autocast_dtype("cpu", torch.float16)
+        torch.set_flush_denormal(True)
+        torch.multiprocessing.set_sharing_strategy("file_system")
+    return before
+
+
+def arguments(change: bool) -> Any:
+    before = "--left" in sys.argv
+    if change:
+        sys.argv = ["program", "--left"]
+    return before
+
+
 def timeout_of_sockets(change: bool) -> Any:
     import socket
 
@@ -333,8 +355,6 @@ CHANGES = [
     bit_generator_of_numpy,
     options_of_pandas,
     options_of_sklearn,
-    parameters_of_matplotlib,
-    open_figures,
     timeout_of_sockets,
     hooks,
     interpreter,
@@ -342,7 +362,9 @@ CHANGES = [
     zone,
     replaced_streams,
     closed_streams,
-    *([options_of_torch] if importlib.util.find_spec("torch") else []),
+    arguments,
+    *([parameters_of_matplotlib, open_figures] if importlib.util.find_spec("matplotlib") else []),
+    *([options_of_torch, arithmetic_of_torch] if importlib.util.find_spec("torch") else []),
 ]
 # What needs a process that does nothing but tasks.
 OF_WORKERS = {"closed_streams", "tracing", "fault_handler", "locales"}

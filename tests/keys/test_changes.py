@@ -38,10 +38,39 @@ def test_a_constant_is_told_in_one_line() -> None:
 
 def test_what_is_new_and_what_is_gone_come_last() -> None:
     old = {"exp.py:f": function("f"), "exp.py:g": function("g", "old")}
-    new = {"exp.py:h": function("h"), "exp.py:g": function("g", "new")}
+    new = {"exp.py:h": function("h", "return [1, 2, 3]"), "exp.py:g": function("g", "new")}
     told = explain_code(old, new)
     assert told[0] == "g (exp.py:3)"
     assert told[-2:] == ["new: h (exp.py:3)", "no longer used: f"]
+
+
+def test_what_has_another_name_and_was_edited_as_well_is_told_as_a_diff() -> None:
+    body = ["x = load()", "y = fit(x)", "return y"]
+    old = {"exp.py:f": function("f", *body), "exp.py:LR": ("1", "LR = 0.1")}
+    new = {"exp.py:h": function("h", *body[:2], "return y + 1")}
+    told = explain_code(old, new)
+    assert told[0] == "h, formerly f (exp.py:3)"
+    assert {"  -    return y", "  +    return y + 1"} <= set(told)
+    assert told[-1] == "no longer used: LR"
+
+
+def test_what_stands_in_another_file_is_compared_with_what_it_was() -> None:
+    old = {"a/exp.py:f": function("f", "x = 1"), "a/exp.py:g": function("g"), "a/exp.py:LR": ("1", "LR = 1")}
+    new = {"b/exp.py:f": function("f", "x = 2"), "b/exp.py:g": function("g"), "b/exp.py:LR": ("2", "LR = 2")}
+    assert explain_code(old, new) == [
+        "f (exp.py:3)", "   def f():", "  -    x = 1", "  +    x = 2", "LR: 1 -> 2",
+    ]  # fmt: skip
+
+
+def test_a_change_that_the_text_does_not_show_is_told_in_another_file_too() -> None:
+    old, new = {"a.py:K": ("1", "K = [0, 0, ...")}, {"b.py:K": ("2", "K = [0, 0, ...")}
+    assert [line.partition(":")[0] for line in explain_code(old, new)] == ["K"]
+
+
+def test_of_several_names_none_is_guessed_to_be_anothers() -> None:
+    old = {"exp.py:f": function("f", "x = 1")}
+    new = {"exp.py:g": function("g", "x = 1"), "exp.py:h": function("h", "x = 1")}
+    assert explain_code(old, new) == ["new: g (exp.py:3)", "new: h (exp.py:3)", "no longer used: f"]
 
 
 def test_a_long_diff_is_cut_and_what_is_left_is_counted() -> None:

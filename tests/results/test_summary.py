@@ -63,6 +63,10 @@ def test_best_explains_what_it_cannot_do() -> None:
         results.best()
     with pytest.raises(ValueError, match="Did you mean 'acc'"):
         results.best("ac")
+    dicts, _ = results_of(FakeMatrix(n=[0, 1]), [{"f1": 0.5}, {"f1": 0.6}])
+    with pytest.raises(ValueError, match=r"f1.* each key is a column: name one"):
+        dicts.best()
+    assert dicts.best("f1").config.n == 1
     failed, _ = results_of(FakeMatrix(n=[0, 1]), [failure(), MISSING])
     with pytest.raises(ValueError, match="1 failed, 1 missing"):
         failed.best()
@@ -176,6 +180,17 @@ def test_a_summary_by_one_parameter_counts_missing_tasks() -> None:
     assert table["mean"].tolist() == [2.0, 4.0]
     assert table["missing"].tolist() == ["", "1 of 2 tasks"]
     assert results.summary(by=["C"], value="acc")["mean"].tolist() == pytest.approx([0.1, 0.35])
+
+
+def test_what_is_shown_may_be_named_as_pandas_and_earlier_versions_name_it() -> None:
+    results, _ = results_of(FakeMatrix(model=["svc", "ada"]), [1.0, 3.0], {"acc": [0.1, 0.2]})
+    for one, other in (
+        (results.pivot("model", metric="acc"), results.pivot("model", values="acc")),
+        (results.summary("model", metric="acc"), results.summary("model", value="acc")),
+    ):
+        assert one.equals(other)
+        assert "0.2" in one.to_string()
+    assert results.best(metric="acc").key == results.best(by="acc").key == results[1].key
 
 
 def test_without_repeats_a_summary_does_not_number_what_is_missing() -> None:

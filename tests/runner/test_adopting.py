@@ -97,7 +97,8 @@ def test_verified_results_are_counted_and_bound_what_may_differ(lab: Lab) -> Non
     adopted = lab.memento(equal).adopt(GRID, verify=20)
     assert (adopted.results, adopted.verified, adopted.differences) == (72, 20, ())
     assert adopted.bound == largest_share(20, 72)
-    assert f"of 72 at most {math.ceil(adopted.bound * 1000) / 10:g} % may differ, at 95 %" in str(adopted)
+    most = f"{math.ceil(adopted.bound * 1000) / 10:g} %"
+    assert f"with 95 % confidence, at most {most} of all 72 differ" in str(adopted)
     with Store.open(lab.folder) as store:
         (told,) = store.versions("lab").adoptions()
         assert (told.verified, told.results) == (20, 72)

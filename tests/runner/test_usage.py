@@ -80,6 +80,7 @@ def test_what_is_no_experiment_is_answered_by_the_right_line(func: Any, line: st
         (Path("matrix.yaml"), "Write Memento(train).run(matrix)."),
         (Matrix({"x": [1]}), "Write Memento(train).run(matrix)."),
         (4, "Write Memento(train, num_workers=4)."),
+        ("threads", "Write Memento(train, executor='threads')."),
         (memento.ConsoleNotificationProvider, "Write Memento(train, ConsoleNotificationProvider())."),
         (object(), "a subclass of memento.NotificationProvider"),
     ],
@@ -136,6 +137,11 @@ def test_a_function_that_takes_parameters_by_name_is_refused(func: Any, read: st
 def test_a_second_matrix_is_no_flag(given: Any) -> None:
     with pytest.raises(TypeError, match=r"dry_run must be True or False.*run_all\(\)"):
         Memento(train).run(MATRIX, given)
+
+
+def test_a_number_of_workers_is_no_flag() -> None:
+    with pytest.raises(TypeError, match=r"Memento\(func, num_workers=4\)"):
+        Memento(train).run(MATRIX, 4)  # type: ignore[arg-type]  # what is meant
 
 
 @pytest.mark.parametrize(

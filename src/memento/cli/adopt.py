@@ -35,7 +35,8 @@ def adopt(
     elif verify:
         raise UsageError(
             "--verify computes results again, so it needs the experiment and its matrix:"
-            f" memento adopt --verify {verify} FILE:FUNC MATRIX"
+            f" memento adopt --verify {verify} FILE:FUNC MATRIX; or, where the matrix is in a script,"
+            f" print(Memento(FUNC).adopt(matrix, verify={verify})) there"
         )
     else:
         with Store.open(place(options["store"]), create=False) as store:

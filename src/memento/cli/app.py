@@ -313,7 +313,7 @@ def gc(
     """Remove what no result needs any more.
 
     Values that no task has, checkpoints and folders of tasks that are done, artifacts of tasks that are gone,
-    output that no attempt names. May be called while runs go on: what they may need stays.
+    output that belongs to no task. May be called while runs go on: what they may need stays.
     """
     from memento.cli.errors import explained
 
@@ -329,10 +329,11 @@ def verify(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check everything that the store keeps.
+    """Check what the store keeps.
 
-    Says what is damaged, and which task it belongs to; unpickles nothing. With --repair damaged things are set
-    aside, and their tasks computed again by the next run. Exits with 1 if something is (still) wrong.
+    The index, every file that has a checksum, and of artifacts that they are there. Says what is damaged, and which
+    task it belongs to; unpickles nothing. With --repair damaged things are set aside, and their tasks computed again
+    by the next run. Exits with 1 if something is (still) wrong.
     """
     from memento.cli.errors import explained
 

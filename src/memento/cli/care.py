@@ -203,6 +203,12 @@ def rename(path: Path | None, old: str, new: str, *, as_json: bool) -> None:
         )
         return
     print(f"{number_of(renamed.moved, 'task')} of {one_line(name)} now of {one_line(new)}")
+    if ":" in name and ":" not in new:
+        file, function = one_line(name.rpartition(":")[0]), one_line(new)
+        print(
+            f"  {function} is the name of Memento(..., name={new!r}); for a function {function} of {file} it is"
+            f" `memento rename {function} {file}:{function}`"
+        )
     if renamed.kept:
         print(
             f"  {number_of(renamed.kept, 'task')} stay where they are: {one_line(new)} has results for them"

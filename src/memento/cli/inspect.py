@@ -130,6 +130,9 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
             elif run.status == "died" and missing > 0:
                 tail = f"{what} of {number_of(total, 'task')} in {took}; run it again for the rest"
             else:
+                if run.status == "done" and missing > 0:  # each has a result all the same
+                    others = f"{missing:,} by other runs"
+                    what = f"{what}, {others}" if missing < total else others
                 tail = f"{what} in {took}"
             name = one_line(short_name(run.info.experiment))
             print(f"  {_time(run.started)}  {run.status:<11}  {name}: {tail} ({where})")

@@ -165,7 +165,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
     if told["failures"]:
         lines.append(f"failures    {len(told['failures'])} of {number_of(told['attempts'], 'attempt')}")
         lines += [f"  {one_line(failure, 300)}" for failure in told["failures"][-5:]]
-    return [*lines, _checkpoint_line(told["checkpoint"])]
+    return [*lines, _checkpoint_line(told["checkpoint"], told["will_run"])]
 
 
 def _code_lines(code: dict[str, Any] | None) -> list[str]:
@@ -190,9 +190,9 @@ def _code_lines(code: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def _checkpoint_line(checkpoint: dict[str, Any] | None) -> str:
+def _checkpoint_line(checkpoint: dict[str, Any] | None, will_run: bool) -> str:
     if checkpoint is None:
-        return "checkpoint  none: it begins anew"
+        return f"checkpoint  none{': it begins anew' if will_run else ''}"
     if checkpoint["of_newest_version"] is False:
         return (
             'checkpoint  there, of an older version of the code: with on_code_change="rerun" it is not used'

@@ -51,14 +51,14 @@ def set_first(carried: Carried) -> None:
         _set(carried.pieces, name)
 
 
-def set_rest(carried: Carried) -> ImportWatch:
+def set_rest(carried: Carried) -> None:
     """Set everything, now that the function and what it needs is there; what is imported later hears of it then."""
     pieces = carried.pieces
     for name in pieces:
         if name not in _FIRST and not _is_later(name):
             _set(pieces, name)
     later = list(filter(_is_later, pieces))
-    return ImportWatch(later, lambda name: _set(pieces, name))
+    ImportWatch(later, lambda name: _set(pieces, name)).stay()
 
 
 def _is_later(name: str) -> bool:

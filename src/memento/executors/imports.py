@@ -13,7 +13,7 @@ from memento.hints import Any
 
 
 class ImportWatch:
-    """Tells when modules have been loaded, until it is closed.
+    """Tells when modules have been loaded, until it is closed or nobody has it any more.
 
     Parameters
     ----------
@@ -39,6 +39,10 @@ class ImportWatch:
             if _finder not in sys.meta_path:
                 sys.meta_path.insert(0, _finder)
 
+    def stay(self) -> None:
+        """Hear of them as long as the process lives."""
+        _finder.kept.append(self)
+
     def close(self) -> None:
         """Hear of nothing more."""
         self.awaited.clear()
@@ -52,6 +56,7 @@ class _Finder:
 
     def __init__(self) -> None:
         self.watches: weakref.WeakSet[ImportWatch] = weakref.WeakSet()
+        self.kept: list[ImportWatch] = []  # those that nobody else holds
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Return what the other finders find, with a loader that tells us; None for modules that nobody awaits."""

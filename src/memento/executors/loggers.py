@@ -60,7 +60,7 @@ def gather() -> tuple[_Logging, list[str]]:
             described = _described(handler)
             if described is not None:
                 handlers.append(described)
-            elif type(handler) is not logging.NullHandler:
+            elif type(handler) is not logging.NullHandler and not _is_of_kernel(handler):
                 left.append(f"{type(handler).__name__} of logger {name or 'root'!r}")
         top = name.partition(".")[0]
         library = top if top in sys.modules and not is_project_module(top) else ""
@@ -79,6 +79,11 @@ def _is_of_library(handler: Any, logger: str) -> bool:
     """Tell whether the library that has a logger has made its handler, or what formats it."""
     top = logger.partition(".")[0]
     return any(type(one).__module__.partition(".")[0] == top for one in (handler, handler.formatter))
+
+
+def _is_of_kernel(handler: Any) -> bool:
+    """Tell whether a notebook's kernel logs to a handler: it does so about itself, which is no matter of tasks."""
+    return type(handler.formatter).__module__.partition(".")[0] == "traitlets"
 
 
 def _described(handler: Any) -> _Handler | None:

@@ -240,7 +240,9 @@ class Station:
         self._watch.begin()
         try:
             self.inside = True
-            names = self.layouts.get(layout) or self._layout(layout)
+            names = self.layouts.get(layout)
+            if names is None:  # a task may have no parameter at all
+                names = self._layout(layout)
             config = Config.build(self.values.named(names, values), self._settings.get(), repeat)
             context = Context.for_task(
                 TaskSpace(

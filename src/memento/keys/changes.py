@@ -18,6 +18,8 @@ _WIDTH = 110  # characters of a line
 _VALUE = 60  # characters of a constant
 _LEAD = 20  # of them before the first that differs
 _READ = 2_000  # lines of one function that are compared
+_COMPARED = 2_000  # characters by which a definition is known under another name
+_ALIKE = 0.6
 
 
 class Change(NamedTuple):
@@ -68,14 +70,45 @@ class Change(NamedTuple):
 
 def changes(old: Functions, new: Functions) -> list[Change]:
     """Compare two versions: what changed, then what is new, then what is no longer used."""
+    was = {name: name for name in new if name in old} | _moved(old, new)
     changed = [
-        _change("changed", name, old[name][1], new[name][1])
-        for name in new
-        if name in old and old[name][0] != new[name][0]
+        _change("changed", name, old[before][1], new[name][1])
+        for name, before in was.items()
+        if old[before][0] != new[name][0]
     ]
-    added = [_change("new", name, "", new[name][1]) for name in new if name not in old]
-    gone = [_change("gone", name, old[name][1], "") for name in old if name not in new]
+    left = set(old).difference(was.values())
+    added = [_change("new", name, "", new[name][1]) for name in new if name not in was]
+    gone = [_change("gone", name, old[name][1], "") for name in old if name in left]
+    renamed = _renamed(added, gone)
+    if renamed is not None:  # a diff says more than that all of it is new
+        changed.append(renamed)
+        added, gone = ([one for one in side if not one.place] for side in (added, gone))
     return [*changed, *added, *gone]
+
+
+def _moved(old: Functions, new: Functions) -> dict[str, str]:
+    """Say where that was which stands in another file now, under the same name."""
+    left: dict[str, list[str]] = {}
+    for name in old:
+        if name not in new:
+            left.setdefault(name.partition(":")[2], []).append(name)
+    found = {name: left.get(name.partition(":")[2], []) for name in new if name not in old}
+    certain = {name: olds[0] for name, olds in found.items() if len(olds) == 1}
+    return certain if len({*certain.values()}) == len(certain) else {}
+
+
+def _renamed(added: list[Change], gone: list[Change]) -> Change | None:
+    """Return the one definition that has another name now, where there is but one and most of it is as it was."""
+    import difflib
+
+    news, olds = ([one for one in side if one.place] for side in (added, gone))
+    if len(news) != 1 or len(olds) != 1:
+        return None
+    new, old = news[0], olds[0]
+    before, after = ("\n".join(lines)[:_COMPARED] for lines in (old.before, new.after))
+    if difflib.SequenceMatcher(None, before, after, autojunk=False).ratio() < _ALIKE:
+        return None
+    return Change("changed", f"{new.name}, formerly {old.name}", new.place, old.before, new.after)
 
 
 def explain_code(old: Functions, new: Functions, most: int = MOST_LINES) -> list[str]:

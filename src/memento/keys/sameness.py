@@ -9,7 +9,7 @@ imports anew, so it has what the import leaves, and nothing of what the program 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from memento.hints import Any
 from memento.keys.code import code_version
@@ -17,14 +17,29 @@ from memento.keys.names import module_name
 from memento.keys.places import place_of_file
 
 
-def seen_by(func: Any) -> dict[str, tuple[str, str]]:
-    """Return what an experiment reads of the project's modules, but for the script's: digests, and words for data."""
+def seen_by(func: Any, apart: Callable[[Any], object] | None = None) -> dict[str, tuple[str, str]]:
+    """Return what an experiment reads of the project's modules, but for the script's: digests, and words for data.
+
+    Parameters
+    ----------
+    func : callable
+        The experiment.
+    apart : callable, optional
+        Says of a global's value whether it reaches other processes in a way of its own.
+    """
     scripts = {name for name in (_place_of(sys.modules.get("__main__")), module_name("__main__")) if name}
-    return {
+    seen = {
         name: (mark, told if isinstance(told, str) else "")
         for name, (mark, told) in code_version(func)._marks.items()
         if name.partition(":")[0] not in (*scripts, "unknown") and "#" not in name
     }
+    if apart is not None and any(told for _, told in seen.values()):
+        modules = {_place_of(module): module for module in list(sys.modules.values())}
+        for name in [name for name, (_, told) in seen.items() if told]:
+            place, _, attribute = name.partition(":")
+            if apart(getattr(modules.get(place), "__dict__", {}).get(attribute)):
+                del seen[name]
+    return seen
 
 
 def differences(there: Mapping[str, tuple[str, str]], func: Any) -> list[tuple[str, str, str]]:

@@ -261,7 +261,8 @@ class FailureReport(Sequence[FailureGroup]):
             return "No task failed."
         failed = sum(group.count for group in self.groups)
         causes = "one cause" if len(self.groups) == 1 else f"{len(self.groups)} causes"
-        kept = f"; {self._succeeded:,} succeeded and are kept" if self._succeeded else ""
+        are = "is" if self._succeeded == 1 else "are"
+        kept = f"; {self._succeeded:,} succeeded and {are} kept" if self._succeeded else ""
         return f"{failed:,} of {_tasks(self._tasks)} failed, from {causes}{kept}."
 
     def __str__(self) -> str:

@@ -235,6 +235,17 @@ class Result:
             self.memory = MemoryUsage(record.virtual or record.memory, record.memory)
         return self
 
+    if not TYPE_CHECKING:  # for which every name would be there
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own
+                return object.__getattribute__(self, name)
+            from memento.results.usage import no_such_attribute
+
+            # Its private parts may not be there yet, while it is unpickled.
+            parameters = () if name.startswith("_") else self.config
+            raise AttributeError(no_such_attribute(self, name, parameters), name=name, obj=self)
+
     @cached_property
     def config(self) -> Config:
         """The task's configuration."""

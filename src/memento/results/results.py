@@ -143,12 +143,25 @@ class Results(Sequence["Result"]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return self._of(self._places[index])
+        if not hasattr(index, "__index__"):
+            from memento.results.usage import no_such_index
+
+            raise TypeError(no_such_index(index))
         try:
             number = self._places[index]
         except IndexError:
             raise IndexError(f"there are {len(self)} results; there is none with index {index}") from None
         (record,) = self._records([number])
         return self._result(number, record)
+
+    if not TYPE_CHECKING:  # for which every name would be there
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own
+                return object.__getattribute__(self, name)
+            from memento.results.usage import no_such_attribute
+
+            raise AttributeError(no_such_attribute(self, name), name=name, obj=self)
 
     def __iter__(self) -> Iterator[Result]:
         # In pieces: the rows of a million tasks as Python integers are 32 MB.
@@ -216,8 +229,10 @@ class Results(Sequence["Result"]):
         self,
         index: str | Sequence[str],
         columns: str | Sequence[str] | None = None,
-        values: str = "value",
+        metric: str = "value",
         aggfunc: Any = None,
+        *,
+        values: str | None = None,
     ) -> pd.DataFrame:
         """Return a table of one value over parameters, failed tasks left out.
 
@@ -227,11 +242,13 @@ class Results(Sequence["Result"]):
         ----------
         index, columns : str or sequence of str
             The parameters down the side and along the top.
-        values : str
+        metric : str
             What to show: `value`, a metric, or another column of `to_frame`.
         aggfunc : str or callable, optional
             What to make of several tasks that fall on one cell: the mean by default, with a warning where
             they are more than repeats of one configuration.
+        values : str, optional
+            The same as `metric`, by the word that pandas has for it.
 
         Returns
         -------
@@ -240,17 +257,21 @@ class Results(Sequence["Result"]):
         """
         from memento.results.summary import pivot
 
-        return pivot(self, index, columns, values, aggfunc)
+        return pivot(self, index, columns, values or metric, aggfunc)
 
-    def summary(self, by: str | Sequence[str] | None = None, value: str = "value") -> pd.DataFrame:
+    def summary(
+        self, by: str | Sequence[str] | None = None, metric: str = "value", *, value: str | None = None
+    ) -> pd.DataFrame:
         """Return mean and spread of a value by group.
 
         Parameters
         ----------
         by : str or sequence of str, optional
             The parameters that make a group; all but `repeat`, by default.
-        value : str
+        metric : str
             `value`, a metric, or another numeric column of `to_frame`.
+        value : str, optional
+            The same as `metric`.
 
         Returns
         -------
@@ -261,21 +282,25 @@ class Results(Sequence["Result"]):
         """
         from memento.results.summary import summary
 
-        return summary(self, by, value)
+        return summary(self, by, value or metric)
 
-    def best(self, by: str = "value", minimize: bool = False, *, repeat: bool = False) -> Result:
+    def best(
+        self, metric: str = "value", minimize: bool = False, *, repeat: bool = False, by: str | None = None
+    ) -> Result:
         """Return the best configuration, by the mean over its repeats; failed tasks and nan do not count.
 
         A tie, and repeats that are missing, are said as a warning.
 
         Parameters
         ----------
-        by : str
+        metric : str
             `value`, a metric, an item of the values, or another numeric column of `to_frame`.
         minimize : bool
             Take the lowest instead.
         repeat : bool
             Return the best single run, whichever configuration it is of.
+        by : str, optional
+            The same as `metric`.
 
         Returns
         -------
@@ -290,7 +315,7 @@ class Results(Sequence["Result"]):
         """
         from memento.results.best import best
 
-        return best(self, by, minimize, repeat)
+        return best(self, by or metric, minimize, repeat)
 
     def filter(self, function: Callable[[Result], object] | None = None, /, **parameters: Any) -> Results:
         """Return the results with these parameters.
@@ -317,6 +342,11 @@ class Results(Sequence["Result"]):
         """
         from memento.results.select import select
 
+        given: Any = function
+        if given is not None and not callable(given):
+            from memento.results.usage import no_filter
+
+            raise TypeError(no_filter(given))
         found = self._of(self._numbers[select(self, parameters)]) if parameters or function is None else self
         if function is None:
             return found

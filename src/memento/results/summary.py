@@ -200,7 +200,12 @@ def numeric(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
     import pandas as pd
 
     if name not in frame:
-        raise ValueError(unknown("column", name, column_names(frame)))
+        why = (
+            " Of a dict that the experiment returns, each key is a column: name one."
+            if name == "value"
+            else ""
+        )
+        raise ValueError(unknown("column", name, column_names(frame)) + why)
     column = frame[name]
     if pd.api.types.is_object_dtype(column):
         unreadable = column.map(lambda value: isinstance(value, Unreadable))

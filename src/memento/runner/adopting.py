@@ -90,8 +90,8 @@ class Adopted(NamedTuple):
             else f"{self.verified:,} were computed again and are"
         )
         return (
-            f"{self.experiment}: {told}: {again} equal, so of {self.results:,} at most {percent:g} % may differ,"
-            f" at {CONFIDENCE:.0%}".replace("95%", "95 %")
+            f"{self.experiment}: {told}: {again} equal, so, with {CONFIDENCE * 100:g} % confidence, at most"
+            f" {percent:g} % of all {self.results:,} differ"
         )
 
     def _told_differences(self) -> Iterator[str]:
@@ -252,7 +252,7 @@ def _only(plan: Plan, numbers: Sequence[int]) -> Plan:
 
 
 def _quieted(emit: Callable[[Event], None], count: int, results: int) -> Callable[[Event], None]:
-    """Tell a verification's events as those of a run of so many tasks."""
+    """Tell a verification's events as those of a run of so many tasks; how its workers start is of no interest."""
     emit(
         Said(
             f"Verifying {count:,} of {number_of(results, 'result')} that older versions of the code computed."
@@ -260,8 +260,10 @@ def _quieted(emit: Callable[[Event], None], count: int, results: int) -> Callabl
     )
 
     def listen(event: Event) -> None:
+        if isinstance(event, Said) and event.level == "info":
+            return
         if isinstance(event, RunStarted):
-            event = event._replace(total=count)
+            event = event._replace(total=count, store="a temporary one")
         elif isinstance(event, RunFinished):
             event = event._replace(total=count, left=count - event.done - event.failed, notify=False)
         emit(event)

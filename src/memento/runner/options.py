@@ -148,6 +148,8 @@ def check_func(func: Any) -> None:
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError):  # some callables of C tell nothing of themselves
+        if isinstance(func, type):
+            raise TypeError(usage.no_function(func)) from None
         return
     try:
         signature.bind(None, None)
@@ -192,11 +194,17 @@ def check_provider(func: Any, provider: object) -> None:
 
 
 def check_flag(name: str, value: object) -> None:
-    """Refuse what is neither true nor false, like a second matrix."""
+    """Refuse what is neither true nor false, like a second matrix or a number of workers."""
     if value is not True and value is not False:
         from memento.config import short_text
 
-        if type(value).__name__ not in ("bool", "bool_", "int"):
+        kind = type(value).__name__
+        if kind == "int" and value not in (0, 1):
+            raise TypeError(
+                f"{name} must be True or False, got {value}. The number of workers belongs to Memento:"
+                f" Memento(func, num_workers={value})."
+            )
+        if kind not in ("bool", "bool_", "int"):
             raise TypeError(
                 f"{name} must be True or False, got {short_text(value)}."
                 " For several matrices: add_matrix(...) each, then run_all()."

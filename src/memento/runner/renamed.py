@@ -9,7 +9,6 @@ from collections import Counter
 
 from memento.hints import TYPE_CHECKING
 from memento.keys import renamed_keys
-from memento.keys.moved import is_same_elsewhere
 from memento.wording import number_of, short_name
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
     ]
     if not others:
         return None
+    from memento.keys.moved import is_same_elsewhere
+
     ours = set(tasks.keys_of(range(min(len(tasks), _OURS))))
     found: Counter[tuple[str, int]] = Counter()
     for key, name, number in others:

@@ -122,6 +122,8 @@ def no_provider(func: object, given: object) -> str:
         )
     if any(hasattr(given, method) for method in _HEARS):
         return ""
+    if isinstance(given, str) and given in ("processes", "threads", "serial"):
+        return f"the executor is named. Write Memento({name}, executor={given!r})."
     if isinstance(given, (Mapping, Matrix, str, os.PathLike, list)):
         return f"the matrix goes to run. Write Memento({name}).run(matrix)."
     if isinstance(given, int):

@@ -113,9 +113,10 @@ class SessionCode:
 
         told = self._changes().tell(plan.stale_codes, partial(results_text, fate=fate))
         if fate == "used":
+            them = "it" if sum(plan.stale_codes.values()) == 1 else "them"
             told += (
                 f"\n  `memento adopt {shlex.quote(self._tasks.experiment)}` accepts the change;"
-                ' on_code_change="rerun" computes them again, "ignore" says nothing.'
+                f' on_code_change="rerun" computes {them} again, "ignore" says nothing.'
             )
         return told
 

@@ -24,7 +24,7 @@ def gc(
     """Remove what no result needs any more from a store.
 
     Values that no task has, checkpoints and folders of tasks that are done, artifacts of tasks that are gone, output
-    that no attempt names. May be called while runs go on: what they may need stays.
+    that belongs to no task. May be called while runs go on: what they may need stays.
 
     Parameters
     ----------

@@ -116,6 +116,11 @@ class ExecutorContract:
         drive.run([drive.task(9, repeat=4, attempt=2)])
         assert drive.value(9)[:3] == [[1], 4, 2]
 
+    def test_a_task_without_parameters_runs(self, drive: Drive) -> None:
+        drive.start(lambda context, config: [*config, config.settings["s"]], settings={"s": 1})
+        drive.run([drive.task(0)._replace(layout=1, values=())])
+        assert drive.value(0) == [1]
+
     def test_a_task_that_changes_a_value_in_place_changes_nothing_for_the_next(self, drive: Drive) -> None:
         def change(context: Any, config: Any) -> int:
             config.x.append(1)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 
 from memento.hints import Any
 
+_SMALLEST = sys.float_info.min  # half of it is 0.0 where the processor flushes what is smaller
+
 
 class Setting:
     """One thing that a library keeps.
@@ -60,6 +62,21 @@ def _torch() -> Iterator[Setting]:
         torch.set_float32_matmul_precision,
     )
     yield Setting("torch's anomaly mode", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly)
+    # Nothing but its own guard ends it.
+    yield Setting("torch's inference mode", torch.is_inference_mode_enabled, lambda kept: None, local=True)
+    yield Setting(
+        "torch's flushing of small numbers",
+        lambda: _SMALLEST * 0.5 == 0.0,
+        torch.set_flush_denormal,
+        local=True,
+    )
+    yield Setting(
+        "torch's way to share memory",
+        torch.multiprocessing.get_sharing_strategy,
+        torch.multiprocessing.set_sharing_strategy,
+    )
+    for device in ("cpu", "cuda"):
+        yield _autocast(torch, device)
     if hasattr(torch, "get_default_device"):
         yield Setting(
             "torch's default device",
@@ -75,6 +92,19 @@ def _torch() -> Iterator[Setting]:
         (torch.utils.deterministic, "fill_uninitialized_memory"),
     ):
         yield _attribute(owner, name)
+
+
+def _autocast(torch: Any, device: str) -> Setting:
+    def put(kept: tuple[bool, Any]) -> None:
+        torch.set_autocast_enabled(device, kept[0])
+        torch.set_autocast_dtype(device, kept[1])
+
+    return Setting(
+        f"torch's autocast on {device}",
+        lambda: (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)),
+        put,
+        local=True,
+    )
 
 
 def _attribute(owner: Any, name: str) -> Setting:
@@ -217,13 +247,12 @@ class Libraries:
 
     def restore(self) -> str:
         """Put back what was changed; return what cannot be put back, or ""."""
-        what = ""
-        try:
-            for setting in self._settings:
-                if setting.get() != setting.kept:
-                    what = setting.what
-                    if not setting.put_back():
-                        return what
-        except Exception:  # what was set is nothing that can be asked for, or set
-            return what or "the options of a library"
-        return ""
+        left = ""
+        for setting in self._settings:
+            try:
+                kept = setting.get() == setting.kept or setting.put_back()
+            except Exception:  # what was set is nothing that can be asked for, or set
+                kept = False
+            if not kept:
+                left = left or setting.what
+        return left

@@ -2,9 +2,10 @@
 
 Knows: what of a process tasks change, how to see it and how to undo it. May not know: tasks, pipes, worker processes.
 
-    put back       folder, environment, `sys.path`, standard streams, hooks of `sys`, warnings, logging, locale, signal
-                   handlers, umask, recursion limit, garbage collection, options of libraries (`libraries`), open
-                   figures; the context (decimal, NumPy's error state): each task runs in a copy of it
+    put back       folder, environment, `sys.path`, `sys.argv`, standard streams, hooks of `sys`, warnings, logging,
+                   locale, signal handlers, umask, recursion limit, garbage collection, options of libraries
+                   (`libraries`), open figures; the context (decimal, NumPy's error state): each task runs in a copy
+                   of it
     set anew       the global random generators, when a task begins (`memento.context.seeding`)
     stays          what modules and classes hold: registries, caches
 
@@ -110,7 +111,7 @@ class Isolation:
         self._main = threading.current_thread() is threading.main_thread()
         self._folder = os.getcwd()
         self._environment = dict(os.environ)
-        self._path = list(sys.path)
+        self._path, self._arguments = list(sys.path), list(sys.argv)
         self.hooks = _hooks()
         self._filters, self._show = list(warnings.filters), warnings.showwarning
         self._handlers = tuple(map(_getsignal, _SIGNALS))
@@ -132,6 +133,8 @@ class Isolation:
             _put_hooks(self.hooks)
         if sys.path != self._path:
             sys.path[:] = self._path
+        if sys.argv != self._arguments:
+            sys.argv = list(self._arguments)
         if warnings.filters != self._filters:
             warnings.filters[:] = self._filters  # type: ignore[index]  # typeshed calls it a Sequence
             getattr(warnings, "_filters_mutated", lambda: None)()

@@ -209,7 +209,10 @@ def _objection(work: Work) -> str:
 
 def _notes(work: Work, why: str) -> list[str]:
     """Say that workers are fresh processes, why, and what they lack."""
-    notes = [f"workers are fresh processes, not copies of this program, since {why}"]
+    notes = []
+    # With a memory limit, and in notebooks, it is so at every run: no news, and nothing that anybody could change.
+    if work.memory_limit is None and "ipykernel" not in sys.modules:
+        notes.append(f"workers are fresh processes, not copies of this program, since {why}")
     if work.carried.left:
         left = ", ".join(work.carried.left)
         notes.append(

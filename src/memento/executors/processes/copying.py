@@ -44,6 +44,7 @@ _KNOWN_TO_SURVIVE = frozenset(
 _HARMLESS = ("/dev/null", "/dev/tty", "/dev/pts/", "/dev/random", "/dev/urandom", "/dev/zero")
 _POOLS = ("openblas", "libgomp", "libiomp", "libomp", "libmkl", "libblis", "flexiblas")
 _LARGE = 1 << 30  # bytes; of a larger program each task would seem to hold them
+_NAMED = 3  # threads that are told
 
 
 def objection(store: str) -> str:
@@ -58,8 +59,10 @@ def objection(store: str) -> str:
         return "only Linux copies programs safely"
     if sys.gettrace() is not None or sys.getprofile() is not None:
         return "a debugger or profiler looks on"
-    if foreign_threads() or threading.current_thread() is not threading.main_thread():
-        return "it runs several threads"
+    threads = foreign_threads()
+    if threads or threading.current_thread() is not threading.main_thread():
+        names = ", ".join(thread.name for thread in threads[:_NAMED])
+        return f"it runs several threads ({names}{', ...' if len(threads) > _NAMED else ''})"
     loaded = [name for name in _UNSOUND if name in sys.modules]
     if loaded:
         return f"it has imported {loaded[0]}"

@@ -87,11 +87,14 @@ def write_work(work: Work) -> int:
 
 def for_fresh(work: Work) -> Work:
     """Add what a copy of this process has, and a fresh one has not: what the program has set, and what it sees."""
+    from memento.context.generators import kind_of
     from memento.executors.carrying import gather
     from memento.keys.sameness import seen_by
 
     function = work.function.here
-    return work._replace(carried=gather(), seen={} if function is None else seen_by(function))
+    # Tasks get children of the program's generators, wherever an import leaves those of the same names.
+    seen = {} if function is None else seen_by(function, apart=kind_of)
+    return work._replace(carried=gather(), seen=seen)
 
 
 def read_work(descriptor: int) -> Work:

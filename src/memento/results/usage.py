@@ -1,0 +1,71 @@
+"""Say the right line to somebody who asks results for what they do not have.
+
+Knows: the words of other tools. May not know: what they do.
+
+Imported only where something is wrong.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+# What to write -> words for it, in lower case and without underscores.
+_OF_RESULTS = {
+    "results.to_frame()": "df dataframe frame topandas todf todataframe toframe data table pandas columns iloc",
+    "results.to_frame().to_csv(path)": "tocsv save export toexcel tojson",
+    "[result.inner for result in results]": "values inner results outputs scores tolist",
+    "results.summary()": "mean std describe groupby agg aggregate average stats",
+    "results.best()": "max min top bestresult bestparams bestconfig bestscore argmax argmin",
+    "results.filter(name=value)": "query where select get find",
+    "[result.config for result in results]": "configs config parameters params",
+    "results.failures": "failed exceptions traceback tracebacks",
+    "results.to_frame().plot(...)": "plot heatmap",
+}
+_OF_RESULT = {
+    "result.inner": "value result output outputs score scores ret returned returnvalue data get",
+    "result.config": "params parameters configuration cfg hparams args",
+    "result.config.settings": "settings",
+    "result.error": "exception traceback err exc",
+    "result.runtime": "duration time elapsed seconds walltime",
+    "result.key": "id uid hash name taskid",
+    "result.log": "logs stdout stderr printed",
+    "result.was_cached": "cached fromcache iscached",
+    "result.status == 'done'": "ok success successful done failed state",
+    "result.config.repeat": "seed rep fold",
+}
+
+
+def no_such_attribute(owner: object, name: str, parameters: Iterable[str] = ()) -> str:
+    """Say that a result, or several, have no attribute of this name, and what to write instead."""
+    problem = f"{type(owner).__name__!r} object has no attribute {name!r}"
+    if name.startswith("_"):
+        return problem
+    one, words = ("results", _OF_RESULTS) if isinstance(owner, Sequence) else ("result", _OF_RESULT)
+    if name in parameters:
+        return f"{problem}. It is a parameter: write {one}.config.{name}."
+    word = name.casefold().replace("_", "")
+    line = next((line for line, known in words.items() if word in known.split()), None)
+    if line is None:
+        near = difflib.get_close_matches(name, [n for n in dir(type(owner)) if not n.startswith("_")], 1)
+        line = f"{one}.{near[0]}" if near else None
+    return f"{problem}. Write {line}." if line else problem
+
+
+def no_such_index(index: object) -> str:
+    """Say what to write where results are asked for a column or a configuration."""
+    if isinstance(index, str):
+        return f"results are numbered, and {index!r} is no number. Write results.to_frame()[{index!r}] for a column."
+    return (
+        f"results are numbered, and {index!r} is no number. Write results.filter(name=value) to choose some."
+    )
+
+
+def no_filter(given: object) -> str:
+    """Say how to filter."""
+    if isinstance(given, dict):
+        told = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        return (
+            f"filter takes parameters by name. Write results.filter({told}), or results.filter(**parameters)."
+        )
+    return f"filter takes parameters by name, or a function, got {given!r}. Write results.filter(name=value)."

@@ -1,0 +1,82 @@
+"""Results that are asked for in another tool's way say the right line, and behave like any object otherwise."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+from memento.results import Results
+from memento.results.result import Result
+from tests.results.fakes import FakeMatrix, results_of
+
+
+def some() -> Results:
+    return results_of(FakeMatrix(lr=[1, 2]), [0.5, 0.7])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("df", "Write results.to_frame()."),
+        ("to_pandas", "Write results.to_frame()."),
+        ("values", "Write [result.inner for result in results]."),
+        ("mean", "Write results.summary()."),
+        ("pivott", "Write results.pivot."),
+    ],
+)
+def test_results_say_what_to_write_for_what_they_do_not_have(name: str, line: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(some(), name)
+    assert line in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("value", "Write result.inner."),
+        ("params", "Write result.config."),
+        ("lr", "It is a parameter: write result.config.lr."),
+        ("duration", "Write result.runtime."),
+        ("statuss", "Write result.status."),
+    ],
+)
+def test_a_result_says_what_to_write_for_what_it_does_not_have(name: str, line: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(some()[0], name)
+    assert line in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ask", "line"),
+    [
+        (lambda results: results["lr"], "results.to_frame()['lr']"),
+        (lambda results: results[{"lr": 1}], "results.filter(name=value)"),
+        (lambda results: results.filter({"lr": 1}), "results.filter(lr=1)"),
+        (lambda results: results.filter("lr"), "results.filter(name=value)"),
+    ],
+    ids=["a column", "a configuration", "a dict", "a text"],
+)
+def test_results_say_how_to_choose_among_them(ask: Any, line: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        ask(some())
+    assert line in str(caught.value)
+
+
+def test_what_is_probed_for_is_not_there() -> None:
+    results = some()
+    for one in (results, results[0]):
+        assert not hasattr(one, "_repr_png_")
+        assert not hasattr(one, "__array__")
+    assert pickle.loads(pickle.dumps(results[0])).inner == copy.copy(results[0]).inner == 0.5
+
+
+def test_an_attribute_error_of_a_part_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise AttributeError("of the value's own")
+
+    monkeypatch.setattr(Result, "inner", property(fails))
+    with pytest.raises(AttributeError, match="of the value's own"):
+        _ = some()[0].inner
