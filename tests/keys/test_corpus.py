@@ -139,10 +139,11 @@ def test_the_corpus_is_broad() -> None:
 @pytest.fixture
 def _unseeded() -> Iterator[None]:
     """Let NumPy's global generator be seeded by the system, whatever tests before this one did to it."""
-    before = np.random.get_bit_generator()
-    np.random.set_bit_generator(np.random.MT19937())
+    shared: Any = np.random  # its stubs lack these functions
+    before = shared.get_bit_generator()
+    shared.set_bit_generator(np.random.MT19937())
     yield
-    np.random.set_bit_generator(before)
+    shared.set_bit_generator(before)
 
 
 @pytest.mark.usefixtures("_unseeded")
