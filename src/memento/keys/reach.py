@@ -109,6 +109,7 @@ class Reach:
 
         cls: Any = type(item)
         if counts_by_type(cls):
+            yield cls
             yield from weak_parts_of(item)
             return
         if cls.__name__ in _COMPILED:
@@ -181,7 +182,7 @@ class Reach:
         given = [
             (f"{name}({parameter}=)", value)
             for parameter, value in (*zip(names, values, strict=True), *(func.__kwdefaults__ or {}).items())
-            if parameter not in written
+            if parameter not in written or repr(written[parameter]) != repr(value)  # set later
         ]
         cells = filled_cells(func)
         given += [
@@ -222,6 +223,7 @@ class Reach:
                     break
                 if name not in here:
                     yield here.get("__getattr__") if here is not space else None
+                    yield type(module) if module is not None else None  # it may have another class
                     break
                 value = here[name]
                 if not isinstance(value, types.ModuleType):
@@ -355,7 +357,8 @@ def _is_ours(cls: type) -> bool:
 
 def _is_loaded_by_hand(cls: type) -> bool:
     """Say whether a class stems from a file of the project that no import loaded, and no module stands for."""
-    return cls.__module__ not in sys.modules and any(map(is_project_function, source.methods(cls)))
+    known = isinstance(sys.modules.get(cls.__module__), types.ModuleType)
+    return not known and any(map(is_project_function, source.methods(cls)))
 
 
 def _put_into(cls: type) -> list[types.FunctionType]:
