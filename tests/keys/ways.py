@@ -175,6 +175,27 @@ THROUGH_A_MODULE = {
         "import runpy, pathlib\nT = runpy.run_path(str(pathlib.Path(__file__).parent / 'lab_helpers.py'))", "T['f'](1)", _HELPER,
     ),
     "a function that exec made": ("T = {}\nexec('def f(x): return x + @@', T)", "T['f'](1)", ""),
+    "a class of `types.new_class`": (
+        "from lab_helpers import M", "M.c", "import types\nM = types.new_class('M', (), {}, lambda space: space.update(c=@@))\n",
+    ),
+    "a class of `make_dataclass`": (
+        "from lab_helpers import M", "M().c",
+        "import dataclasses\nM = dataclasses.make_dataclass('M', [('c', int, dataclasses.field(default=@@))])\n",
+    ),
+    "a default that was set later": ("from lab_helpers import f", "f(1)", "def f(x, c=0):\n    return x + c\nf.__defaults__ = (@@,)\n"),
+    "a hook of attrs": (
+        "from lab_helpers import f\nimport attrs\n@attrs.define\nclass M:\n    c = attrs.field(default=1, on_setattr=lambda *a: f(1))", "M().c", _HELPER,
+    ),
+    "a module of another class": (
+        "import lab_helpers", "lab_helpers.f(1)",
+        "import sys, types\nclass M(types.ModuleType):\n    def f(self, x): return x + @@\nsys.modules[__name__].__class__ = M\n",
+    ),
+    "an object in a module's place": (
+        "import lab_helpers", "lab_helpers.f(1)", _CLASS + "import sys\nsys.modules[__name__] = M()\n",
+    ),
+    "a handler of logs": (
+        "from lab_helpers import h", "h.f(1)", "import logging\nclass H(logging.Handler):\n    def f(self, x): return x + @@\nh = H()\n",
+    ),
     "a weak set of what registered itself": ("import weakref\nfrom lab_helpers import f\nT = weakref.WeakSet([f])", "[*T][0](1)", _HELPER),
     "a weak table": ("import weakref\nfrom lab_helpers import M\nm = M()\nT = weakref.WeakValueDictionary(m=m)", "T['m'].f(1)", _CLASS),
     "a weak reference": ("import weakref\nfrom lab_helpers import f\nr = weakref.ref(f)", "r()(1)", _HELPER),

@@ -179,7 +179,7 @@ def noted(cls: type) -> dict[str, Any]:
     for name, field in space.get("__dataclass_fields__", {}).items():
         found[name] = [dict(field.metadata)]
     for field in space.get("__attrs_attrs__", ()):
-        found[field.name] = [field.converter, field.validator, dict(field.metadata)]
+        found[field.name] = [field.converter, field.validator, field.on_setattr, dict(field.metadata)]
     for name, field in (space.get("__pydantic_fields__") or {}).items():
         found[name] = list(field.metadata)
     return {name: parts for name, parts in found.items() if any(map(_is_given, parts))}

@@ -46,6 +46,8 @@ def parts_of(value: Any) -> Iterator[Any]:
         yield value.__func__
     elif isinstance(value, ReferenceType):
         yield value()
+    elif isinstance(value, types.GenericAlias):
+        yield from value.__args__  # before Python 3.11 it passes for a class
     elif isinstance(value, property):
         yield from (f for f in (value.fget, value.fset, value.fdel) if f is not None)
     yield from _kinds(_others(value))

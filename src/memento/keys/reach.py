@@ -25,6 +25,13 @@ from memento.keys.names import (
     module_name,
     qualified_name,
 )
+from memento.keys.owners import (
+    is_class,
+    is_loaded_by_hand,
+    is_project_class,
+    may_lead_to_project,
+    put_into,
+)
 from memento.keys.places import is_project_file, place_of_file
 from memento.keys.reads import (
     OF_MODULES,
@@ -76,7 +83,7 @@ class Reach:
     def _subclasses(self) -> list[type]:
         """Return the classes that ``__subclasses__()`` of those seen would find, less those seen."""
         classes = [
-            item for item in self._seen.values() if _is_class(item) and is_project_module(item.__module__)
+            item for item in self._seen.values() if is_class(item) and is_project_module(item.__module__)
         ]
         return [sub for cls in classes for sub in type.__subclasses__(cls) if id(sub) not in self._seen]
 
@@ -96,7 +103,7 @@ class Reach:
     def _visit(self, item: Any) -> Iterator[Any]:
         if isinstance(item, types.FunctionType):
             yield from self._function(item)
-        elif _is_class(item):
+        elif is_class(item):
             yield from self._class(item)
         elif isinstance(item, types.ModuleType):
             self._whole_module(item)
@@ -109,6 +116,7 @@ class Reach:
 
         cls: Any = type(item)
         if counts_by_type(cls):
+            yield cls
             yield from weak_parts_of(item)
             return
         if cls.__name__ in _COMPILED:
@@ -181,7 +189,7 @@ class Reach:
         given = [
             (f"{name}({parameter}=)", value)
             for parameter, value in (*zip(names, values, strict=True), *(func.__kwdefaults__ or {}).items())
-            if parameter not in written
+            if parameter not in written or repr(written[parameter]) != repr(value)  # set later
         ]
         cells = filled_cells(func)
         given += [
@@ -222,6 +230,7 @@ class Reach:
                     break
                 if name not in here:
                     yield here.get("__getattr__") if here is not space else None
+                    yield type(module) if module is not None else None  # it may have another class
                     break
                 value = here[name]
                 if not isinstance(value, types.ModuleType):
@@ -247,7 +256,7 @@ class Reach:
         known = source.imported_as(name, value, file)
         if known is not None:
             self._note(full, _hash(known), f"{name} = {known}")
-            return value if _may_hold_ours(value) else None
+            return value if may_lead_to_project(value) else None
         code = value
         while not isinstance(code, (types.FunctionType, type)) and type(code).__module__ == "functools":
             code = getattr(code, "__wrapped__", None)  # lru_cache
@@ -258,8 +267,8 @@ class Reach:
     # -- classes -----------------------------------------------------------------------------------------
 
     def _class(self, cls: type) -> Iterator[Any]:
-        if not _is_ours(cls):
-            yield from _put_into(cls)
+        if not is_project_class(cls):
+            yield from put_into(cls)
             return
         name = qualified_name(cls)
         found = source.find_class(cls)
@@ -269,7 +278,7 @@ class Reach:
         yield type(cls)
         if found is not None:
             space = vars(sys.modules.get(cls.__module__, types))
-            space = next((f.__globals__ for f in source.methods(cls) if _is_loaded_by_hand(cls)), space)
+            space = next((f.__globals__ for f in source.methods(cls) if is_loaded_by_hand(cls)), space)
             yield from self._read(header_names(found.tree), space, found.file)
         for func in source.methods(cls):
             if _is_generated(func, cls, found):
@@ -326,10 +335,6 @@ class Reach:
             self._definition(f"module:{name}", forms.normal_form(module.tree), module)
 
 
-def _is_class(item: Any) -> bool:
-    return isinstance(item, type) and not isinstance(item, types.GenericAlias)
-
-
 def _name_of(item: Any) -> str:
     """Return the name of code, and of all else that of its class: an object's own attributes are not asked."""
     code = isinstance(item, (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType))
@@ -343,44 +348,10 @@ def _is_within(method: Found | None, cls: Found | None) -> bool:
     return method.file == cls.file and cls.line <= method.line <= getattr(cls.tree, "end_lineno", 0)
 
 
-def _is_definition(value: Any) -> bool:
-    """Say whether a value is code itself, not data."""
-    return isinstance(value, (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType))
-
-
-def _is_ours(cls: type) -> bool:
-    """Say whether a class is the user's own."""
-    return is_project_module(cls.__module__) or _is_loaded_by_hand(cls)
-
-
-def _is_loaded_by_hand(cls: type) -> bool:
-    """Say whether a class stems from a file of the project that no import loaded, and no module stands for."""
-    return cls.__module__ not in sys.modules and any(map(is_project_function, source.methods(cls)))
-
-
-def _put_into(cls: type) -> list[types.FunctionType]:
-    """Return the project's functions that were put into a library's class as methods."""
-    return [
-        part
-        for base in cls.__mro__
-        for part in vars(base).values()
-        if type(part) is types.FunctionType
-        and part.__module__ != base.__module__
-        and is_project_function(part)
-    ]
-
-
-def _may_hold_ours(value: Any) -> bool:
-    """Say whether what a library has under a name may lead to the project: a registry, what was put in its place."""
-    if isinstance(value, types.FunctionType):
-        return is_project_function(value)
-    return bool(_put_into(value)) if _is_class(value) else not _is_definition(value)
-
-
 def _instance_in(library: types.ModuleType, names: Chain) -> Any:
     """Return the object that a library's module has under a name, such as a registry; None for its code."""
     value = vars(library).get(names[0]) if names else None
-    return value if _may_hold_ours(value) else None
+    return value if may_lead_to_project(value) else None
 
 
 def _hash(text: str) -> str:

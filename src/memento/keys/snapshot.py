@@ -134,7 +134,8 @@ def _encode_code(enc: Any, value: Any) -> bytes | None:
     if isinstance(value, types.ModuleType):
         return node("module", text(module_name(value.__name__)))
     if isinstance(value, type):
-        if not is_ambiguous(value) or not is_project_module(value.__module__):
+        made_by_hand = value.__module__ == "types" and resolve("types", value.__qualname__) is None
+        if not made_by_hand and (not is_ambiguous(value) or not is_project_module(value.__module__)):
             return frame(b"C", qualified_name(value).encode("utf-8", "surrogatepass"))
         from memento.keys.classes import content
 

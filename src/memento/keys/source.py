@@ -14,7 +14,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
@@ -345,15 +345,15 @@ def _outline(code: CodeType) -> list[Any]:
     return steps
 
 
-def literal_defaults(found: Found | None) -> set[str]:
-    """Return the names of the parameters whose defaults are written out where a function is defined."""
+def literal_defaults(found: Found | None) -> dict[str, Any]:
+    """Return the defaults of parameters that are written out where a function is defined."""
     args = getattr(found.tree, "args", None) if found is not None else None
     if args is None:
-        return set()
+        return {}
     positional = [*args.posonlyargs, *args.args]
     given = [*zip(reversed(positional), reversed(args.defaults), strict=False)]
     given += zip(args.kwonlyargs, args.kw_defaults, strict=True)
-    return {arg.arg for arg, default in given if type(default).__name__ == "Constant"}
+    return {arg.arg: default.value for arg, default in given if isinstance(default, ast.Constant)}
 
 
 def imported_as(name: str, value: Any, file: str) -> str | None:
@@ -364,8 +364,8 @@ def imported_as(name: str, value: Any, file: str) -> str | None:
     texts = sources(file)
     module, attribute = texts[0].imports.get(name, ("", "")) if texts else ("", "")
     library = sys.modules.get(module)
-    if library is None or is_project_package(library):
-        return None
+    if not isinstance(library, ModuleType) or is_project_package(library):
+        return None  # an object may stand in a module's place
     held = vars(library).get(attribute) if attribute else library
     return f"{module}:{attribute}".rstrip(":") if held is value else None
 
