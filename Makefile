@@ -13,7 +13,7 @@ SHARED := -n $(PROCESSES) --dist worksteal
 FAST := -m "not slow and not real" $(SHARED)
 DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
 
-.PHONY: help demo test test-main test-others test-slow doctest soak check format requirements bench bench-full clean \
+.PHONY: help demo test test-main test-others test-slow test-torch doctest soak check format requirements bench bench-full clean \
         environments
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test          fast tests and doctests here, then the fast tests on the other Pythons of this machine"
 	@echo "make test-3.12     the fast tests on one Python"
 	@echo "make test-slow     the tests that take long or need a real component"
+	@echo "make test-torch    the tests of what needs PyTorch, matplotlib and xarray"
 	@echo "make soak          kill a grid's processes at random for ten minutes (SOAK=\"--seconds 20 --tasks 3000\" for a taste)"
 	@echo "make check         format, lint, types, imports, doctests"
 	@echo "make format        rewrite the code as 'make check' wants it"
@@ -56,6 +57,12 @@ environments:
 
 test-slow: $(ENV)
 	$(ENV)/bin/python -m pytest -q -m "slow or real" $(SHARED) $(ARGS)
+
+# What PyTorch, matplotlib and xarray bring: their values, generators, options, checkpoints, figures.
+WITH_TORCH := tests/context tests/keys/test_corpus.py tests/keys/test_libraries.py tests/store/test_tensors.py \
+              tests/executors/test_order.py tests/executors/test_carrying.py tests/executors/test_draws.py tests/e2e/test_draws.py
+test-torch: .venv-torch
+	.venv-torch/bin/python -m pytest -q -m "not slow and not real" $(SHARED) $(wildcard $(WITH_TORCH)) $(ARGS)
 
 doctest: $(ENV)
 	$(ENV)/bin/python -m pytest -q $(DOCTESTS)
@@ -105,12 +112,12 @@ $(PEER_ENVS): .venv-%: requirements/%.txt
 	@"$$(tools/find-python $(PEER_PYTHONS))" -m venv $@
 	@$@/bin/python -m pip install -qq --no-input --disable-pip-version-check --require-hashes -r $< && touch $@
 
-# The checkpoints of tensors are measured, and tests of tensors run, where this is: `make .venv-torch`. PyTorch is no
-# requirement of ours and hundreds of megabytes, so its version is all that is pinned.
-TORCH := torch==2.13.0
+# The checkpoints of tensors are measured, and tests of tensors and figures run, where this is: `make test-torch`. These are
+# no requirements of ours and hundreds of megabytes, so PyTorch's version is all that is pinned.
+TORCH := torch==2.13.0 matplotlib xarray
 .venv-torch: requirements/dev.txt
 	@tools/environment $@ $< 3.11
-	@$@/bin/python -m pip install -qq --no-input --disable-pip-version-check "$(TORCH)" && touch $@
+	@$@/bin/python -m pip install -qq --no-input --disable-pip-version-check $(TORCH) && touch $@
 
 # tools/environment knows by content whether there is anything to do.
 OTHER_ENVS := $(PYTHONS:%=.venv-%)

@@ -68,6 +68,18 @@ def test_a_function_that_was_renamed_is_the_same_code() -> None:
     assert is_same_elsewhere(PROJECT, moved(renamed, a__exp="b/fit.py"))
 
 
+def test_an_object_of_a_class_that_was_renamed_is_the_same_with_the_same_state() -> None:
+    def version(name: str, held: int) -> Functions:
+        text = f"# exp.py:1\nclass {name}:\n    def __call__(self): return self.k"
+        return {
+            f"exp.py:{name}": (f"of {text}", text),
+            f"exp.py:{name}.k": (f"of {held}", f"{name}.k = {held}"),
+        }
+
+    assert is_same_elsewhere(version("Model", 1), version("Net", 1))
+    assert not is_same_elsewhere(version("Model", 1), version("Net", 2))
+
+
 @pytest.mark.parametrize("name", PROJECT)
 @pytest.mark.parametrize("places", [{}, {"a__exp": "b/exp.py", "a__helpers": "b/helpers.py"}])
 def test_any_edit_is_a_change_wherever_it_was_moved(name: str, places: dict[str, str]) -> None:

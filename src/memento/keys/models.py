@@ -103,6 +103,8 @@ def encode_torch(enc: Encoder, value: Any, torch: Any) -> bytes | None:
         return _encode_tensor(enc, value, torch)
     if isinstance(value, torch.nn.Module):
         return _encode_module(enc, value, torch)
+    if isinstance(value, (torch.finfo, torch.iinfo)):
+        return node("torch", text(type(value).__name__), text(value.dtype))
     if isinstance(value, (torch.dtype, torch.device)):
         return node("torch", text(str(value)))
     if isinstance(value, torch.Generator):
@@ -156,7 +158,12 @@ _OF_MODULES = frozenset({"_parameters", "_buffers", "_modules", "training"})
 
 
 def _encode_module(enc: Encoder, value: Any, torch: Any) -> bytes:
-    parts = [enc.encode(type(value)), enc.encode(value.training)]
+    cls: Any = type(value)
+    if cls.__module__ == "torch.nn.utils.parametrize" and cls.__qualname__.startswith("Parametrized"):
+        # Made for this module alone, by methods that refer to it; the parametrizations are modules within.
+        parts = [node("parametrized", enc.encode(cls.__bases__[0])), enc.encode(value.training)]
+    else:
+        parts = [enc.encode(cls), enc.encode(value.training)]
     for name in ("_parameters", "_buffers", "_modules"):  # in their order, which is that of the layers
         parts.append(frame(b"d", enc.pairs(vars(value)[name].items(), ordered=True)))
     state = vars(value)

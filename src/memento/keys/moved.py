@@ -107,12 +107,14 @@ def _is_one_renamed(left: list[tuple[str, tuple[str, str]]], rest: list[tuple[st
         return False
     own_old, own_new = (name.partition(":")[2].rpartition(".")[2] for name in (old, new))
     found = dict(rest)
-    for name, (_, text) in left:
-        if not name.startswith(old):
+    for name, (mark, text) in left:
+        now = found.get(new + name[len(old) :]) if name.startswith(old) else None
+        if now is None:
             return False
-        now = found.get(new + name[len(old) :])
-        if now is None or not text.startswith("# "):
-            return False
+        if not text.startswith("# "):  # a value that it was made with
+            if now[0] != mark:
+                return False
+            continue
         if _anonymous(text, own_old) != _anonymous(now[1], own_new):
             return False
     return True

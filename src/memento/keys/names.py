@@ -6,7 +6,6 @@ Knows: modules, and where their files lie. May not know: how values are encoded,
 from __future__ import annotations
 
 import os
-import re
 import sys
 from types import FunctionType, ModuleType
 
@@ -20,7 +19,6 @@ _MOVED = {
     "_operator": "operator",
     "_functools": "functools",
 }
-_COMPREHENSION = re.compile(r"<(list|set|dict)comp>\.(<locals>\.)?")
 _MAINS = ("__main__", "__mp_main__")  # the latter in children of multiprocessing
 
 
@@ -72,7 +70,7 @@ def qualified_name(obj: Any) -> str:
     if not isinstance(name, str):
         return qualified_name(type(obj))
     if "comp>" in name:
-        name = _COMPREHENSION.sub("", name)  # from Python 3.12 on it leaves no trace in names
+        name = _without_comprehensions(name)
     module = getattr(obj, "__module__", None)
     if not isinstance(module, str):
         owner = getattr(obj, "__objclass__", None) or getattr(obj, "__self__", None)
@@ -81,6 +79,13 @@ def qualified_name(obj: Any) -> str:
         name = "bool_"
     home = _place_of_function(obj, module) if isinstance(obj, FunctionType) else None
     return f"{home or _public_module(obj, module if isinstance(module, str) else None, name)}:{name}"
+
+
+def _without_comprehensions(name: str) -> str:
+    """Return a qualified name as Python 3.12 and later form it: comprehensions leave no trace in it."""
+    for kind in ("list", "set", "dict"):
+        name = name.replace(f"<{kind}comp>.<locals>.", "").replace(f"<{kind}comp>.", "")
+    return name
 
 
 def _place_of_function(func: FunctionType, module: str | None) -> str | None:

@@ -72,7 +72,7 @@ def scan(
     numbers = np.full((4, count), np.nan)
     errors, loaded = np.full(count, None, dtype=object), np.full(count, None, dtype=object)
     recorded = np.zeros(count, dtype=np.bool_)
-    wrong: dict[int, str] = {}  # row -> what is damaged of it
+    wrong: dict[int, str] = {}  # rows that are not what was written -> what is wrong
     for piece in _outlines(store, ids, values, wrong):
         at = np.searchsorted(ids, piece.ids)
         status[at] = np.where(piece.done, IS_DONE, IS_FAILED)
@@ -87,7 +87,7 @@ def scan(
             # One by one, from an iterator: of lists and arrays numpy would make columns.
             loaded[at] = np.fromiter(piece.values, dtype=object, count=len(at))
     if values:
-        _name_writers(store, ids, loaded, wrong)
+        _name_writers(store, ids, loaded)
     if wrong:
         _set_aside(store, wrong, name_task)
     present = rows >= 0
@@ -174,7 +174,7 @@ def _alone(store: ResultStore, number: int, values: bool, wrong: dict[int, str])
 def _set_aside(
     store: ResultStore, wrong: Mapping[int, str], name_task: Callable[[TaskRecord], str] | None
 ) -> None:
-    """Set what is damaged aside, so that the next run computes it; say whose it is."""
+    """Set rows aside that are not what was written, so that the next run computes them; say whose they are."""
     from memento.results.notices import say
     from memento.wording import number_of
 
@@ -192,17 +192,14 @@ def _set_aside(
     )
 
 
-def _name_writers(
-    store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np.object_], wrong: dict[int, str]
-) -> None:
-    """Say of values that cannot be loaded what wrote them; note which are damaged."""
+def _name_writers(store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np.object_]) -> None:
+    """Say of values that cannot be loaded what wrote them."""
     from memento.store.unreadable import Unreadable
 
     values = loaded.tolist()
     if Unreadable not in set(map(type, values)):
         return
     places = [place for place, value in enumerate(values) if type(value) is Unreadable]
-    wrong.update((int(ids[place]), values[place].problem) for place in places if values[place].damaged)
     for start in range(0, len(places), CHUNK):
         part = places[start : start + CHUNK]
         runs = {record.id: record.run for record in store.records(ids[part].tolist())}

@@ -64,8 +64,12 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
 
 
 def _may_be(other: str, experiment: str) -> bool:
-    """Say whether a name may have been this experiment's: not if it was made with something else, as closures are."""
-    return ":" in other and other.partition("#")[2] == experiment.partition("#")[2]
+    """Say whether a name may have been this experiment's: not if it was made with something else, as closures are.
+
+    What an object of a renamed class holds, the versions of the code tell: the class is part of its digits.
+    """
+    (place, _, made), (own_place, _, own_made) = other.partition("#"), experiment.partition("#")
+    return ":" in place and (made == own_made or bool(made and own_made and place != own_place))
 
 
 def hint(former: tuple[str, int], experiment: str, store: str) -> str:

@@ -237,7 +237,7 @@ def _loaded(encoded: Encoded, payloads: PayloadDir, trusted: bool) -> Any:
     try:
         return decode(encoded, payloads, trusted)
     except Exception as exc:  # unpickling runs anybody's code
-        return Unreadable(encoded.type, problem_of(exc), damaged=isinstance(exc, PayloadDamaged))
+        return Unreadable(encoded.type, problem_of(exc))
 
 
 def _parsed(texts: Sequence[bytes]) -> list[Any]:

@@ -26,18 +26,16 @@ class Unreadable:
         Why it cannot be loaded.
     writer : str
         What wrote it; "" where that is not known.
-    damaged : bool
-        Whether it is not what was written, so that it has to be computed again.
     """
 
-    __slots__ = ("damaged", "problem", "type", "writer")
+    __slots__ = ("problem", "type", "writer")
 
-    def __init__(self, type: str, problem: str, writer: str = "", damaged: bool = False) -> None:  # noqa: A002  # what it is
-        self.type, self.problem, self.writer, self.damaged = type, problem, writer, damaged
+    def __init__(self, type: str, problem: str, writer: str = "") -> None:  # noqa: A002  # what it is
+        self.type, self.problem, self.writer = type, problem, writer
 
     def by(self, writer: str) -> Unreadable:
         """Return the same, with what wrote it."""
-        return Unreadable(self.type, self.problem, writer, self.damaged)
+        return Unreadable(self.type, self.problem, writer)
 
     def __repr__(self) -> str:
         written = f"; written by {self.writer}" if self.writer else ""

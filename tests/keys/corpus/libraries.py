@@ -218,13 +218,16 @@ def _torch() -> dict[str, Any]:
     net = filled(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Linear(3, 1)))
     generator = torch.Generator()
     generator.manual_seed(3)
+    parametrized = filled(nn.Linear(2, 2))
+    nn.utils.parametrize.register_parametrization(parametrized, "weight", nn.Identity())
     return {
         "tensor": torch.arange(6.0).reshape(2, 3), "grad": torch.ones(2, requires_grad=True), "0-d": torch.tensor(3), "bool": torch.tensor([True]),
         "bfloat16": torch.ones(2, dtype=torch.bfloat16), "complex": torch.ones(2, dtype=torch.complex64), "sparse": torch.eye(2).to_sparse(),
         "csr": torch.eye(2).to_sparse_csr(), "nothing": torch.zeros(0, 2), "meta": torch.ones(2, device="meta"),
         "quantized": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "nested": torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]),
         "parameter": nn.Parameter(torch.ones(2)), "dtype": torch.float32, "device": torch.device("cpu"), "size": torch.Size([1, 2]),
-        "generator": generator, "global generator": torch.default_generator, "module": net, "tied": tied, "hooked": hooked, "evaluated": filled(nn.Linear(1, 1)).eval(),
+        "generator": generator, "global generator": torch.default_generator, "module": net, "tied": tied, "hooked": hooked, "parametrized": parametrized,
+        "limits": torch.finfo(torch.float32), "evaluated": filled(nn.Linear(1, 1)).eval(),
         "frozen": filled(nn.Linear(1, 1)).requires_grad_(False), "lstm": filled(nn.LSTM(2, 3)), "loss": nn.CrossEntropyLoss(weight=torch.ones(2)),
         "list": filled(nn.ModuleList([nn.Linear(1, 1)])), "optimizer": torch.optim.SGD(filled(nn.Linear(1, 1)).parameters(), lr=0.1),
         "adam": torch.optim.Adam(filled(nn.Linear(1, 1)).parameters(), lr=0.1), "distribution": torch.distributions.Normal(torch.zeros(1), 1.0),
