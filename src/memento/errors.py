@@ -229,8 +229,10 @@ class WorkersDiffer(WorkerStartError):
     """
 
     todo = (
-        "Set it where it is imported; or make it a setting or a parameter of the matrix; or set it in each worker:"
-        " Memento(..., initializer=function); or use executor='threads' or 'serial', which share the program's memory."
+        "Set it where it is imported (or, where each import makes another one, as of a time or of weights that no"
+        " seed sets: make it in the experiment); or make it a setting or a parameter of the matrix; or set it in each"
+        " worker: Memento(..., initializer=function); or use executor='threads' or 'serial', which share the program's"
+        " memory."
     )
 
     def __init__(self, found: Sequence[tuple[str, str, str]], why: str = "") -> None:

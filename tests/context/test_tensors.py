@@ -13,7 +13,7 @@ import pytest
 from memento.context import Context, StopTask, TaskSpace
 from memento.context.saved import capture, fill
 from memento.context.seeding import Seeding
-from memento.context.states import check
+from memento.context.states import CannotFill, check
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 
@@ -50,6 +50,40 @@ def test_a_tensor_is_filled_wherever_it_stands(name: str) -> None:
     assert part(second) is own
     assert torch.equal(own, part(first))
     assert own.requires_grad == part(first).requires_grad
+
+
+def saved_later(state: dict[str, Any], change: Callable[[], None]) -> Any:
+    """Return what is saved of a state after a change inside the loop."""
+    stood = check(state)
+    change()
+    return pickle.loads(pickle.dumps(capture(state, stood), protocol=5))
+
+
+def test_a_copy_of_the_best_module_so_far_comes_back() -> None:
+    net = torch.nn.Linear(2, 2)
+    state = {"net": net, "best": None}
+    saved = saved_later(state, lambda: state.update(best=copy.deepcopy(net)))
+    again: dict[str, Any] = {"net": torch.nn.Linear(2, 2), "best": None}
+    fill(again, saved)
+    assert torch.equal(again["best"].weight, net.weight)
+    assert again["best"].weight is not again["net"].weight
+    placed: dict[str, Any] = {"net": torch.nn.Linear(2, 2), "best": (own := torch.nn.Linear(2, 2))}
+    fill(placed, saved)
+    assert placed["best"] is own
+    assert torch.equal(own.weight, net.weight)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [lambda net: torch.optim.SGD(net.parameters(), lr=0.1), lambda net: torch.nn.Sequential(net)],
+    ids=["its optimizer", "a module around it"],
+)
+def test_what_shares_tensors_with_a_module_is_never_given_tensors_of_its_own(late: Any) -> None:
+    net = torch.nn.Linear(2, 2)
+    state = {"net": net, "late": None}
+    saved = saved_later(state, lambda: state.update(late=late(net)))
+    with pytest.raises(CannotFill, match="Make it before the loop"):
+        fill({"net": torch.nn.Linear(2, 2), "late": None}, saved)
 
 
 def test_a_generator_of_torch_goes_on() -> None:

@@ -42,7 +42,25 @@ def both(store: Path, matrix: dict[str, Any]) -> tuple[Results, Results]:
     return run, memento.load(store)
 
 
-PLAIN = ["c", "a", "b", 10, 2, 1.5, True, None, "1", 1, 2**70, float("nan"), float("inf"), "nan", ""]
+PLAIN = [
+    "c",
+    "a",
+    "b",
+    10,
+    2,
+    1.5,
+    True,
+    None,
+    "1",
+    1,
+    2**70,
+    float("nan"),
+    float("inf"),
+    "nan",
+    "",
+    0.0,
+    -0.0,
+]
 OTHERS: list[Any] = [
     Solver, dict, Solver(1), Solver(2), power(2), power(3), np.arange(3), np.arange(4), (1, 2), [1, 2], {"a": 1},
     Path("data/x"), "data/x", functools.partial(int, base=2), {1, 2}, "tests.results.test_same_after_load:Solver",
@@ -75,6 +93,12 @@ def test_tables_texts_and_filters_are_the_same(
         assert [r.key for r in run.filter(p=value)] == [r.key for r in loaded.filter(p=value)]
     for text in run._axes()[1].texts:
         assert [r.key for r in run.filter(p=text)] == [r.key for r in loaded.filter(p=text)]
+
+
+def test_zeros_of_two_signs_stay_two(tmp_path: Path) -> None:
+    run, loaded = both(tmp_path / "s", {"parameters": {"q": ["x"], "p": [0.0, -0.0]}})
+    assert_same_tables(run, loaded)
+    assert [repr(r.config.p) for r in loaded] == ["0.0", "-0.0"]
 
 
 MATRICES: list[dict[str, Any]] = [

@@ -69,10 +69,11 @@ def parse_every(every: float | str) -> Every:
 class Entry:
     """One loop's place in the save."""
 
-    __slots__ = ("begun", "done", "draws", "finished", "nests", "state")
+    __slots__ = ("begun", "done", "draws", "finished", "nests", "state", "stood")
 
-    def __init__(self, state: Any) -> None:
+    def __init__(self, state: Any, stood: dict[int, Any]) -> None:
         self.done, self.finished, self.state = 0, False, state
+        self.stood = stood  # what was in the state when the loop began, by its id
         self.nests = False  # an item has had a loop inside
         self.begun: Any = (
             None  # where the generators were before the iterable was begun, if it is walked through
@@ -96,7 +97,7 @@ class Loops:
             context._take(extra)
         self.draws, self.bring_back = context._draws, context._bring_back
 
-    def enter(self, name: str | None, state: Any) -> tuple[str, Entry]:
+    def enter(self, name: str | None, state: Any, stood: dict[int, Any]) -> tuple[str, Entry]:
         """Begin a loop: where it was saved, its state is filled and its place known."""
         above = ""
         if self.running:
@@ -111,7 +112,7 @@ class Loops:
             raise RuntimeError(
                 f"loop(name={name!r}): this task has had a loop of that name. Give each its own name."
             )
-        entry = self.entries[full] = Entry(state)
+        entry = self.entries[full] = Entry(state, stood)
         saved = self._saved.pop(full, None)
         if saved is not None:
             entry.done, entry.finished, value, entry.begun, entry.draws = saved
@@ -140,7 +141,8 @@ class Loops:
             return False
         self.entries[name].draws = self.draws()
         states = {
-            n: (e.done, e.finished, capture(e.state), e.begun, e.draws) for n, e in self.entries.items()
+            n: (e.done, e.finished, capture(e.state, e.stood), e.begun, e.draws)
+            for n, e in self.entries.items()
         }
         self._checkpoints.save((states,), self.context._extra())
         return True
@@ -160,14 +162,14 @@ class Loop:
     def __init__(
         self, loops: Loops, iterable: Iterable[Any], state: Any, every: float | str, name: str | None
     ) -> None:
-        check(state)
+        self._stood = check(state)
         self._loops, self._iterable, self._state, self._name = loops, iterable, state, name
         self._every = parse_every(every)
 
     def run(self) -> Iterator[Any]:
         """Yield what is not done yet."""
         loops = self._loops
-        name, entry = loops.enter(self._name, self._state)
+        name, entry = loops.enter(self._name, self._state, self._stood)
         top = len(loops.running) == 1
         seconds, steps = self._every
         monotonic, stopping, progress = loops.clock.monotonic, loops.stopping, loops.context.progress

@@ -9,6 +9,7 @@ Knows: states, part by part. May not know: loops, files.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from memento.context.generators import set_state, state_of
@@ -45,13 +46,25 @@ class Saved:
         self.whole: Any = None  # what to put where nothing stands that could be filled
 
 
-def capture(state: Any) -> Any:
-    """Return what to save of a loop's state; nothing is copied."""
-    return _Capture().of(state)
+_ALL: Mapping[int, Any] = {}
+
+
+def capture(state: Any, stood: Mapping[int, Any] = _ALL) -> Any:
+    """Return what to save of a loop's state; nothing is copied.
+
+    Parameters
+    ----------
+    state : object
+        The loop's state.
+    stood : mapping, optional
+        What stood in it when the loop began, by its id: it will stand there again when the loop goes on.
+    """
+    return _Capture(stood).of(state)
 
 
 class _Capture:
-    def __init__(self) -> None:
+    def __init__(self, stood: Mapping[int, Any]) -> None:
+        self._stood = stood
         self._saved: dict[int, Saved] = {}
         self._kept: list[Any] = []  # so that no id is used twice
 
@@ -104,6 +117,11 @@ class _Capture:
 
     def _state_dict(self, value: Any, saved: Saved) -> None:
         saved.parts, saved.whole = value.state_dict(), type(value).__qualname__
+        if self._stood and id(value) not in self._stood and _is_apart(value, self._stood):
+            saved.parts, saved.whole = (
+                None,
+                value,
+            )  # a copy of the best model so far: nothing will stand in its place
 
     def _generator(self, value: Any, saved: Saved) -> None:
         saved.parts, saved.whole = state_of(value), value
@@ -117,6 +135,20 @@ class _Capture:
         name = getattr(value, "__qualname__", "<")
         found = getattr(sys.modules.get(getattr(value, "__module__", None) or ""), name, None)
         saved.parts = value if found is value else None
+
+
+def _is_apart(value: Any, stood: Mapping[int, Any]) -> bool:
+    """Tell whether an object is a PyTorch module that shares no tensor with those that are brought back in place."""
+    kind = getattr(getattr(sys.modules.get("torch"), "nn", None), "Module", None)
+    if kind is None or not isinstance(value, kind):
+        return False
+    others = [other for other in stood.values() if isinstance(other, kind)]
+    return _places(value).isdisjoint(*map(_places, others))
+
+
+def _places(module: Any) -> set[int]:
+    """Return where the tensors of a module lie in memory."""
+    return {tensor.data_ptr() for tensor in (*module.parameters(), *module.buffers()) if tensor.numel()}
 
 
 def _empty(value: Any) -> Any:
@@ -274,6 +306,12 @@ class _Fill:
         return made
 
     def _state_dict(self, there: Any, saved: Saved, path: str) -> Any:
+        kept = None if isinstance(saved.whole, str) else saved.whole
+        if kept is not None:
+            if there is None:
+                return kept
+            there.load_state_dict(kept.state_dict())
+            return there
         if there is None:
             raise CannotFill(
                 f"loop: what was saved at {path} is {an(saved.whole)}, which has a state_dict(), and there is none in"

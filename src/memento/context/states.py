@@ -158,29 +158,31 @@ def is_of_the_project(value: Any) -> bool:
 # ---------------------------------------------------------------- before the first item
 
 
-def check(state: Any) -> None:
-    """Raise where a state could not be brought back in place.
+def check(state: Any) -> dict[int, Any]:
+    """Raise where a state could not be brought back in place; return what stands in it, by its id.
 
     Raises
     ------
     CannotFill
         Names the part and what to write instead.
     """
-    _Check().look(state, "state", held=False)
+    looking = _Check()
+    looking.look(state, "state", held=False)
+    return looking.seen
 
 
 class _Check:
     def __init__(self) -> None:
-        self._seen: dict[int, Any] = {}
+        self.seen: dict[int, Any] = {}
 
     def look(self, value: Any, path: str, *, held: bool) -> None:
         """Look at one part; `held` where it stands in something in which it can be replaced."""
-        if value is None or id(value) in self._seen:
+        if value is None or id(value) in self.seen:
             return
         how = how_to_fill(value)
         if not how or (how in ("plain", "named") and not held):
             raise CannotFill(_refusal(value, path))
-        self._seen[id(value)] = value
+        self.seen[id(value)] = value
         if how == "tuple":
             for i, part in enumerate(value):
                 self.look(part, f"{path}[{i}]", held=held)

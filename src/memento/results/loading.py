@@ -373,6 +373,8 @@ def _name(value: Any) -> object:
     """Return something hashable that is equal for equal JSON."""
     if isinstance(value, list | dict):
         return value.__class__, json.dumps(value, sort_keys=True)
+    if value.__class__ is float and value == 0:  # 0.0 and -0.0 are two values
+        return float, str(value)
     return value.__class__, value
 
 

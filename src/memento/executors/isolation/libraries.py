@@ -75,8 +75,6 @@ def _torch() -> Iterator[Setting]:
         torch.multiprocessing.get_sharing_strategy,
         torch.multiprocessing.set_sharing_strategy,
     )
-    for device in ("cpu", "cuda"):
-        yield _autocast(torch, device)
     if hasattr(torch, "get_default_device"):
         yield Setting(
             "torch's default device",
@@ -92,6 +90,8 @@ def _torch() -> Iterator[Setting]:
         (torch.utils.deterministic, "fill_uninitialized_memory"),
     ):
         yield _attribute(owner, name)
+    for device in ("cpu", "cuda"):  # the last: before 2.4 PyTorch asked for no device here
+        yield _autocast(torch, device)
 
 
 def _autocast(torch: Any, device: str) -> Setting:
