@@ -25,9 +25,9 @@ class ImportWatch:
     Examples
     --------
     >>> import sys
-    >>> watch = ImportWatch(["colorsys"], print)
-    >>> import colorsys
-    colorsys
+    >>> watch = ImportWatch(["sched"], print)
+    >>> import sched
+    sched
     >>> watch.close()
     """
 

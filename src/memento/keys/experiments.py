@@ -53,7 +53,7 @@ def experiment_name(func: Any, home: str | None = None) -> str:
     >>> experiment_name(json.dumps)
     'json:dumps'
     >>> short_name(experiment_name(functools.partial(json.dumps, indent=2)))
-    'json:dumps#ba1b5b3c'
+    'json:dumps#352a9652'
     """
     while isinstance(func, functools.partial) and not (func.args or func.keywords or vars(func)):
         func = func.func
