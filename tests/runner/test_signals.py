@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+
+import pytest
 
 from memento.runner import Interrupt
 
@@ -31,6 +34,20 @@ def test_an_ignored_signal_stays_ignored() -> None:
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 7)])
+def test_a_child_that_a_task_forks_takes_signals_as_without_a_run(number: int, status: int) -> None:
+    with Interrupt(lambda: None) as interrupt:
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                os.kill(os.getpid(), number)
+                signal.pause()
+            os._exit(7)  # it has raised KeyboardInterrupt
+        _, ended = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(ended) == status
+        assert interrupt.count == 0
 
 
 def test_in_other_threads_no_handler_is_installed() -> None:

@@ -7,6 +7,7 @@ Handlers are installed in the main thread only, for as long as a run lasts, and 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -35,6 +36,7 @@ class Interrupt:
         self.signal: signal.Signals | None = None
         self._wake, self._insist = wake, insist
         self._before: dict[signal.Signals, Any] = {}
+        self._process = os.getpid()
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
@@ -46,6 +48,12 @@ class Interrupt:
         return self
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:
+            # A child that a task has forked here: whoever ends it, like a pool of processes, waits for its death.
+            handler = self._before.get(signal.Signals(number))
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            os.kill(os.getpid(), number)
+            return
         self.count += 1
         self.signal = signal.Signals(number)
         self._wake()
