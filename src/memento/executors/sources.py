@@ -105,6 +105,29 @@ def install(texts: Mapping[str, str]) -> None:
             linecache.cache.setdefault(name, (len(text), None, text.splitlines(keepends=True), name))
 
 
+def edited_since(texts: Mapping[str, str]) -> set[str]:
+    """Return the places of loaded modules whose files are not what they were when the run began."""
+    from importlib.util import decode_source
+
+    from memento.keys.places import place_of_file
+
+    places: set[str] = set()
+    for name, text in texts.items():
+        module = sys.modules.get(name[len(_MODULE) :]) if name.startswith(_MODULE) else None
+        file = getattr(module, "__dict__", {}).get("__file__")
+        place = place_of_file(file) if isinstance(file, str) else None
+        if place is None:
+            continue
+        try:
+            with open(file, "rb") as stream:
+                now = decode_source(stream.read())
+        except (OSError, ValueError, SyntaxError):
+            now = ""
+        if now != text:
+            places.add(place)
+    return places
+
+
 class _AsAtStart:
     """Finds modules as everybody does, and loads them from the text that they had when the run began."""
 
