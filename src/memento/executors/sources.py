@@ -116,7 +116,7 @@ def edited_since(texts: Mapping[str, str]) -> set[str]:
         module = sys.modules.get(name[len(_MODULE) :]) if name.startswith(_MODULE) else None
         file = getattr(module, "__dict__", {}).get("__file__")
         place = place_of_file(file) if isinstance(file, str) else None
-        if place is None:
+        if place is None or file is None:
             continue
         try:
             with open(file, "rb") as stream:

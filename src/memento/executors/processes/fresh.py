@@ -36,7 +36,7 @@ def compare(work: Work, function: Callable[..., Any]) -> None:
 
         found = differences(work.seen, function)
         edited = edited_since(work.sources) if found else set()
-        if edited:  # this worker has the code of the run's start, but what it reads cannot be told from the files any more
+        if edited:  # it has the code of the start, but what that reads cannot be told from the files any more
             found = [one for one in found if one[2] != "nothing" and one[0].partition(":")[0] not in edited]
         if found:
             raise WorkersDiffer(found)
