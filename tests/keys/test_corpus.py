@@ -49,7 +49,7 @@ DOES_NOT_COUNT = {
     r"numpy:vectorized .*_ufunc": "made by the first call",
     r"pandas:.*'_cache'": "made by use",
     r"(scipy|sklearn):.*\.keys\['_random_state'\]": "a name for NumPy's global state that nothing reads",
-    r"numpy:iinfo .*'(kind|bits|key)'": "it follows from the type",
+    r"numpy:iinfo .*('(kind|bits|key)'|\.state\[\+\])": "it follows from the type",
     # what follows from the class
     r"scipy:.*('_parse_arg_template'|'__doc__')": "text that SciPy writes from the class's signature",
     r"sklearn:(?!fitted).*\.state": "what a library's __init__ sets beside the parameters follows from its class",
