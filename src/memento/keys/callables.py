@@ -174,20 +174,26 @@ def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
     return node("function", own, *sorted(reached))
 
 
+def captured(enc: Encoder, func: types.FunctionType, step: str) -> list[bytes]:
+    """Return the frames of the variables that a function has captured; `step` names one in an error."""
+    frames = []
+    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            frames.append(text(name) + node("empty cell"))
+        else:
+            frames.append(text(name) + enc.at(step.format(name), value))
+    return frames
+
+
 def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[types.FunctionType]]:
     """Return the frame of one function, and the project's functions among the globals that it names."""
     name = qualified_name(func)
     found = source.find_function(func)
     code = forms.normal_form(found.tree) if found is not None else forms.code_form(func.__code__)
     defaults = enc.at(".__defaults__", func.__defaults__) + enc.at(".__kwdefaults__", func.__kwdefaults__)
-    frames, others = [], []
-    for variable, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
-        try:
-            content = cell.cell_contents
-        except ValueError:
-            frames.append(text(variable) + node("empty cell"))
-        else:
-            frames.append(text(variable) + enc.at(f".<captured {variable}>", content))
+    frames, others = captured(enc, func, ".<captured {}>"), []
     for variable, value in _globals(func, found):
         if isinstance(value, types.FunctionType) and not counts_by_name(value):
             frames.append(text(variable) + node("reached", text(qualified_name(value))))

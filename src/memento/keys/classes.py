@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
 import types
 
 from memento.hints import Any
+from memento.keys.source import unwrapped
 
 _C_PARTS = (
     types.MemberDescriptorType, types.GetSetDescriptorType, types.MethodDescriptorType,
@@ -130,15 +130,7 @@ def _is_written_by_a_decorator(name: str, value: Any, space: Any) -> bool:
 
 
 def _is_method(value: Any, cls: type) -> bool:
-    if isinstance(value, property):
-        parts = [value.fget, value.fset, value.fdel]
-    elif isinstance(value, (staticmethod, classmethod)):
-        parts = [value.__func__]
-    elif isinstance(value, functools.cached_property):
-        parts = [value.func]
-    else:
-        parts = [value]
-    functions = [part for part in parts if part is not None]
+    functions = unwrapped(value)
     # A function that was defined elsewhere, such as one that a factory was given, is a value that the class holds.
     inside = f"{cls.__qualname__}."
     return all(

@@ -12,7 +12,7 @@ from memento.errors import UnkeyableValue
 from memento.hints import Any
 from memento.keys import source
 from memento.keys.blake2 import blake2b
-from memento.keys.callables import encode_content
+from memento.keys.callables import captured, encode_content
 from memento.keys.encode import Encoder, frame, node, text
 from memento.keys.experiments import has_no_file, stands_under_its_name
 from memento.keys.kinds import dispatch
@@ -105,7 +105,7 @@ def _function(enc: Encoder, func: types.FunctionType) -> bytes:
     made = [enc.fields(attributes.items())] if attributes else []
     made += _defaults(enc, func)
     if func.__closure__ and not stands_under_its_name(func):
-        made.append(_cells(enc, func))
+        made.append(frame(b"a", b"".join(captured(enc, func, " (captured {!r})"))))
         wrapped = getattr(func, "__wrapped__", None)
         if wrapped is not None:
             made.append(enc.at(".__wrapped__", wrapped))
@@ -124,15 +124,3 @@ def _defaults(enc: Encoder, func: types.FunctionType) -> list[bytes]:
     return (
         [node("defaults", *[text(n) + enc.at(f"({n}=)", found[n]) for n in sorted(found)])] if found else []
     )
-
-
-def _cells(enc: Encoder, func: types.FunctionType) -> bytes:
-    frames = []
-    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
-        try:
-            content = cell.cell_contents
-        except ValueError:
-            frames.append(text(name) + node("empty cell"))
-        else:
-            frames.append(text(name) + enc.at(f" (captured {name!r})", content))
-    return frame(b"a", b"".join(frames))

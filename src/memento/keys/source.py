@@ -462,6 +462,11 @@ def methods(cls: type) -> list[FunctionType]:
 
 def functions_in(value: Any) -> list[FunctionType]:
     """Return a function itself, and those that a descriptor of a class is made of."""
+    return [part for part in unwrapped(value) if isinstance(part, FunctionType)]
+
+
+def unwrapped(value: Any) -> list[Any]:
+    """Return what a descriptor of a class is made of, less what it lacks; anything else is itself."""
     parts = [value]
     if isinstance(value, property):
         parts = [value.fget, value.fset, value.fdel]
@@ -469,4 +474,4 @@ def functions_in(value: Any) -> list[FunctionType]:
         parts = [value.__func__]
     elif isinstance(value, functools.cached_property):
         parts = [value.func]
-    return [part for part in parts if isinstance(part, FunctionType)]
+    return [part for part in parts if part is not None]
