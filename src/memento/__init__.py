@@ -10,8 +10,9 @@ Everything public stands in `__all__` and is imported when it is first used, so 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from memento._version import __version__
-from memento.hints import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ Knows: the system's clocks. May not know: anything of ours.
 from __future__ import annotations
 
 import time
-
-from memento.hints import Protocol
+from typing import Protocol
 
 
 class Clock(Protocol):

@@ -6,8 +6,8 @@ Knows: names and values. May not know: matrices, keys, stores.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from memento.hints import Any
 from memento.wording import safe_text
 
 

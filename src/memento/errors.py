@@ -33,8 +33,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from memento.hints import Any
+from typing import Any
 
 
 class MementoError(Exception):

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-
-from memento.hints import Any, NamedTuple
+from typing import Any, NamedTuple
 
 
 class FailureGroup(NamedTuple):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from memento.errors import AggregateException, RunInterrupted, TaskError
-from memento.hints import TYPE_CHECKING, Any
 from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import errno
 import os
 from collections.abc import Callable
 from functools import lru_cache, partial
+from typing import Any
 
-from memento.hints import Any
 from memento.system import LINUX, WINDOWS
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096

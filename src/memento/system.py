@@ -11,8 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import lru_cache
-
-from memento.hints import Any
+from typing import Any
 
 LINUX = sys.platform.startswith("linux")
 MACOS = sys.platform == "darwin"

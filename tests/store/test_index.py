@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memento import csqlite, system
+from memento import system
 from memento.errors import (
     NotAStore,
     PayloadDamaged,
@@ -208,7 +208,7 @@ def test_a_folder_that_nobody_may_write_can_be_read_with_what_waits_in_its_log(
             return connect("file:/nowhere/at/all?mode=ro", uri=True)
         return connect(database, *args, **options)
 
-    monkeypatch.setattr(csqlite, "connect", refuse)
+    monkeypatch.setattr(sqlite3, "connect", refuse)
     before = sorted(path.name for path in copy.iterdir())
     with Store.open(copy, readonly=True, create=False) as store:
         assert store.experiments() == [(EXPERIMENT, 1, 0)]

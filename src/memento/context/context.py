@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK
 from memento.context.metrics import Metrics, number
 from memento.context.space import Resources, StopTask, TaskSpace
-from memento.hints import TYPE_CHECKING, Any
-from memento.keys.blake2 import blake2b
 from memento.store.records import Piece, Series
 
 if TYPE_CHECKING:

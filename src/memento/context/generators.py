@@ -10,9 +10,8 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
-
-from memento.hints import Any, NamedTuple
-from memento.keys.blake2 import blake2b
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 
 class Kind(NamedTuple):

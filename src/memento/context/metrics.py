@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from memento.hints import TYPE_CHECKING, Any
 from memento.store.records import Series
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import sys
 import types
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 from memento.context.generators import global_generators, kind_of, origin_of
-from memento.hints import Any
 from memento.keys.names import is_project_module
 
 _MOST = 5_000  # objects looked at

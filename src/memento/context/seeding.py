@@ -15,9 +15,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
-
-from memento.hints import TYPE_CHECKING, Any
-from memento.keys.blake2 import blake2b
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memento.context.generators import Shared

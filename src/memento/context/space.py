@@ -6,9 +6,9 @@ Knows: plain values and two callbacks. May not know: files, pickles, executors.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.hints import TYPE_CHECKING, NamedTuple
 from memento.store.records import Piece
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from memento.config import short_text
-from memento.hints import Any
 
 _INNER = frozenset(
     ("artifact_names", "checkpoint_key", "earlier", "finish", "for_task", "series")

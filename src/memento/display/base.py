@@ -9,10 +9,10 @@ import os
 import sys
 from contextlib import suppress
 from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.events import Event, RunFinished, RunStarted, Said
-from memento.hints import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from typing import TextIO

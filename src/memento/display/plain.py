@@ -5,10 +5,11 @@ Knows: a stream to write lines to. May not know: terminals.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from memento.clock import Clock
 from memento.display.text import Narrator, hangs, progress_parts, settled
 from memento.events import Event, RunFinished, RunStarted, Tick
-from memento.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import TextIO

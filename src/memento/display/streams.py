@@ -6,8 +6,7 @@ Knows: text streams. May not know: events, rich.
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from memento.hints import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import TextIO

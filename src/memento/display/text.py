@@ -6,6 +6,7 @@ Knows: events and words. May not know: terminals, notebooks, streams.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from memento.events import (
     Event,
@@ -18,7 +19,6 @@ from memento.events import (
     Tick,
     WorkerState,
 )
-from memento.hints import NamedTuple
 from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 
 # A run in which everything fails differently must not flood the screen; the end tells the rest.

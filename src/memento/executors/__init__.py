@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
 from memento.executors.choose import make_executor
-from memento.hints import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:

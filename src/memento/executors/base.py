@@ -12,9 +12,9 @@ An executor owns its workers, its queue of submitted tasks and every process and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from memento.executors.sending import Portable
-from memento.hints import Any, NamedTuple, Protocol
 from memento.keys import Script
 from memento.store.records import Outcome
 

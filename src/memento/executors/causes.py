@@ -14,9 +14,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
+from typing import NamedTuple
 
 from memento.executors.lines import Lines, Printed, is_users, lines_of_text, lines_of_traceback
-from memento.hints import NamedTuple
 
 _HEADER = "Traceback (most recent call last):"
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")

@@ -5,8 +5,9 @@ Knows: the names, and what each needs. May not know: how any of them works.
 
 from __future__ import annotations
 
+from typing import Any
+
 from memento.executors.base import Executor
-from memento.hints import Any
 
 _NAMES = ("processes", "threads", "serial")
 _LATER = ("dask", "ray", "slurm")

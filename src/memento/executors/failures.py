@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from memento.errors import PayloadDamaged, RemoteError, StoreUnwritable, TaskError
 from memento.executors.lines import is_ours, lines_of_traceback
-from memento.hints import TYPE_CHECKING
 from memento.store.records import PAYLOAD_DAMAGED, RAISED, STORE_UNWRITABLE, Failure
 
 if TYPE_CHECKING:

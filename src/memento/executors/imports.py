@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Sequence
-
-from memento.hints import Any
+from typing import Any
 
 
 class ImportWatch:

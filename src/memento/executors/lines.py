@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FrameType, TracebackType
-
-from memento.hints import Any, NamedTuple
+from typing import Any, NamedTuple
 
 _OURS = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _USERS = (_OURS + "testing" + os.sep, _OURS + os.path.join("cli", "demo.py"))  # experiments stand there

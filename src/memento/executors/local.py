@@ -12,12 +12,12 @@ import contextvars
 import copy
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from memento.errors import MementoError
 from memento.executors import libraries
 from memento.executors.base import Work
 from memento.executors.task import Conditions, Station, is_unchangeable
-from memento.hints import TYPE_CHECKING, Any
 from memento.store import pickling
 
 if TYPE_CHECKING:

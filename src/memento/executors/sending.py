@@ -5,8 +5,9 @@ Knows: pickles, the words for what cannot be pickled. May not know: processes, t
 
 from __future__ import annotations
 
+from typing import Any
+
 from memento.errors import Unsendable
-from memento.hints import Any
 
 
 class Portable:

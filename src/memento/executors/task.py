@@ -16,6 +16,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
@@ -30,7 +31,6 @@ from memento.executors.imports import ImportWatch
 from memento.executors.measure import Meter, process_name
 from memento.executors.sources import install
 from memento.executors.warned import Watch
-from memento.hints import Any, NamedTuple, Protocol
 from memento.store import pickling
 from memento.store.payloads import PayloadDir, encode
 from memento.store.records import (

@@ -9,15 +9,14 @@ threads each has what is shown in its own thread, and may see a warning again si
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-
-from memento import jsontext
-from memento.hints import Any
+from typing import Any
 
 _PLACES = 20  # that warn, of one task
 _TEXTS = 3  # of one place
@@ -84,7 +83,7 @@ class Watch:
         if self._others:
             told.append(("Warning", _OTHERS, "", self._others))
         self._found, self._count, self._others = {}, 0, 0
-        return jsontext.dumps(told) if told else None
+        return json.dumps(told) if told else None
 
     def take(self, message: Any, category: type, file: str, line: int) -> None:
         """Count a warning; never raises."""

@@ -7,7 +7,8 @@ Names are imported on first use: a worker that only asks for the script's name d
 
 from __future__ import annotations
 
-from memento.hints import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:

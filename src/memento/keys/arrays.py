@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gc
 import sys
+from hashlib import blake2b
+from typing import Any
 
-from memento.hints import Any
-from memento.keys.blake2 import blake2b
 from memento.keys.encode import Encoder, frame, integer, named, node, text
 from memento.keys.hidden import library_of, without_global_state
 from memento.keys.names import qualified_name

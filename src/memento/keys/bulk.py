@@ -11,9 +11,8 @@ Nobody is to be kept from making two arrays of one digest; chance makes them onc
 from __future__ import annotations
 
 import sys
-
-from memento.hints import Any
-from memento.keys.blake2 import blake2b
+from hashlib import blake2b
+from typing import Any
 
 LARGE = 1 << 20  # bytes; below, BLAKE2b takes a millisecond
 _BLOCK = 1 << 14  # words: 128 KiB, which stay in the cache of a core

@@ -14,9 +14,9 @@ import functools
 import types
 import typing
 from pathlib import PurePath
+from typing import Any
 
 from memento.errors import UnkeyableValue
-from memento.hints import Any
 from memento.keys import forms, hidden, source
 from memento.keys.classes import body
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_number, text

@@ -6,8 +6,7 @@ Knows: `CodeVersion.functions`, as read from code or from a store. May not know:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-
-from memento.hints import NamedTuple
+from typing import NamedTuple
 
 Functions = Mapping[str, tuple[str, str]]  # "module:qualname" -> (digest, readable source)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import types
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.source import unwrapped
 
 _C_PARTS = (

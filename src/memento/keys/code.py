@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from memento.hints import Any
 from memento.keys import forms
 from memento.keys.encode import LEAVES
 from memento.keys.kinds import digest

@@ -9,8 +9,8 @@ Python's own times end at microseconds, so a column of times counts by the numbe
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.arrays import array
 from memento.keys.encode import Encoder, frame, integer, node, text
 from memento.keys.objects import attributes

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from typing import Any
 
 from memento.errors import UnkeyableValue
-from memento.hints import Any
-from memento.keys.blake2 import blake2b
 from memento.keys.names import qualified_name
 
 LONG = 1024  # bytes; a longer payload stands in its frame by its hash

@@ -14,8 +14,8 @@ import functools
 import os
 import sys
 import types
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.names import qualified_name
 from memento.keys.places import INTERACTIVE, NOTEBOOK, count_as_project, real, script
 from memento.wording import short_name

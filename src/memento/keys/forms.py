@@ -13,8 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from types import CodeType
-
-from memento.hints import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import ast

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import enum
 import functools
+import json
 import math
 import sys
 import types
+from typing import Any, NamedTuple
 
-from memento import jsontext
 from memento.config import short_text
-from memento.hints import Any, NamedTuple
 from memento.keys.kinds import digest
 from memento.keys.names import qualified_name
 
@@ -50,13 +50,13 @@ def json_fragment(value: Any, limit: int = LIMIT) -> str:
         return repr(value)
     for size in (limit, limit // 4, limit // 16):
         try:
-            fragment = jsontext.dumps(_plain(value, max(8, size // 8), _DEPTH), ensure_ascii=False)
+            fragment = json.dumps(_plain(value, max(8, size // 8), _DEPTH), ensure_ascii=False)
             fragment.encode()
         except Exception:
             continue
         if len(fragment) <= limit:
             return fragment
-    return jsontext.dumps(_short(_marked(qualified_name(type(value)), value), max(8, limit - 2)))
+    return json.dumps(_short(_marked(qualified_name(type(value)), value), max(8, limit - 2)))
 
 
 class Described(NamedTuple):
@@ -119,7 +119,7 @@ def _container(value: Any, room: int, depth: int) -> Any:
 
 def _key(key: Any, room: int) -> str:
     plain = _plain(key, room, 1)
-    return plain if isinstance(plain, str) else jsontext.dumps(plain)
+    return plain if isinstance(plain, str) else json.dumps(plain)
 
 
 def _text(value: Any, cls: type, room: int, depth: int) -> Any:
@@ -160,7 +160,7 @@ def _partial(value: functools.partial[Any], room: int, depth: int) -> str:
 
 def _inner(value: Any, room: int, depth: int) -> str:
     plain = _plain(value, room, depth - 1)
-    return plain if isinstance(plain, str) else jsontext.dumps(plain, ensure_ascii=False)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
 
 def _marked(shown: str, value: Any) -> str:

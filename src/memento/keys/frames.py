@@ -7,8 +7,8 @@ which come in as arguments and are never imported; tables of Arrow, see `columns
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.arrays import array
 from memento.keys.encode import Encoder, frame, integer, node, text
 from memento.keys.hidden import library_of

@@ -13,8 +13,8 @@ import _weakref
 import functools
 import sys
 from collections.abc import Iterator
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.encode import node, text
 
 _LOCKS = {("_thread", "lock"), ("_thread", "RLock")}

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from memento.hints import TYPE_CHECKING
 from memento.keys.forms import walk
 from memento.keys.places import is_project_file
 from memento.keys.reads import imported_by_call

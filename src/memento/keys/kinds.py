@@ -9,10 +9,10 @@ Knows: the order in which ways to encode are tried. May not know: tasks, matrice
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
 
 from memento.errors import UnkeyableValue
-from memento.hints import Any
-from memento.keys.blake2 import blake2b
 from memento.keys.encode import LEAVES, Encoder, frame, node, plain_number
 from memento.keys.names import qualified_name
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
-from memento.hints import Any
 from memento.keys import arrays, columns, frames, models
 from memento.keys.encode import Encoder
 from memento.keys.hidden import library_of

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 import types
+from hashlib import blake2b
+from typing import Any
 
 from memento.errors import UnkeyableValue
-from memento.hints import Any
 from memento.keys import source
-from memento.keys.blake2 import blake2b
 from memento.keys.callables import captured, encode_content
 from memento.keys.encode import Encoder, frame, node, text
 from memento.keys.experiments import has_no_file, stands_under_its_name

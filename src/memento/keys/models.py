@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 import sys
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.arrays import array
 from memento.keys.encode import Encoder, frame, integer, node, text
 from memento.keys.hidden import without_global_state

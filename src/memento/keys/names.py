@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from types import FunctionType, ModuleType
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.places import own_root, place_of_file, real, script
 
 # Standard classes that a Python release moved; keys know them under their public home.

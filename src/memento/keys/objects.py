@@ -9,9 +9,9 @@ import copyreg
 import sys
 import types
 from collections.abc import Iterator
+from typing import Any
 
 from memento.errors import UnkeyableValue
-from memento.hints import Any
 from memento.keys.encode import Encoder, frame, named, node
 from memento.keys.hidden import library_of, without_caches
 from memento.keys.names import module_name, qualified_name, resolve

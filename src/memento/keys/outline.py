@@ -6,8 +6,8 @@ Knows: plain values, containers, attributes. May not know: keys; this text ident
 from __future__ import annotations
 
 import types
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.names import module_name, qualified_name
 from memento.keys.parts import attributes_of
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 import types
+from typing import Any
 
-from memento.hints import Any
 from memento.keys import source
 from memento.keys.names import is_project_function, is_project_module
 

@@ -12,8 +12,8 @@ import sys
 import types
 from _weakref import ReferenceType
 from collections.abc import Iterator
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.encode import LEAVES
 from memento.keys.hidden import OF_WRAPPERS
 

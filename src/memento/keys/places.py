@@ -12,9 +12,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from typing import Any, NamedTuple
 
 from memento import system
-from memento.hints import Any, NamedTuple
 
 STORE_FOLDER = "memento-store"
 PROJECT_MARKS = ("pyproject.toml", ".git")

@@ -12,10 +12,10 @@ import functools
 import sys
 import types
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
 
-from memento.hints import Any
 from memento.keys import forms, source
-from memento.keys.blake2 import blake2b
 from memento.keys.encode import LEAVES
 from memento.keys.names import (
     file_of_module,

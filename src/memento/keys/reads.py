@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.keys.forms import children, walk
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from memento.hints import Any
 from memento.keys.code import code_version
 from memento.keys.names import module_name
 from memento.keys.places import place_of_file

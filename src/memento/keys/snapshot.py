@@ -15,9 +15,9 @@ import os
 import sys
 import types
 from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
 
-from memento.hints import Any
-from memento.keys.blake2 import blake2b
 from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
 from memento.keys.kinds import dispatch
 from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve

@@ -15,10 +15,10 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.keys.forms import bytecode_form, children
 from memento.keys.names import file_of_module, is_project_package
 from memento.keys.places import script

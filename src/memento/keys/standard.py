@@ -14,9 +14,9 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path, PurePath, PureWindowsPath
+from typing import Any
 
 from memento.errors import UnkeyableValue
-from memento.hints import Any
 from memento.keys.encode import Encoder, frame, integer, node, text
 from memento.keys.objects import attributes, has_own, is_plain, unkeyable
 

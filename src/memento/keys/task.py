@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from hashlib import blake2b
 from itertools import islice
-
-from memento.keys.blake2 import blake2b
 
 # Every task key depends on it. A change of the format is a change of this byte, and a breaking release.
 VERSION = 1

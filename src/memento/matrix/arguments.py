@@ -6,8 +6,7 @@ Knows: the words that other tools have for things, and where they go here. May n
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-
-from memento.hints import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import ParamSpec, TypeVar

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from memento.config import Config, Configurations, short_text
 from memento.errors import MatrixError, MatrixTypeError
-from memento.hints import TYPE_CHECKING, Any
 from memento.matrix.arguments import explained
 from memento.matrix.space import compile_space
 from memento.matrix.spec import Spec, check_name, make_spec

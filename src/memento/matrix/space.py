@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.config import Config, short_text
 from memento.errors import MatrixError, UpstreamPending
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.matrix.grid import Grid
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.config import Config, short_text
 from memento.errors import MatrixError, MatrixTypeError
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.keys.encode import is_plain_scalar
 from memento.matrix.suggest import did_you_mean, misspelled, nearest
 from memento.matrix.values import equal, listed, quoted, token

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from memento.config import Deferred, short_text
 from memento.errors import MatrixError, MatrixTypeError, UnkeyableValue
-from memento.hints import Any
 from memento.keys.encode import plain_number
 from memento.matrix.suggest import nearest
 

@@ -6,11 +6,11 @@ Knows: keyed tasks, a run's pen. May not know: how tables of results are made.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from memento import jsontext
 from memento.config import plain
-from memento.hints import TYPE_CHECKING, Any
 from memento.store.axes import Declared, Item, as_items, called
 from memento.store.upstream import UpstreamValue
 
@@ -73,5 +73,5 @@ def _says_all(value: Any, fragment: str) -> bool:
     """Tell whether JSON says what a value is."""
     kind = type(value)
     if kind is str:
-        return fragment == jsontext.dumps(value, ensure_ascii=False)
+        return fragment == json.dumps(value, ensure_ascii=False)
     return value is None or kind is bool or (kind in (int, float) and fragment[0] != '"')

@@ -10,12 +10,12 @@ parameter was computed before that existed, and is what the default stands for.
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
+from typing import TYPE_CHECKING, Any
 
-from memento import jsontext
-from memento.hints import TYPE_CHECKING, Any
 from memento.keys import digest, json_fragment
 
 if TYPE_CHECKING:
@@ -90,13 +90,13 @@ def _settings_at_default(matrix: Matrix, names: Iterable[str]) -> dict[str, Any]
     ]
     if not at:
         return {}
-    written = jsontext.loads(json_fragment(dict(matrix.settings)))
+    written = json.loads(json_fragment(dict(matrix.settings)))
     return {name: written[name] for name in at if isinstance(written, dict) and name in written}
 
 
 def _other(parameters: str, name: str, fragment: str) -> str:
     """Return what a row's parameters say of a name where that is another value; "" where they agree or say nothing."""
-    label = jsontext.dumps(name) + ": "
+    label = json.dumps(name) + ": "
     mentions = parameters.count(label)
     if not mentions:
         return ""
@@ -104,17 +104,17 @@ def _other(parameters: str, name: str, fragment: str) -> str:
         label + fragment + ", " in parameters or parameters.endswith(label + fragment + "}")
     ):
         return ""  # without reading the JSON, of which there may be a million
-    told = jsontext.loads(parameters)
-    if name not in told or _same(told[name], jsontext.loads(fragment)):
+    told = json.loads(parameters)
+    if name not in told or _same(told[name], json.loads(fragment)):
         return ""
-    return jsontext.dumps(told[name], ensure_ascii=False)
+    return json.dumps(told[name], ensure_ascii=False)
 
 
 def _other_setting(text: str, settings: dict[str, Any]) -> tuple[str, str] | None:
-    told = jsontext.loads(text) if settings and text else None
+    told = json.loads(text) if settings and text else None
     for name, value in settings.items():
         if isinstance(told, dict) and name in told and not _same(told[name], value):
-            return name, jsontext.dumps(told[name], ensure_ascii=False)
+            return name, json.dumps(told[name], ensure_ascii=False)
     return None
 
 

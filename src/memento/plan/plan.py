@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import compress, count, repeat
 from math import exp
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.plan.tasks import KeyedTasks
 from memento.store.upstream import UpstreamValue
 

@@ -11,10 +11,10 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import add
+from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
 from memento.errors import UnkeyableValue
-from memento.hints import TYPE_CHECKING, Any
 from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
 from memento.store.upstream import UpstreamValue
 
@@ -207,7 +207,7 @@ class _Pairs(dict[int, str]):
 
     def __missing__(self, number: int) -> str:
         column = _column_of(number, self._offsets)
-        from memento.jsontext import dumps
+        from json import dumps
 
         fragment = self._fragments[column][number - self._offsets[column]]
         text = self[number] = f"{dumps(self._names[column])}: {fragment}"

@@ -13,8 +13,8 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from operator import add
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.keys import code_version, combined, value_code
 from memento.plan.tasks import KeyedTasks
 from memento.store.upstream import UpstreamValue

@@ -5,7 +5,8 @@ Names are imported on first use: a run without failures looks for no rules about
 
 from __future__ import annotations
 
-from memento.hints import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 from memento.events import FailureGroup
-from memento.hints import TYPE_CHECKING, Any, overload
 from memento.results.likeness import pieces, shown
 from memento.store.location import find_store
 from memento.store.records import DIED, MEMORY, RAISED, TIMEOUT, UNSAVABLE, Failure

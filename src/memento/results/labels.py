@@ -13,8 +13,8 @@ The same values in the same order have the same texts, in the program that ran t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from memento.hints import NamedTuple
 from memento.results.axes import LIMIT
 
 _AROUND = 12  # characters shown before the place where texts differ

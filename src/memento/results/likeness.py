@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-
-from memento.hints import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import re

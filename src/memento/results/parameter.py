@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 from memento.config import Deferred, plain, short_text
 from memento.errors import UnkeyableValue
-from memento.hints import NamedTuple
 from memento.keys import described, digest
 from memento.results.axes import ABSENT, LIMIT, PLAIN
 from memento.results.labels import Name, distinct_texts

@@ -8,9 +8,9 @@ Rows are read in the order of their ids, each once, whatever order or however of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import NotAStore, PayloadDamaged, StoreError
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np

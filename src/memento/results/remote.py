@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from memento.errors import (
     MemoryLimitExceeded,
@@ -17,7 +18,6 @@ from memento.errors import (
     UnsavableResult,
     WorkerDied,
 )
-from memento.hints import Any
 from memento.store.records import DIED, LOST, MEMORY, TIMEOUT, UNSAVABLE, Failure
 
 _CLASSES: dict[str, type[TaskError]] = {

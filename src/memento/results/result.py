@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from memento.config import Config, plain, short_text
 from memento.errors import PayloadDamaged, ValueUnreadable
-from memento.hints import TYPE_CHECKING, Any, NamedTuple, Protocol
 from memento.results.reading import damaged
 from memento.results.remote import exception_of
 from memento.store.records import DAMAGED, DONE, Attempt, Failure, Known, TaskRecord, Warned

@@ -11,9 +11,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from memento.hints import TYPE_CHECKING, Any
 from memento.results.axes import Axis, TaskMatrix, Tasks
 from memento.results.reading import CHUNK, IS_DONE, IS_FAILED, IS_MISSING, Scan, in_bulk, scan
 

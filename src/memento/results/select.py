@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from json import loads
 from typing import TYPE_CHECKING, Any
 
 from memento.config import plain
-from memento.jsontext import loads
 from memento.keys import json_fragment
 from memento.results.axes import ABSENT, PLAIN, Axis
 from memento.results.parameter import identity

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from memento.events import WarningGroup
-from memento.hints import TYPE_CHECKING, Any
 from memento.results.failures import Cause, FailureGrouper, cause
 from memento.results.reading import IS_MISSING
 from memento.store.records import RAISED, Failure, Warned

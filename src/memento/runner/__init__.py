@@ -7,7 +7,8 @@ Names are imported on first use: a run whose results are all there needs no loop
 
 from __future__ import annotations
 
-from memento.hints import TYPE_CHECKING
+from typing import TYPE_CHECKING
+
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from memento.hints import TYPE_CHECKING, Any
 from memento.store import Store
 
 if TYPE_CHECKING:

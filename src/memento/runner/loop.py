@@ -18,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, repeat
 from operator import attrgetter, itemgetter, mod
+from typing import TYPE_CHECKING
 
 from memento import faultpoints
 from memento.clock import Clock
@@ -25,7 +26,6 @@ from memento.config import short_text
 from memento.errors import StoreUnwritable
 from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
 from memento.executors.base import Executor, Lost, Message, Note, Task, Update
-from memento.hints import TYPE_CHECKING, made
 from memento.plan import Plan
 from memento.results import FailureGrouper
 from memento.runner.progress import Progress
@@ -270,7 +270,7 @@ class Runner:
         fields = zip(
             numbers, tasks.keys_of(numbers), layouts, values, repeats, repeat(attempt), expected, versions
         )
-        return list(map(made, repeat(Task), fields))
+        return list(map(Task._make, fields))
 
     # -- outcomes from the executor
 
@@ -320,7 +320,7 @@ class Runner:
             )
             for (task, outcome), text in zip(ended, params, strict=True)
         ]
-        return list(map(made, repeat(TaskRow), fields))
+        return list(map(TaskRow._make, fields))
 
     def _mixed(self, task: Task, outcome: Outcome) -> int:
         """Return the id of the version of what is of several: it went on from what older code had saved."""

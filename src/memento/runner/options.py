@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, MappingProxyType
-
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import compress, count, islice, repeat
 from operator import eq
+from typing import TYPE_CHECKING
 
 from memento.config import short_text
-from memento.hints import TYPE_CHECKING
 from memento.wording import duration, number_of, one_line
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ Knows: the store's other experiments, their keys and code. May not know: how tas
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
-from memento.hints import TYPE_CHECKING
 from memento.keys import renamed_keys
 from memento.wording import number_of, short_name
 

@@ -6,9 +6,9 @@ Knows: failures. May not know: executors, stores' indexes.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import MemoryLimitExceeded, TaskLost, TaskTimeout, UnsavableResult, WorkerDied
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.store.records import DIED, LOST, MEMORY, TIMEOUT, UNSAVABLE, Failure
 
 _OF_KIND: dict[str, type[BaseException]] = {

@@ -12,11 +12,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
-from memento.hints import TYPE_CHECKING, Any
 from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.runner.options import Options
 from memento.runner.versions import SessionCode, numbers_of

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.display import make_display
 from memento.events import Event, RunFinished, Said
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.runner.options import Options
 from memento.runner.session import Session
 from memento.store import Store

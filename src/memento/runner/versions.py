@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from memento.hints import TYPE_CHECKING, Any
 from memento.plan import KeyedTasks, Plan, task_versions
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ Within a parameter no two values have the same readable JSON: a digest is added 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento import jsontext
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.store import sql
 
 if TYPE_CHECKING:
-    from memento import csqlite
+    import sqlite3
 
 SHORT_KEY = 8  # bytes of a key that stand in an order
 
@@ -58,7 +58,7 @@ class Declared(NamedTuple):
 
 
 def declare(
-    connection: csqlite.Connection, experiment: int, given: Sequence[Declared]
+    connection: sqlite3.Connection, experiment: int, given: Sequence[Declared]
 ) -> list[Sequence[str]]:
     """Note the parameters of a run, within a transaction; return each value's readable JSON as it is to be stored."""
     rows = connection.execute(sql.AXES, (experiment,)).fetchall()
@@ -109,18 +109,18 @@ def _marked(item: Item) -> Item:
     """Make a value's readable JSON its own."""
     from memento.keys import digest
 
-    value = jsontext.loads(item.fragment)
+    value = json.loads(item.fragment)
     if not item.text:  # JSON does say what it is, but another value is called so
         item = item._replace(text=str(value), digest=digest(value))
     shown = value if isinstance(value, str) else item.fragment
     mark = (item.digest or item.text.encode()).hex()[:8]
-    return item._replace(fragment=jsontext.dumps(f"{shown} #{mark}", ensure_ascii=False))
+    return item._replace(fragment=json.dumps(f"{shown} #{mark}", ensure_ascii=False))
 
 
 def _written(item: Item) -> str:
     if not item.text:
         return item.fragment
-    more = jsontext.dumps([item.text, item.home, item.digest.hex()], ensure_ascii=False)
+    more = json.dumps([item.text, item.home, item.digest.hex()], ensure_ascii=False)
     return f"[{item.fragment}, {more[1:]}"
 
 
@@ -138,7 +138,7 @@ def values_of(text: str) -> list[tuple[Any, Item | None]]:
     """Read what stands in a row as JSON's values, with what is told of those that are more than that."""
     values: list[tuple[Any, Item | None]] = []
     try:
-        for value in jsontext.loads(text):
+        for value in json.loads(text):
             if isinstance(value, list):
                 shown, called, home, digest = value
                 values.append((shown, Item(_dumped(shown), called, home, bytes.fromhex(digest))))
@@ -150,7 +150,7 @@ def values_of(text: str) -> list[tuple[Any, Item | None]]:
 
 
 def _dumped(value: Any) -> str:
-    return repr(value) if type(value) in (int, float) else jsontext.dumps(value, ensure_ascii=False)
+    return repr(value) if type(value) in (int, float) else json.dumps(value, ensure_ascii=False)
 
 
 def merged(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
@@ -184,7 +184,7 @@ def merged(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
     return result
 
 
-def keep_order(connection: csqlite.Connection, experiment: int, keys: bytes, follows: bool) -> None:
+def keep_order(connection: sqlite3.Connection, experiment: int, keys: bytes, follows: bool) -> None:
     """Note the order of a run's tasks, within a transaction.
 
     Parameters
@@ -208,7 +208,7 @@ def _shortened(keys: bytes, size: int) -> Iterable[bytes]:
 
 
 def move_axes(
-    connection: csqlite.Connection, source: tuple[int, str], target: tuple[int, str], *, leave: bool
+    connection: sqlite3.Connection, source: tuple[int, str], target: tuple[int, str], *, leave: bool
 ) -> None:
     """Note the parameters of an experiment for another one too, within a transaction that renames it.
 

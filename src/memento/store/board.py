@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable
-
-from memento.hints import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from itertools import repeat
-
-from memento.hints import Any
+from typing import Any
 
 _FACTS = struct.Struct("<9d").pack
 _CURVE = struct.Struct("<6d").pack

@@ -9,15 +9,16 @@ a child opens its own, and keeps the parent's untouched for as long as it lives.
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from memento import csqlite, system
+from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreUnwritable
-from memento.hints import TYPE_CHECKING
 from memento.store import sql
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ _BY_TEXT = {  # Python 3.10 does not tell the code; these texts have not changed
     "not a database": _NOTADB,
 }
 
-_inherited: list[csqlite.Connection] = []  # from before a fork: kept, so that nobody closes them
+_inherited: list[sqlite3.Connection] = []  # from before a fork: kept, so that nobody closes them
 
 
-def error_code(error: csqlite.Error | UnicodeDecodeError) -> int:
+def error_code(error: sqlite3.Error | UnicodeDecodeError) -> int:
     """Return SQLite's primary result code of an error; 0 where there is none."""
     if isinstance(error, UnicodeDecodeError):  # SQLite's message shows a declaration that is no text any more
         return _CORRUPT
@@ -54,15 +55,15 @@ def error_code(error: csqlite.Error | UnicodeDecodeError) -> int:
         return int(code) & 0xFF
     told = next((code for text, code in _BY_TEXT.items() if text in str(error)), 0)
     # Without a text that can be decoded: this very class stands for a damaged file there.
-    return told or (_CORRUPT if type(error) is csqlite.DatabaseError else 0)
+    return told or (_CORRUPT if type(error) is sqlite3.DatabaseError else 0)
 
 
-def is_locked(error: csqlite.Error | UnicodeDecodeError) -> bool:
+def is_locked(error: sqlite3.Error | UnicodeDecodeError) -> bool:
     """Tell whether another process held the lock for too long."""
     return error_code(error) in (_BUSY, _LOCKED)
 
 
-def explained(error: csqlite.Error | UnicodeDecodeError, index: str | os.PathLike[str]) -> StoreError | None:
+def explained(error: sqlite3.Error | UnicodeDecodeError, index: str | os.PathLike[str]) -> StoreError | None:
     """Turn an error of SQLite into one that says what to do; None for one that is our own mistake."""
     code, path = error_code(error), os.fspath(index)
     if code in (_CORRUPT, _NOTADB):
@@ -99,7 +100,7 @@ def explained(error: csqlite.Error | UnicodeDecodeError, index: str | os.PathLik
 class _Owned:
     """A connection that ends with its thread, in the process that opened it."""
 
-    def __init__(self, connection: csqlite.Connection, index: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, index: str) -> None:
         self.pid = os.getpid()
         self.connection = connection
         self.file = _identity(index)
@@ -152,7 +153,7 @@ def _identity(index: str) -> int:
         return 0
 
 
-def _let_go(pid: int, connection: csqlite.Connection) -> None:
+def _let_go(pid: int, connection: sqlite3.Connection) -> None:
     if pid == os.getpid():
         connection.close()
     else:
@@ -185,7 +186,7 @@ class Database:
 
         return Path(self.location)
 
-    def connection(self) -> csqlite.Connection:
+    def connection(self) -> sqlite3.Connection:
         """Return this thread's connection, opening it when needed."""
         owned: _Owned | None = getattr(self._local, "owned", None)
         if owned is None or owned.pid != os.getpid():
@@ -210,7 +211,7 @@ class Database:
         """Raise errors of SQLite as ours; mark a damaged index, so that the next opening checks it whole."""
         try:
             yield
-        except (csqlite.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             ours = explained(error, self.location)
             if ours is None:
                 raise
@@ -220,7 +221,7 @@ class Database:
             raise ours from error
 
     @contextmanager
-    def writing(self, *, durable: bool = True) -> Iterator[csqlite.Connection]:
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Hold the writer's lock for one short transaction; on leaving, it is committed or undone whole.
 
         Parameters
@@ -260,10 +261,10 @@ class Database:
                 "What was told as done until then is in the store, if that was kept. Run again.",
             )
 
-    def _open(self) -> csqlite.Connection:
+    def _open(self) -> sqlite3.Connection:
         if self.readonly:
             return self._open_readonly()
-        connection = csqlite.connect(
+        connection = sqlite3.connect(
             self.location,
             timeout=BUSY_SECONDS,
             isolation_level=None,
@@ -274,7 +275,7 @@ class Database:
             # A folder that came from a network disk, or went to one, brings the other mode along. A file that
             # others have open cannot be switched; it goes on as it is.
             mode = "wal" if self.wal else "delete"
-            with suppress(csqlite.OperationalError):
+            with suppress(sqlite3.OperationalError):
                 if connection.execute("PRAGMA journal_mode").fetchone()[0] != mode:
                     if not os.path.getsize(self.location):
                         # Nothing is there that could be lost: without a journal it waits for the disk once, not four
@@ -288,7 +289,7 @@ class Database:
             raise
         return connection
 
-    def _open_readonly(self) -> csqlite.Connection:
+    def _open_readonly(self) -> sqlite3.Connection:
         from pathlib import Path
 
         if not self.index.is_file():
@@ -298,7 +299,7 @@ class Database:
         journal = self.index.with_name(self.index.name + "-wal")
         try:
             connection = self._reader(self.index, "mode=ro")
-        except csqlite.OperationalError as error:
+        except sqlite3.OperationalError as error:
             if error_code(error) not in (_CANTOPEN, _READONLY, _IOERR, _PERM):
                 raise
         else:
@@ -315,9 +316,9 @@ class Database:
             shutil.copyfile(file, Path(self._copy.name) / file.name)
         return self._reader(Path(self._copy.name) / self.index.name, "mode=rw")
 
-    def _reader(self, index: Path, mode: str) -> csqlite.Connection:
+    def _reader(self, index: Path, mode: str) -> sqlite3.Connection:
         uri = f"{index.absolute().as_uri()}?{mode}"
-        connection = csqlite.connect(
+        connection = sqlite3.connect(
             uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
@@ -333,7 +334,7 @@ def suspect_mark(index: Path) -> Path:
     return index.with_name(SUSPECT)
 
 
-def make_tables(connection: csqlite.Connection) -> None:
+def make_tables(connection: sqlite3.Connection) -> None:
     """Write the schema, in the transaction that is open."""
     for statement in _statements():
         connection.execute(statement)
@@ -341,7 +342,7 @@ def make_tables(connection: csqlite.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {sql.VERSION}")
 
 
-def schema_faults(connection: csqlite.Connection) -> list[str]:
+def schema_faults(connection: sqlite3.Connection) -> list[str]:
     """Say which tables, indexes and views are missing, or not declared as we declared them.
 
     SQLite checks its pages against the declarations that it finds, and finds nothing wrong where a bit of these has

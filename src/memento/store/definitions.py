@@ -15,8 +15,7 @@ import threading
 import types
 import weakref
 from importlib.machinery import PathFinder
-
-from memento.hints import Any, NamedTuple
+from typing import Any, NamedTuple
 
 CACHED_FUNCTION: type[Any] = type(functools.lru_cache(len))
 DEFINED = (type, types.FunctionType, CACHED_FUNCTION)  # what a script defines under a name

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any
 
-from memento.hints import Any
-from memento.keys.blake2 import blake2b
 from memento.store.memory import joined
 
 PAGE = 4096

@@ -15,10 +15,10 @@ import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from memento import faultpoints, pages
 from memento.errors import PayloadDamaged, StoreError, StoreUnwritable
-from memento.hints import TYPE_CHECKING, Any
 from memento.store.digests import Digest, digest
 from memento.store.filling import read_whole
 from memento.store.memory import PIECE, flat, joined

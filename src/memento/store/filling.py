@@ -17,9 +17,9 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from memento import pages
-from memento.hints import Any, NamedTuple
 from memento.store.digests import Digest, page_sums
 from memento.store.memory import PIECE, new_memory
 

@@ -14,12 +14,12 @@ format would bring something else back.
 from __future__ import annotations
 
 import io
+import json
 import struct
 from collections.abc import Callable
+from typing import Any
 
-from memento import jsontext
 from memento.errors import MementoError, PayloadDamaged, StoreError, UnsavableResult, UntrustedStore
-from memento.hints import Any
 from memento.keys.names import module_name
 from memento.store import keeping, typed
 from memento.store.files import AGAIN, PayloadDir, uncut
@@ -133,7 +133,7 @@ def _as_json(value: Any) -> bytes | None:
     if not _is_json(value):
         return None
     try:
-        return jsontext.dumps(value, ensure_ascii=False).encode()
+        return json.dumps(value, ensure_ascii=False).encode()
     except ValueError:  # lone surrogates; ints of more digits than Python turns into text
         return None
 
@@ -239,7 +239,7 @@ def decode(
         # Floats and ints are nearly all values of most grids, and this is three times as fast as a JSON parser.
         if encoded.type == "builtins:float":
             return float(data)
-        return jsontext.loads(data)
+        return json.loads(data)
     if name == "pickle" and not trusted:
         raise UntrustedStore(
             str(payloads.root),
@@ -317,7 +317,7 @@ def readable(encoded: Encoded, payloads: PayloadDir) -> tuple[bool, Any]:
 
 
 _READERS: dict[str, Callable[[list[memoryview], PayloadDir], Any]] = {
-    "json": lambda pieces, _: jsontext.loads(bytes(pieces[0])),
+    "json": lambda pieces, _: json.loads(bytes(pieces[0])),
     "text": lambda pieces, _: bytes(pieces[0]).decode(),
     "bytes": lambda pieces, _: bytes(pieces[0]),
     "typed": lambda pieces, _: typed.loads(bytes(pieces[0])),

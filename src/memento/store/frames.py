@@ -8,8 +8,9 @@ is not for Arrow: the caller pickles it. Before the bytes are used, they are rea
 
 from __future__ import annotations
 
+from typing import Any
+
 from memento.errors import MissingExtra
-from memento.hints import Any
 
 _SERIES = b"memento.series"
 

@@ -12,12 +12,12 @@ neighbours share some.
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Any
 
-from memento import jsontext
-from memento.hints import Any
 from memento.store import keeping, shipping
 from memento.store.definitions import token_of
 from memento.store.files import PayloadDir
@@ -40,7 +40,7 @@ def framed(
         header |= {"main": pickled.main, "definitions": _definitions(pickled, payloads)}
     if extra is not None:
         header["extra"] = extra
-    text = jsontext.dumps(header).encode()
+    text = json.dumps(header).encode()
     parts = [flat(_MAGIC + struct.pack("<I", len(text)) + text)]
     at = parts[0].nbytes
     for part in (flat(pickled.body), *pickled.buffers):
@@ -97,7 +97,7 @@ def _header(between: Any) -> tuple[dict[str, Any], int]:
     if head[: len(_MAGIC)] != _MAGIC:
         return {}, 0
     at = _START + struct.unpack_from("<I", head, len(_MAGIC))[0]
-    return jsontext.loads(between(_START, at)), at
+    return json.loads(between(_START, at)), at
 
 
 def _places(header: dict[str, Any], at: int) -> Iterator[tuple[int, int]]:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import pickle
 import sys
 import types
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento import cpickle
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.store import shipping
 from memento.store.definitions import DEFINED, Definition, named
 from memento.store.shipping import Buffer
@@ -52,7 +52,7 @@ def _noted(found: dict[int, Definition], obj: Any) -> tuple[str, str] | None:
     return name
 
 
-class _ByName(cpickle.Pickler):
+class _ByName(pickle.Pickler):
     """The standard pickler, which also notes what belongs to a script."""
 
     found: dict[int, Definition]
@@ -113,7 +113,7 @@ def dumps_value(obj: Any, *, out_of_band: bool = True) -> Pickled:
     """
     try:
         return _dump(_ByName, obj, out_of_band)
-    except (cpickle.PicklingError, AttributeError, TypeError):
+    except (pickle.PicklingError, AttributeError, TypeError):
         # A lambda, a local class, a function that was defined anew: cloudpickle takes them by value.
         return _dump(_by_cloud(), obj, out_of_band)
 
@@ -130,7 +130,7 @@ def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
         return False
 
     options: dict[str, Any] = {"buffer_callback": keep} if out_of_band else {}
-    if kind.__bases__[0] is cpickle.Pickler:
+    if kind.__bases__[0] is pickle.Pickler:
         options["protocol"] = 5
     pickler = kind(file, **options)
     pickler.found = {}
@@ -159,7 +159,7 @@ def _as_file(content: Buffer) -> Any:
     return io.BytesIO(content) if len(content) < 1 << 20 else io.BufferedReader(_Memory(content), 1 << 16)
 
 
-class _Reader(cpickle.Unpickler):
+class _Reader(pickle.Unpickler):
     """Unpickles with `__main__` meaning the script that wrote."""
 
     def __init__(
@@ -193,7 +193,7 @@ class _Reader(cpickle.Unpickler):
                 continue
         if self.definitions is not None:
             return _get(_stand_in(script, qualname, self.definitions), qualname)
-        raise cpickle.UnpicklingError(
+        raise pickle.UnpicklingError(
             f"{qualname} of {script} is not defined here. Define it, or import {script}, and read again"
         )
 

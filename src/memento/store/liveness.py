@@ -10,11 +10,12 @@ looks on: clocks of two machines are never compared, and a pause of both proves 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from typing import NamedTuple
 
-from memento import csqlite, system
+from memento import system
 from memento.clock import Clock
-from memento.hints import NamedTuple
 from memento.store import sql
 
 KEY = 16  # bytes
@@ -84,13 +85,13 @@ def note_ended(name: str) -> None:
     _ENDED.add(name)
 
 
-def running(connection: csqlite.Connection, live: Liveness) -> list[Process]:
+def running(connection: sqlite3.Connection, live: Liveness) -> list[Process]:
     """Return the runs that have not ended and are not dead."""
     unfinished = map(Process._make, connection.execute(sql.UNFINISHED_RUNS).fetchall())
     return [process for process in unfinished if not live.is_dead(process)]
 
 
-def claimed(connection: csqlite.Connection, alive: list[Process]) -> set[bytes]:
+def claimed(connection: sqlite3.Connection, alive: list[Process]) -> set[bytes]:
     """Return the keys that these runs have claimed; some may be finished already."""
     runs = {process.run for process in alive}
     return {

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from memento.hints import TYPE_CHECKING
 from memento.keys.places import PROJECT_MARKS, STORE_FOLDER, with_parents
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ Knows: buffers. May not know: files' places, what the bytes mean.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from memento import pages
-from memento.hints import Any
 
 PIECE = 1 << 20  # bytes worth a call of their own: to write, to digest
 _SMALL = PIECE // 16

@@ -8,9 +8,10 @@ What is not ours is never touched. A damaged index is rebuilt from what can be r
 from __future__ import annotations
 
 import os
+import sqlite3
 from contextlib import suppress
 
-from memento import csqlite, system
+from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreTooNew, StoreUnwritable
 from memento.store import sql
 from memento.store.database import REBUILT, SUSPECT, Database, make_tables, schema_faults
@@ -172,7 +173,7 @@ def _check_index(database: Database, *, may_make: bool) -> None:
             altered = schema_faults(connection) if version == sql.VERSION else []
             connection.execute(sql.PAGES_LOOK_RIGHT).fetchone()
             counter = connection.execute(sql.COUNTER_LOOKS_RIGHT).fetchone()
-    except csqlite.OperationalError as error:  # a table is missing: no SQLite fault, but not what we wrote
+    except sqlite3.OperationalError as error:  # a table is missing: no SQLite fault, but not what we wrote
         raise StoreDamaged(path, f"the index is damaged ({error}).", "Run again: it is rebuilt.") from error
     if altered or counter != (1,):
         what = altered[0] if altered else "its counter"
@@ -186,7 +187,7 @@ def _make_tables(database: Database) -> None:
         make_tables(connection)
 
 
-def _marks(connection: csqlite.Connection) -> tuple[int, int]:
+def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
     return (
         connection.execute("PRAGMA application_id").fetchone()[0],
         connection.execute("PRAGMA user_version").fetchone()[0],

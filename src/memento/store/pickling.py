@@ -9,8 +9,9 @@ Knows: the two journeys, `shipping` and `keeping`. May not know: files, tasks, e
 
 from __future__ import annotations
 
-from memento import cpickle
-from memento.hints import Any
+import pickle
+from typing import Any
+
 from memento.store import keeping, shipping
 from memento.store.shipping import Buffer, dumps, install_main, keep_main, main_name
 
@@ -44,7 +45,7 @@ def dumps_value(obj: Any) -> bytes:
         definitions = shipping.dump_definitions(pickled.found)
     except Exception:  # a class may hold a lock or a socket: then its name alone must do
         definitions = b""
-    return _KEPT + cpickle.dumps((pickled.main, definitions, pickled.body), protocol=5)
+    return _KEPT + pickle.dumps((pickled.main, definitions, pickled.body), protocol=5)
 
 
 def loads_value(data: Buffer) -> Any:
@@ -67,7 +68,7 @@ def loads_value(data: Buffer) -> Any:
     """
     if bytes(data[: len(_KEPT)]) != _KEPT:
         return keeping.loads_value(data)
-    main, definitions, body = cpickle.loads(memoryview(data)[len(_KEPT) :])
+    main, definitions, body = pickle.loads(memoryview(data)[len(_KEPT) :])
     return keeping.loads_value(body, main=main, definitions=(lambda: definitions) if definitions else None)
 
 

@@ -12,9 +12,9 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from memento import system
-from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from subprocess import Popen

@@ -7,15 +7,15 @@ Threads: every method may be called from any thread; a reader holds no lock whil
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-from memento import jsontext
 from memento.clock import Clock
 from memento.errors import MementoError, PayloadDamaged, ValueUnreadable
-from memento.hints import TYPE_CHECKING, Any
 from memento.store import sql
 from memento.store.database import Database
 
@@ -266,7 +266,7 @@ class Reader:
         """Return how many of these tasks are done, if none returned, recorded or kept anything; else 0."""
         done, start, size = 0, 0, 1  # most experiments tell with their first task
         while start < len(ids):
-            part = jsontext.dumps(list(ids[start : start + size]))
+            part = json.dumps(list(ids[start : start + size]))
             ((count, empty),) = self._all(sql.RETURNED_NOTHING, (part,))
             if count != empty:
                 return 0

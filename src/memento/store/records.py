@@ -7,7 +7,7 @@ They cross process borders by the thousand, so the hot ones are named tuples of 
 
 from __future__ import annotations
 
-from memento.hints import Any, NamedTuple
+from typing import Any, NamedTuple
 
 DONE = "done"
 FAILED = "failed"

@@ -9,12 +9,12 @@ interrupted in between leaves the notes, and the next run, `gc` or rename moves 
 from __future__ import annotations
 
 import os
+import sqlite3
 import zlib
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from memento import csqlite
 from memento.errors import MementoError
-from memento.hints import Any, NamedTuple
 from memento.keys import renamed_keys
 from memento.store import checksums, sql
 from memento.store.axes import move_axes
@@ -83,7 +83,7 @@ def rename(root: str, database: Database, live: Liveness, old: str, new: str) ->
 
 
 def _move(
-    root: str, connection: csqlite.Connection, source: tuple[int, str], target: tuple[int, str]
+    root: str, connection: sqlite3.Connection, source: tuple[int, str], target: tuple[int, str]
 ) -> Renamed:
     (was, old), (now, new) = source, target
     taken = {key for (key,) in connection.execute(sql.KEYS_OF_EXPERIMENT, (now,))}

@@ -5,13 +5,13 @@ Knows: the records and the order of columns in `sql`. May not know: connections,
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat as each
+from typing import Any
 
-from memento import jsontext
-from memento.hints import Any
 from memento.store import checksums
 from memento.store.records import (
     DAMAGED,
@@ -84,7 +84,7 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         file,
         start,
         end,
-        jsontext.dumps(outcome.artifacts) if outcome.artifacts else None,
+        json.dumps(outcome.artifacts) if outcome.artifacts else None,
         why,
         None if failure is None else failure.exception,
         outcome.warnings,
@@ -103,7 +103,7 @@ def _whole(outcome: Outcome, run: int) -> tuple[Outcome, str]:
         cpu_time=None if None in each_cpu else sum(filter(None, each_cpu)),
         memory=max(each_memory, default=None),
     )
-    return whole, jsontext.dumps([[*p[:7], *(p[7] or (None, None, None))] for p in pieces])
+    return whole, json.dumps([[*p[:7], *(p[7] or (None, None, None))] for p in pieces])
 
 
 def _run_number(name: str) -> int:
@@ -348,15 +348,15 @@ def run_values(info: RunInfo, name: str, experiment: int, now: float, cached: in
         now,
         now,
         info.tasks,
-        jsontext.dumps({"cached": cached}),
+        json.dumps({"cached": cached}),
         info.matrix_id,
         info.settings,
         info.host,
         info.pid,
         info.process_started,
         info.boot_id,
-        jsontext.dumps(info.argv),
-        jsontext.dumps(info.provenance, default=str),
+        json.dumps(info.argv),
+        json.dumps(info.provenance, default=str),
     )
     return cleaned(values)
 
@@ -390,9 +390,9 @@ def run_record(row: tuple[Any, ...]) -> RunRecord:
 
 def code_values(code: CodeVersion, parts: Sequence[int], run: int | None, now: float) -> tuple[Any, ...]:
     """Return the columns of `sql.ADD_CODE`."""
-    functions = jsontext.dumps({} if parts else code.functions)
-    unfollowed = jsontext.dumps(() if parts else code.unfollowed)
-    return (code.digest, functions, jsontext.dumps(parts), int(code.mixed), unfollowed, run, now)
+    functions = json.dumps({} if parts else code.functions)
+    unfollowed = json.dumps(() if parts else code.unfollowed)
+    return (code.digest, functions, json.dumps(parts), int(code.mixed), unfollowed, run, now)
 
 
 def code_version(row: tuple[Any, ...]) -> tuple[CodeVersion, list[int]]:
@@ -411,13 +411,13 @@ def failure_text(failure: Failure) -> str:
     for name in ("code", "path"):
         if not fields[name]:
             del fields[name]
-    return jsontext.dumps(fields)
+    return json.dumps(fields)
 
 
 def read_failure(text: str, exception: bytes | None = None) -> Failure:
     """Build a failure from its JSON and its pickled exception."""
     try:
-        return Failure(exception=exception, **jsontext.loads(text))
+        return Failure(exception=exception, **json.loads(text))
     except (ValueError, TypeError):
         return Failure(
             RAISED, "Unreadable", "the index's record of this failure is damaged", "", "", None, ""
@@ -427,7 +427,7 @@ def read_failure(text: str, exception: bytes | None = None) -> Failure:
 def _parsed(text: str, empty: Any) -> Any:
     """Parse what only informs people; where it is damaged, it says nothing rather than stop a run."""
     try:
-        loaded = jsontext.loads(text)
+        loaded = json.loads(text)
     except (ValueError, TypeError):
         return empty
     return loaded if isinstance(loaded, type(empty)) else empty

@@ -12,14 +12,16 @@ first reads the rows that others appended since its last look: what a run believ
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import count, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento import csqlite, faultpoints, jsontext
+from memento import faultpoints
 from memento.clock import Clock
-from memento.hints import TYPE_CHECKING, Any, NamedTuple
 from memento.store import rows as encode
 from memento.store import sql
 from memento.store.database import Database
@@ -279,10 +281,10 @@ class Run:
         now = self._clock.now()
         with self._database.writing() as connection:
             connection.execute(sql.DROP_CLAIMS_OF_RUN, (self.id,))
-            connection.execute(sql.FINISH_RUN, (status, jsontext.dumps(counts), now, now, self.id))
+            connection.execute(sql.FINISH_RUN, (status, json.dumps(counts), now, now, self.id))
         self._claims = _Claims()
 
-    def _look(self, connection: csqlite.Connection) -> None:
+    def _look(self, connection: sqlite3.Connection) -> None:
         """Read what others appended. Ids grow in commit order, so nothing appears below what was seen."""
         found = connection.execute(sql.NEWS, (self._seen, self._experiment)).fetchall()
         if found:
@@ -291,7 +293,7 @@ class Run:
             self._news += news
             self._others.update((known.key, known.id) for known in news)
 
-    def _taken(self, connection: csqlite.Connection, *, drop_dead: bool) -> set[bytes]:
+    def _taken(self, connection: sqlite3.Connection, *, drop_dead: bool) -> set[bytes]:
         """Return the keys that other live runs have claimed; some may be finished already."""
         claims = connection.execute(sql.OTHERS_CLAIMS, (self.id,)).fetchall()
         if not claims:
@@ -307,7 +309,7 @@ class Run:
         return taken
 
     def _decide(
-        self, connection: csqlite.Connection, rows: Sequence[TaskRow]
+        self, connection: sqlite3.Connection, rows: Sequence[TaskRow]
     ) -> tuple[Sequence[TaskRow], list[int], list[TaskRow], tuple[dict[bytes, int], dict[bytes, Known]]]:
         """Split rows by what stands in the store: kept, ids that they replace, late failures, and who outdid them."""
         standing = self._standing(connection, rows)
@@ -334,7 +336,7 @@ class Run:
                     superseded[row.key] = older
         return kept, replaced, late, (ids, superseded)
 
-    def _standing(self, connection: csqlite.Connection, rows: Sequence[TaskRow]) -> dict[bytes, Known]:
+    def _standing(self, connection: sqlite3.Connection, rows: Sequence[TaskRow]) -> dict[bytes, Known]:
         """Return the rows in the store that have these keys; costs nothing where there can be none."""
         claimed, others, previous = self._claims.row_of, self._others, self.previous
         if not others and not previous and all(map(claimed.__contains__, [row.key for row in rows])):
@@ -355,12 +357,12 @@ class Run:
             standing[known.key] = known
         return standing
 
-    def _known(self, connection: csqlite.Connection, ids: Sequence[int]) -> list[Known]:
+    def _known(self, connection: sqlite3.Connection, ids: Sequence[int]) -> list[Known]:
         if not ids:
             return []
-        return [Known._make(row) for row in connection.execute(sql.KNOWN_BY_ID, (jsontext.dumps(list(ids)),))]
+        return [Known._make(row) for row in connection.execute(sql.KNOWN_BY_ID, (json.dumps(list(ids)),))]
 
-    def _append(self, connection: csqlite.Connection, rows: Sequence[TaskRow], first: int) -> None:
+    def _append(self, connection: sqlite3.Connection, rows: Sequence[TaskRow], first: int) -> None:
         if not rows:
             return
         experiment, run, tiny = self._experiment, self.id, encode.TINY
@@ -386,7 +388,7 @@ class Run:
         connection.execute(sql.SET_LAST_TASK, (first + len(rows) - 1,))
 
 
-def insert(connection: csqlite.Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+def insert(connection: sqlite3.Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows; a text that is no Unicode (a file name, what a task printed) must not lose a commit."""
     if not values:
         return
@@ -399,7 +401,7 @@ def insert(connection: csqlite.Connection, statement: str, values: Sequence[tupl
     connection.execute("RELEASE rows")
 
 
-def drop_tasks(connection: csqlite.Connection, ids: Iterable[int], *, keep_attempts: bool) -> None:
+def drop_tasks(connection: sqlite3.Connection, ids: Iterable[int], *, keep_attempts: bool) -> None:
     """Delete rows of tasks with all that hangs on them; failures are kept as attempts if asked."""
     each = [(number,) for number in ids]
     if keep_attempts:

@@ -14,13 +14,13 @@ import functools
 import io
 import marshal
 import os
+import pickle
 import sys
 import types
 import weakref
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from memento import cpickle
-from memento.hints import Any
 from memento.keys import SCRIPT_ATTRIBUTE, Script, script
 from memento.store.definitions import (
     CACHED_FUNCTION,
@@ -289,7 +289,7 @@ class _NotPlain(Exception):
     """There is more in it than Python's own plain data."""
 
 
-class _Plain(cpickle.Pickler):
+class _Plain(pickle.Pickler):
     """Pickles numbers, texts and containers of them: what takes the same bytes by any pickler, cloudpickle's import
     aside."""
 
@@ -317,7 +317,7 @@ def dumps(obj: Any) -> bytes:
     """
     global _script_pid  # a fork of this process has another pid, and is a worker
     if type(obj) in _ATOMS:
-        return cpickle.dumps(obj, protocol=5)
+        return pickle.dumps(obj, protocol=5)
     plain = io.BytesIO()
     try:
         _Plain(plain, protocol=5).dump(obj)
@@ -332,7 +332,7 @@ def dumps(obj: Any) -> bytes:
     body = file.getvalue()
     if not pickler.found:
         return body
-    return _SHIPPED + cpickle.dumps(
+    return _SHIPPED + pickle.dumps(
         (
             {token: (it.module, it.qualname) for token, it in pickler.found.items()},
             dump_definitions(pickler.found.values()),
@@ -373,11 +373,11 @@ def loads(data: Buffer) -> Any:
         The same object; classes of the script are this process' own.
     """
     if bytes(data[: len(_SHIPPED)]) != _SHIPPED:
-        return cpickle.loads(data)
-    needed, definitions, body = cpickle.loads(memoryview(data)[len(_SHIPPED) :])
+        return pickle.loads(data)
+    needed, definitions, body = pickle.loads(memoryview(data)[len(_SHIPPED) :])
     if not all(_is_here(token, *name) for token, name in needed.items()):
-        cpickle.loads(definitions)
-    return cpickle.loads(body)
+        pickle.loads(definitions)
+    return pickle.loads(body)
 
 
 def _is_here(token: str, module: str, qualname: str) -> bool:
@@ -404,7 +404,7 @@ def _module(name: str, homes: dict[str, types.ModuleType] | None = None) -> type
     return found
 
 
-class _Elsewhere(cpickle.Unpickler):
+class _Elsewhere(pickle.Unpickler):
     """Reads definitions into other modules than those of their names."""
 
     def __init__(self, data: Buffer, homes: dict[str, types.ModuleType]) -> None:
@@ -430,7 +430,7 @@ def _globals_of(module: str, homes: dict[str, types.ModuleType] | None = None) -
 def _look_up(token: str) -> Any:
     found = tokens.get(token)
     if found is None:
-        raise cpickle.UnpicklingError(
+        raise pickle.UnpicklingError(
             "a class or function of the script was not sent along; this is a fault of Memento"
         )
     return found

@@ -18,10 +18,10 @@ import os
 import time
 from collections.abc import Iterable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import PayloadDamaged, StoreUnwritable
-from memento.hints import TYPE_CHECKING
 from memento.store import opening, sql
 from memento.store.database import Database
 from memento.store.reading import Reader

@@ -9,7 +9,7 @@ own affair, and tensors that share memory share it when they come back, as `torc
 
 from __future__ import annotations
 
-from memento.hints import Any
+from typing import Any
 
 _STORAGES = ("UntypedStorage", "TypedStorage")
 

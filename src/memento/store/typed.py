@@ -9,10 +9,9 @@ First plain JSON that anybody can read; then the type of each part that is none 
 
 from __future__ import annotations
 
+import json
 import sys
-
-from memento import jsontext
-from memento.hints import Any
+from typing import Any
 
 _PARTS = 10_000  # larger structures are pickled: faster, and nobody reads them as text
 _DEPTH = 20
@@ -35,7 +34,7 @@ def dumps(value: Any) -> bytes | None:
     seen: set[int] = set()
     try:
         content = _content(value, (), kinds, seen)
-        return jsontext.dumps([content, kinds], ensure_ascii=False).encode()
+        return json.dumps([content, kinds], ensure_ascii=False).encode()
     except (_Unlike, ValueError):  # ValueError: lone surrogates, numbers of more digits than Python writes
         return None
 
@@ -82,7 +81,7 @@ def scalar(name: str, number: bool | int | float) -> Any:
 
 def content(data: bytes) -> Any:
     """Return the plain part."""
-    return jsontext.loads(data)[0]
+    return json.loads(data)[0]
 
 
 def loads(data: bytes) -> Any:
@@ -93,7 +92,7 @@ def loads(data: bytes) -> Any:
     >>> loads(b'[[1, "a"], [["tuple"]]]')
     (1, 'a')
     """
-    value, kinds = jsontext.loads(data)
+    value, kinds = json.loads(data)
     # The innermost first: a tuple cannot be changed once it is one.
     for name, *path in sorted(kinds, key=len, reverse=True):
         if not path:

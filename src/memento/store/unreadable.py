@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from memento.errors import MementoError, StoreError
-from memento.hints import Any
 from memento.wording import one_line
 
 _TOLD = 200  # characters of an error

@@ -6,10 +6,10 @@ Knows: where a stored value is. May not know: matrices, plans.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from memento.config import Deferred
 from memento.errors import UpstreamPending
-from memento.hints import Any
 from memento.store.records import Encoded
 
 

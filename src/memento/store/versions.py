@@ -10,11 +10,12 @@ A change is noted by every run, also by one that computes nothing: so a person c
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from memento import csqlite, jsontext
 from memento.clock import Clock
-from memento.hints import TYPE_CHECKING, Any
 from memento.store import sql
 from memento.store.database import Database
 
@@ -170,13 +171,14 @@ class Versions:
     def seen(self, codes: Iterable[int]) -> dict[int, tuple[float, int | None]]:
         """Return when versions were seen first, in UTC seconds, and by which run; None where it computed nothing."""
         with self._database.explaining():
-            found = self._database.connection().execute(sql.CODES_SEEN, (jsontext.dumps(sorted(codes)),))
+            found = self._database.connection().execute(sql.CODES_SEEN, (json.dumps(sorted(codes)),))
             return {number: (seen, run) for number, seen, run in found}
 
 
 def mixed(digests: Iterable[bytes]) -> CodeVersion:
     """Return the version of tasks that several versions computed, the last one first."""
-    from memento.keys.blake2 import blake2b
+    from hashlib import blake2b
+
     from memento.store.records import CodeVersion
 
     parts = tuple(CodeVersion(digest, {}) for digest in dict.fromkeys(digests))
@@ -191,7 +193,7 @@ def _gathered(pairs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
     return gathered
 
 
-def add_code(connection: csqlite.Connection, version: CodeVersion, now: float, run: int | None) -> int:
+def add_code(connection: sqlite3.Connection, version: CodeVersion, now: float, run: int | None) -> int:
     """Return the store's id of a version, adding it, and what it combines, when it is new."""
     from memento.store import rows
 
@@ -203,7 +205,7 @@ def add_code(connection: csqlite.Connection, version: CodeVersion, now: float, r
     return int(row[0])
 
 
-def read_codes(connection: csqlite.Connection, ids: Iterable[int]) -> dict[int, CodeVersion]:
+def read_codes(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, CodeVersion]:
     """Return versions by id, each with all functions of its parts."""
     from memento.store import rows
 
@@ -211,7 +213,7 @@ def read_codes(connection: csqlite.Connection, ids: Iterable[int]) -> dict[int, 
     missing = set(ids)
     asked = frozenset(missing)
     while missing:
-        listed = connection.execute(sql.CODES, (jsontext.dumps(sorted(missing)),)).fetchall()
+        listed = connection.execute(sql.CODES, (json.dumps(sorted(missing)),)).fetchall()
         found.update({row[0]: rows.code_version(row) for row in listed})
         named = {part for row in listed for part in found[row[0]][1]}
         missing = named - found.keys()

@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-
-from memento.hints import Any
+from typing import Any
 
 _SMALLEST = sys.float_info.min  # half of it is 0.0 where the processor flushes what is smaller
 

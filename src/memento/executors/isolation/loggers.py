@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from operator import attrgetter
-
-from memento.hints import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import logging

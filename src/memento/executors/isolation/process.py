@@ -23,11 +23,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from memento.executors.imports import ImportWatch
 from memento.executors.isolation.libraries import LIBRARIES, Libraries
 from memento.executors.isolation.loggers import Loggers
-from memento.hints import Any
 
 _locale: Any = importlib.import_module("_locale")
 _setlocale = _locale.setlocale

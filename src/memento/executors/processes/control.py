@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.errors import Unsendable, WorkersDiffer, WorkerStartError
@@ -19,7 +20,6 @@ from memento.executors.base import Work
 from memento.executors.processes import copying, launch, server
 from memento.executors.processes.link import Link
 from memento.executors.processes.slots import make_file
-from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess

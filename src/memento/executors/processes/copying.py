@@ -24,9 +24,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from memento import system
-from memento.hints import TYPE_CHECKING, Any
 from memento.store.database import foreign_threads, stand_still
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ Knows: exit codes, and what the supervisor had decided. May not know: pipes, pro
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from memento import system
 from memento.errors import MemoryLimitExceeded, TaskTimeout, WorkerDied
 from memento.executors import failures
 from memento.executors.base import Work
 from memento.executors.task import stopped, timed_out
-from memento.hints import NamedTuple
 from memento.store.records import DIED, MEMORY, OUT_OF_MEMORY, STOPPED, TIMEOUT, Failure
 
 CLOSED = 113  # exit code of a worker whose task has closed its pipes

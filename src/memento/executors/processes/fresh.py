@@ -6,11 +6,11 @@ Knows: the work. May not know: pipes, tasks, who runs them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from memento.errors import WorkersDiffer
 from memento.executors.base import Work
 from memento.executors.sources import edited_since, install
-from memento.hints import Any
 from memento.store import pickling
 
 

@@ -6,14 +6,14 @@ Knows: interpreters, environments, descriptors. May not know: tasks, queues.
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from memento import cpickle
 from memento.executors import sources
 from memento.executors.base import Work
 from memento.executors.processes.slots import make_file
-from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
@@ -78,7 +78,7 @@ def write_work(work: Work) -> int:
     plain = work._replace(layouts=(), values=())
     if work.carried is None:
         plain = for_fresh(plain)
-    data = cpickle.dumps(plain, protocol=5)
+    data = pickle.dumps(plain, protocol=5)
     descriptor = make_file("memento-work", len(data))
     with open(os.dup(descriptor), "r+b") as file:
         file.write(data)
@@ -105,7 +105,7 @@ def read_work(descriptor: int) -> Work:
         piece = os.pread(descriptor, min(size - done, 1 << 30), done)
         data += piece
         done += len(piece)
-    work: Work = cpickle.loads(data)
+    work: Work = pickle.loads(data)
     return work
 
 

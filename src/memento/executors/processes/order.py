@@ -19,10 +19,10 @@ import os
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.executors.isolation.process import PLACE_EVENTS, Isolation
-from memento.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import TextIO

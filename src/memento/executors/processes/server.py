@@ -26,6 +26,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
@@ -36,7 +37,6 @@ from memento.executors.processes import copying, fresh, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
 from memento.executors.sources import install
-from memento.hints import TYPE_CHECKING, Any
 from memento.store import pickling
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import selectors
 import signal
 import socket
@@ -29,7 +30,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 
-from memento import cpickle, system
+from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MementoError, WorkerStartError
 from memento.executors import failures
@@ -53,7 +54,7 @@ _NUMBER, _RUNTIME = itemgetter(0), attrgetter("runtime")
 _QUIET = 3 * RING_EVERY  # seconds that outcomes of short tasks gather
 _RESTARTS = 3  # of the server, in a row, without a task that ends
 # What reading a message raises that is none.
-_UNREADABLE = (EOFError, ValueError, TypeError, LookupError, cpickle.UnpicklingError, struct.error)
+_UNREADABLE = (EOFError, ValueError, TypeError, LookupError, pickle.UnpicklingError, struct.error)
 _FRUITLESS = 3  # workers that end before any task, in a row
 
 

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import io
 import marshal
+import pickle
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import repeat
+from typing import Any
 
-from memento import cpickle
-from memento.hints import Any, made
 from memento.store.records import Encoded, Failure, LogSlice, Outcome, Piece, Series
 
 HEADER = struct.Struct("<QB")
@@ -111,7 +110,7 @@ def pack_outcome(outcome: Outcome) -> bytes:
     try:
         return marshal.dumps(plain, _VERSION)
     except ValueError:
-        return item((PICKLED, cpickle.dumps(outcome, protocol=5)))
+        return item((PICKLED, pickle.dumps(outcome, protocol=5)))
 
 
 def _plain_series(series: Series) -> tuple[Any, ...]:
@@ -123,20 +122,20 @@ def _plain_series(series: Series) -> tuple[Any, ...]:
 def unpack_outcome(item: Item) -> Outcome:
     """Make an item an outcome again."""
     if item[0] == PICKLED and len(item) == 2:
-        pickled: Outcome = cpickle.loads(item[1])
+        pickled: Outcome = pickle.loads(item[1])
         return pickled
     value, metrics, artifacts, log, failure, warnings, earlier, older = item[9:]
-    outcome: Outcome = made(
+    outcome: Outcome = tuple.__new__(
         Outcome,
         (
             *item[:9],
-            value and made(Encoded, value),
+            value and Encoded._make(value),
             tuple(map(Series._make, metrics)) if metrics else (),
             artifacts,
-            log and made(LogSlice, log),
-            failure and made(Failure, failure),
+            log and LogSlice._make(log),
+            failure and Failure._make(failure),
             warnings,
-            tuple([made(Piece, (*piece[:7], piece[7] and made(LogSlice, piece[7]))) for piece in earlier]),
+            tuple([Piece._make((*piece[:7], piece[7] and LogSlice._make(piece[7]))) for piece in earlier]),
             older,
         ),
     )
@@ -152,9 +151,9 @@ def unpack_outcomes(items: Sequence[Item]) -> list[Outcome]:
         return []
     if set(map(type, values)) != {tuple}:
         return []
-    encoded = map(made, repeat(Encoded), values)
+    encoded = map(Encoded._make, values)
     fields = zip(*facts, encoded, metrics, artifacts, logs, failures, warnings, earlier, older, strict=True)
-    return list(map(made, repeat(Outcome), fields))
+    return list(map(Outcome._make, fields))
 
 
 class Frames:

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
@@ -31,7 +32,6 @@ from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.telling import Teller
 from memento.executors.sending import initialize
 from memento.executors.task import Conditions, KeptValues, Station
-from memento.hints import Any, NamedTuple, made
 
 _READ = 1 << 18
 
@@ -129,7 +129,7 @@ class Worker:
                     ints[base + 3] = position
                 passed = True
                 continue
-            outcome = run(made(Task, task))
+            outcome = run(Task._make(task))
             if self._copied:
                 os._exit(0)  # a child that the task forked came back with it: the parent tells the outcome
             teller.tell(wire.pack_outcome(outcome))
