@@ -48,7 +48,7 @@ class Raw:
 
 class Ours:
     def __init__(self) -> None:
-        from memento.store.checkpoints import CheckpointDir
+        from memento.values.checkpoints import CheckpointDir
 
         self._open = lambda: CheckpointDir(Path("checkpoints").absolute(), "00")
         self._task = self._open()  # one for a task's life

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from memento.executors.base import Lost, Message, Note, Running, Task, Update, Work
+from memento.executors.base import Lost, Message, Note, Running, Update
 from memento.executors.processes import wire
-from memento.store.records import DIED, Outcome
+from memento.records import DIED, Outcome
+from memento.worker.work import Task, Work
 
 _EPOCH = 1_800_000_000.0  # UTC seconds at which simulated time begins
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.simulated import Fate, Simulated, SimulatedClock
-from memento.executors.base import Task
-from memento.store.records import DIED, DONE, FAILED, RAISED, Encoded, Failure, LogSlice, Outcome, Series
+from memento.records import DIED, DONE, FAILED, RAISED, Encoded, Failure, LogSlice, Outcome, Series
+from memento.worker.work import Task
 
 _POINTS = 50  # values of one metric, where a task reports
 

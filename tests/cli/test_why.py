@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from memento import Memento
+from memento.records import CodeVersion
 from memento.store import Store
-from memento.store.checkpoints import CheckpointDir, Origin
-from memento.store.records import CodeVersion
 from memento.testing.store import info_of, key_of, row_of
+from memento.values.checkpoints import CheckpointDir, Origin
 from tests.cli.calling import Ran, memento
 from tests.cli.conftest import Project
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from memento.context import Context, Resources, StopTask, TaskSpace
 from memento.context.loop import parse_every
 from memento.context.metrics import Metrics
-from memento.store.records import Piece
+from memento.records import Piece
 
 
 class Clock:

@@ -12,9 +12,9 @@ import pytest
 
 import memento
 from memento import AggregateException, CacheMiss, Config, Context, CyclicDependency, Memento, Results
-from memento.executors.base import Work
 from memento.executors.processes import Processes
 from memento.executors.serial import Serial
+from memento.worker.work import Work
 
 CALLS: list[Any] = []
 

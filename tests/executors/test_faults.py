@@ -17,7 +17,7 @@ import pytest
 
 from memento import system
 from memento.executors.processes import output
-from memento.store.records import DIED, DONE, MEMORY
+from memento.records import DIED, DONE, MEMORY
 from memento.testing.driving import Drive
 
 

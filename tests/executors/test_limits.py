@@ -19,9 +19,9 @@ from memento.executors.processes.link import Link
 from memento.executors.processes.slots import Slots, make_file
 from memento.executors.processes.telling import Listener
 from memento.executors.processes.worker import Place
-from memento.executors.sending import Portable
 from memento.keys import Script
-from memento.store.records import MEMORY, STOPPED, TIMEOUT
+from memento.records import MEMORY, STOPPED, TIMEOUT
+from memento.worker.sending import Portable
 
 
 class Table:

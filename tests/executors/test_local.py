@@ -12,7 +12,7 @@ import pytest
 
 from memento import Memento
 from memento.executors.local import Lent, LocalSettings, LocalValues, copied
-from memento.store import pickling
+from memento.values import pickling
 
 
 class Unpicklable:

@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from memento import system
-from memento.executors.isolation.process import Isolation
 from memento.executors.serial import Serial
 from memento.executors.threads import Threads
-from memento.store.records import DONE
+from memento.records import DONE
 from memento.testing.driving import Drive
+from memento.worker.isolation.process import Isolation
 
 
 def log_of(drive: Drive, number: int) -> str:
@@ -430,7 +430,7 @@ def test_what_a_thread_has_for_itself_is_put_back(tmp_path: Path) -> None:
 
 
 def test_an_option_that_cannot_be_put_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from memento.executors.isolation import libraries
+    from memento.worker.isolation import libraries
 
     values = [1]
     monkeypatch.setitem(

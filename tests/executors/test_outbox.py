@@ -13,7 +13,7 @@ from memento.executors.processes import wire
 from memento.executors.processes.link import make_pipes
 from memento.executors.processes.outbox import SIZE, WHOLE, Outbox
 from memento.executors.processes.telling import Listener, Teller
-from memento.store.records import DONE
+from memento.records import DONE
 from memento.testing.driving import Drive
 
 PIPE = 60_000  # bytes that surely fit into a pipe of any system

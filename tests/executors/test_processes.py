@@ -19,7 +19,7 @@ import pytest
 from memento import system
 from memento.errors import WorkerStartError
 from memento.executors.processes import Processes, limits
-from memento.store.records import DIED, DONE, FAILED, MEMORY, TIMEOUT
+from memento.records import DIED, DONE, FAILED, MEMORY, TIMEOUT
 from memento.testing.driving import Drive
 
 
@@ -392,8 +392,8 @@ def test_a_module_that_workers_cannot_import_is_told_with_its_name(drive: Drive)
 
 def _work_with(function: bytes, drive: Drive) -> Any:
     from memento.executors import Work
-    from memento.executors.sending import Portable
     from memento.keys import Script
+    from memento.worker.sending import Portable
 
     return Work(
         run="broken",

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from memento.executors import make_executor
+from memento.records import DONE, STOPPED
 from memento.runner import Interrupt
-from memento.store.records import DONE, STOPPED
 from memento.testing.driving import Drive
 
 

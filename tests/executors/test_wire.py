@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.executors.processes import wire
-from memento.store.records import DONE, FAILED, RAISED, Encoded, Failure, LogSlice, Outcome, Series
+from memento.records import DONE, FAILED, RAISED, Encoded, Failure, LogSlice, Outcome, Series
 
 
 def outcome(**changed: object) -> Outcome:

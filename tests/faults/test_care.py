@@ -15,7 +15,7 @@ import pytest
 
 import memento
 from memento.store import Store
-from memento.store.digests import digest
+from memento.values.digests import digest
 from tests.faults.victims import Victim, until, value_of
 
 # Each command again and again until told, each in processes of its own, as people and cron call them.

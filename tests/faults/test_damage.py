@@ -202,7 +202,7 @@ def test_a_damaged_file_is_kept_aside_with_the_reason() -> None:
 
 def test_a_value_that_cannot_be_read_now_is_not_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
     path = payload_of(run(), 2)
-    from memento.store import files
+    from memento.values import files
 
     def too_many(path: Path, *_: Any, **__: Any) -> Any:
         raise OSError(24, "Too many open files")
@@ -222,7 +222,7 @@ def test_a_value_that_cannot_be_read_now_is_not_thrown_away(monkeypatch: pytest.
 def test_a_checkpoint_of_which_one_generation_is_damaged_goes_on_from_the_other(
     damage: Callable[[Path], Any], tmp_path: Path
 ) -> None:
-    from memento.store.checkpoints import CheckpointDir
+    from memento.values.checkpoints import CheckpointDir
 
     CheckpointDir(tmp_path / "checkpoints", "00").save((1,))
     CheckpointDir(tmp_path / "checkpoints", "00").save((2,))

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from memento import system
-from memento.store import Store, files
-from memento.store.checkpoints import CheckpointDir
-from memento.store.formats import decode, encode
-from memento.store.payloads import PayloadDir
+from memento.store import Store
+from memento.values import files
+from memento.values.checkpoints import CheckpointDir
+from memento.values.formats import decode, encode
+from memento.values.payloads import PayloadDir
 
 
 class PowerCut(BaseException):

@@ -23,8 +23,8 @@ from typing import Any
 
 import psutil
 
+from memento.records import DONE
 from memento.store import Store
-from memento.store.records import DONE
 
 PATIENCE = 90.0  # seconds that anything may take on a busy machine
 

@@ -22,15 +22,16 @@ import numpy as np
 import pytest
 
 from memento import Config, Context, Results
-from memento.executors.base import Task
 from memento.executors.processes import wire
 from memento.matrix import Matrix
+from memento.records import DONE, Encoded, LogSlice, Outcome
 from memento.runner.options import Options
 from memento.runner.session import Session
-from memento.store import Store, pickling
+from memento.store import Store
 from memento.store.database import Database
-from memento.store.payloads import PayloadDir, encode
-from memento.store.records import DONE, Encoded, LogSlice, Outcome
+from memento.values import pickling
+from memento.values.payloads import PayloadDir, encode
+from memento.worker.work import Task
 
 TASKS = 2_000
 EXPERIMENT = "perf:add"

@@ -6,12 +6,13 @@ import pytest
 
 from benchmarks.simulated import Fate, Simulated, SimulatedClock
 from benchmarks.simulation import Scenario, simulate
-from memento.executors.base import Executor, Task, Work
+from memento.executors.base import Executor
 from memento.executors.local import local_station
-from memento.executors.sending import initialize
-from memento.executors.task import Conditions
-from memento.store.records import Outcome
+from memento.records import Outcome
 from memento.testing.executors import ExecutorContract
+from memento.worker.sending import initialize
+from memento.worker.task_runner import Conditions
+from memento.worker.work import Task, Work
 
 
 class Acting(Simulated):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from memento.matrix import Matrix
 from memento.plan import KeyedTasks, Past, Plan, expected_costs, make_plan
-from memento.store.records import Encoded, Known
+from memento.records import Encoded, Known
 from memento.store.upstream import UpstreamValue
 
 CODE = 7

@@ -13,7 +13,7 @@ from memento.errors import MatrixError, UnkeyableValue
 from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
 from memento.matrix import Matrix
 from memento.plan import KeyedTasks
-from memento.store.records import Encoded
+from memento.records import Encoded
 from memento.store.upstream import UpstreamValue
 
 

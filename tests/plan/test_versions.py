@@ -17,7 +17,7 @@ from memento.keys import CodeVersion, combined
 from memento.matrix import Matrix
 from memento.plan import KeyedTasks, Past, TaskVersions, make_plan, task_versions
 from memento.plan import versions as module
-from memento.store.records import Known
+from memento.records import Known
 
 
 class Coded:

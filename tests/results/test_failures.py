@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from memento.events import FailureGroup
+from memento.records import DIED, MEMORY, TIMEOUT, UNSAVABLE
 from memento.results.failures import FailureGrouper, FailureReport, title
-from memento.store.records import DIED, MEMORY, TIMEOUT, UNSAVABLE
 from tests.results.fakes import FakeMatrix, failure, results_of
 
 

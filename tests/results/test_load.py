@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from memento.errors import NotAStore
+from memento.records import CodeVersion, Encoded, Failure, Outcome, RunInfo, Series, TaskRow
 from memento.results import load
 from memento.store import Store
-from memento.store.payloads import PayloadDir, encode
-from memento.store.records import CodeVersion, Encoded, Failure, Outcome, RunInfo, Series, TaskRow
+from memento.values.payloads import PayloadDir, encode
 from tests.results.fakes import START, failure, key_of
 
 

@@ -15,9 +15,9 @@ from memento.errors import (
     UnsavableResult,
     WorkerDied,
 )
+from memento.records import DIED, MEMORY, TIMEOUT, UNSAVABLE
 from memento.results.remote import exception_of
-from memento.store import pickling
-from memento.store.records import DIED, MEMORY, TIMEOUT, UNSAVABLE
+from memento.values import pickling
 from tests.results.fakes import FakeMatrix, failure, results_of
 
 

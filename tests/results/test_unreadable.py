@@ -50,7 +50,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     module.__spec__ = None
     exec("class Model:\n    pass", module.__dict__)
     monkeypatch.setitem(sys.modules, GONE, module)
-    monkeypatch.setattr("memento.store.definitions.is_importable", lambda name: True)
+    monkeypatch.setattr("memento.values.definitions.is_importable", lambda name: True)
     return module
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from memento.records import Warned
 from memento.results import Results
-from memento.store.records import Warned
 from tests.results.fakes import FakeMatrix, failure, results_of
 
 DIVIDE = Warned("RuntimeWarning", "invalid value encountered in divide", "train.py:19", 1)

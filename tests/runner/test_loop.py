@@ -8,10 +8,11 @@ import pytest
 
 from memento.errors import PayloadDamaged, StoreUnwritable
 from memento.events import TaskFailed, TaskRetried, TasksFinished, Tick
-from memento.executors.base import Lost, Running, Task
-from memento.executors.failures import raised
+from memento.executors.base import Lost, Running
+from memento.records import DONE, LOST, RAISED, Known, Outcome
 from memento.runner import Retry
-from memento.store.records import DONE, LOST, RAISED, Known, Outcome
+from memento.worker.failures import raised
+from memento.worker.work import Task
 from tests.runner.fakes import Stage, fails, outcome
 
 

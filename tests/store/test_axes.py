@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.keys import digest, json_fragment
+from memento.records import RunInfo
 from memento.store import Store
 from memento.store.axes import Declared, Item, merged
-from memento.store.records import RunInfo
 
 
 def plain(*values: object) -> list[str]:

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.errors import PayloadDamaged
+from memento.records import Series
 from memento.store import Store, reading
-from memento.store.formats import encode
-from memento.store.records import Series
 from memento.store.unreadable import Unreadable
 from memento.testing.store import info_of, row_of
+from memento.values.formats import encode
 
 VALUES: list[Any] = [
     0.5,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memento.records import DONE, Encoded, Failure, LogSlice, Outcome, Piece, Series, TaskRow
 from memento.store import rows as encode
 from memento.store import sql
-from memento.store.records import DONE, Encoded, Failure, LogSlice, Outcome, Piece, Series, TaskRow
 
 texts = st.text(st.characters(), max_size=10)  # lone surrogates among them
 numbers = st.integers(0, 1 << 60)

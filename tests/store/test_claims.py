@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from memento import system
+from memento.records import DONE, Known, RunInfo
 from memento.store import Run, Store
 from memento.store.liveness import REBOOT_SECONDS, UNSEEN_SECONDS, Liveness, Process
-from memento.store.records import DONE, Known, RunInfo
 from memento.testing.store import EXPERIMENT, info_of, key_of, row_of
 
 

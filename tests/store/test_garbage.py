@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import memento
+from memento.records import LogSlice
 from memento.store import Store, garbage
-from memento.store.checkpoints import CheckpointDir
-from memento.store.files import write_file
-from memento.store.formats import decode, encode
-from memento.store.records import LogSlice
 from memento.store.run import Run
 from memento.testing.store import info_of, key_of, row_of
+from memento.values.checkpoints import CheckpointDir
+from memento.values.files import write_file
+from memento.values.formats import decode, encode
 
 DEAD: dict[str, Any] = {"pid": 2**22 + 1}  # no system of ours hands out such a pid
 
@@ -166,7 +166,7 @@ def shared() -> Any:
 
 
 def test_a_steps_value_that_nothing_names_goes(store: Store) -> None:
-    from memento.store.files import PayloadDir
+    from memento.values.files import PayloadDir
 
     ref = PayloadDir(store.path / "steps").write([b"of a worker that died"], ".bin")
     assert store.gc().removed == {garbage.STEPS: (1, 21)}

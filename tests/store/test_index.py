@@ -26,11 +26,11 @@ from memento.errors import (
     StoreUnwritable,
     UntrustedStore,
 )
+from memento.records import DONE, LogSlice, Series
 from memento.store import Store, salvage
 from memento.store.database import error_code, explained
-from memento.store.formats import encode
-from memento.store.records import DONE, LogSlice, Series
 from memento.testing.store import EXPERIMENT, StoreContract, info_of, key_of, row_of
+from memento.values.formats import encode
 
 HOSTILE = 'a store\'s "folder"\n?#%20 é'
 

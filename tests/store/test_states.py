@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from memento.records import TaskRecord
 from memento.store import Store
-from memento.store.checkpoints import CheckpointDir
-from memento.store.records import TaskRecord
 from memento.store.states import drop_older_states, drop_states, keys_with_states
 from memento.testing.store import info_of, key_of, row_of
+from memento.values.checkpoints import CheckpointDir
 
 
 @pytest.fixture

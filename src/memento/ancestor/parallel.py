@@ -19,12 +19,12 @@ from typing import Any
 from memento.errors import AggregateException
 from memento.events import RunFinished, TasksFinished
 from memento.executors import make_executor
-from memento.executors.base import Task, Work
 from memento.keys import script
 from memento.notify import DefaultNotificationProvider, NotificationProvider, Notifier
 from memento.notify.base import DigestNotificationProvider
+from memento.records import Outcome
 from memento.results.remote import exception_of
-from memento.store.records import Outcome
+from memento.worker.work import Task, Work
 
 TASK_PRIORITY_LOW: int = 3
 TASK_PRIORITY_MEDIUM: int = 2
@@ -117,7 +117,7 @@ class TaskManager:
             )
         if priority < 0:
             raise ValueError(f"'priority' must be 0 or more, got {priority}")
-        from memento.store import pickling
+        from memento.values import pickling
 
         # Now and not in `run`: an open file can be closed by then, a list changed.
         self._tasks.append((priority, pickling.dumps(callable_)))
@@ -173,7 +173,7 @@ class TaskManager:
         return [outcomes[i] for i in range(len(tasks))]
 
     def _work(self, pickled: list[bytes], folder: Path, workers: int) -> Work:
-        from memento.executors.sending import Portable
+        from memento.worker.sending import Portable
 
         return Work(
             run="tasks",
@@ -212,13 +212,13 @@ def _key(number: int) -> bytes:
 
 
 def _value(outcome: Outcome, folder: Path) -> Any:
-    from memento.store.payloads import PayloadDir, decode
+    from memento.values.payloads import PayloadDir, decode
 
     assert outcome.value is not None
     return decode(outcome.value, PayloadDir(folder / "payloads"))
 
 
 def _loads_exception(data: bytes) -> Any:
-    from memento.store.pickling import loads_value
+    from memento.values.pickling import loads_value
 
     return loads_value(data)

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from memento.cli.inspect import find_key, open_store, print_safe
+from memento.records import DONE, LogSlice, TaskRecord
 from memento.store import Store
 from memento.store.board import Working
-from memento.store.records import DONE, LogSlice, TaskRecord
 
 _LOOK_EVERY = 0.3  # seconds
 _RUNS = 100  # the newest; a run that goes on is among them

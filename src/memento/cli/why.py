@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from memento.cli.errors import UsageError
 from memento.cli.inspect import find_key, open_store, print_json, print_safe
+from memento.records import DAMAGED, DONE, TaskRecord
 from memento.runner.changes import date_text
 from memento.store import Store
-from memento.store.checkpoints import saved_by
-from memento.store.records import DAMAGED, DONE, TaskRecord
 from memento.store.states import keys_with_states
 from memento.store.versions import Versions
+from memento.values.checkpoints import saved_by
 from memento.wording import duration, number_of, one_line
 
 _UPSTREAM = re.compile(r'"task ([0-9a-f]{32})"')

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from memento.clock import SYSTEM_CLOCK
 from memento.context.metrics import Metrics, number
 from memento.context.space import Resources, StopTask, TaskSpace
-from memento.store.records import Piece, Series
+from memento.records import Piece, Series
 
 if TYPE_CHECKING:
     import logging
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from memento.context.loop import Loops
     from memento.context.seeding import Seeding
-    from memento.store.checkpoints import CheckpointDir, Origin
+    from memento.values.checkpoints import CheckpointDir, Origin
 
     T = TypeVar("T")
 
@@ -393,7 +393,7 @@ class Context:
         """Open a folder of checkpoints of this task; all of them together are of certain versions of the code."""
         from pathlib import Path
 
-        from memento.store.checkpoints import CheckpointDir, Origin
+        from memento.values.checkpoints import CheckpointDir, Origin
 
         space = self._place()
         if self.origin is None:

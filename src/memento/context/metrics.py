@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from memento.store.records import Series
+from memento.records import Series
 
 if TYPE_CHECKING:
     import pandas

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.store.records import Piece
+from memento.records import Piece
 
 if TYPE_CHECKING:
     from memento.context.seeding import Seeding

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from memento.context.space import StopTask
 from memento.errors import PayloadDamaged
-from memento.store.files import PayloadDir, write_file
-from memento.store.formats import decode, encode
-from memento.store.memory import flat
-from memento.store.records import Encoded
+from memento.records import Encoded
 from memento.system import try_lock
+from memento.values.files import PayloadDir, write_file
+from memento.values.formats import decode, encode
+from memento.values.memory import flat
 
 if TYPE_CHECKING:
     from memento.context.context import Context

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
+from memento.executors.base import Executor, Lost, Message, Note, Running, Update
 from memento.executors.choose import make_executor
 from memento.lazily import on_first_use
+from memento.worker.work import Task, Work
 
 if TYPE_CHECKING:
     from memento.executors.futures import Futures

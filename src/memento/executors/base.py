@@ -11,80 +11,11 @@ An executor owns its workers, its queue of submitted tasks and every process and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
-from memento.executors.sending import Portable
-from memento.keys import Script
-from memento.store.records import Outcome
-
-
-class Task(NamedTuple):
-    """One attempt to make: which values, by number, in which layout of names."""
-
-    number: int  # the runner's name for the task in this run
-    key: bytes
-    layout: int  # index into Work.layouts: the names, in order
-    values: tuple[int, ...]  # indexes into Work.values, one for each name
-    repeat: int
-    attempt: int  # 1 for the first
-    cost: float  # expected seconds; 0.0 where unknown
-    version: int = 0  # index into Work.codes
-
-
-LIVE_EVERY = 0.5  # seconds
-_NOTHING: dict[str, str] = {}
-_NO_GENERATORS: dict[str, bytes] = {}
-_NO_CODES: tuple[tuple[bytes, ...], ...] = ((),)
-_NONE_SEEN: dict[str, tuple[str, str]] = {}
-
-
-class Work(NamedTuple):
-    """What all tasks of a run share; sent to each worker once.
-
-    Every entry of `values` is bytes for `memento.store.pickling.loads`; so are `function.data` and `settings.data`,
-    which are made when they are asked for: copies of the program have the function, and who runs tasks in this process
-    has everything (`local`). Pickled, this takes function and settings along, and neither `layouts` nor `values`.
-    A worker gets a value's bytes at most once, with the first task that uses it, and unpickles
-    it for each task, so that a task that changes a value in place changes nothing for the next.
-    """
-
-    run: str  # unique name of the run within the store; safe as a file name
-    experiment: str
-    function: Portable
-    settings: Portable  # of a dict
-    layouts: Sequence[tuple[str, ...]]  # may grow while the run goes on
-    values: Sequence[
-        bytes
-    ]  # may be lazy: an entry is pickled when it is first asked for; for `here` see `local`
-    store: str  # absolute path of the store's folder, shared with the workers
-    script: Script  # what the program was started with: workers give the same names as it does
-    sys_path: list[str]
-    cwd: str
-    num_workers: int
-    cpus_per_task: int = 1
-    gpus_per_task: float = 0
-    timeout: float | None = None  # seconds a task
-    memory_limit: int | None = None  # bytes a task
-    max_tasks_per_worker: int | None = None
-    log_output: bool = True
-    grace: float = 5.0  # seconds between asking a task to stop and ending it
-    inline_limit: int = 16_384  # bytes; larger values are written as payload files by the worker
-    live_every: float = LIVE_EVERY  # seconds between live updates of a task
-    environment: Mapping[str, str] = _NOTHING
-    sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `sources`
-    generators: Mapping[str, bytes] = (
-        _NO_GENERATORS  # those that tasks share, by label: what children come from
-    )
-    initializer: Portable | None = None  # called in each worker before its first task
-    carried: Any = None  # what the program has set, for fresh processes; see `carrying`
-    seen: Mapping[str, tuple[str, str]] = (
-        _NONE_SEEN  # what the function reads, for fresh processes; see `sameness`
-    )
-    codes: Sequence[tuple[bytes, ...]] = (
-        _NO_CODES  # versions of the code: each one's digest, and what counts as it
-    )
-    on_code_change: str = "ignore"  # what becomes of checkpoints that other versions saved
+from memento.records import Outcome
+from memento.worker.work import Task, Work
 
 
 class Lost(NamedTuple):

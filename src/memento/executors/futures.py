@@ -28,15 +28,16 @@ from typing import NamedTuple
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.errors import WorkerDied, WorkerStartError
-from memento.executors import failures
-from memento.executors.alarm import TimeUp, alarm
-from memento.executors.base import Executor, Lost, Message, Running, Task, Work
+from memento.executors.base import Executor, Lost, Message, Running
 from memento.executors.local import OfThisThread, local_station
-from memento.executors.measure import process_name
-from memento.executors.sending import initialize
-from memento.executors.task import Conditions, KeptValues, Station, stopped, timed_out, verdict
-from memento.store import pickling
-from memento.store.records import DIED, Outcome
+from memento.records import DIED, Outcome
+from memento.values import pickling
+from memento.worker import failures
+from memento.worker.alarm import TimeUp, alarm
+from memento.worker.measure import process_name
+from memento.worker.sending import initialize
+from memento.worker.task_runner import Conditions, KeptValues, Station, stopped, timed_out, verdict
+from memento.worker.work import Task, Work
 
 _BATCH = 0.1  # seconds that a batch lasts
 _MOST = 1_000  # tasks in a batch

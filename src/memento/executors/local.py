@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.errors import MementoError
-from memento.executors import libraries
-from memento.executors.base import Work
-from memento.executors.task import Conditions, Station, is_unchangeable
-from memento.store import pickling
+from memento.values import pickling
+from memento.worker import libraries
+from memento.worker.task_runner import Conditions, Station, is_unchangeable
+from memento.worker.work import Work
 
 if TYPE_CHECKING:
     from typing import TypeVar

@@ -16,14 +16,15 @@ from collections.abc import Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
-from memento.executors.alarm import TimeUp, alarm
-from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
-from memento.executors.isolation.process import Isolation
+from memento.executors.base import Executor, Lost, Message, Note, Running, Update
 from memento.executors.local import local_station
-from memento.executors.measure import process_name
-from memento.executors.sending import initialize
-from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
-from memento.store.records import Outcome
+from memento.records import Outcome
+from memento.worker.alarm import TimeUp, alarm
+from memento.worker.isolation.process import Isolation
+from memento.worker.measure import process_name
+from memento.worker.sending import initialize
+from memento.worker.task_runner import Conditions, Station, stopped, timed_out, verdict
+from memento.worker.work import Task, Work
 
 _INTERRUPTED = ("builtins:KeyboardInterrupt",)
 _ROUND = 0.050  # seconds of short tasks that one poll runs

@@ -25,12 +25,13 @@ from dataclasses import dataclass
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
-from memento.executors.base import Executor, Lost, Message, Note, Running, Task, Update, Work
-from memento.executors.isolation.libraries import Libraries
+from memento.executors.base import Executor, Lost, Message, Note, Running, Update
 from memento.executors.local import OfThisThread, local_station
-from memento.executors.sending import initialize
-from memento.executors.task import Conditions, Station, stopped, timed_out, verdict
-from memento.store.records import Outcome
+from memento.records import Outcome
+from memento.worker.isolation.libraries import Libraries
+from memento.worker.sending import initialize
+from memento.worker.task_runner import Conditions, Station, stopped, timed_out, verdict
+from memento.worker.work import Task, Work
 
 _LOOK = 0.25  # seconds between looks at the clock, where a task's time is limited
 _GAP = (

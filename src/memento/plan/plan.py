@@ -22,7 +22,7 @@ from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
     from memento.plan.defaults import Written
-    from memento.store.records import Known
+    from memento.records import Known
 
 # What the past says of a task, a byte each.
 NEW = 0  # nothing
@@ -72,7 +72,7 @@ class Past:
     @classmethod
     def of(cls, known: Iterable[Known]) -> Past:
         """Make columns of records."""
-        from memento.store.records import DONE
+        from memento.records import DONE
 
         rows = [(row.key, row.id, row.status == DONE, row.code) for row in known]
         return cls([tuple(zip(*rows, strict=True))] if rows else [])

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from memento.events import FailureGroup
+from memento.records import DIED, MEMORY, RAISED, TIMEOUT, UNSAVABLE, Failure
 from memento.results.likeness import pieces, shown
 from memento.store.location import find_store
-from memento.store.records import DIED, MEMORY, RAISED, TIMEOUT, UNSAVABLE, Failure
 from memento.wording import one_line as in_one_line
 from memento.wording import safe_text
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from memento.config import Config
 from memento.keys import digest, task_digest
 from memento.matrix.arguments import explained
+from memento.records import TaskRecord
 from memento.results.axes import LIMIT, Axis, Column, Tasks, axes_of, columns_of, labels_of
 from memento.results.parameter import Parameter, Told
 from memento.results.results import Results
 from memento.results.select import unknown
 from memento.store.axes import SHORT_KEY, Item
-from memento.store.records import TaskRecord
 
 if TYPE_CHECKING:
     import numpy as np

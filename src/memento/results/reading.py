@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from memento.records import TaskRecord
     from memento.results.result import ResultStore
     from memento.store.bulk import Outlines
-    from memento.store.records import TaskRecord
 
 CHUNK = 10_000  # records in memory at once
 

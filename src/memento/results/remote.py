@@ -18,7 +18,7 @@ from memento.errors import (
     UnsavableResult,
     WorkerDied,
 )
-from memento.store.records import DIED, LOST, MEMORY, TIMEOUT, UNSAVABLE, Failure
+from memento.records import DIED, LOST, MEMORY, TIMEOUT, UNSAVABLE, Failure
 
 _CLASSES: dict[str, type[TaskError]] = {
     DIED: WorkerDied,

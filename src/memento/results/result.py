@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from memento.config import Config, plain, short_text
 from memento.errors import PayloadDamaged, ValueUnreadable
+from memento.records import DAMAGED, DONE, Attempt, Failure, Known, TaskRecord, Warned
 from memento.results.reading import damaged
 from memento.results.remote import exception_of
-from memento.store.records import DAMAGED, DONE, Attempt, Failure, Known, TaskRecord, Warned
 from memento.wording import number_of
 
 if TYPE_CHECKING:
@@ -431,7 +431,7 @@ def local_time(seconds: float) -> datetime:
 
 def load_exception(data: bytes) -> Any:
     """Unpickle an exception as a worker pickled it."""
-    from memento.store import pickling
+    from memento.values import pickling
 
     return pickling.loads_value(data)
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memento.config import Config
+    from memento.records import TaskRecord
     from memento.results.failures import FailureReport
     from memento.results.result import Result, ResultStore
     from memento.results.warned import WarningReport
-    from memento.store.records import TaskRecord
 
 _KEY = 16
 _RULES = 50  # groups for which a rule is looked for

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.events import WarningGroup
+from memento.records import RAISED, Failure, Warned
 from memento.results.failures import Cause, FailureGrouper, cause
 from memento.results.reading import IS_MISSING
-from memento.store.records import RAISED, Failure, Warned
 from memento.wording import number_of, safe_text
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from memento.wording import number_of
 
 if TYPE_CHECKING:
     from memento.plan import Plan
-    from memento.store.records import TaskRecord
+    from memento.records import TaskRecord
 
 CONFIDENCE = 0.95
 _SHOWN = 200  # characters of a value that differs

@@ -25,13 +25,9 @@ from memento.clock import Clock
 from memento.config import short_text
 from memento.errors import StoreUnwritable
 from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
-from memento.executors.base import Executor, Lost, Message, Note, Task, Update
+from memento.executors.base import Executor, Lost, Message, Note, Update
 from memento.plan import Plan
-from memento.results import FailureGrouper
-from memento.runner.progress import Progress
-from memento.runner.retry import RetryPolicy
-from memento.runner.signals import Interrupt
-from memento.store.records import (
+from memento.records import (
     DONE,
     FAILED,
     LOST,
@@ -43,6 +39,11 @@ from memento.store.records import (
     Outcome,
     TaskRow,
 )
+from memento.results import FailureGrouper
+from memento.runner.progress import Progress
+from memento.runner.retry import RetryPolicy
+from memento.runner.signals import Interrupt
+from memento.worker.work import Task
 
 if TYPE_CHECKING:
     from memento.store import Run

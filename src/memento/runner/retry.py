@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import MemoryLimitExceeded, TaskLost, TaskTimeout, UnsavableResult, WorkerDied
-from memento.store.records import DIED, LOST, MEMORY, TIMEOUT, UNSAVABLE, Failure
+from memento.records import DIED, LOST, MEMORY, TIMEOUT, UNSAVABLE, Failure
 
 _OF_KIND: dict[str, type[BaseException]] = {
     DIED: WorkerDied,
@@ -143,7 +143,7 @@ class RetryPolicy:
 
 def _exception_of(failure: Failure) -> BaseException | type[BaseException] | None:
     if failure.exception is not None:
-        from memento.store.pickling import loads_value
+        from memento.values.pickling import loads_value
 
         try:
             error = loads_value(failure.exception)

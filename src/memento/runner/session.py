@@ -25,12 +25,13 @@ from memento.store import Store
 if TYPE_CHECKING:
     from array import array
 
-    from memento.executors.base import Executor, Work
+    from memento.executors.base import Executor
     from memento.matrix import Matrix
+    from memento.records import RunInfo
     from memento.results.axes import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
-    from memento.store.records import RunInfo
+    from memento.worker.work import Work
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
@@ -324,8 +325,8 @@ class Session:
     def _run_info(self) -> RunInfo:
         from memento import system
         from memento.keys import json_fragment
+        from memento.records import RunInfo
         from memento.store import provenance
-        from memento.store.records import RunInfo
 
         return RunInfo(
             experiment=self.experiment,
@@ -341,10 +342,10 @@ class Session:
         )
 
     def _work(self, run_name: str) -> Work:
-        from memento.executors.base import LIVE_EVERY, Work
-        from memento.executors.sending import Portable
-        from memento.executors.sources import modules, sources
         from memento.keys import script
+        from memento.worker.sending import Portable
+        from memento.worker.sources import modules, sources
+        from memento.worker.work import LIVE_EVERY, Work
 
         options, begin = self.options, self.options.initializer
         return Work(
@@ -393,7 +394,7 @@ class _PickledValues(Sequence[bytes]):
     def __getitem__(self, number: Any) -> Any:
         data = self._kept.get(number)
         if data is None:
-            from memento.executors.sending import sendable
+            from memento.worker.sending import sendable
 
             data = sendable(
                 self._tasks.value(number), f"a value of parameter {self._tasks.name_of_value(number)!r}"

@@ -100,7 +100,7 @@ class Stage:
         In a dry run those that are still to be computed are among them, without a value: their keys are known all the
         same, and so are the keys of what depends on them.
         """
-        from memento.store.records import DONE
+        from memento.records import DONE
         from memento.store.upstream import PendingValue, UpstreamValue
 
         root, plan, tasks = self.store.root, session.plan, session.tasks

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from memento.plan import KeyedTasks, Plan, task_versions
 
 if TYPE_CHECKING:
+    from memento.records import CodeVersion
     from memento.runner.changes import Changes
     from memento.store import Store
-    from memento.store.records import CodeVersion
 
 _PAIRS = 100  # older versions that are compared with the present one, to see whether it was only moved
 
@@ -58,7 +58,7 @@ class SessionCode:
         return self.history.note(digests, plan.stale_codes, self._described, run)
 
     def _described(self, number: int) -> CodeVersion:
-        from memento.store.records import CodeVersion
+        from memento.records import CodeVersion
 
         parts = [
             CodeVersion(part.digest, part.functions, tuple(f"{what}: {why}" for what, why in part.unfollowed))
@@ -155,7 +155,7 @@ class SessionCode:
         keys = keys_with_states(self._store.root)
         if not keys:
             return {}
-        from memento.store.checkpoints import saved_by
+        from memento.values.checkpoints import saved_by
 
         ids = {digest: code for code, digest in self.history.digests.items()}
         accepted = self.accepted(plan)

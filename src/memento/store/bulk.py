@@ -13,11 +13,11 @@ from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import PayloadDamaged
+from memento.records import Encoded, Failure
 from memento.store import checksums, rows
-from memento.store.files import AGAIN, PayloadDir
-from memento.store.formats import decode
-from memento.store.records import Encoded, Failure
 from memento.store.unreadable import Unreadable, problem_of
+from memento.values.files import AGAIN, PayloadDir
+from memento.values.formats import decode
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,12 +16,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from memento.records import DONE, FAILED, Encoded
 from memento.store import rows, sql
-from memento.store.checkpoints import NAMES
 from memento.store.database import schema_faults
-from memento.store.files import TEMPORARY, below, entries
-from memento.store.formats import SUFFIXES
-from memento.store.records import DONE, FAILED, Encoded
+from memento.values.checkpoints import NAMES
+from memento.values.files import TEMPORARY, below, entries
+from memento.values.formats import SUFFIXES
 
 _HARMLESS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # file managers leave them
 _HARMLESS_START = (".nfs", "._")  # files that NFS keeps while they are open; macOS on foreign disks

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from memento.errors import PayloadDamaged, StoreError
-from memento.store.files import PayloadDir
 from memento.store.store import Store
+from memento.values.files import PayloadDir
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from memento.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord, Warned
     from memento.store.axes import Item
     from memento.store.board import Working
     from memento.store.bulk import Outlines
     from memento.store.liveness import Liveness, Process
-    from memento.store.payloads import PayloadDir
-    from memento.store.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord, Warned
     from memento.store.versions import Versions
+    from memento.values.payloads import PayloadDir
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
@@ -94,7 +94,7 @@ class Reader:
 
         A task that another run commits during the scan may come twice; the later one counts.
         """
-        from memento.store.records import Known
+        from memento.records import Known
 
         for found in self._known_rows(experiment, sql.KNOWN_AFTER, list):
             yield from map(Known._make, found)
@@ -302,7 +302,7 @@ class Reader:
     @cached_property
     def payloads(self) -> PayloadDir:
         """Where large values stand."""
-        from memento.store.payloads import PayloadDir
+        from memento.values.payloads import PayloadDir
 
         return PayloadDir(self.path / "payloads")
 
@@ -320,7 +320,7 @@ class Reader:
         MissingExtra
             A package that its format needs is not installed.
         """
-        from memento.store.formats import decode
+        from memento.values.formats import decode
 
         if record.value is None:
             return None
@@ -346,7 +346,7 @@ class Reader:
 
     def readable(self, record: TaskRecord) -> tuple[bool, Any]:
         """Return whether a value can be shown without unpickling, and the value as plain data."""
-        from memento.store.formats import readable
+        from memento.values.formats import readable
 
         return (False, None) if record.value is None else readable(record.value, self.payloads)
 

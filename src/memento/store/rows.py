@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat as each
 from typing import Any
 
-from memento.store import checksums
-from memento.store.records import (
+from memento.records import (
     DAMAGED,
     DONE,
     INTERRUPTED,
@@ -31,6 +30,7 @@ from memento.store.records import (
     TaskRow,
     Warned,
 )
+from memento.store import checksums
 
 TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
 

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento import faultpoints
 from memento.clock import Clock
+from memento.records import DONE, FAILED, CodeVersion, Known, TaskRow
 from memento.store import rows as encode
 from memento.store import sql
 from memento.store.database import Database
 from memento.store.liveness import KEY, Liveness, Process
-from memento.store.records import DONE, FAILED, CodeVersion, Known, TaskRow
 from memento.store.states import drop_states
 
 if TYPE_CHECKING:

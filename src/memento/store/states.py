@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from memento.store.records import TaskRecord
+    from memento.records import TaskRecord
 
 _SLACK = 5.0  # seconds by which a file's time and ours may differ
 

@@ -27,8 +27,8 @@ from memento.store.database import Database
 from memento.store.reading import Reader
 
 if TYPE_CHECKING:
+    from memento.records import RunInfo, TaskRecord
     from memento.store.garbage import Collected
-    from memento.store.records import RunInfo, TaskRecord
     from memento.store.renaming import Renamed
     from memento.store.run import Run
 
@@ -310,7 +310,7 @@ class Store(Reader):
 
     def _set_aside(self, ref: str, why: str) -> None:
         """Move a damaged payload aside, unless a worker has just written it anew."""
-        from memento.store.files import map_whole
+        from memento.values.files import map_whole
 
         aside = self.payloads.quarantine(ref)
         if aside is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from memento.config import Deferred
 from memento.errors import UpstreamPending
-from memento.store.records import Encoded
+from memento.records import Encoded
 
 
 class UpstreamValue(Deferred):
@@ -52,8 +52,8 @@ class UpstreamValue(Deferred):
         """Read the value; verified, raises PayloadDamaged."""
         from pathlib import Path
 
-        from memento.store.formats import decode
-        from memento.store.payloads import PayloadDir
+        from memento.values.formats import decode
+        from memento.values.payloads import PayloadDir
 
         return decode(self.encoded, PayloadDir(Path(self.root) / "payloads"))
 

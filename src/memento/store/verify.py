@@ -28,7 +28,6 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import StoreDamaged
 from memento.store import checks
 from memento.store.database import Database
-from memento.store.files import PayloadDir
 from memento.store.liveness import Liveness, running
 from memento.store.location import find_store
 from memento.store.opening import FOLDERS, INDEX
@@ -37,6 +36,7 @@ from memento.store.salvage import rebuild
 from memento.store.store import Store
 from memento.store.verify_files import Files
 from memento.store.verify_rows import Rows
+from memento.values.files import PayloadDir
 
 
 def verify(

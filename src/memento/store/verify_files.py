@@ -13,11 +13,11 @@ from pathlib import Path
 
 from memento.errors import PayloadDamaged
 from memento.store import checks, sql
-from memento.store.checkpoints import is_whole
-from memento.store.files import PayloadDir, entries
 from memento.store.garbage import half_written
 from memento.store.liveness import claimed, running
 from memento.store.problems import Finding, Look, Problem, Report, payload_fault
+from memento.values.checkpoints import is_whole
+from memento.values.files import PayloadDir, entries
 
 _NO_VALUES = frozenset({"damaged"})
 _NO_STEPS = frozenset({"damaged", "keys"})

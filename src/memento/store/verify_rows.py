@@ -11,13 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 from memento.errors import PayloadDamaged
+from memento.records import TaskRecord
 from memento.store import checks, sql
-from memento.store.framing import definitions_named_by
 from memento.store.opening import INDEX
 from memento.store.problems import Finding, Look, Problem, Report, payload_fault
-from memento.store.records import TaskRecord
 from memento.store.run import drop_tasks
 from memento.store.store import Store
+from memento.values.framing import definitions_named_by
 
 _BULK = 8_192  # rows read at once
 _AGAIN = "the task will be computed again"

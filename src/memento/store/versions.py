@@ -20,7 +20,7 @@ from memento.store import sql
 from memento.store.database import Database
 
 if TYPE_CHECKING:
-    from memento.store.records import Adoption, CodeVersion
+    from memento.records import Adoption, CodeVersion
 
 
 class Versions:
@@ -67,7 +67,7 @@ class Versions:
 
     def adoptions(self) -> list[Adoption]:
         """Return what was accepted, the oldest first."""
-        from memento.store.records import Adoption
+        from memento.records import Adoption
 
         return [Adoption._make(row) for row in self._adoptions]
 
@@ -179,7 +179,7 @@ def mixed(digests: Iterable[bytes]) -> CodeVersion:
     """Return the version of tasks that several versions computed, the last one first."""
     from hashlib import blake2b
 
-    from memento.store.records import CodeVersion
+    from memento.records import CodeVersion
 
     parts = tuple(CodeVersion(digest, {}) for digest in dict.fromkeys(digests))
     told = blake2b(b"mixed" + b"".join(sorted(part.digest for part in parts)), digest_size=16)

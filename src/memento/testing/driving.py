@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from memento.executors.base import Executor, Lost, Message, Note, Task, Update, Work
-from memento.executors.sending import Portable, sendable
+from memento.executors.base import Executor, Lost, Message, Note, Update
 from memento.keys import Script
-from memento.store import pickling
-from memento.store.payloads import PayloadDir, decode
-from memento.store.records import Outcome
+from memento.records import Outcome
+from memento.values import pickling
+from memento.values.payloads import PayloadDir, decode
+from memento.worker.sending import Portable, sendable
+from memento.worker.work import Task, Work
 
 _PATIENCE = 60.0  # seconds before a test gives up; no test waits so long unless it fails
 

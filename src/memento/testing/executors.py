@@ -27,11 +27,12 @@ from typing import Any
 import pytest
 
 from memento.errors import Unsendable
-from memento.executors.base import Executor, Task
-from memento.executors.sending import Portable
-from memento.store import pickling
-from memento.store.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE
+from memento.executors.base import Executor
+from memento.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE
 from memento.testing.driving import Client, Drive, OwnValues
+from memento.values import pickling
+from memento.worker.sending import Portable
+from memento.worker.work import Task
 
 
 class Words(Exception):

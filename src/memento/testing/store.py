@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memento.store.records import (
+from memento.records import (
     DONE,
     FAILED,
     RAISED,

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.errors import Unsendable, WorkersDiffer, WorkerStartError
-from memento.executors import failures
-from memento.executors.base import Work
 from memento.executors.processes import copying, launch, server
 from memento.executors.processes.link import Link
 from memento.executors.processes.slots import make_file
+from memento.worker import failures
+from memento.worker.work import Work
 
 if TYPE_CHECKING:
     import subprocess

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from memento import system
 from memento.errors import MemoryLimitExceeded, TaskTimeout, WorkerDied
-from memento.executors import failures
-from memento.executors.base import Work
-from memento.executors.task import stopped, timed_out
-from memento.store.records import DIED, MEMORY, OUT_OF_MEMORY, STOPPED, TIMEOUT, Failure
+from memento.records import DIED, MEMORY, OUT_OF_MEMORY, STOPPED, TIMEOUT, Failure
+from memento.worker import failures
+from memento.worker.task_runner import stopped, timed_out
+from memento.worker.work import Work
 
 CLOSED = 113  # exit code of a worker whose task has closed its pipes
 FAULT = 114  # ... of one in which our own code failed; its log ends with the traceback

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 from memento.clock import Clock
-from memento.executors.base import Lost, Message, Task, Work
+from memento.executors.base import Lost, Message
 from memento.executors.processes.link import Link
 from memento.executors.processes.slots import SETTLE, Slots
+from memento.worker.work import Task, Work
 
 _BATCH = 0.050  # seconds that a batch lasts
 _LEAST = 0.005  # seconds that one lasts even towards the end: what is left of it can be taken back

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from memento.errors import WorkersDiffer
-from memento.executors.base import Work
-from memento.executors.sources import edited_since, install
-from memento.store import pickling
+from memento.values import pickling
+from memento.worker.sources import edited_since, install
+from memento.worker.work import Work
 
 
 def arrive(work: Work) -> Callable[..., Any]:
@@ -21,7 +21,7 @@ def arrive(work: Work) -> Callable[..., Any]:
     if work.carried is None:
         function: Callable[..., Any] = work.function.load()
         return function
-    from memento.executors import carrying
+    from memento.worker import carrying
 
     carrying.set_first(work.carried)
     function = work.function.load()

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from memento.executors import sources
-from memento.executors.base import Work
 from memento.executors.processes.slots import make_file
+from memento.worker import sources
+from memento.worker.work import Work
 
 if TYPE_CHECKING:
     import subprocess
@@ -88,8 +88,8 @@ def write_work(work: Work) -> int:
 def for_fresh(work: Work) -> Work:
     """Add what a copy of this process has, and a fresh one has not: what the program has set, and what it sees."""
     from memento.context.generators import kind_of
-    from memento.executors.carrying import gather
     from memento.keys.sameness import seen_by
+    from memento.worker.carrying import gather
 
     function = work.function.here
     # Tasks get children of the program's generators, wherever an import leaves those of the same names.

@@ -12,11 +12,11 @@ import os
 from collections.abc import Iterator
 
 from memento import system
-from memento.executors.base import Work
 from memento.executors.processes.ends import Sentence
 from memento.executors.processes.link import Link
 from memento.executors.processes.slots import Slots
-from memento.store.records import MEMORY, STOPPED, TIMEOUT
+from memento.records import MEMORY, STOPPED, TIMEOUT
+from memento.worker.work import Work
 
 _WATCH = 0.1  # seconds between looks at memory
 _WATCH_NEAR, _NEAR = (

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from itertools import chain, repeat
 from operator import attrgetter, itemgetter
 
-from memento.executors.base import Task, Work
 from memento.executors.processes import wire
 from memento.executors.processes.ends import Sentence
 from memento.executors.processes.telling import Listener
 from memento.executors.processes.worker import Place
+from memento.worker.work import Task, Work
 
 _PIPE = 1 << 20  # bytes of a pipe's buffer: a thousand outcomes; Linux grants it, others have their own
 _SMALL = 1 << 16  # bytes; a larger value travels in a frame of its own, uncopied

@@ -22,7 +22,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from memento import system
-from memento.executors.isolation.process import PLACE_EVENTS, Isolation
+from memento.worker.isolation.process import PLACE_EVENTS, Isolation
 
 if TYPE_CHECKING:
     from typing import TextIO

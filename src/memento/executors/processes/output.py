@@ -13,8 +13,8 @@ import os
 import sys
 
 from memento import system
-from memento.executors import failures
-from memento.store.records import LogSlice
+from memento.records import LogSlice
+from memento.worker import failures
 
 LIMIT = 16 << 20  # bytes of one task's output
 _HEAD = LIMIT // 2

@@ -31,13 +31,13 @@ from typing import TYPE_CHECKING, Any
 from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.errors import Unsendable, WorkersDiffer
-from memento.executors import failures
-from memento.executors.base import Work
 from memento.executors.processes import copying, fresh, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
-from memento.executors.sources import install
-from memento.store import pickling
+from memento.values import pickling
+from memento.worker import failures
+from memento.worker.sources import install
+from memento.worker.work import Work
 
 if TYPE_CHECKING:
     import subprocess

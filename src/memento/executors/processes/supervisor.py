@@ -33,8 +33,7 @@ from operator import attrgetter, itemgetter
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MementoError, WorkerStartError
-from memento.executors import failures
-from memento.executors.base import Executor, Message, Note, Running, Task, Update, Work
+from memento.executors.base import Executor, Message, Note, Running, Update
 from memento.executors.processes import launch, output, wire
 from memento.executors.processes.control import Control, ServerGone
 from memento.executors.processes.ends import Sentence, garbled, why_ended
@@ -46,9 +45,11 @@ from memento.executors.processes.telling import RING_EVERY, Listener
 from memento.executors.processes.watching import EVERY as WATCH_EVERY
 from memento.executors.processes.watching import Watch
 from memento.executors.processes.worker import Place
-from memento.executors.sending import Portable
-from memento.executors.task import verdict
-from memento.store.records import OUT_OF_MEMORY, LogSlice, Outcome
+from memento.records import OUT_OF_MEMORY, LogSlice, Outcome
+from memento.worker import failures
+from memento.worker.sending import Portable
+from memento.worker.task_runner import verdict
+from memento.worker.work import Task, Work
 
 _NUMBER, _RUNTIME = itemgetter(0), attrgetter("runtime")
 _QUIET = 3 * RING_EVERY  # seconds that outcomes of short tasks gather

@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from memento.store.records import Encoded, Failure, LogSlice, Outcome, Piece, Series
+from memento.records import Encoded, Failure, LogSlice, Outcome, Piece, Series
 
 HEADER = struct.Struct("<QB")
 NUMBER = struct.Struct("<Q")

@@ -22,16 +22,16 @@ from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.context import Resources
 from memento.errors import WorkersDiffer
-from memento.executors import failures
-from memento.executors.base import Task, Work
 from memento.executors.processes import fresh, wire
 from memento.executors.processes.ends import CLOSED, FAULT
 from memento.executors.processes.order import Order, watch_for_the_end
 from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.telling import Teller
-from memento.executors.sending import initialize
-from memento.executors.task import Conditions, KeptValues, Station
+from memento.worker import failures
+from memento.worker.sending import initialize
+from memento.worker.task_runner import Conditions, KeptValues, Station
+from memento.worker.work import Task, Work
 
 _READ = 1 << 18
 

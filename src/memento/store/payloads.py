@@ -1,9 +1,0 @@
-"""Values as they are stored: what workers and readers need, in one place.
-
-Knows: the names of `files` and `formats`. May not know: anything else.
-"""
-
-from memento.store.files import PayloadDir
-from memento.store.formats import decode, encode
-
-__all__ = ["PayloadDir", "decode", "encode"]

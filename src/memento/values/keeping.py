@@ -1,0 +1,340 @@
+"""Pickle values for the store: the script's classes by name, and by value aside.
+
+Knows: pickles and the scripts' modules, through `shipping`. May not know: files, tasks.
+
+In a stored pickle `__main__` means "the script of that name": beside the pickle stands the name.
+Reading finds a class, in this order: in this process' `__main__` where it is that script; in a module of
+that name that is already imported; by importing it, if it is a module of a package; in what was stored by value.
+A loose script is never imported: that would run it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import pickle
+import sys
+import types
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from memento.values import shipping
+from memento.values.definitions import DEFINED, Definition, named
+from memento.values.shipping import Buffer
+from memento.values.tensors import is_storage, reduce_storage
+
+if TYPE_CHECKING:
+    from pickle import PickleBuffer
+
+# Where a class is found whose module only some Pythons have.
+_MOVED = {"pathlib._local": "pathlib", "pathlib._abc": "pathlib"}
+
+_standins: dict[
+    str, types.ModuleType
+] = {}  # scripts that do not run here -> what stored values brought of them
+
+
+class Pickled(NamedTuple):
+    """A value as a pickle, not yet written."""
+
+    main: str  # what `__main__` in it means; "" where it does not occur
+    body: bytes
+    buffers: list[memoryview]  # out of band, in the memory of the arrays themselves
+    found: tuple[Definition, ...]  # what it needs of scripts
+
+
+def _noted(found: dict[int, Definition], obj: Any) -> tuple[str, str] | None:
+    """Return the name of a definition, noting it where it belongs to a script."""
+    name = named(obj)
+    if name is not None:
+        found[id(obj)] = Definition(*name, obj)
+    return name
+
+
+class _ByName(pickle.Pickler):
+    """The standard pickler, which also notes what belongs to a script."""
+
+    found: dict[int, Definition]
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, DEFINED):
+            _noted(self.found, obj)
+            return NotImplemented
+        return reduce_storage(obj) if is_storage(obj) else NotImplemented
+
+
+@functools.cache
+def _by_cloud() -> type[Any]:
+    """Make the pickler for what has no name, when it is needed: it brings cloudpickle."""
+    by_value, _ = shipping.picklers()
+
+    class ByCloud(by_value):  # type: ignore[valid-type, misc]  # made at run time
+        """Names for what has one, by value for lambdas and local classes."""
+
+        found: dict[int, Definition]
+
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, DEFINED):
+                name = _noted(self.found, obj)
+                if name is not None:
+                    return _by_name, (name[0], name[1])
+            elif is_storage(obj):
+                return reduce_storage(obj)
+            elif isinstance(obj, io.TextIOWrapper):  # cloudpickle would keep its text, as another type
+                raise TypeError("cannot pickle an open file")
+            return super().reducer_override(obj)
+
+    return ByCloud
+
+
+def _by_name(module: str, qualname: str) -> Any:
+    """Find a class or function; stored readers replace this by their own."""
+    found: Any = sys.modules[module]
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def dumps_value(obj: Any, *, out_of_band: bool = True) -> Pickled:
+    """Pickle a value for the store.
+
+    Parameters
+    ----------
+    obj : object
+        A result, a checkpoint's state, a step's value.
+    out_of_band : bool
+        Leave the memory of arrays where it is and return views of it.
+
+    Returns
+    -------
+    Pickled
+        What `loads_value` needs, and which definitions of scripts it names.
+    """
+    try:
+        return _dump(_ByName, obj, out_of_band)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        # A lambda, a local class, a function that was defined anew: cloudpickle takes them by value.
+        return _dump(_by_cloud(), obj, out_of_band)
+
+
+def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
+    file = io.BytesIO()
+    buffers: list[memoryview] = []
+
+    def keep(buffer: PickleBuffer) -> bool:
+        view = buffer.raw()
+        if view.nbytes < 4096:
+            return True  # in band: small ones are not worth a segment
+        buffers.append(view)
+        return False
+
+    options: dict[str, Any] = {"buffer_callback": keep} if out_of_band else {}
+    if kind.__bases__[0] is pickle.Pickler:
+        options["protocol"] = 5
+    pickler = kind(file, **options)
+    pickler.found = {}
+    pickler.dump(obj)
+    found = tuple(pickler.found.values())
+    return Pickled(shipping.main_name() if found else "", file.getvalue(), buffers, found)
+
+
+class _Memory(io.RawIOBase):
+    """Memory as a file; `BytesIO` would copy all of it first."""
+
+    def __init__(self, content: Buffer) -> None:
+        self._rest = memoryview(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Any) -> int:
+        count = min(len(room), self._rest.nbytes)
+        room[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _as_file(content: Buffer) -> Any:
+    return io.BytesIO(content) if len(content) < 1 << 20 else io.BufferedReader(_Memory(content), 1 << 16)
+
+
+class _Reader(pickle.Unpickler):
+    """Unpickles with `__main__` meaning the script that wrote."""
+
+    def __init__(
+        self, file: Any, main: str, definitions: Callable[[], Buffer] | None, **options: Any
+    ) -> None:
+        super().__init__(file, **options)
+        self.main, self.definitions = main, definitions
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == __name__ and name == "_by_name":
+            return self.resolve
+        if shipping.stands_for_main(module):
+            # The script under its own name: it was imported where this was saved. It is never imported here.
+            return self.resolve(module, name)
+        try:
+            return super().find_class(module, name)
+        except (ImportError, AttributeError):
+            if module in _MOVED:
+                return super().find_class(_MOVED[module], name)
+            if self.definitions is None:
+                raise
+            return self.resolve(module, name)
+
+    def resolve(self, module: str, qualname: str) -> Any:
+        """Find a class or function of a script."""
+        script = self.main if module == "__main__" else module
+        for place in _places(script):
+            try:
+                return _get(place, qualname)
+            except AttributeError:
+                continue
+        if self.definitions is not None:
+            return _get(_stand_in(script, qualname, self.definitions), qualname)
+        raise pickle.UnpicklingError(
+            f"{qualname} of {script} is not defined here. Define it, or import {script}, and read again"
+        )
+
+
+def _places(script: str) -> Iterable[Any]:
+    """Yield the modules in which a script's definitions may stand, best first."""
+    if not script or shipping.stands_for_main(script):
+        yield sys.modules["__main__"]
+    if script in sys.modules:
+        yield sys.modules[script]
+    elif "/" in script or script.endswith(".py"):
+        yield from _modules_at(script)
+    elif "." in script:
+        try:
+            yield importlib.import_module(script)
+        except Exception:  # a package that is gone, or fails to import here: the stored definition serves
+            return
+
+
+def _modules_at(place: str) -> Iterable[Any]:
+    """Yield the module of a file in the project: the one that is loaded, else one of a package, which is imported."""
+    from memento.keys.imports import find_module
+    from memento.keys.places import place_of_file
+
+    stem = place.rpartition("/")[2].removesuffix(".py")
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if name.rpartition(".")[2] == stem and isinstance(file, str) and place_of_file(file) == place:
+            yield module
+            return
+    parts = place.removesuffix(".py").split("/")
+    for start in range(
+        len(parts) - 1
+    ):  # the folder from which packages are imported need not be the project's
+        name = ".".join(parts[start:])
+        spec = find_module(name) if all(part.isidentifier() for part in parts[start:]) else None
+        if spec is not None and spec.origin is not None and place_of_file(spec.origin) == place:
+            try:
+                yield importlib.import_module(name)
+            except Exception:  # it fails to import here: the stored definition serves
+                return
+
+
+def _get(place: Any, qualname: str) -> Any:
+    for part in qualname.split("."):
+        place = getattr(place, part)
+    return place
+
+
+def _stand_in(script: str, qualname: str, definitions: Callable[[], Buffer]) -> Any:
+    """Return a module that holds what stored values brought of a script that does not run here.
+
+    One for each script in a process: values of several tasks share their classes.
+    """
+    module = _standins.setdefault(script, types.ModuleType(script))
+    if not hasattr(module, qualname.partition(".")[0]):
+        shipping.load_definitions(definitions(), {"__main__": module, script: module})
+    return module
+
+
+def loads_value(
+    body: Buffer,
+    buffers: Iterable[Buffer] = (),
+    main: str = "",
+    definitions: Callable[[], Buffer] | None = None,
+) -> Any:
+    """Unpickle a value of the store.
+
+    Parameters
+    ----------
+    body, buffers, main
+        As `dumps_value` returned them.
+    definitions : callable, optional
+        Brings the pickled definitions that were kept aside; called only where they are needed.
+
+    Returns
+    -------
+    object
+        The value.
+    """
+    return _Reader(_as_file(body), main, definitions, buffers=buffers).load()
+
+
+def explain(value: Any, error: BaseException, what: str = "the result") -> str:
+    """Say which part of a value cannot be pickled, and what to do."""
+    if isinstance(error, RecursionError):  # at no part in particular
+        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        return (
+            f"{what} cannot be saved: it is a {kind} that is nested too deeply to be pickled ({error})."
+            " Return it flatter, or give its class a __reduce__ or __getstate__ that makes a list of its parts."
+        )
+    path, part, cause = culprit(value, what, error)
+    kind = f"{type(part).__module__}.{type(part).__qualname__}".removeprefix("builtins.")
+    return (
+        f"{path} cannot be saved: it is a {kind}, which cannot be pickled ({type(cause).__name__}: {cause})."
+        " Return plain data instead, or give its class a __reduce__ or __getstate__ that leaves such parts out."
+    )
+
+
+def culprit(
+    value: Any, path: str, error: BaseException, dumps: Callable[[Any], object] = dumps_value
+) -> tuple[str, Any, BaseException]:
+    """Follow the failing part down into containers, attributes and what functions use."""
+    seen: set[int] = set()
+    for _ in range(30):  # deeper than anybody wants to read
+        seen.add(id(value))
+        for step, child in _children(value):
+            if id(child) in seen:
+                continue
+            try:
+                dumps(child)
+            except Exception as exc:
+                path, value, error = path + step, child, exc
+                break
+        else:
+            break
+    return path, value, error
+
+
+def _names(code: types.CodeType) -> Iterable[str]:
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            yield from _names(part)
+
+
+def _children(value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [(f"[{key!r}]", child) for key, child in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [(f"[{i}]", child) for i, child in enumerate(value)]
+    if isinstance(value, (set, frozenset)):
+        return [(" (an element of it)", child) for child in value]
+    if isinstance(value, types.FunctionType):
+        cells = value.__closure__ or ()
+        captured = [
+            (f" (captured {name!r})", c.cell_contents)
+            for name, c in zip(value.__code__.co_freevars, cells, strict=True)
+        ]
+        space = value.__globals__
+        used = dict.fromkeys(name for name in _names(value.__code__) if name in space)
+        return captured + [(f" (global {name!r})", space[name]) for name in used]
+    attributes = getattr(value, "__dict__", None)
+    return [(f".{name}", child) for name, child in attributes.items()] if isinstance(attributes, dict) else []

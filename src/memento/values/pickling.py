@@ -1,0 +1,88 @@
+"""Pickle so that an instance of a class of the script is an instance of that very class, everywhere.
+
+Knows: the two journeys, `shipping` and `keeping`. May not know: files, tasks, executors.
+
+    ship     coordinator -> worker            `dumps`, `loads`, `install_main`, `keep_main`
+    keep     worker -> store -> anyone        `dumps_value`, `loads_value`: whole in one piece of bytes, for exceptions
+                                              and the like; large values go through `formats`, with buffers beside
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from memento.values import keeping, shipping
+from memento.values.shipping import Buffer, dumps, install_main, keep_main, main_name
+
+__all__ = ["dumps", "dumps_value", "install_main", "keep_main", "loads", "loads_value", "main_name"]
+
+_KEPT = b"\x93memento-kept\x00"  # no pickle starts with it
+
+
+def dumps_value(obj: Any) -> bytes:
+    """Pickle something to be kept: the script's classes by name, and by value aside.
+
+    Parameters
+    ----------
+    obj : object
+        Anything that can be pickled, by cloudpickle at least.
+
+    Returns
+    -------
+    bytes
+        For `loads_value`.
+
+    Examples
+    --------
+    >>> loads_value(dumps_value([1, 2]))
+    [1, 2]
+    """
+    pickled = keeping.dumps_value(obj, out_of_band=False)
+    if not pickled.found:
+        return pickled.body
+    try:
+        definitions = shipping.dump_definitions(pickled.found)
+    except Exception:  # a class may hold a lock or a socket: then its name alone must do
+        definitions = b""
+    return _KEPT + pickle.dumps((pickled.main, definitions, pickled.body), protocol=5)
+
+
+def loads_value(data: Buffer) -> Any:
+    """Unpickle what `dumps_value` made.
+
+    Parameters
+    ----------
+    data : bytes
+        What `dumps_value` returned.
+
+    Returns
+    -------
+    object
+        The value; classes of the running script are that script's own.
+
+    Raises
+    ------
+    pickle.UnpicklingError
+        A class of the script is not defined here and was not kept.
+    """
+    if bytes(data[: len(_KEPT)]) != _KEPT:
+        return keeping.loads_value(data)
+    main, definitions, body = pickle.loads(memoryview(data)[len(_KEPT) :])
+    return keeping.loads_value(body, main=main, definitions=(lambda: definitions) if definitions else None)
+
+
+def loads(data: Buffer) -> Any:
+    """Unpickle what `dumps`, or `dumps_value`, made.
+
+    Parameters
+    ----------
+    data : bytes
+        What came.
+
+    Returns
+    -------
+    object
+        The object; classes of the script are this process' own.
+    """
+    return loads_value(data) if bytes(data[: len(_KEPT)]) == _KEPT else shipping.loads(data)

@@ -1,0 +1,220 @@
+"""Describe what went wrong in a task, as text that needs no unpickling to be read.
+
+Knows: exceptions, tracebacks, log files. May not know: processes, executors, stores' indexes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from memento.errors import PayloadDamaged, RemoteError, StoreUnwritable, TaskError
+from memento.records import PAYLOAD_DAMAGED, RAISED, STORE_UNWRITABLE, Failure
+from memento.worker.lines import is_ours, lines_of_traceback
+
+if TYPE_CHECKING:
+    from traceback import TracebackException
+
+    from memento.worker.causes import Cause
+
+_MESSAGE_LIMIT = 4_000  # characters; a message may hold a whole array
+_TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prints thousands of frames
+_EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is kept as text only
+_TAIL_LINES = 20
+_TAIL_BYTES = 16_384
+_DUMPED_FRAMES = 5  # of each thread; all are in the log
+_DUMPED_THREAD = r"(?:Current thread|Thread) 0x[0-9a-f]+.*:"
+_DUMPED_FRAME = r'  File "(.*)", line (?:\d+|\?\?\?) in .*'
+
+
+def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickled: bool = True) -> Failure:
+    """Describe an exception that a task raised.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was caught.
+    output : str
+        The last lines that the task printed.
+    kind : str
+        Why the attempt failed.
+    pickled : bool
+        Whether the exception itself is kept beside its text.
+
+    Returns
+    -------
+    Failure
+        With what really failed as its headline (see `causes`), and the traceback without Memento's frames.
+
+    Examples
+    --------
+    >>> try:
+    ...     int("x")
+    ... except ValueError as error:
+    ...     failure = raised(error)
+    >>> failure.type, failure.message
+    ('ValueError', "invalid literal for int() with base 10: 'x'")
+    """
+    cause = _cause(error)
+    return Failure(
+        kind=kind,
+        type=cause.type,
+        message=clipped(cause.message, _MESSAGE_LIMIT),
+        traceback=clipped(_traceback(error), _TRACEBACK_LIMIT),
+        location=cause.lines.place,
+        exception=_pickle(error) if pickled else None,
+        output=output,
+        code=(code := _code(error)),
+        path=str(getattr(error, "path", "")) if code else "",
+        lineage=tuple(f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__),
+    )
+
+
+def _cause(error: BaseException) -> Cause:
+    from memento.worker.causes import Cause, cause_of  # most workers never need it
+    from memento.worker.lines import Lines
+
+    try:
+        return cause_of(error)
+    except RecursionError:
+        raise
+    except Exception:  # a broken __cause__ or __class__ must not hide what failed
+        return Cause(type(error).__name__, "", Lines("", ""))
+
+
+def _code(error: BaseException) -> str:
+    """Say what failed beside the experiment's own code: that is for the runner to judge, by the error's path."""
+    if isinstance(error, StoreUnwritable):
+        return STORE_UNWRITABLE
+    return PAYLOAD_DAMAGED if isinstance(error, PayloadDamaged) else ""
+
+
+def without_exception(
+    kind: str, name: str, message: str, output: str = "", error: TaskError | None = None
+) -> Failure:
+    """Describe an end that no exception tells of: a signal, an exit code, a limit."""
+    return Failure(kind, name, message, "", "", _pickle(error) if error is not None else None, output)
+
+
+def clipped(text: str, limit: int) -> str:
+    """Shorten a text in its middle, saying by how much.
+
+    Examples
+    --------
+    >>> clipped("abcdefghij", 8)
+    'abcd\\n[... 2 characters left out ...]\\nghij'
+    """
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+
+
+def exit_name(status: int) -> str:
+    """Name how a process ended, from a return code as `subprocess` gives it.
+
+    Examples
+    --------
+    >>> exit_name(3), exit_name(-11)
+    ('exit code 3', 'SIGSEGV')
+    """
+    if status >= 0:
+        return f"exit code {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
+def tail(path: str | os.PathLike[str], start: int = 0, end: int | None = None) -> str:
+    """Return the last lines of a slice of a log file; "" where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            end = size if end is None else min(end, size)
+            first = max(start, end - _TAIL_BYTES)
+            file.seek(first)
+            data = file.read(max(end - first, 0))
+    except OSError:
+        return ""
+    lines = _without_our_frames(data.decode("utf-8", "replace").splitlines())
+    return "\n".join(lines[-_TAIL_LINES:])
+
+
+def _without_our_frames(lines: list[str]) -> list[str]:
+    """Leave of a dump of stacks, as faulthandler prints it at the end of a process, what the task did."""
+    import re
+
+    kept: list[str] = []
+    inside = False  # below a frame of ours
+    shown = 0  # frames of this stack
+    for line in lines:
+        frame = re.fullmatch(_DUMPED_FRAME, line)
+        if frame is None:
+            inside, shown = False, 0
+        elif is_ours(frame[1]) or (inside and frame[1] == "<string>"):
+            inside = True
+            continue
+        else:
+            shown += 1
+            if shown > _DUMPED_FRAMES:  # a runaway recursion must not push out what was printed before it
+                continue
+        if not line.startswith("Extension modules: "):  # a screenful of names
+            kept.append(line)
+    bare = [
+        number
+        for number, line in enumerate(kept)
+        if re.fullmatch(_DUMPED_THREAD, line)
+        and not any(re.fullmatch(_DUMPED_FRAME, after) for after in kept[number + 1 : number + 2])
+    ]
+    return [line for number, line in enumerate(kept) if number not in bare]
+
+
+def _traceback(error: BaseException) -> str:
+    import traceback
+
+    try:
+        told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+        seen: set[int] = set()
+        _drop_ours(told, seen)
+        return "".join(told.format())
+    except Exception as exc:  # a broken __str__, __cause__ or source file must not hide what failed
+        return f"{type(error).__name__}: <its traceback cannot be shown: {type(exc).__name__}>\n"
+
+
+def _drop_ours(told: TracebackException, seen: set[int]) -> None:
+    """Leave out the frames of Memento, in the whole chain of causes."""
+    from traceback import StackSummary
+
+    if id(told) in seen:
+        return
+    seen.add(id(told))
+    frames = [frame for frame in told.stack if not is_ours(frame.filename)]
+    told.stack = StackSummary.from_list(frames)
+    linked = [told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())]
+    for other in linked:
+        if other is not None:
+            _drop_ours(other, seen)
+
+
+def users_line(error: BaseException) -> str:
+    """Name the innermost line of the user's own code: not of installed packages; "" where there is none."""
+    return lines_of_traceback(error.__traceback__).own
+
+
+def _pickle(error: BaseException) -> bytes | None:
+    """Pickle an exception, where that makes something that can be read again."""
+    from memento.values import pickling
+
+    if isinstance(error, RemoteError):
+        return None
+    try:
+        data = pickling.dumps_value(error)
+        if len(data) > _EXCEPTION_LIMIT:
+            return None
+        # Exceptions with an __init__ of their own often pickle well and never come back.
+        again = pickling.loads_value(data)
+    except BaseException:  # whatever a user's __reduce__ raises: the text is kept
+        return None
+    return data if isinstance(again, BaseException) else None

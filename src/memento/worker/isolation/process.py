@@ -1,0 +1,201 @@
+"""Put back what a task has changed of its process, so that it does not reach the next one.
+
+Knows: what of a process tasks change, how to see it and how to undo it. May not know: tasks, pipes, worker processes.
+
+    put back       folder, environment, `sys.path`, `sys.argv`, standard streams, hooks of `sys`, warnings, logging,
+                   locale, signal handlers, umask, recursion limit, garbage collection, options of libraries
+                   (`libraries`), open figures; the context (decimal, NumPy's error state): each task runs in a copy
+                   of it
+    set anew       the global random generators, when a task begins (`memento.context.seeding`)
+    stays          what modules and classes hold: registries, caches
+
+Looking must cost next to nothing, for most tasks change nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from memento.worker.imports import ImportWatch
+from memento.worker.isolation.libraries import LIBRARIES, Libraries
+from memento.worker.isolation.loggers import Loggers
+
+_locale: Any = importlib.import_module("_locale")
+_setlocale = _locale.setlocale
+# One by one: for all at once the system makes a text of them, which takes twice as long.
+_CATEGORIES = tuple(
+    getattr(_locale, name)
+    for name in "LC_CTYPE LC_COLLATE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME".split()
+    if hasattr(_locale, name)
+)
+_C: Any = importlib.import_module("_signal")  # `signal` makes enums of small numbers, at ten times the price
+_getsignal = _C.getsignal
+_SIGNALS = tuple(
+    int(getattr(signal, name))
+    for name in "SIGTERM SIGINT SIGALRM SIGVTALRM SIGPROF SIGHUP SIGQUIT SIGUSR1 SIGUSR2 SIGCHLD SIGPIPE".split()
+    if hasattr(signal, name)
+)
+_digits = getattr(sys, "get_int_max_str_digits", int)  # Python 3.10 has it from 3.10.7 on
+
+
+def _hooks() -> tuple[Any, ...]:
+    return (
+        sys.stdin, sys.stdout, sys.stderr, sys.excepthook, sys.displayhook, sys.unraisablehook, threading.excepthook
+    )  # fmt: skip
+
+
+def _put_hooks(kept: tuple[Any, ...]) -> None:
+    sys.stdin, sys.stdout, sys.stderr, sys.excepthook = kept[:4]
+    sys.displayhook, sys.unraisablehook, threading.excepthook = kept[4:]
+
+
+class _Place:
+    """Hears of changes of the folder and the environment: comparing an environment takes longer than many a task.
+
+    One for the process, since nothing takes an audit hook away again.
+    """
+
+    def __init__(self) -> None:
+        self._changes, self._hears = 0, False
+
+    def watch(self) -> Callable[[], bool]:
+        """Return what tells whether there were changes since it was last asked."""
+        if not self._hears:
+            self._hears = True
+            sys.addaudithook(self._note)
+        seen = self._changes
+
+        def changed() -> bool:
+            nonlocal seen
+            before, seen = seen, self._changes
+            return seen != before
+
+        return changed
+
+    def _note(self, event: str, _: Any) -> None:
+        if event in PLACE_EVENTS:
+            self._changes += 1
+
+
+PLACE_EVENTS = frozenset({"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv"})
+_PLACE = _Place()
+
+
+class Isolation:
+    """What a process was like when this was made.
+
+    Parameters
+    ----------
+    changed : callable, optional
+        Tells whether the folder or the environment may have been changed since it was last asked.
+    end_handler : callable, optional
+        Called when the handler of SIGTERM was put back.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[], bool] | None = None,
+        end_handler: Callable[[], None] | None = None,
+    ) -> None:
+        self._changed = _PLACE.watch() if changed is None else changed
+        self._end_handler = end_handler
+        self._main = threading.current_thread() is threading.main_thread()
+        self._folder = os.getcwd()
+        self._environment = dict(os.environ)
+        self._path, self._arguments = list(sys.path), list(sys.argv)
+        self.hooks = _hooks()
+        self._filters, self._show = list(warnings.filters), warnings.showwarning
+        self._handlers = tuple(map(_getsignal, _SIGNALS))
+        self._locale = tuple(map(_setlocale, _CATEGORIES))
+        self._umask = os.umask(0o022)
+        os.umask(self._umask)
+        self._depth, self._collects, self._thresholds = (
+            sys.getrecursionlimit(), gc.isenabled(), gc.get_threshold()
+        )  # fmt: skip
+        self._switch, self._digits = sys.getswitchinterval(), _digits()
+        self._loggers, self._libraries = Loggers(), Libraries()
+        self._watch = ImportWatch(list(LIBRARIES), self._libraries.notice)
+        self._decimal: Any = sys.modules["decimal"].getcontext().copy() if "decimal" in sys.modules else None
+
+    def restore(self) -> str:
+        """Put back what can be; return what cannot be put back ("changed torch's ..."), or ""."""
+        os.umask(self._umask)
+        if _hooks() != self.hooks:
+            _put_hooks(self.hooks)
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        if sys.argv != self._arguments:
+            sys.argv = list(self._arguments)
+        if warnings.filters != self._filters:
+            warnings.filters[:] = self._filters  # type: ignore[index]  # typeshed calls it a Sequence
+            getattr(warnings, "_filters_mutated", lambda: None)()
+        if warnings.showwarning is not self._show:
+            if "logging" in sys.modules:
+                sys.modules["logging"].captureWarnings(False)
+            warnings.showwarning = self._show
+        if tuple(map(_getsignal, _SIGNALS)) != self._handlers and self._main:
+            self._restore_signals()
+        if tuple(map(_setlocale, _CATEGORIES)) != self._locale:
+            for category, name in zip(_CATEGORIES, self._locale, strict=True):
+                _setlocale(category, name)
+        self._restore_interpreter()
+        if self._loggers.changed():
+            self._loggers.restore()
+        if "decimal" in sys.modules:
+            self._restore_decimal(sys.modules["decimal"])
+        if self._changed():
+            self._restore_place()
+            self._changed()  # restoring made some of its own
+        left = self._libraries.restore()
+        return f"changed {left}" if left else ""
+
+    def close(self) -> None:
+        """Let go of the process."""
+        self._watch.close()
+
+    def _restore_interpreter(self) -> None:
+        if sys.getrecursionlimit() != self._depth:
+            sys.setrecursionlimit(self._depth)
+        if gc.isenabled() != self._collects:
+            (gc.enable if self._collects else gc.disable)()
+        if gc.get_threshold() != self._thresholds:
+            gc.set_threshold(*self._thresholds)
+        if sys.getswitchinterval() != self._switch:
+            sys.setswitchinterval(self._switch)
+        if _digits() != self._digits:
+            sys.set_int_max_str_digits(self._digits)
+
+    def _restore_signals(self) -> None:
+        # Without a handler these end the process: who has left one running has set a handler too.
+        for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+            signal.setitimer(timer, 0)
+        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+            if _getsignal(number) is not handler:
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+                if number == signal.SIGTERM and self._end_handler is not None:
+                    self._end_handler()
+
+    def _restore_decimal(self, decimal: Any) -> None:
+        """Have the next task begin with a context of its own; copies of this process' context share the object."""
+        if self._decimal is None:
+            self._decimal = decimal.DefaultContext.copy()
+        decimal.setcontext(self._decimal.copy())
+
+    def _restore_place(self) -> None:
+        os.chdir(self._folder)
+        if os.environ != self._environment:
+            zone = os.environ.get("TZ")
+            for name in set(os.environ) - set(self._environment):
+                del os.environ[name]
+            os.environ.update(self._environment)
+            if zone != self._environment.get("TZ") and hasattr(time, "tzset"):
+                time.tzset()

@@ -1,0 +1,326 @@
+"""What is read by several threads is what one thread would read, and they are gone when it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import random
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memento.errors import PayloadDamaged
+from memento.values import filling
+from memento.values.checkpoints import CheckpointDir
+from memento.values.digests import SMALL, Digest, digest
+from memento.values.files import PayloadDir
+from memento.values.filling import pass_through, read_whole
+from memento.values.memory import new_memory
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "preadv"), reason="the system reads at no place of its own")
+
+READ = 16_384
+CONTENT = random.Random(0).randbytes(40 * READ)
+LENGTHS = [5 * READ, 100, 14 * READ + 4_000, 0, 21 * READ - 4_100]  # most pieces begin within a page
+
+
+@pytest.fixture(autouse=True)
+def many_small_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have kilobytes read as gigabytes are on four cores."""
+    monkeypatch.setattr(filling, "_READ", READ)
+    monkeypatch.setattr(filling, "_LARGE", SMALL + 1)
+    monkeypatch.setattr(filling, "_cores", lambda: 4)
+    before = threading.enumerate()
+    yield
+    deadline = time.monotonic() + 1  # a join that a signal interrupts may return a moment too early
+    while threading.enumerate() != before and time.monotonic() < deadline:
+        os.sched_yield()
+    assert threading.enumerate() == before
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "content"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def read(path: Path, lengths: list[int] = LENGTHS) -> tuple[list[bytes], bytes]:
+    seen = Digest(sum(lengths))
+    with path.open("rb", buffering=0) as file:
+        pieces = read_whole(file, lengths, seen)
+    return [bytes(piece) for piece in pieces], seen.value()
+
+
+def patched(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], None]) -> None:
+    """Call something before each read, with the number of the read."""
+    numbers, whole = iter(range(10**9)), os.preadv
+
+    def preadv(descriptor: int, buffers: Any, at: int) -> int:
+        before(next(numbers))
+        return whole(descriptor, buffers, at)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+
+
+def in_turns(helpers: Callable[[], None], caller: Callable[[], None]) -> Callable[[int], None]:
+    """Have a helper read, then the caller: whichever the system would let run first."""
+    helped, called = threading.Event(), threading.Event()
+
+    def before(_: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            assert helped.wait(30)
+            called.set()
+            caller()
+        else:
+            helped.set()
+            assert called.wait(30)
+            helpers()
+
+    return before
+
+
+def nothing() -> None:
+    """Let the read go on."""
+
+
+def eio() -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def failing(where: str) -> Callable[[int], None]:
+    return in_turns(eio, nothing) if where == "a helper" else in_turns(nothing, eio)
+
+
+@given(
+    cuts=st.lists(
+        st.integers(0, len(CONTENT)) | st.sampled_from([READ, 4096, 4097, 5 * READ - 1]), max_size=8
+    ),
+    there=st.just(len(CONTENT)) | st.integers(0, len(CONTENT)),
+)
+@settings(max_examples=60)
+def test_pieces_and_digest_are_those_of_the_content_however_it_is_cut(
+    cuts: list[int], there: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("files") / "content"
+    path.write_bytes(CONTENT[:there])
+    filled = CONTENT[:there] + bytes(len(CONTENT) - there)
+    places = list(pairwise([0, *sorted(cuts), len(CONTENT)]))
+    pieces, found = read(path, [end - start for start, end in places])
+    assert pieces == [filled[start:end] for start, end in places]
+    assert found == digest([filled])
+
+
+def test_a_bit_that_flips_in_any_part_is_noticed(file: Path) -> None:
+    _, sound = read(file)
+    places = [0, *accumulate(LENGTHS), *range(READ, len(CONTENT), READ)]
+    for at in sorted(
+        {min(max(place + step, 0), len(CONTENT) - 1) for place in places for step in (-1, 0, 700)}
+    ):
+        file.write_bytes(CONTENT[:at] + bytes([CONTENT[at] ^ 1 << at % 8]) + CONTENT[at + 1 :])
+        assert read(file)[1] != sound, at
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_is_damaged_and_no_crash(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patched(monkeypatch, lambda number: os.truncate(file, 10_000) if number == 7 else None)
+    pieces, found = read(file)
+    assert found != digest([CONTENT])
+    assert found == digest(pieces)
+    assert pieces[-1][-READ:] == bytes(READ)
+
+
+@pytest.mark.parametrize("where", ["a helper", "the caller"])
+def test_an_error_in_any_thread_is_raised(where: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patched(monkeypatch, failing(where))
+    with pytest.raises(OSError, match="Input/output error"):
+        read(file)
+
+
+def test_after_an_error_of_one_thread_the_others_begin_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+
+    def before(number: int) -> None:
+        reads.append(number)
+        if threading.current_thread() is not threading.main_thread():
+            eio()
+        for thread in threading.enumerate():
+            if thread.name == "memento-read":
+                thread.join(30)
+
+    patched(monkeypatch, before)
+    with pytest.raises(OSError, match="Input/output error"):
+        read(file)
+    assert len(reads) <= 4  # one of each thread
+
+
+@pytest.mark.parametrize("where", ["a helper", "the caller"])
+def test_memory_goes_with_the_error_that_kept_it(
+    where: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[memoryview]] = []
+
+    def noted(size: int) -> memoryview:
+        memory = new_memory(size)
+        made.append(weakref.ref(memory))
+        return memory
+
+    monkeypatch.setattr(filling, "new_memory", noted)
+    patched(monkeypatch, failing(where))
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(OSError):
+            read(file)
+        assert len(made) == len(LENGTHS)
+        assert [memory() for memory in made] == [None] * len(made)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there are no alarms")
+@pytest.mark.parametrize("failing_too", [False, True], ids=["", "while the disk fails"])
+def test_signals_whose_handler_raises_end_the_reading_and_leave_no_thread(
+    failing_too: bool, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C does, the alarm of a task that runs in this process, and people who press Ctrl-C again and again."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError("time is up")
+
+    def by_helpers() -> None:
+        os.kill(os.getpid(), signal.SIGALRM)
+        if failing_too:
+            eio()
+
+    def until_told() -> None:
+        for _ in range(1_000):  # the signal may come when the last part has been read
+            read(file)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    patched(monkeypatch, in_turns(by_helpers, nothing))
+    try:
+        with pytest.raises(TimeoutError, match="time is up"):
+            until_told()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_where_no_thread_can_be_started_the_caller_reads_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def start(self: threading.Thread) -> None:
+        started.append(self.name)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    pieces, found = read(file)
+    assert started == ["memento-read"]
+    assert b"".join(pieces) == CONTENT
+    assert found == digest([CONTENT])
+
+
+@pytest.mark.parametrize("why", ["small", "one core"])
+def test_no_thread_is_started_where_it_does_not_pay(
+    why: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "_LARGE", len(CONTENT) + (why == "small"))
+    monkeypatch.setattr(filling, "_cores", lambda: 1 if why == "one core" else 4)
+    monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("a thread was started"))
+    assert read(file) == ([CONTENT[a:b] for a, b in pairwise([0, *accumulate(LENGTHS)])], digest([CONTENT]))
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(2, 2), (3, 3), (64, 4)])
+def test_there_are_as_many_threads_as_cores_but_four_at_most(
+    cores: int, expected: int, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "_cores", lambda: cores)
+    seen: set[int] = set()
+    together = threading.Barrier(expected)
+
+    def before(_: int) -> None:
+        if threading.get_ident() not in seen:
+            seen.add(threading.get_ident())
+            together.wait(30)
+
+    patched(monkeypatch, before)
+    read(file)
+    assert len(seen) == expected
+
+
+def test_what_is_not_verified_is_read_all_the_same(file: Path) -> None:
+    with file.open("rb", buffering=0) as opened:
+        assert b"".join(read_whole(opened, LENGTHS, None)) == CONTENT
+
+
+def test_what_is_read_in_passing_has_the_same_digest(file: Path) -> None:
+    for size in (0, 1, len(CONTENT) - 1, len(CONTENT)):
+        seen = Digest(size)
+        with file.open("rb", buffering=0) as opened:
+            assert pass_through(opened, size, seen) == []
+        assert seen.value() == digest([CONTENT[:size]])
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "a helper", "the caller"])
+def test_a_damaged_payload_is_told(harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    payloads = PayloadDir(tmp_path)
+    ref = payloads.write([CONTENT], ".bin")
+    assert payloads.read(ref) == CONTENT
+    if harm == "flip":
+        payloads.path(ref).write_bytes(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
+    elif harm == "cut":
+        os.truncate(payloads.path(ref), len(CONTENT) - 1)
+    else:
+        patched(monkeypatch, failing(harm))
+    with pytest.raises(PayloadDamaged):
+        payloads.read(ref)
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "a helper", "the caller"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = CheckpointDir(tmp_path / "checkpoints", "00")
+    checkpoints.save((1, np.zeros(500)))
+    checkpoints.save((2, np.frombuffer(CONTENT, np.uint8), np.ones(40_000)))
+    path = checkpoints.folder / "b.checkpoint"
+    data = bytearray(path.read_bytes())
+    assert CheckpointDir(tmp_path / "checkpoints", "00").load()[0][1].tobytes() == CONTENT
+    if harm == "flip":
+        data[len(data) // 2] ^= 4
+        path.write_bytes(data)
+    elif harm == "cut":
+        # From within: the end, which tells the file's size and digest, is there.
+        path.write_bytes(data[: len(data) // 2] + data[-32:])
+    else:
+        patched(monkeypatch, failing(harm))
+    assert CheckpointDir(tmp_path / "checkpoints", "00").load()[0][0] == 1
+
+
+def test_large_values_come_back_whole_on_this_machine_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    array = np.arange(6_000_000.0)
+    checkpoints = CheckpointDir(tmp_path / "checkpoints", "00")
+    checkpoints.save((array, array[:300_000] + 1))
+    (one, two), _ = checkpoints.load()
+    assert np.array_equal(one, array)
+    assert np.array_equal(two, array[:300_000] + 1)

@@ -1,0 +1,143 @@
+"""Failures tell what a person needs, and telling never fails."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from memento.errors import UnsavableResult, WorkerStartError
+from memento.executors import make_executor
+from memento.executors.gpus import assign, visible_gpus
+from memento.values import pickling
+from memento.values.formats import encode
+from memento.values.payloads import PayloadDir
+from memento.worker import failures
+from memento.worker.task_runner import KeptSettings, KeptValues, is_unchangeable, unsavable
+
+
+def test_a_message_that_is_a_whole_array_is_shortened() -> None:
+    failure = failures.raised(ValueError("x" * 100_000))
+    assert len(failure.message) < 5_000
+
+
+def test_exceptions_that_cause_each_other_are_told() -> None:
+    first, second = ValueError("one"), KeyError("two")
+    first.__cause__, second.__cause__ = second, first
+    assert "one" in failures.raised(first).traceback
+
+
+@pytest.mark.parametrize(("status", "name"), [(0, "exit code 0"), (137, "exit code 137"), (-9, "SIGKILL")])
+def test_ends_of_processes_have_names(status: int, name: str) -> None:
+    assert failures.exit_name(status) == name
+
+
+def test_the_tail_of_a_log_that_is_gone_is_empty(tmp_path: Path) -> None:
+    assert failures.tail(tmp_path / "none.log") == ""
+
+
+def test_the_tail_of_a_slice_stays_within_it_and_shows_garbage_safely(tmp_path: Path) -> None:
+    log = tmp_path / "w.log"
+    log.write_bytes(b"before\n" + b"\xff\xfe line\n" * 30 + b"after\n")
+    tail = failures.tail(log, 7, 7 + 8 * 30)
+    assert "before" not in tail
+    assert "after" not in tail
+    assert len(tail.splitlines()) == 20
+
+
+def test_only_what_tasks_cannot_change_is_shared() -> None:
+    values = KeptValues([pickling.dumps([1]), pickling.dumps((1, "a")), pickling.dumps(dict)])
+    first, second = values.named("abc", [0, 1, 2]), values.named("abc", [0, 1, 2])
+    assert first == second
+    assert first["a"] is not second["a"]
+    assert first["b"] is second["b"]
+    assert not is_unchangeable(([],))
+
+
+def test_settings_with_something_to_change_are_unpickled_for_each_task() -> None:
+    settings = KeptSettings(pickling.dumps({"a": 1, "b": [1]}))
+    settings.get()["b"].append(2)
+    assert settings.get() == {"a": 1, "b": [1]}
+
+
+def test_no_gpu_for_a_task_that_needs_one_says_so() -> None:
+    with pytest.raises(WorkerStartError, match="gpus_per_task=1"):
+        assign(visible_gpus({"CUDA_VISIBLE_DEVICES": ""}), 1, 2)
+
+
+def test_a_wrong_name_of_an_executor_names_the_right_one() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'processes'"):
+        make_executor("proceses")
+
+
+def test_something_that_is_no_executor_is_refused() -> None:
+    with pytest.raises(TypeError, match="is no executor"):
+        make_executor(3)
+
+
+def test_of_the_stacks_that_a_dying_process_prints_the_tasks_own_lines_are_kept(tmp_path: Path) -> None:
+    log = tmp_path / "w.log"
+    ours = str(Path(failures.__file__).parent / "task.py")
+    log.write_text(
+        "about to die\n"
+        "Fatal Python error: Segmentation fault\n"
+        "\n"
+        "Thread 0x00007fe4f9e77b81 (most recent call first):\n"
+        f'  File "{ours}", line 12 in wait\n'
+        "\n"
+        "Current thread 0x00007fe4f9e77b80 (most recent call first):\n"
+        '  File "/home/me/exp.py", line 5 in g\n'
+        + f'  File "{ours}", line 215 in run\n'
+        * 12
+        + '  File "<string>", line 1 in <module>\n'
+        "\n"
+        "Extension modules: numpy._core._multiarray_umath, numpy.linalg._umath_linalg (total: 2)\n"
+    )
+    told = [line for line in failures.tail(log).splitlines() if line]
+    assert told == [
+        "about to die",
+        "Fatal Python error: Segmentation fault",
+        "Current thread 0x00007fe4f9e77b80 (most recent call first):",
+        '  File "/home/me/exp.py", line 5 in g',
+    ]
+
+
+def test_what_cannot_be_saved_is_told_once_and_without_the_picklers_own_frames() -> None:
+    returned = {"lock": threading.Lock()}
+    with pytest.raises(UnsavableResult) as caught:
+        encode(returned, PayloadDir(Path("payloads")))
+    failure = unsavable(returned, caught.value)
+    assert failure.message.count("cannot be") == 2
+    assert "the result['lock'] cannot be saved: it is a _thread.lock" in failure.message
+    assert "cloudpickle" not in failure.traceback
+    assert failure.traceback.strip().endswith("leaves such parts out.")
+
+
+class Stubborn:
+    def __reduce__(self) -> str:
+        raise RuntimeError("not me")
+
+
+def test_what_the_users_own_pickling_raised_is_told_with_its_lines() -> None:
+    with pytest.raises(UnsavableResult) as caught:
+        encode(Stubborn(), PayloadDir(Path("payloads")))
+    failure = unsavable(Stubborn(), caught.value)
+    assert 'raise RuntimeError("not me")' in failure.traceback
+    assert failure.location.startswith("test_failures.py:")
+
+
+def test_a_dumped_recursion_does_not_push_out_what_was_printed_before_it(tmp_path: Path) -> None:
+    frames = [f'  File "/home/me/exp.py", line {n} in again' for n in range(100)]
+    lines = [
+        "epoch 3",
+        "Fatal Python error: Segmentation fault",
+        "",
+        "Current thread 0x00007f (most recent call first):",
+    ]
+    log = tmp_path / "log"
+    log.write_text("\n".join([*lines, *frames, "  ..."]))
+    told = failures.tail(log).splitlines()
+    assert told[:4] == lines
+    assert told[4] == frames[0]
+    assert told[-1] == "  ..."
