@@ -34,7 +34,7 @@ class Sub(dict[str, int]):
 
 def there_and_back(value: Any, payloads: PayloadDir) -> tuple[str, Any]:
     encoded = encode(value, payloads)
-    home = "tests/store/test_payloads.py" if type(value) is Sub else type(value).__module__
+    home = "tests/values/test_payloads.py" if type(value) is Sub else type(value).__module__
     assert encoded.type == f"{home}:{type(value).__qualname__}"
     return encoded.format, decode(encoded, payloads)
 

@@ -16,7 +16,7 @@ import heapq
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, repeat
+from itertools import islice, repeat, starmap
 from operator import attrgetter, itemgetter, mod
 from typing import TYPE_CHECKING
 
@@ -271,7 +271,7 @@ class Runner:
         fields = zip(
             numbers, tasks.keys_of(numbers), layouts, values, repeats, repeat(attempt), expected, versions
         )
-        return list(map(Task._make, fields))
+        return list(starmap(Task, fields))
 
     # -- outcomes from the executor
 
@@ -321,7 +321,7 @@ class Runner:
             )
             for (task, outcome), text in zip(ended, params, strict=True)
         ]
-        return list(map(TaskRow._make, fields))
+        return list(starmap(TaskRow, fields))
 
     def _mixed(self, task: Task, outcome: Outcome) -> int:
         """Return the id of the version of what is of several: it went on from what older code had saved."""
