@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 
 from memento.clock import Clock
 from memento.executors.base import Lost, Message
-from memento.executors.processes.link import Link
-from memento.executors.processes.slots import SETTLE, Slots
+from memento.executors.processes.worker_handle import WorkerHandle
+from memento.records import Outcome
 from memento.worker.work import Task, Work
 
 _BATCH = 0.050  # seconds that a batch lasts
@@ -31,7 +30,7 @@ _FIRST = 10  # outcomes, each of which counts for half of the pace
 _GROWTH = 4  # how many times as large as the last a batch of tasks may be whose cost nobody knows
 
 
-class Feeding:
+class Scheduler:
     """The queue, and the way from it to the workers.
 
     Parameters
@@ -40,9 +39,7 @@ class Feeding:
         What is run.
     count : int
         How many workers there may be.
-    slots : Slots
-        The memory shared with them.
-    links : dict of int to Link
+    handles : dict of int to WorkerHandle
         The workers by slot; the supervisor's own table, which changes.
     inbox : list of Message
         What the runner is told next; the supervisor's own list.
@@ -54,13 +51,12 @@ class Feeding:
         self,
         work: Work,
         count: int,
-        slots: Slots,
-        links: dict[int, Link],
+        handles: dict[int, WorkerHandle],
         inbox: list[Message],
         clock: Clock,
     ) -> None:
-        self._work, self._count, self._slots = work, count, slots
-        self._links, self._inbox, self._clock = links, inbox, clock
+        self._work, self._count = work, count
+        self._handles, self._inbox, self._clock = handles, inbox, clock
         self._most = count  # workers at once; fewer than `count` once memory has run out
         self.queue: deque[Task] = deque()
         self.pace = 1.0  # seconds a task, lately
@@ -74,7 +70,7 @@ class Feeding:
     def want(self) -> int:
         """Return how many more tasks keep everybody busy for about a second."""
         second = min(max(int(self._count / self.pace), 2 * self._count), 20_000)
-        wanted = second - len(self.queue) - sum(len(link.in_flight) for link in self._links.values())
+        wanted = second - len(self.queue) - sum(len(handle.in_flight) for handle in self._handles.values())
         # Not one for each that ends: what the runner brings, it claims in a transaction.
         if wanted < (second // 4 if self.queue else 1):
             return 0
@@ -90,8 +86,8 @@ class Feeding:
         self.lose(self.queue)
         self.queue.clear()
         self._giving_back = True
-        for link in self._links.values():
-            self._revoke(link)
+        for handle in self._handles.values():
+            handle.revoke(0, self._clock.monotonic())
 
     def lose(self, tasks: Sequence[Task] | deque[Task]) -> None:
         """Tell the runner that these were not begun."""
@@ -105,72 +101,69 @@ class Feeding:
         else:
             self.queue.extendleft(reversed(tasks))
 
-    def learn(self, runtimes: Sequence[float]) -> None:
-        """Take note of what tasks cost, in the order of their ends."""
-        mean = sum(map(max, runtimes, repeat(_OWN))) / len(runtimes)
-        kept = 0.5 if self._seen < _FIRST else 0.95  # of what was believed, after each of them
-        self._seen += len(runtimes)
-        self.pace = mean + kept ** len(runtimes) * (self.pace - mean)
-
-    def clear(self, tasks: Sequence[Task]) -> None:
-        """Take note that tasks have ended: whatever they were suspected of, they did not do it."""
+    def learn(self, outcomes: Sequence[Outcome]) -> None:
+        """Take note of what tasks cost, in the order of their ends, and that none of them is a suspect any more."""
         if self.suspects:
-            self.suspects.difference_update(task.number for task in tasks)
+            self.suspects.difference_update(outcome.number for outcome in outcomes)
+        mean = sum(max(outcome.runtime, _OWN) for outcome in outcomes) / len(outcomes)
+        kept = 0.5 if self._seen < _FIRST else 0.95  # of what was believed, after each of them
+        self._seen += len(outcomes)
+        self.pace = mean + kept ** len(outcomes) * (self.pace - mean)
 
     def shrink(self) -> int:
         """Let one worker fewer live from now on; return how many."""
-        self._most = max(min(self._most, len(self._links)) - 1, 1)
+        self._most = max(min(self._most, len(self._handles)) - 1, 1)
         return self._most
 
     # -- giving
 
     def empty_slots(self) -> Iterator[int]:
         """Name the slots that need a worker of their own for what is queued."""
-        idle = sum(not link.in_flight and not link.leaving for link in self._links.values())
+        idle = sum(not handle.in_flight and not handle.leaving for handle in self._handles.values())
         for slot in range(self._count):
-            if len(self._links) >= self._most:
+            if len(self._handles) >= self._most:
                 return
-            if slot not in self._links and len(self.queue) > idle:
+            if slot not in self._handles and len(self.queue) > idle:
                 yield slot
                 idle += 1
 
-    def fill(self) -> Iterator[Link]:
+    def fill(self) -> Iterator[WorkerHandle]:
         """Send tasks to those who need some; each worker is named when it has what it needs."""
-        links = list(self._links.values())
+        handles = list(self._handles.values())
         while self.queue:
             # Whoever has least comes first, batch for batch, so that all have as much.
-            link = min(filter(self._may_send, links), key=_load, default=None)
-            if link is None:
+            handle = min(filter(self._may_send, handles), key=_load, default=None)
+            if handle is None:
                 break
-            link.queue_batch(self._work, *self._next_batch(link))
-        yield from links
+            handle.queue_batch(self._work, *self._next_batch(handle))
+        yield from handles
 
-    def _may_send(self, link: Link) -> bool:
-        if link.leaving or link.sentence is not None or link.revoked is not None or link.write < 0:
+    def _may_send(self, handle: WorkerHandle) -> bool:
+        if handle.leaving or handle.decided is not None or handle.revoked is not None or handle.write < 0:
             return False
-        if self.left_of(link) <= 0 or (self.suspects and self._has_to_wait()):
+        if self.left_of(handle) <= 0 or (self.suspects and self._has_to_wait()):
             return False
-        if not link.in_flight or link.load < _BATCH:
+        if not handle.in_flight or handle.load < _BATCH:
             return True
-        return len(link.in_flight) == 1 and self._cost(self.queue[0]) < _WAITING and link.load < _WAITING
+        return len(handle.in_flight) == 1 and self._cost(self.queue[0]) < _WAITING and handle.load < _WAITING
 
     def _has_to_wait(self) -> bool:
         """Tell whether the next task may not run beside what runs, since one or the other is a suspect."""
-        running = [task.number for link in self._links.values() for task, _ in link.in_flight.values()]
+        running = [task.number for handle in self._handles.values() for task, _ in handle.in_flight.values()]
         return bool(running) and not self.suspects.isdisjoint([*running, self.queue[0].number])
 
-    def left_of(self, link: Link) -> int:
+    def left_of(self, handle: WorkerHandle) -> int:
         """Return how many more tasks this worker may get before it is replaced."""
         most = self._work.max_tasks_per_worker
-        return _MOST if most is None else most - link.sent
+        return _MOST if most is None else most - handle.sent
 
     def _cost(self, task: Task) -> float:
         return task.cost or self.pace
 
-    def _next_batch(self, link: Link) -> tuple[list[Task], list[float]]:
+    def _next_batch(self, handle: WorkerHandle) -> tuple[list[Task], list[float]]:
         """Take tasks for about 50 ms off the queue; fewer towards its end, so that all end together."""
         share = max(len(self.queue) // (2 * self._count), int(_LEAST / self.pace), 1)
-        most = min(share, _MOST, self.left_of(link), _GROWTH * self._growth)
+        most = min(share, _MOST, self.left_of(handle), _GROWTH * self._growth)
         batch: list[Task] = []
         costs: list[float] = []
         queue, pace, total = self.queue, self.pace, 0.0
@@ -192,58 +185,29 @@ class Feeding:
         """Take back what busy workers have not begun, when others have nothing to do."""
         if self.queue or self._giving_back:
             return
-        idle = self._most - sum(bool(link.in_flight) for link in self._links.values())
+        idle = self._most - sum(bool(handle.in_flight) for handle in self._handles.values())
         if idle == 0:
             return
         now = self._clock.monotonic()
-        for link in self._links.values():
-            slot = link.place.slot
-            waiting = [position for position in link.in_flight if position > self._slots.position(slot)]
-            ran = now - self._slots.start(slot)
-            if len(waiting) == len(link.in_flight):
+        for handle in self._handles.values():
+            begun = handle.position()
+            waiting = [position for position in handle.in_flight if position > begun]
+            ran = now - handle.start()
+            if len(waiting) == len(handle.in_flight):
                 # The first of them begins at any moment: nobody else would be sooner.
                 waiting, ran = waiting[1:], 0.0
-            if not waiting or link.revoked is not None or link.sentence is not None:
+            if not waiting or handle.decided is not None:
                 continue
-            if ran > _BATCH / 10 or link.load > _BATCH / 5:
-                self._revoke(link, waiting[0])
-
-    def _revoke(self, link: Link, first: int = 0) -> None:
-        """Let a worker begin nothing new, or nothing from a position on; what that leaves is known a moment later."""
-        if link.revoked is None and link.in_flight:
-            link.revoked = max(self._slots.position(link.place.slot) + 1, first)
-            link.settles = self._clock.monotonic() + SETTLE
-            link.drained = False
-            self._slots.set_limit(link.place.slot, link.revoked)
+            if ran > _BATCH / 10 or handle.load > _BATCH / 5:
+                handle.revoke(waiting[0], now)
 
     def take_back(self) -> None:
         """Take back what was revoked a moment ago."""
         now = self._clock.monotonic()
-        for link in self._links.values():
-            if link.revoked is not None and not link.drained and now >= link.settles:
-                self._drain(link, link.revoked)
-
-    def _drain(self, link: Link, revoked: int) -> None:
-        """Take back what was revoked: the worker's position tells what it had begun by then."""
-        slot = link.place.slot
-        # What it reached while it was being told, it runs; unless it says that it skipped that.
-        first = min(max(revoked, self._slots.position(slot) + 1), self._slots.skipped(slot))
-        tasks = link.take_back(first)
-        link.drained = True
-        self.requeue(tasks)
-        if first >= link.sent:  # it had begun all
-            link.revoked = None
-            self._slots.lift_limit(slot)
-
-    def passed(self, link: Link, position: int) -> None:
-        """Take note that a worker has passed everything up to a position."""
-        # Outcomes of what it ran came before this: what is still open up to here was skipped.
-        if position < link.sent - 1 and link.revoked is not None:
-            return  # more of what was revoked is on its way to it
-        self.requeue(link.take_back(0, position))
-        link.revoked = None
-        self._slots.lift_limit(link.place.slot)
+        for handle in self._handles.values():
+            if handle.revoked is not None and not handle.drained and now >= handle.settles:
+                self.requeue(handle.drain())
 
 
-def _load(link: Link) -> float:
-    return link.load
+def _load(handle: WorkerHandle) -> float:
+    return handle.load
