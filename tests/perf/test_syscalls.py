@@ -47,7 +47,9 @@ def grown(few: Counter[str], many: Counter[str]) -> dict[str, float]:
     return {kind: figure for kind, figure in more.items() if figure > 0.005}
 
 
-def test_a_task_costs_its_worker_six_calls_beside_the_one_that_tells_of_it(tmp_path: Path, script: Path) -> None:
+def test_a_task_costs_its_worker_six_calls_beside_the_one_that_tells_of_it(
+    tmp_path: Path, script: Path
+) -> None:
     (tmp_path / "few").mkdir()
     (tmp_path / "many").mkdir()
     _, few = syscalls.count(10, tmp_path / "few", script)

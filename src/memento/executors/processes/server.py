@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.errors import Unsendable, WorkersDiffer
-from memento.executors.processes import fork, fresh, launch
+from memento.executors.processes import fork, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
 from memento.values import pickling
@@ -94,9 +94,9 @@ class Server:
         try:
             self._function = self._work.function.here
             if self._function is None:
-                self._function = fresh.arrive(self._work)
+                self._function = launch.arrive(self._work)
                 if self._work.initializer is None:  # else each worker does, after it
-                    fresh.compare(self._work, self._function)
+                    launch.compare(self._work, self._function)
             else:
                 install(self._work.sources)
                 pickling.keep_main(self._work.script)

@@ -3,7 +3,7 @@
 Knows: its pipes, its slot, a station. May not know: the queue, the store's index, other workers.
 
 An outcome is sent (`channel`) before the next task begins, so whatever ends this process afterwards, what
-finished is not lost. After each task `order` puts back what it has changed; where that cannot be done, this
+finished is not lost. After each task `worker_isolation` puts back what it has changed; where that cannot be done, this
 process says so and ends.
 """
 
@@ -22,11 +22,11 @@ from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.context import Resources
 from memento.errors import WorkersDiffer
-from memento.executors.processes import channel, fresh
+from memento.executors.processes import channel, launch
 from memento.executors.processes.exit_reason import CLOSED, FAULT
-from memento.executors.processes.order import Order, watch_for_the_end
 from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
+from memento.executors.processes.worker_isolation import WorkerIsolation, watch_for_the_end
 from memento.worker import failures
 from memento.worker.sending import initialize
 from memento.worker.task_runner import Conditions, KeptValues, Station
@@ -70,10 +70,10 @@ class Worker:
             watch_for_the_end()
         anew = function is None
         if function is None:
-            function = fresh.arrive(self._work)
+            function = launch.arrive(self._work)
         initialize(self._work.initializer)
         if anew or (self._work.function.here is None and self._work.initializer is not None):
-            fresh.compare(self._work, function)
+            launch.compare(self._work, function)
         conditions = Conditions(
             resources=resources,
             stopping=self._slots.stopping,
@@ -84,7 +84,7 @@ class Worker:
             last_lines=output.last_lines if output is not None else None,
         )
         self._station = Station(self._work, conditions, function, self._values)
-        self._order = Order(output.file if output is not None else None)
+        self._isolation = WorkerIsolation(output.file if output is not None else None)
         if output is not None:
             output.slice()  # what importing printed belongs to no task
 
@@ -130,7 +130,7 @@ class Worker:
             if self._copied:
                 os._exit(0)  # a child that the task forked came back with it: the parent tells the outcome
             send(channel.pack_outcome(outcome))
-            left = self._order.restore(outcome.runtime)
+            left = self._isolation.restore(outcome.runtime)
             if left:
                 send(channel.pack(channel.LEAVING, (position, left)))
                 return False
@@ -203,11 +203,11 @@ def main() -> None:
     """Be a worker that was started afresh: `argv` has the descriptors and the place."""
     import json
 
-    from memento.executors.processes.launch import read_work
-
     told = json.loads(sys.argv[1])
     place = Place(**{**told["place"], "gpus": tuple(told["place"]["gpus"])})
     for name in ("slots", "work", "read", "write"):
         os.set_inheritable(told[name], False)
     slots = Slots(told["slots"], place.slots)
-    work_until_told(read_work(told["work"]), place, told["read"], told["write"], slots, told["parent"], None)
+    work_until_told(
+        launch.read_work(told["work"]), place, told["read"], told["write"], slots, told["parent"], None
+    )
