@@ -13,12 +13,13 @@ SHARED := -n $(PROCESSES) --dist worksteal
 FAST := -m "not slow and not real" $(SHARED)
 DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
 
-.PHONY: help demo test test-main test-others test-slow test-torch doctest soak check format requirements bench bench-full clean \
+.PHONY: help demo test test-all test-others test-slow test-torch doctest soak check format requirements bench bench-full clean \
         environments
 
 help:
 	@echo "make demo          the paper's grid, with progress and its result table (ARGS=--broken breaks a data set)"
-	@echo "make test          fast tests and doctests here, then the fast tests on the other Pythons of this machine"
+	@echo "make test          fast tests and doctests on one Python: what one waits for (ARGS=\"-k checkpoint -x\")"
+	@echo "make test-all      that, the other Pythons of this machine, what is slow or needs a real component, PyTorch"
 	@echo "make test-3.12     the fast tests on one Python"
 	@echo "make test-slow     the tests that take long or need a real component"
 	@echo "make test-torch    the tests of what needs PyTorch, matplotlib and xarray"
@@ -34,10 +35,11 @@ help:
 demo: $(DEMO_ENV)
 	@exec $(DEMO_ENV)/bin/memento demo $(ARGS)
 
-test: test-main test-others
-
-test-main: $(ENV) doctest
+test: $(ENV)
 	$(ENV)/bin/python -m pytest -q $(FAST) $(ARGS)
+	$(ENV)/bin/python -m pytest -q $(DOCTESTS)
+
+test-all: test test-others test-slow test-torch
 
 test-others: $(ENV)
 	@others="$(OTHERS)"; for version in $(PYTHONS); do \

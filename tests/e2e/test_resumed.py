@@ -16,6 +16,8 @@ from tests.e2e.workplace import COUNTING, Program, Workplace
 SCRIPT = (
     COUNTING
     + """
+from memento import Retry
+
 def by_loop(context, config):
     state = {"steps": 0}
     for step in context.loop(range(40), state, every="1 steps"):
@@ -43,7 +45,7 @@ def pause(step):
             raise ValueError("broken on the way")
         wait_for(f"go{step}")
 
-retries = 3 if (HERE / "raise").exists() else 0
+retries = Retry(3, delay=0) if (HERE / "raise").exists() else 0
 runs = Memento(globals()[sys.argv[1]], num_workers=1, executor=sys.argv[2], retries=retries)
 results = runs.run({"parameters": {"x": [1]}})
 print("value", results[0].inner)

@@ -17,6 +17,7 @@ from memento import Memento, Results
 from memento.errors import MissingExtra, PayloadDamaged, UntrustedStore, ValueUnreadable
 
 GONE = "a_library_that_goes"
+library_that_goes: Any = None  # its module; `sys.modules[GONE]` would be code that reads all that is loaded here
 
 
 def experiment(context: Any, config: Any) -> Any:
@@ -27,7 +28,7 @@ def experiment(context: Any, config: Any) -> Any:
 
 
 def of_library() -> Any:
-    return sys.modules[GONE].Model()
+    return library_that_goes.Model()
 
 
 def large() -> Any:
@@ -50,6 +51,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     module.__spec__ = None
     exec("class Model:\n    pass", module.__dict__)
     monkeypatch.setitem(sys.modules, GONE, module)
+    monkeypatch.setattr(sys.modules[__name__], "library_that_goes", module)
     monkeypatch.setattr("memento.values.definitions.is_importable", lambda name: True)
     return module
 
