@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 from memento.clock import Clock
-from memento.executors.base import Lost, Message
+from memento.executors.base import Message, cancelled
 from memento.executors.processes.link import Link
 from memento.executors.processes.slots import SETTLE, Slots
 from memento.worker.work import Task, Work
@@ -95,8 +95,7 @@ class Feeding:
 
     def lose(self, tasks: Sequence[Task] | deque[Task]) -> None:
         """Tell the runner that these were not begun."""
-        if tasks:
-            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+        self._inbox += cancelled(tasks)
 
     def requeue(self, tasks: list[Task]) -> None:
         """Put tasks that nobody began to the front of the queue."""

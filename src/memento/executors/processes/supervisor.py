@@ -27,13 +27,13 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MementoError, WorkerStartError
-from memento.executors.base import Executor, Message, Note, Running, Update
+from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.processes import launch, output, wire
 from memento.executors.processes.control import Control, ServerGone
 from memento.executors.processes.ends import Sentence, garbled, why_ended
@@ -97,7 +97,7 @@ class Processes(Executor):
         initializer: Callable[[], object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._asked, self._copy, self._clock = num_workers, copy, clock
+        self.workers, self._copy, self._clock = num_workers, copy, clock
         self._initializer = initializer
         self._links: dict[int, Link] = {}  # by slot
         self._inbox: list[Message] = []
@@ -123,7 +123,7 @@ class Processes(Executor):
             work = work._replace(initializer=Portable(self._initializer, "the initializer"))
         self._work = work
         _ = work.settings.data  # what cannot be pickled is told now
-        count = max(self._asked or work.num_workers, 1)
+        count = max(self.workers or work.num_workers, 1)
         self._gpus: list[tuple[str, ...]] = [()] * count
         if work.gpus_per_task:
             from memento.executors.gpus import assign, visible_gpus
@@ -209,8 +209,11 @@ class Processes(Executor):
                 found.append(Running(self._worker_name(link), entry[0].number, since))
         return found
 
-    def cancel(self, *, running: bool) -> None:
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
         if self._control is None:
+            return
+        if numbers is not None:
+            self._inbox += cancelled(take_out(self._feeding.queue, numbers))
             return
         self._feeding.give_back()
         if running and not self._stopping:
