@@ -13,11 +13,11 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from memento.executors.base import Lost, Message, Note, Running, Update
+from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.processes import channel
 from memento.records import DIED, Outcome
 from memento.worker.work import Task, Work
@@ -75,7 +75,7 @@ class Fate(NamedTuple):
     reports: bool = False  # it tells of its progress while it runs
 
 
-class Simulated:
+class Simulated(Executor):
     """Runs tasks on simulated workers.
 
     Parameters
@@ -132,7 +132,7 @@ class Simulated:
     def submit(self, tasks: Sequence[Task]) -> None:
         with self._clock.aside():
             if self._stopping:
-                self._inbox.append(Lost(tuple(task.number for task in tasks)))
+                self._inbox += cancelled(tasks)
                 return
             self._queue.extend(tasks)
             self._begin()
@@ -209,16 +209,16 @@ class Simulated:
             for number, (worker, _, began) in self._flying.items()
         ]
 
-    def cancel(self, *, running: bool) -> None:
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
         with self._clock.aside():
-            if self._queue:
-                self._inbox.append(Lost(tuple(task.number for task in self._queue)))
-                self._queue.clear()
+            asked = None if numbers is None else set(numbers)
+            self._inbox += cancelled(take_out(self._queue, asked))
             if running and not self._stopping:
-                self._stopping = True
+                self._stopping = asked is None
                 now = self._clock.monotonic()
                 for number in self._flying:  # all of them listen, and end now
-                    self._expect(now, number, end=True)
+                    if asked is None or number in asked:
+                        self._expect(now, number, end=True)
 
     def wake(self) -> None:
         self._woken = True

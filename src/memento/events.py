@@ -53,6 +53,7 @@ class RunStarted(NamedTuple):
     forecast: float | None = None  # seconds, from past runtimes
     elsewhere: int = 0  # being computed by other runs
     executor: str = "processes"
+    in_process: bool = False  # tasks run in the program's own thread, and may use its terminal
 
 
 class TasksFinished(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from memento.events import Event
-from memento.executors.base import Executor, Lost, Message, Running
+from memento.executors.base import Executor, Message, Running, cancelled
 from memento.matrix import Matrix
 from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
@@ -62,8 +62,7 @@ class FakeExecutor(Executor):
         if self.cancelled:
             queue, self.queue = self.queue, []
             running, waiting = queue[:1], queue[1:]
-            lost: list[Message] = [Lost(tuple(task.number for task in waiting))] if waiting else []
-            return [*lost, *(outcome(task, STOPPED) for task in running)]
+            return [*cancelled(waiting), *(outcome(task, STOPPED) for task in running)]
         if not self.queue:
             self.clock.time += max(timeout, 1e-3)
             return []
@@ -73,7 +72,7 @@ class FakeExecutor(Executor):
     def running(self) -> list[Running]:
         return [Running("host/1", task.number, 1.0) for task in self.queue[:1]]
 
-    def cancel(self, *, running: bool) -> None:
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
         self.cancelled = True
 
     def wake(self) -> None: ...

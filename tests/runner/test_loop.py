@@ -200,7 +200,9 @@ def test_ticks_say_what_runs() -> None:
 
 def test_an_attempt_that_lost_its_place_is_recorded_with_its_number_and_reason() -> None:
     def preempted(task: Task) -> Lost | Outcome:
-        return Lost((task.number,), "node n17 was preempted") if task.attempt <= 2 else outcome(task)
+        return (
+            Lost(task.number, task.attempt, "node n17 was preempted") if task.attempt <= 2 else outcome(task)
+        )
 
     stage = Stage(1, preempted)
     stage.loop()
@@ -217,7 +219,7 @@ def test_an_attempt_that_lost_its_place_is_recorded_with_its_number_and_reason()
 @pytest.mark.parametrize("reason", ["", "node n17 was preempted"])
 def test_a_task_whose_place_is_taken_away_again_and_again_fails_at_a_bound_of_its_own(reason: str) -> None:
     def second_is_lost(task: Task) -> Lost | Outcome:
-        return Lost((task.number,), reason) if task.attempt >= 2 else outcome(task, RAISED)
+        return Lost(task.number, task.attempt, reason) if task.attempt >= 2 else outcome(task, RAISED)
 
     stage = Stage(1, second_is_lost, retries=Retry(1, delay=0.0, losses=3))
     stage.loop()
@@ -233,7 +235,7 @@ def test_a_task_whose_place_is_taken_away_again_and_again_fails_at_a_bound_of_it
 def test_lost_places_do_not_count_against_retries() -> None:
     def unlucky(task: Task) -> Lost | Outcome:
         if task.attempt in (1, 3):
-            return Lost((task.number,))
+            return Lost(task.number, task.attempt)
         return outcome(task, RAISED) if task.attempt <= 4 else outcome(task)
 
     stage = Stage(1, unlucky, retries=Retry(2, delay=0.0))

@@ -19,7 +19,7 @@ import queue
 import shutil
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -28,8 +28,9 @@ from typing import NamedTuple
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.errors import WorkerDied, WorkerStartError
-from memento.executors.base import Executor, Lost, Message, Running
+from memento.executors.base import Executor, Lost, Message, Running, cancelled, take_out
 from memento.executors.local import OfThisThread, local_station
+from memento.layout import HANDED, Layout
 from memento.records import DIED, Outcome
 from memento.values import pickling
 from memento.worker import failures
@@ -98,7 +99,7 @@ def _station(batch: Batch) -> tuple[Station, KeptValues, set[int]]:
     with _kept.lock:
         found = _kept.stations.get(place)
     if found is None:
-        work: Work = pickle.loads(Path(batch.folder, "work").read_bytes())
+        work: Work = pickle.loads(Path(batch.folder, HANDED).read_bytes())
         here = (process_name(), os.getpid())
         if here != batch.coordinator:
             pickling.install_main(work.script)
@@ -130,6 +131,7 @@ class _Call:
 
     tasks: tuple[Task, ...]
     sent: float  # monotonic seconds
+    cancelled: bool = False
 
 
 class Futures(Executor):
@@ -150,14 +152,13 @@ class Futures(Executor):
     'ThreadPoolExecutor'
     """
 
-    isolates = False
-    preempts = False
+    resizable = True
 
     def __init__(self, pool: Pool, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.name = type(pool).__name__
         self._pool, self._clock = pool, clock
         self.alone = not isinstance(pool, ThreadPoolExecutor)
-        self._asked = num_workers or getattr(pool, "_max_workers", None)
+        self.workers = num_workers or getattr(pool, "_max_workers", None)
         self._queue: deque[Task] = deque()
         self._calls: dict[Future[list[Outcome]], _Call] = {}
         self._ended: queue.SimpleQueue[Future[list[Outcome]] | None] = queue.SimpleQueue()
@@ -171,15 +172,15 @@ class Futures(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
-        self._count = max(self._asked or work.num_workers, 1)
+        self._count = max(self.workers or work.num_workers, 1)
         if self.shares_memory:
             initialize(work.initializer)
             self._like = OfThisThread()
             return
-        self._folder = Path(work.store) / "work" / work.run
+        self._folder = Path(Layout(work.store).work(work.run))
         self._folder.mkdir(parents=True, exist_ok=True)
         plain = work._replace(layouts=(), values=())
-        (self._folder / "work").write_bytes(pickle.dumps(plain, protocol=5))
+        (self._folder / HANDED).write_bytes(pickle.dumps(plain, protocol=5))
 
     def want(self) -> int:
         if self._stopping:
@@ -189,7 +190,7 @@ class Futures(Executor):
 
     def submit(self, tasks: Sequence[Task]) -> None:
         if self._stopping:
-            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+            self._inbox += cancelled(tasks)
             return
         self._queue.extend(tasks)
         self._feed()
@@ -267,7 +268,10 @@ class Futures(Executor):
 
     def _take(self, future: Future[list[Outcome]], call: _Call) -> list[Message]:
         if future.cancelled():
-            return [Lost(tuple(task.number for task in call.tasks), "its pool has cancelled it")]
+            return [
+                Lost(task.number, task.attempt, "its pool has cancelled it", call.cancelled)
+                for task in call.tasks
+            ]
         error = future.exception()
         if error is None:
             outcomes = future.result()
@@ -302,17 +306,21 @@ class Futures(Executor):
         calls = [call for future, call in self._calls.items() if future.running()][: self._count]
         return [Running(self.name, call.tasks[0].number, now - call.sent) for call in calls]
 
-    def cancel(self, *, running: bool) -> None:
-        if self._queue:
-            self._inbox.append(Lost(tuple(task.number for task in self._queue)))
-            self._queue.clear()
-        for future in list(self._calls):
-            future.cancel()
-        if running and not self._stopping and self._work is not None:
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
+        wanted = None if numbers is None else set(numbers)
+        self._inbox += cancelled(take_out(self._queue, wanted))
+        for future, call in list(self._calls.items()):
+            if wanted is None or wanted.issuperset(task.number for task in call.tasks):
+                call.cancelled = True
+                future.cancel()
+        if wanted is None and running and not self._stopping and self._work is not None:
             self._stopping = True
             if not self.shares_memory:
                 (self._folder / "stop").touch()
             self._deadline = self._clock.monotonic() + self._work.grace
+
+    def resize(self, workers: int) -> None:
+        self._count = max(workers, 1)
 
     def wake(self) -> None:
         self._ended.put(None)  # SimpleQueue.put is reentrant: safe in a signal handler

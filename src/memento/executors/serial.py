@@ -12,11 +12,11 @@ task runs is the run's wish to stop: the task's `context.stopping` becomes true,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
-from memento.executors.base import Executor, Lost, Message, Note, Running, Update
+from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.local import local_station
 from memento.records import Outcome
 from memento.worker.alarm import TimeUp, alarm
@@ -33,6 +33,11 @@ _ROUND = 0.050  # seconds of short tasks that one poll runs
 class Serial(Executor):
     """Runs tasks in the calling thread.
 
+    Parameters
+    ----------
+    num_workers : int, optional
+        Has no effect: one task runs at a time.
+
     Examples
     --------
     >>> Serial().name
@@ -40,12 +45,11 @@ class Serial(Executor):
     """
 
     name = "serial"
-    isolates = False
-    preempts = False
-    shares_memory = True
+    workers = 1
     in_process = True
+    shares_memory = True
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._queue: deque[Task] = deque()
         self._inbox: list[Message] = []
@@ -67,7 +71,7 @@ class Serial(Executor):
 
     def submit(self, tasks: Sequence[Task]) -> None:
         if self._stopping:
-            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+            self._inbox += cancelled(tasks)
         else:
             self._queue.extend(tasks)
 
@@ -140,11 +144,9 @@ class Serial(Executor):
         number, since = self._current
         return [Running(process_name(), number, self._clock.monotonic() - since)]
 
-    def cancel(self, *, running: bool) -> None:
-        self._stopping = self._stopping or running
-        if self._queue:
-            self._inbox.append(Lost(tuple(task.number for task in self._queue)))
-            self._queue.clear()
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
+        self._stopping = self._stopping or (running and numbers is None)
+        self._inbox += cancelled(take_out(self._queue, numbers))
 
     def wake(self) -> None:
         self._woken = True

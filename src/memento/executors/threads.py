@@ -19,13 +19,13 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
-from memento.executors.base import Executor, Lost, Message, Note, Running, Update
+from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.local import OfThisThread, local_station
 from memento.records import Outcome
 from memento.worker.options import Options
@@ -37,6 +37,7 @@ _LOOK = 0.25  # seconds between looks at the clock, where a task's time is limit
 _GAP = (
     0.5  # seconds without a look: this process computed all the time, or was suspended, or too busy to judge
 )
+_NEVER = float("inf")
 
 
 @dataclass(eq=False)
@@ -48,7 +49,11 @@ class Hand:
     task: Task | None = None
     begun: float = 0.0  # monotonic seconds, when the task was handed over
     paused: float = 0.0  # seconds of it in which this process was suspended
-    told: bool = False  # its task was given up: whatever it returns is dropped
+    ends: float = _NEVER  # monotonic seconds; its task was told to stop, and is given up then
+    given_up: bool = False  # whatever its task returns is dropped
+    alone: bool = (
+        False  # made as the only thread: its tasks have the process' random generators for themselves
+    )
 
 
 class Threads(Executor):
@@ -66,12 +71,11 @@ class Threads(Executor):
     """
 
     name = "threads"
-    isolates = False
-    preempts = False
     shares_memory = True
+    resizable = True
 
     def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._asked, self._clock = num_workers, clock
+        self.workers, self._clock = num_workers, clock
         self._queue: deque[Task] = deque()
         self._hands: list[Hand] = []
         self._inbox: list[Message] = []
@@ -79,11 +83,7 @@ class Threads(Executor):
             queue.SimpleQueue()
         )
         self._stopping = threading.Event()
-        self._deadline: float | None = None
-        self._looked, self._computed = (
-            float("inf"),
-            0.0,
-        )  # monotonic seconds; processor time of this process then
+        self._looked, self._computed = _NEVER, 0.0  # monotonic seconds; processor time of this process then
         self._pace = 1.0  # seconds a task
         self._made = 0
         self._work: Work | None = None
@@ -93,7 +93,7 @@ class Threads(Executor):
         self._work = work
         initialize(work.initializer)
         self._like = OfThisThread()
-        self._wanted = max(self._asked or work.num_workers, 1)
+        self._wanted = max(self.workers or work.num_workers, 1)
         self.alone = self._wanted == 1
 
     def want(self) -> int:
@@ -104,26 +104,32 @@ class Threads(Executor):
 
     def submit(self, tasks: Sequence[Task]) -> None:
         if self._stopping.is_set():
-            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+            self._inbox += cancelled(tasks)
             return
         self._queue.extend(tasks)
         self._feed()
 
     def _feed(self) -> None:
-        for hand in self._hands:
-            if hand.task is None and self._queue:
+        if self._stopping.is_set():
+            return
+        for hand in list(self._hands):
+            if hand.task is None and (len(self._hands) > self._wanted or hand.alone > self.alone):
+                self._dismiss(hand)
+            elif hand.task is None and self._queue:
                 self._give(hand, self._queue.popleft())
+        if not self.alone and any(hand.alone for hand in self._hands):
+            return  # its task may draw from generators that a second one would draw from as well
         while self._queue and len(self._hands) < self._wanted:
             self._give(self._hire(), self._queue.popleft())
 
     def _give(self, hand: Hand, task: Task) -> None:
-        hand.task, hand.begun, hand.paused = task, self._clock.monotonic(), 0.0
+        hand.task, hand.begun, hand.paused, hand.ends = task, self._clock.monotonic(), 0.0, _NEVER
         hand.tasks.put(task)
 
     def _hire(self) -> Hand:
         assert self._work is not None, "start() comes first"
         self._made += 1
-        hand = Hand(f"{system.hostname()}/{os.getpid()}-{self._made}", queue.SimpleQueue())
+        hand = Hand(f"{system.hostname()}/{os.getpid()}-{self._made}", queue.SimpleQueue(), alone=self.alone)
         self._hands.append(hand)
         threading.Thread(
             target=self._like.call,
@@ -137,16 +143,16 @@ class Threads(Executor):
         """Run what is handed over, until None comes. The body of a worker thread."""
 
         def tell(number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
-            if not hand.told:
+            if not hand.given_up:
                 self._returned.put(Update(number, hand.name, done, total, metrics))
 
         conditions = Conditions(
             worker=hand.name,
             resources=Resources(work.cpus_per_task, (), work.memory_limit),
-            stopping=lambda: self._stopping.is_set() or hand.told,
+            stopping=lambda: hand.ends < _NEVER or hand.given_up or self._stopping.is_set(),
             live=tell,
             shared_process=True,
-            alone=self.alone,
+            alone=hand.alone,
             clock=self._clock,
         )
         station: Station | None = None
@@ -178,12 +184,11 @@ class Threads(Executor):
             elif item is not None:
                 self._take(*item, messages)
         messages += self._overdue()
-        if not self._stopping.is_set():
-            self._feed()
+        self._feed()
         return messages
 
     def _take(self, hand: Hand, result: Outcome | Exception, messages: list[Message]) -> None:
-        if hand.told:
+        if hand.given_up:
             return
         if isinstance(result, Exception):
             raise result
@@ -199,12 +204,11 @@ class Threads(Executor):
         if limit is not None:
             ends.append(_LOOK)
             ends += [hand.begun + hand.paused + limit - now for hand in self._hands if hand.task is not None]
-        if self._deadline is not None:
-            ends.append(self._deadline - now)
+        ends += [hand.ends - now for hand in self._hands if hand.task is not None]
         return max(min(ends), 0.001)
 
     def _overdue(self) -> list[Message]:
-        """Give up the tasks that ran too long, and when the run's grace is over, all."""
+        """Give up the tasks that ran too long, and those whose grace is over."""
         now, messages = self._clock.monotonic(), list[Message]()
         limit = self._work.timeout if self._work is not None else None
         self._see_suspended(now)
@@ -217,7 +221,7 @@ class Threads(Executor):
                 messages.append(
                     Note(f"thread {hand.name} is left to itself: nothing can end a task in a thread")
                 )
-            elif self._deadline is not None and now >= self._deadline:
+            elif now >= hand.ends:
                 failure = stopped()
             else:
                 continue
@@ -231,13 +235,12 @@ class Threads(Executor):
         # Who computed was not suspended: a task in C may have kept us from looking.
         lost = gap if gap > _GAP and computed - self._computed < gap / 2 else 0.0
         self._looked, self._computed = now, computed
-        if lost and self._deadline is not None:
-            self._deadline += lost
         for hand in self._hands:
+            hand.ends += lost
             hand.paused += min(lost, max(now - hand.begun - hand.paused, 0.0))
 
     def _dismiss(self, hand: Hand) -> None:
-        hand.told, hand.task = True, None
+        hand.given_up, hand.task = True, None
         hand.tasks.put(None)
         self._hands.remove(hand)
 
@@ -245,14 +248,21 @@ class Threads(Executor):
         now = self._clock.monotonic()
         return [Running(h.name, h.task.number, now - h.begun) for h in self._hands if h.task is not None]
 
-    def cancel(self, *, running: bool) -> None:
-        if self._queue:
-            self._inbox.append(Lost(tuple(task.number for task in self._queue)))
-            self._queue.clear()
-        if running and not self._stopping.is_set():
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
+        wanted = None if numbers is None else set(numbers)
+        self._inbox += cancelled(take_out(self._queue, wanted))
+        if not running or self._work is None:
+            return
+        if wanted is None:
             self._stopping.set()
-            grace = self._work.grace if self._work is not None else 0.0
-            self._deadline = self._clock.monotonic() + grace
+        for hand in self._hands:
+            if hand.task is not None and (wanted is None or hand.task.number in wanted):
+                hand.ends = min(hand.ends, self._clock.monotonic() + self._work.grace)
+
+    def resize(self, workers: int) -> None:
+        self._wanted = max(workers, 1)
+        self.alone = self.alone and self._wanted == 1
+        self._feed()
 
     def wake(self) -> None:
         self._returned.put(None)  # SimpleQueue.put is reentrant: safe in a signal handler

@@ -26,6 +26,7 @@ from memento.config import short_text
 from memento.errors import StoreUnwritable
 from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
 from memento.executors.base import Executor, Lost, Message, Note, Update
+from memento.layout import Layout
 from memento.plan import Plan
 from memento.records import (
     DONE,
@@ -280,8 +281,7 @@ class Runner:
             if message.number in self._flying:
                 self._live[message.number] = message
         elif isinstance(message, Lost):
-            for number in message.numbers:
-                self._lose(number, message.reason)
+            self._lose(message)
         elif isinstance(message, Note):
             self._emit(Said(message.text, message.level))
 
@@ -353,7 +353,7 @@ class Runner:
                 self._stop()
             return True
         if failure.code == PAYLOAD_DAMAGED:
-            ref = _below(os.path.join(self._store, "payloads"), failure.path) if self._store else None
+            ref = _below(Layout(self._store).payloads, failure.path) if self._store else None
             if ref is not None:
                 self.damaged[ref] = failure.message.removeprefix(f"{failure.path}: ")
         return False
@@ -372,17 +372,21 @@ class Runner:
         group, first = self.failures.add(key, text, params, failure, attempt)
         return TaskFailed(key, text, group, first)
 
-    def _lose(self, number: int, reason: str) -> None:
-        """Take a task back that has no outcome: since the run stops, or since its place was taken away from it."""
-        task = self._flying.pop(number, None)
+    def _lose(self, message: Lost) -> None:
+        """Take a task back that has no outcome: since it was to stop, or since its place was taken away from it."""
+        number = message.number
+        task = self._flying.get(number)
+        if task is not None and task.attempt != message.attempt:
+            return  # of an attempt that is over: the next one is under way
+        self._flying.pop(number, None)
         self._live.pop(number, None)
-        if task is None or self._stopping:
+        if task is None or self._stopping or message.cancelled:
             self.left.add(number)
             self._run.release([self.plan.tasks.key(number)])
             return
         self._losses[number] += 1
         most = self._retry.losses
-        text = reason or "its executor gave it back without an outcome"
+        text = message.reason or "its executor gave it back without an outcome"
         if self._losses[number] > most:
             text += (
                 f"; so its place was taken away {self._losses[number]} times in this run, more than"

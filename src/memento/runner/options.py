@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from memento.executors.choose import engine_class, is_engine, own_workers
+
 if TYPE_CHECKING:
     from memento.matrix import Matrix
 
@@ -96,17 +98,18 @@ def make_options(
 
 def workers_of(executor: Any, asked: int | None, cpus_per_task: int) -> tuple[int, str]:
     """Say how many tasks run at once, and what of that a person may not expect."""
-    if executor == "serial" or getattr(executor, "in_process", False):
-        note = f"num_workers={asked} has no effect: executor='serial' runs one task at a time."
-        return 1, note if asked and asked > 1 else ""
-    own = getattr(executor, "_asked", None)  # an executor that was made with a number of its own keeps to it
-    size = own or getattr(executor, "_max_workers", None)  # and a concurrent.futures pool knows its size
-    if isinstance(size, int) and (asked is None or asked > size or (own and asked != own)):
-        note = f"num_workers={asked} has no effect: the executor that was given runs {size} tasks at a time."
-        return size, note if asked and asked != size else ""
+    own = own_workers(executor, asked)
+    if own is not None:
+        what = "one task" if own == 1 else f"{own} tasks"
+        note = f"num_workers={asked} has no effect: executor={_short(executor)} runs {what} at a time."
+        return own, note if asked and asked != own else ""
     if asked is not None:
         return asked, ""
     return default_workers(cpus_per_task), ""
+
+
+def _short(executor: Any) -> str:
+    return repr(executor) if isinstance(executor, str) else type(executor).__name__
 
 
 def default_workers(cpus_per_task: int) -> int:
@@ -220,10 +223,8 @@ def check_retries(retries: object) -> None:
 
 def check_executor(executor: object) -> None:
     """Refuse an unknown name also where everything is cached and nobody would ask for it."""
-    if isinstance(executor, str) and executor not in ("processes", "threads", "serial"):
-        from memento.executors import make_executor
-
-        make_executor(executor)  # says which there are
+    if isinstance(executor, str) and not is_engine(executor):
+        engine_class(executor)  # says which there are
 
 
 def check_count(name: str, value: object) -> None:

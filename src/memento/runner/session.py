@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
+from memento.executors.choose import runs_here
 from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.runner.options import Options
 from memento.runner.versions import SessionCode, numbers_of
@@ -154,6 +155,7 @@ class Session:
                 workers=options.num_workers,
                 forecast=plan.time_on(options.num_workers),
                 executor=executor_name(options.executor),
+                in_process=runs_here(options.executor),
             )
         )
         self._sweep()
@@ -248,7 +250,7 @@ class Session:
                 )
                 # Only now: workers may be copies of this process, which are made as long as it has one thread.
                 signals.enter_context(Heart(run.heartbeat))
-                insist = executor.interrupt if getattr(executor, "in_process", False) else None
+                insist = executor.interrupt if executor.in_process else None
                 interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake, insist))
                 try:
                     runner.loop(interrupt)

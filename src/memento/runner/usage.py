@@ -12,6 +12,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 
 from memento.config import short_text
+from memento.executors.choose import is_engine
 from memento.matrix import Matrix
 
 _CONTEXTS = frozenset("context ctx c _context".split())
@@ -122,7 +123,7 @@ def no_provider(func: object, given: object) -> str:
         )
     if any(hasattr(given, method) for method in _HEARS):
         return ""
-    if isinstance(given, str) and given in ("processes", "threads", "serial"):
+    if isinstance(given, str) and is_engine(given):
         return f"the executor is named. Write Memento({name}, executor={given!r})."
     if isinstance(given, (Mapping, Matrix, str, os.PathLike, list)):
         return f"the matrix goes to run. Write Memento({name}).run(matrix)."

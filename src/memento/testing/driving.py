@@ -15,6 +15,7 @@ from typing import Any
 
 from memento.executors.base import Executor, Lost, Message, Note, Update
 from memento.keys import Script
+from memento.layout import PAYLOADS
 from memento.records import Outcome
 from memento.values import pickling
 from memento.values.payloads import PayloadDir, decode
@@ -41,7 +42,7 @@ class Drive:
         self.outcomes: dict[int, Outcome] = {}
         self.order: list[int] = []
         self.lost: list[int] = []
-        self.reasons: list[str] = []  # why each of these was lost
+        self.losses: list[Lost] = []
         self.notes: list[str] = []  # warnings
         self.facts: list[str] = []  # other notes
         self.updates: list[Update] = []
@@ -86,8 +87,9 @@ class Drive:
                 self.outcomes[number] = message
                 self.order.append(number)
             elif isinstance(message, Lost):
-                self.lost += message.numbers
-                self.reasons += [message.reason] * len(message.numbers)
+                assert message.number not in self.lost, f"task {message.number} was lost twice"
+                self.lost.append(message.number)
+                self.losses.append(message)
             elif isinstance(message, Note):
                 (self.notes if message.level == "warning" else self.facts).append(message.text)
             else:
@@ -119,7 +121,7 @@ class Drive:
         """Return what a task returned."""
         outcome = self.outcomes[number]
         assert outcome.value is not None, outcome.failure
-        return decode(outcome.value, PayloadDir(self.store / "payloads"))
+        return decode(outcome.value, PayloadDir(self.store / PAYLOADS))
 
 
 class OwnValues(Sequence[bytes]):

@@ -28,6 +28,7 @@ import pytest
 
 from memento.errors import Unsendable
 from memento.executors.base import Executor
+from memento.layout import PAYLOADS
 from memento.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE
 from memento.testing.driving import Client, Drive, OwnValues
 from memento.values import pickling
@@ -54,7 +55,7 @@ class ExecutorContract:
     def drive(self, executor: Executor, tmp_path: Path) -> Iterator[Drive]:
         """Return a driver in a store whose name is awkward."""
         store = tmp_path / 'a store\'s "name"'
-        (store / "payloads").mkdir(parents=True)
+        (store / PAYLOADS).mkdir(parents=True)
         drive = Drive(executor, store)
         yield drive
         executor.close()
@@ -145,7 +146,7 @@ class ExecutorContract:
 
         drive.values = OwnValues(client)
         tasks = [Task(n, n.to_bytes(16, "big"), 0, (0,), 0, 1, 0.0) for n in range(10)]
-        if getattr(drive.executor, "shares_memory", False):
+        if drive.executor.shares_memory:
             drive.start(use, settings={"client": Client(), "list": []})
             drive.run(tasks)
             assert {drive.value(n) for n in range(10)} == {1}
@@ -156,7 +157,7 @@ class ExecutorContract:
     def test_a_value_that_cannot_be_sent_is_named(self, drive: Drive) -> None:
         drive.values = OwnValues(Client())
         task = Task(1, bytes(16), 0, (0,), 0, 1, 0.0)
-        if getattr(drive.executor, "shares_memory", False):
+        if drive.executor.shares_memory:
             drive.start(lambda context, config: type(config.x) is Client)
             drive.run([task])
             assert drive.value(1) is True
@@ -165,7 +166,7 @@ class ExecutorContract:
                 _start_and_run(drive, task)
 
     def test_tasks_of_this_process_call_the_programs_own_function(self, drive: Drive) -> None:
-        if not getattr(drive.executor, "shares_memory", False):
+        if not drive.executor.shares_memory:
             pytest.skip(f"{drive.executor.name} runs tasks in other processes")
         seen: list[int] = []
         drive.start(lambda context, config: seen.append(config.x))
@@ -340,8 +341,7 @@ class ExecutorContract:
         gate.touch()
         drive.until(lambda: len(drive.outcomes) + len(drive.lost) == 4)
         assert {outcome.status for outcome in drive.outcomes.values()} <= {DONE}
-        assert all(drive.reasons)
-        assert len(drive.reasons) == len(drive.lost)
+        assert all(loss.reason and loss.attempt == 1 and not loss.cancelled for loss in drive.losses)
 
     # -- ends of processes
 
@@ -440,11 +440,11 @@ class ExecutorContract:
                 time.sleep(0.01)
             return 1
 
-        if drive.executor.name == "serial":
+        if drive.executor.in_process:
             gate.touch()
         drive.start(wait)
         drive.executor.submit([drive.task(i) for i in range(50)])
-        if drive.executor.name != "serial":
+        if not drive.executor.in_process:
             drive.until(lambda: bool(drive.executor.running()))
         drive.executor.cancel(running=False)
         drive.executor.cancel(running=False)
@@ -456,7 +456,7 @@ class ExecutorContract:
         assert not set(drive.lost) & set(drive.outcomes)
 
     def test_a_running_task_is_told_to_stop_and_may_finish(self, drive: Drive) -> None:
-        if drive.executor.name == "serial":
+        if drive.executor.in_process:
             pytest.skip("nobody can call it while a task runs")
 
         def wait(context: Any, config: Any) -> str:
@@ -495,7 +495,7 @@ class ExecutorContract:
         assert time.monotonic() - begun < 20.0
 
     def test_closing_in_the_middle_of_the_work_returns(self, drive: Drive) -> None:
-        if drive.executor.name in ("serial", "threads"):
+        if drive.executor.shares_memory:
             pytest.skip("nothing of it outlives a call")
         drive.start(lambda context, config: time.sleep(0.05))
         drive.executor.submit([drive.task(i) for i in range(8)])

@@ -21,7 +21,10 @@ from memento.worker.imports import ImportWatch
 from memento.worker.isolation import set_filters
 from memento.worker.options import LIBRARIES, options_of
 
-_AT_ONCE = ("numpy", "multiprocessing")  # imported for their options: set in the middle of a task, these would end with it
+_AT_ONCE = (
+    "numpy",
+    "multiprocessing",
+)  # imported for their options: set in the middle of a task, these would end with it
 
 
 class Carried(NamedTuple):

@@ -140,7 +140,7 @@ class Monitor:
                     ends += [begun + self._paused(handle, position) + work.timeout, self._looked + EVERY]
                 if work.memory_limit is not None:
                     ends.append(max(self._next_look, now + 0.001))
-                ends.append(self._deadline)
+                ends += [self._deadline, handle.stops[1] if handle.stops[0] in handle.in_flight else _NEVER]
         return min(ends)
 
     def exceeded(self, now: float) -> Iterator[tuple[WorkerHandle, ExitReason, float]]:
@@ -162,7 +162,7 @@ class Monitor:
             ):
                 # It would not hear anything less.
                 yield handle, ExitReason(TIMEOUT, position, suspended=True), 0.0
-            elif now >= self._deadline:
+            elif now >= self._deadline or (handle.stops[0] == position and now >= handle.stops[1]):
                 yield handle, ExitReason(STOPPED, position), min(work.grace, _INSIST)
             elif look and (used := self._memory(handle, position)) > near:
                 self._next_look = now + _WATCH_NEAR
@@ -208,6 +208,7 @@ class Monitor:
         for handle in self._handles.values():
             if handle.kill_at is not None:
                 handle.kill_at += lost
+            handle.stops = (handle.stops[0], handle.stops[1] + lost)
             position = handle.running()
             if self._work.timeout is None or position < 0:
                 continue

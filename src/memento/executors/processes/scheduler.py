@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from memento.clock import Clock
-from memento.executors.base import Lost, Message
+from memento.executors.base import Message, cancelled, take_out
 from memento.executors.processes.worker_handle import WorkerHandle
 from memento.records import Outcome
 from memento.worker.work import Task, Work
@@ -62,7 +62,7 @@ class Scheduler:
         self.pace = 1.0  # seconds a task, lately
         self._seen = 0  # outcomes
         self._growth = 1  # size of the last batch of tasks whose cost nobody knows
-        self._giving_back = False  # what is taken back goes to the runner, not to the queue
+        self._unwanted: dict[int, bool] = {}  # tasks at workers that are not to begin -> nor to go on
         self.suspects: set[int] = set()  # numbers of tasks
 
     # -- what the runner says
@@ -78,33 +78,57 @@ class Scheduler:
 
     def add(self, tasks: Sequence[Task]) -> None:
         """Queue tasks."""
-        self._giving_back = False
         self.queue.extend(tasks)
 
-    def give_back(self) -> None:
-        """Give the runner back what has not begun: at once what is queued, the rest when workers let go of it."""
-        self.lose(self.queue)
-        self.queue.clear()
-        self._giving_back = True
-        for handle in self._handles.values():
-            handle.revoke(0, self._clock.monotonic())
+    def cancel(self, numbers: set[int] | None, *, running: bool) -> None:
+        """Give the runner back what has not begun: at once what is queued, the rest when workers let go of it.
 
-    def lose(self, tasks: Sequence[Task] | deque[Task]) -> None:
+        Of these tasks, or of all. With `running`, those of them that have begun are told to stop.
+        """
+        self.lose(take_out(self.queue, numbers))
+        now = self._clock.monotonic()
+        for handle in self._handles.values():
+            begun, first = handle.position(), None
+            for position, (task, _) in handle.in_flight.items():
+                if numbers is None or task.number in numbers:
+                    self._unwanted[task.number] = running or self._unwanted.get(task.number, False)
+                    if first is None and position > begun:
+                        first = position
+            if first is not None:
+                handle.revoke(first, now)
+        self._stop_unwanted()
+
+    def _stop_unwanted(self) -> None:
+        """Stop what has begun of the tasks that are to stop; it may have done so before its worker was told."""
+        if self._unwanted:
+            now = self._clock.monotonic()
+            for handle in self._handles.values():
+                position = handle.running()
+                if position >= 0 and self._unwanted.get(handle.in_flight[position][0].number):
+                    handle.stop(now, self._work.grace)
+
+    def lose(self, tasks: Sequence[Task]) -> None:
         """Tell the runner that these were not begun."""
-        if tasks:
-            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+        for task in tasks:
+            self._unwanted.pop(task.number, None)
+        self._inbox += cancelled(tasks)
 
     def requeue(self, tasks: list[Task]) -> None:
         """Put tasks that nobody began to the front of the queue."""
-        if self._giving_back:
-            self.lose(tasks)
-        else:
-            self.queue.extendleft(reversed(tasks))
+        queue = deque(tasks)
+        self.lose(take_out(queue, self._unwanted))
+        self.queue.extendleft(reversed(queue))
+
+    def ended(self, number: int) -> None:
+        """Take note that a task has an outcome."""
+        self._unwanted.pop(number, None)
 
     def learn(self, outcomes: Sequence[Outcome]) -> None:
         """Take note of what tasks cost, in the order of their ends, and that none of them is a suspect any more."""
-        if self.suspects:
-            self.suspects.difference_update(outcome.number for outcome in outcomes)
+        if self.suspects or self._unwanted:
+            for outcome in outcomes:
+                self.suspects.discard(outcome.number)
+                self._unwanted.pop(outcome.number, None)
         mean = sum(max(outcome.runtime, _OWN) for outcome in outcomes) / len(outcomes)
         kept = 0.5 if self._seen < _FIRST else 0.95  # of what was believed, after each of them
         self._seen += len(outcomes)
@@ -114,6 +138,15 @@ class Scheduler:
         """Let one worker fewer live from now on; return how many."""
         self._most = max(min(self._most, len(self._handles)) - 1, 1)
         return self._most
+
+    def resize(self, count: int) -> list[WorkerHandle]:
+        """Let so many workers live from now on; return those that are to end with what they run."""
+        self._count = self._most = count
+        staying = sorted((handle for handle in self._handles.values() if not handle.leaving), key=_load)
+        too_many = staying[: max(len(staying) - count, 0)]
+        for handle in too_many:
+            handle.revoke(0, self._clock.monotonic())
+        return too_many
 
     # -- giving
 
@@ -183,7 +216,7 @@ class Scheduler:
 
     def steal(self) -> None:
         """Take back what busy workers have not begun, when others have nothing to do."""
-        if self.queue or self._giving_back:
+        if self.queue:
             return
         idle = self._most - sum(bool(handle.in_flight) for handle in self._handles.values())
         if idle == 0:
@@ -207,6 +240,7 @@ class Scheduler:
         for handle in self._handles.values():
             if handle.revoked is not None and not handle.drained and now >= handle.settles:
                 self.requeue(handle.drain())
+        self._stop_unwanted()
 
 
 def _load(handle: WorkerHandle) -> float:

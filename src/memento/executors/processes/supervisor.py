@@ -23,26 +23,24 @@ ends, so do all workers; it is started again, and what they ran is run again, on
 from __future__ import annotations
 
 import contextlib
-import os
 import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MementoError, WorkerStartError
 from memento.executors.base import Executor, Message, Note, Running, Update
-from memento.executors.processes import channel, launch
+from memento.executors.processes import channel
 from memento.executors.processes.channel import Garbled
 from memento.executors.processes.control import Control, ServerGone
 from memento.executors.processes.exit_reason import garbled
 from memento.executors.processes.monitor import EVERY as LOOK_EVERY
 from memento.executors.processes.monitor import Monitor
 from memento.executors.processes.scheduler import Scheduler
-from memento.executors.processes.slots import Slots, make_file
-from memento.executors.processes.worker import Place
 from memento.executors.processes.worker_handle import WorkerHandle
+from memento.executors.processes.workers import Workers
 from memento.records import OUT_OF_MEMORY, Outcome
 from memento.worker import failures
 from memento.worker.sending import Portable
@@ -78,8 +76,10 @@ class Processes(Executor):
     name = "processes"
     isolates = True
     preempts = True
+    resizable = True
 
     _work: Work
+    _workers: Workers
     _scheduler: Scheduler
     _monitor: Monitor
 
@@ -91,12 +91,11 @@ class Processes(Executor):
         initializer: Callable[[], object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._asked, self._copy, self._clock = num_workers, copy, clock
+        self.workers, self._copy, self._clock = num_workers, copy, clock
         self._initializer = initializer
         self._handles: dict[int, WorkerHandle] = {}  # by slot
         self._inbox: list[Message] = []
         self._fruitless = 0
-        self._made = 0
         self._restarts = 0
         self._noted: set[str] = set()
         self._stopping = False
@@ -114,31 +113,19 @@ class Processes(Executor):
             work = work._replace(initializer=Portable(self._initializer, "the initializer"))
         self._work = work
         _ = work.settings.data  # what cannot be pickled is told now
-        count = max(self._asked or work.num_workers, 1)
-        self._gpus: list[tuple[str, ...]] = [()] * count
-        if work.gpus_per_task:
-            from memento.executors.gpus import assign, visible_gpus
-
-            self._gpus = assign(visible_gpus(os.environ), work.gpus_per_task, count)
-            if len(self._gpus) < count:
-                self._note(f"{len(self._gpus)} workers, not {count}: there are no more GPUs")
-                count = len(self._gpus)
-        self._count = count
-        self._logs = os.path.join(work.store, "logs", work.run)
-        if work.log_output:
-            os.makedirs(self._logs, exist_ok=True)
-        self._slots_file = make_file(launch.shared_name(launch.mark(work)), Slots.size(count))
-        self._slots = Slots(self._slots_file, count)
+        count = max(self.workers or work.num_workers, 1)
+        workers = self._workers = Workers(work, count)
+        self._handles = workers.handles
         try:
-            control = self._control = Control(work, self._slots_file, self._copy)
+            control = self._control = Control(work, workers.file, self._copy)
         except MementoError:
-            os.close(self._slots_file)
+            workers.close()
             raise
+        count = self._at_most(count)
         for text in control.notes:
             self._inbox.append(Note(text, "info"))
         self._scheduler = Scheduler(work, count, self._handles, self._inbox, self._clock)
-        logs = self._logs if work.log_output else None
-        self._monitor = Monitor(work, self._handles, control.pid, logs)
+        self._monitor = Monitor(work, self._handles, control.pid, workers.logs)
         self._selector = selectors.DefaultSelector()
         self._quiet = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()
@@ -159,22 +146,18 @@ class Processes(Executor):
             return
         self._scheduler.queue.clear()
         control.close()
-        for handle in self._handles.values():
-            handle.close()
-            self._drop_empty_log(handle)
         self._monitor.close()
-        self._handles.clear()
         self._selector.close()
         self._quiet.close()
         self._waker.close()
         self._woken.close()
-        self._slots.close()
-        os.close(self._slots_file)
+        self._workers.close()
 
-    def _drop_empty_log(self, handle: WorkerHandle) -> None:
-        with contextlib.suppress(OSError):
-            if handle.place.log and os.path.getsize(handle.place.log) == 0:
-                os.unlink(handle.place.log)
+    def _at_most(self, count: int) -> int:
+        """Return how many workers there can be where so many are wished for."""
+        if count > self._workers.most:
+            self._note(f"{self._workers.most} workers, not {count}: there are no more GPUs")
+        return min(count, self._workers.most)
 
     # -- what the runner says
 
@@ -198,14 +181,20 @@ class Processes(Executor):
                 found.append(Running(handle.name, number, max(now - handle.start(), 0.0)))
         return found
 
-    def cancel(self, *, running: bool) -> None:
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
         if self._control is None:
             return
-        self._scheduler.give_back()
-        if running and not self._stopping:
+        wanted = None if numbers is None else set(numbers)
+        self._scheduler.cancel(wanted, running=running)
+        if running and wanted is None and not self._stopping:
             self._stopping = True
             self._monitor.stop(self._clock.monotonic())
-            self._slots.stop()
+            self._workers.slots.stop_all()
+
+    def resize(self, workers: int) -> None:
+        if self._control is not None:
+            for handle in self._scheduler.resize(self._at_most(max(workers, 1))):
+                self._dismiss(handle)
 
     def wake(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # full: it wakes up anyway; not started, closed
@@ -272,7 +261,7 @@ class Processes(Executor):
             for selector in (self._selector, self._quiet):
                 selector.unregister(control.socket)
             control.close()
-            control = self._control = Control(self._work, self._slots_file, self._copy)
+            control = self._control = Control(self._work, self._workers.file, self._copy)
             for selector in (self._selector, self._quiet):
                 selector.register(control.socket, selectors.EVENT_READ, None)
             self._monitor.follow(control.pid)
@@ -291,7 +280,8 @@ class Processes(Executor):
             return
         self._scheduler.take_back()
         for slot in self._scheduler.empty_slots():
-            self._spawn(self._control, slot)
+            handle = self._workers.start(self._control, slot)
+            self._selector.register(handle.read, selectors.EVENT_READ, handle)
         for handle in self._scheduler.fill():
             if handle.out and not handle.flush():
                 with contextlib.suppress(KeyError):
@@ -299,21 +289,6 @@ class Processes(Executor):
             if self._scheduler.left_of(handle) <= 0 and not handle.in_flight and not handle.leaving:
                 self._dismiss(handle)  # it has had its share, be it that some of that was taken back
         self._scheduler.steal()
-
-    def _spawn(self, control: Control, slot: int) -> None:
-        self._made += 1
-        name = f"{self._work.run}/{self._made:04d}.log"
-        log = os.path.join(self._logs, f"{self._made:04d}.log") if self._work.log_output else ""
-        self._slots.clear(slot)
-        theirs_in, ours_out, ours_in, theirs_out = channel.make_pipes()
-        place = Place(slot, self._count, log, name, self._gpus[slot])
-        handle = self._handles[slot] = WorkerHandle(place, self._slots, ours_in, ours_out)
-        try:
-            control.spawn(handle, (theirs_in, theirs_out))
-        finally:
-            os.close(theirs_in)
-            os.close(theirs_out)
-        self._selector.register(ours_in, selectors.EVENT_READ, handle)
 
     # -- hearing
 
@@ -363,6 +338,7 @@ class Processes(Executor):
         handle.distrusted = handle.leaving = True
         if handle.in_flight:
             task = handle.finish(handle.oldest())
+            self._scheduler.ended(task.number)
             self._inbox.append(verdict(task, garbled(), self._clock.now(), 0.0, handle.name, None, None))
         if self._control is not None:
             self._control.kill(handle.pid, signal.SIGKILL)
@@ -418,6 +394,7 @@ class Processes(Executor):
         elif begun:
             struck = code == -signal.SIGKILL and self._monitor.struck()
             outcome = handle.last_outcome(self._work, code, peak, self._clock, struck=struck)
+            self._scheduler.ended(outcome.number)
             self._inbox.append(outcome)
             self._fruitless = 0
             if (
@@ -431,17 +408,12 @@ class Processes(Executor):
             self._fruitless += 1
         self._scheduler.requeue(handle.take_back(0))
         told = failures.tail(handle.place.log) if handle.place.log else ""
-        self._forget(handle)
+        self._selector.unregister(handle.read)
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(handle.write)
+        self._workers.forget(handle)
         if self._fruitless >= _FRUITLESS:
             raise WorkerStartError(
                 f"{_FRUITLESS} workers in a row ended before they ran anything, the last with"
                 f" {failures.exit_name(code)}. {control.output()}\n{told}".rstrip()
             )
-
-    def _forget(self, handle: WorkerHandle) -> None:
-        self._selector.unregister(handle.read)
-        with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(handle.write)
-        handle.close()
-        del self._handles[handle.place.slot]
-        self._drop_empty_log(handle)

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from memento import system
@@ -76,7 +77,7 @@ class Worker:
             launch.compare(self._work, function)
         conditions = Conditions(
             resources=resources,
-            stopping=self._slots.stopping,
+            stopping=partial(self._slots.stopping, self._place.slot),
             own_process=True,
             live=self._update,
             log=output.slice if output is not None else None,

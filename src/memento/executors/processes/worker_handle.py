@@ -55,6 +55,10 @@ class WorkerHandle:
         self._values: set[int] = set()
         self._layouts: set[int] = set()
         self.decided: ExitReason | None = None
+        self.stops = (
+            -1,
+            0.0,
+        )  # the position that was told to stop, the monotonic seconds at which it is ended
         self.kill_at: float | None = None  # monotonic seconds: SIGTERM did not help
         self.revoked: int | None = None  # nothing from this position on is run, once `settles` is over
         self.settles = 0.0
@@ -163,10 +167,11 @@ class WorkerHandle:
 
     def revoke(self, first: int, now: float) -> None:
         """Let it begin nothing new from a position on; what that leaves is known when `settles` is over."""
-        if self.revoked is None and self.in_flight:
-            self.revoked = max(self.position() + 1, first)
+        first = max(self.position() + 1, first)
+        if self.in_flight and (self.revoked is None or first < self.revoked):
+            self.revoked = first
             self.settles, self.drained = now + SETTLE, False
-            self._slots.set_limit(self.place.slot, self.revoked)
+            self._slots.set_limit(self.place.slot, first)
 
     def drain(self) -> list[Task]:
         """Take back what was revoked a moment ago: its position tells what it had begun by then."""
@@ -190,6 +195,13 @@ class WorkerHandle:
     def _allow(self) -> None:
         self.revoked = None
         self._slots.lift_limit(self.place.slot)
+
+    def stop(self, now: float, grace: float) -> None:
+        """Tell what it runs to stop, and remember when it is ended otherwise."""
+        position = self.running()
+        if position >= 0 and self.stops[0] != position:
+            self.stops = (position, now + grace)
+            self._slots.stop(self.place.slot, position)
 
     def note_memory(self, position: int, used: int) -> None:
         """Remember the highest that the task at a position was seen to use, in bytes."""
