@@ -162,7 +162,12 @@ class Notifier:
             for i in range(len(self._queue) - 1, -1, -1):
                 other = self._queue[i]
                 if type(other) is type(event):
-                    self._queue[i] = _both(other, event)
+                    both = _both(other, event)
+                    if isinstance(event, TasksStarted):  # nothing ends before it starts
+                        self._queue[i] = both
+                    else:
+                        del self._queue[i]
+                        self._queue.append(both)
                     return True
                 if isinstance(other, _ENDS) or (len(self._queue) < ROOM and not isinstance(other, _ADDED)):
                     break
@@ -227,7 +232,7 @@ class Notifier:
 
 
 def _both(first: Event, second: Event) -> Event:
-    """Tell two events of one kind as one."""
+    """Tell two events of one kind as one: at the first's time what starts, else at the second's."""
     if isinstance(first, TasksFinished) and isinstance(second, TasksFinished):
         keys, failed_keys = first.keys + second.keys, first.failed_keys + second.failed_keys
         named = first.keys or first.failed_keys
@@ -241,11 +246,11 @@ def _both(first: Event, second: Event) -> Event:
             keys=keys,
             failed_keys=failed_keys,
         )
-    if isinstance(first, TasksStarted) and isinstance(second, TasksStarted) and first.keys:
-        if len(first.keys) + len(second.keys) <= KEYS:
-            return second._replace(keys=first.keys + second.keys, workers=first.workers + second.workers)
-        return second._replace(keys=(), workers=())
-    return second if isinstance(second, Tick) else first
+    if isinstance(first, TasksStarted) and isinstance(second, TasksStarted):
+        if not first.keys or len(first.keys) + len(second.keys) > KEYS:
+            return first._replace(keys=(), workers=())
+        return first._replace(keys=first.keys + second.keys, workers=first.workers + second.workers)
+    return second
 
 
 def _name(provider: object) -> str:

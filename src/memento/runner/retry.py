@@ -17,6 +17,7 @@ from memento.errors import (
     UnsavableResult,
     WorkerDied,
 )
+from memento.layout import Layout
 from memento.records import (
     DIED,
     LOST,
@@ -184,7 +185,7 @@ class StoreFaults:
     def note_damage(self, failure: Failure) -> None:
         """Note the payload of this store that a task found damaged, if that is why it failed."""
         if failure.code == PAYLOAD_DAMAGED and self._store:
-            ref = _below(os.path.join(self._store, "payloads"), failure.path)
+            ref = _below(Layout(self._store).payloads, failure.path)
             if ref is not None:
                 self.damaged[ref] = failure.message.removeprefix(f"{failure.path}: ")
 
