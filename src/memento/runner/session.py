@@ -17,8 +17,8 @@ from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.executors.choose import runs_here
 from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.runner.code_changes import SessionCode, numbers_of
 from memento.runner.options import Options
-from memento.runner.versions import SessionCode, numbers_of
 from memento.store import Store
 
 if TYPE_CHECKING:
