@@ -12,8 +12,8 @@ import pytest
 
 from memento.cli import logs
 from memento.cli.logs import Lines
-from memento.store import Store
 from memento.store.board import Working
+from memento.store.store import Store
 from tests.cli.calling import GENEROUS, Ran, memento, start, wait_until
 from tests.cli.conftest import Project
 

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memento.context import Context, Resources, StopTask, TaskSpace
+from memento.context.context import Context
 from memento.context.loop import parse_every
 from memento.context.metrics import Metrics
+from memento.context.space import Resources, StopTask, TaskSpace
 from memento.records import Piece
 
 
@@ -406,7 +407,8 @@ def test_an_interval_that_is_none_says_what_would_be_right(text: Any) -> None:
 
 LOOPER = """
 import sys
-from memento.context import Context, TaskSpace
+from memento.context.context import Context
+from memento.context.space import TaskSpace
 context = Context.for_task(TaskSpace(sys.argv[1], "run", bytes(16)))
 state = {"sum": 0}
 for i in context.loop(range(int(sys.argv[2])), state, every="1 step"):

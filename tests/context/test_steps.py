@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memento.context import Context, StopTask, TaskSpace
+from memento.context.context import Context
+from memento.context.space import StopTask, TaskSpace
 from memento.system import try_lock
 
 
@@ -164,7 +165,8 @@ def _slow(store: str) -> int:
 WORKER = """
 import os, sys
 from pathlib import Path
-from memento.context import Context, TaskSpace
+from memento.context.context import Context
+from memento.context.space import TaskSpace
 store, name = sys.argv[1:]
 def step(store):
     with open(Path(store) / "called", "a") as file:

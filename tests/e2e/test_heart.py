@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from memento import Memento
-from memento.store import Store, heart
+from memento.store import heart
 from memento.store.database import stand_still
+from memento.store.store import Store
 
 
 def beat_of(index: str) -> float:

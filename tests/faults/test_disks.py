@@ -16,7 +16,9 @@ import pytest
 import memento
 from memento import Config, Context, Memento
 from memento.errors import StoreUnwritable
-from memento.store import Run, Store, database
+from memento.store import database
+from memento.store.run import Run
+from memento.store.store import Store
 from tests.faults.victims import PATIENCE, Ended, Victim, until, value_of
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from memento.records import DONE
-from memento.store import Store
+from memento.store.store import Store
 
 PATIENCE = 90.0  # seconds that anything may take on a busy machine
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from memento.keys import CodeVersion, code_version, digest
 from memento.keys.changes import Change, changes
+from memento.keys.code import CodeVersion, code_version
+from memento.keys.kinds import digest
 from memento.keys.source import find_function
 
 HELPERS = """

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from memento.keys import code_version
+from memento.keys.code import code_version
 from memento.keys.forms import normal_form
 from tests.keys.projects import Projects
 
@@ -123,7 +123,7 @@ def train(context, config):
         sqrt, lk)
 def main():
     import json
-    from memento.keys import code_version
+    from memento.keys.code import code_version
     version = code_version(train)
     print(json.dumps([version.digest.hex(), {name: mark for name, (mark, _) in version.functions.items()}]))
 if __name__ == "__main__": main()

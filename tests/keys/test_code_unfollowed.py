@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from memento.keys import CodeVersion, code_version, combined, snapshot, value_code
+from memento.keys import snapshot
+from memento.keys.code import CodeVersion, code_version, combined, value_code
 from tests.keys.projects import Projects
 
 

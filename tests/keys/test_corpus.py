@@ -26,7 +26,8 @@ import numpy as np
 import pytest
 
 from memento.errors import UnkeyableValue
-from memento.keys import digest, encode, kinds, standard
+from memento.keys import encode, kinds, standard
+from memento.keys.kinds import digest
 from tests.keys.corpus import all as corpus
 from tests.keys.corpus.leaves import variants
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memento.keys import CodeVersion, code_version, combined, value_code
+from memento.keys.code import CodeVersion, code_version, combined, value_code
 from memento.keys.reach import Reach
 from tests.keys.projects import Projects, edited
 

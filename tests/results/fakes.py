@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from memento.config import Config
 from memento.errors import PayloadDamaged
 from memento.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord, Warned
-from memento.results import Results
+from memento.results.results import Results
 from memento.store.bulk import Outlines
 from memento.store.unreadable import Unreadable
 

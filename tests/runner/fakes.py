@@ -7,10 +7,13 @@ from typing import Any, cast
 
 from memento.events import Event
 from memento.executors.base import Executor, Message, Running, cancelled
-from memento.matrix import Matrix
-from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.matrix.matrix import Matrix
+from memento.plan.plan import Past, Plan, make_plan
+from memento.plan.tasks import KeyedTasks
 from memento.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
-from memento.runner import Interrupt, Retries, RetryPolicy, Runner
+from memento.runner.loop import Runner
+from memento.runner.retry import Retries, RetryPolicy
+from memento.runner.signals import Interrupt
 from memento.store.run import Claim, Committed, Run
 from memento.worker.work import Task, Work
 

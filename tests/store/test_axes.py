@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.keys import digest, json_fragment
+from memento.keys.fragments import json_fragment
+from memento.keys.kinds import digest
 from memento.records import RunInfo
-from memento.store import Store
 from memento.store.axes import Declared, Item, merged
+from memento.store.store import Store
 
 
 def plain(*values: object) -> list[str]:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from memento.errors import PayloadDamaged
 from memento.records import Series
-from memento.store import Store, reading
+from memento.store import reading
+from memento.store.store import Store
 from memento.store.unreadable import Unreadable
 from memento.testing.store import info_of, row_of
 from memento.values.formats import encode

@@ -17,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from memento import system
 from memento.records import DONE, Known, RunInfo
-from memento.store import Run, Store
 from memento.store.liveness import REBOOT_SECONDS, UNSEEN_SECONDS, Liveness, Process
+from memento.store.run import Run
+from memento.store.store import Store
 from memento.testing.store import EXPERIMENT, info_of, key_of, row_of
 
 
@@ -226,7 +227,7 @@ def test_two_forced_runs_share_the_work(store: Store) -> None:
 
 WORKER = """
 import sys
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.store import EXPERIMENT, info_of, key_of, row_of
 store = Store.open(sys.argv[1])
 run = store.begin(info_of())
@@ -270,7 +271,7 @@ def test_two_processes_do_every_task_exactly_once(tmp_path: Path) -> None:
 def test_a_killed_process_leaves_its_work_to_the_next(tmp_path: Path) -> None:
     program = """
 import sys
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.store import info_of, key_of, row_of
 run = Store.open(sys.argv[1]).begin(info_of())
 run.claim([key_of(1), key_of(2)])

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import memento
 from memento.records import LogSlice
-from memento.store import Store, garbage
+from memento.store import garbage
 from memento.store.run import Run
+from memento.store.store import Store
 from memento.testing.store import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
 from memento.values.files import write_file

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from memento import system
-from memento.store import Store
 from memento.store.database import stand_still
 from memento.store.heart import Heart
+from memento.store.store import Store
 from memento.testing.store import info_of
 
 _PATIENCE = 30.0  # seconds; no test waits so long unless it fails

@@ -27,8 +27,9 @@ from memento.errors import (
     UntrustedStore,
 )
 from memento.records import DONE, LogSlice, Series
-from memento.store import Store, salvage
+from memento.store import salvage
 from memento.store.database import error_code, explained
+from memento.store.store import Store
 from memento.testing.store import EXPERIMENT, StoreContract, info_of, key_of, row_of
 from memento.values.formats import encode
 
@@ -147,7 +148,7 @@ def test_a_child_does_not_take_over_what_its_parent_had_open(root: Path) -> None
     fill(root)
     code = """
 import os, sqlite3, sys
-from memento.store import Store
+from memento.store.store import Store
 store = Store.open(sys.argv[1])
 connection = store._database.connection()
 if os.fork() == 0:
@@ -316,7 +317,7 @@ def test_threads_have_connections_of_their_own(root: Path) -> None:
 def test_a_forked_child_may_use_the_store_and_harms_nothing(root: Path) -> None:
     program = """
 import os, sys
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.store import EXPERIMENT, info_of, row_of
 store = Store.open(sys.argv[1])
 run = store.begin(info_of())

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.records import DONE, FAILED, INTERRUPTED, LogSlice, Outcome, Piece, TaskRow
-from memento.store import Store
 from memento.store.rows import attempt_records, attempt_values, each_once
 from memento.store.run import Run
+from memento.store.store import Store
 from memento.testing.store import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
 

@@ -10,8 +10,8 @@ import pytest
 import memento
 from memento import Config, Context, Memento
 from memento.errors import MementoError
-from memento.store import Store
 from memento.store.renaming import CannotRename, finish_moves
+from memento.store.store import Store
 from memento.testing.store import info_of
 
 CALLS: list[Any] = []

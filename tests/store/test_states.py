@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from memento.records import TaskRecord
-from memento.store import Store
 from memento.store.states import drop_older_states, drop_states, keys_with_states
+from memento.store.store import Store
 from memento.testing.store import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
 

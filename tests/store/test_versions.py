@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memento.records import CodeVersion
-from memento.store import Store
+from memento.store.store import Store
 from memento.store.versions import Versions, mixed
 from memento.testing.store import EXPERIMENT, info_of, row_of
 

@@ -14,8 +14,8 @@ from memento.cli.inspect import find_key, open_store, print_json, print_safe
 from memento.layout import Layout
 from memento.records import DAMAGED, DONE, TaskRecord
 from memento.runner.code_changes import date_text
-from memento.store import Store
 from memento.store.states import keys_with_states
+from memento.store.store import Store
 from memento.store.versions import Versions
 from memento.values.checkpoints import saved_by
 from memento.wording import duration, number_of, one_line
@@ -86,7 +86,7 @@ def _facts(store: Store, key: bytes) -> dict[str, Any]:
 
 
 def _code(store: Store, versions: Versions, record: TaskRecord) -> _Code:
-    from memento.keys import explain_code
+    from memento.keys.changes import explain_code
 
     pending = [present for code, present in versions.pending() if code == record.code]
     newest = max(pending, default=record.code)

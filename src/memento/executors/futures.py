@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.context import Resources
+from memento.context.space import Resources
 from memento.errors import WorkerDied, WorkerStartError
 from memento.executors.base import Executor, Lost, Message, Running, cancelled, take_out
 from memento.executors.local import OfThisThread, local_station

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.context import Resources
+from memento.context.space import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.local import local_station
 from memento.records import Outcome

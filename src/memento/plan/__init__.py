@@ -1,44 +1,4 @@
 """Decide what to run, why, in which order and how long it will take.
 
 Knows: matrices, keys, what the store has. May not know: executors, displays.
-
-Names are imported on first use: a run whose results are all there expects no runtimes.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from memento.lazily import on_first_use
-
-if TYPE_CHECKING:
-    from memento.plan.forecast import fit_costs
-    from memento.plan.plan import Past, Plan, expected_costs, make_plan
-    from memento.plan.tasks import KEY_SIZE, KeyedTasks
-    from memento.plan.versions import TaskVersions, task_versions
-
-__all__ = [
-    "KEY_SIZE",
-    "KeyedTasks",
-    "Past",
-    "Plan",
-    "TaskVersions",
-    "expected_costs",
-    "fit_costs",
-    "make_plan",
-    "task_versions",
-]
-
-_HOMES = {
-    "KEY_SIZE": "memento.plan.tasks",
-    "KeyedTasks": "memento.plan.tasks",
-    "Past": "memento.plan.plan",
-    "Plan": "memento.plan.plan",
-    "TaskVersions": "memento.plan.versions",
-    "expected_costs": "memento.plan.plan",
-    "fit_costs": "memento.plan.forecast",
-    "make_plan": "memento.plan.plan",
-    "task_versions": "memento.plan.versions",
-}
-
-__getattr__ = on_first_use(__name__, _HOMES)

@@ -60,8 +60,8 @@ def _item(value: object, fragment: str, digest: bytes) -> Item:
     if isinstance(value, UpstreamValue):
         return Item(fragment, f"task {value.key.hex()[:8]}", "", digest)
     from memento.errors import UnkeyableValue
-    from memento.keys import described
-    from memento.keys import digest as digest_of
+    from memento.keys.fragments import described
+    from memento.keys.kinds import digest as digest_of
 
     if not digest:
         with contextlib.suppress(UnkeyableValue, RecursionError):  # a volatile value need not have one

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from memento.keys import digest, json_fragment
+from memento.keys.fragments import json_fragment
+from memento.keys.kinds import digest
 
 if TYPE_CHECKING:
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
     from memento.plan.tasks import KeyedTasks
 
     # Ids of rows -> id, parameters and settings of each, as JSON.

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
 from memento.errors import UnkeyableValue
-from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
+from memento.keys.kinds import digest
+from memento.keys.task import TaskKeys, part, repeat_part, task_digest
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
     from typing import TypeVar
 
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
 
     T = TypeVar("T")
 
@@ -217,7 +218,7 @@ class _Pairs(dict[int, str]):
 def _fragment(value: object) -> str:
     if isinstance(value, UpstreamValue):
         return value.fragment()
-    from memento.keys import json_fragment
+    from memento.keys.fragments import json_fragment
 
     return json_fragment(value)
 

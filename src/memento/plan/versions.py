@@ -15,12 +15,12 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.keys import code_version, combined, value_code
+from memento.keys.code import code_version, combined, value_code
 from memento.plan.tasks import KeyedTasks
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
-    from memento.keys import CodeVersion
+    from memento.keys.code import CodeVersion
 
 _PLAIN = frozenset({int, float, complex, str, bytes, bool, type(None), range, UpstreamValue})
 _LIBRARIES = frozenset(

@@ -23,12 +23,12 @@ from memento.events import Event, RunFinished, RunStarted, Said
 from memento.plan.plan import CHANGED
 from memento.runner.progress import task_text
 from memento.runner.session import Session
-from memento.store import Store
+from memento.store.store import Store
 from memento.store.versions import Versions
 from memento.wording import number_of
 
 if TYPE_CHECKING:
-    from memento.plan import Plan
+    from memento.plan.plan import Plan
     from memento.records import TaskRecord
 
 CONFIDENCE = 0.95
@@ -294,7 +294,7 @@ def _compared(
 
 
 def _are_equal(old: Any, new: Any, before: TaskRecord, now: TaskRecord) -> bool:
-    from memento.keys import digest
+    from memento.keys.kinds import digest
 
     try:
         return bool(digest(_one_nan(old)) == digest(_one_nan(new)))

@@ -12,12 +12,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.layout import Layout
-from memento.plan import KeyedTasks, Plan, task_versions
+from memento.plan.plan import Plan
+from memento.plan.tasks import KeyedTasks
+from memento.plan.versions import task_versions
 
 if TYPE_CHECKING:
     from memento.keys.changes import Functions
     from memento.records import CodeVersion
-    from memento.store import Store
+    from memento.store.store import Store
     from memento.store.versions import Versions
 
 _LINES = 40  # of all explanations of a message together
@@ -197,7 +199,7 @@ def _groups(
     present: Callable[[int], Functions],
     counts: Mapping[tuple[int, int], int],
 ) -> list[_Group]:
-    from memento.keys import explain_code
+    from memento.keys.changes import explain_code
 
     adopted = {code: versions.last_adopted(code) for code, _ in counts}
     known = store.codes({*adopted.values(), *adopted})

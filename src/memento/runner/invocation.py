@@ -13,10 +13,10 @@ from memento.events import RunFinished, Said
 from memento.runner.listeners import Listeners
 from memento.runner.options import Options
 from memento.runner.session import Session
-from memento.store import Store
+from memento.store.store import Store
 
 if TYPE_CHECKING:
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
     from memento.runner.adopting import Adopted
     from memento.store.upstream import UpstreamValue
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.executors.choose import engine_class, is_engine, own_workers
 
 if TYPE_CHECKING:
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
 
 _UNITS = {
     "": 1,

@@ -1,30 +1,4 @@
 """Keep every result: one folder with an index, values, checkpoints, logs.
 
 Knows: how to find, open, read and write a store. May not know: matrices, executors, displays.
-
-Names are imported on first use: a worker that only encodes values does not load SQLite.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from memento.lazily import on_first_use
-
-if TYPE_CHECKING:
-    from memento.store.location import find_store, locate
-    from memento.store.run import Claim, Committed, Run
-    from memento.store.store import Store
-
-__all__ = ["Claim", "Committed", "Run", "Store", "find_store", "locate"]
-
-_HOMES = {
-    "Claim": "memento.store.run",
-    "Committed": "memento.store.run",
-    "Run": "memento.store.run",
-    "Store": "memento.store.store",
-    "find_store": "memento.store.location",
-    "locate": "memento.store.location",
-}
-
-__getattr__ = on_first_use(__name__, _HOMES)

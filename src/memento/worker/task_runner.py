@@ -19,9 +19,9 @@ from typing import Any, NamedTuple, Protocol
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
-from memento.context import Context, Resources, StopTask, TaskSpace
+from memento.context.context import Context
 from memento.context.seeding import LIBRARIES, Seeding
-from memento.context.space import Live, never_stopping
+from memento.context.space import Live, Resources, StopTask, TaskSpace, never_stopping
 from memento.errors import StoreUnwritable
 from memento.layout import Layout
 from memento.records import (
