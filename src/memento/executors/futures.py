@@ -29,14 +29,15 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.errors import WorkerDied, WorkerStartError
 from memento.executors.base import Executor, Lost, Message, Running, cancelled, take_out
-from memento.executors.local import OfThisThread, local_station
+from memento.executors.calling_thread import CallingThread
 from memento.records import DIED, Outcome
 from memento.values import pickling
 from memento.worker import failures
 from memento.worker.alarm import TimeUp, alarm
 from memento.worker.measure import process_name
 from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions, KeptValues, Station, stopped, timed_out, verdict
+from memento.worker.task_runner import Conditions, TaskRunner, local_runner, stopped, timed_out, verdict
+from memento.worker.task_values import TaskValues
 from memento.worker.work import Task, Work
 
 _BATCH = 0.1  # seconds that a batch lasts
@@ -62,7 +63,7 @@ class _Kept:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.stations: dict[tuple[str, int], tuple[Station, KeptValues, set[int]]] = {}
+        self.stations: dict[tuple[str, int], tuple[TaskRunner, TaskValues, set[int]]] = {}
         self.begun: deque[str] = deque(maxlen=_KEPT_RUNS)  # folders of runs whose initializer was called here
 
 
@@ -80,20 +81,20 @@ def run_batch(batch: Batch) -> list[Outcome]:
     return _run(station, batch.tasks)
 
 
-def _run(station: Station, tasks: Sequence[Task]) -> list[Outcome]:
+def _run(runner: TaskRunner, tasks: Sequence[Task]) -> list[Outcome]:
     outcomes = []
     for task in tasks:
         begun, started = SYSTEM_CLOCK.monotonic(), SYSTEM_CLOCK.now()
         try:
-            with alarm(station.timeout, lambda: station.inside):
-                outcomes.append(station.run(task))
+            with alarm(runner.timeout, lambda: runner.inside):
+                outcomes.append(runner.run(task))
         except TimeUp:
             ran = SYSTEM_CLOCK.monotonic() - begun
-            outcomes.append(verdict(task, timed_out(station.timeout or 0.0), started, ran, process_name()))
+            outcomes.append(verdict(task, timed_out(runner.timeout or 0.0), started, ran, process_name()))
     return outcomes
 
 
-def _station(batch: Batch) -> tuple[Station, KeptValues, set[int]]:
+def _station(batch: Batch) -> tuple[TaskRunner, TaskValues, set[int]]:
     place = (batch.folder, threading.get_ident())
     with _kept.lock:
         found = _kept.stations.get(place)
@@ -113,8 +114,8 @@ def _station(batch: Batch) -> tuple[Station, KeptValues, set[int]]:
             shared_process=here == batch.coordinator,
             alone=here != batch.coordinator,
         )
-        values = KeptValues()
-        found = Station(work, conditions, values=values), values, set()
+        values = TaskValues()
+        found = TaskRunner(work, conditions, values=values), values, set()
         with _kept.lock:
             runs = list(dict.fromkeys(folder for folder, _ in _kept.stations))
             for old in runs[: max(len(runs) - _KEPT_RUNS, 0)]:
@@ -167,14 +168,14 @@ class Futures(Executor):
         self._stopping, self._deadline = False, float("inf")
         self._written: set[int] = set()
         self.shares_memory = isinstance(pool, concurrent.futures.ThreadPoolExecutor)
-        self._stations: dict[int, Station] = {}  # by thread, where these are of this process
+        self._runners: dict[int, TaskRunner] = {}  # by thread, where these are of this process
 
     def start(self, work: Work) -> None:
         self._work = work
         self._count = max(self.workers or work.num_workers, 1)
         if self.shares_memory:
             initialize(work.initializer)
-            self._like = OfThisThread()
+            self._like = CallingThread()
             return
         self._folder = Path(work.store) / "work" / work.run
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -221,13 +222,13 @@ class Futures(Executor):
         """Run a batch in a thread of this process."""
         work, here = self._work, threading.get_ident()
         assert work is not None, "start() comes first"
-        if here not in self._stations:
+        if here not in self._runners:
             resources = Resources(work.cpus_per_task, (), work.memory_limit)
             conditions = Conditions(
                 resources=resources, stopping=lambda: self._stopping, shared_process=True, clock=self._clock
             )
-            self._stations[here] = local_station(work, conditions)
-        return _run(self._stations[here], tasks)
+            self._runners[here] = local_runner(work, conditions)
+        return _run(self._runners[here], tasks)
 
     def _batch(self, tasks: tuple[Task, ...]) -> Batch:
         work = self._work

@@ -1,6 +1,6 @@
 """Run tasks in threads of this process: for tasks that wait, or that release the interpreter's lock.
 
-Knows: stations. May not know: other processes.
+Knows: task runners. May not know: other processes.
 
 Owners
     calling thread   the queue, the table of workers, the inbox it returns
@@ -26,11 +26,11 @@ from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
-from memento.executors.local import OfThisThread, local_station
+from memento.executors.calling_thread import CallingThread
 from memento.records import Outcome
 from memento.worker.isolation.libraries import Libraries
 from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions, Station, stopped, timed_out, verdict
+from memento.worker.task_runner import Conditions, TaskRunner, local_runner, stopped, timed_out, verdict
 from memento.worker.work import Task, Work
 
 _LOOK = 0.25  # seconds between looks at the clock, where a task's time is limited
@@ -87,12 +87,12 @@ class Threads(Executor):
         self._pace = 1.0  # seconds a task
         self._made = 0
         self._work: Work | None = None
-        self._first: Station | None = None  # it knows how the program had its random generators
+        self._first: TaskRunner | None = None  # it knows how the program had its random generators
 
     def start(self, work: Work) -> None:
         self._work = work
         initialize(work.initializer)
-        self._like = OfThisThread()
+        self._like = CallingThread()
         self._wanted = max(self.workers or work.num_workers, 1)
         self.alone = self._wanted == 1
 
@@ -155,15 +155,15 @@ class Threads(Executor):
             alone=hand.alone,
             clock=self._clock,
         )
-        station: Station | None = None
+        runner: TaskRunner | None = None
         libraries: Libraries | None = None
         while (task := hand.tasks.get()) is not None:
             try:
-                if station is None:
-                    station = local_station(work, conditions)
-                    self._first = self._first or station
+                if runner is None:
+                    runner = local_runner(work, conditions)
+                    self._first = self._first or runner
                     libraries = Libraries(local=not conditions.alone)
-                outcome = station.run(task)
+                outcome = runner.run(task)
                 if libraries is not None:
                     libraries.restore()
                 self._returned.put((hand, outcome))
