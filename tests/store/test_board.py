@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memento.store.board import NAME, Board, Working, read_board
+from memento.layout import BOARD
+from memento.store.board import Board, Working, read_board
 
 KEY, OTHER = bytes(range(16)), bytes(range(16, 32))
 
@@ -49,6 +50,6 @@ def test_a_run_without_a_board_is_at_nothing(folder: Path) -> None:
 
 def test_a_torn_entry_is_left_out(folder: Path, board: Board) -> None:
     board.show([(KEY, 5, 9, "0001.log")])
-    whole = (folder / "run" / NAME).read_bytes()
-    (folder / "run" / NAME).write_bytes(whole + whole[:20])
+    whole = (folder / "run" / BOARD).read_bytes()
+    (folder / "run" / BOARD).write_bytes(whole + whole[:20])
     assert [working.key for working in read_board(folder, "run", 1)] == [KEY]

@@ -212,10 +212,11 @@ def _key(number: int) -> bytes:
 
 
 def _value(outcome: Outcome, folder: Path) -> Any:
+    from memento.layout import Layout
     from memento.values.payloads import PayloadDir, decode
 
     assert outcome.value is not None
-    return decode(outcome.value, PayloadDir(folder / "payloads"))
+    return decode(outcome.value, PayloadDir(Layout(str(folder)).payloads))
 
 
 def _loads_exception(data: bytes) -> Any:

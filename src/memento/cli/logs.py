@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from memento.cli.inspect import find_key, open_store, print_safe
+from memento.layout import LOGS
 from memento.records import DONE, LogSlice, TaskRecord
 from memento.store import Store
 from memento.store.board import Working
@@ -173,14 +174,14 @@ def _at(store: Store, key: bytes) -> Working | None:
 
 def _size(store: Store, file: str) -> int:
     try:
-        return (store.path / "logs" / file).stat().st_size
+        return (store.path / LOGS / file).stat().st_size
     except OSError:
         return 0
 
 
 def _read(store: Store, file: str, start: int, end: int) -> bytes:
     try:
-        with open(store.path / "logs" / file, "rb") as stream:
+        with open(store.path / LOGS / file, "rb") as stream:
             stream.seek(start)
             return stream.read(max(0, end - start))
     except OSError:

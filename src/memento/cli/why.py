@@ -5,13 +5,13 @@ Knows: the store's read side, explanations of code. May not know: plans; the use
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from memento.cli.errors import UsageError
 from memento.cli.inspect import find_key, open_store, print_json, print_safe
+from memento.layout import Layout
 from memento.records import DAMAGED, DONE, TaskRecord
 from memento.runner.changes import date_text
 from memento.store import Store
@@ -140,7 +140,7 @@ def _verdict(
 def _checkpoint(
     store: Store, versions: Versions | None, code: _Code | None, key: bytes
 ) -> dict[str, Any] | None:
-    saved = saved_by(os.path.join(store.root, "checkpoints", key.hex()))
+    saved = saved_by(Layout(store.root).checkpoint(key.hex()))
     if saved is None:
         return None
     ids = {digest: number for number, digest in versions.digests.items()} if versions is not None else {}

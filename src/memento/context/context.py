@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from memento.clock import SYSTEM_CLOCK
 from memento.context.metrics import Metrics, number
 from memento.context.space import Resources, StopTask, TaskSpace
+from memento.layout import Layout
 from memento.records import Piece, Series
 
 if TYPE_CHECKING:
@@ -391,14 +392,12 @@ class Context:
 
     def _checkpoints_at(self, name: str) -> CheckpointDir:
         """Open a folder of checkpoints of this task; all of them together are of certain versions of the code."""
-        from pathlib import Path
-
         from memento.values.checkpoints import CheckpointDir, Origin
 
         space = self._place()
         if self.origin is None:
             self.origin = Origin(space.codes, space.on_code_change)
-        return CheckpointDir(Path(space.store) / "checkpoints", name, self.origin)
+        return CheckpointDir(Layout(space.store).checkpoints, name, self.origin)
 
     def loop(
         self, iterable: Iterable[T], state: Any, every: float | str = "10min", name: str | None = None
@@ -461,7 +460,7 @@ class Context:
         """A folder of this task's own, kept across attempts."""
         from pathlib import Path
 
-        folder = Path(self._place().store) / "work" / self.key
+        folder = Path(Layout(self._place().store).work(self.key))
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -488,7 +487,7 @@ class Context:
         parts = str(os.fspath(name)).replace("\\", "/").split("/")
         if any(part in ("", ".", "..") for part in parts) or "\0" in name or ":" in parts[0]:
             raise ValueError(f"artifact({name!r}): give a relative name without '..', like 'plots/roc.png'")
-        path = Path(self._place().store, "artifacts", self.key, *parts)
+        path = Path(Layout(self._place().store).artifacts(self.key), *parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         relative = "/".join(parts)
         if relative not in self._artifacts:
@@ -499,7 +498,7 @@ class Context:
         """Return the names of the artifacts that were written."""
         if not self._artifacts:
             return ()
-        root = os.path.join(self._place().store, "artifacts", self.key)
+        root = Layout(self._place().store).artifacts(self.key)
         return tuple(sorted(name for name in self._artifacts if os.path.exists(os.path.join(root, name))))
 
     def finish(self) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.context.space import StopTask
 from memento.errors import PayloadDamaged
+from memento.layout import Layout
 from memento.records import Encoded
 from memento.system import try_lock
 from memento.values.files import PayloadDir, write_file
@@ -48,9 +49,9 @@ def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kw
     """
     space = context._place()
     key = step_key(func, args, kwargs, space.run)
-    folder = Path(space.store) / "steps"
-    payloads = PayloadDir(folder)
-    record = folder / "keys" / f"{key}.json"
+    layout = Layout(space.store)
+    payloads = PayloadDir(layout.steps)
+    record = Path(layout.step_keys, f"{key}.json")
     value = _stored(record, payloads)
     if value is not None:
         return value[0]

@@ -30,6 +30,7 @@ from memento.context import Resources
 from memento.errors import WorkerDied, WorkerStartError
 from memento.executors.base import Executor, Lost, Message, Running, cancelled, take_out
 from memento.executors.calling_thread import CallingThread
+from memento.layout import HANDED, Layout
 from memento.records import DIED, Outcome
 from memento.values import pickling
 from memento.worker import failures
@@ -99,7 +100,7 @@ def _station(batch: Batch) -> tuple[TaskRunner, TaskValues, set[int]]:
     with _kept.lock:
         found = _kept.stations.get(place)
     if found is None:
-        work: Work = pickle.loads(Path(batch.folder, "work").read_bytes())
+        work: Work = pickle.loads(Path(batch.folder, HANDED).read_bytes())
         here = (process_name(), os.getpid())
         if here != batch.coordinator:
             pickling.install_main(work.script)
@@ -177,10 +178,10 @@ class Futures(Executor):
             initialize(work.initializer)
             self._like = CallingThread()
             return
-        self._folder = Path(work.store) / "work" / work.run
+        self._folder = Path(Layout(work.store).work(work.run))
         self._folder.mkdir(parents=True, exist_ok=True)
         plain = work._replace(layouts=(), values=())
-        (self._folder / "work").write_bytes(pickle.dumps(plain, protocol=5))
+        (self._folder / HANDED).write_bytes(pickle.dumps(plain, protocol=5))
 
     def want(self) -> int:
         if self._stopping:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from memento.config import Config, plain, short_text
 from memento.errors import PayloadDamaged, ValueUnreadable
+from memento.layout import Layout
 from memento.records import DAMAGED, DONE, Attempt, Failure, Known, TaskRecord, Warned
 from memento.results.reading import damaged
 from memento.results.remote import exception_of
@@ -310,7 +311,7 @@ class Result:
         """The files that the task kept: name -> path."""
         if self._source is None or self._source.record is None:
             return {}
-        folder = Path(self._source.store.path) / "artifacts" / self.key
+        folder = Path(Layout(str(self._source.store.path)).artifacts(self.key))
         return {name: folder / name for name in self._source.record.artifacts}
 
     @cached_property

@@ -26,6 +26,7 @@ from memento.config import short_text
 from memento.errors import StoreUnwritable
 from memento.events import Event, Said, TaskFailed, TaskRetried, TasksFinished, Tick, WorkerState
 from memento.executors.base import Executor, Lost, Message, Note, Update
+from memento.layout import Layout
 from memento.plan import Plan
 from memento.records import (
     DONE,
@@ -352,7 +353,7 @@ class Runner:
                 self._stop()
             return True
         if failure.code == PAYLOAD_DAMAGED:
-            ref = _below(os.path.join(self._store, "payloads"), failure.path) if self._store else None
+            ref = _below(Layout(self._store).payloads, failure.path) if self._store else None
             if ref is not None:
                 self.damaged[ref] = failure.message.removeprefix(f"{failure.path}: ")
         return False

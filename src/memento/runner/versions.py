@@ -5,10 +5,10 @@ Knows: versions of tasks, the store's history of them, plans. May not know: work
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from memento.layout import Layout
 from memento.plan import KeyedTasks, Plan, task_versions
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ class SessionCode:
             return {}
         from memento.values.checkpoints import saved_by
 
+        layout = Layout(self._store.root)
         ids = {digest: code for code, digest in self.history.digests.items()}
         accepted = self.accepted(plan)
         counts: dict[tuple[int, int], int] = {}
@@ -164,7 +165,7 @@ class SessionCode:
             if plan.cached[task]:
                 continue
             number = self.tasks.place(task)
-            folder = os.path.join(self._store.root, "checkpoints", self._tasks.key(task).hex())
+            folder = layout.checkpoint(self._tasks.key(task).hex())
             older = [code for code in saved_by(folder) or () if code not in accepted[number]]
             if older:
                 pair = (ids.get(older[-1], -1), number)

@@ -14,10 +14,11 @@ import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from memento.layout import BOARD
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAME = "now"
 _ENTRY = struct.Struct(
     "<16sQQ24s"
 )  # key, from where to where what the log has is this task's, name of the log
@@ -45,7 +46,7 @@ class Board:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._file = os.open(
-            os.path.join(folder, NAME), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
+            os.path.join(folder, BOARD), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
         )
         self._shown = b""
 
@@ -76,7 +77,7 @@ def read_board(logs: Path, run_name: str, run: int) -> list[Working]:
         The run's name and id.
     """
     try:
-        data = (logs / run_name / NAME).read_bytes()
+        data = (logs / run_name / BOARD).read_bytes()
     except OSError:
         return []
     whole = data[: len(data) // _ENTRY.size * _ENTRY.size]

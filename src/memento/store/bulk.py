@@ -13,6 +13,7 @@ from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import PayloadDamaged
+from memento.layout import INDEX
 from memento.records import Encoded, Failure
 from memento.store import checksums, rows
 from memento.store.unreadable import Unreadable, problem_of
@@ -161,7 +162,7 @@ def last_values(
     except (TypeError, AttributeError, ValueError, OverflowError):  # a column that changed even its type
         whole = False
     if not whole:
-        raise PayloadDamaged("index.sqlite", "its metrics in the index are not what was written.", AGAIN)
+        raise PayloadDamaged(INDEX, "its metrics in the index are not what was written.", AGAIN)
     places = {name: place for place, name in enumerate(texts)}
     codes = np.array(list(map(places.__getitem__, names)), dtype=np.int64)
     owners = np.repeat(ids, many)
@@ -175,7 +176,7 @@ def _columns(found: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 def _check(whole: bool) -> None:
     if not whole:
-        raise PayloadDamaged("index.sqlite", "a row in the index is not what was written.")
+        raise PayloadDamaged(INDEX, "a row in the index is not what was written.")
 
 
 def _facts_sums(facts: NDArray[np.float64], places: Iterable[int], others: int = 0) -> NDArray[np.uint64]:

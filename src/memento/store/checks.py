@@ -16,11 +16,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from memento.layout import DEFINITIONS, GENERATIONS, SET_ASIDE, TEMPORARY
 from memento.records import DONE, FAILED, Encoded
 from memento.store import rows, sql
 from memento.store.database import schema_faults
-from memento.values.checkpoints import NAMES
-from memento.values.files import TEMPORARY, below, entries
+from memento.values.files import below, entries
 from memento.values.formats import SUFFIXES
 
 _HARMLESS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # file managers leave them
@@ -118,13 +118,13 @@ def foreign_payloads(folder: Path, others: frozenset[str]) -> Iterator[Path]:
         if (
             not shard.is_dir()
             or shard.is_symlink()
-            or not (_SHARD.fullmatch(shard.name) or shard.name == "classes")
+            or not (_SHARD.fullmatch(shard.name) or shard.name == DEFINITIONS)
         ):
             yield shard
             continue
         for path in entries(shard):
             name = _NAME.fullmatch(path.name)
-            ours = name is not None and shard.name in (name[1], "classes") and not path.is_symlink()
+            ours = name is not None and shard.name in (name[1], DEFINITIONS) and not path.is_symlink()
             if not path.is_dir() and (ours or is_harmless(path) or path.name.startswith(TEMPORARY)):
                 continue
             yield path
@@ -135,7 +135,7 @@ def checkpoint_files(folder: Path) -> Iterator[tuple[bytes, Path]]:
     for task in entries(folder):
         if _KEY.fullmatch(task.name) and not task.is_symlink():
             for path in below(task):
-                if path.name in NAMES:
+                if path.name in GENERATIONS:
                     yield bytes.fromhex(task.name), path
 
 
@@ -148,7 +148,11 @@ def foreign_checkpoints(folder: Path) -> Iterator[Path]:
             yield task
             continue
         for path in below(task):
-            known = path.name in NAMES or path.name.removesuffix(".damaged") in NAMES or is_harmless(path)
+            known = (
+                path.name in GENERATIONS
+                or path.name.removesuffix(SET_ASIDE) in GENERATIONS
+                or is_harmless(path)
+            )
             if path.is_symlink() or (not path.is_dir() and not known):
                 yield path
 

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING
 
 from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreUnwritable
+from memento.layout import INDEX_SUSPECT
 from memento.store import sql
 
 if TYPE_CHECKING:
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-SUSPECT = "index.suspect"  # the file beside an index which says that it looked damaged
-REBUILT = "index.rebuilt.sqlite"  # ... in which it has been rebuilt, and which is not in its place yet
 
 BUSY_SECONDS = 60.0  # a writer's transaction lasts milliseconds; this long means something hangs
 
@@ -331,7 +330,7 @@ class Database:
 
 def suspect_mark(index: Path) -> Path:
     """Name the file that says that an index looked damaged."""
-    return index.with_name(SUSPECT)
+    return index.with_name(INDEX_SUSPECT)
 
 
 def make_tables(connection: sqlite3.Connection) -> None:

@@ -38,7 +38,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from memento import system
+from memento import layout, system
 from memento.clock import Clock
 from memento.store import sql
 from memento.store.database import Database
@@ -48,7 +48,7 @@ from memento.values.files import PayloadDir, below, entries, temporaries
 _TURN = 0.05  # seconds that a turn may last ...
 _PAUSE = 0.12  # ... and between two: SQLite looks for a lock every 0.1 s at the latest
 _HEX = frozenset("0123456789abcdef")
-_STEP = "steps/"  # before the names of steps' values, whose folder is another one
+_STEP = f"{layout.STEPS}/"  # before the names of steps' values, whose folder is another one
 
 # What can go, and what it is called.
 PAYLOADS = "values that no task has"
@@ -236,20 +236,26 @@ class Collector:
     def _list(self, damaged: bool) -> Iterator[Item]:
         """Yield all that may be garbage, whatever the rows say."""
         root = self._root
-        for kind, name in ((PAYLOADS, "payloads"), (STEPS, "steps")):
-            ours = {path.name for path in entries(root / name) if not path.is_symlink()} - {"classes"}
+        for kind, name in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS)):
+            ours = {path.name for path in entries(root / name) if not path.is_symlink()} - {
+                layout.DEFINITIONS
+            }
             for ref in PayloadDir(root / name).refs():
                 if ref.partition("/")[0] in ours:
                     yield _item(kind, root / name / ref, ref=f"{_STEP}{ref}" if kind == STEPS else ref)
         for path in half_written(root):
             yield _item(TEMPORARIES, path)
-        for kind, folder in ((CHECKPOINTS, "checkpoints"), (FOLDERS, "work"), (ARTIFACTS, "artifacts")):
+        for kind, folder in (
+            (CHECKPOINTS, layout.CHECKPOINTS),
+            (FOLDERS, layout.WORK),
+            (ARTIFACTS, layout.ARTIFACTS),
+        ):
             for path in entries(root / folder):
                 if _is_key(path.name):
                     yield _item(kind, path, key=bytes.fromhex(path.name))
-                elif folder == "work" and _is_run(path.name):
+                elif folder == layout.WORK and _is_run(path.name):
                     yield _item(HANDED, path, run=path.name)
-        for folder_of_run in entries(root / "logs"):
+        for folder_of_run in entries(root / layout.LOGS):
             for path in entries(folder_of_run):
                 yield _item(LOGS, path, run=folder_of_run.name, ref=f"{folder_of_run.name}/{path.name}")
         if damaged:
@@ -259,20 +265,20 @@ class Collector:
 
 def half_written(root: Path) -> Iterator[Path]:
     """Yield half-written files: of runs that are at it, or died."""
-    for folder in ("payloads", "steps"):
+    for folder in (layout.PAYLOADS, layout.STEPS):
         yield from temporaries(root / folder)
-    for path in sorted(root.glob("index.salvaged-*.sqlite*")):
-        pid = path.name.removeprefix("index.salvaged-").partition(".")[0]
+    for path in sorted(root.glob(f"{layout.INDEX_SALVAGED}*.sqlite*")):
+        pid = path.name.removeprefix(layout.INDEX_SALVAGED).partition(".")[0]
         if pid.isdigit() and system.process_start(int(pid)) is None:
             yield path
 
 
 def set_aside(root: Path) -> Iterator[Path]:
     """Yield the damaged files that were set aside."""
-    for folder in ("payloads", "steps"):
-        yield from entries(root / folder / "damaged")
-    yield from (path for path in below(root / "checkpoints") if path.name.endswith(".damaged"))
-    yield from sorted(root.glob("index.damaged-*.sqlite*"))
+    for folder in (layout.PAYLOADS, layout.STEPS):
+        yield from entries(root / folder / layout.QUARANTINE)
+    yield from (path for path in below(root / layout.CHECKPOINTS) if path.name.endswith(layout.SET_ASIDE))
+    yield from sorted(root.glob(f"{layout.INDEX_DAMAGED}*.sqlite*"))
 
 
 def _garbage(root: Path, item: Item, names: _Names, unfinished: bool) -> Item | None:
@@ -284,7 +290,7 @@ def _garbage(root: Path, item: Item, names: _Names, unfinished: bool) -> Item | 
         return None if item.ref in names.refs or going_on else item
     if item.kind == ARTIFACTS:
         # Without a row, but with a checkpoint: it was interrupted, and what goes on from there may count on them.
-        going_on = (root / "checkpoints" / key.hex()).exists()
+        going_on = (root / layout.CHECKPOINTS / key.hex()).exists()
         return None if key in names.known or going_on else item
     if key in names.done:
         return replace(item, row=names.done[key])
@@ -311,7 +317,7 @@ def _step_records(root: Path) -> list[tuple[str, int]]:
     """Return which steps are stored, and since when: another answer means that a step was stored."""
     return sorted(
         (path.name, path.stat().st_mtime_ns)
-        for path in entries(root / "steps" / "keys")
+        for path in entries(root / layout.STEPS / layout.STEP_KEYS)
         if path.suffix == ".json"
     )
 
@@ -319,7 +325,7 @@ def _step_records(root: Path) -> list[tuple[str, int]]:
 def _named_steps(root: Path) -> set[str]:
     """Return the payloads that steps name."""
     refs = set()
-    for path in entries(root / "steps" / "keys"):
+    for path in entries(root / layout.STEPS / layout.STEP_KEYS):
         if path.suffix == ".json":
             with suppress(OSError, ValueError, KeyError, TypeError):
                 refs.add(f"{_STEP}{json.loads(path.read_bytes())['ref']}")

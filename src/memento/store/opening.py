@@ -13,13 +13,11 @@ from contextlib import suppress
 
 from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreTooNew, StoreUnwritable
+from memento.layout import FOLDERS, IGNORED, INDEX, INDEX_REBUILT, INDEX_SUSPECT, PAYLOADS
 from memento.store import sql
-from memento.store.database import REBUILT, SUSPECT, Database, make_tables, schema_faults
+from memento.store.database import Database, make_tables, schema_faults
 
-INDEX = "index.sqlite"
-PAYLOADS = "payloads"
-FOLDERS = (PAYLOADS, "checkpoints", "logs", "artifacts", "work", "steps")
-_OWN_NAMES = frozenset({*FOLDERS, ".gitignore", ".DS_Store"})
+_OWN_NAMES = frozenset({*FOLDERS, IGNORED, ".DS_Store"})
 _SQLITE_HEADER = b"SQLite format 3\0"
 
 
@@ -33,7 +31,9 @@ def open_index(root: str, *, create: bool, readonly: bool) -> tuple[Database, li
         if create:
             notes += _note_of_index(root, index)
             emptied = PAYLOADS in _make_folders(root) and os.path.isfile(index)
-        if not readonly and any(os.path.exists(os.path.join(root, name)) for name in (SUSPECT, REBUILT)):
+        if not readonly and any(
+            os.path.exists(os.path.join(root, name)) for name in (INDEX_SUSPECT, INDEX_REBUILT)
+        ):
             notes += _rebuild(index)
     except OSError as error:
         if isinstance(error, StoreError):
@@ -143,7 +143,7 @@ def _make_folders(root: str) -> list[str]:
     if missing:
         system.fsync_folder(root)
         system.fsync_folder(os.path.dirname(root))
-    with suppress(FileExistsError), open(os.path.join(root, ".gitignore"), "x", encoding="utf-8") as file:
+    with suppress(FileExistsError), open(os.path.join(root, IGNORED), "x", encoding="utf-8") as file:
         file.write("*\n")
     return missing
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.clock import Clock
 from memento.errors import MementoError, PayloadDamaged, ValueUnreadable
+from memento.layout import LOGS, Layout
 from memento.store import sql
 from memento.store.database import Database
 
@@ -304,7 +305,7 @@ class Reader:
         """Where large values stand."""
         from memento.values.payloads import PayloadDir
 
-        return PayloadDir(self.path / "payloads")
+        return PayloadDir(Layout(self.root).payloads)
 
     def value(self, record: TaskRecord) -> Any:
         """Return what a task returned; None for one that failed.
@@ -421,7 +422,7 @@ class Reader:
             return b""
         file, start, end = record.log
         try:
-            with open(os.path.join(self.root, "logs", file), "rb") as stream:
+            with open(Layout(self.root).log(file), "rb") as stream:
                 stream.seek(start)
                 return stream.read(max(0, end - start))
         except FileNotFoundError:
@@ -431,7 +432,7 @@ class Reader:
         """Return the tasks that worker processes of live runs are at just now, with where their output begins."""
         from memento.store.board import read_board
 
-        logs = self.path / "logs"
+        logs = self.path / LOGS
         return [
             entry
             for process in self._unfinished()

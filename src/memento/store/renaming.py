@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 
 from memento.errors import MementoError
 from memento.keys import renamed_keys
+from memento.layout import ARTIFACTS, CHECKPOINTS, WORK
 from memento.store import checksums, sql
 from memento.store.axes import move_axes
 from memento.store.database import Database
 from memento.store.liveness import Liveness, running
 
-_KEYED_FOLDERS = ("artifacts", "checkpoints", "work")
+_KEYED_FOLDERS = (ARTIFACTS, CHECKPOINTS, WORK)
 _AT_ONCE = 10_000  # rows in memory
 
 

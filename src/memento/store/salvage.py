@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from memento import faultpoints, system
+from memento.layout import INDEX_DAMAGED, INDEX_REBUILT, INDEX_SALVAGED
 from memento.store import sql
 from memento.store.database import (
     BUSY_SECONDS,
-    REBUILT,
     explained,
     is_locked,
     make_tables,
@@ -111,7 +111,7 @@ def is_whole(index: Path) -> bool:
 
 
 def _rebuild(index: Path) -> str:
-    fresh = index.with_name(f"index.salvaged-{os.getpid()}.sqlite")
+    fresh = index.with_name(f"{INDEX_SALVAGED}{os.getpid()}.sqlite")
     fresh.unlink(missing_ok=True)
     lost: list[str] = []
     saved = 0
@@ -163,7 +163,7 @@ def _put_in_place(index: Path, what: str) -> str:
 
 def rebuilt_file(index: Path) -> Path:
     """Name the index that has been rebuilt and is not in its place yet."""
-    return index.with_name(REBUILT)
+    return index.with_name(INDEX_REBUILT)
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> tuple[int, bool]:
@@ -227,14 +227,14 @@ def _complete(target: sqlite3.Connection) -> None:
 def _is_aside(index: Path) -> bool:
     """Tell whether the damaged index has its other name already: its log may be there and no longer here."""
     return not index.exists() or any(
-        path.samefile(index) for path in index.parent.glob("index.damaged-*.sqlite")
+        path.samefile(index) for path in index.parent.glob(f"{INDEX_DAMAGED}*.sqlite")
     )
 
 
 def _free_name(index: Path) -> Path:
     """Choose where to keep the damaged index; the same again, where this was interrupted."""
     number = 1
-    while (path := index.with_name(f"index.damaged-{number}.sqlite")).exists():
+    while (path := index.with_name(f"{INDEX_DAMAGED}{number}.sqlite")).exists():
         if index.exists() and path.samefile(index):
             path.unlink()
             break

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from memento.layout import CHECKPOINTS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,7 +23,7 @@ _SLACK = 5.0  # seconds by which a file's time and ours may differ
 def keys_with_states(store: str | os.PathLike[str]) -> set[bytes]:
     """Return the keys that have checkpoints: one look at a folder that is empty for most grids."""
     try:
-        names = os.listdir(os.path.join(store, "checkpoints"))
+        names = os.listdir(os.path.join(store, CHECKPOINTS))
     except OSError:
         return set()
     return {bytes.fromhex(name) for name in names if len(name) == 32 and not name.strip("0123456789abcdef")}
@@ -37,7 +39,7 @@ def drop_states(store: str | os.PathLike[str], keys: Iterable[bytes]) -> None:
 
         faultpoints.at("checkpoints.dropping")
         for key in there.intersection(keys):
-            shutil.rmtree(os.path.join(store, "checkpoints", key.hex()), ignore_errors=True)
+            shutil.rmtree(os.path.join(store, CHECKPOINTS, key.hex()), ignore_errors=True)
 
 
 def drop_older_states(store: Path, done: Iterable[TaskRecord]) -> None:
@@ -45,7 +47,7 @@ def drop_older_states(store: Path, done: Iterable[TaskRecord]) -> None:
     import shutil
 
     for record in done:
-        folder = store / "checkpoints" / record.key.hex()
+        folder = store / CHECKPOINTS / record.key.hex()
         with suppress(OSError):
             newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
             last = record.pieces[-1] if record.pieces else record

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import PayloadDamaged, StoreUnwritable
+from memento.layout import CHECKPOINTS
 from memento.store import opening, sql
 from memento.store.database import Database
 from memento.store.reading import Reader
@@ -330,7 +331,7 @@ class Store(Reader):
 
         with self._database.writing(durable=False) as connection:  # nobody claims them meanwhile
             for key in keys - claimed(connection, running(connection, self._live)):
-                folder = self.path / "checkpoints" / key.hex()
+                folder = self.path / CHECKPOINTS / key.hex()
                 try:
                     shutil.rmtree(folder)
                 except FileNotFoundError:

@@ -10,6 +10,7 @@ from typing import Any
 
 from memento.config import Deferred
 from memento.errors import UpstreamPending
+from memento.layout import Layout
 from memento.records import Encoded
 
 
@@ -50,12 +51,10 @@ class UpstreamValue(Deferred):
 
     def load(self) -> Any:
         """Read the value; verified, raises PayloadDamaged."""
-        from pathlib import Path
-
         from memento.values.formats import decode
         from memento.values.payloads import PayloadDir
 
-        return decode(self.encoded, PayloadDir(Path(self.root) / "payloads"))
+        return decode(self.encoded, PayloadDir(Layout(self.root).payloads))
 
     def fragment(self) -> str:
         """Return readable JSON that stands for the value."""

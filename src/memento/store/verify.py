@@ -26,11 +26,11 @@ from pathlib import Path
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import StoreDamaged
+from memento.layout import FOLDERS, INDEX, PAYLOADS
 from memento.store import checks
 from memento.store.database import Database
 from memento.store.liveness import Liveness, running
 from memento.store.location import find_store
-from memento.store.opening import FOLDERS, INDEX
 from memento.store.problems import Problem, Report, payload_fault
 from memento.store.salvage import rebuild
 from memento.store.store import Store
@@ -133,8 +133,8 @@ def _is_busy(index: Path, clock: Clock) -> bool:
 
 def _verify_files_alone(report: Report) -> None:
     """Check what needs no index: the files of values."""
-    payloads = PayloadDir(report.path / "payloads")
+    payloads = PayloadDir(report.path / PAYLOADS)
     for ref in payloads.refs():
         what = payload_fault(payloads, ref, report)
         if what:
-            report.problems.append(Problem("value", f"payloads/{ref}", what, "repaired when the index is"))
+            report.problems.append(Problem("value", f"{PAYLOADS}/{ref}", what, "repaired when the index is"))

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from memento.errors import PayloadDamaged
+from memento.layout import CHECKPOINTS, LOGS, PAYLOADS, QUARANTINE, SET_ASIDE, STEP_KEYS, STEPS
 from memento.store import checks, sql
 from memento.store.garbage import half_written
 from memento.store.liveness import claimed, running
@@ -19,8 +20,8 @@ from memento.store.problems import Finding, Look, Problem, Report, payload_fault
 from memento.values.checkpoints import is_whole
 from memento.values.files import PayloadDir, entries
 
-_NO_VALUES = frozenset({"damaged"})
-_NO_STEPS = frozenset({"damaged", "keys"})
+_NO_VALUES = frozenset({QUARANTINE})
+_NO_STEPS = frozenset({QUARANTINE, STEP_KEYS})
 
 
 class Files(Look):
@@ -37,7 +38,7 @@ class Files(Look):
     # --- checkpoints and steps -------------------------------------------------------------------------
 
     def _checkpoints(self) -> Iterator[Finding]:
-        for key, path in checks.checkpoint_files(self.root / "checkpoints"):
+        for key, path in checks.checkpoint_files(self.root / CHECKPOINTS):
             unreadable = self.unreadable(path)
             if unreadable is not None:
                 yield unreadable
@@ -67,13 +68,13 @@ class Files(Look):
     def _set_checkpoint_aside(self, key: bytes, path: Path) -> bool:
         with self.database.writing(durable=False):  # nobody claims the task meanwhile
             if self._is_torn(key, path):
-                os.replace(path, path.with_name(f"{path.name}.damaged"))
+                os.replace(path, path.with_name(f"{path.name}{SET_ASIDE}"))
         return True
 
     def _steps(self) -> Iterator[Finding]:
-        payloads = PayloadDir(self.root / "steps")
+        payloads = PayloadDir(self.root / STEPS)
         named: set[str] = set()
-        for path in entries(self.root / "steps" / "keys"):
+        for path in entries(self.root / STEPS / STEP_KEYS):
             if path.suffix != ".json":
                 continue
             ref, fault = _step_fault(path, payloads, self.report)
@@ -91,7 +92,7 @@ class Files(Look):
         for ref in payloads.refs():
             fault = "" if ref in named else payload_fault(payloads, ref, self.report)
             if fault:
-                problem = Problem("step", f"steps/{ref}", fault, "it is set aside")
+                problem = Problem("step", f"{STEPS}/{ref}", fault, "it is set aside")
                 yield Finding(
                     problem,
                     lambda ref=ref: (payloads.root / ref).exists() and bool(payload_fault(payloads, ref)),  # type: ignore[misc]
@@ -99,7 +100,7 @@ class Files(Look):
                 )
 
     def _drop_step(self, path: Path, ref: str | None) -> bool:
-        payloads = PayloadDir(self.root / "steps")
+        payloads = PayloadDir(self.root / STEPS)
         with self.database.writing(durable=False) as connection:
             if running(connection, self.store._live):
                 return False  # whoever needs the step finds out, and computes it
@@ -122,9 +123,9 @@ class Files(Look):
 
     def _foreign(self) -> Iterator[Finding]:
         foreign = [
-            *checks.foreign_payloads(self.root / "payloads", _NO_VALUES),
-            *checks.foreign_payloads(self.root / "steps", _NO_STEPS),
-            *checks.foreign_checkpoints(self.root / "checkpoints"),
+            *checks.foreign_payloads(self.root / PAYLOADS, _NO_VALUES),
+            *checks.foreign_payloads(self.root / STEPS, _NO_STEPS),
+            *checks.foreign_checkpoints(self.root / CHECKPOINTS),
         ]
         for path in foreign:
             problem = Problem("foreign", self.short(path), "it is none of Memento's files", "it is set aside")
@@ -145,7 +146,7 @@ class Files(Look):
         return True
 
     def _move_aside(self, path: Path) -> bool:
-        folder = self.root / "payloads" / "damaged"
+        folder = self.root / PAYLOADS / QUARANTINE
         folder.mkdir(exist_ok=True)
         name = "foreign-" + self.short(path).replace("/", "-")
         number = 1
@@ -156,20 +157,20 @@ class Files(Look):
 
     def _logs(self) -> Iterator[Finding]:
         for file, end in self.all(sql.LOG_ENDS):
-            size = _log_size(self.root / "logs", file)
+            size = _log_size(self.root / LOGS, file)
             if isinstance(end, int) and size < end:
                 what = "the output of tasks is gone" if size <= 0 else "the end of tasks' output is gone"
-                problem = Problem("log", f"logs/{file}", what, "tasks are kept, without that output")
+                problem = Problem("log", f"{LOGS}/{file}", what, "tasks are kept, without that output")
                 yield Finding(
                     problem,
-                    lambda file=file, end=end: _log_size(self.root / "logs", file) < end,  # type: ignore[misc]
+                    lambda file=file, end=end: _log_size(self.root / LOGS, file) < end,  # type: ignore[misc]
                     lambda file=file: self._forget_log(file),  # type: ignore[misc]
                 )
 
     def _forget_log(self, file: str) -> bool:
         with self.database.writing() as connection:
             for statement in sql.DROP_LOGS:
-                connection.execute(statement, (file, _log_size(self.root / "logs", file)))
+                connection.execute(statement, (file, _log_size(self.root / LOGS, file)))
         return True
 
 

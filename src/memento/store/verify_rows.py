@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 from memento.errors import PayloadDamaged
+from memento.layout import ARTIFACTS, INDEX, PAYLOADS
 from memento.records import TaskRecord
 from memento.store import checks, sql
-from memento.store.opening import INDEX
 from memento.store.problems import Finding, Look, Problem, Report, payload_fault
 from memento.store.run import drop_tasks
 from memento.store.store import Store
@@ -81,7 +81,7 @@ class Rows(Look):
     def _artifact_fault(self, row: tuple[Any, ...]) -> str | None:
         if row[23] is None or not isinstance(row[1], bytes):
             return None
-        folder = self.root / "artifacts" / row[1].hex()
+        folder = self.root / ARTIFACTS / row[1].hex()
         with suppress(ValueError, TypeError):
             gone = [name for name in json.loads(str(row[23])) if not (folder / str(name)).exists()]
             return f"its artifact {gone[0]!r} is gone" if gone else None
@@ -147,7 +147,7 @@ class Rows(Look):
 
         problem = Problem(
             "value",
-            f"payloads/{ref}",
+            f"{PAYLOADS}/{ref}",
             fault,
             f"the file is set aside, and {_AGAIN}",
             record.key.hex(),
@@ -167,7 +167,7 @@ class Rows(Look):
             return True
 
         kind = "definitions" if ref.startswith("classes/") else "value"
-        return Finding(Problem(kind, f"payloads/{ref}", fault, "it is set aside"), still, mend)
+        return Finding(Problem(kind, f"{PAYLOADS}/{ref}", fault, "it is set aside"), still, mend)
 
     def _need(self, ref: str | None, times: int = 1) -> None:
         if ref is not None:
@@ -182,7 +182,7 @@ class Rows(Look):
                 gone = not self.store.payloads.path(ref).exists()
             if gone:
                 self.report.notes.append(
-                    f"The definitions of classes that {count} values need (payloads/{ref}) are gone: these values can"
+                    f"The definitions of classes that {count} values need ({PAYLOADS}/{ref}) are gone: these values can"
                     " be read where their script runs, and not elsewhere."
                 )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from memento.executors.base import Executor, Lost, Message, Note, Update
 from memento.keys import Script
+from memento.layout import PAYLOADS
 from memento.records import Outcome
 from memento.values import pickling
 from memento.values.payloads import PayloadDir, decode
@@ -120,7 +121,7 @@ class Drive:
         """Return what a task returned."""
         outcome = self.outcomes[number]
         assert outcome.value is not None, outcome.failure
-        return decode(outcome.value, PayloadDir(self.store / "payloads"))
+        return decode(outcome.value, PayloadDir(self.store / PAYLOADS))
 
 
 class OwnValues(Sequence[bytes]):

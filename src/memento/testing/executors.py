@@ -28,6 +28,7 @@ import pytest
 
 from memento.errors import Unsendable
 from memento.executors.base import Executor
+from memento.layout import PAYLOADS
 from memento.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE
 from memento.testing.driving import Client, Drive, OwnValues
 from memento.values import pickling
@@ -54,7 +55,7 @@ class ExecutorContract:
     def drive(self, executor: Executor, tmp_path: Path) -> Iterator[Drive]:
         """Return a driver in a store whose name is awkward."""
         store = tmp_path / 'a store\'s "name"'
-        (store / "payloads").mkdir(parents=True)
+        (store / PAYLOADS).mkdir(parents=True)
         drive = Drive(executor, store)
         yield drive
         executor.close()

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from memento.errors import PayloadDamaged, StoreError, UnsavableResult
+from memento.layout import GENERATIONS, LOOPS, PAYLOADS, SET_ASIDE
 from memento.values import keeping
 from memento.values.digests import Digest, digest
 from memento.values.files import Cut, PayloadDir, write_over
@@ -36,7 +37,6 @@ _END = struct.Struct("<8sQQ16s")  # magic, number of versions before it, generat
 _MAGIC = b"MEMCKPT\x01"
 _CODE = 16  # bytes of a version's digest
 _MOST_CODES = 1_000  # a number above is none of ours
-NAMES = ("a.checkpoint", "b.checkpoint")
 
 
 class Origin:
@@ -92,7 +92,7 @@ class CheckpointDir:
     def __init__(self, root: str | os.PathLike[str], key_hex: str, origin: Origin | None = None) -> None:
         self.folder = Path(root) / key_hex
         self._origin = origin or Origin()
-        self._payloads = PayloadDir(Path(root).parent / "payloads")
+        self._payloads = PayloadDir(Path(root).parent / PAYLOADS)
         self._above = list(self.folder.parents)[: key_hex.count("/") + 1]  # up to `root`
         self._named: set[str] = set()  # files whose names are durable
         self._next: tuple[str, int] | None = None  # name and generation of the next save
@@ -192,9 +192,9 @@ class CheckpointDir:
     def _set_aside(self) -> bool:
         """Rename files of which none is whole; tell whether there were any."""
         found = False
-        for name in NAMES:
+        for name in GENERATIONS:
             with contextlib.suppress(FileNotFoundError):
-                os.replace(self.folder / name, self.folder / f"{name}.damaged")
+                os.replace(self.folder / name, self.folder / f"{name}{SET_ASIDE}")
                 log.warning("%s is damaged and set aside: the task begins anew", self.folder / name)
                 found = True
         return found
@@ -205,12 +205,12 @@ class CheckpointDir:
             with _passing_over(self.folder / name):
                 if is_whole(self.folder / name):
                     return _other(name), generation + 1
-        return NAMES[0], 1
+        return GENERATIONS[0], 1
 
     def _generations(self) -> list[tuple[int, str]]:
         """Read the numbers at the files' ends, newest first."""
         found = []
-        for name in NAMES:
+        for name in GENERATIONS:
             with _passing_over(self.folder / name), open(self.folder / name, "rb") as file:
                 end = _end_of(file)
                 if end is not None:
@@ -239,7 +239,7 @@ def _end_of(file: BinaryIO) -> tuple[int, int, bytes, int] | None:
 
 
 def _other(name: str) -> str:
-    return NAMES[1 - NAMES.index(name)]
+    return GENERATIONS[1 - GENERATIONS.index(name)]
 
 
 @contextlib.contextmanager
@@ -274,9 +274,9 @@ def is_whole(path: Path) -> bool:
 def saved_by(folder: str | os.PathLike[str]) -> tuple[bytes, ...] | None:
     """Return the versions of the code that came to a task's newest states, as their files say; None without any."""
     found: list[bytes] | None = None
-    for place in (Path(folder), Path(folder) / "loops"):
+    for place in (Path(folder), Path(folder) / LOOPS):
         newest: tuple[int, list[bytes]] = (0, [])
-        for name in NAMES:
+        for name in GENERATIONS:
             with contextlib.suppress(OSError), open(place / name, "rb") as file:
                 end = _end_of(file)
                 if end is not None and end[0] > newest[0]:

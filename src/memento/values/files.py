@@ -19,16 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from memento import faultpoints, pages
 from memento.errors import PayloadDamaged, StoreError, StoreUnwritable
+from memento.layout import DEFINITIONS, QUARANTINE, TEMPORARY
 from memento.system import fsync_folder, start_writing
 from memento.values.digests import Digest, digest
 from memento.values.filling import read_whole
 from memento.values.memory import PIECE, flat, joined
 
-_REF = r"(?:[0-9a-f]{2}|classes)/([0-9a-f]{32})(\.[a-z]+)"
+_REF = rf"(?:[0-9a-f]{{2}}|{DEFINITIONS})/([0-9a-f]{{32}})(\.[a-z]+)"
 if TYPE_CHECKING:
     from pathlib import Path
-
-TEMPORARY = ".writing-"
 
 Cut = Callable[[Any, int], list[int]]
 """Says into pieces of which lengths an open file of a size is to be read; leaves the file at its beginning."""
@@ -200,7 +199,7 @@ class PayloadDir:
     def quarantine(self, ref: str) -> Path | None:
         """Move a damaged file aside, to ``damaged/``; None where there is none."""
         path = self.path(ref)
-        aside = self.root / "damaged" / path.name
+        aside = self.root / QUARANTINE / path.name
         try:
             aside.parent.mkdir(exist_ok=True)
             os.replace(path, aside)

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
+from memento.layout import DEFINITIONS
 from memento.values import keeping, shipping
 from memento.values.definitions import token_of
 from memento.values.files import PayloadDir
@@ -61,7 +62,7 @@ def _definitions(pickled: keeping.Pickled, payloads: PayloadDir) -> str | None:
         except Exception:  # a class may hold a lock or a socket: then its name alone must do
             payloads.definitions[tokens] = None
         else:
-            payloads.definitions[tokens] = payloads.write([content], ".pickle", folder="classes")
+            payloads.definitions[tokens] = payloads.write([content], ".pickle", folder=DEFINITIONS)
     return payloads.definitions[tokens]
 
 

@@ -10,7 +10,6 @@ the same conditions everywhere.
 from __future__ import annotations
 
 import contextvars
-import os
 import threading
 import types
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from memento.context import Context, Resources, StopTask, TaskSpace
 from memento.context.seeding import LIBRARIES, Seeding
 from memento.context.space import Live, never_stopping
 from memento.errors import StoreUnwritable
+from memento.layout import Layout
 from memento.records import (
     DONE,
     FAILED,
@@ -99,7 +99,7 @@ class TaskRunner:
         self._seeding.follow(self._function)
         self.values.follow = self._seeding.follow
         self.layouts: dict[int, tuple[str, ...]] = {}
-        self._payloads = PayloadDir(os.path.join(work.store, "payloads"))
+        self._payloads = PayloadDir(Layout(work.store).payloads)
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock

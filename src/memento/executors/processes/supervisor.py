@@ -45,6 +45,7 @@ from memento.executors.processes.telling import RING_EVERY, Listener
 from memento.executors.processes.watching import EVERY as WATCH_EVERY
 from memento.executors.processes.watching import Watch
 from memento.executors.processes.worker import Place
+from memento.layout import Layout
 from memento.records import OUT_OF_MEMORY, LogSlice, Outcome
 from memento.worker import failures
 from memento.worker.sending import Portable
@@ -132,7 +133,7 @@ class Processes(Executor):
                 self._note(f"{len(self._gpus)} workers, not {count}: there are no more GPUs")
                 count = len(self._gpus)
         self._count = count
-        self._logs = os.path.join(work.store, "logs", work.run)
+        self._logs = Layout(work.store).log(work.run)
         if work.log_output:
             os.makedirs(self._logs, exist_ok=True)
         self._slots_file = make_file(launch.shared_name(launch.mark(work)), Slots.size(count))
