@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
+from memento.executors.pace import Pace
 from memento.records import Outcome
 from memento.worker.alarm import TimeUp, alarm
 from memento.worker.isolation.process import Isolation
@@ -57,7 +58,7 @@ class Serial(Executor):
         self._isolation: Isolation | None = None
         self._current: tuple[int, float] | None = None
         self._stopping = self._woken = False
-        self._pace = 1.0  # seconds a task
+        self._pace = Pace()
 
     def start(self, work: Work) -> None:
         self._work = work
@@ -66,7 +67,7 @@ class Serial(Executor):
     def want(self) -> int:
         if self._stopping:
             return 0
-        return max(min(max(int(1.0 / max(self._pace, 1e-5)), 2), 20_000) - len(self._queue), 0)
+        return self._pace.wanted(1, len(self._queue))
 
     def submit(self, tasks: Sequence[Task]) -> None:
         if self._stopping:
@@ -81,7 +82,7 @@ class Serial(Executor):
         while self._queue:
             task = self._queue.popleft()
             outcome = self._attempt(task)
-            self._pace += 0.3 * (outcome.runtime - self._pace)
+            self._pace.learn(outcome.runtime)
             messages.append(outcome)
             messages += self._inbox
             self._inbox.clear()

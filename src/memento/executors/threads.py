@@ -27,6 +27,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.calling_thread import CallingThread
+from memento.executors.pace import Pace
 from memento.records import Outcome
 from memento.worker.isolation.libraries import Libraries
 from memento.worker.sending import initialize
@@ -84,7 +85,7 @@ class Threads(Executor):
         )
         self._stopping = threading.Event()
         self._looked, self._computed = _NEVER, 0.0  # monotonic seconds; processor time of this process then
-        self._pace = 1.0  # seconds a task
+        self._pace = Pace()
         self._made = 0
         self._work: Work | None = None
         self._first: TaskRunner | None = None  # it knows how the program had its random generators
@@ -99,8 +100,8 @@ class Threads(Executor):
     def want(self) -> int:
         if self._stopping.is_set():
             return 0
-        busy = min(max(int(self._wanted / max(self._pace, 1e-5)), 2 * self._wanted), 20_000)
-        return max(busy - len(self._queue) - sum(hand.task is not None for hand in self._hands), 0)
+        in_hand = len(self._queue) + sum(hand.task is not None for hand in self._hands)
+        return self._pace.wanted(self._wanted, in_hand)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         if self._stopping.is_set():
@@ -193,7 +194,7 @@ class Threads(Executor):
         if isinstance(result, Exception):
             raise result
         hand.task = None
-        self._pace += 0.3 * (result.runtime - self._pace)
+        self._pace.learn(result.runtime)
         messages.append(result)
 
     def _patience(self, timeout: float) -> float:
