@@ -18,6 +18,7 @@ class Acting(Simulated):
     """Runs what it was given, when its simulated time is over."""
 
     shares_memory = True
+    in_process = True  # nobody is beside its tasks
 
     def __init__(self) -> None:
         clock = SimulatedClock()

@@ -10,10 +10,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from memento.worker import libraries
+from memento.worker.options import Options
 
 _T = TypeVar("_T")
-_OF_THREADS = ("sklearn",)  # libraries whose options each thread has for itself
 
 
 class CallingThread:
@@ -21,11 +20,9 @@ class CallingThread:
 
     def __init__(self) -> None:
         self._context = contextvars.copy_context()
-        decimal, torch = sys.modules.get("decimal"), sys.modules.get("torch")
+        decimal = sys.modules.get("decimal")
         self._decimal = None if decimal is None else decimal.getcontext()
-        self._options = {name: libraries.OPTIONS[name] for name in _OF_THREADS if name in sys.modules}
-        self._asked = {name: ask() for name, (ask, _) in self._options.items()}
-        self._grad = torch is None or torch.is_grad_enabled()
+        self._options = Options(local=True)
 
     def call(self, func: Callable[..., _T], *args: Any) -> _T:
         """Call a function in another thread as if in this one."""
@@ -34,8 +31,5 @@ class CallingThread:
     def _call(self, func: Callable[..., _T], args: tuple[Any, ...]) -> _T:
         if self._decimal is not None:
             sys.modules["decimal"].setcontext(self._decimal.copy())  # or threads would share its flags
-        for name, (_, set_all) in self._options.items():
-            set_all(self._asked[name])
-        if not self._grad:
-            sys.modules["torch"].set_grad_enabled(False)
+        self._options.put_back()
         return func(*args)

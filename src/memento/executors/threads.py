@@ -29,7 +29,7 @@ from memento.executors.base import Executor, Message, Note, Running, Update, can
 from memento.executors.calling_thread import CallingThread
 from memento.executors.pace import Pace
 from memento.records import Outcome
-from memento.worker.isolation.libraries import Libraries
+from memento.worker.options import Options
 from memento.worker.sending import initialize
 from memento.worker.task_runner import Conditions, TaskRunner, local_runner, stopped, timed_out, verdict
 from memento.worker.work import Task, Work
@@ -157,16 +157,15 @@ class Threads(Executor):
             clock=self._clock,
         )
         runner: TaskRunner | None = None
-        libraries: Libraries | None = None
+        options: Options | None = None
         while (task := hand.tasks.get()) is not None:
             try:
-                if runner is None:
+                if runner is None or options is None:
                     runner = local_runner(work, conditions)
                     self._first = self._first or runner
-                    libraries = Libraries(local=not conditions.alone)
+                    options = Options(local=not conditions.alone)
                 outcome = runner.run(task)
-                if libraries is not None:
-                    libraries.restore()
+                options.put_back()
                 self._returned.put((hand, outcome))
             except Exception as exc:
                 self._returned.put((hand, exc))

@@ -501,7 +501,7 @@ class ExecutorContract:
         gate = tmp_path / "gate"
         if drive.executor.in_process:
             gate.touch()
-        drive.start(functools.partial(_wait_for, gate))
+        drive.start(_waiting_for(gate))
         drive.executor.submit([drive.task(i, attempt=3) for i in range(50)])
         if not drive.executor.in_process:
             drive.until(lambda: bool(drive.executor.running()))
@@ -521,7 +521,7 @@ class ExecutorContract:
         self, drive: Drive, tmp_path: Path
     ) -> None:
         gate = tmp_path / "gate"
-        drive.start(functools.partial(_wait_for, gate), grace=60.0)
+        drive.start(_waiting_for(gate), grace=60.0)
         drive.executor.submit([drive.task(0), drive.task(1)])
         drive.until(lambda: {state.number for state in drive.executor.running()} == {0, 1})
         drive.executor.cancel([1], running=True)
@@ -539,7 +539,7 @@ class ExecutorContract:
         self, drive: Drive, tmp_path: Path
     ) -> None:
         gate = tmp_path / "gate"
-        drive.start(functools.partial(_wait_for, gate, deaf=True), grace=0.2)
+        drive.start(_waiting_for(gate, deaf=True), grace=0.2)
         drive.executor.submit([drive.task(0), drive.task(1)])
         drive.until(lambda: {state.number for state in drive.executor.running()} == {0, 1})
         drive.executor.cancel([1], running=True)
@@ -562,7 +562,7 @@ class ExecutorContract:
         gates, begun = tmp_path / "gates", tmp_path / "begun"
         gates.mkdir()
         begun.mkdir()
-        drive.start(functools.partial(_begin_and_wait, begun, gates))
+        drive.start(_waiting_for_each(begun, gates))
         drive.executor.resize(1)
         drive.executor.submit([drive.task(i, i) for i in range(6)])
         drive.until(lambda: any(begun.iterdir()))
@@ -627,18 +627,24 @@ class ExecutorContract:
         drive.executor.close()
 
 
-def _wait_for(gate: Path, context: Any, config: Any, deaf: bool = False) -> str:
-    while not gate.exists():
-        if context.stopping and not deaf:
-            return "told"
-        time.sleep(0.01)
-    return "waited"
+def _waiting_for(gate: Path, *, deaf: bool = False) -> Callable[[Any, Any], str]:
+    def wait(context: Any, config: Any) -> str:
+        while not gate.exists():
+            if context.stopping and not deaf:
+                return "told"
+            time.sleep(0.01)
+        return "waited"
+
+    return wait
 
 
-def _begin_and_wait(begun: Path, gates: Path, context: Any, config: Any) -> None:
-    (begun / str(config.x)).touch()
-    while not (gates / str(config.x)).exists():
-        time.sleep(0.01)
+def _waiting_for_each(begun: Path, gates: Path) -> Callable[[Any, Any], None]:
+    def wait(context: Any, config: Any) -> None:
+        (begun / str(config.x)).touch()
+        while not (gates / str(config.x)).exists():
+            time.sleep(0.01)
+
+    return wait
 
 
 _OUTLIVED = """
