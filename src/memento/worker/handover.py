@@ -15,17 +15,15 @@ import hashlib
 import io
 import os
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from memento import records
-from memento.layout import WORK, Layout
+from memento.layout import OUTCOMES, TEMPORARY, WORK, Layout
 from memento.records import Outcome
 from memento.values.files import write_file
 from memento.worker.work import Task, Work
 
-FOLDER = "outcomes"  # in the run's folder
 _MAGIC = b"memento-outcome-1\n"
 _DIGEST = 16  # bytes
 _RECORDS = frozenset({"Encoded", "Failure", "LogSlice", "Outcome", "Piece", "Series"})
@@ -56,14 +54,19 @@ def left_of(work: Work, task: Task) -> Outcome | None:
     return None if left is None else left.outcome._replace(number=task.number)
 
 
-def runs_with_outcomes(store: str) -> Iterator[tuple[str, list[Path]]]:
-    """Yield the runs of which outcomes were left, with the files."""
+def runs_with_outcomes(store: str) -> list[str]:
+    """Return the runs of which outcomes were left."""
     root = os.path.join(store, WORK)
-    for run in sorted(os.listdir(root)) if os.path.isdir(root) else ():
-        folder = Path(root, run, FOLDER)
-        files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-        if files:
-            yield run, files
+    runs = sorted(os.listdir(root)) if os.path.isdir(root) else []
+    return [run for run in runs if os.path.isdir(os.path.join(root, run, OUTCOMES))]
+
+
+def outcomes_of(store: str, run: str) -> list[Path]:
+    """Return the files that a run's workers have left, but for unfinished ones."""
+    folder = Path(Layout(store).work(run), OUTCOMES)
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(TEMPORARY))
 
 
 def read(path: Path) -> Left | None:
@@ -76,11 +79,15 @@ def read(path: Path) -> Left | None:
     digest = hashlib.blake2b(data[start:], digest_size=_DIGEST).digest()
     if data[:start] != _MAGIC + digest:
         return None
-    return Left._make(_Records(io.BytesIO(data[start:])).load())
+    try:
+        *facts, outcome = _Records(io.BytesIO(data[start:])).load()
+        return Left(*facts, outcome) if isinstance(outcome, Outcome) else None
+    except Exception:  # whatever unpickling raises: somebody else has written it
+        return None
 
 
 def _path(work: Work, task: Task) -> Path:
-    return Path(Layout(work.store).work(work.run), FOLDER, f"{task.key.hex()}-{task.attempt}")
+    return Path(Layout(work.store).work(work.run), OUTCOMES, f"{task.key.hex()}-{task.attempt}")
 
 
 class _Records(pickle.Unpickler):
