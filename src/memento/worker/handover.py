@@ -80,8 +80,8 @@ def read(path: Path) -> Left | None:
     if data[:start] != _MAGIC + digest:
         return None
     try:
-        *facts, outcome = _Records(io.BytesIO(data[start:])).load()
-        return Left(*facts, outcome) if isinstance(outcome, Outcome) else None
+        run, experiment, key, code, outcome = _Records(io.BytesIO(data[start:])).load()
+        return Left(run, experiment, key, code, outcome) if isinstance(outcome, Outcome) else None
     except Exception:  # whatever unpickling raises: somebody else has written it
         return None
 
