@@ -19,7 +19,7 @@ from memento.runner.session import Session
 from memento.store import Store
 from memento.testing.store import info_of
 from memento.worker import handover
-from memento.worker.sending import Portable
+from memento.worker.portable import Portable
 from memento.worker.work import Task, Work
 
 DEAD: dict[str, Any] = {"pid": 2**22 + 1}  # no system of ours hands out such a pid

@@ -13,7 +13,7 @@ import pytest
 from memento.keys import Script
 from memento.records import DIED, DONE, Encoded, Failure, LogSlice, Outcome, Piece, Series
 from memento.worker import handover
-from memento.worker.sending import Portable
+from memento.worker.portable import Portable
 from memento.worker.work import Task, Work
 
 TASK = Task(7, bytes(range(16)), 0, (), 0, 2, 0.0)

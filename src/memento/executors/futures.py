@@ -22,7 +22,7 @@ from memento.executors.batches import BatchExecutor, Death
 from memento.executors.calling_thread import CallingThread
 from memento.records import Outcome
 from memento.worker.batch_runner import Batch, BatchRunner, run_batch
-from memento.worker.sending import initialize
+from memento.worker.portable import initialize
 from memento.worker.work import Task, Work
 
 

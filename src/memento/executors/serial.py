@@ -22,7 +22,7 @@ from memento.records import Outcome
 from memento.worker.alarm import TimeUp, alarm
 from memento.worker.isolation import Isolation
 from memento.worker.measure import process_name
-from memento.worker.sending import initialize
+from memento.worker.portable import initialize
 from memento.worker.task_runner import Conditions, TaskRunner, local_runner, stopped, timed_out, verdict
 from memento.worker.work import Task, Work
 

@@ -30,7 +30,7 @@ from memento.executors.calling_thread import CallingThread
 from memento.executors.pace import Pace
 from memento.records import Outcome
 from memento.worker.options import Options
-from memento.worker.sending import initialize
+from memento.worker.portable import initialize
 from memento.worker.task_runner import Conditions, TaskRunner, local_runner, stopped, timed_out, verdict
 from memento.worker.work import Task, Work
 

@@ -19,7 +19,7 @@ from memento.layout import PAYLOADS
 from memento.records import Outcome
 from memento.values import pickling
 from memento.values.payloads import PayloadDir, decode
-from memento.worker.sending import Portable, sendable
+from memento.worker.portable import Portable, sendable
 from memento.worker.work import Task, Work
 
 _PATIENCE = 60.0  # seconds before a test gives up; no test waits so long unless it fails

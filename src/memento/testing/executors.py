@@ -34,7 +34,7 @@ from memento.layout import PAYLOADS
 from memento.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE
 from memento.testing.driving import Client, Drive, OwnValues
 from memento.values import pickling
-from memento.worker.sending import Portable
+from memento.worker.portable import Portable
 from memento.worker.work import Task
 
 

@@ -31,7 +31,7 @@ from memento.values import pickling
 from memento.worker import handover
 from memento.worker.alarm import TimeUp, alarm
 from memento.worker.measure import process_name
-from memento.worker.sending import initialize
+from memento.worker.portable import initialize
 from memento.worker.task_runner import Conditions, TaskRunner, local_runner, timed_out, verdict
 from memento.worker.task_values import TaskValues
 from memento.worker.work import Task, Work

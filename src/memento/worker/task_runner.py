@@ -38,11 +38,11 @@ from memento.records import (
 from memento.values.payloads import PayloadDir, encode
 from memento.worker import failures
 from memento.worker.alarm import TimeUp
-from memento.worker.imports import ImportWatch
+from memento.worker.import_watch import ImportWatch
 from memento.worker.measure import Meter, process_name
-from memento.worker.sources import install
+from memento.worker.source_texts import install
 from memento.worker.task_values import TaskValues, copies, unpacked
-from memento.worker.warned import Watch
+from memento.worker.warning_watch import Watch
 from memento.worker.work import Task, Work
 
 _NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})

@@ -29,7 +29,7 @@ from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.worker_isolation import WorkerIsolation, watch_for_the_end
 from memento.worker import failures
-from memento.worker.sending import initialize
+from memento.worker.portable import initialize
 from memento.worker.task_runner import Conditions, TaskRunner
 from memento.worker.task_values import TaskValues
 from memento.worker.work import Task, Work

@@ -112,7 +112,7 @@ class Watch:
 
 def _place(file: str, line: int) -> str:
     """Name the user's line that warned, or that called what warned."""
-    from memento.worker.lines import is_users, lines_of_stack
+    from memento.worker.user_lines import is_users, lines_of_stack
 
     here = f"{os.path.basename(file)}:{line}"
     if is_users(file):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memento.worker.warned import Watch
+from memento.worker.warning_watch import Watch
 
 HERE = Path(__file__).name
 
