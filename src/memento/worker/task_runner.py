@@ -103,9 +103,7 @@ class TaskRunner:
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
-        # A pool's process may run several tasks too, in threads that it has started.
-        alone = not conditions.shared_process and threading.current_thread() is threading.main_thread()
-        self._watch = Watch(shared=not alone)
+        self._watch = Watch()
         self._now = (
             0,
             0.0,
