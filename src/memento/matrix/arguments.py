@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
     "on_error", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output",
-    "initializer", "progress",
+    "initializer", "progress", "listeners",
 )  # fmt: skip
 FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete")
 
@@ -43,6 +43,7 @@ _OF_MEMENTO = {
     "initializer={value}": "setup init initfn workerinit workersetup onstart initializers",
     "max_tasks_per_worker={value}": "maxtasksperchild maxtasks",
     "log_output={truth}": "capture captureoutput logs logging redirectoutput",
+    "listeners=[{value}]": "listener hook hooks observer observers subscribers",
     "name={value}": "experimentname title study studyname project task taskname experiment",
     "Memento(func).run(matrix)": "matrix grid paramgrid parameters params configs config configurations space"
     " searchspace paramdistributions hparams hyperparameters",
