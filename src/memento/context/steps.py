@@ -28,14 +28,14 @@ from memento.values.formats import decode, encode
 from memento.values.memory import flat
 
 if TYPE_CHECKING:
-    from memento.context.context import Context
+    from memento.context.attempt import Attempt
     from memento.keys.code import CodeVersion
 
 _MOST_KNOWN = 256  # steps whose code is kept in mind
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
 
 
-def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return the step's value: what is stored, or else what `func` returns, stored.
 
     Raises
@@ -47,7 +47,7 @@ def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kw
     RuntimeError
         The step asks for itself.
     """
-    space = context._place()
+    space = attempt.place()
     key = step_key(func, args, kwargs, space.run)
     layout = Layout(space.store)
     payloads = PayloadDir(layout.steps)
@@ -55,23 +55,23 @@ def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kw
     value = _stored(record, payloads)
     if value is not None:
         return value[0]
-    if key in context._steps:
+    if key in attempt.steps:
         name = getattr(func, "__qualname__", repr(func))
         raise RuntimeError(
             f"cached({name}, ...): this step asks for itself with the same arguments; it would never end"
         )
     record.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(record.with_suffix(".lock"), context):
+    with _locked(record.with_suffix(".lock"), space.stopping):
         value = _stored(record, payloads)  # somebody may have computed it while we waited
         if value is not None:
             return value[0]
-        context._steps = (*context._steps, key)
+        attempt.steps = (*attempt.steps, key)
         try:
             # Not from where this task is: the step is one for all tasks, and draws nothing of what they draw.
-            with context._generators().apart(key.encode()):
+            with attempt.generators().apart(key.encode()):
                 computed = func(*args, **kwargs)
         finally:
-            context._steps = context._steps[:-1]
+            attempt.steps = attempt.steps[:-1]
         encoded = encode(computed, payloads, inline_limit=-1)
         told = encoded._asdict()
         if encoded.data is not None:  # null, true and floats: ASCII
@@ -155,13 +155,13 @@ def _stored(record: Path, payloads: PayloadDir) -> tuple[Any] | None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, context: Context) -> Iterator[None]:
+def _locked(path: Path, stopping: Callable[[], bool]) -> Iterator[None]:
     """Hold a file's lock; waiting costs a look now and then, and ends when the task is to stop."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
     try:
         wait = _FIRST_WAIT
         while not try_lock(descriptor):
-            if context.stopping:
+            if stopping():
                 raise StopTask
             time.sleep(wait)
             wait = min(wait * 1.5, _LONGEST_WAIT)

@@ -195,7 +195,7 @@ class TaskRunner:
             failure,
             warned,
             context.earlier if context is not None else (),
-            context.origin.older or None if context is not None and context.origin is not None else None,
+            context.older_codes or None if context is not None else None,
         )
 
     def close(self) -> None:
