@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from memento.keys.changes import Functions
+    from memento.keys.code_diff import Functions
     from memento.store import Store
     from memento.store.versions import Versions
 

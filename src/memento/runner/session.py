@@ -229,7 +229,7 @@ class Session:
                 executor.start(self._work(run.name)._replace(generators=origins))
                 self._say_what_is_shared(executor, shared)
                 # While workers start: what they do not need, and what has to be on disk.
-                from memento.plan.declared import declare
+                from memento.plan.declare_values import declare
                 from memento.runner.loop import Runner
                 from memento.runner.retry import RetryPolicy
                 from memento.runner.signals import Interrupt
@@ -302,7 +302,7 @@ class Session:
         past = Past(store.known_columns(self.experiment))
         self._has_past = len(past) > 0
         if self._has_past and self.matrix.defaults:
-            from memento.plan.declared import recall
+            from memento.plan.declare_values import recall
 
             recall(self.tasks, store.axes(self.experiment))
         return make_plan(

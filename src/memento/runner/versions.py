@@ -69,7 +69,7 @@ class SessionCode:
 
     def accept_moves(self, plan: Plan) -> bool:
         """Let results of the same code at another place count as of the present one; tell if there are any."""
-        from memento.keys.moved import is_same_elsewhere
+        from memento.keys.code_diff import is_same_elsewhere
 
         if len(plan.stale_codes) > _PAIRS:
             return False

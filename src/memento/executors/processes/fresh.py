@@ -32,7 +32,7 @@ def arrive(work: Work) -> Callable[..., Any]:
 def compare(work: Work, function: Callable[..., Any]) -> None:
     """Raise WorkersDiffer where the experiment reads something of the project that is not as the program has it."""
     if work.seen:
-        from memento.keys.sameness import differences
+        from memento.keys.code_versions import differences
 
         found = differences(work.seen, function)
         edited = edited_since(work.sources) if found else set()

@@ -88,7 +88,7 @@ def write_work(work: Work) -> int:
 def for_fresh(work: Work) -> Work:
     """Add what a copy of this process has, and a fresh one has not: what the program has set, and what it sees."""
     from memento.context.generators import kind_of
-    from memento.keys.sameness import seen_by
+    from memento.keys.code_versions import seen_by
     from memento.worker.carrying import gather
 
     function = work.function.here
