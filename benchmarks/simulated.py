@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
-from memento.executors.processes import wire
+from memento.executors.processes import channel
 from memento.records import DIED, Outcome
 from memento.worker.work import Task, Work
 
@@ -163,10 +163,11 @@ class Simulated(Executor):
             messages, self._inbox, self._woken = self._inbox, [], False
             self._begin()
         for body in updates:
-            number, done, total, metrics = wire.unpack(body)
+            number, done, total, metrics = channel.unpack(channel.UPDATE, memoryview(body))
             messages.append(Update(number, self._name(number), done, total, metrics))
-        items = wire.items(len(ends), b"".join(ends)) if ends else []
-        outcomes = wire.unpack_outcomes(items) or list(map(wire.unpack_outcome, items))
+        frames = channel.Frames()
+        frames.add(b"".join(ends))
+        outcomes: list[Outcome] = [channel.unpack(kind, body) for kind, body in frames]
         messages += outcomes
         for outcome in outcomes:
             if outcome.failure is not None and outcome.failure.kind == DIED:
@@ -185,7 +186,7 @@ class Simulated(Executor):
                 ends.append(self._end(worker, task, began, when))
             else:
                 update = (number, when - began, None, {"loss": when - began})
-                updates.append(wire.pack(wire.UPDATE, update)[wire.HEADER.size :])
+                updates.append(channel.pack(channel.UPDATE, update)[channel.HEADER.size :])
                 self.updates += 1
                 assert self._work is not None
                 self._expect(when + self._work.live_every, number, end=False)
@@ -195,7 +196,7 @@ class Simulated(Executor):
         del self._flying[task.number]
         self._free.append(worker)
         self._pace += 0.05 * (max(when - began, 1e-5) - self._pace)
-        return wire.pack_outcome(self._outcome(task, began, when))
+        return channel.pack_outcome(self._outcome(task, began, when))
 
     def _name(self, number: int) -> str:
         flying = self._flying.get(number)

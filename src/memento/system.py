@@ -16,8 +16,6 @@ from typing import Any
 LINUX = sys.platform.startswith("linux")
 MACOS = sys.platform == "darwin"
 WINDOWS = sys.platform == "win32"
-# Whether other cores see what a core has stored in the order in which it did: x86 promises that, ARM does not.
-STORES_IN_ORDER = hasattr(os, "uname") and os.uname().machine in ("x86_64", "amd64", "i686", "i386")
 
 
 # File systems on which several hosts may write: their locks and shared memory cannot be relied on for WAL.

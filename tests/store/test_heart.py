@@ -111,11 +111,11 @@ def test_forking_beside_the_heart_alone_warns_of_nothing_and_after_it_as_ever() 
 def test_it_stands_in_the_way_of_no_copy_of_the_program(tmp_path: Path) -> None:
     code = f"""if True:
         import os
-        from memento.executors.processes import copying
+        from memento.executors.processes import fork
         from memento.store.heart import Heart
         with Heart(lambda: None):
-            assert copying.objection({str(tmp_path)!r}) == "", copying.objection({str(tmp_path)!r})
-            pid = copying.fork()
+            assert fork.objection({str(tmp_path)!r}) == "", fork.objection({str(tmp_path)!r})
+            pid = fork.fork()
             if pid == 0:
                 os._exit(7)
             assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7

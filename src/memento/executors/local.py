@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.errors import MementoError
 from memento.values import pickling
-from memento.worker import libraries
+from memento.worker.options import Options
 from memento.worker.task_runner import Conditions, Station, is_unchangeable
 from memento.worker.work import Work
 
@@ -167,11 +167,9 @@ class OfThisThread:
 
     def __init__(self) -> None:
         self._context = contextvars.copy_context()
-        decimal, torch = sys.modules.get("decimal"), sys.modules.get("torch")
+        decimal = sys.modules.get("decimal")
         self._decimal = None if decimal is None else decimal.getcontext()
-        self._options = {name: libraries.OPTIONS[name] for name in _OF_THREADS if name in sys.modules}
-        self._asked = {name: ask() for name, (ask, _) in self._options.items()}
-        self._grad = torch is None or torch.is_grad_enabled()
+        self._options = Options(local=True)
 
     def call(self, func: Callable[..., _T], *args: Any) -> _T:
         """Call a function in another thread as if in this one."""
@@ -180,11 +178,5 @@ class OfThisThread:
     def _call(self, func: Callable[..., _T], args: tuple[Any, ...]) -> _T:
         if self._decimal is not None:
             sys.modules["decimal"].setcontext(self._decimal.copy())  # or threads would share its flags
-        for name, (_, set_all) in self._options.items():
-            set_all(self._asked[name])
-        if not self._grad:
-            sys.modules["torch"].set_grad_enabled(False)
+        self._options.put_back()
         return func(*args)
-
-
-_OF_THREADS = ("sklearn",)  # libraries whose options each thread has for itself

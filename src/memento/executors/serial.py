@@ -20,7 +20,7 @@ from memento.executors.base import Executor, Message, Note, Running, Update, can
 from memento.executors.local import local_station
 from memento.records import Outcome
 from memento.worker.alarm import TimeUp, alarm
-from memento.worker.isolation.process import Isolation
+from memento.worker.isolation import Isolation
 from memento.worker.measure import process_name
 from memento.worker.sending import initialize
 from memento.worker.task_runner import Conditions, Station, stopped, timed_out, verdict

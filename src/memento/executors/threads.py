@@ -28,7 +28,7 @@ from memento.context import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.local import OfThisThread, local_station
 from memento.records import Outcome
-from memento.worker.isolation.libraries import Libraries
+from memento.worker.options import Options
 from memento.worker.sending import initialize
 from memento.worker.task_runner import Conditions, Station, stopped, timed_out, verdict
 from memento.worker.work import Task, Work
@@ -156,16 +156,16 @@ class Threads(Executor):
             clock=self._clock,
         )
         station: Station | None = None
-        libraries: Libraries | None = None
+        options: Options | None = None
         while (task := hand.tasks.get()) is not None:
             try:
                 if station is None:
                     station = local_station(work, conditions)
                     self._first = self._first or station
-                    libraries = Libraries(local=not conditions.alone)
+                    options = Options(local=not conditions.alone)
                 outcome = station.run(task)
-                if libraries is not None:
-                    libraries.restore()
+                if options is not None:
+                    options.put_back()
                 self._returned.put((hand, outcome))
             except Exception as exc:
                 self._returned.put((hand, exc))

@@ -12,69 +12,95 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from memento.values import pickling
-from memento.worker import libraries, loggers
+from memento.worker import logging_state
 from memento.worker.imports import ImportWatch
+from memento.worker.isolation import set_filters
+from memento.worker.options import LIBRARIES, options_of
+
+_AT_ONCE = (
+    "numpy",
+    "multiprocessing",
+)  # imported for their options: set in the middle of a task, these would end with it
 
 
 class Carried(NamedTuple):
-    """What the program has set, by its name; and what of that cannot be taken along, for people."""
+    """What the program has set; and what of that cannot be taken along, for people."""
 
-    pieces: dict[str, bytes]
+    own: dict[str, bytes]  # of Python itself
+    libraries: dict[str, dict[str, bytes]]  # by module, then by option
     left: tuple[str, ...]
 
 
 def gather() -> Carried:
     """Ask for everything that this program may have set."""
-    pieces: dict[str, bytes] = {}
+    own: dict[str, bytes] = {}
+    libraries: dict[str, dict[str, bytes]] = {}
     left: list[str] = []
-    for name, (ask, _) in {**_OWN, **libraries.OPTIONS}.items():
-        if name in libraries.OPTIONS and name not in sys.modules:
-            continue
-        with contextlib.suppress(Exception), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pieces[name] = pickling.dumps(ask())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, (ask, _) in _OWN.items():
+            with contextlib.suppress(Exception):
+                own[name] = pickling.dumps(ask())
+        for name in LIBRARIES:
+            found: dict[str, bytes] = {}
+            for option in options_of(name):
+                with contextlib.suppress(Exception):  # some ask for what is not installed
+                    value = option.get() if option.carried else None
+                    if value is not None:
+                        found[option.what] = pickling.dumps(value)
+            if found:
+                libraries[name] = found
     if "logging" in sys.modules:
-        found, left = loggers.gather()
-        pieces["logging"] = pickling.dumps(found)
+        described, left = logging_state.describe()
+        own["logging"] = pickling.dumps(described)
     # Asked outside of any `catch_warnings`, which would hide what there is.
-    pieces["warnings"] = pickling.dumps(list(_filters()))
-    return Carried(pieces, tuple(left))
+    own["warnings"] = pickling.dumps(list(_filters()))
+    return Carried(own, libraries, tuple(left))
 
 
 def set_first(carried: Carried) -> None:
     """Set what imports of the user's modules may look at."""
     for name in _FIRST:
-        _set(carried.pieces, name)
+        _set_own(carried, name)
 
 
 def set_rest(carried: Carried) -> None:
     """Set everything, now that the function and what it needs is there; what is imported later hears of it then."""
-    pieces = carried.pieces
-    for name in pieces:
-        if name not in _FIRST and not _is_later(name):
-            _set(pieces, name)
-    later = list(filter(_is_later, pieces))
-    ImportWatch(later, lambda name: _set(pieces, name)).stay()
+    for name in carried.own:
+        if name not in _FIRST:
+            _set_own(carried, name)
+    for name in filter(carried.libraries.__contains__, _AT_ONCE):
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    for name in filter(sys.modules.__contains__, carried.libraries):
+        _set_options(carried, name)
+    later = [name for name in carried.libraries if name not in sys.modules]
+    ImportWatch(later, lambda name: _set_options(carried, name)).stay()
 
 
-def _is_later(name: str) -> bool:
-    return name in libraries.OPTIONS and name not in sys.modules and name not in libraries.AT_ONCE
-
-
-def _set(pieces: Mapping[str, bytes], name: str) -> None:
-    # What this process' library does not know, it has not.
+def _set_own(carried: Carried, name: str) -> None:
+    # What this process' Python does not know, it has not.
     with contextlib.suppress(Exception):
-        value = pickling.loads(pieces[name])
+        value = pickling.loads(carried.own[name])
         if name in ("warnings", "logging"):  # which `catch_warnings` would take back
             _SETTERS[name](value)
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _SETTERS[name](value)
+
+
+def _set_options(carried: Carried, name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for option in options_of(name):
+            if option.what in carried.libraries[name]:
+                with contextlib.suppress(Exception):
+                    option.set(pickling.loads(carried.libraries[name][option.what]))
 
 
 # -- Python's own
@@ -125,18 +151,6 @@ def _set_decimal(context: Any) -> None:
         decimal.setcontext(context)
 
 
-def _start_method() -> str | None:
-    module = sys.modules.get("multiprocessing")
-    return None if module is None else module.get_start_method(allow_none=True)
-
-
-def _set_start_method(method: str | None) -> None:
-    if method is not None:
-        import multiprocessing
-
-        multiprocessing.set_start_method(method, force=True)
-
-
 def _filters() -> Iterator[tuple[str, bytes]]:
     """Yield the filters, each with the module of its category."""
     for one in warnings.filters:
@@ -147,22 +161,18 @@ def _filters() -> Iterator[tuple[str, bytes]]:
 def _set_filters(asked: list[tuple[str, bytes]]) -> None:
     # Who imports a library later gets its categories then; none is imported for a filter.
     there = [pickling.loads(data) for module, data in asked if module in sys.modules or "." not in module]
-    warnings.filters[:] = there  # type: ignore[index]  # typeshed calls it a Sequence
-    getattr(warnings, "_filters_mutated", lambda: None)()
+    set_filters(there)
 
 
-Asker = Callable[[], Any]
-Setter = Callable[[Any], None]
-_OWN: dict[str, tuple[Asker, Setter]] = {
+_OWN: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     "arguments": (lambda: list(sys.argv), _set_arguments),
     "interpreter": (_interpreter, _set_interpreter),
     "locale": (_locale, _set_locale),
     "decimal": (_decimal, _set_decimal),
-    "multiprocessing": (_start_method, _set_start_method),
 }
 _FIRST = ("arguments", "interpreter", "locale")
-_SETTERS: dict[str, Setter] = {
-    **{name: setter for name, (_, setter) in {**_OWN, **libraries.OPTIONS}.items()},
-    "logging": loggers.restore,
+_SETTERS: dict[str, Callable[[Any], None]] = {
+    **{name: setter for name, (_, setter) in _OWN.items()},
+    "logging": logging_state.set_up,
     "warnings": _set_filters,
 }

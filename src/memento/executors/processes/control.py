@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.errors import Unsendable, WorkersDiffer, WorkerStartError
-from memento.executors.processes import copying, launch, server
-from memento.executors.processes.link import Link
+from memento.executors.processes import fork, launch, server
 from memento.executors.processes.slots import make_file
+from memento.executors.processes.worker_handle import WorkerHandle
 from memento.worker import failures
 from memento.worker.work import Work
 
@@ -93,9 +93,9 @@ class Control:
         """Return the server's process number."""
         return self._process.pid
 
-    def spawn(self, link: Link, theirs: tuple[int, int]) -> None:
+    def spawn(self, handle: WorkerHandle, theirs: tuple[int, int]) -> None:
         """Have a worker started, with its ends of the pipes."""
-        place = link.place
+        place = handle.place
         self._say(("spawn", (place.slot, place.slots, place.log, place.log_name, place.gpus)), theirs)
 
     def kill(self, pid: int, number: int) -> None:
@@ -135,9 +135,9 @@ class Control:
 
     def _ended(self) -> NoReturn:
         process = self._process
-        if not copying.ends(process, _ENDING):
+        if not fork.ends(process, _ENDING):
             process.kill()
-            copying.ends(process, _ENDING)
+            fork.ends(process, _ENDING)
         code = -signal.SIGKILL if process.returncode is None else process.returncode
         # The workers die with it, and what they started has nobody then to adopt it.
         system.kill_marked(launch.MARK, self._mark, launch.shared_name(self._mark))
@@ -178,23 +178,23 @@ class Control:
         elif process.poll() is None:
             # It may be importing for seconds, deaf; as far as we know it has nothing to clean up.
             system.kill_tree(process.pid, signal.SIGKILL)
-        if not copying.ends(process, _ENDING):
+        if not fork.ends(process, _ENDING):
             for pid in self._workers:
                 system.kill_tree(pid, signal.SIGKILL)
             process.kill()
-            copying.ends(process, _ENDING)
+            fork.ends(process, _ENDING)
         self.socket.close()
         if self._log is not None:
             self._log.close()
 
 
-def _copy(work: Work, told: dict[str, Any], log: IO[bytes] | None, objection: str) -> copying.Copy | None:
+def _copy(work: Work, told: dict[str, Any], log: IO[bytes] | None, objection: str) -> fork.Copy | None:
     """Start the server as a copy of this program; None where that is not sound."""
     environment = launch.environment(work)
-    pid = None if objection else copying.fork(launch.pool_threads(work))
+    pid = None if objection else fork.fork(launch.pool_threads(work))
     if pid == 0:
         server.serve_in_copy(told, work, environment, log.fileno() if log else None)
-    return copying.Copy(pid) if pid else None
+    return fork.Copy(pid) if pid else None
 
 
 def _objection(work: Work) -> str:
@@ -204,7 +204,7 @@ def _objection(work: Work) -> str:
         return "a memory limit is about what a task takes, not about what the program holds"
     if type(sys.modules.get("__main__")) is not ModuleType:
         return "its __main__ is of its own making"
-    return copying.objection(work.store)
+    return fork.objection(work.store)
 
 
 def _notes(work: Work, why: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 Knows: its control socket, worker processes. May not know: tasks, queues, what workers tell.
 
-It is a copy of the program where one is sound (`copying`), and else a process started for it. It runs one thread,
+It is a copy of the program where one is sound (`fork`), and else a process started for it. It runs one thread,
 and forks only as long as that is true of the whole process: libraries may start threads when they are imported.
 Otherwise, and where forking is not safe, each worker is a fresh process. It is the parent of
 all workers, so it is who learns how they end; being the adopter of orphans, it ends what a dead worker left behind.
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.errors import Unsendable, WorkersDiffer
-from memento.executors.processes import copying, fresh, launch
+from memento.executors.processes import fork, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
 from memento.values import pickling
@@ -94,9 +94,9 @@ class Server:
         try:
             self._function = self._work.function.here
             if self._function is None:
-                self._function = fresh.arrive(self._work)
+                self._function = launch.arrive(self._work)
                 if self._work.initializer is None:  # else each worker does, after it
-                    fresh.compare(self._work, self._function)
+                    launch.compare(self._work, self._function)
             else:
                 install(self._work.sources)
                 pickling.keep_main(self._work.script)
@@ -166,7 +166,7 @@ class Server:
             os.close(write)
             return
         if self._function is not None and system.can_fork() and not _has_cuda():
-            pid = copying.fork()
+            pid = fork.fork()
             if pid == 0:
                 self._become_worker(place, read, write)
         try:
@@ -328,7 +328,7 @@ def main() -> None:
 def serve_in_copy(told: dict[str, Any], work: Work, environment: dict[str, str], output: int | None) -> None:
     """Be the server, in a copy of the program; never returns."""
     try:
-        copying.start_anew((told["control"], told["slots"]), output)
+        fork.start_anew((told["control"], told["slots"]), output)
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(work.cwd)

@@ -14,30 +14,19 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import importlib
 import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TextIO
 
 from memento import system
-from memento.worker.isolation.process import PLACE_EVENTS, Isolation
+from memento.worker.isolation import AUDIT, Isolation
 
-if TYPE_CHECKING:
-    from typing import TextIO
-
-_C: Any = importlib.import_module("_signal")  # `signal` makes enums of small numbers, at ten times the price
-_alarm = _C.alarm
-_T: Any = importlib.import_module("_thread")
-_count_threads = _T._count  # `threading.active_count` takes ten times as long
-_LIMITS = "resource.setrlimit"
-_STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
-_LEFT_EVENTS = frozenset({*PLACE_EVENTS, "sys.setprofile", "sys.settrace", _LIMITS, *_STARTS})
 _START = 0.0001  # seconds; no process is started in less, be it by C code that no audit hook sees
 
 
-class Order:
+class WorkerIsolation:
     """What a worker was like when this was made.
 
     Parameters
@@ -48,30 +37,17 @@ class Order:
 
     def __init__(self, output: int | None = None) -> None:
         self._output = output
-        events = self._events = set[str]()
-        self._isolation = Isolation(
-            lambda: not events.isdisjoint(PLACE_EVENTS), self._listen_again if output is not None else None
-        )
+        self._isolation = Isolation(self._listen_again if output is not None else None)
+        self._heard, self._limits = AUDIT.total, AUDIT.limits
         self._closing = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
         self._faults = faulthandler.is_enabled()
-        self._threads, self._modules = _count_threads(), len(sys.modules)
+        self._threads, self._modules = threading.active_count(), len(sys.modules)
         self._helpers: list[int] = []  # children that live on from task to task
 
-        def note(event: str, _: Any) -> None:
-            if event in _LEFT_EVENTS:
-                events.add(event)
-
-        sys.addaudithook(note)
-
     def restore(self, runtime: float = _START) -> str:
-        """Put back what can be; return why the worker must be replaced ("left threads behind"), or "".
-
-        Parameters
-        ----------
-        runtime : float
-            Seconds that the task took.
-        """
-        _alarm(0)
+        """Put back what a task has changed that took so many seconds; return why that cannot be, or ""."""
+        heard = self._heard != AUDIT.total
+        signal.alarm(0)
         if self._output is not None:
             os.dup2(self._output, 1)
             os.dup2(self._output, 2)
@@ -83,16 +59,18 @@ class Order:
         faulthandler.cancel_dump_traceback_later()
         if self._faults and not faulthandler.is_enabled():
             faulthandler.enable(file=2, all_threads=True)
-        if (runtime >= _START or self._events) and system.has_children() and self._children_are_left():
+        if (heard or runtime >= _START) and system.has_children() and self._children_are_left():
             return "left child processes behind, which were ended"
         if len(sys.modules) < self._modules:
             return "removed imported modules"
         self._modules = len(sys.modules)
-        if self._events:
-            self._restore_tracing()
-            if _LIMITS in self._events:
+        if heard:
+            sys.settrace(None)
+            sys.setprofile(None)
+            self._heard = AUDIT.total  # restoring made some of its own
+            if AUDIT.limits != self._limits:
                 return "changed resource limits"
-        if _count_threads() != self._threads and _threads_are_left():
+        if threading.active_count() != self._threads and _threads_are_left():
             return "left threads behind"
         return left
 
@@ -120,13 +98,6 @@ class Order:
             return False
         self._helpers = [pid for pid in below if system.is_resource_tracker(pid)]
         return below != self._helpers
-
-    def _restore_tracing(self) -> None:
-        if "sys.settrace" in self._events:
-            sys.settrace(None)
-        if "sys.setprofile" in self._events:
-            sys.setprofile(None)
-        self._events &= {_LIMITS}  # restoring made some of its own
 
 
 def watch_for_the_end() -> None:

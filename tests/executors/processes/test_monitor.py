@@ -13,12 +13,10 @@ import pytest
 
 from memento import system
 from memento.executors import Task, Work
-from memento.executors.processes.ends import Scarcity
-from memento.executors.processes.limits import Limits
-from memento.executors.processes.link import Link
+from memento.executors.processes.monitor import Monitor, Scarcity
 from memento.executors.processes.slots import Slots, make_file
-from memento.executors.processes.telling import Listener
 from memento.executors.processes.worker import Place
+from memento.executors.processes.worker_handle import WorkerHandle
 from memento.keys import Script
 from memento.records import MEMORY, STOPPED, TIMEOUT
 from memento.worker.sending import Portable
@@ -33,8 +31,8 @@ class Table:
         os.close(file)
         self.slots.clear(0)
         self.slots.clear(1)
-        self.link = Link(Place(0, 2, "", ""), -1, -1, Listener(-1, self.slots.outbox(0)), pid)
-        self.link.in_flight[0] = (Task(0, b"", 0, (), 0, 1, 0.0), 1.0)
+        self.handle = WorkerHandle(Place(0, 2, "", ""), self.slots, -1, -1, pid)
+        self.handle.in_flight[0] = (Task(0, b"", 0, (), 0, 1, 0.0), 1.0)
         work = Work(
             "run",
             "e",
@@ -49,8 +47,8 @@ class Table:
             1,
             **limits,
         )
-        self.links = {0: self.link}
-        self.limits = Limits(work, self.slots, self.links)
+        self.handles = {0: self.handle}
+        self.monitor = Monitor(work, self.handles, os.getpid())
         self.slots.doubles[self.slots.base(0)] = 100.0
         self.slots.ints[self.slots.base(0) + 1] = 0
 
@@ -58,7 +56,7 @@ class Table:
         """Look again and again; return when something was exceeded, and what."""
         now = start
         while now < end:
-            for _, sentence, _ in self.limits.exceeded(now):
+            for _, sentence, _ in self.monitor.exceeded(now):
                 return now, sentence.kind
             now += step
         return None
@@ -99,14 +97,14 @@ def test_a_worker_that_is_suspended_alone_for_very_long_has_stopped_itself(
     child: int, timeout: float, end: float
 ) -> None:
     table = Table(child, timeout=timeout)
-    table.links[1] = Link(
-        Place(1, 2, "", ""), -1, -1, Listener(-1, table.slots.outbox(1)), os.getpid()
+    table.handles[1] = WorkerHandle(
+        Place(1, 2, "", ""), table.slots, -1, -1, os.getpid()
     )  # one that is not suspended
     wait_until_stopped(child)
     told = table.first_exceeded(100.0, 2_000.0, 0.9)
     assert told is not None
     assert end <= told[0] <= end + 2.0
-    (_, sentence, grace), *_ = table.limits.exceeded(told[0])
+    (_, sentence, grace), *_ = table.monitor.exceeded(told[0])
     assert (sentence.kind, sentence.suspended, grace) == (TIMEOUT, True, 0.0)
 
 
@@ -127,7 +125,7 @@ def test_the_time_in_which_nobody_looked_is_not_the_tasks(child: int) -> None:
 def test_the_grace_of_a_run_that_stops_is_not_spent_while_nobody_looks(child: int) -> None:
     table = Table(child, grace=5.0)
     assert table.first_exceeded(100.0, 101.0) is None
-    table.limits.stop(101.0)
+    table.monitor.stop(101.0)
     told = table.first_exceeded(3_700.0, 3_800.0)
     assert told is not None
     assert told[1] == STOPPED
@@ -137,7 +135,7 @@ def test_the_grace_of_a_run_that_stops_is_not_spent_while_nobody_looks(child: in
 def test_the_next_look_is_never_later_than_the_limit(child: int) -> None:
     table = Table(child, timeout=0.1)
     assert table.first_exceeded(100.0, 100.05, 0.01) is None
-    assert table.limits.next_look(100.05) <= 100.1
+    assert table.monitor.next_look(100.05) <= 100.1
 
 
 @pytest.mark.parametrize(
@@ -149,7 +147,7 @@ def test_where_memory_runs_out_the_largest_task_is_ended_if_it_is_why(
 ) -> None:
     monkeypatch.setattr(system, "memory_left", lambda pid: (left, 16 << 30))
     monkeypatch.setattr(system, "tree_own_memory", lambda pid: used)
-    found = list(Table(child).limits.exceeded(101.0))
+    found = list(Table(child).monitor.exceeded(101.0))
     assert [(sentence.kind, sentence.scarce, sentence.memory) for _, sentence, _ in found] == (
         [(MEMORY, True, used)] if ended else []
     )
@@ -242,9 +240,9 @@ def test_a_task_that_fills_memory_fast_is_ended_soon_after_its_limit(
     monkeypatch.setattr(system, "tree_memory", lambda pid: int((now - 100.0) * rate))
     monkeypatch.setattr(system, "tree_own_memory", lambda pid: int((now - 100.0) * rate))
     looks = 0
-    while not (found := list(table.limits.exceeded(now))):
+    while not (found := list(table.monitor.exceeded(now))):
         looks += 1
-        now = max(table.limits.next_look(now), now + 0.001)
+        now = max(table.monitor.next_look(now), now + 0.001)
     ((_, sentence, _),) = found
     assert sentence.memory is not None
     assert sentence.memory < 1e9 + 0.02 * rate

@@ -4,7 +4,7 @@ Knows: what of a process tasks change, how to see it and how to undo it. May not
 
     put back       folder, environment, `sys.path`, `sys.argv`, standard streams, hooks of `sys`, warnings, logging,
                    locale, signal handlers, umask, recursion limit, garbage collection, options of libraries
-                   (`libraries`), open figures; the context (decimal, NumPy's error state): each task runs in a copy
+                   (`options`), open figures; the context (decimal, NumPy's error state): each task runs in a copy
                    of it
     set anew       the global random generators, when a task begins (`memento.context.seeding`)
     stays          what modules and classes hold: registries, caches
@@ -26,8 +26,8 @@ from collections.abc import Callable
 from typing import Any
 
 from memento.worker.imports import ImportWatch
-from memento.worker.isolation.libraries import LIBRARIES, Libraries
-from memento.worker.isolation.loggers import Loggers
+from memento.worker.logging_state import Loggers
+from memento.worker.options import LIBRARIES, Options
 
 _locale: Any = importlib.import_module("_locale")
 _setlocale = _locale.setlocale
@@ -58,36 +58,32 @@ def _put_hooks(kept: tuple[Any, ...]) -> None:
     sys.displayhook, sys.unraisablehook, threading.excepthook = kept[4:]
 
 
-class _Place:
-    """Hears of changes of the folder and the environment: comparing an environment takes longer than many a task.
+class Audit:
+    """Hears of what few tasks do: to look for it after each would take longer than many a task.
 
     One for the process, since nothing takes an audit hook away again.
     """
 
     def __init__(self) -> None:
-        self._changes, self._hears = 0, False
+        self.total, self.limits, self._hears = 0, 0, False
 
-    def watch(self) -> Callable[[], bool]:
-        """Return what tells whether there were changes since it was last asked."""
+    def listen(self) -> None:
+        """Begin to count. Idempotent."""
         if not self._hears:
             self._hears = True
             sys.addaudithook(self._note)
-        seen = self._changes
-
-        def changed() -> bool:
-            nonlocal seen
-            before, seen = seen, self._changes
-            return seen != before
-
-        return changed
 
     def _note(self, event: str, _: Any) -> None:
-        if event in PLACE_EVENTS:
-            self._changes += 1
+        if event in _EVENTS:
+            self.total += 1
+            self.limits += event == "resource.setrlimit"
 
 
-PLACE_EVENTS = frozenset({"os.chdir", "os.fchdir", "os.putenv", "os.unsetenv"})
-_PLACE = _Place()
+_EVENTS = frozenset(
+    "os.chdir os.fchdir os.putenv os.unsetenv sys.setprofile sys.settrace resource.setrlimit"
+    " os.exec os.fork os.forkpty os.posix_spawn os.spawn os.system subprocess.Popen".split()
+)
+AUDIT = Audit()
 
 
 class Isolation:
@@ -95,18 +91,13 @@ class Isolation:
 
     Parameters
     ----------
-    changed : callable, optional
-        Tells whether the folder or the environment may have been changed since it was last asked.
     end_handler : callable, optional
         Called when the handler of SIGTERM was put back.
     """
 
-    def __init__(
-        self,
-        changed: Callable[[], bool] | None = None,
-        end_handler: Callable[[], None] | None = None,
-    ) -> None:
-        self._changed = _PLACE.watch() if changed is None else changed
+    def __init__(self, end_handler: Callable[[], None] | None = None) -> None:
+        AUDIT.listen()
+        self._heard = AUDIT.total
         self._end_handler = end_handler
         self._main = threading.current_thread() is threading.main_thread()
         self._folder = os.getcwd()
@@ -122,8 +113,8 @@ class Isolation:
             sys.getrecursionlimit(), gc.isenabled(), gc.get_threshold()
         )  # fmt: skip
         self._switch, self._digits = sys.getswitchinterval(), _digits()
-        self._loggers, self._libraries = Loggers(), Libraries()
-        self._watch = ImportWatch(list(LIBRARIES), self._libraries.notice)
+        self._loggers, self._options = Loggers(), Options()
+        self._watch = ImportWatch(list(LIBRARIES), self._options.notice)
         self._decimal: Any = sys.modules["decimal"].getcontext().copy() if "decimal" in sys.modules else None
 
     def restore(self) -> str:
@@ -136,8 +127,7 @@ class Isolation:
         if sys.argv != self._arguments:
             sys.argv = list(self._arguments)
         if warnings.filters != self._filters:
-            warnings.filters[:] = self._filters  # type: ignore[index]  # typeshed calls it a Sequence
-            getattr(warnings, "_filters_mutated", lambda: None)()
+            set_filters(self._filters)
         if warnings.showwarning is not self._show:
             if "logging" in sys.modules:
                 sys.modules["logging"].captureWarnings(False)
@@ -152,10 +142,10 @@ class Isolation:
             self._loggers.restore()
         if "decimal" in sys.modules:
             self._restore_decimal(sys.modules["decimal"])
-        if self._changed():
+        if self._heard != AUDIT.total:
             self._restore_place()
-            self._changed()  # restoring made some of its own
-        left = self._libraries.restore()
+            self._heard = AUDIT.total  # restoring made some of its own
+        left = self._options.put_back()
         return f"changed {left}" if left else ""
 
     def close(self) -> None:
@@ -199,3 +189,10 @@ class Isolation:
             os.environ.update(self._environment)
             if zone != self._environment.get("TZ") and hasattr(time, "tzset"):
                 time.tzset()
+
+
+def set_filters(filters: list[Any]) -> None:
+    """Set the filters of warnings, in the list that is there."""
+    warnings.filters[:] = filters  # type: ignore[index]  # typeshed calls it a Sequence
+    with warnings.catch_warnings():
+        pass  # at its end Python forgets what it has found out about the filters

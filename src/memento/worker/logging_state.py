@@ -1,6 +1,6 @@
-"""Describe how a program has set up logging, and set up another process like it.
+"""How a program has set up logging: put back after each task, and described for fresh processes.
 
-Knows: loggers, handlers, formatters. May not know: processes, tasks.
+Knows: loggers, handlers, formatters, where `logging` is loaded. May not know: processes, tasks.
 
 A handler has a lock and a stream, so it cannot be sent; one that writes to the standard streams, or adds to a file, is
 made anew. Any other is named, so that somebody can make it in `initializer=`.
@@ -11,10 +11,113 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import Any, NamedTuple
+import warnings
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.keys.names import is_project_module
 from memento.values import pickling
+
+if TYPE_CHECKING:
+    import logging
+
+_STATE = attrgetter("level", "propagate", "disabled", "handlers", "filters")
+_HANDLER = attrgetter("level", "formatter")
+
+
+def _loggers(logging: Any) -> list[logging.Logger]:
+    made = logging.root.manager.loggerDict.values()
+    return [logging.root, *(one for one in made if isinstance(one, logging.Logger))]
+
+
+# -- put back
+
+
+class Loggers:
+    """What logging was like: levels and handlers of all loggers.
+
+    Where nobody has imported it yet, it is as its import leaves it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[logging.Logger, tuple[Any, ...]] = {}
+        self._modules = frozenset(name.partition(".")[0] for name in sys.modules)
+        self._disabled = 0
+        self._all: list[logging.Logger] = []
+        self._states: list[tuple[Any, ...]] = []
+        self._handlers: list[tuple[logging.Handler, tuple[Any, ...]]] = []
+        self._logging: Any = sys.modules.get("logging")
+        if self._logging is not None:
+            for logger in _loggers(self._logging):
+                self._kept[logger] = _copied(logger)
+                self._handlers += [(handler, _HANDLER(handler)) for handler in logger.handlers]
+            self._disabled = self._logging.root.manager.disable
+            self._look()
+
+    def _look(self) -> None:
+        self._all = _loggers(self._logging)
+        self._states = list(map(_copied, self._all))
+        self._made = len(self._logging.root.manager.loggerDict)
+
+    def changed(self) -> bool:
+        """Tell whether a logger or a handler is not as it was when this was last restored."""
+        if self._logging is None:
+            self._logging = sys.modules.get("logging")
+            return self._logging is not None
+        manager = self._logging.root.manager
+        return (
+            len(manager.loggerDict) != self._made
+            or manager.disable != self._disabled
+            or list(map(_STATE, self._all)) != self._states
+            or any(_HANDLER(handler) != state for handler, state in self._handlers)
+        )
+
+    def restore(self) -> None:
+        """Put all loggers back; one that an import has made stays as the import left it."""
+        logging = self._logging
+        for logger in _loggers(logging):
+            kept = self._kept.get(logger)
+            if kept is None and logger is logging.root:
+                kept = (logging.WARNING, True, False, [], [])
+            if kept is None:
+                top = logger.name.partition(".")[0]
+                if top in sys.modules and top not in self._modules:
+                    self._kept[logger] = _copied(logger)
+                    continue
+                silent = [one for one in logger.handlers if type(one) is logging.NullHandler]
+                kept = (logging.NOTSET, True, False, silent, [])
+            for handler in [handler for handler in logger.handlers if handler not in kept[3]]:
+                logger.removeHandler(handler)
+                with contextlib.suppress(Exception):  # its file or connection may be gone
+                    handler.close()
+            _set(logger, *kept)
+        for handler, (level, formatter) in self._handlers:
+            handler.setLevel(level)
+            handler.setFormatter(formatter)
+        if logging.root.manager.disable != self._disabled:
+            logging.disable(self._disabled)
+        self._look()
+
+
+def _copied(logger: logging.Logger) -> tuple[Any, ...]:
+    return logger.level, logger.propagate, logger.disabled, list(logger.handlers), list(logger.filters)
+
+
+def _set(
+    logger: logging.Logger,
+    level: int,
+    propagate: bool,
+    disabled: bool,
+    handlers: list[Any],
+    filters: list[Any],
+) -> None:
+    logger.handlers[:], logger.filters[:] = handlers, filters
+    logger.propagate, logger.disabled = propagate, disabled
+    if logger.level != level:
+        logger.setLevel(level)  # which forgets what all loggers have found out about levels
+
+
+# -- described
 
 
 class _Handler(NamedTuple):
@@ -38,7 +141,9 @@ class _Logger(NamedTuple):
     library: str  # which has a logger of that name, and may add handlers when it is imported; "" where there is none
 
 
-class _Logging(NamedTuple):
+class Described(NamedTuple):
+    """Logging as plain values."""
+
     loggers: dict[str, _Logger]  # "" for the root
     disabled: int
     raises: bool
@@ -46,16 +151,15 @@ class _Logging(NamedTuple):
     levels: dict[int, str]
 
 
-def gather() -> tuple[_Logging, list[str]]:
+def describe() -> tuple[Described, list[str]]:
     """Describe logging as it is; and name the handlers that cannot be made anew."""
     logging: Any = sys.modules["logging"]
     found: dict[str, _Logger] = {}
     left: list[str] = []
-    for name, logger in [("", logging.root), *logging.root.manager.loggerDict.items()]:
-        if not isinstance(logger, logging.Logger):
-            continue
-        handlers = []
+    for logger in _loggers(logging):
+        name = "" if logger is logging.root else logger.name
         of_library = bool(name) and any(_is_of_library(handler, name) for handler in logger.handlers)
+        handlers = []
         for handler in [] if of_library else logger.handlers:
             described = _described(handler)
             if described is not None:
@@ -64,15 +168,14 @@ def gather() -> tuple[_Logging, list[str]]:
                 left.append(f"{type(handler).__name__} of logger {name or 'root'!r}")
         top = name.partition(".")[0]
         library = top if top in sys.modules and not is_project_module(top) else ""
-        filters = _sendable(logger.filters)
-        kept = None if of_library else handlers
+        filters, kept = _sendable(logger.filters), None if of_library else handlers
         one = _Logger(logger.level, logger.propagate, logger.disabled, kept, filters, library)
         if name == "" or handlers or one.filters or one[:3] != (logging.NOTSET, True, False):
             found[name] = one
-    captures = getattr(logging, "_warnings_showwarning", None) is not None
-    levels = {number: name for number, name in logging._levelToName.items() if number % 10 or number > 50}
-    told = _Logging(found, logging.root.manager.disable, logging.raiseExceptions, captures, levels)
-    return told, left
+    captures = warnings.showwarning.__module__ == "logging"
+    names = {number: logging.getLevelName(number) for number in range(1, 256)}
+    levels = {number: name for number, name in names.items() if name != f"Level {number}"}
+    return Described(found, logging.root.manager.disable, logging.raiseExceptions, captures, levels), left
 
 
 def _is_of_library(handler: Any, logger: str) -> bool:
@@ -128,7 +231,10 @@ def _sendable(things: list[Any]) -> list[Any]:
     return found
 
 
-def restore(told: _Logging) -> None:
+# -- set up as described
+
+
+def set_up(told: Described) -> None:
     """Set up logging of this process as it was described."""
     import logging
 
@@ -136,16 +242,12 @@ def restore(told: _Logging) -> None:
         logging.addLevelName(number, name)
     for name, one in told.loggers.items():
         logger = logging.getLogger(name or None)
+        handlers = logger.handlers
         if one.handlers is not None and not (one.library and one.library not in sys.modules):
             # In place of what imports of this process have added: the program's imports did so as well.
-            for handler in list(logger.handlers):
-                if type(handler) is not logging.NullHandler:
-                    logger.removeHandler(handler)
-            for described in one.handlers:
-                logger.addHandler(_made(described))
-        logger.filters[:] = one.filters
-        logger.propagate, logger.disabled = one.propagate, one.disabled
-        logger.setLevel(one.level)
+            silent = [handler for handler in handlers if type(handler) is logging.NullHandler]
+            handlers = [*silent, *map(_made, one.handlers)]
+        _set(logger, one.level, one.propagate, one.disabled, handlers, one.filters)
     logging.disable(told.disabled)
     logging.raiseExceptions = told.raises
     if told.captures:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from memento.executors.processes import copying
+from memento.executors.processes import fork
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux copies programs safely"
@@ -29,7 +29,7 @@ def test_a_system_without_room_for_a_copy_leaves_everything_as_it_was(
 
     monkeypatch.setattr(os, "fork", refuse)
     before, descriptors = signal.pthread_sigmask(signal.SIG_BLOCK, []), open_descriptors()
-    assert copying.fork() is None
+    assert fork.fork() is None
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
     assert open_descriptors() == descriptors
 
@@ -37,10 +37,10 @@ def test_a_system_without_room_for_a_copy_leaves_everything_as_it_was(
 def test_a_copy_that_would_lack_a_thread_is_ended_before_it_does_anything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fork, made = os.fork, []
+    really, made = os.fork, []
 
     def note() -> int:
-        pid = fork()
+        pid = really()
         made.append(pid)
         return pid
 
@@ -50,7 +50,7 @@ def test_a_copy_that_would_lack_a_thread_is_ended_before_it_does_anything(
     thread.start()
     before, descriptors = signal.pthread_sigmask(signal.SIG_BLOCK, []), open_descriptors()
     try:
-        assert copying.fork() is None
+        assert fork.fork() is None
         with pytest.raises(ChildProcessError):  # it has been waited for
             os.waitpid(made[0], os.WNOHANG)
     finally:
