@@ -15,7 +15,7 @@ from memento.layout import Layout
 from memento.plan import KeyedTasks, Plan, task_versions
 
 if TYPE_CHECKING:
-    from memento.keys.changes import Functions
+    from memento.keys.code_diff import Functions
     from memento.records import CodeVersion
     from memento.store import Store
     from memento.store.versions import Versions
@@ -62,7 +62,7 @@ class SessionCode:
 
     def accept_moves(self, plan: Plan) -> bool:
         """Let results of the same code at another place count as of the present one; tell if there are any."""
-        from memento.keys.moved import is_same_elsewhere
+        from memento.keys.code_diff import is_same_elsewhere
 
         if len(plan.stale_codes) > _PAIRS:
             return False

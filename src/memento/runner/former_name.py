@@ -48,7 +48,7 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
     ]
     if not others:
         return None
-    from memento.keys.moved import is_same_elsewhere
+    from memento.keys.code_diff import is_same_elsewhere
 
     ours = set(tasks.keys_of(range(min(len(tasks), _OURS))))
     found: Counter[tuple[str, int]] = Counter()

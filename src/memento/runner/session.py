@@ -284,7 +284,7 @@ class Session:
         self._tell_start()
         self._say_what_is_shared(executor, found)
         # While workers start: what they do not need, and what has to be on disk.
-        from memento.plan.declared import declare
+        from memento.plan.declare_values import declare
         from memento.runner.loop import Runner
         from memento.runner.retry import RetryPolicy
         from memento.runner.signals import Interrupt
@@ -344,7 +344,7 @@ class Session:
         past = Past(store.known_columns(self.experiment))
         self._has_past = len(past) > 0
         if self._has_past and self.matrix.defaults:
-            from memento.plan.declared import recall
+            from memento.plan.declare_values import recall
 
             recall(self.tasks, store.axes(self.experiment))
         return make_plan(
