@@ -117,7 +117,7 @@ def _commit(
     code: SessionCode,
     found: Sequence[tuple[int, handover.Left]],
 ) -> None:
-    from memento.plan.declared import declare
+    from memento.plan.declare_values import declare
 
     run = store.begin(run_info(tasks.experiment, tasks), plan.hits)
     status, done = "died", 0
