@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from memento.errors import CyclicDependency as CyclicDependency
     from memento.errors import MementoError as MementoError
     from memento.errors import RunInterrupted as RunInterrupted
-    from memento.keys.kinds import register_key as register_key
+    from memento.keys.value_digest import register_key as register_key
     from memento.matrix.matrix import Matrix as Matrix
     from memento.matrix.matrix import generate_configurations as generate_configurations
     from memento.memento import Memento as Memento
@@ -64,7 +64,7 @@ _HOMES = {
     "memento.config": "Config Configurations",
     "memento.context.context": "Context",
     "memento.errors": "AggregateException CacheMiss CyclicDependency MementoError RunInterrupted",
-    "memento.keys.kinds": "register_key",
+    "memento.keys.value_digest": "register_key",
     "memento.matrix.matrix": "Matrix generate_configurations",
     "memento.memento": "Memento",
     "memento.notify.apprise": "AppriseNotificationProvider",

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.matrix.matrix import Matrix
+from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, Plan, expected_costs, make_plan
-from memento.plan.tasks import KeyedTasks
 from memento.records import Encoded, Known
 from memento.store.upstream import UpstreamValue
 

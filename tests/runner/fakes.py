@@ -8,8 +8,8 @@ from typing import Any, cast
 from memento.events import Event
 from memento.executors.base import Executor, Message, Running, cancelled
 from memento.matrix.matrix import Matrix
+from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, Plan, make_plan
-from memento.plan.tasks import KeyedTasks
 from memento.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
 from memento.runner.loop import Runner
 from memento.runner.retry import Retries, RetryPolicy

@@ -10,7 +10,7 @@ import pytest
 
 from memento import Memento
 from memento.events import Said
-from memento.keys.places import Script
+from memento.keys.project_files import Script
 from memento.matrix.matrix import Matrix
 from memento.records import DONE, FAILED, RAISED, Encoded, Failure, Outcome
 from memento.runner.inherited import drop_committed

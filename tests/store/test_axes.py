@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.keys.fragments import json_fragment
-from memento.keys.kinds import digest
+from memento.keys.readable import json_fragment
+from memento.keys.value_digest import digest
 from memento.records import RunInfo
 from memento.store.axes import Declared, Item, merged
 from memento.store.store import Store

@@ -19,7 +19,7 @@ from typing import Any
 from memento.errors import AggregateException
 from memento.events import RunFinished, TasksFinished
 from memento.executors import make_executor
-from memento.keys.places import script
+from memento.keys.project_files import script
 from memento.notify.base import DefaultNotificationProvider, DigestNotificationProvider, NotificationProvider
 from memento.notify.notifier import Notifier
 from memento.records import Outcome

@@ -86,7 +86,7 @@ def _facts(store: Store, key: bytes) -> dict[str, Any]:
 
 
 def _code(store: Store, versions: Versions, record: TaskRecord) -> _Code:
-    from memento.keys.changes import explain_code
+    from memento.keys.code_diff import explain_code
 
     pending = [present for code, present in versions.pending() if code == record.code]
     newest = max(pending, default=record.code)

@@ -29,7 +29,7 @@ from memento.values.memory import flat
 
 if TYPE_CHECKING:
     from memento.context.attempt import Attempt
-    from memento.keys.code import CodeVersion
+    from memento.keys.code_versions import CodeVersion
 
 _MOST_KNOWN = 256  # steps whose code is kept in mind
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
@@ -91,7 +91,7 @@ def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     run : str
         Name of the run, for which code is read once.
     """
-    from memento.keys.kinds import digest
+    from memento.keys.value_digest import digest
 
     parts = [digest(func, "cached(func)"), _code_of(func, [*args, *kwargs.values()], run)]
     parts += [digest(value, f"cached, argument {i}") for i, value in enumerate(args)]
@@ -103,7 +103,7 @@ def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
 
 def _code_of(func: Callable[..., Any], values: Iterable[Any], run: str) -> bytes:
     """Return the digest of the code of a step and of its arguments: what the experiment itself would notice, too."""
-    from memento.keys.code import combined, value_code
+    from memento.keys.code_versions import combined, value_code
 
     codes = [code for value in values if (code := value_code(value)) is not None]
     version = _versions.of(func, run)
@@ -118,7 +118,7 @@ class _Versions:
         self._known: dict[Any, CodeVersion] = {}
 
     def of(self, func: Callable[..., Any], run: str) -> CodeVersion:
-        from memento.keys.code import code_version
+        from memento.keys.code_versions import code_version
 
         if run != self._run:
             self._run, self._known = run, {}

@@ -50,7 +50,7 @@ def token(value: object) -> tuple[Any, ...]:
         return kind, repr(value)
     if kind in _SIMPLE:
         return kind, value
-    from memento.keys.kinds import digest
+    from memento.keys.value_digest import digest
 
     try:
         return "digest", digest(value)
@@ -145,7 +145,7 @@ def sorted_set(values: tuple[Any, ...], where: str) -> tuple[Any, ...]:
     kinds = {type(v) for v in values}
     if kinds <= {str} or (kinds <= {int, float, bool} and all(v == v for v in values)):
         return tuple(sorted(values))
-    from memento.keys.kinds import digest
+    from memento.keys.value_digest import digest
 
     try:
         return tuple(sorted(values, key=lambda v: digest(v, where)))

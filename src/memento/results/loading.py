@@ -12,8 +12,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
-from memento.keys.kinds import digest
-from memento.keys.task import task_digest
+from memento.keys.task_key import task_digest
+from memento.keys.value_digest import digest
 from memento.matrix.arguments import explained
 from memento.records import TaskRecord
 from memento.results.axes import LIMIT, Axis, Column, Tasks, axes_of, columns_of, labels_of
@@ -69,7 +69,7 @@ def load(
     ValueError
         The store has no results, or several experiments and none was named.
     """
-    from memento.keys.places import script_folder
+    from memento.keys.project_files import script_folder
     from memento.store.location import find_store
     from memento.store.store import Store
 

@@ -12,12 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.layout import Layout
+from memento.plan.code_of_tasks import task_versions
+from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Plan
-from memento.plan.tasks import KeyedTasks
-from memento.plan.versions import task_versions
 
 if TYPE_CHECKING:
-    from memento.keys.changes import Functions
+    from memento.keys.code_diff import Functions
     from memento.records import CodeVersion
     from memento.store.store import Store
     from memento.store.versions import Versions
@@ -64,7 +64,7 @@ class SessionCode:
 
     def accept_moves(self, plan: Plan) -> bool:
         """Let results of the same code at another place count as of the present one; tell if there are any."""
-        from memento.keys.moved import is_same_elsewhere
+        from memento.keys.code_diff import is_same_elsewhere
 
         if len(plan.stale_codes) > _PAIRS:
             return False
@@ -199,7 +199,7 @@ def _groups(
     present: Callable[[int], Functions],
     counts: Mapping[tuple[int, int], int],
 ) -> list[_Group]:
-    from memento.keys.changes import explain_code
+    from memento.keys.code_diff import explain_code
 
     adopted = {code: versions.last_adopted(code) for code, _ in counts}
     known = store.codes({*adopted.values(), *adopted})

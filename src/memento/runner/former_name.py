@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from memento.keys.task import renamed_keys
+from memento.keys.task_key import renamed_keys
 from memento.wording import number_of, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from memento.keys.code import CodeVersion
-    from memento.plan.tasks import KeyedTasks
+    from memento.keys.code_versions import CodeVersion
+    from memento.plan.keyed_tasks import KeyedTasks
     from memento.store.store import Store
 
 _LOOKED_AT = 20_000  # the newest results of others
@@ -25,19 +25,7 @@ _OURS = 200_000  # tasks; whoever renames a larger grid has these first ones too
 def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -> tuple[str, int] | None:
     """Return the name under which the store has results of these tasks, and how many of its newest are.
 
-    Parameters
-    ----------
-    store : Store
-        Open.
-    tasks : KeyedTasks
-        An experiment's tasks.
-    codes : iterable of CodeVersion
-        Those that the tasks are of.
-
-    Returns
-    -------
-    tuple of str and int, or None
-        None where no experiment with the same code has any of them.
+    `codes` are the versions that the tasks are of; None where no experiment with the same code has any of them.
     """
     if ":" not in tasks.experiment:
         return None  # named by hand: whoever gives two names means two experiments
@@ -48,7 +36,7 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
     ]
     if not others:
         return None
-    from memento.keys.moved import is_same_elsewhere
+    from memento.keys.code_diff import is_same_elsewhere
 
     ours = set(tasks.keys_of(range(min(len(tasks), _OURS))))
     found: Counter[tuple[str, int]] = Counter()

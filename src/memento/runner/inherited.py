@@ -23,8 +23,8 @@ from memento.runner.packing import run_info
 from memento.worker import handover
 
 if TYPE_CHECKING:
+    from memento.plan.keyed_tasks import KeyedTasks
     from memento.plan.plan import Plan
-    from memento.plan.tasks import KeyedTasks
     from memento.store.store import Store
 
 _DAMAGED = "are not what was written"
@@ -118,7 +118,7 @@ def _commit(
     code: SessionCode,
     found: Sequence[tuple[int, handover.Left]],
 ) -> None:
-    from memento.plan.declared import declare
+    from memento.plan.declare_values import declare
 
     run = store.begin(run_info(tasks.experiment, tasks), plan.hits)
     status, done = "died", 0

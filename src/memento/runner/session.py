@@ -16,8 +16,8 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
 from memento.executors.choose import runs_here
+from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, Plan, make_plan
-from memento.plan.tasks import KeyedTasks
 from memento.runner.code_changes import SessionCode, numbers_of
 from memento.runner.options import Options
 from memento.store.store import Store
@@ -109,7 +109,7 @@ class Session:
         """Say where a name depends on code, and where results stand under another one."""
         if self._has_past or not len(self.tasks):
             return
-        from memento.keys.experiments import is_named_by_code
+        from memento.keys.experiment_names import is_named_by_code
         from memento.wording import short_name
 
         if is_named_by_code(self.experiment):
@@ -285,7 +285,7 @@ class Session:
         self._tell_start()
         self._say_what_is_shared(executor, found)
         # While workers start: what they do not need, and what has to be on disk.
-        from memento.plan.declared import declare
+        from memento.plan.declare_values import declare
         from memento.runner.loop import Runner
         from memento.runner.retry import RetryPolicy
         from memento.runner.signals import Interrupt
@@ -345,7 +345,7 @@ class Session:
         past = Past(store.known_columns(self.experiment))
         self._has_past = len(past) > 0
         if self._has_past and self.matrix.defaults:
-            from memento.plan.declared import recall
+            from memento.plan.declare_values import recall
 
             recall(self.tasks, store.axes(self.experiment))
         return make_plan(
@@ -361,8 +361,8 @@ class Session:
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
-        from memento.plan.forecast import fit_costs
         from memento.plan.plan import expected_costs
+        from memento.plan.runtime_forecast import fit_costs
 
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.runtimes(self.experiment, _PAST_RUNS)

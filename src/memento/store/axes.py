@@ -107,7 +107,7 @@ def called(known: Sequence[Item], axis: Declared) -> list[Item]:
 
 def _marked(item: Item) -> Item:
     """Make a value's readable JSON its own."""
-    from memento.keys.kinds import digest
+    from memento.keys.value_digest import digest
 
     value = json.loads(item.fragment)
     if not item.text:  # JSON does say what it is, but another value is called so
@@ -219,7 +219,7 @@ def move_axes(
     leave : bool
         Whether the old one keeps some of its tasks.
     """
-    from memento.keys.task import renamed_keys
+    from memento.keys.task_key import renamed_keys
 
     (was, old), (now, new) = source, target
     rows = connection.execute(sql.AXES, (was,)).fetchall()

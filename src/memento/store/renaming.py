@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from memento.errors import MementoError
-from memento.keys.task import renamed_keys
+from memento.keys.task_key import renamed_keys
 from memento.layout import ARTIFACTS, CHECKPOINTS, WORK
 from memento.store import checksums, sql
 from memento.store.axes import move_axes

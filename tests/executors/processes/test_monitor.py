@@ -17,7 +17,7 @@ from memento.executors.processes.monitor import Monitor, Scarcity
 from memento.executors.processes.slots import Slots, make_file
 from memento.executors.processes.worker import Place
 from memento.executors.processes.worker_handle import WorkerHandle
-from memento.keys.places import Script
+from memento.keys.project_files import Script
 from memento.records import MEMORY, STOPPED, TIMEOUT
 from memento.worker.portable import Portable
 
