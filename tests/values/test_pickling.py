@@ -108,13 +108,13 @@ def check(result):
     assert result["lam"](3) == 30
 
 if __name__ == "__main__":
-    from memento import keys
+    from memento.keys.project_files import script
     from memento.records import Encoded
     root = sys.argv[1]
     kept = os.path.join(root, "encoded")
     payloads = PayloadDir(os.path.join(root, "payloads"))
     if not os.path.exists(kept):
-        data = pickle.dumps((keys.script(), pickling.dumps(experiment), pickling.dumps(values()), payloads.root))
+        data = pickle.dumps((script(), pickling.dumps(experiment), pickling.dumps(values()), payloads.root))
         out = subprocess.run([sys.executable, "-c", WORKER], input=data, stdout=subprocess.PIPE, check=True).stdout
         open(kept, "wb").write(out)
     encoded, error = pickle.loads(open(kept, "rb").read())
@@ -125,7 +125,7 @@ if __name__ == "__main__":
     check(decode(serial, payloads))
     assert pickling.loads(pickling.dumps(experiment)) is experiment
     assert type(pickling.loads(pickling.dumps(A()))) is A
-    print("ok", keys.script().place)
+    print("ok", script().place)
 '''
 
 ELSEWHERE = """

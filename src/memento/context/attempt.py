@@ -35,12 +35,12 @@ class Attempt:
         "_next_live",
         "_own",
         "_seeding",
+        "computing",
         "done",
         "earlier",
         "metrics",
         "origin",
         "space",
-        "steps",
         "total",
     )
 
@@ -51,7 +51,7 @@ class Attempt:
         self._next_live = 0.0
         self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
         self.origin: Origin | None = None  # which code came to its checkpoints; None until one is asked for
-        self.steps: tuple[str, ...] = ()  # keys of the shared steps that are being computed
+        self.computing: tuple[str, ...] = ()  # keys of the shared steps that are being computed
         self._checkpoints: CheckpointDir | None = None
         self._own: dict[str, numpy.random.Generator] | None = None
         self._seeding: Seeding | None = None

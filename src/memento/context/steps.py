@@ -55,7 +55,7 @@ def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kw
     value = _stored(record, payloads)
     if value is not None:
         return value[0]
-    if key in attempt.steps:
+    if key in attempt.computing:
         name = getattr(func, "__qualname__", repr(func))
         raise RuntimeError(
             f"cached({name}, ...): this step asks for itself with the same arguments; it would never end"
@@ -65,13 +65,13 @@ def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kw
         value = _stored(record, payloads)  # somebody may have computed it while we waited
         if value is not None:
             return value[0]
-        attempt.steps = (*attempt.steps, key)
+        attempt.computing = (*attempt.computing, key)
         try:
             # Not from where this task is: the step is one for all tasks, and draws nothing of what they draw.
             with attempt.generators().apart(key.encode()):
                 computed = func(*args, **kwargs)
         finally:
-            attempt.steps = attempt.steps[:-1]
+            attempt.computing = attempt.computing[:-1]
         encoded = encode(computed, payloads, inline_limit=-1)
         told = encoded._asdict()
         if encoded.data is not None:  # null, true and floats: ASCII
