@@ -47,8 +47,6 @@ class Every(NamedTuple):
 def parse_every(every: float | str) -> Every:
     """Read an interval.
 
-    Examples
-    --------
     >>> parse_every("10min").seconds, parse_every("100 steps").steps, parse_every(2).seconds
     (600.0, 100, 2.0)
     """
@@ -149,15 +147,7 @@ class Loops:
 
 
 class Loop:
-    """One loop of a task.
-
-    Parameters
-    ----------
-    loops : Loops
-        Those of the task.
-    iterable, state, every, name : object
-        As `Context.loop` has them.
-    """
+    """One loop of a task."""
 
     def __init__(
         self, loops: Loops, iterable: Iterable[Any], state: Any, every: float | str, name: str | None

@@ -36,17 +36,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock t
 
 
 def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the step's value: what is stored, or else what `func` returns, stored.
-
-    Raises
-    ------
-    UnkeyableValue
-        An argument has no certain identity.
-    UnsavableResult
-        The step's value cannot be stored.
-    RuntimeError
-        The step asks for itself.
-    """
+    """Return the step's value: what is stored, or else what `func` returns, stored."""
     space = attempt.place()
     key = step_key(func, args, kwargs, space.run)
     layout = Layout(space.store)
@@ -82,15 +72,7 @@ def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kw
 
 
 def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], run: str = "") -> str:
-    """Name a step: the function, its arguments, and the code of them all.
-
-    Parameters
-    ----------
-    func, args, kwargs : object
-        The step.
-    run : str
-        Name of the run, for which code is read once.
-    """
+    """Name a step: the function, its arguments, and the code of them all, which is read once a run."""
     from memento.keys.value_digest import digest
 
     parts = [digest(func, "cached(func)"), _code_of(func, [*args, *kwargs.values()], run)]

@@ -75,8 +75,6 @@ _WORDS = {"Memento": _OF_MEMENTO, "run": _OF_RUN, "run_all": _OF_RUN, "load": _O
 def explained(func: Callable[P, R]) -> Callable[P, R]:
     """Make a function say what to write instead of an argument that it does not have.
 
-    Examples
-    --------
     >>> @explained
     ... def load(path=None, experiment=None): ...
     >>> load(folder="results")
@@ -103,17 +101,7 @@ def explained(func: Callable[P, R]) -> Callable[P, R]:
 
 
 def no_such_argument(func: Callable[..., Any], name: str, value: object, known: Collection[str]) -> str:
-    """Say that a call has no argument of this name, and what to write instead.
-
-    Parameters
-    ----------
-    func : callable
-        What was called; a method is named without its class, and a class instead of its `__init__`.
-    name, value : object
-        The argument.
-    known : collection of str
-        The arguments that there are.
-    """
+    """Say that a call has no argument of this name, and what to write instead."""
     call = _call(func)
     return (
         f"{call}() has no argument {name!r}. {_remedy(call, name, value, [n for n in known if n != 'self'])}"
