@@ -14,17 +14,9 @@ import numpy as np
 import pytest
 
 from memento.context.context import Context
-from memento.context.space import StopTask, TaskSpace
+from memento.context.space import StopTask
 from memento.system import try_lock
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    return str(tmp_path / "my store")
-
-
-def context(store: str, key: int = 0, **options: Any) -> Context:
-    return Context.for_task(TaskSpace(store, "run", bytes([key]) * 16, **options))
+from tests.context.making import context
 
 
 def test_a_step_is_computed_once_over_all_tasks(store: str) -> None:
