@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from memento.index.versions import Versions
     from memento.keys.changes import Functions
     from memento.store import Store
-    from memento.store.versions import Versions
 
 _LINES = 40  # of all explanations of a message together
 _LEAST = 6  # of one
@@ -72,7 +72,7 @@ class Changes:
         from memento.keys import explain_code
 
         adopted = {code: self._versions.last_adopted(code) for code, _ in counts}
-        known = self._store.codes({*adopted.values(), *adopted})
+        known = self._store.index.codes({*adopted.values(), *adopted})
         seen = self._versions.seen(adopted)
         most = max(_LEAST, _LINES // max(1, min(_GROUPS, len({adopted[c] for c, _ in counts}))))
         grouped: dict[tuple[str, ...], _Group] = {}
@@ -96,7 +96,7 @@ def explain_seen(store: Store, versions: Versions) -> str:
     """Say which results are of older versions than the newest that runs have seen, and in what they differ."""
     results = versions.results()
     counts = {change: results[change[0]] for change in versions.pending() if results.get(change[0])}
-    known = store.codes({present for _, present in counts})
+    known = store.index.codes({present for _, present in counts})
     changes = Changes(store, versions, lambda number: known[number].functions if number in known else {})
     return changes.tell(counts, partial(results_text, fate=""))
 

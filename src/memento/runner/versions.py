@@ -73,7 +73,7 @@ class SessionCode:
 
         if len(plan.stale_codes) > _PAIRS:
             return False
-        older = self._store.codes({code for code, _ in plan.stale_codes})
+        older = self._store.index.codes({code for code, _ in plan.stale_codes})
         moved = [
             (code, number)
             for code, number in plan.stale_codes
@@ -150,7 +150,7 @@ class SessionCode:
 
     def _stale_states(self, plan: Plan) -> dict[tuple[int, int], int]:
         """Count the checkpoints of other versions, by that one's id and the number of the task's own."""
-        from memento.store.states import keys_with_states
+        from memento.store.task_folders import keys_with_states
 
         keys = keys_with_states(self._store.root)
         if not keys:

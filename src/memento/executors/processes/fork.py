@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from memento import system
-from memento.store.database import foreign_threads, stand_still
+from memento.index.heartbeat import foreign_threads, stand_still
 
 if TYPE_CHECKING:
     import subprocess

@@ -17,7 +17,7 @@ from memento.executors.processes import output
 from memento.executors.processes.exit_reason import ExitReason
 from memento.executors.processes.worker_handle import WorkerHandle
 from memento.records import MEMORY, STOPPED, TIMEOUT
-from memento.store.board import Board
+from memento.store.activity import ActivityFile
 from memento.worker.work import Work
 
 EVERY = 0.25  # seconds between looks at what has no limit
@@ -93,10 +93,10 @@ class Monitor:
     ) -> None:
         self._work, self._handles = work, handles
         self.follow(server)
-        self._board: Board | None = None
+        self._board: ActivityFile | None = None
         if logs is not None:
             with contextlib.suppress(OSError):  # it only serves those who look on
-                self._board = Board(logs)
+                self._board = ActivityFile(logs)
         self._next = 0.0
         self._deadline = _NEVER  # the run has been stopped, and its grace ends then
         self._next_look = 0.0
