@@ -14,7 +14,7 @@ from memento.cli.inspect import find_key, open_store, print_json, print_safe
 from memento.index.versions import Versions
 from memento.layout import Layout
 from memento.records import DAMAGED, DONE, TaskRecord
-from memento.runner.changes import date_text
+from memento.runner.code_changes import date_text
 from memento.store import Store
 from memento.store.task_folders import keys_with_states
 from memento.values.checkpoints import saved_by

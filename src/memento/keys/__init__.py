@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.keys.changes import explain_code
-    from memento.keys.code import CodeVersion, code_version, combined, value_code
-    from memento.keys.experiments import experiment_name, is_named_by_code
-    from memento.keys.fragments import described, json_fragment
-    from memento.keys.kinds import digest, register_key
+    from memento.keys.code_diff import explain_code
+    from memento.keys.code_versions import CodeVersion, code_version, combined, value_code
+    from memento.keys.experiment_names import experiment_name, is_named_by_code
     from memento.keys.names import qualified_name
-    from memento.keys.places import SCRIPT_ATTRIBUTE, Script, script, script_folder
-    from memento.keys.task import VERSION, TaskKeys, part, renamed_keys, repeat_part, task_digest
+    from memento.keys.project_files import SCRIPT_ATTRIBUTE, Script, script, script_folder
+    from memento.keys.readable import described, json_fragment
+    from memento.keys.task_key import VERSION, TaskKeys, part, renamed_keys, repeat_part, task_digest
+    from memento.keys.value_digest import digest, register_key
 
 __all__ = [
     "SCRIPT_ATTRIBUTE",
@@ -47,28 +47,28 @@ __all__ = [
 ]
 
 _HOMES = {
-    "SCRIPT_ATTRIBUTE": "memento.keys.places",
-    "VERSION": "memento.keys.task",
-    "CodeVersion": "memento.keys.code",
-    "Script": "memento.keys.places",
-    "TaskKeys": "memento.keys.task",
-    "code_version": "memento.keys.code",
-    "combined": "memento.keys.code",
-    "described": "memento.keys.fragments",
-    "digest": "memento.keys.kinds",
-    "experiment_name": "memento.keys.experiments",
-    "explain_code": "memento.keys.changes",
-    "is_named_by_code": "memento.keys.experiments",
-    "json_fragment": "memento.keys.fragments",
-    "part": "memento.keys.task",
+    "SCRIPT_ATTRIBUTE": "memento.keys.project_files",
+    "VERSION": "memento.keys.task_key",
+    "CodeVersion": "memento.keys.code_versions",
+    "Script": "memento.keys.project_files",
+    "TaskKeys": "memento.keys.task_key",
+    "code_version": "memento.keys.code_versions",
+    "combined": "memento.keys.code_versions",
+    "described": "memento.keys.readable",
+    "digest": "memento.keys.value_digest",
+    "experiment_name": "memento.keys.experiment_names",
+    "explain_code": "memento.keys.code_diff",
+    "is_named_by_code": "memento.keys.experiment_names",
+    "json_fragment": "memento.keys.readable",
+    "part": "memento.keys.task_key",
     "qualified_name": "memento.keys.names",
-    "register_key": "memento.keys.kinds",
-    "renamed_keys": "memento.keys.task",
-    "repeat_part": "memento.keys.task",
-    "script": "memento.keys.places",
-    "script_folder": "memento.keys.places",
-    "task_digest": "memento.keys.task",
-    "value_code": "memento.keys.code",
+    "register_key": "memento.keys.value_digest",
+    "renamed_keys": "memento.keys.task_key",
+    "repeat_part": "memento.keys.task_key",
+    "script": "memento.keys.project_files",
+    "script_folder": "memento.keys.project_files",
+    "task_digest": "memento.keys.task_key",
+    "value_code": "memento.keys.code_versions",
 }
 
 __getattr__ = on_first_use(__name__, _HOMES)

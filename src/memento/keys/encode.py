@@ -105,24 +105,7 @@ def is_plain_scalar(kind: type) -> bool:
 
 
 def plain_number(value: Any) -> Any:
-    """Return the Python value of the same kind that a NumPy scalar equals; anything else as it is.
-
-    Parameters
-    ----------
-    value : object
-        Anything. NumPy is not imported for it.
-
-    Returns
-    -------
-    object
-        A bool, int, float, complex, str or bytes for a NumPy scalar that is exactly one; else `value` itself.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> plain_number(np.int8(4)), plain_number(np.float32(0.5)), plain_number(np.str_("a")), plain_number(4)
-    (4, 0.5, 'a', 4)
-    """
+    """Return the Python value of the same kind that a NumPy scalar equals; anything else as it is."""
     cls = type(value)
     if not is_plain_scalar(cls):
         return value

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.plan.forecast import fit_costs
+    from memento.plan.code_of_tasks import TaskVersions, task_versions
+    from memento.plan.keyed_tasks import KEY_SIZE, KeyedTasks
     from memento.plan.plan import Past, Plan, expected_costs, make_plan
-    from memento.plan.tasks import KEY_SIZE, KeyedTasks
-    from memento.plan.versions import TaskVersions, task_versions
+    from memento.plan.runtime_forecast import fit_costs
 
 __all__ = [
     "KEY_SIZE",
@@ -30,15 +30,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "KEY_SIZE": "memento.plan.tasks",
-    "KeyedTasks": "memento.plan.tasks",
+    "KEY_SIZE": "memento.plan.keyed_tasks",
+    "KeyedTasks": "memento.plan.keyed_tasks",
     "Past": "memento.plan.plan",
     "Plan": "memento.plan.plan",
-    "TaskVersions": "memento.plan.versions",
+    "TaskVersions": "memento.plan.code_of_tasks",
     "expected_costs": "memento.plan.plan",
-    "fit_costs": "memento.plan.forecast",
+    "fit_costs": "memento.plan.runtime_forecast",
     "make_plan": "memento.plan.plan",
-    "task_versions": "memento.plan.versions",
+    "task_versions": "memento.plan.code_of_tasks",
 }
 
 __getattr__ = on_first_use(__name__, _HOMES)

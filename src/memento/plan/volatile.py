@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from memento.errors import MatrixError
 from memento.matrix.values import equal, quoted
-from memento.plan.tasks import KeyedTasks
+from memento.plan.keyed_tasks import KeyedTasks
 
 
 def check_volatile(tasks: KeyedTasks) -> None:

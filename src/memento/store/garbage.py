@@ -135,7 +135,7 @@ class Collector:
         """
         # In this order: what is listed was there before the names were read, so a name that came with it is seen.
         steps = _step_records(self._root)
-        listed = list(self._list(damaged))
+        listed = list(self._list(damaged, unfinished))
         files = {item.ref for item in listed if item.ref is not None}
         keys = {item.key for item in listed if item.key is not None}
         named = _named_steps(self._root)
@@ -191,10 +191,12 @@ class Collector:
             return item.key in newer.known
         return item.row is not None and not self._index.has(item.row)
 
-    def _list(self, damaged: bool) -> Iterator[Item]:
+    def _list(self, damaged: bool, unfinished: bool) -> Iterator[Item]:
         """Yield all that may be garbage, whatever the rows say."""
         root = self._root
-        for kind, name in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS)):
+        # Outcomes that workers of dead runs have left may name values; the next run takes them in.
+        left = not unfinished and any(map(_has_outcomes, entries(root / layout.WORK)))
+        for kind, name in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS))[1 if left else 0 :]:
             ours = {path.name for path in entries(root / name) if not path.is_symlink()} - {
                 layout.DEFINITIONS
             }
@@ -211,7 +213,7 @@ class Collector:
             for path in entries(root / folder):
                 if _is_key(path.name):
                     yield _item(kind, path, key=bytes.fromhex(path.name))
-                elif folder == layout.WORK and _is_run(path.name):
+                elif folder == layout.WORK and _is_run(path.name) and (unfinished or not _has_outcomes(path)):
                     yield _item(HANDED, path, run=path.name)
         for folder_of_run in entries(root / layout.LOGS):
             for path in entries(folder_of_run):
@@ -290,6 +292,10 @@ def _named_steps(root: Path) -> set[str]:
 
 def _is_key(name: str) -> bool:
     return len(name) == 32 and not set(name) - _HEX
+
+
+def _has_outcomes(run: Path) -> bool:
+    return any(path.is_file() for path in entries(run / layout.OUTCOMES))
 
 
 def _is_run(name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from memento.errors import WorkersDiffer
 from memento.executors.processes.slots import make_file
 from memento.values import pickling
-from memento.worker.sources import WORKER_MARK, edited_since, install
+from memento.worker.source_texts import WORKER_MARK, edited_since, install
 from memento.worker.work import Work
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def write_work(work: Work) -> int:
 def for_fresh(work: Work) -> Work:
     """Add what a copy of this process has, and a fresh one has not: what the program has set, and what it sees."""
     from memento.context.generators import kind_of
-    from memento.keys.sameness import seen_by
+    from memento.keys.code_versions import seen_by
     from memento.worker.carrying import gather
 
     function = work.function.here
@@ -161,7 +161,7 @@ def arrive(work: Work) -> Callable[..., Any]:
 def compare(work: Work, function: Callable[..., Any]) -> None:
     """Raise WorkersDiffer where the experiment reads something of the project that is not as the program has it."""
     if work.seen:
-        from memento.keys.sameness import differences
+        from memento.keys.code_versions import differences
 
         found = differences(work.seen, function)
         edited = edited_since(work.sources) if found else set()

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from memento import faultpoints
 from memento.clock import Clock
 from memento.errors import NotAStore, StoreDamaged, StoreTooNew
 from memento.index.sqlite import sql
@@ -80,6 +79,7 @@ class SqliteIndex(Reader):
     def begin(
         self, info: RunInfo, cached: int = 0, committed: Callable[[Collection[bytes]], None] | None = None
     ) -> Run:
+        from memento import faultpoints
         from memento.index.sqlite import rows
         from memento.index.sqlite.run import SqliteRun, drop_leases
 
