@@ -25,19 +25,7 @@ _OURS = 200_000  # tasks; whoever renames a larger grid has these first ones too
 def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -> tuple[str, int] | None:
     """Return the name under which the store has results of these tasks, and how many of its newest are.
 
-    Parameters
-    ----------
-    store : Store
-        Open.
-    tasks : KeyedTasks
-        An experiment's tasks.
-    codes : iterable of CodeVersion
-        Those that the tasks are of.
-
-    Returns
-    -------
-    tuple of str and int, or None
-        None where no experiment with the same code has any of them.
+    `codes` are the versions that the tasks are of; None where no experiment with the same code has any of them.
     """
     if ":" not in tasks.experiment:
         return None  # named by hand: whoever gives two names means two experiments

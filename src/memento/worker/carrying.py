@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from memento.values import pickling
 from memento.worker import logging_state
-from memento.worker.imports import ImportWatch
+from memento.worker.import_watch import ImportWatch
 from memento.worker.isolation import set_filters
 from memento.worker.options import LIBRARIES, options_of
 

@@ -19,7 +19,7 @@ from memento.executors.processes.worker import Place
 from memento.executors.processes.worker_handle import WorkerHandle
 from memento.keys import Script
 from memento.records import MEMORY, STOPPED, TIMEOUT
-from memento.worker.sending import Portable
+from memento.worker.portable import Portable
 
 
 class Table:
