@@ -13,6 +13,7 @@ import pytest
 
 from memento import pages, system
 from memento.clock import SYSTEM_CLOCK
+from memento.system import files
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -76,8 +77,8 @@ def test_the_nearest_mount_tells_whether_hosts_share_a_path(
         "23 22 8:2 / /cluster/scratch rw - xfs /dev/sdb rw\n"
         "24 21 0:41 / /my\\040disk rw - fuse.sshfs host: rw\n"
     )
-    monkeypatch.setattr(system, "LINUX", True)
-    monkeypatch.setattr(system, "read_text", lambda name: mounts)
+    monkeypatch.setattr(files, "LINUX", True)
+    monkeypatch.setattr(files, "read_text", lambda name: mounts)
     assert system.is_network_path(path) is shared
 
 
