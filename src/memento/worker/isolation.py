@@ -87,13 +87,7 @@ AUDIT = Audit()
 
 
 class Isolation:
-    """What a process was like when this was made.
-
-    Parameters
-    ----------
-    end_handler : callable, optional
-        Called when the handler of SIGTERM was put back.
-    """
+    """What a process was like when this was made; `end_handler` is called when the handler of SIGTERM was put back."""
 
     def __init__(self, end_handler: Callable[[], None] | None = None) -> None:
         AUDIT.listen()

@@ -19,25 +19,7 @@ _SMALLEST = sys.float_info.min  # half of it is 0.0 where the processor flushes 
 
 
 class Option:
-    """One thing that a library keeps.
-
-    Parameters
-    ----------
-    what : str
-        Its name, for people; unique.
-    get : callable
-        Returns what it is now, as a value that nobody changes later.
-    put : callable
-        Sets it.
-    same : callable, optional
-        Tells whether it is so now, where comparing what `get` returns would take long.
-    local : bool
-        Whether each thread has its own.
-    carried : bool
-        Whether fresh processes are to have what the program has.
-    put_back : bool
-        Whether it is put back after each task; not what lives in a context, since tasks run in copies of it.
-    """
+    """One thing that a library keeps; `get` returns a value that nobody changes later."""
 
     def __init__(
         self,
@@ -50,8 +32,13 @@ class Option:
         carried: bool = True,
         put_back: bool = True,
     ) -> None:
-        self.what, self.get, self._put, self._same = what, get, put, same
-        self.local, self.carried, self.put_back = local, carried, put_back
+        self.what, self.get, self._put = what, get, put  # `what` is for people
+        self._same = same  # tells whether it has a value, where comparing what `get` returns would take long
+        self.local = local  # each thread has its own
+        self.carried = carried  # fresh processes are to have what the program has
+        self.put_back = (
+            put_back  # after each task; not what lives in a context, since tasks run in copies of it
+        )
 
     def same(self, value: Any) -> bool:
         """Tell whether it is so now."""
@@ -288,12 +275,7 @@ def options_of(name: str) -> list[Option]:
 
 
 class Options:
-    """The options of the libraries that are loaded, as they were when this was made.
-
-    Parameters
-    ----------
-    local : bool
-        Whether only those count that each thread has for itself: others work in this process.
+    """The options of the libraries that are loaded, as they were when this was made; or those only that are a thread's.
 
     Examples
     --------

@@ -44,13 +44,6 @@ class Scarcity:
     """Watches whether the kernel kills processes for want of memory.
 
     The count is of all processes of a cgroup, or of the machine: so it is only looked at a moment around an end.
-
-    Parameters
-    ----------
-    pid : int
-        A process that lives where the workers live.
-    count : callable
-        Returns how many were killed so far, given the process; None where that cannot be known.
     """
 
     def __init__(self, pid: int, count: Callable[[int], int | None] = system.oom_kills) -> None:
@@ -70,19 +63,7 @@ class Scarcity:
 
 
 class Monitor:
-    """Looks at a run's workers.
-
-    Parameters
-    ----------
-    work : Work
-        What says the limits.
-    handles : dict of int to WorkerHandle
-        The workers by slot; the supervisor's own table, which changes.
-    server : int
-        The process that starts them.
-    logs : str, optional
-        The folder of their logs, where these are kept.
-    """
+    """Looks at a run's workers."""
 
     def __init__(
         self,
@@ -91,7 +72,8 @@ class Monitor:
         server: int,
         logs: str | None = None,
     ) -> None:
-        self._work, self._handles = work, handles
+        self._work = work
+        self._handles = handles  # the supervisor's own, which changes
         self.follow(server)
         self._board: Board | None = None
         if logs is not None:

@@ -31,21 +31,7 @@ _GROWTH = 4  # how many times as large as the last a batch of tasks may be whose
 
 
 class Scheduler:
-    """The queue, and the way from it to the workers.
-
-    Parameters
-    ----------
-    work : Work
-        What is run.
-    count : int
-        How many workers there may be.
-    handles : dict of int to WorkerHandle
-        The workers by slot; the supervisor's own table, which changes.
-    inbox : list of Message
-        What the runner is told next; the supervisor's own list.
-    clock : Clock
-        Its monotonic time is that of the slots.
-    """
+    """The queue, and the way from it to the workers."""
 
     def __init__(
         self,
@@ -56,7 +42,8 @@ class Scheduler:
         clock: Clock,
     ) -> None:
         self._work, self._count = work, count
-        self._handles, self._inbox, self._clock = handles, inbox, clock
+        self._handles, self._inbox = handles, inbox  # the supervisor's own, which change
+        self._clock = clock
         self._most = count  # workers at once; fewer than `count` once memory has run out
         self.queue: deque[Task] = deque()
         self.pace = 1.0  # seconds a task, lately

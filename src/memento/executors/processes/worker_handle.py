@@ -29,19 +29,7 @@ _LAYOUT, _VALUES = attrgetter("layout"), attrgetter("values")
 
 
 class WorkerHandle:
-    """The supervisor's side of one worker.
-
-    Parameters
-    ----------
-    place : Place
-        Where it stands.
-    slots : Slots
-        The memory shared with all workers: what each runs, since when.
-    read, write : int
-        Our ends of its pipes: its word comes from one, batches go to the other; neither ever blocks.
-    pid : int
-        Its process; 0 until the server has started it.
-    """
+    """The supervisor's side of one worker."""
 
     def __init__(self, place: Place, slots: Slots, read: int, write: int, pid: int = 0) -> None:
         self.place, self.read, self.write, self.pid = place, read, write, pid

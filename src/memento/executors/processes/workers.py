@@ -20,15 +20,7 @@ _ROOM = 1_024  # slots that there are, since a run may get more workers; 64 byte
 
 
 class Workers:
-    """The workers of a run.
-
-    Parameters
-    ----------
-    work : Work
-        What they run.
-    count : int
-        How many are wished for.
-    """
+    """The workers of a run."""
 
     def __init__(self, work: Work, count: int) -> None:
         self.handles: dict[int, WorkerHandle] = {}  # by slot
