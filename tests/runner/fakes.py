@@ -122,11 +122,18 @@ class FakeRun:
         return [key for key in keys if key in self.others and self.others[key] is None]
 
 
-class Stage:
+class FakeSession:
     """A runner over fakes, for a matrix of `n` tasks."""
 
     def __init__(
-        self, n: int, behave: Callable[[Task], Message] = outcome, retries: Retries = 0, **matrix: Any
+        self,
+        n: int,
+        behave: Callable[[Task], Message] = outcome,
+        retries: Retries = 0,
+        *,
+        store: str = "",
+        name_tasks: bool = False,
+        **matrix: Any,
     ) -> None:
         declared = {"parameters": {"a": list(range(n))}} | matrix
         self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), Past.of([]), current=[{1}])
@@ -134,6 +141,7 @@ class Stage:
         self.executor = FakeExecutor(self.clock, behave)
         self.run = FakeRun()
         self.events: list[Event] = []
+        self.listen: Callable[[Event], None] = self.events.append
         self.interrupt = Interrupt(lambda: None)
         self.runner = Runner(
             self.plan,
@@ -141,9 +149,11 @@ class Stage:
             self.executor,
             retry=RetryPolicy(retries),
             codes=[1],
-            emit=self.events.append,
+            emit=lambda event: self.listen(event),
             clock=self.clock,
             workers=2,
+            store=store,
+            name_tasks=name_tasks,
         )
 
     def loop(self) -> None:

@@ -78,7 +78,7 @@ def _one_experiment(store: Store, target: str | None) -> str:
 def _as_seen(store: Store, experiment: str) -> Adopted:
     """Accept what runs have seen, and show in what it differs."""
     from memento.runner.adopting import adopt_seen
-    from memento.runner.changes import explain_seen
+    from memento.runner.code_changes import explain_seen
 
     versions = store.versions(experiment)
     told = explain_seen(store, versions)

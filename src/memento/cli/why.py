@@ -13,7 +13,7 @@ from memento.cli.errors import UsageError
 from memento.cli.inspect import find_key, open_store, print_json, print_safe
 from memento.layout import Layout
 from memento.records import DAMAGED, DONE, TaskRecord
-from memento.runner.changes import date_text
+from memento.runner.code_changes import date_text
 from memento.store import Store
 from memento.store.states import keys_with_states
 from memento.store.versions import Versions

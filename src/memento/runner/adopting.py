@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.config import short_text
 from memento.errors import RunInterrupted, UnkeyableValue
 from memento.events import Event, RunFinished, RunStarted, Said
 from memento.plan.plan import CHANGED
+from memento.runner.progress import task_text
 from memento.runner.session import Session
 from memento.store import Store
 from memento.store.versions import Versions
@@ -236,7 +236,7 @@ def _differences(session: Session, numbers: Sequence[int]) -> Iterator[Differenc
         )
         again.plan = _only(again.plan, numbers)
         again.run(notify=False)
-        if again.interrupted is not None and again.interrupted.count:
+        if again.stopped:
             raise RunInterrupted("nothing was adopted; nothing of the verification is kept")
         for number in numbers:
             before = session.store.record(session.plan.rows[number])
@@ -244,7 +244,7 @@ def _differences(session: Session, numbers: Sequence[int]) -> Iterator[Differenc
             now = aside.record(row) if row >= 0 else None
             told = _compared(session.store, before, aside, now)
             if told is not None:
-                yield Difference(_config(session, number), *told)
+                yield Difference(task_text(session.tasks, number, 60), *told)
 
 
 def _only(plan: Plan, numbers: Sequence[int]) -> Plan:
@@ -269,15 +269,6 @@ def _quieted(emit: Callable[[Event], None], count: int, results: int) -> Callabl
         emit(event)
 
     return listen
-
-
-def _config(session: Session, number: int) -> str:
-    tasks = session.tasks
-    slots = enumerate(tasks.slots(number))
-    text = ", ".join(
-        f"{tasks.names[i]}={short_text(tasks.table.values[i][s], 60)}" for i, s in slots if s >= 0
-    )
-    return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text
 
 
 def _compared(

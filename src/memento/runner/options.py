@@ -6,7 +6,7 @@ Knows: what `Memento` takes. May not know: how any of it is done.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -141,26 +141,26 @@ def check_func(func: Any) -> None:
     """Refuse at once what would fail in every single task."""
     if type(func) is FunctionType and not vars(func) and _takes_two(func.__code__):
         return
-    from memento.runner import usage
+    from memento.runner import wrong_usage
 
     if not callable(func):
-        raise TypeError(usage.no_function(func))
+        raise TypeError(wrong_usage.no_function(func))
     import inspect  # with all that it imports 5 ms, for what is not plain, and to say what is wrong
 
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError):  # some callables of C tell nothing of themselves
         if isinstance(func, type):
-            raise TypeError(usage.no_function(func)) from None
+            raise TypeError(wrong_usage.no_function(func)) from None
         return
     try:
         signature.bind(None, None)
     except TypeError as exc:
         if isinstance(func, type):
-            raise TypeError(usage.no_function(func)) from None
-        raise TypeError(usage.wrong_signature(func, signature, str(exc))) from None
-    if usage.is_swapped(list(signature.parameters)):
-        what = f"{usage.name_of(func)}{signature}"
+            raise TypeError(wrong_usage.no_function(func)) from None
+        raise TypeError(wrong_usage.wrong_signature(func, signature, str(exc))) from None
+    if wrong_usage.is_swapped(list(signature.parameters)):
+        what = f"{wrong_usage.name_of(func)}{signature}"
         raise TypeError(f"{what}: the context comes first, then the config. Swap the two.")
 
 
@@ -178,9 +178,9 @@ def check_names(func: Any, matrix: Matrix) -> None:
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     if names == ("context", "config"):
         return
-    from memento.runner import usage
+    from memento.runner import wrong_usage
 
-    problem = usage.takes_parameters(func, names, {*matrix.parameters, *matrix.settings})
+    problem = wrong_usage.takes_parameters(func, names, {*matrix.parameters, *matrix.settings})
     if problem:
         raise TypeError(problem)
 
@@ -188,11 +188,20 @@ def check_names(func: Any, matrix: Matrix) -> None:
 def check_provider(func: Any, provider: object) -> None:
     """Refuse what tells nobody anything: a matrix, most likely."""
     if provider is not None:
-        from memento.runner import usage
+        from memento.runner import wrong_usage
 
-        problem = usage.no_provider(func, provider)
+        problem = wrong_usage.no_provider(func, provider)
         if problem:
             raise TypeError(problem)
+
+
+def check_listeners(listeners: Any) -> None:
+    """Refuse what cannot be called with an event."""
+    if callable(listeners) or not isinstance(listeners, Sequence) or isinstance(listeners, str):
+        raise TypeError(f"listeners must be a list of callables, like listeners=[print], got {listeners!r}")
+    for listener in listeners:
+        if not callable(listener) and not hasattr(listener, "on_event"):
+            raise TypeError(f"a listener is called with each event, and {listener!r} cannot be called")
 
 
 def check_flag(name: str, value: object) -> None:

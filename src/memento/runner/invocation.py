@@ -1,4 +1,4 @@
-"""What one call of `run` or `run_all` opens and closes: store, display, notifier.
+"""One call of `run`, `run_all` or `adopt`: a store, those who listen, and sessions over both.
 
 Knows: sessions, and who listens to them. May not know: what the user typed.
 """
@@ -7,80 +7,61 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from memento.display import make_display
-from memento.events import Event, RunFinished, Said
+from memento.events import RunFinished, Said
+from memento.runner.listeners import Listeners
 from memento.runner.options import Options
 from memento.runner.session import Session
 from memento.store import Store
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
-    from memento.notify import NotificationProvider, Notifier
     from memento.runner.adopting import Adopted
     from memento.store.upstream import UpstreamValue
 
 
-class Cast(NamedTuple):
-    """Who runs, and who is told: what `Memento` was made with."""
+class Invocation:
+    """Opens a store for its `with` block, and makes sessions of one experiment over it."""
 
-    function: Callable[..., Any]
-    experiment: str
-    options: Options
-    provider: NotificationProvider | None
-    progress: bool | None
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        experiment: str,
+        options: Options,
+        store: str,
+        listeners: Listeners,
+    ) -> None:
+        self._function, self._experiment, self._options = function, experiment, options
+        self._path, self._listeners = store, listeners
+        self.emit = listeners.emit
 
-
-class Stage:
-    """Opens a store, and tells displays and notifiers what sessions over it do.
-
-    Parameters
-    ----------
-    cast : Cast
-        Who runs, and who is told.
-    store : str
-        The store's folder.
-    """
-
-    def __init__(self, cast: Cast, store: str) -> None:
-        self._cast, self._path = cast, store
-
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Invocation:
         self.store = Store.open(self._path)
-        self._display = make_display(self._cast.progress)
-        self._display.__enter__()
-        self._notifier = None if self._cast.provider is None else self._make_notifier(self._cast.provider)
-        for note in (*self.store.notes, self._cast.options.note):
+        self._listeners.__enter__()
+        for note in (*self.store.notes, self._options.note):
             if note:
                 self.emit(Said(note, "warning"))
         return self
 
     def __exit__(self, *error: Any) -> None:
-        try:
-            if self._notifier is not None:
-                self._notifier.close()
-                for problem in self._notifier.problems:
-                    self._display.listen(Said(problem, "warning"))
-        finally:
-            self._display.__exit__(*error)
+        self._listeners.__exit__(*error)
 
-    def _make_notifier(self, provider: NotificationProvider) -> Notifier:
-        from memento.notify import Notifier
-
-        return Notifier(provider)
-
-    def emit(self, event: Event) -> None:
-        """Tell everybody."""
-        self._display.listen(event)
-        if self._notifier is not None:
-            self._notifier.listen(event)
+    def _session(self, matrix: Matrix, options: Options) -> Session:
+        return Session(
+            self._function,
+            self._experiment,
+            matrix,
+            self.store,
+            options,
+            self.emit,
+            name_tasks=self._listeners.name_tasks,
+        )
 
     def session(self, matrix: Matrix, *, force_run: bool, force_cache: bool, waiting: int = 0) -> Session:
         """Plan a matrix; some of the results that it takes may not be computed yet, in a dry run."""
-        cast = self._cast
-        options = cast.options._replace(force_run=force_run, force_cache=force_cache)
-        session = Session(cast.function, cast.experiment, matrix, self.store, options, self.emit)
+        options = self._options._replace(force_run=force_run, force_cache=force_cache)
+        session = self._session(matrix, options)
         session.announce(of_matrix=not waiting)  # what rules about unknown values match is not known either
         return session
 
@@ -88,8 +69,7 @@ class Stage:
         """Say what has changed in the code, and accept it."""
         from memento.runner.adopting import adopt
 
-        cast = self._cast
-        session = Session(cast.function, cast.experiment, matrix, self.store, cast.options, self.emit)
+        session = self._session(matrix, self._options)
         if session.plan.stale_codes:
             self.emit(Said(session.code.explain(session.plan, "")))
         return adopt(session, verify)
@@ -132,7 +112,7 @@ class Stage:
         """Say what would be run: all of it to the log, where somebody keeps one, and a page to people."""
         import logging
 
-        from memento.runner.planned import logged, plan_lines
+        from memento.runner.dry_run import logged, plan_lines
 
         lines = plan_lines(session, waiting)
         log = logging.getLogger("memento")
@@ -149,7 +129,7 @@ class Stage:
         ended = [session.finished for session in sessions if session.finished is not None]
         self.emit(
             RunFinished(
-                experiment=self._cast.experiment,
+                experiment=self._experiment,
                 store=self.store.root,
                 total=sum(e.total for e in ended),
                 done=sum(e.done for e in ended),
