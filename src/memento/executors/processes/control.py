@@ -17,7 +17,7 @@ from memento import system
 from memento.errors import Unsendable, WorkersDiffer, WorkerStartError
 from memento.executors.processes import channel, fork, launch, server
 from memento.executors.processes.slots import make_file
-from memento.executors.processes.worker_handle import WorkerHandle
+from memento.executors.processes.worker import Place
 from memento.worker import failures
 from memento.worker.work import Work
 
@@ -75,10 +75,9 @@ class Control:
         """Return the server's process number."""
         return self._process.pid
 
-    def spawn(self, handle: WorkerHandle, theirs: tuple[int, int]) -> None:
+    def spawn(self, place: Place, theirs: tuple[int, int]) -> None:
         """Have a worker started, with its ends of the pipes."""
-        place = handle.place
-        self._say(("spawn", (place.slot, place.slots, place.log, place.log_name, place.gpus)), theirs)
+        self._say(("spawn", tuple(place)), theirs)
 
     def kill(self, pid: int, number: int) -> None:
         """Have a worker and everything below it sent a signal."""

@@ -39,8 +39,7 @@ from memento.executors.processes.control import Control, ServerGone
 from memento.executors.processes.exit_reason import garbled
 from memento.executors.processes.monitor import LOOK_EVERY, Monitor
 from memento.executors.processes.scheduler import Scheduler
-from memento.executors.processes.worker_handle import WorkerHandle
-from memento.executors.processes.workers import Workers
+from memento.executors.processes.worker_handle import WorkerHandle, Workers
 from memento.records import OUT_OF_MEMORY, Outcome
 from memento.worker import failures
 from memento.worker.sending import Portable
@@ -254,6 +253,7 @@ class Processes(Executor):
             self._selector.unregister(control.socket)
             control.close()
             control = self._control = Control(self._work, self._workers.file, self._copy)
+            control.proven = True  # as the one before it; a task may kill it before it can say so
             self._selector.register(control.socket, selectors.EVENT_READ)
             self._monitor.follow(control.pid)
             self._note(
