@@ -91,9 +91,6 @@ class Simulated(Executor):
     """
 
     name = "simulated"
-    isolates = False
-    preempts = False
-    in_process = False
 
     def __init__(
         self,
@@ -113,12 +110,12 @@ class Simulated(Executor):
         self._inbox: list[Message] = []
         self._work: Work | None = None
         self._stopping = self._woken = False
+        self._told: set[int] = set()  # tasks that were told to stop by number
         self.updates = 0
 
-    @property
-    def stopping(self) -> bool:
-        """Whether running tasks were told to stop."""
-        return self._stopping
+    def is_told(self, number: int) -> bool:
+        """Tell whether a running task was told to stop."""
+        return self._stopping or number in self._told
 
     def start(self, work: Work) -> None:
         self._work = work
@@ -211,20 +208,17 @@ class Simulated(Executor):
 
     def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
         with self._clock.aside():
-            asked = None if numbers is None else set(numbers)
-            self._inbox += cancelled(take_out(self._queue, asked))
+            wanted = None if numbers is None else set(numbers)
+            self._inbox += cancelled(take_out(self._queue, wanted))
             if running and not self._stopping:
-                self._stopping = asked is None
+                self._stopping = wanted is None
+                self._told |= wanted or set()
                 now = self._clock.monotonic()
-                for number in self._flying:  # all of them listen, and end now
-                    if asked is None or number in asked:
-                        self._expect(now, number, end=True)
+                for number in self._flying if wanted is None else wanted:  # all of them listen, and end now
+                    self._expect(now, number, end=True)
 
     def wake(self) -> None:
         self._woken = True
-
-    def interrupt(self) -> None:
-        return
 
     def close(self) -> None:
         self._queue.clear()

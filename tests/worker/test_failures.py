@@ -10,11 +10,10 @@ import pytest
 from memento.errors import UnsavableResult, WorkerStartError
 from memento.executors import make_executor
 from memento.executors.gpus import assign, visible_gpus
-from memento.values import pickling
 from memento.values.formats import encode
 from memento.values.payloads import PayloadDir
 from memento.worker import failures
-from memento.worker.task_runner import KeptSettings, KeptValues, is_unchangeable, unsavable
+from memento.worker.task_runner import unsavable
 
 
 def test_a_message_that_is_a_whole_array_is_shortened() -> None:
@@ -44,21 +43,6 @@ def test_the_tail_of_a_slice_stays_within_it_and_shows_garbage_safely(tmp_path: 
     assert "before" not in tail
     assert "after" not in tail
     assert len(tail.splitlines()) == 20
-
-
-def test_only_what_tasks_cannot_change_is_shared() -> None:
-    values = KeptValues([pickling.dumps([1]), pickling.dumps((1, "a")), pickling.dumps(dict)])
-    first, second = values.named("abc", [0, 1, 2]), values.named("abc", [0, 1, 2])
-    assert first == second
-    assert first["a"] is not second["a"]
-    assert first["b"] is second["b"]
-    assert not is_unchangeable(([],))
-
-
-def test_settings_with_something_to_change_are_unpickled_for_each_task() -> None:
-    settings = KeptSettings(pickling.dumps({"a": 1, "b": [1]}))
-    settings.get()["b"].append(2)
-    assert settings.get() == {"a": 1, "b": [1]}
 
 
 def test_no_gpu_for_a_task_that_needs_one_says_so() -> None:

@@ -1,6 +1,6 @@
 """Run tasks in this process, one at a time: a debugger works, and nothing is left when it ends.
 
-Knows: stations. May not know: other processes, threads.
+Knows: task runners. May not know: other processes, threads.
 
 The function is the program's own, and what it changes outside of its config stays changed.
 A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the main
@@ -17,13 +17,13 @@ from collections.abc import Iterable, Sequence
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
-from memento.executors.local import local_station
+from memento.executors.pace import Pace
 from memento.records import Outcome
 from memento.worker.alarm import TimeUp, alarm
 from memento.worker.isolation import Isolation
 from memento.worker.measure import process_name
-from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions, Station, stopped, timed_out, verdict
+from memento.worker.portable import initialize
+from memento.worker.task_runner import Conditions, TaskRunner, local_runner, stopped, timed_out, verdict
 from memento.worker.work import Task, Work
 
 _INTERRUPTED = ("builtins:KeyboardInterrupt",)
@@ -54,11 +54,11 @@ class Serial(Executor):
         self._queue: deque[Task] = deque()
         self._inbox: list[Message] = []
         self._work: Work | None = None
-        self._station: Station | None = None
+        self._runner: TaskRunner | None = None
         self._isolation: Isolation | None = None
         self._current: tuple[int, float] | None = None
         self._stopping = self._woken = False
-        self._pace = 1.0  # seconds a task
+        self._pace = Pace()
 
     def start(self, work: Work) -> None:
         self._work = work
@@ -67,7 +67,7 @@ class Serial(Executor):
     def want(self) -> int:
         if self._stopping:
             return 0
-        return max(min(max(int(1.0 / max(self._pace, 1e-5)), 2), 20_000) - len(self._queue), 0)
+        return self._pace.wanted(1, len(self._queue))
 
     def submit(self, tasks: Sequence[Task]) -> None:
         if self._stopping:
@@ -82,7 +82,7 @@ class Serial(Executor):
         while self._queue:
             task = self._queue.popleft()
             outcome = self._attempt(task)
-            self._pace += 0.3 * (outcome.runtime - self._pace)
+            self._pace.learn(outcome.runtime)
             messages.append(outcome)
             messages += self._inbox
             self._inbox.clear()
@@ -92,15 +92,15 @@ class Serial(Executor):
 
     def _attempt(self, task: Task) -> Outcome:
         assert self._work is not None, "start() comes first"
-        if self._station is None:
+        if self._runner is None:
             self._isolation = Isolation()
-            self._station = local_station(self._work, self._conditions(self._work))
+            self._runner = local_runner(self._work, self._conditions(self._work))
         self._current = (task.number, self._clock.monotonic())
         try:
             if self._work.timeout is None:
-                return self._stopped_or(self._station.run(task))
-            with alarm(self._work.timeout, lambda: self._station is not None and self._station.inside):
-                return self._stopped_or(self._station.run(task))
+                return self._stopped_or(self._runner.run(task))
+            with alarm(self._work.timeout, lambda: self._runner is not None and self._runner.inside):
+                return self._stopped_or(self._runner.run(task))
         except KeyboardInterrupt:  # it came while the task's own exception was being caught
             since = self._clock.monotonic() - self._current[1]
             return verdict(task, stopped(), self._clock.now() - since, since, process_name())
@@ -152,13 +152,13 @@ class Serial(Executor):
         self._woken = True
 
     def interrupt(self) -> None:
-        if self._station is not None and self._station.inside:
+        if self._runner is not None and self._runner.inside:
             raise KeyboardInterrupt
 
     def close(self) -> None:
         self._queue.clear()
-        if self._station is not None:
-            self._station.close()
+        if self._runner is not None:
+            self._runner.close()
         if self._isolation is not None:
             self._isolation.close()
-        self._station = self._isolation = None
+        self._runner = self._isolation = None

@@ -1,6 +1,6 @@
 """Run tasks in threads of this process: for tasks that wait, or that release the interpreter's lock.
 
-Knows: stations. May not know: other processes.
+Knows: task runners. May not know: other processes.
 
 Owners
     calling thread   the queue, the table of workers, the inbox it returns
@@ -26,11 +26,12 @@ from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
-from memento.executors.local import OfThisThread, local_station
+from memento.executors.calling_thread import CallingThread
+from memento.executors.pace import Pace
 from memento.records import Outcome
 from memento.worker.options import Options
-from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions, Station, stopped, timed_out, verdict
+from memento.worker.portable import initialize
+from memento.worker.task_runner import Conditions, TaskRunner, local_runner, stopped, timed_out, verdict
 from memento.worker.work import Task, Work
 
 _LOOK = 0.25  # seconds between looks at the clock, where a task's time is limited
@@ -84,23 +85,23 @@ class Threads(Executor):
         )
         self._stopping = threading.Event()
         self._looked, self._computed = _NEVER, 0.0  # monotonic seconds; processor time of this process then
-        self._pace = 1.0  # seconds a task
+        self._pace = Pace()
         self._made = 0
         self._work: Work | None = None
-        self._first: Station | None = None  # it knows how the program had its random generators
+        self._first: TaskRunner | None = None  # it knows how the program had its random generators
 
     def start(self, work: Work) -> None:
         self._work = work
         initialize(work.initializer)
-        self._like = OfThisThread()
+        self._like = CallingThread()
         self._wanted = max(self.workers or work.num_workers, 1)
         self.alone = self._wanted == 1
 
     def want(self) -> int:
         if self._stopping.is_set():
             return 0
-        busy = min(max(int(self._wanted / max(self._pace, 1e-5)), 2 * self._wanted), 20_000)
-        return max(busy - len(self._queue) - sum(hand.task is not None for hand in self._hands), 0)
+        in_hand = len(self._queue) + sum(hand.task is not None for hand in self._hands)
+        return self._pace.wanted(self._wanted, in_hand)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         if self._stopping.is_set():
@@ -155,17 +156,16 @@ class Threads(Executor):
             alone=hand.alone,
             clock=self._clock,
         )
-        station: Station | None = None
+        runner: TaskRunner | None = None
         options: Options | None = None
         while (task := hand.tasks.get()) is not None:
             try:
-                if station is None:
-                    station = local_station(work, conditions)
-                    self._first = self._first or station
+                if runner is None or options is None:
+                    runner = local_runner(work, conditions)
+                    self._first = self._first or runner
                     options = Options(local=not conditions.alone)
-                outcome = station.run(task)
-                if options is not None:
-                    options.put_back()
+                outcome = runner.run(task)
+                options.put_back()
                 self._returned.put((hand, outcome))
             except Exception as exc:
                 self._returned.put((hand, exc))
@@ -193,7 +193,7 @@ class Threads(Executor):
         if isinstance(result, Exception):
             raise result
         hand.task = None
-        self._pace += 0.3 * (result.runtime - self._pace)
+        self._pace.learn(result.runtime)
         messages.append(result)
 
     def _patience(self, timeout: float) -> float:

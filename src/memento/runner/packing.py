@@ -15,8 +15,8 @@ from memento.keys import json_fragment, script
 from memento.plan import KeyedTasks
 from memento.records import RunInfo
 from memento.store import provenance
-from memento.worker.sending import Portable, sendable
-from memento.worker.sources import modules, sources
+from memento.worker.portable import Portable, sendable
+from memento.worker.source_texts import modules, sources
 from memento.worker.work import LIVE_EVERY, Work
 
 if TYPE_CHECKING:

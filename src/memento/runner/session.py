@@ -134,7 +134,10 @@ class Session:
         WorkerStartError
             No worker could be started.
         """
-        plan, options = self.plan, self.options
+        options = self.options
+        if len(self.plan.todo) and not options.force_run and self._take_in():
+            self.plan = self._plan()
+        plan = self.plan
         if options.force_cache and len(plan.todo):
             raise CacheMiss(self.shown.config(min(plan.todo)))
         began = self.clock.monotonic()
@@ -206,6 +209,18 @@ class Session:
         groups = Results.of_plan(self.store, self.matrix, self.plan).failures.groups
         return groups or tuple(runner.commits.failures.groups())
 
+    def _take_in(self) -> bool:
+        """Commit what workers that outlived an earlier run have left of the tasks; tell whether there was any."""
+        from memento.worker.handover import (
+            runs_with_outcomes,  # here: a run whose results are all there needs none
+        )
+
+        if not runs_with_outcomes(self.store.root):
+            return False
+        from memento.runner.inherited import take_in
+
+        return take_in(self.store, self.tasks, self.plan, self.code, self.emit)
+
     def _sweep(self) -> None:
         """Remove the checkpoints that a killed run left of tasks that are done."""
         from memento.store.states import drop_older_states, keys_with_states
@@ -237,6 +252,10 @@ class Session:
                 finally:
                     executor.close()
                     runner.commits.commit()
+                    if executor.outlives:
+                        from memento.runner.inherited import drop_committed
+
+                        drop_committed(self.store.root, run.name, self.tasks, self.plan)
             finally:
                 executor.close()
             for ref, reason in runner.faults.damaged.items():

@@ -150,7 +150,7 @@ class Collector:
         """
         # In this order: what is listed was there before the names were read, so a name that came with it is seen.
         steps = _step_records(self._root)
-        listed = list(self._list(damaged))
+        listed = list(self._list(damaged, unfinished))
         names = self._read_names(listed)
         found = (_garbage(self._root, item, names, unfinished) for item in listed)
         items = [item for item in found if item is not None]
@@ -233,10 +233,12 @@ class Collector:
         going_on = any(item.kind == CHECKPOINTS and item.key not in done for item in listed)
         return _Names(last, refs, done, going_on, known)
 
-    def _list(self, damaged: bool) -> Iterator[Item]:
+    def _list(self, damaged: bool, unfinished: bool) -> Iterator[Item]:
         """Yield all that may be garbage, whatever the rows say."""
         root = self._root
-        for kind, name in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS)):
+        # Outcomes that workers of dead runs have left may name values; the next run takes them in.
+        left = not unfinished and any(map(_has_outcomes, entries(root / layout.WORK)))
+        for kind, name in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS))[1 if left else 0 :]:
             ours = {path.name for path in entries(root / name) if not path.is_symlink()} - {
                 layout.DEFINITIONS
             }
@@ -253,7 +255,7 @@ class Collector:
             for path in entries(root / folder):
                 if _is_key(path.name):
                     yield _item(kind, path, key=bytes.fromhex(path.name))
-                elif folder == layout.WORK and _is_run(path.name):
+                elif folder == layout.WORK and _is_run(path.name) and (unfinished or not _has_outcomes(path)):
                     yield _item(HANDED, path, run=path.name)
         for folder_of_run in entries(root / layout.LOGS):
             for path in entries(folder_of_run):
@@ -334,6 +336,10 @@ def _named_steps(root: Path) -> set[str]:
 
 def _is_key(name: str) -> bool:
     return len(name) == 32 and not set(name) - _HEX
+
+
+def _has_outcomes(run: Path) -> bool:
+    return any(path.is_file() for path in entries(run / layout.OUTCOMES))
 
 
 def _is_run(name: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from memento.values import pickling
 from memento.worker import logging_state
-from memento.worker.imports import ImportWatch
+from memento.worker.import_watch import ImportWatch
 from memento.worker.options import LIBRARIES, Option, options_of, python, set_filters
 
 # Imported for their options: set in the middle of a task, these would end with it.

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple
 
-from memento.worker.lines import Lines, Printed, is_users, lines_of_text, lines_of_traceback
+from memento.worker.user_lines import Lines, Printed, is_users, lines_of_text, lines_of_traceback
 
 _HEADER = "Traceback (most recent call last):"
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from memento.errors import PayloadDamaged, RemoteError, StoreUnwritable, TaskError
 from memento.records import PAYLOAD_DAMAGED, RAISED, STORE_UNWRITABLE, Failure
-from memento.worker.lines import is_ours, lines_of_traceback
+from memento.worker.user_lines import is_ours, lines_of_traceback
 
 if TYPE_CHECKING:
     from traceback import TracebackException
@@ -73,7 +73,7 @@ def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickle
 
 def _cause(error: BaseException) -> Cause:
     from memento.worker.causes import Cause, cause_of  # most workers never need it
-    from memento.worker.lines import Lines
+    from memento.worker.user_lines import Lines
 
     try:
         return cause_of(error)

@@ -24,7 +24,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from memento.worker.imports import ImportWatch
+from memento.worker.import_watch import ImportWatch
 from memento.worker.logging_state import Loggers
 from memento.worker.options import LIBRARIES, Options
 

@@ -2,7 +2,7 @@
 
 Knows: the work of a run, contexts, payloads. May not know: queues, pipes, who asked.
 
-A `Station` is what a worker has at hand: the function, the settings, the values that it was sent. It belongs to one
+A `TaskRunner` is what a worker has at hand: the function, the settings, the values that it was sent. It belongs to one
 thread at a time; the executors of this process and the worker processes all use it, so that a task meets
 the same conditions everywhere.
 """
@@ -10,12 +10,10 @@ the same conditions everywhere.
 from __future__ import annotations
 
 import contextvars
-import enum
-import sys
 import threading
 import types
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
@@ -37,120 +35,17 @@ from memento.records import (
     Outcome,
     Piece,
 )
-from memento.values import pickling
 from memento.values.payloads import PayloadDir, encode
 from memento.worker import failures
 from memento.worker.alarm import TimeUp
-from memento.worker.imports import ImportWatch
+from memento.worker.import_watch import ImportWatch
 from memento.worker.measure import Meter, process_name
-from memento.worker.sources import install
-from memento.worker.warned import Watch
+from memento.worker.source_texts import install
+from memento.worker.task_values import TaskValues, copies, unpacked
+from memento.worker.warning_watch import Watch
 from memento.worker.work import Task, Work
 
-_ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), range, type(Ellipsis)})
-_OTHER_ATOMS = frozenset({("fractions", "Fraction")})  # by name: few programs import it
-_NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum)
 _NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})
-
-
-def is_unchangeable(value: object) -> bool:
-    """Tell whether tasks can share one object without one task's changes reaching the next.
-
-    Examples
-    --------
-    >>> is_unchangeable((1, "a")), is_unchangeable([1]), is_unchangeable(dict)
-    (True, False, True)
-    """
-    kind = type(value)
-    paths: type | tuple[()] = getattr(sys.modules.get("pathlib"), "PurePath", ())
-    if (
-        kind in _ATOMS
-        or isinstance(value, (_NAMED, paths))
-        or (kind.__module__, kind.__name__) in _OTHER_ATOMS
-    ):
-        return True
-    if kind is tuple or kind is frozenset:
-        return all(map(is_unchangeable, value))  # type: ignore[call-overload]  # just checked
-    return False
-
-
-class KeptValues:
-    """Values by number, each unpickled once where tasks can share it, else for each task.
-
-    Parameters
-    ----------
-    source : sequence of bytes, optional
-        Where a value comes from that was not put here.
-    """
-
-    def __init__(self, source: Sequence[bytes] | None = None) -> None:
-        self._source = source
-        self.follow: Callable[[Any], None] | None = None  # hears of each function and class among them, once
-        self._packed: dict[int, bytes | memoryview] = {}
-        self._shared: dict[int, Any] = {}
-
-    def put(self, number: int, data: bytes | memoryview) -> None:
-        """Keep the bytes of a value."""
-        self._packed[number] = data
-        self._shared.pop(number, None)
-
-    def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
-        """Return the values of these numbers by these names; unpickling may raise anything."""
-        shared = self._shared
-        return {
-            name: shared[n] if n in shared else self._unpickle(n)
-            for name, n in zip(names, numbers, strict=True)
-        }
-
-    def _unpickle(self, number: int) -> Any:
-        data = self._packed.get(number)
-        if data is None:
-            if self._source is None:
-                raise KeyError(
-                    f"value number {number} was not sent to this worker; this is a fault of Memento"
-                )
-            data = self._source[number]
-        value = pickling.loads(data)
-        if is_unchangeable(value):
-            if self.follow is not None and callable(value):
-                self.follow(value)
-            self._shared[number] = value
-            self._packed.pop(number, None)
-        return value
-
-
-class KeptSettings:
-    """The settings, as new for each task."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        settings = pickling.loads(data)
-        self._plain: dict[str, Any] | None = None
-        if type(settings) is dict and all(map(is_unchangeable, settings.values())):
-            self._plain = settings
-
-    def get(self) -> dict[str, Any]:
-        """Return a copy that the task may change."""
-        if self._plain is not None:
-            return dict(self._plain)
-        settings: dict[str, Any] = pickling.loads(self._data)
-        return settings
-
-
-class SomeValues(Protocol):
-    """Where a station's values come from."""
-
-    follow: Callable[[Any], None] | None  # hears of each function and class among them, once
-
-    def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
-        """Return the values of these numbers by these names; may raise anything."""
-
-
-class SomeSettings(Protocol):
-    """Where a station's settings come from."""
-
-    def get(self) -> dict[str, Any]:
-        """Return settings that the task may change."""
 
 
 class Conditions(NamedTuple):
@@ -169,7 +64,7 @@ class Conditions(NamedTuple):
     clock: Clock = SYSTEM_CLOCK
 
 
-class Station:
+class TaskRunner:
     """One worker's place: runs one task after another.
 
     Parameters
@@ -180,10 +75,10 @@ class Station:
         What is special about this place.
     function : callable, optional
         The experiment, where it is unpickled already.
-    values : KeptValues, optional
+    values : TaskValues, optional
         Where values come from; by default ``work.values``.
-    settings : object with `get`, optional
-        Where settings come from; by default ``work.settings``.
+    settings : callable, optional
+        Makes each task's settings; by default from the bytes of ``work.settings``.
     """
 
     def __init__(
@@ -191,14 +86,14 @@ class Station:
         work: Work,
         conditions: Conditions,
         function: Callable[..., Any] | None = None,
-        values: SomeValues | None = None,
-        settings: SomeSettings | None = None,
+        values: TaskValues | None = None,
+        settings: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self._work, self._conditions = work, conditions
         install(work.sources)
         self._function = work.function.load() if function is None else function
-        self._settings = KeptSettings(work.settings.data) if settings is None else settings
-        self.values = KeptValues(work.values) if values is None else values
+        self._settings = unpacked(work.settings.data) if settings is None else settings
+        self.values = TaskValues(work.values) if values is None else values
         self._seeding = Seeding(alone=conditions.alone, origins=work.generators)
         self._imports = ImportWatch(list(LIBRARIES) if conditions.alone else [], self._seeding.notice)
         self._seeding.follow(self._function)
@@ -208,9 +103,7 @@ class Station:
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._clock = conditions.clock
-        # A pool's process may run several tasks too, in threads that it has started.
-        alone = not conditions.shared_process and threading.current_thread() is threading.main_thread()
-        self._watch = Watch(shared=not alone)
+        self._watch = Watch()
         self._now = (
             0,
             0.0,
@@ -243,7 +136,7 @@ class Station:
             names = self.layouts.get(layout)
             if names is None:  # a task may have no parameter at all
                 names = self._layout(layout)
-            config = Config.build(self.values.named(names, values), self._settings.get(), repeat)
+            config = Config.build(self.values.named(names, values), self._settings(), repeat)
             context = Context.for_task(
                 TaskSpace(
                     self._work.store,
@@ -343,6 +236,13 @@ class Station:
             # Caught at the very end of the stack: there was no room left to tell it well.
             text = "maximum recursion depth exceeded"
             return failures.without_exception(RAISED, type(error).__name__, text, output)
+
+
+def local_runner(work: Work, conditions: Conditions) -> TaskRunner:
+    """Return a task runner that calls the very function that the program has, with the program's own values."""
+    function = work.function.here if work.function.here is not None else work.function.load()
+    settings = work.settings.here if work.settings.here is not None else work.settings.load()
+    return TaskRunner(work, conditions, function, settings=copies(settings))
 
 
 def _is_awaitable(returned: object) -> bool:

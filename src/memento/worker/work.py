@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from memento.keys import Script
-from memento.worker.sending import Portable
+from memento.worker.portable import Portable
 
 
 class Task(NamedTuple):

@@ -24,7 +24,7 @@ from memento.executors.processes.worker_handle import WorkerHandle
 from memento.keys import Script
 from memento.records import DIED, DONE, MEMORY, STOPPED, TIMEOUT
 from memento.testing.driving import Drive
-from memento.worker.sending import Portable
+from memento.worker.portable import Portable
 
 
 class Table:

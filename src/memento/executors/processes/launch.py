@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from memento.errors import WorkersDiffer
 from memento.executors.processes.slots import make_file
 from memento.values import pickling
-from memento.worker.sources import WORKER_MARK, edited_since, install
+from memento.worker.source_texts import WORKER_MARK, edited_since, install
 from memento.worker.work import Work
 
 if TYPE_CHECKING:

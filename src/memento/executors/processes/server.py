@@ -34,7 +34,7 @@ from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
 from memento.values import pickling
 from memento.worker import failures
-from memento.worker.sources import install
+from memento.worker.source_texts import install
 from memento.worker.work import Work
 
 if TYPE_CHECKING:

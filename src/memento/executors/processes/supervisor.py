@@ -42,7 +42,7 @@ from memento.executors.processes.scheduler import Scheduler
 from memento.executors.processes.worker_handle import WorkerHandle, Workers
 from memento.records import OUT_OF_MEMORY, Outcome
 from memento.worker import failures
-from memento.worker.sending import Portable
+from memento.worker.portable import Portable
 from memento.worker.task_runner import verdict
 from memento.worker.work import Task, Work
 

@@ -1,6 +1,6 @@
 """The main of a worker process: read batches, run tasks, send each outcome at once.
 
-Knows: its pipes, its slot, a station. May not know: the queue, the store's index, other workers.
+Knows: its pipes, its slot, a runner. May not know: the queue, the store's index, other workers.
 
 An outcome is sent (`channel`) before the next task begins, so whatever ends this process afterwards, what
 finished is not lost. After each task `worker_isolation` puts back what it has changed; where that cannot be done, this
@@ -29,8 +29,9 @@ from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.worker_isolation import WorkerIsolation, watch_for_the_end
 from memento.worker import failures
-from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions, KeptValues, Station
+from memento.worker.portable import initialize
+from memento.worker.task_runner import Conditions, TaskRunner
+from memento.worker.task_values import TaskValues
 from memento.worker.work import Task, Work
 
 _READ = 1 << 18
@@ -55,7 +56,7 @@ class Worker:
         self._copied = False  # this is a child that a task has forked, not the worker
         os.register_at_fork(after_in_child=self._note_copied)
         self._frames = channel.Frames()
-        self._values = KeptValues()
+        self._values = TaskValues()
 
     def prepare(self, function: Callable[..., Any] | None) -> None:
         """Get ready to run tasks; the function is unpickled where the server has not done so."""
@@ -84,7 +85,7 @@ class Worker:
             log_so_far=output.so_far if output is not None else None,
             last_lines=output.last_lines if output is not None else None,
         )
-        self._station = Station(self._work, conditions, function, self._values)
+        self._runner = TaskRunner(self._work, conditions, function, self._values)
         self._isolation = WorkerIsolation(output.file if output is not None else None)
         if output is not None:
             output.slice()  # what importing printed belongs to no task
@@ -110,12 +111,12 @@ class Worker:
         tasks: list[tuple[Any, ...]],
     ) -> bool:
         """Run a batch; False where this worker should end."""
-        self._station.layouts.update(layouts)
+        self._runner.layouts.update(layouts)
         for number, data in values:
             self._values.put(number, data)
         base = self._slots.base(self._place.slot)
         ints, doubles = self._slots.ints, self._slots.doubles
-        run, monotonic, output = self._station.run, SYSTEM_CLOCK.monotonic, self._output
+        run, monotonic, output = self._runner.run, SYSTEM_CLOCK.monotonic, self._output
         send, passed = self._sender.send, False
         for position, task in enumerate(tasks, first):
             doubles[base] = monotonic()

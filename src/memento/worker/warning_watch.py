@@ -27,17 +27,12 @@ _OTHERS = "warnings of other places, which are not listed"
 _Show = Callable[..., Any]
 _mutated: Callable[[], None] | None = getattr(warnings, "_filters_mutated", None)
 _lock = threading.Lock()
-_watching: dict[int, Watch] = {}  # thread -> who runs in it, where several tasks run in this process
+_watching: dict[int, Watch] = {}  # by thread: who watches the task that runs in it
 _shown_before: _Show = warnings.showwarning
 
 
 class Watch:
     """Sees what is shown while one task runs, in one thread at a time.
-
-    Parameters
-    ----------
-    shared : bool
-        Whether others, tasks or the program itself, may be at work in this process at the same time.
 
     Examples
     --------
@@ -47,20 +42,22 @@ class Watch:
     True
     """
 
-    def __init__(self, *, shared: bool = False) -> None:
-        self._shared = shared
-        self._hook = self._show  # one object, to be known again
-        self._before: _Show = warnings.showwarning
+    def __init__(self) -> None:
+        self._thread = 0
+        self._outer: Watch | None = None  # of the task that runs this one in its own thread
         self._found: dict[tuple[str, str, int, str], dict[str, int]] = {}
         self._count = self._others = 0
 
     def begin(self) -> None:
         """Let every place warn again, and see it."""
-        if self._shared:
-            _attach(self)
-        elif warnings.showwarning is not self._hook:  # else another thread of the last task has put it back
-            self._before = warnings.showwarning
-            warnings.showwarning = self._hook  # type: ignore[assignment]  # takes what comes
+        global _shown_before
+        with _lock:
+            if not _watching and warnings.showwarning is not _show:
+                _shown_before = warnings.showwarning
+                warnings.showwarning = _show  # type: ignore[assignment]  # takes what comes
+            here = self._thread = threading.get_ident()
+            self._outer = _watching.get(here)
+            _watching[here] = self
         if _mutated is not None:
             _mutated()  # every module's list of what it has shown is out of date
         else:
@@ -69,10 +66,13 @@ class Watch:
 
     def end(self) -> str | None:
         """Stop looking; return what was shown as JSON, (category, message, place, how often) each; None for nothing."""
-        if self._shared:
-            _detach()
-        elif warnings.showwarning is self._hook:
-            warnings.showwarning = self._before
+        with _lock:
+            if self._outer is not None:
+                _watching[self._thread] = self._outer
+            else:
+                _watching.pop(self._thread, None)
+            if not _watching and warnings.showwarning is _show:
+                warnings.showwarning = _shown_before
         if not self._count:
             return None
         told = [
@@ -89,6 +89,8 @@ class Watch:
         """Count a warning; never raises."""
         with suppress(Exception):  # whatever a message's __str__ does: it is still to be shown
             self._take(message, category, file, line)
+        if self._outer is not None:
+            self._outer.take(message, category, file, line)
 
     def _take(self, message: Any, category: type, file: str, line: int) -> None:
         self._count += 1
@@ -105,14 +107,10 @@ class Watch:
             text = next(iter(texts))
         texts[text] = texts.get(text, 0) + 1
 
-    def _show(self, message: Any, category: type, filename: str, lineno: int, *rest: Any) -> None:
-        self.take(message, category, filename, lineno)
-        self._before(message, category, filename, lineno, *rest)
-
 
 def _place(file: str, line: int) -> str:
     """Name the user's line that warned, or that called what warned."""
-    from memento.worker.lines import is_users, lines_of_stack
+    from memento.worker.user_lines import is_users, lines_of_stack
 
     here = f"{os.path.basename(file)}:{line}"
     if is_users(file):
@@ -120,23 +118,7 @@ def _place(file: str, line: int) -> str:
     return lines_of_stack(sys._getframe(4)).own or here
 
 
-def _attach(watch: Watch) -> None:
-    global _shown_before
-    with _lock:
-        if not _watching and warnings.showwarning is not _show_in_threads:
-            _shown_before = warnings.showwarning
-            warnings.showwarning = _show_in_threads  # type: ignore[assignment]  # takes what comes
-        _watching[threading.get_ident()] = watch
-
-
-def _detach() -> None:
-    with _lock:
-        _watching.pop(threading.get_ident(), None)
-        if not _watching and warnings.showwarning is _show_in_threads:
-            warnings.showwarning = _shown_before
-
-
-def _show_in_threads(message: Any, category: type, filename: str, lineno: int, *rest: Any) -> None:
+def _show(message: Any, category: type, filename: str, lineno: int, *rest: Any) -> None:
     watch = _watching.get(threading.get_ident())
     if watch is None and len(_watching) == 1:  # a thread that the only task has started
         with suppress(StopIteration):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from memento.worker.imports import ImportWatch
+from memento.worker.import_watch import ImportWatch
 
 
 class Counting:

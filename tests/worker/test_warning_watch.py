@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memento.worker.warned import Watch
+from memento.worker.warning_watch import Watch
 
 HERE = Path(__file__).name
 
@@ -81,9 +81,19 @@ def test_what_is_an_error_is_raised() -> None:
 
 def test_nothing_is_left_behind(shown: list[str]) -> None:
     before = warnings.showwarning
-    for shared in (True, False):
-        warned(odd, Watch(shared=shared))
-        assert warnings.showwarning is before
+    warned(odd)
+    assert warnings.showwarning is before
+
+
+def test_a_task_that_runs_another_in_its_own_thread_warns_of_what_both_do() -> None:
+    inner: list[Any] = []
+
+    def outer() -> None:
+        inner.extend(warned(lambda: odd("inner")))
+        odd("outer")
+
+    assert [text for _, text, *_ in warned(outer)] == ["inner", "outer"]
+    assert [text for _, text, *_ in inner] == ["inner"]
 
 
 def test_what_a_task_sets_to_show_warnings_is_left_to_it() -> None:
@@ -137,9 +147,8 @@ def test_a_warning_that_cannot_be_shown_as_text_harms_no_task() -> None:
     assert warned(lambda: watch.take(Broken(), UserWarning, "exp.py", 3), watch) == []
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_a_thread_that_a_task_leaves_may_put_anything_back(shared: bool, shown: list[str]) -> None:
-    watch = Watch(shared=shared)
+def test_a_thread_that_a_task_leaves_may_put_anything_back(shown: list[str]) -> None:
+    watch = Watch()
 
     def leave() -> None:
         kept.append(warnings.showwarning)
@@ -154,14 +163,13 @@ def test_a_thread_that_a_task_leaves_may_put_anything_back(shared: bool, shown: 
     assert shown == ["odd", "between"]
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_a_thread_of_the_only_task_warns_for_it(shared: bool) -> None:
+def test_a_thread_of_the_only_task_warns_for_it() -> None:
     def task() -> None:
         thread = threading.Thread(target=odd)
         thread.start()
         thread.join()
 
-    assert [text for _, text, *_ in warned(task, Watch(shared=shared))] == ["odd"]
+    assert [text for _, text, *_ in warned(task, Watch())] == ["odd"]
 
 
 def test_beside_others_each_thread_has_its_own() -> None:
@@ -173,7 +181,7 @@ def test_beside_others_each_thread_has_its_own() -> None:
             warnings.warn_explicit(name, UserWarning, f"{name}.py", 1)
             ready.wait()
 
-        told[name] = warned(task, Watch(shared=True))
+        told[name] = warned(task, Watch())
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
     for thread in threads:

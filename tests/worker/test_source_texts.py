@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memento.worker.sources import install, sources
+from memento.worker.source_texts import install, sources
 
 SCRIPT = """
 from memento import Memento

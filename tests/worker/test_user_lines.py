@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memento.worker import failures
-from memento.worker.lines import Printed, lines_of_stack, lines_of_text
+from memento.worker.user_lines import Printed, lines_of_stack, lines_of_text
 
 PACKAGES = Path(np.__file__).parent.parent
 HERE = Path(__file__).name

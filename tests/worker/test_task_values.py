@@ -1,4 +1,4 @@
-"""Tasks of this process get copies of what can be copied, and the program's own objects of all else."""
+"""What a task changes of its values, the next does not see; what cannot be copied is the program's own object."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from memento import Memento
-from memento.executors.local import Lent, LocalSettings, LocalValues, copied
 from memento.values import pickling
+from memento.worker.task_values import TaskValues, copied, copies, is_unchangeable, unpacked
 
 
 class Unpicklable:
@@ -36,8 +36,8 @@ class Unpicklable:
     ids=["list", "dict", "set", "bytearray", "object", "nested", "beside a lock"],
 )
 def test_each_task_gets_a_copy_of_its_own(value: Any) -> None:
-    lent = Lent(value)
-    one, two = lent.get(), lent.get()
+    get = copies(value)
+    one, two = get(), get()
     assert one is not two
     assert one is not value
 
@@ -46,14 +46,14 @@ def test_each_task_gets_a_copy_of_its_own(value: Any) -> None:
     "value", [threading.Lock(), threading.local(), socket.socket], ids=["lock", "local", "class"]
 )
 def test_what_cannot_be_copied_is_handed_over_as_it_is(value: Any) -> None:
-    assert Lent(value).get() is value
+    assert copies(value)() is value
 
 
 def test_beside_what_cannot_be_copied_the_rest_is_copied() -> None:
     lock = threading.Lock()
     numbers = [1, 2]
     value: dict[str, Any] = {"lock": lock, "deep": [(numbers, lock)], "again": numbers}
-    got = Lent(value).get()
+    got = copies(value)()
     assert got["lock"] is lock
     assert got["deep"][0] == (numbers, lock)
     assert got["deep"][0][0] is not numbers
@@ -69,7 +69,7 @@ def test_a_value_that_contains_itself_is_copied() -> None:
 
 
 def test_values_that_are_bytes_only_are_unpickled_for_each_task() -> None:
-    values = LocalValues([pickling.dumps([1])])
+    values = TaskValues([pickling.dumps([1])])
     one, two = values.named(["x"], [0]), values.named(["x"], [0])
     assert one == two == {"x": [1]}
     assert one["x"] is not two["x"]
@@ -77,9 +77,24 @@ def test_values_that_are_bytes_only_are_unpickled_for_each_task() -> None:
 
 def test_settings_are_a_tasks_own() -> None:
     for settings in ({"a": 1}, {"a": [1]}, {"a": [1], "lock": threading.Lock()}):
-        mine = LocalSettings(settings)
-        mine.get()["new"] = 1
-        assert mine.get() == settings
+        get = copies(settings)
+        get()["new"] = 1
+        assert get() == settings
+
+
+def test_only_what_tasks_cannot_change_is_shared() -> None:
+    values = TaskValues([pickling.dumps([1]), pickling.dumps((1, "a")), pickling.dumps(dict)])
+    first, second = values.named("abc", [0, 1, 2]), values.named("abc", [0, 1, 2])
+    assert first == second
+    assert first["a"] is not second["a"]
+    assert first["b"] is second["b"]
+    assert not is_unchangeable(([],))
+
+
+def test_settings_with_something_to_change_are_unpickled_for_each_task() -> None:
+    get = unpacked(pickling.dumps({"a": 1, "b": [1]}))
+    get()["b"].append(2)
+    assert get() == {"a": 1, "b": [1]}
 
 
 LOCK = threading.Lock()
