@@ -13,7 +13,6 @@ from memento.executors.gpus import assign, visible_gpus
 from memento.values.formats import encode
 from memento.values.payloads import PayloadDir
 from memento.worker import failures
-from memento.worker.task_runner import unsavable
 
 
 def test_a_message_that_is_a_whole_array_is_shortened() -> None:
@@ -91,7 +90,7 @@ def test_what_cannot_be_saved_is_told_once_and_without_the_picklers_own_frames()
     returned = {"lock": threading.Lock()}
     with pytest.raises(UnsavableResult) as caught:
         encode(returned, PayloadDir(Path("payloads")))
-    failure = unsavable(returned, caught.value)
+    failure = failures.unsavable(returned, caught.value)
     assert failure.message.count("cannot be") == 2
     assert "the result['lock'] cannot be saved: it is a _thread.lock" in failure.message
     assert "cloudpickle" not in failure.traceback
@@ -106,7 +105,7 @@ class Stubborn:
 def test_what_the_users_own_pickling_raised_is_told_with_its_lines() -> None:
     with pytest.raises(UnsavableResult) as caught:
         encode(Stubborn(), PayloadDir(Path("payloads")))
-    failure = unsavable(Stubborn(), caught.value)
+    failure = failures.unsavable(Stubborn(), caught.value)
     assert 'raise RuntimeError("not me")' in failure.traceback
     assert failure.location.startswith("test_failures.py:")
 

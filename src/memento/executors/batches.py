@@ -37,7 +37,7 @@ from memento.records import DIED, Outcome
 from memento.worker import failures, handover
 from memento.worker.batch_runner import STOP, STOP_ALL, Batch, begun_file, forget, value_file
 from memento.worker.measure import process_name
-from memento.worker.task_runner import stopped, verdict
+from memento.worker.task_runner import verdict
 from memento.worker.work import Task, Work
 
 _BATCH = 0.1  # seconds that a batch lasts
@@ -304,7 +304,7 @@ class BatchExecutor(Executor):
 
     def _verdict(self, task: Task, death: Death, suspects: int, sent: float) -> Outcome:
         if self.is_told(task):
-            failure = stopped(death.output)
+            failure = failures.stopped(death.output)
         else:
             others = f"; it is one of {suspects} of which one did" if suspects > 1 else ""
             text = death.text + others
@@ -321,7 +321,9 @@ class BatchExecutor(Executor):
                 task = call.tasks.pop(number, None)
                 if task is not None:
                     ran = now - call.sent
-                    messages.append(verdict(task, stopped(), self._clock.now() - ran, ran, self.name))
+                    messages.append(
+                        verdict(task, failures.stopped(), self._clock.now() - ran, ran, self.name)
+                    )
         return messages
 
 

@@ -29,9 +29,10 @@ from memento.executors.base import Executor, Message, Note, Running, Update, can
 from memento.executors.calling_thread import CallingThread
 from memento.executors.pace import Pace
 from memento.records import Outcome
+from memento.worker import failures
 from memento.worker.options import Options
 from memento.worker.portable import initialize
-from memento.worker.task_runner import Conditions, TaskRunner, local_runner, stopped, timed_out, verdict
+from memento.worker.task_runner import Conditions, TaskRunner, local_runner, verdict
 from memento.worker.work import Task, Work
 
 _LOOK = 0.25  # seconds between looks at the clock, where a task's time is limited
@@ -217,12 +218,12 @@ class Threads(Executor):
                 continue
             ran = now - hand.begun
             if limit is not None and ran - hand.paused >= limit:
-                failure = timed_out(limit)
+                failure = failures.timed_out(limit)
                 messages.append(
                     Note(f"thread {hand.name} is left to itself: nothing can end a task in a thread")
                 )
             elif now >= hand.ends:
-                failure = stopped()
+                failure = failures.stopped()
             else:
                 continue
             messages.insert(0, verdict(hand.task, failure, self._clock.now() - ran, ran, hand.name))
