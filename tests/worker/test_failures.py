@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memento.errors import UnsavableResult, WorkerStartError
-from memento.executors import make_executor
-from memento.executors.gpus import assign, visible_gpus
+from memento.errors import UnsavableResult
 from memento.values.formats import encode
 from memento.values.payloads import PayloadDir
 from memento.worker import failures
@@ -42,21 +40,6 @@ def test_the_tail_of_a_slice_stays_within_it_and_shows_garbage_safely(tmp_path: 
     assert "before" not in tail
     assert "after" not in tail
     assert len(tail.splitlines()) == 20
-
-
-def test_no_gpu_for_a_task_that_needs_one_says_so() -> None:
-    with pytest.raises(WorkerStartError, match="gpus_per_task=1"):
-        assign(visible_gpus({"CUDA_VISIBLE_DEVICES": ""}), 1, 2)
-
-
-def test_a_wrong_name_of_an_executor_names_the_right_one() -> None:
-    with pytest.raises(ValueError, match="Did you mean 'processes'"):
-        make_executor("proceses")
-
-
-def test_something_that_is_no_executor_is_refused() -> None:
-    with pytest.raises(TypeError, match="is no executor"):
-        make_executor(3)
 
 
 def test_of_the_stacks_that_a_dying_process_prints_the_tasks_own_lines_are_kept(tmp_path: Path) -> None:

@@ -65,13 +65,7 @@ class _Call:
 
 
 class BatchExecutor(Executor):
-    """An engine that carries batches.
-
-    Parameters
-    ----------
-    num_workers : int, optional
-        How many tasks it runs at once; by default as many as the run asks for.
-    """
+    """An engine that carries batches."""
 
     resizable = True
     leaves_outcomes = False  # workers write each outcome as a file; so where `isolates` or `outlives`
@@ -262,13 +256,13 @@ class BatchExecutor(Executor):
         return messages
 
     def _done(self, call: _Call, outcomes: Iterable[Outcome]) -> list[Message]:
+        self._fruitless = 0
         messages = self._take(call, outcomes)
         told = [task for task in call.tasks.values() if self.is_told(task)]
         rest = [task for task in call.tasks.values() if task not in told]
         return [*messages, *cancelled(told), *_lost(rest, "no outcome came back of it")]
 
     def _take(self, call: _Call, outcomes: Iterable[Outcome]) -> list[Message]:
-        self._fruitless = 0
         messages = list[Message]()
         for outcome in outcomes:
             self._pace.learn(outcome.runtime)

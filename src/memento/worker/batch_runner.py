@@ -72,21 +72,7 @@ def stop_line(task: Task) -> str:
 
 
 class BatchRunner:
-    """Runs one task after another, in one thread.
-
-    Parameters
-    ----------
-    work : Work
-        What all tasks of the run share.
-    is_told : callable
-        Tells whether a task is to stop.
-    shared_process : bool
-        Whether this is the coordinator's own process.
-    local : bool
-        Whether tasks get the program's own function and values.
-    clock : Clock
-        Where time comes from.
-    """
+    """Runs one batch after another, in one thread; `local` where tasks get the program's own function and values."""
 
     def __init__(
         self,

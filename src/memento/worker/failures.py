@@ -110,13 +110,7 @@ def stopped(output: str = "") -> Failure:
 
 
 def clipped(text: str, limit: int) -> str:
-    """Shorten a text in its middle, saying by how much.
-
-    Examples
-    --------
-    >>> clipped("abcdefghij", 8)
-    'abcd\\n[... 2 characters left out ...]\\nghij'
-    """
+    """Shorten a text in its middle, saying by how much."""
     if len(text) <= limit:
         return text
     half = limit // 2
@@ -124,13 +118,7 @@ def clipped(text: str, limit: int) -> str:
 
 
 def exit_name(status: int) -> str:
-    """Name how a process ended, from a return code as `subprocess` gives it.
-
-    Examples
-    --------
-    >>> exit_name(3), exit_name(-11)
-    ('exit code 3', 'SIGSEGV')
-    """
+    """Name how a process ended, from a return code as `subprocess` gives it."""
     if status >= 0:
         return f"exit code {status}"
     try:
