@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from memento.results.result import Result as Result
     from memento.results.results import Results as Results
     from memento.runner.retry import Retry as Retry
-    from memento.store.care import forget as forget
-    from memento.store.care import gc as gc
-    from memento.store.care import retry as retry
-    from memento.store.care import verify as verify
+    from memento.store.maintenance import forget as forget
+    from memento.store.maintenance import gc as gc
+    from memento.store.maintenance import retry as retry
+    from memento.store.maintenance import verify as verify
 
 _HOMES = {
     "memento.ancestor.caching": "Cache CacheProvider FileSystemCacheProvider MemoryCacheProvider default_key_provider",
@@ -75,7 +75,7 @@ _HOMES = {
     "memento.results.result": "MemoryUsage Result",
     "memento.results.results": "Results",
     "memento.runner.retry": "Retry",
-    "memento.store.care": "forget gc retry verify",
+    "memento.store.maintenance": "forget gc retry verify",
 }
 
 __getattr__, __all__ = on_first_use(__name__, _HOMES)

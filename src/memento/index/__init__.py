@@ -1,0 +1,4 @@
+"""A store's records: the contract that an index meets (`contract`), and what all indexes share.
+
+Knows: records, leases. May not know: values, matrices, executors. Indexes themselves are folders here (`sqlite`).
+"""
