@@ -75,10 +75,10 @@ class Monitor:
         self._work = work
         self._handles = handles  # the supervisor's own, which changes
         self.follow(server)
-        self._board: ActivityFile | None = None
+        self._activity: ActivityFile | None = None
         if logs is not None:
             with contextlib.suppress(OSError):  # it only serves those who look on
-                self._board = ActivityFile(logs)
+                self._activity = ActivityFile(logs)
         self._next = 0.0
         self._deadline = _NEVER  # the run has been stopped, and its grace ends then
         self._next_look = 0.0
@@ -97,9 +97,9 @@ class Monitor:
         return self._scarcity.struck()
 
     def close(self) -> None:
-        """Let go of the board."""
-        if self._board is not None:
-            self._board.close()
+        """Let go of the file of activity."""
+        if self._activity is not None:
+            self._activity.close()
 
     # -- limits
 
@@ -262,6 +262,6 @@ class Monitor:
                     if position == handle.running():  # so all of that is this task's
                         output.thin(handle.place.log, begun, end)
                         entries.append((handle.in_flight[position][0].key, begun, end, handle.place.log_name))
-        if self._board is not None:
+        if self._activity is not None:
             with contextlib.suppress(OSError):
-                self._board.show(entries)
+                self._activity.show(entries)
