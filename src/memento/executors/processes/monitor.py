@@ -139,9 +139,7 @@ class Monitor:
             ran = now - handle.start() - self._paused(handle, position)
             if work.timeout is not None and ran >= work.timeout:
                 yield handle, ExitReason(TIMEOUT, position), min(work.grace, _INSIST)
-            elif work.timeout is not None and self._alone.get(handle.pid, 0.0) >= self._patience(
-                work.timeout
-            ):
+            elif self._alone.get(handle.pid, 0.0) >= max(_ALONE * (work.timeout or _NEVER), _ALONE_LEAST):
                 # It would not hear anything less.
                 yield handle, ExitReason(TIMEOUT, position, suspended=True), 0.0
             elif now >= self._deadline or (handle.stops[0] == position and now >= handle.stops[1]):
@@ -209,10 +207,6 @@ class Monitor:
         if stopped != pids:
             self._alone = {pid: self._alone.get(pid, 0.0) + seconds for pid in stopped}
         return stopped
-
-    @staticmethod
-    def _patience(timeout: float) -> float:
-        return max(_ALONE * timeout, _ALONE_LEAST)
 
     def _suspended(self, now: float) -> list[WorkerHandle]:
         """Return the workers with a task that two looks in a row have found suspended; each once in a while."""
