@@ -60,7 +60,7 @@ class Session:
         self._run_name = ""
         self.tasks = KeyedTasks(matrix, experiment)
         if matrix.volatile:
-            from memento.plan.volatile import check_volatile
+            from memento.plan.keyed_tasks import check_volatile
 
             check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)
