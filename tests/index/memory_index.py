@@ -23,7 +23,7 @@ from memento.index import types as t
 from memento.index.contract import Index, Run
 from memento.index.lease import run_name
 from memento.index.versions import joined, mixed, presents
-from memento.keys import renamed_keys
+from memento.keys.task_key import renamed_keys
 from memento.records import DONE, FAILED, Known, TaskRecord, TaskRow
 
 _Told = Callable[[Collection[bytes]], None] | None
