@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.config import plain
-from memento.store.axes import Declared, Item, as_items, called
+from memento.index.axes import Declared, Item, as_items, called
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
+    from memento.index import Run
     from memento.plan.keyed_tasks import KeyedTasks
-    from memento.store.run import Run
 
 _NUMBERS = frozenset((int, float, bool, type(None)))  # JSON says what nearly all of these are
 

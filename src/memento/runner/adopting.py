@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import RunInterrupted, UnkeyableValue
 from memento.events import Event, RunFinished, RunStarted, Said
+from memento.index.versions import Versions
 from memento.plan.plan import CHANGED
 from memento.runner.progress import task_text
 from memento.runner.session import Session
 from memento.store import Store
-from memento.store.versions import Versions
 from memento.system import person
 from memento.wording import number_of
 
@@ -168,7 +168,7 @@ def chosen(session: Session, most: int) -> list[int]:
     The choice depends on the tasks alone. Beyond the values it follows the keys, which are as good as drawn.
     """
     plan, tasks = session.plan, session.tasks
-    codes = {known.id: known.code for known in session.store.known(session.experiment)}
+    codes = {known.id: known.code for known in session.store.index.known(session.experiment)}
     numbers = {tasks.key(n): n for n in reversed(range(plan.total)) if plan.states[n] == CHANGED}
     order = sorted(numbers.values(), key=tasks.key)
 
@@ -207,9 +207,9 @@ def _differences(session: Session, numbers: Sequence[int]) -> Iterator[Differenc
         if again.stopped:
             raise RunInterrupted("nothing was adopted; nothing of the verification is kept")
         for number in numbers:
-            before = session.store.record(session.plan.rows[number])
+            before = session.store.index.record(session.plan.rows[number])
             row = again.plan.rows[number]
-            now = aside.record(row) if row >= 0 else None
+            now = aside.index.record(row) if row >= 0 else None
             told = _compared(session.store, before, aside, now)
             if told is not None:
                 yield Difference(task_text(session.tasks, number, 60), *told)
@@ -243,8 +243,8 @@ def _compared(
         return _shown(old), f"it failed: {now.failure.type}: {now.failure.message}"
     new = aside.value(now)
     if old is None and new is None:  # then what it recorded is its result; when, differs always
-        old = {name: y.tolist() for name, (_, y) in store.metrics(before).items()}
-        new = {name: y.tolist() for name, (_, y) in aside.metrics(now).items()}
+        old = {name: y.tolist() for name, (_, y) in store.index.metrics(before).items()}
+        new = {name: y.tolist() for name, (_, y) in aside.index.metrics(now).items()}
     if _are_equal(old, new, before, now):
         return None
     before_text, now_text = _shown(old), _shown(new)

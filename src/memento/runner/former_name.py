@@ -31,7 +31,7 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
         return None  # named by hand: whoever gives two names means two experiments
     others = [
         row
-        for row in store.latest_of_others(tasks.experiment, _LOOKED_AT)
+        for row in store.index.latest_of_others(tasks.experiment, _LOOKED_AT)
         if _may_be(row[1], tasks.experiment)
     ]
     if not others:
@@ -43,7 +43,7 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
     for key, name, number in others:
         if renamed_keys(key, name, tasks.experiment) in ours:
             found[name, number] += 1
-    versions = store.codes({number for _, number in found})
+    versions = store.index.codes({number for _, number in found})
     mine = [code.functions for code in codes]
     for (name, number), count in found.most_common():
         if number in versions and any(is_same_elsewhere(versions[number].functions, own) for own in mine):

@@ -95,7 +95,7 @@ class Invocation:
             record.id: UpstreamValue(
                 record.key, root, record.value, record.id, partial(tasks.parameters, number_of[record.id])
             )
-            for record in self.store.records(rows)
+            for record in self.store.index.records(rows)
             if record.status == DONE and record.value is not None
         }
         if not dry_run:
