@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from memento.errors import AggregateException, RunInterrupted, TaskError
 from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:
@@ -216,6 +215,7 @@ class Memento:
             Ctrl-C, or another process stopped the run or cancelled tasks of it; what had finished is kept.
         """
         from memento.matrix import Matrix
+        from memento.runner.invocation import hand_over
         from memento.runner.options import check_flag, check_names
 
         for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
@@ -228,7 +228,7 @@ class Memento:
                 invocation.describe(session)
                 return None
             session.run(notify_on_complete)
-        return self._hand_over([session])[0]
+        return hand_over([session], self._on_error)[0]
 
     def run_all(self, **kwargs: Any) -> dict[Any, Results | None] | None:
         """Run every added matrix, each after those it depends on.
@@ -253,6 +253,7 @@ class Memento:
             Tasks failed; what did not depend on them is finished and kept.
         """
         from memento.matrix import execution_order
+        from memento.runner.invocation import hand_over
         from memento.runner.options import check_flag, check_names
 
         for name, value in kwargs.items():
@@ -288,7 +289,7 @@ class Memento:
         if dry_run:
             return None
         ran = {name: session for name, session in sessions.items() if session is not None}
-        results = dict(zip(ran, self._hand_over(list(ran.values())), strict=True))
+        results = dict(zip(ran, hand_over(list(ran.values()), self._on_error), strict=True))
         return {name: results.get(name) for name in sessions}
 
     def adopt(self, matrix: Any, verify: int = 0) -> Adopted:
@@ -352,51 +353,6 @@ class Memento:
             True if dry_run else self._progress, self._hear
         )  # a plan that nobody sees is no plan
         return Invocation(self.func, self.name, self._options, self._locate(cache_path), listeners)
-
-    def _hand_over(self, sessions: Sequence[Session]) -> list[Results]:
-        from memento.results import Results, failure_report
-
-        every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
-        if any(session.stopped for session in sessions):
-            _raise_interrupted(sessions)
-        failed = [results for session, results in zip(sessions, every, strict=True) if session.failed]
-        if failed and self._on_error == "raise":
-            errors = [error for results in failed for error in results.errors()]
-            report = "\n\n".join(filter(None, map(failure_report, failed)))
-            if not errors:
-                # Computed again by force_run and failed: the results from before stand, and it must still be said.
-                groups = [
-                    group for session in sessions if session.finished for group in session.finished.groups
-                ]
-                errors = [TaskError(f"{group.title} with {group.config}") for group in groups]
-                report = "\n".join(
-                    f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups
-                )
-            raise AggregateException(errors, every[0] if len(every) == 1 else every, report)
-        cancelled = sum(session.cancelled for session in sessions)
-        if cancelled and self._on_error == "raise":
-            from memento.runner.signals import end_quietly
-            from memento.wording import number_of
-
-            end_quietly()
-            raise RunInterrupted(
-                f"{number_of(cancelled, 'task')} cancelled by a command; run it again to compute what is missing"
-            )
-        return every
-
-
-def _raise_interrupted(sessions: Sequence[Session]) -> NoReturn:
-    """End as whoever stopped the run expects it."""
-    from memento.runner.signals import end_quietly
-    from memento.wording import number_of
-
-    signals = (session.interrupt.signal for session in sessions if session.interrupt is not None)
-    number = next(filter(None, signals), None)
-    if number is not None and number.name != "SIGINT":
-        raise SystemExit(128 + number)
-    end_quietly()
-    left = sum(session.plan.unfinished for session in sessions)
-    raise RunInterrupted(f"{number_of(left, 'task')} left; run it again to compute what is missing")
 
 
 def _waiting(matrix: Matrix) -> int:

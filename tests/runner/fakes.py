@@ -7,11 +7,11 @@ from typing import Any, cast
 
 from memento.events import Event
 from memento.executors.base import Executor, Message, Running, cancelled
+from memento.index import Claim, Committed, Run
 from memento.matrix import Matrix
 from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
 from memento.runner import Interrupt, Retries, RetryPolicy, Runner
-from memento.store.run import Claim, Committed, Run
 from memento.worker.work import Task, Work
 
 NUMBER = Encoded("json", b"1", None, 1, "builtins:int")

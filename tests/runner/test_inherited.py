@@ -17,7 +17,7 @@ from memento.runner.inherited import drop_committed
 from memento.runner.options import Options
 from memento.runner.session import Session
 from memento.store import Store
-from memento.testing.store import info_of
+from memento.testing.index import info_of
 from memento.worker import handover
 from memento.worker.portable import Portable
 from memento.worker.work import Task, Work
@@ -101,7 +101,7 @@ def test_a_task_of_which_several_attempts_were_left_is_taken_in_once(dead: Dead)
     left = [dead.leave(1), dead.leave(1, attempt=2)]
     assert dead.go_on() == [100, 4, 9]
     assert not any(path.exists() for path in left)
-    assert len(list(dead.store.known(NAME))) == 3
+    assert len(list(dead.store.index.known(NAME))) == 3
 
 
 def test_what_is_torn_is_set_aside_and_said_and_computed(dead: Dead) -> None:

@@ -345,7 +345,7 @@ def test_an_initializer_that_fails_ends_the_run_before_any_task(executor: str, t
     with pytest.raises((ValueError, WorkerStartError), match="no such device"):
         runs.run({"parameters": {"n": [1, 2]}})
     with Store.open(tmp_path / "store") as store:
-        assert store.experiments() in ([], [(runs.name, 0, 0)])
+        assert store.index.experiments() in ([], [(runs.name, 0, 0)])
 
 
 @pytest.mark.parametrize("wrong", [1, "function"])

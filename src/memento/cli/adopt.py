@@ -66,7 +66,7 @@ def _with_code(target: str, matrix: Path, options: dict[str, Any], verify: int) 
 def _one_experiment(store: Store, target: str | None) -> str:
     if target is not None:
         return one_experiment(target, store)
-    names = [name for name, _, _ in store.experiments()]
+    names = [name for name, _, _ in store.index.experiments()]
     changed = [name for name in names if store.versions(name).pending()]
     if len(changed) > 1:
         raise UsageError(f"the code of several experiments has changed: name one of {', '.join(changed)}.")

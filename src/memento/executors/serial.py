@@ -11,8 +11,10 @@ task runs is the run's wish to stop: the task's `context.stopping` becomes true,
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
@@ -27,6 +29,7 @@ from memento.worker.task_runner import Conditions, TaskRunner, local_runner
 from memento.worker.work import Task, Work
 
 _INTERRUPTED = ("builtins:KeyboardInterrupt",)
+_NAP = 0.050  # seconds that a poll without tasks sleeps at most: nobody could wake it
 _ROUND = 0.050  # seconds of short tasks that one poll runs
 
 
@@ -88,6 +91,8 @@ class Serial(Executor):
             self._inbox.clear()
             if self._stopping or self._woken or self._clock.monotonic() >= end:
                 break
+        if not messages and timeout > 0:
+            time.sleep(min(timeout, _NAP))
         return messages
 
     def _attempt(self, task: Task) -> Outcome:
@@ -132,8 +137,8 @@ class Serial(Executor):
         self._inbox.append(Update(number, process_name(), done, total, metrics))
 
     def running(self) -> list[Running]:
-        if self._current is None:
-            return []
+        if self._current is None:  # who asks between two tasks hears which is next: during one nobody can ask
+            return [Running(process_name(), task.number, 0.0) for task in islice(self._queue, 1)]
         number, since = self._current
         return [Running(process_name(), number, self._clock.monotonic() - since)]
 

@@ -24,7 +24,7 @@ _WRAPPERS = 20  # around a function
 def warned(store: Store, matrix: Matrix, plan: Plan) -> tuple[WarningGroup, ...]:
     """Return what tasks of this run warned of; tasks that did so before are counted with them."""
     fresh = [row for row, cached in zip(plan.rows, plan.cached, strict=True) if row >= 0 and not cached]
-    if not fresh or not store.warnings(min(fresh), max(fresh)):
+    if not fresh or not store.index.warnings(min(fresh), max(fresh)):
         return ()
     from memento.results import Results
 

@@ -15,10 +15,10 @@ from memento.layout import Layout
 from memento.plan import KeyedTasks, Plan, task_versions
 
 if TYPE_CHECKING:
-    from memento.keys.changes import Functions
+    from memento.index.versions import Versions
+    from memento.keys.code_diff import Functions
     from memento.records import CodeVersion
     from memento.store import Store
-    from memento.store.versions import Versions
 
 _LINES = 40  # of all explanations of a message together
 _LEAST = 6  # of one
@@ -62,11 +62,11 @@ class SessionCode:
 
     def accept_moves(self, plan: Plan) -> bool:
         """Let results of the same code at another place count as of the present one; tell if there are any."""
-        from memento.keys.moved import is_same_elsewhere
+        from memento.keys.code_diff import is_same_elsewhere
 
         if len(plan.stale_codes) > _PAIRS:
             return False
-        older = self._store.codes({code for code, _ in plan.stale_codes})
+        older = self._store.index.codes({code for code, _ in plan.stale_codes})
         moved = [
             (code, number)
             for code, number in plan.stale_codes
@@ -125,7 +125,7 @@ class SessionCode:
 
     def _stale_states(self, plan: Plan) -> dict[tuple[int, int], int]:
         """Count the checkpoints of other versions, by that one's id and the number of the task's own."""
-        from memento.store.states import keys_with_states
+        from memento.store.task_folders import keys_with_states
 
         keys = keys_with_states(self._store.root)
         if not keys:
@@ -200,7 +200,7 @@ def _groups(
     from memento.keys import explain_code
 
     adopted = {code: versions.last_adopted(code) for code, _ in counts}
-    known = store.codes({*adopted.values(), *adopted})
+    known = store.index.codes({*adopted.values(), *adopted})
     seen = versions.seen(adopted)
     most = max(_LEAST, _LINES // max(1, min(_GROUPS, len({adopted[c] for c, _ in counts}))))
     grouped: dict[tuple[str, ...], _Group] = {}
@@ -224,7 +224,7 @@ def explain_seen(store: Store, versions: Versions) -> str:
     """Say which results are of older versions than the newest that runs have seen, and in what they differ."""
     results = versions.results()
     counts = {change: results[change[0]] for change in versions.pending() if results.get(change[0])}
-    known = store.codes({present for _, present in counts})
+    known = store.index.codes({present for _, present in counts})
 
     def present(number: int) -> Functions:
         return known[number].functions if number in known else {}

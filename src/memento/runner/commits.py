@@ -18,8 +18,8 @@ from memento.runner.progress import Progress, note_row, task_text
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
+    from memento.index import Run
     from memento.plan import Plan
-    from memento.store import Run
 
 EVERY = 0.05  # seconds that a finished task waits at most for others to share its commit
 _ROWS = 1_000  # that make a commit due at once

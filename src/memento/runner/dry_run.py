@@ -22,14 +22,9 @@ _WIDTH = 200  # characters of a line
 
 
 def plan_lines(session: Session, waiting: int = 0) -> list[str]:
-    """Return a plan as at most 30 lines: the first one sums it up.
+    """Return a plan as at most 30 lines, the first of which sums it up.
 
-    Parameters
-    ----------
-    session : Session
-        Planned.
-    waiting : int
-        How many results of other matrices its tasks take that are not computed yet.
+    `waiting` is how many results of other matrices its tasks take that are not computed yet.
     """
     groups = _groups(session)
     lines = [_head(session, groups)]
@@ -54,25 +49,16 @@ def task_text(session: Session, number: int) -> str:
     return one_line(config_text(session.shown.config(number)), _WIDTH)
 
 
-def logged(session: Session, number: int) -> str:
-    """Name a task as the log of 1.2.0 did, with its repeat where there are several, and say what becomes of it."""
-    return f"  {session.shown.config(number)}: {session.plan.reason(number)}"
-
-
 def _groups(session: Session) -> dict[str, tuple[int, Iterator[int]]]:
     """Return for each reason how many tasks have it, and their numbers; what will be run comes first."""
     plan = session.plan
-    kinds = bytes(map(_kind, plan.states, plan.cached))
+    kinds = bytes(state + 128 * cached for state, cached in zip(plan.states, plan.cached, strict=True))
     groups: dict[str, tuple[int, Iterator[int]]] = {}
     for kind, total in sorted(Counter(kinds).items()):
         numbers = compress(count(), map(eq, kinds, repeat(kind)))
         first = next(numbers)
         groups[plan.reason(first)] = (total, compress(count(), map(eq, kinds, repeat(kind))))
     return groups
-
-
-def _kind(state: int, cached: int) -> int:
-    return state + 128 if cached else state
 
 
 def _head(session: Session, groups: dict[str, tuple[int, Iterator[int]]]) -> str:

@@ -25,37 +25,25 @@ _OURS = 200_000  # tasks; whoever renames a larger grid has these first ones too
 def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -> tuple[str, int] | None:
     """Return the name under which the store has results of these tasks, and how many of its newest are.
 
-    Parameters
-    ----------
-    store : Store
-        Open.
-    tasks : KeyedTasks
-        An experiment's tasks.
-    codes : iterable of CodeVersion
-        Those that the tasks are of.
-
-    Returns
-    -------
-    tuple of str and int, or None
-        None where no experiment with the same code has any of them.
+    `codes` are the versions that the tasks are of; None where no experiment with the same code has any of them.
     """
     if ":" not in tasks.experiment:
         return None  # named by hand: whoever gives two names means two experiments
     others = [
         row
-        for row in store.latest_of_others(tasks.experiment, _LOOKED_AT)
+        for row in store.index.latest_of_others(tasks.experiment, _LOOKED_AT)
         if _may_be(row[1], tasks.experiment)
     ]
     if not others:
         return None
-    from memento.keys.moved import is_same_elsewhere
+    from memento.keys.code_diff import is_same_elsewhere
 
     ours = set(tasks.keys_of(range(min(len(tasks), _OURS))))
     found: Counter[tuple[str, int]] = Counter()
     for key, name, number in others:
         if renamed_keys(key, name, tasks.experiment) in ours:
             found[name, number] += 1
-    versions = store.codes({number for _, number in found})
+    versions = store.index.codes({number for _, number in found})
     mine = [code.functions for code in codes]
     for (name, number), count in found.most_common():
         if number in versions and any(is_same_elsewhere(versions[number].functions, own) for own in mine):

@@ -97,7 +97,7 @@ def _of_dead_runs(store: Store) -> list[Path]:
     runs = handover.runs_with_outcomes(store.root)
     if not runs:
         return []
-    living = [f"-{run.info.pid}-{run.id:04x}" for run in store.runs() if run.status == "running"]
+    living = [f"-{owner.pid}-{owner.run:04x}" for owner in store.index.living().runs]
     dead = [run for run in runs if not run.endswith(tuple(living))]
     return [path for run in dead for path in handover.outcomes_of(store.root, run)]
 
@@ -121,7 +121,7 @@ def _commit(
     code: SessionCode,
     found: Sequence[tuple[int, handover.Left]],
 ) -> None:
-    from memento.plan.declared import declare
+    from memento.plan.declare_values import declare
 
     run = store.begin(run_info(tasks.experiment, tasks), plan.hits)
     status, done = "died", 0

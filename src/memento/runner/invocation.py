@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from memento.errors import AggregateException, RunInterrupted, TaskError
 from memento.events import RunFinished, Said
 from memento.runner.listeners import Listeners
 from memento.runner.options import Options
 from memento.runner.session import Session
 from memento.store import Store
+from memento.wording import number_of
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
+    from memento.results import Results
     from memento.runner.adopting import Adopted
     from memento.store.upstream import UpstreamValue
 
@@ -92,7 +95,7 @@ class Invocation:
             record.id: UpstreamValue(
                 record.key, root, record.value, record.id, partial(tasks.parameters, number_of[record.id])
             )
-            for record in self.store.records(rows)
+            for record in self.store.index.records(rows)
             if record.status == DONE and record.value is not None
         }
         if not dry_run:
@@ -112,14 +115,14 @@ class Invocation:
         """Say what would be run: all of it to the log, where somebody keeps one, and a page to people."""
         import logging
 
-        from memento.runner.dry_run import logged, plan_lines
+        from memento.runner.dry_run import plan_lines
 
         lines = plan_lines(session, waiting)
         log = logging.getLogger("memento")
         log.info("Running configurations:")
         if log.isEnabledFor(logging.INFO):  # a million configurations that nobody reads are not built
             for number in range(session.plan.total):
-                log.info("%s", logged(session, number))
+                log.info("  %s: %s", session.shown.config(number), session.plan.reason(number))
         log.info("%s", lines[0])
         log.info("Exiting due to dry run")
         self.emit(Said("\n".join([*lines, "Exiting due to dry run"])))
@@ -143,3 +146,43 @@ class Invocation:
                 notes=tuple(dict.fromkeys(note for e in ended for note in e.notes)),
             )
         )
+
+
+def hand_over(sessions: Sequence[Session], on_error: str) -> list[Results]:
+    """Return what sessions of one call have computed; raise what the caller has to know of their ends."""
+    from memento.results import Results, failure_report
+
+    every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
+    if any(session.stopped for session in sessions):
+        _end_by_signal(sessions)
+        left = sum(session.plan.unfinished for session in sessions)
+        _interrupt(f"{number_of(left, 'task')} left")
+    failed = [results for session, results in zip(sessions, every, strict=True) if session.failed]
+    if failed and on_error == "raise":
+        errors = [error for results in failed for error in results.errors()]
+        report = "\n\n".join(filter(None, map(failure_report, failed)))
+        if not errors:
+            # Computed again by force_run and failed: the results from before stand, and it must still be said.
+            groups = [group for session in sessions if session.finished for group in session.finished.groups]
+            errors = [TaskError(f"{group.title} with {group.config}") for group in groups]
+            report = "\n".join(f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups)
+        raise AggregateException(errors, every[0] if len(every) == 1 else every, report)
+    cancelled = sum(session.cancelled for session in sessions)
+    if cancelled and on_error == "raise":
+        _interrupt(f"{number_of(cancelled, 'task')} cancelled by a command")
+    return every
+
+
+def _end_by_signal(sessions: Sequence[Session]) -> None:
+    """End as a signal other than that of Ctrl-C would have ended the program."""
+    for session in sessions:
+        number = session.interrupt.signal if session.interrupt is not None else None
+        if number is not None and number.name != "SIGINT":
+            raise SystemExit(128 + number)
+
+
+def _interrupt(what: str) -> NoReturn:
+    from memento.runner.signals import end_quietly
+
+    end_quietly()
+    raise RunInterrupted(f"{what}; run it again to compute what is missing")

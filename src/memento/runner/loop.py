@@ -38,7 +38,7 @@ from memento.runner.signals import Interrupt
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
-    from memento.store import Run
+    from memento.index import Run
 
 _NUMBER = itemgetter(0)  # of a task, and of an outcome
 _FAILURE = attrgetter("failure")

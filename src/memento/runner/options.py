@@ -15,19 +15,8 @@ from memento.executors.choose import engine_class, is_engine, own_workers
 if TYPE_CHECKING:
     from memento.matrix import Matrix
 
-_UNITS = {
-    "": 1,
-    "k": 10**3,
-    "m": 10**6,
-    "g": 10**9,
-    "t": 10**12,
-    "ki": 2**10,
-    "mi": 2**20,
-    "gi": 2**30,
-    "ti": 2**40,
-}
-
-
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _WHOLE = ("num_workers", "cpus_per_task", "max_tasks_per_worker")
 
 
@@ -52,48 +41,20 @@ class Options(NamedTuple):
     note: str = ""  # what of these may not be as it was asked for
 
 
-def make_options(
-    *,
-    executor: Any,
-    num_workers: int | None,
-    retries: Any,
-    timeout: float | None,
-    memory_limit: int | str | None,
-    on_code_change: str,
-    order: str,
-    cpus_per_task: int,
-    gpus_per_task: float,
-    max_tasks_per_worker: int | None,
-    log_output: bool,
-    initializer: Callable[[], object] | None,
-) -> Options:
-    """Check what `Memento` was given and fill in what it was not."""
-    check_executor(executor)
-    check_choice("on_code_change", on_code_change, ("warn", "rerun", "ignore"))
-    check_choice("order", order, ("longest-first", "matrix"))
-    check_positive("num_workers", num_workers)
-    check_positive("timeout", timeout)
-    check_positive("cpus_per_task", cpus_per_task)
-    check_positive("max_tasks_per_worker", max_tasks_per_worker)
-    check_retries(retries)
+def make_options(**given: Any) -> Options:
+    """Check what `Memento` was given, and fill in what it was not."""
+    check_executor(given["executor"])
+    check_choice("on_code_change", given["on_code_change"], ("warn", "rerun", "ignore"))
+    check_choice("order", given["order"], ("longest-first", "matrix"))
+    for name in ("num_workers", "timeout", "cpus_per_task", "max_tasks_per_worker"):
+        check_positive(name, given[name])
+    check_retries(given["retries"])
+    initializer = given["initializer"]
     if initializer is not None and not callable(initializer):
         raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
-    workers, note = workers_of(executor, num_workers, cpus_per_task)
-    return Options(
-        num_workers=workers,
-        executor=executor,
-        retries=retries,
-        timeout=timeout,
-        memory_limit=as_bytes(memory_limit),
-        on_code_change=on_code_change,
-        order=order,
-        cpus_per_task=cpus_per_task,
-        gpus_per_task=gpus_per_task,
-        max_tasks_per_worker=max_tasks_per_worker,
-        log_output=log_output,
-        initializer=initializer,
-        note=note,
-    )
+    workers, note = workers_of(given["executor"], given["num_workers"], given["cpus_per_task"])
+    limit = as_bytes(given["memory_limit"])
+    return Options(**{**given, "num_workers": workers, "memory_limit": limit, "note": note})
 
 
 def workers_of(executor: Any, asked: int | None, cpus_per_task: int) -> tuple[int, str]:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from memento.executors.base import Executor
+    from memento.index import Run
     from memento.matrix import Matrix
     from memento.results.axes import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
-    from memento.store import Run
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 
@@ -60,7 +60,7 @@ class Session:
         self._run_name = ""
         self.tasks = KeyedTasks(matrix, experiment)
         if matrix.volatile:
-            from memento.plan.volatile import check_volatile
+            from memento.plan.keyed_tasks import check_volatile
 
             check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)
@@ -192,7 +192,7 @@ class Session:
         if self.stopped or self.cancelled:
             go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
             finished = finished._replace(how_to_go_on=go_on)
-        empty = self.store.all_returned_nothing(plan.rows)
+        empty = self.store.index.all_returned_nothing(plan.rows)
         if computed or empty:
             from memento.runner.closing_notes import note_of_none, warned
 
@@ -223,12 +223,12 @@ class Session:
 
     def _sweep(self) -> None:
         """Remove the checkpoints that a killed run left of tasks that are done."""
-        from memento.store.states import drop_older_states, keys_with_states
+        from memento.store.task_folders import drop_older_states, keys_with_states
 
         numbers = numbers_of(self.tasks, keys_with_states(self.store.root))
         rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]
         if rows:
-            drop_older_states(self.store.path, self.store.records(rows))
+            drop_older_states(self.store.path, self.store.index.records(rows))
 
     def _compute(self) -> Runner:
         import contextlib  # here, since a run whose results are all there needs none of it
@@ -270,7 +270,7 @@ class Session:
                 try:
                     run.finish(status, counts)
                 except BaseException:
-                    from memento.store.liveness import note_ended
+                    from memento.index.lease import note_ended
 
                     note_ended(run.name)
                     raise
@@ -284,11 +284,11 @@ class Session:
         self._tell_start()
         self._say_what_is_shared(executor, found)
         # While workers start: what they do not need, and what has to be on disk.
-        from memento.plan.declared import declare
+        from memento.index.heartbeat import Heartbeat
+        from memento.plan.declare_values import declare
         from memento.runner.loop import Runner
         from memento.runner.retry import RetryPolicy
         from memento.runner.signals import Interrupt
-        from memento.store.heart import Heart
 
         declare(self.tasks, run)
         runner = Runner(
@@ -304,7 +304,7 @@ class Session:
             name_tasks=self._name_tasks,
         )
         # Only now: workers may be copies of this process, which are made as long as it has one thread.
-        signals.enter_context(Heart(run.heartbeat))
+        signals.enter_context(Heartbeat(run.heartbeat))
         insist = executor.interrupt if executor.in_process else None
         self.interrupt = signals.enter_context(Interrupt(executor.wake, insist))
         return runner
@@ -341,12 +341,12 @@ class Session:
 
     def _plan(self) -> Plan:
         options, store = self.options, self.store
-        past = Past(store.known_columns(self.experiment))
+        past = Past(store.index.known_columns(self.experiment))
         self._has_past = len(past) > 0
         if self._has_past and self.matrix.defaults:
-            from memento.plan.declared import recall
+            from memento.plan.declare_values import recall
 
-            recall(self.tasks, store.axes(self.experiment))
+            recall(self.tasks, store.index.axes(self.experiment))
         return make_plan(
             self.tasks,
             past,
@@ -356,14 +356,14 @@ class Session:
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
             longest_first=options.order == "longest-first",
-            written=store.written,
+            written=store.index.written,
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
         from memento.plan import expected_costs, fit_costs
 
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
-        past = self.store.runtimes(self.experiment, _PAST_RUNS)
+        past = self.store.index.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
 
 

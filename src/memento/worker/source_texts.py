@@ -47,7 +47,7 @@ def sources() -> dict[str, str]:
 
 def modules(functions: Iterable[str]) -> dict[str, str]:
     """Return the texts of the project's modules: of loaded ones, and of "module:name" among `functions`."""
-    from memento.keys.imports import find_module
+    from memento.keys.imported_modules import find_module
 
     files = dict(_loaded())
     for name in functions:
@@ -73,7 +73,7 @@ def modules(functions: Iterable[str]) -> dict[str, str]:
 
 def _loaded() -> Iterator[tuple[str, str]]:
     """Yield the modules of the project that this process has imported, with their files."""
-    from memento.keys.places import is_project_file
+    from memento.keys.project_files import is_project_file
 
     for name, module in list(sys.modules.items()):
         # Not the module itself is asked: some import others then.
@@ -103,7 +103,7 @@ def edited_since(texts: Mapping[str, str]) -> set[str]:
     """Return the places of loaded modules whose files are not what they were when the run began."""
     from importlib.util import decode_source
 
-    from memento.keys.places import place_of_file
+    from memento.keys.project_files import place_of_file
 
     places: set[str] = set()
     for name, text in texts.items():

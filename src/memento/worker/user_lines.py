@@ -134,7 +134,7 @@ def _lines(codes: Iterable[_Code]) -> Lines:
 
 
 def _whose(file: str, space: Mapping[str, Any] | None) -> int:
-    from memento.keys.places import is_installed_file, is_project_file
+    from memento.keys.project_files import is_installed_file, is_project_file
 
     if file.startswith(_USERS):
         return _PROJECT

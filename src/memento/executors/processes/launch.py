@@ -43,6 +43,8 @@ _CORES = (
     "JULIA_NUM_THREADS",
     "PYTHON_CPU_COUNT",  # Python from 3.13 on: its pools
 )
+_FIRST_VALUES = 64  # how many values are looked at
+_FIRST_SMALL, _FIRST_ALL = 1_024, 32_768  # bytes
 MARK = WORKER_MARK  # names the coordinator and its run in all processes below
 
 
@@ -77,7 +79,7 @@ def _cores(names: Sequence[str], cores: int) -> dict[str, str]:
 
 def write_work(work: Work) -> int:
     """Write what workers need that are fresh processes into a nameless file; return its descriptor."""
-    plain = work._replace(layouts=(), values=())
+    plain = work._replace(layouts=(), values=_first_values(work))
     if work.carried is None:
         plain = for_fresh(plain)
     data = pickle.dumps(plain, protocol=5)
@@ -90,13 +92,24 @@ def write_work(work: Work) -> int:
 def for_fresh(work: Work) -> Work:
     """Add what a copy of this process has, and a fresh one has not: what the program has set, and what it sees."""
     from memento.context.generators import kind_of
-    from memento.keys.sameness import seen_by
+    from memento.keys.code_versions import seen_by
     from memento.worker.carrying import gather
 
     function = work.function.here
     # Tasks get children of the program's generators, wherever an import leaves those of the same names.
     seen = {} if function is None else seen_by(function, apart=kind_of)
     return work._replace(carried=gather(), seen=seen)
+
+
+def _first_values(work: Work) -> list[bytes]:
+    """Return a few small values, so that what they import is imported once, before the server copies itself."""
+    found, size = [], 0
+    for number in range(min(len(work.values), _FIRST_VALUES)):
+        data = work.values[number]
+        if len(data) <= _FIRST_SMALL and size + len(data) <= _FIRST_ALL:
+            found.append(data)
+            size += len(data)
+    return found
 
 
 def read_work(descriptor: int) -> Work:
@@ -161,7 +174,7 @@ def arrive(work: Work) -> Callable[..., Any]:
 def compare(work: Work, function: Callable[..., Any]) -> None:
     """Raise WorkersDiffer where the experiment reads something of the project that is not as the program has it."""
     if work.seen:
-        from memento.keys.sameness import differences
+        from memento.keys.code_versions import differences
 
         found = differences(work.seen, function)
         edited = edited_since(work.sources) if found else set()
