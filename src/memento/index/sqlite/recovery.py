@@ -38,17 +38,7 @@ _BY_NAME = frozenset({"counters"})  # without rowid
 def rebuild(index: Path, *, certain: bool = False) -> list[str]:
     """Replace the index by what can be read of it, if it is damaged; returns what to tell people.
 
-    Parameters
-    ----------
-    index : Path
-        The SQLite file.
-    certain : bool
-        It is known to be damaged: a closer look than `is_whole` has found it.
-
-    Raises
-    ------
-    StoreError
-        The disk does not let it be rebuilt now.
+    `certain` says that a closer look than `is_whole` has found it damaged.
     """
     try:
         return _rebuilt(index, certain)

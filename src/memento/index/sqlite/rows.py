@@ -123,15 +123,7 @@ def metric_values(task: int, series: Series) -> tuple[Any, ...]:
 
 
 def metrics_are_as_written(rows: Iterable[tuple[Any, ...]], expected: int) -> bool:
-    """Tell whether the metrics of one task are what was written, and none is lost.
-
-    Parameters
-    ----------
-    rows : iterable of tuple
-        Of `sql.METRIC_LASTS`, or of `sql.METRICS_OF_TASK`, whose data are then looked at too.
-    expected : int
-        How many there were.
-    """
+    """Tell whether the metrics of one task (rows of `sql.METRIC_LASTS`, or with data) are what was written, and all."""
     found = 0
     try:
         for task, _, name, count, last, minimum, maximum, data_sum, checksum, *data in rows:
