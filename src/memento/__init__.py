@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         SmtpConfiguration,
     )
     from memento.results import MemoryUsage, Result, Results, load
-    from memento.runner import Retry
+    from memento.runner import Retry, control
     from memento.store.maintenance import forget, gc, retry, verify
 
 _HOMES = {
@@ -94,7 +94,7 @@ _HOMES = {
         "SmtpConfiguration",
     ),
     "memento.results": ("MemoryUsage", "Result", "Results", "load"),
-    "memento.runner": ("Retry",),
+    "memento.runner": ("Retry", "control"),
     "memento.store.maintenance": ("forget", "gc", "retry", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -131,6 +131,7 @@ __all__ = [
     "SmtpConfiguration",
     "TaskManager",
     "__version__",
+    "control",
     "default_key_provider",
     "delayed",
     "forget",

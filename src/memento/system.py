@@ -43,17 +43,6 @@ def hostname() -> str:
     return platform.node()
 
 
-def person() -> str:
-    """Name who runs this process, and where: "ada@node7"."""
-    import getpass
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container may have no names
-        user = str(getattr(os, "getuid", lambda: "?")())
-    return f"{user}@{hostname()}"
-
-
 def platform_name() -> str:
     """Return what `platform.platform()` says; on Linux without its import, and without the process that it starts."""
     if LINUX:
