@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from memento import faultpoints
 from memento.clock import Clock
+from memento.errors import StoreError
 from memento.events import CommandTaken, Event, Said, TaskRetried
 from memento.executors.base import Executor, Lost, Message, Note, Update
 from memento.plan import Plan
@@ -38,7 +39,7 @@ from memento.runner.signals import Interrupt
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
-    from memento.index import Run
+    from memento.index import Command, Run
 
 _NUMBER = itemgetter(0)  # of a task, and of an outcome
 _FAILURE = attrgetter("failure")
@@ -151,13 +152,16 @@ class Runner:
 
     def _obey(self) -> None:
         """Carry out what other processes ask."""
-        commands = self._run.commands()
+        commands: Sequence[Command] = ()
+        with contextlib.suppress(StoreError):  # a disk that fails shows when results are committed
+            commands = self._run.commands()
         if commands:
             from memento.runner.commands import carry_out
 
         for command in commands:
             done = carry_out(self, command)
-            self._run.answer(command.id, done.text, undo=done.undo, done=done.done)
+            with contextlib.suppress(StoreError):
+                self._run.answer(command.id, done.text, undo=done.undo, done=done.done)
             few = done.numbers if len(done.numbers) <= _NAMED else ()
             keys = tuple(self.plan.tasks.key(number).hex() for number in few)
             self._emit(CommandTaken(command.kind, command.sender, done.text, done.undo, done.done, keys))

@@ -91,10 +91,12 @@ class Session:
         self._emit(event._replace(run=self._run.name) if self._run is not None else event)
         if isinstance(event, _TOLD):
             self._untold.append(event)
-            if self._run is not None:
-                for one in self._untold:
-                    self._run.tell(type(one).__name__, one._asdict())
-                self._untold.clear()
+        if self._run is not None:
+            for one in self._untold:
+                data = one._asdict()
+                del data["run"], data["time"]  # the index knows them
+                self._run.tell(type(one).__name__, data)
+            self._untold.clear()
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
