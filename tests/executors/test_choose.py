@@ -84,6 +84,16 @@ def test_how_many_tasks_run_at_once_is_the_executors_to_say_where_it_has_a_numbe
         assert [own_workers(pool, asked) for asked in (None, 1, 3)] == [2, None, 2]
 
 
+def test_a_wrong_name_of_an_executor_names_the_right_one() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'processes'"):
+        make_executor("proceses")
+
+
+def test_something_that_is_no_executor_is_refused() -> None:
+    with pytest.raises(TypeError, match="is no executor"):
+        make_executor(3)
+
+
 def test_what_the_place_does_not_have_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="Celery"):
         memento.executors.Celery  # noqa: B018 - touching it is the point

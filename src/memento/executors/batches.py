@@ -37,7 +37,7 @@ from memento.records import DIED, Outcome
 from memento.worker import failures, handover
 from memento.worker.batch_runner import STOP, STOP_ALL, Batch, begun_file, forget, value_file
 from memento.worker.measure import process_name
-from memento.worker.task_runner import stopped, verdict
+from memento.worker.task_runner import verdict
 from memento.worker.work import Task, Work
 
 _BATCH = 0.1  # seconds that a batch lasts
@@ -65,13 +65,7 @@ class _Call:
 
 
 class BatchExecutor(Executor):
-    """An engine that carries batches.
-
-    Parameters
-    ----------
-    num_workers : int, optional
-        How many tasks it runs at once; by default as many as the run asks for.
-    """
+    """An engine that carries batches."""
 
     resizable = True
     leaves_outcomes = False  # workers write each outcome as a file; so where `isolates` or `outlives`
@@ -262,13 +256,13 @@ class BatchExecutor(Executor):
         return messages
 
     def _done(self, call: _Call, outcomes: Iterable[Outcome]) -> list[Message]:
+        self._fruitless = 0
         messages = self._take(call, outcomes)
         told = [task for task in call.tasks.values() if self.is_told(task)]
         rest = [task for task in call.tasks.values() if task not in told]
         return [*messages, *cancelled(told), *_lost(rest, "no outcome came back of it")]
 
     def _take(self, call: _Call, outcomes: Iterable[Outcome]) -> list[Message]:
-        self._fruitless = 0
         messages = list[Message]()
         for outcome in outcomes:
             self._pace.learn(outcome.runtime)
@@ -304,7 +298,7 @@ class BatchExecutor(Executor):
 
     def _verdict(self, task: Task, death: Death, suspects: int, sent: float) -> Outcome:
         if self.is_told(task):
-            failure = stopped(death.output)
+            failure = failures.stopped(death.output)
         else:
             others = f"; it is one of {suspects} of which one did" if suspects > 1 else ""
             text = death.text + others
@@ -321,7 +315,9 @@ class BatchExecutor(Executor):
                 task = call.tasks.pop(number, None)
                 if task is not None:
                     ran = now - call.sent
-                    messages.append(verdict(task, stopped(), self._clock.now() - ran, ran, self.name))
+                    messages.append(
+                        verdict(task, failures.stopped(), self._clock.now() - ran, ran, self.name)
+                    )
         return messages
 
 

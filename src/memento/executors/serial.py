@@ -21,11 +21,11 @@ from memento.context import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.pace import Pace
 from memento.records import Outcome
-from memento.worker.alarm import TimeUp, alarm
+from memento.worker import failures
 from memento.worker.isolation import Isolation
 from memento.worker.measure import process_name
 from memento.worker.portable import initialize
-from memento.worker.task_runner import Conditions, TaskRunner, local_runner, stopped, timed_out, verdict
+from memento.worker.task_runner import Conditions, TaskRunner, local_runner
 from memento.worker.work import Task, Work
 
 _INTERRUPTED = ("builtins:KeyboardInterrupt",)
@@ -102,18 +102,11 @@ class Serial(Executor):
             self._runner = local_runner(self._work, self._conditions(self._work))
         self._current = (task.number, self._clock.monotonic())
         try:
-            if self._work.timeout is None:
-                return self._stopped_or(self._runner.run(task))
-            with alarm(self._work.timeout, lambda: self._runner is not None and self._runner.inside):
-                return self._stopped_or(self._runner.run(task))
+            outcome = self._runner.run_limited(task)
         except KeyboardInterrupt:  # it came while the task's own exception was being caught
-            since = self._clock.monotonic() - self._current[1]
-            return verdict(task, stopped(), self._clock.now() - since, since, process_name())
-        except TimeUp:  # likewise
-            since = self._clock.monotonic() - self._current[1]
-            return verdict(
-                task, timed_out(self._work.timeout or 0.0), self._clock.now() - since, since, process_name()
-            )
+            return self._runner.cut_short(task, failures.stopped())
+        else:
+            return self._stopped_or(outcome)
         finally:
             self._current = None
             self._put_back()
@@ -129,7 +122,7 @@ class Serial(Executor):
         failure = outcome.failure
         if failure is None or failure.lineage[:1] != _INTERRUPTED or not (self._woken or self._stopping):
             return outcome
-        return outcome._replace(failure=stopped(failure.output))
+        return outcome._replace(failure=failures.stopped(failure.output))
 
     def _conditions(self, work: Work) -> Conditions:
         resources = Resources(work.cpus_per_task, (), work.memory_limit)

@@ -22,53 +22,22 @@ if TYPE_CHECKING:
     from memento.keys.value_digest import digest, register_key
 
 __all__ = [
-    "SCRIPT_ATTRIBUTE",
-    "VERSION",
-    "CodeVersion",
-    "Script",
-    "TaskKeys",
-    "code_version",
-    "combined",
-    "described",
-    "digest",
-    "experiment_name",
-    "explain_code",
-    "is_named_by_code",
-    "json_fragment",
-    "part",
-    "qualified_name",
-    "register_key",
-    "renamed_keys",
-    "repeat_part",
-    "script",
-    "script_folder",
-    "task_digest",
-    "value_code",
-]
+    "SCRIPT_ATTRIBUTE", "VERSION", "CodeVersion", "Script", "TaskKeys", "code_version", "combined", "described",
+    "digest", "experiment_name", "explain_code", "is_named_by_code", "json_fragment", "part", "qualified_name",
+    "register_key", "renamed_keys", "repeat_part", "script", "script_folder", "task_digest", "value_code",
+]  # fmt: skip
 
 _HOMES = {
-    "SCRIPT_ATTRIBUTE": "memento.keys.project_files",
-    "VERSION": "memento.keys.task_key",
-    "CodeVersion": "memento.keys.code_versions",
-    "Script": "memento.keys.project_files",
-    "TaskKeys": "memento.keys.task_key",
-    "code_version": "memento.keys.code_versions",
-    "combined": "memento.keys.code_versions",
-    "described": "memento.keys.readable",
-    "digest": "memento.keys.value_digest",
-    "experiment_name": "memento.keys.experiment_names",
-    "explain_code": "memento.keys.code_diff",
-    "is_named_by_code": "memento.keys.experiment_names",
-    "json_fragment": "memento.keys.readable",
-    "part": "memento.keys.task_key",
-    "qualified_name": "memento.keys.names",
-    "register_key": "memento.keys.value_digest",
-    "renamed_keys": "memento.keys.task_key",
-    "repeat_part": "memento.keys.task_key",
-    "script": "memento.keys.project_files",
-    "script_folder": "memento.keys.project_files",
-    "task_digest": "memento.keys.task_key",
-    "value_code": "memento.keys.code_versions",
+    "code_diff": "explain_code",
+    "code_versions": "CodeVersion code_version combined value_code",
+    "experiment_names": "experiment_name is_named_by_code",
+    "names": "qualified_name",
+    "project_files": "SCRIPT_ATTRIBUTE Script script script_folder",
+    "readable": "described json_fragment",
+    "task_key": "VERSION TaskKeys part renamed_keys repeat_part task_digest",
+    "value_digest": "digest register_key",
 }
 
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__ = on_first_use(
+    __name__, {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names.split()}
+)

@@ -125,7 +125,7 @@ def _encode_code(enc: Any, value: Any) -> bytes | None:
         made_by_hand = value.__module__ == "types" and resolve("types", value.__qualname__) is None
         if not made_by_hand and (not is_ambiguous(value) or not is_project_module(value.__module__)):
             return frame(b"C", qualified_name(value).encode("utf-8", "surrogatepass"))
-        held = enc.fields(content(value).items())
+        held = enc.fields(content(value))
         return node("class", text(qualified_name(value)), text(form_of(value, find_class(value))), held)
     if isinstance(value, types.FunctionType):
         if "__name__" in value.__globals__ and not is_ambiguous(

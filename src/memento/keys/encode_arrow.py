@@ -32,7 +32,7 @@ def encode_polars(enc: Encoder, value: Any, pl: Any) -> bytes | None:
 
 def _polars_class(enc: Encoder, value: Any) -> bytes:
     own = {name: part for name, part in attributes(value).items() if name not in ("_df", "_s", "_accessors")}
-    return enc.encode(type(value)) + (enc.fields(own.items()) if own else b"")
+    return enc.encode(type(value)) + enc.extra(own)
 
 
 def _polars_type(enc: Encoder, dtype: Any, pl: Any) -> bytes:
@@ -44,9 +44,8 @@ def _polars_type(enc: Encoder, dtype: Any, pl: Any) -> bytes:
 
 
 def _polars_part(enc: Encoder, part: Any, pl: Any) -> bytes:
-    if isinstance(part, (pl.DataType, pl.Field)) or (
-        isinstance(part, type) and issubclass(part, pl.DataType)
-    ):
+    is_class = isinstance(part, type) and issubclass(part, pl.DataType)
+    if is_class or isinstance(part, (pl.DataType, pl.Field)):
         return _polars_type(enc, part, pl)
     if isinstance(part, pl.Series):
         return enc.encode(part.to_list())
@@ -59,9 +58,8 @@ def _polars_part(enc: Encoder, part: Any, pl: Any) -> bytes:
 
 def _polars_column(enc: Encoder, column: Any, pl: Any) -> bytes:
     dtype = column.dtype
-    return node(
-        "column", text(column.name), _polars_type(enc, dtype, pl), _polars_values(enc, column, dtype, pl)
-    )
+    kind, values = _polars_type(enc, dtype, pl), _polars_values(enc, column, dtype, pl)
+    return node("column", text(column.name), kind, values)
 
 
 def _polars_values(enc: Encoder, column: Any, dtype: Any, pl: Any) -> bytes:
@@ -83,7 +81,7 @@ def _polars_values(enc: Encoder, column: Any, dtype: Any, pl: Any) -> bytes:
         filled = column.fill_null(False if column.dtype == pl.Boolean else 0)
         masks = array(enc, missing.to_numpy(), np) if missing.any() else b"0"
         return array(enc, filled.to_numpy(), np) + masks
-    return frame(b"l", enc.sequence(column.to_list()))
+    return enc.listed(column.to_list())
 
 
 _POLARS_NUMBERS = frozenset({
@@ -162,9 +160,8 @@ def _arrow_type(enc: Encoder, dtype: Any, pa: Any) -> bytes:
     fields = [dtype.field(i) for i in range(dtype.num_fields)]
     if not fields:
         return text(str(dtype))  # numbers, texts, times and decimals: it tells all
-    more = [
-        enc.encode(getattr(dtype, name, None)) for name in ("list_size", "keys_sorted", "mode", "type_codes")
-    ]
+    parts = ("list_size", "keys_sorted", "mode", "type_codes")
+    more = [enc.encode(getattr(dtype, name, None)) for name in parts]
     return node("nested", text(str(dtype.id)), *more, *[_arrow_field(enc, field, pa) for field in fields])
 
 
@@ -179,29 +176,24 @@ def _arrow_column(enc: Encoder, column: Any, dtype: Any, pa: Any) -> bytes:
         return _arrow_column(enc, column.storage, dtype.storage_type, pa)
     if kinds.is_dictionary(dtype):  # words that no row uses count as well
         words = _arrow_column(enc, column.dictionary, dtype.value_type, pa)
-        return node("coded", words, frame(b"l", enc.sequence(column.indices.to_pylist())))
+        return node("coded", words, enc.listed(column.indices.to_pylist()))
     if kinds.is_struct(dtype):
         parts = [_arrow_column(enc, part, part.type, pa) for part in column.flatten()]
         return node("struct", enc.encode(column.is_valid().to_pylist()), *parts)
     if kinds.is_map(dtype):
         pairs = column.cast(pa.list_(pa.struct([dtype.key_field, dtype.item_field])))
         return _arrow_column(enc, pairs, pairs.type, pa)
-    if kinds.is_nested(dtype) and hasattr(column, "value_lengths"):
-        parts = column.flatten()
-        return node(
-            "lists", enc.encode(column.value_lengths().to_pylist()), _arrow_column(enc, parts, parts.type, pa)
-        )
-    if kinds.is_fixed_size_list(dtype):
-        parts = column.flatten()
-        valid = enc.encode(column.is_valid().to_pylist())
-        return node("lists", valid, _arrow_column(enc, parts, parts.type, pa))
+    of_any_size = kinds.is_nested(dtype) and hasattr(column, "value_lengths")
+    if of_any_size or kinds.is_fixed_size_list(dtype):
+        parts, sizes = column.flatten(), column.value_lengths() if of_any_size else column.is_valid()
+        return node("lists", enc.encode(sizes.to_pylist()), _arrow_column(enc, parts, parts.type, pa))
     if kinds.is_temporal(dtype) and not kinds.is_interval(dtype):
         column = column.view(f"int{dtype.bit_width}")
         dtype = column.type
     np = sys.modules.get("numpy")
     if np is not None and column.null_count == 0 and str(dtype) in _ARROW_NUMBERS:
         return array(enc, column.to_numpy(zero_copy_only=False), np)
-    return frame(b"l", enc.sequence(column.to_pylist()))
+    return enc.listed(column.to_pylist())
 
 
 def _one_array(column: Any, pa: Any) -> Any:

@@ -13,6 +13,7 @@ import enum
 import functools
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -28,6 +29,7 @@ from memento.keys.names import is_project_module, module_name, path_in_project, 
 from memento.keys.project_files import is_installed_file
 
 _UNIONS = (typing.Union, types.UnionType)
+_NONE = type(None)
 
 
 def encode(enc: Encoder, value: Any) -> bytes | None:
@@ -50,9 +52,7 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
         return node(type(value).__name__, enc.at(".__func__", value.__func__))
     if isinstance(value, property):
         return node("property", *[enc.at(f".{a}", getattr(value, a)) for a in ("fget", "fset", "fdel")])
-    if isinstance(value, types.BuiltinFunctionType) and isinstance(
-        value.__self__, (types.ModuleType, type(None))
-    ):
+    if isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, (types.ModuleType, _NONE)):
         return named(qualified_name(value))
     if isinstance(value, functools.cached_property):
         return node("cached_property", enc.encode(type(value)), enc.at(".func", value.func))
@@ -77,7 +77,7 @@ def _encode_generic(enc: Encoder, value: Any) -> bytes:
 def _encode_class(enc: Encoder, cls: type) -> bytes:
     name = qualified_name(cls)
     by_name = frame(b"C", name.encode("utf-8", "surrogatepass"))
-    if _is_local(cls):
+    if "<locals>" in cls.__qualname__ and is_project_module(cls.__module__):
         return encode_content(enc, cls, name)
     named_so = resolve(cls.__module__, cls.__qualname__) if cls.__flags__ & HEAP_TYPE else cls
     if named_so is cls:
@@ -91,21 +91,14 @@ def _encode_class(enc: Encoder, cls: type) -> bytes:
 
 def encode_content(enc: Encoder, cls: type, name: str) -> bytes:
     """Return the frame of a class by all that its body holds."""
-    bases = enc.sequence(base for base in _bases(cls) if base is not object)
+    written: Iterable[Any] = vars(cls).get(
+        "__orig_bases__", cls.__bases__
+    )  # `Table[int]` where it is written so
+    bases = enc.sequence(base for base in written if base is not object)
     held = body(cls)
     if type(cls) not in (type, enum.EnumMeta):
         held["metaclass"] = type(cls)
     return node("class", text(name), frame(b"t", bases), _held(enc, cls, held))
-
-
-def _bases(cls: type) -> tuple[Any, ...]:
-    """Return what a class inherits from, ``Table[int]`` where it is written so."""
-    written: tuple[Any, ...] = vars(cls).get("__orig_bases__", cls.__bases__)
-    return written
-
-
-def _is_local(cls: type) -> bool:
-    return "<locals>" in cls.__qualname__ and is_project_module(cls.__module__)
 
 
 def _held(enc: Encoder, cls: type, held: dict[str, Any]) -> bytes:
@@ -115,8 +108,7 @@ def _held(enc: Encoder, cls: type, held: dict[str, Any]) -> bytes:
         try:
             frames.append(text(name) + enc.at(f".{name}", value))
         except UnkeyableValue:
-            found = find_class(cls)
-            if found is None:
+            if (found := find_class(cls)) is None:
                 raise
             made = text(normal_form(found.tree)) + text(qualified_name(type(value)))
             frames.append(text(name) + node("made by its class", made))
@@ -125,8 +117,7 @@ def _held(enc: Encoder, cls: type, held: dict[str, Any]) -> bytes:
 
 def _noted(enc: Encoder, value: Any) -> bytes:
     """Return the frame of attributes that were set on a function or a partial; nothing where there are none."""
-    noted = {name: part for name, part in vars(value).items() if name not in _OF_WRAPPERS}
-    return enc.fields(noted.items()) if noted else b""
+    return enc.extra({name: part for name, part in vars(value).items() if name not in _OF_WRAPPERS})
 
 
 _OF_WRAPPERS = OF_WRAPPERS | {"__wrapped__", "cache_parameters"}
@@ -134,15 +125,13 @@ _OF_WRAPPERS = OF_WRAPPERS | {"__wrapped__", "cache_parameters"}
 
 def counts_by_name(func: types.FunctionType) -> bool:
     """Say whether a function is a library's, known to all by its name; the project's own count by code."""
-    if "<" in func.__qualname__ or is_project_module(func.__module__) or is_project_module(_home(func)):
+    home = func.__globals__.get("__name__")
+    if "<" in func.__qualname__ or is_project_module(func.__module__):
+        return False
+    if isinstance(home, str) and is_project_module(home):
         return False
     found = resolve(func.__module__, func.__qualname__)
     return found is func or (not func.__closure__ and is_installed_file(func.__code__.co_filename))
-
-
-def _home(func: types.FunctionType) -> str | None:
-    name = func.__globals__.get("__name__")
-    return name if isinstance(name, str) else None
 
 
 def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
@@ -238,9 +227,7 @@ def _is_fixed(value: Any) -> bool:
         return all(map(_is_fixed, value))
     if isinstance(value, (types.BuiltinFunctionType, types.MethodType)):
         owner = value.__self__
-        return (
-            owner is None or isinstance(owner, (type, types.ModuleType)) or encode_ignored(owner) is not None
-        )
+        return isinstance(owner, (_NONE, type, types.ModuleType)) or encode_ignored(owner) is not None
     if isinstance(value, functools.partial):
         return all(map(_is_fixed, (value.func, *value.args, *value.keywords.values())))
     if isinstance(value, (type, types.FunctionType, types.ModuleType, enum.Enum, range)):

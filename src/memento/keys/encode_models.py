@@ -30,38 +30,25 @@ def encode_sklearn(enc: Encoder, value: Any, _sklearn: Any) -> bytes | None:
     if cls.__name__ == "Bunch" and isinstance(value, dict):  # its hidden state is lost in a pickle
         return node("bunch", enc.encode(cls), frame(b"d", enc.pairs(value.items())))
     if cls.__name__.rstrip("3264") in ("KDTree", "BallTree") and cls.__module__.startswith("sklearn."):
-        return _encode_tree(enc, value)
+        _func, _args, state, *_ = value.__reduce_ex__(4)
+        counted = [part for i, part in enumerate(state) if i not in _COUNTERS]  # of what it was asked
+        return node("tree", enc.encode(cls), enc.at(".__getstate__()", counted))
     base = getattr(sys.modules.get("sklearn.base"), "BaseEstimator", None)
     if base is None or not isinstance(value, base):
         return None
     given = value.get_params(deep=False)
     state = without_global_state({n: v for n, v in attributes(value).items() if n not in given})
     parameters = without_global_state(given)  # within a fitted ensemble
-    if _is_a_librarys(cls):
+    if not any(is_project_module(base.__module__) for base in cls.__mro__):
         defaults = _defaults(cls)
         parameters = {n: p for n, p in parameters.items() if not _is_default(enc, n, defaults, p)}
-    if cls.__module__.startswith("sklearn.") and not any(map(_is_fitted_name, state)):
+    is_fitted = any(name.endswith("_") and not name.startswith("__") for name in state)
+    if cls.__module__.startswith("sklearn.") and not is_fitted:
         # Unfitted: what else the library's __init__ sets depends on its release and follows from the class.
         used = _names_in_methods(cls) - _SET_LATER if state else frozenset()
         state = {n: v for n, v in state.items() if n not in used}
-    more = enc.fields(state.items()) if state else b"0"
-    return node("estimator", enc.encode(cls), enc.fields(parameters.items()), more)
-
-
-def _is_a_librarys(cls: type) -> bool:
-    """Say whether a class and all that it inherits come from installed packages."""
-    return not any(is_project_module(base.__module__) for base in cls.__mro__)
-
-
-def _is_fitted_name(name: str) -> bool:
-    return name.endswith("_") and not name.startswith("__")
-
-
-def _encode_tree(enc: Encoder, value: Any) -> bytes:
-    """Return the frame of a tree of neighbours without the counters of what it was asked."""
-    _func, _args, state, *_ = value.__reduce_ex__(4)
-    counted = [part for i, part in enumerate(state) if i not in _COUNTERS]
-    return node("tree", enc.encode(type(value)), enc.at(".__getstate__()", counted))
+    more = enc.fields(state) if state else b"0"
+    return node("estimator", enc.encode(cls), enc.fields(parameters), more)
 
 
 _COUNTERS = range(7, 11)  # n_trims, n_leaves, n_splits, n_calls
@@ -71,12 +58,8 @@ _ABSENT = inspect.Parameter.empty
 
 def _names_in_methods(cls: Any) -> frozenset[str]:
     """Return the names of attributes that an estimator's own methods set or read."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        for method in vars(base).values():
-            if inspect.isfunction(method):
-                names.update(method.__code__.co_names)
-    return frozenset(names)
+    methods = [method for base in cls.__mro__ for method in vars(base).values() if inspect.isfunction(method)]
+    return frozenset(name for method in methods for name in method.__code__.co_names)
 
 
 def _defaults(cls: type) -> dict[str, Any]:
@@ -114,17 +97,14 @@ def encode_torch(enc: Encoder, value: Any, torch: Any) -> bytes | None:
 
 def _encode_tensor(enc: Encoder, value: Any, torch: Any) -> bytes:
     cls = b"0" if type(value) is torch.Tensor else enc.encode(type(value))
-    noted = getattr(value, "__dict__", None)
-    if noted:
-        cls += enc.fields(noted.items())
+    cls += enc.extra(getattr(value, "__dict__", {}))
     if any(getattr(value, "names", ())):  # of its axes; newer releases have none
         cls += node("names", enc.encode(value.names))
     grad = enc.encode(bool(value.requires_grad))
     plain = value.detach()
     if plain.is_nested:
-        return node(
-            "nested tensor", cls, grad, *[_encode_tensor(enc, part, torch) for part in plain.unbind()]
-        )
+        parts = [_encode_tensor(enc, part, torch) for part in plain.unbind()]
+        return node("nested tensor", cls, grad, *parts)
     shape = frame(b"t", b"".join(map(integer, plain.shape)))
     head = cls + grad + text(str(plain.dtype)) + shape
     if plain.is_meta:
@@ -134,24 +114,27 @@ def _encode_tensor(enc: Encoder, value: Any, torch: Any) -> bytes:
         content = enc.encode(plain.indices()) + enc.encode(plain.values())
         return node("sparse tensor", head, text(str(value.layout)), content)
     if plain.is_quantized:
-        scale = _scale(enc, plain, torch)
-        return node("quantized tensor", head, text(str(plain.qscheme())), scale, enc.encode(plain.int_repr()))
+        scheme = plain.qscheme()
+        if scheme in (torch.per_tensor_affine, torch.per_tensor_symmetric):
+            scale: tuple[Any, ...] = (plain.q_scale(), plain.q_zero_point())
+        else:
+            scale = (
+                plain.q_per_channel_scales(),
+                plain.q_per_channel_zero_points(),
+                plain.q_per_channel_axis(),
+            )
+        return node(
+            "quantized tensor", head, text(str(scheme)), enc.encode(scale), enc.encode(plain.int_repr())
+        )
     plain = plain.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     np = sys.modules.get("numpy")
     if np is None:
-        return node("tensor", head, frame(b"l", enc.sequence(plain.tolist())))
+        return node("tensor", head, enc.listed(plain.tolist()))
     try:
         numbers = plain.numpy()
     except TypeError:  # NumPy has no such dtype: bfloat16, float8
         numbers = plain.view(torch.uint8).numpy()
     return node("tensor", head, array(enc, numbers, np))
-
-
-def _scale(enc: Encoder, value: Any, torch: Any) -> bytes:
-    if value.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
-        return enc.encode((value.q_scale(), value.q_zero_point()))
-    parts = (value.q_per_channel_scales(), value.q_per_channel_zero_points(), value.q_per_channel_axis())
-    return enc.encode(parts)
 
 
 _OF_MODULES = frozenset({"_parameters", "_buffers", "_modules", "training"})
@@ -179,7 +162,7 @@ def _encode_module(enc: Encoder, value: Any, torch: Any) -> bytes:
             rest[name] = list(part.values()) if isinstance(part, dict) else part
     tied = _tied(value)
     more = [node("tied", enc.encode(tied))] if tied else []
-    return node("module", *parts, enc.fields(rest.items()), *more)
+    return node("module", *parts, enc.fields(rest), *more)
 
 
 def _tied(module: Any) -> list[tuple[str, ...]]:
@@ -206,7 +189,7 @@ def encode_pydantic(enc: Encoder, value: Any, pydantic: Any) -> bytes | None:
     more = [None if part == {} else part for part in beside]
     state = attributes(value)
     fields = {name: v for name, v in state.items() if not name.startswith("__")}
-    return node("model", enc.encode(type(value)), enc.fields(fields.items()), enc.encode(more))
+    return node("model", enc.encode(type(value)), enc.fields(fields), enc.encode(more))
 
 
 def encode_attrs(enc: Encoder, value: Any) -> bytes | None:
@@ -215,4 +198,4 @@ def encode_attrs(enc: Encoder, value: Any) -> bytes | None:
     if isinstance(value, type) or not is_plain(cls):
         return None
     state = {name: v for name, v in attributes(value).items() if name != "_attrs_cached_hash"}
-    return node("object", enc.encode(cls), enc.fields(state.items()))
+    return node("object", enc.encode(cls), enc.fields(state))

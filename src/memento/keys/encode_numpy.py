@@ -30,14 +30,13 @@ def encode_numpy(enc: Encoder, value: Any, np: Any) -> bytes | None:
         content = array(enc, value, np)
         if cls in (np.ndarray, np.memmap):  # where an array's memory lies is no part of its value
             return content
-        return node("subarray", enc.encode(cls), content, enc.fields(attributes(value).items()))
+        return node("subarray", enc.encode(cls), content, enc.fields(attributes(value)))
     if isinstance(value, np.generic):
         content = array(enc, np.asarray(value), np)
         if library_of(type(value)) == "numpy":
             return node("scalar", content)
-        return node(
-            "scalar of a subclass", enc.encode(type(value)), content, enc.fields(attributes(value).items())
-        )
+        own = enc.encode(type(value))
+        return node("scalar of a subclass", own, content, enc.fields(attributes(value)))
     if isinstance(value, np.dtype):
         return node("dtype", *_dtype(enc, value))
     if isinstance(value, (np.finfo, np.iinfo)):
@@ -47,7 +46,7 @@ def encode_numpy(enc: Encoder, value: Any, np: Any) -> bytes | None:
     if isinstance(value, (np.random.Generator, np.random.BitGenerator, np.random.RandomState)):
         cls = type(value)  # NumPy's own have moved between its modules
         kind = text(cls.__name__) if cls.__module__.startswith("numpy.") else enc.encode(cls)
-        return node("generator", kind, *_state(enc, value, np))
+        return node("generator", kind, _state(enc, value, np))
     if isinstance(value, np.random.SeedSequence):
         return node("seed sequence", enc.at(".state", value.state))
     if type(value).__name__ == "_ArrayFunctionDispatcher":
@@ -55,7 +54,7 @@ def encode_numpy(enc: Encoder, value: Any, np: Any) -> bytes | None:
     return None
 
 
-def _state(enc: Encoder, value: Any, np: Any) -> list[bytes]:
+def _state(enc: Encoder, value: Any, np: Any) -> bytes:
     """Return the frames of a generator's state, and of what its spawn() gives next."""
     if isinstance(value, np.random.RandomState):
         state = enc.at(".get_state()", value.get_state(legacy=False))
@@ -63,8 +62,7 @@ def _state(enc: Encoder, value: Any, np: Any) -> list[bytes]:
         bits = value.bit_generator if isinstance(value, np.random.Generator) else value
         seeds = getattr(bits.seed_seq, "state", None)  # of a class of the user's
         state = enc.at(".state", bits.state) + enc.at(".seed_seq", seeds or bits.seed_seq)
-    noted = attributes(value)
-    return [state, enc.fields(noted.items()) if noted else b""]
+    return state + enc.extra(attributes(value))
 
 
 def _encode_ufunc(enc: Encoder, value: Any, np: Any) -> bytes:
@@ -76,9 +74,8 @@ def _encode_ufunc(enc: Encoder, value: Any, np: Any) -> bytes:
     if name.endswith(" (vectorized)") and functions:
         shape = enc.encode((value.nin, value.nout, value.identity))
         return node("ufunc", enc.at(".func", functions[0]), shape)
-    homes = [home for home in ("scipy.special", "numpy.linalg._umath_linalg") if home in sys.modules]
-    for home in homes:
-        if getattr(sys.modules[home], name, None) is value:
+    for home in ("scipy.special", "numpy.linalg._umath_linalg"):
+        if getattr(sys.modules.get(home), name, None) is value:
             return named(f"{home}:{name}")
     raise unkeyable(value, f"no module is known that has the ufunc {name}")
 
@@ -87,10 +84,8 @@ def _dtype(enc: Encoder, dtype: Any) -> list[bytes]:
     more = [node("metadata", enc.at(".metadata", dict(dtype.metadata)))] if dtype.metadata else []
     if dtype.names is not None:
         kind = [] if dtype.type.__name__ == "void" else [enc.encode(dtype.type)]  # of a record array
-        return [
-            node("fields", *kind, *[_field(enc, name, *dtype.fields[name]) for name in dtype.names]),
-            *more,
-        ]
+        fields = [_field(enc, name, *dtype.fields[name]) for name in dtype.names]
+        return [node("fields", *kind, *fields), *more]
     if dtype.subdtype is not None:
         return [node("sub", enc.encode(dtype.subdtype[1]), *_dtype(enc, dtype.subdtype[0])), *more]
     if dtype.kind == "T":
@@ -115,7 +110,7 @@ def array(enc: Encoder, value: Any, np: Any) -> bytes:
     if dtype.names is not None:
         return node("array", head, *[array(enc, value[name], np) for name in dtype.names])
     if dtype.kind in "OT":
-        return node("array", head, frame(b"l", enc.sequence(value.ravel().tolist())))
+        return node("array", head, enc.listed(value.ravel().tolist()))
     if dtype.char in "gG":  # padding bytes hold whatever was there; the shortest exact text does not
         return node("array", head, frame(b"l", b"".join(text(repr(x)) for x in value.ravel())))
     return node("array", head, frame(b"b", enc.bulk(value, np) or _content(value, np)))
@@ -153,11 +148,8 @@ def _encode_masked(enc: Encoder, value: Any, np: Any) -> bytes:
     _clear(data, mask, np)  # what lies under a mask is no part of the value
     fill = array(enc, np.asarray(value.fill_value), np)
     held = {n: v for n, v in attributes(value).items() if n not in _OF_MASKED}
-    more = [enc.fields(held.items())] if held else []
-    hard = enc.encode(bool(value.hardmask))
-    return node(
-        "masked", enc.encode(type(value)), array(enc, data, np), array(enc, mask, np), fill, hard, *more
-    )
+    arrays = array(enc, data, np) + array(enc, mask, np) + fill
+    return node("masked", enc.encode(type(value)), arrays, enc.encode(bool(value.hardmask)), enc.extra(held))
 
 
 _OF_MASKED = frozenset(
@@ -182,20 +174,21 @@ def encode_scipy(enc: Encoder, value: Any, _scipy: Any) -> bytes | None:
     sparse = sys.modules.get("scipy.sparse")
     if np is not None and sparse is not None and sparse.issparse(value):
         return _encode_sparse(enc, value, np)
-    distribution = getattr(sys.modules.get("scipy.stats._distn_infrastructure"), "rv_generic", None)
-    if distribution is not None and isinstance(value, distribution):
+    one = _class_in("scipy.stats._distn_infrastructure", "rv_generic")
+    if isinstance(value, (*one, *_class_in("scipy.stats._multivariate", "multi_rv_generic"))):
+        state = value.__getstate__() if isinstance(value, one) else attributes(value)
         # What SciPy writes of it for people, and for `exec`, follows from the class and differs between releases.
-        state = {n: v for n, v in value.__getstate__().items() if n not in ("__doc__", "_parse_arg_template")}
-        return node("distribution", enc.encode(type(value)), enc.fields(without_global_state(state).items()))
-    several = getattr(sys.modules.get("scipy.stats._multivariate"), "multi_rv_generic", None)
-    if several is not None and isinstance(value, several):
-        state = {n: v for n, v in attributes(value).items() if n != "__doc__"}
-        return node("distribution", enc.encode(type(value)), enc.fields(without_global_state(state).items()))
-    tree = getattr(sys.modules.get("scipy.spatial"), "cKDTree", None)
-    if tree is not None and isinstance(value, tree):  # its own state holds addresses in memory
+        state = {n: v for n, v in state.items() if n not in ("__doc__", "_parse_arg_template")}
+        return node("distribution", enc.encode(type(value)), enc.fields(without_global_state(state)))
+    if isinstance(value, _class_in("scipy.spatial", "cKDTree")):  # its own state holds addresses in memory
         parts = enc.encode((value.data, value.leafsize, value.boxsize, value.indices))
-        return node("tree", enc.encode(type(value)), parts, enc.fields(attributes(value).items()))
+        return node("tree", enc.encode(type(value)), parts, enc.fields(attributes(value)))
     return None
+
+
+def _class_in(module: str, name: str) -> tuple[Any, ...]:
+    cls = getattr(sys.modules.get(module), name, None)
+    return (cls,) if cls is not None else ()
 
 
 def _encode_sparse(enc: Encoder, value: Any, np: Any) -> bytes:
@@ -205,8 +198,7 @@ def _encode_sparse(enc: Encoder, value: Any, np: Any) -> bytes:
     places = [array(enc, np.asarray(axis, dtype=np.int64), np) for axis in axes]
     head = enc.encode((type(value), tuple(map(int, value.shape)), getattr(value, "blocksize", None)))
     held = {n: v for n, v in attributes(value).items() if n.strip("_") not in _OF_SPARSE}
-    more = [enc.fields(held.items())] if held else []
-    return node("sparse", head, *places, array(enc, coo.data, np), *more)
+    return node("sparse", head, *places, array(enc, coo.data, np), enc.extra(held))
 
 
 _OF_SPARSE = frozenset({

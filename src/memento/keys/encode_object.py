@@ -8,7 +8,7 @@ from __future__ import annotations
 import copyreg
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from memento.errors import UnkeyableValue
@@ -46,9 +46,7 @@ def is_plain(cls: Any) -> bool:
         all(base is object or base.__flags__ & HEAP_TYPE for base in cls.__mro__)
         and cls.__reduce_ex__ is object.__reduce_ex__
         and cls.__reduce__ is object.__reduce__
-        and not has_own(cls, "__getstate__")
-        and not has_own(cls, "__getnewargs__")
-        and not has_own(cls, "__getnewargs_ex__")
+        and not any(has_own(cls, name) for name in ("__getstate__", "__getnewargs__", "__getnewargs_ex__"))
         and cls not in copyreg.dispatch_table
     )
 
@@ -79,7 +77,9 @@ def encode(enc: Encoder, value: Any) -> bytes:
         raise unkeyable(value, "an iterator is used up by reading it; pass a list")
     if is_plain(cls):
         _reduction(value)  # refuses locks and their kin, which hold what no attribute shows
-        return node("object", enc.encode(cls), enc.fields(_checked(value, attributes(value)).items()))
+        state = attributes(value)
+        _check_addresses(value, state.values())
+        return node("object", enc.encode(cls), enc.fields(state))
     return _encode_reduction(enc, value, _reduction(value))
 
 
@@ -93,16 +93,15 @@ def _reduction(value: Any) -> Any:
         raise unkeyable(value, f"{error}" if str(error) else type(error).__name__) from error
 
 
-def _checked(value: Any, state: dict[str, Any]) -> dict[str, Any]:
-    for part in state.values():
-        _check_address(value, part)
-    return state
-
-
-def _check_address(value: Any, part: Any) -> None:
+def _check_addresses(value: Any, parts: Iterable[Any]) -> None:
     address = id(value)
-    if (type(part) is int and part == address) or (type(part) is str and f"0x{address:x}" in part.lower()):
-        raise unkeyable(value, "its state holds its own address in memory, which differs in every process")
+    for part in parts:
+        if (type(part) is int and part == address) or (
+            type(part) is str and f"0x{address:x}" in part.lower()
+        ):
+            raise unkeyable(
+                value, "its state holds its own address in memory, which differs in every process"
+            )
 
 
 def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
@@ -111,27 +110,30 @@ def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
         return _by_name(value, reduction)
     func, args, *rest = reduction
     state, items, pairs, setter = (*rest, None, None, None, None)[:4]
-    for part in args:
-        _check_address(value, part)
-    _check_address(value, state)
+    _check_addresses(value, (*args, state))
     if state is None and _is_reduced_by_python(cls):
         state = _added(value)
     if type(state) is dict:
-        state = without_caches(cls, _checked(value, state))
+        _check_addresses(value, state.values())
+        state = without_caches(cls, state)
     if cls.__module__ == "_io" and type(state) is tuple and state[-1:] == ({},):
         state = (*state[:-1], None)  # a file in memory has a dict as soon as somebody looks for it
-    bare = not hasattr(cls, "__setstate__") or isinstance(
-        value, BaseException
-    )  # whose dict comes when it is looked at
-    if bare and setter is None and _is_empty(state):
+    # An exception has a dict as soon as somebody looks for it.
+    bare = not hasattr(cls, "__setstate__") or isinstance(value, BaseException)
+    halves = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+    if bare and setter is None and not any(halves):
         state = None  # Python versions disagree on whether nothing is None or {}
-    encoded = [enc.at("", func)]
-    encoded += [frame(b"t", b"".join([enc.at(_argument(cls, i), arg) for i, arg in enumerate(args)]))]
-    encoded += [_encode_state(enc, state)]
-    encoded += [frame(b"l", enc.sequence(items)) if items is not None else b"0"]
-    encoded += [frame(b"d", enc.pairs(pairs)) if pairs is not None else b"0"]
-    encoded += [enc.at("", setter)] if setter is not None else []
-    return node("reduced", enc.encode(cls), *encoded)
+    step = ".__reduce__()[{}]" if cls.__module__ != "builtins" else "[{}]"
+    return node(
+        "reduced",
+        enc.encode(cls),
+        enc.at("", func),
+        frame(b"t", b"".join([enc.at(step.format(i), arg) for i, arg in enumerate(args)])),
+        _encode_state(enc, state),
+        enc.listed(items) if items is not None else b"0",
+        frame(b"d", enc.pairs(pairs)) if pairs is not None else b"0",
+        enc.at("", setter) if setter is not None else b"",
+    )
 
 
 def _is_reduced_by_python(cls: Any) -> bool:
@@ -144,9 +146,7 @@ def _is_reduced_by_python(cls: Any) -> bool:
         return False
     ways = ("__reduce_ex__", "__reduce__")
     home = next(base for base in cls.__mro__ if any(way in vars(base) for way in ways))
-    written = isinstance(home.__reduce__, types.FunctionType) or isinstance(
-        home.__reduce_ex__, types.FunctionType
-    )
+    written = any(isinstance(getattr(home, way), types.FunctionType) for way in ways)
     return not written or library_of(home) in sys.stdlib_module_names
 
 
@@ -166,17 +166,9 @@ def _by_name(value: Any, name: str) -> bytes:
     return named(f"{module_name(module)}:{name}")
 
 
-def _argument(cls: type, i: int) -> str:
-    return f".__reduce__()[{i}]" if cls.__module__ != "builtins" else f"[{i}]"
-
-
-def _is_empty(state: Any) -> bool:
-    return not state or (isinstance(state, tuple) and len(state) == 2 and not state[0] and not state[1])
-
-
 def _encode_state(enc: Encoder, state: Any) -> bytes:
     if type(state) is dict and all(type(name) is str for name in state):
-        return enc.fields(state.items())
+        return enc.fields(state)
     if type(state) is tuple and len(state) == 2 and type(state[1]) is dict:
         first = {} if state[0] is None else state[0]  # as above
         return node("state", _encode_state(enc, first), _encode_state(enc, state[1]))

@@ -20,25 +20,23 @@ def encode_pandas(enc: Encoder, value: Any, pd: Any) -> bytes | None:
     """Return the frame of a pandas value, or None for other values."""
     if isinstance(value, pd.DataFrame):
         labels = enc.at(".columns", value.columns) + enc.at(".index", value.index)
-        columns = [
-            enc.under(f"[{name!r:.80}]", lambda i: _values(enc, value.iloc[:, i].array, pd), i)
-            for i, name in enumerate(value.columns)
-        ]
-        return node("frame", enc.encode(type(value)), labels, *columns, *_beside(enc, value))
+        arrays = [(name, value.iloc[:, i].array) for i, name in enumerate(value.columns)]
+        columns = [enc.under(f"[{name!r:.80}]", _values, enc, array, pd) for name, array in arrays]
+        return node("frame", enc.encode(type(value)), labels, *columns, _beside(enc, value))
     if isinstance(value, pd.Series):
         labels = enc.at(".name", value.name) + enc.at(".index", value.index)
         content = _values(enc, value.array, pd)
-        return node("series", enc.encode(type(value)), labels, content, *_beside(enc, value))
+        return node("series", enc.encode(type(value)), labels, content, _beside(enc, value))
     if isinstance(value, pd.MultiIndex):
         levels = [_values(enc, value.get_level_values(i).array, pd) for i in range(value.nlevels)]
         return node("multiindex", enc.at(".names", list(value.names)), *levels)
     if isinstance(value, pd.Index):
         timed = isinstance(value, (pd.DatetimeIndex, pd.TimedeltaIndex))
         freq = getattr(value, "freq", None) if timed else None
-        more = [enc.at(".freq", freq)] if freq is not None else []  # a model of a time series may go by it
+        more = enc.at(".freq", freq) if freq is not None else b""  # a model of a time series may go by it
         if library_of(type(value)) != "pandas":
-            more.append(enc.encode(type(value)))
-        return node("index", enc.at(".name", value.name), _values(enc, value.array, pd), *more)
+            more += enc.encode(type(value))
+        return node("index", enc.at(".name", value.name), _values(enc, value.array, pd), more)
     if isinstance(value, pd.api.extensions.ExtensionArray):
         return node("values", _values(enc, value, pd))
     if isinstance(value, pd.tseries.offsets.BaseOffset):
@@ -46,14 +44,14 @@ def encode_pandas(enc: Encoder, value: Any, pd: Any) -> bytes | None:
     return _encode_scalar(enc, value, pd)
 
 
-def _beside(enc: Encoder, value: Any) -> list[bytes]:
+def _beside(enc: Encoder, value: Any) -> bytes:
     """Return the frame of what a frame or series holds beside its table; nothing where that is nothing."""
     held = {name: getattr(value, name, None) for name in value._metadata if name not in ("name", "_name")}
     if value.attrs:
         held["attrs"] = value.attrs
     if not value.flags.allows_duplicate_labels:
         held["flags"] = False
-    return [enc.fields(held.items())] if held else []
+    return enc.extra(held)
 
 
 def _encode_scalar(enc: Encoder, value: Any, pd: Any) -> bytes | None:
@@ -76,13 +74,11 @@ def _encode_scalar(enc: Encoder, value: Any, pd: Any) -> bytes | None:
 
 def _offset(enc: Encoder, value: Any) -> bytes:
     """Return the frame of a frequency; its text leaves out holidays and more."""
-    given = {
-        name: part for name, part in value.kwds.items() if name != "calendar"
-    }  # follows from the holidays
-    calendar = value.kwds.get("calendar")
+    given = dict(value.kwds)
+    calendar = given.pop("calendar", None)  # follows from the holidays
     if hasattr(calendar, "holidays") and hasattr(calendar, "weekmask"):
         given["calendar"] = (calendar.holidays, calendar.weekmask)
-    parts = enc.at(".n", value.n), enc.encode(bool(value.normalize)), enc.fields(given.items())
+    parts = enc.at(".n", value.n), enc.encode(bool(value.normalize)), enc.fields(given)
     return node("offset", enc.encode(type(value)), *parts)
 
 
@@ -109,7 +105,7 @@ def _dtype(enc: Encoder, dtype: Any, pd: Any) -> bytes:
     if isinstance(dtype, pd.StringDtype):
         return text(str(dtype))  # whether Arrow holds it depends on what is installed
     own = {name: getattr(dtype, name, None) for name in getattr(dtype, "_metadata", ())}
-    return text(str(dtype)) + (enc.fields(own.items()) if own else b"")
+    return text(str(dtype)) + enc.extra(own)
 
 
 def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
@@ -120,26 +116,21 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
     if type(values.dtype).__name__ in ("NumpyEADtype", "PandasDtype"):  # a plain array behind a thin front
         plain = values.to_numpy()
         # From pandas 3 on a column of text is of objects only where somebody wanted it so.
-        return (_text(enc, plain) if _keeps_text_as_objects(pd) else None) or array(enc, plain, np)
+        as_objects = int(pd.__version__.partition(".")[0]) < 3
+        return (_text(enc, plain) if as_objects else None) or array(enc, plain, np)
     if isinstance(values, pd.Categorical):
         order = enc.encode(bool(values.ordered))
-        codes = array(
-            enc, values.codes.astype(np.int64), np
-        )  # their width depends on the number of categories
-        return node("categorical", order, enc.at(".categories", values.categories), codes)
+        codes = values.codes.astype(np.int64)  # their width depends on the number of categories
+        return node("categorical", order, enc.at(".categories", values.categories), array(enc, codes, np))
     if isinstance(values.dtype, pd.ArrowDtype):
         return node("arrow", enc.encode(values.__arrow_array__()))
-    name = (
-        _dtype(enc, values.dtype, pd)
-        if hasattr(values.dtype, "construct_from_string")
-        else text(str(values.dtype))
-    )
+    own = hasattr(values.dtype, "construct_from_string")
+    name = _dtype(enc, values.dtype, pd) if own else text(str(values.dtype))
     if isinstance(values, pd.arrays.PeriodArray):
         return node("periods", name, array(enc, values.asi8, np))
     if isinstance(values, pd.arrays.IntervalArray):
-        return node(
-            "intervals", name, _values(enc, values.left.array, pd) + _values(enc, values.right.array, pd)
-        )
+        ends = [_values(enc, side.array, pd) for side in (values.left, values.right)]
+        return node("intervals", name, *ends)
     if isinstance(values, pd.arrays.SparseArray):
         return node("sparse", name, array(enc, np.asarray(values), np))
     missing = np.asarray(values.isna())
@@ -147,10 +138,9 @@ def _values(enc: Encoder, values: Any, pd: Any) -> bytes:
     if kind in "biuf" and hasattr(values.dtype, "numpy_dtype") and str(values.dtype)[:1] in "BIUFb":
         filled = values.to_numpy(dtype=values.dtype.numpy_dtype, na_value=values.dtype.numpy_dtype.type(0))
         return node("masked values", name, array(enc, filled, np), array(enc, missing, np))
-    elements = [
-        None if gone else value for value, gone in zip(values.tolist(), missing.tolist(), strict=True)
-    ]
-    return node("elements", name, frame(b"l", enc.sequence(elements)))
+    pairs = zip(values.tolist(), missing.tolist(), strict=True)
+    elements = [None if gone else value for value, gone in pairs]
+    return node("elements", name, enc.listed(elements))
 
 
 def _text(enc: Encoder, values: Any) -> bytes | None:
@@ -161,15 +151,10 @@ def _text(enc: Encoder, values: Any) -> bytes | None:
     if values.dtype.kind != "O" or not len(values):
         return None
     elements = [None if x != x else x for x in values.tolist() if type(x) is str or type(x) is float]
-    if len(elements) < len(values) or not all(type(x) is str or x is None for x in elements):
-        return None  # None too: a task can tell it from nan
-    if all(x is None for x in elements):
+    # None too: a task can tell it from nan.
+    if len(elements) < len(values) or {*map(type, elements)} not in ({str}, {str, type(None)}):
         return None
-    return node("elements", text("str"), frame(b"l", enc.sequence(elements)))
-
-
-def _keeps_text_as_objects(pd: Any) -> bool:
-    return int(pd.__version__.partition(".")[0]) < 3
+    return node("elements", text("str"), enc.listed(elements))
 
 
 _UNITS = ("ns", "us", "ms", "s")
@@ -194,15 +179,15 @@ def encode_xarray(enc: Encoder, value: Any, xr: Any) -> bytes | None:
     if isinstance(value, xr.Variable):
         held = value._data if hasattr(value._data, "dask") else value.values
         data = enc.at(".data", held)
-        return node("variable", enc.encode(value.dims), data, enc.fields(_noted(value).items()))
+        return node("variable", enc.encode(value.dims), data, enc.fields(_noted(value)))
     if isinstance(value, xr.DataArray):
         coords = {str(name): coord.variable for name, coord in value.coords.items()}
-        parts = enc.at(".name", value.name), enc.at(".variable", value.variable), enc.fields(coords.items())
+        parts = enc.at(".name", value.name), enc.at(".variable", value.variable), enc.fields(coords)
         return node("labelled array", enc.encode(type(value)), *parts, enc.at(".indexes", _indexes(value)))
     if isinstance(value, xr.Dataset):
         names = enc.encode((sorted(map(str, value.coords)), list(map(str, value.dims))))
         variables = enc.pairs(value.variables.items())
-        noted = enc.fields(_noted(value).items()) + enc.at(".indexes", _indexes(value))
+        noted = enc.fields(_noted(value)) + enc.at(".indexes", _indexes(value))
         return node("dataset", enc.encode(type(value)), names, frame(b"d", variables), noted)
     return None
 

@@ -36,11 +36,11 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
             raise unkeyable(value, "a ZoneInfo read from a file has no name")
         return node("zone", text(str(value.key)))
     if isinstance(value, (set, frozenset)):
-        return node("set", enc.encode(cls), enc.unordered(value), enc.fields(attributes(value).items()))
+        return node("set", enc.encode(cls), enc.unordered(value), enc.fields(attributes(value)))
     if isinstance(value, (collections.deque, *_DICTS)) and not _reduces_itself(cls):
         return _encode_collection(enc, value)
     if dataclasses.is_dataclass(value) and is_plain(cls):
-        return node("object", enc.encode(cls), enc.fields(attributes(value).items()))
+        return node("object", enc.encode(cls), enc.fields(attributes(value)))
     return None
 
 
@@ -54,7 +54,7 @@ def _encode_enum(enc: Encoder, value: enum.Enum) -> bytes:
     except UnkeyableValue:  # `object()` is a usual value where only the name counts
         content = node("unkeyable", enc.encode(type(value.value)))
     more = {n: v for n, v in attributes(value).items() if n not in _OF_MEMBERS}
-    return node("enum", enc.encode(cls), name, content, enc.fields(more.items()))
+    return node("enum", enc.encode(cls), name, content, enc.fields(more))
 
 
 _OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"})
@@ -86,13 +86,11 @@ def _reduces_itself(cls: Any) -> bool:
 def _encode_collection(enc: Encoder, value: Any) -> bytes:
     cls = type(value)
     if isinstance(value, collections.deque):
-        extra = enc.fields(attributes(value).items())
-        return node(
-            "deque", enc.encode(cls), enc.encode(value.maxlen), extra, frame(b"l", enc.sequence(value))
-        )
+        extra = enc.fields(attributes(value))
+        return node("deque", enc.encode(cls), enc.encode(value.maxlen), extra, enc.listed(value))
     extra = enc.at(".default_factory", value.default_factory) if hasattr(value, "default_factory") else b"0"
     items = enc.pairs(value.items(), ordered=isinstance(value, collections.OrderedDict))
-    return node("mapping", enc.encode(cls), extra, enc.fields(attributes(value).items()), frame(b"d", items))
+    return node("mapping", enc.encode(cls), extra, enc.fields(attributes(value)), frame(b"d", items))
 
 
 def _range(_: Encoder, value: range) -> bytes:
@@ -101,41 +99,29 @@ def _range(_: Encoder, value: range) -> bytes:
     return node("range", *map(integer, (count, *value[:1], *([value.step] if count > 1 else []))))
 
 
-def _zone(enc: Encoder, value: datetime.datetime | datetime.time) -> bytes:
-    return integer(value.fold) + enc.at(".tzinfo", value.tzinfo)
-
-
 def _delta(_: Encoder, value: datetime.timedelta) -> bytes:
     return node("timedelta", integer(value.days), integer(value.seconds), integer(value.microseconds))
 
 
-def _memory(enc: Encoder, value: memoryview) -> bytes:
-    return node("memoryview", text(value.format), enc.encode(value.shape), frame(b"b", value.tobytes()))
-
-
-def _datetime(enc: Encoder, value: datetime.datetime) -> bytes:
-    return node("datetime", text(value.replace(tzinfo=None).isoformat()), _zone(enc, value))
-
-
-def _time(enc: Encoder, value: datetime.time) -> bytes:
-    return node("time", text(value.replace(tzinfo=None).isoformat()), _zone(enc, value))
-
-
-def _fixed_zone(_: Encoder, value: datetime.timezone) -> bytes:
-    return node("timezone", _delta(_, value.utcoffset(None)), text(value.tzname(None)))
+def _moment(enc: Encoder, value: datetime.datetime | datetime.time) -> bytes:
+    return (
+        text(value.replace(tzinfo=None).isoformat()) + integer(value.fold) + enc.at(".tzinfo", value.tzinfo)
+    )
 
 
 _SIMPLE: dict[type, Callable[[Encoder, Any], bytes]] = {
     range: _range,
     slice: lambda enc, v: node("slice", enc.encode(v.start), enc.encode(v.stop), enc.encode(v.step)),
-    memoryview: _memory,
+    memoryview: lambda enc, v: node(
+        "memoryview", text(v.format), enc.encode(v.shape), frame(b"b", v.tobytes())
+    ),
     datetime.date: lambda _, v: node("date", text(v.isoformat())),
-    datetime.datetime: _datetime,
-    datetime.time: _time,
+    datetime.datetime: lambda enc, v: node("datetime", _moment(enc, v)),
+    datetime.time: lambda enc, v: node("time", _moment(enc, v)),
     datetime.timedelta: _delta,
-    datetime.timezone: _fixed_zone,
+    datetime.timezone: lambda enc, v: node("timezone", _delta(enc, v.utcoffset(None)), text(v.tzname(None))),
     types.MappingProxyType: lambda enc, v: node("mappingproxy", frame(b"d", enc.pairs(v.items()))),
-    types.SimpleNamespace: lambda enc, v: node("namespace", enc.fields(vars(v).items())),
+    types.SimpleNamespace: lambda enc, v: node("namespace", enc.fields(vars(v))),
 }
 
 # By name: these modules take long to import, and whoever has such a value has done so.

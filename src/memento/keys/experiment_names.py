@@ -126,7 +126,7 @@ def _dispatch(enc: Encoder, value: Any) -> bytes:
         return _function(enc, value) if _has_place(value) else dispatch(enc, value)
     if isinstance(value, functools.partial) and type(value) is functools.partial:
         made = [enc.at(".func", value.func), enc.at(".args", value.args), enc.at(".keywords", value.keywords)]
-        return node("partial", *made, enc.fields(vars(value).items()))
+        return node("partial", *made, enc.fields(vars(value)))
     if isinstance(value, types.MethodType):
         if isinstance(value.__self__, type):
             return node("class method", enc.encode(value.__self__), text(value.__name__))
@@ -147,8 +147,7 @@ def _has_place(func: types.FunctionType) -> bool:
 def _function(enc: Encoder, func: types.FunctionType) -> bytes:
     """Return the frame of a function by its name, and by what its source does not tell."""
     attributes = {name: value for name, value in vars(func).items() if name != "__wrapped__"}
-    made = [enc.fields(attributes.items())] if attributes else []
-    made += _defaults(enc, func)
+    made = [enc.extra(attributes), *_defaults(enc, func)]
     if func.__closure__ and not stands_under_its_name(func):
         made.append(frame(b"a", b"".join(captured(enc, func, " (captured {!r})"))))
         wrapped = getattr(func, "__wrapped__", None)

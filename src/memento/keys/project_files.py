@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import sysconfig
 from typing import Any, NamedTuple
 
 from memento import system
@@ -34,9 +35,8 @@ class Script(NamedTuple):
     file: str  # "" where there is none
 
 
-_added_roots: list[
-    str
-] = []  # of experiments outside the script's project; they belong to the process as its modules do
+# Of experiments outside the script's project; they belong to the process as its modules do.
+_added_roots: list[str] = []
 
 
 def script() -> Script:
@@ -91,18 +91,14 @@ def _script_file(*started: str) -> tuple[str, str]:
         return notebook_file(os.environ.get("JPY_SESSION_NAME", ""), _ipython()), NOTEBOOK
     # A profiler, debugger or test runner may be what was started; then the script, if any, is its first argument.
     for file in started:
-        if file and not file.startswith("<") and not _is_program(file):
+        if file and not file.startswith("<") and not _is_program(real(file)):
             return real(file), ""
     return "", INTERACTIVE
 
 
-def _is_program(file: str) -> bool:
-    """Say whether what was started is an installed program, such as pytest, and no script of the user's."""
-    return _is_program_at(real(file))
-
-
 @functools.lru_cache(maxsize=16)
-def _is_program_at(path: str) -> bool:
+def _is_program(path: str) -> bool:
+    """Say whether what was started is an installed program, such as pytest, and no script of the user's."""
     if not any(map(os.path.isfile, with_parents(path))):  # an archive is a file above what it holds
         return True  # "-c", or no name of a file at all
     beside_python = os.path.dirname(path) == _real(os.path.dirname(system.absolute(sys.executable)))
@@ -191,10 +187,7 @@ def _is_inside(file: str, folder: str) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _standard_folders() -> tuple[str, ...]:
-    # As `sysconfig` has them, which takes 2 ms to import.
-    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    parts = ("Lib",) if os.name == "nt" else (sys.platlibdir, name)
-    named = [system.absolute(os.path.join(base, *parts)) for base in (sys.base_prefix, sys.exec_prefix)]
+    named = [system.absolute(sysconfig.get_paths()[kind]) for kind in ("stdlib", "platstdlib")]
     # Links may lead there; where os.py lies settles what the paths of an environment leave open.
     folders = {*named, *map(os.path.realpath, named), os.path.dirname(system.absolute(os.__file__))}
     return tuple(sorted(f"{folder}{os.sep}" for folder in folders))

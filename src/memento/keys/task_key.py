@@ -21,9 +21,7 @@ from itertools import islice
 # Every task key depends on it. A change of the format is a change of this byte, and a breaking release.
 VERSION = 1
 
-_AT_ONCE = (
-    256  # hashers at once: so few that each lot takes the memory of the one before, which is in the cache
-)
+_AT_ONCE = 256  # hashers: so few that each lot takes the memory of the one before, which is in the cache
 
 
 def part(namespace: str, name: str, value_digest: bytes | None) -> bytes:
@@ -31,18 +29,13 @@ def part(namespace: str, name: str, value_digest: bytes | None) -> bytes:
     if value_digest is None:
         return b""
     raw = name.encode("utf-8", "surrogatepass")
-    hasher = blake2b(
-        len(raw).to_bytes(8, "little") + raw + value_digest, digest_size=16, person=b"memento part"
-    )
-    hasher.update(namespace.encode())
-    return hasher.digest()
+    told = len(raw).to_bytes(8, "little") + raw + value_digest + namespace.encode()
+    return blake2b(told, digest_size=16, person=b"memento part").digest()
 
 
 def repeat_part(repeat: int) -> bytes:
     """Return what a repeat contributes: nothing for the first, so that `repeats` can be raised later."""
-    if repeat == 0:
-        return b""
-    return part("r", "", repeat.to_bytes(16, "little"))
+    return part("r", "", repeat.to_bytes(16, "little")) if repeat else b""
 
 
 def task_digest(key: bytes, experiment: str) -> bytes:

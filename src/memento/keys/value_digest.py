@@ -30,7 +30,7 @@ from memento.keys.names import qualified_name
 _REGISTRY: dict[type, Callable[[Any], Any]] = {}
 
 _CONTAINERS: dict[type, Callable[[Encoder, Any], bytes]] = {
-    list: lambda enc, value: frame(b"l", enc.sequence(value)),
+    list: Encoder.listed,
     tuple: lambda enc, value: frame(b"t", enc.sequence(value)),
     dict: lambda enc, value: frame(b"d", enc.pairs(value.items())),
     set: lambda enc, value: frame(b"S", enc.unordered(value)),

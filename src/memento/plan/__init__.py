@@ -18,27 +18,17 @@ if TYPE_CHECKING:
     from memento.plan.runtime_forecast import fit_costs
 
 __all__ = [
-    "KEY_SIZE",
-    "KeyedTasks",
-    "Past",
-    "Plan",
-    "TaskVersions",
-    "expected_costs",
-    "fit_costs",
-    "make_plan",
+    "KEY_SIZE", "KeyedTasks", "Past", "Plan", "TaskVersions", "expected_costs", "fit_costs", "make_plan",
     "task_versions",
-]
+]  # fmt: skip
 
 _HOMES = {
-    "KEY_SIZE": "memento.plan.keyed_tasks",
-    "KeyedTasks": "memento.plan.keyed_tasks",
-    "Past": "memento.plan.plan",
-    "Plan": "memento.plan.plan",
-    "TaskVersions": "memento.plan.code_of_tasks",
-    "expected_costs": "memento.plan.plan",
-    "fit_costs": "memento.plan.runtime_forecast",
-    "make_plan": "memento.plan.plan",
-    "task_versions": "memento.plan.code_of_tasks",
+    "code_of_tasks": "TaskVersions task_versions",
+    "keyed_tasks": "KEY_SIZE KeyedTasks",
+    "plan": "Past Plan expected_costs make_plan",
+    "runtime_forecast": "fit_costs",
 }
 
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__ = on_first_use(
+    __name__, {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names.split()}
+)

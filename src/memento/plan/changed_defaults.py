@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from memento.keys import digest, json_fragment
+from memento.keys import json_fragment
 
 if TYPE_CHECKING:
-    from memento.matrix import Matrix
     from memento.plan.keyed_tasks import KeyedTasks
 
     # Ids of rows -> id, parameters and settings of each, as JSON.
@@ -31,7 +30,7 @@ def computed_otherwise(
 ) -> dict[int, tuple[str, str]]:
     """Return the tasks whose stored results are of another value, and for each the name and what it was then."""
     names = [name for name in tasks.matrix.defaults if name not in tasks.matrix.volatile]
-    settings = _settings_at_default(tasks.matrix, names)
+    settings = _settings_at_default(tasks, names)
     columns = [column for column, name in enumerate(tasks.names) if name in names]
     expected = {tasks.names[column]: _fragments_at_default(tasks, column) for column in columns}
     if not settings and not any(any(fragments) for fragments in expected.values()):
@@ -58,27 +57,17 @@ def computed_otherwise(
 
 def _fragments_at_default(tasks: KeyedTasks, column: int) -> list[str]:
     """Return the readable JSON of a parameter's values where they are at the default, "" elsewhere."""
-    name = tasks.names[column]
-    default = digest(tasks.matrix.defaults[name], f"defaults[{name!r}]")
+    name, values = tasks.names[column], tasks.table.values[column]
     fragments = tasks.fragments(column)  # of a store that knows the values, no two alike
-    values = tasks.table.values[column]
-    return [text if _is(value, default) else "" for value, text in zip(values, fragments, strict=True)]
+    pairs = zip(values, fragments, strict=True)
+    return [text if tasks.digest(name, value) == tasks.defaults[name] else "" for value, text in pairs]
 
 
-def _is(value: Any, known: bytes) -> bool:
-    from memento.store.upstream import UpstreamValue
-
-    return not isinstance(value, UpstreamValue) and digest(value) == known
-
-
-def _settings_at_default(matrix: Matrix, names: Iterable[str]) -> dict[str, Any]:
+def _settings_at_default(tasks: KeyedTasks, names: Iterable[str]) -> dict[str, Any]:
     """Return the settings at their default, as the store would write them."""
-    at = [
-        n for n in names if n in matrix.settings and digest(matrix.settings[n]) == digest(matrix.defaults[n])
-    ]
-    if not at:
-        return {}
-    written = json.loads(json_fragment(dict(matrix.settings)))
+    settings = tasks.matrix.settings
+    at = [n for n in names if n in settings and tasks.digest(n, settings[n]) == tasks.defaults[n]]
+    written = json.loads(json_fragment(dict(settings))) if at else {}
     return {name: written[name] for name in at if isinstance(written, dict) and name in written}
 
 
@@ -86,32 +75,23 @@ def _other(parameters: str, name: str, fragment: str) -> str:
     """Return what a row's parameters say of a name where that is another value; "" where they agree or say nothing."""
     label = json.dumps(name) + ": "
     mentions = parameters.count(label)
-    if not mentions:
-        return ""
-    if mentions == 1 and (
-        label + fragment + ", " in parameters or parameters.endswith(label + fragment + "}")
-    ):
+    same = label + fragment
+    if not mentions or (mentions == 1 and (f"{same}, " in parameters or parameters.endswith(f"{same}}}"))):
         return ""  # without reading the JSON, of which there may be a million
-    told = json.loads(parameters)
-    if name not in told or _same(told[name], json.loads(fragment)):
-        return ""
-    return json.dumps(told[name], ensure_ascii=False)
+    return _differs(json.loads(parameters), name, json.loads(fragment))
 
 
 def _other_setting(text: str, settings: dict[str, Any]) -> tuple[str, str] | None:
     told = json.loads(text) if settings and text else None
     for name, value in settings.items():
-        if isinstance(told, dict) and name in told and not _same(told[name], value):
-            return name, json.dumps(told[name], ensure_ascii=False)
+        if then := _differs(told, name, value):
+            return name, then
     return None
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Compare JSON as keys do: 1, 1.0 and true are three, and the order of names does not count."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    return repr(a) == repr(b)  # -0.0 is another float than 0.0
+def _differs(told: Any, name: str, value: Any) -> str:
+    """Return what is told of a name, as JSON, where it is another value; 1, 1.0 and true are three, as for keys."""
+    if not isinstance(told, dict) or name not in told:
+        return ""
+    then, now = (json.dumps(one, sort_keys=True) for one in (told[name], value))
+    return json.dumps(told[name], ensure_ascii=False) if then != now else ""

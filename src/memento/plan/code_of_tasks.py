@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import reduce
-from operator import add
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.keys import code_version, combined, value_code
@@ -23,9 +21,7 @@ if TYPE_CHECKING:
     from memento.keys import CodeVersion
 
 _PLAIN = frozenset({int, float, complex, str, bytes, bool, type(None), range, UpstreamValue})
-_LIBRARIES = frozenset(
-    {"pathlib", "datetime", "decimal", "fractions", "uuid", "zoneinfo"}
-)  # whose values hold none
+_LIBRARIES = ("pathlib", "datetime", "decimal", "fractions", "uuid", "zoneinfo")  # whose values hold none
 
 
 class TaskVersions(NamedTuple):
@@ -44,40 +40,32 @@ def task_versions(tasks: KeyedTasks, function: Callable[..., Any]) -> TaskVersio
     """Look at the code of an experiment and of its tasks' values, as it is now."""
     matrix = tasks.matrix
     settings = [value for name, value in matrix.settings.items() if name not in matrix.volatile]
-    base = combined([code_version(function), *_codes(settings)])
+    base = combined([code_version(function), *filter(None, map(_code, settings))])
     coded = [
-        (column, *_classes(values, base))
+        (column, *_kinds(values, base))
         for column, (name, values) in enumerate(zip(tasks.names, tasks.table.values, strict=True))
         if name not in matrix.volatile and not all(map(_brings_none, set(map(type, values))))
     ]
-    coded = [(column, codes, classes) for column, codes, classes in coded if len(codes) > 1]
+    coded = [(column, codes, kinds) for column, codes, kinds in coded if len(codes) > 1]
     if not coded or not len(tasks):
         return TaskVersions([base], [(base,)], None)
-    stride, columns, strides = 1, [], []
-    for column, codes, classes in coded:
+
+    def combinations() -> Iterator[tuple[int, ...]]:
         # The last place serves tasks that lack the parameter.
-        columns.append(tasks.along(column, [*(number * stride for number in classes), 0]))
-        strides.append(stride)
-        stride *= len(codes)
-    combinations = array("q", reduce(lambda one, other: map(add, one, other), columns))
-    versions: dict[bytes, int] = {}
-    found: list[CodeVersion] = []
+        return zip(*(tasks.along(column, [*kinds, 0]) for column, _, kinds in coded), strict=True)
+
+    versions: dict[CodeVersion, int] = {}
     parts: list[tuple[CodeVersion, ...]] = []
-    place: dict[int, int] = {}
-    for combination in sorted(set(combinations)):
-        own = [
-            codes[combination // step % len(codes)]
-            for (_, codes, _), step in zip(coded, strides, strict=True)
-        ]
+    place: dict[tuple[int, ...], int] = {}
+    for combination in sorted(set(combinations())):
+        own = [codes[kind] for kind, (_, codes, _) in zip(combination, coded, strict=True)]
         several = {part.digest: part for part in (base, *own) if part is not None}
         version = combined(several.values())
-        place[combination] = versions.setdefault(version.digest, len(versions))
-        if len(found) < len(versions):
-            found.append(version)
+        if version not in versions:
             parts.append(tuple(several.values()))
-    if len(found) == 1:
-        return TaskVersions(found, parts, None)
-    return TaskVersions(found, parts, array("q", map(place.__getitem__, combinations)))
+        place[combination] = versions.setdefault(version, len(versions))
+    of = array("q", map(place.__getitem__, combinations())) if len(versions) > 1 else None
+    return TaskVersions(list(versions), parts, of)
 
 
 def _brings_none(kind: type) -> bool:
@@ -88,28 +76,19 @@ def _brings_none(kind: type) -> bool:
     return library in _LIBRARIES or (library == "numpy" and issubclass(kind, sys.modules["numpy"].generic))
 
 
-def _codes(values: Iterable[object]) -> Iterator[CodeVersion]:
-    for value in values:
-        code = None if _brings_none(type(value)) else value_code(value)
-        if code is not None:
-            yield code
+def _code(value: object) -> CodeVersion | None:
+    return None if _brings_none(type(value)) else value_code(value)
 
 
-def _classes(values: Sequence[object], base: CodeVersion) -> tuple[list[CodeVersion | None], list[int]]:
+def _kinds(values: Sequence[object], base: CodeVersion) -> tuple[list[CodeVersion | None], list[int]]:
     """Sort values by the code that they bring; the first kind brings none that the experiment has not."""
-    kinds: dict[bytes, int] = {}
+    known: dict[CodeVersion | None, int] = {None: 0}
     codes: list[CodeVersion | None] = [None]
-    classes = []
-    for value in values:
-        code = None if _brings_none(type(value)) else value_code(value)
-        if code is None:
-            classes.append(0)
-            continue
-        kind = kinds.get(code.digest)
-        if kind is None:
-            kind = 0 if combined([base, code]) == base else len(codes)
-            kinds[code.digest] = kind
-            if kind:
+    kinds = []
+    for code in map(_code, values):
+        if code is not None and code not in known:
+            known[code] = 0 if combined([base, code]) == base else len(codes)
+            if known[code]:
                 codes.append(code)
-        classes.append(kind)
-    return codes, classes
+        kinds.append(known[code])
+    return codes, kinds

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, repeat
+from functools import cached_property
+from itertools import accumulate, chain, repeat
 from operator import add
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
-from memento.errors import UnkeyableValue
+from memento.errors import MatrixError
 from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
+from memento.matrix.values import equal, quoted
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ class KeyedTasks:
         self.table = matrix.table()
         self.repeats = matrix.repeats
         self.names = self.table.names
-        self._offsets = _running_sums([len(slots) for slots in self.table.values])
+        sizes = [len(slots) for slots in self.table.values]
+        self._offsets = [0, *accumulate(sizes)][
+            : len(sizes)
+        ]  # where the numbers of each column's values begin
         self._layouts: dict[tuple[int, ...], int] = {}
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
@@ -157,21 +162,39 @@ class KeyedTasks:
         told = parts if self.table.may_lack else parts[:-1]
         return len(set(told)) == len(told)
 
-    def _settings_parts(self) -> list[bytes]:
-        matrix = self.matrix
-        return [
-            _part(self, "s", name, value, f"settings[{name!r}]")
-            for name, value in sorted(matrix.settings.items(), key=lambda pair: pair[0])
-        ]
-
     def _parts_of(self, column: int) -> list[bytes]:
-        name, kept = self.names[column], self.digests[column]
-        parts = [
-            _part(self, "p", name, value, f"parameters[{name!r}][{slot}]", kept, slot)
-            for slot, value in enumerate(self.table.values[column])
-        ]
+        name = self.names[column]
+        parts = []
+        for slot, value in enumerate(self.table.values[column]):
+            value_digest = self.digest(name, value, f"parameters[{name!r}][{slot}]")
+            if value_digest is not None and type(value) not in _SAID:
+                self.digests[column][slot] = value_digest
+            parts.append(self._part("p", name, value_digest))
         # The last place serves slot -1: an absent parameter contributes nothing.
         return [*parts, b""]
+
+    def _settings_parts(self) -> list[bytes]:
+        return [
+            self._part("s", name, self.digest(name, value, f"settings[{name!r}]"))
+            for name, value in self.matrix.settings.items()
+        ]
+
+    def digest(self, name: str, value: Any, where: str = "") -> bytes | None:
+        """Return the digest of a value; None where that is volatile."""
+        if name in self.matrix.volatile:
+            return None
+        if isinstance(value, UpstreamValue):
+            return task_digest(value.key, self.experiment)
+        return digest(value, where)
+
+    def _part(self, namespace: str, name: str, value_digest: bytes | None) -> bytes:
+        return b"" if value_digest == self.defaults.get(name) else part(namespace, name, value_digest)
+
+    @cached_property
+    def defaults(self) -> dict[str, bytes]:
+        """The digests of defaults."""
+        defaults = [(n, value) for n, value in self.matrix.defaults.items() if n not in self.matrix.volatile]
+        return {name: digest(value, f"defaults[{name!r}]") for name, value in defaults}
 
 
 class _Fragments(dict[int, str]):
@@ -214,37 +237,41 @@ def _column_of(number: int, offsets: Sequence[int]) -> int:
     return next(column for column in reversed(range(len(offsets))) if offsets[column] <= number)
 
 
-def _part(
-    tasks: KeyedTasks,
-    namespace: str,
-    name: str,
-    value: Any,
-    where: str,
-    kept: dict[int, bytes] | None = None,
-    slot: int = 0,
-) -> bytes:
-    matrix = tasks.matrix
-    if name in matrix.volatile:
-        return b""
-    if isinstance(value, UpstreamValue):
-        value_digest = task_digest(value.key, tasks.experiment)
-        if kept is not None:
-            kept[slot] = value_digest
-        return part(namespace, name, value_digest)
-    try:
-        value_digest = digest(value, where)
-        if kept is not None and type(value) not in _SAID:
-            kept[slot] = value_digest
-        if name in matrix.defaults and value_digest == digest(matrix.defaults[name], f"defaults[{name!r}]"):
-            return b""
-    except RecursionError:
-        raise UnkeyableValue(where, type(value).__qualname__, "it is nested too deeply") from None
-    return part(namespace, name, value_digest)
+# -- volatile parameters ---------------------------------------------------------------------------------
 
 
-def _running_sums(counts: Sequence[int]) -> list[int]:
-    sums, total = [], 0
-    for count in counts:
-        sums.append(total)
-        total += count
-    return sums
+def check_volatile(tasks: KeyedTasks) -> None:
+    """Raise MatrixError where a volatile parameter's values make several tasks of one key.
+
+    One value of it to a key is well: it may advance with another parameter, or rules may choose it.
+    """
+    columns = [
+        column
+        for column, name in enumerate(tasks.names)
+        if name in tasks.matrix.volatile and (len(tasks.table.values[column]) > 1 or tasks.table.may_lack)
+    ]
+    if not columns or tasks.distinct:
+        return
+    first: dict[bytes, tuple[int, ...]] = {}
+    numbers = [tasks.along(column, [*range(len(tasks.table.values[column])), -1]) for column in columns]
+    slots = zip(*numbers, strict=True)
+    for key, own in zip(tasks.each_key(), slots, strict=True):
+        other = first.setdefault(key, own)
+        if other == own:
+            continue
+        for column, one, two in zip(columns, other, own, strict=True):
+            values = tasks.table.values[column]
+            if one != two and (min(one, two) < 0 or not equal(values[one], values[two])):
+                raise _several(tasks, column, one, two)
+
+
+def _several(tasks: KeyedTasks, column: int, one: int, two: int) -> MatrixError:
+    name, values = tasks.names[column], tasks.table.values[column]
+    first, second = ("absent" if slot < 0 else quoted(values[slot]) for slot in (one, two))
+    return MatrixError(
+        "volatile",
+        f"{name!r} is {first} and {second} in tasks that have one key, so only one of them would run: what is volatile"
+        " is no part of a task's key.",
+        f"Give {name!r} one value (in 'settings', or a list of one), let it advance with another parameter ('zip'), or"
+        f" take it out of 'volatile' to run each value.",
+    )

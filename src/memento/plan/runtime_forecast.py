@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
 from math import fsum, log
 from operator import add, sub
+from typing import Any
 
 _ROUNDS = 5
 _PRIOR = 1.0  # how many tasks' worth of "no effect" each value starts with
@@ -26,8 +28,7 @@ def fit_costs(
     past: Iterable[tuple[str, float]], names: Sequence[str], fragments: Sequence[Sequence[str]]
 ) -> tuple[float, list[list[float]]] | None:
     """Fit the model and return it for the values of a new matrix."""
-    canonical = _Canonical()
-    rows = [(_values(params, canonical), seconds) for params, seconds in past]
+    rows = [(_values(params), seconds) for params, seconds in past]
     if not rows:
         return None
     logs = [log(max(seconds, _FLOOR)) for _, seconds in rows]
@@ -61,34 +62,30 @@ def _backfit(left: list[float], codes: list[list[int]], sizes: list[int]) -> lis
     return effects
 
 
-def _values(params: str, canonical: _Canonical) -> dict[str, str]:
+def _values(params: str) -> dict[str, str]:
+    """Return the canonical text of each parameter."""
     try:
         loaded = json.loads(params)
     except ValueError:
-        return {}
-    if not isinstance(loaded, dict):
-        return {}
-    return {name: canonical.text(value) for name, value in loaded.items()}
-
-
-class _Canonical:
-    """One text for each value; plain values come by the thousand, and each is written once."""
-
-    def __init__(self) -> None:
-        self._plain: dict[tuple[type, object], str] = {}
-
-    def text(self, value: object) -> str:
-        if isinstance(value, list | dict):
-            return json.dumps(value, sort_keys=True)
-        plain = type(value), value
-        text = self._plain.get(plain)
-        if text is None:
-            text = self._plain[plain] = json.dumps(value)
-        return text
+        loaded = None
+    return {name: _text(value) for name, value in loaded.items()} if isinstance(loaded, dict) else {}
 
 
 def _canonical(fragment: str) -> str:
     try:
-        return json.dumps(json.loads(fragment), sort_keys=True)
+        return _text(json.loads(fragment))
     except ValueError:
         return fragment
+
+
+def _text(value: Any) -> str:
+    return (
+        json.dumps(value, sort_keys=True)
+        if isinstance(value, list | dict)
+        else _plain_text(str(type(value)), value)
+    )
+
+
+@lru_cache(maxsize=4096)  # plain values come by the thousand, and each is written once
+def _plain_text(_kind: str, value: Hashable) -> str:
+    return json.dumps(value)

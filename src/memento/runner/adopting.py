@@ -24,7 +24,7 @@ from memento.plan.plan import CHANGED
 from memento.runner.progress import task_text
 from memento.runner.session import Session
 from memento.store import Store
-from memento.store.provenance import person
+from memento.system import person
 from memento.wording import number_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from memento.config import plain
 from memento.errors import CommandRefused
 from memento.index.types import Command
 from memento.store import Store, locate
-from memento.store.provenance import person
+from memento.system import person
 
 if TYPE_CHECKING:
     from memento.index.contract import Index

@@ -62,7 +62,7 @@ class Session:
         self._untold: list[Event] = []  # what was told before the run had begun
         self.tasks = KeyedTasks(matrix, experiment)
         if matrix.volatile:
-            from memento.plan.volatile import check_volatile
+            from memento.plan.keyed_tasks import check_volatile
 
             check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)

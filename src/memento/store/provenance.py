@@ -217,14 +217,3 @@ def _answer(asked: Popen[bytes] | None, limit: int) -> bytes | None:
                 raise
             return None
     return said[:limit] if asked.returncode == 0 else None
-
-
-def person() -> str:
-    """Name who runs this process, and where: "ada@node7"."""
-    import getpass
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container may have no names
-        user = str(getattr(os, "getuid", lambda: "?")())
-    return f"{user}@{system.hostname()}"

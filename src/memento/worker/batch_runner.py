@@ -29,10 +29,9 @@ from memento.layout import HANDED
 from memento.records import Outcome
 from memento.values import pickling
 from memento.worker import handover
-from memento.worker.alarm import TimeUp, alarm
 from memento.worker.measure import process_name
 from memento.worker.portable import initialize
-from memento.worker.task_runner import Conditions, TaskRunner, local_runner, timed_out, verdict
+from memento.worker.task_runner import Conditions, TaskRunner, local_runner
 from memento.worker.task_values import TaskValues
 from memento.worker.work import Task, Work
 
@@ -73,21 +72,7 @@ def stop_line(task: Task) -> str:
 
 
 class BatchRunner:
-    """Runs one task after another, in one thread.
-
-    Parameters
-    ----------
-    work : Work
-        What all tasks of the run share.
-    is_told : callable
-        Tells whether a task is to stop.
-    shared_process : bool
-        Whether this is the coordinator's own process.
-    local : bool
-        Whether tasks get the program's own function and values.
-    clock : Clock
-        Where time comes from.
-    """
+    """Runs one batch after another, in one thread; `local` where tasks get the program's own function and values."""
 
     def __init__(
         self,
@@ -98,7 +83,7 @@ class BatchRunner:
         local: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._work, self._is_told, self._clock = work, is_told, clock
+        self._work, self._is_told = work, is_told
         self._task: Task | None = None
         self._known: set[int] = set()  # values that were read
         conditions = Conditions(
@@ -131,22 +116,12 @@ class BatchRunner:
         for task in tasks:
             if self._is_told(task):
                 continue
-            outcome = self._attempt(task)
+            self._task = task
+            outcome = self._runner.run_limited(task)
+            self._task = None
             if leaves:
                 handover.leave(self._work, task, outcome)
             yield outcome
-
-    def _attempt(self, task: Task) -> Outcome:
-        begun, started, limit = self._clock.monotonic(), self._clock.now(), self._work.timeout
-        self._task = task
-        try:
-            with alarm(limit, lambda: self._runner.inside):
-                return self._runner.run(task)
-        except TimeUp:  # it came while the task's own exception was being caught
-            ran = self._clock.monotonic() - begun
-            return verdict(task, timed_out(limit or 0.0), started, ran, process_name())
-        finally:
-            self._task = None
 
 
 class _Kept:

@@ -12,131 +12,80 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from memento.values import pickling
 from memento.worker import logging_state
 from memento.worker.import_watch import ImportWatch
-from memento.worker.isolation import set_filters
-from memento.worker.options import LIBRARIES, options_of
+from memento.worker.options import LIBRARIES, Option, options_of, python, set_filters
 
-_AT_ONCE = (
-    "numpy",
-    "multiprocessing",
-)  # imported for their options: set in the middle of a task, these would end with it
+# Imported for their options: set in the middle of a task, these would end with it.
+_AT_ONCE = ("numpy", "multiprocessing")
 
 
 class Carried(NamedTuple):
     """What the program has set; and what of that cannot be taken along, for people."""
 
-    own: dict[str, bytes]  # of Python itself
-    libraries: dict[str, dict[str, bytes]]  # by module, then by option
+    pieces: dict[str, bytes]  # by option
+    at_once: list[str]  # modules to import for their options
     left: tuple[str, ...]
 
 
 def gather() -> Carried:
     """Ask for everything that this program may have set."""
-    own: dict[str, bytes] = {}
-    libraries: dict[str, dict[str, bytes]] = {}
-    left: list[str] = []
-    with warnings.catch_warnings():
+    pieces: dict[str, bytes] = {}
+    at_once = []
+    with warnings.catch_warnings():  # some options are deprecated
         warnings.simplefilter("ignore")
-        for name, (ask, _) in _OWN.items():
-            with contextlib.suppress(Exception):
-                own[name] = pickling.dumps(ask())
+        _ask(python(), pieces)
         for name in LIBRARIES:
-            found: dict[str, bytes] = {}
-            for option in options_of(name):
-                with contextlib.suppress(Exception):  # some ask for what is not installed
-                    value = option.get() if option.carried else None
-                    if value is not None:
-                        found[option.what] = pickling.dumps(value)
-            if found:
-                libraries[name] = found
-    if "logging" in sys.modules:
-        described, left = logging_state.describe()
-        own["logging"] = pickling.dumps(described)
-    # Asked outside of any `catch_warnings`, which would hide what there is.
-    own["warnings"] = pickling.dumps(list(_filters()))
-    return Carried(own, libraries, tuple(left))
+            before = len(pieces)
+            _ask(options_of(name), pieces)
+            if name in _AT_ONCE and len(pieces) > before:
+                at_once.append(name)
+    _ask(_OWN, pieces)
+    left = logging_state.describe()[1] if "logging" in sys.modules else []
+    return Carried(pieces, at_once, tuple(left))
+
+
+def _ask(options: Iterable[Option], pieces: dict[str, bytes]) -> None:
+    for option in options:
+        with contextlib.suppress(
+            Exception
+        ):  # it asks for what is not installed, or is nothing that can be pickled
+            value = option.get() if option.carried else None
+            if value is not None:
+                pieces[option.what] = pickling.dumps(value)
 
 
 def set_first(carried: Carried) -> None:
     """Set what imports of the user's modules may look at."""
-    for name in _FIRST:
-        _set_own(carried, name)
+    _set(python(), carried)
 
 
 def set_rest(carried: Carried) -> None:
     """Set everything, now that the function and what it needs is there; what is imported later hears of it then."""
-    for name in carried.own:
-        if name not in _FIRST:
-            _set_own(carried, name)
-    for name in filter(carried.libraries.__contains__, _AT_ONCE):
+    for name in carried.at_once:
         with contextlib.suppress(ImportError):
             __import__(name)
-    for name in filter(sys.modules.__contains__, carried.libraries):
-        _set_options(carried, name)
-    later = [name for name in carried.libraries if name not in sys.modules]
-    ImportWatch(later, lambda name: _set_options(carried, name)).stay()
+    _set(_OWN, carried)
 
-
-def _set_own(carried: Carried, name: str) -> None:
-    # What this process' Python does not know, it has not.
-    with contextlib.suppress(Exception):
-        value = pickling.loads(carried.own[name])
-        if name in ("warnings", "logging"):  # which `catch_warnings` would take back
-            _SETTERS[name](value)
-            return
+    def set_options(name: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _SETTERS[name](value)
+            _set(options_of(name), carried)
+
+    for name in LIBRARIES:
+        set_options(name)
+    ImportWatch(list(LIBRARIES), set_options).stay()
 
 
-def _set_options(carried: Carried, name: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for option in options_of(name):
-            if option.what in carried.libraries[name]:
-                with contextlib.suppress(Exception):
-                    option.set(pickling.loads(carried.libraries[name][option.what]))
-
-
-# -- Python's own
-
-
-def _interpreter() -> tuple[Any, ...]:
-    digits = getattr(sys, "get_int_max_str_digits", lambda: None)()
-    return sys.getrecursionlimit(), sys.getswitchinterval(), digits
-
-
-def _set_interpreter(asked: tuple[Any, ...]) -> None:
-    depth, interval, digits = asked
-    sys.setrecursionlimit(depth)
-    sys.setswitchinterval(interval)
-    if digits is not None:
-        sys.set_int_max_str_digits(digits)
-
-
-def _set_arguments(arguments: list[str]) -> None:
-    sys.argv[:] = arguments
-
-
-def _locale() -> list[tuple[int, str]]:
-    import locale
-
-    names = ("LC_CTYPE", "LC_COLLATE", "LC_MONETARY", "LC_NUMERIC", "LC_TIME", "LC_MESSAGES")
-    categories = [getattr(locale, name) for name in names if hasattr(locale, name)]
-    return [(category, locale.setlocale(category)) for category in categories]
-
-
-def _set_locale(asked: list[tuple[int, str]]) -> None:
-    import locale
-
-    for category, name in asked:
-        with contextlib.suppress(locale.Error):
-            locale.setlocale(category, name)
+def _set(options: Iterable[Option], carried: Carried) -> None:
+    for option in options:
+        if option.what in carried.pieces:
+            with contextlib.suppress(Exception):  # what this process' library does not know, it has not
+                option.set(pickling.loads(carried.pieces[option.what]))
 
 
 def _decimal() -> Any:
@@ -145,34 +94,34 @@ def _decimal() -> Any:
 
 
 def _set_decimal(context: Any) -> None:
-    if context is not None:
-        import decimal
+    import decimal
 
-        decimal.setcontext(context)
+    decimal.setcontext(context)
 
 
-def _filters() -> Iterator[tuple[str, bytes]]:
-    """Yield the filters, each with the module of its category."""
+def _filters() -> list[tuple[str, bytes]]:
+    """Return the filters, each with the module of its category."""
+    found = []
     for one in warnings.filters:
         with contextlib.suppress(Exception):  # of a category that cannot be pickled
-            yield one[2].__module__, pickling.dumps(one)
+            found.append((one[2].__module__, pickling.dumps(one)))
+    return found
 
 
 def _set_filters(asked: list[tuple[str, bytes]]) -> None:
     # Who imports a library later gets its categories then; none is imported for a filter.
-    there = [pickling.loads(data) for module, data in asked if module in sys.modules or "." not in module]
-    set_filters(there)
+    set_filters(
+        [pickling.loads(data) for module, data in asked if module in sys.modules or "." not in module]
+    )
 
 
-_OWN: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
-    "arguments": (lambda: list(sys.argv), _set_arguments),
-    "interpreter": (_interpreter, _set_interpreter),
-    "locale": (_locale, _set_locale),
-    "decimal": (_decimal, _set_decimal),
-}
-_FIRST = ("arguments", "interpreter", "locale")
-_SETTERS: dict[str, Callable[[Any], None]] = {
-    **{name: setter for name, (_, setter) in _OWN.items()},
-    "logging": logging_state.set_up,
-    "warnings": _set_filters,
-}
+def _logging() -> Any:
+    return logging_state.describe()[0] if "logging" in sys.modules else None
+
+
+# Asked and set outside of any `catch_warnings`, which would hide what there is, and take back what is set.
+_OWN = (
+    Option("decimal", _decimal, _set_decimal),
+    Option("warnings", _filters, _set_filters),
+    Option("logging", _logging, logging_state.set_up),
+)

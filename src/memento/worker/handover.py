@@ -15,14 +15,15 @@ import hashlib
 import io
 import os
 import pickle
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento import records
 from memento.layout import OUTCOMES, TEMPORARY, WORK, Layout
 from memento.records import Outcome
-from memento.values.files import write_file
 from memento.worker.work import Task, Work
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MAGIC = b"memento-outcome-1\n"
 _DIGEST = 16  # bytes
@@ -41,6 +42,10 @@ class Left(NamedTuple):
 
 def leave(work: Work, task: Task, outcome: Outcome) -> None:
     """Make an outcome durable; raises StoreUnwritable."""
+    from memento.values.files import (
+        write_file,  # with `pathlib`, which the coordinator of a small run does without
+    )
+
     codes = work.codes[task.version]
     left = (work.run, work.experiment, task.key, codes[0] if codes else b"", outcome)
     data = pickle.dumps(left, protocol=5)
@@ -63,6 +68,8 @@ def runs_with_outcomes(store: str) -> list[str]:
 
 def outcomes_of(store: str, run: str) -> list[Path]:
     """Return the files that a run's workers have left, but for unfinished ones."""
+    from pathlib import Path
+
     folder = Path(Layout(store).work(run), OUTCOMES)
     if not folder.is_dir():
         return []
@@ -87,6 +94,8 @@ def read(path: Path) -> Left | None:
 
 
 def _path(work: Work, task: Task) -> Path:
+    from pathlib import Path
+
     return Path(Layout(work.store).work(work.run), OUTCOMES, f"{task.key.hex()}-{task.attempt}")
 
 

@@ -14,20 +14,8 @@ from typing import Any
 class ImportWatch:
     """Tells when modules have been loaded, until it is closed or nobody has it any more.
 
-    Parameters
-    ----------
-    names : iterable of str
-        Modules to hear of. Those that are loaded already are not told.
-    tell : callable
-        Gets the name, once the module's own code has run and before the import statement goes on.
-
-    Examples
-    --------
-    >>> import sys
-    >>> watch = ImportWatch(["sched"], print)
-    >>> import sched
-    sched
-    >>> watch.close()
+    Told is the name, once the module's own code has run and before the import statement goes on; not of modules that
+    are loaded already.
     """
 
     def __init__(self, names: Sequence[str], tell: Callable[[str], None]) -> None:

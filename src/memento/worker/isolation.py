@@ -14,7 +14,6 @@ Looking must cost next to nothing, for most tasks change nothing.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import signal
@@ -29,14 +28,6 @@ from memento.worker.import_watch import ImportWatch
 from memento.worker.logging_state import Loggers
 from memento.worker.options import LIBRARIES, Options
 
-_locale: Any = importlib.import_module("_locale")
-_setlocale = _locale.setlocale
-# One by one: for all at once the system makes a text of them, which takes twice as long.
-_CATEGORIES = tuple(
-    getattr(_locale, name)
-    for name in "LC_CTYPE LC_COLLATE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME".split()
-    if hasattr(_locale, name)
-)
 _C: Any = importlib.import_module("_signal")  # `signal` makes enums of small numbers, at ten times the price
 _getsignal = _C.getsignal
 _SIGNALS = tuple(
@@ -44,7 +35,6 @@ _SIGNALS = tuple(
     for name in "SIGTERM SIGINT SIGALRM SIGVTALRM SIGPROF SIGHUP SIGQUIT SIGUSR1 SIGUSR2 SIGCHLD SIGPIPE".split()
     if hasattr(signal, name)
 )
-_digits = getattr(sys, "get_int_max_str_digits", int)  # Python 3.10 has it from 3.10.7 on
 
 
 def _hooks() -> tuple[Any, ...]:
@@ -87,13 +77,7 @@ AUDIT = Audit()
 
 
 class Isolation:
-    """What a process was like when this was made.
-
-    Parameters
-    ----------
-    end_handler : callable, optional
-        Called when the handler of SIGTERM was put back.
-    """
+    """What a process was like when this was made; `end_handler` is called when the handler of SIGTERM was put back."""
 
     def __init__(self, end_handler: Callable[[], None] | None = None) -> None:
         AUDIT.listen()
@@ -102,18 +86,12 @@ class Isolation:
         self._main = threading.current_thread() is threading.main_thread()
         self._folder = os.getcwd()
         self._environment = dict(os.environ)
-        self._path, self._arguments = list(sys.path), list(sys.argv)
         self.hooks = _hooks()
-        self._filters, self._show = list(warnings.filters), warnings.showwarning
+        self._show = warnings.showwarning
         self._handlers = tuple(map(_getsignal, _SIGNALS))
-        self._locale = tuple(map(_setlocale, _CATEGORIES))
         self._umask = os.umask(0o022)
         os.umask(self._umask)
-        self._depth, self._collects, self._thresholds = (
-            sys.getrecursionlimit(), gc.isenabled(), gc.get_threshold()
-        )  # fmt: skip
-        self._switch, self._digits = sys.getswitchinterval(), _digits()
-        self._loggers, self._options = Loggers(), Options()
+        self._loggers, self._options = Loggers(), Options(of_python=True)
         self._watch = ImportWatch(list(LIBRARIES), self._options.notice)
         self._decimal: Any = sys.modules["decimal"].getcontext().copy() if "decimal" in sys.modules else None
 
@@ -122,22 +100,12 @@ class Isolation:
         os.umask(self._umask)
         if _hooks() != self.hooks:
             _put_hooks(self.hooks)
-        if sys.path != self._path:
-            sys.path[:] = self._path
-        if sys.argv != self._arguments:
-            sys.argv = list(self._arguments)
-        if warnings.filters != self._filters:
-            set_filters(self._filters)
         if warnings.showwarning is not self._show:
             if "logging" in sys.modules:
                 sys.modules["logging"].captureWarnings(False)
             warnings.showwarning = self._show
         if tuple(map(_getsignal, _SIGNALS)) != self._handlers and self._main:
             self._restore_signals()
-        if tuple(map(_setlocale, _CATEGORIES)) != self._locale:
-            for category, name in zip(_CATEGORIES, self._locale, strict=True):
-                _setlocale(category, name)
-        self._restore_interpreter()
         if self._loggers.changed():
             self._loggers.restore()
         if "decimal" in sys.modules:
@@ -151,18 +119,6 @@ class Isolation:
     def close(self) -> None:
         """Let go of the process."""
         self._watch.close()
-
-    def _restore_interpreter(self) -> None:
-        if sys.getrecursionlimit() != self._depth:
-            sys.setrecursionlimit(self._depth)
-        if gc.isenabled() != self._collects:
-            (gc.enable if self._collects else gc.disable)()
-        if gc.get_threshold() != self._thresholds:
-            gc.set_threshold(*self._thresholds)
-        if sys.getswitchinterval() != self._switch:
-            sys.setswitchinterval(self._switch)
-        if _digits() != self._digits:
-            sys.set_int_max_str_digits(self._digits)
 
     def _restore_signals(self) -> None:
         # Without a handler these end the process: who has left one running has set a handler too.
@@ -189,10 +145,3 @@ class Isolation:
             os.environ.update(self._environment)
             if zone != self._environment.get("TZ") and hasattr(time, "tzset"):
                 time.tzset()
-
-
-def set_filters(filters: list[Any]) -> None:
-    """Set the filters of warnings, in the list that is there."""
-    warnings.filters[:] = filters  # type: ignore[index]  # typeshed calls it a Sequence
-    with warnings.catch_warnings():
-        pass  # at its end Python forgets what it has found out about the filters

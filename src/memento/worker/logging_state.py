@@ -121,21 +121,13 @@ def _set(
 
 
 class _Handler(NamedTuple):
-    kind: str  # "stdout", "stderr", "file"
-    arguments: tuple[Any, ...]
-    level: int
-    name: str | None
-    formatter: Any
-    filters: list[Any]
-    terminator: str
-    type: Any  # the class, where it writes to a standard stream
-    state: dict[str, Any]  # what a class of somebody's own adds
+    type: Any
+    stream: str  # "stdout", "stderr"; "" for a file, which its state names
+    state: dict[str, Any]
 
 
 class _Logger(NamedTuple):
-    level: int
-    propagate: bool
-    disabled: bool
+    state: tuple[int, bool, bool]  # level, propagate, disabled
     handlers: list[_Handler] | None  # None where they are its library's own, made by the import
     filters: list[Any]
     library: str  # which has a logger of that name, and may add handlers when it is imported; "" where there is none
@@ -168,10 +160,9 @@ def describe() -> tuple[Described, list[str]]:
                 left.append(f"{type(handler).__name__} of logger {name or 'root'!r}")
         top = name.partition(".")[0]
         library = top if top in sys.modules and not is_project_module(top) else ""
-        filters, kept = _sendable(logger.filters), None if of_library else handlers
-        one = _Logger(logger.level, logger.propagate, logger.disabled, kept, filters, library)
-        if name == "" or handlers or one.filters or one[:3] != (logging.NOTSET, True, False):
-            found[name] = one
+        filters, state = _sendable(logger.filters), (logger.level, logger.propagate, logger.disabled)
+        if name == "" or handlers or filters or state != (logging.NOTSET, True, False):
+            found[name] = _Logger(state, None if of_library else handlers, filters, library)
     captures = warnings.showwarning.__module__ == "logging"
     names = {number: logging.getLevelName(number) for number in range(1, 256)}
     levels = {number: name for number, name in names.items() if name != f"Level {number}"}
@@ -191,25 +182,13 @@ def _is_of_kernel(handler: Any) -> bool:
 
 def _described(handler: Any) -> _Handler | None:
     logging: Any = sys.modules["logging"]
-    kind, arguments, state = "", tuple[Any, ...](), dict[str, Any]()
-    if type(handler) is logging.FileHandler:
-        # To add to it at each message's end is what several processes can do to one file.
-        kind, arguments = "file", (handler.baseFilename, "a", handler.encoding, True, handler.errors)
-    elif isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-        kind = _standard(handler.stream)
-        state = {name: value for name, value in vars(handler).items() if name not in _OF_ANY}
-    formatter = _sendable([handler.formatter])
-    if not kind or not formatter or not _sendable([(type(handler), state)]):
-        return None
-    filters = _sendable(handler.filters)
-    return _Handler(
-        kind, arguments, handler.level, handler.get_name(), formatter[0], filters, handler.terminator,
-        type(handler), state,
-    )  # fmt: skip
-
-
-# What every handler has, or must have of its own.
-_OF_ANY = ("lock", "stream", "formatter", "filters", "level", "_name", "terminator")
+    to_file, stream = type(handler) is logging.FileHandler, ""
+    if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+        stream = _standard(handler.stream)
+    state = {name: value for name, value in vars(handler).items() if name not in ("lock", "stream")}
+    state["filters"] = _sendable(handler.filters)
+    described = _Handler(type(handler), stream, state)
+    return described if (to_file or stream) and _sendable([described]) else None
 
 
 def _standard(stream: Any) -> str:
@@ -247,7 +226,7 @@ def set_up(told: Described) -> None:
             # In place of what imports of this process have added: the program's imports did so as well.
             silent = [handler for handler in handlers if type(handler) is logging.NullHandler]
             handlers = [*silent, *map(_made, one.handlers)]
-        _set(logger, one.level, one.propagate, one.disabled, handlers, one.filters)
+        _set(logger, *one.state, handlers, one.filters)
     logging.disable(told.disabled)
     logging.raiseExceptions = told.raises
     if told.captures:
@@ -267,18 +246,15 @@ class _Stream:
 def _made(described: _Handler) -> Any:
     import logging
 
-    handler: logging.StreamHandler[Any]
-    if described.kind == "file":
-        os.makedirs(os.path.dirname(described.arguments[0]), exist_ok=True)
-        handler = logging.FileHandler(*described.arguments)
+    # As its class was made there, whatever that asks for to make another.
+    handler = described.type.__new__(described.type)
+    logging.Handler.__init__(handler)
+    vars(handler).update(described.state)
+    handler.name = handler.name  # so that it is found by it
+    if described.stream:
+        handler.stream = _Stream(described.stream)
     else:
-        # As its class was made there, whatever that asks for to make another.
-        handler = described.type.__new__(described.type)
-        logging.StreamHandler.__init__(handler, _Stream(described.kind))
-        vars(handler).update(described.state)
-    handler.setLevel(described.level)
-    handler.name = described.name
-    handler.setFormatter(described.formatter)
-    handler.filters[:] = described.filters
-    handler.terminator = described.terminator
+        # Opened for its first message: several processes can add to one file, at each message's end.
+        handler.stream, handler.mode, handler.delay = None, "a", True
+        os.makedirs(os.path.dirname(handler.baseFilename), exist_ok=True)
     return handler

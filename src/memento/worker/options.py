@@ -1,6 +1,6 @@
-"""The options that libraries keep for a whole process or thread: how each is asked for, and how it is set.
+"""The options that Python and libraries keep for a whole process or thread: how each is asked for, and how it is set.
 
-Knows: libraries' options by their public names. May not know: tasks, processes.
+Knows: options by their public names. May not know: tasks, processes.
 
 One table for two uses. `Options` puts back what a task has changed, so that it does not reach the next one;
 `carrying` takes what the program has set to fresh processes. A library counts from when it is loaded: its options are
@@ -11,33 +11,27 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
+import importlib
 import sys
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+_C: Any = importlib.import_module("_locale")  # `locale` takes 2 ms to import
+_setlocale = _C.setlocale
+# One by one: for all at once the system makes a text of them, which takes twice as long.
+_CATEGORIES = tuple(
+    getattr(_C, name)
+    for name in "LC_CTYPE LC_COLLATE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME".split()
+    if hasattr(_C, name)
+)
 
 _SMALLEST = sys.float_info.min  # half of it is 0.0 where the processor flushes what is smaller
 
 
 class Option:
-    """One thing that a library keeps.
-
-    Parameters
-    ----------
-    what : str
-        Its name, for people; unique.
-    get : callable
-        Returns what it is now, as a value that nobody changes later.
-    put : callable
-        Sets it.
-    same : callable, optional
-        Tells whether it is so now, where comparing what `get` returns would take long.
-    local : bool
-        Whether each thread has its own.
-    carried : bool
-        Whether fresh processes are to have what the program has.
-    put_back : bool
-        Whether it is put back after each task; not what lives in a context, since tasks run in copies of it.
-    """
+    """One thing that a library keeps; `get` returns a value that nobody changes later."""
 
     def __init__(
         self,
@@ -50,12 +44,17 @@ class Option:
         carried: bool = True,
         put_back: bool = True,
     ) -> None:
-        self.what, self.get, self._put, self._same = what, get, put, same
-        self.local, self.carried, self.put_back = local, carried, put_back
+        self.what, self.get, self._put = what, get, put  # `what` is for people
+        self.quick = same  # tells whether it has a value, where comparing what `get` returns would take long
+        self.local = local  # each thread has its own
+        self.carried = carried  # fresh processes are to have what the program has
+        self.put_back = (
+            put_back  # after each task; not what lives in a context, since tasks run in copies of it
+        )
 
     def same(self, value: Any) -> bool:
         """Tell whether it is so now."""
-        return bool(self.get() == value) if self._same is None else self._same(value)
+        return bool(self.get() == value) if self.quick is None else self.quick(value)
 
     def set(self, value: Any) -> bool:
         """Set it where it is another; tell whether it is so now."""
@@ -76,6 +75,63 @@ def _changing(options: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     """Return the options that are not so now."""
     return {name: value for name, value in options.items() if name not in now or now[name] != value}
 
+
+# -- Python's own
+
+
+def python() -> Iterator[Option]:
+    """Yield the options of Python itself."""
+    yield Option(
+        "sys.path",
+        lambda: list(sys.path),
+        lambda value: _fill(sys.path, value),
+        lambda v: sys.path == v,
+        carried=False,
+    )
+    yield Option("sys.argv", lambda: list(sys.argv), _set_arguments, lambda value: sys.argv == value)
+    yield Option("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit)
+    yield Option("the switch interval", sys.getswitchinterval, sys.setswitchinterval)
+    if hasattr(sys, "get_int_max_str_digits"):  # Python 3.10 has it from 3.10.7 on
+        yield Option("the limit of digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits)
+    yield Option(
+        "garbage collection", gc.isenabled, lambda on: (gc.enable if on else gc.disable)(), carried=False
+    )
+    yield Option(
+        "garbage collection's thresholds",
+        gc.get_threshold,
+        lambda value: gc.set_threshold(*value),
+        carried=False,
+    )
+    yield Option(
+        "the locale",
+        lambda: tuple(map(_setlocale, _CATEGORIES)),
+        lambda value: list(map(_setlocale, _CATEGORIES, value)),
+    )
+    yield Option(  # `carrying` takes along those that can be pickled
+        "warnings.filters",
+        lambda: list(warnings.filters),
+        set_filters,
+        lambda value: warnings.filters == value,
+        carried=False,
+    )
+
+
+def _fill(target: list[Any], values: list[Any]) -> None:
+    target[:] = values
+
+
+def _set_arguments(arguments: list[str]) -> None:
+    sys.argv = list(arguments)
+
+
+def set_filters(filters: list[Any]) -> None:
+    """Set the filters of warnings, in the list that is there."""
+    warnings.filters[:] = filters  # type: ignore[index]  # typeshed calls it a Sequence
+    with warnings.catch_warnings():
+        pass  # at its end Python forgets what it has found out about the filters
+
+
+# -- of libraries
 
 # What NumPy has where nobody has set anything: then no worker need import it.
 _NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
@@ -103,8 +159,24 @@ def _numpy() -> Iterator[Option]:
 
 def _torch() -> Iterator[Option]:
     torch: Any = sys.modules["torch"]
-    yield Option("torch's grad mode", torch.is_grad_enabled, torch.set_grad_enabled, local=True)
-    yield Option("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype)
+    shared = torch.multiprocessing
+    for what, get, put in (
+        ("default dtype", torch.get_default_dtype, torch.set_default_dtype),
+        ("precision of products", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+        ("anomaly mode", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+        ("way to share memory", shared.get_sharing_strategy, shared.set_sharing_strategy),
+    ):
+        yield Option(f"torch's {what}", get, put)
+    for what, get, put in (
+        ("grad mode", torch.is_grad_enabled, torch.set_grad_enabled),
+        (
+            "inference mode",
+            torch.is_inference_mode_enabled,
+            lambda value: None,
+        ),  # its own guard alone ends it
+        ("flushing of small numbers", lambda: _SMALLEST * 0.5 == 0.0, torch.set_flush_denormal),
+    ):
+        yield Option(f"torch's {what}", get, put, local=True)
     # Workers have as many as a task has cores.
     yield Option("torch's threads", torch.get_num_threads, torch.set_num_threads, carried=False)
     yield Option(
@@ -114,25 +186,6 @@ def _torch() -> Iterator[Option]:
             torch.is_deterministic_algorithms_warn_only_enabled(),
         ),
         lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
-    )
-    yield Option(
-        "torch's precision of products",
-        torch.get_float32_matmul_precision,
-        torch.set_float32_matmul_precision,
-    )
-    yield Option("torch's anomaly mode", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly)
-    # Nothing but its own guard ends it.
-    yield Option("torch's inference mode", torch.is_inference_mode_enabled, lambda value: None, local=True)
-    yield Option(
-        "torch's flushing of small numbers",
-        lambda: _SMALLEST * 0.5 == 0.0,
-        torch.set_flush_denormal,
-        local=True,
-    )
-    yield Option(
-        "torch's way to share memory",
-        torch.multiprocessing.get_sharing_strategy,
-        torch.multiprocessing.set_sharing_strategy,
     )
     if hasattr(torch, "get_default_device"):
         yield Option(
@@ -288,12 +341,7 @@ def options_of(name: str) -> list[Option]:
 
 
 class Options:
-    """The options of the libraries that are loaded, as they were when this was made.
-
-    Parameters
-    ----------
-    local : bool
-        Whether only those count that each thread has for itself: others work in this process.
+    """The options of the libraries that are loaded, as they were when this was made; or those only that are a thread's.
 
     Examples
     --------
@@ -304,10 +352,11 @@ class Options:
     ('', None)
     """
 
-    def __init__(self, *, local: bool = False) -> None:
+    def __init__(self, *, local: bool = False, of_python: bool = False) -> None:
         self._local = local
         self._known: set[str] = set()
         self._kept: list[tuple[Option, Any]] = []
+        self._keep(python() if of_python else ())
         for name in LIBRARIES:
             self.notice(name)
 
@@ -316,7 +365,10 @@ class Options:
         if name not in sys.modules or name in self._known:
             return
         self._known.add(name)
-        for option in options_of(name):
+        self._keep(options_of(name))
+
+    def _keep(self, options: Iterable[Option]) -> None:
+        for option in options:
             if option.put_back and (option.local or not self._local):
                 with contextlib.suppress(Exception):
                     self._kept.append((option, option.get()))
@@ -326,7 +378,8 @@ class Options:
         left = ""
         for option, value in self._kept:
             try:
-                kept = option.same(value) or option.set(value)
+                kept = option.get() == value if option.quick is None else option.quick(value)
+                kept = kept or option.set(value)
             except Exception:  # what was set is nothing that can be asked for, or set
                 kept = False
             if not kept:

@@ -15,20 +15,6 @@ class Portable:
 
     A copy has the very function, with all that it refers to, so nothing of it is pickled; what cannot be
     pickled stands in nobody's way there. Pickling this sends the bytes.
-
-    Parameters
-    ----------
-    here : object
-        What is on its way.
-    what : str
-        What it is called where it cannot be sent.
-
-    Examples
-    --------
-    >>> import pickle
-    >>> there = pickle.loads(pickle.dumps(Portable(len, "a function")))
-    >>> there.here is None, there.load() is len
-    (True, True)
     """
 
     def __init__(self, here: Any, what: str, data: bytes | None = None) -> None:

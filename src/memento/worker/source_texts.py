@@ -46,13 +46,7 @@ def sources() -> dict[str, str]:
 
 
 def modules(functions: Iterable[str]) -> dict[str, str]:
-    """Return the texts of the project's modules: of those that tasks will import for themselves, and of loaded ones.
-
-    Parameters
-    ----------
-    functions : iterable of str
-        What the code's version names: of modules that code imports, "module:name".
-    """
+    """Return the texts of the project's modules: of loaded ones, and of "module:name" among `functions`."""
     from memento.keys.imported_modules import find_module
 
     files = dict(_loaded())

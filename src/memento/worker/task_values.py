@@ -26,13 +26,7 @@ _KEEP = 1_000_000  # bytes; larger pickles are made again rather than kept besid
 
 
 def is_unchangeable(value: object) -> bool:
-    """Tell whether tasks can share one object without one task's changes reaching the next.
-
-    Examples
-    --------
-    >>> is_unchangeable((1, "a")), is_unchangeable([1]), is_unchangeable(dict)
-    (True, False, True)
-    """
+    """Tell whether tasks can share one object without one task's changes reaching the next."""
     kind = type(value)
     paths: type | tuple[()] = getattr(sys.modules.get("pathlib"), "PurePath", ())
     if (
@@ -58,16 +52,7 @@ def unpacked(data: bytes | memoryview) -> Callable[[], Any]:
 
 
 def copies(value: Any) -> Callable[[], Any]:
-    """Return what makes a copy for each task; the value itself where there can be none.
-
-    Examples
-    --------
-    >>> import threading
-    >>> get = copies({"numbers": [1], "lock": threading.Lock()})
-    >>> one, two = get(), get()
-    >>> one["numbers"] is two["numbers"], one["lock"] is two["lock"]
-    (False, True)
-    """
+    """Return what makes a copy for each task; the value itself where there can be none."""
     if is_unchangeable(value):
         return lambda: value
     if _is_plain(value):
@@ -126,13 +111,9 @@ def _copied(value: Any, made: dict[int, Any]) -> Any:
 
 
 class TaskValues:
-    """Values by number.
+    """Values by number: what was `put` here, or comes from `source`.
 
-    Parameters
-    ----------
-    source : sequence of bytes, optional
-        Where a value comes from that was not `put` here. Where it has a method `here`, that returns the program's own
-        value of a number, and nothing is asked for its bytes.
+    Where that has a method `here`, it returns the program's own value of a number, and nothing is asked for its bytes.
     """
 
     def __init__(self, source: Sequence[bytes] | None = None) -> None:

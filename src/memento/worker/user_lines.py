@@ -72,15 +72,10 @@ class Printed(NamedTuple):
 
 
 def lines_of_text(frames: Iterable[Printed], sender: TracebackType | None = None) -> Lines:
-    """Return the lines of a traceback that another process has printed.
+    """Return the lines of a traceback, outermost first, that another process has printed.
 
-    Parameters
-    ----------
-    frames : iterable of Printed
-        Outermost first.
-    sender : traceback, optional
-        Where this process waited for the other. What it sent there by value has lost its file's name, and is looked
-        for among what these frames' modules define.
+    `sender` is where this process waited for it: what it sent there by value has lost its file's name, and is looked
+    for among what these frames' modules define.
     """
     return _lines(
         _Code(_file_of(frame, sender) if frame.file == _BY_VALUE else frame.file, frame.line, None)

@@ -32,15 +32,7 @@ _shown_before: _Show = warnings.showwarning
 
 
 class Watch:
-    """Sees what is shown while one task runs, in one thread at a time.
-
-    Examples
-    --------
-    >>> watch = Watch()
-    >>> watch.begin()
-    >>> watch.end() is None
-    True
-    """
+    """Sees what is shown while one task runs, in one thread at a time."""
 
     def __init__(self) -> None:
         self._thread = 0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,8 @@ from memento.executors.processes.slots import Slots, make_file
 from memento.executors.processes.worker import Place
 from memento.executors.processes.worker_handle import WorkerHandle
 from memento.keys import Script
-from memento.records import MEMORY, STOPPED, TIMEOUT
+from memento.records import DIED, DONE, MEMORY, STOPPED, TIMEOUT
+from memento.testing.driving import Drive
 from memento.worker.portable import Portable
 
 
@@ -153,35 +158,6 @@ def test_where_memory_runs_out_the_largest_task_is_ended_if_it_is_why(
     )
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({}, (8_000_000_000, 16_000_000_000)),
-        ({"memory.max": "max", "memory.current": "5000"}, (8_000_000_000, 16_000_000_000)),
-        (
-            {
-                "memory.max": "900",
-                "memory.current": "800",
-                "memory.stat": "inactive_file 30\nactive_file 20\nanon 7",
-            },
-            (150, 900),
-        ),
-    ],
-)
-def test_what_memory_is_left_is_the_groups_or_the_machines(
-    tmp_path: Path, files: dict[str, str], expected: tuple[int, int]
-) -> None:
-    (tmp_path / "proc" / "7").mkdir(parents=True)
-    (tmp_path / "proc" / "meminfo").write_text(
-        "MemTotal:       15625000 kB\nMemFree: 1 kB\nMemAvailable:    7812500 kB\nSwapFree:  0 kB\n"
-    )
-    (tmp_path / "proc" / "7" / "cgroup").write_text("0::/a/b\n")
-    (tmp_path / "groups" / "a" / "b").mkdir(parents=True)
-    for name, text in files.items():
-        (tmp_path / "groups" / "a" / "b" / name).write_text(text + "\n")
-    assert system.memory_left(7, str(tmp_path / "proc"), str(tmp_path / "groups")) == expected
-
-
 def test_a_look_back_at_what_the_kernel_killed_is_a_short_one() -> None:
     counts = [7]
     scarcity = Scarcity(1, lambda pid: counts[-1])
@@ -202,34 +178,6 @@ def test_where_nobody_counts_nothing_is_proven() -> None:
     assert not scarcity.struck()
 
 
-@pytest.mark.skipif(not system.LINUX, reason="cgroups are of Linux")
-@pytest.mark.parametrize(
-    ("line", "file", "text", "count"),
-    [
-        (
-            "4:memory:/job",
-            "memory/job/memory.oom_control",
-            "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
-            3,
-        ),
-        ("4:cpu,memory:/elsewhere", "memory/memory.oom_control", "oom_kill 4\n", 4),  # a container's own root
-        ("0::/job", "job/memory.events", "low 0\noom 2\noom_kill 5\noom_group_kill 0\n", 5),
-        ("0::/", "memory.events", "oom_kill 6\n", 6),
-        ("1:cpu:/", "memory.events", "oom_kill 6\n", 9),  # no memory cgroup: the machine's count
-    ],
-)
-def test_the_kernels_count_is_found_wherever_it_is_kept(
-    tmp_path: Path, line: str, file: str, text: str, count: int
-) -> None:
-    proc, groups = tmp_path / "proc", tmp_path / "groups"
-    (proc / "77").mkdir(parents=True)
-    (proc / "77" / "cgroup").write_text(line + "\n")
-    (proc / "vmstat").write_text("pgfault 12\noom_kill 9\n")
-    (groups / file).parent.mkdir(parents=True)
-    (groups / file).write_text(text)
-    assert system.oom_kills(77, str(proc), str(groups)) == count
-
-
 @pytest.mark.parametrize("rate", [1e8, 1e9, 4e9])
 def test_a_task_that_fills_memory_fast_is_ended_soon_after_its_limit(
     rate: float, monkeypatch: pytest.MonkeyPatch
@@ -247,3 +195,176 @@ def test_a_task_that_fills_memory_fast_is_ended_soon_after_its_limit(
     assert sentence.memory is not None
     assert sentence.memory < 1e9 + 0.02 * rate
     assert looks < 1e9 / rate * 100 + 20
+
+
+# -- with workers
+
+
+def test_a_task_that_crashes_is_recorded_with_its_peak_memory(drive: Drive) -> None:
+    def crash(context: Any, config: Any) -> None:
+        held = bytearray(b"x" * 300_000_000) if config.x else b""
+        os.kill(os.getpid(), signal.SIGSEGV)
+        del held
+
+    drive.start(crash, num_workers=1)
+    outcomes = drive.run([drive.task(0, True), drive.task(1, False)])
+    peaks = [outcomes[number].memory or 0 for number in range(2)]
+    assert peaks[0] > 300_000_000
+    assert 1_000_000 < peaks[1] < 200_000_000
+
+
+def test_a_kill_by_hand_is_not_taken_for_want_of_memory(drive: Drive) -> None:
+    drive.start(lambda context, config: os.kill(os.getpid(), signal.SIGKILL))
+    failure = drive.run([drive.task(0)])[0].failure
+    assert failure is not None
+    assert (failure.kind, failure.type) == (DIED, "SIGKILL")
+
+
+GREEDY = """
+import sys, time
+from pathlib import Path
+from memento.executors.processes import Processes
+from memento.testing.driving import Drive
+
+def eat(context, config):
+    held = []
+    while config.x:
+        held.append(bytearray(b"x" * 10_000_000))
+    return 1
+
+sys.stdin.readline()  # until this process is in its cgroup
+store = Path("store").absolute()
+(store / "payloads").mkdir(parents=True)
+drive = Drive(Processes(), store)
+drive.start(eat)
+outcomes = drive.run([drive.task(i, i == 1) for i in range(4)])
+drive.executor.close()
+failure = outcomes[1].failure
+print(failure.kind, failure.type, sorted(o.status for o in outcomes.values()))
+print(failure.message)
+"""
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """Make a cgroup of 200 MB, of either version, where that is allowed."""
+    for root, limit in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
+        group = Path("/sys/fs/cgroup") / root / f"memento-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        if not (group / limit).exists():
+            group.rmdir()
+            continue
+        (group / limit).write_text("200000000")
+        with contextlib.suppress(OSError):
+            (group / "memory.swap.max").write_text("0")
+        yield group
+        end = time.monotonic() + 10
+        while True:
+            try:
+                group.rmdir()
+                return
+            except OSError:
+                assert time.monotonic() < end, "something still lives in the cgroup"
+                time.sleep(0.05)
+    pytest.skip("this user may make no memory cgroup")
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_a_kill_by_the_kernel_for_want_of_memory_is_told_as_that(tmp_path: Path, small_group: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", GREEDY], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        (small_group / "cgroup.procs").write_text(str(process.pid))
+        told, _ = process.communicate("go\n", timeout=100)
+    finally:
+        process.kill()
+        process.wait()
+    first, second = told.splitlines()
+    assert first == f"{MEMORY} OutOfMemory ['done', 'done', 'done', 'failed']"
+    assert "out of memory" in second  # or nearly so, where we were quicker than the kernel
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_a_suspended_worker_neither_dies_nor_runs_out_of_time(drive: Drive, tmp_path: Path) -> None:
+    def work(context: Any, config: Any) -> int:
+        if config.x == 0:
+            (tmp_path / "pid").write_text(str(os.getpid()))
+            for _ in range(50):
+                time.sleep(0.01)
+        return os.getpid()
+
+    def suspend() -> None:
+        until(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()), "it never began")
+        pid = int((tmp_path / "pid").read_text())
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(5)
+        os.kill(pid, signal.SIGCONT)
+
+    thread = threading.Thread(target=suspend)
+    thread.start()
+    drive.start(work, timeout=2.5)
+    outcomes = drive.run([drive.task(i, i) for i in range(20)])
+    thread.join()
+    assert {outcome.status for outcome in outcomes.values()} == {DONE}
+    assert all(outcome.runtime >= 0 for outcome in outcomes.values())
+    assert drive.value(0) == int((tmp_path / "pid").read_text())
+
+
+SLEEPY = """
+import os, time
+from pathlib import Path
+from memento.executors.processes import Processes
+from memento.testing.driving import Drive
+
+def work(context, config):
+    Path(f"began-{config.x}").touch()
+    for _ in range(100):
+        time.sleep(0.01)
+    return os.getpid()
+
+store = Path("store").absolute()
+(store / "payloads").mkdir(parents=True)
+drive = Drive(Processes(), store)
+drive.start(work, timeout=2.5)
+outcomes = drive.run([drive.task(i, i) for i in range(4)])
+drive.executor.close()
+print(sorted(o.status for o in outcomes.values()), min(o.runtime for o in outcomes.values()) >= 0)
+print(len({o.worker for o in outcomes.values()}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["coordinator", "all"])
+def test_a_suspended_coordinator_or_machine_goes_on_where_it_was(tmp_path: Path, who: str) -> None:
+    import psutil
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLEEPY], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        until(lambda: (tmp_path / "store" / "began-0").exists(), "it never began")
+        parts = [psutil.Process(process.pid)]
+        if who == "all":
+            parts += parts[0].children(recursive=True)
+        for part in parts:
+            part.suspend()
+        time.sleep(5)
+        for part in parts:
+            part.resume()
+        told, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert told.splitlines() == ["['done', 'done', 'done', 'done'] True", "2"]

@@ -25,6 +25,7 @@ HEADER = struct.Struct("<QB")
 NUMBER = struct.Struct("<Q")
 Frame = tuple[int, memoryview]
 
+CONTROL = 0  # between supervisor and server; see `server`
 # To a worker
 BATCH = 1  # (layouts: [(index, names)], small values: [(number, bytes)], first position, [task, ...])
 VALUE = 2  # NUMBER, then the value's bytes as they are

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.errors import Unsendable, WorkersDiffer, WorkerStartError
-from memento.executors.processes import fork, launch, server
+from memento.executors.processes import channel, fork, launch, server
 from memento.executors.processes.slots import make_file
-from memento.executors.processes.worker_handle import WorkerHandle
+from memento.executors.processes.worker import Place
 from memento.worker import failures
 from memento.worker.work import Work
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _ENDING = 5.0  # seconds that the server gets to end everything
 _TAIL_LINES = 20
-_FIRST_VALUES = 64  # how many values are looked at
-_FIRST_SMALL, _FIRST_ALL = 1_024, 32_768  # bytes; they travel as an argument
 
 
 class ServerGone(WorkerStartError):
@@ -36,34 +34,18 @@ class ServerGone(WorkerStartError):
 
 
 class Control:
-    """Our end of the server's control socket, and the server's process.
-
-    Parameters
-    ----------
-    work : Work
-        What all workers need.
-    slots_file : int
-        Descriptor of the shared memory.
-    copy : bool, optional
-        Whether the server is a copy of this program; by default where that is sound.
-    """
+    """The server, and our end of its socket: a copy of this program where that is sound, or as `copy` says."""
 
     def __init__(self, work: Work, slots_file: int, copy: bool | None = None) -> None:
         # Asked before anything of ours is open.
         objection = "copy=False was asked for" if copy is False else _objection(work)
         self.notes: list[str] = []  # what people should know of how workers come to be
-        values = [value.hex() for value in _first_values(work)]  # before that, too: one may be no pickle
         self.socket, theirs = socket.socketpair()
-        self._heard = bytearray()
+        self._frames = channel.Frames()
         self._workers: set[int] = set()
         self.proven = False  # it has started a worker: what the experiment needs can be imported
         self._mark = launch.mark(work)
-        told = {
-            "control": theirs.fileno(),
-            "slots": slots_file,
-            "parent": os.getpid(),
-            "values": values,
-        }
+        told = {"control": theirs.fileno(), "slots": slots_file, "parent": os.getpid()}
         self._log: IO[bytes] | None = None
         if work.log_output:
             self._log = open(make_file("memento-log", 0), "w+b", buffering=0)  # noqa: SIM115  # closed in `close`
@@ -93,10 +75,9 @@ class Control:
         """Return the server's process number."""
         return self._process.pid
 
-    def spawn(self, handle: WorkerHandle, theirs: tuple[int, int]) -> None:
+    def spawn(self, place: Place, theirs: tuple[int, int]) -> None:
         """Have a worker started, with its ends of the pipes."""
-        place = handle.place
-        self._say(("spawn", (place.slot, place.slots, place.log, place.log_name, place.gpus)), theirs)
+        self._say(("spawn", tuple(place)), theirs)
 
     def kill(self, pid: int, number: int) -> None:
         """Have a worker and everything below it sent a signal."""
@@ -121,8 +102,8 @@ class Control:
             data = b""
         if not data:
             self._ended()
-        self._heard += data
-        messages = server.split(self._heard)
+        self._frames.add(data)
+        messages: list[tuple[Any, ...]] = [channel.unpack(kind, body) for kind, body in self._frames]
         for message in messages:
             if message[0] == "started":
                 self._workers.add(message[2])
@@ -238,14 +219,3 @@ def _start(work: Work, told: dict[str, Any], log: IO[bytes] | None) -> subproces
         )
     finally:
         os.close(work_file)
-
-
-def _first_values(work: Work) -> list[bytes]:
-    """Return a few small values, so that what they import is imported once, before the server copies itself."""
-    found, size = [], 0
-    for number in range(min(len(work.values), _FIRST_VALUES)):
-        data = work.values[number]
-        if len(data) <= _FIRST_SMALL and size + len(data) <= _FIRST_ALL:
-            found.append(data)
-            size += len(data)
-    return found

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from memento.errors import MemoryLimitExceeded, TaskTimeout, WorkerDied
 from memento.records import DIED, MEMORY, OUT_OF_MEMORY, STOPPED, TIMEOUT, Failure
 from memento.worker import failures
-from memento.worker.task_runner import stopped, timed_out
 from memento.worker.work import Work
 
 CLOSED = 113  # exit code of a worker whose task has closed its pipes
@@ -60,9 +59,9 @@ def why_ended(
         )
         return failures.without_exception(TIMEOUT, "TaskTimeout", text, printed, TaskTimeout(text))
     if decided.kind == TIMEOUT:
-        return timed_out(work.timeout or 0.0, printed)
+        return failures.timed_out(work.timeout or 0.0, printed)
     if decided.kind == STOPPED:
-        return stopped(printed)
+        return failures.stopped(printed)
     if decided.scarce:
         what = "the machine was nearly out of memory, so the largest task was ended before the kernel would choose one"
         return _out_of_memory(what, decided.memory or 0, printed)

@@ -48,13 +48,7 @@ _NAMED = 3  # threads that are told
 
 
 def objection(store: str) -> str:
-    """Say what keeps this program from being copied; "" where nothing does.
-
-    Parameters
-    ----------
-    store : str
-        Folder whose files are ours: the copy lets go of them.
-    """
+    """Say what keeps this program from being copied, files in the store apart; "" where nothing does."""
     if not system.LINUX:
         return "only Linux copies programs safely"
     if sys.gettrace() is not None or sys.getprofile() is not None:
@@ -100,12 +94,7 @@ def _foreign_descriptors(store: str) -> Iterator[tuple[int, str]]:
 def fork(threads: int | None = None) -> int | None:
     """Fork where the copy has every thread of this process: its number, 0 in the copy, None where it has not.
 
-    In the copy, signals do what they do in a new process, and SIGINT nothing.
-
-    Parameters
-    ----------
-    threads : int, optional
-        How many threads a library's pool may use in the copy.
+    In the copy, signals do what they do in a new process, and SIGINT nothing; pools of libraries have so many threads.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # it may be closed, or of the program's own making
@@ -173,15 +162,7 @@ def _forget_handlers() -> None:
 
 
 def start_anew(keep: Iterable[int], output: int | None) -> None:
-    """In a copy of the program: let go of what is the program's, as if this process had just been started.
-
-    Parameters
-    ----------
-    keep : iterable of int
-        Descriptors that stay, and are closed in programs that are started.
-    output : int, optional
-        Descriptor to print to; otherwise that stays as it is.
-    """
+    """In a copy of the program: let go of all descriptors but some, and print elsewhere, as a process just started."""
     os.setsid()
     kept = set(keep)
     null = os.open(os.devnull, os.O_RDWR)
@@ -239,16 +220,6 @@ class Copy:
 
 def ends(process: Copy | subprocess.Popen[bytes], within: float) -> bool:
     """Wait so many seconds for a process to end; tell whether it has."""
-    if process.poll() is None and hasattr(os, "pidfd_open"):
-        with contextlib.suppress(OSError):  # an old kernel
-            descriptor = os.pidfd_open(process.pid)
-            try:
-                poller = select.poll()
-                poller.register(descriptor, select.POLLIN)
-                poller.poll(within * 1000)
-            finally:
-                os.close(descriptor)
-            return process.poll() is not None
     for _ in range(int(within / _LOOK)):
         if process.poll() is not None:
             return True

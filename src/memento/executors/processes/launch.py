@@ -43,6 +43,8 @@ _CORES = (
     "JULIA_NUM_THREADS",
     "PYTHON_CPU_COUNT",  # Python from 3.13 on: its pools
 )
+_FIRST_VALUES = 64  # how many values are looked at
+_FIRST_SMALL, _FIRST_ALL = 1_024, 32_768  # bytes
 MARK = WORKER_MARK  # names the coordinator and its run in all processes below
 
 
@@ -77,7 +79,7 @@ def _cores(names: Sequence[str], cores: int) -> dict[str, str]:
 
 def write_work(work: Work) -> int:
     """Write what workers need that are fresh processes into a nameless file; return its descriptor."""
-    plain = work._replace(layouts=(), values=())
+    plain = work._replace(layouts=(), values=_first_values(work))
     if work.carried is None:
         plain = for_fresh(plain)
     data = pickle.dumps(plain, protocol=5)
@@ -97,6 +99,17 @@ def for_fresh(work: Work) -> Work:
     # Tasks get children of the program's generators, wherever an import leaves those of the same names.
     seen = {} if function is None else seen_by(function, apart=kind_of)
     return work._replace(carried=gather(), seen=seen)
+
+
+def _first_values(work: Work) -> list[bytes]:
+    """Return a few small values, so that what they import is imported once, before the server copies itself."""
+    found, size = [], 0
+    for number in range(min(len(work.values), _FIRST_VALUES)):
+        data = work.values[number]
+        if len(data) <= _FIRST_SMALL and size + len(data) <= _FIRST_ALL:
+            found.append(data)
+            size += len(data)
+    return found
 
 
 def read_work(descriptor: int) -> Work:

@@ -20,7 +20,7 @@ from memento.records import MEMORY, STOPPED, TIMEOUT
 from memento.store.activity import ActivityFile
 from memento.worker.work import Work
 
-EVERY = 0.25  # seconds between looks at what has no limit
+LOOK_EVERY = 0.25  # seconds between looks at what has no limit
 _WATCH = 0.1  # seconds between looks at memory
 # ... where a task has this share of what it may take: a core fills some GB a second
 _WATCH_NEAR, _NEAR = 0.01, 0.5
@@ -44,13 +44,6 @@ class Scarcity:
     """Watches whether the kernel kills processes for want of memory.
 
     The count is of all processes of a cgroup, or of the machine: so it is only looked at a moment around an end.
-
-    Parameters
-    ----------
-    pid : int
-        A process that lives where the workers live.
-    count : callable
-        Returns how many were killed so far, given the process; None where that cannot be known.
     """
 
     def __init__(self, pid: int, count: Callable[[int], int | None] = system.oom_kills) -> None:
@@ -70,19 +63,7 @@ class Scarcity:
 
 
 class Monitor:
-    """Looks at a run's workers.
-
-    Parameters
-    ----------
-    work : Work
-        What says the limits.
-    handles : dict of int to WorkerHandle
-        The workers by slot; the supervisor's own table, which changes.
-    server : int
-        The process that starts them.
-    logs : str, optional
-        The folder of their logs, where these are kept.
-    """
+    """Looks at a run's workers."""
 
     def __init__(
         self,
@@ -91,7 +72,8 @@ class Monitor:
         server: int,
         logs: str | None = None,
     ) -> None:
-        self._work, self._handles = work, handles
+        self._work = work
+        self._handles = handles  # the supervisor's own, which changes
         self.follow(server)
         self._board: ActivityFile | None = None
         if logs is not None:
@@ -137,7 +119,7 @@ class Monitor:
                 if work.timeout is not None:
                     position = handle.running()
                     begun = handle.start() if position >= 0 else now
-                    ends += [begun + self._paused(handle, position) + work.timeout, self._looked + EVERY]
+                    ends += [begun + self._paused(handle, position) + work.timeout, self._looked + LOOK_EVERY]
                 if work.memory_limit is not None:
                     ends.append(max(self._next_look, now + 0.001))
                 ends += [self._deadline, handle.stops[1] if handle.stops[0] in handle.in_flight else _NEVER]
@@ -176,7 +158,7 @@ class Monitor:
             return
         left, total = system.memory_left(os.getpid()) or (1, 0)
         self._tight = left < _TIGHT * total
-        self._next_scarcity = now + (_TIGHT_LOOK if self._tight else EVERY)
+        self._next_scarcity = now + (_TIGHT_LOOK if self._tight else LOOK_EVERY)
         if left >= min(_SCARCE * total, _SCARCE_MOST):
             return
         sizes = {
@@ -199,7 +181,7 @@ class Monitor:
     def _see_suspended(self, now: float) -> None:
         """Note for how long tasks were suspended since the last look."""
         since = now - self._looked
-        if 0 <= since < EVERY:
+        if 0 <= since < LOOK_EVERY:
             return
         self._looked = now
         lost = max(since - _GAP, 0.0)
@@ -260,7 +242,7 @@ class Monitor:
         """Look, if it is time; yields what people should know."""
         if now < self._next:
             return
-        self._next = now + EVERY
+        self._next = now + LOOK_EVERY
         self._scarcity.look(now)
         for handle in self._suspended(now):
             yield (

@@ -31,21 +31,7 @@ _GROWTH = 4  # how many times as large as the last a batch of tasks may be whose
 
 
 class Scheduler:
-    """The queue, and the way from it to the workers.
-
-    Parameters
-    ----------
-    work : Work
-        What is run.
-    count : int
-        How many workers there may be.
-    handles : dict of int to WorkerHandle
-        The workers by slot; the supervisor's own table, which changes.
-    inbox : list of Message
-        What the runner is told next; the supervisor's own list.
-    clock : Clock
-        Its monotonic time is that of the slots.
-    """
+    """The queue, and the way from it to the workers."""
 
     def __init__(
         self,
@@ -56,14 +42,15 @@ class Scheduler:
         clock: Clock,
     ) -> None:
         self._work, self._count = work, count
-        self._handles, self._inbox, self._clock = handles, inbox, clock
+        self._handles, self._inbox = handles, inbox  # the supervisor's own, which change
+        self._clock = clock
         self._most = count  # workers at once; fewer than `count` once memory has run out
         self.queue: deque[Task] = deque()
         self.pace = 1.0  # seconds a task, lately
         self._seen = 0  # outcomes
         self._growth = 1  # size of the last batch of tasks whose cost nobody knows
         self._unwanted: dict[int, bool] = {}  # tasks at workers that are not to begin -> nor to go on
-        self.suspects: set[int] = set()  # numbers of tasks
+        self._suspects: set[int] = set()  # numbers of tasks
 
     # -- what the runner says
 
@@ -119,15 +106,21 @@ class Scheduler:
         self.lose(take_out(queue, self._unwanted))
         self.queue.extendleft(reversed(queue))
 
+    def suspect(self, number: int) -> bool:
+        """Let a task have nobody beside it when it runs again; False where that has been so."""
+        known = number in self._suspects
+        self._suspects.add(number)
+        return not known
+
     def ended(self, number: int) -> None:
         """Take note that a task has an outcome."""
         self._unwanted.pop(number, None)
 
     def learn(self, outcomes: Sequence[Outcome]) -> None:
         """Take note of what tasks cost, in the order of their ends, and that none of them is a suspect any more."""
-        if self.suspects or self._unwanted:
+        if self._suspects or self._unwanted:
             for outcome in outcomes:
-                self.suspects.discard(outcome.number)
+                self._suspects.discard(outcome.number)
                 self._unwanted.pop(outcome.number, None)
         mean = sum(max(outcome.runtime, _OWN) for outcome in outcomes) / len(outcomes)
         kept = 0.5 if self._seen < _FIRST else 0.95  # of what was believed, after each of them
@@ -174,7 +167,7 @@ class Scheduler:
     def _may_send(self, handle: WorkerHandle) -> bool:
         if handle.leaving or handle.decided is not None or handle.revoked is not None or handle.write < 0:
             return False
-        if self.left_of(handle) <= 0 or (self.suspects and self._has_to_wait()):
+        if self.left_of(handle) <= 0 or (self._suspects and self._has_to_wait()):
             return False
         if not handle.in_flight or handle.load < _BATCH:
             return True
@@ -183,7 +176,7 @@ class Scheduler:
     def _has_to_wait(self) -> bool:
         """Tell whether the next task may not run beside what runs, since one or the other is a suspect."""
         running = [task.number for handle in self._handles.values() for task, _ in handle.in_flight.values()]
-        return bool(running) and not self.suspects.isdisjoint([*running, self.queue[0].number])
+        return bool(running) and not self._suspects.isdisjoint([*running, self.queue[0].number])
 
     def left_of(self, handle: WorkerHandle) -> int:
         """Return how many more tasks this worker may get before it is replaced."""
@@ -201,7 +194,11 @@ class Scheduler:
         costs: list[float] = []
         queue, pace, total = self.queue, self.pace, 0.0
         while queue and len(batch) < most:
-            if batch and self.suspects and not self.suspects.isdisjoint((batch[-1].number, queue[0].number)):
+            if (
+                batch
+                and self._suspects
+                and not self._suspects.isdisjoint((batch[-1].number, queue[0].number))
+            ):
                 break
             cost = queue[0].cost or pace
             total += cost
@@ -219,7 +216,7 @@ class Scheduler:
         if self.queue:
             return
         idle = self._most - sum(bool(handle.in_flight) for handle in self._handles.values())
-        if idle == 0:
+        if idle <= 0:
             return
         now = self._clock.monotonic()
         for handle in self._handles.values():

@@ -40,15 +40,7 @@ def make_file(name: str, size: int) -> int:
 
 
 class Slots:
-    """The mapped memory.
-
-    Parameters
-    ----------
-    descriptor : int
-        The file, from `make_file`.
-    count : int
-        How many slots it has.
-    """
+    """The mapped memory."""
 
     def __init__(self, descriptor: int, count: int) -> None:
         self._map = mmap.mmap(descriptor, self.size(count))

@@ -23,6 +23,7 @@ ends, so do all workers; it is started again, and what they ran is run again, on
 from __future__ import annotations
 
 import contextlib
+import select
 import selectors
 import signal
 import socket
@@ -36,11 +37,9 @@ from memento.executors.processes import channel
 from memento.executors.processes.channel import Garbled
 from memento.executors.processes.control import Control, ServerGone
 from memento.executors.processes.exit_reason import garbled
-from memento.executors.processes.monitor import EVERY as LOOK_EVERY
-from memento.executors.processes.monitor import Monitor
+from memento.executors.processes.monitor import LOOK_EVERY, Monitor
 from memento.executors.processes.scheduler import Scheduler
-from memento.executors.processes.worker_handle import WorkerHandle
-from memento.executors.processes.workers import Workers
+from memento.executors.processes.worker_handle import WorkerHandle, Workers
 from memento.records import OUT_OF_MEMORY, Outcome
 from memento.worker import failures
 from memento.worker.portable import Portable
@@ -77,11 +76,6 @@ class Processes(Executor):
     isolates = True
     preempts = True
     resizable = True
-
-    _work: Work
-    _workers: Workers
-    _scheduler: Scheduler
-    _monitor: Monitor
 
     def __init__(
         self,
@@ -127,13 +121,11 @@ class Processes(Executor):
         self._scheduler = Scheduler(work, count, self._handles, self._inbox, self._clock)
         self._monitor = Monitor(work, self._handles, control.pid, workers.logs)
         self._selector = selectors.DefaultSelector()
-        self._quiet = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
         self._woken.setblocking(False)
-        for selector in (self._selector, self._quiet):
-            selector.register(self._woken, selectors.EVENT_READ, None)
-            selector.register(control.socket, selectors.EVENT_READ, None)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._selector.register(control.socket, selectors.EVENT_READ)
 
     @property
     def server_pid(self) -> int:
@@ -148,7 +140,6 @@ class Processes(Executor):
         control.close()
         self._monitor.close()
         self._selector.close()
-        self._quiet.close()
         self._waker.close()
         self._woken.close()
         self._workers.close()
@@ -203,16 +194,17 @@ class Processes(Executor):
     # -- the loop
 
     def poll(self, timeout: float) -> list[Message]:
-        if self._control is None:
-            return self._hand_over()
-        until = self._clock.monotonic() + timeout
-        self._called = False
-        with self._surviving():
-            self._look_around(self._control, timeout)
-            # Short looks that found nothing are no reason to hand the runner nothing: it would commit what it has.
-            while not self._inbox and not self._called and (left := until - self._clock.monotonic()) > 0:
-                self._look_around(self._control, left)
-        return self._hand_over()
+        if self._control is not None:
+            until = self._clock.monotonic() + timeout
+            self._called = False
+            with self._surviving():
+                self._look_around(self._control, timeout)
+                # To hand over nothing after a short look would have the runner commit what it has.
+                while not self._inbox and not self._called and (left := until - self._clock.monotonic()) > 0:
+                    self._look_around(self._control, left)
+        messages = self._inbox.copy()
+        self._inbox.clear()
+        return messages
 
     def _look_around(self, control: Control, timeout: float) -> None:
         self._feed()
@@ -221,17 +213,17 @@ class Processes(Executor):
         quick = wait > _QUIET and self._scheduler.pace < 0.001
         if quick and all(handle.load > _QUIET for handle in self._handles.values()):
             # Short tasks and busy workers: one look for many outcomes, so that looking takes no core from them.
-            self._quiet.select(_QUIET)
+            select.select([], [], [], _QUIET)
             wait = 0.0
         self._listen(control, wait)
         self._keep_limits(control)
         for text in self._monitor.look(self._clock.monotonic()):
-            self._note_once(text)
+            self._note(text)
         self._feed()
 
     def _listen(self, control: Control, wait: float) -> None:
         """Wait for whoever tells something, and hear all of it."""
-        for key, events in self._selector.select(wait):
+        for key, _ in self._selector.select(wait):
             if key.fileobj is self._woken:
                 with contextlib.suppress(BlockingIOError):
                     self._woken.recv(4096)
@@ -240,9 +232,9 @@ class Processes(Executor):
                 self._hear(control)
             else:
                 handle: WorkerHandle = key.data
-                if handle.read >= 0 and events & selectors.EVENT_READ and key.fd == handle.read:
+                if key.fd == handle.read:
                     self._collect(handle)
-                elif handle.write >= 0 and key.fd == handle.write and handle.flush():
+                elif key.fd == handle.write and handle.flush():
                     self._selector.unregister(handle.write)
 
     @contextlib.contextmanager
@@ -258,21 +250,15 @@ class Processes(Executor):
             for handle in list(self._handles.values()):
                 handle.leaving = True
                 self._bury(control, handle, -signal.SIGKILL, 0, forgiving=True)
-            for selector in (self._selector, self._quiet):
-                selector.unregister(control.socket)
+            self._selector.unregister(control.socket)
             control.close()
             control = self._control = Control(self._work, self._workers.file, self._copy)
-            for selector in (self._selector, self._quiet):
-                selector.register(control.socket, selectors.EVENT_READ, None)
+            control.proven = True  # as the one before it; a task may kill it before it can say so
+            self._selector.register(control.socket, selectors.EVENT_READ)
             self._monitor.follow(control.pid)
             self._note(
                 "the process that starts workers was killed: it was started again, with what was running"
             )
-
-    def _hand_over(self) -> list[Message]:
-        messages = self._inbox.copy()
-        self._inbox.clear()
-        return messages
 
     def _feed(self) -> None:
         """Send tasks to those who need some; start workers; take back what waits in vain."""
@@ -321,8 +307,11 @@ class Processes(Executor):
                     self._inbox.append(Update(number, handle.name, done, total, metrics))
                 elif kind == channel.PASSED:
                     self._scheduler.requeue(handle.passed(content))
-                elif kind == channel.LEAVING:
-                    self._leaves(handle, *content)
+                elif kind == channel.LEAVING:  # a task left something that only a new process is free of
+                    position, left = content
+                    handle.leaving = True
+                    self._scheduler.requeue(handle.take_back(position + 1))
+                    self._note(f"a task {left}: its worker was replaced")
                 elif kind == channel.BROKEN and self._control is not None:
                     raise self._control.cannot_start(*content)
                 else:
@@ -339,15 +328,9 @@ class Processes(Executor):
         if handle.in_flight:
             task = handle.finish(handle.oldest())
             self._scheduler.ended(task.number)
-            self._inbox.append(verdict(task, garbled(), self._clock.now(), 0.0, handle.name, None, None))
+            self._inbox.append(verdict(task, garbled(), self._clock.now(), 0.0, handle.name))
         if self._control is not None:
             self._control.kill(handle.pid, signal.SIGKILL)
-
-    def _leaves(self, handle: WorkerHandle, position: int, left: str) -> None:
-        """A task left something that only a new process is free of."""
-        handle.leaving = True
-        self._scheduler.requeue(handle.take_back(position + 1))
-        self._note_once(f"a task {left}: its worker was replaced")
 
     def _dismiss(self, handle: WorkerHandle) -> None:
         """Let a worker end by itself: it reads the end of its pipe."""
@@ -357,13 +340,10 @@ class Processes(Executor):
                 self._selector.unregister(handle.write)
             handle.close_writing()
 
-    def _note_once(self, text: str) -> None:
+    def _note(self, text: str) -> None:
         if text not in self._noted:
             self._noted.add(text)
-            self._note(text)
-
-    def _note(self, text: str) -> None:
-        self._inbox.append(Note(text))
+            self._inbox.append(Note(text))
 
     # -- ends
 
@@ -389,22 +369,22 @@ class Processes(Executor):
         self._collect(handle)  # all that it wrote comes first
         position = handle.running()
         begun = position >= 0
-        if begun and forgiving and handle.in_flight[position][0].number not in self._scheduler.suspects:
-            self._scheduler.suspects.add(handle.in_flight[position][0].number)
-        elif begun:
+        if begun and not (forgiving and self._scheduler.suspect(handle.in_flight[position][0].number)):
             struck = code == -signal.SIGKILL and self._monitor.struck()
             outcome = handle.last_outcome(self._work, code, peak, self._clock, struck=struck)
             self._scheduler.ended(outcome.number)
             self._inbox.append(outcome)
             self._fruitless = 0
-            if (
-                outcome.failure is not None
-                and outcome.failure.code == OUT_OF_MEMORY
-                and len(self._handles) > 1
-            ):
+            assert outcome.failure is not None
+            if outcome.failure.code == OUT_OF_MEMORY and len(self._handles) > 1:
                 most = self._scheduler.shrink()
                 self._note(f"memory ran out: from now on {most} worker{'s' if most > 1 else ''} at once")
-        elif not handle.leaving and handle.decided is None and handle.sent == len(handle.in_flight):
+        elif (
+            not begun
+            and not handle.leaving
+            and handle.decided is None
+            and handle.sent == len(handle.in_flight)
+        ):
             self._fruitless += 1
         self._scheduler.requeue(handle.take_back(0))
         told = failures.tail(handle.place.log) if handle.place.log else ""

@@ -1,6 +1,6 @@
-"""One worker as its supervisor sees it: pipes, what was sent to it, what it may have begun.
+"""Workers as their supervisor sees them: pipes, what was sent to each, what it may have begun; where each stands.
 
-Knows: frames, descriptors, its slot. May not know: the queue, other workers, limits.
+Knows: frames, descriptors, slots, logs, GPUs. May not know: the queue, limits.
 """
 
 from __future__ import annotations
@@ -14,34 +14,25 @@ from operator import attrgetter
 
 from memento import system
 from memento.clock import Clock
-from memento.executors.processes import channel, output
+from memento.executors.processes import channel, launch, output
 from memento.executors.processes.channel import Garbled, Receiver
+from memento.executors.processes.control import Control
 from memento.executors.processes.exit_reason import ExitReason, why_ended
-from memento.executors.processes.slots import SETTLE, Slots
+from memento.executors.processes.slots import SETTLE, Slots, make_file
 from memento.executors.processes.worker import Place
+from memento.layout import Layout
 from memento.records import LogSlice, Outcome
 from memento.worker import failures
 from memento.worker.task_runner import verdict
 from memento.worker.work import Task, Work
 
+_ROOM = 1_024  # slots that there are, since a run may get more workers; 64 bytes each
 _SMALL = 1 << 16  # bytes; a larger value travels in a frame of its own, uncopied
 _LAYOUT, _VALUES = attrgetter("layout"), attrgetter("values")
 
 
 class WorkerHandle:
-    """The supervisor's side of one worker.
-
-    Parameters
-    ----------
-    place : Place
-        Where it stands.
-    slots : Slots
-        The memory shared with all workers: what each runs, since when.
-    read, write : int
-        Our ends of its pipes: its word comes from one, batches go to the other; neither ever blocks.
-    pid : int
-        Its process; 0 until the server has started it.
-    """
+    """The supervisor's side of one worker."""
 
     def __init__(self, place: Place, slots: Slots, read: int, write: int, pid: int = 0) -> None:
         self.place, self.read, self.write, self.pid = place, read, write, pid
@@ -242,3 +233,55 @@ class WorkerHandle:
         if self.read >= 0:
             os.close(self.read)
         self.read = -1
+
+
+class Workers:
+    """The workers of a run."""
+
+    def __init__(self, work: Work, count: int) -> None:
+        self.handles: dict[int, WorkerHandle] = {}  # by slot
+        self.most = max(count, _ROOM)  # at once
+        self._gpus: list[tuple[str, ...]] = []
+        if work.gpus_per_task:
+            from memento.executors.gpus import assign, visible_gpus
+
+            self._gpus = assign(visible_gpus(os.environ), work.gpus_per_task, self.most)
+            self.most = len(self._gpus)
+        self._run, self._made = work.run, 0
+        self.logs = Layout(work.store).log(work.run) if work.log_output else None  # their folder
+        if self.logs is not None:
+            os.makedirs(self.logs, exist_ok=True)
+        self.file = make_file(launch.shared_name(launch.mark(work)), Slots.size(self.most))
+        self.slots = Slots(self.file, self.most)
+
+    def start(self, control: Control, slot: int) -> WorkerHandle:
+        """Have a worker started in a slot that nobody has."""
+        self._made += 1
+        name = f"{self._made:04d}.log"
+        log = os.path.join(self.logs, name) if self.logs is not None else ""
+        self.slots.clear(slot)
+        theirs_in, ours_out, ours_in, theirs_out = channel.make_pipes()
+        gpus = self._gpus[slot] if self._gpus else ()
+        place = Place(slot, self.most, log, f"{self._run}/{name}", gpus)
+        handle = self.handles[slot] = WorkerHandle(place, self.slots, ours_in, ours_out)
+        try:
+            control.spawn(place, (theirs_in, theirs_out))
+        finally:
+            os.close(theirs_in)
+            os.close(theirs_out)
+        return handle
+
+    def forget(self, handle: WorkerHandle) -> None:
+        """Clear the slot of a worker that has ended."""
+        handle.close()
+        del self.handles[handle.place.slot]
+        with contextlib.suppress(OSError):
+            if handle.place.log and os.path.getsize(handle.place.log) == 0:
+                os.unlink(handle.place.log)
+
+    def close(self) -> None:
+        """Let go of everything, once all workers have ended."""
+        for handle in list(self.handles.values()):
+            self.forget(handle)
+        self.slots.close()
+        os.close(self.file)

@@ -27,13 +27,7 @@ _START = 0.0001  # seconds; no process is started in less, be it by C code that 
 
 
 class WorkerIsolation:
-    """What a worker was like when this was made.
-
-    Parameters
-    ----------
-    output : int, optional
-        Descriptor of what descriptors 1 and 2 must be.
-    """
+    """What a worker was like when this was made."""
 
     def __init__(self, output: int | None = None) -> None:
         self._output = output
