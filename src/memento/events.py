@@ -64,7 +64,6 @@ class RunStarted(NamedTuple):
     todo: int
     workers: int
     forecast: float | None = None  # seconds, from past runtimes
-    elsewhere: int = 0  # being computed by other runs
     executor: str = "processes"
     in_process: bool = False  # tasks run in the program's own thread, and may use its terminal
     run: str = ""
