@@ -1,4 +1,4 @@
-"""Ask the operating system; the one file in which operating systems differ (for pages of memory: `pages`).
+"""Ask the operating system; the one file in which operating systems differ (but for mapped files: `values.places`).
 
 Knows: processes, file systems, Linux, macOS, Windows. May not know: anything of ours.
 """

@@ -30,7 +30,8 @@ from memento.runner.session import Session
 from memento.store import Store
 from memento.store.database import Database
 from memento.values import pickling
-from memento.values.payloads import PayloadDir, encode
+from memento.values.formats import encode
+from memento.values.payloads import PayloadDir
 from memento.worker.work import Task
 
 TASKS = 2_000

@@ -17,7 +17,9 @@ from memento import Memento, Results
 from memento.errors import MissingExtra, PayloadDamaged, UntrustedStore, ValueUnreadable
 
 GONE = "a_library_that_goes"
-library_that_goes: Any = None  # its module; `sys.modules[GONE]` would be code that reads all that is loaded here
+library_that_goes: Any = (
+    None  # its module; `sys.modules[GONE]` would be code that reads all that is loaded here
+)
 
 
 def experiment(context: Any, config: Any) -> Any:

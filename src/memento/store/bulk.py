@@ -17,8 +17,8 @@ from memento.layout import INDEX
 from memento.records import Encoded, Failure
 from memento.store import checksums, rows
 from memento.store.unreadable import Unreadable, problem_of
-from memento.values.files import AGAIN, PayloadDir
 from memento.values.formats import decode
+from memento.values.payloads import AGAIN, PayloadDir
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,8 +20,8 @@ from memento.layout import DEFINITIONS, GENERATIONS, SET_ASIDE, TEMPORARY
 from memento.records import DONE, FAILED, Encoded
 from memento.store import rows, sql
 from memento.store.database import schema_faults
-from memento.values.files import below, entries
 from memento.values.formats import SUFFIXES
+from memento.values.places import below, entries
 
 _HARMLESS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # file managers leave them
 _HARMLESS_START = (".nfs", "._")  # files that NFS keeps while they are open; macOS on foreign disks

@@ -43,7 +43,8 @@ from memento.clock import Clock
 from memento.store import sql
 from memento.store.database import Database
 from memento.store.liveness import Liveness, Process, claimed, running
-from memento.values.files import PayloadDir, below, entries, temporaries
+from memento.values.payloads import PayloadDir
+from memento.values.places import below, entries, temporaries
 
 _TURN = 0.05  # seconds that a turn may last ...
 _PAUSE = 0.12  # ... and between two: SQLite looks for a lock every 0.1 s at the latest

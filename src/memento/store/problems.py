@@ -12,7 +12,7 @@ from typing import Any
 
 from memento.errors import PayloadDamaged, StoreError
 from memento.store.store import Store
-from memento.values.files import PayloadDir
+from memento.values.payloads import PayloadDir
 
 
 @dataclass(frozen=True)

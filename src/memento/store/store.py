@@ -267,7 +267,7 @@ class Store(Reader):
                 return
             drop_tasks(connection, [record.id], keep_attempts=False)
         if record.value is not None and record.value.ref is not None:
-            self._set_aside(
+            self.payloads.set_aside(
                 record.value.ref, f"{record.experiment} {record.key.hex()} {record.params}\n{reason}\n"
             )
 
@@ -308,20 +308,6 @@ class Store(Reader):
         return collector.collect(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
 
     # --- helpers ---------------------------------------------------------------------------------------
-
-    def _set_aside(self, ref: str, why: str) -> None:
-        """Move a damaged payload aside, unless a worker has just written it anew."""
-        from memento.values.files import map_whole
-
-        aside = self.payloads.quarantine(ref)
-        if aside is None:
-            return
-        try:
-            self.payloads.verify(ref, [map_whole(aside)])
-        except (OSError, PayloadDamaged):
-            aside.with_name(aside.name + ".why").write_text(why, encoding="utf-8", errors="backslashreplace")
-        else:
-            os.replace(aside, self.payloads.path(ref))
 
     def _drop_states(self, keys: set[bytes]) -> None:
         """Remove checkpoints, but for those of tasks that a run is at."""

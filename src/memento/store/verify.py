@@ -36,7 +36,7 @@ from memento.store.salvage import rebuild
 from memento.store.store import Store
 from memento.store.verify_files import Files
 from memento.store.verify_rows import Rows
-from memento.values.files import PayloadDir
+from memento.values.payloads import PayloadDir
 
 
 def verify(

@@ -18,7 +18,8 @@ from memento.store.garbage import half_written
 from memento.store.liveness import claimed, running
 from memento.store.problems import Finding, Look, Problem, Report, payload_fault
 from memento.values.checkpoints import is_whole
-from memento.values.files import PayloadDir, entries
+from memento.values.payloads import PayloadDir
+from memento.values.places import entries
 
 _NO_VALUES = frozenset({QUARANTINE})
 _NO_STEPS = frozenset({QUARANTINE, STEP_KEYS})

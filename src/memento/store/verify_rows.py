@@ -163,7 +163,7 @@ class Rows(Look):
             return bool(payload_fault(self.store.payloads, ref)) and self.store.payloads.path(ref).exists()
 
         def mend() -> bool:
-            self.store._set_aside(ref, f"memento verify: {fault}\n")
+            self.store.payloads.set_aside(ref, f"memento verify: {fault}\n")
             return True
 
         kind = "definitions" if ref.startswith("classes/") else "value"

@@ -38,7 +38,8 @@ from memento.records import (
     Piece,
 )
 from memento.values import pickling
-from memento.values.payloads import PayloadDir, encode
+from memento.values.formats import encode
+from memento.values.payloads import PayloadDir
 from memento.worker import failures
 from memento.worker.alarm import TimeUp
 from memento.worker.imports import ImportWatch
