@@ -13,12 +13,12 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from memento.executors.base import Lost, Message, Note, Running, Update
-from memento.executors.processes import wire
+from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
+from memento.executors.processes import channel
 from memento.records import DIED, Outcome
 from memento.worker.work import Task, Work
 
@@ -75,7 +75,7 @@ class Fate(NamedTuple):
     reports: bool = False  # it tells of its progress while it runs
 
 
-class Simulated:
+class Simulated(Executor):
     """Runs tasks on simulated workers.
 
     Parameters
@@ -91,9 +91,6 @@ class Simulated:
     """
 
     name = "simulated"
-    isolates = False
-    preempts = False
-    in_process = False
 
     def __init__(
         self,
@@ -113,12 +110,12 @@ class Simulated:
         self._inbox: list[Message] = []
         self._work: Work | None = None
         self._stopping = self._woken = False
+        self._told: set[int] = set()  # tasks that were told to stop by number
         self.updates = 0
 
-    @property
-    def stopping(self) -> bool:
-        """Whether running tasks were told to stop."""
-        return self._stopping
+    def is_told(self, number: int) -> bool:
+        """Tell whether a running task was told to stop."""
+        return self._stopping or number in self._told
 
     def start(self, work: Work) -> None:
         self._work = work
@@ -132,7 +129,7 @@ class Simulated:
     def submit(self, tasks: Sequence[Task]) -> None:
         with self._clock.aside():
             if self._stopping:
-                self._inbox.append(Lost(tuple(task.number for task in tasks)))
+                self._inbox += cancelled(tasks)
                 return
             self._queue.extend(tasks)
             self._begin()
@@ -163,10 +160,11 @@ class Simulated:
             messages, self._inbox, self._woken = self._inbox, [], False
             self._begin()
         for body in updates:
-            number, done, total, metrics = wire.unpack(body)
+            number, done, total, metrics = channel.unpack(channel.UPDATE, memoryview(body))
             messages.append(Update(number, self._name(number), done, total, metrics))
-        items = wire.items(len(ends), b"".join(ends)) if ends else []
-        outcomes = wire.unpack_outcomes(items) or list(map(wire.unpack_outcome, items))
+        frames = channel.Frames()
+        frames.add(b"".join(ends))
+        outcomes: list[Outcome] = [channel.unpack(kind, body) for kind, body in frames]
         messages += outcomes
         for outcome in outcomes:
             if outcome.failure is not None and outcome.failure.kind == DIED:
@@ -185,7 +183,7 @@ class Simulated:
                 ends.append(self._end(worker, task, began, when))
             else:
                 update = (number, when - began, None, {"loss": when - began})
-                updates.append(wire.pack(wire.UPDATE, update)[wire.HEADER.size :])
+                updates.append(channel.pack(channel.UPDATE, update)[channel.HEADER.size :])
                 self.updates += 1
                 assert self._work is not None
                 self._expect(when + self._work.live_every, number, end=False)
@@ -195,7 +193,7 @@ class Simulated:
         del self._flying[task.number]
         self._free.append(worker)
         self._pace += 0.05 * (max(when - began, 1e-5) - self._pace)
-        return wire.pack_outcome(self._outcome(task, began, when))
+        return channel.pack_outcome(self._outcome(task, began, when))
 
     def _name(self, number: int) -> str:
         flying = self._flying.get(number)
@@ -208,22 +206,19 @@ class Simulated:
             for number, (worker, _, began) in self._flying.items()
         ]
 
-    def cancel(self, *, running: bool) -> None:
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
         with self._clock.aside():
-            if self._queue:
-                self._inbox.append(Lost(tuple(task.number for task in self._queue)))
-                self._queue.clear()
+            wanted = None if numbers is None else set(numbers)
+            self._inbox += cancelled(take_out(self._queue, wanted))
             if running and not self._stopping:
-                self._stopping = True
+                self._stopping = wanted is None
+                self._told |= wanted or set()
                 now = self._clock.monotonic()
-                for number in self._flying:  # all of them listen, and end now
+                for number in self._flying if wanted is None else wanted:  # all of them listen, and end now
                     self._expect(now, number, end=True)
 
     def wake(self) -> None:
         self._woken = True
-
-    def interrupt(self) -> None:
-        return
 
     def close(self) -> None:
         self._queue.clear()

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     )
     from memento.results import MemoryUsage, Result, Results, load
     from memento.runner import Retry
-    from memento.store.care import forget, gc, retry, verify
+    from memento.store.maintenance import forget, gc, retry, verify
 
 _HOMES = {
     "memento.ancestor.caching": (
@@ -95,7 +95,7 @@ _HOMES = {
     ),
     "memento.results": ("MemoryUsage", "Result", "Results", "load"),
     "memento.runner": ("Retry",),
-    "memento.store.care": ("forget", "gc", "retry", "verify"),
+    "memento.store.maintenance": ("forget", "gc", "retry", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

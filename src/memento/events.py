@@ -1,9 +1,22 @@
-"""What happens in a run, told to displays and notifiers.
+"""What happens in a run, told to displays, notification providers and your own listeners.
 
 Knows: plain facts. May not know: who listens, stores, executors.
 
-Events come in the order in which things happened, from the runner's thread, after they are durable:
-what an event says is done is done, whatever happens next.
+Events come in the order in which things happened, after they are durable: what an event says is done is done, whatever
+happens next. Each has `run`, the run's name in the store ("" where it is about no one run), and `time`, UTC seconds.
+Keys are hex texts, as `Result.key` and the command line have them.
+
+A listener is any callable that takes an event, given as ``Memento(..., listeners=[...])``. It is called in a thread of
+its own, one event after another, so it may be slow or hang without holding up the run: what waits for it is shortened
+(ticks to the latest one, finished tasks to sums, whose keys are left out beyond ten thousand). One that raises is told
+once, by a `Said`, and hears no more.
+
+>>> def on_failure(event):
+...     if isinstance(event, TaskFailed):
+...         print(f"{event.key[:8]} failed: {event.group.title}")
+>>> group = FailureGroup("ValueError: no such dataset (train.py:24)", "ValueError", 1, "", "dataset=wine", "0a1b")
+>>> on_failure(TaskFailed("0a1b2c3d4e5f", "dataset=wine", group, first_of_group=True))
+0a1b2c3d failed: ValueError: no such dataset (train.py:24)
 """
 
 from __future__ import annotations
@@ -53,6 +66,21 @@ class RunStarted(NamedTuple):
     forecast: float | None = None  # seconds, from past runtimes
     elsewhere: int = 0  # being computed by other runs
     executor: str = "processes"
+    in_process: bool = False  # tasks run in the program's own thread, and may use its terminal
+    run: str = ""
+    time: float = 0.0
+
+
+class TasksStarted(NamedTuple):
+    """Tasks are at work, or have been since the last event; told before they are told as finished.
+
+    Where nobody but the display listens there is no such event.
+    """
+
+    keys: tuple[str, ...]
+    workers: tuple[str, ...]  # the worker of each
+    run: str = ""
+    time: float = 0.0
 
 
 class TasksFinished(NamedTuple):
@@ -62,6 +90,11 @@ class TasksFinished(NamedTuple):
     failed: int
     seconds: float  # sum of their runtimes
     shared: int = 0  # of done: computed by another run
+    # Whose these are, where somebody but the display listens; tasks that differ in volatile parameters only share one.
+    keys: tuple[str, ...] = ()
+    failed_keys: tuple[str, ...] = ()
+    run: str = ""
+    time: float = 0.0
 
 
 class TaskFailed(NamedTuple):
@@ -71,6 +104,8 @@ class TaskFailed(NamedTuple):
     config: str
     group: FailureGroup
     first_of_group: bool
+    run: str = ""
+    time: float = 0.0
 
 
 class TaskRetried(NamedTuple):
@@ -81,6 +116,8 @@ class TaskRetried(NamedTuple):
     attempt: int
     reason: str
     delay: float
+    run: str = ""
+    time: float = 0.0
 
 
 class WorkerState(NamedTuple):
@@ -110,6 +147,8 @@ class Tick(NamedTuple):
         0  # tasks that run beside those in `running`, which names the longest where there are many
     )
     longest: float = 0.0  # seconds that the longest of the finished tasks took
+    run: str = ""
+    time: float = 0.0
 
 
 class Said(NamedTuple):
@@ -117,6 +156,21 @@ class Said(NamedTuple):
 
     text: str
     level: str = "info"  # "info", "warning"
+    run: str = ""
+    time: float = 0.0
+
+
+class CommandTaken(NamedTuple):
+    """Another process asked something of the run, and this is what was done about it; see `memento.control`."""
+
+    command: str  # "pause", "resume", "stop", "cancel", "first", "resize"
+    who: str  # "ada@node7"
+    answer: str  # "3 tasks are cancelled, 1 of them was running"
+    undo: str  # how to undo it; "" where there is nothing to undo
+    done: bool  # False where it was refused
+    keys: tuple[str, ...] = ()  # the tasks that it was about
+    run: str = ""
+    time: float = 0.0
 
 
 class RunFinished(NamedTuple):
@@ -136,7 +190,19 @@ class RunFinished(NamedTuple):
     how_to_go_on: str = ""
     warned: tuple[WarningGroup, ...] = ()
     notes: tuple[str, ...] = ()  # what else is to be known of the results
+    run: str = ""
+    time: float = 0.0
 
 
-Event = RunStarted | TasksFinished | TaskFailed | TaskRetried | Tick | Said | RunFinished
-Listener = Callable[[Any], None]
+Event = (
+    RunStarted
+    | TasksStarted
+    | TasksFinished
+    | TaskFailed
+    | TaskRetried
+    | Tick
+    | Said
+    | CommandTaken
+    | RunFinished
+)
+Listener = Callable[[Any], object]

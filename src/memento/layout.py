@@ -41,6 +41,7 @@ GENERATIONS = ("a.checkpoint", "b.checkpoint")  # a task's checkpoints
 LOOPS = "loops"  # in a task's checkpoints: those of its loops
 STEP_KEYS = "keys"  # in steps: which value a step has
 BOARD = "now"  # in a run's logs
+OUTCOMES = "outcomes"  # in a run's folder in work: what its workers have left for whoever comes next
 HANDED = "work.pickle"  # in a run's folder in work: what it hands to the processes of a pool
 
 

@@ -9,17 +9,17 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from memento.errors import AggregateException, RunInterrupted, TaskError
 from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:
+    from memento.events import Listener
     from memento.matrix import Matrix
     from memento.notify import NotificationProvider
     from memento.results import Results
     from memento.runner import Retries
     from memento.runner.adopting import Adopted
+    from memento.runner.invocation import Invocation
     from memento.runner.session import Session
-    from memento.runner.stage import Stage
 
 
 class Memento:
@@ -66,6 +66,9 @@ class Memento:
         what workers would else lack, where they are fresh processes.
     progress : bool, optional
         Show progress; by default where there is somebody to see it.
+    listeners : sequence of callable
+        Each is called with every event of `memento.events`, in a thread of its own: what it does or raises never harms
+        a run, nor holds it up.
 
     Examples
     --------
@@ -99,17 +102,25 @@ class Memento:
         log_output: bool = True,
         initializer: Callable[[], object] | None = None,
         progress: bool | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
-        from memento.runner.options import check_choice, check_func, check_provider, make_options
+        from memento.runner.options import (
+            check_choice,
+            check_func,
+            check_listeners,
+            check_provider,
+            make_options,
+        )
 
         check_func(func)
         check_provider(func, notification_provider)
+        check_listeners(listeners)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a text, got {name!r}")
         check_choice("on_error", on_error, ("raise", "return"))
         self.func = func
         self._name = name
-        self._provider = notification_provider
+        self._hear = [one for one in (notification_provider, *listeners) if one is not None]
         self._store, self._folder = store, os.getcwd()  # what is relative stays where it was meant
         self._on_error = on_error
         self._progress = progress
@@ -201,22 +212,23 @@ class Memento:
         CacheMiss
             `force_cache` and a result is missing.
         RunInterrupted
-            Ctrl-C; what had finished is kept.
+            Ctrl-C, or another process stopped the run or cancelled tasks of it; what had finished is kept.
         """
         from memento.matrix import Matrix
+        from memento.runner.invocation import hand_over
         from memento.runner.options import check_flag, check_names
 
         for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
             check_flag(name, value)
         declared = Matrix.of(matrix)
         check_names(self.func, declared)
-        with self._stage(cache_path, dry_run) as stage:
-            session = stage.session(declared, force_run=force_run, force_cache=force_cache)
+        with self._invoke(cache_path, dry_run) as invocation:
+            session = invocation.session(declared, force_run=force_run, force_cache=force_cache)
             if dry_run:
-                stage.describe(session)
+                invocation.describe(session)
                 return None
             session.run(notify_on_complete)
-        return self._hand_over([session])[0]
+        return hand_over([session], self._on_error)[0]
 
     def run_all(self, **kwargs: Any) -> dict[Any, Results | None] | None:
         """Run every added matrix, each after those it depends on.
@@ -241,6 +253,7 @@ class Memento:
             Tasks failed; what did not depend on them is finished and kept.
         """
         from memento.matrix import execution_order
+        from memento.runner.invocation import hand_over
         from memento.runner.options import check_flag, check_names
 
         for name, value in kwargs.items():
@@ -260,23 +273,23 @@ class Memento:
         notify = kwargs.pop("notify_on_complete", True)
         flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
         sessions: dict[Any, Session | None] = {}  # None: it could not run, for want of what it depends on
-        with self._stage(cache_path, dry_run) as stage:
+        with self._invoke(cache_path, dry_run) as invocation:
             for declared in execution_order(self._matrices):
-                session = sessions[declared.id] = self._next(stage, declared, sessions, dry_run, flags)
+                session = sessions[declared.id] = self._next(invocation, declared, sessions, dry_run, flags)
                 if session is None:
                     continue
                 if dry_run:
-                    stage.describe(session, _waiting(session.matrix))
+                    invocation.describe(session, _waiting(session.matrix))
                     continue
                 session.run(notify=False)
-                if session.interrupted is not None and session.interrupted.count:
+                if session.stopped:
                     break
             if not dry_run and notify:
-                stage.sum_up([session for session in sessions.values() if session is not None])
+                invocation.sum_up([session for session in sessions.values() if session is not None])
         if dry_run:
             return None
         ran = {name: session for name, session in sessions.items() if session is not None}
-        results = dict(zip(ran, self._hand_over(list(ran.values())), strict=True))
+        results = dict(zip(ran, hand_over(list(ran.values()), self._on_error), strict=True))
         return {name: results.get(name) for name in sessions}
 
     def adopt(self, matrix: Any, verify: int = 0) -> Adopted:
@@ -310,12 +323,12 @@ class Memento:
                 f"matrix {declared.id!r} depends on others: adopt takes matrices that stand alone;"
                 " `memento adopt` on the command line accepts the changes that its last run has seen"
             )
-        with self._stage(None) as stage:
-            return stage.adopt(declared, verify)
+        with self._invoke(None) as invocation:
+            return invocation.adopt(declared, verify)
 
     def _next(
         self,
-        stage: Stage,
+        invocation: Invocation,
         declared: Matrix,
         sessions: dict[Any, Session | None],
         dry_run: bool,
@@ -325,49 +338,21 @@ class Memento:
         matrix = declared
         for upstream in declared.dependencies:
             session = sessions[upstream]
-            values = stage.upstream(session, dry_run) if session is not None else []
+            values = invocation.upstream(session, dry_run) if session is not None else []
             if not values:
-                stage.skip(declared, upstream)
+                invocation.skip(declared, upstream)
                 return None
             matrix = matrix.with_parameter(str(upstream), values)
-        return stage.session(matrix, **flags, waiting=_waiting(matrix))
+        return invocation.session(matrix, **flags, waiting=_waiting(matrix))
 
-    def _stage(self, cache_path: str | os.PathLike[str] | None, dry_run: bool = False) -> Stage:
-        from memento.runner.stage import Cast, Stage
+    def _invoke(self, cache_path: str | os.PathLike[str] | None, dry_run: bool = False) -> Invocation:
+        from memento.runner.invocation import Invocation
+        from memento.runner.listeners import Listeners
 
-        progress = True if dry_run else self._progress  # a plan that nobody sees is no plan
-        cast = Cast(self.func, self.name, self._options, self._provider, progress)
-        return Stage(cast, self._locate(cache_path))
-
-    def _hand_over(self, sessions: Sequence[Session]) -> list[Results]:
-        from memento.results import Results, failure_report
-
-        every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
-        stopped = next((s.interrupted for s in sessions if s.interrupted and s.interrupted.count), None)
-        if stopped is not None:
-            from memento.runner.signals import end_quietly
-            from memento.wording import number_of
-
-            left = sum(session.plan.unfinished for session in sessions)
-            if stopped.signal is not None and stopped.signal.name != "SIGINT":
-                raise SystemExit(128 + stopped.signal)
-            end_quietly()
-            raise RunInterrupted(f"{number_of(left, 'task')} left; run it again to compute what is missing")
-        failed = [results for session, results in zip(sessions, every, strict=True) if session.failed]
-        if failed and self._on_error == "raise":
-            errors = [error for results in failed for error in results.errors()]
-            report = "\n\n".join(filter(None, map(failure_report, failed)))
-            if not errors:
-                # Computed again by force_run and failed: the results from before stand, and it must still be said.
-                groups = [
-                    group for session in sessions if session.finished for group in session.finished.groups
-                ]
-                errors = [TaskError(f"{group.title} with {group.config}") for group in groups]
-                report = "\n".join(
-                    f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups
-                )
-            raise AggregateException(errors, every[0] if len(every) == 1 else every, report)
-        return every
+        listeners = Listeners(
+            True if dry_run else self._progress, self._hear
+        )  # a plan that nobody sees is no plan
+        return Invocation(self.func, self.name, self._options, self._locate(cache_path), listeners)
 
 
 def _waiting(matrix: Matrix) -> int:

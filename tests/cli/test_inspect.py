@@ -14,7 +14,7 @@ import pytest
 
 import memento as library
 from memento.store import Store
-from memento.testing.store import info_of, row_of
+from memento.testing.index import info_of, row_of
 from tests.cli.calling import command, memento
 from tests.cli.conftest import Project
 
@@ -297,7 +297,7 @@ def test_nothing_is_unpickled_to_list_or_show(project: Project, tmp_path: Path) 
             assert memento(*arguments, *more, "--store", store).code == 0
     assert not exploded.exists()
     with Store.open(store) as opened:  # it is armed: reading the value does it
-        opened.value(opened.recent()[0])
+        opened.value(opened.index.recent()[0])
     assert exploded.exists()
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from memento.cli import logs
 from memento.cli.logs import Lines
+from memento.index.sqlite.index import SqliteIndex
 from memento.store import Store
-from memento.store.board import Working
+from memento.store.activity import Working
 from tests.cli.calling import GENEROUS, Ran, memento, start, wait_until
 from tests.cli.conftest import Project
 
@@ -175,14 +176,14 @@ def test_a_board_that_still_shows_an_attempt_which_is_over_repeats_nothing(
 ) -> None:
     key = project.key(model="dict", x=2)
     with Store.open(project.store) as store:
-        (task,) = store.find(key)
-        found = list(store.attempts(task.key))
+        (task,) = store.index.find(key)
+        found = list(store.index.attempts(task.key))
     assert found[0].log is not None
     stale = Working(task.key, task.run, *found[0].log)
     looks = iter([stale, stale, stale])
     attempts = iter([found if recorded else []])
     monkeypatch.setattr(logs, "_at", lambda *_: next(looks, None))
-    monkeypatch.setattr(Store, "attempts", lambda *_: next(attempts, found))
+    monkeypatch.setattr(SqliteIndex, "attempts", lambda *_: next(attempts, found))
     logs.print_log(project.store, key, follow=True)
     assert capsys.readouterr().out == "training with 2\n"
 

@@ -11,7 +11,7 @@ import pytest
 from memento import Memento
 from memento.records import CodeVersion
 from memento.store import Store
-from memento.testing.store import info_of, key_of, row_of
+from memento.testing.index import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir, Origin
 from tests.cli.calling import Ran, memento
 from tests.cli.conftest import Project
@@ -150,7 +150,7 @@ def test_a_task_is_run_again_when_what_it_depends_on_was(tmp_path: Path) -> None
 
     run(False, "up", "down")
     with Store.open(tmp_path / "store") as store:
-        down = next(r for r in store.recent() if "up" in r.params)
+        down = next(r for r in store.index.recent() if "up" in r.params)
     place = tmp_path / "store"
     assert "depends on  task" in memento("why", down.key.hex(), "--store", place).out
     run(True, "up")

@@ -81,7 +81,7 @@ def test_a_library_that_a_task_is_the_first_to_import_is_seeded_too(name: str) -
     program = f"""
 import sys
 from memento.context.seeding import LIBRARIES, Seeding
-from memento.worker.imports import ImportWatch
+from memento.worker.import_watch import ImportWatch
 seeding = Seeding()
 watch = ImportWatch(list(LIBRARIES), seeding.notice)
 seeding.begin(b"key")

@@ -294,7 +294,7 @@ def test_tasks_in_this_process_get_plain_lines_so_that_a_debugger_works(
     terminal = make_terminal(100, 20)
     monkeypatch.setattr(sys, "stdout", terminal)
     with show(terminal, clock) as display:
-        display.listen(RunStarted("exp:f", "/s", 3, 0, 3, 1, executor="serial"))
+        display.listen(RunStarted("exp:f", "/s", 3, 0, 3, 1, executor="serial", in_process=True))
         display.listen(tick(1, total=3))
         assert sys.stdout is cast(object, terminal)
     assert "\x1b" not in terminal.raw

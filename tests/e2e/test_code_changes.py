@@ -230,8 +230,10 @@ def test_rows_bear_the_version_of_their_own_task(script: Scripted, place: Workpl
     script(code="from pkg.models import A, B", body="return config.x",
            matrix="{'parameters': {'m': [A, B, 0], 'x': [1, 2]}}", executor="processes")  # fmt: skip
     with Store.open(place.folder / "store") as store:
-        records = store.recent()
-        names = {record.params: set(store.codes([record.code])[record.code].functions) for record in records}
+        records = store.index.recent()
+        names = {
+            record.params: set(store.index.codes([record.code])[record.code].functions) for record in records
+        }
     assert len({record.code for record in records}) == 3
     for params, functions in names.items():
         for letter in "AB":

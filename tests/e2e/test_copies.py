@@ -357,7 +357,7 @@ def test_a_copy_takes_locks_of_its_own_on_the_index_that_the_program_has_open(pl
         import subprocess, sys
         from pathlib import Path
         from memento import Memento
-        from memento.store.database import Database
+        from memento.index.sqlite.database import Database
 
         INDEX = Path(__file__).parent / "memento-store" / "index.sqlite"
 

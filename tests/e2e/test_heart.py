@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from memento import Memento
-from memento.store import Store, heart
-from memento.store.database import stand_still
+from memento.index import heartbeat
+from memento.index.heartbeat import stand_still
+from memento.store import Store
 
 
 def beat_of(index: str) -> float:
@@ -34,13 +35,13 @@ def waits_for_beats(context: Any, config: Any) -> int:
 def test_a_long_task_lets_no_heart_stand_still(
     executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heart, "EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
     store = tmp_path / "store"
     runs = Memento(waits_for_beats, executor=executor, num_workers=1, store=store, progress=False)
     results = runs.run({"parameters": {"n": [1]}, "settings": {"index": str(store / "index.sqlite")}})
     assert results is not None
     assert results[0].inner == 4
     assert not stand_still
-    assert "memento-heart" not in [thread.name for thread in threading.enumerate()]
+    assert "memento-heartbeat" not in [thread.name for thread in threading.enumerate()]
     with Store.open(store) as opened:
-        assert [run.status for run in opened.runs()] == ["done"]
+        assert [run.status for run in opened.index.runs()] == ["done"]

@@ -13,6 +13,7 @@ from memento.executors import Executor, make_executor
 from memento.executors.processes import Processes
 from memento.testing.driving import Drive
 from memento.testing.executors import ExecutorContract
+from tests.executors.toy_engine import Toy
 
 
 class TestProcesses(ExecutorContract):
@@ -23,6 +24,20 @@ class TestProcesses(ExecutorContract):
     def take_place_away(self, drive: Drive) -> bool:
         assert isinstance(drive.executor, Processes)
         os.kill(drive.executor.server_pid, signal.SIGKILL)
+        return True
+
+
+class TestToy(ExecutorContract):
+    program = "from tests.executors.toy_engine import Toy\nexecutor = Toy()"
+
+    @pytest.fixture
+    def executor(self) -> Executor:
+        return Toy()
+
+    def take_place_away(self, drive: Drive) -> bool:
+        assert isinstance(drive.executor, Toy)
+        number = next(iter(drive.executor.processes))
+        drive.executor.processes[number].terminate()
         return True
 
 

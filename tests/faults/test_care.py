@@ -85,7 +85,7 @@ def test_gc_that_is_killed_at_random_and_runs_that_begin_meanwhile_lose_nothing(
     victim = Victim(tmp_path, tasks=40, executor="serial")
     assert victim.run().complete
     with Store.open(victim.store) as store:
-        forgotten = [record.key for record in store.recent()][::2]
+        forgotten = [record.key for record in store.index.recent()][::2]
     for _ in range(3):
         with Store.open(victim.store) as store:
             store.forget(forgotten)
@@ -110,6 +110,8 @@ def test_gc_that_is_killed_at_random_and_runs_that_begin_meanwhile_lose_nothing(
     assert victim.starts() == calls
     with Store.open(victim.store) as store:
         named = {
-            record.value.ref for record in store.recent() if record.value is not None and record.value.ref
+            record.value.ref
+            for record in store.index.recent()
+            if record.value is not None and record.value.ref
         }
         assert {ref for ref in store.payloads.refs() if not ref.startswith("classes/")} == named

@@ -42,9 +42,9 @@ def check_calm(victim: Victim) -> None:
     assert victim.done().keys() == set(range(victim.tasks))
     assert all(count == 1 for count in victim.starts().values()), victim.starts()
     with Store.open(victim.store) as store:
-        for record in store.recent():
+        for record in store.index.recent():
             assert 0 <= record.runtime < 60
-        assert {run.status for run in store.runs()} == {"done"}
+        assert {run.status for run in store.index.runs()} == {"done"}
 
 
 @pytest.mark.parametrize("executor", ["serial", "processes"])
@@ -101,7 +101,7 @@ def jump_about(victim: Victim, offset: Path, form: str) -> None:
     assert all(one.complete for one in ended), ended
     check_calm(victim)
     with Store.open(victim.store) as store:
-        started = [record.started for record in store.recent()]
+        started = [record.started for record in store.index.recent()]
     assert max(started) - min(started) > 1_000 * HOUR  # the clock did jump
 
 

@@ -59,6 +59,6 @@ def test_every_task_of_a_run_uses_the_code_of_its_start(when: str, more: str, tm
     output, _ = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, output
     with Store.open(tmp_path / "store") as store:
-        records = store.recent()
+        records = store.index.recent()
         assert len({record.code for record in records}) == 1
         assert [store.value(record) for record in records] == [[1, 1]] * 20

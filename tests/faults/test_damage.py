@@ -22,7 +22,7 @@ import memento
 from memento import Config, Context, Memento, Results
 from memento.errors import MementoError, PayloadDamaged, StoreError
 from memento.store import Store
-from memento.testing.store import EXPERIMENT, info_of, row_of
+from memento.testing.index import EXPERIMENT, info_of, row_of
 from tests.faults.victims import Victim
 from tests.faults.victims import value_of as victim_value
 
@@ -346,7 +346,7 @@ def test_a_kill_while_a_damaged_index_is_rebuilt_loses_nothing_more(point: str, 
     assert killed.returncode == -signal.SIGKILL
     assert (root / "index.sqlite").exists()
     with Store.open(root) as store:
-        left = len(list(store.known(EXPERIMENT)))
+        left = len(list(store.index.known(EXPERIMENT)))
         assert 1900 < left < 2000
         assert "has been rebuilt" in store.notes[0]
     assert [path.name for path in root.glob("index.damaged-*.sqlite")] == ["index.damaged-1.sqlite"]

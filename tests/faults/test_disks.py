@@ -16,7 +16,9 @@ import pytest
 import memento
 from memento import Config, Context, Memento
 from memento.errors import StoreUnwritable
-from memento.store import Run, Store, database
+from memento.index.sqlite import database
+from memento.index.sqlite.run import SqliteRun
+from memento.store import Store
 from tests.faults.victims import PATIENCE, Ended, Victim, until, value_of
 
 
@@ -201,15 +203,15 @@ def test_a_program_that_outlives_a_full_disk_may_run_again(monkeypatch: pytest.M
         raise StoreUnwritable("store", "the disk is full.", "")
 
     with monkeypatch.context() as disk:
-        disk.setattr(Run, "commit", full)
-        disk.setattr(Run, "finish", full)
+        disk.setattr(SqliteRun, "commit", full)
+        disk.setattr(SqliteRun, "finish", full)
         with pytest.raises(StoreUnwritable):
             runs.run(matrix)
     results = runs.run(matrix)  # which waits for no claim of the first
     assert results is not None
     assert [result.inner for result in results] == [1, 1, 1]
     with Store.open("store") as store:
-        assert [run.status for run in store.runs()] == ["done", "died"]
+        assert [run.status for run in store.index.runs()] == ["done", "died"]
 
 
 def test_an_index_that_stays_locked_ends_the_run_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

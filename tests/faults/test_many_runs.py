@@ -24,7 +24,7 @@ while not sys.stdin.closed and time.monotonic() < float(sys.argv[2]):
     try:
         frame = memento.load(sys.argv[1]).to_frame()
         with Store.open(sys.argv[1], create=False, readonly=True) as store:
-            store.runs(), store.experiments(), store.recent(limit=10)
+            store.index.runs(), store.index.experiments(), store.index.recent(limit=10)
         reads += len(frame) > 0
     except ValueError as error:
         assert "without results" in str(error), error
@@ -50,7 +50,7 @@ def check_together(victim: Victim, runs: list[subprocess.Popen[str]], killed: in
     assert all(count <= 1 + killed for count in again.values())
     assert len(victim.done()) == victim.tasks
     with Store.open(victim.store) as store:
-        shares = [run.counts.get("done", 0) for run in store.runs() if run.status == "done"]
+        shares = [run.counts.get("done", 0) for run in store.index.runs() if run.status == "done"]
     assert sum(shares) <= victim.tasks
 
 
@@ -73,7 +73,7 @@ def test_eight_runs_with_workers_complete_though_one_is_killed(seed: int, tmp_pa
     runs = [victim.start() for _ in range(8)]
     assert until(lambda: (victim.store / "index.sqlite").exists() and victim.lines("told"))
     with Store.open(victim.store) as store:
-        assert until(lambda: len({run.id for run in store.runs() if run.status == "running"}) == 8)
+        assert until(lambda: len({run.id for run in store.index.runs() if run.status == "running"}) == 8)
     with_tasks = len(victim.lines("start")) + draw.randint(5, 40)
     assert until(lambda: len(victim.lines("start")) >= with_tasks)
     os.kill(runs[0].pid, signal.SIGKILL)

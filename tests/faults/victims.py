@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 
@@ -195,7 +195,7 @@ class Victim:
         if not (self.store / "index.sqlite").exists():
             return {}
         with Store.open(self.store) as store:
-            records = [record for record in store.recent() if record.status == DONE]
+            records = [record for record in store.index.recent() if record.status == DONE]
             numbers = [json.loads(record.params)["n"] for record in records]
             assert len(set(numbers)) == len(numbers), "a task has two results"
             return {n: store.value(record) for n, record in zip(numbers, records, strict=True)}
@@ -233,9 +233,9 @@ def check_books(victim: Victim, in_flight: int) -> None:
     assert len(again & begun) <= in_flight, f"more than what was in flight ran again: {sorted(again & begun)}"
     assert victim.done().keys() == set(range(victim.tasks))
     with Store.open(victim.store) as store:
-        statuses = [run.status for run in store.runs()]
+        statuses = [run.status for run in store.index.runs()]
         assert set(statuses) <= {"died", "failed", "done"}, statuses
-        with store._database.writing() as connection:
+        with cast(Any, store.index).database.writing() as connection:
             assert not connection.execute("SELECT count(*) FROM claims").fetchone()[0], "claims are left"
     assert not list((victim.store / "checkpoints").glob("*/*")), "checkpoints of done tasks are left"
 

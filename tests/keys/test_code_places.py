@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from memento.keys import code_version
-from memento.keys.forms import normal_form
+from memento.keys.ast_normal_form import normal_form
 from tests.keys.projects import Projects
 
 # One of everything that Python's versions write, keep or compile in ways of their own.

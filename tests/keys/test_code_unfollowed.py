@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from memento.keys import CodeVersion, code_version, combined, snapshot, value_code
+from memento.keys import CodeVersion, code_version, combined, data_digest, value_code
 from tests.keys.projects import Projects
 
 
@@ -186,7 +186,7 @@ def test_it_never_raises_and_runs_none_of_the_users_code(func: Any) -> None:
 def test_a_large_mapped_file_counts_by_its_size_and_time_and_is_told(
     projects: Projects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "_MOST_MAPPED", 100)
+    monkeypatch.setattr(data_digest, "_MOST_MAPPED", 100)
     text = (
         "import pathlib\nimport numpy\nfile = pathlib.Path(__file__).with_name('data.npy')\n"
         "numpy.save(file, numpy.zeros(@@))\nheld = numpy.load(file, mmap_mode='r')\ndef train(context, config): return held\n"

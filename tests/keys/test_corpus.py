@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 from memento.errors import UnkeyableValue
-from memento.keys import digest, encode, kinds, standard
+from memento.keys import digest, encode, encode_standard, value_digest
 from tests.keys.corpus import all as corpus
 from tests.keys.corpus.leaves import variants
 
@@ -79,7 +79,7 @@ REBUILT_OTHERWISE = {
     "numpy:own float": "NumPy's pickle makes a plain scalar of it",
     **dict.fromkeys(
         [f"scipy:{name}" for name in ("norm", "log-uniform", "integers", "bare norm", "histogram")],
-        "where NumPy's global state was seeded, a copy of it cannot be told from the user's own; see test_hidden",
+        "where NumPy's global state was seeded, a copy of it cannot be told from the user's own; see test_ignored_state",
     ),
     **dict.fromkeys(("own:ratio", "own:place", "own:day"), "a pickle has not what the subclass added"),
     **dict.fromkeys(
@@ -216,11 +216,19 @@ def test_digests_are_those_of_every_python_and_release() -> None:
 
 # -- no encoder without a value ------------------------------------------------------------------------------
 
-_ROOMS = ("arrays", "callables", "columns", "frames", "hidden", "kinds", "models", "objects", "standard")
-_NEEDS = {"arrays": "scipy", "columns": "pyarrow", "frames": "xarray", "models": "torch"}
+_ROOMS = (
+    "encode_arrow", "encode_callable", "encode_models", "encode_numpy", "encode_object", "encode_pandas", "encode_standard",
+    "ignored_state", "value_digest",
+)  # fmt: skip
+_NEEDS = {
+    "encode_numpy": "scipy",
+    "encode_arrow": "pyarrow",
+    "encode_pandas": "xarray",
+    "encode_models": "torch",
+}
 _NO_VALUE = {
     "empty cell": "a closure that is called before its variable is set",
-    "made by its class": "see test_classes",
+    "made by its class": "see test_class_body",
     "names": "older releases of torch named axes",
 }  # fmt: skip
 
@@ -251,9 +259,9 @@ def test_every_kind_that_an_encoder_names_has_a_value_in_the_corpus(
 
 
 def test_every_type_that_an_encoder_lists_has_a_value_in_the_corpus() -> None:
-    listed: set[type] = {*encode.LEAVES, *kinds._CONTAINERS, *standard._SIMPLE}
+    listed: set[type] = {*encode.LEAVES, *value_digest._CONTAINERS, *encode_standard._SIMPLE}
     assert listed - set(map(type, VALUES.values())) == set()
-    seldom = {name for _, name in standard._SELDOM}
+    seldom = {name for _, name in encode_standard._SELDOM}
     assert (
         seldom
         - {type(value).__name__ for value in VALUES.values()}

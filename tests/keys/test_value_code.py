@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.keys import CodeVersion, code_version, combined, value_code
-from memento.keys.reach import Reach
+from memento.keys.code_dependencies import CodeWalk
 from tests.keys.projects import Projects, edited
 
 CODE = """
@@ -126,13 +126,13 @@ def test_the_estimators_of_the_user_are_found_inside_those_of_scikit_learn(proje
 
 def test_plain_values_cost_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[Any] = []
-    visit = Reach._visit
+    visit = CodeWalk._visit
 
-    def watched(self: Reach, item: Any) -> Iterator[Any]:
+    def watched(self: CodeWalk, item: Any) -> Iterator[Any]:
         looked_at.append(item)
         return visit(self, item)
 
-    monkeypatch.setattr(Reach, "_visit", watched)
+    monkeypatch.setattr(CodeWalk, "_visit", watched)
     assert not any(map(value_code, range(1_000)))
     assert looked_at == []
     assert value_code([*range(100_000), "a", 1.5]) is None

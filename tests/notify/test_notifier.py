@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from memento.events import Event, RunFinished, Said, TaskFailed, TasksFinished, Tick
+from memento.events import Event, RunFinished, Said, TaskFailed, TasksFinished, TasksStarted, Tick
 from memento.notify import (
     DefaultNotificationProvider,
     EmailNotificationProvider,
@@ -14,7 +14,7 @@ from memento.notify import (
     Notifier,
     SmtpConfiguration,
 )
-from memento.notify.notifier import ROOM
+from memento.notify.notifier import KEYS, ROOM
 from tests.notify.fakes import FINISHED, STARTED, MailServer, failed, group
 
 LONG = 60.0  # seconds that a test waits at most for what takes milliseconds
@@ -74,12 +74,70 @@ def test_a_provider_gets_the_events_in_order() -> None:
     assert provider.events == events
 
 
-def test_ticks_and_notes_stay_with_the_display() -> None:
+TICK = Tick(1, 0, 0, 0, (), 0.0, None, 0.0)
+
+
+def test_a_provider_with_a_hook_of_its_own_gets_ticks_and_notes_too() -> None:
+    provider, plain = Rich(), Plain()
+    told: list[Event] = [TICK, Said("a worker was replaced"), TasksFinished(1, 0, 0.5)]
+    for one in (provider, plain):
+        with Notifier(one) as notifier:
+            for event in told:
+                notifier.listen(event)
+    assert provider.events == told
+    assert plain.done == 1
+
+
+@pytest.mark.parametrize(("events", "named"), [(3, 30), (KEYS // 10 + 1, 0)])
+def test_who_is_behind_hears_the_latest_tick_and_sums_that_name_a_bounded_number_of_tasks(
+    events: int, named: int
+) -> None:
     provider = Rich()
+    provider.gate.clear()
     with Notifier(provider) as notifier:
-        notifier.listen(Tick(1, 0, 0, 0, (), 0.0, None, 0.0))
-        notifier.listen(Said("a worker was replaced"))
-    assert provider.events == []
+        notifier.listen(STARTED)
+        assert provider.entered.wait(LONG)
+        for i in range(events):
+            keys = tuple(f"{i}.{j}" for j in range(10))
+            notifier.listen(TasksStarted(keys, ("host/1",) * 10))
+            notifier.listen(TICK._replace(done=i))
+            notifier.listen(TasksFinished(10, 0, 1.0, keys=keys))
+        provider.gate.set()
+    _, started, tick, finished = provider.events
+    assert isinstance(started, TasksStarted)
+    assert isinstance(tick, Tick)
+    assert isinstance(finished, TasksFinished)
+    assert (len(started.keys), len(started.workers), len(finished.keys)) == (named, named, named)
+    assert (tick.done, finished.done) == (events - 1, 10 * events)
+
+
+def test_a_listener_is_called_with_each_event_and_left_out_once_it_raises(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard: list[Event] = []
+
+    def listener(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, Said):
+            raise OSError("down")
+
+    with Notifier(listener) as notifier:
+        for event in (TICK, Said("one"), Said("two")):
+            notifier.listen(event)
+    assert heard == [TICK, Said("one")]
+    (problem,) = notifier.problems
+    assert "listener failed: OSError: down. It hears no more of this run" in problem
+
+
+def test_a_held_notifier_starts_no_thread_and_forgets_nothing() -> None:
+    heard: list[Event] = []
+    before = threading.active_count()
+    with Notifier(heard.append, held=True) as notifier:
+        notifier.listen(TICK)
+        assert threading.active_count() == before
+        notifier.deliver()
+        assert threading.active_count() == before + 1
+    assert heard == [TICK]
 
 
 def test_a_hundred_thousand_tasks_wait_in_one_event() -> None:

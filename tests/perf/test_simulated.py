@@ -7,11 +7,10 @@ import pytest
 from benchmarks.simulated import Fate, Simulated, SimulatedClock
 from benchmarks.simulation import Scenario, simulate
 from memento.executors.base import Executor
-from memento.executors.local import local_station
 from memento.records import Outcome
 from memento.testing.executors import ExecutorContract
-from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions
+from memento.worker.portable import initialize
+from memento.worker.task_runner import Conditions, local_runner
 from memento.worker.work import Task, Work
 
 
@@ -19,7 +18,7 @@ class Acting(Simulated):
     """Runs what it was given, when its simulated time is over."""
 
     shares_memory = True
-    alone = True
+    in_process = True  # nobody is beside its tasks
 
     def __init__(self) -> None:
         clock = SimulatedClock()
@@ -28,10 +27,11 @@ class Acting(Simulated):
     def start(self, work: Work) -> None:
         super().start(work)
         initialize(work.initializer)
-        self._station = local_station(work, Conditions(stopping=lambda: self.stopping))
+        self._runner = local_runner(work, Conditions(stopping=lambda: self.is_told(self._acting)))
 
     def _act(self, task: Task, began: float, ended: float) -> Outcome:
-        return self._station.run(task)
+        self._acting = task.number
+        return self._runner.run(task)
 
 
 class TestSimulated(ExecutorContract):

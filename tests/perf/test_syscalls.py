@@ -13,7 +13,7 @@ from benchmarks import syscalls
 
 TASKS = 2_000
 # How often these are called depends on who waits for whom, on what the allocator has left, and on the size of batches:
-# traced tasks on a busy machine are long enough for small ones. A worker rings at most once a millisecond.
+# traced tasks on a busy machine are long enough for small ones. A worker writes once a task.
 FREE = set(
     "read write pwrite64 epoll_wait poll ppoll futex wait4 pselect6 clock_nanosleep sched_yield brk mmap munmap"
     " mremap".split()
@@ -47,7 +47,9 @@ def grown(few: Counter[str], many: Counter[str]) -> dict[str, float]:
     return {kind: figure for kind, figure in more.items() if figure > 0.005}
 
 
-def test_a_task_costs_its_worker_six_calls_beside_rings_and_batches(tmp_path: Path, script: Path) -> None:
+def test_a_task_costs_its_worker_six_calls_beside_the_one_that_tells_of_it(
+    tmp_path: Path, script: Path
+) -> None:
     (tmp_path / "few").mkdir()
     (tmp_path / "many").mkdir()
     _, few = syscalls.count(10, tmp_path / "few", script)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from memento.config import Config
 from memento.errors import PayloadDamaged
+from memento.index.types import Outlines
 from memento.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord, Warned
 from memento.results import Results
-from memento.store.bulk import Outlines
 from memento.store.unreadable import Unreadable
 
 START = 1_700_000_000.0
@@ -73,6 +73,10 @@ class FakeStore:
         self.reads = 0
         self.loads = 0
         self.discarded: list[int] = []
+
+    @property
+    def index(self) -> FakeStore:
+        return self
 
     def records(self, ids: Sequence[int]) -> Iterator[TaskRecord]:
         self.reads += 1

@@ -24,7 +24,7 @@ def write(
 ) -> None:
     """Run an experiment: parameters, repeat and value of each task; a Failure failed."""
     with Store.open(path) as store:
-        first = sum(done + failed for _, done, failed in store.experiments())
+        first = sum(done + failed for _, done, failed in store.index.experiments())
         info = RunInfo(name, len(tasks), json.dumps(settings), "", "host", 1, "then", "boot", (), {})
         run = store.begin(info)
         code = run.code(CodeVersion(b"0" * 16, {}))

@@ -158,7 +158,7 @@ def test_best_on_a_metric_pivots_and_filters_load_no_values() -> None:
 
 def test_results_of_a_store_that_is_gone_say_so() -> None:
     results, store = results_of(grid(), [1, PayloadDamaged("/store/payloads/ab", "it is gone"), 3, 4])
-    store.is_gone = True
+    store.index.is_gone = True
     with pytest.raises(NotAStore, match=r"model=dict, C=10.*memento.load\('new/place'\)"):
         results[1].inner  # noqa: B018 - touching it is the point
     assert store.discarded == []

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from memento.events import Event
-from memento.executors.base import Executor, Lost, Message, Running
+from memento.executors.base import Executor, Message, Running, cancelled
+from memento.index import Claim, Committed, Run
 from memento.matrix import Matrix
 from memento.plan import KeyedTasks, Past, Plan, make_plan
 from memento.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
 from memento.runner import Interrupt, Retries, RetryPolicy, Runner
-from memento.store.run import Claim, Committed, Run
 from memento.worker.work import Task, Work
 
 NUMBER = Encoded("json", b"1", None, 1, "builtins:int")
@@ -62,8 +62,7 @@ class FakeExecutor(Executor):
         if self.cancelled:
             queue, self.queue = self.queue, []
             running, waiting = queue[:1], queue[1:]
-            lost: list[Message] = [Lost(tuple(task.number for task in waiting))] if waiting else []
-            return [*lost, *(outcome(task, STOPPED) for task in running)]
+            return [*cancelled(waiting), *(outcome(task, STOPPED) for task in running)]
         if not self.queue:
             self.clock.time += max(timeout, 1e-3)
             return []
@@ -73,7 +72,7 @@ class FakeExecutor(Executor):
     def running(self) -> list[Running]:
         return [Running("host/1", task.number, 1.0) for task in self.queue[:1]]
 
-    def cancel(self, *, running: bool) -> None:
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
         self.cancelled = True
 
     def wake(self) -> None: ...
@@ -123,11 +122,18 @@ class FakeRun:
         return [key for key in keys if key in self.others and self.others[key] is None]
 
 
-class Stage:
+class FakeSession:
     """A runner over fakes, for a matrix of `n` tasks."""
 
     def __init__(
-        self, n: int, behave: Callable[[Task], Message] = outcome, retries: Retries = 0, **matrix: Any
+        self,
+        n: int,
+        behave: Callable[[Task], Message] = outcome,
+        retries: Retries = 0,
+        *,
+        store: str = "",
+        name_tasks: bool = False,
+        **matrix: Any,
     ) -> None:
         declared = {"parameters": {"a": list(range(n))}} | matrix
         self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), Past.of([]), current=[{1}])
@@ -135,6 +141,7 @@ class Stage:
         self.executor = FakeExecutor(self.clock, behave)
         self.run = FakeRun()
         self.events: list[Event] = []
+        self.listen: Callable[[Event], None] = self.events.append
         self.interrupt = Interrupt(lambda: None)
         self.runner = Runner(
             self.plan,
@@ -142,9 +149,11 @@ class Stage:
             self.executor,
             retry=RetryPolicy(retries),
             codes=[1],
-            emit=self.events.append,
+            emit=lambda event: self.listen(event),
             clock=self.clock,
             workers=2,
+            store=store,
+            name_tasks=name_tasks,
         )
 
     def loop(self) -> None:

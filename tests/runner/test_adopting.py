@@ -132,12 +132,12 @@ def test_a_task_that_fails_now_differs(lab: Lab) -> None:
 def test_nothing_of_a_verification_stays_in_the_store(lab: Lab) -> None:
     lab.memento(first).run(GRID)
     with Store.open(lab.folder) as store:
-        before = {row.key: row.id for row in store.known("lab")}
-        runs = len(store.runs())
+        before = {row.key: row.id for row in store.index.known("lab")}
+        runs = len(store.index.runs())
     lab.memento(other).adopt(GRID, verify=72)
     with Store.open(lab.folder) as store:
-        assert {row.key: row.id for row in store.known("lab")} == before
-        assert len(store.runs()) == runs
+        assert {row.key: row.id for row in store.index.known("lab")} == before
+        assert len(store.index.runs()) == runs
 
 
 @pytest.mark.parametrize("most", [1, 2, 4, 6, 30, 72, 100])

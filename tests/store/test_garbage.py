@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import memento
+from memento.index import Run
 from memento.records import LogSlice
 from memento.store import Store, garbage
-from memento.store.run import Run
-from memento.testing.store import info_of, key_of, row_of
+from memento.testing.index import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
 from memento.values.formats import decode, encode
 from memento.values.places import LocalFolder
@@ -68,7 +68,7 @@ def test_a_value_that_two_tasks_share_stays_with_the_second(store: Store) -> Non
     run.finish("done", {})
     store.forget([key_of(1)])
     assert store.gc().removed == {}
-    (record,) = store.recent()
+    (record,) = store.index.recent()
     assert store.value(record) == b"1" * 10_000
 
 
@@ -101,7 +101,7 @@ def test_old_garbage_that_a_worker_has_found_and_is_about_to_name_stays(store: S
     store.gc()
     row = row_of(2)
     second.commit([row._replace(outcome=row.outcome._replace(value=value))])
-    (record,) = store.recent()
+    (record,) = store.index.recent()
     assert store.value(record) == b"1" * 10_000
 
 
@@ -130,7 +130,7 @@ def test_a_run_that_came_and_went_in_the_middle_keeps_what_it_named(
     values = {number: put(store, number) for number in range(4)}
 
     def pause(seconds: float) -> None:
-        if not list(store.recent()):
+        if not list(store.index.recent()):
             run = store.begin(info_of())
             for number in values:
                 done(store, run, number)
@@ -139,7 +139,7 @@ def test_a_run_that_came_and_went_in_the_middle_keeps_what_it_named(
     monkeypatch.setattr("time.sleep", pause)
     monkeypatch.setattr(garbage, "_TURN", 0.0)
     assert store.gc().removed == {garbage.PAYLOADS: (1, 10_000)}  # before the run, which wrote it again
-    assert [len(store.value(record)) for record in store.recent()] == [10_000] * 4
+    assert [len(store.value(record)) for record in store.index.recent()] == [10_000] * 4
 
 
 def test_the_definitions_of_classes_and_what_steps_name_stay(store: Store) -> None:
@@ -148,7 +148,7 @@ def test_the_definitions_of_classes_and_what_steps_name_stay(store: Store) -> No
     experiment = memento.Memento(shares, executor="serial", store=store.path, progress=False)
     experiment.run({"parameters": {"n": [1]}})
     (value,) = (store.path / "steps").glob("??/*.npy")
-    store.forget([record.key for record in store.recent()])
+    store.forget([record.key for record in store.index.recent()])
     store.gc(damaged=True, unfinished=True)
     assert there(store, ref)
     assert value.exists()
@@ -289,8 +289,9 @@ class Collecting(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.store = Store.open(Path(self.folder.name) / "store")
         self.dead: set[int] = set()
-        alive = self.store._live.is_dead
-        self.store._live.is_dead = lambda process: process.run in self.dead or alive(process)  # type: ignore[method-assign]
+        leases = self.store.index.leases
+        is_dead = leases.is_dead
+        leases.is_dead = lambda owner: owner.run in self.dead or is_dead(owner)  # type: ignore[method-assign]
 
     def teardown(self) -> None:
         self.store.close()
@@ -353,7 +354,7 @@ class Collecting(RuleBasedStateMachine):
     @invariant()
     def every_named_value_can_be_read(self) -> None:
         if hasattr(self, "store"):
-            read = {record.key: int(self.store.value(record)[:1]) for record in self.store.recent()}
+            read = {record.key: int(self.store.value(record)[:1]) for record in self.store.index.recent()}
             assert read == {key_of(task): content for task, content in self.rows.items()}
 
 

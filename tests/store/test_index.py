@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -26,19 +26,14 @@ from memento.errors import (
     StoreUnwritable,
     UntrustedStore,
 )
+from memento.index.sqlite import recovery
+from memento.index.sqlite.database import error_code, explained
 from memento.records import DONE, LogSlice, Series
-from memento.store import Store, salvage
-from memento.store.database import error_code, explained
-from memento.testing.store import EXPERIMENT, StoreContract, info_of, key_of, row_of
+from memento.store import Store
+from memento.testing.index import EXPERIMENT, info_of, key_of, row_of
 from memento.values.formats import encode
 
 HOSTILE = 'a store\'s "folder"\n?#%20 é'
-
-
-class TestContract(StoreContract):
-    @pytest.fixture
-    def open_store(self, tmp_path: Path) -> Callable[..., Any]:
-        return lambda **options: Store.open(tmp_path / HOSTILE, **options)
 
 
 @pytest.fixture
@@ -64,7 +59,7 @@ def test_a_store_can_be_moved(root: Path, tmp_path: Path) -> None:
     fill(root)
     os.rename(root, tmp_path / "moved")
     with Store.open(tmp_path / "moved") as store:
-        assert store.experiments() == [(EXPERIMENT, 3, 0)]
+        assert store.index.experiments() == [(EXPERIMENT, 3, 0)]
 
 
 def test_opening_without_create_makes_nothing(root: Path) -> None:
@@ -115,7 +110,7 @@ def test_a_full_disk_keeps_what_was_committed_and_says_so(root: Path) -> None:
         run = store.begin(info_of())
         run.claim([key_of(n) for n in range(6)])
         run.commit([row_of(1)])
-        connection = store._database.connection()
+        connection = cast(Any, store.index).database.connection()
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
         big = b'"' + b"x" * 100_000 + b'"'
@@ -123,7 +118,7 @@ def test_a_full_disk_keeps_what_was_committed_and_says_so(root: Path) -> None:
             run.commit([row_of(2, value=big)])
         connection.execute("PRAGMA max_page_count = 1000000")
         assert list(run.commit([row_of(2, value=big)]).ids) == [key_of(2)]
-        assert store.experiments() == [(EXPERIMENT, 2, 0)]
+        assert store.index.experiments() == [(EXPERIMENT, 2, 0)]
 
 
 @pytest.mark.parametrize("gone", ["removed", "replaced"])
@@ -149,15 +144,15 @@ def test_a_child_does_not_take_over_what_its_parent_had_open(root: Path) -> None
 import os, sqlite3, sys
 from memento.store import Store
 store = Store.open(sys.argv[1])
-connection = store._database.connection()
+connection = store.index.database.connection()
 if os.fork() == 0:
     try:
         connection.execute("SELECT 1")
     except sqlite3.ProgrammingError:  # closed: SQLite knows nothing of the parent's locks here
         with Store.open(sys.argv[1]) as again:
-            os._exit(len(list(again.recent())))
+            os._exit(len(list(again.index.recent())))
     os._exit(100)
-print(os.waitstatus_to_exitcode(os.wait()[1]), len(list(store.recent())))
+print(os.waitstatus_to_exitcode(os.wait()[1]), len(list(store.index.recent())))
 """
     told = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["3", "3"]
@@ -166,7 +161,7 @@ print(os.waitstatus_to_exitcode(os.wait()[1]), len(list(store.recent())))
 def test_a_store_that_is_open_for_reading_cannot_be_written(root: Path) -> None:
     fill(root)
     with Store.open(root, readonly=True) as store:
-        assert len(list(store.known(EXPERIMENT))) == 3
+        assert len(list(store.index.known(EXPERIMENT))) == 3
         with pytest.raises(StoreUnwritable, match="reading only"):
             store.begin(info_of())
 
@@ -175,19 +170,25 @@ def test_a_reader_sees_what_a_run_commits_meanwhile(root: Path) -> None:
     with Store.open(root) as store, Store.open(root, readonly=True) as reader:
         run = store.begin(info_of())
         run.commit([row_of(1)])
-        assert reader.experiments() == [(EXPERIMENT, 1, 0)]
+        assert reader.index.experiments() == [(EXPERIMENT, 1, 0)]
         run.commit([row_of(2)])
-        assert reader.experiments() == [(EXPERIMENT, 2, 0)]
+        assert reader.index.experiments() == [(EXPERIMENT, 2, 0)]
 
 
 def test_a_scan_that_is_half_read_holds_up_no_writer(root: Path) -> None:
     fill(root, 10)
     with Store.open(root) as store, Store.open(root) as writer:
-        scan = store.known(EXPERIMENT)
+        scan = store.index.known(EXPERIMENT)
         next(scan)
         run = writer.begin(info_of())
         run.commit([row_of(20)])
-        assert writer._database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+        assert (
+            cast(Any, writer.index)
+            .database.connection()
+            .execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetchone()[0]
+            == 0
+        )
         assert {known.key for known in scan} >= {key_of(n) for n in range(1, 10)}
 
 
@@ -211,14 +212,14 @@ def test_a_folder_that_nobody_may_write_can_be_read_with_what_waits_in_its_log(
     monkeypatch.setattr(sqlite3, "connect", refuse)
     before = sorted(path.name for path in copy.iterdir())
     with Store.open(copy, readonly=True, create=False) as store:
-        assert store.experiments() == [(EXPERIMENT, 1, 0)]
+        assert store.index.experiments() == [(EXPERIMENT, 1, 0)]
     assert sorted(path.name for path in copy.iterdir()) == before
 
 
 def test_ids_may_be_numpy_integers(root: Path) -> None:
     fill(root, 50)
     with Store.open(root) as store:
-        assert [record.id for record in store.records(np.array([1, 50, 2]))] == [1, 50, 2]
+        assert [record.id for record in store.index.records(np.array([1, 50, 2]))] == [1, 50, 2]
 
 
 def test_ids_are_never_used_twice(root: Path) -> None:
@@ -247,8 +248,8 @@ def test_text_that_is_no_unicode_loses_no_commit(root: Path) -> None:
     with Store.open(root) as store:
         row = row_of(1, worker="h\udcff/1")._replace(params='{"p": "\ud800"}')
         number = store.begin(info_of()).commit([row, row_of(2)]).ids[key_of(1)]
-        assert store.record(number).params == '{"p": "\\ud800"}'
-        assert store.experiments() == [(EXPERIMENT, 2, 0)]
+        assert store.index.record(number).params == '{"p": "\\ud800"}'
+        assert store.index.experiments() == [(EXPERIMENT, 2, 0)]
 
 
 def test_metrics_come_back_as_arrays(root: Path) -> None:
@@ -256,11 +257,11 @@ def test_metrics_come_back_as_arrays(root: Path) -> None:
     series = Series("loss", 3, float("nan"), 0.25, 0.5, np.concatenate([x, y]).astype("<f8").tobytes())
     with Store.open(root) as store:
         number = store.begin(info_of()).commit([row_of(1, metrics=(series,))]).ids[key_of(1)]
-        ((name, (read_x, read_y)),) = store.metrics(store.record(number)).items()
+        ((name, (read_x, read_y)),) = store.index.metrics(store.index.record(number)).items()
         assert name == "loss"
         np.testing.assert_array_equal(read_x, x)
         np.testing.assert_array_equal(read_y, y)
-        (lasts,) = store.last_metrics([number])
+        (lasts,) = store.index.last_metrics([number])
         assert np.isnan(lasts["loss"][1]).tolist() == [True]
 
 
@@ -268,17 +269,17 @@ def test_a_log_is_the_slice_that_the_task_printed(root: Path) -> None:
     with Store.open(root) as store:
         (root / "logs" / "w.log").write_bytes(b"before[mine]after")
         ids = store.begin(info_of()).commit([row_of(1, log=LogSlice("w.log", 6, 12)), row_of(2)]).ids
-        assert store.log(store.record(ids[key_of(1)])) == b"[mine]"
-        assert store.log(store.record(ids[key_of(2)])) == b""
+        assert store.log(store.index.record(ids[key_of(1)])) == b"[mine]"
+        assert store.log(store.index.record(ids[key_of(2)])) == b""
 
 
 def test_a_stranger_s_pickle_is_not_opened(root: Path) -> None:
     with Store.open(root) as store:
         value = encode({1, 2, 3}, store.payloads, 16_384)
         number = store.begin(info_of()).commit([_with_value(2, value)]).ids[key_of(2)]
-        assert store.value(store.record(number)) == {1, 2, 3}
+        assert store.value(store.index.record(number)) == {1, 2, 3}
     with Store.open(root, trusted=False) as store, pytest.raises(UntrustedStore):
-        store.value(store.record(number))
+        store.value(store.index.record(number))
 
 
 def test_a_discarded_value_is_set_aside_and_its_task_is_not_done(root: Path) -> None:
@@ -286,12 +287,12 @@ def test_a_discarded_value_is_set_aside_and_its_task_is_not_done(root: Path) -> 
         value = encode(np.arange(10_000), store.payloads, 100)
         assert value.ref is not None
         number = store.begin(info_of()).commit([_with_value(1, value)]).ids[key_of(1)]
-        record = store.record(number)
+        record = store.index.record(number)
         (root / "payloads" / value.ref).write_bytes(b"torn")
         with pytest.raises(PayloadDamaged) as caught:
             store.value(record)
         store.discard(record, str(caught.value))
-        assert list(store.known(EXPERIMENT)) == []
+        assert list(store.index.known(EXPERIMENT)) == []
         assert not (root / "payloads" / value.ref).exists()
         (why,) = (root / "payloads" / "damaged").glob("*.why")
         assert record.key.hex() in why.read_text(encoding="utf-8")
@@ -302,7 +303,7 @@ def test_threads_have_connections_of_their_own(root: Path) -> None:
     found: list[int] = []
     with Store.open(root) as store:
         threads = [
-            threading.Thread(target=lambda: found.append(len(list(store.known(EXPERIMENT)))))
+            threading.Thread(target=lambda: found.append(len(list(store.index.known(EXPERIMENT)))))
             for _ in range(4)
         ]
         for thread in threads:
@@ -317,7 +318,7 @@ def test_a_forked_child_may_use_the_store_and_harms_nothing(root: Path) -> None:
     program = """
 import os, sys
 from memento.store import Store
-from memento.testing.store import EXPERIMENT, info_of, row_of
+from memento.testing.index import EXPERIMENT, info_of, row_of
 store = Store.open(sys.argv[1])
 run = store.begin(info_of())
 run.commit([row_of(1)])
@@ -328,7 +329,7 @@ if child == 0:
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 run.commit([row_of(3)])
-print(len(list(store.known(EXPERIMENT))))
+print(len(list(store.index.known(EXPERIMENT))))
 """
     done = subprocess.run(
         [sys.executable, "-c", program, str(root)], capture_output=True, text=True, timeout=60, check=False
@@ -345,29 +346,29 @@ def test_experiments_count_done_and_failed(root: Path) -> None:
     with Store.open(root) as store:
         store.begin(info_of()).commit([row_of(1), row_of(2), row_of(3, failed="no")])
         store.begin(info_of("other:one"))
-        assert store.experiments() == [(EXPERIMENT, 2, 1), ("other:one", 0, 0)]
+        assert store.index.experiments() == [(EXPERIMENT, 2, 1), ("other:one", 0, 0)]
 
 
 def test_recent_tasks_are_the_newest_first(root: Path) -> None:
     with Store.open(root) as store:
         store.begin(info_of()).commit([row_of(1), row_of(2, failed="no"), row_of(3)])
         store.begin(info_of("other:one")).commit([row_of(4)])
-        assert [r.key for r in store.recent(limit=2)] == [key_of(4), key_of(3)]
-        assert [r.key for r in store.recent(EXPERIMENT, status=DONE)] == [key_of(3), key_of(1)]
-        assert store.recent("unknown") == []
+        assert [r.key for r in store.index.recent(limit=2)] == [key_of(4), key_of(3)]
+        assert [r.key for r in store.index.recent(EXPERIMENT, status=DONE)] == [key_of(3), key_of(1)]
+        assert store.index.recent("unknown") == []
 
 
 def test_runtimes_are_those_of_done_tasks(root: Path) -> None:
     with Store.open(root) as store:
         store.begin(info_of()).commit([row_of(1), row_of(2, failed="no"), row_of(3, runtime=2.0)])
-        assert store.runtimes(EXPERIMENT, 10) == [('{"n": 3}', 2.0), ('{"n": 1}', 0.25)]
+        assert store.index.runtimes(EXPERIMENT, 10) == [('{"n": 3}', 2.0), ('{"n": 1}', 0.25)]
 
 
 def test_a_store_on_a_network_disk_does_without_shared_memory(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mode(store: Store) -> str:
-        return str(store._database.connection().execute("PRAGMA journal_mode").fetchone()[0])
+        return str(cast(Any, store.index).database.connection().execute("PRAGMA journal_mode").fetchone()[0])
 
     monkeypatch.setattr(system, "is_network_path", lambda path: True)
     with Store.open(root) as store:
@@ -376,17 +377,17 @@ def test_a_store_on_a_network_disk_does_without_shared_memory(
     monkeypatch.undo()
     with Store.open(root) as store:  # the folder came home
         assert mode(store) == "wal"
-        assert store.experiments() == [(EXPERIMENT, 1, 0)]
+        assert store.index.experiments() == [(EXPERIMENT, 1, 0)]
 
 
 def test_a_connection_ends_with_its_thread(root: Path) -> None:
     fill(root)
     with Store.open(root) as store:
         for _ in range(5):
-            thread = threading.Thread(target=store.experiments)
+            thread = threading.Thread(target=store.index.experiments)
             thread.start()
             thread.join(30)
-        assert len(store._database._opened) == 1
+        assert len(cast(Any, store.index).database._opened) == 1
 
 
 @pytest.mark.parametrize(
@@ -435,13 +436,13 @@ def test_a_torn_page_costs_its_rows_only(root: Path) -> None:
     assert pages > 60
     tear(index, pages // 2)
     with Store.open(root) as store, pytest.raises(StoreDamaged, match="Run again"):
-        list(store.records(range(1, 2001)))
+        list(store.index.records(range(1, 2001)))
     with Store.open(root) as store:
-        left = {known.id for known in store.known(EXPERIMENT)}
+        left = {known.id for known in store.index.known(EXPERIMENT)}
         assert 1900 < len(left) < 2000
         assert {1, 2000} <= left
         assert "tasks could not be read" in store.notes[0]
-        assert len(list(store.records(sorted(left)))) == len(left)
+        assert len(list(store.index.records(sorted(left)))) == len(left)
         run = store.begin(info_of())
         assert run.commit([row_of(5000)]).ids[key_of(5000)] > 2000
     assert (root / "index.damaged-1.sqlite").is_file()
@@ -471,8 +472,8 @@ def test_a_flipped_bit_in_a_declaration_is_found_and_costs_nothing(
         Store.open(root, readonly=True, create=False)
     with Store.open(root) as store:
         assert "has been rebuilt" in store.notes[0]
-        assert store.experiments() == [(EXPERIMENT, 3, 0)]
-        assert len(list(store.known(EXPERIMENT))) == 3
+        assert store.index.experiments() == [(EXPERIMENT, 3, 0)]
+        assert len(list(store.index.known(EXPERIMENT))) == 3
 
 
 def test_what_a_run_commits_while_its_index_is_rebuilt_is_not_lost(
@@ -485,7 +486,7 @@ def test_what_a_run_commits_while_its_index_is_rebuilt_is_not_lost(
         with suppress(StoreDamaged):
             told.extend(run.commit([row_of(9)]).ids)
 
-    complete = salvage._complete
+    complete = recovery._complete
 
     def interfere(target: sqlite3.Connection) -> None:
         complete(target)
@@ -495,19 +496,21 @@ def test_what_a_run_commits_while_its_index_is_rebuilt_is_not_lost(
     with Store.open(root) as store:
         run = store.begin(info_of())
         writer = threading.Thread(target=commit)
-        monkeypatch.setattr(salvage, "_complete", interfere)
-        salvage.rebuild(root / "index.sqlite", certain=True)
+        monkeypatch.setattr(recovery, "_complete", interfere)
+        recovery.rebuild(root / "index.sqlite", certain=True)
         writer.join()
     with Store.open(root) as store:
-        assert set(told) <= {known.key for known in store.known(EXPERIMENT)}
-        assert store.experiments() == [(EXPERIMENT, 3, 0)]
+        assert set(told) <= {known.key for known in store.index.known(EXPERIMENT)}
+        assert store.index.experiments() == [(EXPERIMENT, 3, 0)]
 
 
 def test_a_run_that_was_killed_while_it_rebuilt_has_not_undone_what_others_committed_since(
     root: Path,
 ) -> None:
     fill(root)
-    opening = "import sys; from memento.store.salvage import *; rebuild(Path(sys.argv[1]), certain=True)"
+    opening = (
+        "import sys; from memento.index.sqlite.recovery import *; rebuild(Path(sys.argv[1]), certain=True)"
+    )
     index = root / "index.sqlite"
     environment = {**os.environ, "MEMENTO_FAULTS": "rebuild.ready"}
     command = [sys.executable, "-c", opening, str(index)]
@@ -516,7 +519,7 @@ def test_a_run_that_was_killed_while_it_rebuilt_has_not_undone_what_others_commi
     with closing(sqlite3.connect(index)) as connection, connection:  # a run that had it open all the time
         connection.execute("UPDATE experiments SET name = 'changed'")
     with Store.open(root) as store:
-        assert store.experiments() == [("changed", 3, 0)]
+        assert store.index.experiments() == [("changed", 3, 0)]
 
 
 def test_an_index_of_noise_is_replaced_and_kept(root: Path) -> None:
@@ -525,7 +528,7 @@ def test_an_index_of_noise_is_replaced_and_kept(root: Path) -> None:
     with pytest.raises(StoreDamaged):
         Store.open(root, readonly=True, create=False)
     with Store.open(root) as store:
-        assert list(store.known(EXPERIMENT)) == []
+        assert list(store.index.known(EXPERIMENT)) == []
         assert "0 tasks were saved" in store.notes[0]
     assert (root / "index.damaged-1.sqlite").read_bytes() == b"noise" * 5000
 
@@ -534,13 +537,13 @@ def test_an_index_that_was_only_begun_is_completed(root: Path) -> None:
     root.mkdir()
     (root / "index.sqlite").touch()
     with Store.open(root) as store:
-        assert store.experiments() == []
+        assert store.index.experiments() == []
 
 
 def test_opening_a_store_again_keeps_the_locks_that_this_process_has_on_it(root: Path) -> None:
     fill(root)
     with Store.open(root) as store:
-        assert len(list(store.known(EXPERIMENT))) == 3
+        assert len(list(store.index.known(EXPERIMENT))) == 3
         Store.open(root).close()
         # Who closes the last connection removes this file; what is committed after that is lost.
         other = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM tasks').fetchall()"

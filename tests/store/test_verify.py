@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 import memento
 from memento import Config, Context, Memento, Results
 from memento.errors import NotAStore, StoreTooNew
-from memento.store import Store, checks
+from memento.store import Store
 from memento.store.problems import Problem
-from memento.testing.store import info_of, key_of, row_of
+from memento.testing.index import info_of, key_of, row_of
 from memento.values import places
 from memento.values.checkpoints import CheckpointDir
 
@@ -75,7 +75,7 @@ def same(left: Any, right: Any) -> bool:
 
 def payload_of(number: int) -> Path:
     with Store.open(ROOT) as store:
-        (record,) = [record for record in store.recent() if record.params == f'{{"n": {number}}}']
+        (record,) = [record for record in store.index.recent() if record.params == f'{{"n": {number}}}']
         assert record.value is not None
         assert record.value.ref is not None
         return ROOT / "payloads" / record.value.ref
@@ -189,7 +189,7 @@ def test_of_two_rows_of_one_task_the_newer_stays() -> None:
     assert only().what == "it has two rows in the index"
     repair()
     with Store.open(ROOT) as store:
-        assert [store.value(record) for record in store.recent()] == [2.5]
+        assert [store.value(record) for record in store.index.recent()] == [2.5]
 
 
 def test_values_of_no_task_are_removed() -> None:
@@ -260,8 +260,7 @@ def test_checkpoints_that_a_run_removes_meanwhile_are_no_fault(monkeypatch: pyte
     def with_one_that_is_gone(folder: Path) -> list[Path]:
         return [*listed(folder), folder / gone] if folder.name == "checkpoints" else listed(folder)
 
-    monkeypatch.setattr("memento.store.checks.entries", with_one_that_is_gone)
-    assert [path for _, path in checks.checkpoint_files(ROOT / "checkpoints")] == []
+    monkeypatch.setattr("memento.store.verify_files.entries", with_one_that_is_gone)
     assert memento.verify(ROOT).problems == []
 
 
@@ -470,8 +469,8 @@ def test_after_a_repair_everything_is_whole_and_only_what_was_hurt_is_computed(
     again = memento.verify(root)
     assert again.problems == [], (what, again)
     with Store.open(root) as store:  # what counts as done is right, whether it was hurt or not
-        whole = {record.params for record in store.recent() if record.status == "done"}
-        assert all(same(store.value(r), value_of(int(r.params[6:-1]))) for r in store.recent()), what
+        whole = {record.params for record in store.index.recent() if record.status == "done"}
+        assert all(same(store.value(r), value_of(int(r.params[6:-1]))) for r in store.index.recent()), what
     calls.clear()
     results = run(root)
     assert all(same(result.inner, value_of(n)) for n, result in enumerate(results)), what

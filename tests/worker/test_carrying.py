@@ -21,7 +21,7 @@ from memento.errors import WorkersDiffer, WorkerStartError
 from memento.executors.processes import Processes
 from memento.store import Store
 from memento.testing.driving import Drive
-from memento.worker import loggers
+from memento.worker import logging_state
 
 # what a program sets -> what of it can be seen
 PYTHON = {
@@ -345,7 +345,7 @@ def test_an_initializer_that_fails_ends_the_run_before_any_task(executor: str, t
     with pytest.raises((ValueError, WorkerStartError), match="no such device"):
         runs.run({"parameters": {"n": [1, 2]}})
     with Store.open(tmp_path / "store") as store:
-        assert store.experiments() in ([], [(runs.name, 0, 0)])
+        assert store.index.experiments() in ([], [(runs.name, 0, 0)])
 
 
 @pytest.mark.parametrize("wrong", [1, "function"])
@@ -389,7 +389,7 @@ def test_where_workers_are_always_fresh_it_is_not_said_at_each_run(
 def test_a_handler_that_cannot_be_made_in_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = logging.handlers.MemoryHandler(10)
     monkeypatch.setattr(logging.getLogger("mine"), "handlers", [handler])
-    _, left = loggers.gather()
+    _, left = logging_state.describe()
     assert "MemoryHandler of logger 'mine'" in left
 
 
@@ -398,5 +398,5 @@ def test_what_a_notebooks_kernel_logs_for_itself_is_not_named(monkeypatch: pytes
     handler = logging.StreamHandler(io.StringIO())  # as of a kernel, whose streams are its own
     handler.setFormatter(config.LevelFormatter("[%(name)s] %(message)s"))
     monkeypatch.setattr(logging.getLogger("IPKernelApp"), "handlers", [handler])
-    _, left = loggers.gather()
+    _, left = logging_state.describe()
     assert not [name for name in left if "IPKernelApp" in name]

@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from memento.errors import UnsavableResult, WorkerStartError
-from memento.executors import make_executor
-from memento.executors.gpus import assign, visible_gpus
-from memento.values import pickling
+from memento.errors import UnsavableResult
 from memento.values.formats import encode
 from memento.values.payloads import PayloadDir
 from memento.worker import failures
-from memento.worker.task_runner import KeptSettings, KeptValues, is_unchangeable, unsavable
 
 
 def test_a_message_that_is_a_whole_array_is_shortened() -> None:
@@ -44,36 +40,6 @@ def test_the_tail_of_a_slice_stays_within_it_and_shows_garbage_safely(tmp_path: 
     assert "before" not in tail
     assert "after" not in tail
     assert len(tail.splitlines()) == 20
-
-
-def test_only_what_tasks_cannot_change_is_shared() -> None:
-    values = KeptValues([pickling.dumps([1]), pickling.dumps((1, "a")), pickling.dumps(dict)])
-    first, second = values.named("abc", [0, 1, 2]), values.named("abc", [0, 1, 2])
-    assert first == second
-    assert first["a"] is not second["a"]
-    assert first["b"] is second["b"]
-    assert not is_unchangeable(([],))
-
-
-def test_settings_with_something_to_change_are_unpickled_for_each_task() -> None:
-    settings = KeptSettings(pickling.dumps({"a": 1, "b": [1]}))
-    settings.get()["b"].append(2)
-    assert settings.get() == {"a": 1, "b": [1]}
-
-
-def test_no_gpu_for_a_task_that_needs_one_says_so() -> None:
-    with pytest.raises(WorkerStartError, match="gpus_per_task=1"):
-        assign(visible_gpus({"CUDA_VISIBLE_DEVICES": ""}), 1, 2)
-
-
-def test_a_wrong_name_of_an_executor_names_the_right_one() -> None:
-    with pytest.raises(ValueError, match="Did you mean 'processes'"):
-        make_executor("proceses")
-
-
-def test_something_that_is_no_executor_is_refused() -> None:
-    with pytest.raises(TypeError, match="is no executor"):
-        make_executor(3)
 
 
 def test_of_the_stacks_that_a_dying_process_prints_the_tasks_own_lines_are_kept(tmp_path: Path) -> None:
@@ -107,7 +73,7 @@ def test_what_cannot_be_saved_is_told_once_and_without_the_picklers_own_frames()
     returned = {"lock": threading.Lock()}
     with pytest.raises(UnsavableResult) as caught:
         encode(returned, PayloadDir(Path("payloads")))
-    failure = unsavable(returned, caught.value)
+    failure = failures.unsavable(returned, caught.value)
     assert failure.message.count("cannot be") == 2
     assert "the result['lock'] cannot be saved: it is a _thread.lock" in failure.message
     assert "cloudpickle" not in failure.traceback
@@ -122,7 +88,7 @@ class Stubborn:
 def test_what_the_users_own_pickling_raised_is_told_with_its_lines() -> None:
     with pytest.raises(UnsavableResult) as caught:
         encode(Stubborn(), PayloadDir(Path("payloads")))
-    failure = unsavable(Stubborn(), caught.value)
+    failure = failures.unsavable(Stubborn(), caught.value)
     assert 'raise RuntimeError("not me")' in failure.traceback
     assert failure.location.startswith("test_failures.py:")
 

@@ -173,7 +173,7 @@ class TaskManager:
         return [outcomes[i] for i in range(len(tasks))]
 
     def _work(self, pickled: list[bytes], folder: Path, workers: int) -> Work:
-        from memento.worker.sending import Portable
+        from memento.worker.portable import Portable
 
         return Work(
             run="tasks",

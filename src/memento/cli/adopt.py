@@ -66,7 +66,7 @@ def _with_code(target: str, matrix: Path, options: dict[str, Any], verify: int) 
 def _one_experiment(store: Store, target: str | None) -> str:
     if target is not None:
         return one_experiment(target, store)
-    names = [name for name, _, _ in store.experiments()]
+    names = [name for name, _, _ in store.index.experiments()]
     changed = [name for name in names if store.versions(name).pending()]
     if len(changed) > 1:
         raise UsageError(f"the code of several experiments has changed: name one of {', '.join(changed)}.")
@@ -78,7 +78,7 @@ def _one_experiment(store: Store, target: str | None) -> str:
 def _as_seen(store: Store, experiment: str) -> Adopted:
     """Accept what runs have seen, and show in what it differs."""
     from memento.runner.adopting import adopt_seen
-    from memento.runner.changes import explain_seen
+    from memento.runner.code_changes import explain_seen
 
     versions = store.versions(experiment)
     told = explain_seen(store, versions)

@@ -12,6 +12,9 @@ from typing import Annotated
 
 import typer
 
+from memento.executors.choose import ENGINES
+
+_ENGINES = ", ".join(ENGINES) + ", or another engine that is installed."
 app = typer.Typer(
     name="memento",
     help="Run large sets of experiments: nothing lost, nothing computed twice, every failure explained.",
@@ -75,7 +78,7 @@ def run(
     ],
     matrix: Annotated[Path, typer.Argument(metavar="MATRIX", help="The matrix: a YAML, TOML or JSON file.")],
     num_workers: WorkersOption = None,
-    executor: Annotated[str, typer.Option(help="processes, threads or serial.")] = "processes",
+    executor: Annotated[str, typer.Option(help=_ENGINES)] = "processes",
     store: StoreOption = None,
     name: Annotated[str | None, typer.Option(help="The experiment's name.")] = None,
     retries: Annotated[int, typer.Option(min=0, help="How often a failed attempt is repeated.")] = 0,
@@ -243,7 +246,7 @@ def adopt(
         int, typer.Option(min=0, help="First compute so many results again; adopt only if all are equal.")
     ] = 0,
     num_workers: WorkersOption = None,
-    executor: Annotated[str, typer.Option(help="processes, threads or serial.")] = "processes",
+    executor: Annotated[str, typer.Option(help=_ENGINES)] = "processes",
     name: Annotated[str | None, typer.Option(help="The experiment's name.")] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,

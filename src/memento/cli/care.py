@@ -181,7 +181,7 @@ def forget(path: Path | None, keys: list[str], experiment: str | None, *, as_jso
         wanted = {find_key(store, key) for key in keys}
         if experiment is not None:
             name = one_experiment(experiment, store)
-            known = {row.key for row in store.known(name)}
+            known = {row.key for row in store.index.known(name)}
             wanted = wanted & known if keys else known
         count = store.forget(wanted)
         where = store.path
@@ -222,7 +222,7 @@ def _task(record: TaskRecord) -> dict[str, Any]:
 def _last_runs(store: Store, experiments: set[str]) -> list[RunRecord]:
     """Return the newest run of each experiment."""
     newest: dict[str, RunRecord] = {}
-    for run in store.runs(limit=_RUNS):
+    for run in store.index.runs(limit=_RUNS):
         if run.info.experiment in experiments:
             newest.setdefault(run.info.experiment, run)
     return list(newest.values())

@@ -17,7 +17,7 @@ from memento.cli.errors import UsageError
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store import Store, find_store
-from memento.store.checks import UPSTREAM
+from memento.store.upstream import tasks_named
 from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 
 _RUNS = 10  # shown, the newest
@@ -53,7 +53,7 @@ def find_key(store: Store, key: str) -> bytes:
         raise UsageError(
             f"{key!r} is no key: give 3 to 32 of its hexadecimal digits, as `memento ls` prints them."
         )
-    found = [record.key for record in store.find(key)]
+    found = [record.key for record in store.index.find(key)]
     found += [now.key for now in store.working() if now.key.hex().startswith(key.lower())]
     keys = sorted(set(found))
     if not keys:
@@ -72,7 +72,7 @@ def find_task(store: Store, key: str) -> TaskRecord:
     UsageError
         None or several do, or it has not finished yet.
     """
-    found = store.find(find_key(store, key).hex())
+    found = store.index.find(find_key(store, key).hex())
     if not found:
         raise UsageError(f"task {key} is running; `memento logs -f {key}` shows what it prints.")
     return found[0]
@@ -87,8 +87,8 @@ def print_safe(text: str, end: str = "\n") -> None:
 def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOCK) -> None:
     """Print the store's experiments and its latest runs."""
     with open_store(path) as store:
-        experiments = store.experiments()
-        runs = store.counted(store.runs(limit=_RUNS))
+        experiments = store.index.experiments()
+        runs = store.index.counted(store.index.runs(limit=_RUNS))
         working = store.working()
         if as_json:
             print_json(
@@ -150,7 +150,7 @@ def print_tasks(
         limit = 0 if as_json else _ROWS
     with open_store(path) as store:
         wanted = None if experiment is None else one_experiment(experiment, store)
-        records = store.recent(wanted, status="failed" if failed else None, limit=limit or None)
+        records = store.index.recent(wanted, status="failed" if failed else None, limit=limit or None)
         upstream = _upstream(store, records)
         if as_json:
             print_json([_as_dict(store, record, upstream) for record in records])
@@ -177,7 +177,7 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
     """Print all that is known of one task."""
     with open_store(path) as store:
         record = find_task(store, key)
-        attempts = store.attempts(record.key)
+        attempts = store.index.attempts(record.key)
         upstream = _upstream(store, [record])
         if as_json:
             print_json(_as_dict(store, record, upstream) | {"attempts": [_attempt_dict(a) for a in attempts]})
@@ -194,7 +194,7 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
         print(f"status      {record.status}")
         if record.value is not None:
             print(f"value       {_value_text(store, record, 2_000)}")
-        for name, (_, y) in store.metrics(record).items():
+        for name, (_, y) in store.index.metrics(record).items():
             print(f"metric      {one_line(name)}: {len(y)} values, last {float(y[-1]):.6g}")
         for name in record.artifacts:
             print(f"artifact    {one_line(name)}")
@@ -235,7 +235,7 @@ def _upstream(store: Store, records: Iterable[TaskRecord]) -> dict[bytes, dict[s
     records = list(records)
     named = {key for record in records for key in map(_task_key, _load(record.params).values()) if key}
     while named:
-        found = {key: _load(params) for key, params in store.parameters(named).items()}
+        found = {key: _load(params) for key, params in store.index.parameters(named).items()}
         known |= found
         named = {
             key for params in found.values() for key in map(_task_key, params.values()) if key
@@ -256,8 +256,8 @@ def _upstream(store: Store, records: Iterable[TaskRecord]) -> dict[bytes, dict[s
 
 def _task_key(value: Any) -> bytes:
     """Return the key of the upstream task that a parameter names; nothing for other values."""
-    found = UPSTREAM.fullmatch(json.dumps(value)) if isinstance(value, str) else None
-    return bytes.fromhex(found[1]) if found else b""
+    found = tasks_named(json.dumps(value)) if isinstance(value, str) else []
+    return bytes.fromhex(found[0]) if found else b""
 
 
 def _as_dict(store: Store, record: TaskRecord, upstream: dict[bytes, dict[str, Any]]) -> dict[str, Any]:
@@ -321,7 +321,7 @@ def one_experiment(wanted: str, store: Store) -> str:
     UsageError
         None or several do.
     """
-    names = [name for name, _, _ in store.experiments()]
+    names = [name for name, _, _ in store.index.experiments()]
     matches = (
         [name for name in names if name == wanted]
         or [name for name in names if short_name(name) == wanted]

@@ -14,7 +14,7 @@ from memento.cli.inspect import find_key, open_store, print_safe
 from memento.layout import LOGS
 from memento.records import DONE, LogSlice, TaskRecord
 from memento.store import Store
-from memento.store.board import Working
+from memento.store.activity import Working
 
 _LOOK_EVERY = 0.3  # seconds
 _RUNS = 100  # the newest; a run that goes on is among them
@@ -36,7 +36,7 @@ def print_log(path: Path | None, key: str, *, follow: bool) -> None:
     with open_store(path) as store:
         task = find_key(store, key)
         now = _at(store, task)
-        shown = {attempt.log for attempt in store.attempts(task)}
+        shown = {attempt.log for attempt in store.index.attempts(task)}
         if now is not None and _is_shown(now, shown):
             now = None
         if now is not None and not follow:
@@ -95,7 +95,7 @@ def _print(text: bytes) -> bool:
 def _print_unseen(store: Store, task: bytes, shown: set[LogSlice | None]) -> bool:
     """Print the attempts that came and went between two looks."""
     printed = False
-    for attempt in store.attempts(task):
+    for attempt in store.index.attempts(task):
         if attempt.log not in shown:
             shown.add(attempt.log)
             printed = _print(store.log(attempt)) or printed
@@ -142,11 +142,11 @@ def _has_ended(store: Store, now: Working) -> bool:
     record = _record(store, now.key)
     if record is not None and record.run == now.run and record.log is None:
         return True
-    return not any(run.id == now.run and run.status == "running" for run in store.runs(limit=_RUNS))
+    return not any(run.id == now.run and run.status == "running" for run in store.index.runs(limit=_RUNS))
 
 
 def _recorded_end(store: Store, now: Working) -> int | None:
-    for attempt in store.attempts(now.key):
+    for attempt in store.index.attempts(now.key):
         if attempt.log is not None and attempt.log[:2] == (now.file, now.start):
             return attempt.log.end
     return None
@@ -159,12 +159,12 @@ def _may_still_run(store: Store, record: TaskRecord | None) -> bool:
     return any(
         run.status == "running"
         and (record is None or (run.info.experiment == record.experiment and run.id != record.run))
-        for run in store.runs(limit=_RUNS)
+        for run in store.index.runs(limit=_RUNS)
     )
 
 
 def _record(store: Store, key: bytes) -> TaskRecord | None:
-    found = store.find(key.hex())
+    found = store.index.find(key.hex())
     return found[0] if found else None
 
 

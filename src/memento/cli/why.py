@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from memento.cli.errors import UsageError
 from memento.cli.inspect import find_key, open_store, print_json, print_safe
+from memento.index.versions import Versions
 from memento.layout import Layout
 from memento.records import DAMAGED, DONE, TaskRecord
-from memento.runner.changes import date_text
+from memento.runner.code_changes import date_text
 from memento.store import Store
-from memento.store.states import keys_with_states
-from memento.store.versions import Versions
+from memento.store.task_folders import keys_with_states
 from memento.values.checkpoints import saved_by
 from memento.wording import duration, number_of, one_line
 
@@ -57,9 +57,9 @@ def _key(store: Store, key: str) -> bytes:
 
 
 def _facts(store: Store, key: bytes) -> dict[str, Any]:
-    record = next(iter(store.find(key.hex())), None)
+    record = next(iter(store.index.find(key.hex())), None)
     runs = [now.run for now in store.working() if now.key == key]
-    attempts = store.attempts(key)
+    attempts = store.index.attempts(key)
     versions = store.versions(record.experiment) if record is not None else None
     code = _code(store, versions, record) if versions is not None and record is not None else None
     upstream = _upstream(store, record) if record is not None else []
@@ -91,7 +91,7 @@ def _code(store: Store, versions: Versions, record: TaskRecord) -> _Code:
     pending = [present for code, present in versions.pending() if code == record.code]
     newest = max(pending, default=record.code)
     shown = versions.last_adopted(record.code)
-    known = store.codes([record.code, shown, newest])
+    known = store.index.codes([record.code, shown, newest])
     changes: list[str] = []
     if newest != record.code and shown in known and newest in known:
         changes = explain_code(known[shown].functions, known[newest].functions)
@@ -110,7 +110,7 @@ def _upstream(store: Store, record: TaskRecord) -> list[dict[str, Any]]:
     """Return the tasks whose results this one was computed from, and whether they were computed again since."""
     told = []
     for key in dict.fromkeys(_UPSTREAM.findall(record.params)):
-        found = next(iter(store.find(key)), None)
+        found = next(iter(store.index.find(key)), None)
         newer = found is not None and found.status == DONE and found.id > record.id
         told.append({"key": key, "status": found.status if found else "unknown", "newer": newer})
     return told

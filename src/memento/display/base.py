@@ -87,7 +87,7 @@ class Display:
     def listen(self, event: Event) -> None:
         """Show `event`; never raises."""
         try:
-            if self._plain is not None and isinstance(event, RunStarted) and event.executor == "serial":
+            if self._plain is not None and isinstance(event, RunStarted) and event.in_process:
                 # A debugger's prompt and a live display cannot share a terminal.
                 self._screen.close()
                 self._screen, self._plain = self._plain, None

@@ -1,34 +1,43 @@
-"""What every executor speaks: work, tasks, messages, and the protocol itself.
+"""What an engine must do to run tasks: the one page that a new executor is written from.
 
-Knows: the shape of work and its outcomes. May not know: stores' indexes, matrices, displays, retry rules.
+Knows: tasks, outcomes, messages. May not know: stores' indexes, matrices, displays, retry rules.
 
-    runner ── start(work), submit(tasks), cancel, close ──> executor ──> workers
-    runner <── poll(): Outcome, Lost, Update, Note ──────── executor <── outcomes
+    runner ── start(work), submit(tasks), cancel, resize, close ──> executor ──> workers
+    runner <── poll(): Outcome, Lost, Update, Note ──────────────── executor <── outcomes
 
-One thread, the runner's, calls an executor. Results are returned from `poll`; nothing calls back upward.
-An executor owns its workers, its queue of submitted tasks and every process and thread that it started.
+One thread, the runner's, calls an executor; only `wake` and `interrupt` may come from a signal handler. Results are
+returned from `poll`; nothing calls back upward. An executor owns its workers, its queue of submitted tasks and every
+process and thread that it started.
+
+To add an engine: subclass `Executor` (or `memento.executors.batches.BatchExecutor`, for what carries a batch of tasks
+there and outcomes back), declare its capabilities, give it a name in the entry point group "memento.executors", and
+have it pass `memento.testing.ExecutorContract`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from memento.records import Outcome
 from memento.worker.work import Task, Work
 
 
 class Lost(NamedTuple):
-    """Submitted tasks that are given back without an outcome.
+    """An attempt that is given back without an outcome.
 
-    After a `cancel` these are tasks that have not started. At any other time their place was taken away (a node was
-    preempted, a container ended): each such attempt is recorded as lost, with the reason, and the runner submits the
-    task again under the next attempt's number, as often as `Retry.losses` says; `retries` do not count it. What has
-    not started an executor puts elsewhere by itself; the local ones give tasks back only on `cancel`.
+    Either `cancel` asked for it before it had started, or its place was taken away from it (a node was preempted, a
+    container ended). The runner records the second kind as lost, with the reason, and submits the task again under the
+    next attempt's number, as often as `Retry.losses` says; `retries` do not count it. An executor does not have to
+    give back what had not started when its place was taken away: it may put that elsewhere by itself.
     """
 
-    numbers: tuple[int, ...]
-    reason: str = ""  # "node n17 was preempted"; for people
+    number: int  # Task.number
+    attempt: int  # Task.attempt
+    reason: str = ""  # for people: "node n17 was preempted"
+    cancelled: bool = False  # `cancel` asked for it
 
 
 class Update(NamedTuple):
@@ -48,7 +57,7 @@ class Note(NamedTuple):
     level: str = "warning"  # or "info"
 
 
-# An outcome is a message itself: an attempt ended, one for each submitted task that is not lost.
+# An outcome is a message itself: an attempt ended. Each submitted task yields one Outcome or one Lost, never both.
 Message = Outcome | Lost | Update | Note
 
 
@@ -60,41 +69,89 @@ class Running(NamedTuple):
     seconds: float
 
 
-class Executor(Protocol):
-    """Start attempts, report outcomes. Called from one thread only.
+class Executor(ABC):
+    """Start attempts, report outcomes.
 
-    Limits are declared as attributes, so that tests and the runner need not know types.
+    What an engine can do stands in its attributes, so that neither the runner nor a test asks for names or types.
+    They may be set on the instance where they depend on how it was made, before `start` returns.
     """
 
-    name: str
-    isolates: bool  # a task that kills its process fails alone
-    preempts: bool  # `timeout` and `memory_limit` can end a running task
-    alone: bool = True  # each of its processes runs one task at a time
-    shares_memory: bool = False  # tasks run in this process: what cannot be pickled reaches them
+    name: str  # for people: "processes"
+    workers: int | None = (
+        None  # how many tasks it runs at once, whatever the run asks for; None: what that asks for
+    )
+
+    # Capabilities
+    isolates: bool = False  # a task that ends its process fails alone; its mates run, none of them twice
+    preempts: bool = (
+        False  # a running task can be ended: `timeout`, `memory_limit`, and `cancel` after the grace
+    )
     in_process: bool = False  # tasks run in the caller's thread, inside `poll`: only `interrupt` can end one
+    shares_memory: bool = False  # tasks run in this process: what cannot be pickled reaches them
+    alone: bool = True  # each of its processes runs one task at a time
+    resizable: bool = False  # `resize` changes the number of workers while the run goes on
+    outlives: bool = (
+        False  # tasks go on when this process is killed, and leave outcomes for the next one: `handover`
+    )
 
+    @abstractmethod
     def start(self, work: Work) -> None:
-        """Get ready; returns without waiting for workers. Called once, before anything else."""
+        """Get ready; returns without waiting for workers. Called once, before anything else.
 
+        Raises
+        ------
+        Unsendable
+            Function or settings cannot be pickled, and tasks run in other processes.
+        WorkerStartError
+            No worker can be started.
+        """
+
+    @abstractmethod
     def want(self) -> int:
         """How many more tasks it would take now, to be busy for about the next second; 0 when it has enough."""
 
+    @abstractmethod
     def submit(self, tasks: Sequence[Task]) -> None:
-        """Queue tasks, in order. Each yields exactly one Outcome or stands in exactly one Lost."""
+        """Queue tasks, in order. Each yields exactly one Outcome or exactly one Lost."""
 
+    @abstractmethod
     def poll(self, timeout: float) -> list[Message]:
-        """Wait up to `timeout` seconds for messages; may return none. Raises WorkerStartError when nothing can run."""
+        """Wait up to `timeout` seconds for messages; may return none.
 
+        Raises
+        ------
+        Unsendable
+            A value cannot be pickled, and tasks run in other processes.
+        WorkerStartError
+            Nothing can run any more.
+        """
+
+    @abstractmethod
     def running(self) -> list[Running]:
         """What is being executed at this moment, for the display."""
 
-    def cancel(self, *, running: bool) -> None:
-        """Give back what has not started (as Lost in the next poll); with `running`, also stop what runs.
+    @abstractmethod
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
+        """Give back what has not started, as Lost with `cancelled` in a later poll; with `running`, stop what runs.
 
-        A stopped task is told first (`context.stopping`, checkpoint at once) and ended after `Work.grace`;
-        it yields an Outcome with kind STOPPED, or its true outcome when it finishes in time. Idempotent.
+        A stopped task is told first (`context.stopping`) and ended after `Work.grace`, or left to itself where it
+        cannot be ended; it yields an Outcome with kind STOPPED, or its true outcome when it finishes in time.
+        Idempotent; what is not here (any more) is left out.
+
+        Parameters
+        ----------
+        numbers : iterable of int, optional
+            Which tasks; by default all. All with `running` is the end of the run: nothing more is started, and what
+            is submitted from then on comes back as Lost.
+        running : bool
+            Whether also tasks that have started are meant.
         """
 
+    def resize(self, workers: int) -> None:
+        """Run so many tasks at once from now on, 1 or more; ends nothing that runs. Only where `resizable`."""
+        raise NotImplementedError(f"{self.name} cannot change its number of workers")
+
+    @abstractmethod
     def wake(self) -> None:
         """Make a `poll` that waits return soon. With `interrupt` all that a signal handler may call."""
 
@@ -102,5 +159,22 @@ class Executor(Protocol):
         """Raise KeyboardInterrupt into the task that runs in this very thread; elsewhere, do nothing."""
         return
 
+    @abstractmethod
     def close(self) -> None:
         """End every worker and child at once and wait until they are gone. Idempotent; safe after errors."""
+
+
+def take_out(queue: deque[Task], numbers: Iterable[int] | None) -> list[Task]:
+    """Take these tasks, or all, out of a queue, in its order."""
+    wanted = None if numbers is None else set(numbers)
+    taken = [task for task in queue if wanted is None or task.number in wanted]
+    if taken:
+        left = [task for task in queue if wanted is not None and task.number not in wanted]
+        queue.clear()
+        queue.extend(left)
+    return taken
+
+
+def cancelled(tasks: Iterable[Task]) -> list[Message]:
+    """Give tasks back that `cancel` keeps from starting."""
+    return [Lost(task.number, task.attempt, cancelled=True) for task in tasks]

@@ -1,24 +1,54 @@
 """Find the executor that a user named.
 
-Knows: the names, and what each needs. May not know: how any of them works.
+Knows: the names of engines, here and in other packages. May not know: how any of them works.
+
+An engine of another package is found by an entry point of the group "memento.executors": a name, and the class, which
+takes the number of workers first or by the name `num_workers`. Ours stand in the table below, so that they need no
+look at what is installed, and work from a source tree.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.executors.base import Executor
+if TYPE_CHECKING:
+    from memento.executors.base import Executor
 
-_NAMES = ("processes", "threads", "serial")
-_LATER = ("dask", "ray", "slurm")
+GROUP = "memento.executors"
+DEFAULT = "processes"
+
+
+class Engine(NamedTuple):
+    """Where an engine's class is."""
+
+    module: str
+    attribute: str
+    in_process: bool = (
+        False  # as its class says: asking that costs 45 ms of imports, which a warm run need not pay
+    )
+
+    def load(self) -> type[Executor]:
+        """Import the class."""
+        __import__(self.module)
+        found: type[Executor] = getattr(sys.modules[self.module], self.attribute)
+        return found
+
+
+ENGINES = {
+    "processes": Engine("memento.executors.processes", "Processes"),
+    "threads": Engine("memento.executors.threads", "Threads"),
+    "serial": Engine("memento.executors.serial", "Serial", in_process=True),
+}
 _OTHER_NAMES = {  # as joblib, Dask and others call them
     **dict.fromkeys(("loky", "multiprocessing", "mp", "joblib", "spawn", "fork", "local"), "processes"),
     **dict.fromkeys(("threading", "multithreading"), "threads"),
     **dict.fromkeys(("sequential", "sync", "synchronous", "debug", "single", "inline", "none"), "serial"),
 }
+_POOLS = {"dask": " for Dask, pass `client.get_executor()`."}  # what gives a concurrent.futures.Executor
 
 
-def make_executor(spec: Any = "processes", num_workers: int | None = None, **options: Any) -> Executor:
+def make_executor(spec: Any = DEFAULT, num_workers: int | None = None, **options: Any) -> Executor:
     """Return the executor that `spec` stands for.
 
     Parameters
@@ -47,40 +77,88 @@ def make_executor(spec: Any = "processes", num_workers: int | None = None, **opt
     >>> make_executor("serial").name
     'serial'
     """
-    if spec is None or spec == "processes":
-        from memento.executors.processes import Processes
+    from memento.executors.base import Executor
 
-        return Processes(num_workers, **options)
-    if spec == "threads":
-        from memento.executors.threads import Threads
-
-        return Threads(num_workers, **options)
-    if spec == "serial":
-        from memento.executors.serial import Serial
-
-        return Serial(**options)
-    if isinstance(spec, str):
-        raise ValueError(_no_such_name(spec))
-    if all(hasattr(spec, name) for name in ("start", "want", "submit", "poll", "cancel", "close")):
-        return spec  # type: ignore[no-any-return]  # a structural check is all that a protocol gives
-    if callable(getattr(spec, "submit", None)) and not isinstance(spec, type):
+    if spec is None or isinstance(spec, str):
+        made: Any = engine_class(spec or DEFAULT)
+        return made(num_workers=num_workers, **options)  # type: ignore[no-any-return]  # each class has its own options
+    if isinstance(spec, Executor):
+        return spec
+    if _is_pool(spec):
         from memento.executors.futures import Futures
 
         return Futures(spec, num_workers, **options)
     raise TypeError(
-        f"executor={spec!r} is no executor: give one of {', '.join(map(repr, _NAMES))}, an object of"
+        f"executor={spec!r} is no executor: give one of {_list(_names())}, an object of"
         " memento.executors, or a concurrent.futures.Executor (made, not its class)"
     )
 
 
+def engine_class(name: str) -> type[Executor]:
+    """Return the class of the engine of that name; raises ValueError, with the names that there are."""
+    if name in ENGINES:
+        return ENGINES[name].load()
+    found = _installed().get(name)
+    if found is None:
+        raise ValueError(_no_such_name(name))
+    loaded: type[Executor] = found.load()
+    return loaded
+
+
+def is_engine(name: str) -> bool:
+    """Tell whether there is an engine of that name."""
+    return name in ENGINES or name in _installed()
+
+
+def runs_here(spec: Any) -> bool:
+    """Tell whether an executor runs tasks in the caller's own thread; a name of ours is not loaded for it."""
+    if isinstance(spec, str):
+        known = ENGINES.get(spec)
+        return known.in_process if known is not None else engine_class(spec).in_process
+    return bool(getattr(spec, "in_process", False))
+
+
+def own_workers(spec: Any, asked: int | None) -> int | None:
+    """Return how many tasks an executor runs at once where it does not run as many as are asked for."""
+    if runs_here(spec):
+        return 1
+    if isinstance(spec, str):
+        return None if spec in ENGINES else engine_class(spec).workers
+    if not _is_pool(spec):
+        own: int | None = getattr(spec, "workers", None)
+        return own
+    size = getattr(
+        spec, "_max_workers", None
+    )  # of all pools of the standard library, and of those made like them
+    return size if isinstance(size, int) and (asked is None or asked > size) else None
+
+
+def _is_pool(spec: Any) -> bool:
+    from_runner = hasattr(spec, "poll")  # an executor of ours
+    return callable(getattr(spec, "submit", None)) and not isinstance(spec, type) and not from_runner
+
+
+def _installed() -> dict[str, Any]:
+    """Return the entry points of engines, ours among them where this package is installed."""
+    from importlib.metadata import entry_points  # 15 ms, for other packages' engines and unknown names
+
+    return {found.name: found for found in entry_points(group=GROUP)}
+
+
+def _names() -> list[str]:
+    return [*ENGINES, *sorted(_installed().keys() - ENGINES.keys())]
+
+
 def _no_such_name(name: str) -> str:
-    if name in _LATER:
-        return (
-            f"executor={name!r} is not part of this release; it has {', '.join(map(repr, _NAMES))}."
-            " Any concurrent.futures.Executor works too: for Dask, pass `client.get_executor()`."
-        )
     import difflib
 
-    near = _OTHER_NAMES.get(name.casefold()) or next(iter(difflib.get_close_matches(name, _NAMES, 1)), None)
+    names = _names()
+    near = _OTHER_NAMES.get(name.casefold()) or next(iter(difflib.get_close_matches(name, names, 1)), None)
     hint = f" Did you mean {near!r}?" if near else ""
-    return f"there is no executor {name!r}; it has {', '.join(map(repr, _NAMES))}.{hint}"
+    if not near:
+        hint = " Any concurrent.futures.Executor works too" + _POOLS.get(name.casefold(), ".")
+    return f"there is no executor {name!r}; there are {_list(names)}.{hint}"
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(map(repr, names))

@@ -1,139 +1,32 @@
 """Run tasks through any `concurrent.futures.Executor`: pools of processes or threads, Dask, loky, MPI.
 
-Knows: futures, batches as calls of one module-level function. May not know: what kind of pool it is.
+Knows: futures. May not know: what kind of pool it is.
 
 The pool is the user's: it is not shut down here. A pool of this process' threads is given the program's own function
-and values. To others a batch carries what its tasks need; values over 64 KB and the
-function are written once into the store's folder, which workers share, and are kept by the process that has read them.
+and values; to others go batches (`batches`).
 Limits: the pool decides who runs what, so a pool that breaks (a process of it died) fails the tasks of the batch
 that were being run, by name where there is only one; `timeout` is kept by a signal where tasks run in a main thread.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
-import dataclasses
-import os
-import pickle
 import queue
-import shutil
 import threading
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import Executor as Pool
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import NamedTuple
+from typing import cast
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.context import Resources
-from memento.errors import WorkerDied, WorkerStartError
-from memento.executors.base import Executor, Lost, Message, Running
-from memento.executors.local import OfThisThread, local_station
-from memento.layout import HANDED, Layout
-from memento.records import DIED, Outcome
-from memento.values import pickling
-from memento.worker import failures
-from memento.worker.alarm import TimeUp, alarm
-from memento.worker.measure import process_name
-from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions, KeptValues, Station, stopped, timed_out, verdict
+from memento.executors.batches import BatchExecutor, Death
+from memento.executors.calling_thread import CallingThread
+from memento.records import Outcome
+from memento.worker.batch_runner import Batch, BatchRunner, run_batch
+from memento.worker.portable import initialize
 from memento.worker.work import Task, Work
 
-_BATCH = 0.1  # seconds that a batch lasts
-_MOST = 1_000  # tasks in a batch
-_SMALL = 1 << 16  # bytes; larger values are files
-_KEPT_RUNS = 2  # of how many runs a pool's process keeps function and values
 
-
-class Batch(NamedTuple):
-    """What one call carries; all of it pickles."""
-
-    run: str
-    folder: str  # where the work and large values lie
-    coordinator: tuple[str, int]  # host/pid: who must not be given another __main__
-    layouts: dict[int, tuple[str, ...]]
-    values: dict[int, bytes | str]  # bytes, or a file's name in `folder`
-    tasks: tuple[Task, ...]
-    main_thread_only: bool = False
-
-
-class _Kept:
-    """Stations of this process, one a run and thread; a pool's process serves many batches of a run."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.stations: dict[tuple[str, int], tuple[Station, KeptValues, set[int]]] = {}
-        self.begun: deque[str] = deque(maxlen=_KEPT_RUNS)  # folders of runs whose initializer was called here
-
-
-_kept = _Kept()
-
-
-def run_batch(batch: Batch) -> list[Outcome]:
-    """Run a batch's tasks, in a process or thread of the pool."""
-    station, values, known = _station(batch)
-    station.layouts.update(batch.layouts)
-    for number, data in batch.values.items():
-        if number not in known:
-            values.put(number, Path(batch.folder, data).read_bytes() if isinstance(data, str) else data)
-            known.add(number)
-    return _run(station, batch.tasks)
-
-
-def _run(station: Station, tasks: Sequence[Task]) -> list[Outcome]:
-    outcomes = []
-    for task in tasks:
-        begun, started = SYSTEM_CLOCK.monotonic(), SYSTEM_CLOCK.now()
-        try:
-            with alarm(station.timeout, lambda: station.inside):
-                outcomes.append(station.run(task))
-        except TimeUp:
-            ran = SYSTEM_CLOCK.monotonic() - begun
-            outcomes.append(verdict(task, timed_out(station.timeout or 0.0), started, ran, process_name()))
-    return outcomes
-
-
-def _station(batch: Batch) -> tuple[Station, KeptValues, set[int]]:
-    place = (batch.folder, threading.get_ident())
-    with _kept.lock:
-        found = _kept.stations.get(place)
-    if found is None:
-        work: Work = pickle.loads(Path(batch.folder, HANDED).read_bytes())
-        here = (process_name(), os.getpid())
-        if here != batch.coordinator:
-            pickling.install_main(work.script)
-        with _kept.lock:
-            if batch.folder not in _kept.begun:
-                initialize(work.initializer)
-                _kept.begun.append(batch.folder)
-        stop = Path(batch.folder, "stop")
-        conditions = Conditions(
-            resources=Resources(work.cpus_per_task, (), work.memory_limit),
-            stopping=stop.exists,
-            shared_process=here == batch.coordinator,
-            alone=here != batch.coordinator,
-        )
-        values = KeptValues()
-        found = Station(work, conditions, values=values), values, set()
-        with _kept.lock:
-            runs = list(dict.fromkeys(folder for folder, _ in _kept.stations))
-            for old in runs[: max(len(runs) - _KEPT_RUNS, 0)]:
-                for key in [key for key in _kept.stations if key[0] == old]:
-                    del _kept.stations[key]
-            _kept.stations[place] = found
-    return found
-
-
-@dataclasses.dataclass(eq=False)
-class _Call:
-    """One batch in the pool."""
-
-    tasks: tuple[Task, ...]
-    sent: float  # monotonic seconds
-
-
-class Futures(Executor):
+class Futures(BatchExecutor):
     """Runs tasks in somebody's pool.
 
     Parameters
@@ -151,181 +44,80 @@ class Futures(Executor):
     'ThreadPoolExecutor'
     """
 
-    isolates = False
-    preempts = False
-
     def __init__(self, pool: Pool, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        size = getattr(pool, "_max_workers", None)
+        super().__init__(num_workers or size, clock=clock)
+        self.capacity = size
         self.name = type(pool).__name__
-        self._pool, self._clock = pool, clock
-        self.alone = not isinstance(pool, ThreadPoolExecutor)
-        self._asked = num_workers or getattr(pool, "_max_workers", None)
-        self._queue: deque[Task] = deque()
-        self._calls: dict[Future[list[Outcome]], _Call] = {}
-        self._ended: queue.SimpleQueue[Future[list[Outcome]] | None] = queue.SimpleQueue()
-        self._inbox: list[Message] = []
-        self._pace = 1.0  # seconds a task
-        self._work: Work | None = None
-        self._stopping, self._deadline = False, float("inf")
-        self._written: set[int] = set()
-        self.shares_memory = isinstance(pool, concurrent.futures.ThreadPoolExecutor)
-        self._stations: dict[int, Station] = {}  # by thread, where these are of this process
+        self.shares_memory = isinstance(pool, ThreadPoolExecutor)
+        self.alone = not self.shares_memory
+        self._pool = pool
+        self._over: queue.SimpleQueue[Future[list[Outcome]] | None] = queue.SimpleQueue()
+        self._runners: dict[int, BatchRunner] = {}  # by thread, where these are of this process
 
     def start(self, work: Work) -> None:
-        self._work = work
-        self._count = max(self._asked or work.num_workers, 1)
+        super().start(work)
+        self.capacity = self.capacity or self._count
+
+    def share(self, work: Work) -> None:
         if self.shares_memory:
             initialize(work.initializer)
-            self._like = OfThisThread()
-            return
-        self._folder = Path(Layout(work.store).work(work.run))
-        self._folder.mkdir(parents=True, exist_ok=True)
-        plain = work._replace(layouts=(), values=())
-        (self._folder / HANDED).write_bytes(pickle.dumps(plain, protocol=5))
+            self._thread = CallingThread()
+        else:
+            super().share(work)
 
-    def want(self) -> int:
-        if self._stopping:
-            return 0
-        second = min(max(int(self._count / max(self._pace, 1e-5)), 2 * self._count), 20_000)
-        return max(second - len(self._queue) - sum(len(call.tasks) for call in self._calls.values()), 0)
+    def pack(self, tasks: Sequence[Task]) -> Batch:
+        return Batch(0, "", "", {}, {}, tuple(tasks)) if self.shares_memory else super().pack(tasks)
 
-    def submit(self, tasks: Sequence[Task]) -> None:
-        if self._stopping:
-            self._inbox.append(Lost(tuple(task.number for task in tasks)))
-            return
-        self._queue.extend(tasks)
-        self._feed()
+    def send(self, batch: Batch) -> Hashable:
+        if self.shares_memory:
+            future = self._pool.submit(self._thread.call, self._run_here, batch.tasks)
+        else:
+            future = self._pool.submit(run_batch, batch)
+        future.add_done_callback(self._over.put)
+        return future
 
-    def _feed(self) -> None:
-        # One call in hand and one waiting for each worker of the pool.
-        while self._queue and len(self._calls) < 2 * self._count:
-            share = max(len(self._queue) // (2 * self._count), 1)
-            size = min(max(int(_BATCH / max(self._pace, 1e-6)), 1), share, _MOST)
-            tasks = tuple(self._queue.popleft() for _ in range(min(size, len(self._queue))))
-            batch = None if self.shares_memory else self._batch(tasks)
-            try:
-                if batch is None:
-                    future = self._pool.submit(self._like.call, self._run_here, tasks)
-                else:
-                    future = self._pool.submit(run_batch, batch)
-            except Exception as exc:  # broken or shut down: nothing more can run in it
-                self._queue.extendleft(reversed(tasks))
-                if self._calls:
-                    return  # what it was running is told first
-                raise WorkerStartError(
-                    f"{self.name} takes no more tasks: {type(exc).__name__}: {exc}. Give a new pool, or"
-                    " executor='processes', which replaces workers that die."
-                ) from exc
-            self._calls[future] = _Call(tasks, self._clock.monotonic())
-            future.add_done_callback(self._ended.put)
-
-    def _run_here(self, tasks: tuple[Task, ...]) -> list[Outcome]:
+    def _run_here(self, tasks: Sequence[Task]) -> list[Outcome]:
         """Run a batch in a thread of this process."""
-        work, here = self._work, threading.get_ident()
-        assert work is not None, "start() comes first"
-        if here not in self._stations:
-            resources = Resources(work.cpus_per_task, (), work.memory_limit)
-            conditions = Conditions(
-                resources=resources, stopping=lambda: self._stopping, shared_process=True, clock=self._clock
+        here = threading.get_ident()
+        if here not in self._runners:
+            self._runners[here] = BatchRunner(
+                self._work, self.is_told, shared_process=True, local=True, clock=self._clock
             )
-            self._stations[here] = local_station(work, conditions)
-        return _run(self._stations[here], tasks)
+        return list(self._runners[here].run(tasks))
 
-    def _batch(self, tasks: tuple[Task, ...]) -> Batch:
-        work = self._work
-        assert work is not None, "start() comes first"
-        values: dict[int, bytes | str] = {}
-        for number in {number for task in tasks for number in task.values}:
-            name = f"value-{number}"
-            if number in self._written:
-                values[number] = name
-                continue
-            data = work.values[number]
-            if len(data) > _SMALL:
-                (self._folder / name).write_bytes(data)
-                self._written.add(number)
-                values[number] = name
-            else:
-                values[number] = data
-        layouts = {task.layout: tuple(work.layouts[task.layout]) for task in tasks}
-        return Batch(work.run, str(self._folder), (process_name(), os.getpid()), layouts, values, tasks)
-
-    def poll(self, timeout: float) -> list[Message]:
-        self._feed()
-        messages, self._inbox = self._inbox, []
-        wait = 0.0 if messages else max(min(timeout, self._deadline - self._clock.monotonic()), 0.0)
+    def receive(self, timeout: float) -> Iterator[tuple[Hashable, list[Outcome] | BaseException]]:
         while True:
             try:
-                future = self._ended.get(timeout=wait) if wait > 0 else self._ended.get_nowait()
+                future = self._over.get(timeout=timeout) if timeout > 0 else self._over.get_nowait()
             except queue.Empty:
-                break
-            wait = 0.0
-            if future is not None and future in self._calls:
-                messages += self._take(future, self._calls.pop(future))
-        if self._clock.monotonic() >= self._deadline:
-            messages += self._give_up()
-        self._feed()
-        return messages
+                return
+            timeout = 0.0
+            if future is not None:
+                error = CancelledError() if future.cancelled() else future.exception()
+                yield future, future.result() if error is None else error
 
-    def _take(self, future: Future[list[Outcome]], call: _Call) -> list[Message]:
-        if future.cancelled():
-            return [Lost(tuple(task.number for task in call.tasks), "its pool has cancelled it")]
-        error = future.exception()
-        if error is None:
-            outcomes = future.result()
-            for outcome in outcomes:
-                self._pace += 0.2 * (outcome.runtime - self._pace)
-            return list(outcomes)
-        if not isinstance(error, concurrent.futures.BrokenExecutor):
-            raise WorkerStartError(
-                f"{self.name} could not run a batch: {type(error).__name__}: {error}"
-            ) from error
-        ran = self._clock.monotonic() - call.sent
-        others = f"; it is one of {len(call.tasks)} of which one did" if len(call.tasks) > 1 else ""
-        text = f"the pool's process died while it ran this task{others}: {error}"
-        failure = failures.without_exception(DIED, type(error).__name__, text, error=WorkerDied(text))
-        now = self._clock.now() - ran
-        return [verdict(task, failure, now, ran, self.name) for task in call.tasks]
+    def withdraw(self, call: Hashable) -> bool:
+        return cast("Future[list[Outcome]]", call).cancel()
 
-    def _give_up(self) -> list[Message]:
-        """The run's grace is over: what still runs is left to the pool, and told as stopped."""
-        now, messages = self._clock.monotonic(), list[Message]()
-        for call in self._calls.values():
-            for task in call.tasks:
-                ran = now - call.sent
-                done = verdict(task, stopped(), self._clock.now() - ran, ran, self.name)
-                messages.append(done)
-        self._calls.clear()
-        self._deadline = float("inf")
-        return messages
+    def is_running(self, call: Hashable) -> bool:
+        return cast("Future[list[Outcome]]", call).running()
 
-    def running(self) -> list[Running]:
-        now = self._clock.monotonic()
-        calls = [call for future, call in self._calls.items() if future.running()][: self._count]
-        return [Running(self.name, call.tasks[0].number, now - call.sent) for call in calls]
+    def why_ended(self, error: BaseException) -> Death | str | None:
+        if isinstance(error, CancelledError):
+            return "its pool has cancelled it"
+        if isinstance(error, BrokenExecutor):
+            return Death(type(error).__name__, f"the pool's process died while it ran this task: {error}")
+        return None
 
-    def cancel(self, *, running: bool) -> None:
-        if self._queue:
-            self._inbox.append(Lost(tuple(task.number for task in self._queue)))
-            self._queue.clear()
-        for future in list(self._calls):
-            future.cancel()
-        if running and not self._stopping and self._work is not None:
-            self._stopping = True
-            if not self.shares_memory:
-                (self._folder / "stop").touch()
-            self._deadline = self._clock.monotonic() + self._work.grace
+    def tell_to_stop(self) -> None:
+        if not self.shares_memory:  # threads ask `is_told` themselves
+            super().tell_to_stop()
 
     def wake(self) -> None:
-        self._ended.put(None)  # SimpleQueue.put is reentrant: safe in a signal handler
+        self._over.put(None)  # SimpleQueue.put is reentrant: safe in a signal handler
 
     def close(self) -> None:
-        self._queue.clear()
-        for future in self._calls:
-            future.cancel()
-        self._calls.clear()
-        if self._work is not None and not self.shares_memory:
-            # A batch that still runs finds no values any more, and nobody listens to it.
-            shutil.rmtree(self._folder, ignore_errors=True)
-            with _kept.lock:
-                for key in [key for key in _kept.stations if key[0] == str(self._folder)]:
-                    del _kept.stations[key]
+        for call in list(self._calls):
+            self.withdraw(call)
+        super().close()

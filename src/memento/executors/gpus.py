@@ -13,13 +13,7 @@ from memento.errors import WorkerStartError
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """Return the devices that this process may use, as they would stand in ``CUDA_VISIBLE_DEVICES``.
-
-    Examples
-    --------
-    >>> visible_gpus({"CUDA_VISIBLE_DEVICES": "2, 3"})
-    ['2', '3']
-    """
+    """Return the devices that this process may use, as they would stand in ``CUDA_VISIBLE_DEVICES``."""
     told = environment.get("CUDA_VISIBLE_DEVICES")
     if told is not None:
         devices = [device.strip() for device in told.split(",") if device.strip()]
@@ -32,23 +26,9 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 
 
 def assign(gpus: Sequence[str], per_task: float, workers: int) -> list[tuple[str, ...]]:
-    """Give each worker its devices; as many workers as there are devices for.
+    """Give each worker its devices, of which a task needs a whole number or a fraction below one (it shares one).
 
-    Parameters
-    ----------
-    gpus : sequence of str
-        The devices.
-    per_task : float
-        How many a task needs: a whole number, or a fraction below one to share a device.
-    workers : int
-        How many workers are wished for.
-
-    Examples
-    --------
-    >>> assign(["0", "1"], 0.5, 8)
-    [('0',), ('1',), ('0',), ('1',)]
-    >>> assign(["0", "1", "2"], 2, 8)
-    [('0', '1')]
+    There are as many workers as there are devices for, and no more than are wished for.
     """
     if per_task > 1 and per_task != int(per_task):
         raise ValueError(

@@ -1,6 +1,6 @@
 """Run tasks in this process, one at a time: a debugger works, and nothing is left when it ends.
 
-Knows: stations. May not know: other processes, threads.
+Knows: task runners. May not know: other processes, threads.
 
 The function is the program's own, and what it changes outside of its config stays changed.
 A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the main
@@ -11,27 +11,35 @@ task runs is the run's wish to stop: the task's `context.stopping` becomes true,
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
-from memento.executors.base import Executor, Lost, Message, Note, Running, Update
-from memento.executors.local import local_station
+from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
+from memento.executors.pace import Pace
 from memento.records import Outcome
-from memento.worker.alarm import TimeUp, alarm
-from memento.worker.isolation.process import Isolation
+from memento.worker import failures
+from memento.worker.isolation import Isolation
 from memento.worker.measure import process_name
-from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions, Station, stopped, timed_out, verdict
+from memento.worker.portable import initialize
+from memento.worker.task_runner import Conditions, TaskRunner, local_runner
 from memento.worker.work import Task, Work
 
 _INTERRUPTED = ("builtins:KeyboardInterrupt",)
+_NAP = 0.050  # seconds that a poll without tasks sleeps at most: nobody could wake it
 _ROUND = 0.050  # seconds of short tasks that one poll runs
 
 
 class Serial(Executor):
     """Runs tasks in the calling thread.
+
+    Parameters
+    ----------
+    num_workers : int, optional
+        Has no effect: one task runs at a time.
 
     Examples
     --------
@@ -40,21 +48,20 @@ class Serial(Executor):
     """
 
     name = "serial"
-    isolates = False
-    preempts = False
-    shares_memory = True
+    workers = 1
     in_process = True
+    shares_memory = True
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._queue: deque[Task] = deque()
         self._inbox: list[Message] = []
         self._work: Work | None = None
-        self._station: Station | None = None
+        self._runner: TaskRunner | None = None
         self._isolation: Isolation | None = None
         self._current: tuple[int, float] | None = None
         self._stopping = self._woken = False
-        self._pace = 1.0  # seconds a task
+        self._pace = Pace()
 
     def start(self, work: Work) -> None:
         self._work = work
@@ -63,11 +70,11 @@ class Serial(Executor):
     def want(self) -> int:
         if self._stopping:
             return 0
-        return max(min(max(int(1.0 / max(self._pace, 1e-5)), 2), 20_000) - len(self._queue), 0)
+        return self._pace.wanted(1, len(self._queue))
 
     def submit(self, tasks: Sequence[Task]) -> None:
         if self._stopping:
-            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+            self._inbox += cancelled(tasks)
         else:
             self._queue.extend(tasks)
 
@@ -78,33 +85,28 @@ class Serial(Executor):
         while self._queue:
             task = self._queue.popleft()
             outcome = self._attempt(task)
-            self._pace += 0.3 * (outcome.runtime - self._pace)
+            self._pace.learn(outcome.runtime)
             messages.append(outcome)
             messages += self._inbox
             self._inbox.clear()
             if self._stopping or self._woken or self._clock.monotonic() >= end:
                 break
+        if not messages and timeout > 0:
+            time.sleep(min(timeout, _NAP))
         return messages
 
     def _attempt(self, task: Task) -> Outcome:
         assert self._work is not None, "start() comes first"
-        if self._station is None:
+        if self._runner is None:
             self._isolation = Isolation()
-            self._station = local_station(self._work, self._conditions(self._work))
+            self._runner = local_runner(self._work, self._conditions(self._work))
         self._current = (task.number, self._clock.monotonic())
         try:
-            if self._work.timeout is None:
-                return self._stopped_or(self._station.run(task))
-            with alarm(self._work.timeout, lambda: self._station is not None and self._station.inside):
-                return self._stopped_or(self._station.run(task))
+            outcome = self._runner.run_limited(task)
         except KeyboardInterrupt:  # it came while the task's own exception was being caught
-            since = self._clock.monotonic() - self._current[1]
-            return verdict(task, stopped(), self._clock.now() - since, since, process_name())
-        except TimeUp:  # likewise
-            since = self._clock.monotonic() - self._current[1]
-            return verdict(
-                task, timed_out(self._work.timeout or 0.0), self._clock.now() - since, since, process_name()
-            )
+            return self._runner.cut_short(task, failures.stopped())
+        else:
+            return self._stopped_or(outcome)
         finally:
             self._current = None
             self._put_back()
@@ -120,7 +122,7 @@ class Serial(Executor):
         failure = outcome.failure
         if failure is None or failure.lineage[:1] != _INTERRUPTED or not (self._woken or self._stopping):
             return outcome
-        return outcome._replace(failure=stopped(failure.output))
+        return outcome._replace(failure=failures.stopped(failure.output))
 
     def _conditions(self, work: Work) -> Conditions:
         resources = Resources(work.cpus_per_task, (), work.memory_limit)
@@ -135,28 +137,26 @@ class Serial(Executor):
         self._inbox.append(Update(number, process_name(), done, total, metrics))
 
     def running(self) -> list[Running]:
-        if self._current is None:
-            return []
+        if self._current is None:  # who asks between two tasks hears which is next: during one nobody can ask
+            return [Running(process_name(), task.number, 0.0) for task in islice(self._queue, 1)]
         number, since = self._current
         return [Running(process_name(), number, self._clock.monotonic() - since)]
 
-    def cancel(self, *, running: bool) -> None:
-        self._stopping = self._stopping or running
-        if self._queue:
-            self._inbox.append(Lost(tuple(task.number for task in self._queue)))
-            self._queue.clear()
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
+        self._stopping = self._stopping or (running and numbers is None)
+        self._inbox += cancelled(take_out(self._queue, numbers))
 
     def wake(self) -> None:
         self._woken = True
 
     def interrupt(self) -> None:
-        if self._station is not None and self._station.inside:
+        if self._runner is not None and self._runner.inside:
             raise KeyboardInterrupt
 
     def close(self) -> None:
         self._queue.clear()
-        if self._station is not None:
-            self._station.close()
+        if self._runner is not None:
+            self._runner.close()
         if self._isolation is not None:
             self._isolation.close()
-        self._station = self._isolation = None
+        self._runner = self._isolation = None

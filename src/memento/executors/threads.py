@@ -1,10 +1,10 @@
 """Run tasks in threads of this process: for tasks that wait, or that release the interpreter's lock.
 
-Knows: stations. May not know: other processes.
+Knows: task runners. May not know: other processes.
 
 Owners
     calling thread   the queue, the table of workers, the inbox it returns
-    worker threads   one task each; take from `_handed`, put into `_returned`
+    worker threads   one task each; take from `tasks`, put into `_returned`
 Limits: the process' random generators, and what libraries keep for all of it, belong to a task only where one thread
 runs (what a thread has for itself is put back); what tasks print is not told apart; `timeout` is soft: a task over it
 is reported as timed out at once, and its thread, which nothing can end, is left to itself and replaced. Threads are
@@ -19,28 +19,31 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.context import Resources
-from memento.executors.base import Executor, Lost, Message, Note, Running, Update
-from memento.executors.local import OfThisThread, local_station
+from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
+from memento.executors.calling_thread import CallingThread
+from memento.executors.pace import Pace
 from memento.records import Outcome
-from memento.worker.isolation.libraries import Libraries
-from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions, Station, stopped, timed_out, verdict
+from memento.worker import failures
+from memento.worker.options import Options
+from memento.worker.portable import initialize
+from memento.worker.task_runner import Conditions, TaskRunner, local_runner, verdict
 from memento.worker.work import Task, Work
 
 _LOOK = 0.25  # seconds between looks at the clock, where a task's time is limited
 _GAP = (
-    0.5  # seconds without a look: this process computed all the time, or was suspended, or too busy to judge
+    0.5  # seconds without a look: this process computed all the time, was suspended, or is too busy to judge
 )
+_NEVER = float("inf")
 
 
 @dataclass(eq=False)
-class Hand:
+class Worker:
     """One thread and what it does. `task` is set by the calling thread, and cleared by it."""
 
     name: str
@@ -48,7 +51,9 @@ class Hand:
     task: Task | None = None
     begun: float = 0.0  # monotonic seconds, when the task was handed over
     paused: float = 0.0  # seconds of it in which this process was suspended
-    told: bool = False  # its task was given up: whatever it returns is dropped
+    ends: float = _NEVER  # monotonic seconds; its task was told to stop, and is given up then
+    given_up: bool = False  # whatever its task returns is dropped
+    alone: bool = False  # made as the only one: its tasks have the process' random generators for themselves
 
 
 class Threads(Executor):
@@ -66,103 +71,105 @@ class Threads(Executor):
     """
 
     name = "threads"
-    isolates = False
-    preempts = False
     shares_memory = True
+    resizable = True
 
     def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._asked, self._clock = num_workers, clock
+        self.workers, self._clock = num_workers, clock
         self._queue: deque[Task] = deque()
-        self._hands: list[Hand] = []
+        self._workers: list[Worker] = []
         self._inbox: list[Message] = []
-        self._returned: queue.SimpleQueue[tuple[Hand, Outcome | Exception] | Update | None] = (
+        self._returned: queue.SimpleQueue[tuple[Worker, Outcome | Exception] | Update | None] = (
             queue.SimpleQueue()
         )
         self._stopping = threading.Event()
-        self._deadline: float | None = None
-        self._looked, self._computed = (
-            float("inf"),
-            0.0,
-        )  # monotonic seconds; processor time of this process then
-        self._pace = 1.0  # seconds a task
+        self._looked, self._computed = _NEVER, 0.0  # monotonic seconds; processor time of this process then
+        self._pace = Pace()
         self._made = 0
         self._work: Work | None = None
-        self._first: Station | None = None  # it knows how the program had its random generators
+        self._first: TaskRunner | None = None  # it knows how the program had its random generators
 
     def start(self, work: Work) -> None:
         self._work = work
         initialize(work.initializer)
-        self._like = OfThisThread()
-        self._wanted = max(self._asked or work.num_workers, 1)
+        self._like = CallingThread()
+        self._wanted = max(self.workers or work.num_workers, 1)
         self.alone = self._wanted == 1
 
     def want(self) -> int:
         if self._stopping.is_set():
             return 0
-        busy = min(max(int(self._wanted / max(self._pace, 1e-5)), 2 * self._wanted), 20_000)
-        return max(busy - len(self._queue) - sum(hand.task is not None for hand in self._hands), 0)
+        in_hand = len(self._queue) + sum(worker.task is not None for worker in self._workers)
+        return self._pace.wanted(self._wanted, in_hand)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         if self._stopping.is_set():
-            self._inbox.append(Lost(tuple(task.number for task in tasks)))
+            self._inbox += cancelled(tasks)
             return
         self._queue.extend(tasks)
         self._feed()
 
     def _feed(self) -> None:
-        for hand in self._hands:
-            if hand.task is None and self._queue:
-                self._give(hand, self._queue.popleft())
-        while self._queue and len(self._hands) < self._wanted:
+        if self._stopping.is_set():
+            return
+        for worker in list(self._workers):
+            if worker.task is None and (len(self._workers) > self._wanted or worker.alone > self.alone):
+                self._dismiss(worker)
+            elif worker.task is None and self._queue:
+                self._give(worker, self._queue.popleft())
+        if not self.alone and any(worker.alone for worker in self._workers):
+            return  # its task may draw from generators that a second one would draw from as well
+        while self._queue and len(self._workers) < self._wanted:
             self._give(self._hire(), self._queue.popleft())
 
-    def _give(self, hand: Hand, task: Task) -> None:
-        hand.task, hand.begun, hand.paused = task, self._clock.monotonic(), 0.0
-        hand.tasks.put(task)
+    def _give(self, worker: Worker, task: Task) -> None:
+        worker.task, worker.begun, worker.paused, worker.ends = task, self._clock.monotonic(), 0.0, _NEVER
+        worker.tasks.put(task)
 
-    def _hire(self) -> Hand:
+    def _hire(self) -> Worker:
         assert self._work is not None, "start() comes first"
         self._made += 1
-        hand = Hand(f"{system.hostname()}/{os.getpid()}-{self._made}", queue.SimpleQueue())
-        self._hands.append(hand)
+        worker = Worker(
+            f"{system.hostname()}/{os.getpid()}-{self._made}", queue.SimpleQueue(), alone=self.alone
+        )
+        self._workers.append(worker)
         threading.Thread(
             target=self._like.call,
-            args=(self._serve, hand, self._work),
+            args=(self._serve, worker, self._work),
             name=f"memento-{self._made}",
             daemon=True,
         ).start()
-        return hand
+        return worker
 
-    def _serve(self, hand: Hand, work: Work) -> None:
+    def _serve(self, worker: Worker, work: Work) -> None:
         """Run what is handed over, until None comes. The body of a worker thread."""
 
         def tell(number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
-            if not hand.told:
-                self._returned.put(Update(number, hand.name, done, total, metrics))
+            if not worker.given_up:
+                self._returned.put(Update(number, worker.name, done, total, metrics))
 
         conditions = Conditions(
-            worker=hand.name,
+            worker=worker.name,
             resources=Resources(work.cpus_per_task, (), work.memory_limit),
-            stopping=lambda: self._stopping.is_set() or hand.told,
+            stopping=lambda: worker.ends < _NEVER or worker.given_up or self._stopping.is_set(),
             live=tell,
             shared_process=True,
-            alone=self.alone,
+            alone=worker.alone,
             clock=self._clock,
         )
-        station: Station | None = None
-        libraries: Libraries | None = None
-        while (task := hand.tasks.get()) is not None:
+        runner: TaskRunner | None = None
+        options: Options | None = None
+        while (task := worker.tasks.get()) is not None:
             try:
-                if station is None:
-                    station = local_station(work, conditions)
-                    self._first = self._first or station
-                    libraries = Libraries(local=not conditions.alone)
-                outcome = station.run(task)
-                if libraries is not None:
-                    libraries.restore()
-                self._returned.put((hand, outcome))
+                if runner is None or options is None:
+                    runner = local_runner(work, conditions)
+                    self._first = self._first or runner
+                    options = Options(local=not conditions.alone)
+                outcome = runner.run(task)
+                options.put_back()
+                self._returned.put((worker, outcome))
             except Exception as exc:
-                self._returned.put((hand, exc))
+                self._returned.put((worker, exc))
 
     def poll(self, timeout: float) -> list[Message]:
         messages, self._inbox = self._inbox, []
@@ -178,17 +185,16 @@ class Threads(Executor):
             elif item is not None:
                 self._take(*item, messages)
         messages += self._overdue()
-        if not self._stopping.is_set():
-            self._feed()
+        self._feed()
         return messages
 
-    def _take(self, hand: Hand, result: Outcome | Exception, messages: list[Message]) -> None:
-        if hand.told:
+    def _take(self, worker: Worker, result: Outcome | Exception, messages: list[Message]) -> None:
+        if worker.given_up:
             return
         if isinstance(result, Exception):
             raise result
-        hand.task = None
-        self._pace += 0.3 * (result.runtime - self._pace)
+        worker.task = None
+        self._pace.learn(result.runtime)
         messages.append(result)
 
     def _patience(self, timeout: float) -> float:
@@ -198,31 +204,34 @@ class Threads(Executor):
         now = self._clock.monotonic()
         if limit is not None:
             ends.append(_LOOK)
-            ends += [hand.begun + hand.paused + limit - now for hand in self._hands if hand.task is not None]
-        if self._deadline is not None:
-            ends.append(self._deadline - now)
+            ends += [
+                worker.begun + worker.paused + limit - now
+                for worker in self._workers
+                if worker.task is not None
+            ]
+        ends += [worker.ends - now for worker in self._workers if worker.task is not None]
         return max(min(ends), 0.001)
 
     def _overdue(self) -> list[Message]:
-        """Give up the tasks that ran too long, and when the run's grace is over, all."""
+        """Give up the tasks that ran too long, and those whose grace is over."""
         now, messages = self._clock.monotonic(), list[Message]()
         limit = self._work.timeout if self._work is not None else None
         self._see_suspended(now)
-        for hand in list(self._hands):
-            if hand.task is None:
+        for worker in list(self._workers):
+            if worker.task is None:
                 continue
-            ran = now - hand.begun
-            if limit is not None and ran - hand.paused >= limit:
-                failure = timed_out(limit)
+            ran = now - worker.begun
+            if limit is not None and ran - worker.paused >= limit:
+                failure = failures.timed_out(limit)
                 messages.append(
-                    Note(f"thread {hand.name} is left to itself: nothing can end a task in a thread")
+                    Note(f"thread {worker.name} is left to itself: nothing can end a task in a thread")
                 )
-            elif self._deadline is not None and now >= self._deadline:
-                failure = stopped()
+            elif now >= worker.ends:
+                failure = failures.stopped()
             else:
                 continue
-            messages.insert(0, verdict(hand.task, failure, self._clock.now() - ran, ran, hand.name))
-            self._dismiss(hand)
+            messages.insert(0, verdict(worker.task, failure, self._clock.now() - ran, ran, worker.name))
+            self._dismiss(worker)
         return messages
 
     def _see_suspended(self, now: float) -> None:
@@ -231,28 +240,34 @@ class Threads(Executor):
         # Who computed was not suspended: a task in C may have kept us from looking.
         lost = gap if gap > _GAP and computed - self._computed < gap / 2 else 0.0
         self._looked, self._computed = now, computed
-        if lost and self._deadline is not None:
-            self._deadline += lost
-        for hand in self._hands:
-            hand.paused += min(lost, max(now - hand.begun - hand.paused, 0.0))
+        for worker in self._workers:
+            worker.ends += lost
+            worker.paused += min(lost, max(now - worker.begun - worker.paused, 0.0))
 
-    def _dismiss(self, hand: Hand) -> None:
-        hand.told, hand.task = True, None
-        hand.tasks.put(None)
-        self._hands.remove(hand)
+    def _dismiss(self, worker: Worker) -> None:
+        worker.given_up, worker.task = True, None
+        worker.tasks.put(None)
+        self._workers.remove(worker)
 
     def running(self) -> list[Running]:
         now = self._clock.monotonic()
-        return [Running(h.name, h.task.number, now - h.begun) for h in self._hands if h.task is not None]
+        return [Running(w.name, w.task.number, now - w.begun) for w in self._workers if w.task is not None]
 
-    def cancel(self, *, running: bool) -> None:
-        if self._queue:
-            self._inbox.append(Lost(tuple(task.number for task in self._queue)))
-            self._queue.clear()
-        if running and not self._stopping.is_set():
+    def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
+        wanted = None if numbers is None else set(numbers)
+        self._inbox += cancelled(take_out(self._queue, wanted))
+        if not running or self._work is None:
+            return
+        if wanted is None:
             self._stopping.set()
-            grace = self._work.grace if self._work is not None else 0.0
-            self._deadline = self._clock.monotonic() + grace
+        for worker in self._workers:
+            if worker.task is not None and (wanted is None or worker.task.number in wanted):
+                worker.ends = min(worker.ends, self._clock.monotonic() + self._work.grace)
+
+    def resize(self, workers: int) -> None:
+        self._wanted = max(workers, 1)
+        self.alone = self.alone and self._wanted == 1
+        self._feed()
 
     def wake(self) -> None:
         self._returned.put(None)  # SimpleQueue.put is reentrant: safe in a signal handler
@@ -260,8 +275,8 @@ class Threads(Executor):
     def close(self) -> None:
         self._queue.clear()
         self._stopping.set()
-        for hand in list(self._hands):
-            self._dismiss(hand)
+        for worker in list(self._workers):
+            self._dismiss(worker)
         if self._first is not None:
             self._first.close()
             self._first = None

@@ -12,63 +12,32 @@ from typing import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.keys.changes import explain_code
-    from memento.keys.code import CodeVersion, code_version, combined, value_code
-    from memento.keys.experiments import experiment_name, is_named_by_code
-    from memento.keys.fragments import described, json_fragment
-    from memento.keys.kinds import digest, register_key
+    from memento.keys.code_diff import explain_code
+    from memento.keys.code_versions import CodeVersion, code_version, combined, value_code
+    from memento.keys.experiment_names import experiment_name, is_named_by_code
     from memento.keys.names import qualified_name
-    from memento.keys.places import SCRIPT_ATTRIBUTE, Script, script, script_folder
-    from memento.keys.task import VERSION, TaskKeys, part, renamed_keys, repeat_part, task_digest
+    from memento.keys.project_files import SCRIPT_ATTRIBUTE, Script, script, script_folder
+    from memento.keys.readable import described, json_fragment
+    from memento.keys.task_key import VERSION, TaskKeys, part, renamed_keys, repeat_part, task_digest
+    from memento.keys.value_digest import digest, register_key
 
 __all__ = [
-    "SCRIPT_ATTRIBUTE",
-    "VERSION",
-    "CodeVersion",
-    "Script",
-    "TaskKeys",
-    "code_version",
-    "combined",
-    "described",
-    "digest",
-    "experiment_name",
-    "explain_code",
-    "is_named_by_code",
-    "json_fragment",
-    "part",
-    "qualified_name",
-    "register_key",
-    "renamed_keys",
-    "repeat_part",
-    "script",
-    "script_folder",
-    "task_digest",
-    "value_code",
-]
+    "SCRIPT_ATTRIBUTE", "VERSION", "CodeVersion", "Script", "TaskKeys", "code_version", "combined", "described",
+    "digest", "experiment_name", "explain_code", "is_named_by_code", "json_fragment", "part", "qualified_name",
+    "register_key", "renamed_keys", "repeat_part", "script", "script_folder", "task_digest", "value_code",
+]  # fmt: skip
 
 _HOMES = {
-    "SCRIPT_ATTRIBUTE": "memento.keys.places",
-    "VERSION": "memento.keys.task",
-    "CodeVersion": "memento.keys.code",
-    "Script": "memento.keys.places",
-    "TaskKeys": "memento.keys.task",
-    "code_version": "memento.keys.code",
-    "combined": "memento.keys.code",
-    "described": "memento.keys.fragments",
-    "digest": "memento.keys.kinds",
-    "experiment_name": "memento.keys.experiments",
-    "explain_code": "memento.keys.changes",
-    "is_named_by_code": "memento.keys.experiments",
-    "json_fragment": "memento.keys.fragments",
-    "part": "memento.keys.task",
-    "qualified_name": "memento.keys.names",
-    "register_key": "memento.keys.kinds",
-    "renamed_keys": "memento.keys.task",
-    "repeat_part": "memento.keys.task",
-    "script": "memento.keys.places",
-    "script_folder": "memento.keys.places",
-    "task_digest": "memento.keys.task",
-    "value_code": "memento.keys.code",
+    "code_diff": "explain_code",
+    "code_versions": "CodeVersion code_version combined value_code",
+    "experiment_names": "experiment_name is_named_by_code",
+    "names": "qualified_name",
+    "project_files": "SCRIPT_ATTRIBUTE Script script script_folder",
+    "readable": "described json_fragment",
+    "task_key": "VERSION TaskKeys part renamed_keys repeat_part task_digest",
+    "value_digest": "digest register_key",
 }
 
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__ = on_first_use(
+    __name__, {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names.split()}
+)

@@ -12,7 +12,7 @@ neither on the order of unordered containers nor on what else shares the object.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -50,10 +50,6 @@ def named(name: str) -> bytes:
     return frame(b"G", name.encode("utf-8", "surrogatepass"))
 
 
-def _bool(value: bool) -> bytes:
-    return b"T" if value else b"F"
-
-
 def integer(value: int) -> bytes:
     """Return the frame of an int of any size."""
     return frame(b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
@@ -66,15 +62,11 @@ def _float(value: float) -> bytes:
     return b"f" + (_pack_float(value) if value == value else _NAN)
 
 
-def _complex(value: complex) -> bytes:
-    return b"c" + _float(value.real) + _float(value.imag)
-
-
 LEAVES: dict[type, Callable[[Any], bytes]] = {
-    bool: _bool,
+    bool: lambda value: b"T" if value else b"F",
     int: integer,
     float: _float,
-    complex: _complex,
+    complex: lambda value: b"c" + _float(value.real) + _float(value.imag),
     str: text,
     bytes: lambda value: frame(b"b", value),
     bytearray: lambda value: frame(b"B", bytes(value)),
@@ -105,24 +97,7 @@ def is_plain_scalar(kind: type) -> bool:
 
 
 def plain_number(value: Any) -> Any:
-    """Return the Python value of the same kind that a NumPy scalar equals; anything else as it is.
-
-    Parameters
-    ----------
-    value : object
-        Anything. NumPy is not imported for it.
-
-    Returns
-    -------
-    object
-        A bool, int, float, complex, str or bytes for a NumPy scalar that is exactly one; else `value` itself.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> plain_number(np.int8(4)), plain_number(np.float32(0.5)), plain_number(np.str_("a")), plain_number(4)
-    (4, 0.5, 'a', 4)
-    """
+    """Return the Python value of the same kind that a NumPy scalar equals; anything else as it is."""
     cls = type(value)
     if not is_plain_scalar(cls):
         return value
@@ -242,8 +217,15 @@ class Encoder:
             frames.append(self.at(".keys()", key) + content)
         return b"".join(frames if ordered else sorted(frames))
 
-    def fields(self, items: Iterable[tuple[str, Any]]) -> bytes:
+    def listed(self, values: Iterable[Any]) -> bytes:
+        """Return the frame of a list of values."""
+        return frame(b"l", self.sequence(values))
+
+    def fields(self, held: Mapping[str, Any]) -> bytes:
         """Return the frame of an object's attributes, in whatever order they were set."""
-        return frame(
-            b"a", b"".join(sorted([text(name) + self.at(f".{name}", value) for name, value in items]))
-        )
+        frames = [text(name) + self.at(f".{name}", value) for name, value in held.items()]
+        return frame(b"a", b"".join(sorted(frames)))
+
+    def extra(self, held: Mapping[str, Any]) -> bytes:
+        """Return the frame of attributes, and nothing at all where there are none."""
+        return self.fields(held) if held else b""

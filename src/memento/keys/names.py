@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
-from memento.keys.places import own_root, place_of_file, real, script
+from memento.keys.project_files import own_root, place_of_file, real, script
 
 # Standard classes that a Python release moved; keys know them under their public home.
 _MOVED = {
@@ -23,23 +24,7 @@ _MAINS = ("__main__", "__mp_main__")  # the latter in children of multiprocessin
 
 
 def module_name(name: str | None) -> str:
-    """Return the name of a module as keys know it: its place in the project for the user's own, else its name.
-
-    Parameters
-    ----------
-    name : str or None
-        The module's ``__name__``.
-
-    Returns
-    -------
-    str
-        Like ``scripts/train.py`` or ``sklearn.svm``.
-
-    Examples
-    --------
-    >>> module_name("json")
-    'json'
-    """
+    """Return the name of a module as keys know it: its place in the project for the user's own, else its name."""
     if name in _MAINS:
         return script().place
     file = file_of_module(name)
@@ -48,24 +33,7 @@ def module_name(name: str | None) -> str:
 
 
 def qualified_name(obj: Any) -> str:
-    """Return ``module:qualname`` of a class or function; ``path/in/project.py:qualname`` of the user's own.
-
-    Parameters
-    ----------
-    obj : object
-        Anything that has a ``__qualname__``; for others, their class is named.
-
-    Returns
-    -------
-    str
-        The name, the same in every process.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> qualified_name(dict.fromkeys), qualified_name(Path)
-    ('builtins:dict.fromkeys', 'pathlib:Path')
-    """
+    """Return ``module:qualname`` of a class or function; ``path/in/project.py:qualname`` of the user's own."""
     name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
     if not isinstance(name, str):
         return qualified_name(type(obj))
@@ -106,16 +74,26 @@ def _public_module(obj: Any, module: str | None, name: str) -> str:
 
 def resolve(module: str | None, qualname: str) -> Any:
     """Return what a loaded module has under a dotted name, or None; imports and runs nothing."""
-    obj: Any = sys.modules.get(module or "")
+    return _look_up(getattr(sys.modules.get(module or ""), "__dict__", {}), qualname)
+
+
+def stands_under_its_name(obj: Any) -> bool:
+    """Say whether a name that could be imported stands for this very object."""
+    module, qualname = getattr(obj, "__module__", None), getattr(obj, "__qualname__", "<>")
+    if isinstance(obj, FunctionType) and obj.__globals__.get("__name__") == module:
+        return _look_up(obj.__globals__, qualname) is obj  # a profiler's `__main__` is its own
+    return resolve(module, qualname) is obj
+
+
+def _look_up(space: Mapping[str, Any], qualname: str) -> Any:
+    obj, spaces = None, [space]
     for part in qualname.split("."):
-        if obj is None:
-            return None
-        space = getattr(obj, "__dict__", {})
-        if part not in space and isinstance(obj, type):
-            space = next((vars(base) for base in obj.__mro__ if part in vars(base)), {})
-        obj = space.get(part)
+        obj = next((space[part] for space in spaces if part in space), None)
         if isinstance(obj, (staticmethod, classmethod)):
             obj = obj.__func__
+        spaces = (
+            [vars(base) for base in obj.__mro__] if isinstance(obj, type) else [getattr(obj, "__dict__", {})]
+        )
     return obj
 
 
@@ -126,15 +104,7 @@ def file_of_module(name: str | None) -> str | None:
 
 
 def path_in_project(value: str, module: str) -> str | None:
-    """Return a path in the project's folder as seen from there; None for other texts.
-
-    Parameters
-    ----------
-    value : str
-        Any text.
-    module : str
-        The ``__name__`` of the module that has it.
-    """
+    """Return a path in the project's folder as seen from there; None for other texts."""
     if not os.path.isabs(value):
         return None
     file = file_of_module(module)

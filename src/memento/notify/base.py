@@ -32,7 +32,7 @@ class NotificationProvider(ABC):
         """Called when a task fails."""
 
     def on_event(self, event: Event) -> None:
-        """Take an event: RunStarted, TasksFinished, TaskFailed or RunFinished.
+        """Take an event of `memento.events`; all come here.
 
         By default it is told through the three methods: one call for each task that this run finished, and
         `all_tasks_completed` at the end of a run that was not interrupted.

@@ -1,6 +1,6 @@
-"""Hand events to a provider from a thread, so that no provider can hold up or harm a run.
+"""Hand events to a provider or a listener from a thread, so that none can hold up or harm a run.
 
-Knows: a provider's hook. May not know: the runner, mail.
+Knows: a provider's hook, a listener's call. May not know: the runner, mail.
 
 Owners
     run's thread       `listen`, `close`; never waits for a provider but in `close`, for a bounded time
@@ -14,9 +14,10 @@ import logging
 import threading
 from collections import deque
 from types import TracebackType
+from typing import Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.events import Event, RunFinished, RunStarted, TaskFailed, TasksFinished
+from memento.events import Event, Listener, RunFinished, RunStarted, TasksFinished, TasksStarted, Tick
 from memento.notify.base import NotificationProvider, speaks_for_each_task
 from memento.notify.messages import redact
 from memento.wording import one_line
@@ -25,17 +26,23 @@ log = logging.getLogger("memento.notify")
 
 ROOM = 1000  # events that wait; a provider that is behind hears a shorter story
 CLOSE_TIMEOUT = 10.0
+KEYS = 10_000  # of finished tasks that wait in one event; of more, only the sums are told
+_ADDED = (TasksStarted, TasksFinished, Tick)
+_ENDS = (RunStarted, RunFinished)
+_HOOKS = ("on_event", "task_completed", "all_tasks_completed", "task_failure")
 
 
 class Notifier:
-    """Delivers a run's events to one provider.
+    """Delivers a run's events to one provider or listener.
 
     Parameters
     ----------
-    provider : NotificationProvider
-        Gets RunStarted, TasksFinished, TaskFailed and RunFinished.
+    provider : NotificationProvider or callable
+        Gets all events. A callable that raises gets no more; a provider may have better luck with the next one.
     clock : Clock
         Measures how long `close` waits.
+    held : bool
+        Queue only, until `deliver`: no thread is started before.
 
     Examples
     --------
@@ -48,11 +55,15 @@ class Notifier:
     True
     """
 
-    def __init__(self, provider: NotificationProvider, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, provider: NotificationProvider | Listener, clock: Clock = SYSTEM_CLOCK, *, held: bool = False
+    ) -> None:
         self._provider = provider
         self._clock = clock
+        self._held = held
+        self._is_listener = not any(hasattr(provider, hook) for hook in _HOOKS)
         # Providers of 1.2.0 get their tasks one by one, so that closing can stop between two of them.
-        self._one_by_one = speaks_for_each_task(provider)
+        self._one_by_one = not self._is_listener and speaks_for_each_task(provider)
         self._queue: deque[Event] = deque()
         self._lock = threading.Condition()
         self._closing = False
@@ -62,8 +73,15 @@ class Notifier:
         self._problems: dict[str, str] = {}
 
     @property
+    def names_tasks(self) -> bool:
+        """Whether it can make use of the tasks' keys."""
+        return not self._one_by_one
+
+    @property
     def problems(self) -> list[str]:
         """What went wrong in telling people, one line for each kind of failure."""
+        if not self._problems:  # asked with every event
+            return []
         with self._lock:
             return list(self._problems.values())
 
@@ -77,17 +95,26 @@ class Notifier:
 
     def listen(self, event: Event) -> None:
         """Queue `event`; never waits, never raises."""
-        if not isinstance(event, (RunStarted, TasksFinished, TaskFailed, RunFinished)):
+        if self._one_by_one and not isinstance(event, (TasksFinished, RunFinished)):
             return
         with self._lock:
             if self._closing or not self._put(event):
                 return
             self._idle = False
-            if self._thread is None:
-                # A child of fork would inherit the lock, not the thread: it is made when it is first needed.
-                self._thread = threading.Thread(target=self._deliver, name="memento-notify", daemon=True)
-                self._thread.start()
-            self._lock.notify_all()
+            self._wake()
+
+    def deliver(self) -> None:
+        """Begin to deliver what a held one has queued."""
+        with self._lock:
+            self._held = False
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._thread is None and self._queue and not self._held:
+            # A child of fork would inherit the lock, not the thread: it is made when it is first needed.
+            self._thread = threading.Thread(target=self._deliver, name="memento-notify", daemon=True)
+            self._thread.start()
+        self._lock.notify_all()
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Give the provider a bounded time to hear the rest.
@@ -106,8 +133,8 @@ class Notifier:
             Whether everything was delivered.
         """
         with self._lock:
-            self._closing = True
-            self._lock.notify_all()
+            self._closing, self._held = True, False
+            self._wake()
             heard = self._wait(timeout / 2)
             if not heard:
                 last = [e for e in self._queue if isinstance(e, RunFinished)]
@@ -130,16 +157,21 @@ class Notifier:
         return True
 
     def _put(self, event: Event) -> bool:
-        """Add to the bounded queue: finished tasks add up, failures that find it full are dropped."""
-        if isinstance(event, TasksFinished):
+        """Add to the bounded queue: starts and ends add up, a tick replaces the last, the rest may find no room."""
+        if isinstance(event, _ADDED):
             for i in range(len(self._queue) - 1, -1, -1):
                 other = self._queue[i]
-                if isinstance(other, TasksFinished):
-                    self._queue[i] = _sum(other, event)
+                if type(other) is type(event):
+                    both = _both(other, event)
+                    if isinstance(event, TasksStarted):  # nothing ends before it starts
+                        self._queue[i] = both
+                    else:
+                        del self._queue[i]
+                        self._queue.append(both)
                     return True
-                if len(self._queue) < ROOM or isinstance(other, (RunStarted, RunFinished)):
+                if isinstance(other, _ENDS) or (len(self._queue) < ROOM and not isinstance(other, _ADDED)):
                     break
-        elif isinstance(event, TaskFailed) and len(self._queue) >= ROOM:
+        elif len(self._queue) >= ROOM and not isinstance(event, _ENDS):
             return False
         self._queue.append(event)
         return True
@@ -168,20 +200,26 @@ class Notifier:
                 self._call(one)
 
     def _call(self, event: Event) -> None:
+        provider: Any = self._provider
         try:
-            hook = getattr(self._provider, "on_event", None)
-            if hook is not None:
-                hook(event)
+            if self._is_listener:
+                provider(event)
+            elif hasattr(provider, "on_event"):
+                provider.on_event(event)
             else:  # 1.2.0 asked for the three methods, not for the class
-                NotificationProvider.on_event(self._provider, event)
+                NotificationProvider.on_event(provider, event)
         except (Exception, SystemExit) as exc:
             try:
                 reason = one_line(redact(str(exc)), 300)
             except Exception as second:  # its text fails as well
                 reason = f"(and to say why it raised {type(second).__name__})"
-            self._problem(
-                type(exc).__qualname__, f"{_name(self._provider)} failed: {type(exc).__name__}: {reason}"
-            )
+            what = f"{_name(provider)} failed: {type(exc).__name__}: {reason}"
+            if self._is_listener:
+                what = f"the listener {what}. It hears no more of this run, which goes on."
+                with self._lock:
+                    self._closing = True
+                    self._queue.clear()
+            self._problem(type(exc).__qualname__, what)
 
     def _problem(self, kind: str, text: str) -> None:
         with self._lock:
@@ -193,14 +231,27 @@ class Notifier:
             log.warning("%s", text)
 
 
-def _sum(first: TasksFinished, second: TasksFinished) -> TasksFinished:
-    return TasksFinished(
-        done=first.done + second.done,
-        failed=first.failed + second.failed,
-        seconds=first.seconds + second.seconds,
-        shared=first.shared + second.shared,
-    )
+def _both(first: Event, second: Event) -> Event:
+    """Tell two events of one kind as one: at the first's time what starts, else at the second's."""
+    if isinstance(first, TasksFinished) and isinstance(second, TasksFinished):
+        keys, failed_keys = first.keys + second.keys, first.failed_keys + second.failed_keys
+        named = first.keys or first.failed_keys
+        if not named or len(keys) + len(failed_keys) > KEYS:
+            keys = failed_keys = ()  # of all of them, or of none
+        return second._replace(
+            done=first.done + second.done,
+            failed=first.failed + second.failed,
+            seconds=first.seconds + second.seconds,
+            shared=first.shared + second.shared,
+            keys=keys,
+            failed_keys=failed_keys,
+        )
+    if isinstance(first, TasksStarted) and isinstance(second, TasksStarted):
+        if not first.keys or len(first.keys) + len(second.keys) > KEYS:
+            return first._replace(keys=(), workers=())
+        return first._replace(keys=first.keys + second.keys, workers=first.workers + second.workers)
+    return second
 
 
 def _name(provider: object) -> str:
-    return type(provider).__name__
+    return str(getattr(provider, "__qualname__", type(provider).__name__)).rpartition("<locals>.")[2]

@@ -12,33 +12,23 @@ from typing import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.plan.forecast import fit_costs
+    from memento.plan.code_of_tasks import TaskVersions, task_versions
+    from memento.plan.keyed_tasks import KEY_SIZE, KeyedTasks
     from memento.plan.plan import Past, Plan, expected_costs, make_plan
-    from memento.plan.tasks import KEY_SIZE, KeyedTasks
-    from memento.plan.versions import TaskVersions, task_versions
+    from memento.plan.runtime_forecast import fit_costs
 
 __all__ = [
-    "KEY_SIZE",
-    "KeyedTasks",
-    "Past",
-    "Plan",
-    "TaskVersions",
-    "expected_costs",
-    "fit_costs",
-    "make_plan",
+    "KEY_SIZE", "KeyedTasks", "Past", "Plan", "TaskVersions", "expected_costs", "fit_costs", "make_plan",
     "task_versions",
-]
+]  # fmt: skip
 
 _HOMES = {
-    "KEY_SIZE": "memento.plan.tasks",
-    "KeyedTasks": "memento.plan.tasks",
-    "Past": "memento.plan.plan",
-    "Plan": "memento.plan.plan",
-    "TaskVersions": "memento.plan.versions",
-    "expected_costs": "memento.plan.plan",
-    "fit_costs": "memento.plan.forecast",
-    "make_plan": "memento.plan.plan",
-    "task_versions": "memento.plan.versions",
+    "code_of_tasks": "TaskVersions task_versions",
+    "keyed_tasks": "KEY_SIZE KeyedTasks",
+    "plan": "Past Plan expected_costs make_plan",
+    "runtime_forecast": "fit_costs",
 }
 
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__ = on_first_use(
+    __name__, {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names.split()}
+)

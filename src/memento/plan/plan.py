@@ -17,11 +17,11 @@ from itertools import compress, count, repeat
 from math import exp
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.plan.tasks import KeyedTasks
+from memento.plan.keyed_tasks import KeyedTasks
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
-    from memento.plan.defaults import Written
+    from memento.plan.changed_defaults import Written
     from memento.records import Known
 
 # What the past says of a task, a byte each.
@@ -46,11 +46,6 @@ class Past:
     """What the store knows of an experiment's tasks, as columns; a later row of a key counts, an earlier does not.
 
     The last place of each column stands for a key that the store does not know.
-
-    Parameters
-    ----------
-    pieces : iterable of columns
-        Keys, ids, whether done, codes, in pieces; see `Store.known_columns`.
     """
 
     def __init__(self, pieces: Iterable[Sequence[Sequence[Any]]] = ()) -> None:
@@ -185,29 +180,7 @@ def make_plan(
     longest_first: bool = True,
     written: Written | None = None,
 ) -> Plan:
-    """Split a matrix's tasks into cached and to do, and order what is to do.
-
-    Parameters
-    ----------
-    tasks : KeyedTasks
-        The matrix's tasks.
-    past : Past
-        What the store has of the experiment.
-    current : sequence of collection of int
-        For each version of the code that tasks are of, the store's ids of those that count as it.
-    versions : array of int, optional
-        Number of each task's version; by default all are of the first.
-    force_run : bool
-        Compute everything again.
-    rerun_changed : bool
-        Compute again what another version of the code computed.
-    costs : callable, optional
-        Returns the expected seconds of tasks, by number; asked only where there is something to run.
-    longest_first : bool
-        Start what is expected to take longest first; otherwise the matrix's order.
-    written : callable, optional
-        Yields id, parameters and settings of rows; asked only where the matrix has `defaults`.
-    """
+    """Split a matrix's tasks into cached and to do, and order what is to do."""
     places = past.places(tasks.each_key())
     rows = array("q", map(past.ids.__getitem__, places))
     states = past.states_at(places, versions, current)
@@ -220,7 +193,7 @@ def make_plan(
     cached = states.translate(bytes(state in use and not force_run for state in range(256)))
     otherwise: dict[int, tuple[str, str]] = {}
     if written is not None and tasks.matrix.defaults and any(cached):
-        from memento.plan.defaults import computed_otherwise
+        from memento.plan.changed_defaults import computed_otherwise
 
         otherwise = computed_otherwise(tasks, rows, cached, written)
         for number in otherwise:
@@ -278,7 +251,7 @@ def _first_of_each_key(tasks: KeyedTasks, numbers: array[int]) -> tuple[array[in
 def expected_costs(
     tasks: KeyedTasks, model: tuple[float, list[list[float]]] | None, numbers: Iterable[int]
 ) -> array[float] | None:
-    """Apply a fitted model of `memento.plan.forecast` to the tasks with these numbers: expected seconds of each."""
+    """Apply a fitted model of `runtime_forecast` to the tasks with these numbers: expected seconds of each."""
     if model is None:
         return None
     mean, effects = model

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
+from memento.index.axes import SHORT_KEY, Item
 from memento.keys import digest, task_digest
 from memento.matrix.arguments import explained
 from memento.records import TaskRecord
@@ -19,7 +20,6 @@ from memento.results.axes import LIMIT, Axis, Column, Tasks, axes_of, columns_of
 from memento.results.parameter import Parameter, Told
 from memento.results.results import Results
 from memento.results.select import unknown
-from memento.store.axes import SHORT_KEY, Item
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,8 +74,8 @@ def load(
     store = Store.open(
         find_store(path, home=script_folder()), create=False, readonly=True, trusted=trusted, mmap=mmap
     )
-    name = _experiment(experiment, [found for found, _, _ in store.experiments()], str(store.path))
-    known = list(store.known(name))
+    name = _experiment(experiment, [found for found, _, _ in store.index.experiments()], str(store.path))
+    known = list(store.index.known(name))
     return stored_results(store, [row.id for row in known], name)
 
 
@@ -83,14 +83,14 @@ def stored_results(store: Any, ids: Sequence[int], experiment: str) -> Results:
     """Make the results of the tasks with these ids, in the order of the matrix."""
     import numpy as np
 
-    tasks = StoredTasks(experiment, store.axes(experiment))
+    tasks = StoredTasks(experiment, store.index.axes(experiment))
     keys, rows = [], []
     for start in range(0, len(ids), _CHUNK):
-        for record in store.records(ids[start : start + _CHUNK]):
+        for record in store.index.records(ids[start : start + _CHUNK]):
             tasks.add(record)
             keys.append(record.key)
             rows.append(record.id)
-    order = tasks.freeze(keys, store.order(experiment))
+    order = tasks.freeze(keys, store.index.order(experiment))
     ordered = b"".join([keys[i] for i in order.tolist()])
     return Results(store, tasks, ordered, np.array(rows, dtype=np.int64)[order], experiment=experiment)
 

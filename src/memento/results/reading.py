@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from memento.index.types import Outlines
     from memento.records import TaskRecord
     from memento.results.result import ResultStore
-    from memento.store.bulk import Outlines
 
 CHUNK = 10_000  # records in memory at once
 
@@ -117,14 +117,14 @@ def in_bulk(store: ResultStore, rows: Sequence[int]) -> list[TaskRecord | None]:
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         wanted = sorted({row for row in part if row >= 0})
-        found = {record.id: record for record in store.records(wanted)}
+        found = {record.id: record for record in store.index.records(wanted)}
         records += [found.get(row) for row in part]
     return records
 
 
 def damaged(store: ResultStore, record: TaskRecord, error: PayloadDamaged, config: str) -> StoreError:
     """Set a damaged value aside, so that the next run computes it; say whose it is and what to do."""
-    if store.is_gone:
+    if store.index.is_gone:
         return NotAStore(
             str(store.path),
             f"the store is not here any more, so the result of task {record.key.hex()[:12]} ({config}) cannot be read.",
@@ -158,7 +158,7 @@ def _alone(store: ResultStore, number: int, values: bool, wrong: dict[int, str])
     except PayloadDamaged as exc:
         import numpy as np
 
-        from memento.store.bulk import Outlines
+        from memento.index.types import Outlines
         from memento.store.unreadable import Unreadable, problem_of
 
         unknown = np.full(1, np.nan)
@@ -179,7 +179,7 @@ def _set_aside(
     from memento.wording import number_of
 
     named = []
-    for record in list(store.records(sorted(wrong))):
+    for record in list(store.index.records(sorted(wrong))):
         named.append(name_task(record) if name_task else record.params)
         try:
             store.discard(record, wrong[record.id])
@@ -202,7 +202,7 @@ def _name_writers(store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np
     places = [place for place, value in enumerate(values) if type(value) is Unreadable]
     for start in range(0, len(places), CHUNK):
         part = places[start : start + CHUNK]
-        runs = {record.id: record.run for record in store.records(ids[part].tolist())}
+        runs = {record.id: record.run for record in store.index.records(ids[part].tolist())}
         for place in part:
             run = runs.get(int(ids[place]))
             if run is not None:
@@ -216,7 +216,7 @@ def _blame(
     name_task: Callable[[TaskRecord], str] | None,
 ) -> None:
     """Load once more, one by one, to learn whose result it is that is damaged."""
-    for record in store.records(ids):
+    for record in store.index.records(ids):
         try:
             load(record)
         except PayloadDamaged as exc:
@@ -251,7 +251,7 @@ def _lasts(
     store: ResultStore, ids: Sequence[int], name_task: Callable[[TaskRecord], str] | None
 ) -> Iterator[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
     try:
-        yield from store.last_metrics(ids)
+        yield from store.index.last_metrics(ids)
     except PayloadDamaged:
-        _blame(store, ids, store.metrics, name_task)
+        _blame(store, ids, store.index.metrics, name_task)
         raise

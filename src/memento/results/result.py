@@ -27,15 +27,47 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from memento.store.bulk import Outlines
+    from memento.index.types import Outlines
 
 MISSING = "missing"
 
 _LAZY = ("config", "inner", "metrics", "error", "attempts", "artifacts", "log")
 
 
+class ResultIndex(Protocol):
+    """What results need of a store's index; see `memento.index.Index`."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the store was removed or moved while it was open."""
+
+    def known(self, experiment: str, /) -> Iterable[Known]:
+        """Return the newest row of every task of an experiment."""
+
+    def records(self, ids: Sequence[int], /) -> Iterable[TaskRecord]:
+        """Return the records with these ids, in that order, read in bulk."""
+
+    def metrics(self, record: TaskRecord, /) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return one task's metrics: name -> (x, y)."""
+
+    def last_metrics(
+        self, ids: Sequence[int], /
+    ) -> Iterable[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
+        """Return the last values of metrics as columns, in pieces: name -> (ids, last values); ids ascend."""
+
+    def warnings(self, first: int, last: int, /) -> Mapping[int, tuple[Warned, ...]]:
+        """Return what the tasks with ids from `first` to `last` warned of; those that did not are left out."""
+
+    def attempts(self, key: bytes, /) -> Sequence[Attempt]:
+        """Return all attempts at a task, oldest first."""
+
+
 class ResultStore(Protocol):
     """What results need of a store; `memento.store.Store` has it."""
+
+    @property
+    def index(self) -> ResultIndex:
+        """Its records."""
 
     @property
     def path(self) -> Path:
@@ -44,16 +76,6 @@ class ResultStore(Protocol):
     @property
     def trusted(self) -> bool:
         """Whether pickles of this store may be opened."""
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the folder was removed or moved while it was open."""
-
-    def known(self, experiment: str, /) -> Iterable[Known]:
-        """Return the newest row of every task of an experiment."""
-
-    def records(self, ids: Sequence[int], /) -> Iterable[TaskRecord]:
-        """Return the records with these ids, in that order, read in bulk."""
 
     def outlines(self, ids: Sequence[int], /, *, values: bool = False) -> Iterable[Outlines]:
         """Return how tasks went as columns, in pieces; ids ascend, and those that are gone are left out."""
@@ -69,20 +91,6 @@ class ResultStore(Protocol):
 
     def discard(self, record: TaskRecord, reason: str, /) -> None:
         """Set a damaged value aside; its task counts as not done."""
-
-    def metrics(self, record: TaskRecord, /) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Return one task's metrics: name -> (x, y)."""
-
-    def last_metrics(
-        self, ids: Sequence[int], /
-    ) -> Iterable[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
-        """Return the last values of metrics as columns, in pieces: name -> (ids, last values); ids ascend."""
-
-    def warnings(self, first: int, last: int, /) -> Mapping[int, tuple[Warned, ...]]:
-        """Return what the tasks with ids from `first` to `last` warned of; those that did not are left out."""
-
-    def attempts(self, key: bytes, /) -> Sequence[Attempt]:
-        """Return all attempts at a task, oldest first."""
 
     def log(self, record: TaskRecord, /) -> bytes:
         """Return what a task printed."""
@@ -282,7 +290,7 @@ class Result:
         if source.record is None:
             return {}
         try:
-            series = source.store.metrics(source.record)
+            series = source.store.index.metrics(source.record)
         except PayloadDamaged as exc:
             raise damaged(source.store, source.record, exc, _config_text(source)) from exc
         return {name: pd.DataFrame({"x": x, "y": y}) for name, (x, y) in series.items()}
@@ -304,7 +312,7 @@ class Result:
     @cached_property
     def attempts(self) -> Sequence[Attempt]:
         """All attempts at the task, oldest first."""
-        return () if self._source is None else tuple(self._source.store.attempts(self._source.key))
+        return () if self._source is None else tuple(self._source.store.index.attempts(self._source.key))
 
     @cached_property
     def artifacts(self) -> dict[str, Path]:

@@ -462,7 +462,7 @@ class Results(Sequence["Result"]):
 
         Afterwards each has another row or none, so that whoever asks again gets an answer.
         """
-        known = self._store.known(self._experiment) if self._experiment is not None else ()
+        known = self._store.index.known(self._experiment) if self._experiment is not None else ()
         rows = {row.key: row.id for row in known}
         for number in gone:
             row = rows.get(self._key(number), -1)

@@ -69,7 +69,7 @@ def warning_report(results: Results) -> WarningReport:
 
     rows = results._rows[results._numbers]
     there = rows[rows >= 0]
-    warned = results._store.warnings(int(there.min()), int(there.max())) if len(there) else {}
+    warned = results._store.index.warnings(int(there.min()), int(there.max())) if len(there) else {}
     places = [place for place, row in enumerate(rows.tolist()) if row in warned] if warned else []
     if not places:
         return WarningReport(())

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import os
 import sys
 import tempfile
 from array import array
@@ -18,17 +17,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.config import short_text
 from memento.errors import RunInterrupted, UnkeyableValue
 from memento.events import Event, RunFinished, RunStarted, Said
+from memento.index.versions import Versions
 from memento.plan.plan import CHANGED
+from memento.runner.progress import task_text
 from memento.runner.session import Session
 from memento.store import Store
-from memento.store.versions import Versions
+from memento.system import person
 from memento.wording import number_of
 
 if TYPE_CHECKING:
-    from memento.plan import Plan
     from memento.records import TaskRecord
 
 CONFIDENCE = 0.95
@@ -45,7 +44,7 @@ class Difference(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """What became of an adoption.
+    """What became of an adoption; as a text, it says so.
 
     Parameters
     ----------
@@ -84,11 +83,9 @@ class Adopted(NamedTuple):
         if self.verified == self.results:
             return f"{self.experiment}: {told}: all were computed again and are equal"
         percent = math.ceil(self.bound * 1000) / 10
-        again = (
-            "1 was computed again and is"
-            if self.verified == 1
-            else f"{self.verified:,} were computed again and are"
-        )
+        again = f"{self.verified:,} were computed again and are"
+        if self.verified == 1:
+            again = "1 was computed again and is"
         return (
             f"{self.experiment}: {told}: {again} equal, so, with {CONFIDENCE * 100:g} % confidence, at most"
             f" {percent:g} % of all {self.results:,} differ"
@@ -111,12 +108,8 @@ class Adopted(NamedTuple):
 def adopt(session: Session, verify: int) -> Adopted:
     """Let results of older versions count as of the version that their tasks are of now.
 
-    Parameters
-    ----------
-    session : Session
-        Planned, not run.
-    verify : int
-        How many results to compute again first; only if all are equal anything is adopted.
+    Of the session, which is planned and not run, `verify` results are computed again first; only if all are equal
+    anything is adopted.
     """
     plan = session.plan
     results = sum(plan.stale_codes.values())
@@ -145,36 +138,11 @@ def adopt_seen(versions: Versions, experiment: str) -> Adopted:
     return Adopted(experiment, results, tuple(changes))
 
 
-def person() -> str:
-    """Name who does this, and where."""
-    import getpass
-
-    from memento import system
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container may have no names
-        user = str(getattr(os, "getuid", lambda: "?")())
-    return f"{user}@{system.hostname()}"
-
-
 def largest_share(verified: int, results: int, confidence: float = CONFIDENCE) -> float:
-    """Return the share of results that may differ at most, when all that were looked at are equal.
+    """Return the share of results that may differ at most, when all that were drawn of so many are equal.
 
-    Parameters
-    ----------
-    verified : int
-        So many were drawn, at least one.
-    results : int
-        From so many.
-    confidence : float
-        Of the one-sided bound.
-
-    Returns
-    -------
-    float
-        The smaller of two bounds: of Clopper and Pearson ("The use of confidence or fiducial limits", Biometrika 26,
-        1934), for results without number; and of the hypergeometric distribution, for as many as there are.
+    It is the smaller of two one-sided bounds: of Clopper and Pearson ("The use of confidence or fiducial limits",
+    Biometrika 26, 1934), for results without number; and of the hypergeometric distribution, for as many as there are.
 
     Examples
     --------
@@ -200,7 +168,7 @@ def chosen(session: Session, most: int) -> list[int]:
     The choice depends on the tasks alone. Beyond the values it follows the keys, which are as good as drawn.
     """
     plan, tasks = session.plan, session.tasks
-    codes = {known.id: known.code for known in session.store.known(session.experiment)}
+    codes = {known.id: known.code for known in session.store.index.known(session.experiment)}
     numbers = {tasks.key(n): n for n in reversed(range(plan.total)) if plan.states[n] == CHANGED}
     order = sorted(numbers.values(), key=tasks.key)
 
@@ -234,30 +202,23 @@ def _differences(session: Session, numbers: Sequence[int]) -> Iterator[Differenc
         again = Session(
             session.function, session.experiment, session.matrix, aside, options, emit, session.clock
         )
-        again.plan = _only(again.plan, numbers)
+        again.plan = again.plan._replace(todo=array("q", numbers), twins={}, previous={}, costs=None)
         again.run(notify=False)
-        if again.interrupted is not None and again.interrupted.count:
+        if again.stopped:
             raise RunInterrupted("nothing was adopted; nothing of the verification is kept")
         for number in numbers:
-            before = session.store.record(session.plan.rows[number])
+            before = session.store.index.record(session.plan.rows[number])
             row = again.plan.rows[number]
-            now = aside.record(row) if row >= 0 else None
+            now = aside.index.record(row) if row >= 0 else None
             told = _compared(session.store, before, aside, now)
             if told is not None:
-                yield Difference(_config(session, number), *told)
-
-
-def _only(plan: Plan, numbers: Sequence[int]) -> Plan:
-    return plan._replace(todo=array("q", numbers), twins={}, previous={}, costs=None)
+                yield Difference(task_text(session.tasks, number, 60), *told)
 
 
 def _quieted(emit: Callable[[Event], None], count: int, results: int) -> Callable[[Event], None]:
     """Tell a verification's events as those of a run of so many tasks; how its workers start is of no interest."""
-    emit(
-        Said(
-            f"Verifying {count:,} of {number_of(results, 'result')} that older versions of the code computed."
-        )
-    )
+    of = number_of(results, "result")
+    emit(Said(f"Verifying {count:,} of {of} that older versions of the code computed."))
 
     def listen(event: Event) -> None:
         if isinstance(event, Said) and event.level == "info":
@@ -271,35 +232,25 @@ def _quieted(emit: Callable[[Event], None], count: int, results: int) -> Callabl
     return listen
 
 
-def _config(session: Session, number: int) -> str:
-    tasks = session.tasks
-    slots = enumerate(tasks.slots(number))
-    text = ", ".join(
-        f"{tasks.names[i]}={short_text(tasks.table.values[i][s], 60)}" for i, s in slots if s >= 0
-    )
-    return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text
-
-
 def _compared(
     store: Store, before: TaskRecord, aside: Store, now: TaskRecord | None
 ) -> tuple[str, str] | None:
     """Return both values as texts where they differ."""
     old = store.value(before)
-    if now is None or now.failure is not None:
-        failure = now.failure if now is not None else None
-        return _shown(
-            old
-        ), f"it failed: {failure.type}: {failure.message}" if failure else "it was not computed"
+    if now is None:
+        return _shown(old), "it was not computed"
+    if now.failure is not None:
+        return _shown(old), f"it failed: {now.failure.type}: {now.failure.message}"
     new = aside.value(now)
     if old is None and new is None:  # then what it recorded is its result; when, differs always
-        old = {name: y.tolist() for name, (_, y) in store.metrics(before).items()}
-        new = {name: y.tolist() for name, (_, y) in aside.metrics(now).items()}
+        old = {name: y.tolist() for name, (_, y) in store.index.metrics(before).items()}
+        new = {name: y.tolist() for name, (_, y) in aside.index.metrics(now).items()}
     if _are_equal(old, new, before, now):
         return None
-    told = _shown(old), _shown(new)
-    return (
-        told if told[0] != told[1] else (f"{told[0]} ({type(old).__qualname__})", f"{told[1]}, not the same")
-    )
+    before_text, now_text = _shown(old), _shown(new)
+    if before_text == now_text:
+        return f"{before_text} ({type(old).__qualname__})", f"{now_text}, not the same"
+    return before_text, now_text
 
 
 def _are_equal(old: Any, new: Any, before: TaskRecord, now: TaskRecord) -> bool:

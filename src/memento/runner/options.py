@@ -6,26 +6,17 @@ Knows: what `Memento` takes. May not know: how any of it is done.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from memento.executors.choose import engine_class, is_engine, own_workers
 
 if TYPE_CHECKING:
     from memento.matrix import Matrix
 
-_UNITS = {
-    "": 1,
-    "k": 10**3,
-    "m": 10**6,
-    "g": 10**9,
-    "t": 10**12,
-    "ki": 2**10,
-    "mi": 2**20,
-    "gi": 2**30,
-    "ti": 2**40,
-}
-
-
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _WHOLE = ("num_workers", "cpus_per_task", "max_tasks_per_worker")
 
 
@@ -50,63 +41,36 @@ class Options(NamedTuple):
     note: str = ""  # what of these may not be as it was asked for
 
 
-def make_options(
-    *,
-    executor: Any,
-    num_workers: int | None,
-    retries: Any,
-    timeout: float | None,
-    memory_limit: int | str | None,
-    on_code_change: str,
-    order: str,
-    cpus_per_task: int,
-    gpus_per_task: float,
-    max_tasks_per_worker: int | None,
-    log_output: bool,
-    initializer: Callable[[], object] | None,
-) -> Options:
-    """Check what `Memento` was given and fill in what it was not."""
-    check_executor(executor)
-    check_choice("on_code_change", on_code_change, ("warn", "rerun", "ignore"))
-    check_choice("order", order, ("longest-first", "matrix"))
-    check_positive("num_workers", num_workers)
-    check_positive("timeout", timeout)
-    check_positive("cpus_per_task", cpus_per_task)
-    check_positive("max_tasks_per_worker", max_tasks_per_worker)
-    check_retries(retries)
+def make_options(**given: Any) -> Options:
+    """Check what `Memento` was given, and fill in what it was not."""
+    check_executor(given["executor"])
+    check_choice("on_code_change", given["on_code_change"], ("warn", "rerun", "ignore"))
+    check_choice("order", given["order"], ("longest-first", "matrix"))
+    for name in ("num_workers", "timeout", "cpus_per_task", "max_tasks_per_worker"):
+        check_positive(name, given[name])
+    check_retries(given["retries"])
+    initializer = given["initializer"]
     if initializer is not None and not callable(initializer):
         raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
-    workers, note = workers_of(executor, num_workers, cpus_per_task)
-    return Options(
-        num_workers=workers,
-        executor=executor,
-        retries=retries,
-        timeout=timeout,
-        memory_limit=as_bytes(memory_limit),
-        on_code_change=on_code_change,
-        order=order,
-        cpus_per_task=cpus_per_task,
-        gpus_per_task=gpus_per_task,
-        max_tasks_per_worker=max_tasks_per_worker,
-        log_output=log_output,
-        initializer=initializer,
-        note=note,
-    )
+    workers, note = workers_of(given["executor"], given["num_workers"], given["cpus_per_task"])
+    limit = as_bytes(given["memory_limit"])
+    return Options(**{**given, "num_workers": workers, "memory_limit": limit, "note": note})
 
 
 def workers_of(executor: Any, asked: int | None, cpus_per_task: int) -> tuple[int, str]:
     """Say how many tasks run at once, and what of that a person may not expect."""
-    if executor == "serial" or getattr(executor, "in_process", False):
-        note = f"num_workers={asked} has no effect: executor='serial' runs one task at a time."
-        return 1, note if asked and asked > 1 else ""
-    own = getattr(executor, "_asked", None)  # an executor that was made with a number of its own keeps to it
-    size = own or getattr(executor, "_max_workers", None)  # and a concurrent.futures pool knows its size
-    if isinstance(size, int) and (asked is None or asked > size or (own and asked != own)):
-        note = f"num_workers={asked} has no effect: the executor that was given runs {size} tasks at a time."
-        return size, note if asked and asked != size else ""
+    own = own_workers(executor, asked)
+    if own is not None:
+        what = "one task" if own == 1 else f"{own} tasks"
+        note = f"num_workers={asked} has no effect: executor={_short(executor)} runs {what} at a time."
+        return own, note if asked and asked != own else ""
     if asked is not None:
         return asked, ""
     return default_workers(cpus_per_task), ""
+
+
+def _short(executor: Any) -> str:
+    return repr(executor) if isinstance(executor, str) else type(executor).__name__
 
 
 def default_workers(cpus_per_task: int) -> int:
@@ -138,26 +102,26 @@ def check_func(func: Any) -> None:
     """Refuse at once what would fail in every single task."""
     if type(func) is FunctionType and not vars(func) and _takes_two(func.__code__):
         return
-    from memento.runner import usage
+    from memento.runner import wrong_usage
 
     if not callable(func):
-        raise TypeError(usage.no_function(func))
+        raise TypeError(wrong_usage.no_function(func))
     import inspect  # with all that it imports 5 ms, for what is not plain, and to say what is wrong
 
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError):  # some callables of C tell nothing of themselves
         if isinstance(func, type):
-            raise TypeError(usage.no_function(func)) from None
+            raise TypeError(wrong_usage.no_function(func)) from None
         return
     try:
         signature.bind(None, None)
     except TypeError as exc:
         if isinstance(func, type):
-            raise TypeError(usage.no_function(func)) from None
-        raise TypeError(usage.wrong_signature(func, signature, str(exc))) from None
-    if usage.is_swapped(list(signature.parameters)):
-        what = f"{usage.name_of(func)}{signature}"
+            raise TypeError(wrong_usage.no_function(func)) from None
+        raise TypeError(wrong_usage.wrong_signature(func, signature, str(exc))) from None
+    if wrong_usage.is_swapped(list(signature.parameters)):
+        what = f"{wrong_usage.name_of(func)}{signature}"
         raise TypeError(f"{what}: the context comes first, then the config. Swap the two.")
 
 
@@ -175,9 +139,9 @@ def check_names(func: Any, matrix: Matrix) -> None:
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     if names == ("context", "config"):
         return
-    from memento.runner import usage
+    from memento.runner import wrong_usage
 
-    problem = usage.takes_parameters(func, names, {*matrix.parameters, *matrix.settings})
+    problem = wrong_usage.takes_parameters(func, names, {*matrix.parameters, *matrix.settings})
     if problem:
         raise TypeError(problem)
 
@@ -185,11 +149,20 @@ def check_names(func: Any, matrix: Matrix) -> None:
 def check_provider(func: Any, provider: object) -> None:
     """Refuse what tells nobody anything: a matrix, most likely."""
     if provider is not None:
-        from memento.runner import usage
+        from memento.runner import wrong_usage
 
-        problem = usage.no_provider(func, provider)
+        problem = wrong_usage.no_provider(func, provider)
         if problem:
             raise TypeError(problem)
+
+
+def check_listeners(listeners: Any) -> None:
+    """Refuse what cannot be called with an event."""
+    if callable(listeners) or not isinstance(listeners, Sequence) or isinstance(listeners, str):
+        raise TypeError(f"listeners must be a list of callables, like listeners=[print], got {listeners!r}")
+    for listener in listeners:
+        if not callable(listener) and not hasattr(listener, "on_event"):
+            raise TypeError(f"a listener is called with each event, and {listener!r} cannot be called")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -220,10 +193,8 @@ def check_retries(retries: object) -> None:
 
 def check_executor(executor: object) -> None:
     """Refuse an unknown name also where everything is cached and nobody would ask for it."""
-    if isinstance(executor, str) and executor not in ("processes", "threads", "serial"):
-        from memento.executors import make_executor
-
-        make_executor(executor)  # says which there are
+    if isinstance(executor, str) and not is_engine(executor):
+        engine_class(executor)  # says which there are
 
 
 def check_count(name: str, value: object) -> None:

@@ -1,12 +1,25 @@
-"""Keep count of a run and say how long it will still take.
+"""What a run is at: how much is done, which tasks are at work on which worker, how long it will still take.
 
-Knows: counts, runtimes, expected costs. May not know: executors, stores.
+Knows: counts, runtimes, expected costs, the executor's account of what runs. May not know: stores, commands.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from memento.config import short_text
+from memento.events import TasksStarted, Tick, WorkerState
+from memento.executors.base import Executor, Running, Update
+from memento.records import Outcome
+from memento.worker.work import Task
+
+if TYPE_CHECKING:
+    from memento.plan import KeyedTasks, Plan
+
+_LISTED = 100  # running tasks that a tick names: more than anybody can read
 
 _WINDOW = 10.0  # seconds over which the recent throughput is measured
 _TRUSTED_AFTER = 3  # finished tasks before the forecast is corrected by what was seen
@@ -17,16 +30,8 @@ _PATIENCE = 2.0  # seconds in which no task is overdue
 class Progress:
     """Counts of a run, its recent throughput, and the time that is left.
 
-    Parameters
-    ----------
-    todo : int
-        Tasks to run.
-    cost : float or None
-        Their expected seconds in all, where known.
-    workers : int
-        How many run at once.
-    started : float
-        Monotonic seconds.
+    It is made with the number of tasks to run, their expected seconds in all where known, how many run at once, and
+    when the run started by the monotonic clock.
     """
 
     def __init__(self, todo: int, cost: float | None, workers: int, started: float) -> None:
@@ -35,8 +40,8 @@ class Progress:
         self.failed = 0
         self._todo = todo
         self._cost_left = cost
-        self._workers = max(1, workers)
-        self._started = started
+        self.workers = max(1, workers)
+        self.started = started
         self.longest = 0.0  # seconds that the longest of the finished tasks took
         self._spent = 0.0  # seconds of work seen
         self._expected = 0.0  # seconds of work that the forecast had for the same tasks
@@ -66,12 +71,7 @@ class Progress:
     def eta(self, now: float, running: Iterable[tuple[float, float]] = ()) -> float | None:
         """Seconds until the run is over; None where nothing can be said, yet or any more.
 
-        Parameters
-        ----------
-        now : float
-            Monotonic seconds.
-        running : iterable of (float, float)
-            How long each running task has run, and what was expected of it; 0.0 where nothing was.
+        `running` has how long each running task has run, and what was expected of it; 0.0 where nothing was.
         """
         left = self._todo - self.finished
         if left <= 0:
@@ -79,9 +79,9 @@ class Progress:
         seen = self.finished >= _TRUSTED_AFTER and self._expected > 0
         pace = self._spent / self._expected if seen else 1.0
         if self._cost_left is not None and self._cost_left > 0:
-            estimate = self._cost_left * pace / self._workers
+            estimate = self._cost_left * pace / self.workers
         elif self.finished:
-            estimate = (now - self._started) / self.finished * left
+            estimate = (now - self.started) / self.finished * left
         else:
             return None
         for seconds, expected in running:
@@ -90,3 +90,103 @@ class Progress:
             if seconds > max(estimate, _OVERDUE * usual, _PATIENCE) and usual:
                 return None
         return estimate
+
+
+def note_row(plan: Plan, number: int, row: int) -> int:
+    """Note the row that stands for a task and for all others of its key; return how many these are."""
+    plan.rows[number] = row
+    twins = plan.twins.get(number, ())
+    for twin in twins:
+        plan.rows[twin] = row
+    return 1 + len(twins)
+
+
+class Activity:
+    """Follows the tasks that are in the executor's hands.
+
+    `name_tasks` says whether anybody wants to hear which tasks have started.
+    """
+
+    def __init__(self, plan: Plan, executor: Executor, progress: Progress, name_tasks: bool) -> None:
+        self._plan, self._executor, self._progress = plan, executor, progress
+        self._name_tasks = name_tasks
+        self._live: dict[int, Update] = {}
+        self._started: set[int] = set()  # numbers of running tasks that were told as started
+
+    def update(self, message: Update) -> None:
+        """Take in a running task's own bar and metrics."""
+        self._live[message.number] = message
+
+    def end(self, numbers: Iterable[int]) -> None:
+        """Forget the bars of tasks that run no more."""
+        if self._live:
+            for number in numbers:
+                self._live.pop(number, None)
+
+    def lose(self, number: int) -> None:
+        """Forget a task that was given back: it will start anew, or not at all."""
+        self._live.pop(number, None)
+        self._started.discard(number)
+
+    def running(self, flying: Collection[int]) -> list[Running]:
+        """Return what runs of the tasks that have no outcome yet."""
+        return [state for state in self._executor.running() if state.number in flying]
+
+    def started(self, states: Sequence[Running]) -> TasksStarted | None:
+        """Tell those of the running tasks as started that were not told yet."""
+        if not self._name_tasks:
+            return None
+        fresh = [state for state in states if state.number not in self._started]
+        self._started.update(state.number for state in fresh)
+        keys = tuple(self._plan.tasks.key(state.number).hex() for state in fresh)
+        return TasksStarted(keys, tuple(state.worker for state in fresh)) if fresh else None
+
+    def finished(self, outcomes: Iterable[Outcome]) -> TasksStarted | None:
+        """Tell those of the finished tasks as started that were too short to be seen running."""
+        if not self._name_tasks:
+            return None
+        fresh = []
+        for outcome in outcomes:
+            if outcome.number in self._started:
+                self._started.discard(outcome.number)
+            else:
+                fresh.append(outcome)
+        keys = tuple(self._plan.tasks.key(outcome.number).hex() for outcome in fresh)
+        return TasksStarted(keys, tuple(outcome.worker for outcome in fresh)) if fresh else None
+
+    def tick(self, states: Sequence[Running], flying: dict[int, Task], now: float) -> Tick:
+        """Tell the state of the run."""
+        progress, plan = self._progress, self._plan
+        listed = states
+        if len(states) > _LISTED:
+            longest = heapq.nlargest(_LISTED, range(len(states)), key=lambda i: states[i].seconds)
+            listed = [states[i] for i in sorted(longest)]  # in the workers' order, from tick to tick
+        return Tick(
+            total=plan.total,
+            done=progress.done + progress.shared,
+            cached=plan.hits,
+            failed=progress.failed,
+            running=tuple(self._state(state, flying[state.number]) for state in listed),
+            elapsed=now - progress.started,
+            eta=progress.eta(now, [(state.seconds, flying[state.number].cost) for state in states]),
+            throughput=progress.throughput(now),
+            unlisted=len(states) - len(listed),
+            longest=progress.longest,
+        )
+
+    def _state(self, state: Running, task: Task) -> WorkerState:
+        live = self._live.get(state.number)
+        config = task_text(self._plan.tasks, state.number)
+        if live is None:
+            return WorkerState(state.worker, task.key.hex(), config, state.seconds)
+        return WorkerState(
+            state.worker, task.key.hex(), config, state.seconds, live.done, live.total, live.metrics
+        )
+
+
+def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:
+    """Name a task by its parameters, each value in at most `width` characters, and its repeat."""
+    slots = tasks.slots(number)
+    pairs = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
+    text = ", ".join(f"{name}={short_text(value, width)}" for name, value in pairs)
+    return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text

@@ -1,15 +1,33 @@
-"""Decide whether a failed attempt is repeated, and when.
+"""Decide what becomes of a failed attempt: whether it is repeated, and when, or whether it ends the run.
 
-Knows: failures. May not know: executors, stores' indexes.
+Knows: failures, where the store is. May not know: executors, plans, stores' indexes.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.errors import MemoryLimitExceeded, TaskLost, TaskTimeout, UnsavableResult, WorkerDied
-from memento.records import DIED, LOST, MEMORY, TIMEOUT, UNSAVABLE, Failure
+from memento.errors import (
+    MemoryLimitExceeded,
+    StoreUnwritable,
+    TaskLost,
+    TaskTimeout,
+    UnsavableResult,
+    WorkerDied,
+)
+from memento.layout import Layout
+from memento.records import (
+    DIED,
+    LOST,
+    MEMORY,
+    PAYLOAD_DAMAGED,
+    STORE_UNWRITABLE,
+    TIMEOUT,
+    UNSAVABLE,
+    Failure,
+)
 
 _OF_KIND: dict[str, type[BaseException]] = {
     DIED: WorkerDied,
@@ -90,18 +108,7 @@ class Retry(_Retry):
 
 
 class RetryPolicy:
-    """Applies what the user asked for as `retries`.
-
-    Parameters
-    ----------
-    retries : int, Retry, or dict of exception type to int
-        How often to repeat; by type where a dict is given.
-
-    Raises
-    ------
-    TypeError
-        `retries` is none of these.
-    """
+    """Applies what the user asked for as `retries`; raises TypeError where that is none of the kinds there are."""
 
     def __init__(self, retries: Retries) -> None:
         if isinstance(retries, Retry):
@@ -120,12 +127,7 @@ class RetryPolicy:
     def delay(self, failure: Failure, attempt: int) -> float | None:
         """Return the seconds to wait before another attempt, or None when there is to be none.
 
-        Parameters
-        ----------
-        failure : Failure
-            Why the attempt failed.
-        attempt : int
-            Which it was, 1 for the first, attempts that were lost not counted.
+        `attempt` is which it was, 1 for the first, attempts that were lost not counted.
         """
         if failure.kind == LOST:
             return None  # it has a bound of its own
@@ -163,3 +165,51 @@ def _is_one_of(
     if error is not None and isinstance(error, kinds):
         return True
     return not {f"{kind.__module__}:{kind.__qualname__}" for kind in kinds}.isdisjoint(failure.lineage)
+
+
+class StoreFaults:
+    """Collects what tasks' failures say of the run's own store; its folder is "" where there is none."""
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+        self._unwritable: Failure | None = None
+        self.damaged: dict[str, str] = {}  # payloads that tasks found damaged -> what is wrong with each
+
+    def is_unwritable(self, failure: Failure) -> bool:
+        """Tell whether a task failed because the store takes no more: then the others would fail as well."""
+        if failure.code != STORE_UNWRITABLE or not self._store or _below(self._store, failure.path) is None:
+            return False
+        self._unwritable = self._unwritable or failure
+        return True
+
+    def note_damage(self, failure: Failure) -> None:
+        """Note the payload of this store that a task found damaged, if that is why it failed."""
+        if failure.code == PAYLOAD_DAMAGED and self._store:
+            ref = _below(Layout(self._store).payloads, failure.path)
+            if ref is not None:
+                self.damaged[ref] = failure.message.removeprefix(f"{failure.path}: ")
+
+    def check(self) -> None:
+        """Raise what ended the run, if the store did."""
+        if self._unwritable is not None:
+            path, message = self._unwritable.path, self._unwritable.message
+            raise StoreUnwritable(
+                path,
+                message.removeprefix(f"{path}: ").rstrip(),
+                "The run was ended, so that no more is computed that cannot be kept. What was told as done is kept:"
+                " make room, or put right what is wrong there, and run again.",
+            )
+
+
+def _below(folder: str, path: str) -> str | None:
+    """Return a path relative to the folder in which it lies; None where it lies elsewhere.
+
+    Examples
+    --------
+    >>> _below("/results", "/results/logs/1"), _below("/results", "/results-old/logs/1")
+    ('logs/1', None)
+    """
+    if not os.path.isabs(path):
+        return None
+    folder, path = os.path.realpath(folder), os.path.realpath(path)
+    return os.path.relpath(path, folder) if os.path.commonpath([folder, path]) == folder else None

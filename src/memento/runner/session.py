@@ -8,54 +8,38 @@ Knows: every room below the public class. May not know: what the user typed.
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
+from memento.executors.choose import runs_here
 from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.runner.code_changes import SessionCode, numbers_of
 from memento.runner.options import Options
-from memento.runner.versions import SessionCode, numbers_of
 from memento.store import Store
 
 if TYPE_CHECKING:
     from array import array
+    from contextlib import ExitStack
 
     from memento.executors.base import Executor
+    from memento.index import Run
     from memento.matrix import Matrix
-    from memento.records import RunInfo
     from memento.results.axes import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
-    from memento.worker.work import Work
 
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
-_UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
 
 
 class Session:
     """Plans and runs one matrix over one store.
 
-    Parameters
-    ----------
-    function : callable
-        The experiment.
-    experiment : str
-        Its name.
-    matrix : Matrix
-        Validated.
-    store : Store
-        Open.
-    options : Options
-        How to run.
-    emit : callable
-        Receives every event.
-    clock : Clock
-        Where time comes from.
+    `plan` is made at once. `finished` is how the run ended, `stopped` why it ended before all was done ("" if it did
+    not), and `cancelled` how many tasks a command took out of it.
     """
 
     def __init__(
@@ -67,16 +51,22 @@ class Session:
         options: Options,
         emit: Callable[[Event], None],
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        name_tasks: bool = False,
     ) -> None:
         self.function, self.experiment, self.matrix = function, experiment, matrix
-        self.store, self.options, self.emit, self.clock = store, options, emit, clock
+        self.store, self.options, self.clock = store, options, clock
+        self._emit, self._name_tasks = emit, name_tasks
+        self._run_name = ""
         self.tasks = KeyedTasks(matrix, experiment)
         if matrix.volatile:
-            from memento.plan.volatile import check_volatile
+            from memento.plan.keyed_tasks import check_volatile
 
             check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)
-        self.interrupted: Interrupt | None = None
+        self.interrupt: Interrupt | None = None
+        self.stopped = ""
+        self.cancelled = 0
         self.finished: RunFinished | None = None
         self.plan = self._plan()
         if self.plan.stale_codes and options.on_code_change != "ignore" and self.code.accept_moves(self.plan):
@@ -93,6 +83,10 @@ class Session:
     def failed(self) -> int:
         """How many tasks failed in this run."""
         return self.finished.failed if self.finished is not None else 0
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody, with the run that it is about."""
+        self._emit(event._replace(run=self._run_name))
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
@@ -124,7 +118,7 @@ class Session:
                     ' it another experiment. Memento(..., name="...") keeps its results.',
                 )
             )
-        from memento.runner.renamed import former_name, hint
+        from memento.runner.former_name import former_name, hint
 
         former = former_name(self.store, self.tasks, self.code.tasks.versions)
         if former is not None:
@@ -140,10 +134,29 @@ class Session:
         WorkerStartError
             No worker could be started.
         """
-        plan, options = self.plan, self.options
+        options = self.options
+        if len(self.plan.todo) and not options.force_run and self._take_in():
+            self.plan = self._plan()
+        plan = self.plan
         if options.force_cache and len(plan.todo):
             raise CacheMiss(self.shown.config(min(plan.todo)))
         began = self.clock.monotonic()
+        self._sweep()
+        if len(plan.todo):
+            runner = self._compute()
+        else:
+            runner = None
+            self._tell_start()
+            if plan.total:
+                self.code.note(plan)
+        if runner is not None and runner.others.other_codes and options.on_code_change != "ignore":
+            # Not computed again even where that is asked for: the two runs would take turns at it.
+            self.emit(Said(self.code.explain_others(runner.others.other_codes), "warning"))
+        self.finished = self._how_it_ended(runner, self.clock.monotonic() - began, notify)
+        self.emit(self.finished)
+
+    def _tell_start(self) -> None:
+        plan, options = self.plan, self.options
         self.emit(
             RunStarted(
                 experiment=self.experiment,
@@ -154,68 +167,77 @@ class Session:
                 workers=options.num_workers,
                 forecast=plan.time_on(options.num_workers),
                 executor=executor_name(options.executor),
+                in_process=runs_here(options.executor),
             )
         )
-        self._sweep()
-        runner = self._compute() if len(plan.todo) else None
-        if runner is None:
-            if plan.total:
-                self.code.note(plan)
-        elif runner.other_codes and options.on_code_change != "ignore":
-            # Not computed again even where that is asked for: the two runs would take turns at it.
-            self.emit(Said(self.code.explain_others(runner.other_codes), "warning"))
-        stopped = self.interrupted is not None and self.interrupted.count > 0
+
+    def _how_it_ended(self, runner: Runner | None, elapsed: float, notify: bool) -> RunFinished:
+        plan = self.plan
         progress = runner.progress if runner else None
-        finished = progress.finished if progress else 0
-        left = plan.total - plan.hits - finished
-        go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
-        self.finished = RunFinished(
+        computed = progress.finished if progress else 0
+        left = plan.total - plan.hits - computed
+        finished = RunFinished(
             experiment=self.experiment,
             store=self.store.root,
             total=plan.total,
             done=progress.done + progress.shared if progress else 0,
             cached=plan.hits,
             failed=progress.failed if progress else 0,
-            elapsed=self.clock.monotonic() - began,
-            interrupted=stopped,
+            elapsed=elapsed,
+            interrupted=bool(self.stopped),
             left=left,
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
-            how_to_go_on=go_on if stopped else "",
         )
-        empty = self.store.all_returned_nothing(plan.rows)
-        if finished or empty:
-            from memento.runner.ending import note_of_none, warned
+        if self.stopped or self.cancelled:
+            go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
+            finished = finished._replace(how_to_go_on=go_on)
+        empty = self.store.index.all_returned_nothing(plan.rows)
+        if computed or empty:
+            from memento.runner.closing_notes import note_of_none, warned
 
-            self.finished = self.finished._replace(
+            finished = finished._replace(
                 warned=warned(self.store, self.matrix, plan),
                 notes=note_of_none(empty, plan, self.function),
             )
-        self.emit(self.finished)
+        return finished
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
         """The failures by cause, with what they have in common."""
         from memento.results import Results
 
         groups = Results.of_plan(self.store, self.matrix, self.plan).failures.groups
-        return groups or tuple(runner.failures.groups())
+        return groups or tuple(runner.commits.failures.groups())
+
+    def _take_in(self) -> bool:
+        """Commit what workers that outlived an earlier run have left of the tasks; tell whether there was any."""
+        from memento.worker.handover import (
+            runs_with_outcomes,  # here: a run whose results are all there needs none
+        )
+
+        if not runs_with_outcomes(self.store.root):
+            return False
+        from memento.runner.inherited import take_in
+
+        return take_in(self.store, self.tasks, self.plan, self.code, self.emit)
 
     def _sweep(self) -> None:
         """Remove the checkpoints that a killed run left of tasks that are done."""
-        from memento.store.states import drop_older_states, keys_with_states
+        from memento.store.task_folders import drop_older_states, keys_with_states
 
         numbers = numbers_of(self.tasks, keys_with_states(self.store.root))
         rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]
         if rows:
-            drop_older_states(self.store.path, self.store.records(rows))
+            drop_older_states(self.store.path, self.store.index.records(rows))
 
     def _compute(self) -> Runner:
-        # Here, since a run whose results are all there needs none of it.
-        import contextlib
+        import contextlib  # here, since a run whose results are all there needs none of it
 
         from memento.executors import make_executor
+        from memento.runner.packing import run_info
 
-        run = self.store.begin(self._run_info(), self.plan.hits)
+        run = self.store.begin(run_info(self.experiment, self.tasks), self.plan.hits)
+        self._run_name = run.name
         status = "died"
         runner: Runner | None = None
         signals = contextlib.ExitStack()
@@ -223,46 +245,22 @@ class Session:
             run.previous = dict(self.plan.previous)
             executor = make_executor(self.options.executor, self.options.num_workers)
             try:
-                shared, origins = self._shared_generators()
-                executor.start(self._work(run.name)._replace(generators=origins))
-                self._say_what_is_shared(executor, shared)
-                # While workers start: what they do not need, and what has to be on disk.
-                from memento.plan.declared import declare
-                from memento.runner.loop import Runner
-                from memento.runner.retry import RetryPolicy
-                from memento.runner.signals import Interrupt
-                from memento.store.heart import Heart
-
-                declare(self.tasks, run)
-                codes = self.code.note(self.plan, run.id)
-                runner = Runner(
-                    self.plan,
-                    run,
-                    executor,
-                    retry=RetryPolicy(self.options.retries),
-                    codes=codes,
-                    emit=self.emit,
-                    clock=self.clock,
-                    workers=self.options.num_workers,
-                    store=self.store.root,
-                )
-                # Only now: workers may be copies of this process, which are made as long as it has one thread.
-                signals.enter_context(Heart(run.heartbeat))
-                insist = executor.interrupt if getattr(executor, "in_process", False) else None
-                interrupt = self.interrupted = signals.enter_context(Interrupt(executor.wake, insist))
+                runner = self._start(run, executor, signals)
                 try:
-                    runner.loop(interrupt)
+                    assert self.interrupt is not None
+                    runner.loop(self.interrupt)
                 finally:
                     executor.close()
-                    runner.commit()
+                    runner.commits.commit()
+                    if executor.outlives:
+                        from memento.runner.inherited import drop_committed
+
+                        drop_committed(self.store.root, run.name, self.tasks, self.plan)
             finally:
                 executor.close()
-            for ref, reason in runner.damaged.items():
+            for ref, reason in runner.faults.damaged.items():
                 self.store.discard_payload(ref, reason)
-            if interrupt.count:
-                status = "interrupted"
-            else:
-                status = "failed" if runner.progress.failed else "done"
+            status = self._status(runner)
             return runner
         finally:
             counts = {"cached": self.plan.hits}
@@ -272,10 +270,56 @@ class Session:
                 try:
                     run.finish(status, counts)
                 except BaseException:
-                    from memento.store.liveness import note_ended
+                    from memento.index.lease import note_ended
 
                     note_ended(run.name)
                     raise
+
+    def _start(self, run: Run, executor: Executor, signals: ExitStack) -> Runner:
+        """Start the workers, and get everything else ready meanwhile."""
+        from memento.runner.packing import make_work
+
+        found, origins = self._shared_generators()
+        executor.start(make_work(self, run.name, origins))
+        self._tell_start()
+        self._say_what_is_shared(executor, found)
+        # While workers start: what they do not need, and what has to be on disk.
+        from memento.index.heartbeat import Heartbeat
+        from memento.plan.declare_values import declare
+        from memento.runner.loop import Runner
+        from memento.runner.retry import RetryPolicy
+        from memento.runner.signals import Interrupt
+
+        declare(self.tasks, run)
+        runner = Runner(
+            self.plan,
+            run,
+            executor,
+            retry=RetryPolicy(self.options.retries),
+            codes=self.code.note(self.plan, run.id),
+            emit=self.emit,
+            clock=self.clock,
+            workers=self.options.num_workers,
+            store=self.store.root,
+            name_tasks=self._name_tasks,
+        )
+        # Only now: workers may be copies of this process, which are made as long as it has one thread.
+        signals.enter_context(Heartbeat(run.heartbeat))
+        insist = executor.interrupt if executor.in_process else None
+        self.interrupt = signals.enter_context(Interrupt(executor.wake, insist))
+        return runner
+
+    def _status(self, runner: Runner) -> str:
+        """Return how the run ended, for the store; note what of it the caller has to know."""
+        assert self.interrupt is not None
+        if self.interrupt.count:
+            self.stopped = "by a signal"
+        elif runner.is_stopping:
+            self.stopped = "by a command"
+        self.cancelled = len(runner.cancelled & runner.left)
+        if self.stopped:
+            return "interrupted"
+        return "failed" if runner.progress.failed else "done"
 
     def _shared_generators(self) -> tuple[list[str], dict[str, bytes]]:
         """Find the random generators that tasks would draw from in turn: their names, and where they are."""
@@ -297,12 +341,12 @@ class Session:
 
     def _plan(self) -> Plan:
         options, store = self.options, self.store
-        past = Past(store.known_columns(self.experiment))
+        past = Past(store.index.known_columns(self.experiment))
         self._has_past = len(past) > 0
         if self._has_past and self.matrix.defaults:
-            from memento.plan.declared import recall
+            from memento.plan.declare_values import recall
 
-            recall(self.tasks, store.axes(self.experiment))
+            recall(self.tasks, store.index.axes(self.experiment))
         return make_plan(
             self.tasks,
             past,
@@ -312,96 +356,15 @@ class Session:
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
             longest_first=options.order == "longest-first",
-            written=store.written,
+            written=store.index.written,
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
         from memento.plan import expected_costs, fit_costs
 
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
-        past = self.store.runtimes(self.experiment, _PAST_RUNS)
+        past = self.store.index.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
-
-    def _run_info(self) -> RunInfo:
-        from memento import system
-        from memento.keys import json_fragment
-        from memento.records import RunInfo
-        from memento.store import provenance
-
-        return RunInfo(
-            experiment=self.experiment,
-            tasks=len(self.tasks),
-            settings=json_fragment(dict(self.matrix.settings)),
-            matrix_id="" if self.matrix.id is None else str(self.matrix.id),
-            host=system.hostname(),
-            pid=os.getpid(),
-            process_started=system.process_start(os.getpid()) or "",
-            boot_id=system.boot_identity(),
-            argv=tuple(provenance.redact(sys.argv)),
-            provenance=provenance.gather(os.getcwd()),
-        )
-
-    def _work(self, run_name: str) -> Work:
-        from memento.keys import script
-        from memento.worker.sending import Portable
-        from memento.worker.sources import modules, sources
-        from memento.worker.work import LIVE_EVERY, Work
-
-        options, begin = self.options, self.options.initializer
-        return Work(
-            run=run_name,
-            experiment=self.experiment,
-            function=Portable(self.function, f"the experiment {self.experiment}"),
-            settings=Portable(dict(self.matrix.settings), "settings"),
-            layouts=self.tasks.layouts,
-            values=_PickledValues(self.tasks),
-            store=self.store.root,
-            script=script(),
-            sys_path=[path or os.getcwd() for path in sys.path],
-            cwd=os.getcwd(),
-            num_workers=options.num_workers,
-            cpus_per_task=options.cpus_per_task,
-            gpus_per_task=options.gpus_per_task,
-            timeout=options.timeout,
-            memory_limit=options.memory_limit,
-            max_tasks_per_worker=options.max_tasks_per_worker,
-            log_output=options.log_output,
-            live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
-            environment=dict(options.environment),
-            initializer=begin and Portable(begin, "the initializer"),
-            sources={**sources(), **modules(self.code.names())},
-            codes=self.code.accepted(self.plan),
-            on_code_change=options.on_code_change,
-        )
-
-
-class _PickledValues(Sequence[bytes]):
-    """The matrix's values as workers get them, each pickled when it is first asked for."""
-
-    _KEEP = 1_000_000  # bytes; larger ones are pickled again rather than kept twice in memory
-
-    def __init__(self, tasks: KeyedTasks) -> None:
-        self._tasks = tasks
-        self._kept: dict[int, bytes] = {}
-
-    def __len__(self) -> int:
-        return self._tasks.value_count
-
-    def here(self, number: int) -> Any:
-        """Return a value as the program has it."""
-        return self._tasks.value(number)
-
-    def __getitem__(self, number: Any) -> Any:
-        data = self._kept.get(number)
-        if data is None:
-            from memento.worker.sending import sendable
-
-            data = sendable(
-                self._tasks.value(number), f"a value of parameter {self._tasks.name_of_value(number)!r}"
-            )
-            if len(data) <= self._KEEP:
-                self._kept[number] = data
-        return data
 
 
 def executor_name(executor: Any) -> str:

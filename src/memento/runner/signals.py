@@ -23,12 +23,8 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # SIGUSR1: Slurm's warning 
 class Interrupt:
     """Counts the signals that ask a run to stop.
 
-    Parameters
-    ----------
-    wake : callable
-        Called from the handler; must be safe there. Makes a waiting loop look at `count`.
-    insist : callable, optional
-        Called from the handler from the second signal on; what it raises reaches whatever runs in this thread.
+    `wake` makes a waiting loop look at `count`. `insist`, if given, is called from the second signal on; what it raises
+    reaches whatever runs in this thread. Both are called from the handler, and must be safe there.
     """
 
     def __init__(self, wake: Callable[[], None], insist: Callable[[], None] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Keep every result: one folder with an index, values, checkpoints, logs.
+"""Keep every result: one folder with an index of records, values, checkpoints, logs.
 
 Knows: how to find, open, read and write a store. May not know: matrices, executors, displays.
 
@@ -13,15 +13,11 @@ from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
     from memento.store.location import find_store, locate
-    from memento.store.run import Claim, Committed, Run
     from memento.store.store import Store
 
-__all__ = ["Claim", "Committed", "Run", "Store", "find_store", "locate"]
+__all__ = ["Store", "find_store", "locate"]
 
 _HOMES = {
-    "Claim": "memento.store.run",
-    "Committed": "memento.store.run",
-    "Run": "memento.store.run",
     "Store": "memento.store.store",
     "find_store": "memento.store.location",
     "locate": "memento.store.location",

@@ -30,7 +30,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -40,9 +39,8 @@ from pathlib import Path
 
 from memento import layout, system
 from memento.clock import Clock
-from memento.store import sql
-from memento.store.database import Database
-from memento.store.liveness import Liveness, Process, claimed, running
+from memento.index.contract import Index
+from memento.index.types import Living, Names, Owner
 from memento.values.payloads import PayloadDir
 from memento.values.places import below, entries, temporaries
 
@@ -91,7 +89,7 @@ class Collected:
         Kind -> how many, and their bytes.
     kept : dict of str to (int, int)
         The same of what stays for now, since a run lives.
-    runs : list of Process
+    runs : list of Owner
         The runs that live.
     dry_run : bool
         Whether nothing was removed.
@@ -99,24 +97,13 @@ class Collected:
 
     removed: dict[str, tuple[int, int]] = field(default_factory=dict)
     kept: dict[str, tuple[int, int]] = field(default_factory=dict)
-    runs: list[Process] = field(default_factory=list)
+    runs: list[Owner] = field(default_factory=list)
     dry_run: bool = False
 
     @property
     def size(self) -> int:
         """How many bytes are free again, or would be."""
         return sum(size for _, size in self.removed.values())
-
-
-@dataclass(frozen=True)
-class _Names:
-    """What rows name of what was listed."""
-
-    last: int  # the highest id that was seen
-    refs: set[str]  # payloads and logs
-    done: dict[bytes, int]  # key -> id
-    going_on: bool  # there are checkpoints of tasks that are not done
-    known: set[bytes]  # keys of tasks, done and failed
 
 
 class Collector:
@@ -126,16 +113,14 @@ class Collector:
     ----------
     root : Path
         The store's folder.
-    database : Database
-        Its index; opened for writing unless it is a dry run.
-    live : Liveness
-        Tells which runs are alive.
+    index : Index
+        Its records; opened for writing unless it is a dry run.
     clock : Clock
         Measures turns.
     """
 
-    def __init__(self, root: Path, database: Database, live: Liveness, clock: Clock) -> None:
-        self._root, self._database, self._live, self._clock = root, database, live, clock
+    def __init__(self, root: Path, index: Index, clock: Clock) -> None:
+        self._root, self._index, self._clock = root, index, clock
 
     def collect(self, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False) -> Collected:
         """Remove garbage.
@@ -151,93 +136,68 @@ class Collector:
         """
         # In this order: what is listed was there before the names were read, so a name that came with it is seen.
         steps = _step_records(self._root)
-        listed = list(self._list(damaged))
-        names = self._read_names(listed)
-        found = (_garbage(self._root, item, names, unfinished) for item in listed)
+        listed = list(self._list(damaged, unfinished))
+        files = {item.ref for item in listed if item.ref is not None}
+        keys = {item.key for item in listed if item.key is not None}
+        named = _named_steps(self._root)
+        names = self._index.names(keys, files)
+        going_on = any(item.kind == CHECKPOINTS and item.key not in names.done for item in listed)
+        found = (
+            _garbage(self._root, item, names, named, unfinished, going_on and not unfinished)
+            for item in listed
+        )
         items = [item for item in found if item is not None]
         done = Collected(dry_run=dry_run)
         if dry_run:
-            with self._database.explaining():
-                connection = self._database.connection()
-                done.runs = running(connection, self._live)
-                ours = claimed(connection, done.runs)
+            living = self._index.living()
+            done.runs = living.runs
             for item in items:
-                _count(done.kept if self._is_held(item, done.runs, ours) else done.removed, item)
+                _count(done.kept if _is_held(item, living) else done.removed, item)
             return done
-        self._remove(items, names, steps, done)
+        self._remove(items, names.last, steps, done)
         return done
 
-    def _remove(self, items: list[Item], names: _Names, steps: object, done: Collected) -> None:
+    def _remove(self, items: list[Item], last: int, steps: object, done: Collected) -> None:
         waiting = deque(items)
+        keys = {item.key for item in items if item.key is not None and item.kind == ARTIFACTS}
+        files = {item.ref for item in items if item.ref is not None and item.kind == PAYLOADS}
         while waiting:
-            with self._database.writing(durable=False) as connection:
+            with self._index.exclusive() as living:
                 until = self._clock.monotonic() + _TURN
-                done.runs = running(connection, self._live)
-                ours = claimed(connection, done.runs)
-                newer = _newer(connection, names.last)
+                done.runs = living.runs
+                newer = self._index.names(keys, files, after=last)
                 same_steps = _step_records(self._root) == steps
                 while waiting:
-                    self._settle(waiting.popleft(), newer, same_steps, connection, ours, done)
+                    self._settle(waiting.popleft(), newer, same_steps, living, done)
                     if self._clock.monotonic() >= until:
                         break
             if waiting:
                 time.sleep(_PAUSE)
 
-    def _settle(
-        self,
-        item: Item,
-        newer: tuple[set[str], set[bytes]],
-        same_steps: bool,
-        connection: sqlite3.Connection,
-        ours: set[bytes],
-        done: Collected,
-    ) -> None:
+    def _settle(self, item: Item, newer: Names, same_steps: bool, living: Living, done: Collected) -> None:
         """Remove one thing, or keep it, in the turn that is ours."""
-        if self._is_held(item, done.runs, ours) or (item.kind == STEPS and not same_steps):
+        if _is_held(item, living) or (item.kind == STEPS and not same_steps):
             _count(done.kept, item)
-        elif not _is_needed(item, newer, connection) and _unlink(item.path):
+        elif not self._is_needed(item, newer) and _unlink(item.path):
             _count(done.removed, item)
             if item.kind == LOGS:
                 with suppress(OSError):  # others are in it still
                     item.path.parent.rmdir()
 
-    @staticmethod
-    def _is_held(item: Item, runs: list[Process], ours: set[bytes]) -> bool:
-        """Tell whether a living run may have to do with it."""
-        if item.kind in _NEEDS_QUIET:
-            return bool(runs)
-        if item.run is not None:
-            return any(item.run.endswith(f"-{process.pid}-{process.run:04x}") for process in runs)
-        return item.key in ours
+    def _is_needed(self, item: Item, newer: Names) -> bool:
+        """Tell whether rows that came or went since the names were read need it after all."""
+        if item.kind == PAYLOADS:
+            return item.ref in newer.files
+        if item.kind == ARTIFACTS:
+            return item.key in newer.known
+        return item.row is not None and not self._index.has(item.row)
 
-    def _read_names(self, listed: list[Item]) -> _Names:
-        """Read what rows, in one snapshot, and steps name of what was listed."""
-        there = {item.ref for item in listed if item.ref is not None}
-        keys = {item.key for item in listed}
-        refs = {ref for ref in _named_steps(self._root) if ref in there}
-        done: dict[bytes, int] = {}
-        known: set[bytes] = set()
-        with self._database.explaining():
-            connection = self._database.connection()
-            connection.execute("BEGIN")
-            try:
-                last = int(connection.execute(sql.LAST_TASK).fetchone()[0])
-                for number, key, is_done, ref, log in connection.execute(sql.NAMES_OF_TASKS):
-                    if key in keys:
-                        known.add(key)
-                        if is_done:
-                            done[key] = number
-                    refs.update(name for name in (ref, log) if name in there)
-                refs.update(log for (log,) in connection.execute(sql.LOGS_OF_ATTEMPTS) if log in there)
-            finally:
-                connection.execute("ROLLBACK")
-        going_on = any(item.kind == CHECKPOINTS and item.key not in done for item in listed)
-        return _Names(last, refs, done, going_on, known)
-
-    def _list(self, damaged: bool) -> Iterator[Item]:
+    def _list(self, damaged: bool, unfinished: bool) -> Iterator[Item]:
         """Yield all that may be garbage, whatever the rows say."""
         root = self._root
-        for kind, name in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS)):
+        # Outcomes that workers of dead runs have left may name values; the next run takes them in.
+        left = not unfinished and any(map(_has_outcomes, entries(root / layout.WORK)))
+        for kind, name in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS))[1 if left else 0 :]:
             ours = {path.name for path in entries(root / name) if not path.is_symlink()} - {
                 layout.DEFINITIONS
             }
@@ -254,7 +214,7 @@ class Collector:
             for path in entries(root / folder):
                 if _is_key(path.name):
                     yield _item(kind, path, key=bytes.fromhex(path.name))
-                elif folder == layout.WORK and _is_run(path.name):
+                elif folder == layout.WORK and _is_run(path.name) and (unfinished or not _has_outcomes(path)):
                     yield _item(HANDED, path, run=path.name)
         for folder_of_run in entries(root / layout.LOGS):
             for path in entries(folder_of_run):
@@ -282,36 +242,34 @@ def set_aside(root: Path) -> Iterator[Path]:
     yield from sorted(root.glob(f"{layout.INDEX_DAMAGED}*.sqlite*"))
 
 
-def _garbage(root: Path, item: Item, names: _Names, unfinished: bool) -> Item | None:
-    """Return the item if nothing names it, with what has to be looked at again before it goes."""
+def _garbage(
+    root: Path, item: Item, names: Names, named_steps: set[str], unfinished: bool, going_on: bool
+) -> Item | None:
+    """Return the item if nothing names it, with what has to be looked at again before it goes.
+
+    `going_on` tells that there are checkpoints of tasks which are not done: what these printed before they were
+    interrupted is named there alone, and checkpoints are not opened here.
+    """
     key = item.key
     if key is None:
-        # What a task printed before it was interrupted is named by its checkpoint alone, which is not opened here.
-        going_on = item.kind == LOGS and names.going_on and not unfinished
-        return None if item.ref in names.refs or going_on else item
+        named = item.ref in names.files or item.ref in named_steps
+        return None if named or (item.kind == LOGS and going_on) else item
     if item.kind == ARTIFACTS:
         # Without a row, but with a checkpoint: it was interrupted, and what goes on from there may count on them.
-        going_on = (root / layout.CHECKPOINTS / key.hex()).exists()
-        return None if key in names.known or going_on else item
+        kept = (root / layout.CHECKPOINTS / key.hex()).exists()
+        return None if key in names.known or kept else item
     if key in names.done:
         return replace(item, row=names.done[key])
     return replace(item, kind=UNFINISHED) if unfinished else None
 
 
-def _is_needed(item: Item, newer: tuple[set[str], set[bytes]], connection: sqlite3.Connection) -> bool:
-    """Tell whether rows that came or went since the names were read need it after all."""
-    refs, keys = newer
-    if item.kind == PAYLOADS:
-        return item.ref in refs
-    if item.kind == ARTIFACTS:
-        return item.key in keys
-    return item.row is not None and connection.execute(sql.HAS_TASK, (item.row,)).fetchone() is None
-
-
-def _newer(connection: sqlite3.Connection, last: int) -> tuple[set[str], set[bytes]]:
-    """Return the payloads and the keys of rows that came after `last`."""
-    found = connection.execute(sql.NAMES_AFTER, (last,)).fetchall()
-    return {ref for _, ref in found if ref is not None}, {key for key, _ in found}
+def _is_held(item: Item, living: Living) -> bool:
+    """Tell whether a living run may have to do with it."""
+    if item.kind in _NEEDS_QUIET:
+        return bool(living.runs)
+    if item.run is not None:
+        return any(item.run.endswith(f"-{owner.pid}-{owner.run:04x}") for owner in living.runs)
+    return item.key in living.claimed
 
 
 def _step_records(root: Path) -> list[tuple[str, int]]:
@@ -335,6 +293,10 @@ def _named_steps(root: Path) -> set[str]:
 
 def _is_key(name: str) -> bool:
     return len(name) == 32 and not set(name) - _HEX
+
+
+def _has_outcomes(run: Path) -> bool:
+    return any(path.is_file() for path in entries(run / layout.OUTCOMES))
 
 
 def _is_run(name: str) -> bool:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from memento.keys.places import PROJECT_MARKS, STORE_FOLDER, with_parents
+from memento.keys.project_files import PROJECT_MARKS, STORE_FOLDER, with_parents
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,40 +1,37 @@
-"""Make a store's folder, or tell whether what is there is one, whole, and of our time.
+"""Make a store's folder, or tell whether what is there is one.
 
-Knows: the folder's names, the index's marks. May not know: tasks, runs.
-
-What is not ours is never touched. A damaged index is rebuilt from what can be read of it (`salvage`).
+Knows: the folder's names. May not know: tasks, runs, how an index is kept. What is not ours is never touched.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 from contextlib import suppress
 
 from memento import system
-from memento.errors import NotAStore, StoreDamaged, StoreError, StoreTooNew, StoreUnwritable
-from memento.layout import FOLDERS, IGNORED, INDEX, INDEX_REBUILT, INDEX_SUSPECT, PAYLOADS
-from memento.store import sql
-from memento.store.database import Database, make_tables, schema_faults
+from memento.clock import Clock
+from memento.errors import NotAStore, StoreError, StoreUnwritable
+from memento.index.contract import Index
+from memento.layout import FOLDERS, IGNORED, INDEX, PAYLOADS
 
 _OWN_NAMES = frozenset({*FOLDERS, IGNORED, ".DS_Store"})
-_SQLITE_HEADER = b"SQLite format 3\0"
 
 
-def open_index(root: str, *, create: bool, readonly: bool) -> tuple[Database, list[str]]:
-    """Open the index of the store at `root`; returns it with notes for people."""
+def open_index(kind: type[Index], root: str, *, create: bool, readonly: bool, clock: Clock) -> Index:
+    """Open the index of the store at `root`; its notes are logged, and tell also what is gone of the store."""
     notes: list[str] = []
-    index = os.path.join(root, INDEX)
     emptied = False
     try:
-        _check_place(root, create)
+        _check_place(kind, root, create)
         if create:
-            notes += _note_of_index(root, index)
-            emptied = PAYLOADS in _make_folders(root) and os.path.isfile(index)
-        if not readonly and any(
-            os.path.exists(os.path.join(root, name)) for name in (INDEX_SUSPECT, INDEX_REBUILT)
-        ):
-            notes += _rebuild(index)
+            indexed = kind.exists(root)
+            if not indexed and _has_payloads(root):
+                notes.append(
+                    f"{os.path.join(root, INDEX)} was removed, so all tasks count as not computed. `memento gc` removes"
+                    " what is left of them"
+                )
+            emptied = PAYLOADS in _make_folders(root) and indexed
+        index = kind.open(root, create=create, readonly=readonly, clock=clock)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -43,55 +40,25 @@ def open_index(root: str, *, create: bool, readonly: bool) -> tuple[Database, li
             f"it cannot be made or read ({error.strerror or error}).",
             "Choose another place for the store.",
         ) from error
-    database = Database(index, readonly=readonly)
-    try:
-        _check_index(database, may_make=create)
-    except StoreDamaged:
-        database.close()
-        if readonly:
-            raise
-        notes += _rebuild(index)
-        database = Database(index)
-        _check_index(database, may_make=True)
-    except BaseException:
-        database.close()
-        raise
+    index.notes[:0] = notes
     if emptied:
-        notes += _let_go_of_payloads(database)
-    if notes:
+        index.notes += _let_go_of_payloads(index, os.path.join(root, PAYLOADS))
+    if index.notes:
         import logging
 
-        for note in notes:
+        for note in index.notes:
             logging.getLogger("memento.store").warning("%s", note)
-    return database, notes
+    return index
 
 
-def _rebuild(index: str) -> list[str]:
-    from pathlib import Path
-
-    from memento.store.salvage import rebuild
-
-    return rebuild(Path(index))
-
-
-def _check_place(root: str, create: bool) -> None:
+def _check_place(kind: type[Index], root: str, create: bool) -> None:
     if not os.path.exists(root):
         if not create:
             raise NotAStore(root, "there is no store here.", "Check the path, or run an experiment first.")
         return
     if not os.path.isdir(root):
         raise NotAStore(root, "this is a file; a store is a folder.", "Name a folder.")
-    index = os.path.join(root, INDEX)
-    if os.path.isfile(index):
-        if any(os.path.isdir(os.path.join(root, name)) for name in FOLDERS):
-            # The file is not even looked at: to close it would drop all locks that SQLite has on it in this process.
-            return
-        with open(index, "rb") as file:
-            header = file.read(len(_SQLITE_HEADER))
-        if header not in (b"", _SQLITE_HEADER):
-            raise NotAStore(
-                index, "this file is no index of Memento.", "Choose another folder for the store."
-            )
+    if kind.exists(root):
         return
     foreign = sorted(
         name for name in os.listdir(root) if name not in _OWN_NAMES and not name.startswith("index.")
@@ -106,25 +73,15 @@ def _check_place(root: str, create: bool) -> None:
         raise NotAStore(root, f"this folder is no store: it has no {INDEX}.", "Check the path.")
 
 
-def _note_of_index(root: str, index: str) -> list[str]:
-    """Say that an index is gone to which the values that are there belonged."""
-    payloads = os.path.join(root, PAYLOADS)
-    if os.path.exists(index) or not os.path.isdir(payloads) or not os.listdir(payloads):
-        return []
-    return [
-        f"{index} was removed, so all tasks count as not computed. `memento gc` removes what is left of them"
-    ]
+def _has_payloads(root: str) -> bool:
+    folder = os.path.join(root, PAYLOADS)
+    return os.path.isdir(folder) and bool(os.listdir(folder))
 
 
-def _let_go_of_payloads(database: Database) -> list[str]:
+def _let_go_of_payloads(index: Index, folder: str) -> list[str]:
     """Have the tasks computed again whose values lay in a folder that somebody has removed."""
-    from memento.store.run import drop_tasks
-
-    with database.writing() as connection:
-        ids = [number for (number,) in connection.execute(sql.IDS_WITH_PAYLOADS)]
-        drop_tasks(connection, ids, keep_attempts=False)
+    ids = index.discard(index.ids_of_file(None))
     lost = f"{len(ids):,} result{'s' if len(ids) > 1 else ''}"
-    folder = os.path.join(os.path.dirname(database.location), PAYLOADS)
     return [f"{folder} was removed: {lost} whose values lay there will be computed again"] if ids else []
 
 
@@ -146,49 +103,3 @@ def _make_folders(root: str) -> list[str]:
     with suppress(FileExistsError), open(os.path.join(root, IGNORED), "x", encoding="utf-8") as file:
         file.write("*\n")
     return missing
-
-
-def _check_index(database: Database, *, may_make: bool) -> None:
-    path = database.location
-    with database.explaining():
-        connection = database.connection()
-        application, version = _marks(connection)
-        if (application, version) == (0, 0) and not connection.execute(sql.TABLE_COUNT).fetchone()[0]:
-            if not may_make:
-                raise NotAStore(path, "the index is empty.", "Check the path, or run an experiment first.")
-            _make_tables(database)
-            return
-    if application != sql.APPLICATION_ID:
-        raise NotAStore(
-            path, "this SQLite file belongs to another program.", "Choose another folder for the store."
-        )
-    if version > sql.VERSION:
-        raise StoreTooNew(
-            path,
-            f"a later release of Memento wrote it (format {version}, this one knows {sql.VERSION}).",
-            "Install the latest release: pip install -U memento-ml.",
-        )
-    try:
-        with database.explaining():
-            altered = schema_faults(connection) if version == sql.VERSION else []
-            connection.execute(sql.PAGES_LOOK_RIGHT).fetchone()
-            counter = connection.execute(sql.COUNTER_LOOKS_RIGHT).fetchone()
-    except sqlite3.OperationalError as error:  # a table is missing: no SQLite fault, but not what we wrote
-        raise StoreDamaged(path, f"the index is damaged ({error}).", "Run again: it is rebuilt.") from error
-    if altered or counter != (1,):
-        what = altered[0] if altered else "its counter"
-        raise StoreDamaged(path, f"the index is damaged ({what}).", "Run again: it is rebuilt.")
-
-
-def _make_tables(database: Database) -> None:
-    with database.writing() as connection:
-        if _marks(connection) == (sql.APPLICATION_ID, sql.VERSION):
-            return  # another process was first
-        make_tables(connection)
-
-
-def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
-    return (
-        connection.execute("PRAGMA application_id").fetchone()[0],
-        connection.execute("PRAGMA user_version").fetchone()[0],
-    )

@@ -1,4 +1,4 @@
-"""What `verify` finds, and what all of its looks have in common.
+"""What `verify` finds.
 
 Knows: problems, reports, files of values. May not know: what is looked at in which order.
 """
@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from memento.errors import PayloadDamaged, StoreError
-from memento.store.store import Store
 from memento.values.payloads import PayloadDir
 
 
@@ -84,30 +82,6 @@ class Finding:
     mend: Callable[[], bool]
 
 
-class Look:
-    """A look at one part of a store whose index can be read."""
-
-    def __init__(self, store: Store, report: Report) -> None:
-        self.store, self.report = store, report
-        self.root, self.database = store.path, store._database
-
-    def short(self, path: Path) -> str:
-        """Return a path as people see it: relative to the store."""
-        return path.relative_to(self.root).as_posix()
-
-    def all(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
-        """Return the rows that a statement finds."""
-        with self.database.explaining():
-            return self.database.connection().execute(statement, values).fetchall()
-
-    def unreadable(self, path: Path) -> Finding | None:
-        """Return a finding where a file cannot be read now: that is no proof of damage."""
-        why = _unreadable(path)
-        remedy = "nothing: check permissions and the limit of open files, then verify again"
-        problem = Problem("unreadable", self.short(path), why, remedy)
-        return Finding(problem, lambda: bool(_unreadable(path)), lambda: False) if why else None
-
-
 def payload_fault(payloads: PayloadDir, ref: str, report: Report | None = None) -> str:
     """Return what is wrong with a file of a value; "" where it is what was written."""
     try:
@@ -115,11 +89,19 @@ def payload_fault(payloads: PayloadDir, ref: str, report: Report | None = None) 
     except PayloadDamaged as error:
         return error.problem.rstrip(".")
     except StoreError:
-        return ""  # not now; told by `Look.unreadable`
+        return ""  # not now; told by `unreadable`
     if report is not None:
         report.files += 1
         report.size += content.nbytes
     return ""
+
+
+def unreadable(root: Path, path: Path) -> Finding | None:
+    """Return a finding where a file cannot be read now: that is no proof of damage."""
+    why = _unreadable(path)
+    remedy = "nothing: check permissions and the limit of open files, then verify again"
+    problem = Problem("unreadable", path.relative_to(root).as_posix(), why, remedy)
+    return Finding(problem, lambda: bool(_unreadable(path)), lambda: False) if why else None
 
 
 def _unreadable(path: Path) -> str:

@@ -1,13 +1,9 @@
-"""Open a store, begin runs in it, take back what is in it; one folder, one unit, at home wherever it is moved.
+"""A store that is open: an index of records, and folders with values and what tasks printed and kept.
 
-Knows: the folder's layout, the index, payload files. May not know: matrices, executors; how it is read (`reading`).
+Knows: the index's contract, the folder's layout, values. May not know: matrices, executors, SQLite.
 
-    memento-store/
-        index.sqlite     everything but large values: runs, tasks, attempts, metrics (tables in `sql`)
-        payloads/        values, content-addressed      checkpoints/   in-progress states
-        logs/            what tasks printed             artifacts/     files that tasks kept
-        work/            tasks' own folders             steps/         shared steps
-        .gitignore       "*"
+Records are asked of `Store.index`. Here stands what needs both an index and files: values, logs, setting damaged ones
+aside, forgetting, renaming. One folder, one unit, at home wherever it is moved.
 
 Threads: every method may be called from any thread.
 """
@@ -15,41 +11,62 @@ Threads: every method may be called from any thread.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable
-from types import TracebackType
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
+from memento import layout
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import PayloadDamaged, StoreUnwritable
-from memento.layout import CHECKPOINTS
-from memento.store import opening, sql
-from memento.store.database import Database
-from memento.store.reading import Reader
+from memento.errors import MementoError, PayloadDamaged, StoreUnwritable, ValueUnreadable
+from memento.index.contract import Index
+from memento.index.sqlite.index import SqliteIndex
+from memento.store.opening import open_index
 
 if TYPE_CHECKING:
-    from memento.records import RunInfo, TaskRecord
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from memento.index.contract import Run
+    from memento.index.types import Outlines, Renamed
+    from memento.index.versions import Versions
+    from memento.records import Attempt, RunInfo, TaskRecord
+    from memento.store.activity import Working
     from memento.store.garbage import Collected
-    from memento.store.renaming import Renamed
-    from memento.store.run import Run
+    from memento.values.payloads import PayloadDir
 
 
-class Store(Reader):
+class Store:
     """A store that is open. Use `Store.open`, as a context manager.
 
     Attributes
     ----------
-    path : Path
+    index : Index
+        Its records.
+    root : str
         The folder.
+    path : Path
+        The same.
     trusted : bool
         Whether reading a value may unpickle it.
+    mmap : bool
+        Whether large arrays are served from their mapped files instead of copies.
     notes : list of str
         What a person should know of the opening, like what could not be saved of a damaged index.
     """
 
-    def __init__(self, root: str, database: Database, trusted: bool, clock: Clock, notes: list[str]) -> None:
-        super().__init__(root, database, trusted, clock)
-        self.notes = notes
+    def __init__(
+        self,
+        root: str,
+        index: Index,
+        *,
+        trusted: bool = True,
+        mmap: bool = False,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.root, self.index, self.trusted, self.mmap, self.clock = root, index, trusted, mmap, clock
+        self.notes = index.notes
+        self._provenance: dict[int, dict[str, Any]] = {}
 
     @classmethod
     def open(
@@ -101,18 +118,17 @@ class Store(Reader):
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with Store.open(folder + "/memento-store") as store:
-        ...         store.experiments()
+        ...         store.index.experiments()
         []
         """
         root = os.path.abspath(path)
-        database, notes = opening.open_index(root, create=create and not readonly, readonly=readonly)
-        store = cls(root, database, trusted, clock, notes)
-        store.mmap = mmap
-        return store
+        create = create and not readonly
+        index = open_index(SqliteIndex, root, create=create, readonly=readonly, clock=clock)
+        return cls(root, index, trusted=trusted, mmap=mmap, clock=clock)
 
     def close(self) -> None:
-        """Close all connections. Idempotent."""
-        self._database.close()
+        """Close the index. Idempotent."""
+        self.index.close()
 
     def __enter__(self) -> Store:
         return self
@@ -122,91 +138,139 @@ class Store(Reader):
     ) -> None:
         self.close()
 
-    # --- writing ---------------------------------------------------------------------------------------
+    @cached_property
+    def path(self) -> Path:
+        """The folder."""
+        from pathlib import Path  # 4 ms, which a cached run need not spend
 
-    def begin(self, info: RunInfo, cached: int = 0) -> Run:
-        """Note that a run begins, and return its pen.
+        return Path(self.root)
 
-        Runs that died are marked so, and their claims are released.
+    @cached_property
+    def payloads(self) -> PayloadDir:
+        """Where large values stand."""
+        from memento.values.payloads import PayloadDir
 
-        Parameters
-        ----------
-        info : RunInfo
-            Who it is.
-        cached : int
-            How many of its tasks were there already.
-        """
-        from memento import faultpoints
-        from memento.store import rows
-        from memento.store.renaming import finish_moves
-        from memento.store.run import Run
+        return PayloadDir(self.path / layout.PAYLOADS)
 
-        finish_moves(self.root, self._database)
-        now = self._clock.now()
-        dead = self._dead_runs()
-        with self._database.writing() as connection:
-            for number in dead:
-                connection.execute(sql.RUN_DIED, (number,))
-                connection.execute(sql.DROP_CLAIMS_OF_RUN, (number,))
-            connection.execute(sql.ADD_EXPERIMENT, (info.experiment,))
-            experiment = connection.execute(sql.EXPERIMENT_ID, (info.experiment,)).fetchone()[0]
-            number = connection.execute(sql.NEXT_RUN).fetchone()[0]
-            name = _run_name(now, info.pid, number)
-            connection.execute(sql.ADD_RUN, (number, *rows.run_values(info, name, experiment, now, cached)))
-            last = connection.execute(sql.LAST_TASK).fetchone()[0]
-        faultpoints.at("run.begun")
-        # What others committed since this store was last scanned is news to the plan that came of the scan.
-        seen = self._scanned.get(info.experiment, last)
-        return Run(self._database, self._clock, number, name, experiment, seen, self._live)
+    # --- values and logs -------------------------------------------------------------------------------
 
-    def forget(self, keys: Iterable[bytes]) -> int:
-        """Remove tasks as if they had never run; returns how many there were.
-
-        A task that a run is at just now is computed on, and its result kept. Payload files stay until `gc`: other
-        tasks may share them.
-
-        Parameters
-        ----------
-        keys : iterable of bytes
-            The tasks.
-        """
-        from memento.store.run import drop_tasks
-
-        wanted = set(keys)
-        with self._database.writing() as connection:
-            doomed = [number for key, number in connection.execute(sql.KEYS_AND_IDS) if key in wanted]
-            drop_tasks(connection, doomed, keep_attempts=False)
-            connection.executemany(sql.DROP_ATTEMPTS, [(key,) for key in wanted])
-        self._drop_states(wanted)
-        return len(doomed)
-
-    def rename(self, old: str, new: str) -> Renamed:
-        """Move an experiment's results to another name, with their artifacts and checkpoints; nothing is run.
-
-        Parameters
-        ----------
-        old, new : str
-            Names of experiments.
-
-        Returns
-        -------
-        Renamed
-            How many tasks moved, and how many stay, since the new name has a result of its own for them.
+    def value(self, record: TaskRecord) -> Any:
+        """Return what a task returned; None for one that failed.
 
         Raises
         ------
-        CannotRename
-            There is no such experiment, or a run of one of them is at work.
+        PayloadDamaged
+            The value is not what was written.
+        UntrustedStore
+            It is a pickle, and the store was opened with ``trusted=False``.
+        ValueUnreadable
+            Its class or library is missing here, or another version.
+        MissingExtra
+            A package that its format needs is not installed.
         """
-        from memento.store.renaming import finish_moves, rename
+        from memento.values.formats import decode
 
-        renamed = rename(self.root, self._database, self._live, old, new)
-        finish_moves(self.root, self._database)
-        return renamed
+        if record.value is None:
+            return None
+        try:
+            return decode(record.value, self.payloads, self.trusted, mmap=self.mmap)
+        except (MementoError, MemoryError):
+            raise
+        except Exception as exc:  # unpickling runs anybody's code
+            from memento.store.unreadable import here, problem_of
 
-    def latest_of_others(self, experiment: str, limit: int) -> list[tuple[bytes, str, int]]:
-        """Return key, experiment and code of the newest results of all other experiments."""
-        return self._database.connection().execute(sql.LATEST_OF_OTHERS, (experiment, limit)).fetchall()
+            kind = record.value.type
+            writer = self.writer(record.run, kind)
+            by = (
+                f"was written by {writer}, and here is {here(kind)}"
+                if writer
+                else f"cannot be read by {here(kind)}"
+            )
+            raise ValueUnreadable(
+                self.root,
+                f"the value of task {record.key.hex()[:12]} cannot be loaded: {problem_of(exc)}. It is a {kind}, {by}.",
+                "Read it where what it needs is installed and defined; nothing is lost.",
+            ) from exc
+
+    def readable(self, record: TaskRecord) -> tuple[bool, Any]:
+        """Return whether a value can be shown without unpickling, and the value as plain data."""
+        from memento.values.formats import readable
+
+        return (False, None) if record.value is None else readable(record.value, self.payloads)
+
+    def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
+        """Yield the same as `Index.outlines`, values loaded; an `Unreadable` stands for what cannot be loaded."""
+        if not values:
+            yield from self.index.outlines(ids)
+            return
+        from memento.store.bulk_values import loaded
+
+        for piece in self.index.outlines(ids, values=True):
+            yield piece._replace(values=loaded(piece.values, self.payloads, self.trusted))
+
+    def writer(self, run: int, type_name: str) -> str:
+        """Name what wrote values of a type in this run: Python, and the type's package; "" where that is not known."""
+        from memento.store.unreadable import writer_of
+
+        if run not in self._provenance:
+            found = self.index.run(run)
+            self._provenance[run] = found.info.provenance if found else {}
+        return writer_of(self._provenance[run], type_name)
+
+    def log(self, record: TaskRecord | Attempt) -> bytes:
+        """Return what an attempt printed, or all pieces of a task; empty where nothing was kept."""
+        pieces = getattr(record, "pieces", ())
+        if pieces:
+            texts = map(self.log, pieces)
+            # What was cut off by an interrupt in the middle of a line does not run into what comes next.
+            return b"".join(text if text.endswith(b"\n") else text + b"\n" for text in texts if text)
+        if record.log is None:
+            return b""
+        file, start, end = record.log
+        try:
+            with open(os.path.join(self.root, layout.LOGS, file), "rb") as stream:
+                stream.seek(start)
+                return stream.read(max(0, end - start))
+        except FileNotFoundError:
+            return b""
+
+    def working(self) -> list[Working]:
+        """Return the tasks that worker processes of live runs are at just now, with where their output begins."""
+        from memento.store.activity import read_activity
+
+        logs = self.path / layout.LOGS
+        return [
+            entry
+            for owner in self.index.living().runs
+            for folder in logs.glob(f"*-{owner.pid}-{owner.run:04x}")  # the end of a run's name
+            for entry in read_activity(logs, folder.name, owner.run)
+        ]
+
+    def versions(self, experiment: str) -> Versions:
+        """Return what is known of the versions of an experiment's code."""
+        from memento.index.versions import Versions
+
+        return Versions(self.index, experiment)
+
+    # --- writing ---------------------------------------------------------------------------------------
+
+    def begin(self, info: RunInfo, cached: int = 0) -> Run:
+        """Note that a run begins, with `cached` of its tasks done already, and return its pen."""
+        from memento.store.task_folders import drop_states
+
+        self._move_folders()
+        return self.index.begin(info, cached, partial(drop_states, self.root))
+
+    def forget(self, keys: Iterable[bytes]) -> int:
+        """Remove tasks as if they had never run, and their checkpoints; returns how many there were.
+
+        A task that a run is at just now is computed on, and its result kept. Payload files stay until `gc`: other
+        tasks may share them.
+        """
+        wanted = set(keys)
+        count = self.index.forget(wanted)
+        self._drop_states(wanted)
+        return count
 
     def retry(
         self,
@@ -215,77 +279,68 @@ class Store(Reader):
         *,
         from_scratch: bool = False,
     ) -> list[TaskRecord]:
-        """Let tasks that failed count as not computed yet; their failures are kept as attempts.
+        """Let tasks that failed count as not computed yet, and return them as they were; see `Index.retry`.
 
-        Parameters
-        ----------
-        keys : iterable of bytes, optional
-            Only these; those of them that did not fail are left alone.
-        experiment : str, optional
-            Only this experiment's.
-        from_scratch : bool
-            Remove their checkpoints too, so that they do not go on from where they failed.
-
-        Returns
-        -------
-        list of TaskRecord
-            The tasks, as they were.
+        `from_scratch` removes their checkpoints too, so that they do not go on from where they failed.
         """
-        from memento.store.run import drop_tasks
-
-        wanted = None if keys is None else set(keys)
-        with self._database.writing() as connection:
-            found = connection.execute(sql.FAILED_TASKS, {"experiment": experiment}).fetchall()
-            ids = [number for number, key in found if wanted is None or key in wanted]
-            retried = list(self.records(ids))
-            drop_tasks(connection, ids, keep_attempts=True)
+        retried = self.index.retry(None if keys is None else set(keys), experiment)
         if from_scratch:
             self._drop_states({record.key for record in retried})
         return retried
 
+    def rename(self, old: str, new: str) -> Renamed:
+        """Move an experiment's results to another name, with their artifacts and checkpoints; nothing is run.
+
+        Rows first, in one transaction that also notes which folders must follow; then the folders, one by one. Whoever
+        is interrupted in between leaves the notes, and the next run, `gc` or rename moves what is left.
+
+        Raises
+        ------
+        CannotRename
+            There is no such experiment, or a run of one of them is at work.
+        """
+        from memento.store.task_folders import keyed_folders
+
+        self._move_folders()
+        renamed = self.index.rename(old, new, keyed_folders(self.root))
+        self._move_folders()
+        return renamed
+
+    def _move_folders(self) -> None:
+        moves = self.index.moves()
+        if moves:
+            from memento.store.task_folders import move_folders
+
+            move_folders(self.root, moves)
+            self.index.moved(old for old, _ in moves)
+
+    # --- damage and garbage ----------------------------------------------------------------------------
+
     def discard(self, record: TaskRecord, reason: str) -> None:
-        """Set a damaged value aside; its task counts as not done.
+        """Set a damaged value aside, with the reason beside it; its task counts as not done.
 
         Also in a store that was opened for reading: a value that is known to be wrong may not stay. Nothing
         happens where the task has been computed again meanwhile.
-
-        Parameters
-        ----------
-        record : TaskRecord
-            The task.
-        reason : str
-            What is wrong with its value; kept beside the file.
         """
-        from memento.store.run import drop_tasks
-
-        if self._database.readonly:
-            with Store.open(self.path, create=False, trusted=self.trusted, clock=self._clock) as writable:
+        if self.index.readonly:
+            with Store.open(self.path, create=False, trusted=self.trusted, clock=self.clock) as writable:
                 writable.discard(record, reason)
             return
-        with self._database.writing() as connection:
-            if not connection.execute(sql.HAS_TASK, (record.id,)).fetchone():
-                return
-            drop_tasks(connection, [record.id], keep_attempts=False)
-        if record.value is not None and record.value.ref is not None:
-            self.payloads.set_aside(
-                record.value.ref, f"{record.experiment} {record.key.hex()} {record.params}\n{reason}\n"
-            )
+        if self.index.discard([record.id]) and record.value is not None and record.value.ref is not None:
+            what = f"{record.experiment} {record.key.hex()} {record.params}\n{reason}\n"
+            self.set_aside(record.value.ref, what)
 
     def discard_payload(self, ref: str, reason: str) -> None:
-        """Set a payload aside that somebody found damaged; the tasks that have it as their value count as not done.
-
-        Parameters
-        ----------
-        ref : str
-            The file's name, relative to ``payloads``.
-        reason : str
-            What is wrong with it.
-        """
+        """Set a payload aside that somebody found damaged; the tasks that have it as their value count as not done."""
         try:
             self.payloads.read(ref, map_file=True)
         except PayloadDamaged:
-            for record in self.records(self._ids(sql.IDS_WITH_PAYLOAD, (ref,))):
+            for record in self.index.records(self.index.ids_of_file(ref)):
                 self.discard(record, reason)
+
+    def set_aside(self, ref: str, why: str) -> None:
+        """Move a damaged payload aside, unless a worker has just written it anew."""
+        self.payloads.set_aside(ref, why)
 
     def gc(self, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False) -> Collected:
         """Remove what no row names any more; safe beside runs, which keep what they may be about to name.
@@ -300,34 +355,24 @@ class Store(Reader):
             Also checkpoints and folders of tasks that are not done: they will begin anew.
         """
         from memento.store.garbage import Collector
-        from memento.store.renaming import finish_moves
 
         if not dry_run:
-            finish_moves(self.root, self._database)
-        collector = Collector(self.path, self._database, self._live, self._clock)
+            self._move_folders()
+        collector = Collector(self.path, self.index, self.clock)
         return collector.collect(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
-
-    # --- helpers ---------------------------------------------------------------------------------------
 
     def _drop_states(self, keys: set[bytes]) -> None:
         """Remove checkpoints, but for those of tasks that a run is at."""
         import shutil  # 2 ms, which a cached run need not spend
 
-        from memento.store.liveness import claimed, running
-
-        with self._database.writing(durable=False) as connection:  # nobody claims them meanwhile
-            for key in keys - claimed(connection, running(connection, self._live)):
-                folder = self.path / CHECKPOINTS / key.hex()
+        with self.index.exclusive() as living:  # nobody claims them meanwhile
+            for key in keys - living.claimed:
+                folder = os.path.join(self.root, layout.CHECKPOINTS, key.hex())
                 try:
                     shutil.rmtree(folder)
                 except FileNotFoundError:
                     continue
                 except OSError as error:
                     raise StoreUnwritable(
-                        str(folder), f"the checkpoint cannot be removed ({error.strerror})."
+                        folder, f"the checkpoint cannot be removed ({error.strerror})."
                     ) from error
-
-
-def _run_name(now: float, pid: int, number: int) -> str:
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return f"{stamp}-{pid}-{number:04x}"

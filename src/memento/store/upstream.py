@@ -14,6 +14,14 @@ from memento.layout import Layout
 from memento.records import Encoded
 
 
+def tasks_named(parameters: str) -> list[str]:
+    """Return the keys of tasks whose results stand among parameters (JSON), in hexadecimal; see `fragment`."""
+    import re
+
+    found: list[str] = re.findall(r'"task ([0-9a-f]{32})"', parameters)
+    return found
+
+
 class UpstreamValue(Deferred):
     """A finished task's value, by reference; equal to another one of the same task.
 

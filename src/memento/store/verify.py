@@ -1,12 +1,12 @@
 """Check a whole store, and mend what can be mended: `memento verify`.
 
-Knows: the store's folders, what may be wrong in each (`checks`). May not know: who is told.
+Knows: an index, values, what may be wrong with rows and values. May not know: who is told.
 
 Nothing is unpickled: a store may come from a stranger. It may be checked while runs work on it. So what looks wrong is
 looked at again before it is told, half-written files and checkpoints of living runs are left alone, and what is mended
-is mended under the writer's lock, after a third look.
+is mended while nobody else writes, after a third look.
 
-    index        SQLite's own check, the schema, texts, the counter    -> rebuilt from what can be read
+    index        its own check (`Index.faults`)                        -> rebuilt from what can be read
     rows         checksum, types, one a task                           -> the task counts as not computed
     values       digest of each file, files that rows name             -> set aside; the task counts as not computed
     checkpoints  both generations                                      -> set aside; the other one is used
@@ -20,23 +20,27 @@ is mended under the writer's lock, after a third look.
 from __future__ import annotations
 
 import os
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import StoreDamaged
-from memento.layout import FOLDERS, INDEX, PAYLOADS
-from memento.store import checks
-from memento.store.database import Database
-from memento.store.liveness import Liveness, running
+from memento.errors import PayloadDamaged, StoreDamaged
+from memento.index.sqlite.index import SqliteIndex
+from memento.index.types import Checked
+from memento.layout import ARTIFACTS, DEFINITIONS, FOLDERS, INDEX, PAYLOADS
+from memento.records import TaskRecord
 from memento.store.location import find_store
-from memento.store.problems import Problem, Report, payload_fault
-from memento.store.salvage import rebuild
+from memento.store.problems import Finding, Problem, Report, payload_fault, unreadable
 from memento.store.store import Store
+from memento.store.upstream import tasks_named
 from memento.store.verify_files import Files
-from memento.store.verify_rows import Rows
+from memento.values.formats import SUFFIXES
+from memento.values.framing import definitions_named_by
 from memento.values.payloads import PayloadDir
+
+_AGAIN = "the task will be computed again"
 
 
 def verify(
@@ -77,13 +81,18 @@ def verify(
     (True, 2)
     """
     report = Report(find_store(path))
-    readable = _verify_index(report, repair, clock)
-    if not readable:
-        _verify_files_alone(report)
+    if not _verify_index(report, repair, clock):
+        payloads = PayloadDir(report.path / PAYLOADS)
+        for ref in payloads.refs():  # what needs no index
+            what = payload_fault(payloads, ref, report)
+            if what:
+                report.problems.append(
+                    Problem("value", f"{PAYLOADS}/{ref}", what, "repaired when the index is")
+                )
         return report
     with Store.open(report.path, create=False, readonly=not repair, clock=clock) as store:
         report.notes += store.notes
-        for finding in [*Rows(store, report).look(), *Files(store, report).look()]:
+        for finding in [*_Rows(store, report).look(), *Files(store, report).look()]:
             if finding.still():
                 done = repair and finding.mend()
                 report.problems.append(replace(finding.problem, repaired=done))
@@ -92,49 +101,167 @@ def verify(
 
 def _verify_index(report: Report, repair: bool, clock: Clock) -> bool:
     """Check the index; return whether rows can be read, or could be made so."""
-    root, index = report.path, report.path / INDEX
-    gone = not index.exists() and any((root / name).is_dir() for name in FOLDERS)
+    root = os.fspath(report.path)
+    gone = not SqliteIndex.exists(root) and any((report.path / name).is_dir() for name in FOLDERS)
     try:
         if gone:
             faults = ["it is gone"]
         else:
             with Store.open(root, create=False, readonly=True, clock=clock) as store:
-                faults = checks.index_faults(store._database.connection())
+                faults = store.index.faults()
     except StoreDamaged as error:
         faults = [error.problem]
     if not faults:
         return True
-    problem = Problem(
-        "index",
-        INDEX,
-        "; ".join(faults[:3]) + ("; ..." if len(faults) > 3 else ""),
-        "a new one is made; all tasks count as not computed"
-        if gone
-        else "it is rebuilt from what can be read, and the damaged one kept",
-    )
-    if repair and not gone and _is_busy(index, clock):
-        report.notes.append("A run is at work on the damaged index: end it, then repair.")
+    what = "; ".join(faults[:3]) + ("; ..." if len(faults) > 3 else "")
+    remedy = "it is rebuilt from what can be read, and the damaged one kept"
+    if gone:
+        remedy = "a new one is made; all tasks count as not computed"
+    repaired = False
+    if repair and gone:
+        Store.open(root, clock=clock).close()
+        repaired = True
     elif repair:
+        notes = SqliteIndex.rebuild(root, clock)
+        repaired = notes is not None
+        report.notes += notes or ["A run is at work on the damaged index: end it, then repair."]
+    report.problems.append(Problem("index", INDEX, what, remedy, repaired=repaired))
+    return repaired
+
+
+class _Rows:
+    """Looks at rows and values; what rows name is known once they have been looked at."""
+
+    def __init__(self, store: Store, report: Report) -> None:
+        self._store, self._index, self._report = store, store.index, report
+        self._named: dict[str, list[int]] = {}  # payload -> the rows that name it
+        self._needed: dict[str, int] = {}  # payload of definitions -> how many values need it
+        self._lines: set[str] = set()  # keys of tasks that others were computed from
+        self._keys: set[str] = set()
+
+    def look(self) -> Iterator[Finding]:
+        """Yield all that looks wrong."""
+        yield from self._rows()
+        yield from self._values()
+        self._note_definitions()
+        self._note_upstream()
+
+    # --- rows ------------------------------------------------------------------------------------------
+
+    def _rows(self) -> Iterator[Finding]:
+        for row in self._index.check():
+            self._report.tasks += 1
+            self._keys.add(row.key)
+            fault, kind = row.fault, row.kind
+            if not fault and row.value is not None and row.value.format not in SUFFIXES:
+                fault = "its row does not say where its value is"
+            if not fault:
+                fault, kind = self._artifact_fault(row), "artifact"
+            if fault:
+                yield self._row(row, fault, kind)
+                continue
+            if row.value is not None and row.value.ref is not None:
+                self._named.setdefault(row.value.ref, []).append(row.id)
+            elif row.value is not None and row.value.format == "pickle" and row.value.data is not None:
+                self._need(definitions_named_by(memoryview(row.value.data)))
+            if '"task ' in row.params:
+                self._lines.update(tasks_named(row.params))
+        if self._index.strays():
+            problem = Problem("row", INDEX, "values and metrics of no task are in it", "they are removed")
+            yield Finding(
+                problem,
+                lambda: bool(self._index.strays()),
+                lambda: bool(self._index.strays(remove=True)),
+            )
+
+    def _artifact_fault(self, row: Checked) -> str:
+        folder = self._store.path / ARTIFACTS / row.key
+        with suppress(ValueError):
+            for name in row.artifacts:
+                if not (folder / name).exists():
+                    return f"its artifact {name!r} is gone"
+        return ""
+
+    def _row(self, row: Checked, fault: str, kind: str) -> Finding:
+        remedy = _AGAIN
+        if kind == "twice":
+            kind, remedy = "row", "the older one is removed"
+        problem = Problem(kind, INDEX, fault, remedy, row.key, row.experiment, row.params)
+
+        def mend() -> bool:
+            self._index.discard([row.id])
+            return True
+
+        return Finding(problem, partial(self._index.has, row.id), mend)
+
+    # --- values ----------------------------------------------------------------------------------------
+
+    def _values(self) -> Iterator[Finding]:
+        payloads = self._store.payloads
+        there = set(payloads.refs())
+        for ref in sorted(there | self._named.keys()):
+            closed = unreadable(self._store.path, payloads.root / ref)
+            if closed is not None:
+                yield closed
+                continue
+            fault = payload_fault(payloads, ref, self._report)
+            if fault:
+                owners = list(self._index.records(self._named.get(ref, ())))
+                yield from (self._value(record, ref, fault) for record in owners)
+                if not owners and ref in there:
+                    yield self._file(ref, fault)
+            elif ref.endswith(".pickle") and ref in self._named:
+                needed = definitions_named_by(payloads.read(ref, map_file=True, verify=False))
+                self._need(needed, len(self._named[ref]))
+
+    def _value(self, record: TaskRecord, ref: str, fault: str) -> Finding:
+        def still() -> bool:
+            named = record.id in self._index.ids_of_file(ref)
+            return named and bool(payload_fault(self._store.payloads, ref))
+
+        def mend() -> bool:
+            self._store.discard(record, f"memento verify: {fault}")
+            return True
+
+        remedy = f"the file is set aside, and {_AGAIN}"
+        task = (record.key.hex(), record.experiment, record.params)
+        return Finding(Problem("value", f"{PAYLOADS}/{ref}", fault, remedy, *task), still, mend)
+
+    def _file(self, ref: str, fault: str) -> Finding:
+        """A damaged file that no task has as its value: definitions, or garbage."""
+        payloads = self._store.payloads
+
+        def mend() -> bool:
+            self._store.set_aside(ref, f"memento verify: {fault}\n")
+            return True
+
+        kind = "definitions" if ref.startswith(f"{DEFINITIONS}/") else "value"
+        problem = Problem(kind, f"{PAYLOADS}/{ref}", fault, "it is set aside")
+        return Finding(
+            problem, lambda: bool(payload_fault(payloads, ref)) and payloads.path(ref).exists(), mend
+        )
+
+    def _need(self, ref: str | None, times: int = 1) -> None:
+        if ref is not None:
+            self._needed[ref] = self._needed.get(ref, 0) + times
+
+    # --- notes -----------------------------------------------------------------------------------------
+
+    def _note_definitions(self) -> None:
+        for ref, count in self._needed.items():
+            gone = True
+            with suppress(PayloadDamaged):
+                gone = not self._store.payloads.path(ref).exists()
+            if gone:
+                self._report.notes.append(
+                    f"The definitions of classes that {count} values need (payloads/{ref}) are gone: these values can"
+                    " be read where their script runs, and not elsewhere."
+                )
+
+    def _note_upstream(self) -> None:
+        gone = self._lines - self._keys
         if gone:
-            Store.open(root, clock=clock).close()
-        else:
-            report.notes += rebuild(index, certain=True)
-        problem = replace(problem, repaired=True)
-    report.problems.append(problem)
-    return problem.repaired
-
-
-def _is_busy(index: Path, clock: Clock) -> bool:
-    """Tell whether a run is at work on a damaged index, as far as that can be read."""
-    with suppress(Exception), closing(Database(index, readonly=True)) as database:
-        return bool(running(database.connection(), Liveness(clock)))
-    return False
-
-
-def _verify_files_alone(report: Report) -> None:
-    """Check what needs no index: the files of values."""
-    payloads = PayloadDir(report.path / PAYLOADS)
-    for ref in payloads.refs():
-        what = payload_fault(payloads, ref, report)
-        if what:
-            report.problems.append(Problem("value", f"{PAYLOADS}/{ref}", what, "repaired when the index is"))
+            self._report.notes.append(
+                f"Results of {len(gone)} tasks, from which others were computed, are not in the store any"
+                " more: when their matrices run, they are computed, and then what depends on them."
+            )

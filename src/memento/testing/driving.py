@@ -20,7 +20,7 @@ from memento.records import Outcome
 from memento.values import pickling
 from memento.values.formats import decode
 from memento.values.payloads import PayloadDir
-from memento.worker.sending import Portable, sendable
+from memento.worker.portable import Portable, sendable
 from memento.worker.work import Task, Work
 
 _PATIENCE = 60.0  # seconds before a test gives up; no test waits so long unless it fails
@@ -43,7 +43,7 @@ class Drive:
         self.outcomes: dict[int, Outcome] = {}
         self.order: list[int] = []
         self.lost: list[int] = []
-        self.reasons: list[str] = []  # why each of these was lost
+        self.losses: list[Lost] = []
         self.notes: list[str] = []  # warnings
         self.facts: list[str] = []  # other notes
         self.updates: list[Update] = []
@@ -88,8 +88,9 @@ class Drive:
                 self.outcomes[number] = message
                 self.order.append(number)
             elif isinstance(message, Lost):
-                self.lost += message.numbers
-                self.reasons += [message.reason] * len(message.numbers)
+                assert message.number not in self.lost, f"task {message.number} was lost twice"
+                self.lost.append(message.number)
+                self.losses.append(message)
             elif isinstance(message, Note):
                 (self.notes if message.level == "warning" else self.facts).append(message.text)
             else:
@@ -106,16 +107,21 @@ class Drive:
 
     def run(self, tasks: Sequence[Task]) -> dict[int, Outcome]:
         """Run tasks to their end, submitting as many as the executor wants."""
-        waiting = list(tasks)
-        while waiting or len(self.outcomes) + len(self.lost) < len(tasks):
+        waiting, before = list(tasks), self.ended
+        while waiting or self.ended - before < len(tasks):
             want = self.executor.want()
             if want and waiting:
                 self.executor.submit(waiting[:want])
                 del waiting[:want]
-            expected = len(tasks) - len(waiting)
-            seen = len(self.outcomes) + len(self.lost)
-            self.until(lambda: len(self.outcomes) + len(self.lost) > seen or seen >= expected)  # noqa: B023
+            expected = before + len(tasks) - len(waiting)
+            seen = self.ended
+            self.until(lambda: self.ended > seen or seen >= expected)  # noqa: B023
         return self.outcomes
+
+    @property
+    def ended(self) -> int:
+        """How many tasks have yielded an outcome, or were lost."""
+        return len(self.outcomes) + len(self.lost)
 
     def value(self, number: int) -> Any:
         """Return what a task returned."""

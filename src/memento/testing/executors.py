@@ -6,7 +6,7 @@ Knows: the executor protocol. May not know: any one executor.
         @pytest.fixture
         def executor(self): return Mine()
 
-The limits that an executor declares (`isolates`, `preempts`) decide which promises are asked of it.
+What an executor declares of itself (`isolates`, `preempts`, `resizable`, ...) decides which promises are asked of it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import functools
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,11 @@ import pytest
 
 from memento.errors import Unsendable
 from memento.executors.base import Executor
-from memento.layout import PAYLOADS
+from memento.layout import PAYLOADS, WORK
 from memento.records import DIED, DONE, MEMORY, RAISED, STOPPED, TIMEOUT, UNSAVABLE
 from memento.testing.driving import Client, Drive, OwnValues
 from memento.values import pickling
-from memento.worker.sending import Portable
+from memento.worker.portable import Portable
 from memento.worker.work import Task
 
 
@@ -66,6 +68,12 @@ class ExecutorContract:
         """Skip where a task that ends its process ends more."""
         if not executor.isolates:
             pytest.skip(f"{executor.name} runs tasks in a shared process")
+
+    @pytest.fixture
+    def beside(self, executor: Executor) -> None:
+        """Skip where nobody can say anything while a task runs."""
+        if executor.in_process:
+            pytest.skip("nobody can call it while a task runs")
 
     @pytest.fixture
     def preempting(self, executor: Executor) -> None:
@@ -146,7 +154,7 @@ class ExecutorContract:
 
         drive.values = OwnValues(client)
         tasks = [Task(n, n.to_bytes(16, "big"), 0, (0,), 0, 1, 0.0) for n in range(10)]
-        if getattr(drive.executor, "shares_memory", False):
+        if drive.executor.shares_memory:
             drive.start(use, settings={"client": Client(), "list": []})
             drive.run(tasks)
             assert {drive.value(n) for n in range(10)} == {1}
@@ -157,7 +165,7 @@ class ExecutorContract:
     def test_a_value_that_cannot_be_sent_is_named(self, drive: Drive) -> None:
         drive.values = OwnValues(Client())
         task = Task(1, bytes(16), 0, (0,), 0, 1, 0.0)
-        if getattr(drive.executor, "shares_memory", False):
+        if drive.executor.shares_memory:
             drive.start(lambda context, config: type(config.x) is Client)
             drive.run([task])
             assert drive.value(1) is True
@@ -166,7 +174,7 @@ class ExecutorContract:
                 _start_and_run(drive, task)
 
     def test_tasks_of_this_process_call_the_programs_own_function(self, drive: Drive) -> None:
-        if not getattr(drive.executor, "shares_memory", False):
+        if not drive.executor.shares_memory:
             pytest.skip(f"{drive.executor.name} runs tasks in other processes")
         seen: list[int] = []
         drive.start(lambda context, config: seen.append(config.x))
@@ -335,14 +343,13 @@ class ExecutorContract:
         if type(self).take_place_away is ExecutorContract.take_place_away:
             pytest.skip(f"the place of a task of {drive.executor.name} ends with the program only")
         drive.start(wait)
-        drive.executor.submit([drive.task(i) for i in range(4)])
+        drive.executor.submit([drive.task(i, attempt=2) for i in range(4)])
         drive.until(lambda: bool(drive.executor.running()))
         assert self.take_place_away(drive)
         gate.touch()
-        drive.until(lambda: len(drive.outcomes) + len(drive.lost) == 4)
+        drive.until(lambda: drive.ended == 4)
         assert {outcome.status for outcome in drive.outcomes.values()} <= {DONE}
-        assert all(drive.reasons)
-        assert len(drive.reasons) == len(drive.lost)
+        assert all(loss.reason and loss.attempt == 2 and not loss.cancelled for loss in drive.losses)
 
     # -- ends of processes
 
@@ -441,23 +448,23 @@ class ExecutorContract:
                 time.sleep(0.01)
             return 1
 
-        if drive.executor.name == "serial":
+        if drive.executor.in_process:
             gate.touch()
         drive.start(wait)
         drive.executor.submit([drive.task(i) for i in range(50)])
-        if drive.executor.name != "serial":
+        if not drive.executor.in_process:
             drive.until(lambda: bool(drive.executor.running()))
         drive.executor.cancel(running=False)
         drive.executor.cancel(running=False)
         drive.take(drive.executor.poll(0.1))
         gate.touch()
-        drive.until(lambda: len(drive.outcomes) + len(drive.lost) == 50)
+        drive.until(lambda: drive.ended == 50)
         assert len(drive.lost) >= 40
         assert {outcome.status for outcome in drive.outcomes.values()} <= {DONE}
         assert not set(drive.lost) & set(drive.outcomes)
 
     def test_a_running_task_is_told_to_stop_and_may_finish(self, drive: Drive) -> None:
-        if drive.executor.name == "serial":
+        if drive.executor.in_process:
             pytest.skip("nobody can call it while a task runs")
 
         def wait(context: Any, config: Any) -> str:
@@ -470,7 +477,7 @@ class ExecutorContract:
         drive.until(lambda: bool(drive.executor.running()))
         drive.executor.cancel(running=True)
         drive.executor.cancel(running=True)
-        drive.until(lambda: len(drive.outcomes) + len(drive.lost) == 9)
+        drive.until(lambda: drive.ended == 9)
         assert {drive.value(number) for number in drive.outcomes} <= {"in time"}
         assert drive.executor.want() == 0
 
@@ -483,10 +490,126 @@ class ExecutorContract:
         drive.executor.submit([drive.task(i) for i in range(6)])
         drive.until(lambda: len(drive.executor.running()) == 2)
         drive.executor.cancel(running=True)
-        drive.until(lambda: len(drive.outcomes) + len(drive.lost) == 6)
+        drive.until(lambda: drive.ended == 6)
         kinds = {outcome.failure.kind for outcome in drive.outcomes.values() if outcome.failure is not None}
         assert kinds == {STOPPED}
         assert len(drive.outcomes) == 2
+
+    def test_of_some_tasks_that_are_cancelled_those_that_have_not_started_are_given_back(
+        self, drive: Drive, tmp_path: Path
+    ) -> None:
+        gate = tmp_path / "gate"
+        if drive.executor.in_process:
+            gate.touch()
+        drive.start(_waiting_for(gate))
+        drive.executor.submit([drive.task(i, attempt=3) for i in range(50)])
+        if not drive.executor.in_process:
+            drive.until(lambda: bool(drive.executor.running()))
+        drive.executor.cancel([*range(30, 50), 999], running=False)
+        drive.executor.cancel([49], running=False)
+        gate.touch()
+        drive.until(lambda: drive.ended == 50)
+        assert set(drive.lost) <= set(range(30, 50))
+        assert len(drive.lost) >= 10
+        assert all(loss.cancelled and loss.attempt == 3 for loss in drive.losses)
+        assert {outcome.status for outcome in drive.outcomes.values()} == {DONE}
+        drive.run([drive.task(i, attempt=4) for i in range(100, 110)])
+        assert {drive.outcomes[i].attempt for i in range(100, 110)} == {4}, "the run goes on"
+
+    @pytest.mark.usefixtures("beside")
+    def test_a_running_task_that_is_cancelled_is_told_alone_and_may_finish(
+        self, drive: Drive, tmp_path: Path
+    ) -> None:
+        gate = tmp_path / "gate"
+        drive.start(_waiting_for(gate), grace=60.0)
+        drive.executor.submit([drive.task(0), drive.task(1)])
+        drive.until(lambda: {state.number for state in drive.executor.running()} == {0, 1})
+        drive.executor.cancel([1], running=True)
+        drive.executor.cancel([1], running=True)
+        drive.until(lambda: 1 in drive.outcomes or 1 in drive.lost)  # the latter where it was about to begin
+        assert 0 not in drive.outcomes
+        gate.touch()
+        drive.run([drive.task(2)])
+        drive.until(lambda: {0, 2} <= set(drive.outcomes))
+        told = {number: drive.value(number) for number in drive.outcomes}
+        assert told in ({0: "waited", 1: "told", 2: "waited"}, {0: "waited", 2: "waited"})
+
+    @pytest.mark.usefixtures("beside")
+    def test_a_cancelled_task_that_does_not_listen_is_told_as_stopped_after_the_grace(
+        self, drive: Drive, tmp_path: Path
+    ) -> None:
+        gate = tmp_path / "gate"
+        drive.start(_waiting_for(gate, deaf=True), grace=0.2)
+        drive.executor.submit([drive.task(0), drive.task(1)])
+        drive.until(lambda: {state.number for state in drive.executor.running()} == {0, 1})
+        drive.executor.cancel([1], running=True)
+        drive.until(lambda: 1 in drive.outcomes or 1 in drive.lost)
+        failure = drive.outcomes[1].failure if 1 in drive.outcomes else None
+        assert 1 in drive.lost or (failure is not None and failure.kind == STOPPED)
+        gate.touch()
+        drive.until(lambda: 0 in drive.outcomes)
+        assert drive.value(0) == "waited"
+
+    # -- the number of workers
+
+    def test_the_number_of_workers_can_be_changed_while_they_work_where_that_is_said(
+        self, drive: Drive, tmp_path: Path
+    ) -> None:
+        if not drive.executor.resizable:
+            with pytest.raises(NotImplementedError, match=drive.executor.name):
+                drive.executor.resize(2)
+            return
+        gates, begun = tmp_path / "gates", tmp_path / "begun"
+        gates.mkdir()
+        begun.mkdir()
+        drive.start(_waiting_for_each(begun, gates))
+        drive.executor.resize(1)
+        drive.executor.submit([drive.task(i, i) for i in range(6)])
+        drive.until(lambda: any(begun.iterdir()))
+        for _ in range(5):
+            drive.take(drive.executor.poll(0.1))
+        assert [path.name for path in begun.iterdir()] == ["0"]
+        drive.executor.resize(2)
+        if drive.executor.alone or drive.executor.isolates:  # a thread's task may have to end first
+            drive.until(lambda: len(list(begun.iterdir())) == 2)
+        for number in range(6):
+            (gates / str(number)).touch()
+        drive.until(lambda: len(drive.outcomes) == 6)
+        assert {outcome.status for outcome in drive.outcomes.values()} == {DONE}
+
+    # -- after the coordinator's death
+
+    program = ""  # Python source that makes `executor`, for a program of its own; needed where it `outlives`
+
+    def test_what_goes_on_after_the_coordinators_death_is_taken_in_by_the_next_run(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        if not executor.outlives:
+            pytest.skip(f"tasks of {executor.name} end with the coordinator")
+        script = tmp_path / "exp.py"
+        script.write_text(_OUTLIVED.format(program=self.program))
+        begun, gate = tmp_path / "begun", tmp_path / "gate"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        options: dict[str, Any] = {"cwd": tmp_path, "env": environment}
+        first = subprocess.Popen([sys.executable, script], **options)
+        try:
+            _wait_until(lambda: begun.exists() or first.poll() is not None)
+        finally:
+            first.kill()
+            first.wait()
+        assert begun.exists()
+        gate.touch()
+        left = tmp_path / "memento-store" / WORK
+        _wait_until(lambda: len(list(left.glob("*/outcomes/*"))) == 2)
+        again = subprocess.run(
+            [sys.executable, script], capture_output=True, text=True, timeout=120, check=False, **options
+        )
+        assert again.returncode == 0, again.stderr
+        assert again.stdout.split() == ["[1,", "2]"]
+        assert sorted(begun.read_text().split()) == ["1", "2"], "a task was run twice"
+        assert not list(left.glob("*/outcomes/*"))
+
+    # -- ends
 
     def test_a_wake_ends_a_wait(self, drive: Drive) -> None:
         drive.start(lambda context, config: 1)
@@ -496,12 +619,58 @@ class ExecutorContract:
         assert time.monotonic() - begun < 20.0
 
     def test_closing_in_the_middle_of_the_work_returns(self, drive: Drive) -> None:
-        if drive.executor.name in ("serial", "threads"):
+        if drive.executor.shares_memory:
             pytest.skip("nothing of it outlives a call")
         drive.start(lambda context, config: time.sleep(0.05))
         drive.executor.submit([drive.task(i) for i in range(8)])
         drive.until(lambda: bool(drive.executor.running()))
         drive.executor.close()
+
+
+def _waiting_for(gate: Path, *, deaf: bool = False) -> Callable[[Any, Any], str]:
+    def wait(context: Any, config: Any) -> str:
+        while not gate.exists():
+            if context.stopping and not deaf:
+                return "told"
+            time.sleep(0.01)
+        return "waited"
+
+    return wait
+
+
+def _waiting_for_each(begun: Path, gates: Path) -> Callable[[Any, Any], None]:
+    def wait(context: Any, config: Any) -> None:
+        (begun / str(config.x)).touch()
+        while not (gates / str(config.x)).exists():
+            time.sleep(0.01)
+
+    return wait
+
+
+_OUTLIVED = """
+import time
+from pathlib import Path
+from memento import Memento
+
+def experiment(context, config):
+    with open("begun", "a") as file:
+        file.write(f"{{config.x}} ")
+    while not Path("gate").exists():
+        time.sleep(0.01)
+    return config.x
+
+{program}
+if __name__ == "__main__":
+    results = Memento(experiment, executor=executor, num_workers=2).run({{"parameters": {{"x": [1, 2]}}}})
+    print([result.inner for result in results])
+"""
+
+
+def _wait_until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60.0
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def _start_and_run(drive: Drive, task: Task) -> None:

@@ -215,8 +215,8 @@ def _places(script: str) -> Iterable[Any]:
 
 def _modules_at(place: str) -> Iterable[Any]:
     """Yield the module of a file in the project: the one that is loaded, else one of a package, which is imported."""
-    from memento.keys.imports import find_module
-    from memento.keys.places import place_of_file
+    from memento.keys.imported_modules import find_module
+    from memento.keys.project_files import place_of_file
 
     stem = place.rpartition("/")[2].removesuffix(".py")
     for name, module in list(sys.modules.items()):

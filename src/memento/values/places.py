@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from memento import faultpoints
 from memento.errors import StoreUnwritable
 from memento.layout import QUARANTINE, TEMPORARY
-from memento.system import LINUX, fsync_folder, start_writing
+from memento.system import fsync_folder, read_now, start_writing
 from memento.values.buffers import PIECE, Seen, flat, joined, pass_through, read_pieces
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class LocalFolder(Place):
                 return memoryview(b"")  # an empty file cannot be mapped
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         if touch:
-            _read_now(mapped)
+            read_now(mapped)
         return memoryview(mapped)
 
     def exists(self, name: str) -> bool:
@@ -322,20 +322,6 @@ def _write_file(path: str, views: Sequence[memoryview], flags: int, fault_point:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _read_now(mapped: Any) -> None:
-    """Read all of a mapped file (Linux 5.14); an OSError where the disk cannot read it.
-
-    Else whoever looks at such a page gets a SIGBUS, which ends the process.
-    """
-    if LINUX:
-        try:
-            mapped.madvise(22)  # MADV_POPULATE_READ: madvise(2)
-        except OSError as exc:
-            if exc.errno in (errno.EFAULT, 133):  # EHWPOISON, which Python does not name
-                raise OSError(errno.EIO, os.strerror(errno.EIO)) from exc
-            # EINVAL: an older kernel, which does not know it.
 
 
 def lost(error: OSError) -> bool:

@@ -12,105 +12,80 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from memento.values import pickling
-from memento.worker import libraries, loggers
-from memento.worker.imports import ImportWatch
+from memento.worker import logging_state
+from memento.worker.import_watch import ImportWatch
+from memento.worker.options import LIBRARIES, Option, options_of, python, set_filters
+
+# Imported for their options: set in the middle of a task, these would end with it.
+_AT_ONCE = ("numpy", "multiprocessing")
 
 
 class Carried(NamedTuple):
-    """What the program has set, by its name; and what of that cannot be taken along, for people."""
+    """What the program has set; and what of that cannot be taken along, for people."""
 
-    pieces: dict[str, bytes]
+    pieces: dict[str, bytes]  # by option
+    at_once: list[str]  # modules to import for their options
     left: tuple[str, ...]
 
 
 def gather() -> Carried:
     """Ask for everything that this program may have set."""
     pieces: dict[str, bytes] = {}
-    left: list[str] = []
-    for name, (ask, _) in {**_OWN, **libraries.OPTIONS}.items():
-        if name in libraries.OPTIONS and name not in sys.modules:
-            continue
-        with contextlib.suppress(Exception), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pieces[name] = pickling.dumps(ask())
-    if "logging" in sys.modules:
-        found, left = loggers.gather()
-        pieces["logging"] = pickling.dumps(found)
-    # Asked outside of any `catch_warnings`, which would hide what there is.
-    pieces["warnings"] = pickling.dumps(list(_filters()))
-    return Carried(pieces, tuple(left))
+    at_once = []
+    with warnings.catch_warnings():  # some options are deprecated
+        warnings.simplefilter("ignore")
+        _ask(python(), pieces)
+        for name in LIBRARIES:
+            before = len(pieces)
+            _ask(options_of(name), pieces)
+            if name in _AT_ONCE and len(pieces) > before:
+                at_once.append(name)
+    _ask(_OWN, pieces)
+    left = logging_state.describe()[1] if "logging" in sys.modules else []
+    return Carried(pieces, at_once, tuple(left))
+
+
+def _ask(options: Iterable[Option], pieces: dict[str, bytes]) -> None:
+    for option in options:
+        with contextlib.suppress(
+            Exception
+        ):  # it asks for what is not installed, or is nothing that can be pickled
+            value = option.get() if option.carried else None
+            if value is not None:
+                pieces[option.what] = pickling.dumps(value)
 
 
 def set_first(carried: Carried) -> None:
     """Set what imports of the user's modules may look at."""
-    for name in _FIRST:
-        _set(carried.pieces, name)
+    _set(python(), carried)
 
 
 def set_rest(carried: Carried) -> None:
     """Set everything, now that the function and what it needs is there; what is imported later hears of it then."""
-    pieces = carried.pieces
-    for name in pieces:
-        if name not in _FIRST and not _is_later(name):
-            _set(pieces, name)
-    later = list(filter(_is_later, pieces))
-    ImportWatch(later, lambda name: _set(pieces, name)).stay()
+    for name in carried.at_once:
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    _set(_OWN, carried)
 
-
-def _is_later(name: str) -> bool:
-    return name in libraries.OPTIONS and name not in sys.modules and name not in libraries.AT_ONCE
-
-
-def _set(pieces: Mapping[str, bytes], name: str) -> None:
-    # What this process' library does not know, it has not.
-    with contextlib.suppress(Exception):
-        value = pickling.loads(pieces[name])
-        if name in ("warnings", "logging"):  # which `catch_warnings` would take back
-            _SETTERS[name](value)
-            return
+    def set_options(name: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _SETTERS[name](value)
+            _set(options_of(name), carried)
+
+    for name in LIBRARIES:
+        set_options(name)
+    ImportWatch(list(LIBRARIES), set_options).stay()
 
 
-# -- Python's own
-
-
-def _interpreter() -> tuple[Any, ...]:
-    digits = getattr(sys, "get_int_max_str_digits", lambda: None)()
-    return sys.getrecursionlimit(), sys.getswitchinterval(), digits
-
-
-def _set_interpreter(asked: tuple[Any, ...]) -> None:
-    depth, interval, digits = asked
-    sys.setrecursionlimit(depth)
-    sys.setswitchinterval(interval)
-    if digits is not None:
-        sys.set_int_max_str_digits(digits)
-
-
-def _set_arguments(arguments: list[str]) -> None:
-    sys.argv[:] = arguments
-
-
-def _locale() -> list[tuple[int, str]]:
-    import locale
-
-    names = ("LC_CTYPE", "LC_COLLATE", "LC_MONETARY", "LC_NUMERIC", "LC_TIME", "LC_MESSAGES")
-    categories = [getattr(locale, name) for name in names if hasattr(locale, name)]
-    return [(category, locale.setlocale(category)) for category in categories]
-
-
-def _set_locale(asked: list[tuple[int, str]]) -> None:
-    import locale
-
-    for category, name in asked:
-        with contextlib.suppress(locale.Error):
-            locale.setlocale(category, name)
+def _set(options: Iterable[Option], carried: Carried) -> None:
+    for option in options:
+        if option.what in carried.pieces:
+            with contextlib.suppress(Exception):  # what this process' library does not know, it has not
+                option.set(pickling.loads(carried.pieces[option.what]))
 
 
 def _decimal() -> Any:
@@ -119,50 +94,34 @@ def _decimal() -> Any:
 
 
 def _set_decimal(context: Any) -> None:
-    if context is not None:
-        import decimal
+    import decimal
 
-        decimal.setcontext(context)
-
-
-def _start_method() -> str | None:
-    module = sys.modules.get("multiprocessing")
-    return None if module is None else module.get_start_method(allow_none=True)
+    decimal.setcontext(context)
 
 
-def _set_start_method(method: str | None) -> None:
-    if method is not None:
-        import multiprocessing
-
-        multiprocessing.set_start_method(method, force=True)
-
-
-def _filters() -> Iterator[tuple[str, bytes]]:
-    """Yield the filters, each with the module of its category."""
+def _filters() -> list[tuple[str, bytes]]:
+    """Return the filters, each with the module of its category."""
+    found = []
     for one in warnings.filters:
         with contextlib.suppress(Exception):  # of a category that cannot be pickled
-            yield one[2].__module__, pickling.dumps(one)
+            found.append((one[2].__module__, pickling.dumps(one)))
+    return found
 
 
 def _set_filters(asked: list[tuple[str, bytes]]) -> None:
     # Who imports a library later gets its categories then; none is imported for a filter.
-    there = [pickling.loads(data) for module, data in asked if module in sys.modules or "." not in module]
-    warnings.filters[:] = there  # type: ignore[index]  # typeshed calls it a Sequence
-    getattr(warnings, "_filters_mutated", lambda: None)()
+    set_filters(
+        [pickling.loads(data) for module, data in asked if module in sys.modules or "." not in module]
+    )
 
 
-Asker = Callable[[], Any]
-Setter = Callable[[Any], None]
-_OWN: dict[str, tuple[Asker, Setter]] = {
-    "arguments": (lambda: list(sys.argv), _set_arguments),
-    "interpreter": (_interpreter, _set_interpreter),
-    "locale": (_locale, _set_locale),
-    "decimal": (_decimal, _set_decimal),
-    "multiprocessing": (_start_method, _set_start_method),
-}
-_FIRST = ("arguments", "interpreter", "locale")
-_SETTERS: dict[str, Setter] = {
-    **{name: setter for name, (_, setter) in {**_OWN, **libraries.OPTIONS}.items()},
-    "logging": loggers.restore,
-    "warnings": _set_filters,
-}
+def _logging() -> Any:
+    return logging_state.describe()[0] if "logging" in sys.modules else None
+
+
+# Asked and set outside of any `catch_warnings`, which would hide what there is, and take back what is set.
+_OWN = (
+    Option("decimal", _decimal, _set_decimal),
+    Option("warnings", _filters, _set_filters),
+    Option("logging", _logging, logging_state.set_up),
+)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple
 
-from memento.worker.lines import Lines, Printed, is_users, lines_of_text, lines_of_traceback
+from memento.worker.user_lines import Lines, Printed, is_users, lines_of_text, lines_of_traceback
 
 _HEADER = "Traceback (most recent call last):"
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
@@ -88,21 +88,7 @@ def text_of(error: BaseException) -> str:
 
 
 def printed(text: str, sender: TracebackType | None = None) -> Cause | None:
-    """Return what a printed traceback says failed; None where there is none in the text.
-
-    Parameters
-    ----------
-    text : str
-        What was printed, whatever stands around it.
-    sender : traceback, optional
-        Where this process waited for the one that printed it.
-
-    Examples
-    --------
-    >>> text = 'Traceback (most recent call last):\\n  File "a.py", line 3, in f\\nm.E: bad'
-    >>> printed("Caught E in worker 0. Original " + text)[:2]
-    ('E', 'bad')
-    """
+    """Return what a printed traceback says failed; None where there is none in the text."""
     lines = text[-_LOOKED_AT:].splitlines()
     last: _Block | None = None
     remote = Lines("", "")

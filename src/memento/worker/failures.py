@@ -9,9 +9,16 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from memento.errors import PayloadDamaged, RemoteError, StoreUnwritable, TaskError
-from memento.records import PAYLOAD_DAMAGED, RAISED, STORE_UNWRITABLE, Failure
-from memento.worker.lines import is_ours, lines_of_traceback
+from memento.errors import (
+    PayloadDamaged,
+    RemoteError,
+    StoreUnwritable,
+    TaskError,
+    TaskTimeout,
+    UnsavableResult,
+)
+from memento.records import PAYLOAD_DAMAGED, RAISED, STOPPED, STORE_UNWRITABLE, TIMEOUT, UNSAVABLE, Failure
+from memento.worker.user_lines import is_ours, lines_of_traceback
 
 if TYPE_CHECKING:
     from traceback import TracebackException
@@ -29,33 +36,7 @@ _DUMPED_FRAME = r'  File "(.*)", line (?:\d+|\?\?\?) in .*'
 
 
 def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickled: bool = True) -> Failure:
-    """Describe an exception that a task raised.
-
-    Parameters
-    ----------
-    error : BaseException
-        What was caught.
-    output : str
-        The last lines that the task printed.
-    kind : str
-        Why the attempt failed.
-    pickled : bool
-        Whether the exception itself is kept beside its text.
-
-    Returns
-    -------
-    Failure
-        With what really failed as its headline (see `causes`), and the traceback without Memento's frames.
-
-    Examples
-    --------
-    >>> try:
-    ...     int("x")
-    ... except ValueError as error:
-    ...     failure = raised(error)
-    >>> failure.type, failure.message
-    ('ValueError', "invalid literal for int() with base 10: 'x'")
-    """
+    """Describe an exception that a task raised: what really failed, and the traceback without Memento's frames."""
     cause = _cause(error)
     return Failure(
         kind=kind,
@@ -73,7 +54,7 @@ def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickle
 
 def _cause(error: BaseException) -> Cause:
     from memento.worker.causes import Cause, cause_of  # most workers never need it
-    from memento.worker.lines import Lines
+    from memento.worker.user_lines import Lines
 
     try:
         return cause_of(error)
@@ -97,14 +78,39 @@ def without_exception(
     return Failure(kind, name, message, "", "", _pickle(error) if error is not None else None, output)
 
 
-def clipped(text: str, limit: int) -> str:
-    """Shorten a text in its middle, saying by how much.
+def unsavable(returned: object, error: BaseException) -> Failure:
+    """Describe a value that cannot be stored."""
+    if isinstance(error, UnsavableResult):  # it says which part is at fault, and the ways out
+        message = str(error)
+    else:
+        kind = f"{type(returned).__module__}.{type(returned).__qualname__}"
+        message = (
+            f"it returned a {kind}, which cannot be stored: {type(error).__name__}: {error}."
+            " Return what can be pickled (numbers, arrays, frames, fitted models), or write it to"
+            " `context.artifact(name)` and return its name."
+        )
+    message = clipped(message, 4_000)
+    short = without_exception(UNSAVABLE, "UnsavableResult", message, error=UnsavableResult(message))
+    cause = error.__cause__ or error
+    if not users_line(cause):  # where a pickler stood tells nothing
+        return short._replace(traceback=f"UnsavableResult: {message}\n")
+    told = raised(cause, kind=UNSAVABLE, pickled=False)
+    return short._replace(traceback=told.traceback, location=told.location)
 
-    Examples
-    --------
-    >>> clipped("abcdefghij", 8)
-    'abcd\\n[... 2 characters left out ...]\\nghij'
-    """
+
+def timed_out(limit: float, output: str = "") -> Failure:
+    """Describe a task that ran longer than it may."""
+    message = f"it ran longer than timeout={limit:g} s and was ended"
+    return without_exception(TIMEOUT, "TaskTimeout", message, output, TaskTimeout(message))
+
+
+def stopped(output: str = "") -> Failure:
+    """Describe a task that the run's own end ended."""
+    return without_exception(STOPPED, "StopTask", "the run was stopped before it finished", output)
+
+
+def clipped(text: str, limit: int) -> str:
+    """Shorten a text in its middle, saying by how much."""
     if len(text) <= limit:
         return text
     half = limit // 2
@@ -112,13 +118,7 @@ def clipped(text: str, limit: int) -> str:
 
 
 def exit_name(status: int) -> str:
-    """Name how a process ended, from a return code as `subprocess` gives it.
-
-    Examples
-    --------
-    >>> exit_name(3), exit_name(-11)
-    ('exit code 3', 'SIGSEGV')
-    """
+    """Name how a process ended, from a return code as `subprocess` gives it."""
     if status >= 0:
         return f"exit code {status}"
     try:

@@ -23,13 +23,8 @@ _SLACK = 1 << 20  # bytes; the mark is set back after it rose by more
 class Meter:
     """Measures one task after another in this process, each between `start` and `stop`.
 
-    Parameters
-    ----------
-    shared : bool
-        Whether other tasks run in this process at the same time: CPU time is then the thread's own.
-    alone : bool
-        Whether this process does nothing but tasks: what it spent since the last one's end, some microseconds
-        of carrying it here and there included, is then taken for the task's, which saves two system calls.
+    Where tasks share the process, CPU time is the thread's own. Where it is `alone`, nothing but tasks, what it spent
+    since the last one's end is taken for the task's: some microseconds of carrying it, for two system calls less.
     """
 
     def __init__(self, *, shared: bool = False, alone: bool = False) -> None:
@@ -48,13 +43,7 @@ class Meter:
             self._start = self._cpu()
 
     def stop(self, runtime: float) -> tuple[float | None, int | None, int | None]:
-        """Return what the task used: seconds of the processor, bytes of memory, virtual bytes.
-
-        Parameters
-        ----------
-        runtime : float
-            Seconds that it took.
-        """
+        """Return what the task used: seconds of the processor, bytes of memory, virtual bytes."""
         peak: int | None
         if self._read is not None:
             now, peak = self._read()

@@ -2,7 +2,7 @@
 
 Knows: the work of a run, contexts, payloads. May not know: queues, pipes, who asked.
 
-A `Station` is what a worker has at hand: the function, the settings, the values that it was sent. It belongs to one
+A `TaskRunner` is what a worker has at hand: the function, the settings, the values that it was sent. It belongs to one
 thread at a time; the executors of this process and the worker processes all use it, so that a task meets
 the same conditions everywhere.
 """
@@ -10,18 +10,17 @@ the same conditions everywhere.
 from __future__ import annotations
 
 import contextvars
-import enum
-import sys
 import threading
 import types
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
 from memento.context import Context, Resources, StopTask, TaskSpace
 from memento.context.seeding import LIBRARIES, Seeding
-from memento.context.space import Live, never_stopping
+from memento.context.space import never_stopping
 from memento.errors import StoreUnwritable
 from memento.layout import Layout
 from memento.records import (
@@ -29,129 +28,24 @@ from memento.records import (
     FAILED,
     RAISED,
     STOPPED,
-    TIMEOUT,
-    UNSAVABLE,
     Encoded,
     Failure,
     LogSlice,
     Outcome,
     Piece,
 )
-from memento.values import pickling
 from memento.values.formats import encode
 from memento.values.payloads import PayloadDir
 from memento.worker import failures
-from memento.worker.alarm import TimeUp
-from memento.worker.imports import ImportWatch
+from memento.worker.alarm import TimeUp, alarm
+from memento.worker.import_watch import ImportWatch
 from memento.worker.measure import Meter, process_name
-from memento.worker.sources import install
-from memento.worker.warned import Watch
+from memento.worker.source_texts import install
+from memento.worker.task_values import TaskValues, copies, unpacked
+from memento.worker.warning_watch import Watch
 from memento.worker.work import Task, Work
 
-_ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), range, type(Ellipsis)})
-_OTHER_ATOMS = frozenset({("fractions", "Fraction")})  # by name: few programs import it
-_NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum)
 _NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})
-
-
-def is_unchangeable(value: object) -> bool:
-    """Tell whether tasks can share one object without one task's changes reaching the next.
-
-    Examples
-    --------
-    >>> is_unchangeable((1, "a")), is_unchangeable([1]), is_unchangeable(dict)
-    (True, False, True)
-    """
-    kind = type(value)
-    paths: type | tuple[()] = getattr(sys.modules.get("pathlib"), "PurePath", ())
-    if (
-        kind in _ATOMS
-        or isinstance(value, (_NAMED, paths))
-        or (kind.__module__, kind.__name__) in _OTHER_ATOMS
-    ):
-        return True
-    if kind is tuple or kind is frozenset:
-        return all(map(is_unchangeable, value))  # type: ignore[call-overload]  # just checked
-    return False
-
-
-class KeptValues:
-    """Values by number, each unpickled once where tasks can share it, else for each task.
-
-    Parameters
-    ----------
-    source : sequence of bytes, optional
-        Where a value comes from that was not put here.
-    """
-
-    def __init__(self, source: Sequence[bytes] | None = None) -> None:
-        self._source = source
-        self.follow: Callable[[Any], None] | None = None  # hears of each function and class among them, once
-        self._packed: dict[int, bytes | memoryview] = {}
-        self._shared: dict[int, Any] = {}
-
-    def put(self, number: int, data: bytes | memoryview) -> None:
-        """Keep the bytes of a value."""
-        self._packed[number] = data
-        self._shared.pop(number, None)
-
-    def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
-        """Return the values of these numbers by these names; unpickling may raise anything."""
-        shared = self._shared
-        return {
-            name: shared[n] if n in shared else self._unpickle(n)
-            for name, n in zip(names, numbers, strict=True)
-        }
-
-    def _unpickle(self, number: int) -> Any:
-        data = self._packed.get(number)
-        if data is None:
-            if self._source is None:
-                raise KeyError(
-                    f"value number {number} was not sent to this worker; this is a fault of Memento"
-                )
-            data = self._source[number]
-        value = pickling.loads(data)
-        if is_unchangeable(value):
-            if self.follow is not None and callable(value):
-                self.follow(value)
-            self._shared[number] = value
-            self._packed.pop(number, None)
-        return value
-
-
-class KeptSettings:
-    """The settings, as new for each task."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        settings = pickling.loads(data)
-        self._plain: dict[str, Any] | None = None
-        if type(settings) is dict and all(map(is_unchangeable, settings.values())):
-            self._plain = settings
-
-    def get(self) -> dict[str, Any]:
-        """Return a copy that the task may change."""
-        if self._plain is not None:
-            return dict(self._plain)
-        settings: dict[str, Any] = pickling.loads(self._data)
-        return settings
-
-
-class SomeValues(Protocol):
-    """Where a station's values come from."""
-
-    follow: Callable[[Any], None] | None  # hears of each function and class among them, once
-
-    def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
-        """Return the values of these numbers by these names; may raise anything."""
-
-
-class SomeSettings(Protocol):
-    """Where a station's settings come from."""
-
-    def get(self) -> dict[str, Any]:
-        """Return settings that the task may change."""
 
 
 class Conditions(NamedTuple):
@@ -170,21 +64,11 @@ class Conditions(NamedTuple):
     clock: Clock = SYSTEM_CLOCK
 
 
-class Station:
+class TaskRunner:
     """One worker's place: runs one task after another.
 
-    Parameters
-    ----------
-    work : Work
-        What all tasks of the run share. `work.values` may be empty where `values` is given.
-    conditions : Conditions
-        What is special about this place.
-    function : callable, optional
-        The experiment, where it is unpickled already.
-    values : KeptValues, optional
-        Where values come from; by default ``work.values``.
-    settings : object with `get`, optional
-        Where settings come from; by default ``work.settings``.
+    `function` is the experiment where it is unpickled already; `values` and `settings` say where these come from, which
+    by default are bytes of `work`.
     """
 
     def __init__(
@@ -192,14 +76,14 @@ class Station:
         work: Work,
         conditions: Conditions,
         function: Callable[..., Any] | None = None,
-        values: SomeValues | None = None,
-        settings: SomeSettings | None = None,
+        values: TaskValues | None = None,
+        settings: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
-        self._work, self._conditions = work, conditions
+        self._work, self._conditions, self._clock = work, conditions, conditions.clock
         install(work.sources)
         self._function = work.function.load() if function is None else function
-        self._settings = KeptSettings(work.settings.data) if settings is None else settings
-        self.values = KeptValues(work.values) if values is None else values
+        self._settings = unpacked(work.settings.data) if settings is None else settings
+        self.values = TaskValues(work.values) if values is None else values
         self._seeding = Seeding(alone=conditions.alone, origins=work.generators)
         self._imports = ImportWatch(list(LIBRARIES) if conditions.alone else [], self._seeding.notice)
         self._seeding.follow(self._function)
@@ -208,10 +92,7 @@ class Station:
         self._payloads = PayloadDir(Layout(work.store).payloads)
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
-        self._clock = conditions.clock
-        # A pool's process may run several tasks too, in threads that it has started.
-        alone = not conditions.shared_process and threading.current_thread() is threading.main_thread()
-        self._watch = Watch(shared=not alone)
+        self._watch = Watch()
         self._now = (
             0,
             0.0,
@@ -219,73 +100,57 @@ class Station:
         )  # the attempt that is made: its number, its start, the same on the steady clock
         self._so_far = self._piece  # one bound method for all tasks
         self.inside = False  # the task's own code runs now
-        self.timeout = work.timeout
+
+    def run_limited(self, task: Task) -> Outcome:
+        """Make one attempt that an alarm ends when its time is over, where this is the main thread."""
+        limit = self._work.timeout
+        if limit is None:
+            return self.run(task)
+        try:
+            with alarm(limit, lambda: self.inside):
+                return self.run(task)
+        except TimeUp:  # it came while the task's own exception was being caught
+            return self.cut_short(task, failures.timed_out(limit))
+
+    def cut_short(self, task: Task, failure: Failure) -> Outcome:
+        """Make the outcome of the attempt that is made, or was last, where `run` could not."""
+        _, started, begun = self._now
+        return verdict(task, failure, started, self._clock.monotonic() - begun, self._worker)
 
     def run(self, task: Task) -> Outcome:
         """Make one attempt; whatever the task does short of ending the process, this returns."""
-        number, key, layout, values, repeat, attempt, _, version = task
-        clock, conditions, context = self._clock, self._conditions, None
-        value: Encoded | None = None
+        number, attempt, conditions, context = task.number, task.attempt, self._conditions, None
+        value: Encoded | Failure | None = None
         failure: Failure | None = None
         error: BaseException | None = None
-        live: Live | None = None
-        if conditions.live is not None:
-            tell = conditions.live
-
-            def live(done: float, total: float | None, metrics: dict[str, float]) -> None:
-                tell(number, done, total, metrics)
-
-        started, begun = clock.now(), clock.monotonic()
-        self._now = (attempt, started, begun)
+        self._now = (_, started, begun) = (attempt, self._clock.now(), self._clock.monotonic())
         self._meter.start()
         self._watch.begin()
         try:
             self.inside = True
-            names = self.layouts.get(layout)
-            if names is None:  # a task may have no parameter at all
-                names = self._layout(layout)
-            config = Config.build(self.values.named(names, values), self._settings.get(), repeat)
-            context = Context.for_task(
-                TaskSpace(
-                    self._work.store,
-                    self._work.run,
-                    key,
-                    attempt,
-                    conditions.resources,
-                    live,
-                    conditions.stopping,
-                    self._work.live_every,
-                    clock,
-                    self._work.inline_limit,
-                    self._so_far,
-                    self._work.codes[version],
-                    self._work.on_code_change,
-                    repeat,
-                    self._seeding,
-                )
-            )
-            self._seeding.begin(key)
+            config = self._config(task)
+            context = self._context(task)
+            self._seeding.begin(task.key)
             # In a copy of the context: decimal's precision, NumPy's error state end with the task.
             returned = contextvars.copy_context().run(self._function, context, config)
             if type(returned) not in _NEVER_AWAITED and _is_awaitable(returned):
                 returned = _finished(returned)
-            try:
-                value = encode(returned, self._payloads, self._work.inline_limit)
-            except (StopTask, TimeUp, KeyboardInterrupt, StoreUnwritable):
-                raise
-            except BaseException as exc:  # whatever a user's __reduce__ raises
-                error, failure = exc, unsavable(returned, exc)
+            value = self._store(returned)
             returned = None  # or its memory would be told as the next task's
             self.inside = False
         except BaseException as exc:  # SystemExit and KeyboardInterrupt too: they fail this task only
             self.inside = False
             error = exc
-        runtime = max(clock.monotonic() - begun, 0.0)
+        runtime = max(self._clock.monotonic() - begun, 0.0)
         cpu_time, memory, virtual = self._meter.stop(runtime)
         warned = self._watch.end()
         log = conditions.log() if conditions.log is not None else None
         if error is not None:
-            failure, value = self._explain(error, failure, runtime, log), None
+            failure, value = self._explain(error), None
+        elif isinstance(value, Failure):
+            failure, value = value, None
+        if failure is not None and log is not None and conditions.last_lines is not None:
+            failure = failure._replace(output=conditions.last_lines(log))
         return Outcome(
             number,
             FAILED if failure is not None else DONE,
@@ -306,6 +171,42 @@ class Station:
             context.origin.older or None if context is not None and context.origin is not None else None,
         )
 
+    def _config(self, task: Task) -> Config:
+        names = self.layouts.get(task.layout)
+        if names is None:  # a task may have no parameter at all
+            names = self.layouts[task.layout] = self._work.layouts[task.layout]
+        return Config.build(self.values.named(names, task.values), self._settings(), task.repeat)
+
+    def _context(self, task: Task) -> Context:
+        work, conditions = self._work, self._conditions
+        return Context.for_task(
+            TaskSpace(
+                work.store,
+                work.run,
+                task.key,
+                task.attempt,
+                conditions.resources,
+                None if conditions.live is None else partial(conditions.live, task.number),
+                conditions.stopping,
+                work.live_every,
+                self._clock,
+                work.inline_limit,
+                self._so_far,
+                work.codes[task.version],
+                work.on_code_change,
+                task.repeat,
+                self._seeding,
+            )
+        )
+
+    def _store(self, returned: object) -> Encoded | Failure:
+        try:
+            return encode(returned, self._payloads, self._work.inline_limit)
+        except (StopTask, TimeUp, KeyboardInterrupt, StoreUnwritable):
+            raise
+        except BaseException as exc:  # whatever a user's __reduce__ raises
+            return failures.unsavable(returned, exc)
+
     def close(self) -> None:
         """Leave the process' random generators as they were before the first task."""
         self._imports.close()
@@ -320,30 +221,25 @@ class Station:
         log = told() if told is not None else None
         return Piece(self._work.run, attempt, started, runtime, cpu_time, memory, self._worker, log)
 
-    def _layout(self, number: int) -> tuple[str, ...]:
-        names = self._work.layouts[number]
-        self.layouts[number] = names
-        return names
-
-    def _explain(
-        self, error: BaseException, known: Failure | None, runtime: float, log: LogSlice | None
-    ) -> Failure:
+    def _explain(self, error: BaseException) -> Failure:
         """Describe what was caught; describing must not fail either."""
-        output = ""
-        if log is not None and self._conditions.last_lines is not None:
-            output = self._conditions.last_lines(log)
-        if known is not None:
-            return known._replace(output=output)
         if isinstance(error, StopTask):
-            return failures.raised(error, output, STOPPED, pickled=False)
+            return failures.raised(error, kind=STOPPED, pickled=False)
         if isinstance(error, TimeUp):
-            return timed_out(self._work.timeout or runtime, output)
+            return failures.timed_out(self._work.timeout or 0.0)
         try:
-            return failures.raised(error, output)
+            return failures.raised(error)
         except RecursionError:
             # Caught at the very end of the stack: there was no room left to tell it well.
             text = "maximum recursion depth exceeded"
-            return failures.without_exception(RAISED, type(error).__name__, text, output)
+            return failures.without_exception(RAISED, type(error).__name__, text)
+
+
+def local_runner(work: Work, conditions: Conditions) -> TaskRunner:
+    """Return a task runner that calls the very function that the program has, with the program's own values."""
+    function = work.function.here if work.function.here is not None else work.function.load()
+    settings = work.settings.here if work.settings.here is not None else work.settings.load()
+    return TaskRunner(work, conditions, function, settings=copies(settings))
 
 
 def _is_awaitable(returned: object) -> bool:
@@ -379,41 +275,6 @@ def _finished(returned: Any) -> Any:
 
 async def _awaited(returned: Any) -> Any:
     return await returned
-
-
-def unsavable(returned: object, error: BaseException) -> Failure:
-    """Describe a value that cannot be stored."""
-    from memento.errors import UnsavableResult
-
-    if isinstance(error, UnsavableResult):  # it says which part is at fault, and the ways out
-        message = str(error)
-    else:
-        kind = f"{type(returned).__module__}.{type(returned).__qualname__}"
-        message = (
-            f"it returned a {kind}, which cannot be stored: {type(error).__name__}: {error}."
-            " Return what can be pickled (numbers, arrays, frames, fitted models), or write it to"
-            " `context.artifact(name)` and return its name."
-        )
-    message = failures.clipped(message, 4_000)
-    short = failures.without_exception(UNSAVABLE, "UnsavableResult", message, error=UnsavableResult(message))
-    cause = error.__cause__ or error
-    if not failures.users_line(cause):  # where a pickler stood tells nothing
-        return short._replace(traceback=f"UnsavableResult: {message}\n")
-    told = failures.raised(cause, kind=UNSAVABLE, pickled=False)
-    return short._replace(traceback=told.traceback, location=told.location)
-
-
-def timed_out(limit: float, output: str = "") -> Failure:
-    """Describe a task that ran longer than it may."""
-    from memento.errors import TaskTimeout
-
-    message = f"it ran longer than timeout={limit:g} s and was ended"
-    return failures.without_exception(TIMEOUT, "TaskTimeout", message, output, TaskTimeout(message))
-
-
-def stopped(output: str = "") -> Failure:
-    """Describe a task that the run's own end ended."""
-    return failures.without_exception(STOPPED, "StopTask", "the run was stopped before it finished", output)
 
 
 def verdict(

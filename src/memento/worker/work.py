@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from memento.keys import Script
-from memento.worker.sending import Portable
+from memento.worker.portable import Portable
 
 
 class Task(NamedTuple):
@@ -37,7 +37,7 @@ class Work(NamedTuple):
 
     Every entry of `values` is bytes for `memento.values.pickling.loads`; so are `function.data` and `settings.data`,
     which are made when they are asked for: copies of the program have the function, and who runs tasks in this process
-    has everything (`local`). Pickled, this takes function and settings along, and neither `layouts` nor `values`.
+    has everything. Pickled, this takes function and settings along, and neither `layouts` nor `values`.
     A worker gets a value's bytes at most once, with the first task that uses it, and unpickles
     it for each task, so that a task that changes a value in place changes nothing for the next.
     """
@@ -47,9 +47,7 @@ class Work(NamedTuple):
     function: Portable
     settings: Portable  # of a dict
     layouts: Sequence[tuple[str, ...]]  # may grow while the run goes on
-    values: Sequence[
-        bytes
-    ]  # may be lazy: an entry is pickled when it is first asked for; for `here` see `local`
+    values: Sequence[bytes]  # may be lazy: an entry is pickled when it is first asked for; see `TaskValues`
     store: str  # absolute path of the store's folder, shared with the workers
     script: Script  # what the program was started with: workers give the same names as it does
     sys_path: list[str]
@@ -65,16 +63,13 @@ class Work(NamedTuple):
     inline_limit: int = 16_384  # bytes; larger values are written as payload files by the worker
     live_every: float = LIVE_EVERY  # seconds between live updates of a task
     environment: Mapping[str, str] = _NOTHING
-    sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `sources`
-    generators: Mapping[str, bytes] = (
-        _NO_GENERATORS  # those that tasks share, by label: what children come from
-    )
+    sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `source_texts`
+    # Those that tasks share, by label: what children come from.
+    generators: Mapping[str, bytes] = _NO_GENERATORS
     initializer: Portable | None = None  # called in each worker before its first task
     carried: Any = None  # what the program has set, for fresh processes; see `carrying`
-    seen: Mapping[str, tuple[str, str]] = (
-        _NONE_SEEN  # what the function reads, for fresh processes; see `sameness`
-    )
-    codes: Sequence[tuple[bytes, ...]] = (
-        _NO_CODES  # versions of the code: each one's digest, and what counts as it
-    )
+    # What the function reads, for fresh processes; see `sameness`.
+    seen: Mapping[str, tuple[str, str]] = _NONE_SEEN
+    # Versions of the code: each one's digest, and what counts as it.
+    codes: Sequence[tuple[bytes, ...]] = _NO_CODES
     on_code_change: str = "ignore"  # what becomes of checkpoints that other versions saved

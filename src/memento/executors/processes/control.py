@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from memento import system
 from memento.errors import Unsendable, WorkersDiffer, WorkerStartError
-from memento.executors.processes import copying, launch, server
-from memento.executors.processes.link import Link
+from memento.executors.processes import channel, fork, launch, server
 from memento.executors.processes.slots import make_file
+from memento.executors.processes.worker import Place
 from memento.worker import failures
 from memento.worker.work import Work
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _ENDING = 5.0  # seconds that the server gets to end everything
 _TAIL_LINES = 20
-_FIRST_VALUES = 64  # how many values are looked at
-_FIRST_SMALL, _FIRST_ALL = 1_024, 32_768  # bytes; they travel as an argument
 
 
 class ServerGone(WorkerStartError):
@@ -36,34 +34,18 @@ class ServerGone(WorkerStartError):
 
 
 class Control:
-    """Our end of the server's control socket, and the server's process.
-
-    Parameters
-    ----------
-    work : Work
-        What all workers need.
-    slots_file : int
-        Descriptor of the shared memory.
-    copy : bool, optional
-        Whether the server is a copy of this program; by default where that is sound.
-    """
+    """The server, and our end of its socket: a copy of this program where that is sound, or as `copy` says."""
 
     def __init__(self, work: Work, slots_file: int, copy: bool | None = None) -> None:
         # Asked before anything of ours is open.
         objection = "copy=False was asked for" if copy is False else _objection(work)
         self.notes: list[str] = []  # what people should know of how workers come to be
-        values = [value.hex() for value in _first_values(work)]  # before that, too: one may be no pickle
         self.socket, theirs = socket.socketpair()
-        self._heard = bytearray()
+        self._frames = channel.Frames()
         self._workers: set[int] = set()
         self.proven = False  # it has started a worker: what the experiment needs can be imported
         self._mark = launch.mark(work)
-        told = {
-            "control": theirs.fileno(),
-            "slots": slots_file,
-            "parent": os.getpid(),
-            "values": values,
-        }
+        told = {"control": theirs.fileno(), "slots": slots_file, "parent": os.getpid()}
         self._log: IO[bytes] | None = None
         if work.log_output:
             self._log = open(make_file("memento-log", 0), "w+b", buffering=0)  # noqa: SIM115  # closed in `close`
@@ -93,10 +75,9 @@ class Control:
         """Return the server's process number."""
         return self._process.pid
 
-    def spawn(self, link: Link, theirs: tuple[int, int]) -> None:
+    def spawn(self, place: Place, theirs: tuple[int, int]) -> None:
         """Have a worker started, with its ends of the pipes."""
-        place = link.place
-        self._say(("spawn", (place.slot, place.slots, place.log, place.log_name, place.gpus)), theirs)
+        self._say(("spawn", tuple(place)), theirs)
 
     def kill(self, pid: int, number: int) -> None:
         """Have a worker and everything below it sent a signal."""
@@ -121,8 +102,8 @@ class Control:
             data = b""
         if not data:
             self._ended()
-        self._heard += data
-        messages = server.split(self._heard)
+        self._frames.add(data)
+        messages: list[tuple[Any, ...]] = [channel.unpack(kind, body) for kind, body in self._frames]
         for message in messages:
             if message[0] == "started":
                 self._workers.add(message[2])
@@ -135,9 +116,9 @@ class Control:
 
     def _ended(self) -> NoReturn:
         process = self._process
-        if not copying.ends(process, _ENDING):
+        if not fork.ends(process, _ENDING):
             process.kill()
-            copying.ends(process, _ENDING)
+            fork.ends(process, _ENDING)
         code = -signal.SIGKILL if process.returncode is None else process.returncode
         # The workers die with it, and what they started has nobody then to adopt it.
         system.kill_marked(launch.MARK, self._mark, launch.shared_name(self._mark))
@@ -178,23 +159,23 @@ class Control:
         elif process.poll() is None:
             # It may be importing for seconds, deaf; as far as we know it has nothing to clean up.
             system.kill_tree(process.pid, signal.SIGKILL)
-        if not copying.ends(process, _ENDING):
+        if not fork.ends(process, _ENDING):
             for pid in self._workers:
                 system.kill_tree(pid, signal.SIGKILL)
             process.kill()
-            copying.ends(process, _ENDING)
+            fork.ends(process, _ENDING)
         self.socket.close()
         if self._log is not None:
             self._log.close()
 
 
-def _copy(work: Work, told: dict[str, Any], log: IO[bytes] | None, objection: str) -> copying.Copy | None:
+def _copy(work: Work, told: dict[str, Any], log: IO[bytes] | None, objection: str) -> fork.Copy | None:
     """Start the server as a copy of this program; None where that is not sound."""
     environment = launch.environment(work)
-    pid = None if objection else copying.fork(launch.pool_threads(work))
+    pid = None if objection else fork.fork(launch.pool_threads(work))
     if pid == 0:
         server.serve_in_copy(told, work, environment, log.fileno() if log else None)
-    return copying.Copy(pid) if pid else None
+    return fork.Copy(pid) if pid else None
 
 
 def _objection(work: Work) -> str:
@@ -204,7 +185,7 @@ def _objection(work: Work) -> str:
         return "a memory limit is about what a task takes, not about what the program holds"
     if type(sys.modules.get("__main__")) is not ModuleType:
         return "its __main__ is of its own making"
-    return copying.objection(work.store)
+    return fork.objection(work.store)
 
 
 def _notes(work: Work, why: str) -> list[str]:
@@ -238,14 +219,3 @@ def _start(work: Work, told: dict[str, Any], log: IO[bytes] | None) -> subproces
         )
     finally:
         os.close(work_file)
-
-
-def _first_values(work: Work) -> list[bytes]:
-    """Return a few small values, so that what they import is imported once, before the server copies itself."""
-    found, size = [], 0
-    for number in range(min(len(work.values), _FIRST_VALUES)):
-        data = work.values[number]
-        if len(data) <= _FIRST_SMALL and size + len(data) <= _FIRST_ALL:
-            found.append(data)
-            size += len(data)
-    return found

@@ -1,6 +1,6 @@
-"""Start fresh Python processes that need nothing of the user's script: no `__main__`, no guard.
+"""Start fresh Python processes that need nothing of the user's script, and make them see what the program sees.
 
-Knows: interpreters, environments, descriptors. May not know: tasks, queues.
+Knows: interpreters, environments, descriptors, the work. May not know: tasks, queues.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from memento.errors import WorkersDiffer
 from memento.executors.processes.slots import make_file
-from memento.worker import sources
+from memento.values import pickling
+from memento.worker.source_texts import WORKER_MARK, edited_since, install
 from memento.worker.work import Work
 
 if TYPE_CHECKING:
@@ -41,7 +43,9 @@ _CORES = (
     "JULIA_NUM_THREADS",
     "PYTHON_CPU_COUNT",  # Python from 3.13 on: its pools
 )
-MARK = sources.WORKER_MARK  # names the coordinator and its run in all processes below
+_FIRST_VALUES = 64  # how many values are looked at
+_FIRST_SMALL, _FIRST_ALL = 1_024, 32_768  # bytes
+MARK = WORKER_MARK  # names the coordinator and its run in all processes below
 
 
 def mark(work: Work) -> str:
@@ -75,7 +79,7 @@ def _cores(names: Sequence[str], cores: int) -> dict[str, str]:
 
 def write_work(work: Work) -> int:
     """Write what workers need that are fresh processes into a nameless file; return its descriptor."""
-    plain = work._replace(layouts=(), values=())
+    plain = work._replace(layouts=(), values=_first_values(work))
     if work.carried is None:
         plain = for_fresh(plain)
     data = pickle.dumps(plain, protocol=5)
@@ -88,13 +92,24 @@ def write_work(work: Work) -> int:
 def for_fresh(work: Work) -> Work:
     """Add what a copy of this process has, and a fresh one has not: what the program has set, and what it sees."""
     from memento.context.generators import kind_of
-    from memento.keys.sameness import seen_by
+    from memento.keys.code_versions import seen_by
     from memento.worker.carrying import gather
 
     function = work.function.here
     # Tasks get children of the program's generators, wherever an import leaves those of the same names.
     seen = {} if function is None else seen_by(function, apart=kind_of)
     return work._replace(carried=gather(), seen=seen)
+
+
+def _first_values(work: Work) -> list[bytes]:
+    """Return a few small values, so that what they import is imported once, before the server copies itself."""
+    found, size = [], 0
+    for number in range(min(len(work.values), _FIRST_VALUES)):
+        data = work.values[number]
+        if len(data) <= _FIRST_SMALL and size + len(data) <= _FIRST_ALL:
+            found.append(data)
+            size += len(data)
+    return found
 
 
 def read_work(descriptor: int) -> Work:
@@ -136,3 +151,34 @@ def start_python(module: str, argument: str, sys_path: list[str], descriptors: t
         start_new_session=True,
         **options,
     )
+
+
+# -- in the fresh process
+
+
+def arrive(work: Work) -> Callable[..., Any]:
+    """Import what the function needs, set what the program has set, and return the function."""
+    install(work.sources)  # before anything of the user's is imported
+    pickling.install_main(work.script)
+    if work.carried is None:
+        function: Callable[..., Any] = work.function.load()
+        return function
+    from memento.worker import carrying
+
+    carrying.set_first(work.carried)
+    function = work.function.load()
+    carrying.set_rest(work.carried)
+    return function
+
+
+def compare(work: Work, function: Callable[..., Any]) -> None:
+    """Raise WorkersDiffer where the experiment reads something of the project that is not as the program has it."""
+    if work.seen:
+        from memento.keys.code_versions import differences
+
+        found = differences(work.seen, function)
+        edited = edited_since(work.sources) if found else set()
+        if edited:  # it has the code of the start, but what that reads cannot be told from the files any more
+            found = [one for one in found if one[2] != "nothing" and one[0].partition(":")[0] not in edited]
+        if found:
+            raise WorkersDiffer(found)

@@ -23,15 +23,7 @@ _LINE = 4_096  # bytes in which the end of a line is looked for
 
 
 class Output:
-    """The worker's end of its log: descriptors 1 and 2 of this process.
-
-    Parameters
-    ----------
-    path : str
-        The file; made where it is missing.
-    name : str
-        Its name in slices.
-    """
+    """The worker's end of its log: descriptors 1 and 2 of this process."""
 
     def __init__(self, path: str, name: str) -> None:
         self._path, self._name = path, name
@@ -81,23 +73,15 @@ def _flush() -> None:
 
 
 def shorten(file: int, start: int, end: int) -> int:
-    """Cut the last part of a log to its head and its tail where it is over the limit; return its new end.
-
-    Parameters
-    ----------
-    file : int
-        Descriptor that reads, and writes at the end.
-    start, end : int
-        The part; nothing stands after it.
-    """
+    """Cut the last part of a log to its head and its tail where it is over the limit; return its new end."""
     if end - start <= LIMIT:
         return end
     first = start + _HEAD
     before = os.pread(file, _LINE, first - _LINE)
-    first -= len(before) - (before.rfind(b"\n") + 1 or _whole(before))
+    first -= len(before) - (before.rfind(b"\n") + 1 or len(before))
     last = end - _TAIL
     tail = os.pread(file, _TAIL, last)
-    skipped = tail.find(b"\n", 0, _LINE) + 1 or _torn(tail)
+    skipped = tail.find(b"\n", 0, _LINE) + 1
     tail = tail[skipped:]
     told = f"\n[... {last + skipped - first:,} bytes left out ...]\n".encode()
     os.ftruncate(file, first)
@@ -106,21 +90,6 @@ def shorten(file: int, start: int, end: int) -> int:
         while view:
             view = view[os.write(file, view) :]
     return first + len(told) + len(tail)
-
-
-def _whole(text: bytes) -> int:
-    """Return how many of these bytes make whole characters, were they UTF-8."""
-    for back in range(1, min(len(text), 4) + 1):
-        byte = text[-back]
-        if byte & 0xC0 != 0x80:  # no continuation: a character begins here, and wants so many bytes
-            wants = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return len(text) - back if wants > back else len(text)
-    return len(text)
-
-
-def _torn(text: bytes) -> int:
-    """Return how many bytes at the front are the rest of a character, were this UTF-8."""
-    return next((number for number, byte in enumerate(text[:4]) if byte & 0xC0 != 0x80), 0)
 
 
 def thin(path: str, start: int, end: int) -> None:

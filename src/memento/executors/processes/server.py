@@ -2,7 +2,7 @@
 
 Knows: its control socket, worker processes. May not know: tasks, queues, what workers tell.
 
-It is a copy of the program where one is sound (`copying`), and else a process started for it. It runs one thread,
+It is a copy of the program where one is sound (`fork`), and else a process started for it. It runs one thread,
 and forks only as long as that is true of the whole process: libraries may start threads when they are imported.
 Otherwise, and where forking is not safe, each worker is a fresh process. It is the parent of
 all workers, so it is who learns how they end; being the adopter of orphans, it ends what a dead worker left behind.
@@ -18,12 +18,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
-import marshal
 import os
 import select
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -31,44 +29,28 @@ from typing import TYPE_CHECKING, Any
 from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.errors import Unsendable, WorkersDiffer
-from memento.executors.processes import copying, fresh, launch
+from memento.executors.processes import channel, fork, launch
 from memento.executors.processes.slots import Slots
 from memento.executors.processes.worker import Place, work_until_told
 from memento.values import pickling
 from memento.worker import failures
-from memento.worker.sources import install
+from memento.worker.source_texts import install
 from memento.worker.work import Work
 
 if TYPE_CHECKING:
     import subprocess
 
-LENGTH = struct.Struct("<I")
 _LOOK = 0.5  # seconds between looks for a parent that is gone without closing the socket
-_LOOK_UNTOLD = 0.02  # seconds between looks for ended workers where the system cannot tell of them
 _ROUNDS = 200  # looks at 5 ms for the end of what was killed
 _CLEANING = 3.0  # seconds for who removes what a dead worker's processes have left in shared memory
 
 
 def send(control: socket.socket, message: tuple[Any, ...], descriptors: tuple[int, ...] = ()) -> None:
     """Send one message, with descriptors if there are any."""
-    body = marshal.dumps(message)
-    data = LENGTH.pack(len(body)) + body
+    data = channel.pack(channel.CONTROL, message)
     if descriptors:
-        sent = socket.send_fds(control, [data], descriptors)
-        data = data[sent:]
+        data = data[socket.send_fds(control, [data], descriptors) :]
     control.sendall(data)
-
-
-def split(data: bytearray) -> list[tuple[Any, ...]]:
-    """Take the whole messages out of a buffer."""
-    messages = []
-    while len(data) >= LENGTH.size:
-        (length,) = LENGTH.unpack_from(data)
-        if len(data) < LENGTH.size + length:
-            break
-        messages.append(marshal.loads(bytes(data[LENGTH.size : LENGTH.size + length])))
-        del data[: LENGTH.size + length]
-    return messages
 
 
 class Server:
@@ -82,11 +64,10 @@ class Server:
         self._work = work or launch.read_work(told["work"])
         self._function: Callable[..., Any] | None = None
         self._refuses = False  # workers would not see what the program sees: none is started
-        self._data = bytearray()
+        self._frames = channel.Frames()
         self._descriptors: list[int] = []
         self._workers: dict[int, int] = {}  # pid -> slot
         self._cleaning: dict[int, float] = {}  # pid of who cleans up -> when it is ended
-        self._endings: dict[int, int] = {}  # pid -> descriptor that becomes readable at its end
         self._fresh: dict[int, subprocess.Popen[bytes]] = {}
 
     def load(self) -> None:
@@ -94,9 +75,9 @@ class Server:
         try:
             self._function = self._work.function.here
             if self._function is None:
-                self._function = fresh.arrive(self._work)
+                self._function = launch.arrive(self._work)
                 if self._work.initializer is None:  # else each worker does, after it
-                    fresh.compare(self._work, self._function)
+                    launch.compare(self._work, self._function)
             else:
                 install(self._work.sources)
                 pickling.keep_main(self._work.script)
@@ -109,34 +90,28 @@ class Server:
             told = failures.raised(exc, pickled=False)
             send(self._control, ("broken", told.traceback or told.message))
             return
-        for data in self._told_values():
+        for data in self._work.values if self._work.function.here is None else ():
             with contextlib.suppress(Exception):  # the task that uses it will tell
-                pickling.loads(data)
+                pickling.loads(data)  # what a few of them import is imported once, here
         gc.freeze()  # the collector of a copy would touch, and so copy, every page
         send(self._control, ("ready",))
 
-    def _told_values(self) -> list[bytes]:
-        """Return some values, whose modules are better imported once, here."""
-        return [bytes.fromhex(text) for text in self._told.get("values", ())]
-
     def serve(self) -> None:
         """Do as told until the supervisor closes or is gone."""
+        self._woken, self._waker = os.pipe()
+        for end in (self._woken, self._waker):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, _do_nothing)  # what has no handler wakes nobody
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
-        watched: set[int] = set()
+        poller.register(self._woken, select.POLLIN)
         while os.getppid() == self._parent:
-            for descriptor in self._endings.values():
-                if descriptor not in watched:
-                    poller.register(descriptor, select.POLLIN)
-                    watched.add(descriptor)
-            untold = len(self._workers) > len(self._endings)
-            events = poller.poll((_LOOK_UNTOLD if untold else _LOOK) * 1000)
-            if any(descriptor == self._control.fileno() for descriptor, _ in events) and not self._obey():
+            ready = {descriptor for descriptor, _ in poller.poll(_LOOK * 1000)}
+            if self._control.fileno() in ready and not self._obey():
                 break
-            if untold or any(descriptor in watched for descriptor, _ in events):
-                for descriptor in watched:
-                    poller.unregister(descriptor)
-                watched.clear()
+            if self._woken in ready:
+                os.read(self._woken, 4096)
                 self._reap()
 
     def _obey(self) -> bool:
@@ -146,9 +121,10 @@ class Server:
             data, descriptors = b"", []  # reset: the supervisor was killed with our messages unread
         if not data:
             return False
-        self._data += data
+        self._frames.add(data)
         self._descriptors += descriptors
-        for message in split(self._data):
+        for kind, body in self._frames:
+            message = channel.unpack(kind, body)
             if message[0] == "spawn":
                 read, write = self._descriptors.pop(0), self._descriptors.pop(0)
                 self._spawn(Place(*message[1]), read, write)
@@ -166,7 +142,7 @@ class Server:
             os.close(write)
             return
         if self._function is not None and system.can_fork() and not _has_cuda():
-            pid = copying.fork()
+            pid = fork.fork()
             if pid == 0:
                 self._become_worker(place, read, write)
         try:
@@ -178,9 +154,6 @@ class Server:
             os.close(read)
             os.close(write)
         self._workers[pid] = place.slot
-        if hasattr(os, "pidfd_open"):
-            with contextlib.suppress(OSError):
-                self._endings[pid] = os.pidfd_open(pid)
         send(self._control, ("started", place.slot, pid))
 
     def _become_worker(self, place: Place, read: int, write: int) -> None:
@@ -189,7 +162,7 @@ class Server:
             os.setsid()
             server = os.getppid()
             self._control.close()
-            for descriptor in (*self._endings.values(), *self._descriptors):
+            for descriptor in (self._woken, self._waker, *self._descriptors):
                 os.close(descriptor)
             slots = Slots(self._slots_file, place.slots)
             work_until_told(self._work, place, read, write, slots, server, self._function)
@@ -245,9 +218,6 @@ class Server:
             slot = self._workers.pop(pid, None)
             if slot is not None:
                 ended = True
-                descriptor = self._endings.pop(pid, None)
-                if descriptor is not None:
-                    os.close(descriptor)
                 process = self._fresh.pop(pid, None)
                 if process is not None:
                     process.returncode = 0  # it was waited for here
@@ -328,7 +298,7 @@ def main() -> None:
 def serve_in_copy(told: dict[str, Any], work: Work, environment: dict[str, str], output: int | None) -> None:
     """Be the server, in a copy of the program; never returns."""
     try:
-        copying.start_anew((told["control"], told["slots"]), output)
+        fork.start_anew((told["control"], told["slots"]), output)
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(work.cwd)

@@ -8,7 +8,7 @@ Knows: one anonymous file, mapped. May not know: tasks, processes.
              limit      int64    the worker begins no position from here on
              skipped    int64    the first position that it did not begin because of `limit`
              printed    int64    where in its log the output of its present position begins
-    outbox   what the worker has to tell; see `outbox`
+             stop       int64    the position whose task is to stop (read by `context.stopping`)
 
 A worker writes `start`, then `position`, and then reads `limit`: so a supervisor that lowers `limit`
 and looks at `position` a moment later (`SETTLE`) knows what the worker will not run, without a message
@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import mmap
 import os
-
-from memento.executors.processes.outbox import WHOLE, Outbox
 
 SETTLE = 0.002  # seconds; a store is visible to other cores within microseconds
 NO_LIMIT = (1 << 63) - 1
@@ -42,18 +40,10 @@ def make_file(name: str, size: int) -> int:
 
 
 class Slots:
-    """The mapped memory.
-
-    Parameters
-    ----------
-    descriptor : int
-        The file, from `make_file`.
-    count : int
-        How many slots it has.
-    """
+    """The mapped memory."""
 
     def __init__(self, descriptor: int, count: int) -> None:
-        self._map, self._count = mmap.mmap(descriptor, self.size(count)), count
+        self._map = mmap.mmap(descriptor, self.size(count))
         whole = memoryview(self._map)
         self.ints = whole.cast("q")
         self.doubles = whole.cast("d")
@@ -61,27 +51,20 @@ class Slots:
 
     @staticmethod
     def size(count: int) -> int:
-        """Return how many bytes `count` slots take, their outboxes included."""
-        return _HEADER + (_SLOT + WHOLE) * count
+        """Return how many bytes `count` slots take."""
+        return _HEADER + _SLOT * count
 
     def base(self, slot: int) -> int:
-        """Return the index of a slot's first word: start, position, limit, skipped, printed."""
+        """Return the index of a slot's first word: start, position, limit, skipped, printed, stop."""
         return (_HEADER + _SLOT * slot) // 8
 
-    def outbox(self, slot: int) -> Outbox:
-        """Return a slot's outbox, which whoever asks for it closes."""
-        first = _HEADER + _SLOT * self._count + WHOLE * slot
-        return Outbox(self.bytes[first : first + WHOLE])
-
     def clear(self, slot: int) -> None:
-        """Make a slot ready for a new worker; nobody may use it or its outbox."""
-        outbox = self.outbox(slot)
-        outbox.clear()
-        outbox.close()
+        """Make a slot ready for a new worker; nobody may use it."""
         base = self.base(slot)
         self.doubles[base] = 0.0
         self.ints[base + 1] = -1
         self.ints[base + 4] = 0
+        self.ints[base + 5] = NO_LIMIT
         self.lift_limit(slot)
 
     def position(self, slot: int) -> int:
@@ -109,11 +92,16 @@ class Slots:
         """Return the first position that the worker has skipped; NO_LIMIT where it has skipped none."""
         return self.ints[self.base(slot) + 3]
 
-    def stopping(self) -> bool:
-        """Tell whether the run stops."""
-        return self.bytes[0] != 0
+    def stopping(self, slot: int) -> bool:
+        """Tell whether what the worker runs is to stop, since the run stops or that task."""
+        base = self.base(slot)
+        return self.bytes[0] != 0 or self.ints[base + 5] == self.ints[base + 1]
 
-    def stop(self) -> None:
+    def stop(self, slot: int, position: int) -> None:
+        """Tell the task at a position to stop."""
+        self.ints[self.base(slot) + 5] = position
+
+    def stop_all(self) -> None:
         """Tell all workers that the run stops."""
         self.bytes[0] = 1
 

@@ -1,9 +1,9 @@
-"""The main of a worker process: read batches, run tasks, leave each outcome at once.
+"""The main of a worker process: read batches, run tasks, send each outcome at once.
 
-Knows: its pipes, its slot, a station. May not know: the queue, the store's index, other workers.
+Knows: its pipes, its slot, a runner. May not know: the queue, the store's index, other workers.
 
-An outcome is told (`telling`) before the next task begins, so whatever ends this process afterwards, what
-finished is not lost. After each task `order` puts back what it has changed; where that cannot be done, this
+An outcome is sent (`channel`) before the next task begins, so whatever ends this process afterwards, what
+finished is not lost. After each task `worker_isolation` puts back what it has changed; where that cannot be done, this
 process says so and ends.
 """
 
@@ -16,21 +16,22 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.context import Resources
 from memento.errors import WorkersDiffer
-from memento.executors.processes import fresh, wire
-from memento.executors.processes.ends import CLOSED, FAULT
-from memento.executors.processes.order import Order, watch_for_the_end
+from memento.executors.processes import channel, launch
+from memento.executors.processes.exit_reason import CLOSED, FAULT
 from memento.executors.processes.output import Output
 from memento.executors.processes.slots import NO_LIMIT, Slots
-from memento.executors.processes.telling import Teller
+from memento.executors.processes.worker_isolation import WorkerIsolation, watch_for_the_end
 from memento.worker import failures
-from memento.worker.sending import initialize
-from memento.worker.task_runner import Conditions, KeptValues, Station
+from memento.worker.portable import initialize
+from memento.worker.task_runner import Conditions, TaskRunner
+from memento.worker.task_values import TaskValues
 from memento.worker.work import Task, Work
 
 _READ = 1 << 18
@@ -51,11 +52,11 @@ class Worker:
 
     def __init__(self, work: Work, place: Place, read: int, write: int, slots: Slots) -> None:
         self._work, self._place, self._read, self._slots = work, place, read, slots
-        self._teller = Teller(write, slots.outbox(place.slot))
+        self._sender = channel.Sender(write)
         self._copied = False  # this is a child that a task has forked, not the worker
         os.register_at_fork(after_in_child=self._note_copied)
-        self._frames = wire.Frames()
-        self._values = KeptValues()
+        self._frames = channel.Frames()
+        self._values = TaskValues()
 
     def prepare(self, function: Callable[..., Any] | None) -> None:
         """Get ready to run tasks; the function is unpickled where the server has not done so."""
@@ -71,21 +72,21 @@ class Worker:
             watch_for_the_end()
         anew = function is None
         if function is None:
-            function = fresh.arrive(self._work)
+            function = launch.arrive(self._work)
         initialize(self._work.initializer)
         if anew or (self._work.function.here is None and self._work.initializer is not None):
-            fresh.compare(self._work, function)
+            launch.compare(self._work, function)
         conditions = Conditions(
             resources=resources,
-            stopping=self._slots.stopping,
+            stopping=partial(self._slots.stopping, self._place.slot),
             own_process=True,
             live=self._update,
             log=output.slice if output is not None else None,
             log_so_far=output.so_far if output is not None else None,
             last_lines=output.last_lines if output is not None else None,
         )
-        self._station = Station(self._work, conditions, function, self._values)
-        self._order = Order(output.file if output is not None else None)
+        self._runner = TaskRunner(self._work, conditions, function, self._values)
+        self._isolation = WorkerIsolation(output.file if output is not None else None)
         if output is not None:
             output.slice()  # what importing printed belongs to no task
 
@@ -97,9 +98,9 @@ class Worker:
                 return
             self._frames.add(data)
             for kind, body in self._frames:
-                if kind == wire.VALUE:
-                    self._values.put(wire.NUMBER.unpack_from(body)[0], bytes(body[wire.NUMBER.size :]))
-                elif not self._batch(*wire.unpack(body)):
+                if kind == channel.VALUE:
+                    self._values.put(channel.NUMBER.unpack_from(body)[0], bytes(body[channel.NUMBER.size :]))
+                elif not self._batch(*channel.unpack(kind, body)):
                     return
 
     def _batch(
@@ -110,17 +111,15 @@ class Worker:
         tasks: list[tuple[Any, ...]],
     ) -> bool:
         """Run a batch; False where this worker should end."""
-        self._station.layouts.update(layouts)
+        self._runner.layouts.update(layouts)
         for number, data in values:
             self._values.put(number, data)
         base = self._slots.base(self._place.slot)
         ints, doubles = self._slots.ints, self._slots.doubles
-        run, monotonic, passed, output = self._station.run, SYSTEM_CLOCK.monotonic, False, self._output
-        teller, left = self._teller, ""
-        teller.use_outbox()
+        run, monotonic, output = self._runner.run, SYSTEM_CLOCK.monotonic, self._output
+        send, passed = self._sender.send, False
         for position, task in enumerate(tasks, first):
-            doubles[base] = now = monotonic()
-            teller.ring(now)
+            doubles[base] = monotonic()
             if output is not None:
                 ints[base + 4] = output.end
             ints[base + 1] = position
@@ -132,25 +131,20 @@ class Worker:
             outcome = run(Task._make(task))
             if self._copied:
                 os._exit(0)  # a child that the task forked came back with it: the parent tells the outcome
-            teller.tell(wire.pack_outcome(outcome))
-            left = self._order.restore(outcome.runtime)
+            send(channel.pack_outcome(outcome))
+            left = self._isolation.restore(outcome.runtime)
             if left:
-                teller.tell(wire.item((wire.LEAVING, position, left)))
-                break
-        else:
-            if passed:
-                teller.tell(wire.item((wire.PASSED, first + len(tasks) - 1)))
-        teller.ring()
-        return not left
+                send(channel.pack(channel.LEAVING, (position, left)))
+                return False
+        if passed:
+            send(channel.pack(channel.PASSED, first + len(tasks) - 1))
+        return True
 
     def _update(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
         if not self._copied:
             total = None if total is None else float(total)
-            self._teller.send(
-                wire.pack(
-                    wire.UPDATE, (number, float(done), total, {n: float(v) for n, v in metrics.items()})
-                )
-            )
+            metrics = {name: float(value) for name, value in metrics.items()}
+            self._sender.send(channel.pack(channel.UPDATE, (number, float(done), total, metrics)))
 
     def _note_copied(self) -> None:
         self._copied = True
@@ -158,10 +152,11 @@ class Worker:
     def fail(self, error: BaseException) -> None:
         """Say why this worker cannot begin."""
         if isinstance(error, WorkersDiffer):
-            self._teller.send(wire.pack(wire.BROKEN, ("differs", error.found)))
-            return
-        told = failures.raised(error, pickled=False)
-        self._teller.send(wire.pack(wire.BROKEN, ("broken", told.traceback or told.message)))
+            told: tuple[str, object] = ("differs", error.found)
+        else:
+            failure = failures.raised(error, pickled=False)
+            told = ("broken", failure.traceback or failure.message)
+        self._sender.send(channel.pack(channel.BROKEN, told))
 
 
 def work_until_told(
@@ -210,11 +205,11 @@ def main() -> None:
     """Be a worker that was started afresh: `argv` has the descriptors and the place."""
     import json
 
-    from memento.executors.processes.launch import read_work
-
     told = json.loads(sys.argv[1])
     place = Place(**{**told["place"], "gpus": tuple(told["place"]["gpus"])})
     for name in ("slots", "work", "read", "write"):
         os.set_inheritable(told[name], False)
     slots = Slots(told["slots"], place.slots)
-    work_until_told(read_work(told["work"]), place, told["read"], told["write"], slots, told["parent"], None)
+    work_until_told(
+        launch.read_work(told["work"]), place, told["read"], told["write"], slots, told["parent"], None
+    )

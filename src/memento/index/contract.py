@@ -1,0 +1,527 @@
+"""What a store's records must be able to do, wherever they are kept; `memento.testing.index` tests it.
+
+One file of more than 400 lines, since it is one page to read for whoever writes another index.
+
+Knows: records. May not know: SQL, connections, files; values, which are bytes here.
+
+An index keeps runs, the rows of finished tasks, attempts, metrics, versions of the code, claims, commands and events.
+
+Threads     Every method of an `Index` may be called from any thread, and no lock is held while the caller works,
+            but for `exclusive`. A `Run` is called by one thread, but for `heartbeat`, `tell` and `show`.
+Processes   Any number of them open the same index. A copy of a process (fork) may go on with what was open.
+Ids         Ids of tasks grow in the order of commits and are never used twice: what is new is what has a higher id.
+Rows        A task has one row. It is done or failed; nothing in the index says that a task is running.
+Leases      A run that lives has a lease on what it claims. Its lease falls when it ends, when its process is proven
+            dead, or when its heart has stood still for long (`memento.index.lease`). Whoever then claims the tasks gets
+            them. A late commit of a lost lease is dropped for tasks that are done, and taken for those that are not.
+Statuses    A run's record says how it ended, or nothing. "running" and "died" follow from its lease, on reading.
+Commits     On return of `commit` and of all that changes rows, what was written survives a loss of power. Claims,
+            heartbeats, events and activities need not.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from memento.clock import Clock
+from memento.index.lease import Leases
+from memento.records import Attempt, CodeVersion, Known, RunInfo, RunRecord, TaskRecord, TaskRow, Warned
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memento.index.axes import Declared, Item
+    from memento.index.types import (
+        Activity,
+        Answer,
+        Checked,
+        Claim,
+        Command,
+        Committed,
+        Event,
+        History,
+        Living,
+        Names,
+        Outlines,
+        Renamed,
+    )
+
+
+class Index(ABC):
+    """A store's records.
+
+    Attributes
+    ----------
+    notes : list of str
+        What a person should know of the opening, like what could not be saved of a damaged index.
+    readonly : bool
+        Whether nothing may be written.
+    clock : Clock
+        Where time comes from.
+    leases : Leases
+        Tells which runs live.
+    """
+
+    notes: list[str]
+    readonly: bool
+    clock: Clock
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Which runs live; made when somebody asks."""
+        return Leases(self.clock)
+
+    # --- opening ---------------------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def exists(cls, folder: str) -> bool:
+        """Whether a store's folder has an index of this kind."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, folder: str, *, create: bool, readonly: bool, clock: Clock) -> Index:
+        """Open the index of a store's folder; a damaged one is rebuilt, unless `readonly`.
+
+        Raises
+        ------
+        NotAStore, StoreTooNew, StoreDamaged, StoreUnwritable
+            As of `Store.open`.
+        """
+
+    @classmethod
+    @abstractmethod
+    def rebuild(cls, folder: str, clock: Clock) -> list[str] | None:
+        """Rebuild an index that is known to be damaged; return notes for people, None where a run is at work on it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything. Idempotent."""
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    @abstractmethod
+    def is_gone(self) -> bool:
+        """Whether the index was removed or moved while it was open."""
+
+    # --- tasks: one scan -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def known(self, experiment: str) -> Iterator[Known]:
+        """Yield a narrow record of each task of an experiment; of one that comes twice the later one counts."""
+
+    @abstractmethod
+    def known_columns(self, experiment: str) -> Iterator[tuple[Sequence[Any], ...]]:
+        """Yield the same in pieces of columns: keys, ids, whether done (0 or 1), codes; what planning needs.
+
+        What is committed after the last scan of an experiment is news to a run of it that begins from this index.
+        """
+
+    # --- tasks: in bulk --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def records(self, ids: Iterable[int]) -> Iterator[TaskRecord]:
+        """Yield the tasks with these ids, in the order given; ids that are gone are left out."""
+
+    def record(self, number: int) -> TaskRecord:
+        """Return the task with this id; KeyError where there is none any more."""
+        for record in self.records([number]):
+            return record
+        raise KeyError(number)
+
+    @abstractmethod
+    def ids(
+        self, experiment: str | None = None, *, status: str | None = None, limit: int | None = None
+    ) -> list[int]:
+        """Return the ids of tasks, the newest first."""
+
+    @abstractmethod
+    def ids_of_keys(self, first: bytes, last: bytes) -> list[int]:
+        """Return the ids of the tasks whose keys lie between two keys, both included, the oldest first."""
+
+    @abstractmethod
+    def ids_of_file(self, ref: str | None) -> list[int]:
+        """Return the ids of the tasks whose value is a payload file: this one, or any where none is named."""
+
+    def recent(
+        self, experiment: str | None = None, *, status: str | None = None, limit: int | None = None
+    ) -> list[TaskRecord]:
+        """Return tasks, the newest first."""
+        return list(self.records(self.ids(experiment, status=status, limit=limit)))
+
+    def find(self, prefix: str) -> list[TaskRecord]:
+        """Return the tasks whose key begins with these hexadecimal digits; ValueError where they are none."""
+        digits = prefix.lower()
+        if len(digits) > 32 or digits.strip("0123456789abcdef"):
+            raise ValueError(f"{prefix!r} is no beginning of a key: give up to 32 hexadecimal digits.")
+        first, last = bytes.fromhex(digits.ljust(32, "0")), bytes.fromhex(digits.ljust(32, "f"))
+        return list({record.key: record for record in self.records(self.ids_of_keys(first, last))}.values())
+
+    @abstractmethod
+    def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
+        """Yield how tasks went, and what they returned if asked, as columns, about a thousand at a time.
+
+        Each piece is in the order of its ids; of each thousand those that are alike may come first.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            In ascending order, each once; ids that are gone are left out.
+        values : bool
+            Whether to read what the tasks returned.
+
+        Raises
+        ------
+        PayloadDamaged
+            A row is not what was written.
+        """
+
+    @abstractmethod
+    def written(self, ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+        """Yield id, parameters and settings (JSON) of tasks, in no order; ids ascend, and others may come too."""
+
+    @abstractmethod
+    def attempts(self, key: bytes) -> list[Attempt]:
+        """Return all finished attempts at a task, oldest first; the last one made the task what it is.
+
+        Those that were interrupted are among them where a later one went on from their checkpoint, up to its save.
+        """
+
+    @abstractmethod
+    def warnings(self, first: int, last: int) -> dict[int, tuple[Warned, ...]]:
+        """Return what the tasks with ids from `first` to `last` warned of; those that did not are left out."""
+
+    @abstractmethod
+    def all_returned_nothing(self, ids: Sequence[int]) -> int:
+        """Return how many of these tasks are done, if none returned, recorded or kept anything; else 0."""
+
+    @abstractmethod
+    def metrics(self, record: TaskRecord) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return a task's metrics: name -> x and y; PayloadDamaged where they are not what was written."""
+
+    @abstractmethod
+    def last_metrics(
+        self, ids: Sequence[int]
+    ) -> Iterator[dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
+        """Yield the last values of metrics as columns, in pieces: name -> ids, last values; `ids` ascend.
+
+        Raises PayloadDamaged where one is not what was written.
+        """
+
+    @abstractmethod
+    def parameters(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """Return the parameters (JSON) of the tasks with these keys, in one look at all tasks."""
+
+    @abstractmethod
+    def runtimes(self, experiment: str, limit: int) -> list[tuple[str, float]]:
+        """Return parameters (JSON) and seconds of the newest done tasks."""
+
+    @abstractmethod
+    def latest_of_others(self, experiment: str, limit: int) -> list[tuple[bytes, str, int]]:
+        """Return key, experiment and code of the newest results of all other experiments."""
+
+    # --- experiments, versions of the code, runs -------------------------------------------------------
+
+    @abstractmethod
+    def experiments(self) -> list[tuple[str, int, int]]:
+        """Return each experiment's name and how many of its tasks are done and failed."""
+
+    @abstractmethod
+    def axes(self, experiment: str) -> list[tuple[str, list[tuple[Any, Item | None]]]]:
+        """Return an experiment's parameters, each with its values, in the order of its matrices.
+
+        Values are JSON's; those that are more than that come with what is told of them.
+        """
+
+    @abstractmethod
+    def order(self, experiment: str) -> bytes:
+        """Return the first 8 bytes of keys in the order of their tasks; none where that follows from the values."""
+
+    @abstractmethod
+    def codes(self, ids: Iterable[int]) -> dict[int, CodeVersion]:
+        """Return versions of the code by id, each with all functions of its parts."""
+
+    @abstractmethod
+    def codes_seen(self, ids: Iterable[int]) -> dict[int, tuple[float, int | None]]:
+        """Return when versions were seen first (UTC seconds), and by which run; None where it computed nothing."""
+
+    @abstractmethod
+    def results_of_codes(self, experiment: str) -> dict[int, int]:
+        """Return how many results each version computed."""
+
+    @abstractmethod
+    def history(self, experiment: str) -> History:
+        """Return what is known of the versions of an experiment's code."""
+
+    @abstractmethod
+    def note_codes(
+        self,
+        experiment: str,
+        fresh: Iterable[CodeVersion],
+        current: Iterable[bytes],
+        stale: Iterable[tuple[int, bytes]],
+        run: int | None,
+    ) -> None:
+        """Add versions, and note by which ones the results of others would be computed now.
+
+        Parameters
+        ----------
+        experiment : str
+            Which is made where it is new.
+        fresh : iterable of CodeVersion
+            Versions that may be new.
+        current : iterable of bytes
+            Digests of versions that would compute their own results now.
+        stale : iterable of (int, bytes)
+            Id of a version, and digest of one that would compute its results now; replaces what was noted of it.
+        run : int, optional
+            The run that has seen them, where it computes something.
+        """
+
+    @abstractmethod
+    def adopt(
+        self, experiment: str, changes: Iterable[tuple[int, int]], who: str, verified: int, results: int
+    ) -> None:
+        """Note that somebody accepts changes; see `Versions.adopt`. Idempotent."""
+
+    @abstractmethod
+    def runs(self, limit: int | None = None) -> list[RunRecord]:
+        """Return the runs, the newest first."""
+
+    @abstractmethod
+    def run(self, number: int) -> RunRecord | None:
+        """Return one of them."""
+
+    @abstractmethod
+    def counted(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
+        """Return runs with what the rows say of those that have not told it themselves: they go on, or died."""
+
+    @abstractmethod
+    def living(self) -> Living:
+        """Return the runs that hold a lease and are not dead, and their claims."""
+
+    # --- writing ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def begin(
+        self, info: RunInfo, cached: int = 0, committed: Callable[[Collection[bytes]], None] | None = None
+    ) -> Run:
+        """Note that a run begins; leases of the dead fall.
+
+        Parameters
+        ----------
+        info : RunInfo
+            Who it is.
+        cached : int
+            How many of its tasks are done already.
+        committed : callable, optional
+            Called with the keys of tasks whose results are durable.
+        """
+
+    @abstractmethod
+    def forget(self, keys: Iterable[bytes]) -> int:
+        """Remove tasks as if they had never run; return how many there were."""
+
+    @abstractmethod
+    def retry(self, keys: Collection[bytes] | None, experiment: str | None) -> list[TaskRecord]:
+        """Let tasks that failed count as not computed, their failures as attempts; return them as they were.
+
+        Of these keys, and of this experiment; None is any.
+        """
+
+    @abstractmethod
+    def discard(self, ids: Iterable[int]) -> list[int]:
+        """Remove rows, so that their tasks count as not computed; return those that were there."""
+
+    @abstractmethod
+    def rename(self, old: str, new: str, folders: Container[bytes]) -> Renamed:
+        """Move an experiment's rows to another name, and with it to other keys.
+
+        Keys in `folders` are noted with their new keys in the same transaction, until `moved`.
+
+        Raises
+        ------
+        CannotRename
+            There is no such experiment, the names are the same, or a run of one of them is alive.
+        """
+
+    @abstractmethod
+    def moves(self) -> list[tuple[bytes, bytes]]:
+        """Return the old and new keys of renamed tasks whose folders have yet to follow."""
+
+    @abstractmethod
+    def moved(self, keys: Iterable[bytes]) -> None:
+        """Note that the folders of these old keys have followed."""
+
+    # --- maintenance -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def exclusive(self) -> AbstractContextManager[Living]:
+        """Keep others from beginning, claiming and committing; the same thread may read, and `discard`, meanwhile.
+
+        For a moment only: they wait. Gives who lives.
+        """
+
+    @abstractmethod
+    def has(self, number: int) -> bool:
+        """Whether there is a row with this id."""
+
+    @abstractmethod
+    def names(self, keys: Container[bytes], files: Container[str], after: int = 0) -> Names:
+        """Return what rows with ids above `after` name, of these keys and files, as of one moment."""
+
+    @abstractmethod
+    def faults(self) -> list[str]:
+        """Check the index as a whole; return what is wrong, for people."""
+
+    @abstractmethod
+    def check(self) -> Iterator[Checked]:
+        """Yield the row of each task, with what is wrong with it."""
+
+    @abstractmethod
+    def strays(self, *, remove: bool = False) -> int:
+        """Return how much is kept that belongs to no task; remove it if asked."""
+
+    @abstractmethod
+    def log_ends(self) -> dict[str, int]:
+        """Return up to where rows say that files of logs go."""
+
+    @abstractmethod
+    def forget_log(self, file: str, size: int) -> None:
+        """Let rows name no output in a file of logs that lies beyond its end."""
+
+    # --- commands and events ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def send(self, command: Command) -> int:
+        """Give a command to runs that go on; return its id."""
+
+    @abstractmethod
+    def answers(self, command: int) -> list[Answer]:
+        """Return what runs said to a command."""
+
+    @abstractmethod
+    def events(self, run: int, after: int = 0) -> list[Event]:
+        """Return what happened in a run, the oldest first: events with ids above `after`."""
+
+    @abstractmethod
+    def activity(self, run: int) -> tuple[float, list[Activity]]:
+        """Return what the workers of a run were at, and when that was told (UTC seconds; 0.0 where it was not)."""
+
+
+class Run(ABC):
+    """One run's pen: the only writer of its results. Made by `Index.begin`.
+
+    claim ──> granted ──> (the runner works) ──> commit ──> durable, claim gone
+          └─> elsewhere: another live run has it ──> news() brings its row, or waiting() lets go of it
+          └─> finished: another run has done it
+
+    Attributes
+    ----------
+    id : int
+        The run's id.
+    name : str
+        Its name, unique everywhere.
+    previous : dict
+        Keys that will be computed again -> id of the row that a new result replaces; the plan knows them, and the
+        runner sets it before it commits.
+    """
+
+    id: int
+    name: str
+    previous: dict[bytes, int]
+
+    @abstractmethod
+    def code(self, version: CodeVersion) -> int:
+        """Return the id of a version of the code, adding it when it is new."""
+
+    @abstractmethod
+    def mixed_code(self, present: int, older: Sequence[bytes]) -> int:
+        """Return the id of the version of a task that `present` ended, from a checkpoint of older ones (digests)."""
+
+    @abstractmethod
+    def declare(self, axes: Sequence[Declared], keys: bytes, follows: bool) -> list[Sequence[str]]:
+        """Note this run's parameters and the order of its tasks, for whoever loads its results.
+
+        Parameters
+        ----------
+        axes : sequence of Declared
+            The parameters, in the matrix's order.
+        keys : bytes
+            The tasks' keys, in the matrix's order.
+        follows : bool
+            Whether that order follows from the order of the values.
+
+        Returns
+        -------
+        list of sequence of str
+            The readable JSON of each value as tasks are to carry it.
+        """
+
+    @abstractmethod
+    def claim(self, keys: Sequence[bytes]) -> Claim:
+        """Take the right to compute tasks, as far as nobody else has it or has done them.
+
+        Give the keys of what workers will do in the next second or so; not the whole grid.
+        """
+
+    @abstractmethod
+    def commit(
+        self, rows: Sequence[TaskRow], failed_attempts: Sequence[tuple[bytes, TaskRow]] = ()
+    ) -> Committed:
+        """Append outcomes; on return they are durable, and their claims are gone.
+
+        Parameters
+        ----------
+        rows : sequence of TaskRow
+            At most one for each key: how the task ended. A done row is only ever replaced by a done row:
+            a failure of a task that was done before is kept as an attempt.
+        failed_attempts : sequence of (bytes, TaskRow)
+            Attempts that failed and were, or will be, followed by another.
+        """
+
+    @abstractmethod
+    def release(self, keys: Iterable[bytes]) -> None:
+        """Give tasks back, not computed, so that others may take them."""
+
+    @abstractmethod
+    def news(self) -> list[Known]:
+        """Return what other runs have finished since this was last asked."""
+
+    @abstractmethod
+    def waiting(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Return those of `keys` that other live runs still have; ask for `news` first."""
+
+    @abstractmethod
+    def heartbeat(self) -> None:
+        """Renew the lease; write what was told and shown. From any thread."""
+
+    @abstractmethod
+    def finish(self, status: str, counts: dict[str, int]) -> None:
+        """Note how the run ended ("done", "failed", "interrupted", "died"), and give back all claims. Idempotent."""
+
+    @abstractmethod
+    def commands(self) -> list[Command]:
+        """Return the commands for this run that were sent since it began and were not returned yet."""
+
+    @abstractmethod
+    def answer(self, command: int, text: str) -> None:
+        """Say what was done about a command."""
+
+    @abstractmethod
+    def tell(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Note that something happened; written with the next commit or heartbeat. From any thread."""
+
+    @abstractmethod
+    def show(self, activities: Sequence[Activity]) -> None:
+        """Say what the workers are at; the latest is written with a commit or heartbeat. From any thread."""

@@ -1,0 +1,54 @@
+"""Write an experiment's parameters, and the order of its tasks, within a transaction.
+
+Knows: the tables `axes` and `orders`. May not know: how values are joined (`memento.index.axes`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from memento.index.axes import Declared, declared_by, joined, order_after, renamed_order
+from memento.index.sqlite import sql
+
+
+def declare(
+    connection: sqlite3.Connection, experiment: int, given: Sequence[Declared]
+) -> list[Sequence[str]]:
+    """Note the parameters of a run; return each value's readable JSON as it is to be stored."""
+    rows = connection.execute(sql.AXES, (experiment,)).fetchall()
+    fragments, now = joined(rows, given)
+    if now != rows:
+        connection.execute(sql.DROP_AXES, (experiment,))
+        places = [(experiment, place, name, items) for place, (name, items) in enumerate(now)]
+        connection.executemany(sql.ADD_AXIS, places)
+    return fragments
+
+
+def keep_order(connection: sqlite3.Connection, experiment: int, keys: bytes, follows: bool) -> None:
+    """Note the order of a run's tasks; see `order_after`."""
+    old = _order(connection, experiment)
+    new = order_after(old, keys, follows)
+    if new is None and old is not None:
+        connection.execute(sql.DROP_ORDER, (experiment,))
+    elif new is not None and new != old:
+        connection.execute(sql.SET_ORDER, (experiment, new))
+
+
+def move_axes(
+    connection: sqlite3.Connection, source: tuple[int, str], target: tuple[int, str], *, leave: bool
+) -> None:
+    """Note the parameters of an experiment (number and name) for another one too; `leave` keeps the old ones."""
+    (was, old), (now, new) = source, target
+    declare(connection, now, declared_by(connection.execute(sql.AXES, (was,)).fetchall()))
+    order = _order(connection, was)
+    if order is not None and _order(connection, now) is None:
+        connection.execute(sql.SET_ORDER, (now, renamed_order(order, old, new)))
+    if not leave:
+        connection.execute(sql.DROP_AXES, (was,))
+        connection.execute(sql.DROP_ORDER, (was,))
+
+
+def _order(connection: sqlite3.Connection, experiment: int) -> bytes | None:
+    found = connection.execute(sql.ORDER, (experiment,)).fetchone()
+    return None if found is None else bytes(found[0])

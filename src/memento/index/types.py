@@ -1,0 +1,176 @@
+"""What an index is asked with and answers, beside the records themselves.
+
+Knows: plain values. May not know: how an index keeps anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from memento.errors import MementoError
+from memento.records import Adoption, Encoded, Failure, Known
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+COMMANDS = ("pause", "resume", "stop", "cancel", "first", "resize")
+
+
+class Claim(NamedTuple):
+    """What became of the tasks that a run asked for."""
+
+    granted: list[bytes]
+    elsewhere: list[bytes]  # another live run computes them
+    finished: list[Known]  # other runs have finished them since this one planned
+
+
+class Committed(NamedTuple):
+    """What a commit did."""
+
+    ids: dict[bytes, int]  # key -> id of the row that now stands for it
+    superseded: dict[bytes, Known]  # another run's result was there first; ours was dropped
+
+
+class Stored(NamedTuple):
+    """What tasks returned, a column for each field of `Encoded`; formats are None of tasks that failed."""
+
+    formats: Sequence[str | None]
+    data: Sequence[bytes | None]
+    refs: Sequence[str | None]
+    sizes: Sequence[int | None]  # None where the data say it
+    types: Sequence[str | None]  # ... None where the format says it
+
+
+class Outlines(NamedTuple):
+    """Some tasks, a column for each fact, in the order of their ids; nan where a measure was not taken."""
+
+    ids: NDArray[np.int64]
+    done: NDArray[np.bool_]  # or failed
+    started: NDArray[np.float64]  # UTC seconds
+    runtime: NDArray[np.float64]  # seconds
+    cpu_time: NDArray[np.float64]  # seconds
+    memory: NDArray[np.float64]  # bytes
+    metrics: NDArray[np.int64]  # how many were recorded
+    failures: dict[int, Failure]  # id -> why; of those that failed
+    values: (
+        Sequence[Any] | None
+    )  # what they returned: as `Stored`, or loaded by a store; None where not asked for
+
+
+class Owner(NamedTuple):
+    """Whose lease it is: what proves that a run's process lives."""
+
+    run: int
+    host: str
+    pid: int
+    started: str
+    boot: str
+    heartbeat: float
+    name: str = ""  # of the run
+
+
+class Living(NamedTuple):
+    """Who lives, and what they may be at."""
+
+    runs: list[Owner]
+    claimed: set[bytes]  # the keys that they have claimed; some may be finished already
+
+
+class Names(NamedTuple):
+    """What rows name, of the keys and files that were asked about."""
+
+    last: int  # the highest id of a row that was seen
+    files: set[str]  # payloads and logs
+    done: dict[bytes, int]  # key -> id
+    known: set[bytes]  # keys of tasks, done and failed
+
+
+class History(NamedTuple):
+    """What is known of the versions of an experiment's code."""
+
+    digests: dict[int, bytes]  # id -> digest, of all versions in the index
+    changes: list[tuple[int, int]]  # (version, the one that would compute its results now)
+    adoptions: list[Adoption]  # the oldest first
+
+
+class Renamed(NamedTuple):
+    """What a rename did."""
+
+    moved: int  # tasks
+    kept: int  # tasks that stay under the old name, since the new one has a result of its own
+
+
+class Checked(NamedTuple):
+    """A task's row as a check finds it; of a damaged one as much as can be read."""
+
+    id: int
+    key: str  # hexadecimal, where it is a key
+    experiment: str
+    params: str
+    fault: str  # what is wrong; "" for nothing
+    kind: str  # of the fault: "row", "metric", "twice" (a newer row has the same key)
+    value: Encoded | None
+    artifacts: tuple[str, ...]
+
+
+class Command(NamedTuple):
+    """What somebody wants of runs that go on."""
+
+    kind: str  # one of COMMANDS
+    run: int | None = None  # of this run only
+    experiment: str = ""  # of all runs of this experiment; of all in the store where neither is given
+    arguments: Mapping[str, Any] = {}  # plain JSON: keys, parameters, number of workers
+    sender: str = ""  # user@host
+    sent: float = 0.0  # UTC seconds; filled in by `Index.send`, as is the id
+    id: int = 0
+
+
+class Answer(NamedTuple):
+    """What a run did about a command."""
+
+    command: int
+    run: int
+    time: float
+    text: str
+
+
+class Event(NamedTuple):
+    """Something that happened in a run and that its rows do not tell."""
+
+    id: int
+    run: int
+    time: float  # UTC seconds
+    kind: str  # "said", "retried", "worker", "command", ...
+    data: Mapping[str, Any]  # plain JSON
+
+
+class Activity(NamedTuple):
+    """What one worker is at just now."""
+
+    worker: str
+    key: bytes
+    since: float  # UTC seconds
+    done: float = 0.0  # of the task's own bar
+    total: float | None = None
+    metrics: Mapping[str, float] = {}  # the latest of each
+
+
+class CannotRename(MementoError, ValueError):
+    """An experiment cannot be renamed as asked; says why.
+
+    Parameters
+    ----------
+    problem : str
+        What is in the way.
+    todo : str
+        What to do.
+    """
+
+    def __init__(self, problem: str, todo: str) -> None:
+        super().__init__(problem, todo)
+        self.problem, self.todo = problem, todo
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.todo}"

@@ -1,0 +1,144 @@
+"""Tell which versions of the code count as which: what people accepted, what runs found changed.
+
+Knows: an index. May not know: how code is read, plans, policies.
+
+    a row ── code ──> the version that computed it ── adoptions ──> versions as which it counts too
+                                                   └─ changes ───> the version that would compute it now
+
+A change is noted by every run, also by one that computes nothing: so a person can accept it later, without the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from memento.index.contract import Index
+from memento.records import Adoption, CodeVersion
+
+
+class Versions:
+    """The versions of one experiment's code, as they stand when this is made.
+
+    Attributes
+    ----------
+    digests : dict
+        Id -> digest, of all versions that the store has.
+    present : dict
+        Id of a version -> the ids of those that would compute its results now, as far as runs have seen.
+    """
+
+    def __init__(self, index: Index, experiment: str) -> None:
+        self._index, self._experiment = index, experiment
+        self._read()
+
+    def _read(self) -> None:
+        self.digests, changes, self._adoptions = self._index.history(self._experiment)
+        self.present: dict[int, set[int]] = {}
+        for code, present in changes:
+            self.present.setdefault(code, set()).add(present)
+
+    def counting_as(self, digest: bytes) -> frozenset[int]:
+        """Return the ids of the versions whose results count as this one's: itself, and what was adopted."""
+        counting = {number for number, found in self.digests.items() if found == digest}
+        grown = bool(counting)
+        while grown:
+            more = {code for code, present, *_ in self._adoptions if present in counting} - counting
+            counting |= more
+            grown = bool(more)
+        return frozenset(counting)
+
+    def last_adopted(self, code: int) -> int:
+        """Return the version as which the results of this one were adopted last; itself where none was."""
+        seen = {code}
+        for adopted, present, *_ in self._adoptions:  # in the order of time
+            if adopted == code and present not in seen:
+                seen.add(present)
+                code = present
+        return code
+
+    def adoptions(self) -> list[Adoption]:
+        """Return what was accepted, the oldest first."""
+        return list(self._adoptions)
+
+    def pending(self) -> list[tuple[int, int]]:
+        """Return the changes that nobody has accepted: of which version, to which."""
+        return [
+            (code, present)
+            for code, presents in self.present.items()
+            for present in presents
+            if code not in self.counting_as(self.digests.get(present, b""))
+        ]
+
+    def note(
+        self,
+        digests: Sequence[bytes],
+        stale: Iterable[tuple[int, int]],
+        describe: Callable[[int], CodeVersion],
+        run: int | None = None,
+    ) -> list[int]:
+        """Note which versions a run has seen; writes only what is news.
+
+        Parameters
+        ----------
+        digests : sequence of bytes
+            Of the versions that its tasks are of.
+        stale : iterable of (int, int)
+            Id of the version that computed a result, and the place in `digests` of the one that would now.
+        describe : callable
+            Returns the version at a place in `digests`; asked only for those that the store does not have.
+        run : int, optional
+            The run's id, where it computes something.
+
+        Returns
+        -------
+        list of int
+            The versions' ids.
+        """
+        ids = {digest: number for number, digest in self.digests.items()}
+        wanted = {ids[digest]: {ids[digest]} for digest in digests if digest in ids}
+        stale = list(stale)
+        for code, place in stale:
+            if digests[place] in ids:
+                wanted.setdefault(code, set()).add(ids[digests[place]])
+        known = all(digest in ids for digest in digests)
+        if not known or any(self.present.get(code) != presents for code, presents in wanted.items()):
+            fresh = [describe(place) for place, digest in enumerate(digests) if digest not in ids]
+            changed = [(code, digests[place]) for code, place in stale]
+            self._index.note_codes(self._experiment, fresh, digests, changed, run)
+            self._read()
+            ids = {digest: number for number, digest in self.digests.items()}
+        return [ids[digest] for digest in digests]
+
+    def results(self) -> dict[int, int]:
+        """Return how many results each version computed."""
+        return self._index.results_of_codes(self._experiment)
+
+    def seen(self, codes: Iterable[int]) -> dict[int, tuple[float, int | None]]:
+        """Return when versions were seen first, in UTC seconds, and by which run; None where it computed nothing."""
+        return self._index.codes_seen(codes)
+
+    def adopt(self, changes: Collection[tuple[int, int]], who: str, verified: int, results: int) -> None:
+        """Accept changes: results of the first version of each pair count as the second one's. Idempotent.
+
+        Parameters
+        ----------
+        changes : collection of (int, int)
+            Ids of versions, as of `pending`.
+        who : str
+            Who accepts them.
+        verified : int
+            How many results were computed again, and were equal.
+        results : int
+            Of how many.
+        """
+        self._index.adopt(self._experiment, changes, who, verified, results)
+        self._read()
+
+
+def mixed(digests: Iterable[bytes]) -> CodeVersion:
+    """Return the version of tasks that several versions computed, the last one first."""
+    from hashlib import blake2b
+
+    parts = tuple(CodeVersion(digest, {}) for digest in dict.fromkeys(digests))
+    told = blake2b(b"mixed" + b"".join(sorted(part.digest for part in parts)), digest_size=16)
+    return CodeVersion(told.digest(), {}, parts=parts, mixed=True)

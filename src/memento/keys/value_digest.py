@@ -1,0 +1,158 @@
+"""Choose for a value how it is encoded, and compute digests.
+
+Knows: the order in which ways to encode are tried. May not know: tasks, matrices.
+
+    exact plain types (NumPy's scalars among them) > register_key > __memento_key__ > what never counts
+    > classes and functions > standard kinds > libraries, by name > __reduce_ex__ walked structurally
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from memento.errors import UnkeyableValue
+from memento.keys import (
+    encode_arrow,
+    encode_callable,
+    encode_models,
+    encode_numpy,
+    encode_object,
+    encode_pandas,
+    encode_standard,
+)  # fmt: skip
+from memento.keys.encode import LEAVES, Encoder, frame, node, plain_number
+from memento.keys.ignored_state import encode_ignored, library_of
+from memento.keys.names import qualified_name
+
+_REGISTRY: dict[type, Callable[[Any], Any]] = {}
+
+_CONTAINERS: dict[type, Callable[[Encoder, Any], bytes]] = {
+    list: Encoder.listed,
+    tuple: lambda enc, value: frame(b"t", enc.sequence(value)),
+    dict: lambda enc, value: frame(b"d", enc.pairs(value.items())),
+    set: lambda enc, value: frame(b"S", enc.unordered(value)),
+    frozenset: lambda enc, value: frame(b"Z", enc.unordered(value)),
+}
+
+
+def register_key(type: type, func: Callable[[Any], Any]) -> None:  # noqa: A002 - the name in the contract
+    """Teach Memento what identifies the values of a type.
+
+    Parameters
+    ----------
+    type : type
+        The class; its subclasses follow unless they are registered themselves.
+    func : callable
+        ``func(value)`` returns something that can be keyed: text, numbers, arrays, tuples of these.
+
+    Examples
+    --------
+    >>> class Connection:
+    ...     def __init__(self, url):
+    ...         self.url = url
+    >>> register_key(Connection, lambda connection: connection.url)
+    >>> digest(Connection("a")) == digest(Connection("a"))
+    True
+    """
+    if not isinstance(type, _TYPE):
+        raise TypeError(
+            f"register_key: expected a class, not {type!r}. Pass the class of the values to be keyed."
+        )
+    if not callable(func):
+        raise TypeError(f"register_key: expected a function of the value, not {func!r}.")
+    _REGISTRY[type] = func
+
+
+_TYPE = type
+
+
+def digest(value: Any, where: str = "") -> bytes:
+    """Return 16 bytes that stand for a value: equal for equal values, in every process."""
+    leaf = LEAVES.get(type(value))
+    if leaf is not None:  # most values by far; of a grid's seeds there may be a million
+        return blake2b(leaf(value), digest_size=16, person=b"memento value").digest()
+    try:
+        encoded = Encoder(dispatch).encode(value)
+    except UnkeyableValue as error:
+        raise UnkeyableValue(where + error.where, error.kind, error.reason) from error.__cause__
+    except RecursionError:
+        kind = qualified_name(type(value))
+        raise UnkeyableValue(where, kind, "it is nested too deeply to be read to its end") from None
+    except Exception as error:  # a property or get_params() of the user's, a tensor without data
+        kind = qualified_name(type(value))
+        reason = f"reading it raised {type(error).__name__}: {error}"
+        raise UnkeyableValue(where, kind, reason) from error
+    return blake2b(encoded, digest_size=16, person=b"memento value").digest()
+
+
+def dispatch(enc: Encoder, value: Any) -> bytes:
+    """Return the frame of a compound value."""
+    cls = type(value)
+    container = _CONTAINERS.get(cls)
+    if container is not None:
+        return container(enc, value)
+    plain = plain_number(value)
+    if plain is not value:
+        return enc.encode(plain)
+    if not isinstance(value, type):
+        override = _override(enc, value, cls)
+        if override is not None:
+            return override
+    encoded = encode_ignored(value)
+    for way in (encode_callable.encode, encode_standard.encode, _encode_library, encode_object.encode):
+        if encoded is not None:
+            return encoded
+        encoded = way(enc, value)
+    assert encoded is not None
+    return encoded
+
+
+_LIBRARIES: dict[str, Callable[[Encoder, Any, Any], bytes | None]] = {
+    "numpy": encode_numpy.encode_numpy,
+    "scipy": encode_numpy.encode_scipy,
+    "pandas": encode_pandas.encode_pandas,
+    "polars": encode_arrow.encode_polars,
+    "pyarrow": encode_arrow.encode_pyarrow,
+    "sklearn": encode_models.encode_sklearn,
+    "torch": encode_models.encode_torch,
+    "xarray": encode_pandas.encode_xarray,
+    "pydantic": encode_models.encode_pydantic,
+}
+
+
+def _encode_library(enc: Encoder, value: Any) -> bytes | None:
+    """Return the frame of a value of a library, which is loaded by whoever has it; None for other values."""
+    cls = type(value)
+    for root in dict.fromkeys(
+        map(library_of, cls.__mro__)
+    ):  # a subclass of the user's is found by what it inherits
+        library = sys.modules.get(root) if root in _LIBRARIES else None
+        encoded = _LIBRARIES[root](enc, value, library) if library is not None else None
+        if encoded is not None:
+            return encoded
+    return encode_models.encode_attrs(enc, value) if hasattr(cls, "__attrs_attrs__") else None
+
+
+def _override(enc: Encoder, value: Any, cls: type) -> bytes | None:
+    if _REGISTRY:
+        for base in cls.__mro__:
+            if base in _REGISTRY:
+                return _ask(enc, value, _REGISTRY[base], f"the function registered for {base.__qualname__}")
+    if hasattr(cls, "__memento_key__"):
+        return _ask(enc, value, cls.__memento_key__, "its __memento_key__()")
+    return None
+
+
+def _ask(enc: Encoder, value: Any, func: Callable[[Any], Any], who: str) -> bytes:
+    try:
+        answer = func(value)
+    except Exception as error:
+        kind = qualified_name(type(value))
+        raise UnkeyableValue("", kind, f"{who} raised {type(error).__name__}: {error}") from error
+    if answer is value:
+        raise UnkeyableValue("", qualified_name(type(value)), f"{who} returned the value itself")
+    # The class counts too: two classes that answer alike are still two.
+    return node("own key", enc.encode(type(value)), enc.at(".__memento_key__()", answer))

@@ -1,0 +1,67 @@
+"""Find what is to be said of the results at the end of a run, beside their number.
+
+Knows: the plan that was carried out, the store. May not know: executors, displays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from memento.store import Store
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from memento.events import WarningGroup
+    from memento.matrix import Matrix
+    from memento.plan import Plan
+
+_WRAPPERS = 20  # around a function
+
+
+def warned(store: Store, matrix: Matrix, plan: Plan) -> tuple[WarningGroup, ...]:
+    """Return what tasks of this run warned of; tasks that did so before are counted with them."""
+    fresh = [row for row, cached in zip(plan.rows, plan.cached, strict=True) if row >= 0 and not cached]
+    if not fresh or not store.index.warnings(min(fresh), max(fresh)):
+        return ()
+    from memento.results import Results
+
+    results = Results.of_plan(store, matrix, plan)
+    new = {plan.tasks.key(number).hex() for number, cached in enumerate(plan.cached) if not cached}
+    return tuple(group for group in results.warnings.groups if not new.isdisjoint(group.keys))
+
+
+def note_of_none(done: int, plan: Plan, function: Callable[..., Any]) -> tuple[str, ...]:
+    """Say that none of so many tasks returned anything, where nothing says that this is meant."""
+    if not done:
+        return ()
+    code, annotations = _innermost(function)
+    if annotations.get("return", "") in (None, "None"):
+        return ()
+    who = "the task" if done == 1 else "both tasks" if done == 2 else f"all {done:,} tasks"
+    if sum(plan.stale_codes.values()) == done:
+        return (f"{who} returned None, with the older version of the code",)
+    where = (
+        ""
+        if code is None
+        else f" in {code.co_name} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
+    )
+    return (f"{who} returned None: is a `return` missing{where}?",)
+
+
+def _innermost(function: Any) -> tuple[CodeType | None, dict[str, Any]]:
+    """Return the code and the annotations of what the user wrote, below partials, decorators, methods and objects."""
+    for _ in range(_WRAPPERS):
+        inner = (
+            getattr(function, "__wrapped__", None)
+            or getattr(function, "func", None)
+            or getattr(function, "__func__", None)
+        )
+        if inner is None and not hasattr(function, "__code__") and not isinstance(function, type):
+            inner = vars(type(function)).get("__call__")
+        if inner is None or inner is function:
+            break
+        function = inner
+    return getattr(function, "__code__", None), getattr(function, "__annotations__", None) or {}

@@ -1,0 +1,273 @@
+"""The code of one session's tasks beside what the store knows of older versions: what counts, what has changed.
+
+Knows: versions of tasks, the store's history of them, plans. May not know: workers, outcomes, what a user typed.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from memento.layout import Layout
+from memento.plan import KeyedTasks, Plan, task_versions
+
+if TYPE_CHECKING:
+    from memento.index.versions import Versions
+    from memento.keys.code_diff import Functions
+    from memento.records import CodeVersion
+    from memento.store import Store
+
+_LINES = 40  # of all explanations of a message together
+_LEAST = 6  # of one
+_GROUPS = 4  # changes that are explained
+_PAIRS = 100  # older versions that are compared with the present one, to see whether it was only moved
+
+
+class SessionCode:
+    """The versions of the code that a session's tasks are of, read now, before any task changes what it reads.
+
+    `tasks` has the present versions, by number; `history` is what the store knows.
+    """
+
+    def __init__(self, function: Callable[..., Any], tasks: KeyedTasks, store: Store) -> None:
+        self.tasks = task_versions(tasks, function)
+        self.history = store.versions(tasks.experiment)
+        self._tasks, self._store = tasks, store
+
+    def current(self) -> list[frozenset[int]]:
+        """Return for each version the store's ids of those that count as it."""
+        return [self.history.counting_as(version.digest) for version in self.tasks.versions]
+
+    def names(self) -> set[str]:
+        """Return all that counts in any of the versions, by name."""
+        return {name for version in self.tasks.versions for name in version.names}
+
+    def note(self, plan: Plan, run: int | None = None) -> list[int]:
+        """Let the store know the versions that a run has seen; return their ids."""
+        digests = [version.digest for version in self.tasks.versions]
+        return self.history.note(digests, plan.stale_codes, self._described, run)
+
+    def _described(self, number: int) -> CodeVersion:
+        from memento.records import CodeVersion
+
+        parts = [
+            CodeVersion(part.digest, part.functions, tuple(f"{what}: {why}" for what, why in part.unfollowed))
+            for part in self.tasks.parts[number]
+        ]
+        digest = self.tasks.versions[number].digest
+        return parts[0] if parts[0].digest == digest else CodeVersion(digest, {}, parts=tuple(parts))
+
+    def accept_moves(self, plan: Plan) -> bool:
+        """Let results of the same code at another place count as of the present one; tell if there are any."""
+        from memento.keys.code_diff import is_same_elsewhere
+
+        if len(plan.stale_codes) > _PAIRS:
+            return False
+        older = self._store.index.codes({code for code, _ in plan.stale_codes})
+        moved = [
+            (code, number)
+            for code, number in plan.stale_codes
+            if code in older
+            and not older[code].mixed
+            and is_same_elsewhere(older[code].functions, self.tasks.versions[number].functions)
+        ]
+        if moved:
+            ids = self.note(plan)
+            self.history.adopt([(code, ids[number]) for code, number in moved], "moved, nothing else", 0, 0)
+        return bool(moved)
+
+    def accepted(self, plan: Plan) -> list[tuple[bytes, ...]]:
+        """Return for each version its digest, and those that count as it."""
+        known = self.history.digests
+        return [
+            tuple(dict.fromkeys([version.digest, *(known[code] for code in sorted(current))]))
+            for version, current in zip(self.tasks.versions, plan.current, strict=True)
+        ]
+
+    def explain(self, plan: Plan, fate: str) -> str:
+        """Say which results are of older versions, in what these differ, and what becomes of them.
+
+        That is `fate`: "used", "computed again", or "", of which nothing is said.
+        """
+        told = self._tell(plan.stale_codes, partial(results_text, fate=fate))
+        if fate == "used":
+            them = "it" if sum(plan.stale_codes.values()) == 1 else "them"
+            told += (
+                f"\n  `memento adopt {shlex.quote(self._tasks.experiment)}` accepts the change;"
+                f' on_code_change="rerun" computes {them} again, "ignore" says nothing.'
+            )
+        return told
+
+    def explain_others(self, counts: Mapping[tuple[int, int], int]) -> str:
+        """Say which results another run has computed meanwhile with other code."""
+
+        def say(count: int, _: str, __: str) -> str:
+            return results_text(count, "meanwhile by another run, with another version", "", "used")
+
+        return self._tell(counts, say)
+
+    def explain_states(self, plan: Plan, fate: str) -> str:
+        """Say which checkpoints are of older versions, and what becomes of them; nothing where there are none."""
+        counts = self._stale_states(plan)
+        if not counts:
+            return ""
+        told = self._tell(counts, partial(states_text, fate=fate))
+        if fate == "used":
+            told += '\n  on_code_change="rerun" would begin such tasks anew, and computes such results again.'
+        return told
+
+    def _tell(self, counts: Mapping[tuple[int, int], int], say: Callable[[int, str, str], str]) -> str:
+        present = [version.functions for version in self.tasks.versions]
+        return _tell_changes(self._store, self.history, present.__getitem__, counts, say)
+
+    def _stale_states(self, plan: Plan) -> dict[tuple[int, int], int]:
+        """Count the checkpoints of other versions, by that one's id and the number of the task's own."""
+        from memento.store.task_folders import keys_with_states
+
+        keys = keys_with_states(self._store.root)
+        if not keys:
+            return {}
+        from memento.values.checkpoints import saved_by
+
+        layout = Layout(self._store.root)
+        ids = {digest: code for code, digest in self.history.digests.items()}
+        accepted = self.accepted(plan)
+        counts: dict[tuple[int, int], int] = {}
+        for task in numbers_of(self._tasks, keys):
+            if plan.cached[task]:
+                continue
+            number = self.tasks.place(task)
+            folder = layout.checkpoint(self._tasks.key(task).hex())
+            older = [code for code in saved_by(folder) or () if code not in accepted[number]]
+            if older:
+                pair = (ids.get(older[-1], -1), number)
+                counts[pair] = counts.get(pair, 0) + 1
+        return counts
+
+
+def numbers_of(tasks: KeyedTasks, keys: Iterable[bytes]) -> Iterator[int]:
+    """Yield the first task of each of these keys that a matrix has."""
+    for key in keys:
+        place = tasks.keys.find(key)
+        if place >= 0 and place % len(key) == 0:
+            yield place // len(key)
+
+
+class _Group(NamedTuple):
+    """Tasks of one change: the same lines tell all of them."""
+
+    lines: list[str]
+    tasks: int
+    seen: float  # when the newest of the older versions was seen first
+    run: int | None
+    partly: bool  # the present version has a part in it
+
+
+def _tell_changes(
+    store: Store,
+    versions: Versions,
+    present: Callable[[int], Functions],
+    counts: Mapping[tuple[int, int], int],
+    say: Callable[[int, str, str], str],
+) -> str:
+    """Describe changes: a line of how many tasks, then what differs, for each change.
+
+    `present` returns the functions of a present version by its number; `counts` has how many tasks are of an older
+    version, by its id and the number of theirs; `say` makes a line of a count, "by" whom, and when that was.
+    """
+    groups = _groups(store, versions, present, counts)
+    lines = []
+    for group in groups[:_GROUPS]:
+        by = "partly by an older version" if group.partly else "by an older version"
+        lines.append(f"{say(group.tasks, by, date_text(group.seen, group.run))}:")
+        lines += [f"  {line}" for line in group.lines]
+    rest = groups[_GROUPS:]
+    if rest:
+        count = sum(group.tasks for group in rest)
+        lines.append(f"{say(count, f'by {len(rest)} more older versions', '')}.")
+    return "\n".join(lines)
+
+
+def _groups(
+    store: Store,
+    versions: Versions,
+    present: Callable[[int], Functions],
+    counts: Mapping[tuple[int, int], int],
+) -> list[_Group]:
+    from memento.keys import explain_code
+
+    adopted = {code: versions.last_adopted(code) for code, _ in counts}
+    known = store.index.codes({*adopted.values(), *adopted})
+    seen = versions.seen(adopted)
+    most = max(_LEAST, _LINES // max(1, min(_GROUPS, len({adopted[c] for c, _ in counts}))))
+    grouped: dict[tuple[str, ...], _Group] = {}
+    for (code, number), count in counts.items():
+        old = known.get(adopted[code])
+        lines = explain_code(old.functions, present(number), most) if old is not None else []
+        lines = lines or ["what changed is not known"]
+        partly = code in known and known[code].mixed
+        when, run = seen.get(code, (0.0, None))
+        group = _Group(lines, count, when, run, partly)
+        told = (*lines, "partly" if partly else "")
+        before = grouped.get(told)
+        if before is not None:
+            newest = max(group, before, key=lambda one: one.seen)
+            group = newest._replace(tasks=group.tasks + before.tasks)
+        grouped[told] = group
+    return sorted(grouped.values(), key=lambda group: -group.tasks)
+
+
+def explain_seen(store: Store, versions: Versions) -> str:
+    """Say which results are of older versions than the newest that runs have seen, and in what they differ."""
+    results = versions.results()
+    counts = {change: results[change[0]] for change in versions.pending() if results.get(change[0])}
+    known = store.index.codes({present for _, present in counts})
+
+    def present(number: int) -> Functions:
+        return known[number].functions if number in known else {}
+
+    return _tell_changes(store, versions, present, counts, partial(results_text, fate=""))
+
+
+def results_text(count: int, by: str, when: str, fate: str) -> str:
+    """Say what becomes of results that other code computed.
+
+    Examples
+    --------
+    >>> results_text(2, "by an older version", "", "used")
+    '2 results were computed by an older version of the code and are used as they are'
+    """
+    were, are = ("result was", "is") if count == 1 else ("results were", "are")
+    becomes = {
+        "used": f" and {are} used as {'it is' if count == 1 else 'they are'}",
+        "computed again": f" and {are} computed again",
+    }
+    return f"{count:,} {were} computed {by} of the code{when}{becomes.get(fate, '')}"
+
+
+def states_text(count: int, by: str, when: str, fate: str) -> str:
+    """Say what becomes of checkpoints that other code saved.
+
+    Examples
+    --------
+    >>> states_text(1, "by an older version", "", "not used")
+    '1 checkpoint was saved by an older version of the code and is not used: its task begins anew'
+    """
+    one = count == 1
+    head = f"{count:,} {'checkpoint was' if one else 'checkpoints were'} saved {by} of the code{when}"
+    if fate != "used":
+        return f"{head} and {'is' if one else 'are'} not used: {'its task begins' if one else 'their tasks begin'} anew"
+    if one:
+        return f"{head}: its task goes on from it, and its result is of both versions"
+    return f"{head}: their tasks go on from them, and their results are of both versions"
+
+
+def date_text(seen: float, run: int | None) -> str:
+    """Say when a version was seen first, and by which run."""
+    if not seen:
+        return ""
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(seen))
+    return f" (of {day}, run {run})" if run is not None else f" (of {day})"

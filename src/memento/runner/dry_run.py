@@ -1,0 +1,78 @@
+"""Say what a run would do: how many tasks of each kind, and the first of each.
+
+Knows: sessions and their plans. May not know: who reads it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import compress, count, islice, repeat
+from operator import eq
+from typing import TYPE_CHECKING
+
+from memento.config import short_text
+from memento.wording import duration, number_of, one_line
+
+if TYPE_CHECKING:
+    from memento.runner.session import Session
+
+_LINES = 30  # a plan that scrolls away tells nothing
+_WIDTH = 200  # characters of a line
+
+
+def plan_lines(session: Session, waiting: int = 0) -> list[str]:
+    """Return a plan as at most 30 lines, the first of which sums it up.
+
+    `waiting` is how many results of other matrices its tasks take that are not computed yet.
+    """
+    groups = _groups(session)
+    lines = [_head(session, groups)]
+    if waiting:
+        lines.append(f"  {number_of(waiting, 'result')} that it needs of other matrices: not computed yet,")
+        lines.append("  so rules about them are left out here")
+    room = _LINES - len(lines) - 2 * len(groups) - 1  # a title and a rest for each, and who prints adds one
+    for left, (reason, (total, numbers)) in zip(range(len(groups), 0, -1), groups.items(), strict=True):
+        shown = min(total, max(room // left, 1))
+        room -= shown
+        lines.append(f"  {reason}: {total:,}")
+        lines += [f"    {task_text(session, number)}" for number in islice(numbers, shown)]
+        if total > shown:
+            lines.append(f"    ... and {total - shown:,} more")
+    return lines
+
+
+def task_text(session: Session, number: int) -> str:
+    """Name a task in one line, its repeat too where there are several."""
+    from memento.results.result import config_text
+
+    return one_line(config_text(session.shown.config(number)), _WIDTH)
+
+
+def _groups(session: Session) -> dict[str, tuple[int, Iterator[int]]]:
+    """Return for each reason how many tasks have it, and their numbers; what will be run comes first."""
+    plan = session.plan
+    kinds = bytes(state + 128 * cached for state, cached in zip(plan.states, plan.cached, strict=True))
+    groups: dict[str, tuple[int, Iterator[int]]] = {}
+    for kind, total in sorted(Counter(kinds).items()):
+        numbers = compress(count(), map(eq, kinds, repeat(kind)))
+        first = next(numbers)
+        groups[plan.reason(first)] = (total, compress(count(), map(eq, kinds, repeat(kind))))
+    return groups
+
+
+def _head(session: Session, groups: dict[str, tuple[int, Iterator[int]]]) -> str:
+    plan, workers = session.plan, session.options.num_workers
+    usual = {"cached": plan.hits, "failed before": plan.failed_before, "new": 0}
+    for reason, (total, _) in groups.items():
+        if not reason.startswith("cached") and reason != "failed before":
+            usual[reason] = total
+    parts = [f"{total:,} {reason}" for reason, total in usual.items()]
+    name = session.matrix.id
+    of = "" if name is None else f" of matrix {short_text(name, 40)!r}"
+    text = f"{number_of(plan.total, 'configuration')}{of}: {', '.join(parts)}"
+    if plan.forecast is not None:
+        text += f"; about {duration(plan.time_on(workers) or 0.0)} on {number_of(workers, 'worker')}"
+    elif len(plan.todo):
+        text += f"; on {number_of(workers, 'worker')}, how long is not known yet"
+    return text

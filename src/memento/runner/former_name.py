@@ -1,0 +1,73 @@
+"""Find out whether an experiment without results had another name before: it was renamed, moved, or put into a package.
+
+Knows: the store's other experiments, their keys and code. May not know: how tasks run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from memento.keys import renamed_keys
+from memento.wording import number_of, short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from memento.keys import CodeVersion
+    from memento.plan import KeyedTasks
+    from memento.store import Store
+
+_LOOKED_AT = 20_000  # the newest results of others
+_OURS = 200_000  # tasks; whoever renames a larger grid has these first ones too
+
+
+def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -> tuple[str, int] | None:
+    """Return the name under which the store has results of these tasks, and how many of its newest are.
+
+    `codes` are the versions that the tasks are of; None where no experiment with the same code has any of them.
+    """
+    if ":" not in tasks.experiment:
+        return None  # named by hand: whoever gives two names means two experiments
+    others = [
+        row
+        for row in store.index.latest_of_others(tasks.experiment, _LOOKED_AT)
+        if _may_be(row[1], tasks.experiment)
+    ]
+    if not others:
+        return None
+    from memento.keys.code_diff import is_same_elsewhere
+
+    ours = set(tasks.keys_of(range(min(len(tasks), _OURS))))
+    found: Counter[tuple[str, int]] = Counter()
+    for key, name, number in others:
+        if renamed_keys(key, name, tasks.experiment) in ours:
+            found[name, number] += 1
+    versions = store.index.codes({number for _, number in found})
+    mine = [code.functions for code in codes]
+    for (name, number), count in found.most_common():
+        if number in versions and any(is_same_elsewhere(versions[number].functions, own) for own in mine):
+            return name, count
+    return None
+
+
+def _may_be(other: str, experiment: str) -> bool:
+    """Say whether a name may have been this experiment's: not if it was made with something else, as closures are.
+
+    What an object of a renamed class holds, the versions of the code tell: the class is part of its digits.
+    """
+    (place, _, made), (own_place, _, own_made) = other.partition("#"), experiment.partition("#")
+    return ":" in place and (made == own_made or bool(made and own_made and place != own_place))
+
+
+def hint(former: tuple[str, int], experiment: str, store: str) -> str:
+    """Say that results can be taken over, and how."""
+    import shlex
+
+    name, count = former
+    command = shlex.join(["memento", "rename", name, experiment, "--store", store])
+    return (
+        f"{short_name(experiment)} has no results yet, but {number_of(count, 'result')} of {short_name(name)}"
+        f" {'has' if count == 1 else 'have'} the same parameters and the same code. If it was renamed or moved, this"
+        f" takes them over, and computes nothing:\n  {command}"
+    )

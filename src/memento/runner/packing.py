@@ -1,0 +1,100 @@
+"""Make of a session what is sent away: the work that workers get, and what the store notes of the run.
+
+Knows: sessions, what workers need. May not know: how any of it gets there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from memento import system
+from memento.keys import json_fragment, script
+from memento.plan import KeyedTasks
+from memento.records import RunInfo
+from memento.store import provenance
+from memento.worker.portable import Portable, sendable
+from memento.worker.source_texts import modules, sources
+from memento.worker.work import LIVE_EVERY, Work
+
+if TYPE_CHECKING:
+    from memento.runner.session import Session
+
+_UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
+
+
+def run_info(experiment: str, tasks: KeyedTasks) -> RunInfo:
+    """Say who runs what, where, with what."""
+    matrix = tasks.matrix
+    return RunInfo(
+        experiment=experiment,
+        tasks=len(tasks),
+        settings=json_fragment(dict(matrix.settings)),
+        matrix_id="" if matrix.id is None else str(matrix.id),
+        host=system.hostname(),
+        pid=os.getpid(),
+        process_started=system.process_start(os.getpid()) or "",
+        boot_id=system.boot_identity(),
+        argv=tuple(provenance.redact(sys.argv)),
+        provenance=provenance.gather(os.getcwd()),
+    )
+
+
+def make_work(session: Session, run_name: str, generators: Mapping[str, bytes]) -> Work:
+    """Say what workers are to do with each task; `generators` are the random ones that tasks share."""
+    options, begin = session.options, session.options.initializer
+    return Work(
+        run=run_name,
+        experiment=session.experiment,
+        function=Portable(session.function, f"the experiment {session.experiment}"),
+        settings=Portable(dict(session.matrix.settings), "settings"),
+        layouts=session.tasks.layouts,
+        values=_PickledValues(session.tasks),
+        store=session.store.root,
+        script=script(),
+        sys_path=[path or os.getcwd() for path in sys.path],
+        cwd=os.getcwd(),
+        num_workers=options.num_workers,
+        cpus_per_task=options.cpus_per_task,
+        gpus_per_task=options.gpus_per_task,
+        timeout=options.timeout,
+        memory_limit=options.memory_limit,
+        max_tasks_per_worker=options.max_tasks_per_worker,
+        log_output=options.log_output,
+        live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
+        environment=dict(options.environment),
+        initializer=begin and Portable(begin, "the initializer"),
+        sources={**sources(), **modules(session.code.names())},
+        codes=session.code.accepted(session.plan),
+        on_code_change=options.on_code_change,
+        generators=generators,
+    )
+
+
+class _PickledValues(Sequence[bytes]):
+    """The matrix's values as workers get them, each pickled when it is first asked for."""
+
+    _KEEP = 1_000_000  # bytes; larger ones are pickled again rather than kept twice in memory
+
+    def __init__(self, tasks: KeyedTasks) -> None:
+        self._tasks = tasks
+        self._kept: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return self._tasks.value_count
+
+    def here(self, number: int) -> Any:
+        """Return a value as the program has it."""
+        return self._tasks.value(number)
+
+    def __getitem__(self, number: Any) -> Any:
+        data = self._kept.get(number)
+        if data is None:
+            data = sendable(
+                self._tasks.value(number), f"a value of parameter {self._tasks.name_of_value(number)!r}"
+            )
+            if len(data) <= self._KEEP:
+                self._kept[number] = data
+        return data

@@ -1,0 +1,140 @@
+"""Maintain a store: `memento.verify`, `gc`, `retry`, `forget`; what the commands of these names call.
+
+Knows: where a project's store is. May not know: how the work is done.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from memento.store.garbage import Collected
+from memento.store.location import find_store
+from memento.store.store import Store
+from memento.store.verify import verify
+
+__all__ = ["forget", "gc", "retry", "verify"]
+
+StorePath = str | os.PathLike[str]
+
+
+def gc(
+    path: StorePath | None = None, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False
+) -> Collected:
+    """Remove what no result needs any more from a store.
+
+    Values that no task has, checkpoints and folders of tasks that are done, artifacts of tasks that are gone, output
+    that belongs to no task. May be called while runs go on: what they may need stays.
+
+    Parameters
+    ----------
+    path : path, optional
+        The store's folder; by default the project's.
+    dry_run : bool, default=False
+        Only say what would go.
+    damaged : bool, default=False
+        Also what was set aside as damaged.
+    unfinished : bool, default=False
+        Also checkpoints and folders of tasks that are not done: they will begin anew.
+
+    Returns
+    -------
+    Collected
+        What went, how large it was, and what stays for the runs that go on.
+
+    Raises
+    ------
+    NotAStore
+        There is no store.
+
+    Examples
+    --------
+    >>> import memento, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> experiment = memento.Memento(lambda context, config: 1.5, executor="serial", name="e", store=folder)
+    >>> results = experiment.run({"parameters": {"x": [1]}})
+    >>> memento.gc(folder).removed
+    {}
+    """
+    with Store.open(find_store(path), create=False, readonly=dry_run) as store:
+        return store.gc(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
+
+
+def retry(
+    keys: Iterable[str] | None = None,
+    path: StorePath | None = None,
+    *,
+    experiment: str | None = None,
+    from_scratch: bool = False,
+) -> int:
+    """Let tasks that failed count as not computed yet; the next run computes them as new ones.
+
+    Their failures stay known, as earlier attempts.
+
+    Parameters
+    ----------
+    keys : iterable of str, optional
+        Only these tasks, by their keys.
+    path : path, optional
+        The store's folder; by default the project's.
+    experiment : str, optional
+        Only this experiment's tasks.
+    from_scratch : bool, default=False
+        Remove their checkpoints too, so that they do not go on from where they failed.
+
+    Returns
+    -------
+    int
+        How many tasks.
+
+    Raises
+    ------
+    NotAStore
+        There is no store.
+
+    Examples
+    --------
+    >>> import memento, tempfile
+    >>> def fails(context, config): raise ValueError("no")
+    >>> folder = tempfile.mkdtemp()
+    >>> runs = memento.Memento(fails, executor="serial", store=folder, on_error="return")
+    >>> _ = runs.run({"parameters": {"x": [1, 2]}})
+    >>> memento.retry(path=folder)
+    2
+    """
+    wanted = None if keys is None else [bytes.fromhex(key) for key in keys]
+    with Store.open(find_store(path), create=False) as store:
+        return len(store.retry(wanted, experiment, from_scratch=from_scratch))
+
+
+def forget(keys: Iterable[str], path: StorePath | None = None) -> int:
+    """Remove tasks from a store as if they had never run.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        The tasks' keys.
+    path : path, optional
+        The store's folder; by default the project's.
+
+    Returns
+    -------
+    int
+        How many there were.
+
+    Raises
+    ------
+    NotAStore
+        There is no store.
+
+    Examples
+    --------
+    >>> import memento, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> runs = memento.Memento(lambda context, config: 1.5, executor="serial", name="e", store=folder)
+    >>> results = runs.run({"parameters": {"x": [1, 2]}})
+    >>> memento.forget([results[0].key], folder)
+    1
+    """
+    with Store.open(find_store(path), create=False) as store:
+        return store.forget(bytes.fromhex(key) for key in keys)

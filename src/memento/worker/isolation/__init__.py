@@ -1,1 +1,0 @@
-"""Put back what a task has changed of its process, of its loggers and of libraries."""

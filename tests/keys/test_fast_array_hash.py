@@ -1,0 +1,68 @@
+"""What the quick hash of large arrays promises: any change is seen, and it is the same on every machine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memento.keys.fast_array_hash import LARGE, large_digest
+
+SIZE = LARGE // 8 + 1003  # words; the last block is not whole
+BASE = np.random.default_rng(0).standard_normal(SIZE)
+TYPES = ["f8", "f4", "f2", "i8", "u1", "bool", "c16", "M8[ns]", "m8[s]", "S3", "U2"]
+
+
+def of(array: np.ndarray) -> bytes:
+    found = large_digest(array, np)
+    assert found is not None
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, SIZE - 1), st.integers(0, 63))
+def test_a_change_of_any_one_bit_is_seen(place: int, bit: int) -> None:
+    changed = BASE.copy()
+    changed.view(np.uint64)[place] ^= np.uint64(1 << bit)
+    assert of(changed) != of(BASE)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1))
+def test_an_exchange_of_any_two_elements_is_seen(one: int, other: int) -> None:
+    changed = BASE.copy()
+    changed[[one, other]] = changed[[other, one]]
+    assert (of(changed) != of(BASE)) == (BASE[one] != BASE[other])
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_last_element_of_every_type_counts(kind: str) -> None:
+    array = np.zeros(LARGE + 5, dtype=kind)
+    before = of(array)
+    array[-1] = 1 if array.dtype.kind not in "SU" else "1"
+    assert of(array) != before
+    assert of(array.copy()) == of(array)
+
+
+def test_shape_type_and_order_count() -> None:
+    square = BASE[: 363 * 363].reshape(363, 363)
+    marks = [
+        of(square),
+        of(square.reshape(-1)),
+        of(square.view(np.int64)),
+        of(np.ascontiguousarray(square.T)),
+    ]
+    assert len(set(marks)) == 4
+    assert of(np.asfortranarray(square)) == of(np.asfortranarray(square).copy(order="F"))
+
+
+@pytest.mark.parametrize(
+    "array", [BASE[::2], BASE[:10], BASE.astype(">f8"), BASE.astype(object)[: LARGE // 4]]
+)
+def test_what_is_small_or_lies_otherwise_in_memory_is_left_to_the_exact_hash(array: np.ndarray) -> None:
+    assert large_digest(array, np) is None
+
+
+def test_the_digest_is_the_same_everywhere() -> None:
+    assert of(np.arange(LARGE // 8 + 3, dtype=np.int64)).hex() == "ea6647541674876df048a37cf84769a3"

@@ -1,0 +1,171 @@
+"""Anybody may listen to a run; nobody who does can harm it or hold it up."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import memento.events as public
+from memento import Config, Context, DefaultNotificationProvider, Memento
+from memento.events import (
+    Event,
+    RunFinished,
+    RunStarted,
+    Said,
+    TaskFailed,
+    TaskRetried,
+    TasksFinished,
+    TasksStarted,
+    Tick,
+)
+from memento.runner import listeners as runner_listeners
+from tests.runner.fakes import FakeSession, fails
+
+MATRIX = {"parameters": {"x": list(range(30))}}
+
+
+def experiment(context: Context, config: Config) -> int:
+    if config.x == 7:
+        raise ValueError("seven")
+    return int(config.x)
+
+
+@pytest.fixture(params=["serial", "threads", "processes"])
+def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    def make(**options: Any) -> Memento:
+        given = {"executor": request.param, "store": tmp_path / "store", "progress": False}
+        workers = None if request.param == "serial" else 2
+        return Memento(experiment, num_workers=workers, on_error="return", **given | options)
+
+    return make
+
+
+def test_events_carry_run_time_and_keys_and_every_task_starts_before_it_ends(runs: Any) -> None:
+    heard: list[Event] = []
+    began = time.time()
+    results = runs(listeners=[heard.append]).run(MATRIX)
+    keys = {result.key for result in results}
+    heard = [event for event in heard if not isinstance(event, Said)]  # of pytest's own handlers of logging
+    assert isinstance(heard[0], RunStarted)
+    assert isinstance(heard[-1], RunFinished)
+    assert {event.run for event in heard} == {heard[0].run} != {""}
+    times = [event.time for event in heard]
+    assert began <= times[0]
+    assert times == sorted(times)
+    started: list[str] = []
+    finished: list[str] = []
+    for event in heard:
+        if isinstance(event, TasksStarted):
+            assert len(event.keys) == len(event.workers)
+            assert all(event.workers)
+            started += event.keys
+        elif isinstance(event, TasksFinished):
+            assert (len(event.keys), len(event.failed_keys)) == (event.done, event.failed)
+            finished += [*event.keys, *event.failed_keys]
+            assert set(finished) <= set(started)
+    assert sorted(started) == sorted(finished) == sorted(keys)
+    (failed,) = [event for event in heard if isinstance(event, TaskFailed)]
+    assert failed.key == next(result.key for result in results if result.status == "failed")
+    assert pickle.loads(pickle.dumps(heard[0])) == heard[0]
+
+
+def test_a_run_whose_results_are_all_there_tells_start_and_end(runs: Any) -> None:
+    runs().run({"parameters": {"x": [1, 2]}})
+    heard: list[Event] = []
+    runs(listeners=[heard.append]).run({"parameters": {"x": [1, 2]}})
+    assert [type(event) for event in heard] == [RunStarted, RunFinished]
+
+
+def test_a_listener_that_raises_is_told_once_and_left_out_and_the_others_hear_on(runs: Any) -> None:
+    heard: list[Event] = []
+    seen = 0
+
+    def bad(event: Event) -> None:
+        nonlocal seen
+        seen += 1
+        raise LookupError("no such board")
+
+    results = runs(listeners=[bad, heard.append]).run(MATRIX)
+    assert len(results) == 30
+    assert seen == 1
+    told = [event.text for event in heard if isinstance(event, Said) and "listener" in event.text]
+    assert told == [
+        "the listener bad failed: LookupError: no such board. It hears no more of this run, which goes on."
+    ]
+    assert isinstance(heard[-1], Said | RunFinished)
+
+
+def test_a_listener_that_hangs_holds_up_nothing(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_listeners, "_PATIENCE", 0.5)
+    gate = threading.Event()
+    heard: list[Event] = []
+    began = time.monotonic()
+    results = runs(listeners=[lambda event: gate.wait(100), heard.append]).run(MATRIX)
+    assert time.monotonic() - began < 50
+    assert len(results) == 30
+    assert any(isinstance(event, RunFinished) for event in heard)
+    gate.set()
+
+
+def test_a_provider_hears_all_events_and_one_of_1_2_0_its_three_methods(runs: Any) -> None:
+    class Rich(DefaultNotificationProvider):
+        def __init__(self) -> None:
+            self.heard: list[Event] = []
+
+        def on_event(self, event: Event) -> None:
+            self.heard.append(event)
+
+    class Plain(DefaultNotificationProvider):
+        done = failed = ended = 0
+
+        def task_completed(self) -> None:
+            self.done += 1
+
+        def task_failure(self) -> None:
+            self.failed += 1
+
+        def all_tasks_completed(self) -> None:
+            self.ended += 1
+
+    rich, plain = Rich(), Plain()
+    runs(notification_provider=rich, listeners=[plain]).run(MATRIX)
+    assert {RunStarted, TasksStarted, TasksFinished, TaskFailed, Tick, RunFinished} <= set(
+        map(type, rich.heard)
+    )
+    assert (plain.done, plain.failed, plain.ended) == (29, 1, 1)
+
+
+@pytest.mark.parametrize("wrong", [print, "text", [3], {"a": print}])
+def test_what_cannot_be_called_is_refused_at_once(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="listener"):
+        Memento(experiment, listeners=wrong)
+
+
+def test_without_listeners_no_event_names_tasks() -> None:
+    session = FakeSession(10)
+    session.loop()
+    assert not session.of(TasksStarted)
+    assert not any(event.keys for event in session.of(TasksFinished))
+
+
+def test_an_attempt_that_is_repeated_starts_again() -> None:
+    session = FakeSession(2, fails(1, until=1), retries=1, name_tasks=True)
+    session.loop()
+    key = session.plan.tasks.key(1).hex()
+    told = [
+        type(event)
+        for event in session.events
+        if key in getattr(event, "keys", ()) or key == getattr(event, "key", "")
+    ]
+    assert told == [TasksStarted, TaskRetried, TasksStarted, TasksFinished]
+
+
+def test_every_event_is_public_and_says_run_and_time() -> None:
+    for kind in public.Event.__args__:
+        assert getattr(public, kind.__name__) is kind
+        assert kind._fields[-2:] == ("run", "time")
