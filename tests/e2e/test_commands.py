@@ -10,8 +10,8 @@ import pytest
 
 import memento
 from memento.errors import CommandRefused
-from memento.runner import Control
-from memento.store import Store
+from memento.runner.remote_control import Control
+from memento.store.store import Store
 from tests.e2e.workplace import COUNTING, Program, Workplace
 
 # Tasks take a quarter of a second, but for that of x=99, which hangs for as long as the file `go` is not there.

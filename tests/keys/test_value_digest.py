@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.errors import UnkeyableValue
-from memento.keys import digest, register_key
+from memento.keys.value_digest import digest, register_key
 
 leaves = (
     st.none()

@@ -7,11 +7,15 @@ from typing import Any, cast
 
 from memento.events import Event
 from memento.executors.base import Executor, Message, Running, cancelled
-from memento.index import Activity, Claim, Command, Committed, Run
-from memento.matrix import Matrix
-from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.index.contract import Run
+from memento.index.types import Activity, Claim, Command, Committed
+from memento.matrix.matrix import Matrix
+from memento.plan.keyed_tasks import KeyedTasks
+from memento.plan.plan import Past, Plan, make_plan
 from memento.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
-from memento.runner import Interrupt, Retries, RetryPolicy, Runner
+from memento.runner.loop import Runner
+from memento.runner.retry import Retries, RetryPolicy
+from memento.runner.signals import Interrupt
 from memento.worker.work import Task, Work
 
 NUMBER = Encoded("json", b"1", None, 1, "builtins:int")

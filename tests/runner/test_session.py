@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from memento import Memento
-from memento.store import Store
+from memento.store.store import Store
 
 
 def flaky(context: Any, config: Any) -> int:

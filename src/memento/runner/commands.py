@@ -20,7 +20,7 @@ from memento.wording import number_of
 
 if TYPE_CHECKING:
     from memento.index.types import Command
-    from memento.plan import Plan
+    from memento.plan.plan import Plan
     from memento.runner.loop import Runner
 
 

@@ -23,8 +23,9 @@ from memento.runner.packing import run_info
 from memento.worker import handover
 
 if TYPE_CHECKING:
-    from memento.plan import KeyedTasks, Plan
-    from memento.store import Store
+    from memento.plan.keyed_tasks import KeyedTasks
+    from memento.plan.plan import Plan
+    from memento.store.store import Store
 
 _DAMAGED = "are not what was written"
 _NO_VALUE = "name a value that is gone"

@@ -28,7 +28,7 @@ from memento.clock import Clock
 from memento.errors import StoreError
 from memento.events import CommandTaken, Event, Said, TaskRetried
 from memento.executors.base import Executor, Lost, Message, Note, Update
-from memento.plan import Plan
+from memento.plan.plan import Plan
 from memento.records import FAILED, LOST, STOPPED, Failure, Outcome
 from memento.runner.commits import Commits
 from memento.runner.other_runs import OtherRuns
@@ -39,7 +39,8 @@ from memento.runner.signals import Interrupt
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
-    from memento.index import Command, Run
+    from memento.index.contract import Run
+    from memento.index.types import Command
 
 _NUMBER = itemgetter(0)  # of a task, and of an outcome
 _FAILURE = attrgetter("failure")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.executors.choose import engine_class, is_engine, own_workers
 
 if TYPE_CHECKING:
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento import system
-from memento.keys import json_fragment, script
-from memento.plan import KeyedTasks
+from memento.keys.project_files import script
+from memento.keys.readable import json_fragment
+from memento.plan.keyed_tasks import KeyedTasks
 from memento.records import RunInfo
 from memento.store import provenance
 from memento.worker.portable import Portable, sendable

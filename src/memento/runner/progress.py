@@ -18,7 +18,8 @@ from memento.records import Outcome
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
-    from memento.plan import KeyedTasks, Plan
+    from memento.plan.keyed_tasks import KeyedTasks
+    from memento.plan.plan import Plan
 
 _LISTED = 100  # running tasks that a tick names: more than anybody can read
 

@@ -15,7 +15,8 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import plain
 from memento.errors import CommandRefused
 from memento.index.types import Command
-from memento.store import Store, locate
+from memento.store.location import locate
+from memento.store.store import Store
 from memento.system import person
 
 if TYPE_CHECKING:

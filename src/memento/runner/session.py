@@ -16,18 +16,19 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
 from memento.events import CommandTaken, Event, FailureGroup, RunFinished, RunStarted, Said, TaskRetried
 from memento.executors.choose import runs_here
-from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.plan.keyed_tasks import KeyedTasks
+from memento.plan.plan import Past, Plan, make_plan
 from memento.runner.code_changes import SessionCode, numbers_of
 from memento.runner.options import Options
-from memento.store import Store
+from memento.store.store import Store
 
 if TYPE_CHECKING:
     from array import array
     from contextlib import ExitStack
 
     from memento.executors.base import Executor
-    from memento.index import Run
-    from memento.matrix import Matrix
+    from memento.index.contract import Run
+    from memento.matrix.matrix import Matrix
     from memento.results.axes import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
@@ -118,7 +119,7 @@ class Session:
         """Say where a name depends on code, and where results stand under another one."""
         if self._has_past or not len(self.tasks):
             return
-        from memento.keys import is_named_by_code
+        from memento.keys.experiment_names import is_named_by_code
         from memento.wording import short_name
 
         if is_named_by_code(self.experiment):
@@ -206,7 +207,7 @@ class Session:
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
         """The failures by cause, with what they have in common."""
-        from memento.results import Results
+        from memento.results.results import Results
 
         groups = Results.of_plan(self.store, self.matrix, self.plan).failures.groups
         return groups or tuple(runner.commits.failures.groups())
@@ -362,7 +363,8 @@ class Session:
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
-        from memento.plan import expected_costs, fit_costs
+        from memento.plan.plan import expected_costs
+        from memento.plan.runtime_forecast import fit_costs
 
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.index.runtimes(self.experiment, _PAST_RUNS)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from memento.executors.base import Executor, Lost, Message, Note, Update
-from memento.keys import Script
+from memento.keys.project_files import Script
 from memento.layout import PAYLOADS
 from memento.records import Outcome
 from memento.values import pickling

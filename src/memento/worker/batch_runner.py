@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.context import Resources
+from memento.context.space import Resources
 from memento.layout import HANDED
 from memento.records import Outcome
 from memento.values import pickling
