@@ -23,7 +23,7 @@ from memento.index import types as t
 from memento.index.contract import Index, Run
 from memento.index.lease import run_name
 from memento.index.versions import joined, mixed, presents
-from memento.keys import renamed_keys
+from memento.keys.task_key import renamed_keys
 from memento.records import DONE, FAILED, Known, TaskRecord, TaskRow
 
 _Told = Callable[[Collection[bytes]], None] | None
@@ -578,9 +578,9 @@ class MemoryRun(Run):
         everybody = ("", self._info.experiment)
         return [c for c in found if c.run == self.id or (c.run is None and c.experiment in everybody)]
 
-    def answer(self, command: int, text: str) -> None:
+    def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
         with self._data.lock:
-            self._data.answers.append(t.Answer(command, self.id, self._clock.now(), text))
+            self._data.answers.append(t.Answer(command, self.id, self._clock.now(), text, undo, done))
 
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         self._told.append((self._clock.now(), kind, dict(data)))
