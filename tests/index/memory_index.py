@@ -578,9 +578,9 @@ class MemoryRun(Run):
         everybody = ("", self._info.experiment)
         return [c for c in found if c.run == self.id or (c.run is None and c.experiment in everybody)]
 
-    def answer(self, command: int, text: str) -> None:
+    def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
         with self._data.lock:
-            self._data.answers.append(t.Answer(command, self.id, self._clock.now(), text))
+            self._data.answers.append(t.Answer(command, self.id, self._clock.now(), text, undo, done))
 
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         self._told.append((self._clock.now(), kind, dict(data)))

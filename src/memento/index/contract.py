@@ -534,8 +534,8 @@ class Run(ABC):
         """Return the commands for this run that were sent since it began and were not returned yet."""
 
     @abstractmethod
-    def answer(self, command: int, text: str) -> None:
-        """Say what was done about a command."""
+    def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
+        """Say what was done about a command and how to undo it; or, not `done`, why it was refused."""
 
     @abstractmethod
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:

@@ -140,6 +140,8 @@ class Answer(NamedTuple):
     run: int
     time: float
     text: str
+    undo: str = ""  # how to undo it; "" where there is nothing to undo
+    done: bool = True  # False: it was refused, for the reason that the text says
 
 
 class Event(NamedTuple):

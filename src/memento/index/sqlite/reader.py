@@ -299,7 +299,9 @@ class Reader(Index):
     # --- commands and events ---------------------------------------------------------------------------
 
     def answers(self, command: int) -> list[Answer]:
-        return [Answer._make(row) for row in self.database.all(sql.ANSWERS, (command,))]
+        return [
+            Answer._make((*row[:-1], bool(row[-1]))) for row in self.database.all(sql.ANSWERS, (command,))
+        ]
 
     def events(self, run: int, after: int = 0) -> list[Event]:
         from memento.index.sqlite.rows import read_event
