@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import memento
 from memento import Config, Context, Memento, Results
 from memento.errors import MementoError, PayloadDamaged, StoreError
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import EXPERIMENT, info_of, row_of
 from tests.faults.victims import Victim
 from tests.faults.victims import value_of as victim_value
@@ -202,12 +202,12 @@ def test_a_damaged_file_is_kept_aside_with_the_reason() -> None:
 
 def test_a_value_that_cannot_be_read_now_is_not_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
     path = payload_of(run(), 2)
-    from memento.values import files
+    from memento.values.places import LocalFolder
 
-    def too_many(path: Path, *_: Any, **__: Any) -> Any:
+    def too_many(*_: Any, **__: Any) -> Any:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(files, "read_cut", too_many)
+    monkeypatch.setattr(LocalFolder, "open", too_many)
     with pytest.raises(StoreError, match="Too many open files") as caught:
         run()[2].inner  # noqa: B018
     assert not isinstance(caught.value, PayloadDamaged)
@@ -339,7 +339,7 @@ def test_a_kill_while_a_damaged_index_is_rebuilt_loses_nothing_more(point: str, 
         file.seek(file.seek(0, 2) // 2 // 4096 * 4096)
         file.write(b"\xa5" * 4096)
     (root / "index.suspect").touch()
-    opening = f"from memento.store import Store; Store.open({str(root)!r})"
+    opening = f"from memento.store.store import Store; Store.open({str(root)!r})"
     killed = subprocess.run(
         [sys.executable, "-c", opening], env={"MEMENTO_FAULTS": point}, timeout=60, check=False
     )

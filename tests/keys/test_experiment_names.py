@@ -16,13 +16,16 @@ from typing import Any
 import pytest
 
 from memento.errors import UnkeyableValue
-from memento.keys import experiment_name, project_files
+from memento.keys import project_files
+from memento.keys.experiment_names import experiment_name
 from memento.keys.project_files import is_installed_file, notebook_file
 from memento.wording import short_name
 
 SCRIPT = """
 import sys
-from memento.keys import script, experiment_name, digest
+from memento.keys.experiment_names import experiment_name
+from memento.keys.project_files import script
+from memento.keys.value_digest import digest
 def train(context, config): return config.x
 class Model: pass
 if __name__ == "__main__" or "show" in sys.argv:
@@ -158,7 +161,7 @@ def test_what_comes_from_no_file_is_named_by_its_code(project: Path) -> None:
 
 def test_a_prepared_process_carries_the_name_of_the_users_script(project: Path) -> None:
     code = (
-        "from memento.keys import Script\n__memento_script__ = Script('a/exp.py', 'a.exp', ('/',), '')\n"
+        "from memento.keys.project_files import Script\n__memento_script__ = Script('a/exp.py', 'a.exp', ('/',), '')\n"
         + SCRIPT
     )
     place, name, _ = python("-c", code, cwd=project)
@@ -174,7 +177,7 @@ def test_a_library_is_named_by_its_modules_wherever_it_is_installed(project: Pat
     (outside / "other.py").write_text("class Net: ...")
     (project / "exp.py").write_text(
         f"import sys; sys.path += [{str(target)!r}, {str(outside)!r}]\n"
-        "import lib, other\nfrom memento.keys import qualified_name\n"
+        "import lib, other\nfrom memento.keys.names import qualified_name\n"
         "print(qualified_name(lib.Net), qualified_name(other.Net))"
     )
     assert python("exp.py", cwd=project) == ["lib:Net", "other:Net"]
@@ -350,7 +353,7 @@ import functools
 {DECORATORS[decorator]}
 @timed
 def train(context, config): return 1
-from memento.keys import experiment_name
+from memento.keys.experiment_names import experiment_name
 print(experiment_name(train))
 """
     names = set()

@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.keys import described, json_fragment
-from memento.keys.readable import outline
+from memento.keys.readable import described, json_fragment, outline
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),

@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.errors import UnkeyableValue
-from memento.keys import digest, register_key
 from memento.keys.encode import plain_number
+from memento.keys.value_digest import digest, register_key
 
 leaves = (
     st.none()

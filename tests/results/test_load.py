@@ -12,9 +12,10 @@ import pytest
 
 from memento.errors import NotAStore
 from memento.records import CodeVersion, Encoded, Failure, Outcome, RunInfo, Series, TaskRow
-from memento.results import load
-from memento.store import Store
-from memento.values.payloads import PayloadDir, encode
+from memento.results.loading import load
+from memento.store.store import Store
+from memento.values.formats import encode
+from memento.values.payloads import PayloadDir
 from tests.results.fakes import START, failure, key_of
 
 
