@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from memento.executors.base import Executor
+from memento.layout import WORK
 from memento.records import DIED, DONE, MEMORY, STOPPED, TIMEOUT
 from memento.testing.driving import Drive, ExecutorFixtures
 
@@ -300,7 +301,7 @@ class SteeringTests(ExecutorFixtures):
             first.wait()
         assert begun.exists()
         gate.touch()
-        left = tmp_path / "memento-store" / "work"
+        left = tmp_path / "memento-store" / WORK
         _wait_until(lambda: len(list(left.glob("*/outcomes/*"))) == 2)
         again = subprocess.run(
             [sys.executable, script], capture_output=True, text=True, timeout=120, check=False, **options
