@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from memento.results.result import MemoryUsage as MemoryUsage
     from memento.results.result import Result as Result
     from memento.results.results import Results as Results
+    from memento.runner.remote_control import control as control
     from memento.runner.retry import Retry as Retry
     from memento.store.maintenance import forget as forget
     from memento.store.maintenance import gc as gc
@@ -74,6 +75,7 @@ _HOMES = {
     "memento.results.loading": "load",
     "memento.results.result": "MemoryUsage Result",
     "memento.results.results": "Results",
+    "memento.runner.remote_control": "control",
     "memento.runner.retry": "Retry",
     "memento.store.maintenance": "forget gc retry verify",
 }

@@ -15,7 +15,7 @@ import pytest
 
 import memento
 from memento.store.store import Store
-from memento.values.digests import digest
+from memento.values.payloads import checksum
 from tests.faults.victims import Victim, until, value_of
 
 # Each command again and again until told, each in processes of its own, as people and cron call them.
@@ -90,7 +90,7 @@ def test_gc_that_is_killed_at_random_and_runs_that_begin_meanwhile_lose_nothing(
         with Store.open(victim.store) as store:
             store.forget(forgotten)
             for n in range(400):  # garbage, so that it takes a while; written without waiting for the disk
-                name = digest([b"%d" % n]).hex()
+                name = checksum([b"%d" % n]).hex()
                 path = store.payloads.path(f"{name[:2]}/{name}.bin")
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(b"%d" % n)

@@ -202,12 +202,12 @@ def test_a_damaged_file_is_kept_aside_with_the_reason() -> None:
 
 def test_a_value_that_cannot_be_read_now_is_not_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
     path = payload_of(run(), 2)
-    from memento.values import files
+    from memento.values.places import LocalFolder
 
-    def too_many(path: Path, *_: Any, **__: Any) -> Any:
+    def too_many(*_: Any, **__: Any) -> Any:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(files, "read_cut", too_many)
+    monkeypatch.setattr(LocalFolder, "open", too_many)
     with pytest.raises(StoreError, match="Too many open files") as caught:
         run()[2].inner  # noqa: B018
     assert not isinstance(caught.value, PayloadDamaged)

@@ -17,7 +17,7 @@ import pytest
 
 from memento import system
 from memento.store.store import Store
-from memento.values import files
+from memento.values import places
 from memento.values.checkpoints import CheckpointDir
 from memento.values.formats import decode, encode
 from memento.values.payloads import PayloadDir
@@ -99,8 +99,8 @@ class Disk:
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def made(last: int) -> Disk:
         disk = Disk(last)
-        monkeypatch.setattr(files, "os", disk)
-        monkeypatch.setattr(files, "fsync_folder", disk.fsync_folder)
+        monkeypatch.setattr(places, "os", disk)
+        monkeypatch.setattr(places, "fsync_folder", disk.fsync_folder)
         monkeypatch.setattr(system, "fsync_folder", disk.fsync_folder)
         return disk
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ from memento.errors import UnkeyableValue
 from memento.keys import project_files
 from memento.keys.experiment_names import experiment_name
 from memento.keys.project_files import is_installed_file, notebook_file
+from memento.wording import short_name
 
 SCRIPT = """
 import sys
@@ -416,3 +418,9 @@ def test_the_standard_library_is_where_sysconfig_says() -> None:
 def test_above_a_project_a_prompt_knows_it_by_its_own_folder(project: Path) -> None:
     code = f"import sys; sys.argv.append('show'); sys.path.insert(0, {str(project)!r}); import exp"
     assert python("-c", code, cwd=project.parent)[1:] == python("exp.py", cwd=project)[1:]
+
+
+def test_what_a_partial_was_made_with_has_the_same_digits_in_every_release() -> None:
+    assert experiment_name(json.dumps) == "json:dumps"
+    made = experiment_name(functools.partial(json.dumps, indent=2))
+    assert short_name(made) == "json:dumps#352a9652"

@@ -19,8 +19,8 @@ from memento.store import garbage
 from memento.store.store import Store
 from memento.testing.index import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
-from memento.values.files import write_file
 from memento.values.formats import decode, encode
+from memento.values.places import LocalFolder
 
 DEAD: dict[str, Any] = {"pid": 2**22 + 1}  # no system of ours hands out such a pid
 
@@ -167,7 +167,7 @@ def shared() -> Any:
 
 
 def test_a_steps_value_that_nothing_names_goes(store: Store) -> None:
-    from memento.values.files import PayloadDir
+    from memento.values.payloads import PayloadDir
 
     ref = PayloadDir(store.path / "steps").write([b"of a worker that died"], ".bin")
     assert store.gc().removed == {garbage.STEPS: (1, 21)}
@@ -244,7 +244,7 @@ def test_half_written_files_go_when_no_run_lives(store: Store) -> None:
 
 def test_damaged_things_go_when_asked_only(store: Store) -> None:
     aside = store.path / "payloads" / "damaged" / "x.npy"
-    write_file(aside, [memoryview(b"12345")])
+    LocalFolder(aside.parent).write(aside.name, [b"12345"])
     assert store.gc().removed == {}
     assert store.gc(damaged=True).removed == {garbage.DAMAGED: (1, 5)}
     assert not aside.exists()

@@ -21,7 +21,7 @@ from memento.errors import NotAStore, StoreTooNew
 from memento.store.problems import Problem
 from memento.store.store import Store
 from memento.testing.index import info_of, key_of, row_of
-from memento.values import files
+from memento.values import places
 from memento.values.checkpoints import CheckpointDir
 
 ROOT = Path("store")
@@ -255,7 +255,7 @@ def test_a_checkpoint_that_a_run_is_just_saving_is_left_alone() -> None:
 def test_checkpoints_that_a_run_removes_meanwhile_are_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     run()
     gone = key_of(7).hex()
-    listed = files.entries
+    listed = places.entries
 
     def with_one_that_is_gone(folder: Path) -> list[Path]:
         return [*listed(folder), folder / gone] if folder.name == "checkpoints" else listed(folder)

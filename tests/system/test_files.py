@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memento import pages, system
+from memento import system
 from memento.system import files
 
 
@@ -46,12 +46,3 @@ def test_asking_for_an_early_write_never_fails() -> None:
     for descriptor in (reader, writer):
         os.close(descriptor)
     system.start_writing(writer, 0, 10)
-
-
-def test_fresh_memory_can_be_filled_and_too_much_of_it_is_no_error_of_a_file() -> None:
-    view = pages.fresh_memory(3_000_001)
-    assert view.nbytes == 3_000_001
-    view[-1] = 7
-    assert (view[0], view[-1]) == (0, 7)
-    with pytest.raises(MemoryError):
-        pages.fresh_memory(1 << 60)

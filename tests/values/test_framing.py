@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.values.checkpoints import CheckpointDir
+from memento.values.formats import decode, encode
 from memento.values.framing import apart
-from memento.values.payloads import PayloadDir, decode, encode
+from memento.values.payloads import PayloadDir
 from memento.values.pickling import dumps_value, loads_value
+from memento.values.places import LocalFolder
 
 BIG = 50_000  # doubles
 DTYPES: list[Any] = [
@@ -179,8 +181,8 @@ def test_thousands_of_small_arrays_are_few_pieces(tmp_path: Path) -> None:
     checkpoints = CheckpointDir(tmp_path / "checkpoints", "00")
     checkpoints.save(([np.full(1_000, i) for i in range(2_000)],))
     (path,) = checkpoints.folder.iterdir()
-    with path.open("rb") as file:
-        lengths = apart(file, path.stat().st_size - 40)
+    with LocalFolder(path.parent).open(path.name) as content:
+        lengths = apart(content, path.stat().st_size - 40)
     assert sum(lengths) == path.stat().st_size - 40
     assert len(lengths) < 20
     assert [array[-1] for array in checkpoints.load()[0][0]] == list(range(2_000))

@@ -15,7 +15,8 @@ from memento.values import pickling
 SCRIPT = '''
 import abc, dataclasses, enum, os, pickle, subprocess, sys, typing
 from memento.values import pickling
-from memento.values.payloads import PayloadDir, decode, encode
+from memento.values.formats import decode, encode
+from memento.values.payloads import PayloadDir
 
 class Meta(type):
     pass
@@ -87,7 +88,8 @@ def values():
 WORKER = """
 import pickle, sys
 from memento.values import pickling
-from memento.values.payloads import PayloadDir, encode
+from memento.values.formats import encode
+from memento.values.payloads import PayloadDir
 script, function, values, root = pickle.load(sys.stdin.buffer)
 pickling.install_main(script)
 function = pickling.loads(function)
@@ -130,7 +132,8 @@ if __name__ == "__main__":
 
 ELSEWHERE = """
 import pickle, sys
-from memento.values.payloads import PayloadDir, decode
+from memento.values.formats import decode
+from memento.values.payloads import PayloadDir
 from memento.records import Encoded
 root = sys.argv[1]
 encoded, error = pickle.loads(open(root + "/encoded", "rb").read())
@@ -169,7 +172,8 @@ def test_a_result_is_of_the_scripts_own_class_in_the_next_run(script: Path) -> N
 def test_a_result_is_of_the_modules_own_class_where_the_script_was_imported(script: Path) -> None:
     code = """
         import pickle, exp
-        from memento.values.payloads import PayloadDir, decode
+        from memento.values.formats import decode
+        from memento.values.payloads import PayloadDir
         from memento.records import Encoded
         encoded, _ = pickle.loads(open("store/encoded", "rb").read())
         exp.check(decode(Encoded(*encoded), PayloadDir("store/payloads")))

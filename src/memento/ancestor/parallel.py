@@ -213,7 +213,8 @@ def _key(number: int) -> bytes:
 
 def _value(outcome: Outcome, folder: Path) -> Any:
     from memento.layout import Layout
-    from memento.values.payloads import PayloadDir, decode
+    from memento.values.formats import decode
+    from memento.values.payloads import PayloadDir
 
     assert outcome.value is not None
     return decode(outcome.value, PayloadDir(Layout(str(folder)).payloads))

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from memento.context.space import StopTask
 from memento.errors import PayloadDamaged
-from memento.layout import Layout
+from memento.layout import STEP_KEYS, Layout
 from memento.records import Encoded
 from memento.system import try_lock
-from memento.values.files import PayloadDir, write_file
 from memento.values.formats import decode, encode
-from memento.values.memory import flat
+from memento.values.payloads import PayloadDir
+from memento.values.places import LocalFolder
 
 if TYPE_CHECKING:
     from memento.context.attempt import Attempt
@@ -67,7 +67,7 @@ def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kw
         if encoded.data is not None:  # null, true and floats: ASCII
             told["data"] = encoded.data.decode()
         told["step"] = getattr(func, "__qualname__", type(func).__qualname__)
-        write_file(record, [flat(json.dumps(told).encode())])
+        LocalFolder(layout.steps).write(f"{STEP_KEYS}/{key}.json", [json.dumps(told).encode()])
         return decode(encoded, payloads, mmap=True)
 
 

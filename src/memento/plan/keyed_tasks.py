@@ -73,8 +73,9 @@ class KeyedTasks:
 
     def parameters(self, number: int) -> dict[str, Any]:
         """Return a task's parameters, and its repeat where there are several."""
-        config = self.config(number)
-        return {**config._dict, "repeat": config.repeat} if self.repeats > 1 else config._dict
+        row, repeat_number = divmod(number, self.repeats)
+        parameters = self.table.row(row)
+        return {**parameters, "repeat": repeat_number} if self.repeats > 1 else parameters
 
     def slots(self, number: int) -> list[int]:
         """Return the slot of each name's value; -1 where the parameter is absent."""

@@ -65,7 +65,6 @@ def make_work(session: Session, run_name: str, generators: Mapping[str, bytes]) 
         max_tasks_per_worker=options.max_tasks_per_worker,
         log_output=options.log_output,
         live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
-        environment=dict(options.environment),
         initializer=begin and Portable(begin, "the initializer"),
         sources={**sources(), **modules(session.code.names())},
         codes=session.code.accepted(session.plan),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
-from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
+from memento.events import CommandTaken, Event, FailureGroup, RunFinished, RunStarted, Said, TaskRetried
 from memento.executors.choose import runs_here
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, Plan, make_plan
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
 
+_TOLD = (Said, TaskRetried, CommandTaken)  # events that no row tells
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 
 
@@ -58,7 +59,8 @@ class Session:
         self.function, self.experiment, self.matrix = function, experiment, matrix
         self.store, self.options, self.clock = store, options, clock
         self._emit, self._name_tasks = emit, name_tasks
-        self._run_name = ""
+        self._run: Run | None = None
+        self._untold: list[Event] = []  # what was told before the run had begun
         self.tasks = KeyedTasks(matrix, experiment)
         if matrix.volatile:
             from memento.plan.keyed_tasks import check_volatile
@@ -86,8 +88,16 @@ class Session:
         return self.finished.failed if self.finished is not None else 0
 
     def emit(self, event: Event) -> None:
-        """Tell everybody, with the run that it is about."""
-        self._emit(event._replace(run=self._run_name))
+        """Tell everybody, with the run that it is about; what no row tells goes to the index too."""
+        self._emit(event._replace(run=self._run.name) if self._run is not None else event)
+        if isinstance(event, _TOLD):
+            self._untold.append(event)
+        if self._run is not None:
+            for one in self._untold:
+                data = one._asdict()
+                del data["run"], data["time"]  # the index knows them
+                self._run.tell(type(one).__name__, data)
+            self._untold.clear()
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
@@ -126,15 +136,7 @@ class Session:
             self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
 
     def run(self, notify: bool) -> None:
-        """Compute what is missing; on return, `plan.rows` names a row for every task that finished.
-
-        Raises
-        ------
-        CacheMiss
-            `force_cache` was asked and something is missing.
-        WorkerStartError
-            No worker could be started.
-        """
+        """Compute what is missing; on return, `plan.rows` names a row for every task that finished."""
         options = self.options
         if len(self.plan.todo) and not options.force_run and self._take_in():
             self.plan = self._plan()
@@ -238,7 +240,7 @@ class Session:
         from memento.runner.packing import run_info
 
         run = self.store.begin(run_info(self.experiment, self.tasks), self.plan.hits)
-        self._run_name = run.name
+        self._run = run
         status = "died"
         runner: Runner | None = None
         signals = contextlib.ExitStack()

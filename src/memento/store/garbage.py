@@ -41,7 +41,8 @@ from memento import layout, system
 from memento.clock import Clock
 from memento.index.contract import Index
 from memento.index.types import Living, Names, Owner
-from memento.values.files import PayloadDir, below, entries, temporaries
+from memento.values.payloads import PayloadDir
+from memento.values.places import below, entries, temporaries
 
 _TURN = 0.05  # seconds that a turn may last ...
 _PAUSE = 0.12  # ... and between two: SQLite looks for a lock every 0.1 s at the latest

@@ -340,17 +340,7 @@ class Store:
 
     def set_aside(self, ref: str, why: str) -> None:
         """Move a damaged payload aside, unless a worker has just written it anew."""
-        from memento.values.files import map_whole
-
-        aside = self.payloads.quarantine(ref)
-        if aside is None:
-            return
-        try:
-            self.payloads.verify(ref, [map_whole(aside)])
-        except (OSError, PayloadDamaged):
-            aside.with_name(aside.name + ".why").write_text(why, encoding="utf-8", errors="backslashreplace")
-        else:
-            os.replace(aside, self.payloads.path(ref))
+        self.payloads.set_aside(ref, why)
 
     def gc(self, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False) -> Collected:
         """Remove what no row names any more; safe beside runs, which keep what they may be about to name.

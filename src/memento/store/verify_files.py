@@ -32,8 +32,8 @@ from memento.store.garbage import half_written
 from memento.store.problems import Finding, Problem, Report, payload_fault, unreadable
 from memento.store.store import Store
 from memento.values.checkpoints import is_whole
-from memento.values.files import below, entries
 from memento.values.payloads import PayloadDir
+from memento.values.places import below, entries
 
 _NO_VALUES = frozenset({QUARANTINE})
 _NO_STEPS = frozenset({QUARANTINE, STEP_KEYS})

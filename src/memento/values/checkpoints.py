@@ -1,10 +1,10 @@
 """Checkpoints: what a task has so far, in two generations, so that one is always whole.
 
-Knows: one task's folder, pickles with arrays beside. May not know: tasks, the index.
+Knows: a place, one task's folder in it, pickles with arrays beside. May not know: tasks, the index.
 
 Saving writes over the older of two files: a crash at any line leaves the newer one as it was, and the torn one is known
-by its digest. Over, not beside: the file's blocks and cached pages are there already, and no third copy needs room.
-Each file ends with the versions of the code that came to this state, its generation's number and the digest of all
+by its checksum. Over, not beside: the file's blocks and cached pages are there already, and no third copy needs room.
+Each file ends with the versions of the code that came to this state, its generation's number and the checksum of all
 before it; loading takes the newest that is whole.
 Arrays are written from their own memory, and read into the memory that they keep: a mapped file would be there sooner,
 but reading from it ends the process once a later save has cut the file short.
@@ -12,31 +12,34 @@ but reading from it ends the process once a later save has cut the file short.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
 import os
-import shutil
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import xxhash
 
 from memento.errors import PayloadDamaged, StoreError, UnsavableResult
 from memento.layout import GENERATIONS, LOOPS, PAYLOADS, SET_ASIDE
 from memento.values import keeping
-from memento.values.digests import Digest, digest
-from memento.values.files import Cut, PayloadDir, write_over
-from memento.values.filling import pass_through, read_whole
 from memento.values.framing import apart, framed, read_framed
-from memento.values.memory import flat
+from memento.values.payloads import PayloadDir, checksum
+from memento.values.places import Content, LocalFolder, Place, lost
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 log = logging.getLogger("memento.store")
 
-_END = struct.Struct("<8sQQ16s")  # magic, number of versions before it, generation, digest of all that
+_END = struct.Struct("<8sQQ16s")  # magic, number of versions before it, generation, checksum of all that
 _MAGIC = b"MEMCKPT\x01"
 _CODE = 16  # bytes of a version's digest
 _MOST_CODES = 1_000  # a number above is none of ours
+
+T = TypeVar("T")
 
 
 class Origin:
@@ -73,12 +76,14 @@ class CheckpointDir:
 
     Parameters
     ----------
-    root : str or Path
-        The store's ``checkpoints`` folder; its sibling ``payloads`` keeps the definitions of the script's classes.
+    place : Place, str or Path
+        The store's ``checkpoints``.
     key_hex : str
         The task's key.
     origin : Origin, optional
         The code that saves, and what becomes of states that other code saved.
+    payloads : PayloadDir, optional
+        Keeps the definitions of the script's classes; the sibling of a folder of checkpoints, by default.
 
     Examples
     --------
@@ -89,15 +94,30 @@ class CheckpointDir:
     (({'epoch': 3},), {})
     """
 
-    def __init__(self, root: str | os.PathLike[str], key_hex: str, origin: Origin | None = None) -> None:
-        self.folder = Path(root) / key_hex
+    def __init__(
+        self,
+        place: Place | str | os.PathLike[str],
+        key_hex: str,
+        origin: Origin | None = None,
+        payloads: PayloadDir | None = None,
+    ) -> None:
+        self._place = place if isinstance(place, Place) else LocalFolder(place)
+        self._key = key_hex
         self._origin = origin or Origin()
-        self._payloads = PayloadDir(Path(root).parent / PAYLOADS)
-        self._above = list(self.folder.parents)[: key_hex.count("/") + 1]  # up to `root`
-        self._named: set[str] = set()  # files whose names are durable
+        if payloads is None:
+            assert isinstance(self._place, LocalFolder)
+            payloads = PayloadDir(os.path.join(os.path.dirname(self._place.root), PAYLOADS))
+        self._payloads = payloads
         self._next: tuple[str, int] | None = None  # name and generation of the next save
         self._left = False  # a state is there and is whole, but not to be gone on from
         self._read: _Whole | None = None  # what `exists` found whole, for `load`
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder, of a store on a disk."""
+        from pathlib import Path
+
+        return Path(self._place.where(self._key))
 
     def save(self, state: tuple[Any, ...], extra: dict[str, Any] | None = None) -> None:
         """Save the state; durable on return.
@@ -116,7 +136,9 @@ class CheckpointDir:
         StoreUnwritable
             It cannot be written; what was saved before is still there.
         """
-        name, generation = self._next or self._place()
+        if self._next is None:
+            self._find(keep=False)  # never over the newest one that is whole
+        name, generation = self._next or (GENERATIONS[0], 1)
         try:
             pickled = keeping.dumps_value((state, extra or {}))
         except Exception as exc:
@@ -126,11 +148,8 @@ class CheckpointDir:
         codes = self._origin.marks()
         count = len(codes) // _CODE
         number = struct.pack("<QQ", count, generation)
-        end = codes + _END.pack(_MAGIC, count, generation, digest([*views, flat(codes + number)]))
-        # Once each in this process: whoever made the file may have been killed before its name was durable.
-        folders = [] if name in self._named else [self.folder, *self._above]
-        write_over(self.folder / name, [*views, flat(end)], folders)
-        self._named.add(name)
+        end = codes + _END.pack(_MAGIC, count, generation, checksum([*views, codes, number]))
+        self._place.overwrite(self._name(name), [*views, end])
         self._next = (_other(name), generation + 1)
         self._read = None
 
@@ -154,7 +173,7 @@ class CheckpointDir:
             return state, extra
         if not self._left and self._set_aside():
             raise PayloadDamaged(
-                str(self.folder),
+                self._place.where(self._key),
                 "no checkpoint of this task is whole; they are set aside.",
                 "Run the experiment again: the task starts anew.",
             )
@@ -173,49 +192,65 @@ class CheckpointDir:
 
     def drop(self) -> None:
         """Remove all that was saved."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._place.clear(self._key)
         self._next = self._read = None
-        self._named.clear()
+
+    def _name(self, generation: str) -> str:
+        return f"{self._key}/{generation}"
 
     def _newest(self) -> _Whole | None:
-        """Return the content of the newest generation that is whole; the next save goes where the other one stands."""
+        """Return the content of the newest generation that is whole and may be gone on from."""
         self._left = False
-        for generation, name in self._generations():
-            with _passing_over(self.folder / name):
-                found = _verified(self.folder / name, apart)
-                if found is not None:
-                    self._next = (_other(name), generation + 1)
-                    self._left = not self._origin.takes(found.codes)
-                    return None if self._left else found
-        return None
-
-    def _set_aside(self) -> bool:
-        """Rename files of which none is whole; tell whether there were any."""
-        found = False
-        for name in GENERATIONS:
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(self.folder / name, self.folder / f"{name}{SET_ASIDE}")
-                log.warning("%s is damaged and set aside: the task begins anew", self.folder / name)
-                found = True
+        found = self._find(keep=True)
+        if found is not None and not self._origin.takes(found.codes):
+            self._left, found = True, None
         return found
 
-    def _place(self) -> tuple[str, int]:
-        """Choose where to save: never over the newest one that is whole."""
+    def _find(self, *, keep: bool) -> _Whole | None:
+        """Find the newest generation that is whole; the next save goes where the other one stands."""
         for generation, name in self._generations():
-            with _passing_over(self.folder / name):
-                if is_whole(self.folder / name):
-                    return _other(name), generation + 1
-        return GENERATIONS[0], 1
+            found = self._look(name, lambda content: _verified(content, keep=keep))
+            if found is not None:
+                self._next = (_other(name), generation + 1)
+                return found
+        return None
 
     def _generations(self) -> list[tuple[int, str]]:
         """Read the numbers at the files' ends, newest first."""
         found = []
         for name in GENERATIONS:
-            with _passing_over(self.folder / name), open(self.folder / name, "rb") as file:
-                end = _end_of(file)
-                if end is not None:
-                    found.append((end[0], name))
+            end = self._look(name, _end_of)
+            if end is not None:
+                found.append((end.generation, name))
         return sorted(found, reverse=True)
+
+    def _look(self, generation: str, look: Callable[[Content], T]) -> T | None:
+        """Look at a file; None for one that is gone or that the disk has lost. One that cannot be read now is an error.
+
+        A task that has too many files open must not lose its state for that.
+        """
+        name = self._name(generation)
+        try:
+            with self._place.open(name) as content:
+                return look(content)
+        except OSError as error:
+            if lost(error):
+                return None
+            raise StoreError(
+                self._place.where(name),
+                f"the checkpoint cannot be read now ({error.strerror or error}).",
+                "It is kept. Check permissions and the limit of open files (ulimit -n), then run again.",
+            ) from error
+
+    def _set_aside(self) -> bool:
+        """Rename files of which none is whole; tell whether there were any."""
+        found = False
+        for name in map(self._name, GENERATIONS):
+            with suppress(FileNotFoundError):
+                self._place.rename(name, f"{name}{SET_ASIDE}")
+                log.warning("%s is damaged and set aside: the task begins anew", self._place.where(name))
+                found = True
+        return found
 
 
 class _Whole(NamedTuple):
@@ -225,42 +260,55 @@ class _Whole(NamedTuple):
     codes: list[bytes]  # versions of the code that came to it
 
 
-def _end_of(file: BinaryIO) -> tuple[int, int, bytes, int] | None:
-    """Return the generation, the number of versions, the digest, the size of the content; None where it is torn."""
-    size = os.fstat(file.fileno()).st_size - _END.size
-    if size <= 0:
+class _End(NamedTuple):
+    """What a file's end says of the rest."""
+
+    generation: int
+    codes: bytes
+    checksum: bytes
+    size: int  # of the state alone
+
+
+def _end_of(content: Content) -> _End | None:
+    """Read the end of a file; None where it is torn."""
+    at = content.size - _END.size
+    if at <= 0:
         return None
-    file.seek(size)
-    magic, count, generation, expected = _END.unpack(file.read(_END.size))
-    size -= _CODE * min(count, _MOST_CODES)
-    return (
-        (generation, count, expected, size) if magic == _MAGIC and count <= _MOST_CODES and size > 0 else None
-    )
+    end = content.between(at, content.size)
+    if len(end) < _END.size:
+        return None  # cut short since it was opened
+    magic, count, generation, expected = _END.unpack(end)
+    size = at - _CODE * min(count, _MOST_CODES)
+    if magic != _MAGIC or count > _MOST_CODES or size <= 0:
+        return None
+    return _End(generation, content.between(size, at), expected, size)
+
+
+def _verified(content: Content, *, keep: bool) -> _Whole | None:
+    """Read what was saved, or None where the end of the file does not fit it; nothing of it is kept without `keep`."""
+    end = _end_of(content)
+    if end is None:
+        return None
+    seen = xxhash.xxh3_128()
+    pieces: list[memoryview] = []
+    if keep:
+        pieces = content.read(apart(content, end.size), seen.update)
+    else:
+        content.pass_through(end.size, seen.update)
+    codes = _cut(end.codes)
+    seen.update(end.codes + struct.pack("<QQ", len(codes), end.generation))
+    return _Whole(pieces, codes) if seen.digest() == end.checksum else None
 
 
 def _other(name: str) -> str:
     return GENERATIONS[1 - GENERATIONS.index(name)]
 
 
-@contextlib.contextmanager
-def _passing_over(path: Path) -> Iterator[None]:
-    """Let a file be that is gone or that the disk has lost; raise for one that cannot be read just now.
-
-    A task that has too many files open must not lose its state for that.
-    """
-    try:
-        yield
-    except OSError as error:
-        gone = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
-        if not gone and error.errno != errno.EIO:
-            raise StoreError(
-                str(path),
-                f"the checkpoint cannot be read now ({error.strerror or error}).",
-                "It is kept. Check permissions and the limit of open files (ulimit -n), then run again.",
-            ) from error
+def _cut(codes: bytes) -> list[bytes]:
+    return [codes[start : start + _CODE] for start in range(0, len(codes), _CODE)]
 
 
-def is_whole(path: Path) -> bool:
+def is_whole(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file is a checkpoint as it was saved; nothing is unpickled, and little of it held in memory.
 
     Raises
@@ -268,41 +316,22 @@ def is_whole(path: Path) -> bool:
     OSError
         It is gone, or cannot be read now.
     """
-    return _verified(path, None) is not None
+    folder, name = os.path.split(path)
+    with LocalFolder(folder).open(name) as content:
+        return _verified(content, keep=False) is not None
 
 
 def saved_by(folder: str | os.PathLike[str]) -> tuple[bytes, ...] | None:
     """Return the versions of the code that came to a task's newest states, as their files say; None without any."""
     found: list[bytes] | None = None
-    for place in (Path(folder), Path(folder) / LOOPS):
-        newest: tuple[int, list[bytes]] = (0, [])
+    place = LocalFolder(folder)
+    for prefix in ("", f"{LOOPS}/"):
+        newest: _End | None = None
         for name in GENERATIONS:
-            with contextlib.suppress(OSError), open(place / name, "rb") as file:
-                end = _end_of(file)
-                if end is not None and end[0] > newest[0]:
-                    file.seek(end[3])
-                    newest = (end[0], _cut(file.read(_CODE * end[1])))
-        if newest[0]:
-            found = [*(found or ()), *newest[1]]
+            with suppress(OSError), place.open(prefix + name) as content:
+                end = _end_of(content)
+                if end is not None and (newest is None or end.generation > newest.generation):
+                    newest = end
+        if newest is not None:
+            found = [*(found or ()), *_cut(newest.codes)]
     return None if found is None else tuple(dict.fromkeys(found))
-
-
-def _cut(codes: bytes) -> list[bytes]:
-    return [codes[start : start + _CODE] for start in range(0, len(codes), _CODE)]
-
-
-def _verified(path: Path, cut: Cut | None) -> _Whole | None:
-    """Read what was saved, or None where the end of the file does not fit it; without `cut` nothing of it is kept."""
-    with open(path, "rb", buffering=0) as file:
-        end = _end_of(file)
-        if end is None:
-            return None
-        generation, count, expected, size = end
-        file.seek(0)
-        number = struct.pack("<QQ", count, generation)
-        seen = Digest(size + _CODE * count + len(number))
-        pieces = read_whole(file, cut(file, size), seen) if cut else pass_through(file, size, seen)
-        file.seek(size)
-        codes = file.read(_CODE * count)
-    seen.update(codes + number)
-    return _Whole(pieces, _cut(codes)) if seen.value() == expected else None

@@ -23,10 +23,10 @@ from memento.errors import MementoError, PayloadDamaged, StoreError, UnsavableRe
 from memento.keys.names import module_name
 from memento.records import DAMAGED, Encoded
 from memento.values import keeping, typed
-from memento.values.files import AGAIN, PayloadDir, uncut
+from memento.values.buffers import flat
 from memento.values.frames import from_arrow, to_arrow
 from memento.values.framing import apart, framed, read_framed
-from memento.values.memory import flat
+from memento.values.payloads import AGAIN, PayloadDir
 
 SUFFIXES = {
     "json": ".json",
@@ -256,7 +256,7 @@ def decode(
     if data is None:
         if ref is None:
             raise PayloadDamaged(str(payloads.root), "a stored value has neither bytes nor a file.")
-        cut = apart if name == "pickle" else uncut
+        cut = apart if name == "pickle" else None
         pieces = payloads.read_pieces(ref, cut, map_file=mmap, verify=verify)
     else:
         pieces = [memoryview(bytearray(data)) if name in ("npy", "pickle") else memoryview(data)]

@@ -20,9 +20,10 @@ from typing import Any
 
 from memento.layout import DEFINITIONS
 from memento.values import keeping, shipping
+from memento.values.buffers import flat
 from memento.values.definitions import token_of
-from memento.values.files import PayloadDir
-from memento.values.memory import flat
+from memento.values.payloads import PayloadDir
+from memento.values.places import Content
 
 _MAGIC = b"\x93MEMENTO\x01"  # no pickle and no npy file starts with it
 _START = len(_MAGIC) + 4
@@ -66,17 +67,17 @@ def _definitions(pickled: keeping.Pickled, payloads: PayloadDir) -> str | None:
     return payloads.definitions[tokens]
 
 
-def apart(file: Any, size: int) -> list[int]:
-    """Say into which pieces to read a file, so that the pickle and each large array have memory of their own.
+def apart(content: Content, size: int | None = None) -> list[int]:
+    """Say into pieces of which lengths to read a content, so that the pickle and large arrays have their own memory.
 
-    The file is not verified yet: one whose header makes no sense is one piece, and its digest tells.
+    It is not verified yet: one whose header makes no sense is one piece, and its checksum tells.
     """
+    size = content.size if size is None else size
     try:
-        header, at = _header(lambda start, end: _between(file, start, end))
+        header, at = _header(content.between)
         places = list(_places(header, at))
     except (ValueError, TypeError, AttributeError, KeyError, struct.error):
         places = []
-    file.seek(0)
     if not places or sum(places[-1]) > size or min(length for _, length in places) < 0:
         return [size]
     cuts, before = [0], 0
@@ -85,11 +86,6 @@ def apart(file: Any, size: int) -> list[int]:
             cuts.append(at)
         before = length
     return [end - start for start, end in pairwise([*cuts, size])]
-
-
-def _between(file: Any, start: int, end: int) -> bytes:
-    file.seek(start)
-    return bytes(file.read(end - start))
 
 
 def _header(between: Any) -> tuple[dict[str, Any], int]:

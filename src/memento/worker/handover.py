@@ -42,15 +42,14 @@ class Left(NamedTuple):
 
 def leave(work: Work, task: Task, outcome: Outcome) -> None:
     """Make an outcome durable; raises StoreUnwritable."""
-    from memento.values.files import (
-        write_file,  # with `pathlib`, which the coordinator of a small run does without
-    )
+    from memento.values.places import LocalFolder  # which the coordinator of a small run does without
 
     codes = work.codes[task.version]
     left = (work.run, work.experiment, task.key, codes[0] if codes else b"", outcome)
     data = pickle.dumps(left, protocol=5)
     digest = hashlib.blake2b(data, digest_size=_DIGEST).digest()
-    write_file(_path(work, task), [memoryview(_MAGIC + digest + data)])
+    path = _path(work, task)
+    LocalFolder(path.parent).write(path.name, [_MAGIC + digest + data])
 
 
 def left_of(work: Work, task: Task) -> Outcome | None:

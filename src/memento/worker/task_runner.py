@@ -34,7 +34,8 @@ from memento.records import (
     Outcome,
     Piece,
 )
-from memento.values.payloads import PayloadDir, encode
+from memento.values.formats import encode
+from memento.values.payloads import PayloadDir
 from memento.worker import failures
 from memento.worker.alarm import TimeUp, alarm
 from memento.worker.import_watch import ImportWatch
