@@ -31,7 +31,7 @@ from memento.index.sqlite.database import error_code, explained
 from memento.records import DONE, LogSlice, Series
 from memento.store import Store
 from memento.testing.index import EXPERIMENT, info_of, key_of, row_of
-from memento.values.formats import encode
+from memento.values.encoding import encode
 
 HOSTILE = 'a store\'s "folder"\n?#%20 é'
 

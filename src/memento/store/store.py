@@ -168,7 +168,7 @@ class Store:
         MissingExtra
             A package that its format needs is not installed.
         """
-        from memento.values.formats import decode
+        from memento.values.encoding import decode
 
         if record.value is None:
             return None
@@ -194,7 +194,7 @@ class Store:
 
     def readable(self, record: TaskRecord) -> tuple[bool, Any]:
         """Return whether a value can be shown without unpickling, and the value as plain data."""
-        from memento.values.formats import readable
+        from memento.values.encoding import readable
 
         return (False, None) if record.value is None else readable(record.value, self.payloads)
 
