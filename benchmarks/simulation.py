@@ -108,10 +108,10 @@ class Play:
 def simulate(scenario: Scenario, *, profiled: bool = False) -> dict[str, float]:
     """Run one scenario in this process; return its figures."""
     from memento.events import Tick
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
     from memento.runner.options import Options
     from memento.runner.session import Session
-    from memento.store import Store
+    from memento.store.store import Store
 
     events = listed = 0
 

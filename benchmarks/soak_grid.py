@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-import memento.display
+import memento.display.base
 from memento import Config, Context, Memento, Results
 from memento.events import TasksFinished
 
@@ -103,7 +103,7 @@ def main() -> int:
     parser.add_argument("tasks", type=int)
     parser.add_argument("--frame", type=Path)
     options = parser.parse_args()
-    memento.display.make_display = lambda progress: Told(options.journal)  # type: ignore[assignment]
+    memento.display.base.make_display = lambda progress: Told(options.journal)  # type: ignore[assignment]
     runs = Memento(
         experiment, num_workers=2, store=options.store, retries=3, on_error="return", on_code_change="ignore"
     )

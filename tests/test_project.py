@@ -117,6 +117,22 @@ def test_every_public_name_is_listed_once_and_shown_by_dir() -> None:
     assert set(memento.__all__) <= set(dir(memento))
 
 
+@pytest.mark.parametrize("package", ["memento", "memento.executors"])
+def test_type_checkers_see_the_public_names_that_a_package_has(package: str) -> None:
+    module = importlib.import_module(package)
+    tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        (node.module, a.name, a.asname)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for a in node.names
+    }
+    homes = {(home, name, name) for home, names in module._HOMES.items() for name in names.split()}
+    assert seen == homes
+    assert {name for _, name, _ in homes} == set(module.__all__) - {"__version__"}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=_name)
 def test_every_source_file_opens_with_its_job(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

@@ -15,134 +15,77 @@ from typing import TYPE_CHECKING
 from memento._version import __version__
 from memento.lazily import on_first_use
 
+# For type checkers, to which `X as X` says that X is public. A test compares it with the table.
 if TYPE_CHECKING:
-    from memento.ancestor.caching import (
-        Cache,
-        CacheProvider,
-        FileSystemCacheProvider,
-        MemoryCacheProvider,
-        default_key_provider,
-    )
-    from memento.ancestor.checkpointing import FileSystemCheckpointing
-    from memento.ancestor.parallel import (
-        TASK_PRIORITY_HIGH,
-        TASK_PRIORITY_LOW,
-        TASK_PRIORITY_MEDIUM,
-        TaskManager,
-        delayed,
-    )
-    from memento.config import Config, Configurations
-    from memento.context import Context
-    from memento.errors import (
-        AggregateException,
-        CacheMiss,
-        CyclicDependency,
-        MementoError,
-        RunInterrupted,
-    )
-    from memento.keys import register_key
-    from memento.matrix import Matrix, generate_configurations
-    from memento.memento import Memento
-    from memento.notify import (
-        AppriseNotificationProvider,
-        ConsoleNotificationProvider,
-        DefaultNotificationProvider,
-        EmailNotificationProvider,
-        FileSystemNotificationProvider,
-        NotificationProvider,
-        SmtpConfiguration,
-    )
-    from memento.results import MemoryUsage, Result, Results, load
-    from memento.runner import Retry
-    from memento.store.maintenance import forget, gc, retry, verify
+    from memento.ancestor.caching import Cache as Cache
+    from memento.ancestor.caching import CacheProvider as CacheProvider
+    from memento.ancestor.caching import FileSystemCacheProvider as FileSystemCacheProvider
+    from memento.ancestor.caching import MemoryCacheProvider as MemoryCacheProvider
+    from memento.ancestor.caching import default_key_provider as default_key_provider
+    from memento.ancestor.checkpointing import FileSystemCheckpointing as FileSystemCheckpointing
+    from memento.ancestor.parallel import TASK_PRIORITY_HIGH as TASK_PRIORITY_HIGH
+    from memento.ancestor.parallel import TASK_PRIORITY_LOW as TASK_PRIORITY_LOW
+    from memento.ancestor.parallel import TASK_PRIORITY_MEDIUM as TASK_PRIORITY_MEDIUM
+    from memento.ancestor.parallel import TaskManager as TaskManager
+    from memento.ancestor.parallel import delayed as delayed
+    from memento.config import Config as Config
+    from memento.config import Configurations as Configurations
+    from memento.context.context import Context as Context
+    from memento.errors import AggregateException as AggregateException
+    from memento.errors import CacheMiss as CacheMiss
+    from memento.errors import CyclicDependency as CyclicDependency
+    from memento.errors import MementoError as MementoError
+    from memento.errors import RunInterrupted as RunInterrupted
+    from memento.keys.value_digest import register_key as register_key
+    from memento.matrix.matrix import Matrix as Matrix
+    from memento.matrix.matrix import generate_configurations as generate_configurations
+    from memento.memento import Memento as Memento
+    from memento.notify.apprise import AppriseNotificationProvider as AppriseNotificationProvider
+    from memento.notify.base import ConsoleNotificationProvider as ConsoleNotificationProvider
+    from memento.notify.base import DefaultNotificationProvider as DefaultNotificationProvider
+    from memento.notify.base import FileSystemNotificationProvider as FileSystemNotificationProvider
+    from memento.notify.base import NotificationProvider as NotificationProvider
+    from memento.notify.email import EmailNotificationProvider as EmailNotificationProvider
+    from memento.notify.email import SmtpConfiguration as SmtpConfiguration
+    from memento.results.loading import load as load
+    from memento.results.result import MemoryUsage as MemoryUsage
+    from memento.results.result import Result as Result
+    from memento.results.results import Results as Results
+    from memento.runner.remote_control import control as control
+    from memento.runner.retry import Retry as Retry
+    from memento.store.maintenance import forget as forget
+    from memento.store.maintenance import gc as gc
+    from memento.store.maintenance import retry as retry
+    from memento.store.maintenance import verify as verify
+    from memento.values.codecs import Codec as Codec
+    from memento.values.encoding import register_codec as register_codec
 
 _HOMES = {
-    "memento.ancestor.caching": (
-        "Cache",
-        "CacheProvider",
-        "FileSystemCacheProvider",
-        "MemoryCacheProvider",
-        "default_key_provider",
-    ),
-    "memento.ancestor.checkpointing": ("FileSystemCheckpointing",),
-    "memento.ancestor.parallel": (
-        "TASK_PRIORITY_HIGH",
-        "TASK_PRIORITY_LOW",
-        "TASK_PRIORITY_MEDIUM",
-        "TaskManager",
-        "delayed",
-    ),
-    "memento.config": ("Config", "Configurations"),
-    "memento.context": ("Context",),
-    "memento.errors": (
-        "AggregateException",
-        "CacheMiss",
-        "CyclicDependency",
-        "MementoError",
-        "RunInterrupted",
-    ),
-    "memento.keys": ("register_key",),
-    "memento.matrix": ("Matrix", "generate_configurations"),
-    "memento.memento": ("Memento",),
-    "memento.notify": (
-        "AppriseNotificationProvider",
-        "ConsoleNotificationProvider",
-        "DefaultNotificationProvider",
-        "EmailNotificationProvider",
-        "FileSystemNotificationProvider",
-        "NotificationProvider",
-        "SmtpConfiguration",
-    ),
-    "memento.results": ("MemoryUsage", "Result", "Results", "load"),
-    "memento.runner": ("Retry",),
-    "memento.store.maintenance": ("forget", "gc", "retry", "verify"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = [
-    "TASK_PRIORITY_HIGH",
-    "TASK_PRIORITY_LOW",
-    "TASK_PRIORITY_MEDIUM",
-    "AggregateException",
-    "AppriseNotificationProvider",
-    "Cache",
-    "CacheMiss",
-    "CacheProvider",
-    "Config",
-    "Configurations",
-    "ConsoleNotificationProvider",
-    "Context",
-    "CyclicDependency",
-    "DefaultNotificationProvider",
-    "EmailNotificationProvider",
-    "FileSystemCacheProvider",
-    "FileSystemCheckpointing",
-    "FileSystemNotificationProvider",
-    "Matrix",
-    "Memento",
-    "MementoError",
-    "MemoryCacheProvider",
-    "MemoryUsage",
+    "memento.ancestor.caching": "Cache CacheProvider FileSystemCacheProvider MemoryCacheProvider default_key_provider",
+    "memento.ancestor.checkpointing": "FileSystemCheckpointing",
+    "memento.ancestor.parallel": "TASK_PRIORITY_HIGH TASK_PRIORITY_LOW TASK_PRIORITY_MEDIUM TaskManager delayed",
+    "memento.config": "Config Configurations",
+    "memento.context.context": "Context",
+    "memento.errors": "AggregateException CacheMiss CyclicDependency MementoError RunInterrupted",
+    "memento.keys.value_digest": "register_key",
+    "memento.matrix.matrix": "Matrix generate_configurations",
+    "memento.memento": "Memento",
+    "memento.notify.apprise": "AppriseNotificationProvider",
+    "memento.notify.base": "ConsoleNotificationProvider DefaultNotificationProvider FileSystemNotificationProvider "
     "NotificationProvider",
-    "Result",
-    "Results",
-    "Retry",
-    "RunInterrupted",
-    "SmtpConfiguration",
-    "TaskManager",
-    "__version__",
-    "default_key_provider",
-    "delayed",
-    "forget",
-    "gc",
-    "generate_configurations",
-    "load",
-    "register_key",
-    "retry",
-    "verify",
-]
+    "memento.notify.email": "EmailNotificationProvider SmtpConfiguration",
+    "memento.results.loading": "load",
+    "memento.results.result": "MemoryUsage Result",
+    "memento.results.results": "Results",
+    "memento.runner.remote_control": "control",
+    "memento.runner.retry": "Retry",
+    "memento.store.maintenance": "forget gc retry verify",
+    "memento.values.codecs": "Codec",
+    "memento.values.encoding": "register_codec",
+}
 
-__getattr__ = on_first_use(__name__, _HOME_OF)
+__getattr__, __all__ = on_first_use(__name__, _HOMES)
+__all__ += ["__version__"]
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memento.config import Config, Configurations
-from memento.matrix import generate_configurations
+from memento.matrix.matrix import generate_configurations
 
 __all__ = [
     "Config",

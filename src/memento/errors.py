@@ -25,6 +25,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     ├── UpstreamPending (LookupError)       a plan asks for a result that is not computed yet
     ├── WorkerStartError                    no worker can start: nothing was blamed on a task
     │   └── WorkersDiffer                   fresh workers would not see what the program sees
+    ├── CommandRefused                      a live run did not do what another process asked of it, or is not alive
     └── MissingExtra (ImportError)          an optional package is not installed
     AggregateException, CacheMiss, CyclicDependency     the names of 1.2.0, MementoErrors too
     RunInterrupted (KeyboardInterrupt)      Ctrl-C; what was finished is kept
@@ -246,6 +247,10 @@ class WorkersDiffer(WorkerStartError):
             for name, there, here in self.found
         ]
         return "\n".join([head, *lines, self.todo])
+
+
+class CommandRefused(MementoError):
+    """A run did not do what another process asked of it, or is not alive; the text says why."""
 
 
 class MissingExtra(MementoError, ImportError):

@@ -64,7 +64,6 @@ class RunStarted(NamedTuple):
     todo: int
     workers: int
     forecast: float | None = None  # seconds, from past runtimes
-    elsewhere: int = 0  # being computed by other runs
     executor: str = "processes"
     in_process: bool = False  # tasks run in the program's own thread, and may use its terminal
     run: str = ""
@@ -168,7 +167,7 @@ class CommandTaken(NamedTuple):
     answer: str  # "3 tasks are cancelled, 1 of them was running"
     undo: str  # how to undo it; "" where there is nothing to undo
     done: bool  # False where it was refused
-    keys: tuple[str, ...] = ()  # the tasks that it was about
+    keys: tuple[str, ...] = ()  # the tasks that it was about, where they are no more than a thousand
     run: str = ""
     time: float = 0.0
 

@@ -42,18 +42,7 @@ at: Callable[[str], None] = _nothing
 
 
 def arm(spec: str) -> None:
-    """Let this process end at a point.
-
-    Parameters
-    ----------
-    spec : str
-        ``name:n``: SIGKILL at the n-th pass of the point; empty disarms.
-
-    Raises
-    ------
-    ValueError
-        There is no such point.
-    """
+    """Let this process end at the n-th pass of a point, given as ``name:n``; empty disarms."""
     global at
     if not spec:
         at = _nothing

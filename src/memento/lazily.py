@@ -10,38 +10,25 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a package whose names live elsewhere.
+def on_first_use(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
+    """Give a package its `__getattr__` and `__all__` from the table of its modules, each with the names it has.
 
-    Parameters
-    ----------
-    package : str
-        Its name.
-    homes : mapping of str to str
-        Each name with the module in which it lives.
-
-    Returns
-    -------
-    callable
-        Gives a name's value, and leaves it in the package, so that Python asks once only.
-
-    Examples
-    --------
-    >>> get = on_first_use("memento", {"Config": "memento.config"})
-    >>> get("Config").__module__
-    'memento.config'
+    >>> get, names = on_first_use("memento", {"memento.config": "Config Configurations"})
+    >>> get("Config").__module__, names
+    ('memento.config', ['Config', 'Configurations'])
     >>> get("Konfig")
     Traceback (most recent call last):
     AttributeError: module 'memento' has no attribute 'Konfig'
     """
+    home_of = {name: home for home, names in homes.items() for name in names.split()}
 
     def get(name: str) -> Any:
-        home = homes.get(name)
+        home = home_of.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         __import__(home)  # a module that every run loads spares it the package `importlib`
         found = getattr(sys.modules[home], name)
-        setattr(sys.modules[package], name, found)
+        setattr(sys.modules[package], name, found)  # Python asks once only
         return found
 
-    return get
+    return get, sorted(home_of)

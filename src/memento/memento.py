@@ -13,12 +13,12 @@ from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:
     from memento.events import Listener
-    from memento.matrix import Matrix
-    from memento.notify import NotificationProvider
-    from memento.results import Results
-    from memento.runner import Retries
+    from memento.matrix.matrix import Matrix
+    from memento.notify.base import NotificationProvider
+    from memento.results.results import Results
     from memento.runner.adopting import Adopted
     from memento.runner.invocation import Invocation
+    from memento.runner.retry import Retries
     from memento.runner.session import Session
 
 
@@ -145,7 +145,7 @@ class Memento:
         """The experiment's name, part of every key."""
         if self._name:
             return self._name
-        from memento.keys import experiment_name
+        from memento.keys.experiment_names import experiment_name
         from memento.store.location import is_named
 
         # A store that was found above the script's project may be that of several projects.
@@ -153,8 +153,8 @@ class Memento:
         return experiment_name(self.func, home)
 
     def _locate(self, cache_path: str | os.PathLike[str] | None) -> str:
-        from memento.keys import script_folder
-        from memento.store import locate
+        from memento.keys.project_files import script_folder
+        from memento.store.location import locate
 
         if cache_path:
             return locate(cache_path)
@@ -169,7 +169,7 @@ class Memento:
         matrix : dict, path or Matrix
             With an ``id``. It is never changed.
         """
-        from memento.matrix import Matrix
+        from memento.matrix.matrix import Matrix
 
         self._matrices.append(Matrix.of(matrix))
 
@@ -214,7 +214,7 @@ class Memento:
         RunInterrupted
             Ctrl-C, or another process stopped the run or cancelled tasks of it; what had finished is kept.
         """
-        from memento.matrix import Matrix
+        from memento.matrix.matrix import Matrix
         from memento.runner.invocation import hand_over
         from memento.runner.options import check_flag, check_names
 
@@ -252,7 +252,7 @@ class Memento:
         AggregateException
             Tasks failed; what did not depend on them is finished and kept.
         """
-        from memento.matrix import execution_order
+        from memento.matrix.dependencies import execution_order
         from memento.runner.invocation import hand_over
         from memento.runner.options import check_flag, check_names
 
@@ -313,7 +313,7 @@ class Memento:
         RunInterrupted
             Ctrl-C while results were verified; nothing was adopted.
         """
-        from memento.matrix import Matrix
+        from memento.matrix.matrix import Matrix
         from memento.runner.options import check_count
 
         check_count("verify", verify)

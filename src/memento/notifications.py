@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from memento.notify import (
+from memento.notify.base import (
     ConsoleNotificationProvider,
     DefaultNotificationProvider,
-    EmailNotificationProvider,
     FileSystemNotificationProvider,
     NotificationProvider,
-    SmtpConfiguration,
 )
+from memento.notify.email import EmailNotificationProvider, SmtpConfiguration
 
 __all__ = [
     "ConsoleNotificationProvider",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from memento.ancestor.checkpointing import FileSystemCheckpointing
-from memento.context import Context
-from memento.results import MemoryUsage, Result
+from memento.context.context import Context
+from memento.results.result import MemoryUsage, Result
 
 __all__ = [
     "Context",

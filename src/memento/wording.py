@@ -16,8 +16,6 @@ _CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 def safe_text(text: str) -> str:
     """Take out of `text` what would steer a terminal; newlines and tabs stay.
 
-    Examples
-    --------
     >>> safe_text("loss \\x1b[31mhigh\\x1b[0m\\x07")
     'loss high?'
     """
@@ -31,8 +29,6 @@ def safe_text(text: str) -> str:
 def one_line(text: str, limit: int | None = None) -> str:
     """Make `text` safe and one line, of at most `limit` characters.
 
-    Examples
-    --------
     >>> one_line("first\\nsecond   third", limit=14)
     'first second …'
     """
@@ -43,8 +39,6 @@ def one_line(text: str, limit: int | None = None) -> str:
 def duration(seconds: float) -> str:
     """Say a time in at most two units.
 
-    Examples
-    --------
     >>> duration(0.42), duration(12.3), duration(123), duration(3900), duration(200_000)
     ('0.4 s', '12 s', '2 min 3 s', '1 h 5 min', '2 d 7 h')
     """
@@ -65,8 +59,6 @@ def duration(seconds: float) -> str:
 def number_of(count: int, noun: str) -> str:
     """Count things.
 
-    Examples
-    --------
     >>> number_of(1, "task"), number_of(12000, "task")
     ('1 task', '12,000 tasks')
     """
@@ -76,8 +68,6 @@ def number_of(count: int, noun: str) -> str:
 def counts(**parts: int) -> str:
     """List what is not zero.
 
-    Examples
-    --------
     >>> counts(done=95, cached=0, failed=5)
     '95 done, 5 failed'
     """
@@ -87,8 +77,6 @@ def counts(**parts: int) -> str:
 def short_name(experiment: str) -> str:
     """Return an experiment's name for people: with eight digits of the digest of what it was made with, if it has one.
 
-    Examples
-    --------
     >>> short_name("train.py:make.<locals>.train#" + "0123456789abcdef" * 2)
     'train.py:make.<locals>.train#01234567'
     """

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import memento as library
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import info_of, row_of
 from tests.cli.calling import command, memento
 from tests.cli.conftest import Project

@@ -13,8 +13,8 @@ import pytest
 from memento.cli import logs
 from memento.cli.logs import Lines
 from memento.index.sqlite.index import SqliteIndex
-from memento.store import Store
 from memento.store.activity import Working
+from memento.store.store import Store
 from tests.cli.calling import GENEROUS, Ran, memento, start, wait_until
 from tests.cli.conftest import Project
 

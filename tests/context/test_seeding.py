@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memento.context import Context, StopTask, TaskSpace
+from memento.context.context import Context
 from memento.context.generators import kind_of, set_state, state_of
 from memento.context.reach import Reach
 from memento.context.seeding import Seeding
+from memento.context.space import StopTask, TaskSpace
 
 legacy: Any = np.random  # NumPy's types do not tell all of it
 

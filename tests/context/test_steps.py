@@ -13,17 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memento.context import Context, StopTask, TaskSpace
+from memento.context.context import Context
+from memento.context.space import StopTask
 from memento.system import try_lock
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    return str(tmp_path / "my store")
-
-
-def context(store: str, key: int = 0, **options: Any) -> Context:
-    return Context.for_task(TaskSpace(store, "run", bytes([key]) * 16, **options))
+from tests.context.making import context
 
 
 def test_a_step_is_computed_once_over_all_tasks(store: str) -> None:
@@ -164,7 +157,8 @@ def _slow(store: str) -> int:
 WORKER = """
 import os, sys
 from pathlib import Path
-from memento.context import Context, TaskSpace
+from memento.context.context import Context
+from memento.context.space import TaskSpace
 store, name = sys.argv[1:]
 def step(store):
     with open(Path(store) / "called", "a") as file:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from memento.context import Context, StopTask, TaskSpace
+from memento.context.context import Context
 from memento.context.saved import capture, fill
 from memento.context.seeding import Seeding
+from memento.context.space import StopTask, TaskSpace
 from memento.context.states import CannotFill, check
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from memento.display import make_display
+from memento.display.base import make_display
 from memento.display.text import Narrator
 from memento.events import (
     FailureGroup,

@@ -13,7 +13,7 @@ import pytest
 
 SCRIPT = """
 import os, signal, sys
-from memento.display import make_display
+from memento.display.base import make_display
 from memento.events import RunStarted, Tick, WorkerState, RunFinished
 
 def tick(done):
@@ -71,7 +71,7 @@ def test_a_terminal_ends_with_summary_and_result(tmp_path: Path) -> None:
 
 
 CELL = """
-from memento.display import make_display
+from memento.display.base import make_display
 from memento.events import FailureGroup, RunStarted, Tick, WorkerState, RunFinished, TaskFailed
 
 display = make_display()

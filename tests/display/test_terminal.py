@@ -7,7 +7,7 @@ from typing import TextIO, cast
 
 import pytest
 
-from memento.display import Display, make_display
+from memento.display.base import Display, make_display
 from memento.display.terminal import live_rows
 from memento.display.text import progress_parts
 from memento.events import FailureGroup, RunFinished, RunStarted, Said, TaskFailed, TasksFinished, WorkerState

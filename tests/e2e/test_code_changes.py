@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memento.store import Store
+from memento.store.store import Store
 from tests.e2e.workplace import Workplace
 
 SCRIPT = """

@@ -82,7 +82,7 @@ def test_progress_and_metrics_arrive_while_the_task_runs(place: Workplace) -> No
         "exp.py",
         COUNTING
         + """
-import memento.display
+import memento.display.base
 from memento.events import Tick
 
 seen = []
@@ -94,7 +94,7 @@ def listen(event):
                 seen.append((state.config, state.done, state.total, state.metrics["loss"]))
                 note("arrived", "go") if not (HERE / "go").exists() else None
 
-make = memento.display.make_display
+make = memento.display.base.make_display
 class Listening:
     def __init__(self, *args):
         self.display = make(*args)
@@ -106,7 +106,7 @@ class Listening:
     def listen(self, event):
         listen(event)
         self.display.listen(event)
-memento.display.make_display = Listening
+memento.display.base.make_display = Listening
 
 def experiment(context, config):
     done = 0

@@ -14,7 +14,7 @@ import pytest
 from memento import Memento
 from memento.index import heartbeat
 from memento.index.heartbeat import stand_still
-from memento.store import Store
+from memento.store.store import Store
 
 
 def beat_of(index: str) -> float:

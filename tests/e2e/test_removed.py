@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from memento import Memento
-from memento.store import Store
+from memento.store.store import Store
 
 
 def experiment(context: Any, config: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from memento.errors import WorkerStartError
 from memento.executors.batches import BatchExecutor, Death
 from memento.executors.futures import Futures
-from memento.records import DIED, DONE, Outcome
+from memento.records import DIED, DONE, STORE_UNWRITABLE, Outcome
 from memento.testing.driving import Drive
 from memento.worker.batch_runner import Batch, begun_file, run_batch
 
@@ -150,3 +150,24 @@ def test_a_pool_that_was_shut_down_is_named_with_the_way_out(tmp_path: Path) -> 
     pool.shutdown()
     with pytest.raises(WorkerStartError, match=r"takes no more tasks: RuntimeError.*executor='processes'"):
         drive.executor.submit([drive.task(0)])
+
+
+def test_a_worker_that_cannot_leave_an_outcome_says_so_of_the_store(make: Any, tmp_path: Path) -> None:
+    def act(batch: Batch) -> list[Outcome]:
+        Path(batch.folder, "outcomes").write_text("in the way")
+        return run_batch(batch)
+
+    drive = make(act)
+    drive.executor.submit([drive.task(0)])
+    drive.until(lambda: drive.ended == 1)
+    failure = drive.outcomes[0].failure
+    assert failure is not None
+    assert failure.code == STORE_UNWRITABLE
+    assert str(tmp_path) in failure.path
+
+
+def test_nothing_is_left_of_a_run_whose_engine_ends_with_it(make: Any, tmp_path: Path) -> None:
+    drive = make()
+    drive.run([drive.task(i) for i in range(8)])
+    drive.executor.close()
+    assert not list(tmp_path.glob("store/work/*"))

@@ -16,7 +16,7 @@ import pytest
 
 from memento.executors import make_executor
 from memento.records import DONE, STOPPED
-from memento.runner import Interrupt
+from memento.runner.signals import Interrupt
 from memento.testing.driving import Drive
 
 

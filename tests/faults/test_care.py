@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import memento
-from memento.store import Store
+from memento.store.store import Store
 from memento.values.payloads import checksum
 from tests.faults.victims import Victim, until, value_of
 

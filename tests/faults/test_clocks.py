@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from memento.store import Store
+from memento.store.store import Store
 from tests.faults.victims import Victim, until
 
 pytestmark = pytest.mark.slow

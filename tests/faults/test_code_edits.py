@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from memento.store import Store
+from memento.store.store import Store
 from tests.faults.victims import PATIENCE, until
 
 SCRIPT = """

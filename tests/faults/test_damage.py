@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import memento
 from memento import Config, Context, Memento, Results
 from memento.errors import MementoError, PayloadDamaged, StoreError
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import EXPERIMENT, info_of, row_of
 from tests.faults.victims import Victim
 from tests.faults.victims import value_of as victim_value
@@ -339,7 +339,7 @@ def test_a_kill_while_a_damaged_index_is_rebuilt_loses_nothing_more(point: str, 
         file.seek(file.seek(0, 2) // 2 // 4096 * 4096)
         file.write(b"\xa5" * 4096)
     (root / "index.suspect").touch()
-    opening = f"from memento.store import Store; Store.open({str(root)!r})"
+    opening = f"from memento.store.store import Store; Store.open({str(root)!r})"
     killed = subprocess.run(
         [sys.executable, "-c", opening], env={"MEMENTO_FAULTS": point}, timeout=60, check=False
     )

@@ -18,7 +18,7 @@ from memento import Config, Context, Memento
 from memento.errors import StoreUnwritable
 from memento.index.sqlite import database
 from memento.index.sqlite.run import SqliteRun
-from memento.store import Store
+from memento.store.store import Store
 from tests.faults.victims import PATIENCE, Ended, Victim, until, value_of
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from memento.store import Store
+from memento.store.store import Store
 from tests.faults.victims import Victim, until
 
 READER = """
 import sys, time
 import memento
 from memento.errors import MementoError
-from memento.store import Store
+from memento.store.store import Store
 reads = 0
 while not sys.stdin.closed and time.monotonic() < float(sys.argv[2]):
     try:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from memento import system
-from memento.store import Store
+from memento.store.store import Store
 from memento.values import places
 from memento.values.checkpoints import CheckpointDir
 from memento.values.encoding import decode, encode

@@ -24,14 +24,14 @@ from typing import Any, cast
 import psutil
 
 from memento.records import DONE
-from memento.store import Store
+from memento.store.store import Store
 
 PATIENCE = 90.0  # seconds that anything may take on a busy machine
 
 SCRIPT = """
 import os, sys, time
 import numpy as np
-import memento.display
+import memento.display.base
 from memento import Memento
 from memento.events import TasksFinished
 
@@ -71,7 +71,7 @@ def expected(n):
     return np.full(3_000, float(n)) if n % 5 == 1 else {"n": n, "text": "x" * n}
 
 if __name__ == "__main__":
-    memento.display.make_display = lambda progress: Told()
+    memento.display.base.make_display = lambda progress: Told()
     tasks = int(os.environ["TASKS"])
     runs = Memento(experiment, num_workers=2, executor=os.environ["EXECUTOR"], store=os.environ["STORE"],
                    on_code_change="ignore", timeout=float(os.environ.get("TIMEOUT", "0")) or None)

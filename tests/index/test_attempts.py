@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.index import Run
 from memento.index.attempts import each_once
+from memento.index.contract import Run
 from memento.index.sqlite.rows import attempt_records, attempt_values
 from memento.records import DONE, FAILED, INTERRUPTED, LogSlice, Outcome, Piece, TaskRow
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.index.axes import Declared, Item, merged
-from memento.keys import digest, json_fragment
+from memento.keys.readable import json_fragment
+from memento.keys.value_digest import digest
 from memento.records import RunInfo
-from memento.store import Store
+from memento.store.store import Store
 
 
 def plain(*values: object) -> list[str]:

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from memento import system
-from memento.index import Run
+from memento.index.contract import Run
 from memento.index.lease import REBOOT_SECONDS, UNSEEN_SECONDS, Leases
 from memento.index.types import Owner
 from memento.records import DONE, Known, RunInfo
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import EXPERIMENT, info_of, key_of, row_of
 
 
@@ -229,7 +229,7 @@ def test_two_forced_runs_share_the_work(store: Store) -> None:
 
 WORKER = """
 import sys
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import EXPERIMENT, info_of, key_of, row_of
 store = Store.open(sys.argv[1])
 run = store.begin(info_of())
@@ -273,7 +273,7 @@ def test_two_processes_do_every_task_exactly_once(tmp_path: Path) -> None:
 def test_a_killed_process_leaves_its_work_to_the_next(tmp_path: Path) -> None:
     program = """
 import sys
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import info_of, key_of, row_of
 run = Store.open(sys.argv[1]).begin(info_of())
 run.claim([key_of(1), key_of(2)])

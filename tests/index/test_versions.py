@@ -10,7 +10,7 @@ import pytest
 
 from memento.index.versions import Versions, mixed
 from memento.records import CodeVersion
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import EXPERIMENT, info_of, row_of
 
 

@@ -27,7 +27,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from memento.keys import TaskKeys, digest, part, task_digest
+from memento.keys.task_key import TaskKeys, part, task_digest
+from memento.keys.value_digest import digest
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
 SHUFFLED = list(set(WORDS))  # in the order of this process's hash seed

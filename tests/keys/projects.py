@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from memento.keys import CodeVersion, code_version
+from memento.keys.code_versions import CodeVersion, code_version
 
 _numbers = itertools.count()
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from memento.errors import UnkeyableValue
-from memento.keys import digest
+from memento.keys.value_digest import digest
 
 
 def made_by_type(n: int) -> Any:

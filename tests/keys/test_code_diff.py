@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.keys import explain_code
-from memento.keys.code_diff import MOST_LINES
+from memento.keys.code_diff import MOST_LINES, explain_code
 
 
 def function(name: str, *body: str, line: int = 3) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from memento.keys import CodeVersion, code_version
+from memento.keys.code_versions import CodeVersion, code_version
 from tests.keys.projects import Projects
 
 EXPERIMENT = "import lab_helpers\ndef train(context, config): return lab_helpers.load(), lab_helpers.Cfg\n"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memento.keys import code_version, value_code
+from memento.keys.code_versions import code_version, value_code
 from tests.keys.projects import Projects, edited
 
 # Each makes ``{new}`` of ``{old}``; both are called with one argument.

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from memento.keys import code_version
 from memento.keys.ast_normal_form import normal_form
+from memento.keys.code_versions import code_version
 from tests.keys.projects import Projects
 
 # One of everything that Python's versions write, keep or compile in ways of their own.
@@ -123,7 +123,7 @@ def train(context, config):
         sqrt, lk)
 def main():
     import json
-    from memento.keys import code_version
+    from memento.keys.code_versions import code_version
     version = code_version(train)
     print(json.dumps([version.digest.hex(), {name: mark for name, (mark, _) in version.functions.items()}]))
 if __name__ == "__main__": main()

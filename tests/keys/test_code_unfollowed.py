@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from memento.keys import CodeVersion, code_version, combined, data_digest, value_code
+from memento.keys import data_digest
+from memento.keys.code_versions import CodeVersion, code_version, combined, value_code
 from tests.keys.projects import Projects
 
 

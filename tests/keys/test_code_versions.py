@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from memento.keys import CodeVersion, code_version, digest
 from memento.keys.code_diff import Change, changes
+from memento.keys.code_versions import CodeVersion, code_version
 from memento.keys.find_source import find_function
+from memento.keys.value_digest import digest
 
 HELPERS = """
 import json

@@ -26,7 +26,8 @@ import numpy as np
 import pytest
 
 from memento.errors import UnkeyableValue
-from memento.keys import digest, encode, encode_standard, value_digest
+from memento.keys import encode, encode_standard, value_digest
+from memento.keys.value_digest import digest
 from tests.keys.corpus import all as corpus
 from tests.keys.corpus.leaves import variants
 

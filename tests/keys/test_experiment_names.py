@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import subprocess
@@ -15,12 +16,16 @@ from typing import Any
 import pytest
 
 from memento.errors import UnkeyableValue
-from memento.keys import experiment_name, project_files
+from memento.keys import project_files
+from memento.keys.experiment_names import experiment_name
 from memento.keys.project_files import is_installed_file, notebook_file
+from memento.wording import short_name
 
 SCRIPT = """
 import sys
-from memento.keys import script, experiment_name, digest
+from memento.keys.experiment_names import experiment_name
+from memento.keys.project_files import script
+from memento.keys.value_digest import digest
 def train(context, config): return config.x
 class Model: pass
 if __name__ == "__main__" or "show" in sys.argv:
@@ -156,7 +161,7 @@ def test_what_comes_from_no_file_is_named_by_its_code(project: Path) -> None:
 
 def test_a_prepared_process_carries_the_name_of_the_users_script(project: Path) -> None:
     code = (
-        "from memento.keys import Script\n__memento_script__ = Script('a/exp.py', 'a.exp', ('/',), '')\n"
+        "from memento.keys.project_files import Script\n__memento_script__ = Script('a/exp.py', 'a.exp', ('/',), '')\n"
         + SCRIPT
     )
     place, name, _ = python("-c", code, cwd=project)
@@ -172,7 +177,7 @@ def test_a_library_is_named_by_its_modules_wherever_it_is_installed(project: Pat
     (outside / "other.py").write_text("class Net: ...")
     (project / "exp.py").write_text(
         f"import sys; sys.path += [{str(target)!r}, {str(outside)!r}]\n"
-        "import lib, other\nfrom memento.keys import qualified_name\n"
+        "import lib, other\nfrom memento.keys.names import qualified_name\n"
         "print(qualified_name(lib.Net), qualified_name(other.Net))"
     )
     assert python("exp.py", cwd=project) == ["lib:Net", "other:Net"]
@@ -348,7 +353,7 @@ import functools
 {DECORATORS[decorator]}
 @timed
 def train(context, config): return 1
-from memento.keys import experiment_name
+from memento.keys.experiment_names import experiment_name
 print(experiment_name(train))
 """
     names = set()
@@ -413,3 +418,9 @@ def test_the_standard_library_is_where_sysconfig_says() -> None:
 def test_above_a_project_a_prompt_knows_it_by_its_own_folder(project: Path) -> None:
     code = f"import sys; sys.argv.append('show'); sys.path.insert(0, {str(project)!r}); import exp"
     assert python("-c", code, cwd=project.parent)[1:] == python("exp.py", cwd=project)[1:]
+
+
+def test_what_a_partial_was_made_with_has_the_same_digits_in_every_release() -> None:
+    assert experiment_name(json.dumps) == "json:dumps"
+    made = experiment_name(functools.partial(json.dumps, indent=2))
+    assert short_name(made) == "json:dumps#352a9652"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memento.keys import digest
+from memento.keys.value_digest import digest
 
 CACHE: dict[str, int] = {}
 LIMIT = 3
@@ -104,7 +104,7 @@ import random
 from random import choice
 import numpy as np
 from numpy.random import rand
-from memento.keys import digest
+from memento.keys.value_digest import digest
 def one(): return choice([1, 2])
 def two(): return rand(3)
 values = [one, two, random.gauss, np.random.normal, random.Random(3)]

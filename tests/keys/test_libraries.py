@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.errors import UnkeyableValue
-from memento.keys import digest
+from memento.keys.value_digest import digest
 
 dtypes = st.sampled_from(["f8", "f4", "i4", "u1", "bool", "c16", "U3", "S2", "M8[s]"])
 
@@ -368,7 +368,7 @@ def test_hooks_of_a_module_count_but_not_how_many_were_made_before() -> None:
 
 def test_no_library_is_imported_to_make_a_digest() -> None:
     code = (
-        "import sys; from memento.keys import digest; digest({'a': [1, len, dict, lambda: 0]});"
+        "import sys; from memento.keys.value_digest import digest; digest({'a': [1, len, dict, lambda: 0]});"
         "print([m for m in ('numpy', 'pandas', 'cloudpickle', 'rich') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.keys import json_fragment
+from memento.keys.readable import described, json_fragment, outline
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
@@ -78,3 +78,13 @@ def test_values_whose_text_is_cut_off_are_still_told_apart() -> None:
 @pytest.mark.parametrize("value", [Rude(), [Rude()], object(), "\ud800", 10**400, {(1, 2): Rude}])
 def test_nothing_raises(value: Any) -> None:
     json.loads(json_fragment(value))
+
+
+def test_a_value_is_called_by_its_name_and_that_of_its_module() -> None:
+    assert described(collections.OrderedDict) == ("OrderedDict", "collections")
+    assert described((64, 64)) == ("(64, 64)", "")
+
+
+def test_one_line_tells_whether_all_of_a_value_is_there() -> None:
+    assert outline({"lr": [0.1, len]}) == ("{'lr': [0.1, builtins:len]}", True)
+    assert outline(list(range(1000)))[1] is False

@@ -7,7 +7,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.keys import TaskKeys, digest, part, renamed_keys, repeat_part, task_digest
+from memento.keys.task_key import TaskKeys, part, renamed_keys, repeat_part, task_digest
+from memento.keys.value_digest import digest
 
 names = st.text(min_size=1, max_size=5)
 row = st.dictionaries(names, st.integers(), max_size=4)

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memento.keys import CodeVersion, code_version, combined, value_code
 from memento.keys.code_dependencies import CodeWalk
+from memento.keys.code_versions import CodeVersion, code_version, combined, value_code
 from tests.keys.projects import Projects, edited
 
 CODE = """

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.errors import UnkeyableValue
-from memento.keys import digest, register_key
+from memento.keys.encode import plain_number
+from memento.keys.value_digest import digest, register_key
 
 leaves = (
     st.none()
@@ -303,3 +305,13 @@ def test_nesting_without_end_is_an_error_and_no_crash() -> None:
 def test_long_values_differ_at_their_end_too(size: int) -> None:
     assert digest("x" * size + "a") != digest("x" * size + "b")
     assert digest([0] * size + [1]) != digest([0] * size + [2])
+
+
+@pytest.mark.parametrize(
+    ("scalar", "plain"),
+    [(np.int8(4), 4), (np.float32(0.5), 0.5), (np.str_("a"), "a"), (np.bool_(True), True), (4, 4)],
+)
+def test_a_scalar_of_numpy_is_the_plain_value_that_it_equals(scalar: Any, plain: Any) -> None:
+    assert type(plain_number(scalar)) is type(plain)
+    assert plain_number(scalar) == plain
+    assert digest(scalar) == digest(plain)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from memento.errors import CyclicDependency, MatrixError
-from memento.matrix import Matrix, execution_order
+from memento.matrix.dependencies import execution_order
+from memento.matrix.matrix import Matrix
 
 
 def made(name: Any, *dependencies: Any) -> Matrix:

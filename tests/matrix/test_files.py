@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.errors import MatrixError
-from memento.matrix import Matrix, load_file
+from memento.matrix.files import load_file
+from memento.matrix.matrix import Matrix
 
 
 def write(folder: Path, name: str, text: str | bytes) -> Path:
@@ -85,6 +86,22 @@ def test_yaml_merges_and_aliases(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_an_alias_is_the_value_of_its_anchor_and_no_copy(tmp_path: Path) -> None:
+    loaded = load_file(write(tmp_path, "m.yaml", "base: &b {x: [1]}\nmore: [*b, *b]\nmerged: {<<: *b}\n"))
+    assert loaded["more"][0] is loaded["more"][1] is loaded["base"]
+    assert loaded["merged"] is not loaded["base"]
+    assert loaded["merged"]["x"] is loaded["base"]["x"]
+
+
+def test_what_aliases_add_has_a_limit_and_what_is_written_out_has_none(tmp_path: Path) -> None:
+    row = f"[{', '.join('0' * 1000)}]"
+    few, many = (f"a: &a {row}\nb: [{', '.join(['*a'] * times)}]\n" for times in (99, 101))
+    assert len(load_file(write(tmp_path, "m.yaml", few))["b"]) == 99
+    with pytest.raises(MatrixError, match=r"b\[99\]: aliases .* beyond measure"):
+        load_file(write(tmp_path, "m.yaml", many))
+    assert len(load_file(write(tmp_path, "m.yaml", f"b: [{', '.join([row] * 101)}]"))["b"]) == 101
+
+
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9)
 )
@@ -105,6 +122,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("m.yaml", "[1, 2]: x", "a key must be a single value"),
         ("m.yaml", BOMB, "aliases (*name) grow it beyond measure"),
         ("m.yaml", "a: &a [*a]", "nested too deeply"),
+        ("m.yaml", "a0: &a0 1\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 99)), "nested too deeply"),
         ("m.yaml", "a: " + "[" * 5000, "nested too deeply"),
         ("m.yaml", "a: " + "9" * 5000, "is no int"),
         ("m.yaml", "", "it holds nothing"),

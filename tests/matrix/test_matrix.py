@@ -8,7 +8,7 @@ import pytest
 
 from memento.config import Config, Configurations
 from memento.errors import MatrixError
-from memento.matrix import Matrix, generate_configurations
+from memento.matrix.matrix import Matrix, generate_configurations
 
 
 def test_configurations_are_made_when_asked_for() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memento.config import Config
 from memento.errors import MatrixError
-from memento.matrix import Matrix
+from memento.matrix.matrix import Matrix
 
 NAMES = ("a", "b", "c", "d", "e")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from memento.errors import MatrixError, MatrixTypeError
-from memento.matrix import Matrix, generate_configurations
+from memento.matrix.matrix import Matrix, generate_configurations
 
 GRID: dict[str, list[Any]] = {"alpha": [0.1, 1.0], "model": ["svc", "tree"]}
 
@@ -174,7 +174,7 @@ def test_a_good_matrix_has_no_warnings() -> None:
 
 def test_a_set_has_the_same_order_in_every_process() -> None:
     code = (
-        "from memento.matrix import Matrix\n"
+        "from memento.matrix.matrix import Matrix\n"
         "m = Matrix({'a': {'x', 'y', 'zebra', 'b'}, 'b': {(1, 'a'), (2, 'b'), 'c', None}})\n"
         "print([c.asdict() for c in m.configs])"
     )

@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from memento.errors import MissingExtra
-from memento.notify import AppriseNotificationProvider
-from memento.notify.apprise import MessageNotSent
+from memento.notify.apprise import AppriseNotificationProvider, MessageNotSent
 from tests.notify.fakes import FINISHED, STARTED, Webhook
 
 # What the requests library, which Apprise uses, warns about on some versions of its own dependencies.

@@ -9,8 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from memento.notify import EmailNotificationProvider, SmtpConfiguration
-from memento.notify.email import MailNotSent
+from memento.notify.email import EmailNotificationProvider, MailNotSent, SmtpConfiguration
 from tests.notify.fakes import FINISHED, STARTED, MailServer, failed, group
 
 FROM, TO = "sender@example.org", ["receiver@example.org", "other@example.org"]

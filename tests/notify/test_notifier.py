@@ -7,14 +7,9 @@ from typing import Any, cast
 import pytest
 
 from memento.events import Event, RunFinished, Said, TaskFailed, TasksFinished, TasksStarted, Tick
-from memento.notify import (
-    DefaultNotificationProvider,
-    EmailNotificationProvider,
-    NotificationProvider,
-    Notifier,
-    SmtpConfiguration,
-)
-from memento.notify.notifier import KEYS, ROOM
+from memento.notify.base import DefaultNotificationProvider, NotificationProvider
+from memento.notify.email import EmailNotificationProvider, SmtpConfiguration
+from memento.notify.notifier import KEYS, ROOM, Notifier
 from tests.notify.fakes import FINISHED, STARTED, MailServer, failed, group
 
 LONG = 60.0  # seconds that a test waits at most for what takes milliseconds

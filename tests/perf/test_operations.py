@@ -24,11 +24,11 @@ import pytest
 from memento import Config, Context, Results
 from memento.executors.processes import channel
 from memento.index.sqlite.database import Database
-from memento.matrix import Matrix
+from memento.matrix.matrix import Matrix
 from memento.records import DONE, Encoded, LogSlice, Outcome
 from memento.runner.options import Options
 from memento.runner.session import Session
-from memento.store import Store
+from memento.store.store import Store
 from memento.values import pickling
 from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir

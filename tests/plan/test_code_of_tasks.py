@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.keys import CodeVersion, combined
-from memento.matrix import Matrix
-from memento.plan import KeyedTasks, Past, TaskVersions, make_plan, task_versions
+from memento.keys.code_versions import CodeVersion, combined
+from memento.matrix.matrix import Matrix
 from memento.plan import code_of_tasks as module
+from memento.plan.code_of_tasks import TaskVersions, task_versions
+from memento.plan.keyed_tasks import KeyedTasks
+from memento.plan.plan import Past, make_plan
 from memento.records import Known
 
 

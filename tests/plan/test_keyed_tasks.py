@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.errors import MatrixError, UnkeyableValue
-from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
-from memento.matrix import Matrix
-from memento.plan import KeyedTasks
+from memento.keys.task_key import TaskKeys, part, repeat_part, task_digest
+from memento.keys.value_digest import digest
+from memento.matrix.matrix import Matrix
+from memento.plan.keyed_tasks import KeyedTasks
 from memento.records import Encoded
 from memento.store.upstream import UpstreamValue
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.matrix import Matrix
-from memento.plan import KeyedTasks, Past, Plan, expected_costs, make_plan
+from memento.matrix.matrix import Matrix
+from memento.plan.keyed_tasks import KeyedTasks
+from memento.plan.plan import Past, Plan, expected_costs, make_plan
 from memento.records import Encoded, Known
 from memento.store.upstream import UpstreamValue
 

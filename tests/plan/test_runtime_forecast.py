@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from memento.plan import fit_costs
+from memento.plan.runtime_forecast import fit_costs
 
 
 def test_the_model_finds_effects_that_multiply() -> None:

@@ -15,7 +15,7 @@ from memento.config import Config
 from memento.errors import PayloadDamaged
 from memento.index.types import Outlines
 from memento.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord, Warned
-from memento.results import Results
+from memento.results.results import Results
 from memento.store.unreadable import Unreadable
 
 START = 1_700_000_000.0

@@ -12,8 +12,8 @@ import pytest
 
 from memento.errors import NotAStore
 from memento.records import CodeVersion, Encoded, Failure, Outcome, RunInfo, Series, TaskRow
-from memento.results import load
-from memento.store import Store
+from memento.results.loading import load
+from memento.store.store import Store
 from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
 from tests.results.fakes import START, failure, key_of

@@ -12,8 +12,8 @@ import pytest
 from memento.config import Config
 from memento.errors import NotAStore, PayloadDamaged, WorkerDied
 from memento.records import DIED
-from memento.results import MemoryUsage, Result, Results, failure_report
-from memento.results.result import local_time
+from memento.results.result import MemoryUsage, Result, local_time
+from memento.results.results import Results, failure_report
 from tests.results.fakes import MISSING, START, FakeMatrix, FakeStore, failure, key_of, results_of
 
 

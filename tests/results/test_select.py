@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.keys import digest
-from memento.results import Results, select
+from memento.keys.value_digest import digest
+from memento.results import select
+from memento.results.results import Results
 from tests.results.fakes import FakeMatrix, failure, results_of
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from memento.results import Results
 from memento.results.result import Result
+from memento.results.results import Results
 from tests.results.fakes import FakeMatrix, results_of
 
 

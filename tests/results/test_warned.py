@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memento.records import Warned
-from memento.results import Results
+from memento.results.results import Results
 from tests.results.fakes import FakeMatrix, failure, results_of
 
 DIVIDE = Warned("RuntimeWarning", "invalid value encountered in divide", "train.py:19", 1)

@@ -7,11 +7,15 @@ from typing import Any, cast
 
 from memento.events import Event
 from memento.executors.base import Executor, Message, Running, cancelled
-from memento.index import Claim, Committed, Run
-from memento.matrix import Matrix
-from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.index.contract import Run
+from memento.index.types import Activity, Claim, Command, Committed
+from memento.matrix.matrix import Matrix
+from memento.plan.keyed_tasks import KeyedTasks
+from memento.plan.plan import Past, Plan, make_plan
 from memento.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, Known, Outcome, TaskRow
-from memento.runner import Interrupt, Retries, RetryPolicy, Runner
+from memento.runner.loop import Runner
+from memento.runner.retry import Retries, RetryPolicy
+from memento.runner.signals import Interrupt
 from memento.worker.work import Task, Work
 
 NUMBER = Encoded("json", b"1", None, 1, "builtins:int")
@@ -39,13 +43,15 @@ class FakeClock:
 class FakeExecutor(Executor):
     """Finishes one task a poll, in the way that `behave` says; a poll without tasks lets time pass."""
 
-    name, isolates, preempts = "fake", True, True
+    name, isolates, preempts, resizable = "fake", True, True, True
 
     def __init__(self, clock: FakeClock, behave: Callable[[Task], Message], capacity: int = 4) -> None:
         self.clock, self.behave, self.capacity = clock, behave, capacity
         self.queue: list[Task] = []
         self.seen: list[Task] = []
         self.cancelled = self.closed = False
+        self.given_back: list[Message] = []
+        self.size = 2
         self.before_poll: Callable[[], None] = lambda: None
 
     def start(self, work: Work) -> None: ...
@@ -59,6 +65,9 @@ class FakeExecutor(Executor):
 
     def poll(self, timeout: float) -> list[Message]:
         self.before_poll()
+        if self.given_back:
+            messages, self.given_back = self.given_back, []
+            return messages
         if self.cancelled:
             queue, self.queue = self.queue, []
             running, waiting = queue[:1], queue[1:]
@@ -73,7 +82,19 @@ class FakeExecutor(Executor):
         return [Running("host/1", task.number, 1.0) for task in self.queue[:1]]
 
     def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
-        self.cancelled = True
+        """Of the queue the first one is at work."""
+        if numbers is None and running:
+            self.cancelled = True
+            return
+        chosen = {task.number for task in self.queue} if numbers is None else set(numbers)
+        waiting = [task for task in self.queue[1:] if task.number in chosen]
+        self.given_back += cancelled(waiting)
+        working = [task for task in self.queue[:1] if running and task.number in chosen]
+        self.given_back += [outcome(task, STOPPED) for task in working]
+        self.queue = [task for task in self.queue if task not in waiting and task not in working]
+
+    def resize(self, workers: int) -> None:
+        self.size = workers
 
     def wake(self) -> None: ...
 
@@ -91,6 +112,8 @@ class FakeRun:
         self.others: dict[bytes, Known | None] = {}  # key -> None while another run computes it
         self.superseded: dict[bytes, Known] = {}
         self.released: list[bytes] = []
+        self.asked: list[Command] = []
+        self.answers: dict[int, tuple[bool, str, str]] = {}
         self.on_look: Callable[[], None] = lambda: None
 
     def claim(self, keys: Sequence[bytes]) -> Claim:
@@ -113,6 +136,16 @@ class FakeRun:
 
     def release(self, keys: Iterable[bytes]) -> None:
         self.released += keys
+
+    def commands(self) -> list[Command]:
+        commands, self.asked = self.asked, []
+        return commands
+
+    def show(self, activities: Sequence[Activity]) -> None:
+        self.shown = activities
+
+    def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
+        self.answers[command] = (done, text, undo)
 
     def news(self) -> list[Known]:
         self.on_look()

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento import Memento
-from memento.matrix import Matrix
+from memento.matrix.matrix import Matrix
 from memento.runner.adopting import chosen, largest_share
 from memento.runner.session import Session
-from memento.store import Store
+from memento.store.store import Store
 
 
 def unseen(results: int, differing: int, verified: int) -> float:

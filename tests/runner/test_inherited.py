@@ -10,13 +10,13 @@ import pytest
 
 from memento import Memento
 from memento.events import Said
-from memento.keys import Script
-from memento.matrix import Matrix
+from memento.keys.project_files import Script
+from memento.matrix.matrix import Matrix
 from memento.records import DONE, FAILED, RAISED, Encoded, Failure, Outcome
 from memento.runner.inherited import drop_committed
 from memento.runner.options import Options
 from memento.runner.session import Session
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import info_of
 from memento.worker import handover
 from memento.worker.portable import Portable
@@ -160,7 +160,7 @@ def test_what_a_run_has_committed_itself_goes(dead: Dead) -> None:
 
 
 def test_gc_keeps_values_as_long_as_outcomes_are_left_that_may_name_them(dead: Dead) -> None:
-    from memento.values.payloads import encode
+    from memento.values.encoding import encode
 
     value = encode(b"x" * 100_000, dead.store.payloads, 100)
     assert value.ref is not None

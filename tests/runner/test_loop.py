@@ -10,7 +10,7 @@ from memento.errors import PayloadDamaged, StoreUnwritable
 from memento.events import TaskFailed, TaskRetried, TasksFinished, Tick
 from memento.executors.base import Lost, Running
 from memento.records import DONE, LOST, RAISED, Known, Outcome
-from memento.runner import Retry
+from memento.runner.retry import Retry
 from memento.worker.failures import raised
 from memento.worker.work import Task
 from tests.runner.fakes import FakeSession, fails, outcome

@@ -8,7 +8,7 @@ import pytest
 
 from memento.errors import MemoryLimitExceeded, WorkerDied
 from memento.records import DIED, LOST, MEMORY, RAISED, Failure
-from memento.runner import Retry, RetryPolicy
+from memento.runner.retry import Retry, RetryPolicy
 
 
 def failure(kind: str = RAISED, name: str = "ValueError", module: str = "builtins") -> Failure:

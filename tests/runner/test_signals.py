@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from memento.runner import Interrupt
+from memento.runner.signals import Interrupt
 
 
 def test_signals_are_counted_and_wake_the_loop() -> None:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import memento
-from memento.index import Run
+from memento.index.contract import Run
 from memento.records import LogSlice
-from memento.store import Store, garbage
+from memento.store import garbage
+from memento.store.store import Store
 from memento.testing.index import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
 from memento.values.encoding import decode, encode

@@ -29,7 +29,7 @@ from memento.errors import (
 from memento.index.sqlite import recovery
 from memento.index.sqlite.database import error_code, explained
 from memento.records import DONE, LogSlice, Series
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import EXPERIMENT, info_of, key_of, row_of
 from memento.values.encoding import encode
 
@@ -142,7 +142,7 @@ def test_a_child_does_not_take_over_what_its_parent_had_open(root: Path) -> None
     fill(root)
     code = """
 import os, sqlite3, sys
-from memento.store import Store
+from memento.store.store import Store
 store = Store.open(sys.argv[1])
 connection = store.index.database.connection()
 if os.fork() == 0:
@@ -317,7 +317,7 @@ def test_threads_have_connections_of_their_own(root: Path) -> None:
 def test_a_forked_child_may_use_the_store_and_harms_nothing(root: Path) -> None:
     program = """
 import os, sys
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import EXPERIMENT, info_of, row_of
 store = Store.open(sys.argv[1])
 run = store.begin(info_of())

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from memento.store import Store, find_store
+from memento.store.location import find_store
+from memento.store.store import Store
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import memento
 from memento import Config, Context, Memento
 from memento.errors import MementoError
 from memento.index.types import CannotRename
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.index import info_of
 
 CALLS: list[Any] = []

@@ -110,13 +110,13 @@ def check(result):
     assert result["lam"](3) == 30
 
 if __name__ == "__main__":
-    from memento import keys
+    from memento.keys.project_files import script
     from memento.records import Encoded
     root = sys.argv[1]
     kept = os.path.join(root, "encoded")
     payloads = PayloadDir(os.path.join(root, "payloads"))
     if not os.path.exists(kept):
-        data = pickle.dumps((keys.script(), pickling.dumps(experiment), pickling.dumps(values()), payloads.root))
+        data = pickle.dumps((script(), pickling.dumps(experiment), pickling.dumps(values()), payloads.root))
         out = subprocess.run([sys.executable, "-c", WORKER], input=data, stdout=subprocess.PIPE, check=True).stdout
         open(kept, "wb").write(out)
     encoded, error = pickle.loads(open(kept, "rb").read())
@@ -127,7 +127,7 @@ if __name__ == "__main__":
     check(decode(serial, payloads))
     assert pickling.loads(pickling.dumps(experiment)) is experiment
     assert type(pickling.loads(pickling.dumps(A()))) is A
-    print("ok", keys.script().place)
+    print("ok", script().place)
 '''
 
 ELSEWHERE = """
@@ -225,7 +225,7 @@ def test_a_class_that_a_notebook_defines_anew_is_the_new_one_and_old_instances_k
             version = 2
         data = pickle.dumps((pickling.dumps(A()), pickling.dumps(old), pickling.dumps(lambda: A.version)))
         worker = (
-            "import pickle, sys; from memento.keys import Script; from memento.values import pickling;"
+            "import pickle, sys; from memento.keys.project_files import Script; from memento.values import pickling;"
             "pickling.install_main(Script('notebook', 'notebook', ('/',), ''));"
             "new, old, f = map(pickling.loads, pickle.load(sys.stdin.buffer));"
             "print(new.version, old.version, f(), sys.modules['__main__'].A is type(new))"
@@ -249,7 +249,7 @@ def test_a_module_loaded_from_a_path_travels_by_value(tmp_path: Path) -> None:
         spec.loader.exec_module(loose)
         data = pickle.dumps((pickling.dumps(loose.make), pickling.dumps(loose.A())))
         worker = (
-            "import pickle, sys; from memento.keys import Script; from memento.values import pickling;"
+            "import pickle, sys; from memento.keys.project_files import Script; from memento.values import pickling;"
             "pickling.install_main(Script('x.py', 'x', ('/',), ''));"
             "make, a = map(pickling.loads, pickle.load(sys.stdin.buffer));"
             "assert type(make()) is type(a) is a.me(); sys.stdout.buffer.write(pickling.dumps_value(a))"

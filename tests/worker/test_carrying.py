@@ -19,7 +19,7 @@ import pytest
 from memento import Memento, system
 from memento.errors import WorkersDiffer, WorkerStartError
 from memento.executors.processes import Processes
-from memento.store import Store
+from memento.store.store import Store
 from memento.testing.driving import Drive
 from memento.worker import logging_state
 

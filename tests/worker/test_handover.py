@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from memento.keys import Script
+from memento.keys.project_files import Script
 from memento.records import DIED, DONE, Encoded, Failure, LogSlice, Outcome, Piece, Series
 from memento.worker import handover
 from memento.worker.portable import Portable

@@ -19,9 +19,9 @@ from typing import Any
 from memento.errors import AggregateException
 from memento.events import RunFinished, TasksFinished
 from memento.executors import make_executor
-from memento.keys import script
-from memento.notify import DefaultNotificationProvider, NotificationProvider, Notifier
-from memento.notify.base import DigestNotificationProvider
+from memento.keys.project_files import script
+from memento.notify.base import DefaultNotificationProvider, DigestNotificationProvider, NotificationProvider
+from memento.notify.notifier import Notifier
 from memento.records import Outcome
 from memento.results.remote import exception_of
 from memento.worker.work import Task, Work

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from memento.cli.care import place
 from memento.cli.errors import UsageError
 from memento.cli.inspect import one_experiment, print_json, print_safe
-from memento.store import Store
+from memento.store.store import Store
 from memento.wording import safe_text
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def adopt(
 
 def _with_code(target: str, matrix: Path, options: dict[str, Any], verify: int) -> Adopted:
     from memento.cli.run import load_function
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
     from memento.memento import Memento
 
     function = load_function(target)  # first: the matrix may name objects of its file

@@ -13,7 +13,8 @@ from typing import Any
 from memento.cli.errors import UsageError
 from memento.cli.inspect import find_key, one_experiment, print_json, print_safe
 from memento.records import RunRecord, TaskRecord
-from memento.store import Store, find_store
+from memento.store.location import find_store
+from memento.store.store import Store
 from memento.wording import number_of, one_line
 
 _SHOWN = 30  # problems; the others are counted

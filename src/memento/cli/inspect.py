@@ -16,7 +16,8 @@ from typing import Any
 from memento.cli.errors import UsageError
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.records import INTERRUPTED, Attempt, TaskRecord
-from memento.store import Store, find_store
+from memento.store.location import find_store
+from memento.store.store import Store
 from memento.store.upstream import tasks_named
 from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from memento.cli.inspect import find_key, open_store, print_safe
 from memento.layout import LOGS
 from memento.records import DONE, LogSlice, TaskRecord
-from memento.store import Store
 from memento.store.activity import Working
+from memento.store.store import Store
 
 _LOOK_EVERY = 0.3  # seconds
 _RUNS = 100  # the newest; a run that goes on is among them

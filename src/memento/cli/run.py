@@ -20,7 +20,7 @@ from memento.cli.inspect import print_safe
 from memento.errors import AggregateException, MatrixError
 
 if TYPE_CHECKING:
-    from memento.results import Results
+    from memento.results.results import Results
 
 
 def run_file(
@@ -36,7 +36,7 @@ def run_file(
         Tasks failed; as JSON, all results are printed before.
     """
     from memento.executors import make_executor
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
     from memento.memento import Memento
     from memento.runner.options import check_names
 

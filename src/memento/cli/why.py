@@ -15,7 +15,7 @@ from memento.index.versions import Versions
 from memento.layout import Layout
 from memento.records import DAMAGED, DONE, TaskRecord
 from memento.runner.code_changes import date_text
-from memento.store import Store
+from memento.store.store import Store
 from memento.store.task_folders import keys_with_states
 from memento.values.checkpoints import saved_by
 from memento.wording import duration, number_of, one_line
@@ -86,7 +86,7 @@ def _facts(store: Store, key: bytes) -> dict[str, Any]:
 
 
 def _code(store: Store, versions: Versions, record: TaskRecord) -> _Code:
-    from memento.keys import explain_code
+    from memento.keys.code_diff import explain_code
 
     pending = [present for code, present in versions.pending() if code == record.code]
     newest = max(pending, default=record.code)

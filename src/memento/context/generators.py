@@ -25,8 +25,6 @@ class Kind(NamedTuple):
 def kind_of(value: Any) -> Kind | None:
     """Return how a generator is read and set; None for whatever else.
 
-    Examples
-    --------
     >>> import random
     >>> kind_of(random.Random(0)) is not None, kind_of(random.SystemRandom()), kind_of(0)
     (True, None, None)
@@ -131,17 +129,7 @@ _TORCH = Kind(
 
 
 class Shared:
-    """One generator that tasks share: each gets a child of it, by its key, in its place.
-
-    Parameters
-    ----------
-    generator : object
-        It stays the object that the script has a name for.
-    kind : Kind
-        How it is read and set.
-    origin : bytes
-        What its children are derived from.
-    """
+    """One generator that tasks share: each gets a child of `origin`, by its key; it stays the same object."""
 
     def __init__(self, generator: Any, kind: Kind, origin: bytes) -> None:
         self._generator, self._kind, self._origin = generator, kind, origin

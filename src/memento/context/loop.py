@@ -28,7 +28,7 @@ from memento.context.space import StopTask
 from memento.context.states import check
 
 if TYPE_CHECKING:
-    from memento.context.context import Context
+    from memento.context.attempt import Attempt
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0}
 _UNITS |= {"h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0, "ms": 0.001}
@@ -47,8 +47,6 @@ class Every(NamedTuple):
 def parse_every(every: float | str) -> Every:
     """Read an interval.
 
-    Examples
-    --------
     >>> parse_every("10min").seconds, parse_every("100 steps").steps, parse_every(2).seconds
     (600.0, 100, 2.0)
     """
@@ -84,18 +82,18 @@ class Entry:
 class Loops:
     """All loops of one task: which run, which are finished, what an earlier attempt saved."""
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        space = context._place()
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        space = attempt.place()
         self.clock, self.stopping = space.clock, space.stopping
         self.entries: dict[str, Entry] = {}
         self.running: list[str] = []
-        self._checkpoints = context._checkpoints_at(f"{context.key}/loops")
+        self._checkpoints = attempt.checkpoints_at(f"{attempt.key}/loops")
         self._saved: dict[str, tuple[int, bool, Any, Any, Any]] = {}
         if self._checkpoints.exists():
             (self._saved,), extra = self._checkpoints.load()
-            context._take(extra)
-        self.draws, self.bring_back = context._draws, context._bring_back
+            attempt.take(extra)
+        self.draws, self.bring_back = attempt.draws, attempt.bring_back
 
     def enter(self, name: str | None, state: Any, stood: dict[int, Any]) -> tuple[str, Entry]:
         """Begin a loop: where it was saved, its state is filled and its place known."""
@@ -144,20 +142,12 @@ class Loops:
             n: (e.done, e.finished, capture(e.state, e.stood), e.begun, e.draws)
             for n, e in self.entries.items()
         }
-        self._checkpoints.save((states,), self.context._extra())
+        self._checkpoints.save((states,), self.attempt.extra())
         return True
 
 
 class Loop:
-    """One loop of a task.
-
-    Parameters
-    ----------
-    loops : Loops
-        Those of the task.
-    iterable, state, every, name : object
-        As `Context.loop` has them.
-    """
+    """One loop of a task."""
 
     def __init__(
         self, loops: Loops, iterable: Iterable[Any], state: Any, every: float | str, name: str | None
@@ -172,7 +162,7 @@ class Loop:
         name, entry = loops.enter(self._name, self._state, self._stood)
         top = len(loops.running) == 1
         seconds, steps = self._every
-        monotonic, stopping, progress = loops.clock.monotonic, loops.stopping, loops.context.progress
+        monotonic, stopping, progress = loops.clock.monotonic, loops.stopping, loops.attempt.progress
         completed = False
         try:
             if entry.finished:
@@ -181,7 +171,7 @@ class Loop:
                 return
             if top:
                 total = len(self._iterable) if isinstance(self._iterable, Sized) else None
-                progress(entry.done - loops.context._done, total)
+                progress(entry.done - loops.attempt.done, total)
             items = self._items(entry)
             if stopping():
                 raise StopTask

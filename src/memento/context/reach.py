@@ -150,12 +150,7 @@ def _names(code: types.CodeType) -> set[str]:
 def shared_generators(values: Iterable[Any]) -> tuple[list[str], dict[str, bytes]]:
     """Find the generators that tasks of an experiment share.
 
-    Returns
-    -------
-    list of str
-        What people call them: ``rng (script.py)``.
-    dict of str to bytes
-        What children are derived from, by label: where the program has each now.
+    Returns what people call them, ``rng (script.py)``, and by label what their children are derived from.
     """
     if not any(name in sys.modules for name in ("random", "numpy.random", "torch")):
         return [], {}

@@ -29,13 +29,7 @@ _BUILT_IN = (list, dict, set)
 
 
 class Saved:
-    """One object of a state, as it is saved.
-
-    Parameters
-    ----------
-    how : str
-        How it is filled: `how_to_fill` names the ways.
-    """
+    """One object of a state, as it is saved; `how` it is filled is a word of `how_to_fill`."""
 
     __slots__ = ("attributes", "how", "parts", "whole")
 
@@ -52,12 +46,7 @@ _ALL: Mapping[int, Any] = {}
 def capture(state: Any, stood: Mapping[int, Any] = _ALL) -> Any:
     """Return what to save of a loop's state; nothing is copied.
 
-    Parameters
-    ----------
-    state : object
-        The loop's state.
-    stood : mapping, optional
-        What stood in it when the loop began, by its id: it will stand there again when the loop goes on.
+    What `stood` in it when the loop began, by its id, will stand there again when the loop goes on.
     """
     return _Capture(stood).of(state)
 
@@ -171,13 +160,7 @@ def _empty(value: Any) -> Any:
 
 
 def fill(state: Any, saved: Any) -> None:
-    """Bring a state back, in place.
-
-    Raises
-    ------
-    CannotFill
-        What was saved does not fit what stands there now; names the part.
-    """
+    """Bring a state back, in place; CannotFill names the part at which what was saved does not fit."""
     if state is not None and _Fill().into(state, saved, "state") is not state:
         raise CannotFill(_misfit(state, saved, "state"))
 

@@ -100,16 +100,10 @@ _NOTHING: dict[str, bytes] = {}
 class Seeding:
     """The generators of this process that tasks draw from without having made them.
 
-    Parameters
-    ----------
-    alone : bool
-        Whether one task runs in this process at a time. Generators of the whole process cannot be set for several.
-    origins : dict of str to bytes
-        What the children of shared generators are derived from, where the program has told it: in a worker that has
-        imported a module anew, its generator is not where the program's is.
+    `alone`: one task runs in this process at a time; generators of a process cannot be set for several.
+    `origins`: what children of shared generators are derived from, where the program has told it. In a worker that has
+    imported a module anew, its generator is not where the program's is.
 
-    Examples
-    --------
     >>> import random
     >>> seeding = Seeding()
     >>> seeding.begin(b"a task's key")

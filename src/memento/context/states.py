@@ -36,8 +36,6 @@ class CannotFill(TypeError):
 def how_to_fill(value: Any) -> str:
     """Name the way in which an object is filled; "plain" where it can only be replaced, "" where not even that.
 
-    Examples
-    --------
     >>> how_to_fill([1]), how_to_fill(1), how_to_fill(iter([1]))
     ('list', 'plain', '')
     """
@@ -159,13 +157,7 @@ def is_of_the_project(value: Any) -> bool:
 
 
 def check(state: Any) -> dict[int, Any]:
-    """Raise where a state could not be brought back in place; return what stands in it, by its id.
-
-    Raises
-    ------
-    CannotFill
-        Names the part and what to write instead.
-    """
+    """Raise CannotFill where a state could not be brought back in place; return what stands in it, by its id."""
     looking = _Check()
     looking.look(state, "state", held=False)
     return looking.seen

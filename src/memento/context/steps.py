@@ -28,26 +28,16 @@ from memento.values.payloads import PayloadDir
 from memento.values.places import LocalFolder
 
 if TYPE_CHECKING:
-    from memento.context.context import Context
-    from memento.keys import CodeVersion
+    from memento.context.attempt import Attempt
+    from memento.keys.code_versions import CodeVersion
 
 _MOST_KNOWN = 256  # steps whose code is kept in mind
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
 
 
-def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the step's value: what is stored, or else what `func` returns, stored.
-
-    Raises
-    ------
-    UnkeyableValue
-        An argument has no certain identity.
-    UnsavableResult
-        The step's value cannot be stored.
-    RuntimeError
-        The step asks for itself.
-    """
-    space = context._place()
+def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the step's value: what is stored, or else what `func` returns, stored."""
+    space = attempt.place()
     key = step_key(func, args, kwargs, space.run)
     layout = Layout(space.store)
     payloads = PayloadDir(layout.steps)
@@ -55,23 +45,23 @@ def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kw
     value = _stored(record, payloads)
     if value is not None:
         return value[0]
-    if key in context._steps:
+    if key in attempt.computing:
         name = getattr(func, "__qualname__", repr(func))
         raise RuntimeError(
             f"cached({name}, ...): this step asks for itself with the same arguments; it would never end"
         )
     record.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(record.with_suffix(".lock"), context):
+    with _locked(record.with_suffix(".lock"), space.stopping):
         value = _stored(record, payloads)  # somebody may have computed it while we waited
         if value is not None:
             return value[0]
-        context._steps = (*context._steps, key)
+        attempt.computing = (*attempt.computing, key)
         try:
             # Not from where this task is: the step is one for all tasks, and draws nothing of what they draw.
-            with context._generators().apart(key.encode()):
+            with attempt.generators().apart(key.encode()):
                 computed = func(*args, **kwargs)
         finally:
-            context._steps = context._steps[:-1]
+            attempt.computing = attempt.computing[:-1]
         encoded = encode(computed, payloads, inline_limit=-1)
         told = encoded._asdict()
         if encoded.data is not None:  # null, true and floats: ASCII
@@ -82,16 +72,8 @@ def cached(context: Context, func: Callable[..., Any], args: tuple[Any, ...], kw
 
 
 def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], run: str = "") -> str:
-    """Name a step: the function, its arguments, and the code of them all.
-
-    Parameters
-    ----------
-    func, args, kwargs : object
-        The step.
-    run : str
-        Name of the run, for which code is read once.
-    """
-    from memento.keys import digest
+    """Name a step: the function, its arguments, and the code of them all, which is read once a run."""
+    from memento.keys.value_digest import digest
 
     parts = [digest(func, "cached(func)"), _code_of(func, [*args, *kwargs.values()], run)]
     parts += [digest(value, f"cached, argument {i}") for i, value in enumerate(args)]
@@ -103,7 +85,7 @@ def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
 
 def _code_of(func: Callable[..., Any], values: Iterable[Any], run: str) -> bytes:
     """Return the digest of the code of a step and of its arguments: what the experiment itself would notice, too."""
-    from memento.keys import combined, value_code
+    from memento.keys.code_versions import combined, value_code
 
     codes = [code for value in values if (code := value_code(value)) is not None]
     version = _versions.of(func, run)
@@ -118,7 +100,7 @@ class _Versions:
         self._known: dict[Any, CodeVersion] = {}
 
     def of(self, func: Callable[..., Any], run: str) -> CodeVersion:
-        from memento.keys import code_version
+        from memento.keys.code_versions import code_version
 
         if run != self._run:
             self._run, self._known = run, {}
@@ -155,13 +137,13 @@ def _stored(record: Path, payloads: PayloadDir) -> tuple[Any] | None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, context: Context) -> Iterator[None]:
+def _locked(path: Path, stopping: Callable[[], bool]) -> Iterator[None]:
     """Hold a file's lock; waiting costs a look now and then, and ends when the task is to stop."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
     try:
         wait = _FIRST_WAIT
         while not try_lock(descriptor):
-            if context.stopping:
+            if stopping():
                 raise StopTask
             time.sleep(wait)
             wait = min(wait * 1.5, _LONGEST_WAIT)

@@ -99,7 +99,7 @@ class Narrator:
 
 def nothing_to_do(event: RunStarted) -> bool:
     """Whether the run only has to look results up."""
-    return event.todo == 0 and event.elsewhere == 0
+    return event.todo == 0
 
 
 def started(event: RunStarted) -> Iterator[Line]:
@@ -107,8 +107,6 @@ def started(event: RunStarted) -> Iterator[Line]:
     yield Line(f"{one_line(short_name(event.experiment))}, store {one_line(event.store)}", "head")
     workers = number_of(event.workers, "worker")
     parts = [f"{event.cached:,} cached"] if event.cached else []
-    if event.elsewhere:
-        parts.append(f"{event.elsewhere:,} in the hands of another run")
     parts.append(f"{event.todo:,} to run on {workers}")
     if event.forecast is not None and event.forecast >= 1:
         parts.append(f"about {duration(event.forecast)}")

@@ -6,40 +6,30 @@ from typing import TYPE_CHECKING
 
 from memento.lazily import on_first_use
 
+# For type checkers, to which `X as X` says that X is public. A test compares it with the table.
 if TYPE_CHECKING:
-    from memento.executors.base import Executor, Lost, Message, Note, Running, Update
-    from memento.executors.choose import make_executor
-    from memento.executors.futures import Futures
-    from memento.executors.processes import Processes
-    from memento.executors.serial import Serial
-    from memento.executors.threads import Threads
-    from memento.worker.work import Task, Work
+    from memento.executors.base import Executor as Executor
+    from memento.executors.base import Lost as Lost
+    from memento.executors.base import Message as Message
+    from memento.executors.base import Note as Note
+    from memento.executors.base import Running as Running
+    from memento.executors.base import Update as Update
+    from memento.executors.choose import make_executor as make_executor
+    from memento.executors.futures import Futures as Futures
+    from memento.executors.processes import Processes as Processes
+    from memento.executors.serial import Serial as Serial
+    from memento.executors.threads import Threads as Threads
+    from memento.worker.work import Task as Task
+    from memento.worker.work import Work as Work
 
-__all__ = [
-    "Executor",
-    "Futures",
-    "Lost",
-    "Message",
-    "Note",
-    "Processes",
-    "Running",
-    "Serial",
-    "Task",
-    "Threads",
-    "Update",
-    "Work",
-    "make_executor",
-]
-
-# Of a run whose results are all there nobody needs any of it.
 _HOMES = {
-    **dict.fromkeys(("Executor", "Lost", "Message", "Note", "Running", "Update"), "memento.executors.base"),
-    **dict.fromkeys(("Task", "Work"), "memento.worker.work"),
-    "make_executor": "memento.executors.choose",
-    "Futures": "memento.executors.futures",
-    "Processes": "memento.executors.processes",
-    "Serial": "memento.executors.serial",
-    "Threads": "memento.executors.threads",
+    "memento.executors.base": "Executor Lost Message Note Running Update",
+    "memento.executors.choose": "make_executor",
+    "memento.executors.futures": "Futures",
+    "memento.executors.processes": "Processes",
+    "memento.executors.serial": "Serial",
+    "memento.executors.threads": "Threads",
+    "memento.worker.work": "Task Work",
 }
 
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__, __all__ = on_first_use(__name__, _HOMES)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import shutil
 import sys
 from abc import abstractmethod
 from collections import deque
@@ -29,13 +30,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import WorkerDied, WorkerStartError
+from memento.errors import MementoError, WorkerDied, WorkerStartError
 from memento.executors.base import Executor, Lost, Message, Running, cancelled, take_out
 from memento.executors.pace import Pace
-from memento.layout import HANDED, Layout
+from memento.layout import HANDED, OUTCOMES, Layout
 from memento.records import DIED, Outcome
 from memento.worker import failures, handover
-from memento.worker.batch_runner import STOP, STOP_ALL, Batch, begun_file, forget, value_file
+from memento.worker.batch_runner import STOP, STOP_ALL, Batch, begun_file, forget, stop_line, value_file
 from memento.worker.measure import process_name
 from memento.worker.task_runner import verdict
 from memento.worker.work import Task, Work
@@ -83,7 +84,7 @@ class BatchExecutor(Executor):
         self._count = 1  # tasks at once
         self._batches = 0
         self._stopping = False
-        self._told: set[tuple[int, int]] = set()  # numbers and attempts of tasks that were told to stop
+        self._told: set[str] = set()  # the lines of tasks that were told to stop
         self._written: set[int] = set()  # values that are files
         self._fruitless = 0
 
@@ -162,31 +163,31 @@ class BatchExecutor(Executor):
                 end = self._clock.monotonic() + self._work.grace
                 for task in hit:
                     call.ends.setdefault(task.number, end)
-                    self._told.add((task.number, task.attempt))
+                    self._told.add(stop_line(task))
         if running and (wanted is None or self._told):
             self._stopping = self._stopping or wanted is None
             self.tell_to_stop()
 
     def tell_to_stop(self) -> None:
         """Tell workers who is to stop."""
-        lines = [f"{number}-{attempt}" for number, attempt in self._told]
         unfinished = self._folder / f"{STOP}.writing"
-        unfinished.write_text("\n".join([STOP_ALL] if self._stopping else lines))
+        unfinished.write_text(STOP_ALL if self._stopping else "\n".join(self._told))
         unfinished.replace(self._folder / STOP)
 
     def is_told(self, task: Task) -> bool:
         """Tell whether a task was told to stop."""
-        return self._stopping or (task.number, task.attempt) in self._told
+        return self._stopping or stop_line(task) in self._told
 
     def close(self) -> None:
         self._queue.clear()
         self._calls.clear()
         if hasattr(self, "_folder"):
-            # A batch that still runs finds no values any more, and nobody listens to it. Outcomes stay until they are
-            # committed.
+            # A batch that still runs finds no values any more, and nobody listens to it.
             for path in self._folder.glob("*"):
-                if path.is_file():
+                if path.name != OUTCOMES:
                     path.unlink(missing_ok=True)
+                elif not self.outlives:  # else they stay until they are committed
+                    shutil.rmtree(path, ignore_errors=True)
             with contextlib.suppress(OSError):
                 self._folder.rmdir()
             forget(str(self._folder))
@@ -204,6 +205,8 @@ class BatchExecutor(Executor):
             batch = self.pack(tasks)
             try:
                 name = self.send(batch)
+            except MementoError:  # what cannot be sent, most likely
+                raise
             except Exception as exc:  # broken or shut down: nothing more can run in it
                 self._queue.extendleft(reversed(tasks))
                 if self._calls:

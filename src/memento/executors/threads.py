@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.context import Resources
+from memento.context.space import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.calling_thread import CallingThread
 from memento.executors.pace import Pace

@@ -117,7 +117,7 @@ def called(known: Sequence[Item], axis: Declared) -> list[Item]:
 
 def _marked(item: Item) -> Item:
     """Make a value's readable JSON its own."""
-    from memento.keys import digest
+    from memento.keys.value_digest import digest
 
     value = json.loads(item.fragment)
     if not item.text:  # JSON does say what it is, but another value is called so
@@ -214,7 +214,7 @@ def order_after(old: bytes | None, keys: bytes, follows: bool) -> bytes | None:
 
 def renamed_order(order: bytes, old: str, new: str) -> bytes:
     """Return the order of tasks whose experiment has another name."""
-    from memento.keys import renamed_keys
+    from memento.keys.task_key import renamed_keys
 
     padded = b"".join([key + bytes(16 - SHORT_KEY) for key in _pieces(order, SHORT_KEY)])
     return b"".join(_pieces(renamed_keys(padded, old, new), 16))

@@ -6,6 +6,8 @@ Knows: records. May not know: SQL, connections, files; values, which are bytes h
 
 An index keeps runs, the rows of finished tasks, attempts, metrics, versions of the code, claims, commands and events.
 
+Methods that have a body are right for any index; one that knows a faster way has its own.
+
 Threads     Every method of an `Index` may be called from any thread, and no lock is held while the caller works,
             but for `exclusive`. A `Run` is called by one thread, but for `heartbeat`, `tell` and `show`.
 Processes   Any number of them open the same index. A copy of a process (fork) may go on with what was open.
@@ -29,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.clock import Clock
 from memento.index.lease import Leases
-from memento.records import Attempt, CodeVersion, Known, RunInfo, RunRecord, TaskRecord, TaskRow, Warned
+from memento.records import DONE, Attempt, CodeVersion, Known, RunInfo, RunRecord, TaskRecord, TaskRow, Warned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,12 +122,15 @@ class Index(ABC):
     def known(self, experiment: str) -> Iterator[Known]:
         """Yield a narrow record of each task of an experiment; of one that comes twice the later one counts."""
 
-    @abstractmethod
     def known_columns(self, experiment: str) -> Iterator[tuple[Sequence[Any], ...]]:
         """Yield the same in pieces of columns: keys, ids, whether done (0 or 1), codes; what planning needs.
 
         What is committed after the last scan of an experiment is news to a run of it that begins from this index.
         """
+        known = list(self.known(experiment))
+        if known:
+            keys, ids, statuses, codes, _ = zip(*known, strict=True)
+            yield keys, ids, [int(status == DONE) for status in statuses], codes
 
     # --- tasks: in bulk --------------------------------------------------------------------------------
 
@@ -186,9 +191,9 @@ class Index(ABC):
             A row is not what was written.
         """
 
-    @abstractmethod
     def written(self, ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
         """Yield id, parameters and settings (JSON) of tasks, in no order; ids ascend, and others may come too."""
+        return ((record.id, record.params, record.settings) for record in self.records(ids))
 
     @abstractmethod
     def attempts(self, key: bytes) -> list[Attempt]:
@@ -222,13 +227,14 @@ class Index(ABC):
     def parameters(self, keys: Iterable[bytes]) -> dict[bytes, str]:
         """Return the parameters (JSON) of the tasks with these keys, in one look at all tasks."""
 
-    @abstractmethod
     def runtimes(self, experiment: str, limit: int) -> list[tuple[str, float]]:
         """Return parameters (JSON) and seconds of the newest done tasks."""
+        return [(r.params, r.runtime) for r in self.recent(experiment, status=DONE, limit=limit)]
 
-    @abstractmethod
     def latest_of_others(self, experiment: str, limit: int) -> list[tuple[bytes, str, int]]:
         """Return key, experiment and code of the newest results of all other experiments."""
+        found = [(r.key, r.experiment, r.code) for r in self.recent() if r.experiment != experiment]
+        return found[:limit]
 
     # --- experiments, versions of the code, runs -------------------------------------------------------
 
@@ -298,13 +304,26 @@ class Index(ABC):
     def runs(self, limit: int | None = None) -> list[RunRecord]:
         """Return the runs, the newest first."""
 
-    @abstractmethod
     def run(self, number: int) -> RunRecord | None:
         """Return one of them."""
+        return next((run for run in self.runs() if run.id == number), None)
 
     @abstractmethod
+    def counts_of_runs(self, runs: Collection[int]) -> dict[int, tuple[int, int, float]]:
+        """Return how many rows of runs are done and failed, and when the last task ended; nothing of runs without."""
+
     def counted(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
         """Return runs with what the rows say of those that have not told it themselves: they go on, or died."""
+        untold = [run.id for run in runs if "done" not in run.counts]
+        found = self.counts_of_runs(untold) if untold else {}
+        told = []
+        for run in runs:
+            if "done" not in run.counts:
+                done, failed, last = found.get(run.id, (0, 0, 0.0))
+                ended = None if run.ended is None else max(run.ended, last)
+                run = run._replace(counts={**run.counts, "done": done, "failed": failed}, ended=ended)
+            told.append(run)
+        return told
 
     @abstractmethod
     def living(self) -> Living:
@@ -380,17 +399,17 @@ class Index(ABC):
     def names(self, keys: Container[bytes], files: Container[str], after: int = 0) -> Names:
         """Return what rows with ids above `after` name, of these keys and files, as of one moment."""
 
-    @abstractmethod
     def faults(self) -> list[str]:
         """Check the index as a whole; return what is wrong, for people."""
+        return []
 
     @abstractmethod
     def check(self) -> Iterator[Checked]:
         """Yield the row of each task, with what is wrong with it."""
 
-    @abstractmethod
     def strays(self, *, remove: bool = False) -> int:
         """Return how much is kept that belongs to no task; remove it if asked."""
+        return 0
 
     @abstractmethod
     def log_ends(self) -> dict[str, int]:
@@ -515,8 +534,8 @@ class Run(ABC):
         """Return the commands for this run that were sent since it began and were not returned yet."""
 
     @abstractmethod
-    def answer(self, command: int, text: str) -> None:
-        """Say what was done about a command."""
+    def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
+        """Say what was done about a command and how to undo it; or, not `done`, why it was refused."""
 
     @abstractmethod
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ looks on: clocks of two machines are never compared, and a pause of both proves 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
 from memento import system
@@ -61,11 +62,9 @@ class Leases:
 
     def with_status(self, run: RunRecord, name: str) -> RunRecord:
         """Return a run that has not ended, as its row says, with the status that follows from its lease."""
-        info = run.info
-        owner = Owner(run.id, info.host, info.pid, info.process_started, info.boot_id, run.heartbeat, name)
         # Clocks of two machines are compared, which is good for showing only.
-        silent = info.boot_id != self._boot and self._clock.now() - run.heartbeat > UNSEEN_SECONDS
-        if silent or self.is_dead(owner):
+        silent = run.info.boot_id != self._boot and self._clock.now() - run.heartbeat > UNSEEN_SECONDS
+        if silent or self.is_dead(Owner.of(run, name)):
             return run._replace(status="died", ended=run.heartbeat)
         return run._replace(status="running")
 
@@ -76,6 +75,11 @@ def _kernel(boot: str) -> str:
 
 
 _ENDED: set[str] = set()  # names, unique everywhere, of this process' runs whose end no disk took
+
+
+def run_name(now: float, pid: int, number: int) -> str:
+    """Name a run, so that no other has its name: when it began, its process, its id."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{pid}-{number:04x}"
 
 
 def note_ended(name: str) -> None:

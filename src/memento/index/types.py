@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import MementoError
-from memento.records import Adoption, Encoded, Failure, Known
+from memento.records import Adoption, Encoded, Failure, Known, RunRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,6 +69,12 @@ class Owner(NamedTuple):
     boot: str
     heartbeat: float
     name: str = ""  # of the run
+
+    @classmethod
+    def of(cls, run: RunRecord, name: str) -> Owner:
+        """Return who owns the lease of a run."""
+        info = run.info
+        return cls(run.id, info.host, info.pid, info.process_started, info.boot_id, run.heartbeat, name)
 
 
 class Living(NamedTuple):
@@ -134,6 +140,8 @@ class Answer(NamedTuple):
     run: int
     time: float
     text: str
+    undo: str = ""  # how to undo it; "" where there is nothing to undo
+    done: bool = True  # False: it was refused, for the reason that the text says
 
 
 class Event(NamedTuple):

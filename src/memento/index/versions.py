@@ -10,7 +10,7 @@ A change is noted by every run, also by one that computes nothing: so a person c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from memento.index.contract import Index
 from memento.records import Adoption, CodeVersion
@@ -133,6 +133,25 @@ class Versions:
         """
         self._index.adopt(self._experiment, changes, who, verified, results)
         self._read()
+
+
+def presents(
+    ids: Mapping[bytes, int], current: Iterable[bytes], stale: Iterable[tuple[int, bytes]]
+) -> dict[int, set[int]]:
+    """Return for each version the ids of those that would compute its results now; see `Index.note_codes`."""
+    found = {ids[digest]: {ids[digest]} for digest in current}
+    for code, digest in stale:
+        found.setdefault(code, set()).add(ids[digest])
+    return found
+
+
+def joined(version: CodeVersion, parts: Iterable[CodeVersion]) -> CodeVersion:
+    """Return a version as it is read: with all functions of its parts."""
+    functions, unfollowed = dict(version.functions), list(version.unfollowed)
+    for part in parts:
+        functions |= part.functions
+        unfollowed += part.unfollowed
+    return version._replace(functions=functions, unfollowed=tuple(dict.fromkeys(unfollowed)), parts=())
 
 
 def mixed(digests: Iterable[bytes]) -> CodeVersion:

@@ -50,7 +50,6 @@ _COMPILED = ("builtin_function_or_method", "cython_function_or_method", "fused_c
 _READABLE = (".py", ".pyw", ".ipynb")
 _MOST = 100_000  # objects looked at, some 0.2 s; a project's reach is far below
 
-
 # Annotations and options stand in the source, whose names are followed.
 _TOLD_ELSEWHERE = ("__annotations__", "__annotate__", "__annotate_func__", "__orig_bases__", "dataclass()")
 
@@ -85,9 +84,7 @@ class CodeWalk:
 
     def _subclasses(self) -> list[type]:
         """Return the classes that ``__subclasses__()`` of those seen would find, less those seen."""
-        classes = [
-            item for item in self._seen.values() if is_class(item) and is_project_module(item.__module__)
-        ]
+        classes = [cls for cls in self._seen.values() if is_class(cls) and is_project_module(cls.__module__)]
         return [sub for cls in classes for sub in type.__subclasses__(cls) if id(sub) not in self._seen]
 
     def state(self, func: Any) -> None:
@@ -102,6 +99,7 @@ class CodeWalk:
                 self._bound(f"{qualified_name(type(owner))}.{name}", value, type(owner).__module__)
 
     def _visit(self, item: Any) -> Iterator[Any]:
+        cls: Any = type(item)
         if isinstance(item, types.FunctionType):
             yield from self._function(item)
         elif is_class(item):
@@ -109,18 +107,10 @@ class CodeWalk:
         elif isinstance(item, types.ModuleType):
             self._whole_module(item)
         else:
-            yield from self._object(item)
-
-    def _object(self, item: Any) -> Iterator[Any]:
-        cls: Any = type(item)
-        if counts_by_type(cls):
+            if cls.__name__ in _COMPILED:
+                self._compiled(qualified_name(item), item.__module__)
             yield cls
-            yield from weak_parts_of(item)
-            return
-        if cls.__name__ in _COMPILED:
-            self._compiled(qualified_name(item), item.__module__)
-        yield cls
-        yield from parts_of(item)
+            yield from weak_parts_of(item) if counts_by_type(cls) else parts_of(item)
 
     # -- marks -------------------------------------------------------------------------------------------
 
@@ -142,9 +132,7 @@ class CodeWalk:
 
     def _function(self, func: types.FunctionType) -> Iterator[Any]:
         space = func.__globals__
-        wrapped = vars(func).get("__wrapped__")
-        if wrapped is not None:
-            yield wrapped
+        yield vars(func).get("__wrapped__")
         if not is_project_function(func):
             yield from self._of_library(func)
             return
@@ -170,7 +158,7 @@ class CodeWalk:
             if parameter not in written or repr(written[parameter]) != repr(value)  # set later
         ]
         given += [
-            (f"{name}[{cell}]", value) for cell, value in filled_cells(func).items() if cell != "__class__"
+            (f"{name}[{var}]", value) for var, value in filled_cells(func).items() if var != "__class__"
         ]
         given += [(f"{name}.{key}", value) for key, value in vars(func).items() if key != "__wrapped__"]
         for bound, value in given:
@@ -206,8 +194,8 @@ class CodeWalk:
                     yield module if name == "__dict__" else None
                     break
                 if name not in here:
-                    yield here.get("__getattr__") if here is not space else None
-                    yield type(module) if module is not None else None  # it may have another class
+                    if module is not None:
+                        yield from (here.get("__getattr__"), type(module))  # it may have another class
                     break
                 value = here[name]
                 if not isinstance(value, types.ModuleType):

@@ -25,6 +25,7 @@ from memento.keys.fast_array_hash import large_digest
 from memento.keys.find_source import find_class, find_function
 from memento.keys.ignored_state import is_seeded_by_the_system
 from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
+from memento.keys.project_files import MAINS
 from memento.keys.value_digest import dispatch
 
 # Classes whose instances count by their type alone, by the module that defines them, which is not imported for it.
@@ -43,7 +44,7 @@ class DataEncoder(Encoder):
         super().__init__(_dispatch)
         self.unkeyable: set[str] = set()  # types of what cannot be keyed
         self.module = module
-        self._modules = (module, "__main__", "__mp_main__")
+        self._modules = (module, *MAINS)
         self._leaves = {**LEAVES, str: self._text}
 
     def digest(self, value: Any) -> str:

@@ -133,9 +133,7 @@ class Encoder:
     def at(self, step: str, value: Any) -> bytes:
         """Return the frame of a part; an error in it names the step that led there."""
         leaf = LEAVES.get(type(value))
-        if leaf is not None:
-            return leaf(value)
-        return self.under(step, self._compound, value)
+        return leaf(value) if leaf is not None else self.under(step, self._compound, value)
 
     def under(self, step: str, func: Callable[..., bytes], *args: Any) -> bytes:
         """Return ``func(*args)``; an error in it names the step that led there."""
@@ -172,9 +170,8 @@ class Encoder:
         # Every path through a cycle is walked; objects that all know each other have n! of them.
         self._visits[name] = visits = self._visits.get(name, 0) + 1
         if visits > TANGLED:
-            raise UnkeyableValue(
-                "", qualified_name(type(value)), "its parts refer to each other in too many circles"
-            )
+            reason = "its parts refer to each other in too many circles"
+            raise UnkeyableValue("", qualified_name(type(value)), reason)
 
     def within(self, value: Any, func: Callable[..., Any], *args: Any) -> Any:
         """Return ``func(*args)``, which describes `value`: what refers to it meanwhile refers back."""

@@ -43,8 +43,7 @@ def encode(enc: Encoder, value: Any) -> bytes | None:
     if isinstance(value, types.MethodType):
         return node("method", enc.at(".__func__", value.__func__), enc.at(".__self__", value.__self__))
     if isinstance(value, functools.partial):
-        arguments = enc.at(".args", value.args) + enc.at(".keywords", value.keywords)
-        arguments += _noted(enc, value)
+        arguments = enc.at(".args", value.args) + enc.at(".keywords", value.keywords) + _noted(enc, value)
         return node("partial", enc.encode(type(value)), enc.at(".func", value.func), arguments)
     if isinstance(value, types.ModuleType):
         return node("module", text(module_name(value.__name__)))
@@ -91,9 +90,8 @@ def _encode_class(enc: Encoder, cls: type) -> bytes:
 
 def encode_content(enc: Encoder, cls: type, name: str) -> bytes:
     """Return the frame of a class by all that its body holds."""
-    written: Iterable[Any] = vars(cls).get(
-        "__orig_bases__", cls.__bases__
-    )  # `Table[int]` where it is written so
+    # `Table[int]` where it is written so.
+    written: Iterable[Any] = vars(cls).get("__orig_bases__", cls.__bases__)
     bases = enc.sequence(base for base in written if base is not object)
     held = body(cls)
     if type(cls) not in (type, enum.EnumMeta):
@@ -126,9 +124,8 @@ _OF_WRAPPERS = OF_WRAPPERS | {"__wrapped__", "cache_parameters"}
 def counts_by_name(func: types.FunctionType) -> bool:
     """Say whether a function is a library's, known to all by its name; the project's own count by code."""
     home = func.__globals__.get("__name__")
-    if "<" in func.__qualname__ or is_project_module(func.__module__):
-        return False
-    if isinstance(home, str) and is_project_module(home):
+    own = is_project_module(func.__module__) or (isinstance(home, str) and is_project_module(home))
+    if own or "<" in func.__qualname__:
         return False
     found = resolve(func.__module__, func.__qualname__)
     return found is func or (not func.__closure__ and is_installed_file(func.__code__.co_filename))
@@ -141,8 +138,8 @@ def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
     """
     if counts_by_name(func):
         return named(qualified_name(func))
-    if _is_single_dispatch(func):
-        implementations = frame(b"d", enc.pairs(func.registry.items()))  # type: ignore[attr-defined]
+    if _is_of_singledispatch(func.__code__) and hasattr(func, "registry"):
+        implementations = frame(b"d", enc.pairs(func.registry.items()))
         return node("singledispatch", text(qualified_name(func)), implementations)
     own, todo = _described(enc, func)
     reached: list[bytes] = []
@@ -204,10 +201,8 @@ def _without_place(value: Any, module: str | None) -> Any:
     return ("in the project", inside) if inside is not None else value
 
 
-def _is_single_dispatch(func: types.FunctionType) -> bool:
-    code = func.__code__
-    home = functools.singledispatch.__code__.co_filename
-    return code.co_filename == home and code.co_name == "wrapper" and hasattr(func, "registry")
+def _is_of_singledispatch(code: types.CodeType) -> bool:
+    return code.co_filename == functools.singledispatch.__code__.co_filename and code.co_name == "wrapper"
 
 
 # -- globals -----------------------------------------------------------------------------------------------

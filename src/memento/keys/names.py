@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
-from memento.keys.project_files import own_root, place_of_file, real, script
+from memento.keys.project_files import MAINS, own_root, place_of_file, real, script
 
 # Standard classes that a Python release moved; keys know them under their public home.
 _MOVED = {
@@ -20,12 +20,11 @@ _MOVED = {
     "_operator": "operator",
     "_functools": "functools",
 }
-_MAINS = ("__main__", "__mp_main__")  # the latter in children of multiprocessing
 
 
 def module_name(name: str | None) -> str:
     """Return the name of a module as keys know it: its place in the project for the user's own, else its name."""
-    if name in _MAINS:
+    if name in MAINS:
         return script().place
     file = file_of_module(name)
     place = place_of_file(file) if file is not None else None
@@ -37,8 +36,8 @@ def qualified_name(obj: Any) -> str:
     name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
     if not isinstance(name, str):
         return qualified_name(type(obj))
-    if "comp>" in name:
-        name = _without_comprehensions(name)
+    for kind in ("list", "set", "dict"):  # Python 3.12 and later: comprehensions leave no trace
+        name = name.replace(f"<{kind}comp>.<locals>.", "").replace(f"<{kind}comp>.", "")
     module = getattr(obj, "__module__", None)
     if not isinstance(module, str):
         owner = getattr(obj, "__objclass__", None) or getattr(obj, "__self__", None)
@@ -47,13 +46,6 @@ def qualified_name(obj: Any) -> str:
         name = "bool_"
     home = _place_of_function(obj, module) if isinstance(obj, FunctionType) else None
     return f"{home or _public_module(obj, module if isinstance(module, str) else None, name)}:{name}"
-
-
-def _without_comprehensions(name: str) -> str:
-    """Return a qualified name as Python 3.12 and later form it: comprehensions leave no trace in it."""
-    for kind in ("list", "set", "dict"):
-        name = name.replace(f"<{kind}comp>.<locals>.", "").replace(f"<{kind}comp>.", "")
-    return name
 
 
 def _place_of_function(func: FunctionType, module: str | None) -> str | None:
@@ -117,29 +109,24 @@ def path_in_project(value: str, module: str) -> str | None:
 def is_project_package(module: ModuleType) -> bool:
     """Say whether a loaded module is the user's own, or a package of theirs that has no file but a folder."""
     file = module.__dict__.get("__file__")
-    if module.__name__ in _MAINS or isinstance(file, str):
-        return is_project_module(module.__name__) or (
-            isinstance(file, str) and place_of_file(file) is not None
-        )
+    if module.__name__ in MAINS or isinstance(file, str):
+        return _is_project(module.__name__, file)
     folders = module.__dict__.get("__path__") or ()
     return any(place_of_file(os.path.join(folder, "__init__.py")) is not None for folder in folders)
 
 
 def is_project_function(func: FunctionType) -> bool:
     """Say whether a function is the user's own, also where its module was loaded by hand, under any name."""
-    name, file = func.__globals__.get("__name__"), func.__globals__.get("__file__")
-    return is_project_module(name if isinstance(name, str) else None) or (
-        isinstance(file, str) and place_of_file(file) is not None
-    )
+    return _is_project(func.__globals__.get("__name__"), func.__globals__.get("__file__"))
+
+
+def _is_project(name: object, file: object) -> bool:
+    known = isinstance(name, str) and is_project_module(name)
+    return known or (isinstance(file, str) and place_of_file(file) is not None)
 
 
 def is_project_module(name: str | None) -> bool:
     """Say whether a module is the user's own: neither installed, nor standard, nor Memento."""
-    if not name:
-        return False
-    if name in _MAINS:
-        return True
     file = file_of_module(name)
-    if file is None:
-        return False  # built in, or made by hand: nothing of it can be edited in a file
-    return place_of_file(file) is not None
+    # Without one it is built in, or made by hand: nothing of it can be edited in a file.
+    return name in MAINS or (file is not None and place_of_file(file) is not None)

@@ -20,7 +20,7 @@ from memento import system
 STORE_FOLDER = "memento-store"
 PROJECT_MARKS = ("pyproject.toml", ".git")
 NOTEBOOK, INTERACTIVE = "notebook", "interactive"  # places where there is no file
-_MAINS = ("__main__", "__mp_main__")  # the latter in children of multiprocessing
+MAINS = ("__main__", "__mp_main__")  # the latter in children of multiprocessing
 
 # A worker's own `__main__` is not the user's: who prepares it writes the coordinator's `Script` here.
 SCRIPT_ATTRIBUTE = "__memento_script__"
@@ -74,7 +74,7 @@ def _module_run(file: str) -> str:
     """Return the module that ``python -m`` was given, if this file is it."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     name, origin = getattr(spec, "name", None), getattr(spec, "origin", None)
-    return str(name) if name and name not in _MAINS and origin and real(origin) == file else ""
+    return str(name) if name and name not in MAINS and origin and real(origin) == file else ""
 
 
 def _folder(file: str, module: str) -> str:

@@ -9,10 +9,10 @@ import enum
 import functools
 import json
 import math
-import sys
 import types
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from memento.config import short_text
@@ -54,7 +54,7 @@ def described(value: Any, limit: int = 1000) -> Described:
     cls = type(value)
     if isinstance(value, enum.Enum):
         text = f"{cls.__qualname__}.{value.name or value.value}"
-    elif _is_path(value):
+    elif isinstance(value, PurePath):
         text = value.as_posix()
     else:
         text = short_text(value, limit)
@@ -83,7 +83,7 @@ def _plain(value: Any, room: int, depth: int) -> Any:
 
 def _container(value: Any, room: int, depth: int) -> Any:
     if isinstance(value, dict):
-        shown = {_key(k, room): _plain(v, room, depth - 1) for k, v in list(value.items())[:_ITEMS]}
+        shown = {_inner(k, room, 2): _plain(v, room, depth - 1) for k, v in list(value.items())[:_ITEMS]}
         if len(value) > _ITEMS:
             shown["..."] = _marked(f"{len(value) - _ITEMS} more", value)
         return shown
@@ -91,11 +91,6 @@ def _container(value: Any, room: int, depth: int) -> Any:
     if len(value) > _ITEMS:
         shown_items.append(_marked(f"... {len(value) - _ITEMS} more", value))
     return shown_items
-
-
-def _key(key: Any, room: int) -> str:
-    plain = _plain(key, room, 1)
-    return plain if isinstance(plain, str) else json.dumps(plain)
 
 
 def _text(value: Any, cls: type, room: int, depth: int) -> Any:
@@ -111,9 +106,9 @@ def _text(value: Any, cls: type, room: int, depth: int) -> Any:
     if cls in (set, frozenset):  # sorted: their own order differs from process to process
         shown = ", ".join(sorted(_inner(item, room, depth) for item in value))
         return f"{{{shown}}}" if len(shown) <= room else _marked(_short(f"{{{shown}", room), value)
-    if _is_path(value):
+    if isinstance(value, PurePath):
         return _short(value.as_posix(), room * 4)
-    if _is_scalar(value):
+    if any(base.__module__ == "numpy" and base.__name__ == "generic" for base in cls.__mro__):
         item = value.item()
         known = type(item) in (bool, int, float, str)
         return _plain(item, room, depth) if known else _short(str(value), room)
@@ -139,28 +134,15 @@ def _inner(value: Any, room: int, depth: int) -> str:
 
 
 def _marked(shown: str, value: Any) -> str:
-    return f"{shown} {_mark(value)}".strip()
-
-
-def _is_path(value: Any) -> bool:
-    paths: Any = getattr(sys.modules.get("pathlib"), "PurePath", ())
-    return isinstance(value, paths)
-
-
-def _is_scalar(value: Any) -> bool:
-    return any(base.__module__ == "numpy" and base.__name__ == "generic" for base in type(value).__mro__)
+    """Add what tells a value from its like where its text is cut off."""
+    try:
+        return f"{shown} #{digest(value).hex()[:8]}".strip()
+    except Exception:  # a value under 'volatile' need not have a digest
+        return shown.strip()
 
 
 def _short(value: str, room: int) -> str:
     return value if len(value) <= room else value[: room - 3] + "..."
-
-
-def _mark(value: Any) -> str:
-    """Return what tells a value from its like where its text is cut off."""
-    try:
-        return "#" + digest(value).hex()[:8]
-    except Exception:  # a value under 'volatile' need not have a digest
-        return ""
 
 
 # -- in one line, without running any of the value's code ------------------------------------------------

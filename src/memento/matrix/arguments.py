@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
     "on_error", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output",
-    "initializer", "progress",
+    "initializer", "progress", "listeners",
 )  # fmt: skip
 FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete")
 
@@ -43,6 +43,7 @@ _OF_MEMENTO = {
     "initializer={value}": "setup init initfn workerinit workersetup onstart initializers",
     "max_tasks_per_worker={value}": "maxtasksperchild maxtasks",
     "log_output={truth}": "capture captureoutput logs logging redirectoutput",
+    "listeners=[{value}]": "listener hook hooks observer observers subscribers",
     "name={value}": "experimentname title study studyname project task taskname experiment",
     "Memento(func).run(matrix)": "matrix grid paramgrid parameters params configs config configurations space"
     " searchspace paramdistributions hparams hyperparameters",
@@ -74,8 +75,6 @@ _WORDS = {"Memento": _OF_MEMENTO, "run": _OF_RUN, "run_all": _OF_RUN, "load": _O
 def explained(func: Callable[P, R]) -> Callable[P, R]:
     """Make a function say what to write instead of an argument that it does not have.
 
-    Examples
-    --------
     >>> @explained
     ... def load(path=None, experiment=None): ...
     >>> load(folder="results")
@@ -102,17 +101,7 @@ def explained(func: Callable[P, R]) -> Callable[P, R]:
 
 
 def no_such_argument(func: Callable[..., Any], name: str, value: object, known: Collection[str]) -> str:
-    """Say that a call has no argument of this name, and what to write instead.
-
-    Parameters
-    ----------
-    func : callable
-        What was called; a method is named without its class, and a class instead of its `__init__`.
-    name, value : object
-        The argument.
-    known : collection of str
-        The arguments that there are.
-    """
+    """Say that a call has no argument of this name, and what to write instead."""
     call = _call(func)
     return (
         f"{call}() has no argument {name!r}. {_remedy(call, name, value, [n for n in known if n != 'self'])}"

@@ -16,15 +16,6 @@ from memento.matrix.suggest import nearest
 def execution_order(matrices: Iterable[Matrix]) -> list[Matrix]:
     """Return the matrices, each after its dependencies, otherwise in the order given.
 
-    Raises
-    ------
-    CyclicDependency
-        Matrices depend on each other in a circle.
-    MatrixError
-        An id is missing, given twice or unknown.
-
-    Examples
-    --------
     >>> second = Matrix({"x": [1]}, id="second", dependencies=["first"])
     >>> first = Matrix({"x": [1]}, id="first")
     >>> [m.id for m in execution_order([second, first])]

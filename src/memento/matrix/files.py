@@ -25,18 +25,6 @@ _PREFIX = "!py "
 def load_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what a YAML, TOML or JSON file holds, with the objects that it names imported.
 
-    Parameters
-    ----------
-    path : path
-        The file; its suffix says the format.
-
-    Raises
-    ------
-    MatrixError
-        The file cannot be read; the error names the line, where it is known, and the remedy.
-
-    Examples
-    --------
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "matrix.yaml"
     >>> _ = path.write_text("parameters: {C: [1e-3, 1], norm: [!py math:hypot]}")

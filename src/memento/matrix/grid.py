@@ -32,16 +32,9 @@ _CHUNK = 1 << 18  # rows turned into slots at once; bounds the memory of tempora
 class Grid:
     """The product of some axes, the first one slowest, without what was excluded.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        How many slots each axis has.
-    excluded : iterable of mapping
-        For each rule, the slots that it selects on each axis that it is about; what it selects on all of
-        these at once is excluded.
+    A rule of `excluded` gives the slots that it selects on each axis that it is about; what it selects on all of these
+    at once is excluded.
 
-    Examples
-    --------
     >>> grid = Grid([2, 3], [{0: [1], 1: [0, 2]}])
     >>> [grid.slots(row) for row in range(len(grid))]
     [[0, 0], [0, 1], [0, 2], [1, 1]]

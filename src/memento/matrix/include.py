@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.config import short_text
+from memento.matrix.axes import Axis
 from memento.matrix.spec import Spec
 from memento.matrix.values import token
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from memento.matrix.space import Axis
 
     Column = NDArray[np.int32]
 
@@ -26,18 +25,7 @@ def append_tasks(
 ) -> tuple[tuple[str, ...], list[list[object]], Column]:
     """Return names, values and columns with the tasks of `include` at the end.
 
-    Parameters
-    ----------
-    spec : Spec
-        The matrix.
-    axes : sequence of Axis
-        Its axes, in the order of the columns of `rows`.
-    rows : array of int32
-        The grid's slots by axis, in lexicographic order.
-    columns : array of int32
-        The same by name.
-    warnings : list of str
-        Gets a line for each task that is there already.
+    `rows` are the grid's slots by axis, in lexicographic order; `columns` the same by name.
     """
     import numpy as np
 

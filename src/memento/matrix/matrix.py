@@ -15,6 +15,7 @@ from memento.matrix.arguments import explained
 from memento.matrix.space import compile_space
 from memento.matrix.spec import Spec, check_name, make_spec
 from memento.matrix.table import TaskTable
+from memento.matrix.values import listed
 
 if TYPE_CHECKING:
     from typing import overload
@@ -168,8 +169,6 @@ class Matrix:
         >>> Matrix({"a": [1]}).with_parameter("b", [2, 3]).configs[1]
         Config(a=1, b=3)
         """
-        from memento.matrix.values import listed
-
         check_name(name, "parameters")
         if name in self._spec.parameters:
             raise MatrixError(

@@ -18,20 +18,6 @@ from memento.matrix.suggest import did_you_mean, nearest
 def import_name(name: str, where: str) -> Any:
     """Return the object that ``module:qualname`` names.
 
-    Parameters
-    ----------
-    name : str
-        Like ``sklearn.svm:SVC``; dotted names only, nothing is evaluated.
-    where : str
-        The place that names it, for errors.
-
-    Raises
-    ------
-    MatrixError
-        There is no such module or attribute, or importing it raises.
-
-    Examples
-    --------
     >>> import_name("collections:OrderedDict.fromkeys", "matrix.yaml, line 3")
     <built-in method fromkeys of type object at ...>
     """

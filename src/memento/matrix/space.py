@@ -16,14 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from memento.config import Config, short_text
 from memento.errors import MatrixError, UpstreamPending
+from memento.matrix.axes import Axis, make_axes
 from memento.matrix.grid import Grid
+from memento.matrix.include import append_tasks
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
-from memento.matrix.values import Values, equal, quoted
+from memento.matrix.values import Values, quoted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,28 +38,8 @@ MAX_COMBINATIONS = 200_000_000  # a byte each while compiling
 _CHUNK = 1 << 18  # rows that a test looks at, between two looks at which to ask
 
 
-class Axis(NamedTuple):
-    """What varies as one: a parameter, or the members of a zip group."""
-
-    names: tuple[str, ...]
-    size: int
-    when: tuple[Any, ...] = ()  # alternatives; empty: it always varies
-
-    @property
-    def by_test(self) -> bool:
-        """Whether a condition is a callable, which may look at any parameter."""
-        return any(callable(a) for a in self.when)
-
-
 def compile_space(spec: Spec) -> tuple[TaskTable, list[str]]:
-    """Return the table of a matrix's tasks, and what may be wrong with it.
-
-    Raises
-    ------
-    MatrixError
-        There are too many combinations, or none is left; conditions refer to each other in a circle;
-        a callable raised.
-    """
+    """Return the table of a matrix's tasks, and what may be wrong with it."""
     return _Compiler(spec).compile()
 
 
@@ -265,50 +247,10 @@ class _Compiler:
         if len(names) != len(self.axes):
             columns = rows[:, [self.axis_of[name] for name in names]]
         if self.spec.include:
-            from memento.matrix.include import append_tasks
-
             names, values, columns = append_tasks(self.spec, self.axes, rows, columns, self.warnings)
         if not len(columns):
             raise _nothing_left()
         return RowTable(names, values, self.spec.repeats, columns)
-
-
-def make_axes(spec: Spec) -> list[Axis]:
-    """Return the axes in the order of their first members."""
-    group_of = {name: group for group in spec.zip for name in group}
-    axes: list[Axis] = []
-    done: set[str] = set()
-    for name, values in spec.parameters.items():
-        if name in done:
-            continue
-        names = tuple(sorted(group_of.get(name, (name,)), key=list(spec.parameters).index))
-        done.update(names)
-        axes.append(Axis(names, len(values), _shared_condition(names, spec)))
-    return axes
-
-
-def _shared_condition(names: Sequence[str], spec: Spec) -> tuple[Any, ...]:
-    """Return the condition of a group; its members advance together, so there can be one only."""
-    given = {name: spec.when[name] for name in names if name in spec.when}
-    first, *others = given.items() if given else [("", ())]
-    for name, condition in others:
-        if not _same_condition(condition, first[1]):
-            raise MatrixError(
-                f"when[{name!r}]",
-                f"{name!r} and {first[0]!r} advance together by 'zip', and their conditions differ.",
-                "Give the condition once, on either of them.",
-            )
-    return first[1]
-
-
-def _same_condition(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
-    def same(one: Any, other: Any) -> bool:
-        if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-            pairs = [(x, y) for name in one for x, y in zip(one[name], other[name], strict=False)]
-            return all(len(one[n]) == len(other[n]) for n in one) and all(equal(x, y) for x, y in pairs)
-        return equal(one, other)
-
-    return len(a) == len(b) and all(map(same, a, b))
 
 
 def _matching(rows: Column, selected: dict[int, list[int]]) -> Mask:

@@ -18,18 +18,10 @@ from memento.matrix.suggest import did_you_mean, misspelled, nearest
 from memento.matrix.values import equal, listed, quoted, token
 
 KEYS = (
-    "parameters",
-    "settings",
-    "exclude",
-    "include",
-    "when",
-    "zip",
-    "defaults",
-    "volatile",
-    "repeats",
-    "id",
+    "parameters", "settings", "exclude", "include", "when", "zip", "defaults", "volatile", "repeats", "id",
     "dependencies",
-)
+)  # fmt: skip
+_RULE = "Write {'parameter': value} or a function of the config."
 _RESERVED = frozenset(dir(Config)) | {"settings", "repeat", "_dict"}
 
 if TYPE_CHECKING:
@@ -61,13 +53,7 @@ class Spec(NamedTuple):
 
 
 def make_spec(given: Mapping[str, Any]) -> Spec:
-    """Check a matrix's dict and return its normal form; the dict stays as it is.
-
-    Raises
-    ------
-    MatrixError
-        Something is wrong; the error names the place and what would be right.
-    """
+    """Check a matrix's dict and return its normal form; the dict stays as it is."""
     unknown = [key for key in given if key not in KEYS]
     misspelt = [k for k in unknown if nearest(k, ("parameters",)) and isinstance(given[k], Mapping)]
     if given.get("parameters") is None and not misspelt:
@@ -87,6 +73,11 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     known = list(dict.fromkeys([*names, *extra, *settings]))
     groups = _zip(given.get("zip"), parameters)
     _note_repeated_values(parameters, groups, notes)
+    defaults = _optional_dict(given.get("defaults"), "defaults")
+    volatile = _optional_list(given.get("volatile"), "volatile", "names")
+    for where, named in (("defaults", defaults), ("volatile", volatile)):
+        for name in named:
+            _check_known(name, known, where, "parameter or setting")
     return Spec(
         parameters=parameters,
         settings=settings,
@@ -94,8 +85,8 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
         include=include,
         when=_when(given.get("when"), parameters, names),
         zip=groups,
-        defaults=_defaults(given.get("defaults"), known),
-        volatile=_volatile(given.get("volatile"), known),
+        defaults=defaults,
+        volatile=frozenset(volatile),
         repeats=_repeats(given.get("repeats")),
         id=given.get("id"),
         dependencies=dependencies,
@@ -103,17 +94,7 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     )
 
 
-_LIKE_PARAMETERS = (
-    "params",
-    "param",
-    "param_grid",
-    "grid",
-    "hyperparameters",
-    "hparams",
-    "space",
-    "config",
-    "configs",
-)
+_LIKE_PARAMETERS = "params param param_grid grid hyperparameters hparams space config configs".split()
 
 
 def _nested(given: Mapping[str, Any], unknown: list[Any]) -> str:
@@ -183,11 +164,7 @@ def _parameters(given: object, notes: list[str]) -> dict[str, tuple[Any, ...]]:
 def check_name(name: object, where: str) -> None:
     """Raise MatrixError where a parameter cannot have this name."""
     if not isinstance(name, str):
-        raise MatrixTypeError(
-            where,
-            f"a name must be a string, got {short_text(name)} ({type(name).__qualname__}).",
-            f"Write {str(name)!r}.",
-        )
+        raise _wrong_type(where, "a name must be a string", name, f"Write {str(name)!r}.")
     _check_text(name, where)
     if not name:
         raise MatrixError(where, "a name must not be empty.", "Give the parameter a name.")
@@ -238,12 +215,10 @@ def _is_cheap(kind: type) -> bool:
 
 
 def _settings(given: object) -> dict[str, Any]:
-    settings = dict(_mapping(given, "settings", "{'name': value}")) if given is not None else {}
+    settings = _optional_dict(given, "settings")
     for name in settings:
         if not isinstance(name, str):
-            raise MatrixTypeError(
-                "settings", f"a name must be a string, got {short_text(name)}.", f"Write {str(name)!r}."
-            )
+            raise _wrong_type("settings", "a name must be a string", name, f"Write {str(name)!r}.")
         _check_text(name, "settings")
     return settings
 
@@ -263,11 +238,7 @@ def _exclude(given: object, names: list[str]) -> tuple[Rule, ...]:
         elif callable(rule):
             rules.append(rule)
         else:
-            raise MatrixTypeError(
-                where,
-                f"a rule is a dict or a callable, got {short_text(rule)} ({type(rule).__qualname__}).",
-                "Write {'parameter': value} or a function of the config.",
-            )
+            raise _wrong_type(where, "a rule is a dict or a callable", rule, _RULE)
     return tuple(rules)
 
 
@@ -313,11 +284,7 @@ def _alternative(
 ) -> Alternative:
     if not isinstance(condition, Mapping):
         if not callable(condition):
-            raise MatrixTypeError(
-                where,
-                f"a condition is a dict or a callable, got {short_text(condition)}.",
-                "Write {'parameter': value} or a function of the config.",
-            )
+            raise _wrong_type(where, "a condition is a dict or a callable", condition, _RULE)
         return condition
     if not condition:
         raise MatrixError(where, "an empty condition holds everywhere.", "Name a parameter, or remove it.")
@@ -364,20 +331,6 @@ def _zip(given: object, parameters: dict[str, tuple[Any, ...]]) -> tuple[tuple[s
     return tuple(groups)
 
 
-def _defaults(given: object, known: list[str]) -> dict[str, Any]:
-    defaults = dict(_mapping(given, "defaults", "{'name': value}")) if given is not None else {}
-    for name in defaults:
-        _check_known(name, known, "defaults", "parameter or setting")
-    return defaults
-
-
-def _volatile(given: object, known: list[str]) -> frozenset[str]:
-    names = _optional_list(given, "volatile", "names")
-    for name in names:
-        _check_known(name, known, "volatile", "parameter or setting")
-    return frozenset(names)
-
-
 def _repeats(given: object) -> int:
     if given is None:
         return 1
@@ -394,12 +347,16 @@ def _repeats(given: object) -> int:
 
 def _mapping(given: object, where: str, example: str) -> Mapping[Any, Any]:
     if not isinstance(given, Mapping):
-        raise MatrixTypeError(
-            where,
-            f"a dict is needed, got {short_text(given)} ({type(given).__qualname__}).",
-            f"Write {example}.",
-        )
+        raise _wrong_type(where, "a dict is needed", given, f"Write {example}.")
     return given
+
+
+def _wrong_type(where: str, needed: str, given: object, todo: str) -> MatrixTypeError:
+    return MatrixTypeError(where, f"{needed}, got {short_text(given)} ({type(given).__qualname__}).", todo)
+
+
+def _optional_dict(given: object, where: str) -> dict[Any, Any]:
+    return {} if given is None else dict(_mapping(given, where, "{'name': value}"))
 
 
 def _optional_list(given: object, where: str, of: str) -> tuple[Any, ...]:

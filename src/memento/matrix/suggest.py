@@ -13,8 +13,6 @@ _SHOWN = 12  # names listed when none is near; more would bury the message
 def nearest(name: object, known: Iterable[str], count: int = 1) -> list[str]:
     """Return up to `count` known names that look like `name`, the nearest first.
 
-    Examples
-    --------
     >>> nearest("modle", ["dataset", "model"])
     ['model']
     """
@@ -31,8 +29,6 @@ def nearest(name: object, known: Iterable[str], count: int = 1) -> list[str]:
 def did_you_mean(name: object, known: Iterable[str], what: str = "Known") -> str:
     """Return the remedy for an unknown name: the nearest known one, else what is known.
 
-    Examples
-    --------
     >>> did_you_mean("modle", ["dataset", "model"])
     "Did you mean 'model'?"
     >>> did_you_mean("zzz", ["dataset", "model"], "Parameters")
@@ -54,8 +50,6 @@ def misspelled(name: str, known: Iterable[str]) -> str | None:
     Stricter than `nearest`, for places where a new name is allowed: ``alpha2`` beside
     ``alpha`` is a new name, ``alhpa`` is not.
 
-    Examples
-    --------
     >>> misspelled("modle", ["model"]), misspelled("alpha2", ["alpha"]), misspelled("n", ["k"])
     ('model', None, None)
     """

@@ -30,18 +30,9 @@ _CHUNK = 1 << 16  # slots made into Python's integers at once
 
 
 class TaskTable(ABC):
-    """The tasks of a matrix as numbers.
+    """The tasks of a matrix as numbers: task ``i`` is row ``i // repeats``, repeat ``i % repeats``.
 
-    Task number ``i`` is row ``i // repeats``, repeat ``i % repeats``.
-
-    Parameters
-    ----------
-    names : tuple of str
-        All parameters, in declaration order; names that only `include` brings come last.
-    values : list of list
-        For each name its values, by slot.
-    repeats : int
-        How often each row is a task.
+    `names` are all parameters, in declaration order; those that only `include` brings come last.
     """
 
     def __init__(self, names: tuple[str, ...], values: list[list[object]], repeats: int) -> None:
@@ -89,17 +80,7 @@ class TaskTable(ABC):
 
 
 class GridTable(TaskTable):
-    """Combinations of axes.
-
-    Parameters
-    ----------
-    names, values, repeats
-        As for `TaskTable`.
-    grid : Grid
-        The combinations.
-    axes : sequence of int
-        For each name its axis; names that advance together share one.
-    """
+    """Combinations of axes; names that advance together share one."""
 
     may_lack = False
     follows_slots = True
@@ -119,22 +100,18 @@ class GridTable(TaskTable):
 
     @property
     def rows(self) -> int:
-        """How many configurations there are."""
         return len(self._grid)
 
     @cached_property
     def columns(self) -> NDArray[np.int32]:
-        """All slots, (rows, names)."""
         matrix = self._grid.matrix()
         return matrix if self._plain else matrix[:, self._axes]
 
     def slots(self, row: int) -> list[int]:
-        """Return the slot of each name in one row."""
         slots = self._grid.slots(row)
         return slots if self._plain else [slots[axis] for axis in self._axes]
 
     def slots_of(self, rows: Sequence[int]) -> Sequence[Iterable[int]]:
-        """Return for each name the slots of its values in many rows."""
         slots = self._grid.slots_of(rows)
         if self._plain:
             return slots
@@ -142,21 +119,12 @@ class GridTable(TaskTable):
         return [lists[axis] for axis in self._axes]
 
     def along(self, column: int, things: Sequence[T]) -> Iterator[T]:
-        """Yield for each row what stands in `things` at its slot."""
         size = self._grid.sizes[self._axes[column]]
         return self._grid.along(self._axes[column], things[:size])
 
 
 class RowTable(TaskTable):
-    """Rows that follow no pattern.
-
-    Parameters
-    ----------
-    names, values, repeats
-        As for `TaskTable`.
-    columns : array of int32
-        The slots, (rows, names); -1 where the parameter is absent.
-    """
+    """Rows that follow no pattern."""
 
     may_lack = True
 
@@ -175,26 +143,21 @@ class RowTable(TaskTable):
 
     @property
     def rows(self) -> int:
-        """How many configurations there are."""
         return len(self._columns)
 
     @property
     def columns(self) -> NDArray[np.int32]:
-        """All slots, (rows, names); -1 where the parameter is absent."""
         return self._columns
 
     def slots(self, row: int) -> list[int]:
-        """Return the slot of each name in one row; -1 where the parameter is absent."""
         slots: list[int] = self._columns[row].tolist()
         return slots
 
     def slots_of(self, rows: Sequence[int]) -> Sequence[Iterable[int]]:
-        """Return for each name the slots of its values in many rows; -1 where the parameter is absent."""
         slots: list[list[int]] = self._columns[rows].T.tolist()
         return slots
 
     def along(self, column: int, things: Sequence[T]) -> Iterator[T]:
-        """Yield for each row what stands in `things` at its slot; the last serves where it is absent."""
         slots = self._columns[:, column]
         pieces = (slots[start : start + _CHUNK].tolist() for start in range(0, len(slots), _CHUNK))
         return map(things.__getitem__, chain.from_iterable(pieces))

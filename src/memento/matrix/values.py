@@ -22,8 +22,6 @@ _EXACT = (str, int, bool, type(None), bytes)  # of which equal ones are the same
 def equal(a: object, b: object) -> bool:
     """Tell whether two values are one to keys; what has no digest equals only itself.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> equal(1, np.int8(1)), equal(1, 1.0), equal(1, True), equal(np.arange(3), np.arange(3))
     (True, False, False, True)
@@ -34,8 +32,6 @@ def equal(a: object, b: object) -> bool:
 def token(value: object) -> tuple[Any, ...]:
     """Return something hashable that is equal for values that are one to keys.
 
-    Examples
-    --------
     >>> token(1) == token(1.0), token("a") == token("a"), token(float("nan")) == token(float("nan"))
     (False, True, True)
     """
@@ -50,7 +46,7 @@ def token(value: object) -> tuple[Any, ...]:
         return kind, repr(value)
     if kind in _SIMPLE:
         return kind, value
-    from memento.keys import digest
+    from memento.keys.value_digest import digest
 
     try:
         return "digest", digest(value)
@@ -59,13 +55,7 @@ def token(value: object) -> tuple[Any, ...]:
 
 
 class Values:
-    """The values of one parameter, by slot.
-
-    Parameters
-    ----------
-    values : sequence of object
-        The values, in the order of their slots.
-    """
+    """The values of one parameter, by slot."""
 
     def __init__(self, values: Sequence[object]) -> None:
         self.values = values
@@ -113,8 +103,6 @@ def quoted(value: object) -> str:
 def listed(value: object, where: str, *, of: str = "values") -> tuple[Any, ...]:
     """Return any iterable as a tuple, consumed once; what is clearly no list is an error.
 
-    Examples
-    --------
     >>> listed(range(3), "parameters['n']")
     (0, 1, 2)
     >>> listed("svc", "parameters['model']")
@@ -145,7 +133,7 @@ def sorted_set(values: tuple[Any, ...], where: str) -> tuple[Any, ...]:
     kinds = {type(v) for v in values}
     if kinds <= {str} or (kinds <= {int, float, bool} and all(v == v for v in values)):
         return tuple(sorted(values))
-    from memento.keys import digest
+    from memento.keys.value_digest import digest
 
     try:
         return tuple(sorted(values, key=lambda v: digest(v, where)))

@@ -2,8 +2,9 @@
 
 Knows: PyYAML's nodes and marks. May not know: what the keys mean.
 
-PyYAML composes the nodes; the values are built here, so that no constructor of its can be reached, a key
-that stands twice is seen, and aliases of aliases cannot grow without bound.
+PyYAML composes the nodes; the values are built here, so that no constructor of its can be reached and a key that
+stands twice is seen. An alias is the value of its anchor, not a copy; yet whoever walks through the value (keys do)
+meets it each time, so aliases of aliases may not grow without bound.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from memento.errors import MatrixError
 from memento.matrix.names import import_name
 
 _DEEPEST = 64  # a matrix is a few levels deep; an alias inside its own anchor would never end
-_MOST_COPIES = 100_000  # nodes that aliases may add
+_MOST_BY_ALIASES = 100_000  # nodes that they may add to a walk through the value
 _CORE = "tag:yaml.org,2002:"
 _ESCAPES = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 # The core schema of YAML 1.2; PyYAML's own resolvers follow 1.1, where `no` is False and `1e-3` a string.
@@ -73,12 +74,31 @@ class _Builder:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._seen: set[int] = set()
-        self._copies = 0
+        # By node: its value, how many nodes a walk through it meets, how many levels it has.
+        self._built: dict[int, tuple[Any, int, int]] = {}
+        self._met = self._by_aliases = self._deepest = 0
 
     def build(self, node: Any, path: str, depth: int) -> Any:
         """Return a node's value; `path` is its place for errors."""
-        self._count(node, path, depth)
+        value, size, levels = self._built.get(id(node), (None, 0, 0))
+        if depth + levels > _DEEPEST:
+            todo = "Does an alias (*name) stand inside its anchor?"
+            raise self._error(node, path, "it is nested too deeply.", todo)
+        if size:
+            self._by_aliases += size
+            if self._by_aliases > _MOST_BY_ALIASES:
+                raise self._error(node, path, "aliases (*name) grow it beyond measure.", "Write it out.")
+            self._met += size
+            self._deepest = max(self._deepest, depth + levels)
+            return value
+        met, deepest = self._met, self._deepest
+        self._met, self._deepest = met + 1, depth
+        value = self._value(node, path, depth)
+        self._built[id(node)] = value, self._met - met, self._deepest - depth
+        self._deepest = max(self._deepest, deepest)
+        return value
+
+    def _value(self, node: Any, path: str, depth: int) -> Any:
         if node.id == "scalar":
             return self._scalar(node, path)
         if node.tag == _CORE + "seq" and node.id == "sequence":
@@ -86,17 +106,6 @@ class _Builder:
         if node.tag == _CORE + "map" and node.id == "mapping":
             return self._mapping(node, path, depth)
         raise self._foreign(node, path)
-
-    def _count(self, node: Any, path: str, depth: int) -> None:
-        if depth > _DEEPEST:
-            raise self._error(
-                node, path, "it is nested too deeply.", "Does an alias (*name) stand inside its anchor?"
-            )
-        if id(node) in self._seen:
-            self._copies += 1
-            if self._copies > _MOST_COPIES:
-                raise self._error(node, path, "aliases (*name) grow it beyond measure.", "Write it out.")
-        self._seen.add(id(node))
 
     def _scalar(self, node: Any, path: str) -> Any:
         text: str = node.value

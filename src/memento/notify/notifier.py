@@ -46,7 +46,7 @@ class Notifier:
 
     Examples
     --------
-    >>> from memento.notify import ConsoleNotificationProvider
+    >>> from memento.notify.base import ConsoleNotificationProvider
     >>> notifier = Notifier(ConsoleNotificationProvider())
     >>> notifier.listen(TasksFinished(done=2, failed=0, seconds=1.0))
     >>> notifier.close()

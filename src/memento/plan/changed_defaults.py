@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from memento.keys import json_fragment
+from memento.keys.readable import json_fragment
 
 if TYPE_CHECKING:
     from memento.plan.keyed_tasks import KeyedTasks

@@ -13,12 +13,12 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.keys import code_version, combined, value_code
+from memento.keys.code_versions import code_version, combined, value_code
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
-    from memento.keys import CodeVersion
+    from memento.keys.code_versions import CodeVersion
 
 _PLAIN = frozenset({int, float, complex, str, bytes, bool, type(None), range, UpstreamValue})
 _LIBRARIES = ("pathlib", "datetime", "decimal", "fractions", "uuid", "zoneinfo")  # whose values hold none

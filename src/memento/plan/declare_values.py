@@ -15,7 +15,7 @@ from memento.index.axes import Declared, Item, as_items, called
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
-    from memento.index import Run
+    from memento.index.contract import Run
     from memento.plan.keyed_tasks import KeyedTasks
 
 _NUMBERS = frozenset((int, float, bool, type(None)))  # JSON says what nearly all of these are
@@ -60,8 +60,8 @@ def _item(value: object, fragment: str, digest: bytes) -> Item:
     if isinstance(value, UpstreamValue):
         return Item(fragment, f"task {value.key.hex()[:8]}", "", digest)
     from memento.errors import UnkeyableValue
-    from memento.keys import described
-    from memento.keys import digest as digest_of
+    from memento.keys.readable import described
+    from memento.keys.value_digest import digest as digest_of
 
     if not digest:
         with contextlib.suppress(UnkeyableValue, RecursionError):  # a volatile value need not have one

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
 from memento.errors import MatrixError
-from memento.keys import TaskKeys, digest, part, repeat_part, task_digest
+from memento.keys.task_key import TaskKeys, part, repeat_part, task_digest
+from memento.keys.value_digest import digest
 from memento.matrix.values import equal, quoted
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
     from typing import TypeVar
 
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
 
     T = TypeVar("T")
 
@@ -72,8 +73,9 @@ class KeyedTasks:
 
     def parameters(self, number: int) -> dict[str, Any]:
         """Return a task's parameters, and its repeat where there are several."""
-        config = self.config(number)
-        return {**config._dict, "repeat": config.repeat} if self.repeats > 1 else config._dict
+        row, repeat_number = divmod(number, self.repeats)
+        parameters = self.table.row(row)
+        return {**parameters, "repeat": repeat_number} if self.repeats > 1 else parameters
 
     def slots(self, number: int) -> list[int]:
         """Return the slot of each name's value; -1 where the parameter is absent."""
@@ -227,7 +229,7 @@ class _Pairs(dict[int, str]):
 def _fragment(value: object) -> str:
     if isinstance(value, UpstreamValue):
         return value.fragment()
-    from memento.keys import json_fragment
+    from memento.keys.readable import json_fragment
 
     return json_fragment(value)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
 from memento.index.axes import SHORT_KEY, Item
-from memento.keys import digest, task_digest
+from memento.keys.task_key import task_digest
+from memento.keys.value_digest import digest
 from memento.matrix.arguments import explained
 from memento.records import TaskRecord
 from memento.results.axes import LIMIT, Axis, Column, Tasks, axes_of, columns_of, labels_of
@@ -68,8 +69,9 @@ def load(
     ValueError
         The store has no results, or several experiments and none was named.
     """
-    from memento.keys import script_folder
-    from memento.store import Store, find_store
+    from memento.keys.project_files import script_folder
+    from memento.store.location import find_store
+    from memento.store.store import Store
 
     store = Store.open(
         find_store(path, home=script_folder()), create=False, readonly=True, trusted=trusted, mmap=mmap

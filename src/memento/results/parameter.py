@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from memento.config import Deferred, plain, short_text
 from memento.errors import UnkeyableValue
-from memento.keys import described, digest
+from memento.keys.readable import described
+from memento.keys.value_digest import digest
 from memento.results.axes import ABSENT, LIMIT, PLAIN
 from memento.results.labels import Name, distinct_texts
 

@@ -11,7 +11,7 @@ from json import loads
 from typing import TYPE_CHECKING, Any
 
 from memento.config import plain
-from memento.keys import json_fragment
+from memento.keys.readable import json_fragment
 from memento.results.axes import ABSENT, PLAIN, Axis
 from memento.results.parameter import identity
 from memento.results.reading import STATUSES

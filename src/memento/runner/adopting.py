@@ -23,7 +23,7 @@ from memento.index.versions import Versions
 from memento.plan.plan import CHANGED
 from memento.runner.progress import task_text
 from memento.runner.session import Session
-from memento.store import Store
+from memento.store.store import Store
 from memento.system import person
 from memento.wording import number_of
 
@@ -254,7 +254,7 @@ def _compared(
 
 
 def _are_equal(old: Any, new: Any, before: TaskRecord, now: TaskRecord) -> bool:
-    from memento.keys import digest
+    from memento.keys.value_digest import digest
 
     try:
         return bool(digest(_one_nan(old)) == digest(_one_nan(new)))

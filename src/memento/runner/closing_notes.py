@@ -9,14 +9,14 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from memento.store import Store
+from memento.store.store import Store
 
 if TYPE_CHECKING:
     from types import CodeType
 
     from memento.events import WarningGroup
-    from memento.matrix import Matrix
-    from memento.plan import Plan
+    from memento.matrix.matrix import Matrix
+    from memento.plan.plan import Plan
 
 _WRAPPERS = 20  # around a function
 
@@ -26,7 +26,7 @@ def warned(store: Store, matrix: Matrix, plan: Plan) -> tuple[WarningGroup, ...]
     fresh = [row for row, cached in zip(plan.rows, plan.cached, strict=True) if row >= 0 and not cached]
     if not fresh or not store.index.warnings(min(fresh), max(fresh)):
         return ()
-    from memento.results import Results
+    from memento.results.results import Results
 
     results = Results.of_plan(store, matrix, plan)
     new = {plan.tasks.key(number).hex() for number, cached in enumerate(plan.cached) if not cached}

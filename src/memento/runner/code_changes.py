@@ -12,13 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.layout import Layout
-from memento.plan import KeyedTasks, Plan, task_versions
+from memento.plan.code_of_tasks import task_versions
+from memento.plan.keyed_tasks import KeyedTasks
+from memento.plan.plan import Plan
 
 if TYPE_CHECKING:
     from memento.index.versions import Versions
     from memento.keys.code_diff import Functions
     from memento.records import CodeVersion
-    from memento.store import Store
+    from memento.store.store import Store
 
 _LINES = 40  # of all explanations of a message together
 _LEAST = 6  # of one
@@ -197,7 +199,7 @@ def _groups(
     present: Callable[[int], Functions],
     counts: Mapping[tuple[int, int], int],
 ) -> list[_Group]:
-    from memento.keys import explain_code
+    from memento.keys.code_diff import explain_code
 
     adopted = {code: versions.last_adopted(code) for code, _ in counts}
     known = store.index.codes({*adopted.values(), *adopted})

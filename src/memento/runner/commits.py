@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from memento.clock import Clock
 from memento.events import Event, TaskFailed, TasksFinished
 from memento.records import DONE, Failure, Outcome, TaskRow
-from memento.results import FailureGrouper
+from memento.results.failures import FailureGrouper
 from memento.runner.other_runs import OtherRuns
 from memento.runner.progress import Progress, note_row, task_text
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
-    from memento.index import Run
-    from memento.plan import Plan
+    from memento.index.contract import Run
+    from memento.plan.plan import Plan
 
 EVERY = 0.05  # seconds that a finished task waits at most for others to share its commit
 _ROWS = 1_000  # that make a commit due at once

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from memento.keys import renamed_keys
+from memento.keys.task_key import renamed_keys
 from memento.wording import number_of, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from memento.keys import CodeVersion
-    from memento.plan import KeyedTasks
-    from memento.store import Store
+    from memento.keys.code_versions import CodeVersion
+    from memento.plan.keyed_tasks import KeyedTasks
+    from memento.store.store import Store
 
 _LOOKED_AT = 20_000  # the newest results of others
 _OURS = 200_000  # tasks; whoever renames a larger grid has these first ones too

@@ -9,6 +9,7 @@ aside. A file goes when its outcome is committed, or when the task is done anywa
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,15 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memento.events import Event, Said
-from memento.layout import OUTCOMES, QUARANTINE, WORK
+from memento.layout import OUTCOMES, QUARANTINE, WORK, Layout
 from memento.records import DONE, TaskRow
 from memento.runner.code_changes import SessionCode, numbers_of
 from memento.runner.packing import run_info
 from memento.worker import handover
 
 if TYPE_CHECKING:
-    from memento.plan import KeyedTasks, Plan
-    from memento.store import Store
+    from memento.plan.keyed_tasks import KeyedTasks
+    from memento.plan.plan import Plan
+    from memento.store.store import Store
 
 _DAMAGED = "are not what was written"
 _NO_VALUE = "name a value that is gone"
@@ -87,6 +89,9 @@ def drop_committed(store: str, run: str, tasks: KeyedTasks, plan: Plan) -> None:
         number = None if left is None else next(numbers_of(tasks, [left.key]), None)
         if number is not None and plan.rows[number] >= 0:
             path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others are left
+        os.rmdir(os.path.join(Layout(store).work(run), OUTCOMES))
+        os.rmdir(Layout(store).work(run))
 
 
 def _of_dead_runs(store: Store) -> list[Path]:

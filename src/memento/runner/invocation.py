@@ -14,12 +14,12 @@ from memento.events import RunFinished, Said
 from memento.runner.listeners import Listeners
 from memento.runner.options import Options
 from memento.runner.session import Session
-from memento.store import Store
+from memento.store.store import Store
 from memento.wording import number_of
 
 if TYPE_CHECKING:
-    from memento.matrix import Matrix
-    from memento.results import Results
+    from memento.matrix.matrix import Matrix
+    from memento.results.results import Results
     from memento.runner.adopting import Adopted
     from memento.store.upstream import UpstreamValue
 
@@ -150,7 +150,7 @@ class Invocation:
 
 def hand_over(sessions: Sequence[Session], on_error: str) -> list[Results]:
     """Return what sessions of one call have computed; raise what the caller has to know of their ends."""
-    from memento.results import Results, failure_report
+    from memento.results.results import Results, failure_report
 
     every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
     if any(session.stopped for session in sessions):

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.display import make_display
+from memento.display.base import make_display
 from memento.events import Event, Listener, RunStarted, Said
 
 if TYPE_CHECKING:
-    from memento.notify import NotificationProvider, Notifier
+    from memento.notify.base import NotificationProvider
+    from memento.notify.notifier import Notifier
 
 _PATIENCE = 10.0  # seconds that the end of a run waits for all of them to hear the rest
 

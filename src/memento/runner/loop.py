@@ -25,26 +25,30 @@ from typing import TYPE_CHECKING
 
 from memento import faultpoints
 from memento.clock import Clock
-from memento.events import Event, Said, TaskRetried
+from memento.errors import StoreError
+from memento.events import CommandTaken, Event, Said, TaskRetried
 from memento.executors.base import Executor, Lost, Message, Note, Update
-from memento.plan import Plan
+from memento.plan.plan import Plan
 from memento.records import FAILED, LOST, STOPPED, Failure, Outcome
 from memento.runner.commits import Commits
 from memento.runner.other_runs import OtherRuns
-from memento.runner.progress import Activity, Progress, task_text
+from memento.runner.progress import Activity, Progress, activities, task_text
 from memento.runner.queue import TaskQueue
 from memento.runner.retry import RetryPolicy, StoreFaults
 from memento.runner.signals import Interrupt
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
-    from memento.index import Run
+    from memento.index.contract import Run
+    from memento.index.types import Command
 
 _NUMBER = itemgetter(0)  # of a task, and of an outcome
 _FAILURE = attrgetter("failure")
 _TICK_EVERY = 0.2
 _TICK_WORKERS = 10_000  # asking what so many workers do takes 8 ms, and happens once a second
-_LOOK_EVERY = 0.5  # seconds between looks at what other runs have finished
+_LOOK_EVERY = 0.5  # seconds between looks at what other runs have finished, and other processes ask
+_SHOW_EVERY = 1.0  # seconds between accounts of what runs, for who reads it of the index
+_NAMED = 1_000  # tasks that the account of a command names
 _COLLECT_EVERY = 50_000  # new objects: those of a commit and its rows, some times over
 _GOING_ON, _LETTING_FINISH, _STOPPING = range(3)
 
@@ -100,7 +104,7 @@ class Runner:
         self._losses: Counter[int] = Counter()  # how often each task's place was taken away
         self._end = _GOING_ON
         self._tick_every = max(_TICK_EVERY, workers / _TICK_WORKERS)
-        self._next_tick, self._next_look = now, now + _LOOK_EVERY
+        self._next_tick, self._next_look, self._next_show = now, now + _LOOK_EVERY, now
 
     def loop(self, interrupt: Interrupt) -> None:
         """Run until nothing is left to do or the user has insisted on stopping."""
@@ -136,16 +140,39 @@ class Runner:
             started = self._activity.started(states)
             if started is not None:
                 self._emit(started)
-            self._emit(self._activity.tick(states, self._flying, now))
-        if now >= self._next_look and not self.is_stopping:
+            tick = self._activity.tick(states, self._flying, now)
+            self._emit(tick)
+            if now >= self._next_show:
+                self._next_show = now + _SHOW_EVERY
+                self._run.show(activities(tick, self._clock.now()))
+        if now >= self._next_look:
             self._next_look = now + _LOOK_EVERY
-            if self.others.awaited:
+            if self.others.awaited and not self.is_stopping:
                 self._queue.give_back(self.others.look())
+            self._obey()
+
+    def _obey(self) -> None:
+        """Carry out what other processes ask."""
+        commands: Sequence[Command] = ()
+        with contextlib.suppress(StoreError):  # a disk that fails shows when results are committed
+            commands = self._run.commands()
+        if commands:
+            from memento.runner.commands import carry_out
+
+        for command in commands:
+            done = carry_out(self, command)
+            with contextlib.suppress(StoreError):
+                self._run.answer(command.id, done.text, undo=done.undo, done=done.done)
+            few = done.numbers if len(done.numbers) <= _NAMED else ()
+            keys = tuple(self.plan.tasks.key(number).hex() for number in few)
+            self._emit(CommandTaken(command.kind, command.sender, done.text, done.undo, done.done, keys))
+            what = done.text if done.done else f"refused: {done.text}"
+            self._emit(Said(f"Command {command.kind} by {command.sender}: {what}"))
 
     def _patience(self) -> float:
         """How long `poll` may wait: until the next thing that comes by the clock."""
         now = self._clock.monotonic()
-        due = [self._next_tick, self.commits.due, self._queue.due]
+        due = [self._next_tick, self.commits.due, None if self.paused else self._queue.due]
         return max(0.0, min(at for at in due if at is not None) - now)
 
     # -- tasks to the executor
@@ -203,10 +230,12 @@ class Runner:
         failure = outcome.failure
         if failure is None:
             return True
+        if task.number in self.cancelled:  # whatever it makes of that
+            self.left.add(task.number)
+            self._run.release([task.key])
+            return False
         if failure.kind == STOPPED:
             self.left.add(task.number)
-            if task.number in self.cancelled:
-                self._run.release([task.key])
             return False
         if self.faults.is_unwritable(failure):
             self.left.add(task.number)
@@ -214,8 +243,7 @@ class Runner:
             return False
         self.faults.note_damage(failure)
         tried = outcome.attempt - self._losses[task.number]
-        ending = self.is_stopping or task.number in self.cancelled
-        delay = None if ending else self._retry.delay(failure, tried)
+        delay = None if self.is_stopping else self._retry.delay(failure, tried)
         if delay is None:
             return True
         self._repeat(task, outcome, failure, delay)
@@ -293,6 +321,16 @@ class Runner:
         """Whether the run starts nothing more and ends."""
         return self._end != _GOING_ON
 
+    @property
+    def is_resizable(self) -> bool:
+        """Whether the number of workers can be changed."""
+        return self._executor.resizable
+
+    @property
+    def executor_name(self) -> str:
+        """What the executor is called."""
+        return self._executor.name
+
     def stop(self, *, running: bool) -> None:
         """Start nothing more and end the run; with `running`, what runs is told to stop, else it may finish."""
         end = _STOPPING if running else _LETTING_FINISH
@@ -309,8 +347,9 @@ class Runner:
     def pause(self) -> int:
         """Start nothing more until `resume`; return how many tasks run, and go on to their end."""
         self.paused = True
+        running = len(self._activity.running(self._flying))
         self._executor.cancel(running=False)
-        return len(self._activity.running(self._flying))
+        return running
 
     def resume(self) -> None:
         """Undo `pause`."""
@@ -318,9 +357,10 @@ class Runner:
 
     def cancel(self, numbers: Collection[int]) -> tuple[list[int], int]:
         """Do not compute these tasks; return those that were still to be done, and how many of them run now."""
-        running = sum(state.number in numbers for state in self._activity.running(self._flying))
-        waiting = [*self._queue.drop(numbers), *self.others.forget(numbers)]
-        flying = [number for number in numbers if number in self._flying]
+        wanted = set(numbers)
+        running = sum(state.number in wanted for state in self._activity.running(self._flying))
+        waiting = [*self._queue.drop(wanted), *self.others.forget(wanted)]
+        flying = [number for number in self._flying if number in wanted]
         self.cancelled.update(waiting, flying)
         self.left.update(waiting)
         self._run.release(self.plan.tasks.keys_of(waiting))

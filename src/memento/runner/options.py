@@ -6,14 +6,14 @@ Knows: what `Memento` takes. May not know: how any of it is done.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from types import CodeType, FunctionType, MappingProxyType
+from collections.abc import Callable, Sequence
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.executors.choose import engine_class, is_engine, own_workers
 
 if TYPE_CHECKING:
-    from memento.matrix import Matrix
+    from memento.matrix.matrix import Matrix
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -36,7 +36,6 @@ class Options(NamedTuple):
     log_output: bool = True
     force_run: bool = False
     force_cache: bool = False
-    environment: Mapping[str, str] = MappingProxyType({})
     initializer: Callable[[], object] | None = None
     note: str = ""  # what of these may not be as it was asked for
 

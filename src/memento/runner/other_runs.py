@@ -14,8 +14,8 @@ from memento.records import DONE, Known
 from memento.runner.progress import Progress, note_row
 
 if TYPE_CHECKING:
-    from memento.index import Run
-    from memento.plan import Plan
+    from memento.index.contract import Run
+    from memento.plan.plan import Plan
 
 
 class OtherRuns:

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento import system
-from memento.keys import json_fragment, script
-from memento.plan import KeyedTasks
+from memento.keys.project_files import script
+from memento.keys.readable import json_fragment
+from memento.plan.keyed_tasks import KeyedTasks
 from memento.records import RunInfo
 from memento.store import provenance
 from memento.worker.portable import Portable, sendable
@@ -64,7 +65,6 @@ def make_work(session: Session, run_name: str, generators: Mapping[str, bytes]) 
         max_tasks_per_worker=options.max_tasks_per_worker,
         log_output=options.log_output,
         live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
-        environment=dict(options.environment),
         initializer=begin and Portable(begin, "the initializer"),
         sources={**sources(), **modules(session.code.names())},
         codes=session.code.accepted(session.plan),

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from memento.config import short_text
 from memento.events import TasksStarted, Tick, WorkerState
 from memento.executors.base import Executor, Running, Update
+from memento.index import types as index
 from memento.records import Outcome
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
-    from memento.plan import KeyedTasks, Plan
+    from memento.plan.keyed_tasks import KeyedTasks
+    from memento.plan.plan import Plan
 
 _LISTED = 100  # running tasks that a tick names: more than anybody can read
 
@@ -182,6 +184,16 @@ class Activity:
         return WorkerState(
             state.worker, task.key.hex(), config, state.seconds, live.done, live.total, live.metrics
         )
+
+
+def activities(tick: Tick, now: float) -> list[index.Activity]:
+    """Put what a tick says of the workers as the index keeps it; `now` is UTC seconds."""
+    return [
+        index.Activity(
+            one.worker, bytes.fromhex(one.key), now - one.seconds, one.done, one.total, one.metrics
+        )
+        for one in tick.running
+    ]
 
 
 def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:

@@ -14,24 +14,26 @@ from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss
-from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said
+from memento.events import CommandTaken, Event, FailureGroup, RunFinished, RunStarted, Said, TaskRetried
 from memento.executors.choose import runs_here
-from memento.plan import KeyedTasks, Past, Plan, make_plan
+from memento.plan.keyed_tasks import KeyedTasks
+from memento.plan.plan import Past, Plan, make_plan
 from memento.runner.code_changes import SessionCode, numbers_of
 from memento.runner.options import Options
-from memento.store import Store
+from memento.store.store import Store
 
 if TYPE_CHECKING:
     from array import array
     from contextlib import ExitStack
 
     from memento.executors.base import Executor
-    from memento.index import Run
-    from memento.matrix import Matrix
+    from memento.index.contract import Run
+    from memento.matrix.matrix import Matrix
     from memento.results.axes import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
 
+_TOLD = (Said, TaskRetried, CommandTaken)  # events that no row tells
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 
 
@@ -57,7 +59,8 @@ class Session:
         self.function, self.experiment, self.matrix = function, experiment, matrix
         self.store, self.options, self.clock = store, options, clock
         self._emit, self._name_tasks = emit, name_tasks
-        self._run_name = ""
+        self._run: Run | None = None
+        self._untold: list[Event] = []  # what was told before the run had begun
         self.tasks = KeyedTasks(matrix, experiment)
         if matrix.volatile:
             from memento.plan.keyed_tasks import check_volatile
@@ -85,8 +88,16 @@ class Session:
         return self.finished.failed if self.finished is not None else 0
 
     def emit(self, event: Event) -> None:
-        """Tell everybody, with the run that it is about."""
-        self._emit(event._replace(run=self._run_name))
+        """Tell everybody, with the run that it is about; what no row tells goes to the index too."""
+        self._emit(event._replace(run=self._run.name) if self._run is not None else event)
+        if isinstance(event, _TOLD):
+            self._untold.append(event)
+        if self._run is not None:
+            for one in self._untold:
+                data = one._asdict()
+                del data["run"], data["time"]  # the index knows them
+                self._run.tell(type(one).__name__, data)
+            self._untold.clear()
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
@@ -108,7 +119,7 @@ class Session:
         """Say where a name depends on code, and where results stand under another one."""
         if self._has_past or not len(self.tasks):
             return
-        from memento.keys import is_named_by_code
+        from memento.keys.experiment_names import is_named_by_code
         from memento.wording import short_name
 
         if is_named_by_code(self.experiment):
@@ -125,15 +136,7 @@ class Session:
             self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
 
     def run(self, notify: bool) -> None:
-        """Compute what is missing; on return, `plan.rows` names a row for every task that finished.
-
-        Raises
-        ------
-        CacheMiss
-            `force_cache` was asked and something is missing.
-        WorkerStartError
-            No worker could be started.
-        """
+        """Compute what is missing; on return, `plan.rows` names a row for every task that finished."""
         options = self.options
         if len(self.plan.todo) and not options.force_run and self._take_in():
             self.plan = self._plan()
@@ -204,7 +207,7 @@ class Session:
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
         """The failures by cause, with what they have in common."""
-        from memento.results import Results
+        from memento.results.results import Results
 
         groups = Results.of_plan(self.store, self.matrix, self.plan).failures.groups
         return groups or tuple(runner.commits.failures.groups())
@@ -237,7 +240,7 @@ class Session:
         from memento.runner.packing import run_info
 
         run = self.store.begin(run_info(self.experiment, self.tasks), self.plan.hits)
-        self._run_name = run.name
+        self._run = run
         status = "died"
         runner: Runner | None = None
         signals = contextlib.ExitStack()
@@ -360,7 +363,8 @@ class Session:
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
-        from memento.plan import expected_costs, fit_costs
+        from memento.plan.plan import expected_costs
+        from memento.plan.runtime_forecast import fit_costs
 
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.index.runtimes(self.experiment, _PAST_RUNS)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from memento.config import short_text
 from memento.executors.choose import is_engine
-from memento.matrix import Matrix
+from memento.matrix.matrix import Matrix
 
 _CONTEXTS = frozenset("context ctx c _context".split())
 _CONFIGS = frozenset(

@@ -25,9 +25,7 @@ def peak_memory() -> int | None:
 
 def peak_of(used: Any) -> int:
     """Return the peak resident bytes in what `getrusage` or `wait4` says."""
-    return (
-        int(used.ru_maxrss) if MACOS else int(used.ru_maxrss) * 1024
-    )  # bytes there, else kilobytes: getrusage(2)
+    return int(used.ru_maxrss) * (1 if MACOS else 1024)  # bytes there, else kilobytes: getrusage(2)
 
 
 def cpu_and_peak_reader() -> Callable[[], tuple[float, int]] | None:

@@ -1,4 +1,25 @@
 """Conformance suites: what every store and every executor must do, as tests to subclass.
 
-Knows: the protocols. May not know: any implementation.
+Knows: the contracts. May not know: any implementation.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memento.lazily import on_first_use
+
+# For type checkers, to which `X as X` says that X is public. A test compares it with the table.
+if TYPE_CHECKING:
+    from memento.testing.driving import Drive as Drive
+    from memento.testing.executors import ExecutorContract as ExecutorContract
+    from memento.testing.index import IndexContract as IndexContract
+
+# Each needs pytest.
+_HOMES = {
+    "memento.testing.driving": "Drive",
+    "memento.testing.executors": "ExecutorContract",
+    "memento.testing.index": "IndexContract",
+}
+
+__getattr__, __all__ = on_first_use(__name__, _HOMES)

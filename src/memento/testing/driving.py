@@ -9,12 +9,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from memento.executors.base import Executor, Lost, Message, Note, Update
-from memento.keys import Script
+from memento.keys.project_files import Script
 from memento.layout import PAYLOADS
 from memento.records import Outcome
 from memento.values import pickling
@@ -153,3 +155,40 @@ class Client:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.used = 0
+
+
+class ExecutorFixtures:
+    """What the tests of an executor ask for; override `executor`."""
+
+    @pytest.fixture
+    def executor(self) -> Executor:
+        """Return the executor under test, not started."""
+        raise NotImplementedError("override `executor`")
+
+    @pytest.fixture
+    def drive(self, executor: Executor, tmp_path: Path) -> Iterator[Drive]:
+        """Return a driver in a store whose name is awkward."""
+        store = tmp_path / 'a store\'s "name"'
+        (store / PAYLOADS).mkdir(parents=True)
+        drive = Drive(executor, store)
+        yield drive
+        executor.close()
+        executor.close()  # closing twice is as good as once
+
+    @pytest.fixture
+    def isolating(self, executor: Executor) -> None:
+        """Skip where a task that ends its process ends more."""
+        if not executor.isolates:
+            pytest.skip(f"{executor.name} runs tasks in a shared process")
+
+    @pytest.fixture
+    def beside(self, executor: Executor) -> None:
+        """Skip where nobody can say anything while a task runs."""
+        if executor.in_process:
+            pytest.skip("nobody can call it while a task runs")
+
+    @pytest.fixture
+    def preempting(self, executor: Executor) -> None:
+        """Skip where a running task cannot be ended."""
+        if not executor.preempts:
+            pytest.skip(f"{executor.name} cannot end a running task")

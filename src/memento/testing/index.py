@@ -21,7 +21,7 @@ from memento.index.contract import Index, Run
 from memento.index.lease import UNSEEN_SECONDS, Leases
 from memento.index.types import Activity, CannotRename, Command, Stored
 from memento.index.versions import Versions
-from memento.keys import renamed_keys
+from memento.keys.task_key import renamed_keys
 from memento.records import (
     DONE,
     FAILED,

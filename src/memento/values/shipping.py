@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from memento.keys import SCRIPT_ATTRIBUTE, Script, script
+from memento.keys.project_files import SCRIPT_ATTRIBUTE, Script, script
 from memento.values.definitions import (
     CACHED_FUNCTION,
     DEFINED,

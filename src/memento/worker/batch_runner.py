@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.context import Resources
+from memento.context.space import Resources
+from memento.errors import StoreUnwritable
 from memento.layout import HANDED
 from memento.records import Outcome
 from memento.values import pickling
-from memento.worker import handover
+from memento.worker import failures, handover
 from memento.worker.measure import process_name
 from memento.worker.portable import initialize
 from memento.worker.task_runner import Conditions, TaskRunner, local_runner
@@ -120,7 +121,10 @@ class BatchRunner:
             outcome = self._runner.run_limited(task)
             self._task = None
             if leaves:
-                handover.leave(self._work, task, outcome)
+                try:
+                    handover.leave(self._work, task, outcome)
+                except StoreUnwritable as exc:
+                    outcome = self._runner.cut_short(task, failures.raised(exc))
             yield outcome
 
 

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
-from memento.context import Context, Resources, StopTask, TaskSpace
+from memento.context.context import Context
 from memento.context.seeding import LIBRARIES, Seeding
-from memento.context.space import never_stopping
+from memento.context.space import Resources, StopTask, TaskSpace, never_stopping
 from memento.errors import StoreUnwritable
 from memento.layout import Layout
 from memento.records import (
@@ -168,7 +168,7 @@ class TaskRunner:
             failure,
             warned,
             context.earlier if context is not None else (),
-            context.origin.older or None if context is not None and context.origin is not None else None,
+            context.older_codes or None if context is not None else None,
         )
 
     def _config(self, task: Task) -> Config:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from memento.keys import Script
+from memento.keys.project_files import Script
 from memento.worker.portable import Portable
 
 

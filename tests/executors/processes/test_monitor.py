@@ -21,7 +21,7 @@ from memento.executors.processes.monitor import Monitor, Scarcity
 from memento.executors.processes.slots import Slots, make_file
 from memento.executors.processes.worker import Place
 from memento.executors.processes.worker_handle import WorkerHandle
-from memento.keys import Script
+from memento.keys.project_files import Script
 from memento.records import DIED, DONE, MEMORY, STOPPED, TIMEOUT
 from memento.testing.driving import Drive
 from memento.worker.portable import Portable

@@ -392,7 +392,7 @@ def test_a_module_that_workers_cannot_import_is_told_with_its_name(drive: Drive)
 
 def _work_with(function: bytes, drive: Drive) -> Any:
     from memento.executors import Work
-    from memento.keys import Script
+    from memento.keys.project_files import Script
     from memento.worker.portable import Portable
 
     return Work(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from memento.errors import PayloadDamaged
 from memento.index.sqlite import reader
 from memento.records import Series
-from memento.store import Store
+from memento.store.store import Store
 from memento.store.unreadable import Unreadable
 from memento.testing.index import info_of, row_of
 from memento.values.encoding import encode

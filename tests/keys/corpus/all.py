@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from memento.keys import digest
+from memento.keys.value_digest import digest
 from tests.keys.corpus import libraries, own, standard
 
 

@@ -37,9 +37,7 @@ _UNSOUND = (
     "cupy", "eventlet", "gevent", "jax", "mpi4py", "mxnet", "numba", "numexpr", "paddle", "pyspark", "ray",
     "tensorflow", "torch",
 )  # fmt: skip
-_KNOWN_TO_SURVIVE = frozenset(
-    {"jemalloc_bg_thd"}
-)  # threads that their library starts again in a copy, if at all
+_KNOWN_TO_SURVIVE = frozenset({"jemalloc_bg_thd"})  # their library starts them again in a copy, if at all
 # Nothing gets mixed up there.
 _HARMLESS = ("/dev/null", "/dev/tty", "/dev/pts/", "/dev/random", "/dev/urandom", "/dev/zero")
 _POOLS = ("openblas", "libgomp", "libiomp", "libomp", "libmkl", "libblis", "flexiblas")

@@ -141,9 +141,8 @@ def start_python(module: str, argument: str, sys_path: list[str], descriptors: t
     home = _home()
     path = sys_path if home in sys_path else [*sys_path, home]
     code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main()"
-    flags: list[str] = getattr(
-        subprocess, "_args_from_interpreter_flags", list
-    )()  # -O, -W, -X: as in this process
+    # -O, -W, -X: as in this process. Private, but multiprocessing relies on it too, and nothing public tells.
+    flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
     return subprocess.Popen(
         [sys.executable, *flags, "-c", code, argument],
         stdin=subprocess.DEVNULL,

@@ -75,10 +75,10 @@ class Monitor:
         self._work = work
         self._handles = handles  # the supervisor's own, which changes
         self.follow(server)
-        self._board: ActivityFile | None = None
+        self._activity: ActivityFile | None = None
         if logs is not None:
             with contextlib.suppress(OSError):  # it only serves those who look on
-                self._board = ActivityFile(logs)
+                self._activity = ActivityFile(logs)
         self._next = 0.0
         self._deadline = _NEVER  # the run has been stopped, and its grace ends then
         self._next_look = 0.0
@@ -97,9 +97,9 @@ class Monitor:
         return self._scarcity.struck()
 
     def close(self) -> None:
-        """Let go of the board."""
-        if self._board is not None:
-            self._board.close()
+        """Let go of the file of activity."""
+        if self._activity is not None:
+            self._activity.close()
 
     # -- limits
 
@@ -139,9 +139,7 @@ class Monitor:
             ran = now - handle.start() - self._paused(handle, position)
             if work.timeout is not None and ran >= work.timeout:
                 yield handle, ExitReason(TIMEOUT, position), min(work.grace, _INSIST)
-            elif work.timeout is not None and self._alone.get(handle.pid, 0.0) >= self._patience(
-                work.timeout
-            ):
+            elif self._alone.get(handle.pid, 0.0) >= max(_ALONE * (work.timeout or _NEVER), _ALONE_LEAST):
                 # It would not hear anything less.
                 yield handle, ExitReason(TIMEOUT, position, suspended=True), 0.0
             elif now >= self._deadline or (handle.stops[0] == position and now >= handle.stops[1]):
@@ -210,10 +208,6 @@ class Monitor:
             self._alone = {pid: self._alone.get(pid, 0.0) + seconds for pid in stopped}
         return stopped
 
-    @staticmethod
-    def _patience(timeout: float) -> float:
-        return max(_ALONE * timeout, _ALONE_LEAST)
-
     def _suspended(self, now: float) -> list[WorkerHandle]:
         """Return the workers with a task that two looks in a row have found suspended; each once in a while."""
         if now < self._next_telling:
@@ -262,6 +256,6 @@ class Monitor:
                     if position == handle.running():  # so all of that is this task's
                         output.thin(handle.place.log, begun, end)
                         entries.append((handle.in_flight[position][0].key, begun, end, handle.place.log_name))
-        if self._board is not None:
+        if self._activity is not None:
             with contextlib.suppress(OSError):
-                self._board.show(entries)
+                self._activity.show(entries)

@@ -196,8 +196,7 @@ class Server:
         if number != signal.SIGKILL or not self._is_cleaned_up_after(worker):
             system.kill_tree(worker, number)
         else:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(worker, number)
+            _signal(os.kill, worker, number)
 
     def _reap(self) -> None:
         """Tell of ended workers, and end what they left behind."""
@@ -212,8 +211,7 @@ class Server:
             pid = found.si_pid
             if pid in self._workers and not self._is_cleaned_up_after(pid):
                 # Before it is waited for: until then nobody else can get its number, nor its group's.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
+                _signal(os.killpg, pid, signal.SIGKILL)
             _, status, used = os.wait4(pid, 0)
             slot = self._workers.pop(pid, None)
             if slot is not None:
@@ -235,8 +233,7 @@ class Server:
                 found = True
                 if system.is_resource_tracker(pid) and now < self._cleaning.setdefault(pid, now + _CLEANING):
                     continue
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+                _signal(os.kill, pid, signal.SIGKILL)
         return found
 
     def _is_cleaned_up_after(self, worker: int) -> bool:
@@ -262,6 +259,11 @@ class Server:
             if not self._workers and not self._end_orphans():
                 break
             select.select([], [], [], min(0.0005 * 2 ** min(number, 10), 0.005))
+
+
+def _signal(kill: Callable[[int, int], None], target: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        kill(target, number)
 
 
 def _has_cuda() -> bool:

@@ -46,10 +46,8 @@ class WorkerHandle:
         self._values: set[int] = set()
         self._layouts: set[int] = set()
         self.decided: ExitReason | None = None
-        self.stops = (
-            -1,
-            0.0,
-        )  # the position that was told to stop, the monotonic seconds at which it is ended
+        # The position of a task that was told to stop, and when it is ended: monotonic seconds.
+        self.stops = (-1, 0.0)
         self.kill_at: float | None = None  # monotonic seconds: SIGTERM did not help
         self.revoked: int | None = None  # nothing from this position on is run, once `settles` is over
         self.settles = 0.0
@@ -75,9 +73,8 @@ class WorkerHandle:
     def running(self) -> int:
         """Return the position of the task that it has begun and not told the end of; -1 where there is none."""
         position = self.position()
-        return (
-            position if position in self.in_flight and position < self._slots.skipped(self.place.slot) else -1
-        )
+        begun = position in self.in_flight and position < self._slots.skipped(self.place.slot)
+        return position if begun else -1
 
     def start(self) -> float:
         """Return when it began that, in monotonic seconds."""

@@ -33,6 +33,7 @@ class WorkerIsolation:
         self._output = output
         self._isolation = Isolation(self._listen_again if output is not None else None)
         self._heard, self._limits = AUDIT.total, AUDIT.limits
+        self._traces, self._profiles = sys.gettrace(), sys.getprofile()
         self._closing = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
         self._faults = faulthandler.is_enabled()
         self._threads, self._modules = threading.active_count(), len(sys.modules)
@@ -59,8 +60,10 @@ class WorkerIsolation:
             return "removed imported modules"
         self._modules = len(sys.modules)
         if heard:
-            sys.settrace(None)
-            sys.setprofile(None)
+            if sys.gettrace() is not self._traces:
+                sys.settrace(self._traces)
+            if sys.getprofile() is not self._profiles:
+                sys.setprofile(self._profiles)
             self._heard = AUDIT.total  # restoring made some of its own
             if AUDIT.limits != self._limits:
                 return "changed resource limits"

@@ -80,6 +80,7 @@ class SqliteIndex(Reader):
         self, info: RunInfo, cached: int = 0, committed: Callable[[Collection[bytes]], None] | None = None
     ) -> Run:
         from memento import faultpoints
+        from memento.index.lease import run_name
         from memento.index.sqlite import rows
         from memento.index.sqlite.run import SqliteRun, drop_leases
 
@@ -89,7 +90,7 @@ class SqliteIndex(Reader):
             drop_leases(connection, dead)
             experiment = _experiment(connection, info.experiment)
             number = connection.execute(sql.NEXT_RUN).fetchone()[0]
-            name = rows.run_name(now, info.pid, number)
+            name = run_name(now, info.pid, number)
             connection.execute(sql.ADD_RUN, (number, *rows.run_values(info, name, experiment, now, cached)))
             last = connection.execute(sql.LAST_TASK).fetchone()[0]
             last_command = connection.execute(sql.LAST_COMMAND).fetchone()[0]
@@ -108,22 +109,21 @@ class SqliteIndex(Reader):
         run: int | None,
     ) -> None:
         from memento.index.sqlite.run import add_code
+        from memento.index.versions import presents
 
         with self.database.writing() as connection:
             for version in fresh:
                 add_code(connection, version, self.clock.now(), run)
             ids = {digest: number for number, digest in connection.execute(sql.CODE_DIGESTS)}
-            wanted = {ids[digest]: {ids[digest]} for digest in current}
-            for code, digest in stale:
-                wanted.setdefault(code, set()).add(ids[digest])
+            wanted = presents(ids, current, stale)
             place = _experiment(connection, experiment)
             noted: dict[int, set[int]] = {}
             for code, present in connection.execute(sql.CHANGES, (place,)):
                 noted.setdefault(code, set()).add(present)
-            for code, presents in wanted.items():
-                if noted.get(code) != presents:
+            for code, now in wanted.items():
+                if noted.get(code) != now:
                     connection.execute(sql.DROP_CHANGES, (place, code))
-                    changes = [(place, code, present) for present in sorted(presents)]
+                    changes = [(place, code, present) for present in sorted(now)]
                     connection.executemany(sql.ADD_CHANGE, changes)
 
     def adopt(

@@ -6,7 +6,7 @@ Knows: the tables, how rows become records and columns. May not know: how anythi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -234,7 +234,8 @@ class Reader(Index):
         return bytes(found[0][0]) if found else b""
 
     def codes(self, ids: Iterable[int]) -> dict[int, CodeVersion]:
-        from memento.index.sqlite.rows import code_version, whole_version
+        from memento.index.sqlite.rows import code_version
+        from memento.index.versions import joined
 
         found: dict[int, tuple[CodeVersion, list[int]]] = {}
         missing = asked = frozenset(ids)
@@ -242,7 +243,13 @@ class Reader(Index):
             listed = self.database.all(sql.CODES, (_json_list(sorted(missing)),))
             found.update({row[0]: code_version(row) for row in listed})
             missing = frozenset(part for row in listed for part in found[row[0]][1]) - found.keys()
-        return {number: whole_version(number, found) for number in asked if number in found}
+
+        def whole(number: int) -> CodeVersion:
+            version, parts = found[number]
+            # Parts are older: a damaged index leads into no circle.
+            return joined(version, [whole(part) for part in parts if part in found and part < number])
+
+        return {number: whole(number) for number in asked if number in found}
 
     def codes_seen(self, ids: Iterable[int]) -> dict[int, tuple[float, int | None]]:
         found = self.database.all(sql.CODES_SEEN, (_json_list(ids),))
@@ -273,19 +280,9 @@ class Reader(Index):
         found = [(run_record(row), row[1]) for row in self.database.all(statement, (asked,))]
         return [run if run.status else self.leases.with_status(run, name) for run, name in found]
 
-    def counted(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
-        untold = [run.id for run in runs if "done" not in run.counts]
-        if not untold:
-            return list(runs)
-        found = {row[0]: row[1:] for row in self.database.all(sql.ROWS_OF_RUNS, (_json_list(untold),))}
-        told = []
-        for run in runs:
-            if "done" not in run.counts:
-                done, failed, last = found.get(run.id, (0, 0, 0.0))
-                ended = None if run.ended is None else max(run.ended, last)
-                run = run._replace(counts={**run.counts, "done": done, "failed": failed}, ended=ended)
-            told.append(run)
-        return told
+    def counts_of_runs(self, runs: Collection[int]) -> dict[int, tuple[int, int, float]]:
+        found = self.database.all(sql.ROWS_OF_RUNS, (_json_list(runs),))
+        return {run: (done, failed, last) for run, done, failed, last in found}
 
     def living(self) -> Living:
         runs = self.leases.alive(self._owners())
@@ -302,7 +299,9 @@ class Reader(Index):
     # --- commands and events ---------------------------------------------------------------------------
 
     def answers(self, command: int) -> list[Answer]:
-        return [Answer._make(row) for row in self.database.all(sql.ANSWERS, (command,))]
+        return [
+            Answer._make((*row[:-1], bool(row[-1]))) for row in self.database.all(sql.ANSWERS, (command,))
+        ]
 
     def events(self, run: int, after: int = 0) -> list[Event]:
         from memento.index.sqlite.rows import read_event

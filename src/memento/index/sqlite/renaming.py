@@ -14,7 +14,7 @@ from memento.index.lease import Leases
 from memento.index.sqlite import checksums, sql
 from memento.index.sqlite.axes import move_axes
 from memento.index.types import CannotRename, Owner, Renamed
-from memento.keys import renamed_keys
+from memento.keys.task_key import renamed_keys
 
 _AT_ONCE = 10_000  # rows in memory
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat as each
@@ -280,11 +279,6 @@ def run_values(info: RunInfo, name: str, experiment: int, now: float, cached: in
     return cleaned(values)
 
 
-def run_name(now: float, pid: int, number: int) -> str:
-    """Name a run: when it began, its process, its id."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{pid}-{number:04x}"
-
-
 def cleaned(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return columns whose texts are Unicode: what cannot be encoded is shown escaped."""
     return tuple(
@@ -327,18 +321,6 @@ def code_version(row: tuple[Any, ...]) -> tuple[CodeVersion, list[int]]:
     readable = {name: (entry[0], entry[1]) for name, entry in loaded.items()}
     version = CodeVersion(digest, readable, tuple(_parsed(unfollowed, [])), mixed=bool(mixed))
     return version, _parsed(parts, [])
-
-
-def whole_version(number: int, found: Mapping[int, tuple[CodeVersion, list[int]]]) -> CodeVersion:
-    """Return a version with all functions of its parts."""
-    version, parts = found[number]
-    functions, unfollowed = dict(version.functions), list(version.unfollowed)
-    for part in parts:
-        if part in found and part < number:  # parts are older: a damaged index leads into no circle
-            whole_part = whole_version(part, found)
-            functions |= whole_part.functions
-            unfollowed += whole_part.unfollowed
-    return version._replace(functions=functions, unfollowed=tuple(dict.fromkeys(unfollowed)))
 
 
 def read_command(row: tuple[Any, ...]) -> Command:

@@ -226,9 +226,9 @@ class SqliteRun(Run):
             self._last_command = found[-1].id
         return found
 
-    def answer(self, command: int, text: str) -> None:
+    def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
         with self._database.writing(durable=False) as connection:
-            values = encode.cleaned((command, self.id, self._clock.now(), text))
+            values = encode.cleaned((command, self.id, self._clock.now(), text, undo, int(done)))
             connection.execute(sql.ADD_ANSWER, values)
 
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:

@@ -178,7 +178,14 @@ CREATE TABLE commands (
     sent REAL NOT NULL
 );
 
-CREATE TABLE answers (command INTEGER NOT NULL, run INTEGER NOT NULL, time REAL NOT NULL, text TEXT NOT NULL);
+CREATE TABLE answers (
+    command INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    time REAL NOT NULL,
+    text TEXT NOT NULL,
+    undo TEXT NOT NULL,
+    done INTEGER NOT NULL               -- 0: refused
+);
 
 CREATE TABLE events (               -- what rows do not tell: notes, retries, workers replaced, commands taken
     id INTEGER PRIMARY KEY,
@@ -467,8 +474,8 @@ COMMANDS = """
 SELECT kind, run, experiment, arguments, sender, sent, id FROM commands
 WHERE id > ? AND (run = ? OR (run IS NULL AND experiment IN ('', ?))) ORDER BY id
 """
-ADD_ANSWER = "INSERT INTO answers (command, run, time, text) VALUES (?, ?, ?, ?)"
-ANSWERS = "SELECT command, run, time, text FROM answers WHERE command = ? ORDER BY rowid"
+ADD_ANSWER = "INSERT INTO answers (command, run, time, text, undo, done) VALUES (?, ?, ?, ?, ?, ?)"
+ANSWERS = "SELECT command, run, time, text, undo, done FROM answers WHERE command = ? ORDER BY rowid"
 ADD_EVENT = "INSERT INTO events (run, time, kind, data) VALUES (?, ?, ?, ?)"
 EVENTS = "SELECT id, run, time, kind, data FROM events WHERE run = ? AND id > ? ORDER BY id"
 SET_ACTIVITY = "INSERT OR REPLACE INTO activities (run, time, workers) VALUES (?, ?, ?)"

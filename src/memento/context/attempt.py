@@ -1,0 +1,203 @@
+"""What one attempt at a task has so far: metrics, bar, generators, and what it saved or took from earlier attempts.
+
+Knows: the task's space, checkpoints. May not know: loops, shared steps, what users may ask for.
+
+Everything is made when it is first needed, so that a task that asks for nothing pays next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from memento.clock import SYSTEM_CLOCK
+from memento.context.metrics import Metrics, number
+from memento.layout import Layout
+from memento.records import Piece
+
+if TYPE_CHECKING:
+    import numpy
+
+    from memento.context.seeding import Seeding
+    from memento.context.space import TaskSpace
+    from memento.values.checkpoints import CheckpointDir, Origin
+
+_CLOCK_SET_BACK = 3600.0  # seconds
+
+
+class Attempt:
+    """One attempt at a task; without a space, a context that a user made by himself."""
+
+    __slots__ = (
+        "_checkpoints",
+        "_key",
+        "_next_live",
+        "_own",
+        "_seeding",
+        "computing",
+        "done",
+        "earlier",
+        "metrics",
+        "origin",
+        "space",
+        "total",
+    )
+
+    def __init__(self, space: TaskSpace | None, key: str | None = None) -> None:
+        self.space, self._key = space, key
+        self.metrics: Metrics | None = None
+        self.done, self.total = 0.0, None
+        self._next_live = 0.0
+        self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
+        self.origin: Origin | None = None  # which code came to its checkpoints; None until one is asked for
+        self.computing: tuple[str, ...] = ()  # keys of the shared steps that are being computed
+        self._checkpoints: CheckpointDir | None = None
+        self._own: dict[str, numpy.random.Generator] | None = None
+        self._seeding: Seeding | None = None
+
+    total: float | None
+
+    @property
+    def key(self) -> str:
+        """The task's key, in hexadecimal."""
+        if self._key is None:
+            self._key = self.place().key.hex()
+        return self._key
+
+    @property
+    def repeat(self) -> int:
+        """Which repeat of its configuration the task is."""
+        return self.space.repeat if self.space is not None else 0
+
+    def place(self) -> TaskSpace:
+        """Return the space; RuntimeError where the context belongs to no run."""
+        if self.space is None:
+            raise RuntimeError(
+                "this context belongs to no store: it was made by Context(key, provider), not by a run. What you"
+                " asked for works inside a task that Memento runs."
+            )
+        return self.space
+
+    # ------------------------------------------------------------ metrics and the bar
+
+    def record(self, values: Mapping[str, Any], step: float | None) -> None:
+        """Record values of metrics, and tell of them if it is time to."""
+        if self.metrics is None:
+            self.metrics = Metrics()
+        now = (self.space.clock if self.space is not None else SYSTEM_CLOCK).now()
+        self.metrics.record(values, now if step is None else number("step", step))
+        if now >= self._next_live or now < self._next_live - _CLOCK_SET_BACK:
+            self._tell(now)
+
+    def progress(self, delta: float, total: float | None = None) -> None:
+        """Move the bar, and tell of it if it is time to; never raises."""
+        try:
+            if total is not None:
+                self.total = number("progress", total)
+            self.done += number("progress", delta)
+            if self.space is not None and self.space.live is not None:
+                now = self.space.clock.now()
+                if now >= self._next_live or now < self._next_live - _CLOCK_SET_BACK:
+                    self._tell(now)
+        except Exception:  # a bar is never worth a task
+            return
+
+    def _tell(self, now: float) -> None:
+        space = self.space
+        if space is None or space.live is None:
+            self._next_live = float("inf")  # nobody listens
+            return
+        self._next_live = now + space.live_every
+        space.live(self.done, self.total, self.metrics.latest() if self.metrics is not None else {})
+
+    # ------------------------------------------------------------ random generators
+
+    def generator(self, name: str) -> numpy.random.Generator:
+        """Return the generator that the context calls `rng` or `shared_rng`."""
+        if self._own is None:
+            self._own = {}
+        if name not in self._own:
+            import numpy
+
+            told, purpose = (
+                (self.key, b"memento rng") if name == "rng" else (str(self.repeat), b"memento shared")
+            )
+            self._own[name] = numpy.random.default_rng(derived_number(told, 16, purpose))
+        return self._own[name]
+
+    def generators(self) -> Seeding:
+        """Return those that the task may draw from without having made them."""
+        if self._seeding is None:
+            from memento.context.seeding import Seeding
+
+            told = self.space.seeding if self.space is not None else None
+            self._seeding = told or Seeding()
+        return self._seeding
+
+    def draws(self) -> dict[str, Any]:
+        """Return where all of them are."""
+        from memento.context.generators import state_of
+
+        own = {name: state_of(rng) for name, rng in (self._own or {}).items()}
+        return {"own": own, "process": self.generators().states()}
+
+    def bring_back(self, draws: Mapping[str, Any]) -> None:
+        """Set them to where they were."""
+        from memento.context.generators import set_state
+
+        self.generators().bring_back(draws.get("process", {}))
+        for name, state in draws.get("own", {}).items():
+            set_state(self.generator(name), state)
+
+    # ------------------------------------------------------------ checkpoints
+
+    def checkpoints(self) -> CheckpointDir:
+        """Return what `Context.checkpoint` saves to."""
+        if self._checkpoints is None:
+            self._checkpoints = self.checkpoints_at(self.key)
+        return self._checkpoints
+
+    def checkpoints_at(self, name: str) -> CheckpointDir:
+        """Open a folder of checkpoints of this task; all of them together are of certain versions of the code."""
+        from memento.values.checkpoints import CheckpointDir, Origin
+
+        space = self.place()
+        if self.origin is None:
+            self.origin = Origin(space.codes, space.on_code_change)
+        return CheckpointDir(Layout(space.store).checkpoints, name, self.origin)
+
+    def extra(self) -> dict[str, Any]:
+        """Return what goes with a checkpoint: the metrics so far, the bar, which attempts are in it."""
+        metrics = self.metrics.packed() if self.metrics is not None else {}
+        space = self.space
+        pieces = self.earlier if space is None or space.so_far is None else (*self.earlier, space.so_far())
+        return {"metrics": metrics, "done": self.done, "total": self.total, "pieces": pieces}
+
+    def take(self, extra: Mapping[str, Any]) -> None:
+        """Take over what came with a checkpoint."""
+        if extra.get("metrics"):
+            if self.metrics is None:
+                self.metrics = Metrics()
+            self.metrics.restore(extra["metrics"])
+        self.done = max(self.done, extra.get("done", 0.0))
+        if self.total is None:
+            self.total = extra.get("total")
+        self._take_pieces(extra.get("pieces", ()))
+
+    def _take_pieces(self, pieces: Iterable[Piece]) -> None:
+        """Add earlier attempts; of two checkpoints that tell of one the later counts."""
+        known = {(piece.run, piece.started): piece for piece in self.earlier}
+        for piece in pieces:
+            name = (piece.run, piece.started)
+            if name not in known or known[name].runtime < piece.runtime:
+                known[name] = piece
+        if known and self.space is not None and self.space.so_far is not None:
+            own = self.space.so_far()
+            known.pop((own.run, own.started), None)  # this very attempt saved it
+        self.earlier = tuple(known.values())
+
+
+def derived_number(told: str, size: int, purpose: bytes) -> int:
+    """Return a number of so many bytes that is the same wherever the text is."""
+    return int.from_bytes(blake2b(told.encode(), digest_size=size, person=purpose).digest(), "little")

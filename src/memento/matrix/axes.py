@@ -1,0 +1,64 @@
+"""What varies in a matrix: parameters, and groups of them that advance together, each with its condition.
+
+Knows: a declaration in its normal form. May not know: tasks, slots, how conditions are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from memento.errors import MatrixError
+from memento.matrix.spec import Spec
+from memento.matrix.values import equal
+
+
+class Axis(NamedTuple):
+    """What varies as one: a parameter, or the members of a zip group."""
+
+    names: tuple[str, ...]
+    size: int
+    when: tuple[Any, ...] = ()  # alternatives; empty: it always varies
+
+    @property
+    def by_test(self) -> bool:
+        """Whether a condition is a callable, which may look at any parameter."""
+        return any(callable(a) for a in self.when)
+
+
+def make_axes(spec: Spec) -> list[Axis]:
+    """Return the axes in the order of their first members."""
+    group_of = {name: group for group in spec.zip for name in group}
+    axes: list[Axis] = []
+    done: set[str] = set()
+    for name, values in spec.parameters.items():
+        if name in done:
+            continue
+        names = tuple(sorted(group_of.get(name, (name,)), key=list(spec.parameters).index))
+        done.update(names)
+        axes.append(Axis(names, len(values), _shared_condition(names, spec)))
+    return axes
+
+
+def _shared_condition(names: Sequence[str], spec: Spec) -> tuple[Any, ...]:
+    """Return the condition of a group; its members advance together, so there can be one only."""
+    given = {name: spec.when[name] for name in names if name in spec.when}
+    first, *others = given.items() if given else [("", ())]
+    for name, condition in others:
+        if not _same_condition(condition, first[1]):
+            raise MatrixError(
+                f"when[{name!r}]",
+                f"{name!r} and {first[0]!r} advance together by 'zip', and their conditions differ.",
+                "Give the condition once, on either of them.",
+            )
+    return first[1]
+
+
+def _same_condition(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    def same(one: Any, other: Any) -> bool:
+        if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+            pairs = [(x, y) for name in one for x, y in zip(one[name], other[name], strict=False)]
+            return all(len(one[n]) == len(other[n]) for n in one) and all(equal(x, y) for x, y in pairs)
+        return equal(one, other)
+
+    return len(a) == len(b) and all(map(same, a, b))

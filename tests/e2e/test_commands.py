@@ -1,0 +1,193 @@
+"""Another process pauses, resumes, stops and resizes a live run, cancels some of its tasks and puts some first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+import memento
+from memento.errors import CommandRefused
+from memento.runner.remote_control import Control
+from memento.store.store import Store
+from tests.e2e.workplace import COUNTING, Program, Workplace
+
+# Tasks take a quarter of a second, but for that of x=99, which hangs for as long as the file `go` is not there.
+SCRIPT = (
+    COUNTING
+    + """
+def experiment(context, config):
+    note(config.x, "begun")
+    if config.x == 99:
+        while not (HERE / "go").exists() and not context.stopping:
+            time.sleep(0.01)
+        assert (HERE / "go").exists()
+    time.sleep(0.25)
+    note(config.x)
+    return config.x
+
+if __name__ == "__main__":
+    matrix = {"parameters": {"x": eval(sys.argv[2]), "kind": ["a"]}}
+    runs = Memento(experiment, executor=sys.argv[1], num_workers=int(sys.argv[3]), order="matrix")
+    print("values", [r.inner for r in runs.run(matrix)])
+"""
+)
+EXECUTORS = ["processes", "threads", "serial"]
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class Live:
+    """A script that runs, and what steers it."""
+
+    def __init__(self, place: Workplace, executor: str) -> None:
+        self.place, self.executor = place, executor
+        place.write("exp.py", SCRIPT)
+
+    def start(self, xs: str = "range(12)", workers: int = 2) -> tuple[Program, Control]:
+        workers = 1 if self.executor == "serial" else workers
+        program = self.place.start("exp.py", self.executor, xs, str(workers))
+        self.place.until(lambda: self.begun, what="a task to begin")
+        return program, memento.control(self.place.folder / "memento-store")
+
+    def again(self, xs: str = "range(12)") -> str:
+        self.place.write("go", "")
+        return self.place.run("exp.py", self.executor, xs, "1" if self.executor == "serial" else "2").out
+
+    @property
+    def begun(self) -> list[str]:
+        return self.place.lines("begun")
+
+    def each_computed_once(self, xs: range | list[int] = range(12)) -> None:
+        assert self.place.counts("computed") == {str(x): 1 for x in xs}
+
+
+@pytest.fixture
+def live(place: Workplace, executor: str) -> Live:
+    return Live(place, executor)
+
+
+def test_a_paused_run_starts_nothing_until_it_is_resumed(live: Live) -> None:
+    program, control = live.start()
+    answer = control.pause()
+    assert answer is not None
+    assert (answer.done, answer.undo) == (True, "resume")
+    time.sleep(0.6)  # what runs ends
+    begun = live.begun
+    assert len(begun) < 12
+    time.sleep(0.8)
+    assert live.begun == begun
+    assert program.process.poll() is None
+    with pytest.raises(CommandRefused, match="it is paused already"):
+        control.pause()
+    assert control.resume() is not None
+    program.wait()
+    live.each_computed_once()
+    assert "Command pause by" in program.err
+
+
+def test_a_stopped_run_finishes_what_runs_and_the_next_one_goes_on(live: Live) -> None:
+    program, control = live.start()
+    assert control.stop() is not None
+    program.wait(130)
+    assert live.place.counts("begun") == live.place.counts("computed")
+    assert 0 < len(live.begun) < 12
+    assert "left; run it again" in program.err
+    assert f"values {list(range(12))}" in live.again()
+    live.each_computed_once()
+
+
+def test_cancelled_tasks_are_not_done_the_rest_is_and_the_next_run_computes_them(live: Live) -> None:
+    program, control = live.start()
+    answer = control.cancel(x=[9, 10, 11])
+    assert answer is not None
+    assert answer.text.startswith("3 tasks cancelled")
+    program.wait(130)
+    assert "3 tasks cancelled by a command; run it again" in program.err
+    assert "failed" not in program.err.replace("0 failed", "")
+    live.each_computed_once(range(9))
+    assert f"values {list(range(12))}" in live.again()
+    live.each_computed_once()
+
+
+@pytest.mark.parametrize("executor", ["processes", "threads"], indirect=True)
+def test_a_task_at_work_is_stopped_when_it_is_cancelled(live: Live) -> None:
+    program, control = live.start("[99, *range(6)]")
+    (key,) = {task.hex() for task in live_keys(live)}
+    answer = control.cancel(key[:10])
+    assert answer is not None
+    assert answer.text.startswith("1 task cancelled, 1 of them while at work")
+    program.wait(130)
+    live.each_computed_once(range(6))
+    assert f"values {[99, *range(6)]}" in live.again("[99, *range(6)]")
+    live.each_computed_once([99, *range(6)])
+
+
+def live_keys(live: Live) -> set[bytes]:
+    """The keys of what a run was at, as the index tells anybody, however late."""
+    with Store.open(live.place.folder / "memento-store", create=False) as store:
+        (run,) = store.index.living().runs
+
+        def shown() -> set[bytes]:
+            told, activities = store.index.activity(run.run)
+            return {one.key for one in activities if told - one.since > 1.0}
+
+        found: set[bytes] = live.place.until(shown, what="a task that is long at work")
+        return found
+
+
+def test_tasks_put_first_come_next(live: Live) -> None:
+    program, control = live.start()
+    assert control.first(x="11") is not None
+    program.wait()
+    assert live.begun.index("11") < 8
+    live.each_computed_once()
+
+
+def test_the_number_of_workers_changes_where_the_engine_can_do_that(live: Live) -> None:
+    program, control = live.start("range(20)", workers=1)
+    if live.executor == "serial":
+        with pytest.raises(CommandRefused, match="executor='serial' cannot change its number of workers"):
+            control.resize(4)
+    else:
+        answer = control.resize(4)
+        assert answer is not None
+        assert (answer.text, answer.undo) == ("4 workers from now on, instead of 1", "resize to 1")
+        live.place.until(
+            lambda: len(live.begun) - len(live.place.lines("computed")) >= 3, what="more tasks at a time"
+        )
+    program.wait()
+    live.each_computed_once(range(20))
+
+
+@pytest.mark.parametrize("executor", ["processes"], indirect=True)
+def test_a_dead_run_takes_no_command_and_it_is_said_why(live: Live) -> None:
+    program, control = live.start()
+    os.kill(program.pid, signal.SIGKILL)
+    program.wait(None)
+    with pytest.raises(CommandRefused, match="has ended, and did not take the command pause"):
+        control.pause()
+    store = live.place.folder / "memento-store"
+    with pytest.raises(CommandRefused, match=r"no run over .* is alive"):
+        memento.control(store)
+    with pytest.raises(CommandRefused, match=rf"run {control.run.id} over .* is not alive"):
+        memento.control(store, control.run.id)
+
+
+@pytest.mark.parametrize("executor", ["processes"], indirect=True)
+def test_what_was_asked_and_said_can_be_read_of_the_index_afterwards(live: Live) -> None:
+    program, control = live.start()
+    control.cancel(x=11)
+    program.wait(130)
+    with Store.open(live.place.folder / "memento-store", create=False) as store:
+        events = store.index.events(control.run.id)
+    (command,) = [event for event in events if event.kind == "CommandTaken"]
+    assert command.data["command"] == "cancel"
+    assert command.data["done"] is True
+    assert len(command.data["keys"]) == 1
+    assert any(event.kind == "Said" and "Command cancel by" in event.data["text"] for event in events)

@@ -1,0 +1,29 @@
+"""A session tells the index what no row tells, so that who comes late reads it there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from memento import Memento
+from memento.store.store import Store
+
+
+def flaky(context: Any, config: Any) -> int:
+    if context.attempt == 1 and config.x == 1:
+        raise OSError("the first time")
+    return int(config.x)
+
+
+def test_what_is_said_before_a_run_begins_and_what_is_retried_can_be_read_of_the_index(
+    tmp_path: Path,
+) -> None:
+    runs = Memento(flaky, executor="serial", store=tmp_path / "s", progress=False, retries=1)
+    runs.run({"parameters": {"x": [1, 2]}, "exclude": [{"x": 3}]})
+    with Store.open(tmp_path / "s", create=False) as store:
+        events = store.index.events(1)
+    (said,) = [event.data["text"] for event in events if event.kind == "Said"]
+    assert "exclude" in said
+    (retried,) = [event.data for event in events if event.kind == "TaskRetried"]
+    assert (retried["attempt"], retried["reason"]) == (1, "OSError: the first time")
+    assert retried["config"] == "x=1"
