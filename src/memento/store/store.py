@@ -133,7 +133,7 @@ class Store:
         Raises `PayloadDamaged`; `UntrustedStore` for a pickle; `ValueUnreadable` where its class or library is missing
         here, or another version; `MissingExtra` where a package is not installed.
         """
-        from memento.values.formats import decode
+        from memento.values.encoding import decode
 
         if record.value is None:
             return None
@@ -159,7 +159,7 @@ class Store:
 
     def readable(self, record: TaskRecord) -> tuple[bool, Any]:
         """Return whether a value can be shown without unpickling, and the value as plain data."""
-        from memento.values.formats import readable
+        from memento.values.encoding import readable
 
         return (False, None) if record.value is None else readable(record.value, self.payloads)
 

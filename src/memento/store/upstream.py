@@ -49,7 +49,7 @@ class UpstreamValue(Deferred):
 
     def load(self) -> Any:
         """Read the value; verified, raises PayloadDamaged."""
-        from memento.values.formats import decode
+        from memento.values.encoding import decode
         from memento.values.payloads import PayloadDir
 
         return decode(self.encoded, PayloadDir(Layout(self.root).payloads))

@@ -35,9 +35,9 @@ from memento.store.problems import Finding, Problem, Report, payload_fault, unre
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
 from memento.store.verify_files import Files
-from memento.values.formats import SUFFIXES
-from memento.values.framing import definitions_named_by
+from memento.values.codecs import parsed
 from memento.values.payloads import PayloadDir
+from memento.values.pickle_codec import definitions_named_by
 
 _AGAIN = "the task will be computed again"
 
@@ -152,7 +152,7 @@ class _Rows:
             self._report.tasks += 1
             self._keys.add(row.key)
             fault, kind = row.fault, row.kind
-            if not fault and row.value is not None and row.value.format not in SUFFIXES:
+            if not fault and row.value is not None and parsed(row.value.format) is None:
                 fault = "its row does not say where its value is"
             if not fault:
                 fault, kind = self._artifact_fault(row), "artifact"
