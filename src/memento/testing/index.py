@@ -634,9 +634,11 @@ class IndexContract:
             assert found[0].sent > 0
             assert [command.id for command in late.commands()] == [to_any]
             assert early.commands() == late.commands() == []
-            early.answer(to_one, "4 workers now")
-            assert [(a.command, a.run, a.text) for a in other.answers(to_one)] == [
-                (to_one, early.id, "4 workers now")
+            early.answer(to_one, "4 workers now", undo="resize to 2")
+            early.answer(to_one, "no", done=False)
+            assert [(a.command, a.run, *a[3:]) for a in other.answers(to_one)] == [
+                (to_one, early.id, "4 workers now", "resize to 2", True),
+                (to_one, early.id, "no", "", False),
             ]
             assert other.answers(unread) == []
 

@@ -25,8 +25,8 @@ import xxhash
 from memento.errors import PayloadDamaged, StoreError, UnsavableResult
 from memento.layout import GENERATIONS, LOOPS, PAYLOADS, SET_ASIDE
 from memento.values import keeping
-from memento.values.framing import apart, framed, read_framed
 from memento.values.payloads import PayloadDir, checksum
+from memento.values.pickle_codec import apart, framed, read_framed
 from memento.values.places import Content, LocalFolder, Place, lost
 
 if TYPE_CHECKING:

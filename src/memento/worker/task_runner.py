@@ -34,7 +34,7 @@ from memento.records import (
     Outcome,
     Piece,
 )
-from memento.values.formats import encode
+from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
 from memento.worker import failures
 from memento.worker.alarm import TimeUp, alarm

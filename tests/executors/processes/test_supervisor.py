@@ -376,6 +376,20 @@ def test_a_worker_killed_between_tasks_blames_nobody(drive: Drive) -> None:
     assert {outcome.status for outcome in drive.outcomes.values()} == {DONE}
 
 
+def test_a_worker_that_has_closed_its_pipes_keeps_nobody_busy(drive: Drive) -> None:
+    def close(context: Any, config: Any) -> None:
+        os.closerange(3, 70_000)
+        time.sleep(1)
+
+    drive.start(close, num_workers=1)
+    before = time.process_time()
+    drive.run([drive.task(0)])
+    assert time.process_time() - before < 0.5
+    failure = drive.outcomes[0].failure
+    assert failure is not None
+    assert "closed file descriptors" in failure.message
+
+
 # -- what cannot start
 
 

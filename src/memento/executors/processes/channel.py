@@ -142,6 +142,7 @@ class Receiver:
 
     def __init__(self, pipe: int) -> None:
         self._pipe, self._frames = pipe, Frames(_LARGEST)
+        self.ended = False  # nobody has the other end any more
 
     def messages(self) -> Iterator[tuple[int, Any]]:
         """Read all that is there, and yield the kind and the content of each frame; raises Garbled."""
@@ -151,7 +152,7 @@ class Receiver:
                 data = os.read(self._pipe, _READ)
             except BlockingIOError:
                 return
-            more = len(data) == _READ
+            self.ended, more = not data, len(data) == _READ
             self._frames.add(data)
             for kind, body in self._frames:
                 yield kind, unpack(kind, body)

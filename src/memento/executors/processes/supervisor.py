@@ -137,12 +137,8 @@ class Processes(Executor):
         if control is None:
             return
         self._scheduler.queue.clear()
-        control.close()
-        self._monitor.close()
-        self._selector.close()
-        self._waker.close()
-        self._woken.close()
-        self._workers.close()
+        for owned in (control, self._monitor, self._selector, self._waker, self._woken, self._workers):
+            owned.close()
 
     def _at_most(self, count: int) -> int:
         """Return how many workers there can be where so many are wished for."""
@@ -294,6 +290,8 @@ class Processes(Executor):
                 self._take(handle)
             except Garbled:
                 self._distrust(handle)
+            if handle.receiver.ended:  # or it would be ready for ever
+                self._unwatch(handle.read)
 
     def _take(self, handle: WorkerHandle) -> None:
         outcomes: list[Outcome] = []
@@ -335,10 +333,12 @@ class Processes(Executor):
     def _dismiss(self, handle: WorkerHandle) -> None:
         """Let a worker end by itself: it reads the end of its pipe."""
         handle.leaving = True
-        if handle.write >= 0:
-            with contextlib.suppress(KeyError):
-                self._selector.unregister(handle.write)
-            handle.close_writing()
+        self._unwatch(handle.write)
+        handle.close_writing()
+
+    def _unwatch(self, descriptor: int) -> None:
+        with contextlib.suppress(KeyError, ValueError):  # it is not watched, or closed
+            self._selector.unregister(descriptor)
 
     def _note(self, text: str) -> None:
         if text not in self._noted:
@@ -388,9 +388,8 @@ class Processes(Executor):
             self._fruitless += 1
         self._scheduler.requeue(handle.take_back(0))
         told = failures.tail(handle.place.log) if handle.place.log else ""
-        self._selector.unregister(handle.read)
-        with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(handle.write)
+        self._unwatch(handle.read)
+        self._unwatch(handle.write)
         self._workers.forget(handle)
         if self._fruitless >= _FRUITLESS:
             raise WorkerStartError(

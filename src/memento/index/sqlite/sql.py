@@ -236,7 +236,6 @@ _COUNTER_IS_RIGHT = """
 typeof(value) = 'integer' AND value - (SELECT coalesce(max(id), 0) FROM tasks) BETWEEN 0 AND 1000000000
 """
 DECLARATIONS = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
-TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 SALVAGE = (
     "INSERT OR IGNORE INTO counters VALUES ('task', 0)",
     f"""

@@ -1,4 +1,4 @@
-"""Lay out a pickle with the memory of its arrays beside it, and read it again.
+"""The codec of everything else: a pickle with the memory of its arrays beside it.
 
 Knows: pickled values, pieces of memory. May not know: files' places, which format a value has.
 
@@ -18,9 +18,11 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
+from memento.errors import MementoError, UnsavableResult
 from memento.layout import DEFINITIONS
 from memento.values import keeping, shipping
 from memento.values.buffers import flat
+from memento.values.codecs import Codec
 from memento.values.definitions import token_of
 from memento.values.payloads import PayloadDir
 from memento.values.places import Content
@@ -29,6 +31,28 @@ _MAGIC = b"\x93MEMENTO\x01"  # no pickle and no npy file starts with it
 _START = len(_MAGIC) + 4
 _ALIGN = 64  # so that a mapped file serves arrays as they are
 _APART = 1 << 20  # bytes from which on memory is worth asking for, and keeping, alone
+
+
+class Pickle(Codec):
+    """Takes what no other codec takes."""
+
+    name, types, suffix = "pickle", (), ".pickle"
+
+    def dump(self, value: Any) -> list[memoryview]:
+        raise NotImplementedError("a pickle needs a place for the definitions of scripts: `pickled`")
+
+    def load(self, content: memoryview, version: int) -> Any:
+        raise NotImplementedError("a pickle needs the definitions of scripts: `read_framed`")
+
+
+def pickled(value: Any, payloads: PayloadDir) -> list[memoryview]:
+    """Return a value as a pickle; raises UnsavableResult where no pickler takes it."""
+    try:
+        return framed(keeping.dumps_value(value), payloads)
+    except MementoError:
+        raise
+    except Exception as exc:
+        raise UnsavableResult(keeping.explain(value, exc)) from exc
 
 
 def framed(
