@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from memento.store.maintenance import gc as gc
     from memento.store.maintenance import retry as retry
     from memento.store.maintenance import verify as verify
+    from memento.values.codecs import Codec as Codec
+    from memento.values.encoding import register_codec as register_codec
 
 _HOMES = {
     "memento.ancestor.caching": "Cache CacheProvider FileSystemCacheProvider MemoryCacheProvider default_key_provider",
@@ -78,6 +80,8 @@ _HOMES = {
     "memento.runner.remote_control": "control",
     "memento.runner.retry": "Retry",
     "memento.store.maintenance": "forget gc retry verify",
+    "memento.values.codecs": "Codec",
+    "memento.values.encoding": "register_codec",
 }
 
 __getattr__, __all__ = on_first_use(__name__, _HOMES)

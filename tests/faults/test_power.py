@@ -19,7 +19,7 @@ from memento import system
 from memento.store.store import Store
 from memento.values import places
 from memento.values.checkpoints import CheckpointDir
-from memento.values.formats import decode, encode
+from memento.values.encoding import decode, encode
 from memento.values.payloads import PayloadDir
 
 

@@ -30,7 +30,7 @@ from memento.runner.options import Options
 from memento.runner.session import Session
 from memento.store.store import Store
 from memento.values import pickling
-from memento.values.formats import encode
+from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
 from memento.worker.work import Task
 

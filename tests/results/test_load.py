@@ -14,7 +14,7 @@ from memento.errors import NotAStore
 from memento.records import CodeVersion, Encoded, Failure, Outcome, RunInfo, Series, TaskRow
 from memento.results.loading import load
 from memento.store.store import Store
-from memento.values.formats import encode
+from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
 from tests.results.fakes import START, failure, key_of
 

@@ -45,7 +45,7 @@ def test_a_paused_run_starts_nothing_until_it_is_resumed() -> None:
     session = commanded(FakeSession(10), {2: ("pause", {}), 40: ("resume", {})})
     done, text, undo = session.run.answers[2]
     assert (done, undo) == (True, "resume")
-    assert "nothing more is started; 1 task that run" in text
+    assert "nothing more is started, and 1 running task may finish" in text
     assert session.run.answers[40][:2] == (True, "it goes on")
     finished = [event.time or i for i, event in enumerate(session.events) if isinstance(event, TasksFinished)]
     assert finished

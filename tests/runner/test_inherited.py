@@ -160,7 +160,7 @@ def test_what_a_run_has_committed_itself_goes(dead: Dead) -> None:
 
 
 def test_gc_keeps_values_as_long_as_outcomes_are_left_that_may_name_them(dead: Dead) -> None:
-    from memento.values.formats import encode
+    from memento.values.encoding import encode
 
     value = encode(b"x" * 100_000, dead.store.payloads, 100)
     assert value.ref is not None

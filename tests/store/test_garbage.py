@@ -19,7 +19,7 @@ from memento.store import garbage
 from memento.store.store import Store
 from memento.testing.index import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
-from memento.values.formats import decode, encode
+from memento.values.encoding import decode, encode
 from memento.values.places import LocalFolder
 
 DEAD: dict[str, Any] = {"pid": 2**22 + 1}  # no system of ours hands out such a pid

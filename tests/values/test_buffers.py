@@ -1,4 +1,4 @@
-"""Memory that files are written from and read into; what several threads read is what one would, and they end then."""
+"""Memory that files are written from and read into: every byte comes, and who looks for damage sees each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import gc
 import os
 import random
 import signal
-import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -36,17 +34,9 @@ LENGTHS = [5 * READ, 100, 14 * READ + 4_000, 0, 21 * READ - 4_100]  # most piece
 
 
 @pytest.fixture(autouse=True)
-def many_small_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have kilobytes read as gigabytes are on four cores."""
-    monkeypatch.setattr(buffers, "_PART", READ)
-    monkeypatch.setattr(buffers, "_LARGE", 4 * READ + 1)
-    monkeypatch.setattr(buffers, "_cores", lambda: 4)
-    before = threading.enumerate()
-    yield
-    deadline = time.monotonic() + 1  # a join that a signal interrupts may return a moment too early
-    while threading.enumerate() != before and time.monotonic() < deadline:
-        os.sched_yield()
-    assert threading.enumerate() == before
+def many_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have kilobytes read as gigabytes are."""
+    monkeypatch.setattr(buffers, "_READ", READ)
 
 
 @pytest.fixture
@@ -131,23 +121,6 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_damaged_and_no_crash(
     assert pieces[-1][-READ:] == bytes(READ)
 
 
-def test_an_error_in_any_thread_is_raised_and_the_others_begin_nothing(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads: list[int] = []
-
-    def before(number: int) -> None:
-        reads.append(number)
-        if number == 0:
-            eio()
-        time.sleep(0.01)
-
-    patched(monkeypatch, before)
-    with pytest.raises(OSError, match="Input/output error"):
-        read(file)
-    assert len(reads) < 20  # of 42
-
-
 def test_memory_goes_with_the_error_that_kept_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[weakref.ref[memoryview]] = []
 
@@ -170,77 +143,23 @@ def test_memory_goes_with_the_error_that_kept_it(file: Path, monkeypatch: pytest
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there are no alarms")
-@pytest.mark.parametrize("failing_too", [False, True], ids=["", "while the disk fails"])
-def test_signals_whose_handler_raises_end_the_reading_and_leave_no_thread(
-    failing_too: bool, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As Ctrl-C does, the alarm of a task that runs in this process, and people who press Ctrl-C again and again."""
+def test_signals_whose_handler_raises_end_the_reading(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Ctrl-C does, and the alarm of a task that runs in this process."""
 
     def ring(*_: object) -> None:
         raise TimeUp
 
     def rings(number: int) -> None:
-        if number % 10 == 5:
+        if number == 5:
             os.kill(os.getpid(), signal.SIGALRM)
-            if failing_too:
-                eio()
-
-    def until_told() -> None:
-        for _ in range(1_000):  # the signal may come when the last part has been read
-            with contextlib.suppress(OSError):
-                read(file)
 
     before = signal.signal(signal.SIGALRM, ring)
     patched(monkeypatch, rings)
     try:
         with pytest.raises(TimeUp):
-            until_told()
+            read(file)
     finally:
         signal.signal(signal.SIGALRM, before)
-
-
-def test_where_no_thread_can_be_started_the_caller_reads_alone(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[str] = []
-
-    def start(self: threading.Thread) -> None:
-        started.append(self.name)
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", start)
-    pieces, found = read(file)
-    assert started == ["memento-read_0"]
-    assert b"".join(pieces) == CONTENT
-    assert found == checksum([CONTENT])
-
-
-@pytest.mark.parametrize("why", ["small", "one core"])
-def test_no_thread_is_started_where_it_does_not_pay(
-    why: str, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(buffers, "_LARGE", len(CONTENT) + (why == "small"))
-    monkeypatch.setattr(buffers, "_cores", lambda: 1 if why == "one core" else 4)
-    monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("a thread was started"))
-    assert read(file) == ([CONTENT[a:b] for a, b in pairwise([0, *accumulate(LENGTHS)])], checksum([CONTENT]))
-
-
-@pytest.mark.parametrize(("cores", "expected"), [(2, 2), (3, 3), (64, 4)])
-def test_there_are_as_many_threads_as_cores_but_four_at_most(
-    cores: int, expected: int, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(buffers, "_cores", lambda: cores)
-    seen: set[int] = set()
-    together = threading.Barrier(expected)
-
-    def before(_: int) -> None:
-        if threading.get_ident() not in seen:
-            seen.add(threading.get_ident())
-            together.wait(30)
-
-    patched(monkeypatch, before)
-    read(file)
-    assert len(seen) == expected
 
 
 def test_what_is_not_verified_is_read_all_the_same(file: Path) -> None:

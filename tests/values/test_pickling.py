@@ -15,7 +15,7 @@ from memento.values import pickling
 SCRIPT = '''
 import abc, dataclasses, enum, os, pickle, subprocess, sys, typing
 from memento.values import pickling
-from memento.values.formats import decode, encode
+from memento.values.encoding import decode, encode
 from memento.values.payloads import PayloadDir
 
 class Meta(type):
@@ -88,7 +88,7 @@ def values():
 WORKER = """
 import pickle, sys
 from memento.values import pickling
-from memento.values.formats import encode
+from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
 script, function, values, root = pickle.load(sys.stdin.buffer)
 pickling.install_main(script)
@@ -132,7 +132,7 @@ if __name__ == "__main__":
 
 ELSEWHERE = """
 import pickle, sys
-from memento.values.formats import decode
+from memento.values.encoding import decode
 from memento.values.payloads import PayloadDir
 from memento.records import Encoded
 root = sys.argv[1]
@@ -172,7 +172,7 @@ def test_a_result_is_of_the_scripts_own_class_in_the_next_run(script: Path) -> N
 def test_a_result_is_of_the_modules_own_class_where_the_script_was_imported(script: Path) -> None:
     code = """
         import pickle, exp
-        from memento.values.formats import decode
+        from memento.values.encoding import decode
         from memento.values.payloads import PayloadDir
         from memento.records import Encoded
         encoded, _ = pickle.loads(open("store/encoded", "rb").read())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memento.errors import UnsavableResult
-from memento.values.formats import encode
+from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
 from memento.worker import failures
 

@@ -213,7 +213,7 @@ def _key(number: int) -> bytes:
 
 def _value(outcome: Outcome, folder: Path) -> Any:
     from memento.layout import Layout
-    from memento.values.formats import decode
+    from memento.values.encoding import decode
     from memento.values.payloads import PayloadDir
 
     assert outcome.value is not None

@@ -1,6 +1,6 @@
-"""Read, set and derive the states of random generators that are objects.
+"""Read, set and derive the states of random generators: those that are objects, those behind a library's functions.
 
-Knows: `random.Random`, NumPy's generators, `torch.Generator`. May not know: tasks, who shares them.
+Knows: `random`, NumPy's generators, PyTorch's. May not know: tasks, who shares a generator.
 
 Types are known by name: nothing here imports a library that is not loaded.
 """
@@ -128,12 +128,35 @@ _TORCH = Kind(
 )
 
 
-class Shared:
+class InHand:
+    """A generator that each task finds set by its key, and that the program gets back as it was."""
+
+    def __init__(self) -> None:
+        self._before = self.state()
+
+    def begin(self, key: bytes) -> None:
+        """Let it draw what only the task of this key draws."""
+        raise NotImplementedError
+
+    def state(self) -> Any:
+        """Return where it is."""
+        raise NotImplementedError
+
+    def fill(self, state: Any) -> None:
+        """Set it to where an earlier attempt was."""
+        raise NotImplementedError
+
+    def put_back(self) -> None:
+        """Set it to where it was before any task."""
+        self.fill(self._before)
+
+
+class Shared(InHand):
     """One generator that tasks share: each gets a child of `origin`, by its key; it stays the same object."""
 
     def __init__(self, generator: Any, kind: Kind, origin: bytes) -> None:
         self._generator, self._kind, self._origin = generator, kind, origin
-        self._before = kind.state(generator)
+        super().__init__()
 
     @classmethod
     def of(cls, generator: Any, origin: bytes | None = None) -> Shared | None:
@@ -149,18 +172,83 @@ class Shared:
         return shared
 
     def begin(self, key: bytes) -> None:
-        """Let it draw what only the task of this key draws."""
         told = blake2b(self._origin + key, digest_size=16, person=b"memento child")
         self._kind.seed(self._generator, int.from_bytes(told.digest(), "little"))
 
     def state(self) -> Any:
-        """Return where it is."""
         return self._kind.state(self._generator)
 
     def fill(self, state: Any) -> None:
-        """Set it to where an earlier attempt was."""
         self._kind.fill(self._generator, state)
 
-    def put_back(self) -> None:
-        """Set it to where it was before any task."""
-        self._kind.fill(self._generator, self._before)
+
+class GlobalOfPython(Shared):
+    """The generator behind the functions of `random`."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module.random.__self__, _PYTHON, b"")
+
+    def begin(self, key: bytes) -> None:
+        self._generator.seed(_number(key, 0, 16))
+
+
+class GlobalOfNumPy(InHand):
+    """The generator behind the functions of `numpy.random`."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self._bits = module.get_bit_generator()
+        super().__init__()
+
+    def begin(self, key: bytes) -> None:
+        if self._module.get_bit_generator() is not self._bits:  # a task has set another one
+            self._module.set_bit_generator(self._bits)
+        # 32 bits are all that it takes without a detour that costs five times as much.
+        self._module.seed(_number(key, 16, 4))
+
+    def state(self) -> Any:
+        return self._module.get_state(legacy=False)
+
+    def fill(self, state: Any) -> None:
+        name = state["bit_generator"]
+        if type(self._module.get_bit_generator()).__name__ != name:
+            own = type(self._bits).__name__ == name
+            self._module.set_bit_generator(self._bits if own else getattr(self._module, name)())
+        self._module.set_state(state)
+
+
+class GlobalOfTorch(InHand):
+    """The generators of PyTorch: the processor's, and those of the devices that are in use."""
+
+    def __init__(self, module: Any) -> None:
+        self._torch = module
+        built = module.version
+        self._devices = bool(
+            getattr(built, "cuda", None) or getattr(built, "hip", None) or getattr(built, "xpu", None)
+        ) or bool(getattr(module.backends, "mps", None) and module.backends.mps.is_available())
+        super().__init__()
+
+    def begin(self, key: bytes) -> None:
+        number = _number(key, 24, 7)  # a seed is a signed number of 64 bits
+        if self._devices:
+            self._torch.manual_seed(number)  # of devices not yet in use too: they take it when they are
+        else:
+            self._torch.default_generator.manual_seed(number)  # a hundredth of the price
+
+    def state(self) -> Any:
+        cuda = self._torch.cuda
+        used = self._devices and cuda.is_initialized()
+        return self._torch.get_rng_state(), cuda.get_rng_state_all() if used else []
+
+    def fill(self, state: Any) -> None:
+        here, devices = state
+        self._torch.set_rng_state(here)
+        if devices and self._torch.cuda.is_available():
+            for number, one in enumerate(devices[: self._torch.cuda.device_count()]):
+                self._torch.cuda.set_rng_state(one, number)
+
+
+def _number(key: bytes, start: int, size: int) -> int:
+    """Return what a library's generator is seeded with for the task of this key: its part of one digest."""
+    told = blake2b(key, digest_size=32, person=b"memento draws").digest()
+    return int.from_bytes(told[start : start + size], "little")

@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    _Handler = logging.StreamHandler[TextIO]
-else:  # not subscriptable in Python 3.10
-    _Handler = logging.StreamHandler
 
 
-class _Current(_Handler):
+class _ToStandardError(logging.Handler):
     """Writes to what `sys.stderr` is at the moment, which a notebook or a test may change."""
 
-    @property
-    def stream(self) -> TextIO:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, value: TextIO) -> None:
-        pass
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except Exception:  # a line that cannot be written is no reason to fail a task
+            self.handleError(record)
 
 
 def task_logger() -> logging.Logger:
@@ -33,8 +26,8 @@ def task_logger() -> logging.Logger:
     Only a task that asks for the logger pays for it, and only its process is changed.
     """
     logger = logging.getLogger("memento.task")
-    if not any(isinstance(handler, _Current) for handler in logger.handlers):
-        handler = _Current()
+    if not any(isinstance(handler, _ToStandardError) for handler in logger.handlers):
+        handler = _ToStandardError()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
         logger.propagate = False

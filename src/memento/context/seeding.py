@@ -15,85 +15,14 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from memento.context.generators import GlobalOfNumPy, GlobalOfPython, GlobalOfTorch, InHand, Shared
+
 if TYPE_CHECKING:
-    from memento.context.generators import Shared
+    from memento.context.reach import Reach
 
-
-class _Python:
-    """The global generator of `random`."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def seed(self, told: bytes) -> None:
-        self._module.seed(int.from_bytes(told[:16], "little"))
-
-    def state(self) -> Any:
-        return self._module.getstate()
-
-    def fill(self, state: Any) -> None:
-        self._module.setstate(state)
-
-
-class _NumPy:
-    """The global generator of `numpy.random`."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-        self._bits = module.get_bit_generator()
-
-    def seed(self, told: bytes) -> None:
-        if self._module.get_bit_generator() is not self._bits:  # a task has set another one
-            self._module.set_bit_generator(self._bits)
-        # 32 bits are all that it takes without a detour that costs five times as much.
-        self._module.seed(int.from_bytes(told[16:20], "little"))
-
-    def state(self) -> Any:
-        return self._module.get_state(legacy=False)
-
-    def fill(self, state: Any) -> None:
-        name = state["bit_generator"]
-        if type(self._module.get_bit_generator()).__name__ != name:
-            own = type(self._bits).__name__ == name
-            self._module.set_bit_generator(self._bits if own else getattr(self._module, name)())
-        self._module.set_state(state)
-
-
-class _Torch:
-    """The generators of PyTorch: the processor's, and those of the devices that are in use."""
-
-    def __init__(self, module: Any) -> None:
-        self._torch = module
-        built = module.version
-        self._devices = bool(
-            getattr(built, "cuda", None) or getattr(built, "hip", None) or getattr(built, "xpu", None)
-        ) or bool(getattr(module.backends, "mps", None) and module.backends.mps.is_available())
-
-    def seed(self, told: bytes) -> None:
-        number = int.from_bytes(told[24:31], "little")
-        if self._devices:
-            self._torch.manual_seed(number)  # of devices not yet in use too: they take it when they are
-        else:
-            self._torch.default_generator.manual_seed(number)  # a hundredth of the price
-
-    def state(self) -> Any:
-        cuda = self._torch.cuda
-        used = self._devices and cuda.is_initialized()
-        return self._torch.get_rng_state(), cuda.get_rng_state_all() if used else []
-
-    def fill(self, state: Any) -> None:
-        here, devices = state
-        self._torch.set_rng_state(here)
-        if devices and self._torch.cuda.is_available():
-            for number, one in enumerate(devices[: self._torch.cuda.device_count()]):
-                self._torch.cuda.set_rng_state(one, number)
-
-
-LIBRARIES: dict[str, Any] = {"random": _Python, "numpy.random": _NumPy, "torch": _Torch}
-_KEY = b"memento draws"
+LIBRARIES: dict[str, Any] = {"random": GlobalOfPython, "numpy.random": GlobalOfNumPy, "torch": GlobalOfTorch}
 _NOTHING: dict[str, bytes] = {}
 
 
@@ -117,79 +46,58 @@ class Seeding:
     def __init__(self, *, alone: bool = True, origins: Mapping[str, bytes] = _NOTHING) -> None:
         self._alone, self._origins = alone, origins
         self._key: bytes | None = None
-        self._libraries: dict[str, Any] = {}
-        self._before: dict[str, Any] = {}
-        self._shared: dict[str, Shared] = {}  # by what the script calls them
-        self._followed: Any = None  # what was looked at for generators
+        self._in_hand: dict[str, InHand] = {}  # by library, and by what the script calls what it shares
+        self._reach: Reach | None = None  # what was looked at for generators
         for name in LIBRARIES:
             self.notice(name)
 
     def notice(self, name: str) -> None:
         """Take a library in hand, where it is loaded: from now on its generator is set for each task."""
         module = sys.modules.get(name)
-        if not self._alone or module is None or name in self._libraries:
-            return
-        try:
-            library = LIBRARIES[name](module)
-            self._before[name] = library.state()
-        except Exception:  # half imported, or a stand-in
-            return
-        self._libraries[name] = library
-        if self._key is not None:
-            library.seed(self._told())
+        if self._alone and module is not None and name not in self._in_hand:
+            with contextlib.suppress(Exception):  # half imported, or a stand-in
+                self._take(name, LIBRARIES[name](module))
 
     def follow(self, value: Any) -> None:
         """Look for generators in what a function or a class refers to; tasks share them."""
-        if not self._alone or not self._libraries:
+        if not self._in_hand:
             return
-        from memento.context.generators import Shared
         from memento.context.reach import Reach
 
-        if self._followed is None:
-            self._followed = Reach()
-        for label, generator in self._followed.generators(value):
+        if self._reach is None:
+            self._reach = Reach()
+        for label, generator in self._reach.generators(value):
             shared = Shared.of(generator, self._origins.get(label))
             if shared is not None:
-                self._shared[label] = shared
-                if self._key is not None:
-                    shared.begin(self._key)
+                self._take(f"the script's {label}", shared)
+
+    def _take(self, name: str, generator: InHand) -> None:
+        self._in_hand[name] = generator
+        if self._key is not None:
+            generator.begin(self._key)
 
     def begin(self, key: bytes) -> None:
         """Set every generator for an attempt at a task."""
         self._key = key
-        if self._libraries:
-            told = self._told()
-            for library in self._libraries.values():
-                library.seed(told)
-            for shared in self._shared.values():
-                shared.begin(key)
-
-    def _told(self) -> bytes:
-        return blake2b(self._key or b"", digest_size=32, person=_KEY).digest()
+        for generator in self._in_hand.values():
+            generator.begin(key)
 
     def states(self) -> dict[str, Any]:
         """Return where every generator is now."""
-        told: dict[str, Any] = {name: library.state() for name, library in self._libraries.items()}
-        if self._shared:
-            told["shared"] = {label: shared.state() for label, shared in self._shared.items()}
-        return told
+        return {name: generator.state() for name, generator in self._in_hand.items()}
 
     def bring_back(self, states: Mapping[str, Any]) -> None:
-        """Set every generator to where an earlier attempt was; those that it had not loaded yet, as at its start."""
+        """Set every generator to where an earlier attempt was; those that it had not yet, as at its start."""
         if not self._alone:
             return
         for name in LIBRARIES:
-            if name in states and name not in self._libraries:
+            if name in states and name not in self._in_hand:
                 self._import(name)
-            library = self._libraries.get(name)
-            if library is not None and name in states:
-                library.fill(states[name])
-            elif library is not None and self._key is not None:
-                library.seed(self._told())
-        saved = states.get("shared", {})
-        for label, shared in self._shared.items():
-            if label in saved:
-                shared.fill(saved[label])
+        for name, generator in self._in_hand.items():
+            if name in states:
+                generator.fill(states[name])
+            elif self._key is not None:
+                generator.begin(self._key)
 
     def _import(self, name: str) -> None:
         import importlib
@@ -211,8 +119,6 @@ class Seeding:
 
     def put_back(self) -> None:
         """Set every generator to where the program had it."""
-        for name, library in self._libraries.items():
-            library.fill(self._before[name])
-        for shared in self._shared.values():
-            shared.put_back()
+        for generator in self._in_hand.values():
+            generator.put_back()
         self._key = None

@@ -23,7 +23,7 @@ from memento.errors import PayloadDamaged
 from memento.layout import STEP_KEYS, Layout
 from memento.records import Encoded
 from memento.system import try_lock
-from memento.values.formats import decode, encode
+from memento.values.encoding import decode, encode
 from memento.values.payloads import PayloadDir
 from memento.values.places import LocalFolder
 

@@ -52,19 +52,9 @@ def last_attempts(record: TaskRecord) -> tuple[Attempt, ...]:
     """Return the attempt that made a task what it is, after those from which it went on."""
     if record.pieces:
         return record.pieces
-    one = Attempt(
-        number=record.attempt,
-        status=record.status,
-        started=record.started,
-        runtime=record.runtime,
-        cpu_time=record.cpu_time,
-        memory=record.memory,
-        worker=record.worker,
-        run=record.run,
-        failure=record.failure,
-        log=record.log,
-    )
-    return (one,)
+    r = record
+    facts = (r.attempt, r.status, r.started, r.runtime, r.cpu_time, r.memory, r.worker, r.run)
+    return (Attempt(*facts, r.failure, r.log),)
 
 
 def each_once(attempts: Iterable[Attempt]) -> list[Attempt]:

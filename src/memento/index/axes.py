@@ -55,19 +55,9 @@ class Declared(NamedTuple):
 def joined(
     rows: Sequence[tuple[str, str]], given: Sequence[Declared]
 ) -> tuple[list[Sequence[str]], list[tuple[str, str]]]:
-    """Join the parameters of a run to those of its experiment.
+    """Join the parameters of a run to those of its experiment, which are rows of names and values as they are stored.
 
-    Parameters
-    ----------
-    rows : sequence of (str, str)
-        Names and values of those that the experiment has, as they are stored.
-    given : sequence of Declared
-        Those of the run.
-
-    Returns
-    -------
-    tuple
-        Each value's readable JSON as it is to be stored, for each of the given ones; and the rows as they are now.
+    Returns each value's readable JSON as it is to be stored, for each of the given ones, and the rows as they are now.
     """
     known = dict(rows)
     fragments = []
@@ -195,16 +185,9 @@ def merged(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
 
 
 def order_after(old: bytes | None, keys: bytes, follows: bool) -> bytes | None:
-    """Return the order of tasks to store after a run; None for none.
+    """Return the order of tasks to store after a run with these keys, 16 bytes each; None for none.
 
-    Parameters
-    ----------
-    old : bytes, optional
-        The one that is stored.
-    keys : bytes
-        The run's keys in its order, 16 bytes each.
-    follows : bool
-        Whether it follows from the order of the values: then an older order of the same tasks is forgotten.
+    Where it `follows` from the order of the values, an older order of the same tasks is forgotten.
     """
     mine = _pieces(keys, 16)
     if not follows:

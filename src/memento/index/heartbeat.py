@@ -73,13 +73,6 @@ if hasattr(os, "register_at_fork"):
 class Heartbeat:
     """A thread that beats until its `with` block ends.
 
-    Parameters
-    ----------
-    beat : callable
-        Called every few seconds from the thread; what it raises is swallowed: the next beat may reach the disk.
-    every : float, optional
-        Seconds between beats; by default `EVERY`.
-
     Examples
     --------
     >>> beaten = threading.Event()

@@ -76,23 +76,10 @@ class Versions:
         describe: Callable[[int], CodeVersion],
         run: int | None = None,
     ) -> list[int]:
-        """Note which versions a run has seen; writes only what is news.
+        """Note which versions a run has seen; return their ids. Writes only what is news.
 
-        Parameters
-        ----------
-        digests : sequence of bytes
-            Of the versions that its tasks are of.
-        stale : iterable of (int, int)
-            Id of the version that computed a result, and the place in `digests` of the one that would now.
-        describe : callable
-            Returns the version at a place in `digests`; asked only for those that the store does not have.
-        run : int, optional
-            The run's id, where it computes something.
-
-        Returns
-        -------
-        list of int
-            The versions' ids.
+        `stale` are ids of versions that computed a result, with the place in `digests` of the one that would now;
+        `describe` returns the version at a place, and is asked for new ones only.
         """
         ids = {digest: number for number, digest in self.digests.items()}
         wanted = {ids[digest]: {ids[digest]} for digest in digests if digest in ids}
@@ -120,16 +107,7 @@ class Versions:
     def adopt(self, changes: Collection[tuple[int, int]], who: str, verified: int, results: int) -> None:
         """Accept changes: results of the first version of each pair count as the second one's. Idempotent.
 
-        Parameters
-        ----------
-        changes : collection of (int, int)
-            Ids of versions, as of `pending`.
-        who : str
-            Who accepts them.
-        verified : int
-            How many results were computed again, and were equal.
-        results : int
-            Of how many.
+        Of so many results as `results`, `verified` were computed again and were equal.
         """
         self._index.adopt(self._experiment, changes, who, verified, results)
         self._read()

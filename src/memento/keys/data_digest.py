@@ -41,11 +41,10 @@ class DataEncoder(Encoder):
     """Encodes the data of a module; one instance serves one digest."""
 
     def __init__(self, module: str) -> None:
-        super().__init__(_dispatch)
+        super().__init__(_dispatch, {**LEAVES, str: self._text})  # of all leaves texts alone may be paths
         self.unkeyable: set[str] = set()  # types of what cannot be keyed
         self.module = module
         self._modules = (module, *MAINS)
-        self._leaves = {**LEAVES, str: self._text}
 
     def digest(self, value: Any) -> str:
         """Return a digest of a value; never raises."""
@@ -55,33 +54,6 @@ class DataEncoder(Encoder):
             self.unkeyable.add(qualified_name(type(value)))
             encoded = _by_type(value)
         return blake2b(encoded, digest_size=16).hexdigest()
-
-    # Texts are leaves, which no dispatch sees; of all leaves they alone may be paths.
-
-    def encode(self, value: Any) -> bytes:
-        """Return the frame of a value."""
-        return self._text(value) if type(value) is str else super().encode(value)
-
-    def at(self, step: str, value: Any) -> bytes:
-        """Return the frame of a part."""
-        return self._text(value) if type(value) is str else super().at(step, value)
-
-    def sequence(self, values: Any) -> bytes:
-        """Return the joined frames of values in their order."""
-        leaves, frames = self._leaves.get, []
-        for value in values:
-            leaf = leaves(type(value))
-            frames.append(leaf(value) if leaf is not None else self.at("", value))
-        return b"".join(frames)
-
-    def pairs(self, items: Any, ordered: bool = False) -> bytes:
-        """Return the joined frames of keys and values, sorted unless their order counts."""
-        frames = [
-            self.at("", key) + self.at("", value)
-            for key, value in items
-            if type(key) is not str or key != "__builtins__"  # `exec` leaves it in the dict that it is given
-        ]
-        return b"".join(frames if ordered else sorted(frames))
 
     def bulk(self, value: Any, np: Any) -> bytes | None:
         """Return a hash of an array's elements at the speed of memory."""
@@ -159,6 +131,8 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
     cls: Any = type(value)
     if counts_by_type(cls) or is_seeded_by_the_system(value):
         return _by_type(value)
+    if cls is dict and "__builtins__" in value:  # `exec` leaves it in the dict that it is given
+        return dispatch(enc, {name: part for name, part in value.items() if name != "__builtins__"})
     if cls is functools.singledispatchmethod:  # its attributes differ between Python versions
         return node("singledispatchmethod", enc.pairs(value.dispatcher.registry.items()))
     if cls is functools.partialmethod:

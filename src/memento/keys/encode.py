@@ -62,7 +62,9 @@ def _float(value: float) -> bytes:
     return b"f" + (_pack_float(value) if value == value else _NAN)
 
 
-LEAVES: dict[type, Callable[[Any], bytes]] = {
+Leaves = dict[type, Callable[[Any], bytes]]
+
+LEAVES: Leaves = {
     bool: lambda value: b"T" if value else b"F",
     int: integer,
     float: _float,
@@ -118,8 +120,9 @@ class Encoder:
     objects, so that what is shared many times is encoded once.
     """
 
-    def __init__(self, dispatch: Callable[[Encoder, Any], bytes]) -> None:
+    def __init__(self, dispatch: Callable[[Encoder, Any], bytes], leaves: Leaves | None = None) -> None:
         self._dispatch = dispatch
+        self._leaf = (leaves or LEAVES).get
         self._path: dict[int, int] = {}  # id of each compound value on the way down -> its depth
         self._known: dict[int, tuple[Any, bytes]] = {}  # the object is kept, so that its id stays its own
         self._back_references = 0
@@ -127,12 +130,12 @@ class Encoder:
 
     def encode(self, value: Any) -> bytes:
         """Return the frame of a value."""
-        leaf = LEAVES.get(type(value))
+        leaf = self._leaf(type(value))
         return leaf(value) if leaf is not None else self._compound(value)
 
     def at(self, step: str, value: Any) -> bytes:
         """Return the frame of a part; an error in it names the step that led there."""
-        leaf = LEAVES.get(type(value))
+        leaf = self._leaf(type(value))
         return leaf(value) if leaf is not None else self.under(step, self._compound, value)
 
     def under(self, step: str, func: Callable[..., bytes], *args: Any) -> bytes:
@@ -195,7 +198,7 @@ class Encoder:
 
     def sequence(self, values: Iterable[Any]) -> bytes:
         """Return the joined frames of values in their order."""
-        leaves, frames = LEAVES.get, []
+        leaves, frames = self._leaf, []
         for i, value in enumerate(values):
             leaf = leaves(type(value))
             frames.append(leaf(value) if leaf is not None else self.at(f"[{i}]", value))
@@ -207,7 +210,7 @@ class Encoder:
 
     def pairs(self, items: Iterable[tuple[Any, Any]], ordered: bool = False) -> bytes:
         """Return the joined frames of keys and values, sorted unless their order counts."""
-        leaves, frames = LEAVES.get, []
+        leaves, frames = self._leaf, []
         for key, value in items:
             leaf = leaves(type(value))  # the usual case needs no name for its step
             content = leaf(value) if leaf is not None else self.under(_step(key), self._compound, value)

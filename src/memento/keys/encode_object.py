@@ -20,8 +20,8 @@ _PROTOCOL = 4  # fixed: reductions may differ between protocols
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
-def attributes(value: Any) -> dict[str, Any]:
-    """Return what an instance holds: its `__dict__` and slots, without what is merely cached."""
+def attributes(value: Any, space: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what an instance holds: its `__dict__` (or `space`) and slots, without what is merely cached."""
     cls: Any = type(value)
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
@@ -36,7 +36,7 @@ def attributes(value: Any) -> dict[str, Any]:
                 continue  # never assigned
             # A base's slot of the same name is another one, hidden by it.
             found[name if name not in found else f"{base.__qualname__}.{name}"] = content
-    found.update(getattr(value, "__dict__", {}))
+    found.update(getattr(value, "__dict__", {}) if space is None else space)
     return without_caches(cls, found)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from memento.keys.class_body import methods, unwrapped
 from memento.keys.encode import LEAVES
-from memento.keys.ignored_state import OF_WRAPPERS
+from memento.keys.encode_object import attributes
 from memento.keys.names import is_project_function, is_project_module
 
 # Libraries whose values hold no code, or nothing that is read here; of NumPy's, arrays of objects do.
@@ -102,27 +102,11 @@ def attributes_of(value: Any) -> dict[str, Any]:
     """Return what stands in an instance's `__dict__` and slots."""
     if isinstance(value, (type, types.FunctionType, types.ModuleType)):
         return {}
-    found: dict[str, Any] = {}
-    cls = type(value)
-    for base in cls.__mro__:
-        for name, slot in vars(base).items():
-            if isinstance(slot, types.MemberDescriptorType) and base.__module__ != "builtins":
-                try:
-                    found[name] = slot.__get__(value, cls)
-                except AttributeError:
-                    continue  # never assigned
     try:
         space = object.__getattribute__(value, "__dict__")
     except AttributeError:
-        return found
-    if isinstance(space, dict):
-        found.update(space)
-    return {
-        name: part
-        for name, part in found.items()
-        if not isinstance(vars(cls).get(name), functools.cached_property)  # reading one is no change
-        and not ("__wrapped__" in found and name in OF_WRAPPERS)
-    }
+        space = {}
+    return attributes(value, space if isinstance(space, dict) else {})
 
 
 # -- the user's own code ---------------------------------------------------------------------------------

@@ -112,12 +112,10 @@ def without_caches(cls: type, state: dict[str, Any]) -> dict[str, Any]:
         for name, attributes in _CACHES.get(library_of(base), {}).items():
             if name in ("", base.__name__):
                 dropped.update(attributes)
-    return {
-        name: value
-        for name, value in state.items()
-        if name not in dropped and not (type(name) is str and _keeps(getattr(cls, name, None)))
-    }
+    return {name: value for name, value in state.items() if name not in dropped and not _is_kept(cls, name)}
 
 
-def _keeps(descriptor: Any) -> bool:
+def _is_kept(cls: type, name: str) -> bool:
+    """Say whether a descriptor keeps what it computed under a name; none of it runs."""
+    descriptor = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     return any(base.__name__ in _KEEPING for base in type(descriptor).__mro__)

@@ -18,7 +18,7 @@ from typing import Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.events import Event, Listener, RunFinished, RunStarted, TasksFinished, TasksStarted, Tick
-from memento.notify.base import NotificationProvider, speaks_for_each_task
+from memento.notify.base import DigestNotificationProvider, NotificationProvider, speaks_for_each_task
 from memento.notify.messages import redact
 from memento.wording import one_line
 
@@ -74,8 +74,8 @@ class Notifier:
 
     @property
     def names_tasks(self) -> bool:
-        """Whether it can make use of the tasks' keys."""
-        return not self._one_by_one
+        """Whether it can make use of the tasks' keys; messages that sum a run up name failures only."""
+        return not self._one_by_one and not isinstance(self._provider, DigestNotificationProvider)
 
     @property
     def problems(self) -> list[str]:

@@ -54,7 +54,7 @@ def _pause(runner: Runner, _: Mapping[str, Any]) -> Done:
     if runner.paused:
         return _refused("it is paused already")
     running = runner.pause()
-    rest = f"; {number_of(running, 'task')} that run go on to their end" if running else ""
+    rest = f", and {number_of(running, 'running task')} may finish" if running else ""
     return Done(f"paused: nothing more is started{rest}", "resume")
 
 

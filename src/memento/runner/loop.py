@@ -347,9 +347,14 @@ class Runner:
     def pause(self) -> int:
         """Start nothing more until `resume`; return how many tasks run, and go on to their end."""
         self.paused = True
-        running = len(self._activity.running(self._flying))
+        running = len(self._at_work())
         self._executor.cancel(running=False)
         return running
+
+    def _at_work(self) -> set[int]:
+        """Return the tasks that run at this moment; none where a task would keep this thread from asking."""
+        states = () if self._executor.in_process else self._activity.running(self._flying)
+        return {state.number for state in states}
 
     def resume(self) -> None:
         """Undo `pause`."""
@@ -358,7 +363,7 @@ class Runner:
     def cancel(self, numbers: Collection[int]) -> tuple[list[int], int]:
         """Do not compute these tasks; return those that were still to be done, and how many of them run now."""
         wanted = set(numbers)
-        running = sum(state.number in wanted for state in self._activity.running(self._flying))
+        running = len(wanted & self._at_work())
         waiting = [*self._queue.drop(wanted), *self.others.forget(wanted)]
         flying = [number for number in self._flying if number in wanted]
         self.cancelled.update(waiting, flying)

@@ -36,13 +36,7 @@ class Working(NamedTuple):
 
 
 class ActivityFile:
-    """What the workers of one run are at, as the one who writes it sees it.
-
-    Parameters
-    ----------
-    folder : path
-        Where the run's logs are.
-    """
+    """What the workers of one run are at, as the one who writes it sees it."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._file = os.open(
@@ -67,15 +61,7 @@ class ActivityFile:
 
 
 def read_activity(logs: Path, run_name: str, run: int) -> list[Working]:
-    """Return what the workers of a run are at.
-
-    Parameters
-    ----------
-    logs : Path
-        The store's folder of logs.
-    run_name, run : str, int
-        The run's name and id.
-    """
+    """Return what the workers of a run are at."""
     try:
         data = (logs / run_name / BOARD).read_bytes()
     except OSError:

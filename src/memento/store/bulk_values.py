@@ -11,7 +11,7 @@ from typing import Any
 
 from memento.records import Encoded
 from memento.store.unreadable import Unreadable, problem_of
-from memento.values.formats import decode
+from memento.values.encoding import decode
 from memento.values.payloads import PayloadDir
 
 

@@ -107,33 +107,13 @@ class Collected:
 
 
 class Collector:
-    """Finds and removes garbage of one store.
-
-    Parameters
-    ----------
-    root : Path
-        The store's folder.
-    index : Index
-        Its records; opened for writing unless it is a dry run.
-    clock : Clock
-        Measures turns.
-    """
+    """Finds and removes garbage of one store."""
 
     def __init__(self, root: Path, index: Index, clock: Clock) -> None:
         self._root, self._index, self._clock = root, index, clock
 
     def collect(self, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False) -> Collected:
-        """Remove garbage.
-
-        Parameters
-        ----------
-        dry_run : bool
-            Only say what would go.
-        damaged : bool
-            Also what was set aside as damaged.
-        unfinished : bool
-            Also checkpoints and folders of tasks that are not done: they will begin anew.
-        """
+        """Remove garbage, also what was set aside as `damaged`, also checkpoints of `unfinished` tasks."""
         # In this order: what is listed was there before the names were read, so a name that came with it is seen.
         steps = _step_records(self._root)
         listed = list(self._list(damaged, unfinished))

@@ -75,11 +75,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Finding:
-    """What looks wrong: told if it `still` is, and mended by `mend`, which says whether it did."""
+    """What looks wrong: told if it `still` is, and mended by `mend`, which returns False where it could not now."""
 
     problem: Problem
     still: Callable[[], bool]
-    mend: Callable[[], bool]
+    mend: Callable[[], object]
 
 
 def payload_fault(payloads: PayloadDir, ref: str, report: Report | None = None) -> str:

@@ -58,15 +58,7 @@ _URL_CREDENTIALS = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]+@"
 
 
 def gather(cwd: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return what is known of the code, packages and machine, as plain JSON values.
-
-    Parameters
-    ----------
-    cwd : path
-        A folder of the experiment's project.
-    env : mapping, optional
-        The environment; only settings that change results are kept.
-    """
+    """Return what is known of the code, packages and machine, as plain JSON values."""
     environment = os.environ if env is None else env
     return {
         "git": git_state(cwd),

@@ -81,37 +81,10 @@ class Store:
     ) -> Store:
         """Open a store, making it where there is none.
 
-        Parameters
-        ----------
-        path : path
-            The folder.
-        create : bool
-            Make the folder when it is missing.
-        trusted : bool
-            Allow values to be unpickled, which can run code.
-        readonly : bool
-            Write nothing, not even when something is damaged; works while a run writes.
-        mmap : bool
-            Serve large arrays from their mapped files, verified, instead of copies in memory; what is changed in
-            them stays in this process.
-        clock : Clock
-            Where time comes from.
-
-        Returns
-        -------
-        Store
-            Open until `close`, or the end of its `with` block.
-
-        Raises
-        ------
-        NotAStore
-            The path holds something else, or nothing and it may not be made.
-        StoreTooNew
-            A later release wrote it.
-        StoreDamaged
-            The index is damaged and may not be rebuilt (`readonly`).
-        StoreUnwritable
-            The folder cannot be written.
+        Values are unpickled, which can run code, where it is `trusted`. A `readonly` store is not written to, not even
+        when something is damaged, and can be opened while a run writes. With `mmap` large arrays are served from their
+        mapped files, verified; what is changed in them stays in this process. Raises `NotAStore`, `StoreTooNew`,
+        `StoreUnwritable`, and `StoreDamaged` where an index may not be rebuilt.
 
         Examples
         --------
@@ -157,18 +130,10 @@ class Store:
     def value(self, record: TaskRecord) -> Any:
         """Return what a task returned; None for one that failed.
 
-        Raises
-        ------
-        PayloadDamaged
-            The value is not what was written.
-        UntrustedStore
-            It is a pickle, and the store was opened with ``trusted=False``.
-        ValueUnreadable
-            Its class or library is missing here, or another version.
-        MissingExtra
-            A package that its format needs is not installed.
+        Raises `PayloadDamaged`; `UntrustedStore` for a pickle; `ValueUnreadable` where its class or library is missing
+        here, or another version; `MissingExtra` where a package is not installed.
         """
-        from memento.values.formats import decode
+        from memento.values.encoding import decode
 
         if record.value is None:
             return None
@@ -194,7 +159,7 @@ class Store:
 
     def readable(self, record: TaskRecord) -> tuple[bool, Any]:
         """Return whether a value can be shown without unpickling, and the value as plain data."""
-        from memento.values.formats import readable
+        from memento.values.encoding import readable
 
         return (False, None) if record.value is None else readable(record.value, self.payloads)
 
@@ -255,7 +220,7 @@ class Store:
     # --- writing ---------------------------------------------------------------------------------------
 
     def begin(self, info: RunInfo, cached: int = 0) -> Run:
-        """Note that a run begins, with `cached` of its tasks done already, and return its pen."""
+        """Note that a run begins, with `cached` of its tasks done already, and return what writes its results."""
         from memento.store.task_folders import drop_states
 
         self._move_folders()
@@ -293,11 +258,6 @@ class Store:
 
         Rows first, in one transaction that also notes which folders must follow; then the folders, one by one. Whoever
         is interrupted in between leaves the notes, and the next run, `gc` or rename moves what is left.
-
-        Raises
-        ------
-        CannotRename
-            There is no such experiment, or a run of one of them is at work.
         """
         from memento.store.task_folders import keyed_folders
 
@@ -343,17 +303,7 @@ class Store:
         self.payloads.set_aside(ref, why)
 
     def gc(self, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False) -> Collected:
-        """Remove what no row names any more; safe beside runs, which keep what they may be about to name.
-
-        Parameters
-        ----------
-        dry_run : bool
-            Only say what would go.
-        damaged : bool
-            Also what was set aside as damaged.
-        unfinished : bool
-            Also checkpoints and folders of tasks that are not done: they will begin anew.
-        """
+        """Remove what no row names any more; safe beside runs. See `memento.gc`."""
         from memento.store.garbage import Collector
 
         if not dry_run:

@@ -16,17 +16,7 @@ _TOLD = 200  # characters of an error
 
 
 class Unreadable:
-    """A stored value that cannot be loaded here; shows what it is, why, and by what it was written.
-
-    Parameters
-    ----------
-    type : str
-        "module:qualname" of the value's type; "" where that is lost too.
-    problem : str
-        Why it cannot be loaded.
-    writer : str
-        What wrote it; "" where that is not known.
-    """
+    """A stored value that cannot be loaded here; shows what it is, why, and by what it was written."""
 
     __slots__ = ("problem", "type", "writer")
 

@@ -25,18 +25,8 @@ def tasks_named(parameters: str) -> list[str]:
 class UpstreamValue(Deferred):
     """A finished task's value, by reference; equal to another one of the same task.
 
-    Parameters
-    ----------
-    key : bytes
-        The task's key: what a downstream task is keyed by.
-    root : str
-        Folder of the store.
-    encoded : Encoded
-        The stored value, inline or as a reference to a payload file.
-    row : int
-        The store's id of the result: what was computed from it has a later one. -1 where it is not known.
-    parameters : callable, optional
-        Returns the task's parameters; it stays in this process.
+    `row` is the id of the result: what was computed from it has a later one; -1 where it is not known. `parameters`
+    returns the task's parameters, and stays in this process.
     """
 
     def __init__(
@@ -59,7 +49,7 @@ class UpstreamValue(Deferred):
 
     def load(self) -> Any:
         """Read the value; verified, raises PayloadDamaged."""
-        from memento.values.formats import decode
+        from memento.values.encoding import decode
         from memento.values.payloads import PayloadDir
 
         return decode(self.encoded, PayloadDir(Layout(self.root).payloads))
@@ -76,17 +66,7 @@ class UpstreamValue(Deferred):
 
 
 class PendingValue(UpstreamValue):
-    """The value of a task that has not been computed yet: a plan can be made of its key.
-
-    Parameters
-    ----------
-    key : bytes
-        The task's key.
-    root : str
-        Folder of the store.
-    parameters : callable, optional
-        Returns the task's parameters; it stays in this process.
-    """
+    """The value of a task that has not been computed yet: a plan can be made of its key."""
 
     def __init__(
         self, key: bytes, root: str, parameters: Callable[[], Mapping[str, Any]] | None = None

@@ -23,7 +23,6 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import PayloadDamaged, StoreDamaged
@@ -36,9 +35,9 @@ from memento.store.problems import Finding, Problem, Report, payload_fault, unre
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
 from memento.store.verify_files import Files
-from memento.values.formats import SUFFIXES
-from memento.values.framing import definitions_named_by
+from memento.values.codecs import parsed
 from memento.values.payloads import PayloadDir
+from memento.values.pickle_codec import definitions_named_by
 
 _AGAIN = "the task will be computed again"
 
@@ -94,7 +93,7 @@ def verify(
         report.notes += store.notes
         for finding in [*_Rows(store, report).look(), *Files(store, report).look()]:
             if finding.still():
-                done = repair and finding.mend()
+                done = repair and finding.mend() is not False
                 report.problems.append(replace(finding.problem, repaired=done))
     return report
 
@@ -153,7 +152,7 @@ class _Rows:
             self._report.tasks += 1
             self._keys.add(row.key)
             fault, kind = row.fault, row.kind
-            if not fault and row.value is not None and row.value.format not in SUFFIXES:
+            if not fault and row.value is not None and parsed(row.value.format) is None:
                 fault = "its row does not say where its value is"
             if not fault:
                 fault, kind = self._artifact_fault(row), "artifact"
@@ -169,9 +168,7 @@ class _Rows:
         if self._index.strays():
             problem = Problem("row", INDEX, "values and metrics of no task are in it", "they are removed")
             yield Finding(
-                problem,
-                lambda: bool(self._index.strays()),
-                lambda: bool(self._index.strays(remove=True)),
+                problem, lambda: bool(self._index.strays()), lambda: self._index.strays(remove=True)
             )
 
     def _artifact_fault(self, row: Checked) -> str:
@@ -187,12 +184,7 @@ class _Rows:
         if kind == "twice":
             kind, remedy = "row", "the older one is removed"
         problem = Problem(kind, INDEX, fault, remedy, row.key, row.experiment, row.params)
-
-        def mend() -> bool:
-            self._index.discard([row.id])
-            return True
-
-        return Finding(problem, partial(self._index.has, row.id), mend)
+        return Finding(problem, lambda: self._index.has(row.id), lambda: self._index.discard([row.id]))
 
     # --- values ----------------------------------------------------------------------------------------
 
@@ -215,30 +207,23 @@ class _Rows:
                 self._need(needed, len(self._named[ref]))
 
     def _value(self, record: TaskRecord, ref: str, fault: str) -> Finding:
-        def still() -> bool:
-            named = record.id in self._index.ids_of_file(ref)
-            return named and bool(payload_fault(self._store.payloads, ref))
-
-        def mend() -> bool:
-            self._store.discard(record, f"memento verify: {fault}")
-            return True
-
         remedy = f"the file is set aside, and {_AGAIN}"
         task = (record.key.hex(), record.experiment, record.params)
-        return Finding(Problem("value", f"{PAYLOADS}/{ref}", fault, remedy, *task), still, mend)
+        return Finding(
+            Problem("value", f"{PAYLOADS}/{ref}", fault, remedy, *task),
+            lambda: self._index.has(record.id) and bool(payload_fault(self._store.payloads, ref)),
+            lambda: self._store.discard(record, f"memento verify: {fault}"),
+        )
 
     def _file(self, ref: str, fault: str) -> Finding:
         """A damaged file that no task has as its value: definitions, or garbage."""
         payloads = self._store.payloads
-
-        def mend() -> bool:
-            self._store.set_aside(ref, f"memento verify: {fault}\n")
-            return True
-
         kind = "definitions" if ref.startswith(f"{DEFINITIONS}/") else "value"
         problem = Problem(kind, f"{PAYLOADS}/{ref}", fault, "it is set aside")
         return Finding(
-            problem, lambda: bool(payload_fault(payloads, ref)) and payloads.path(ref).exists(), mend
+            problem,
+            lambda: bool(payload_fault(payloads, ref)) and payloads.path(ref).exists(),
+            lambda: self._store.set_aside(ref, f"memento verify: {fault}\n"),
         )
 
     def _need(self, ref: str | None, times: int = 1) -> None:

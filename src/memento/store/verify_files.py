@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -49,32 +49,60 @@ class Files:
 
     def __init__(self, store: Store, report: Report) -> None:
         self._index, self._root, self._report = store.index, store.path, report
+        self._steps_payloads = PayloadDir(self._root / STEPS)
 
     def look(self) -> Iterator[Finding]:
         """Yield all that looks wrong."""
         yield from self._checkpoints()
         yield from self._steps()
-        yield from self._half_written()
-        yield from self._foreign()
-        yield from self._logs()
+        for path in half_written(self._root):
+            what, remedy = "a run that died left it", "it is removed"
+            yield self._finding("half-written", path, what, remedy, self._is_left_over, self._remove)
+        foreign = [
+            *_foreign_payloads(self._root / PAYLOADS, _NO_VALUES),
+            *_foreign_payloads(self._root / STEPS, _NO_STEPS),
+            *_foreign_checkpoints(self._root / CHECKPOINTS),
+        ]
+        for path in foreign:
+            what, remedy = "it is none of Memento's files", "it is set aside"
+            yield self._finding("foreign", path, what, remedy, os.path.lexists, self._move_aside)
+        for file, end in self._index.log_ends().items():
+            if _log_size(self._root / LOGS, file) < end:
+                yield self._short_log(file, end)
+
+    def _finding(
+        self,
+        kind: str,
+        path: Path,
+        what: str,
+        remedy: str,
+        still: Callable[[Path], bool],
+        mend: Callable[[Path], object],
+        key: str = "",
+    ) -> Finding:
+        name = path.relative_to(self._root).as_posix()
+        return Finding(Problem(kind, name, what, remedy, key), partial(still, path), partial(mend, path))
 
     # --- checkpoints and steps -------------------------------------------------------------------------
 
     def _checkpoints(self) -> Iterator[Finding]:
-        for key, path in _checkpoint_files(self._root / CHECKPOINTS):
+        what = (
+            "a generation of the checkpoint is torn or altered (a crash in the middle of saving leaves one)"
+        )
+        for path in _checkpoint_files(self._root / CHECKPOINTS):
             closed = unreadable(self._root, path)
             if closed is not None:
                 yield closed
-            elif self._is_torn(key, path):
-                what = "a generation of the checkpoint is torn or altered (a crash in the middle of saving leaves one)"
-                problem = Problem("checkpoint", self._short(path), what, "it is set aside", key.hex())
-                yield Finding(
-                    problem,
-                    partial(self._is_torn, key, path),
-                    partial(self._set_checkpoint_aside, key, path),
-                )
+            elif self._is_torn(path):
+                aside = self._set_checkpoint_aside
+                key = self._key(path).hex()
+                yield self._finding("checkpoint", path, what, "it is set aside", self._is_torn, aside, key)
 
-    def _is_torn(self, key: bytes, path: Path) -> bool:
+    def _key(self, path: Path) -> bytes:
+        """Return the key of the task that a checkpoint is of."""
+        return bytes.fromhex(path.relative_to(self._root / CHECKPOINTS).parts[0])
+
+    def _is_torn(self, path: Path) -> bool:
         """Tell whether a checkpoint is damaged, and no living run is just saving it."""
         try:
             whole = is_whole(path)
@@ -83,16 +111,15 @@ class Files:
             return False
         except OSError:
             whole = False
-        return not whole and key not in self._index.living().claimed
+        return not whole and self._key(path) not in self._index.living().claimed
 
-    def _set_checkpoint_aside(self, key: bytes, path: Path) -> bool:
+    def _set_checkpoint_aside(self, path: Path) -> None:
         with self._index.exclusive():  # nobody claims the task meanwhile
-            if self._is_torn(key, path):
+            if self._is_torn(path):
                 os.replace(path, path.with_name(f"{path.name}{SET_ASIDE}"))
-        return True
 
     def _steps(self) -> Iterator[Finding]:
-        payloads = PayloadDir(self._root / STEPS)
+        payloads = self._steps_payloads
         named: set[str] = set()
         for path in entries(self._root / STEPS / STEP_KEYS):
             if path.suffix != ".json":
@@ -101,57 +128,36 @@ class Files:
             if ref is not None:
                 named.add(ref)
             if fault:
-                problem = Problem(
-                    "step", self._short(path), fault, "it is set aside, and computed when needed"
-                )
-                yield Finding(
-                    problem,
-                    partial(_is_faulty_step, path, payloads),
-                    partial(self._drop_step, path, ref),
-                )
+                remedy = "it is set aside, and computed when needed"
+                yield self._finding("step", path, fault, remedy, self._is_wrong_step, self._drop_step)
         for ref in payloads.refs():
             fault = "" if ref in named else payload_fault(payloads, ref, self._report)
             if fault:
-                problem = Problem("step", f"{STEPS}/{ref}", fault, "it is set aside")
-                yield Finding(
-                    problem,
-                    partial(_is_faulty_payload, payloads, ref),
-                    partial(_quarantine, payloads, ref),
-                )
+                yield self._wrong_payload(ref, fault)
 
-    def _drop_step(self, path: Path, ref: str | None) -> bool:
-        payloads = PayloadDir(self._root / STEPS)
+    def _wrong_payload(self, ref: str, fault: str) -> Finding:
+        payloads = self._steps_payloads
+        return Finding(
+            Problem("step", f"{STEPS}/{ref}", fault, "it is set aside"),
+            lambda: (payloads.root / ref).exists() and bool(payload_fault(payloads, ref)),
+            lambda: payloads.quarantine(ref) is not None,
+        )
+
+    def _is_wrong_step(self, path: Path) -> bool:
+        return bool(_step_fault(path, self._steps_payloads)[1])
+
+    def _drop_step(self, path: Path) -> bool:
         with self._index.exclusive() as living:
             if living.runs:
                 return False  # whoever needs the step finds out, and computes it
+            ref, _ = _step_fault(path, self._steps_payloads)
             if ref is not None:
                 with suppress(PayloadDamaged):
-                    payloads.quarantine(ref)
+                    self._steps_payloads.quarantine(ref)
             path.unlink(missing_ok=True)
         return True
 
-    # --- files that nobody should find -----------------------------------------------------------------
-
-    def _half_written(self) -> Iterator[Finding]:
-        for path in half_written(self._root):
-            problem = Problem("half-written", self._short(path), "a run that died left it", "it is removed")
-            yield Finding(
-                problem,
-                partial(self._is_left_over, path),
-                partial(self._remove, path),
-            )
-
-    def _foreign(self) -> Iterator[Finding]:
-        foreign = [
-            *_foreign_payloads(self._root / PAYLOADS, _NO_VALUES),
-            *_foreign_payloads(self._root / STEPS, _NO_STEPS),
-            *_foreign_checkpoints(self._root / CHECKPOINTS),
-        ]
-        for path in foreign:
-            problem = Problem(
-                "foreign", self._short(path), "it is none of Memento's files", "it is set aside"
-            )
-            yield Finding(problem, partial(os.path.lexists, path), partial(self._move_aside, path))
+    # --- files that nobody should find, and logs -------------------------------------------------------
 
     def _is_left_over(self, path: Path) -> bool:
         return not self._index.living().runs and path.exists()
@@ -163,46 +169,24 @@ class Files:
             path.unlink(missing_ok=True)
         return True
 
-    def _move_aside(self, path: Path) -> bool:
+    def _move_aside(self, path: Path) -> None:
         folder = self._root / PAYLOADS / QUARANTINE
         folder.mkdir(exist_ok=True)
-        name = "foreign-" + self._short(path).replace("/", "-")
+        name = "foreign-" + path.relative_to(self._root).as_posix().replace("/", "-")
         number = 1
         while os.path.lexists(folder / f"{name}.{number}"):
             number += 1
         os.replace(path, folder / f"{name}.{number}")
-        return True
 
-    def _logs(self) -> Iterator[Finding]:
-        for file, end in self._index.log_ends().items():
-            size = _log_size(self._root / LOGS, file)
-            if size < end:
-                what = "the output of tasks is gone" if size <= 0 else "the end of tasks' output is gone"
-                problem = Problem("log", f"{LOGS}/{file}", what, "tasks are kept, without that output")
-                yield Finding(problem, partial(self._is_short, file, end), partial(self._forget_log, file))
-
-    def _is_short(self, file: str, end: int) -> bool:
-        return _log_size(self._root / LOGS, file) < end
-
-    def _forget_log(self, file: str) -> bool:
-        self._index.forget_log(file, _log_size(self._root / LOGS, file))
-        return True
-
-    def _short(self, path: Path) -> str:
-        """Return a path as people see it: relative to the store."""
-        return path.relative_to(self._root).as_posix()
-
-
-def _is_faulty_step(record: Path, payloads: PayloadDir) -> bool:
-    return bool(_step_fault(record, payloads)[1])
-
-
-def _is_faulty_payload(payloads: PayloadDir, ref: str) -> bool:
-    return (payloads.root / ref).exists() and bool(payload_fault(payloads, ref))
-
-
-def _quarantine(payloads: PayloadDir, ref: str) -> bool:
-    return payloads.quarantine(ref) is not None
+    def _short_log(self, file: str, end: int) -> Finding:
+        logs = self._root / LOGS
+        gone = _log_size(logs, file) <= 0
+        what = "the output of tasks is gone" if gone else "the end of tasks' output is gone"
+        return Finding(
+            Problem("log", f"{LOGS}/{file}", what, "tasks are kept, without that output"),
+            lambda: _log_size(logs, file) < end,
+            lambda: self._index.forget_log(file, _log_size(logs, file)),
+        )
 
 
 def _step_fault(record: Path, payloads: PayloadDir, report: Report | None = None) -> tuple[str | None, str]:
@@ -231,15 +215,7 @@ def _log_size(logs: Path, file: object) -> int:
 
 
 def _foreign_payloads(folder: Path, others: frozenset[str]) -> Iterator[Path]:
-    """Yield what has no place in a folder of payloads.
-
-    Parameters
-    ----------
-    folder : Path
-        ``payloads`` or ``steps``.
-    others : frozenset of str
-        Folders in it that hold something else.
-    """
+    """Yield what has no place in a folder of payloads."""
     for shard in entries(folder):
         if _is_harmless(shard) or shard.name in others:
             continue
@@ -258,13 +234,10 @@ def _foreign_payloads(folder: Path, others: frozenset[str]) -> Iterator[Path]:
             yield path
 
 
-def _checkpoint_files(folder: Path) -> Iterator[tuple[bytes, Path]]:
-    """Yield the files of checkpoints, with their tasks' keys."""
+def _checkpoint_files(folder: Path) -> Iterator[Path]:
     for task in entries(folder):
         if _KEY.fullmatch(task.name) and not task.is_symlink():
-            for path in below(task):
-                if path.name in GENERATIONS:
-                    yield bytes.fromhex(task.name), path
+            yield from (path for path in below(task) if path.name in GENERATIONS)
 
 
 def _foreign_checkpoints(folder: Path) -> Iterator[Path]:

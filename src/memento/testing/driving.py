@@ -20,7 +20,7 @@ from memento.keys.project_files import Script
 from memento.layout import PAYLOADS
 from memento.records import Outcome
 from memento.values import pickling
-from memento.values.formats import decode
+from memento.values.encoding import decode
 from memento.values.payloads import PayloadDir
 from memento.worker.portable import Portable, sendable
 from memento.worker.work import Task, Work

@@ -321,9 +321,7 @@ class IndexContract:
             assert two.waiting([key_of(1)]) == []
             assert two.claim([key_of(1)]).granted == [key_of(1)]
 
-    def test_a_lease_that_nobody_can_look_up_falls_when_its_heart_stands_still(
-        self, open_index: Opener
-    ) -> None:
+    def test_a_lease_that_nobody_can_look_up_falls_when_its_heartbeat_stops(self, open_index: Opener) -> None:
         clock = Stopped()
         with open_index(clock=clock) as index:
             far, near = index.begin(info_of(boot_id="elsewhere", host="far")), index.begin(info_of())
@@ -634,9 +632,11 @@ class IndexContract:
             assert found[0].sent > 0
             assert [command.id for command in late.commands()] == [to_any]
             assert early.commands() == late.commands() == []
-            early.answer(to_one, "4 workers now")
-            assert [(a.command, a.run, a.text) for a in other.answers(to_one)] == [
-                (to_one, early.id, "4 workers now")
+            early.answer(to_one, "4 workers now", undo="resize to 2")
+            early.answer(to_one, "no", done=False)
+            assert [(a.command, a.run, *a[3:]) for a in other.answers(to_one)] == [
+                (to_one, early.id, "4 workers now", "resize to 2", True),
+                (to_one, early.id, "no", "", False),
             ]
             assert other.answers(unread) == []
 

@@ -1,36 +1,26 @@
 """Memory that values are written from and read into.
 
-Knows: buffers, threads. May not know: files' places, what the bytes mean.
+Knows: buffers. May not know: files' places, what the bytes mean.
 
-Of the time that reading a large content takes, most is the system's for pages of memory that this process did not have
-before, so several threads read (500 MB on two cores: 60 ms instead of 107). Who asked checks each part while the
-processor's cache has it.
-
-Owners
-    threads    the call of `read_pieces` that starts them: it waits for them before it returns or raises
+One thread reads. Several read 500 MB in 60 ms instead of 107 where two cores are idle; where a grid keeps the cores
+busy, as it should, they take three times the processor's time, and wait for each other.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 PIECE = 1 << 20  # bytes worth a call of their own: to write, to read
 _SMALL = PIECE // 16
-_PART = 8 << 20  # bytes that a thread reads at a time
-_LARGE = 32 << 20  # bytes from which on threads are worth starting
-_MOST_THREADS = 4  # a guess: that more would wait for the memory, and for each other
+_READ = PIECE
 
 ReadInto = Callable[[memoryview, int], int]
-"""Reads bytes from a place of the content on into memory; returns how many, 0 at the end. Called by several threads."""
+"""Reads bytes from a place of the content on into memory; returns how many, 0 at the end."""
 
 Seen = Callable[[memoryview], object]
-"""Told each part of a content, in order; for a checksum."""
+"""Told each part of a content, in order, while the processor's cache has it; for a checksum."""
 
 
 def flat(buffer: Any) -> memoryview:
@@ -79,74 +69,31 @@ def read_pieces(read_into: ReadInto, lengths: Sequence[int], seen: Seen | None =
     A content that ends before is damaged, which its checksum tells: what is missing is read as zeros.
     """
     pieces = [new_memory(length) for length in lengths]
-    pool = _pool_for(sum(lengths))
-    try:
-        filled = _filled(pool, read_into, pieces)
-        for part in filled:
+    at = 0
+    for piece in pieces:
+        for start in range(0, piece.nbytes, _READ):
+            part = piece[start : start + _READ]
+            _fill(part, read_into, at)
+            at += part.nbytes
             if seen is not None:
                 seen(part)
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
     return pieces
 
 
 def pass_through(read_into: ReadInto, size: int, seen: Seen) -> None:
     """Read a content and keep nothing of it."""
-    room = new_memory(min(size, PIECE))
-    for start in range(0, size, PIECE):
-        part = room[: min(PIECE, size - start)]
-        _fill(_Part(part, start), read_into)
+    room = new_memory(min(size, _READ))
+    for start in range(0, size, _READ):
+        part = room[: min(_READ, size - start)]
+        _fill(part, read_into, start)
         seen(part)
 
 
-class _Part(NamedTuple):
-    """A part of a piece, and where its content begins."""
-
-    memory: memoryview
-    at: int
-
-
-def _parts(pieces: Iterable[memoryview], size: int) -> Iterator[_Part]:
-    at = 0
-    for piece in pieces:
-        for start in range(0, piece.nbytes, size):
-            part = piece[start : start + size]
-            yield _Part(part, at)
-            at += part.nbytes
-
-
-def _filled(
-    pool: ThreadPoolExecutor | None, read_into: ReadInto, pieces: list[memoryview]
-) -> Iterable[memoryview]:
-    """Fill the pieces part by part, and return the parts in order as they are filled."""
-    if pool is not None:
-        try:
-            return pool.map(lambda part: _fill(part, read_into), _parts(pieces, _PART))
-        except RuntimeError:  # no more threads to be had
-            pool.shutdown(cancel_futures=True)
-    return (_fill(part, read_into) for part in _parts(pieces, PIECE))
-
-
-def _pool_for(size: int) -> ThreadPoolExecutor | None:
-    if size < _LARGE or _cores() == 1:
-        return None
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(min(_cores(), _MOST_THREADS), thread_name_prefix="memento-read")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _fill(part: _Part, read_into: ReadInto) -> memoryview:
-    """Fill a part, with zeros where the content ends before; return its memory."""
-    rest, at = part
-    while rest.nbytes:
-        count = read_into(rest, at)
+def _fill(memory: memoryview, read_into: ReadInto, at: int) -> None:
+    """Fill memory, with zeros where the content ends before."""
+    while memory.nbytes:
+        count = read_into(memory, at)
         if not count:
-            rest[:] = bytes(rest.nbytes)
-            break
-        rest, at = rest[count:], at + count
-    return part.memory
+            memory[:] = bytes(memory.nbytes)
+            return
+        memory, at = memory[count:], at + count

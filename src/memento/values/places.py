@@ -40,7 +40,7 @@ class Content(ABC):
 
     @abstractmethod
     def read_into(self, memory: memoryview, at: int) -> int:
-        """Read from byte `at` on into memory; return how many bytes, 0 at the end. Called by several threads."""
+        """Read from byte `at` on into memory; return how many bytes, 0 at the end."""
 
     def between(self, start: int, end: int) -> bytes:
         """Return some of the bytes; fewer where the content ends before."""

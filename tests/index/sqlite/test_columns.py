@@ -20,7 +20,7 @@ from memento.records import Series
 from memento.store.store import Store
 from memento.store.unreadable import Unreadable
 from memento.testing.index import info_of, row_of
-from memento.values.formats import encode
+from memento.values.encoding import encode
 
 VALUES: list[Any] = [
     0.5,

@@ -20,11 +20,11 @@ from memento.records import DONE, FAILED, Encoded
 _BULK = 8_192  # rows read at once
 
 
-def index_faults(connection: sqlite3.Connection) -> list[str]:
+def index_faults(connection: sqlite3.Connection, check: str = sql.INTEGRITY) -> list[str]:
     """Return what SQLite's own check and a look at every table find; other processes may write meanwhile."""
     faults: list[str] = []
     try:
-        found = [text for (text,) in connection.execute(sql.INTEGRITY)]
+        found = [text for (text,) in connection.execute(check)]
         faults += [] if found == ["ok"] else found
         if connection.execute("PRAGMA application_id").fetchone()[0] != sql.APPLICATION_ID:
             faults.append("it has lost the mark of Memento's index")

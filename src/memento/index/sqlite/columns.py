@@ -39,13 +39,7 @@ class Kind(NamedTuple):
 
 
 def outlines(found: Sequence[tuple[Any, ...]], *, values: bool = False) -> Outlines:
-    """Build columns from those of `sql.OUTLINES`, or of `sql.OUTLINES_AND_VALUES`.
-
-    Raises
-    ------
-    PayloadDamaged
-        A row is not what was written.
-    """
+    """Build columns from those of `sql.OUTLINES`, or of `sql.OUTLINES_AND_VALUES`."""
     import numpy as np
 
     columns = _columns(found, 19 if values else 12)
@@ -113,13 +107,7 @@ def alike(found: Sequence[tuple[Any, ...]], kind: Kind) -> Outlines | None:
 def last_values(
     found: Sequence[tuple[Any, ...]],
 ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Return ids and last values for each metric, of rows of `sql.METRIC_LASTS`; nan where it was no number.
-
-    Raises
-    ------
-    PayloadDamaged
-        A metric is not what was written, or is lost.
-    """
+    """Return ids and last values for each metric, of rows of `sql.METRIC_LASTS`; nan where it was no number."""
     import numpy as np
 
     tasks, expected, names, counts, lasts, minima, maxima, data_sums, sums = _columns(found, 9)
@@ -154,16 +142,9 @@ def _check(whole: bool) -> None:
 
 
 def _facts_sums(facts: NDArray[np.float64], places: Iterable[int], others: int = 0) -> NDArray[np.uint64]:
-    """Return `checksums.facts_sum` of each row, without its failure; see there.
+    """Return `checksums.facts_sum` of each row, without its failure.
 
-    Parameters
-    ----------
-    facts : array
-        A row for each number.
-    places : iterable of int
-        Where each of them stands among all that the checksum is of.
-    others : int
-        What the other numbers add, the same in every row.
+    `places` says where each row of `facts` stands among the numbers that it is of; `others` is what the rest add.
     """
     import numpy as np
 

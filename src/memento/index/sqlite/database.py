@@ -153,15 +153,7 @@ def _let_go(pid: int, connection: sqlite3.Connection) -> None:
 
 
 class Database:
-    """One index file, opened as often as threads and processes need.
-
-    Parameters
-    ----------
-    index : path
-        The SQLite file; made when missing, unless `readonly`.
-    readonly : bool
-        Never write, not even what SQLite itself would.
-    """
+    """One index file, opened as often as threads and processes need; where `readonly`, SQLite itself writes nothing."""
 
     def __init__(self, index: str | os.PathLike[str], *, readonly: bool = False) -> None:
         self.location = os.fspath(index)
@@ -235,10 +227,7 @@ class Database:
     def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Hold the writer's lock for one short transaction; on leaving, it is committed or undone whole.
 
-        Parameters
-        ----------
-        durable : bool
-            Whether it must survive a power loss on return. Claims need not: they die with their run.
+        What is not `durable` may be lost with the power: claims die with their run.
         """
         if self.readonly:
             raise StoreUnwritable(

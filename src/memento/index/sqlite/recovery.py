@@ -22,12 +22,12 @@ from typing import Any
 
 from memento import faultpoints, system
 from memento.index.sqlite import sql
+from memento.index.sqlite.checks import index_faults
 from memento.index.sqlite.database import (
     BUSY_SECONDS,
     explained,
     is_locked,
     make_tables,
-    schema_faults,
     suspect_mark,
 )
 from memento.layout import INDEX_DAMAGED, INDEX_REBUILT, INDEX_SALVAGED
@@ -38,17 +38,7 @@ _BY_NAME = frozenset({"counters"})  # without rowid
 def rebuild(index: Path, *, certain: bool = False) -> list[str]:
     """Replace the index by what can be read of it, if it is damaged; returns what to tell people.
 
-    Parameters
-    ----------
-    index : Path
-        The SQLite file.
-    certain : bool
-        It is known to be damaged: a closer look than `is_whole` has found it.
-
-    Raises
-    ------
-    StoreError
-        The disk does not let it be rebuilt now.
+    `certain` says that a closer look than `is_whole` has found it damaged.
     """
     try:
         return _rebuilt(index, certain)
@@ -93,21 +83,13 @@ def _writers_waiting(index: Path) -> Iterator[None]:
 
 
 def is_whole(index: Path) -> bool:
-    """Tell whether every page of the index can be read and every table is there."""
+    """Tell whether every page of the index can be read and every table is there, or none."""
     try:
         with closing(sqlite3.connect(index, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-            whole = connection.execute(sql.QUICK_CHECK).fetchone()[0] == "ok"
-            tables = {name for (name,) in connection.execute(sql.TABLE_NAMES)}
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            for table in tables.intersection(sql.TABLES):  # SQLite itself does not look into texts
-                for _ in connection.execute(f"SELECT * FROM {table}"):
-                    pass
-            if tables.issuperset(sql.TABLES):
-                whole &= not schema_faults(connection)
-                whole &= connection.execute(sql.COUNTER_LOOKS_RIGHT).fetchone() == (1,)
+            begun = connection.execute(sql.TABLE_COUNT).fetchone()[0]
+            return not begun or not index_faults(connection, sql.QUICK_CHECK)
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         return False
-    return whole and (not tables or (tables.issuperset(sql.TABLES) and application == sql.APPLICATION_ID))
 
 
 def _rebuild(index: Path) -> str:
@@ -220,7 +202,7 @@ class _Reader:
 
 def _complete(target: sqlite3.Connection) -> None:
     """Make up what tables owe each other, so that no task refers to an experiment or run that is gone."""
-    for statement in sql.SALVAGE:
+    for statement in sql.COMPLETE_REBUILT:
         target.execute(statement)
 
 

@@ -32,6 +32,7 @@ from memento.records import (
     Warned,
 )
 
+_NO_LOG = (None, None, None)
 TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
 
 
@@ -42,55 +43,21 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
     if outcome.earlier:
         outcome, shares = whole(outcome, run)
         pieces = json.dumps(shares)
-    value, log, failure = outcome.value, outcome.log, outcome.failure
+    value, failure, series = outcome.value, outcome.failure, len(outcome.metrics)
     kind, data, ref, size, type_name = value if value is not None else (None, None, None, None, None)
-    file, start, end = log if log is not None else (None, None, None)
     why = None if failure is None else failure_text(failure)
-    series = len(outcome.metrics)
-    return (
-        number,
-        key,
-        outcome.status,
-        code,
-        outcome.runtime,
-        experiment,
-        run,
-        repeat,
-        outcome.attempt,
-        outcome.started,
-        outcome.cpu_time,
-        outcome.memory,
-        outcome.virtual,
-        outcome.worker,
-        params,
-        kind,
-        type_name,
-        size,
-        data if data is not None and len(data) <= TINY else None,
-        checksums.row_sum(key, params, value),
-        series,
-        checksums.facts_sum(
-            outcome.status == DONE,
-            outcome.started,
-            outcome.runtime,
-            outcome.cpu_time,
-            outcome.memory,
-            why,
-            experiment,
-            repeat,
-            outcome.virtual,
-            series,
-        ),
-        ref,
-        file,
-        start,
-        end,
-        json.dumps(outcome.artifacts) if outcome.artifacts else None,
-        why,
-        None if failure is None else failure.exception,
-        outcome.warnings,
-        pieces,
+    status, started, runtime = outcome.status, outcome.started, outcome.runtime
+    cpu_time, memory, virtual = outcome.cpu_time, outcome.memory, outcome.virtual
+    facts = checksums.facts_sum(
+        status == DONE, started, runtime, cpu_time, memory, why, experiment, repeat, virtual, series
     )
+    tiny = data if data is not None and len(data) <= TINY else None
+    artifacts = json.dumps(outcome.artifacts) if outcome.artifacts else None
+    return (
+        number, key, status, code, runtime, experiment, run, repeat, outcome.attempt, started, cpu_time, memory,
+        virtual, outcome.worker, params, kind, type_name, size, tiny, checksums.row_sum(key, params, value), series,
+        facts, ref, *(outcome.log or _NO_LOG), artifacts, why, failure and failure.exception, outcome.warnings, pieces,
+    )  # fmt: skip
 
 
 def plain_values(
@@ -123,15 +90,7 @@ def metric_values(task: int, series: Series) -> tuple[Any, ...]:
 
 
 def metrics_are_as_written(rows: Iterable[tuple[Any, ...]], expected: int) -> bool:
-    """Tell whether the metrics of one task are what was written, and none is lost.
-
-    Parameters
-    ----------
-    rows : iterable of tuple
-        Of `sql.METRIC_LASTS`, or of `sql.METRICS_OF_TASK`, whose data are then looked at too.
-    expected : int
-        How many there were.
-    """
+    """Tell whether the metrics of one task (rows of `sql.METRIC_LASTS`, or with data) are what was written, and all."""
     found = 0
     try:
         for task, _, name, count, last, minimum, maximum, data_sum, checksum, *data in rows:
@@ -151,25 +110,11 @@ def attempt_values(row: TaskRow, experiment: int, run: int) -> tuple[Any, ...]:
     if outcome.earlier:
         outcome, shares = whole(outcome, run)
         pieces = json.dumps(shares)
-    file, start, end = outcome.log if outcome.log is not None else (None, None, None)
+    why = None if failure is None else failure_text(failure)
     return (
-        row.key,
-        experiment,
-        run,
-        outcome.attempt,
-        outcome.status,
-        outcome.started,
-        outcome.runtime,
-        outcome.cpu_time,
-        outcome.memory,
-        outcome.worker,
-        file,
-        start,
-        end,
-        None if failure is None else failure_text(failure),
-        None if failure is None else failure.exception,
-        pieces,
-    )
+        row.key, experiment, run, outcome.attempt, outcome.status, outcome.started, outcome.runtime, outcome.cpu_time,
+        outcome.memory, outcome.worker, *(outcome.log or _NO_LOG), why, failure and failure.exception, pieces,
+    )  # fmt: skip
 
 
 def task_record(
@@ -243,39 +188,18 @@ def attempt_records(row: tuple[Any, ...]) -> tuple[Attempt, ...]:
     pieces = () if row[13] is None else pieces_of(_parsed(row[13], []), row[1], failure)
     if pieces:
         return pieces
-    one = Attempt(
-        number=row[0],
-        status=row[1],
-        started=row[2],
-        runtime=row[3],
-        cpu_time=row[4],
-        memory=row[5],
-        worker=row[6],
-        run=row[7],
-        log=None if row[8] is None else LogSlice(row[8], row[9], row[10]),
-        failure=failure,
-    )
-    return (one,)
+    log = None if row[8] is None else LogSlice(*row[8:11])
+    return (Attempt._make((*row[:8], failure, log, None)),)
 
 
 def run_values(info: RunInfo, name: str, experiment: int, now: float, cached: int) -> tuple[Any, ...]:
     """Return the columns of `sql.ADD_RUN`."""
+    counts = json.dumps({"cached": cached})
+    provenance = json.dumps(info.provenance, default=str)
     values = (
-        name,
-        experiment,
-        now,
-        now,
-        info.tasks,
-        json.dumps({"cached": cached}),
-        info.matrix_id,
-        info.settings,
-        info.host,
-        info.pid,
-        info.process_started,
-        info.boot_id,
-        json.dumps(info.argv),
-        json.dumps(info.provenance, default=str),
-    )
+        name, experiment, now, now, info.tasks, counts, info.matrix_id, info.settings, info.host, info.pid,
+        info.process_started, info.boot_id, json.dumps(info.argv), provenance,
+    )  # fmt: skip
     return cleaned(values)
 
 
@@ -291,17 +215,9 @@ def run_record(row: tuple[Any, ...]) -> RunRecord:
     """Build a record from the columns of `sql.RUNS`; its status is "" while it holds a lease."""
     number, _, experiment, outcome, started, heartbeat, ended, tasks, counts, matrix_id, settings = row[:11]
     host, pid, process_started, boot_id, argv, provenance = row[11:]
+    who = (host, pid, process_started, boot_id)
     info = RunInfo(
-        experiment=experiment,
-        tasks=tasks,
-        settings=settings,
-        matrix_id=matrix_id,
-        host=host,
-        pid=pid,
-        process_started=process_started,
-        boot_id=boot_id,
-        argv=tuple(_parsed(argv, [])),
-        provenance=_parsed(provenance, {}),
+        experiment, tasks, settings, matrix_id, *who, tuple(_parsed(argv, [])), _parsed(provenance, {})
     )
     status = outcome or ("died" if ended is not None else "")
     return RunRecord(number, info, started, heartbeat, ended, status, _parsed(counts, {}))

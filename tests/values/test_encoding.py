@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.errors import PayloadDamaged, StoreUnwritable, UnsavableResult, UntrustedStore
+from memento.errors import PayloadDamaged, StoreUnwritable, UnsavableResult, UntrustedStore, ValueUnreadable
 from memento.records import Encoded
 from memento.values.buffers import PIECE
-from memento.values.formats import decode, encode
+from memento.values.encoding import decode, encode, readable
 from memento.values.payloads import PayloadDir, checksum
 
 BIG = 50_000  # doubles: well over the inline limit
@@ -34,7 +34,7 @@ class Sub(dict[str, int]):
 
 def there_and_back(value: Any, payloads: PayloadDir) -> tuple[str, Any]:
     encoded = encode(value, payloads)
-    home = "tests/values/test_payloads.py" if type(value) is Sub else type(value).__module__
+    home = "tests/values/test_encoding.py" if type(value) is Sub else type(value).__module__
     assert encoded.type == f"{home}:{type(value).__qualname__}"
     return encoded.format, decode(encoded, payloads)
 
@@ -274,9 +274,27 @@ def test_an_untrusted_store_never_unpickles(payloads: PayloadDir) -> None:
     assert decode(encode([1, 2], payloads), payloads, trusted=False) == [1, 2]
 
 
-def test_an_unknown_format_is_damage(payloads: PayloadDir) -> None:
-    with pytest.raises(PayloadDamaged, match="unknown format 'xyz'"):
-        decode(Encoded("xyz", b"", None, 0, "a:B"), payloads)
+@pytest.mark.parametrize("text", ["", "two words", "x/y", "json/1/a b"])
+def test_a_format_that_cannot_be_one_is_damage(text: str, payloads: PayloadDir) -> None:
+    with pytest.raises(PayloadDamaged, match="unknown format"):
+        decode(Encoded(text, b"", None, 0, "a:B"), payloads)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("xyz", r"the codec 'xyz', which is not known here.*install the latest release"),
+        ("xyz/2/memento-xyz", r"the codec 'xyz', which is not known here.*pip install memento-xyz"),
+        ("json/7", r"version 7 of the codec 'json', and here is version 1.*pip install -U memento-ml"),
+    ],
+)
+def test_a_codec_that_is_missing_or_too_old_is_told_and_is_no_damage(
+    text: str, told: str, payloads: PayloadDir
+) -> None:
+    encoded = Encoded(text, b"1", None, 1, "a:B")
+    with pytest.raises(ValueUnreadable, match=told):
+        decode(encoded, payloads)
+    assert readable(encoded, payloads) == (False, None)
 
 
 def test_the_checksum_of_content_is_pinned() -> None:

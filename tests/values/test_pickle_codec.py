@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.values.checkpoints import CheckpointDir
-from memento.values.formats import decode, encode
-from memento.values.framing import apart
+from memento.values.encoding import decode, encode
 from memento.values.payloads import PayloadDir
+from memento.values.pickle_codec import apart
 from memento.values.pickling import dumps_value, loads_value
 from memento.values.places import LocalFolder
 

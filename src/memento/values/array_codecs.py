@@ -1,0 +1,194 @@
+"""Codecs of arrays and of tables, in formats that other programs read.
+
+Knows: NumPy, pandas and PyArrow, when the one is loaded and the other installed. May not know: files, the index.
+
+A frame that would come back even slightly different from Arrow (other dtypes, a frequency, attributes, objects that are
+not text) is not taken: before the bytes are used, they are read back and compared.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from memento.errors import MissingExtra
+from memento.values.buffers import flat
+from memento.values.codecs import Codec
+
+_SERIES = b"memento.series"
+
+
+class Npy(Codec):
+    """NumPy's own format, for arrays whose header tells all of their dtype."""
+
+    name, types, suffix, safe = "npy", ("numpy:ndarray",), ".npy", True
+
+    def dump(self, value: Any) -> list[memoryview] | None:
+        return _as_npy(value) if not value.dtype.hasobject and _plain_dtype(value.dtype) else None
+
+    def load(self, content: memoryview, version: int) -> Any:
+        return _read_npy(content)
+
+
+def _plain_dtype(dtype: Any) -> bool:
+    """Say whether a npy header describes the dtype whole (metadata and dtypes of other packages are lost)."""
+    return dtype.isbuiltin != 2 and dtype.metadata is None and (dtype.names is None or _plain_record(dtype))
+
+
+def _plain_record(dtype: Any) -> bool:
+    import numpy
+
+    described = numpy.lib.format.descr_to_dtype(numpy.lib.format.dtype_to_descr(dtype))
+    return (
+        bool(described == dtype and described.isalignedstruct == dtype.isalignedstruct)
+        and dtype.type is numpy.void
+    )
+
+
+def _as_npy(array: Any) -> list[memoryview]:
+    """Return a npy file as header and memory; only an array that is not contiguous is copied."""
+    import numpy
+
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        array = numpy.ascontiguousarray(array)
+    head = io.BytesIO()
+    numpy.lib.format.write_array_header_1_0(head, numpy.lib.format.header_data_from_array_1_0(array))
+    memory = array if array.flags.c_contiguous else array.T
+    # Through bytes: datetime64 and float16 have no buffer format of their own.
+    return [
+        flat(head.getvalue()),
+        flat(memory.reshape(-1).view(numpy.uint8)) if array.nbytes else memoryview(b""),
+    ]
+
+
+def _read_npy(content: memoryview) -> Any:
+    import numpy
+
+    head = io.BytesIO(content[:65_536])
+    version = numpy.lib.format.read_magic(head)
+    read = (
+        numpy.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else numpy.lib.format.read_array_header_2_0
+    )
+    shape, fortran, dtype = read(head)
+    body = content[head.tell() :]
+    flat_array = numpy.frombuffer(body, dtype=numpy.uint8) if body.nbytes else numpy.empty(0, numpy.uint8)
+    if not flat_array.size:
+        return numpy.empty(shape, dtype, order="F" if fortran else "C")
+    return flat_array.view(dtype).reshape(shape, order="F" if fortran else "C")
+
+
+class Arrow(Codec):
+    """Arrow's file format, for frames and series of pandas that it gives back unchanged."""
+
+    name, suffix, safe = "arrow", ".arrow", True
+    types = (
+        "pandas.core.frame:DataFrame",
+        "pandas.core.series:Series",
+        "pandas:DataFrame",  # pandas 3
+        "pandas:Series",
+    )
+
+    def dump(self, value: Any) -> list[bytes] | None:
+        data = _to_arrow(value)
+        return None if data is None else [data]
+
+    def load(self, content: memoryview, version: int) -> Any:
+        return _from_arrow(content)
+
+
+def _to_arrow(value: Any) -> bytes | None:
+    """Return a frame or series as an Arrow file, or None where it would not come back the same."""
+    import pandas
+
+    if type(value) is pandas.Series:
+        frame, series = value.to_frame("value" if value.name is None else value.name), value
+    elif type(value) is pandas.DataFrame:
+        frame, series = value, None
+    else:
+        return None
+    if not _may_be_exact(frame, value):
+        return None
+    try:
+        import pyarrow
+    except ImportError:
+        return None
+    try:
+        table = pyarrow.Table.from_pandas(frame)
+    except (pyarrow.ArrowException, TypeError, ValueError):
+        return None
+    if series is not None:
+        how = b"unnamed" if series.name is None else b"named"
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), _SERIES: how})
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data if _same(_from_arrow(memoryview(data)), value) else None
+
+
+def _from_arrow(content: memoryview) -> Any:
+    """Return the frame or series.
+
+    Raises
+    ------
+    MissingExtra
+        PyArrow is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.ipc
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.partition(".")[0] != "pyarrow":
+            raise  # present but broken: show why
+        raise MissingExtra("a pandas value that is stored in Arrow's format", "arrow") from exc
+    table = pyarrow.ipc.open_file(pyarrow.py_buffer(content)).read_all()
+    how = (table.schema.metadata or {}).get(_SERIES)
+    frame = table.to_pandas()
+    if how is None:
+        return frame
+    series = frame.iloc[:, 0]
+    return series.rename(None) if how == b"unnamed" else series
+
+
+def _may_be_exact(frame: Any, value: Any) -> bool:
+    """Sort out, without looking at the data, what Arrow cannot hold or what comparing would not show."""
+    import pandas
+
+    columns = frame.columns
+    if type(columns) is not pandas.Index or columns.nlevels != 1 or not columns.is_unique:
+        return False
+    if value.attrs or not value.flags.allows_duplicate_labels:
+        return False
+    if not all(type(name) is str for name in columns):
+        return False
+    index = frame.index
+    if type(index) not in (pandas.RangeIndex, pandas.Index, pandas.DatetimeIndex) or index.dtype == object:
+        return False
+    return all(_plain(dtype) for dtype in frame.dtypes)
+
+
+def _plain(dtype: Any) -> bool:
+    kind = getattr(dtype, "kind", "O")
+    return kind in "biufM" or (kind == "O" and str(dtype) in ("str", "string"))
+
+
+def _same(back: Any, value: Any) -> bool:
+    """Say whether a frame came back with the same content, dtypes, labels and names."""
+    import pandas
+
+    if type(back) is not type(value) or type(back.index) is not type(value.index):
+        return False
+    if getattr(back.index, "freq", None) != getattr(value.index, "freq", None):
+        return False
+    compare: Any = (
+        pandas.testing.assert_frame_equal
+        if isinstance(value, pandas.DataFrame)
+        else pandas.testing.assert_series_equal
+    )
+    try:
+        compare(back, value, check_exact=True, check_freq=True)
+    except AssertionError:
+        return False
+    return True
