@@ -340,7 +340,7 @@ class Memento:
         return Stage(cast, self._locate(cache_path))
 
     def _hand_over(self, sessions: Sequence[Session]) -> list[Results]:
-        from memento.results import Results, failure_report
+        from memento.results import Results
 
         every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
         stopped = next((s.interrupted for s in sessions if s.interrupted and s.interrupted.count), None)
@@ -356,7 +356,7 @@ class Memento:
         failed = [results for session, results in zip(sessions, every, strict=True) if session.failed]
         if failed and self._on_error == "raise":
             errors = [error for results in failed for error in results.errors()]
-            report = "\n\n".join(filter(None, map(failure_report, failed)))
+            report = "\n\n".join(str(results.failures) for results in failed if len(results.failures))
             if not errors:
                 # Computed again by force_run and failed: the results from before stand, and it must still be said.
                 groups = [

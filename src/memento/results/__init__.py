@@ -10,43 +10,19 @@ from typing import TYPE_CHECKING
 from memento.lazily import on_first_use
 
 if TYPE_CHECKING:
-    from memento.results.failures import FailureGrouper, FailureReport, one_line
-    from memento.results.likeness import normalize
+    from memento.results.grouping import FailureGrouper
     from memento.results.loading import load
-    from memento.results.result import MISSING, MemoryUsage, Result
-    from memento.results.results import Results, failure_report
-    from memento.results.rules import Rule, RuleFinder, shortest_rule
+    from memento.results.result import MemoryUsage, Result
+    from memento.results.results import Results
 
-__all__ = [
-    "MISSING",
-    "FailureGrouper",
-    "FailureReport",
-    "MemoryUsage",
-    "Result",
-    "Results",
-    "Rule",
-    "RuleFinder",
-    "failure_report",
-    "load",
-    "normalize",
-    "one_line",
-    "shortest_rule",
-]
+__all__ = ["FailureGrouper", "MemoryUsage", "Result", "Results", "load"]
 
 _HOMES = {
-    "MISSING": "memento.results.result",
-    "FailureGrouper": "memento.results.failures",
-    "FailureReport": "memento.results.failures",
+    "FailureGrouper": "memento.results.grouping",
     "MemoryUsage": "memento.results.result",
     "Result": "memento.results.result",
     "Results": "memento.results.results",
-    "Rule": "memento.results.rules",
-    "RuleFinder": "memento.results.rules",
-    "failure_report": "memento.results.results",
     "load": "memento.results.loading",
-    "normalize": "memento.results.likeness",
-    "one_line": "memento.results.failures",
-    "shortest_rule": "memento.results.rules",
 }
 
 __getattr__ = on_first_use(__name__, _HOMES)

@@ -367,9 +367,7 @@ class Runner:
     def _failed(self, number: int, failure: Failure, attempt: int) -> TaskFailed:
         key = self.plan.tasks.key(number).hex()
         text = self._text(number)
-        tasks = self.plan.tasks
-        (params,) = tasks.params(tasks.places([number])[1])
-        group, first = self.failures.add(key, text, params, failure, attempt)
+        group, first = self.failures.add(key, text, failure, attempt)
         return TaskFailed(key, text, group, first)
 
     def _lose(self, message: Lost) -> None:
