@@ -171,6 +171,23 @@ def _is_same(one: Any, other: Any) -> bool:
         return False
 
 
+def config_text(config: Config) -> str:
+    """Name a configuration in one line.
+
+    Examples
+    --------
+    >>> config_text(Config(model=dict, C=1.0))
+    'model=dict, C=1.0'
+    """
+    texts = config._texts()
+    repeat = texts.pop("repeat", "") if "repeat" not in config else ""
+    # Cut in the middle: both ends tell a text from others.
+    parts = [f"{n}={text if len(text) <= 40 else f'{text[:20]}…{text[-19:]}'}" for n, text in texts.items()]
+    if repeat:
+        parts.append(f"repeat={repeat}")
+    return ", ".join(parts) or "no parameters"
+
+
 def short_text(value: Any, limit: int = 80) -> str:
     """Name a value in a few words: a class or function by its name, the rest by its repr; nothing steers a terminal.
 

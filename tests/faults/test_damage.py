@@ -68,12 +68,11 @@ def same(left: Any, right: Any) -> bool:
 
 
 def payload_of(results: Results, number: int) -> Path:
-    source = results[number]._source
-    assert source is not None
-    assert source.record is not None
-    assert source.record.value is not None
-    assert source.record.value.ref is not None
-    return Path("store", "payloads", source.record.value.ref)
+    record = results[number]._record
+    assert record is not None
+    assert record.value is not None
+    assert record.value.ref is not None
+    return Path("store", "payloads", record.value.ref)
 
 
 def truncate(path: Path) -> None:
@@ -175,10 +174,9 @@ def test_a_metric_that_is_lost_is_missed() -> None:
 
 
 def id_of(results: Results, number: int) -> int:
-    source = results[number]._source
-    assert source is not None
-    assert source.record is not None
-    return source.record.id
+    record = results[number]._record
+    assert record is not None
+    return record.id
 
 
 def alter(results: Results, number: int, change: str) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,14 @@ from memento.config import Config
 from memento.errors import PayloadDamaged
 from memento.index.types import Outlines
 from memento.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord, Warned
+from memento.results.parameters import Tasks
 from memento.results.results import Results
+from memento.results.selection import Source
 from memento.store.unreadable import Unreadable
+
+if TYPE_CHECKING:
+    from memento.matrix.matrix import Matrix
+    from memento.store.store import Store
 
 START = 1_700_000_000.0
 
@@ -207,4 +214,12 @@ def results_of(
             store.series[made.id] = {n: ([0.0, 1.0], [0.0, y[number]]) for n, y in metrics.items()}
     matrix.configs_made = 0
     keys = b"".join(map(key_of, range(len(matrix))))
-    return Results(store, matrix, keys, rows, np.zeros(len(matrix), dtype=bool), None, "exp:run"), store
+    return results_in(store, matrix, keys, rows), store
+
+
+def results_in(
+    store: FakeStore, matrix: FakeMatrix, keys: bytes, rows: Sequence[int] | NDArray[np.int64]
+) -> Results:
+    """Make results of tasks that have these keys and stand in these rows."""
+    tasks, places = Tasks(cast("Matrix", matrix)), array("q", rows)
+    return Results(Source(cast("Store", store), tasks, keys, places, bytearray(len(matrix)), "exp:run"))

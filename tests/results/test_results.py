@@ -6,15 +6,14 @@ import pickle
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from memento.config import Config
 from memento.errors import NotAStore, PayloadDamaged, WorkerDied
 from memento.records import DIED
 from memento.results.result import MemoryUsage, Result, local_time
-from memento.results.results import Results, failure_report
-from tests.results.fakes import MISSING, START, FakeMatrix, FakeStore, failure, key_of, results_of
+from memento.results.results import Results
+from tests.results.fakes import MISSING, START, FakeMatrix, FakeStore, failure, key_of, results_in, results_of
 
 
 def grid() -> FakeMatrix:
@@ -71,7 +70,7 @@ def test_many_tasks_are_read_in_few_bulks() -> None:
 
 def test_two_tasks_may_share_a_row() -> None:
     _, store = results_of(grid(), [1, 2, 3, 4])
-    shared = Results(store, grid(), key_of(0) * 4, np.array([1, 1, 1, 1]))
+    shared = results_in(store, grid(), key_of(0) * 4, [1, 1, 1, 1])
     assert [r.inner for r in shared] == [1, 1, 1, 1]
     assert shared.to_frame()["value"].tolist() == [1, 1, 1, 1]
 
@@ -158,7 +157,7 @@ def test_best_on_a_metric_pivots_and_filters_load_no_values() -> None:
 
 def test_results_of_a_store_that_is_gone_say_so() -> None:
     results, store = results_of(grid(), [1, PayloadDamaged("/store/payloads/ab", "it is gone"), 3, 4])
-    store.index.is_gone = True
+    store.is_gone = True
     with pytest.raises(NotAStore, match=r"model=dict, C=10.*memento.load\('new/place'\)"):
         results[1].inner  # noqa: B018 - touching it is the point
     assert store.discarded == []
@@ -212,7 +211,7 @@ def test_without_a_success_failures_are_set_apart_from_other_failures() -> None:
 
 def test_the_report_says_what_failed_why_and_what_to_type() -> None:
     results, _ = results_of(grid(), [failure(), failure(), 3, 4])
-    report = failure_report(results)
+    report = str(results.failures)
     assert report.splitlines() == [
         "2 of 4 tasks failed, from one cause; 2 succeeded and are kept.",
         "",
@@ -233,15 +232,15 @@ def test_what_to_type_names_a_store_that_is_not_found_from_here(
     monkeypatch.chdir(tmp_path)
     results, store = results_of(grid(), [failure(), 1, 2, 3])
     store.path = tmp_path / "my results"
-    assert failure_report(results).endswith(f"memento show 000000000000 --store '{tmp_path / 'my results'}'")
+    assert str(results.failures).endswith(f"memento show 000000000000 --store '{tmp_path / 'my results'}'")
     store.path = tmp_path / "memento-store"
     store.path.mkdir()
-    assert failure_report(results).endswith("memento show 000000000000")
+    assert str(results.failures).endswith("memento show 000000000000")
 
 
 def test_without_failures_there_is_no_report() -> None:
     results, _ = results_of(grid(), [1, 2, 3, 4])
-    assert (failure_report(results), len(results.failures)) == ("", 0)
+    assert len(results.failures) == 0
     assert str(results.failures) == "No task failed."
 
 
@@ -272,7 +271,7 @@ def test_a_task_that_was_forgotten_is_missing() -> None:
 def test_tasks_that_share_a_key_are_all_counted() -> None:
     _, store = results_of(grid(), [failure(), 2, 3, 4])
     keys = key_of(0) * 2 + key_of(2) + key_of(3)
-    shared = Results(store, grid(), keys, np.array([1, 1, 3, 4]))
+    shared = results_in(store, grid(), keys, [1, 1, 3, 4])
     assert [(group.count, group.rule) for group in shared.failures] == [
         (2, "both have model=dict, no success has it")
     ]

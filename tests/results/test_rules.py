@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from memento.results.axes import Axis
-from memento.results.rules import RuleFinder, shortest_rule
+from memento.results.parameters import Axis
+from memento.results.rules import RuleFinder
+
+
+def shortest_rule(axes: Sequence[Axis], failed: NDArray[np.bool_], succeeded: NDArray[np.bool_]) -> str:
+    return str(RuleFinder(axes, succeeded).rule(np.flatnonzero(failed)) or "")
 
 
 def grid(**parameters: Sequence[object]) -> list[Axis]:

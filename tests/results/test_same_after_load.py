@@ -91,7 +91,7 @@ def test_tables_texts_and_filters_are_the_same(
     assert_same_tables(run, loaded)
     for value in values:
         assert [r.key for r in run.filter(p=value)] == [r.key for r in loaded.filter(p=value)]
-    for text in run._axes()[1].texts:
+    for text in run._selection.axes()[1].texts:
         assert [r.key for r in run.filter(p=text)] == [r.key for r in loaded.filter(p=text)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from memento.config import Config
-from memento.results.text import as_text
+from memento.results.show import as_text
 from tests.results.fakes import MISSING, FakeMatrix, failure, results_of
 
 
@@ -35,7 +35,7 @@ def test_a_long_table_is_cut_in_the_middle_and_loads_only_what_it_shows() -> Non
 def test_a_wide_table_is_cut_to_the_width() -> None:
     names: dict[str, Any] = {f"parameter_{i}": ["a value of some length"] for i in range(20)}
     results, _ = results_of(FakeMatrix(**names), [1])
-    text = as_text(results, width=100)
+    text = as_text(results, results._selection, width=100)
     assert max(map(len, text.splitlines())) <= 100
     assert "…" in text.splitlines()[1]
     assert "status" in text

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.results.result import BestResult
-from memento.results.student import t_quantile
+from memento.results.summary import student_quantile
 from tests.results.fakes import MISSING, FakeMatrix, failure, results_of
 
 
@@ -138,7 +138,7 @@ def test_no_task_is_dropped_or_merged_by_a_table(data: st.DataObject) -> None:
     for index, along in (("p", None), ("p", "q"), ("q", "p"), (["q", "p"], None)):
         assert results.pivot(index, along, aggfunc="count").to_numpy(dtype=float, na_value=0).sum() == count
     assert results.summary("p")["n"].sum() == count
-    (axis, _) = results._axes()
+    (axis, _) = results._selection.axes()
     keys = {
         place: axis.parameter.identities[code] for place, code in enumerate(axis.codes.tolist()) if code >= 0
     }
@@ -222,11 +222,11 @@ def test_a_spread_far_from_zero_loses_no_digits() -> None:
 @given(st.integers(1, 2000), st.sampled_from([0.75, 0.9, 0.95, 0.975, 0.995]))
 def test_quantiles_agree_with_scipy(freedom: int, p: float) -> None:
     stats = pytest.importorskip("scipy.stats")
-    assert t_quantile(p, freedom) == pytest.approx(stats.t.ppf(p, freedom), rel=1e-9)
+    assert student_quantile(p, freedom) == pytest.approx(stats.t.ppf(p, freedom), rel=1e-9)
 
 
 @pytest.mark.parametrize(
     ("freedom", "value"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (9, 2.2622), (30, 2.0423), (120, 1.9799)]
 )
 def test_quantiles_agree_with_the_printed_table(freedom: int, value: float) -> None:
-    assert t_quantile(0.975, freedom) == pytest.approx(value, abs=5e-5)
+    assert student_quantile(0.975, freedom) == pytest.approx(value, abs=5e-5)

@@ -144,7 +144,7 @@ class TaskManager:
                 outcomes = self._outcomes(tasks, Path(folder), notifier)
                 failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
                 if failures:
-                    raise AggregateException([exception_of(f, _loads_exception) for f in failures])
+                    raise AggregateException([exception_of(f) for f in failures])
                 results = [_value(outcome, Path(folder)) for outcome in outcomes]
             if self._notify_on_complete:
                 notifier.listen(_all_completed(len(results)))
@@ -218,9 +218,3 @@ def _value(outcome: Outcome, folder: Path) -> Any:
 
     assert outcome.value is not None
     return decode(outcome.value, PayloadDir(Layout(str(folder)).payloads))
-
-
-def _loads_exception(data: bytes) -> Any:
-    from memento.values.pickling import loads_value
-
-    return loads_value(data)

@@ -5,50 +5,56 @@ Knows: frames of results. May not know: stores, how results are shown.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from memento.results.notices import say
-from memento.results.summary import column_of, configurations, numeric
+from memento.results.advice import warn
+from memento.results.summary import configurations
+from memento.results.to_frame import numbers_of
 from memento.wording import number_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from memento.results.result import Result
-    from memento.results.results import Results
+    from memento.results.selection import Selection
 
 
-def best(results: Results, by: str, minimize: bool, repeat: bool) -> Result:
-    """Return the best result; see `Results.best`."""
+class Best(NamedTuple):
+    """The best configuration: places in a selection, and what its repeats come to; no `n` for a single run."""
+
+    place: int  # of the repeat nearest to the mean
+    n: int = 0
+    mean: float = float("nan")
+    std: float = float("nan")
+    repeats: Sequence[int] = ()
+    ties: Sequence[int] = ()  # the first of each other configuration with the same mean
+
+
+def best(selection: Selection, by: str, minimize: bool, repeat: bool) -> Best:
+    """Choose as `Results.best` says."""
     import numpy as np
 
-    if not len(results):
+    if not len(selection):
         raise ValueError("there are no results to choose from")
-    frame, done = column_of(results, by)
-    numbers = numeric(frame, by)
-    numbers[~done] = np.nan
+    _, numbers = numbers_of(selection, by)
     if np.isnan(numbers).all():
-        counts = ", ".join(f"{n} {status}" for status, n in results._counts().items() if n)
-        raise ValueError(f"no task has a number as {by!r}; of {len(results)} tasks: {counts}")
-    group, first = configurations(results)
-    if repeat or len(first) == len(results):
+        counts = ", ".join(f"{n} {status}" for status, n in selection.counts().items() if n)
+        raise ValueError(f"no task has a number as {by!r}; of {len(selection)} tasks: {counts}")
+    group, first = configurations(selection)
+    if repeat or len(first) == len(selection):
         place = int(np.nanargmin(numbers) if minimize else np.nanargmax(numbers))
         others = [i for i in np.flatnonzero(numbers == numbers[place]).tolist() if i != place]
-        if others:
-            what = "runs" if repeat else "configurations"
-            _say_tie(results, by, what, [place, *others])
-        return results[place]
-    return _best_mean(results, by, minimize, numbers, group)
+        _warn_of_ties(selection, by, "runs" if repeat else "configurations", [place, *others])
+        return Best(place)
+    return _best_mean(selection, by, minimize, numbers, group)
 
 
 def _best_mean(
-    results: Results, by: str, minimize: bool, numbers: NDArray[np.float64], group: NDArray[np.int64]
-) -> Result:
+    selection: Selection, by: str, minimize: bool, numbers: NDArray[np.float64], group: NDArray[np.int64]
+) -> Best:
     """Compare configurations by the mean over their repeats."""
     import numpy as np
-
-    from memento.results.result import BestResult
 
     known = ~np.isnan(numbers)
     counts, sizes = np.bincount(group[known], minlength=group.max() + 1), np.bincount(group)
@@ -61,31 +67,22 @@ def _best_mean(
     of_config = numbers[places]
     nearest = int(places[np.nanargmin(np.abs(of_config - means[chosen]))])
     firsts = [int(np.flatnonzero(group == one)[0]) for one in tied if one != chosen]
-    if firsts:
-        _say_tie(results, by, "configurations", [nearest, *firsts])
+    _warn_of_ties(selection, by, "configurations", [nearest, *firsts])
     expected = int(sizes.max())
     lacking = int((counts < expected).sum())
     if lacking:
-        say(
+        warn(
             f"best: {lacking} of {number_of(len(sizes), 'configuration')} have fewer than {expected} repeats with a "
-            f"number as {by!r} (the best one has {counts[chosen]}); means are over those that there are",
+            f"number as {by!r} (the best one has {counts[chosen]}); means are over those that there are"
         )
-    return BestResult.of(
-        results[nearest],
-        mean=float(means[chosen]),
-        std=float(np.nanstd(of_config, ddof=1)) if counts[chosen] > 1 else float("nan"),
-        n=int(counts[chosen]),
-        by=by,
-        results=results._of(results._numbers[places]),
-        ties=[results._config(place) for place in firsts],
-    )
+    n = int(counts[chosen])
+    std = float(np.nanstd(of_config, ddof=1)) if n > 1 else float("nan")
+    return Best(nearest, n, float(means[chosen]), std, places.tolist(), firsts)
 
 
-def _say_tie(results: Results, by: str, what: str, places: list[int]) -> None:
-    from memento.results.result import config_text
-
-    shown = "; ".join(config_text(results._config(place)) for place in places[:4])
+def _warn_of_ties(selection: Selection, by: str, what: str, places: list[int]) -> None:
+    if len(places) == 1:
+        return
+    shown = "; ".join(map(selection.named, places[:4]))
     more = f"; and {len(places) - 4} more" if len(places) > 4 else ""
-    say(
-        f"best: {len(places)} {what} are equally good by {by!r}: {shown}{more}; this is the first of them",
-    )
+    warn(f"best: {len(places)} {what} are equally good by {by!r}: {shown}{more}; this is the first of them")

@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from memento.results.axes import LIMIT
-
+LIMIT = 80  # characters of a text
 _AROUND = 12  # characters shown before the place where texts differ
 
 
@@ -29,16 +28,7 @@ class Name(NamedTuple):
 
 
 def distinct_texts(names: Sequence[Name], taken: Iterable[str] = (), limit: int = LIMIT) -> list[str]:
-    """Return a text for each name, all different, in at most about `limit` characters.
-
-    Parameters
-    ----------
-    names : sequence of Name
-        Of different values, in the matrix's order.
-    taken : iterable of str
-        Texts that mean something else.
-    limit : int
-        Characters from which on a text is cut.
+    """Return a text for each name, all different and none `taken`, in at most about `limit` characters.
 
     Examples
     --------
@@ -52,9 +42,8 @@ def distinct_texts(names: Sequence[Name], taken: Iterable[str] = (), limit: int 
     if len(set(texts)) == len(texts) and reserved.isdisjoint(texts):
         return texts
     for group in _alike(texts, reserved):
-        quoted = [place for place in group if names[place].quoted]
-        for place in quoted:
-            texts[place] = names[place].quoted
+        for place in group:
+            texts[place] = names[place].quoted or texts[place]
     for group in _alike(texts, reserved):
         found = _apart([names[place] for place in group], limit)
         for place, text in zip(group, found, strict=True):
@@ -87,17 +76,16 @@ def _apart(names: Sequence[Name], limit: int) -> list[str]:
         homes = [
             name.home.removesuffix(".py").replace("/", ".").split(".") if name.home else [] for name in names
         ]
-        most = max(map(len, homes))
-        for count in range(1, most + 1):  # as few parts as tell as many apart as all do
+        every = {".".join([*home, text]) for home, text in zip(homes, whole, strict=True)}
+        for count in range(1, max(map(len, homes)) + 1):  # as few parts as tell as many apart as all do
             texts = [".".join([*home[-count:], text]) for home, text in zip(homes, whole, strict=True)]
-            every = [".".join([*home, text]) for home, text in zip(homes, whole, strict=True)]
-            if len(set(texts)) == len(set(every)):
+            if len(set(texts)) == len(every):
                 break
         if len(set(texts)) == len(set(whole)):  # homes tell nothing
             texts = list(whole)
     if all(len(text) <= limit for text in texts):
         return texts
-    differ = _first_difference(list(dict.fromkeys(texts)))
+    differ = _first_difference(texts)
     return [_around(text, differ, limit) for text in texts]
 
 

@@ -73,33 +73,12 @@ def pieces(message: str) -> tuple[str, ...]:
 
 
 def shown(parts: Sequence[str], varies: set[int] | None = None) -> str:
-    """Put pieces together, with a mark for those that vary.
-
-    Parameters
-    ----------
-    parts : sequence of str
-        What `pieces` returns.
-    varies : set of int, optional
-        The places of those that get a mark; all that may vary, by default.
-    """
+    """Put what `pieces` returns together, with a mark at those that vary: all that may, or those at some places."""
     text = "".join(
         _MASK if place % 2 and (varies is None or place in varies) else part
         for place, part in enumerate(parts)
     )
     return " ".join(text.split())
-
-
-def normalize(message: str) -> str:
-    """Return the message without what differs from task to task.
-
-    Examples
-    --------
-    >>> normalize("inconsistent numbers of samples: [150, 178]")
-    'inconsistent numbers of samples: […]'
-    >>> normalize("no column 'petal' in /data/run-3/iris.csv at 0x7f3a after 1.5 s")
-    'no column … in … at … after …'
-    """
-    return shown(pieces(message))
 
 
 @functools.cache

@@ -5,7 +5,6 @@ Knows: failures as records, exceptions. May not know: stores' files, executors, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -30,13 +29,7 @@ _CLASSES: dict[str, type[TaskError]] = {
 
 
 class RemoteTraceback(Exception):
-    """Prints what an exception's own traceback cannot: where it was raised, in another process or run.
-
-    Parameters
-    ----------
-    text : str
-        The traceback as Python printed it there.
-    """
+    """Prints what an exception's own traceback cannot: where it was raised, in another process or run."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -46,36 +39,21 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.text.rstrip()}\n"""'
 
 
-def exception_of(
-    failure: Failure, loads: Callable[[bytes], Any] | None, task: str = "", **facts: Any
-) -> BaseException:
-    """Return the exception of a failure, as it was raised where that is possible.
+def exception_of(failure: Failure, task: str = "", *, trusted: bool = True, **facts: Any) -> BaseException:
+    """Return the exception of a failure: the one that was raised, else a TaskError that carries its text.
 
-    Parameters
-    ----------
-    failure : Failure
-        Why the task failed.
-    loads : callable or None
-        Unpickles an exception; None where nothing may be unpickled.
-    task : str
-        A line that names the task and its attempt.
-    **facts : object
-        Attributes to set on the exception, where it has none of that name.
-
-    Returns
-    -------
-    BaseException
-        The original, or a TaskError that carries its text.
+    A line that names the task becomes a note; `facts` are set as attributes, where it has none of that name. Only
+    with `trusted` anything is unpickled.
 
     Examples
     --------
     >>> failure = Failure("raised", "ValueError", "bad", "Traceback ...", "exp.py:3", None, "")
-    >>> exception_of(failure, None, key="0f").key
+    >>> exception_of(failure, key="0f").key
     '0f'
-    >>> exception_of(failure, None)
+    >>> exception_of(failure)
     RemoteError('ValueError: bad')
     """
-    error = _original(failure, loads) or _stand_in(failure)
+    error = (_original(failure) if trusted else None) or _stand_in(failure)
     text = "\n".join(part for part in (failure.traceback.rstrip(), _printed(failure), task) if part)
     if text:
         error.__cause__ = RemoteTraceback(text)
@@ -88,11 +66,13 @@ def exception_of(
     return error
 
 
-def _original(failure: Failure, loads: Callable[[bytes], Any] | None) -> BaseException | None:
-    if loads is None or failure.exception is None:
+def _original(failure: Failure) -> BaseException | None:
+    if failure.exception is None:
         return None
+    from memento.values.pickling import loads_value
+
     try:
-        error = loads(failure.exception)
+        error = loads_value(failure.exception)
     except Exception:  # its class may be gone, or want other arguments: the text stands in for it
         return None
     return error if isinstance(error, BaseException) else None

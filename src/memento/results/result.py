@@ -8,92 +8,29 @@ itself, as scripts for 1.2.0 may, holds what it was given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from memento.config import Config, plain, short_text
 from memento.errors import PayloadDamaged, ValueUnreadable
 from memento.layout import Layout
-from memento.records import DAMAGED, DONE, Attempt, Failure, Known, TaskRecord, Warned
-from memento.results.reading import damaged
+from memento.records import DAMAGED, DONE, Attempt, Failure, TaskRecord, Warned
 from memento.results.remote import exception_of
+from memento.results.scan import damaged
 from memento.wording import number_of
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
-    from memento.index.types import Outlines
+    from memento.results.selection import Source
 
 MISSING = "missing"
 
+_HERE = frozenset(("_source", "_number", "_record"))  # that stay where the store is
 _LAZY = ("config", "inner", "metrics", "error", "attempts", "artifacts", "log")
-
-
-class ResultIndex(Protocol):
-    """What results need of a store's index; see `memento.index.Index`."""
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the store was removed or moved while it was open."""
-
-    def known(self, experiment: str, /) -> Iterable[Known]:
-        """Return the newest row of every task of an experiment."""
-
-    def records(self, ids: Sequence[int], /) -> Iterable[TaskRecord]:
-        """Return the records with these ids, in that order, read in bulk."""
-
-    def metrics(self, record: TaskRecord, /) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Return one task's metrics: name -> (x, y)."""
-
-    def last_metrics(
-        self, ids: Sequence[int], /
-    ) -> Iterable[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
-        """Return the last values of metrics as columns, in pieces: name -> (ids, last values); ids ascend."""
-
-    def warnings(self, first: int, last: int, /) -> Mapping[int, tuple[Warned, ...]]:
-        """Return what the tasks with ids from `first` to `last` warned of; those that did not are left out."""
-
-    def attempts(self, key: bytes, /) -> Sequence[Attempt]:
-        """Return all attempts at a task, oldest first."""
-
-
-class ResultStore(Protocol):
-    """What results need of a store; `memento.store.Store` has it."""
-
-    @property
-    def index(self) -> ResultIndex:
-        """Its records."""
-
-    @property
-    def path(self) -> Path:
-        """The store's folder."""
-
-    @property
-    def trusted(self) -> bool:
-        """Whether pickles of this store may be opened."""
-
-    def outlines(self, ids: Sequence[int], /, *, values: bool = False) -> Iterable[Outlines]:
-        """Return how tasks went as columns, in pieces; ids ascend, and those that are gone are left out."""
-
-    def value(self, record: TaskRecord, /) -> Any:
-        """Return one record's value."""
-
-    def readable(self, record: TaskRecord, /) -> tuple[bool, Any]:
-        """Return whether a value can be shown without unpickling, and the value as plain data."""
-
-    def writer(self, run: int, type_name: str, /) -> str:
-        """Name what wrote values of a type in a run."""
-
-    def discard(self, record: TaskRecord, reason: str, /) -> None:
-        """Set a damaged value aside; its task counts as not done."""
-
-    def log(self, record: TaskRecord, /) -> bytes:
-        """Return what a task printed."""
 
 
 class MemoryUsage:
@@ -121,23 +58,6 @@ class MemoryUsage:
 
     def __hash__(self) -> int:
         return hash((self.virtual_peak, self.hardware_peak))
-
-
-class Configs(Protocol):
-    """Where a result finds its configuration."""
-
-    def config(self, number: int, /) -> Config:
-        """Return a task's configuration."""
-
-
-class Source(NamedTuple):
-    """Where a result's parts come from."""
-
-    store: ResultStore
-    configs: Configs
-    number: int
-    key: bytes
-    record: TaskRecord | None  # None where the task has not been run
 
 
 class Result:
@@ -188,7 +108,10 @@ class Result:
     (0.5, 'done', 1)
     """
 
+    # Where its parts come from; none for one that a program made itself, and for a copy that has travelled.
     _source: Source | None = None
+    _number: int
+    _record: TaskRecord | None = None  # none for a task that has not been run
 
     status: str = DONE
     key: str = ""
@@ -221,25 +144,27 @@ class Result:
         self.was_cached = was_cached
 
     @classmethod
-    def stored(cls, source: Source, was_cached: bool) -> Result:
+    def stored(cls, source: Source, number: int, record: TaskRecord | None) -> Result:
         """Make a result that loads its parts from a store when they are touched."""
         self = cls.__new__(cls)
-        self._source = source
-        self.key = source.key.hex()
-        record = source.record
+        self._source, self._number, self._record = source, number, record
+        self.key = source.key(number).hex()
+        self.start_time = self.runtime = self.cpu_time = self.memory = None
         if record is None:
             self.status, self.was_cached = MISSING, False
-            self.start_time = self.runtime = self.cpu_time = self.memory = None
             return self
-        self.status, self.failure, self.was_cached = record.status, record.failure, was_cached
+        self.status, self.failure, self.was_cached = (
+            record.status,
+            record.failure,
+            bool(source.cached[number]),
+        )
         if record.value is not None and record.value.format == DAMAGED:  # nothing in its row is certain
-            self.start_time = self.runtime = self.cpu_time = self.memory = None
             return self
         self.warnings = record.warnings
         self.start_time = local_time(record.started)
         self.runtime = timedelta(seconds=record.runtime)
-        self.cpu_time = None if record.cpu_time is None else timedelta(seconds=record.cpu_time)
-        self.memory = None
+        if record.cpu_time is not None:
+            self.cpu_time = timedelta(seconds=record.cpu_time)
         if record.memory is not None:
             self.memory = MemoryUsage(record.virtual or record.memory, record.memory)
         return self
@@ -249,7 +174,7 @@ class Result:
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own
                 return object.__getattribute__(self, name)
-            from memento.results.usage import no_such_attribute
+            from memento.results.advice import no_such_attribute
 
             # Its private parts may not be there yet, while it is unpickled.
             parameters = () if name.startswith("_") else self.config
@@ -258,8 +183,7 @@ class Result:
     @cached_property
     def config(self) -> Config:
         """The task's configuration."""
-        source = self._from("config")
-        return source.configs.config(source.number)
+        return self._from("config").tasks.config(self._number)
 
     @property
     def repeat(self) -> int:
@@ -269,16 +193,16 @@ class Result:
     @cached_property
     def inner(self) -> Any:
         """What the experiment returned; None for a task that failed or has not been run."""
-        source = self._from("inner")
-        if source.record is None or source.record.status != DONE:
+        source, record = self._from("inner"), self._record
+        if record is None or record.status != DONE:
             return None
         try:
-            return source.store.value(source.record)
+            return source.store.value(record)
         except PayloadDamaged as exc:
-            raise damaged(source.store, source.record, exc, _config_text(source)) from exc
+            raise damaged(source.store, record, exc, source.named(self._number)) from exc
         except ValueUnreadable as exc:
             task = self.key[:12]
-            named = exc.problem.replace(task, f"{task} ({_config_text(source)})", 1)
+            named = exc.problem.replace(task, f"{task} ({source.named(self._number)})", 1)
             raise ValueUnreadable(exc.path, named, exc.todo) from exc.__cause__
 
     @cached_property
@@ -286,48 +210,46 @@ class Result:
         """What the task recorded: for each metric a frame with `x` and `y`."""
         import pandas as pd
 
-        source = self._from("metrics")
-        if source.record is None:
+        source, record = self._from("metrics"), self._record
+        if record is None:
             return {}
         try:
-            series = source.store.index.metrics(source.record)
+            series = source.store.index.metrics(record)
         except PayloadDamaged as exc:
-            raise damaged(source.store, source.record, exc, _config_text(source)) from exc
+            raise damaged(source.store, record, exc, source.named(self._number)) from exc
         return {name: pd.DataFrame({"x": x, "y": y}) for name, (x, y) in series.items()}
 
     @cached_property
     def error(self) -> BaseException | None:
         """What a failed task raised; its cause prints the traceback from where it was raised."""
-        if self._source is None or self.failure is None:
+        source, record = self._source, self._record
+        if source is None or record is None or self.failure is None:
             return None
-        source, record = self._source, self._source.record
-        assert record is not None
-        text = _config_text(source)
-        task = f"Task: {text} (key {self.key[:12]}, attempt {record.attempt})"
-        loads = load_exception if source.store.trusted else None
-        return exception_of(
-            self.failure, loads, task, config=self.config, key=self.key, attempt=record.attempt
-        )
+        task = f"Task: {source.named(self._number)} (key {self.key[:12]}, attempt {record.attempt})"
+        facts = {"config": self.config, "key": self.key, "attempt": record.attempt}
+        return exception_of(self.failure, task, trusted=source.store.trusted, **facts)
 
     @cached_property
     def attempts(self) -> Sequence[Attempt]:
         """All attempts at the task, oldest first."""
-        return () if self._source is None else tuple(self._source.store.index.attempts(self._source.key))
+        return (
+            () if self._source is None else tuple(self._source.store.index.attempts(bytes.fromhex(self.key)))
+        )
 
     @cached_property
     def artifacts(self) -> dict[str, Path]:
         """The files that the task kept: name -> path."""
-        if self._source is None or self._source.record is None:
+        if self._source is None or self._record is None:
             return {}
         folder = Path(Layout(str(self._source.store.path)).artifacts(self.key))
-        return {name: folder / name for name in self._source.record.artifacts}
+        return {name: folder / name for name in self._record.artifacts}
 
     @cached_property
     def log(self) -> str:
         """What the task printed."""
-        if self._source is None or self._source.record is None or self._source.record.log is None:
+        if self._source is None or self._record is None or self._record.log is None:
             return ""
-        return self._source.store.log(self._source.record).decode("utf-8", "replace")
+        return self._source.store.log(self._record).decode("utf-8", "replace")
 
     def _from(self, name: str) -> Source:
         if self._source is None:  # unpickled halfway, or made without __init__
@@ -339,10 +261,7 @@ class Result:
         if self._source is not None:
             for name in _LAZY:
                 getattr(self, name)
-        return {name: value for name, value in self.__dict__.items() if name != "_source"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        return {name: value for name, value in self.__dict__.items() if name not in _HERE}
 
     def __repr__(self) -> str:
         return f"Result({', '.join(self._parts())})"
@@ -398,23 +317,22 @@ class BestResult(Result):
 def value_text(result: Result, limit: int = 80, *, rounded: bool = False) -> str:
     """Name a done task's value in a few words; unpickles nothing, and reads no file of arrays."""
     value: Any
-    source = result._source
-    if "inner" in result.__dict__ or source is None or source.record is None:
+    source, record = result._source, result._record
+    if "inner" in result.__dict__ or source is None or record is None:
         value = result.__dict__.get("inner")
+    elif record.value is None:
+        return "None"
+    elif record.value.format == DAMAGED:
+        return "<damaged>"
     else:
-        encoded = source.record.value
-        if encoded is None:
-            return "None"
-        if encoded.format == DAMAGED:
-            return "<damaged>"
-        found, value = source.store.readable(source.record)
-        if not found and encoded.format in ("npy", "bytes") and encoded.data is not None:
+        found, value = source.store.readable(record)
+        if not found and record.value.format in ("npy", "bytes") and record.value.data is not None:
             try:
                 found, value = True, result.inner
             except Exception:
                 found = False
         if not found:
-            return f"<{encoded.type.rpartition(':')[2]}, {size_text(encoded.size)}>"
+            return f"<{record.value.type.rpartition(':')[2]}, {size_text(record.value.size)}>"
     value = plain(value)
     return f"{value:.6g}" if rounded and isinstance(value, float) else short_text(value, limit)
 
@@ -436,36 +354,3 @@ def size_text(size: int) -> str:
 def local_time(seconds: float) -> datetime:
     """Return UTC seconds as local time without a zone, which 1.2.0's results have."""
     return datetime.fromtimestamp(seconds, tz=timezone.utc).astimezone().replace(tzinfo=None)
-
-
-def load_exception(data: bytes) -> Any:
-    """Unpickle an exception as a worker pickled it."""
-    from memento.values import pickling
-
-    return pickling.loads_value(data)
-
-
-def _config_text(source: Source) -> str:
-    return config_text(source.configs.config(source.number))
-
-
-def config_text(config: Config) -> str:
-    """Name a configuration in one line.
-
-    Examples
-    --------
-    >>> config_text(Config(model=dict, C=1.0))
-    'model=dict, C=1.0'
-    """
-    texts = config._texts()
-    repeat = texts.pop("repeat", "") if "repeat" not in config else ""
-    parts = [f"{name}={text if len(text) <= 40 else _middle(text)}" for name, text in texts.items()]
-    if repeat:
-        parts.append(f"repeat={repeat}")
-    return ", ".join(parts) or "no parameters"
-
-
-def _middle(text: str, limit: int = 40) -> str:
-    """Cut a text in its middle: both ends tell it from others."""
-    head = limit // 2
-    return f"{text[:head]}…{text[head + 1 - limit :]}"

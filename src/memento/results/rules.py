@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from memento.results.axes import Axis
+from memento.results.parameters import Axis
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,16 +99,7 @@ class _Candidate:
 
 
 class RuleFinder:
-    """Finds rules for groups of failures against the same successes.
-
-    Parameters
-    ----------
-    axes : sequence of Axis
-        The parameters of all tasks.
-    succeeded : array of bool
-        Which tasks to set the failures apart from.
-    contrast : (str, str), optional
-        What one and several of those are called.
+    """Finds what sets groups of failures apart from the same successes; `contrast` says what these are called.
 
     Examples
     --------
@@ -128,10 +119,10 @@ class RuleFinder:
     ) -> None:
         import numpy as np
 
-        self._axes = list(axes)
+        self.axes = list(axes)
         self._contrast = contrast
         self._good = np.flatnonzero(succeeded)
-        self._good_counts = [_count(axis, self._good) for axis in self._axes]
+        self._good_counts = [_count(axis, self._good) for axis in self.axes]
         self._good_masks: dict[tuple[int, int], NDArray[np.bool_]] = {}
 
     def rule(self, failed: NDArray[np.int64]) -> Rule | None:
@@ -154,7 +145,7 @@ class RuleFinder:
         """All values that some failure has; absent parameters last."""
         found: list[_Candidate] = []
         absent: list[_Candidate] = []
-        for i, (axis, good) in enumerate(zip(self._axes, self._good_counts, strict=True)):
+        for i, (axis, good) in enumerate(zip(self.axes, self._good_counts, strict=True)):
             bad = _count(axis, failed)
             for place in bad.nonzero()[0].tolist():
                 candidate = _Candidate(i, "=" if place else "", place - 1, int(bad[place]), int(good[place]))
@@ -165,7 +156,7 @@ class RuleFinder:
         """All bounds on numbers that a failure's value sets and that cover several values."""
         import numpy as np
 
-        for i, (axis, good_counts) in enumerate(zip(self._axes, self._good_counts, strict=True)):
+        for i, (axis, good_counts) in enumerate(zip(self.axes, self._good_counts, strict=True)):
             bad_counts = _count(axis, failed)
             present = np.isfinite(axis.numbers) & (bad_counts[1:] + good_counts[1:] > 0)
             slots = np.flatnonzero(present)
@@ -194,7 +185,7 @@ class RuleFinder:
         ]
         plausible = sorted(plausible, key=lambda c: (-c.failed, c.succeeded))[:_PAIR_VALUES]
         plausible.sort(key=lambda c: c.axis)
-        bad_masks = [self._axes[c.axis].codes[failed] == c.slot for c in plausible]
+        bad_masks = [self.axes[c.axis].codes[failed] == c.slot for c in plausible]
         for (a, bad_a), (b, bad_b) in combinations(zip(plausible, bad_masks, strict=True), 2):
             if a.axis == b.axis:
                 continue
@@ -206,7 +197,7 @@ class RuleFinder:
         place = candidate.axis, candidate.slot
         mask = self._good_masks.get(place)
         if mask is None:
-            mask = self._good_masks[place] = self._axes[candidate.axis].codes[self._good] == candidate.slot
+            mask = self._good_masks[place] = self.axes[candidate.axis].codes[self._good] == candidate.slot
         return mask
 
     def _best(
@@ -237,32 +228,13 @@ class RuleFinder:
     def _say(self, parts: tuple[_Candidate, ...], failed: NDArray[np.int64], bad: int, good: int) -> Rule:
         conditions = tuple(
             Condition(
-                self._axes[part.axis].name,
+                self.axes[part.axis].name,
                 part.relation,
-                self._axes[part.axis].texts[part.slot] if part.relation else "",
+                self.axes[part.axis].texts[part.slot] if part.relation else "",
             )
             for part in parts
         )
         return Rule(conditions, bad, len(failed), good, len(self._good), self._contrast)
-
-
-def shortest_rule(axes: Sequence[Axis], failed: NDArray[np.bool_], succeeded: NDArray[np.bool_]) -> str:
-    """Say what the failed tasks have in common that the succeeded do not; "" where nothing tells.
-
-    Parameters
-    ----------
-    axes : sequence of Axis
-        The parameters of all tasks.
-    failed, succeeded : array of bool
-        Which tasks failed, and which succeeded.
-
-    Returns
-    -------
-    str
-        One line, like ``all 4 have dataset=wine, no success has it``.
-    """
-    rule = RuleFinder(axes, succeeded).rule(failed.nonzero()[0])
-    return str(rule) if rule else ""
 
 
 def _count(axis: Axis, tasks: NDArray[np.int64]) -> NDArray[Any]:

@@ -5,29 +5,32 @@ Knows: frames of results. May not know: stores, how tables are shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from memento.results.axes import ABSENT
-from memento.results.notices import say
-from memento.results.select import unknown
-from memento.results.student import t_quantile
+from memento.results.advice import unknown, warn
+from memento.results.parameters import ABSENT
+from memento.results.scan import IS_DONE
+from memento.results.to_frame import frame_with, numbers_of, numeric
 from memento.store.unreadable import Unreadable
-from memento.wording import number_of, one_line
+from memento.wording import number_of
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
-    from memento.results.axes import Axis
-    from memento.results.results import Results
+    from memento.results.parameters import Axis
+    from memento.results.selection import Selection
 
 _CONFIDENCE = 0.95
+_FEW = 200  # degrees of freedom up to which Student's distribution is summed up exactly
 
 
 def pivot(
-    results: Results,
+    selection: Selection,
     index: str | Sequence[str],
     columns: str | Sequence[str] | None,
     values: str,
@@ -38,19 +41,17 @@ def pivot(
     import pandas as pd
 
     down, along = _names(index), _names(columns)
-    frame, done = column_of(results, values, [*down, *along])
-    for name in [*down, *along, values]:
-        if name not in frame:
-            raise ValueError(unknown("column", name, column_names(frame)))
+    frame = frame_with(selection, [*down, *along, values])
+    done = selection.status == IS_DONE
     if not done.any():
-        raise ValueError(f"none of {len(results)} tasks has succeeded, so there is nothing to show")
-    axes = {axis.name: axis for axis in results._axes()}
+        raise ValueError(f"none of {len(selection)} tasks has succeeded, so there is nothing to show")
+    axes = {axis.name: axis for axis in selection.axes()}
     places = np.flatnonzero(done)
     codes = {name: _codes(frame, axes, name)[places] for name in [*down, *along]}
     rows, first_rows = _groups([codes[name] for name in down], len(places))
     cells, first_columns = _groups([codes[name] for name in along], len(places))
     if aggfunc is None:
-        _say_what_is_merged(results, places, [*down, *along], rows * (len(first_columns) or 1) + cells)
+        _warn_of_merged(selection, places, [*down, *along], rows * (len(first_columns) or 1) + cells)
     column = frame[values].iloc[places]
     if any(isinstance(value, Unreadable) for value in column):
         column = pd.Series(numeric(frame, values)[places])
@@ -118,133 +119,55 @@ def _with_absent(
     return filled
 
 
-def _say_what_is_merged(
-    results: Results, places: NDArray[np.int64], sides: list[str], cells: NDArray[np.int64]
+def _warn_of_merged(
+    selection: Selection, places: NDArray[np.int64], sides: list[str], cells: NDArray[np.int64]
 ) -> None:
     """Warn where a cell is of several configurations: repeats are one, other parameters are not."""
     import numpy as np
 
-    group, _ = configurations(results)
+    group, _ = configurations(selection)
     pairs = np.unique(np.stack([cells, group[places]]), axis=1)
     _, counts = np.unique(pairs[0], return_counts=True)
     if counts.max(initial=1) < 2:
         return
     others = [
         axis.name
-        for axis in results._axes()
+        for axis in selection.axes()
         if axis.name not in sides and len(np.unique(axis.codes[places])) > 1
     ]
-    say(
+    warn(
         f"pivot: a cell is the mean of up to {counts.max()} configurations, which differ in "
         f"{', '.join(map(repr, others))}. Name these as index or columns, filter by them, or say what you want with "
         "aggfunc (aggfunc='mean' says it is meant)",
     )
 
 
-def configurations(results: Results) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def configurations(selection: Selection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number the configurations: return each task's, and the first task of each; repeats share one."""
-    return _groups([axis.codes for axis in results._axes()], len(results))
+    return _groups([axis.codes for axis in selection.axes()], len(selection))
 
 
-def summary(results: Results, by: str | Sequence[str] | None, value: str) -> pd.DataFrame:
+def summary(selection: Selection, by: str | Sequence[str] | None, value: str) -> pd.DataFrame:
     """Return mean and spread by group; see `Results.summary`."""
-    import numpy as np
     import pandas as pd
 
-    axes = {axis.name: axis for axis in results._axes(with_repeat=True)}
-    names = list(results._tasks.names) if by is None else _names(by)
+    axes = {axis.name: axis for axis in selection.axes(with_repeat=True)}
+    names = list(selection.tasks.names) if by is None else _names(by)
     for name in names:
         if name not in axes:
             raise ValueError(unknown("parameter", name, list(axes)))
-    frame, done = column_of(results, value)
-    numbers = numeric(frame, value)
-    numbers[~done] = np.nan
+    frame, numbers = numbers_of(selection, value)
     group, first = _groups([axes[name].codes for name in names], len(frame))
     table: pd.DataFrame = pd.DataFrame(index=pd.RangeIndex(len(first)))
     for name in names:
         table[name] = _with_absent(frame[name], _absent(frame, axes, name), first)
     for name, moments in _moments(numbers, group, len(first)).items():
         table[_apart(name, table)] = moments
-    configs = set(names) >= set(results._tasks.names)
-    repeats = results._tasks.repeat_of(results._numbers) if configs else None
+    repeats = selection.repeats() if set(names) >= set(selection.tasks.names) else None
     if repeats is not None and not repeats.any():
         repeats = None  # there is one of each: "0" would read as none
     table[_apart("missing", table)] = pd.Series(_missing(numbers, group, len(first), repeats), dtype=object)
     return table
-
-
-def column_of(
-    results: Results, name: str, more: Sequence[str] = ()
-) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
-    """Return a frame that has these columns, if any has; and which tasks are done.
-
-    What the tasks returned is read only where none of the other columns is called so.
-    """
-    from memento.results.frames import make_frame
-
-    frame = make_frame(results, values="value" in (name, *more))
-    if any(one not in frame for one in (name, *more)):
-        frame = make_frame(results)
-    return frame, (frame_status(frame) == "done").to_numpy(dtype=bool)
-
-
-def numeric(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    """Return a column as numbers of its own array, nan where there is none.
-
-    Raises
-    ------
-    ValueError
-        There is no such column, or it holds something else than numbers.
-    """
-    import numpy as np
-    import pandas as pd
-
-    if name not in frame:
-        why = (
-            " Of a dict that the experiment returns, each key is a column: name one."
-            if name == "value"
-            else ""
-        )
-        raise ValueError(unknown("column", name, column_names(frame)) + why)
-    column = frame[name]
-    if pd.api.types.is_object_dtype(column):
-        unreadable = column.map(lambda value: isinstance(value, Unreadable))
-        if unreadable.any():
-            first = next(value for value in column if isinstance(value, Unreadable))
-            say(
-                f"{number_of(int(unreadable.sum()), 'value')} cannot be loaded here and count for nothing: {first!r}"
-            )
-            column = column.where(~unreadable, None)
-        present = [value for value in column if value is not None]
-        odd = next((v for v in present if not isinstance(v, int | float | np.number | np.bool_)), None)
-        if odd is not None:
-            _refuse(name, type(odd).__qualname__, frame)
-    elif not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
-        _refuse(name, str(column.dtype), frame)
-    return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan), copy=True)
-
-
-def frame_status(frame: pd.DataFrame) -> pd.Series[Any]:
-    """Return the column that says how tasks ended, also where a parameter has taken its name."""
-    name = "status"
-    while f"result.{name}" in frame:
-        name = f"result.{name}"
-    return frame[name]
-
-
-def _refuse(name: str, kind: str, frame: pd.DataFrame) -> None:
-    import pandas as pd
-
-    numbers = [one_line(str(c)) for c in frame if pd.api.types.is_numeric_dtype(frame[c])]
-    raise ValueError(
-        f"column {name!r} holds {kind}, not numbers. Columns of numbers: {', '.join(numbers)}."
-        " Return a number or a dict of numbers from the experiment, or record a metric."
-    )
-
-
-def column_names(frame: pd.DataFrame) -> list[str]:
-    """Return the names of a frame's columns."""
-    return [str(name) for name in frame.columns]
 
 
 def _names(names: str | Sequence[str] | None) -> list[str]:
@@ -295,7 +218,7 @@ def _moments(numbers: NDArray[np.float64], group: NDArray[np.int64], groups: int
         squares = np.bincount(at, weights=(values - mean[at]) ** 2, minlength=groups)
         std = np.sqrt(squares / (n - 1))
     std[n < 2] = np.nan
-    quantile = {int(k): t_quantile(0.5 + _CONFIDENCE / 2, int(k) - 1) for k in np.unique(n) if k > 1}
+    quantile = {int(k): student_quantile(0.5 + _CONFIDENCE / 2, int(k) - 1) for k in np.unique(n) if k > 1}
     half = np.array([quantile.get(k, np.nan) for k in n.tolist()]) * std / np.sqrt(np.maximum(n, 1))
     return {"n": n, "mean": mean, "std": std, "low": mean - half, "high": mean + half}
 
@@ -316,3 +239,41 @@ def _missing(
         i = int(group[place])
         texts[i] += f", {repeats[place]}" if texts[i] else str(repeats[place])
     return texts
+
+
+def student_quantile(p: float, freedom: int) -> float:
+    """Return the value below which a variable of Student's t distribution lies with probability `p` (above 0.5).
+
+    Examples
+    --------
+    >>> round(student_quantile(0.975, 4), 4), round(student_quantile(0.975, 1_000_000), 4)
+    (2.7764, 1.96)
+    """
+    if freedom > _FEW:
+        z = NormalDist().inv_cdf(
+            p
+        )  # and what it lacks, as a series in 1 / freedom: Abramowitz and Stegun 26.7.5
+        terms = (
+            (z**3 + z) / 4,
+            (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+            (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+            (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
+        )
+        return float(z + sum(term / freedom**power for power, term in enumerate(terms, 1)))
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        angle = (low + high) / 2
+        low, high = (angle, high) if _within(angle, freedom) < 2 * p - 1 else (low, angle)
+    return math.sqrt(freedom) * math.tan(low)
+
+
+def _within(angle: float, freedom: int) -> float:
+    """Return the probability that |t| is at most tan(angle) * sqrt(freedom): Abramowitz and Stegun 26.7.3 and 4."""
+    odd = freedom % 2
+    term = math.cos(angle) if odd else 1.0
+    total = 0.0
+    for power in range(odd, freedom - 1, 2):
+        total += term
+        term *= math.cos(angle) ** 2 * (power + 1) / (power + 2)
+    total *= math.sin(angle)
+    return (angle + total) * 2 / math.pi if odd else total

@@ -143,8 +143,9 @@ def _of_keys(plan: Plan, keys: Iterable[str]) -> list[int]:
 def _of_parameters(plan: Plan, numbers: Iterable[int], parameters: Mapping[str, Any]) -> list[int]:
     import numpy as np
 
-    from memento.results.axes import Tasks
-    from memento.results.select import matches, unknown
+    from memento.results.advice import unknown
+    from memento.results.filter import matches
+    from memento.results.parameters import Tasks
 
     among = np.fromiter(numbers, dtype=np.int64)
     tasks = Tasks(plan.tasks.matrix, plan.tasks.digests)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from memento.clock import Clock
 from memento.events import Event, TaskFailed, TasksFinished
 from memento.records import DONE, Failure, Outcome, TaskRow
-from memento.results.failures import FailureGrouper
+from memento.results.grouping import FailureGrouper
 from memento.runner.other_runs import OtherRuns
 from memento.runner.progress import Progress, note_row, task_text
 from memento.worker.work import Task
@@ -129,6 +129,5 @@ class Commits:
     def _failed(self, number: int, failure: Failure, attempt: int) -> TaskFailed:
         tasks = self._plan.tasks
         key, text = tasks.key(number).hex(), task_text(tasks, number)
-        (params,) = tasks.params(tasks.places([number])[1])
-        group, first = self.failures.add(key, text, params, failure, attempt)
+        group, first = self.failures.add(key, text, failure, attempt)
         return TaskFailed(key, text, group, first)

@@ -44,7 +44,7 @@ def plan_lines(session: Session, waiting: int = 0) -> list[str]:
 
 def task_text(session: Session, number: int) -> str:
     """Name a task in one line, its repeat too where there are several."""
-    from memento.results.result import config_text
+    from memento.config import config_text
 
     return one_line(config_text(session.shown.config(number)), _WIDTH)
 

@@ -150,7 +150,7 @@ class Invocation:
 
 def hand_over(sessions: Sequence[Session], on_error: str) -> list[Results]:
     """Return what sessions of one call have computed; raise what the caller has to know of their ends."""
-    from memento.results.results import Results, failure_report
+    from memento.results.results import Results
 
     every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
     if any(session.stopped for session in sessions):
@@ -160,7 +160,7 @@ def hand_over(sessions: Sequence[Session], on_error: str) -> list[Results]:
     failed = [results for session, results in zip(sessions, every, strict=True) if session.failed]
     if failed and on_error == "raise":
         errors = [error for results in failed for error in results.errors()]
-        report = "\n\n".join(filter(None, map(failure_report, failed)))
+        report = "\n\n".join(str(results.failures) for results in failed if len(results.failures))
         if not errors:
             # Computed again by force_run and failed: the results from before stand, and it must still be said.
             groups = [group for session in sessions if session.finished for group in session.finished.groups]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from memento.executors.base import Executor
     from memento.index.contract import Run
     from memento.matrix.matrix import Matrix
-    from memento.results.axes import Tasks
+    from memento.results.parameters import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
 
@@ -78,7 +78,7 @@ class Session:
     @cached_property
     def shown(self) -> Tasks:
         """The tasks as people see them: their values told apart."""
-        from memento.results.axes import Tasks
+        from memento.results.parameters import Tasks
 
         return Tasks(self.matrix, self.tasks.digests)
 

@@ -6,7 +6,8 @@ import pytest
 
 from memento.events import FailureGroup
 from memento.records import DIED, MEMORY, TIMEOUT, UNSAVABLE
-from memento.results.failures import FailureGrouper, FailureReport, title
+from memento.results.grouping import FailureGrouper, title
+from memento.results.reports import FailureReport
 from tests.results.fakes import FakeMatrix, failure, results_of
 
 
@@ -22,7 +23,7 @@ def test_type_place_and_kind_part_failures() -> None:
         failure(kind=DIED, type="SIGSEGV"),
         failure(kind=DIED, type="exit code 3"),
     ]
-    assert [grouper.add(str(i), "", "", f)[1] for i, f in enumerate(cases)] == [True] * len(cases)
+    assert [grouper.add(str(i), "", f)[1] for i, f in enumerate(cases)] == [True] * len(cases)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_type_place_and_kind_part_failures() -> None:
 def test_different_keys_that_are_missing_at_one_line_are_one_cause(messages: tuple[str, ...]) -> None:
     grouper = FailureGrouper()
     for number, message in enumerate([*messages, messages[0]]):
-        grouper.add(str(number), "", "", failure(message, type="KeyError", location="train.py:7"))
+        grouper.add(str(number), "", failure(message, type="KeyError", location="train.py:7"))
     (group,) = grouper.groups()
     assert (group.count, group.title) == (4, "KeyError: … (3 different) (train.py:7)")
     assert group.messages == messages
@@ -45,14 +46,14 @@ def test_different_keys_that_are_missing_at_one_line_are_one_cause(messages: tup
 def test_one_key_that_is_missing_everywhere_is_named() -> None:
     grouper = FailureGrouper()
     for number in range(3):
-        grouper.add(str(number), "", "", failure("'lr'", type="KeyError"))
+        grouper.add(str(number), "", failure("'lr'", type="KeyError"))
     assert [group.title for group in grouper.groups()] == ["KeyError: 'lr' (experiment.py:24)"]
 
 
 def test_only_what_differs_in_a_group_is_left_out_of_its_title() -> None:
     grouper = FailureGrouper()
     for number in range(3):
-        grouper.add(str(number), "", "", failure(f"layer 3: loss is {number}.5 in '/data/a.csv'"))
+        grouper.add(str(number), "", failure(f"layer 3: loss is {number}.5 in '/data/a.csv'"))
     (group,) = grouper.groups()
     assert group.title == "ValueError: layer 3: loss is … in '/data/a.csv' (experiment.py:24)"
 
@@ -67,7 +68,7 @@ def test_a_report_gives_examples_of_messages_that_differ() -> None:
 def test_one_cause_at_two_lines_is_two_groups() -> None:
     grouper = FailureGrouper()
     for number, place in enumerate(["a.py:1", "a.py:1", "a.py:9"]):
-        grouper.add(str(number), "", "", failure("bad", location=place))
+        grouper.add(str(number), "", failure("bad", location=place))
     assert [group.title for group in grouper.groups()] == [
         "ValueError: bad (a.py:1)",
         "ValueError: bad (a.py:9)",
@@ -77,13 +78,13 @@ def test_one_cause_at_two_lines_is_two_groups() -> None:
 @pytest.mark.parametrize("kind", [TIMEOUT, MEMORY])
 def test_limits_are_one_cause_wherever_they_strike(kind: str) -> None:
     grouper = FailureGrouper()
-    grouper.add("a", "", "", failure("ran 61 s", kind=kind, location="a.py:1"))
-    assert grouper.add("b", "", "", failure("hung in b", kind=kind, location="b.py:2"))[0].count == 2
+    grouper.add("a", "", failure("ran 61 s", kind=kind, location="a.py:1"))
+    assert grouper.add("b", "", failure("hung in b", kind=kind, location="b.py:2"))[0].count == 2
 
 
 def test_the_first_of_each_group_is_told_at_once() -> None:
     grouper = FailureGrouper()
-    told = [grouper.add(str(i), f"n={i}", "{}", failure(f"bad {i}")) for i in range(3)]
+    told = [grouper.add(str(i), f"n={i}", failure(f"bad {i}")) for i in range(3)]
     assert [first for _, first in told] == [True, False, False]
     assert [group.count for group, _ in told] == [1, 2, 3]
     assert (told[0][0].title, told[2][0].title) == (
@@ -96,10 +97,9 @@ def test_the_first_of_each_group_is_told_at_once() -> None:
 def test_the_largest_group_comes_first() -> None:
     grouper = FailureGrouper()
     for i, message in enumerate(["rare", "often", "often", "seldom"]):
-        grouper.add(str(i), "", "", failure(message))
-    groups = grouper.groups(lambda keys: f"keys {','.join(keys)}")
+        grouper.add(str(i), "", failure(message))
+    groups = grouper.groups()
     assert [(group.count, group.keys) for group in groups] == [(2, ("1", "2")), (1, ("0",)), (1, ("3",))]
-    assert groups[0].rule == "keys 1,2"
 
 
 @pytest.mark.parametrize(

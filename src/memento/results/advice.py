@@ -1,14 +1,16 @@
-"""Say the right line to somebody who asks results for what they do not have.
+"""Say the right line to somebody who asks results for what they do not have, or gets less than asked for.
 
-Knows: the words of other tools. May not know: what they do.
-
-Imported only where something is wrong.
+Knows: the words of other tools, warnings. May not know: what they do, results.
 """
 
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
+
+from memento.wording import one_line
 
 # What to write -> words for it, in lower case and without underscores.
 _OF_RESULTS = {
@@ -54,11 +56,12 @@ def no_such_attribute(owner: object, name: str, parameters: Iterable[str] = ()) 
 
 def no_such_index(index: object) -> str:
     """Say what to write where results are asked for a column or a configuration."""
-    if isinstance(index, str):
-        return f"results are numbered, and {index!r} is no number. Write results.to_frame()[{index!r}] for a column."
-    return (
-        f"results are numbered, and {index!r} is no number. Write results.filter(name=value) to choose some."
+    instead = (
+        f"results.to_frame()[{index!r}] for a column"
+        if isinstance(index, str)
+        else "results.filter(name=value) to choose some"
     )
+    return f"results are numbered, and {index!r} is no number. Write {instead}."
 
 
 def no_filter(given: object) -> str:
@@ -69,3 +72,18 @@ def no_filter(given: object) -> str:
             f"filter takes parameters by name. Write results.filter({told}), or results.filter(**parameters)."
         )
     return f"filter takes parameters by name, or a function, got {given!r}. Write results.filter(name=value)."
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """Say that there is no such name, which there are, and which was perhaps meant."""
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"there is no {kind} {name!r}; there are: {', '.join(map(one_line, known))}.{hint}"
+
+
+def warn(text: str) -> None:
+    """Warn of what a table or a choice could not show, pointing at the nearest line that is not Memento's own."""
+    level, frame = 2, sys._getframe(1)  # as `warnings.warn` counts: 1 is this function
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("memento."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, UserWarning, stacklevel=level)

@@ -5,38 +5,36 @@ Knows: axes. May not know: stores, frames.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from json import loads
 from typing import TYPE_CHECKING, Any
 
 from memento.config import plain
 from memento.keys.readable import json_fragment
-from memento.results.axes import ABSENT, PLAIN, Axis
-from memento.results.parameter import identity
-from memento.results.reading import STATUSES
+from memento.results.advice import unknown
+from memento.results.parameters import ABSENT, PLAIN, Axis, identity
+from memento.results.scan import STATUSES
 from memento.wording import one_line
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from memento.results.results import Results
+    from memento.results.selection import Selection
 
 _SHOWN = 12  # values that an error lists
 
 
-def select(results: Results, wanted: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Return which of the results have all the wanted parameters."""
+def matching(selection: Selection, wanted: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return which of the tasks have all the wanted parameters."""
     import numpy as np
 
-    chosen = np.ones(len(results), dtype=bool)
-    axes = {axis.name: axis for axis in results._axes()}
-    if "repeat" not in axes:
-        axes["repeat"] = results._tasks.repeat_axis(results._numbers)
+    chosen = np.ones(len(selection), dtype=bool)
+    axes = {axis.name: axis for axis in selection.axes()}
+    axes.setdefault("repeat", selection.tasks.repeat_axis(selection.numbers))
     for name, value in wanted.items():
         if name == "status" and name not in axes:
-            chosen &= matches(Axis("status", STATUSES, results._status), value)
+            chosen &= matches(Axis("status", STATUSES, selection.status), value)
         elif name in axes:
             chosen &= matches(axes[name], value)
         else:
@@ -54,13 +52,6 @@ def matches(axis: Axis, wanted: Any) -> NDArray[np.bool_]:
     elif not slots:
         slots = _known(axis, wanted)
     return np.isin(axis.codes, list(slots))
-
-
-def unknown(kind: str, name: str, known: list[str]) -> str:
-    """Say that there is no such name, which there are, and which was perhaps meant."""
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"there is no {kind} {name!r}; there are: {', '.join(map(one_line, known))}.{hint}"
 
 
 def _known(axis: Axis, wanted: Any) -> set[int]:

@@ -8,7 +8,7 @@ Rows are read in the order of their ids, each once, whatever order or however of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from memento.errors import NotAStore, PayloadDamaged, StoreError
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from memento.index.types import Outlines
     from memento.records import TaskRecord
-    from memento.results.result import ResultStore
+    from memento.store.store import Store
 
 CHUNK = 10_000  # records in memory at once
 
 STATUSES = ("missing", "done", "failed")
 IS_MISSING, IS_DONE, IS_FAILED = range(3)
+
+Namer: TypeAlias = "Callable[[TaskRecord], str]"  # says whose record it is
 
 
 class Scan(NamedTuple):
@@ -35,36 +37,18 @@ class Scan(NamedTuple):
     cpu_time: NDArray[np.float64]  # seconds
     memory: NDArray[np.float64]  # bytes
     errors: NDArray[np.object_]  # one line for each failure, None elsewhere
-    values: (
-        NDArray[np.object_] | None
-    )  # None where they were not asked for, and for what is not done; or `Unreadable`
+    # None where they were not asked for; in it, None for what is not done, and `Unreadable`.
+    values: NDArray[np.object_] | None
     metrics: dict[str, NDArray[np.float64]]  # the last value of each
 
 
 def scan(
-    store: ResultStore,
-    rows: NDArray[np.int64],
-    *,
-    values: bool = False,
-    metrics: bool = False,
-    name_task: Callable[[TaskRecord], str] | None = None,
+    store: Store, rows: NDArray[np.int64], named: Namer, *, values: bool = False, metrics: bool = False
 ) -> Scan:
-    """Read the tasks that stand in these rows.
-
-    Parameters
-    ----------
-    store : Store
-        Where they are.
-    rows : array of int
-        The store's id of each task; -1 for a task that has not been run.
-    values, metrics : bool
-        Whether to load what the tasks returned, and the last value of each of their metrics.
-    name_task : callable, optional
-        Names a task in a few words, for the error about damaged metrics.
-    """
+    """Read the tasks that stand in these rows (-1: not run), if wanted with values and the last of each metric."""
     import numpy as np
 
-    from memento.results.failures import title
+    from memento.results.grouping import title
 
     ids, places = np.unique(rows[rows >= 0], return_inverse=True)
     count = len(ids)
@@ -76,10 +60,7 @@ def scan(
     for piece in _outlines(store, ids, values, wrong):
         at = np.searchsorted(ids, piece.ids)
         status[at] = np.where(piece.done, IS_DONE, IS_FAILED)
-        for column, facts in zip(
-            numbers, (piece.started, piece.runtime, piece.cpu_time, piece.memory), strict=True
-        ):
-            column[at] = facts
+        numbers[:, at] = piece.started, piece.runtime, piece.cpu_time, piece.memory
         recorded[at] = piece.metrics > 0
         for row, failure in piece.failures.items():
             errors[np.searchsorted(ids, row)] = title(failure)
@@ -89,7 +70,7 @@ def scan(
     if values:
         _name_writers(store, ids, loaded)
     if wrong:
-        _set_aside(store, wrong, name_task)
+        _set_aside(store, wrong, named)
     present = rows >= 0
 
     def spread(column: NDArray[Any], empty: Any) -> NDArray[Any]:
@@ -97,6 +78,7 @@ def scan(
         full[present] = column[places]
         return full
 
+    lasts = _metrics(store, ids, recorded, named) if metrics else {}
     return Scan(
         spread(status, IS_MISSING),
         spread(numbers[0], np.nan),
@@ -105,32 +87,20 @@ def scan(
         spread(numbers[3], np.nan),
         spread(errors, None),
         spread(loaded, None) if values else None,
-        {name: spread(last, np.nan) for name, last in _metrics(store, ids, recorded, name_task).items()}
-        if metrics
-        else {},
+        {name: spread(last, np.nan) for name, last in lasts.items()},
     )
 
 
-def in_bulk(store: ResultStore, rows: Sequence[int]) -> list[TaskRecord | None]:
-    """Return the record of each row, None where there is none; read in bulk."""
-    records: list[TaskRecord | None] = []
-    for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
-        wanted = sorted({row for row in part if row >= 0})
-        found = {record.id: record for record in store.index.records(wanted)}
-        records += [found.get(row) for row in part]
-    return records
-
-
-def damaged(store: ResultStore, record: TaskRecord, error: PayloadDamaged, config: str) -> StoreError:
+def damaged(store: Store, record: TaskRecord, error: PayloadDamaged, config: str) -> StoreError:
     """Set a damaged value aside, so that the next run computes it; say whose it is and what to do."""
+    task = f"task {record.key.hex()[:12]} ({config})"
     if store.index.is_gone:
         return NotAStore(
             str(store.path),
-            f"the store is not here any more, so the result of task {record.key.hex()[:12]} ({config}) cannot be read.",
+            f"the store is not here any more, so the result of {task} cannot be read.",
             "Was it moved? Open it there: memento.load('new/place'). Was it removed? Run the experiment again.",
         )
-    what = f"the result of task {record.key.hex()[:12]} ({config}) is damaged: {error.problem}"
+    what = f"the result of {task} is damaged: {error.problem}"
     try:
         store.discard(record, error.problem)
     except StoreError as refused:
@@ -139,19 +109,18 @@ def damaged(store: ResultStore, record: TaskRecord, error: PayloadDamaged, confi
 
 
 def _outlines(
-    store: ResultStore, ids: NDArray[np.int64], values: bool, wrong: dict[int, str]
+    store: Store, ids: NDArray[np.int64], values: bool, wrong: dict[int, str]
 ) -> Iterator[Outlines]:
     for start in range(0, len(ids), CHUNK):
         part = ids[start : start + CHUNK].tolist()
-        pieces: list[Outlines] = []
         try:
-            pieces += store.outlines(part, values=values)
+            yield from list(store.outlines(part, values=values))
         except PayloadDamaged:
-            pieces = [piece for number in part for piece in _alone(store, number, values, wrong)]
-        yield from pieces
+            for number in part:
+                yield from _alone(store, number, values, wrong)
 
 
-def _alone(store: ResultStore, number: int, values: bool, wrong: dict[int, str]) -> list[Outlines]:
+def _alone(store: Store, number: int, values: bool, wrong: dict[int, str]) -> list[Outlines]:
     """Read one task, whose row in the index may be damaged: then nothing is known of it but that it was done."""
     try:
         return list(store.outlines([number], values=values))
@@ -171,28 +140,26 @@ def _alone(store: ResultStore, number: int, values: bool, wrong: dict[int, str])
         ]  # fmt: skip
 
 
-def _set_aside(
-    store: ResultStore, wrong: Mapping[int, str], name_task: Callable[[TaskRecord], str] | None
-) -> None:
+def _set_aside(store: Store, wrong: Mapping[int, str], named: Namer) -> None:
     """Set rows aside that are not what was written, so that the next run computes them; say whose they are."""
-    from memento.results.notices import say
+    from memento.results.advice import warn
     from memento.wording import number_of
 
-    named = []
+    names = []
     for record in list(store.index.records(sorted(wrong))):
-        named.append(name_task(record) if name_task else record.params)
+        names.append(named(record))
         try:
             store.discard(record, wrong[record.id])
         except StoreError:  # it may not be written here: the next run finds it as well
             continue
-    more = f", and {len(named) - 3} more" if len(named) > 3 else ""
-    say(
-        f"the results of {number_of(len(named), 'task')} are damaged, and not shown: {'; '.join(named[:3])}{more}"
+    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+    warn(
+        f"the results of {number_of(len(names), 'task')} are damaged, and not shown: {'; '.join(names[:3])}{more}"
         f" ({next(iter(wrong.values()))}). Run the experiment again: these alone are computed again."
     )
 
 
-def _name_writers(store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np.object_]) -> None:
+def _name_writers(store: Store, ids: NDArray[np.int64], loaded: NDArray[np.object_]) -> None:
     """Say of values that cannot be loaded what wrote them."""
     from memento.store.unreadable import Unreadable
 
@@ -209,26 +176,8 @@ def _name_writers(store: ResultStore, ids: NDArray[np.int64], loaded: NDArray[np
                 loaded[place] = loaded[place].by(store.writer(run, loaded[place].type))
 
 
-def _blame(
-    store: ResultStore,
-    ids: Sequence[int],
-    load: Callable[[TaskRecord], object],
-    name_task: Callable[[TaskRecord], str] | None,
-) -> None:
-    """Load once more, one by one, to learn whose result it is that is damaged."""
-    for record in store.index.records(ids):
-        try:
-            load(record)
-        except PayloadDamaged as exc:
-            name = name_task(record) if name_task else record.params
-            raise damaged(store, record, exc, name) from exc
-
-
 def _metrics(
-    store: ResultStore,
-    ids: NDArray[np.int64],
-    recorded: NDArray[np.bool_],
-    name_task: Callable[[TaskRecord], str] | None,
+    store: Store, ids: NDArray[np.int64], recorded: NDArray[np.bool_], named: Namer
 ) -> dict[str, NDArray[np.float64]]:
     """Return the last value of each metric; asked for only those tasks that have recorded any."""
     import numpy as np
@@ -236,9 +185,8 @@ def _metrics(
     columns: dict[str, NDArray[np.float64]] = {}
     with_any = np.flatnonzero(recorded)
     for start in range(0, len(with_any), CHUNK):
-        places = with_any[start : start + CHUNK]
-        part = ids[places].tolist()
-        for lasts in _lasts(store, part, name_task):
+        part = ids[with_any[start : start + CHUNK]].tolist()
+        for lasts in _lasts(store, part, named):
             for name, (rows, last) in lasts.items():
                 column = columns.get(name)
                 if column is None:
@@ -248,10 +196,14 @@ def _metrics(
 
 
 def _lasts(
-    store: ResultStore, ids: Sequence[int], name_task: Callable[[TaskRecord], str] | None
+    store: Store, ids: Sequence[int], named: Namer
 ) -> Iterator[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
     try:
         yield from store.index.last_metrics(ids)
     except PayloadDamaged:
-        _blame(store, ids, store.index.metrics, name_task)
+        for record in store.index.records(ids):  # once more, one by one, to learn whose metrics are damaged
+            try:
+                store.index.metrics(record)
+            except PayloadDamaged as exc:
+                raise damaged(store, record, exc, named(record)) from exc
         raise

@@ -1,4 +1,4 @@
-"""Make a frame of results: one row a task, every column built at once.
+"""Make a frame of results, one row a task, every column built at once; take numbers out of it.
 
 Knows: axes, scans, pandas. May not know: stores' files, how frames are shown.
 """
@@ -9,40 +9,33 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Deferred
-from memento.results.axes import Axis
-from memento.results.notices import say
-from memento.results.reading import IS_DONE, STATUSES, Scan
+from memento.results.advice import unknown, warn
+from memento.results.parameters import Axis
+from memento.results.scan import IS_DONE, STATUSES, Scan
+from memento.results.selection import KEY
 from memento.store.unreadable import Unreadable
+from memento.wording import number_of, one_line
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
-    from memento.results.results import Results
+    from memento.results.selection import Selection
 
 _NAN = float("nan")  # what pandas takes for nothing
 ITEMS = 100  # of dicts that tasks returned: more are no columns
-_KEY = 16  # bytes
 _QUARTER_HOUR = 900  # seconds; every zone's offset from UTC is a multiple, and changes at one
 
 
-def to_frame(results: Results, *, raw: bool = False) -> pd.DataFrame:
-    """Return a frame of the results; see `Results.to_frame`."""
-    return make_frame(results, raw=raw)
-
-
-def make_frame(results: Results, *, raw: bool = False, values: bool = True) -> pd.DataFrame:
-    """Return a frame of the results, without what the tasks returned where that is not asked for."""
+def make_frame(selection: Selection, *, raw: bool = False, values: bool = True) -> pd.DataFrame:
+    """Return a frame as `Results.to_frame` does, without what the tasks returned where that is not asked for."""
     import pandas as pd
 
-    numbers = results._numbers
-    columns: dict[str, Any] = {}
-    for axis in results._axes():
-        columns[axis.name] = parameter_column(axis, raw=raw)
-    if results._tasks.repeats > 1:
-        columns[free_name("repeat", "task", columns)] = results._tasks.repeat_of(numbers)
-    read = results._read(values=values, metrics=True)
+    columns: dict[str, Any] = {axis.name: parameter_column(axis, raw=raw) for axis in selection.axes()}
+    if selection.tasks.repeats > 1:
+        columns[free_name("repeat", "task", columns)] = selection.repeats()
+    read = selection.read(values=values, metrics=True)
     # A metric's name is its own also where values have an item of that name, so that who asks for a metric
     # gets it without a look at the values.
     metrics: dict[str, Any] = {}
@@ -52,9 +45,9 @@ def make_frame(results: Results, *, raw: bool = False, values: bool = True) -> p
         for name, column in value_columns(read.values, read.status == IS_DONE).items():
             columns[free_name(name, "value", {**columns, **metrics})] = column
     columns |= metrics
-    for name, column in _facts(results, read).items():
+    for name, column in _facts(selection, read).items():
         columns[free_name(name, "result", columns)] = column
-    frame: pd.DataFrame = pd.DataFrame(columns, index=pd.RangeIndex(len(results)))
+    frame: pd.DataFrame = pd.DataFrame(columns, index=pd.RangeIndex(len(selection)))
     return frame
 
 
@@ -142,7 +135,7 @@ def _items(values: NDArray[np.object_], places: Sequence[int]) -> list[str]:
     for place in places:
         names.update(dict.fromkeys(values[place]))
         if len(names) > ITEMS:
-            say(
+            warn(
                 f"the tasks returned dicts of more than {ITEMS} different items: they stand whole in the column 'value'"
             )
             return []
@@ -172,19 +165,17 @@ def _texts_or_objects(values: Any) -> Any:
         return pd.Series(values, dtype=object)
 
 
-def _facts(results: Results, read: Scan) -> dict[str, Any]:
+def _facts(selection: Selection, read: Scan) -> dict[str, Any]:
     import pandas as pd
 
-    numbers = results._numbers
-    was_cached = results._cached[numbers] & (read.status == IS_DONE)
     return {
         "status": pd.Series(pd.Series(STATUSES).array.take(read.status)),
-        "was_cached": was_cached,
+        "was_cached": selection.cached & (read.status == IS_DONE),
         "start_time": _local_times(read.started),
         "runtime": read.runtime,
         "cpu_time": read.cpu_time,
         "memory": read.memory,
-        "key": _hexadecimal(results._keys, numbers),
+        "key": _hexadecimal(selection.source.keys, selection.numbers),
         "error": _texts_or_objects(read.errors),
     }
 
@@ -194,8 +185,8 @@ def _hexadecimal(keys: bytes, numbers: NDArray[np.int64]) -> Any:
     import numpy as np
     import pandas as pd
 
-    text = np.frombuffer(keys, dtype=f"V{_KEY}")[numbers].tobytes().hex()
-    width, kind = 2 * _KEY, pd.Series([""]).dtype
+    text = np.frombuffer(keys, dtype=f"V{KEY}")[numbers].tobytes().hex()
+    width, kind = 2 * KEY, pd.Series([""]).dtype
     if getattr(kind, "storage", None) != "pyarrow":
         return [text[at : at + width] for at in range(0, len(text), width)]
     # Pandas 3 beside Arrow keeps text as one piece, which is what we have: no string is made for each task.
@@ -223,3 +214,60 @@ def _local_times(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
         micros += offsets[places] * 1_000_000
     times[known] = micros.astype("datetime64[us]")
     return times
+
+
+def frame_with(selection: Selection, names: Sequence[str]) -> pd.DataFrame:
+    """Return a frame that has these columns.
+
+    What the tasks returned is read only where none of the other columns is called so.
+    """
+    frame = make_frame(selection, values="value" in names)
+    if any(name not in frame for name in names):
+        frame = make_frame(selection)
+    for name in names:
+        if name not in frame:
+            of_dicts = " Of a dict that the experiment returns, each key is a column: name one."
+            why = of_dicts if name == "value" else ""
+            raise ValueError(unknown("column", name, list(map(str, frame.columns))) + why)
+    return frame
+
+
+def numbers_of(selection: Selection, name: str) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """Return a frame, and one of its columns as numbers, nan for what is not done."""
+    frame = frame_with(selection, [name])
+    numbers = numeric(frame, name)
+    numbers[selection.status != IS_DONE] = float("nan")
+    return frame, numbers
+
+
+def numeric(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return a column as numbers of its own array, nan where there is none; ValueError where it holds others."""
+    import numpy as np
+    import pandas as pd
+
+    column = frame[name]
+    if pd.api.types.is_object_dtype(column):
+        unreadable = column.map(lambda value: isinstance(value, Unreadable))
+        if unreadable.any():
+            first = next(value for value in column if isinstance(value, Unreadable))
+            warn(
+                f"{number_of(int(unreadable.sum()), 'value')} cannot be loaded here and count for nothing: {first!r}"
+            )
+            column = column.where(~unreadable, None)
+        present = [value for value in column if value is not None]
+        odd = next((v for v in present if not isinstance(v, int | float | np.number | np.bool_)), None)
+        if odd is not None:
+            _refuse(name, type(odd).__qualname__, frame)
+    elif not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+        _refuse(name, str(column.dtype), frame)
+    return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan), copy=True)
+
+
+def _refuse(name: str, kind: str, frame: pd.DataFrame) -> None:
+    import pandas as pd
+
+    numbers = [one_line(str(c)) for c in frame if pd.api.types.is_numeric_dtype(frame[c])]
+    raise ValueError(
+        f"column {name!r} holds {kind}, not numbers. Columns of numbers: {', '.join(numbers)}."
+        " Return a number or a dict of numbers from the experiment, or record a metric."
+    )

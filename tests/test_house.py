@@ -1,0 +1,160 @@
+"""Promises about the source as a whole: small files and functions, one meaning a file name, no cycles, no reaching in.
+
+What is listed as known is on its way out: a list may only become shorter.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+SOURCE = Path(__file__).parent.parent / "src"
+FILES = sorted(SOURCE.rglob("*.py"))
+LONG, LONG_FUNCTION = 400, 60  # lines
+
+# Of Python's own that begin with an underscore and are meant for use.
+PUBLIC = frozenset(
+    ("_replace", "_asdict", "_fields", "_make", "_exit", "_getframe", "_fields_", "_current_frames")
+)
+# Rooms that still read private parts of other files, and files that do for good, with the reason.
+REACHES_IN: dict[str, str] = {}
+# Names that more than one file has, and why.
+SHARED_NAMES = {
+    "__init__": "every package has one",
+    "base": "the contract of a room with several implementations",
+}
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(SOURCE / "memento").as_posix()
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name not in PUBLIC
+
+
+def _own_names(tree: ast.Module) -> set[str]:
+    """Return all names that a file defines: functions, classes, variables, attributes of `self`, slots."""
+    own = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            own.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+                own.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):  # __slots__, __dict__["_x"]
+            own.add(node.value)
+    return own
+
+
+def _private_reads(tree: ast.Module) -> Iterator[str]:
+    """Yield what is read or imported of other files though it begins with an underscore."""
+    own = _own_names(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("memento"):
+            yield from (
+                f"{node.lineno}: import {a.name}"
+                for a in node.names
+                if _is_private(a.name) and a.name != "_version"
+            )
+        elif isinstance(node, ast.Attribute) and _is_private(node.attr) and node.attr not in own:
+            if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+                continue  # inherited
+            yield f"{node.lineno}: {ast.unparse(node)}"
+
+
+def test_no_file_reads_private_parts_of_another() -> None:
+    found = {_name(path): list(_private_reads(_tree(path))) for path in FILES}
+    assert {name: reads for name, reads in found.items() if reads and name not in REACHES_IN} == {}
+
+
+def test_a_file_of_more_than_400_lines_says_why() -> None:
+    long = [path for path in FILES if len(path.read_text(encoding="utf-8").splitlines()) > LONG]
+    silent = {_name(path) for path in long if "Long because" not in (ast.get_docstring(_tree(path)) or "")}
+    assert silent - KNOWN_LONG == set()
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    long = {
+        f"{_name(path)}:{node.name}"
+        for path in FILES
+        for node in ast.walk(_tree(path))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _code_lines(node) > LONG_FUNCTION
+    }
+    assert long - KNOWN_LONG_FUNCTIONS == set()
+
+
+def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return how long a function is without its docstring, which users read elsewhere."""
+    start = function.body[0].end_lineno if ast.get_docstring(function) is not None else function.lineno
+    return (function.end_lineno or 0) - (start or 0) + 1
+
+
+def test_a_file_name_means_one_thing() -> None:
+    places = defaultdict(set)
+    for path in FILES:
+        places[path.stem].add(_name(path))
+    twice = {stem for stem, names in places.items() if len(names) > 1} - SHARED_NAMES.keys()
+    assert twice - KNOWN_NAMES == set()
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(path: Path, modules: frozenset[str]) -> set[str]:
+    """Return the modules that a file names, also in functions and under TYPE_CHECKING."""
+    found = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            deeper = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= deeper & modules or {node.module}
+    return found & modules - {_module(path)}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = frozenset(map(_module, FILES))
+    graph = {_module(path): _imports(path, modules) for path in FILES}
+    circles = {" ".join(sorted(circle)) for circle in _circles(graph)}
+    assert circles - KNOWN_CIRCLES == set()
+
+
+def _circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Return the sets of modules of which each comes to each other one."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = list(graph[start])
+        while todo:
+            module = todo.pop()
+            if module not in seen:
+                seen.add(module)
+                todo += graph[module]
+        return seen
+
+    reach = {module: reached(module) for module in graph}
+    inside = sorted(module for module in graph if module in reach[module])
+    circles = []
+    while inside:
+        circle = {other for other in inside if other in reach[inside[0]] and inside[0] in reach[other]}
+        circles.append(circle)
+        inside = [module for module in inside if module not in circle]
+    return circles
+
+
+KNOWN_LONG: set[str] = set()
+KNOWN_LONG_FUNCTIONS: set[str] = set()
+KNOWN_NAMES: set[str] = set()
+KNOWN_CIRCLES: set[str] = set()
