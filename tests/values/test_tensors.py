@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memento.values import keeping
+from memento.values import store_serializer
 from memento.values.checkpoints import CheckpointDir
 from memento.values.pickling import dumps_value, loads_value
 
@@ -93,7 +93,7 @@ def test_tensors_that_share_memory_share_it_when_they_come_back(checkpoints: Che
 
 def test_memory_is_written_once_and_from_where_it_is() -> None:
     whole = torch.zeros(1_000_000)
-    pickled = keeping.dumps_value(
+    pickled = store_serializer.dumps_value(
         {"whole": whole, "view": whole.view(1000, 1000), "as bytes": whole.view(torch.uint8)}
     )
     assert [buffer.nbytes for buffer in pickled.buffers] == [4_000_000]
@@ -140,7 +140,7 @@ def test_a_tensor_without_memory_is_pickled_as_pytorch_does() -> None:
 
 
 def test_a_lambda_beside_a_tensor_changes_nothing() -> None:
-    pickled = keeping.dumps_value({"scale": lambda x: 2 * x, "weights": torch.ones(BIG)})
+    pickled = store_serializer.dumps_value({"scale": lambda x: 2 * x, "weights": torch.ones(BIG)})
     assert [buffer.nbytes for buffer in pickled.buffers] == [4 * BIG]
-    back = keeping.loads_value(pickled.body, pickled.buffers)
+    back = store_serializer.loads_value(pickled.body, pickled.buffers)
     assert back["scale"](back["weights"]).sum() == 2 * BIG

@@ -24,10 +24,11 @@ import xxhash
 
 from memento.errors import PayloadDamaged, StoreError, UnsavableResult
 from memento.layout import GENERATIONS, LOOPS, PAYLOADS, SET_ASIDE
-from memento.values import keeping
+from memento.values import store_serializer
 from memento.values.payloads import PayloadDir, checksum
 from memento.values.pickle_codec import apart, framed, read_framed
 from memento.values.places import Content, LocalFolder, Place, lost
+from memento.values.unpicklable import explain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,10 +141,10 @@ class CheckpointDir:
             self._find(keep=False)  # never over the newest one that is whole
         name, generation = self._next or (GENERATIONS[0], 1)
         try:
-            pickled = keeping.dumps_value((state, extra or {}))
+            pickled = store_serializer.dumps_value((state, extra or {}))
         except Exception as exc:
             shown = state[0] if len(state) == 1 else state
-            raise UnsavableResult(keeping.explain(shown, exc, "the checkpoint's state")) from exc
+            raise UnsavableResult(explain(shown, exc, "the checkpoint's state")) from exc
         views = framed(pickled, self._payloads)
         codes = self._origin.marks()
         count = len(codes) // _CODE

@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 import sys
 import threading
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 GROUP = "memento.codecs"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MOST_KNOWN = 1_000
 _SUFFIX = re.compile(r"\.[a-z]+")
 
 
@@ -115,7 +115,7 @@ class Registry:
     def __init__(self, codecs: Sequence[Codec] = ()) -> None:
         self._by_type: dict[type | str, list[Codec]] = {}
         self._by_name: dict[str, Codec] = {}
-        self._known: weakref.WeakKeyDictionary[type, list[Codec]] = weakref.WeakKeyDictionary()
+        self._known: dict[type, list[Codec]] = {}  # what `of` has found
         self._lock = threading.RLock()
         self._complete = False  # the codecs of other packages are here
         for codec in reversed(codecs):
@@ -159,6 +159,8 @@ class Registry:
             if not found and _may_be_known_elsewhere(kind):
                 self.complete()
                 found = self._find(kind)
+            if len(self._known) >= _MOST_KNOWN:  # tasks that make classes must not fill the memory with them
+                self._known.clear()
             self._known[kind] = found
         return found
 

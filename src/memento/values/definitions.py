@@ -71,7 +71,7 @@ class Tokens:
 
 
 tokens = Tokens()
-by_value: set[str] = set()  # modules that shipping brought into this process by value
+by_value: set[str] = set()  # modules that came into this process by value
 
 
 def token_of(obj: Any) -> str:

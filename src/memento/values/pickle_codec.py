@@ -20,12 +20,13 @@ from typing import Any
 
 from memento.errors import MementoError, UnsavableResult
 from memento.layout import DEFINITIONS
-from memento.values import keeping, shipping
+from memento.values import store_serializer, worker_serializer
 from memento.values.buffers import flat
 from memento.values.codecs import Codec
 from memento.values.definitions import token_of
 from memento.values.payloads import PayloadDir
 from memento.values.places import Content
+from memento.values.unpicklable import explain
 
 _MAGIC = b"\x93MEMENTO\x01"  # no pickle and no npy file starts with it
 _START = len(_MAGIC) + 4
@@ -48,15 +49,15 @@ class Pickle(Codec):
 def pickled(value: Any, payloads: PayloadDir) -> list[memoryview]:
     """Return a value as a pickle; raises UnsavableResult where no pickler takes it."""
     try:
-        return framed(keeping.dumps_value(value), payloads)
+        return framed(store_serializer.dumps_value(value), payloads)
     except MementoError:
         raise
     except Exception as exc:
-        raise UnsavableResult(keeping.explain(value, exc)) from exc
+        raise UnsavableResult(explain(value, exc)) from exc
 
 
 def framed(
-    pickled: keeping.Pickled, payloads: PayloadDir, extra: dict[str, Any] | None = None
+    pickled: store_serializer.Pickled, payloads: PayloadDir, extra: dict[str, Any] | None = None
 ) -> list[memoryview]:
     """Lay out a pickle: as it is where nothing stands beside it, else header, pickle, arrays, each aligned."""
     if not pickled.main and not pickled.buffers and not pickled.found and extra is None:
@@ -78,12 +79,12 @@ def framed(
     return parts
 
 
-def _definitions(pickled: keeping.Pickled, payloads: PayloadDir) -> str | None:
+def _definitions(pickled: store_serializer.Pickled, payloads: PayloadDir) -> str | None:
     """Write what a value needs of the script by value, once a process; None where that cannot be pickled."""
     tokens = tuple(sorted(token_of(d.object) for d in pickled.found))
     if tokens not in payloads.definitions:
         try:
-            content = shipping.dump_definitions(pickled.found)
+            content = worker_serializer.dump_definitions(pickled.found)
         except Exception:  # a class may hold a lock or a socket: then its name alone must do
             payloads.definitions[tokens] = None
         else:
@@ -144,11 +145,11 @@ def read_framed(pieces: list[memoryview], payloads: PayloadDir) -> tuple[Any, di
     """Load what `framed` laid out, cut as `apart` says or not at all: the value, and what `extra` was given."""
     header, at = _header(lambda start, end: bytes(pieces[0][start:end]))
     if not header:
-        return keeping.loads_value(pieces[0]), {}
+        return store_serializer.loads_value(pieces[0]), {}
     parts = _parts(pieces, _places(header, at))
     ref = header.get("definitions")
     definitions = (lambda: payloads.read(ref)) if ref else None
-    value = keeping.loads_value(next(parts), parts, header.get("main", ""), definitions)
+    value = store_serializer.loads_value(next(parts), parts, header.get("main", ""), definitions)
     return value, header.get("extra", {})
 
 

@@ -1,8 +1,8 @@
 """Pickle so that an instance of a class of the script is an instance of that very class, everywhere.
 
-Knows: the two journeys, `shipping` and `keeping`. May not know: files, tasks, executors.
+Knows: the two journeys, `worker_serializer` and `store_serializer`. May not know: files, tasks, executors.
 
-    ship     coordinator -> worker            `dumps`, `loads`, `install_main`, `keep_main`
+    send     coordinator -> worker            `dumps`, `loads`, `install_main`, `keep_main`
     keep     worker -> store -> anyone        `dumps_value`, `loads_value`: whole in one piece of bytes, for exceptions
                                               and the like; large values go through `formats`, with buffers beside
 """
@@ -12,8 +12,8 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from memento.values import keeping, shipping
-from memento.values.shipping import Buffer, dumps, install_main, keep_main, main_name
+from memento.values import store_serializer, worker_serializer
+from memento.values.worker_serializer import Buffer, dumps, install_main, keep_main, main_name
 
 __all__ = ["dumps", "dumps_value", "install_main", "keep_main", "loads", "loads_value", "main_name"]
 
@@ -38,11 +38,11 @@ def dumps_value(obj: Any) -> bytes:
     >>> loads_value(dumps_value([1, 2]))
     [1, 2]
     """
-    pickled = keeping.dumps_value(obj, out_of_band=False)
+    pickled = store_serializer.dumps_value(obj, out_of_band=False)
     if not pickled.found:
         return pickled.body
     try:
-        definitions = shipping.dump_definitions(pickled.found)
+        definitions = worker_serializer.dump_definitions(pickled.found)
     except Exception:  # a class may hold a lock or a socket: then its name alone must do
         definitions = b""
     return _KEPT + pickle.dumps((pickled.main, definitions, pickled.body), protocol=5)
@@ -67,9 +67,11 @@ def loads_value(data: Buffer) -> Any:
         A class of the script is not defined here and was not kept.
     """
     if bytes(data[: len(_KEPT)]) != _KEPT:
-        return keeping.loads_value(data)
+        return store_serializer.loads_value(data)
     main, definitions, body = pickle.loads(memoryview(data)[len(_KEPT) :])
-    return keeping.loads_value(body, main=main, definitions=(lambda: definitions) if definitions else None)
+    return store_serializer.loads_value(
+        body, main=main, definitions=(lambda: definitions) if definitions else None
+    )
 
 
 def loads(data: Buffer) -> Any:
@@ -85,4 +87,4 @@ def loads(data: Buffer) -> Any:
     object
         The object; classes of the script are this process' own.
     """
-    return loads_value(data) if bytes(data[: len(_KEPT)]) == _KEPT else shipping.loads(data)
+    return loads_value(data) if bytes(data[: len(_KEPT)]) == _KEPT else worker_serializer.loads(data)

@@ -51,8 +51,8 @@ def sendable(value: Any, where: str) -> bytes:
     try:
         return pickling.dumps(value)
     except Exception as exc:
-        from memento.values import keeping
+        from memento.values.unpicklable import culprit
 
-        part, _, _ = keeping.culprit(value, "", exc, pickling.dumps)
+        part, _, _ = culprit(value, "", exc, pickling.dumps)
         kind = type(exc).__qualname__
         raise Unsendable(f"{where}{part}", f"it cannot be pickled ({kind}: {exc})") from exc

@@ -1,6 +1,6 @@
 """Pickle values for the store: the script's classes by name, and by value aside.
 
-Knows: pickles and the scripts' modules, through `shipping`. May not know: files, tasks.
+Knows: pickles, the scripts' modules, memory of tensors. May not know: files, tasks.
 
 In a stored pickle `__main__` means "the script of that name": beside the pickle stands the name.
 Reading finds a class, in this order: in this process' `__main__` where it is that script; in a module of
@@ -17,15 +17,11 @@ import pickle
 import sys
 import types
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from memento.values import shipping
+from memento.values import worker_serializer
 from memento.values.definitions import DEFINED, Definition, named
-from memento.values.shipping import Buffer
-from memento.values.tensors import is_storage, reduce_storage
-
-if TYPE_CHECKING:
-    from pickle import PickleBuffer
+from memento.values.worker_serializer import Buffer
 
 # Where a class is found whose module only some Pythons have.
 _MOVED = {"pathlib._local": "pathlib", "pathlib._abc": "pathlib"}
@@ -61,13 +57,13 @@ class _ByName(pickle.Pickler):
         if isinstance(obj, DEFINED):
             _noted(self.found, obj)
             return NotImplemented
-        return reduce_storage(obj) if is_storage(obj) else NotImplemented
+        return _reduce_storage(obj) if _is_storage(obj) else NotImplemented
 
 
 @functools.cache
 def _by_cloud() -> type[Any]:
     """Make the pickler for what has no name, when it is needed: it brings cloudpickle."""
-    by_value, _ = shipping.picklers()
+    by_value, _ = worker_serializer.picklers()
 
     class ByCloud(by_value):  # type: ignore[valid-type, misc]  # made at run time
         """Names for what has one, by value for lambdas and local classes."""
@@ -79,8 +75,8 @@ def _by_cloud() -> type[Any]:
                 name = _noted(self.found, obj)
                 if name is not None:
                     return _by_name, (name[0], name[1])
-            elif is_storage(obj):
-                return reduce_storage(obj)
+            elif _is_storage(obj):
+                return _reduce_storage(obj)
             elif isinstance(obj, io.TextIOWrapper):  # cloudpickle would keep its text, as another type
                 raise TypeError("cannot pickle an open file")
             return super().reducer_override(obj)
@@ -122,7 +118,7 @@ def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
     file = io.BytesIO()
     buffers: list[memoryview] = []
 
-    def keep(buffer: PickleBuffer) -> bool:
+    def keep(buffer: pickle.PickleBuffer) -> bool:
         view = buffer.raw()
         if view.nbytes < 4096:
             return True  # in band: small ones are not worth a segment
@@ -136,7 +132,7 @@ def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
     pickler.found = {}
     pickler.dump(obj)
     found = tuple(pickler.found.values())
-    return Pickled(shipping.main_name() if found else "", file.getvalue(), buffers, found)
+    return Pickled(worker_serializer.main_name() if found else "", file.getvalue(), buffers, found)
 
 
 class _Memory(io.RawIOBase):
@@ -171,7 +167,7 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == __name__ and name == "_by_name":
             return self.resolve
-        if shipping.stands_for_main(module):
+        if worker_serializer.stands_for_main(module):
             # The script under its own name: it was imported where this was saved. It is never imported here.
             return self.resolve(module, name)
         try:
@@ -200,7 +196,7 @@ class _Reader(pickle.Unpickler):
 
 def _places(script: str) -> Iterable[Any]:
     """Yield the modules in which a script's definitions may stand, best first."""
-    if not script or shipping.stands_for_main(script):
+    if not script or worker_serializer.stands_for_main(script):
         yield sys.modules["__main__"]
     if script in sys.modules:
         yield sys.modules[script]
@@ -250,7 +246,7 @@ def _stand_in(script: str, qualname: str, definitions: Callable[[], Buffer]) -> 
     """
     module = _standins.setdefault(script, types.ModuleType(script))
     if not hasattr(module, qualname.partition(".")[0]):
-        shipping.load_definitions(definitions(), {"__main__": module, script: module})
+        worker_serializer.load_definitions(definitions(), {"__main__": module, script: module})
     return module
 
 
@@ -277,64 +273,51 @@ def loads_value(
     return _Reader(_as_file(body), main, definitions, buffers=buffers).load()
 
 
-def explain(value: Any, error: BaseException, what: str = "the result") -> str:
-    """Say which part of a value cannot be pickled, and what to do."""
-    if isinstance(error, RecursionError):  # at no part in particular
-        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-        return (
-            f"{what} cannot be saved: it is a {kind} that is nested too deeply to be pickled ({error})."
-            " Return it flatter, or give its class a __reduce__ or __getstate__ that makes a list of its parts."
-        )
-    path, part, cause = culprit(value, what, error)
-    kind = f"{type(part).__module__}.{type(part).__qualname__}".removeprefix("builtins.")
-    return (
-        f"{path} cannot be saved: it is a {kind}, which cannot be pickled ({type(cause).__name__}: {cause})."
-        " Return plain data instead, or give its class a __reduce__ or __getstate__ that leaves such parts out."
-    )
+# PyTorch pickles a tensor as a view of a storage, and copies the storage into a byte string, a new one for each tensor.
+# Here the storage is one buffer, out of band. So every dtype, stride, view, sparse tensor and parameter stays PyTorch's
+# own affair, and tensors that share memory share it when they come back, as `torch.save` has it.
 
 
-def culprit(
-    value: Any, path: str, error: BaseException, dumps: Callable[[Any], object] = dumps_value
-) -> tuple[str, Any, BaseException]:
-    """Follow the failing part down into containers, attributes and what functions use."""
-    seen: set[int] = set()
-    for _ in range(30):  # deeper than anybody wants to read
-        seen.add(id(value))
-        for step, child in _children(value):
-            if id(child) in seen:
-                continue
-            try:
-                dumps(child)
-            except Exception as exc:
-                path, value, error = path + step, child, exc
-                break
-        else:
-            break
-    return path, value, error
+_STORAGES = ("UntypedStorage", "TypedStorage")
 
 
-def _names(code: types.CodeType) -> Iterable[str]:
-    yield from code.co_names
-    for part in code.co_consts:
-        if isinstance(part, types.CodeType):
-            yield from _names(part)
+def _is_storage(obj: Any) -> bool:
+    """Tell whether this is the memory of tensors; torch is not imported to find out."""
+    kind = type(obj)
+    return kind.__module__ == "torch.storage" and kind.__name__ in _STORAGES
 
 
-def _children(value: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [(f"[{key!r}]", child) for key, child in value.items()]
-    if isinstance(value, (list, tuple)):
-        return [(f"[{i}]", child) for i, child in enumerate(value)]
-    if isinstance(value, (set, frozenset)):
-        return [(" (an element of it)", child) for child in value]
-    if isinstance(value, types.FunctionType):
-        cells = value.__closure__ or ()
-        captured = [
-            (f" (captured {name!r})", c.cell_contents)
-            for name, c in zip(value.__code__.co_freevars, cells, strict=True)
-        ]
-        space = value.__globals__
-        used = dict.fromkeys(name for name in _names(value.__code__) if name in space)
-        return captured + [(f" (global {name!r})", space[name]) for name in used]
-    attributes = getattr(value, "__dict__", None)
-    return [(f".{name}", child) for name, child in attributes.items()] if isinstance(attributes, dict) else []
+def _reduce_storage(storage: Any) -> Any:
+    """Pickle a storage, as `Pickler.reducer_override` has it; PyTorch's own way where it is on a device."""
+    import torch
+
+    typed = type(storage).__name__ == "TypedStorage"
+    untyped = storage._untyped_storage if typed else storage  # asking a typed one warns that it is deprecated
+    if untyped.device.type != "cpu":
+        return NotImplemented
+    if typed:
+        # PyTorch makes a new one for each tensor; the untyped one is the same for all that share it.
+        return _typed_storage, (untyped, storage.dtype)
+    if untyped.nbytes() == 0:
+        return _untyped_storage, (b"",)
+    memory = torch.empty(0, dtype=torch.uint8).set_(untyped)
+    return _untyped_storage, (pickle.PickleBuffer(memory.numpy()),)
+
+
+def _typed_storage(untyped: Any, dtype: Any) -> Any:
+    import torch
+
+    return torch.storage.TypedStorage(wrap_storage=untyped._untyped_storage, dtype=dtype, _internal=True)
+
+
+def _untyped_storage(memory: Any) -> Any:
+    """Make a storage around its memory: a typed one, as PyTorch's own pickles do and its rebuilding expects."""
+    import torch
+
+    if not len(memory):
+        storage = torch.UntypedStorage(0)
+    else:
+        if memoryview(memory).readonly:
+            memory = bytearray(memory)  # torch has no read-only tensors
+        storage = torch.frombuffer(memory, dtype=torch.uint8).untyped_storage()
+    return torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.uint8, _internal=True)

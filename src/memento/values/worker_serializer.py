@@ -5,7 +5,8 @@ Knows: pickles, what belongs to a script. May not know: files, tasks, executors,
 What `__main__` defines travels by value and becomes an attribute of the worker's own `__main__`; from then on a
 token names it, so that all objects of one class have one class, and whatever the task pickles itself, works.
 Modules that a worker could not import (loaded from a path by hand, or made at run time) are treated like `__main__`.
-Stored classes name the functions here that make them again, so that these stay where they are.
+Stored classes name the functions here that make them again. One file of more than 400 lines, since each thing that the
+coordinator writes has its reader on the worker's side.
 """
 
 from __future__ import annotations
