@@ -109,7 +109,7 @@ def test_a_checkpoint_tells_what_each_attempt_before_it_gave(store: str, way: st
     for started in (1.0, 2.0, 3.0):
         told = context(store, so_far=attempt(started, 10 * started))
         go_on(told)
-        assert [(piece.started, piece.runtime) for piece in told.earlier] == [
+        assert [(piece.started, piece.runtime) for piece in told.left_behind()[2]] == [
             (n, 10 * n) for n in (1.0, 2.0) if n < started
         ]
 
@@ -118,4 +118,4 @@ def test_what_an_attempt_restores_of_itself_is_no_earlier_one(store: str) -> Non
     told = context(store, so_far=attempt(1.0, 5.0))
     told.checkpoint("a")
     assert told.restore() == "a"
-    assert told.earlier == ()
+    assert told.left_behind()[2] == ()

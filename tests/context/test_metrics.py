@@ -47,7 +47,7 @@ def test_series_are_packed_for_the_store() -> None:
     told = Context("key")
     for step, value in enumerate([3.0, math.nan, 1.0]):
         told.record({"loss": (step, value)})
-    (series,) = told.series()
+    (series,) = told.left_behind()[0]
     assert series[:5] == ("loss", 3, 1.0, 1.0, 3.0)
     assert np.frombuffer(series.data, "<f8")[:3].tolist() == [0.0, 1.0, 2.0]
 

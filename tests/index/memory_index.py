@@ -434,7 +434,7 @@ class MemoryIndex(Index):
 
 
 class MemoryRun(Run):
-    """One run's pen."""
+    """The writer of one run's results."""
 
     def __init__(self, index: MemoryIndex, number: int, seen: int, committed: _Told) -> None:
         self.id, self.name = number, index.data.runs[number][1]

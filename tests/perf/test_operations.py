@@ -252,7 +252,7 @@ if __name__ == "__main__":
 HEAVY = set(
     """
     pandas rich typer cloudpickle psutil yaml asyncio concurrent numpy email http ssl multiprocessing decimal uuid
-    dataclasses inspect ast dis opcode tokenize linecache logging traceback textwrap string
+    dataclasses inspect dis opcode tokenize linecache logging traceback textwrap string
     pathlib fnmatch urllib ipaddress signal difflib tempfile shutil subprocess bisect numbers
     importlib.machinery sysconfig resource
     """.split()
@@ -296,7 +296,6 @@ if __name__ == "__main__":
 """
 # What no run needs whose tasks take and return plain values, be it in the program or in a worker.
 HEAVY_WHEN_COLD = HEAVY - {
-    "ast",  # the code is written out when the workers have begun
     "signal",  # `socket` has it
     "importlib.machinery", "resource",
 }  # fmt: skip
@@ -310,7 +309,7 @@ def test_a_cold_run_loads_no_heavy_package(tmp_path: Path) -> None:
     done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
     program, worker = (line.split() for line in done.stdout.splitlines())
     assert sorted(HEAVY_WHEN_COLD.intersection(program)) == []
-    assert sorted({*HEAVY_WHEN_COLD, "ast"}.intersection(worker)) == []
+    assert sorted(HEAVY_WHEN_COLD.intersection(worker)) == []
     ours = [name for name in program if name.startswith("memento")]
     assert len(ours) <= OURS_AT_MOST_COLD, ours
 

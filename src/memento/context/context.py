@@ -175,11 +175,6 @@ class Context:
         metrics = self._attempt.metrics
         return metrics.frames() if metrics is not None else {}
 
-    def series(self) -> tuple[Series, ...]:
-        """Return what was recorded, packed for the store."""
-        metrics = self._attempt.metrics
-        return metrics.series() if metrics is not None else ()
-
     # ------------------------------------------------------------ checkpoints
 
     def checkpoint(self, *values: Any) -> None:
@@ -327,20 +322,16 @@ class Context:
             self._artifacts += (relative,)
         return path
 
-    def artifact_names(self) -> tuple[str, ...]:
-        """Return the names of the artifacts that were written."""
-        if not self._artifacts:
-            return ()
-        root = Layout(self._attempt.place().store).artifacts(self.key)
-        return tuple(sorted(name for name in self._artifacts if os.path.exists(os.path.join(root, name))))
+    def left_behind(self) -> tuple[tuple[Series, ...], tuple[str, ...], tuple[Piece, ...], tuple[bytes, ...]]:
+        """Return what the task leaves beside its value, for the worker; one call, for each task pays it.
 
-    @property
-    def earlier(self) -> tuple[Piece, ...]:
-        """What the attempts gave from whose checkpoint this one went on."""
-        return self._attempt.earlier
-
-    @property
-    def older_codes(self) -> tuple[bytes, ...]:
-        """Digests of the other versions of the code that came to the checkpoints it went on from."""
-        origin = self._attempt.origin
-        return origin.older if origin is not None else ()
+        What it recorded, packed for the store; the names of the artifacts that were written; what the attempts gave
+        from whose checkpoints it went on; digests of the other versions of the code that these are of.
+        """
+        attempt = self._attempt
+        written: tuple[str, ...] = ()
+        if self._artifacts:
+            root = Layout(attempt.place().store).artifacts(self.key)
+            written = tuple(sorted(n for n in self._artifacts if os.path.exists(os.path.join(root, n))))
+        series = attempt.metrics.series() if attempt.metrics is not None else ()
+        return series, written, attempt.earlier, attempt.origin.older if attempt.origin is not None else ()

@@ -14,7 +14,7 @@ Processes   Any number of them open the same index. A copy of a process (fork) m
 Ids         Ids of tasks grow in the order of commits and are never used twice: what is new is what has a higher id.
 Rows        A task has one row. It is done or failed; nothing in the index says that a task is running.
 Leases      A run that lives has a lease on what it claims. Its lease falls when it ends, when its process is proven
-            dead, or when its heart has stood still for long (`memento.index.lease`). Whoever then claims the tasks gets
+            dead, or when its heartbeat has stopped for long (`memento.index.lease`). Whoever then claims the tasks gets
             them. A late commit of a lost lease is dropped for tasks that are done, and taken for those that are not.
 Statuses    A run's record says how it ended, or nothing. "running" and "died" follow from its lease, on reading.
 Commits     On return of `commit` and of all that changes rows, what was written survives a loss of power. Claims,
@@ -439,7 +439,7 @@ class Index(ABC):
 
 
 class Run(ABC):
-    """One run's pen: the only writer of its results. Made by `Index.begin`.
+    """The only writer of one run's results. Made by `Index.begin`.
 
     claim ──> granted ──> (the runner works) ──> commit ──> durable, claim gone
           └─> elsewhere: another live run has it ──> news() brings its row, or waiting() lets go of it

@@ -3,7 +3,7 @@
 Knows: processes, heartbeats. May not know: where leases are kept, what a run does.
 
 A run among whose processes we live is dead when its process is gone: pid and start are proof. Of all others (another
-machine, another boot, a container beside ours) only the heart tells: one counts as dead when its beat has not changed
+machine, another boot, a container beside ours) only heartbeats tell: one counts as dead when its own has not changed
 for as long as no suspended machine is likely to sleep. That is counted by this process' own clock, and only while it
 looks on: clocks of two machines are never compared, and a pause of both proves nothing.
 """
@@ -19,15 +19,13 @@ from memento.index.types import Owner
 from memento.records import RunRecord
 
 KEY = 16  # bytes
-UNSEEN_SECONDS = 600.0  # a run that cannot be looked up counts as dead when its heart stood still this long
+UNSEEN_SECONDS = 600.0  # a run that cannot be looked up counts as dead when its heartbeat stopped so long
 REBOOT_SECONDS = 120.0  # ... or this long, where it may be of an earlier boot of this very host
-_LONGEST_LOOK = (
-    30.0  # seconds that one look proves at most; what is more, this process may have been suspended
-)
+_LONGEST_LOOK = 30.0  # seconds that one look proves at most: for longer, this process may have been suspended
 
 
 class Leases:
-    """Tells which leases hold; for runs of other machines it remembers when their heart last moved."""
+    """Tells which leases hold; for runs of other machines it remembers when their heartbeat last changed."""
 
     def __init__(
         self,

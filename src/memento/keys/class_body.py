@@ -8,7 +8,6 @@ body, a field's default, an enum's values and a named tuple's fields come from o
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import functools
 import types
@@ -101,6 +100,8 @@ def _fields(space: Any) -> dict[str, Any]:
     """Return the fields' defaults of a dataclass, an attrs class or a pydantic model."""
     found: dict[str, Any] = {}
     if "__dataclass_fields__" in space:
+        import dataclasses  # whoever has such a class has loaded it
+
         options, fields = space["__dataclass_params__"], space["__dataclass_fields__"]
         found["dataclass()"] = options.eq, options.order, options.frozen, tuple(fields)
         for name, field in fields.items():

@@ -15,13 +15,13 @@ import os
 import sys
 import types
 from hashlib import blake2b
-from pathlib import PurePath
 from typing import Any
+
+import xxhash
 
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, methods
-from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
-from memento.keys.fast_array_hash import large_digest
+from memento.keys.encode import LEAVES, Encoder, frame, is_path, named, node, text
 from memento.keys.find_source import find_class, find_function
 from memento.keys.ignored_state import is_seeded_by_the_system
 from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
@@ -56,7 +56,7 @@ class DataEncoder(Encoder):
         return blake2b(encoded, digest_size=16).hexdigest()
 
     def bulk(self, value: Any, np: Any) -> bytes | None:
-        """Return a hash of an array's elements at the speed of memory."""
+        """Return a hash of an array's elements at the speed of memory; None where only the exact one does."""
         return large_digest(value, np)
 
     def _text(self, value: str) -> bytes:
@@ -142,7 +142,7 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
     numpy = sys.modules.get("numpy")
     if numpy is not None and cls is numpy.memmap and value.nbytes > _MOST_MAPPED:
         return _encode_mapped(enc, value)
-    if isinstance(value, PurePath):
+    if is_path(value):
         inside = _place(str(value), enc.module)
         return node("path", inside) if inside is not None else None
     return None
@@ -165,6 +165,27 @@ def counts_by_type(cls: Any) -> bool:
         if any(isinstance(base := space.get(name), type) and issubclass(cls, base) for name in names):
             return True
     return False
+
+
+# -- large arrays ----------------------------------------------------------------------------------------
+
+LARGE = 1 << 20  # bytes; below, BLAKE2b takes a millisecond
+
+
+def large_digest(value: Any, np: Any) -> bytes | None:
+    """Return a digest of an array's dtype, shape and memory, or None where its memory is not its value.
+
+    The arrays of a script are hashed at every run, cached ones too: XXH3 reads some 10 GB a second, BLAKE2b 0.9. Keys
+    cannot have it: they need the same digest for equal arrays of every layout and library.
+    """
+    flags, dtype = value.flags, value.dtype
+    plain = dtype.kind in "biufcmMSU" and dtype.isbuiltin == 1 and dtype.char not in "gG"
+    is_memory = (flags.c_contiguous or flags.f_contiguous) and (plain or dtype.kind in "SUmM")
+    if sys.byteorder != "little" or value.nbytes < LARGE or not is_memory:
+        return None
+    hasher = xxhash.xxh3_128(repr((dtype.str, value.shape, flags.c_contiguous)).encode())
+    hasher.update((value if flags.c_contiguous else value.T).reshape(-1).view(np.uint8))
+    return hasher.digest()
 
 
 # -- code in data ----------------------------------------------------------------------------------------

@@ -14,13 +14,12 @@ import functools
 import types
 import typing
 from collections.abc import Iterable
-from pathlib import PurePath
 from typing import Any
 
 from memento.errors import UnkeyableValue
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import body
-from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_number, text
+from memento.keys.encode import LEAVES, Encoder, frame, is_path, named, node, plain_number, text
 from memento.keys.encode_object import HEAP_TYPE
 from memento.keys.find_source import find_class, find_function
 from memento.keys.global_names import OF_MODULES, reads_of
@@ -194,7 +193,7 @@ def _globals(func: types.FunctionType, found: Found | None) -> list[tuple[str, A
 
 def _without_place(value: Any, module: str | None) -> Any:
     """Return a global as what it is in every checkout of the project, and under every name of its module."""
-    path = str(value) if isinstance(value, (str, PurePath)) else ""
+    path = str(value) if isinstance(value, str) or is_path(value) else ""
     if module is not None and path in (module, "__main__"):
         return ("the name of the module",)
     inside = path_in_project(path, module or "")

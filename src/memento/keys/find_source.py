@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import dis
 import functools
 import os
 import sys
@@ -269,6 +268,8 @@ def _by_code(candidates: list[Candidate], code: CodeType) -> list[Candidate]:
 
 def _outline(code: CodeType) -> list[Any]:
     """Return instructions with what they mean; a captured name, compiled alone, is a global."""
+    import dis
+
     steps: list[Any] = []
     for step in dis.get_instructions(code):
         name = "LOAD" if step.opname in ("LOAD_DEREF", "LOAD_GLOBAL", "LOAD_CLOSURE") else step.opname

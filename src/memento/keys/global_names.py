@@ -6,7 +6,6 @@ Knows: syntax trees, code objects, import statements. May not know: live objects
 from __future__ import annotations
 
 import ast
-import dis
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
@@ -72,6 +71,8 @@ def global_names(code: CodeType, with_attributes: bool = False) -> frozenset[str
         name for one in codes for name in (*one.co_varnames, *one.co_cellvars, *one.co_freevars)
     ):
         return frozenset(all_names(code))  # spares the instructions, which take long to read
+    import dis
+
     steps = (step for one in codes for step in dis.get_instructions(one))
     return frozenset(step.argval for step in steps if step.opname in _GLOBAL_LOADS)
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
-from importlib.machinery import ModuleSpec, PathFinder
+from typing import TYPE_CHECKING
 
 from memento.keys.ast_normal_form import Found
 from memento.keys.find_source import tree_of_file
 from memento.keys.global_names import imported_by_call
 from memento.keys.project_files import is_project_file
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 _MOST = 200  # modules; a guess at what no project's experiment needs
 
@@ -92,6 +95,8 @@ def _absolute(package: str, level: int, name: str) -> str:
 
 def find_module(name: str) -> ModuleSpec | None:
     """Return where a module lies; unlike `importlib.util.find_spec` it imports no parent package."""
+    from importlib.machinery import PathFinder
+
     spec = None
     prefix, places = "", None
     for part in name.split("."):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import sysconfig
 from typing import Any, NamedTuple
 
 from memento import system
@@ -187,7 +186,10 @@ def _is_inside(file: str, folder: str) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _standard_folders() -> tuple[str, ...]:
-    named = [system.absolute(sysconfig.get_paths()[kind]) for kind in ("stdlib", "platstdlib")]
+    # As `sysconfig` has them, which every worker would load.
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    parts = ("Lib",) if os.name == "nt" else (sys.platlibdir, name)
+    named = [system.absolute(os.path.join(base, *parts)) for base in (sys.base_prefix, sys.exec_prefix)]
     # Links may lead there; where os.py lies settles what the paths of an environment leave open.
     folders = {*named, *map(os.path.realpath, named), os.path.dirname(system.absolute(os.__file__))}
     return tuple(sorted(f"{folder}{os.sep}" for folder in folders))

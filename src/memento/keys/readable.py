@@ -12,10 +12,10 @@ import math
 import types
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from memento.config import short_text
+from memento.keys.encode import is_path
 from memento.keys.held_values import attributes_of
 from memento.keys.names import module_name, qualified_name
 from memento.keys.value_digest import digest
@@ -54,7 +54,7 @@ def described(value: Any, limit: int = 1000) -> Described:
     cls = type(value)
     if isinstance(value, enum.Enum):
         text = f"{cls.__qualname__}.{value.name or value.value}"
-    elif isinstance(value, PurePath):
+    elif is_path(value):
         text = value.as_posix()
     else:
         text = short_text(value, limit)
@@ -106,7 +106,7 @@ def _text(value: Any, cls: type, room: int, depth: int) -> Any:
     if cls in (set, frozenset):  # sorted: their own order differs from process to process
         shown = ", ".join(sorted(_inner(item, room, depth) for item in value))
         return f"{{{shown}}}" if len(shown) <= room else _marked(_short(f"{{{shown}", room), value)
-    if isinstance(value, PurePath):
+    if is_path(value):
         return _short(value.as_posix(), room * 4)
     if any(base.__module__ == "numpy" and base.__name__ == "generic" for base in cls.__mro__):
         item = value.item()

@@ -8,23 +8,13 @@ Knows: the order in which ways to encode are tried. May not know: tasks, matrice
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
 from memento.errors import UnkeyableValue
-from memento.keys import (
-    encode_arrow,
-    encode_callable,
-    encode_models,
-    encode_numpy,
-    encode_object,
-    encode_pandas,
-    encode_standard,
-)  # fmt: skip
 from memento.keys.encode import LEAVES, Encoder, frame, node, plain_number
-from memento.keys.ignored_state import encode_ignored, library_of
+from memento.keys.ignored_state import encode_ignored
 from memento.keys.names import qualified_name
 
 _REGISTRY: dict[type, Callable[[Any], Any]] = {}
@@ -101,39 +91,16 @@ def dispatch(enc: Encoder, value: Any) -> bytes:
         override = _override(enc, value, cls)
         if override is not None:
             return override
+    # Here: they load `inspect` and `pathlib`, and a grid of numbers and texts needs none of them.
+    from memento.keys import encode_callable, encode_library, encode_object, encode_standard
+
     encoded = encode_ignored(value)
-    for way in (encode_callable.encode, encode_standard.encode, _encode_library, encode_object.encode):
+    for way in (encode_callable.encode, encode_standard.encode, encode_library.encode, encode_object.encode):
         if encoded is not None:
             return encoded
         encoded = way(enc, value)
     assert encoded is not None
     return encoded
-
-
-_LIBRARIES: dict[str, Callable[[Encoder, Any, Any], bytes | None]] = {
-    "numpy": encode_numpy.encode_numpy,
-    "scipy": encode_numpy.encode_scipy,
-    "pandas": encode_pandas.encode_pandas,
-    "polars": encode_arrow.encode_polars,
-    "pyarrow": encode_arrow.encode_pyarrow,
-    "sklearn": encode_models.encode_sklearn,
-    "torch": encode_models.encode_torch,
-    "xarray": encode_pandas.encode_xarray,
-    "pydantic": encode_models.encode_pydantic,
-}
-
-
-def _encode_library(enc: Encoder, value: Any) -> bytes | None:
-    """Return the frame of a value of a library, which is loaded by whoever has it; None for other values."""
-    cls = type(value)
-    for root in dict.fromkeys(
-        map(library_of, cls.__mro__)
-    ):  # a subclass of the user's is found by what it inherits
-        library = sys.modules.get(root) if root in _LIBRARIES else None
-        encoded = _LIBRARIES[root](enc, value, library) if library is not None else None
-        if encoded is not None:
-            return encoded
-    return encode_models.encode_attrs(enc, value) if hasattr(cls, "__attrs_attrs__") else None
 
 
 def _override(enc: Encoder, value: Any, cls: type) -> bytes | None:

@@ -165,13 +165,13 @@ class KeyedTasks:
         return len(set(told)) == len(told)
 
     def _parts_of(self, column: int) -> list[bytes]:
-        name = self.names[column]
-        parts = []
+        name, parts = self.names[column], []
+        default = self.defaults.get(name)
         for slot, value in enumerate(self.table.values[column]):
             value_digest = self.digest(name, value, f"parameters[{name!r}][{slot}]")
             if value_digest is not None and type(value) not in _SAID:
                 self.digests[column][slot] = value_digest
-            parts.append(self._part("p", name, value_digest))
+            parts.append(part("p", name, value_digest) if value_digest != default else b"")
         # The last place serves slot -1: an absent parameter contributes nothing.
         return [*parts, b""]
 

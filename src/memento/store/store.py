@@ -220,7 +220,7 @@ class Store:
     # --- writing ---------------------------------------------------------------------------------------
 
     def begin(self, info: RunInfo, cached: int = 0) -> Run:
-        """Note that a run begins, with `cached` of its tasks done already, and return its pen."""
+        """Note that a run begins, with `cached` of its tasks done already, and return what writes its results."""
         from memento.store.task_folders import drop_states
 
         self._move_folders()

@@ -321,9 +321,7 @@ class IndexContract:
             assert two.waiting([key_of(1)]) == []
             assert two.claim([key_of(1)]).granted == [key_of(1)]
 
-    def test_a_lease_that_nobody_can_look_up_falls_when_its_heart_stands_still(
-        self, open_index: Opener
-    ) -> None:
+    def test_a_lease_that_nobody_can_look_up_falls_when_its_heartbeat_stops(self, open_index: Opener) -> None:
         clock = Stopped()
         with open_index(clock=clock) as index:
             far, near = index.begin(info_of(boot_id="elsewhere", host="far")), index.begin(info_of())

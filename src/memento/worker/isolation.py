@@ -22,6 +22,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from memento.worker.import_watch import ImportWatch
@@ -37,15 +38,11 @@ _SIGNALS = tuple(
 )
 
 
-def _hooks() -> tuple[Any, ...]:
-    return (
-        sys.stdin, sys.stdout, sys.stderr, sys.excepthook, sys.displayhook, sys.unraisablehook, threading.excepthook
-    )  # fmt: skip
+_hooks = attrgetter("stdin", "stdout", "stderr", "excepthook", "displayhook", "unraisablehook")
 
 
 def _put_hooks(kept: tuple[Any, ...]) -> None:
-    sys.stdin, sys.stdout, sys.stderr, sys.excepthook = kept[:4]
-    sys.displayhook, sys.unraisablehook, threading.excepthook = kept[4:]
+    sys.stdin, sys.stdout, sys.stderr, sys.excepthook, sys.displayhook, sys.unraisablehook = kept
 
 
 class Audit:
@@ -86,7 +83,7 @@ class Isolation:
         self._main = threading.current_thread() is threading.main_thread()
         self._folder = os.getcwd()
         self._environment = dict(os.environ)
-        self.hooks = _hooks()
+        self.hooks, self._thread_hook = _hooks(sys), threading.excepthook
         self._show = warnings.showwarning
         self._handlers = tuple(map(_getsignal, _SIGNALS))
         self._umask = os.umask(0o022)
@@ -98,8 +95,10 @@ class Isolation:
     def restore(self) -> str:
         """Put back what can be; return what cannot be put back ("changed torch's ..."), or ""."""
         os.umask(self._umask)
-        if _hooks() != self.hooks:
+        if _hooks(sys) != self.hooks:
             _put_hooks(self.hooks)
+        if threading.excepthook is not self._thread_hook:
+            threading.excepthook = self._thread_hook
         if warnings.showwarning is not self._show:
             if "logging" in sys.modules:
                 sys.modules["logging"].captureWarnings(False)

@@ -45,14 +45,15 @@ class Loggers:
         self._disabled = 0
         self._all: list[logging.Logger] = []
         self._states: list[tuple[Any, ...]] = []
-        self._handlers: list[tuple[logging.Handler, tuple[Any, ...]]] = []
+        self._handlers: list[logging.Handler] = []
         self._logging: Any = sys.modules.get("logging")
         if self._logging is not None:
             for logger in _loggers(self._logging):
                 self._kept[logger] = _copied(logger)
-                self._handlers += [(handler, _HANDLER(handler)) for handler in logger.handlers]
+                self._handlers += logger.handlers
             self._disabled = self._logging.root.manager.disable
             self._look()
+        self._handler_states: list[tuple[Any, ...]] = list(map(_HANDLER, self._handlers))
 
     def _look(self) -> None:
         self._all = _loggers(self._logging)
@@ -69,7 +70,7 @@ class Loggers:
             len(manager.loggerDict) != self._made
             or manager.disable != self._disabled
             or list(map(_STATE, self._all)) != self._states
-            or any(_HANDLER(handler) != state for handler, state in self._handlers)
+            or list(map(_HANDLER, self._handlers)) != self._handler_states
         )
 
     def restore(self) -> None:
@@ -91,7 +92,7 @@ class Loggers:
                 with contextlib.suppress(Exception):  # its file or connection may be gone
                     handler.close()
             _set(logger, *kept)
-        for handler, (level, formatter) in self._handlers:
+        for handler, (level, formatter) in zip(self._handlers, self._handler_states, strict=True):
             handler.setLevel(level)
             handler.setFormatter(formatter)
         if logging.root.manager.disable != self._disabled:

@@ -16,6 +16,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 _C: Any = importlib.import_module("_locale")  # `locale` takes 2 ms to import
@@ -31,7 +32,7 @@ _SMALLEST = sys.float_info.min  # half of it is 0.0 where the processor flushes 
 
 
 class Option:
-    """One thing that a library keeps; `get` returns a value that nobody changes later."""
+    """One thing that Python or a library keeps; what `get` returns nobody changes later, but for a list."""
 
     def __init__(
         self,
@@ -66,9 +67,7 @@ class Option:
 
 def _attribute(owner: Any, name: str, *, carried: bool = True) -> Option:
     what = f"{owner.__name__}.{name}"
-    return Option(
-        what, lambda: getattr(owner, name), lambda value: setattr(owner, name, value), carried=carried
-    )
+    return Option(what, partial(getattr, owner, name), partial(setattr, owner, name), carried=carried)
 
 
 def _changing(options: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
@@ -81,14 +80,8 @@ def _changing(options: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 def python() -> Iterator[Option]:
     """Yield the options of Python itself."""
-    yield Option(
-        "sys.path",
-        lambda: list(sys.path),
-        lambda value: _fill(sys.path, value),
-        lambda v: sys.path == v,
-        carried=False,
-    )
-    yield Option("sys.argv", lambda: list(sys.argv), _set_arguments, lambda value: sys.argv == value)
+    yield Option("sys.path", partial(getattr, sys, "path"), _set_path, carried=False)
+    yield Option("sys.argv", partial(getattr, sys, "argv"), _set_arguments)
     yield Option("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit)
     yield Option("the switch interval", sys.getswitchinterval, sys.setswitchinterval)
     if hasattr(sys, "get_int_max_str_digits"):  # Python 3.10 has it from 3.10.7 on
@@ -107,17 +100,12 @@ def python() -> Iterator[Option]:
         lambda: tuple(map(_setlocale, _CATEGORIES)),
         lambda value: list(map(_setlocale, _CATEGORIES, value)),
     )
-    yield Option(  # `carrying` takes along those that can be pickled
-        "warnings.filters",
-        lambda: list(warnings.filters),
-        set_filters,
-        lambda value: warnings.filters == value,
-        carried=False,
-    )
+    # `carrying` takes along those that can be pickled.
+    yield Option("warnings.filters", partial(getattr, warnings, "filters"), set_filters, carried=False)
 
 
-def _fill(target: list[Any], values: list[Any]) -> None:
-    target[:] = values
+def _set_path(path: list[str]) -> None:
+    sys.path[:] = path
 
 
 def _set_arguments(arguments: list[str]) -> None:
@@ -371,7 +359,8 @@ class Options:
         for option in options:
             if option.put_back and (option.local or not self._local):
                 with contextlib.suppress(Exception):
-                    self._kept.append((option, option.get()))
+                    value = option.get()
+                    self._kept.append((option, list(value) if type(value) is list else value))
 
     def put_back(self) -> str:
         """Put back what was changed, in this thread; return what cannot be put back, or ""."""

@@ -151,6 +151,7 @@ class TaskRunner:
             failure, value = value, None
         if failure is not None and log is not None and conditions.last_lines is not None:
             failure = failure._replace(output=conditions.last_lines(log))
+        series, artifacts, earlier, older_codes = ((),) * 4 if context is None else context.left_behind()
         return Outcome(
             number,
             FAILED if failure is not None else DONE,
@@ -162,13 +163,13 @@ class TaskRunner:
             virtual,
             self._worker,
             value,
-            context.series() if context is not None else (),
-            context.artifact_names() if context is not None else (),
+            series,
+            artifacts,
             log,
             failure,
             warned,
-            context.earlier if context is not None else (),
-            context.older_codes or None if context is not None else None,
+            earlier,
+            older_codes or None,
         )
 
     def _config(self, task: Task) -> Config:

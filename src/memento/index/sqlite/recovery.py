@@ -202,7 +202,7 @@ class _Reader:
 
 def _complete(target: sqlite3.Connection) -> None:
     """Make up what tables owe each other, so that no task refers to an experiment or run that is gone."""
-    for statement in sql.SALVAGE:
+    for statement in sql.COMPLETE_REBUILT:
         target.execute(statement)
 
 

@@ -62,7 +62,7 @@ class _Claims:
 
 
 class SqliteRun(Run):
-    """One run's pen; made by `SqliteIndex.begin`."""
+    """The only writer of one run's results; made by `SqliteIndex.begin`."""
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Every table and every SQL statement of the index, by name.
 
 Knows: SQLite. May not know: files other than the index, processes, what rows mean to people.
+One file of more than 400 lines, so that whoever changes a table sees every statement that names it.
 
 Two rules that the tables rest on:
     Ids of tasks only grow, in commit order, and are never used twice (`counters` hands them out under the
@@ -236,7 +237,7 @@ _COUNTER_IS_RIGHT = """
 typeof(value) = 'integer' AND value - (SELECT coalesce(max(id), 0) FROM tasks) BETWEEN 0 AND 1000000000
 """
 DECLARATIONS = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
-SALVAGE = (
+COMPLETE_REBUILT = (
     "INSERT OR IGNORE INTO counters VALUES ('task', 0)",
     f"""
     UPDATE counters SET value = (SELECT coalesce(max(id), 0) FROM tasks)
