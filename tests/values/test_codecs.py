@@ -18,7 +18,6 @@ from hypothesis.extra import numpy as hypothesis_numpy
 from memento.errors import UntrustedStore, ValueUnreadable
 from memento.testing.codecs import CodecContract
 from memento.values import encoding
-from memento.values.array_codecs import Arrow, Npy
 from memento.values.codecs import Codec, Registry
 from memento.values.encoding import OURS, PICKLE, decode, encode, readable, register_codec
 from memento.values.payloads import PayloadDir
@@ -146,7 +145,7 @@ class TestNpy(CodecContract):
 
     @pytest.fixture
     def codec(self) -> Codec:
-        return Npy()
+        return named("npy")
 
     def same(self, one: Any, two: Any) -> bool:
         return (one.dtype, one.shape, one.tobytes()) == (two.dtype, two.shape, two.tobytes())
@@ -166,7 +165,7 @@ class TestArrow(CodecContract):
     @pytest.fixture
     def codec(self) -> Codec:
         pytest.importorskip("pyarrow")
-        return Arrow()
+        return named("arrow")
 
     def same(self, one: Any, two: Any) -> bool:
         return bool(one.equals(two))

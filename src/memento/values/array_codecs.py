@@ -129,13 +129,7 @@ def _to_arrow(value: Any) -> bytes | None:
 
 
 def _from_arrow(content: memoryview) -> Any:
-    """Return the frame or series.
-
-    Raises
-    ------
-    MissingExtra
-        PyArrow is not installed.
-    """
+    """Return the frame or series."""
     try:
         import pyarrow
         import pyarrow.ipc

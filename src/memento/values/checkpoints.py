@@ -75,17 +75,6 @@ class Origin:
 class CheckpointDir:
     """The checkpoints of one task.
 
-    Parameters
-    ----------
-    place : Place, str or Path
-        The store's ``checkpoints``.
-    key_hex : str
-        The task's key.
-    origin : Origin, optional
-        The code that saves, and what becomes of states that other code saved.
-    payloads : PayloadDir, optional
-        Keeps the definitions of the script's classes; the sibling of a folder of checkpoints, by default.
-
     Examples
     --------
     >>> import tempfile
@@ -121,22 +110,7 @@ class CheckpointDir:
         return Path(self._place.where(self._key))
 
     def save(self, state: tuple[Any, ...], extra: dict[str, Any] | None = None) -> None:
-        """Save the state; durable on return.
-
-        Parameters
-        ----------
-        state : tuple
-            What the task gave.
-        extra : dict, optional
-            What goes with it: metrics so far, position of a loop.
-
-        Raises
-        ------
-        UnsavableResult
-            No pickler takes it; names the part that is at fault.
-        StoreUnwritable
-            It cannot be written; what was saved before is still there.
-        """
+        """Save the state; durable on return."""
         if self._next is None:
             self._find(keep=False)  # never over the newest one that is whole
         name, generation = self._next or (GENERATIONS[0], 1)
@@ -155,17 +129,7 @@ class CheckpointDir:
         self._read = None
 
     def load(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the newest state that is whole, and what was saved with it.
-
-        Raises
-        ------
-        KeyError
-            There is no checkpoint.
-        PayloadDamaged
-            There are files, and none is whole.
-        StoreError
-            They cannot be read now: no permission, too many open files.
-        """
+        """Return the newest state that is whole, and what was saved with it."""
         # What `exists` has read and verified is not read again: it may be as large as memory.
         found, self._read = self._read or self._newest(), None
         if found is not None:
@@ -310,13 +274,7 @@ def _cut(codes: bytes) -> list[bytes]:
 
 
 def is_whole(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file is a checkpoint as it was saved; nothing is unpickled, and little of it held in memory.
-
-    Raises
-    ------
-    OSError
-        It is gone, or cannot be read now.
-    """
+    """Tell whether a file is a checkpoint as it was saved; nothing is unpickled, and little of it held in memory."""
     folder, name = os.path.split(path)
     with LocalFolder(folder).open(name) as content:
         return _verified(content, keep=False) is not None

@@ -13,6 +13,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 GROUP = "memento.codecs"
@@ -99,6 +100,7 @@ class Format(NamedTuple):
     package: str = ""
 
 
+@lru_cache(256)
 def parsed(text: str) -> Format | None:
     """Take a `Codec.format` apart; None where it is none."""
     name, _, rest = text.partition("/")

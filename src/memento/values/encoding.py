@@ -71,27 +71,6 @@ def type_name(kind: type) -> str:
 def encode(value: Any, payloads: PayloadDir, inline_limit: int = 16_384) -> Encoded:
     """Turn a value into what the store keeps.
 
-    Parameters
-    ----------
-    value : object
-        Anything that can be pickled, by cloudpickle at least.
-    payloads : PayloadDir
-        Where values over the limit are written, durable on return.
-    inline_limit : int
-        Bytes up to which a value is kept in the index itself.
-
-    Returns
-    -------
-    Encoded
-        For `decode`.
-
-    Raises
-    ------
-    UnsavableResult
-        No pickler takes it; names the part that is at fault.
-    StoreUnwritable
-        A payload file cannot be written.
-
     Examples
     --------
     >>> encode(0.5, PayloadDir("payloads"))
@@ -128,33 +107,6 @@ def decode(
     encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: bool = False, verify: bool = True
 ) -> Any:
     """Turn what the store keeps into the value.
-
-    Parameters
-    ----------
-    encoded : Encoded
-        What `encode` returned.
-    payloads : PayloadDir
-        Where its file is.
-    trusted : bool
-        Whether codecs may be used that are not safe, like pickle.
-    mmap : bool
-        Serve arrays from the mapped file instead of a copy; changes never reach the file.
-    verify : bool
-        Compare the file with its digest first.
-
-    Returns
-    -------
-    object
-        The value.
-
-    Raises
-    ------
-    PayloadDamaged
-        The stored bytes are gone, torn or altered.
-    UntrustedStore
-        Its codec is not safe, and `trusted` is false.
-    ValueUnreadable
-        Its codec is not here, or an older version of it.
 
     Examples
     --------

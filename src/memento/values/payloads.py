@@ -50,11 +50,6 @@ def checksum(buffers: Iterable[Any]) -> bytes:
 class PayloadDir:
     """The payloads of a store.
 
-    Parameters
-    ----------
-    place : Place, str or Path
-        Where they are; a folder, if it is a path.
-
     Examples
     --------
     >>> import tempfile
@@ -82,27 +77,7 @@ class PayloadDir:
         return self.root / self._checked(ref)
 
     def write(self, buffers: Sequence[Any], suffix: str, folder: str | None = None) -> str:
-        """Write buffers as one payload, durable on return.
-
-        Parameters
-        ----------
-        buffers : sequence of bytes-like
-            The content, in pieces, written from where they are.
-        suffix : str
-            Of the name; says the format.
-        folder : str, optional
-            Folder instead of the one that the name gives.
-
-        Returns
-        -------
-        str
-            The payload's name.
-
-        Raises
-        ------
-        StoreUnwritable
-            Disk full, read-only or not permitted.
-        """
+        """Write buffers as one payload, durable on return."""
         views = [flat(buffer) for buffer in buffers]
         name = checksum(views).hex()
         ref = self._checked(f"{folder or name[:2]}/{name}{suffix}")
@@ -110,29 +85,7 @@ class PayloadDir:
         return ref
 
     def read(self, ref: str, *, map_file: bool = False, verify: bool = True) -> memoryview:
-        """Read a payload whole, and verify it.
-
-        Parameters
-        ----------
-        ref : str
-            What `write` returned.
-        map_file : bool
-            Map the file into memory instead of copying it there; changes never reach the file.
-        verify : bool
-            Compare content and name. Mapped, this reads the whole file once.
-
-        Returns
-        -------
-        memoryview
-            The content.
-
-        Raises
-        ------
-        PayloadDamaged
-            It is gone, torn or altered.
-        StoreError
-            It cannot be read now: no permission, too many open files.
-        """
+        """Read a payload whole, and verify it."""
         return self.read_pieces(ref, None, map_file=map_file, verify=verify)[0]
 
     def read_pieces(

@@ -23,16 +23,6 @@ _KEPT = b"\x93memento-kept\x00"  # no pickle starts with it
 def dumps_value(obj: Any) -> bytes:
     """Pickle something to be kept: the script's classes by name, and by value aside.
 
-    Parameters
-    ----------
-    obj : object
-        Anything that can be pickled, by cloudpickle at least.
-
-    Returns
-    -------
-    bytes
-        For `loads_value`.
-
     Examples
     --------
     >>> loads_value(dumps_value([1, 2]))
@@ -49,23 +39,7 @@ def dumps_value(obj: Any) -> bytes:
 
 
 def loads_value(data: Buffer) -> Any:
-    """Unpickle what `dumps_value` made.
-
-    Parameters
-    ----------
-    data : bytes
-        What `dumps_value` returned.
-
-    Returns
-    -------
-    object
-        The value; classes of the running script are that script's own.
-
-    Raises
-    ------
-    pickle.UnpicklingError
-        A class of the script is not defined here and was not kept.
-    """
+    """Unpickle what `dumps_value` made."""
     if bytes(data[: len(_KEPT)]) != _KEPT:
         return store_serializer.loads_value(data)
     main, definitions, body = pickle.loads(memoryview(data)[len(_KEPT) :])
@@ -75,16 +49,5 @@ def loads_value(data: Buffer) -> Any:
 
 
 def loads(data: Buffer) -> Any:
-    """Unpickle what `dumps`, or `dumps_value`, made.
-
-    Parameters
-    ----------
-    data : bytes
-        What came.
-
-    Returns
-    -------
-    object
-        The object; classes of the script are this process' own.
-    """
+    """Unpickle what `dumps`, or `dumps_value`, made."""
     return loads_value(data) if bytes(data[: len(_KEPT)]) == _KEPT else worker_serializer.loads(data)

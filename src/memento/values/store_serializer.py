@@ -93,20 +93,7 @@ def _by_name(module: str, qualname: str) -> Any:
 
 
 def dumps_value(obj: Any, *, out_of_band: bool = True) -> Pickled:
-    """Pickle a value for the store.
-
-    Parameters
-    ----------
-    obj : object
-        A result, a checkpoint's state, a step's value.
-    out_of_band : bool
-        Leave the memory of arrays where it is and return views of it.
-
-    Returns
-    -------
-    Pickled
-        What `loads_value` needs, and which definitions of scripts it names.
-    """
+    """Pickle a value for the store."""
     try:
         return _dump(_ByName, obj, out_of_band)
     except (pickle.PicklingError, AttributeError, TypeError):
@@ -256,20 +243,7 @@ def loads_value(
     main: str = "",
     definitions: Callable[[], Buffer] | None = None,
 ) -> Any:
-    """Unpickle a value of the store.
-
-    Parameters
-    ----------
-    body, buffers, main
-        As `dumps_value` returned them.
-    definitions : callable, optional
-        Brings the pickled definitions that were kept aside; called only where they are needed.
-
-    Returns
-    -------
-    object
-        The value.
-    """
+    """Unpickle a value of the store."""
     return _Reader(_as_file(body), main, definitions, buffers=buffers).load()
 
 

@@ -80,17 +80,7 @@ def _reduce_for_child(_: Any, obj: Any) -> Any:
 
 
 def install_main(script: Script) -> None:
-    """Give this worker a `__main__` of its own, which stands for the coordinator's script.
-
-    Parameters
-    ----------
-    script : Script
-        The coordinator's.
-
-    Notes
-    -----
-    In the process that runs the script itself this does nothing.
-    """
+    """Give this worker a `__main__` of its own, which stands for the coordinator's script."""
     if _script_pid == os.getpid():
         return
     tokens.forget()  # in a copy of the script's process they name the script's own
@@ -103,13 +93,7 @@ def install_main(script: Script) -> None:
 
 
 def keep_main(script: Script) -> None:
-    """Have the script's own `__main__` be this worker's: it is a copy of the script's process.
-
-    Parameters
-    ----------
-    script : Script
-        The coordinator's.
-    """
+    """Have the script's own `__main__` be this worker's: it is a copy of the script's process."""
     global _has_script  # which no process loses that has it
     _has_script = True
     module = sys.modules["__main__"]
@@ -301,16 +285,6 @@ class _Plain(pickle.Pickler):
 def dumps(obj: Any) -> bytes:
     """Pickle something for a worker.
 
-    Parameters
-    ----------
-    obj : object
-        A function, a parameter's value, a dict of settings.
-
-    Returns
-    -------
-    bytes
-        For `loads`, in this process or another.
-
     Examples
     --------
     >>> loads(dumps({"C": 1.0}))
@@ -361,18 +335,7 @@ def dump_definitions(definitions: Iterable[Definition]) -> bytes:
 
 
 def loads(data: Buffer) -> Any:
-    """Unpickle what `dumps` made.
-
-    Parameters
-    ----------
-    data : bytes
-        What `dumps` returned.
-
-    Returns
-    -------
-    object
-        The same object; classes of the script are this process' own.
-    """
+    """Unpickle what `dumps` made."""
     if bytes(data[: len(_SHIPPED)]) != _SHIPPED:
         return pickle.loads(data)
     needed, definitions, body = pickle.loads(memoryview(data)[len(_SHIPPED) :])

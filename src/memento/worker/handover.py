@@ -61,7 +61,10 @@ def left_of(work: Work, task: Task) -> Outcome | None:
 def runs_with_outcomes(store: str) -> list[str]:
     """Return the runs of which outcomes were left."""
     root = os.path.join(store, WORK)
-    runs = sorted(os.listdir(root)) if os.path.isdir(root) else []
+    try:
+        runs = sorted(os.listdir(root))
+    except OSError:  # there are none, or the disk does not say: then the tasks are computed again
+        return []
     return [run for run in runs if os.path.isdir(os.path.join(root, run, OUTCOMES))]
 
 
