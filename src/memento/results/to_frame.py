@@ -85,7 +85,8 @@ def parameter_column(axis: Axis, *, raw: bool = False) -> Any:
     if kinds == {str} or (kinds <= {int, float} and not (nan and lacking)):
         column = _texts_or_objects(list(cells))
     else:  # pandas would turn None into nan, True into 1
-        return _take_objects(cells, axis.codes, None if nan else _NAN)
+        # Named as objects: a frame would make texts of texts and None, and None the same as nan.
+        return pd.Series(_take_objects(cells, axis.codes, None if nan else _NAN), dtype=object)
     if lacking:
         return column.reindex(axis.codes).reset_index(drop=True)  # no value has the label -1
     return pd.Series(column.array.take(axis.codes), dtype=column.dtype)
