@@ -14,7 +14,7 @@ import pytest
 
 import memento as library
 from memento.store.store import Store
-from memento.testing.rows import info_of, row_of
+from memento.testing.index_rows import info_of, row_of
 from tests.cli.calling import command, memento
 from tests.cli.conftest import Project
 

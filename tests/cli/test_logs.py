@@ -12,7 +12,7 @@ import pytest
 
 from memento.cli import logs
 from memento.cli.logs import Lines
-from memento.index.sqlite.index import SqliteIndex
+from memento.index.sqlite.sqlite_index import SqliteIndex
 from memento.store.activity import Working
 from memento.store.store import Store
 from tests.cli.calling import GENEROUS, Ran, memento, start, wait_until

@@ -11,7 +11,7 @@ import pytest
 from memento import Memento
 from memento.records import CodeVersion
 from memento.store.store import Store
-from memento.testing.rows import info_of, key_of, row_of
+from memento.testing.index_rows import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir, Origin
 from tests.cli.calling import Ran, memento
 from tests.cli.conftest import Project

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from memento.context.context import Context
-from memento.context.space import TaskSpace
+from memento.context.task_space import TaskSpace
 
 
 class Clock:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from memento.context.context import Context
-from memento.context.space import Resources
+from memento.context.task_space import Resources
 from tests.context.making import context
 
 

@@ -18,7 +18,7 @@ from memento.context.context import Context
 from memento.context.generators import kind_of, set_state, state_of
 from memento.context.reach import Reach
 from memento.context.seeding import Seeding
-from memento.context.space import StopTask, TaskSpace
+from memento.context.task_space import StopTask, TaskSpace
 
 legacy: Any = np.random  # NumPy's types do not tell all of it
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from memento.context.context import Context
-from memento.context.space import StopTask
+from memento.context.task_space import StopTask
 from memento.system import try_lock
 from tests.context.making import context
 
@@ -158,7 +158,7 @@ WORKER = """
 import os, sys
 from pathlib import Path
 from memento.context.context import Context
-from memento.context.space import TaskSpace
+from memento.context.task_space import TaskSpace
 store, name = sys.argv[1:]
 def step(store):
     with open(Path(store) / "called", "a") as file:

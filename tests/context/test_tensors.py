@@ -13,8 +13,8 @@ import pytest
 from memento.context.context import Context
 from memento.context.saved import capture, fill
 from memento.context.seeding import Seeding
-from memento.context.space import StopTask, TaskSpace
 from memento.context.states import CannotFill, check
+from memento.context.task_space import StopTask, TaskSpace
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 

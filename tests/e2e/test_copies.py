@@ -318,7 +318,7 @@ def test_copies_keep_the_whole_contract_of_executors(place: Workplace, tmp_path:
         """
         import pytest
         from memento.executors.processes import Processes
-        from memento.testing.executors import ExecutorContract
+        from memento.testing.executor_contract import ExecutorContract
 
         class TestCopies(ExecutorContract):
             @pytest.fixture

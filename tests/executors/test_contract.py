@@ -12,7 +12,7 @@ import pytest
 from memento.executors import Executor, make_executor
 from memento.executors.processes import Processes
 from memento.testing.driving import Drive
-from memento.testing.executors import ExecutorContract
+from memento.testing.executor_contract import ExecutorContract
 from tests.executors.toy_engine import Toy
 
 

@@ -22,7 +22,7 @@ import memento
 from memento import Config, Context, Memento, Results
 from memento.errors import MementoError, PayloadDamaged, StoreError
 from memento.store.store import Store
-from memento.testing.rows import EXPERIMENT, info_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, row_of
 from tests.faults.victims import Victim
 from tests.faults.victims import value_of as victim_value
 

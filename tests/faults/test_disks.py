@@ -17,7 +17,7 @@ import memento
 from memento import Config, Context, Memento
 from memento.errors import StoreUnwritable
 from memento.index.sqlite import database
-from memento.index.sqlite.run import SqliteRun
+from memento.index.sqlite.writer import SqliteRun
 from memento.store.store import Store
 from tests.faults.victims import PATIENCE, Ended, Victim, until, value_of
 

@@ -18,7 +18,7 @@ from memento import records as rec
 from memento.clock import Clock
 from memento.errors import NotAStore, StoreUnwritable
 from memento.index import attempts as tries
-from memento.index import axes as ax
+from memento.index import declared_values as ax
 from memento.index import types as t
 from memento.index.contract import Index, Run
 from memento.index.lease import run_name

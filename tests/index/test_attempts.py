@@ -15,7 +15,7 @@ from memento.index.contract import Run
 from memento.index.sqlite.rows import attempt_records, attempt_values
 from memento.records import DONE, FAILED, INTERRUPTED, LogSlice, Outcome, Piece, TaskRow
 from memento.store.store import Store
-from memento.testing.rows import info_of, key_of, row_of
+from memento.testing.index_rows import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.testing.index import IndexContract, Opener
+from memento.testing.index_contract import IndexContract, Opener
 from tests.index import memory_index
 from tests.index.memory_index import MemoryIndex
 

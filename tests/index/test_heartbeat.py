@@ -14,7 +14,7 @@ import pytest
 from memento import system
 from memento.index.heartbeat import Heartbeat, stand_still
 from memento.store.store import Store
-from memento.testing.rows import info_of
+from memento.testing.index_rows import info_of
 
 _PATIENCE = 30.0  # seconds; no test waits so long unless it fails
 

@@ -22,7 +22,7 @@ from memento.index.lease import REBOOT_SECONDS, UNSEEN_SECONDS, Leases
 from memento.index.types import Owner
 from memento.records import DONE, Known, RunInfo
 from memento.store.store import Store
-from memento.testing.rows import EXPERIMENT, info_of, key_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 
 
 @dataclass
@@ -230,7 +230,7 @@ def test_two_forced_runs_share_the_work(store: Store) -> None:
 WORKER = """
 import sys
 from memento.store.store import Store
-from memento.testing.rows import EXPERIMENT, info_of, key_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 store = Store.open(sys.argv[1])
 run = store.begin(info_of())
 print("ready", flush=True)
@@ -274,7 +274,7 @@ def test_a_killed_process_leaves_its_work_to_the_next(tmp_path: Path) -> None:
     program = """
 import sys
 from memento.store.store import Store
-from memento.testing.rows import info_of, key_of, row_of
+from memento.testing.index_rows import info_of, key_of, row_of
 run = Store.open(sys.argv[1]).begin(info_of())
 run.claim([key_of(1), key_of(2)])
 run.commit([row_of(1)])

@@ -11,7 +11,7 @@ import pytest
 from memento.index.versions import Versions, mixed
 from memento.records import CodeVersion
 from memento.store.store import Store
-from memento.testing.rows import EXPERIMENT, info_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, row_of
 
 
 def version(letter: str) -> CodeVersion:

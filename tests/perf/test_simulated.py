@@ -8,7 +8,7 @@ from benchmarks.simulated import Fate, Simulated, SimulatedClock
 from benchmarks.simulation import Scenario, simulate
 from memento.executors.base import Executor
 from memento.records import Outcome
-from memento.testing.executors import ExecutorContract
+from memento.testing.executor_contract import ExecutorContract
 from memento.worker.portable import initialize
 from memento.worker.task_runner import Conditions, local_runner
 from memento.worker.work import Task, Work

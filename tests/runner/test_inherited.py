@@ -17,7 +17,7 @@ from memento.runner.inherited import drop_committed
 from memento.runner.options import Options
 from memento.runner.session import Session
 from memento.store.store import Store
-from memento.testing.rows import info_of
+from memento.testing.index_rows import info_of
 from memento.worker import handover
 from memento.worker.portable import Portable
 from memento.worker.work import Task, Work

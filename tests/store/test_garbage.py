@@ -17,7 +17,7 @@ from memento.index.contract import Run
 from memento.records import LogSlice
 from memento.store import garbage
 from memento.store.store import Store
-from memento.testing.rows import info_of, key_of, row_of
+from memento.testing.index_rows import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
 from memento.values.encoding import decode, encode
 from memento.values.places import LocalFolder

@@ -12,7 +12,7 @@ from memento import Config, Context, Memento
 from memento.errors import MementoError
 from memento.index.types import CannotRename
 from memento.store.store import Store
-from memento.testing.rows import info_of
+from memento.testing.index_rows import info_of
 
 CALLS: list[Any] = []
 

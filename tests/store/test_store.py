@@ -20,7 +20,7 @@ from memento.errors import (
 )
 from memento.records import LogSlice, Series
 from memento.store.store import Store
-from memento.testing.rows import EXPERIMENT, info_of, key_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 from memento.values.encoding import encode
 
 HOSTILE = 'a store\'s "folder"\n?#%20 é'

@@ -11,7 +11,7 @@ import pytest
 from memento.records import TaskRecord
 from memento.store.store import Store
 from memento.store.task_folders import drop_older_states, drop_states, keys_with_states
-from memento.testing.rows import info_of, key_of, row_of
+from memento.testing.index_rows import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 
 from memento.errors import UntrustedStore, ValueUnreadable
-from memento.testing.codecs import CodecContract
+from memento.testing.codec_contract import CodecContract
 from memento.values import encoding
 from memento.values.codecs import Codec, Registry
 from memento.values.encoding import OURS, PICKLE, decode, encode, readable, register_codec

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from memento.testing.places import PlaceContract
+from memento.testing.place_contract import PlaceContract
 from memento.values.places import Content, LocalFolder, Place, checked
 
 

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from memento.ancestor.database import PickleTable
+from memento.ancestor.pickle_table import PickleTable
 
 _NOTHING = object()
 

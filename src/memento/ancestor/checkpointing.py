@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memento.ancestor.caching import default_key_provider
-from memento.ancestor.database import PickleTable
+from memento.ancestor.pickle_table import PickleTable
 
 
 class FileSystemCheckpointing:

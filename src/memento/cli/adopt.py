@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memento.cli.care import place
-from memento.cli.errors import UsageError
+from memento.cli.exit_codes import UsageError
 from memento.cli.inspect import one_experiment, print_json, print_safe
 from memento.store.store import Store
 from memento.wording import safe_text

@@ -63,7 +63,7 @@ def demo(
     27 pipelines on three of scikit-learn's data sets. Run it again: nothing is computed. Press Ctrl-C in
     the middle and run it again: only what is missing is computed.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.demo import run_demo
@@ -96,7 +96,7 @@ def run(
 
     What is in the store is not computed again. Exits with 1 if tasks failed, with 130 if interrupted.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     options = {
         "num_workers": num_workers,
@@ -118,7 +118,7 @@ def run(
 @app.command()
 def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Say what the store holds and what runs now."""
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.inspect import print_status
@@ -141,7 +141,7 @@ def ls(
 
     Each with its key, status, time, parameters and value.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.inspect import print_tasks
@@ -155,7 +155,7 @@ def show(key: KeyArgument, store: StoreOption = None, as_json: JsonOption = Fals
 
     Its parameters, settings, value, metrics, artifacts, and each attempt with its traceback.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.inspect import print_task
@@ -175,7 +175,7 @@ def logs(
     over all its attempts, and ends when the task is done or no run is left that may run it. Tasks in worker
     processes have logs; those of other executors print where the run does.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.logs import print_log
@@ -203,7 +203,7 @@ def retry(
     All of them, or those named. The next run computes them as new ones; their failures stay known as earlier
     attempts. With --from-scratch they do not go on from their checkpoints.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.care import retry
@@ -222,7 +222,7 @@ def forget(
 
     The tasks named, or with -e all of an experiment. `memento gc` frees what they occupied.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.care import forget
@@ -258,7 +258,7 @@ def adopt(
     seen, or, given FILE:FUNC and MATRIX, what the file says now. With --verify N, N results are computed again
     first, chosen over all values of all parameters; if one differs, nothing is adopted, and the exit code is 1.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     options = {"num_workers": num_workers, "executor": executor, "store": store, "name": name}
     with explained():
@@ -275,7 +275,7 @@ def why(key: KeyArgument, store: StoreOption = None, as_json: JsonOption = False
     What it came to, which version of the code computed it and what has changed since, what it was computed from,
     its failures, whether there is a checkpoint to go on from, and what the version of the code cannot follow.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.why import print_why
@@ -295,7 +295,7 @@ def rename(
     For a function or a file that was renamed or moved. Keys are computed anew, artifacts and checkpoints
     follow; nothing is run. Tasks that have a result under the new name already keep both.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.care import rename
@@ -318,7 +318,7 @@ def gc(
     Values that no task has, checkpoints and folders of tasks that are done, artifacts of tasks that are gone,
     output that belongs to no task. May be called while runs go on: what they may need stays.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.care import collect
@@ -338,7 +338,7 @@ def verify(
     task it belongs to; unpickles nothing. With --repair damaged things are set aside, and their tasks computed again
     by the next run. Exits with 1 if something is (still) wrong.
     """
-    from memento.cli.errors import explained
+    from memento.cli.exit_codes import explained
 
     with explained():
         from memento.cli.care import verify_store

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from memento.cli.errors import UsageError
+from memento.cli.exit_codes import UsageError
 from memento.cli.inspect import find_key, one_experiment, print_json, print_safe
 from memento.records import RunRecord, TaskRecord
 from memento.store.location import find_store

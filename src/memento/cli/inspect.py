@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from memento.cli.errors import UsageError
+from memento.cli.exit_codes import UsageError
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store.location import find_store

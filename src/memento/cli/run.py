@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from memento.cli.errors import UsageError
+from memento.cli.exit_codes import UsageError
 from memento.cli.inspect import print_safe
 from memento.errors import AggregateException, MatrixError
 

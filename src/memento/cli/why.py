@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from memento.cli.errors import UsageError
+from memento.cli.exit_codes import UsageError
 from memento.cli.inspect import find_key, open_store, print_json, print_safe
 from memento.index.versions import Versions
 from memento.layout import Layout

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy
 
     from memento.context.seeding import Seeding
-    from memento.context.space import TaskSpace
+    from memento.context.task_space import TaskSpace
     from memento.values.checkpoints import CheckpointDir, Origin
 
 _CLOCK_SET_BACK = 3600.0  # seconds

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from memento.context.attempt import Attempt, derived_number
-from memento.context.space import Resources, TaskSpace
+from memento.context.task_space import Resources, TaskSpace
 from memento.layout import Layout
 from memento.records import Piece, Series
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy
     import pandas
 
-    from memento.context.loop import Loops
+    from memento.context.saved_loop import Loops
 
     T = TypeVar("T")
 
@@ -126,7 +126,7 @@ class Context:
     def logger(self) -> logging.Logger:
         """A logger whose lines, from INFO up, stand in the task's log."""
         if self._logger is None:
-            from memento.context.logs import task_logger
+            from memento.context.task_logger import task_logger
 
             self._logger = task_logger()
         return self._logger
@@ -255,7 +255,7 @@ class Context:
         TypeError
             Before the first item: the state, or a part of it, cannot be filled in place.
         """
-        from memento.context.loop import Loop, Loops
+        from memento.context.saved_loop import Loop, Loops
 
         if self._loops is None:
             self._loops = Loops(self._attempt)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memento.context.space import StopTask
+from memento.context.task_space import StopTask
 from memento.errors import PayloadDamaged
 from memento.layout import STEP_KEYS, Layout
 from memento.records import Encoded

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from memento.worker.options import Options
+from memento.worker.process_options import Options
 
 _T = TypeVar("_T")
 

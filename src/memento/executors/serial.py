@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.context.space import Resources
+from memento.context.task_space import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.pace import Pace
 from memento.records import Outcome

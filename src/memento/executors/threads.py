@@ -24,14 +24,14 @@ from dataclasses import dataclass
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.context.space import Resources
+from memento.context.task_space import Resources
 from memento.executors.base import Executor, Message, Note, Running, Update, cancelled, take_out
 from memento.executors.calling_thread import CallingThread
 from memento.executors.pace import Pace
 from memento.records import Outcome
 from memento.worker import failures
-from memento.worker.options import Options
 from memento.worker.portable import initialize
+from memento.worker.process_options import Options
 from memento.worker.task_runner import Conditions, TaskRunner, local_runner, verdict
 from memento.worker.work import Task, Work
 

@@ -1,4 +1,4 @@
-"""What a store's records must be able to do, wherever they are kept; `memento.testing.index` tests it.
+"""What a store's records must be able to do, wherever they are kept; `memento.testing.index_contract` tests it.
 
 One file of more than 400 lines, since it is one page to read for whoever writes another index.
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from memento.index.axes import Declared, Item
+    from memento.index.declared_values import Declared, Item
     from memento.index.types import (
         Activity,
         Answer,

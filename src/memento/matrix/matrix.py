@@ -106,7 +106,7 @@ class Matrix:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Matrix:
         """Read a matrix from a YAML, TOML or JSON file."""
-        from memento.matrix.files import load_file
+        from memento.matrix.matrix_files import load_file
 
         try:
             return cls._from_spec(make_spec(load_file(path)))

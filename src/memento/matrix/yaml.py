@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from memento.errors import MatrixError
-from memento.matrix.names import import_name
+from memento.matrix.import_object import import_name
 
 _DEEPEST = 64  # a matrix is a few levels deep; an alias inside its own anchor would never end
 _MOST_BY_ALIASES = 100_000  # nodes that they may add to a walk through the value

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.config import plain
-from memento.index.axes import Declared, Item, as_items, called
+from memento.index.declared_values import Declared, Item, as_items, called
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:

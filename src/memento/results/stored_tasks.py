@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Config
-from memento.index.axes import SHORT_KEY, Item
+from memento.index.declared_values import SHORT_KEY, Item
 from memento.keys.task_key import task_digest
 from memento.keys.value_digest import digest
 from memento.records import TaskRecord

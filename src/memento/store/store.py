@@ -19,7 +19,7 @@ from memento import layout
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MementoError, PayloadDamaged, StoreUnwritable, ValueUnreadable
 from memento.index.contract import Index
-from memento.index.sqlite.index import SqliteIndex
+from memento.index.sqlite.sqlite_index import SqliteIndex
 from memento.store.opening import open_index
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from dataclasses import replace
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import PayloadDamaged, StoreDamaged
-from memento.index.sqlite.index import SqliteIndex
+from memento.index.sqlite.sqlite_index import SqliteIndex
 from memento.index.types import Checked
 from memento.layout import ARTIFACTS, DEFINITIONS, FOLDERS, INDEX, PAYLOADS
 from memento.records import TaskRecord

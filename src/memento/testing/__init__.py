@@ -12,14 +12,14 @@ from memento.lazily import on_first_use
 # For type checkers, to which `X as X` says that X is public. A test compares it with the table.
 if TYPE_CHECKING:
     from memento.testing.driving import Drive as Drive
-    from memento.testing.executors import ExecutorContract as ExecutorContract
-    from memento.testing.index import IndexContract as IndexContract
+    from memento.testing.executor_contract import ExecutorContract as ExecutorContract
+    from memento.testing.index_contract import IndexContract as IndexContract
 
 # Each needs pytest.
 _HOMES = {
     "memento.testing.driving": "Drive",
-    "memento.testing.executors": "ExecutorContract",
-    "memento.testing.index": "IndexContract",
+    "memento.testing.executor_contract": "ExecutorContract",
+    "memento.testing.index_contract": "IndexContract",
 }
 
 __getattr__, __all__ = on_first_use(__name__, _HOMES)

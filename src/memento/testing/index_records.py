@@ -1,6 +1,6 @@
 """What every index must do with rows: keep them as they are, and give them back one by one and in bulk.
 
-Knows: the contract. May not know: how an index keeps anything. `memento.testing.index` has the rest.
+Knows: the contract. May not know: how an index keeps anything. `memento.testing.index_contract` has the rest.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from memento.index.axes import Declared
 from memento.index.contract import Index
+from memento.index.declared_values import Declared
 from memento.index.types import Stored
 from memento.index.versions import Versions
 from memento.records import (
@@ -27,7 +27,7 @@ from memento.records import (
     TaskRow,
     Warned,
 )
-from memento.testing.rows import EXPERIMENT, info_of, key_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 
 Opener = Callable[..., Index]
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.context.space import Resources
+from memento.context.task_space import Resources
 from memento.errors import StoreUnwritable
 from memento.layout import HANDED
 from memento.records import Outcome

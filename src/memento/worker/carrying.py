@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from memento.values import pickling
 from memento.worker import logging_state
 from memento.worker.import_watch import ImportWatch
-from memento.worker.options import LIBRARIES, Option, options_of, python, set_filters
+from memento.worker.process_options import LIBRARIES, Option, options_of, python, set_filters
 
 # Imported for their options: set in the middle of a task, these would end with it.
 _AT_ONCE = ("numpy", "multiprocessing")

@@ -27,7 +27,7 @@ from typing import Any
 
 from memento.worker.import_watch import ImportWatch
 from memento.worker.logging_state import Loggers
-from memento.worker.options import LIBRARIES, Options
+from memento.worker.process_options import LIBRARIES, Options
 
 _C: Any = importlib.import_module("_signal")  # `signal` makes enums of small numbers, at ten times the price
 _getsignal = _C.getsignal

@@ -20,7 +20,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
 from memento.context.context import Context
 from memento.context.seeding import LIBRARIES, Seeding
-from memento.context.space import Resources, StopTask, TaskSpace, never_stopping
+from memento.context.task_space import Resources, StopTask, TaskSpace, never_stopping
 from memento.errors import StoreUnwritable
 from memento.layout import Layout
 from memento.records import (

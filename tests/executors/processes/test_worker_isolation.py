@@ -429,7 +429,7 @@ def test_what_a_thread_has_for_itself_is_put_back(tmp_path: Path) -> None:
 
 
 def test_an_option_that_cannot_be_put_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from memento.worker import options
+    from memento.worker import process_options as options
 
     values = [1]
     monkeypatch.setitem(

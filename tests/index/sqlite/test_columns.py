@@ -19,7 +19,7 @@ from memento.index.sqlite import reader
 from memento.records import Series
 from memento.store.store import Store
 from memento.store.unreadable import Unreadable
-from memento.testing.rows import info_of, row_of
+from memento.testing.index_rows import info_of, row_of
 from memento.values.encoding import encode
 
 VALUES: list[Any] = [

@@ -22,7 +22,7 @@ from memento.errors import (
 )
 from memento.index.sqlite.database import error_code, explained
 from memento.store.store import Store
-from memento.testing.rows import EXPERIMENT, info_of, key_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 
 HOSTILE = 'a store\'s "folder"\n?#%20 é'
 
@@ -181,7 +181,7 @@ def test_a_forked_child_may_use_the_store_and_harms_nothing(root: Path) -> None:
     program = """
 import os, sys
 from memento.store.store import Store
-from memento.testing.rows import EXPERIMENT, info_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, row_of
 store = Store.open(sys.argv[1])
 run = store.begin(info_of())
 run.commit([row_of(1)])

@@ -18,7 +18,7 @@ from memento.errors import (
 )
 from memento.index.sqlite import recovery
 from memento.store.store import Store
-from memento.testing.rows import EXPERIMENT, info_of, key_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 
 HOSTILE = 'a store\'s "folder"\n?#%20 é'
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
-from memento.context.space import Resources
+from memento.context.task_space import Resources
 from memento.errors import WorkersDiffer
 from memento.executors.processes import channel, launch
 from memento.executors.processes.exit_reason import CLOSED, FAULT

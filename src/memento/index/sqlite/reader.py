@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from memento.index.axes import Item
+    from memento.index.declared_values import Item
     from memento.records import Attempt, CodeVersion, Known, RunRecord, TaskRecord, Warned
 
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
@@ -224,7 +224,7 @@ class Reader(Index):
         ]
 
     def axes(self, experiment: str) -> list[tuple[str, list[tuple[Any, Item | None]]]]:
-        from memento.index.axes import values_of
+        from memento.index.declared_values import values_of
 
         number = self._experiment(experiment)
         return [(name, values_of(text)) for name, text in self.database.all(sql.AXES, (number,))]

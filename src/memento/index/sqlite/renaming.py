@@ -12,7 +12,7 @@ from typing import Any
 
 from memento.index.lease import Leases
 from memento.index.sqlite import checksums, sql
-from memento.index.sqlite.axes import move_axes
+from memento.index.sqlite.write_values import move_axes
 from memento.index.types import CannotRename, Owner, Renamed
 from memento.keys.task_key import renamed_keys
 

@@ -156,7 +156,7 @@ CREATE TABLE axes (
     experiment INTEGER NOT NULL,
     place INTEGER NOT NULL,         -- among the experiment's parameters
     name TEXT NOT NULL,
-    items TEXT NOT NULL             -- JSON: its values in the matrix's order; see memento.index.axes
+    items TEXT NOT NULL             -- JSON: its values in the matrix's order; see memento.index.declared_values
 );
 
 CREATE TABLE orders (               -- of tasks, where it does not follow from that of the values

@@ -26,7 +26,7 @@ from memento.index.types import Activity, Claim, Command, Committed, Owner
 from memento.records import DONE, FAILED, CodeVersion, Known, TaskRow
 
 if TYPE_CHECKING:
-    from memento.index.axes import Declared
+    from memento.index.declared_values import Declared
 
 _SHOW_EVERY = 1.0  # seconds between writes of what workers are at: a commit may carry it, but not each one
 
@@ -176,7 +176,7 @@ class SqliteRun(Run):
         return Committed({**ids, **outdone[0]} if outdone[0] else ids, outdone[1])
 
     def declare(self, axes: Sequence[Declared], keys: bytes, follows: bool) -> list[Sequence[str]]:
-        from memento.index.sqlite.axes import declare, keep_order
+        from memento.index.sqlite.write_values import declare, keep_order
 
         with self._database.writing(durable=False) as connection:
             keep_order(connection, self._experiment, keys, follows)

@@ -82,7 +82,7 @@ class SqliteIndex(Reader):
         from memento import faultpoints
         from memento.index.lease import run_name
         from memento.index.sqlite import rows
-        from memento.index.sqlite.run import SqliteRun, drop_leases
+        from memento.index.sqlite.writer import SqliteRun, drop_leases
 
         now = self.clock.now()
         dead = [owner.run for owner in self._owners() if self.leases.is_dead(owner)]
@@ -108,7 +108,7 @@ class SqliteIndex(Reader):
         stale: Iterable[tuple[int, bytes]],
         run: int | None,
     ) -> None:
-        from memento.index.sqlite.run import add_code
+        from memento.index.sqlite.writer import add_code
         from memento.index.versions import presents
 
         with self.database.writing() as connection:
@@ -135,7 +135,7 @@ class SqliteIndex(Reader):
             connection.executemany(sql.ADD_ADOPTION, rows)
 
     def forget(self, keys: Iterable[bytes]) -> int:
-        from memento.index.sqlite.run import drop_tasks
+        from memento.index.sqlite.writer import drop_tasks
 
         wanted = set(keys)
         with self.database.writing() as connection:
@@ -145,7 +145,7 @@ class SqliteIndex(Reader):
         return len(doomed)
 
     def retry(self, keys: Collection[bytes] | None, experiment: str | None) -> list[TaskRecord]:
-        from memento.index.sqlite.run import drop_tasks
+        from memento.index.sqlite.writer import drop_tasks
 
         wanted = None if keys is None else set(keys)
         with self.database.writing() as connection:
@@ -156,7 +156,7 @@ class SqliteIndex(Reader):
         return retried
 
     def discard(self, ids: Iterable[int]) -> list[int]:
-        from memento.index.sqlite.run import drop_tasks
+        from memento.index.sqlite.writer import drop_tasks
 
         with self.database.writing() as connection:
             there = [number for number in ids if connection.execute(sql.HAS_TASK, (number,)).fetchone()]

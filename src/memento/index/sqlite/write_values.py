@@ -1,6 +1,6 @@
 """Write an experiment's parameters, and the order of its tasks, within a transaction.
 
-Knows: the tables `axes` and `orders`. May not know: how values are joined (`memento.index.axes`).
+Knows: the tables `axes` and `orders`. May not know: how values are joined (`memento.index.declared_values`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from memento.index.axes import Declared, declared_by, joined, order_after, renamed_order
+from memento.index.declared_values import Declared, declared_by, joined, order_after, renamed_order
 from memento.index.sqlite import sql
 
 

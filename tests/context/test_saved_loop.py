@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memento.context.loop import parse_every
-from memento.context.space import StopTask
+from memento.context.saved_loop import parse_every
+from memento.context.task_space import StopTask
 from tests.context.making import Clock, context, y
 
 
@@ -195,7 +195,7 @@ def test_an_interval_that_is_none_says_what_would_be_right(text: Any) -> None:
 LOOPER = """
 import sys
 from memento.context.context import Context
-from memento.context.space import TaskSpace
+from memento.context.task_space import TaskSpace
 context = Context.for_task(TaskSpace(sys.argv[1], "run", bytes(16)))
 state = {"sum": 0}
 for i in context.loop(range(int(sys.argv[2])), state, every="1 step"):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memento.errors import MatrixError
-from memento.matrix.names import import_name
+from memento.matrix.import_object import import_name
 
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 _DEEPEST = 64  # a matrix is a few levels deep; recursion would end at some hundreds

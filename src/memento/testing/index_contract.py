@@ -12,8 +12,8 @@ import threading
 import pytest
 
 from memento.errors import StoreUnwritable
-from memento.index.axes import Declared
 from memento.index.contract import Index, Run
+from memento.index.declared_values import Declared
 from memento.index.lease import UNSEEN_SECONDS, Leases
 from memento.index.types import Activity, CannotRename, Command
 from memento.keys.task_key import renamed_keys
@@ -25,7 +25,7 @@ from memento.records import (
 )
 from memento.testing.index_records import Opener as Opener
 from memento.testing.index_records import RecordsContract, data_of
-from memento.testing.rows import EXPERIMENT, info_of, key_of, row_of
+from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 
 
 class IndexContract(RecordsContract):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.index.axes import Declared, Item, merged
+from memento.index.declared_values import Declared, Item, merged
 from memento.keys.readable import json_fragment
 from memento.keys.value_digest import digest
 from memento.records import RunInfo
@@ -96,6 +96,6 @@ def test_merging_keeps_all_and_the_newer_order(old: list[int], new: list[int]) -
 
 @pytest.mark.parametrize("text", ["", "x", "[[1]]", "{}", "[[1, 2, 3, 4]]"])
 def test_a_row_that_makes_no_sense_tells_nothing(text: str) -> None:
-    from memento.index.axes import items_of
+    from memento.index.declared_values import items_of
 
     assert items_of(text) == []

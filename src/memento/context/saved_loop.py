@@ -24,8 +24,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.context.saved import capture, fill
-from memento.context.space import StopTask
 from memento.context.states import check
+from memento.context.task_space import StopTask
 
 if TYPE_CHECKING:
     from memento.context.attempt import Attempt

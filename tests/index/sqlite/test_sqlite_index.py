@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.index.sqlite.index import SqliteIndex
-from memento.testing.index import IndexContract, Opener
+from memento.index.sqlite.sqlite_index import SqliteIndex
+from memento.testing.index_contract import IndexContract, Opener
 
 HOSTILE = 'a store\'s "folder"\n?#%20 é'
 

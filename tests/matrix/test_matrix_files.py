@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.errors import MatrixError
-from memento.matrix.files import load_file
 from memento.matrix.matrix import Matrix
+from memento.matrix.matrix_files import load_file
 
 
 def write(folder: Path, name: str, text: str | bytes) -> Path:
