@@ -204,7 +204,7 @@ class Points(Codec):
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     fresh = Registry(OURS)
     monkeypatch.setattr(encoding, "codecs", fresh)
-    monkeypatch.setattr("memento.testing.codecs.codecs", fresh)
+    monkeypatch.setattr("memento.testing.codec_contract.codecs", fresh)
     return fresh
 
 

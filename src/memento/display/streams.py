@@ -66,7 +66,7 @@ class AboveStream:
     """
 
     def __init__(self, stream: TextIO, show: Callable[[str], None]) -> None:
-        self._original = stream
+        self.original = stream
         self._show: Callable[[str], None] | None = show
         self._held = ""
         import threading
@@ -77,7 +77,7 @@ class AboveStream:
         """Show the whole lines of `text`; keep the rest until its line is whole."""
         with self._lock:
             if self._show is None:
-                return self._original.write(text)
+                return self.original.write(text)
             whole, newline, rest = (self._held + text).rpartition("\n")
             self._held = rest
             if newline:
@@ -92,15 +92,15 @@ class AboveStream:
     def flush(self) -> None:
         """A part of a line stays held: it would stand inside the live display."""
         if self._show is None:
-            self._original.flush()
+            self.original.flush()
 
     def release(self) -> None:
         """Write through from now on, first what was held."""
         with self._lock:
             self._show = None
             if self._held:
-                self._original.write(self._held)
+                self.original.write(self._held)
                 self._held = ""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._original, name)
+        return getattr(self.original, name)

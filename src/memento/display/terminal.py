@@ -130,7 +130,7 @@ class TerminalScreen:
         for name, stream in self._ours.items():
             stream.release()
             if getattr(sys, name) is stream:  # somebody may have put his own in its place
-                setattr(sys, name, stream._original)
+                setattr(sys, name, stream.original)
         self._ours = {}
 
     def _say(self) -> None:

@@ -1,6 +1,6 @@
 """What a store's records must be able to do, wherever they are kept; `memento.testing.index_contract` tests it.
 
-One file of more than 400 lines, since it is one page to read for whoever writes another index.
+Long because it is one page to read for whoever writes another index.
 
 Knows: records. May not know: SQL, connections, files; values, which are bytes here.
 

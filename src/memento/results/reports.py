@@ -118,7 +118,7 @@ class FailureReport(_Report[FailureGroup]):
     def _repr_html_(self) -> str:
         from memento.results.show import failures_html
 
-        return failures_html(self)
+        return failures_html(self.headline, [(group, one_line(group)) for group in self.groups])
 
 
 class WarningReport(_Report[WarningGroup]):

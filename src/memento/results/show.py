@@ -14,7 +14,7 @@ from memento.results.result import Result, value_text
 from memento.wording import duration, number_of, one_line, safe_text
 
 if TYPE_CHECKING:
-    from memento.results.reports import FailureReport
+    from memento.events import FailureGroup
     from memento.results.selection import Selection
 
 _ROWS = 12  # results that a table shows; more are cut in the middle
@@ -50,21 +50,19 @@ def results_html(results: Sequence[Result], selection: Selection) -> str:
     )
 
 
-def failures_html(report: FailureReport) -> str:
-    """Return each group of failures with its first traceback folded."""
-    from memento.results.reports import one_line as group_line
-
-    parts = [f"<p><b>{escape(report.headline)}</b></p>"]
-    for group in report.groups[:_HTML_GROUPS]:
+def failures_html(headline: str, groups: Sequence[tuple[FailureGroup, str]]) -> str:
+    """Return each group of failures, with its line, and its first traceback folded."""
+    parts = [f"<p><b>{escape(headline)}</b></p>"]
+    for group, line in groups[:_HTML_GROUPS]:
         trace = group.traceback or group.output
         shown = trace if len(trace) <= _TRACE else "…" + trace[-_TRACE:]
         first = f"{'' if group.count == 1 else 'first: '}{group.config} (key {group.key[:12]})"
         parts.append(
-            f"<details><summary>{escape(group_line(group))}</summary>"
+            f"<details><summary>{escape(line)}</summary>"
             f"<p>{escape(first)}</p><pre>{escape(shown)}</pre></details>"
         )
-    if len(report) > _HTML_GROUPS:
-        parts.append(f"<p>… and {len(report) - _HTML_GROUPS:,} more causes</p>")
+    if len(groups) > _HTML_GROUPS:
+        parts.append(f"<p>… and {len(groups) - _HTML_GROUPS:,} more causes</p>")
     return f"<div>{''.join(parts)}</div>"
 
 

@@ -35,6 +35,7 @@ class SessionCode:
     """
 
     def __init__(self, function: Callable[..., Any], tasks: KeyedTasks, store: Store) -> None:
+        self.function = function
         self.tasks = task_versions(tasks, function)
         self.history = store.versions(tasks.experiment)
         self._tasks, self._store = tasks, store

@@ -13,15 +13,14 @@ Tasks are named by their keys, or beginnings of these, and by their parameters' 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from memento.wording import number_of
 
 if TYPE_CHECKING:
     from memento.index.types import Command
     from memento.plan.plan import Plan
-    from memento.runner.loop import Runner
 
 
 class Done(NamedTuple):
@@ -33,15 +32,55 @@ class Done(NamedTuple):
     numbers: Sequence[int] = ()  # of the tasks that it was about
 
 
-def carry_out(runner: Runner, command: Command) -> Done:
+class Steered(Protocol):
+    """What commands need of a run: `runner.loop.Runner` has it."""
+
+    plan: Plan
+
+    @property
+    def executor_name(self) -> str:
+        """Of its executor, for people."""
+
+    @property
+    def is_resizable(self) -> bool:
+        """Whether its number of workers can be changed."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is started, for good."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing more is started, for now."""
+
+    def pause(self) -> int:
+        """Start nothing more; return how many tasks are at work."""
+
+    def resume(self) -> None:
+        """Start tasks again."""
+
+    def stop(self, *, running: bool) -> None:
+        """Start nothing more, and end; with `running` ask what runs to stop too."""
+
+    def cancel(self, numbers: Collection[int], /) -> tuple[list[int], int]:
+        """Take tasks out of the run; return which these are, and how many of them were at work."""
+
+    def put_first(self, numbers: Collection[int], /) -> list[int]:
+        """Put tasks that wait before all others; return which these are."""
+
+    def resize(self, workers: int, /) -> int:
+        """Run so many tasks at once; return how many it were before."""
+
+
+def carry_out(run: Steered, command: Command) -> Done:
     """Do what a command says."""
     action = _ACTIONS.get(command.kind)
     if action is None:
         return _refused(f"there is no command {command.kind!r}; there are: {', '.join(_ACTIONS)}")
-    if runner.is_stopping:
+    if run.is_stopping:
         return _refused("the run is stopping already")
     try:
-        return action(runner, command.arguments)
+        return action(run, command.arguments)
     except ValueError as problem:  # of what was asked: no such parameter, no such value
         return _refused(str(problem))
 
@@ -50,28 +89,28 @@ def _refused(why: str) -> Done:
     return Done(why, done=False)
 
 
-def _pause(runner: Runner, _: Mapping[str, Any]) -> Done:
-    if runner.paused:
+def _pause(run: Steered, _: Mapping[str, Any]) -> Done:
+    if run.paused:
         return _refused("it is paused already")
-    running = runner.pause()
+    running = run.pause()
     rest = f", and {number_of(running, 'running task')} may finish" if running else ""
     return Done(f"paused: nothing more is started{rest}", "resume")
 
 
-def _resume(runner: Runner, _: Mapping[str, Any]) -> Done:
-    if not runner.paused:
+def _resume(run: Steered, _: Mapping[str, Any]) -> Done:
+    if not run.paused:
         return _refused("it is not paused")
-    runner.resume()
+    run.resume()
     return Done("it goes on", "pause")
 
 
-def _stop(runner: Runner, _: Mapping[str, Any]) -> Done:
-    runner.stop(running=False)
+def _stop(run: Steered, _: Mapping[str, Any]) -> Done:
+    run.stop(running=False)
     return Done("nothing more is started, and the run ends when what runs has ended", "run it again")
 
 
-def _cancel(runner: Runner, arguments: Mapping[str, Any]) -> Done:
-    numbers, running = runner.cancel(matching(runner.plan, arguments))
+def _cancel(run: Steered, arguments: Mapping[str, Any]) -> Done:
+    numbers, running = run.cancel(matching(run.plan, arguments))
     if not numbers:
         return _refused("all of these tasks have finished")
     stopped = f", {running} of them while at work" if running else ""
@@ -79,8 +118,8 @@ def _cancel(runner: Runner, arguments: Mapping[str, Any]) -> Done:
     return Done(text, "run it again", numbers=numbers)
 
 
-def _first(runner: Runner, arguments: Mapping[str, Any]) -> Done:
-    numbers = runner.put_first(matching(runner.plan, arguments))
+def _first(run: Steered, arguments: Mapping[str, Any]) -> Done:
+    numbers = run.put_first(matching(run.plan, arguments))
     if not numbers:
         return _refused("none of these tasks is waiting")
     return Done(
@@ -88,17 +127,17 @@ def _first(runner: Runner, arguments: Mapping[str, Any]) -> Done:
     )
 
 
-def _resize(runner: Runner, arguments: Mapping[str, Any]) -> Done:
+def _resize(run: Steered, arguments: Mapping[str, Any]) -> Done:
     workers = arguments.get("workers")
     if type(workers) is not int or workers < 1:
         return _refused(f"the number of workers must be a whole number above 0, got {workers!r}")
-    if not runner.is_resizable:
-        return _refused(f"executor={runner.executor_name!r} cannot change its number of workers during a run")
-    before = runner.resize(workers)
+    if not run.is_resizable:
+        return _refused(f"executor={run.executor_name!r} cannot change its number of workers during a run")
+    before = run.resize(workers)
     return Done(f"{number_of(workers, 'worker')} from now on, instead of {before}", f"resize to {before}")
 
 
-_ACTIONS: dict[str, Callable[[Runner, Mapping[str, Any]], Done]] = {
+_ACTIONS: dict[str, Callable[[Steered, Mapping[str, Any]], Done]] = {
     "pause": _pause,
     "resume": _resume,
     "stop": _stop,

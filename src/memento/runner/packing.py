@@ -21,7 +21,9 @@ from memento.worker.source_texts import modules, sources
 from memento.worker.work import LIVE_EVERY, Work
 
 if TYPE_CHECKING:
-    from memento.runner.session import Session
+    from memento.plan.plan import Plan
+    from memento.runner.code_changes import SessionCode
+    from memento.runner.options import Options
 
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
 
@@ -43,17 +45,25 @@ def run_info(experiment: str, tasks: KeyedTasks) -> RunInfo:
     )
 
 
-def make_work(session: Session, run_name: str, generators: Mapping[str, bytes]) -> Work:
-    """Say what workers are to do with each task; `generators` are the random ones that tasks share."""
-    options, begin = session.options, session.options.initializer
+def make_work(
+    run_name: str,
+    tasks: KeyedTasks,
+    plan: Plan,
+    code: SessionCode,
+    options: Options,
+    store: str,
+    origins: Mapping[str, bytes],
+) -> Work:
+    """Say what workers are to do with each task; `origins` are states of the generators that tasks share."""
+    begin = options.initializer
     return Work(
         run=run_name,
-        experiment=session.experiment,
-        function=Portable(session.function, f"the experiment {session.experiment}"),
-        settings=Portable(dict(session.matrix.settings), "settings"),
-        layouts=session.tasks.layouts,
-        values=_PickledValues(session.tasks),
-        store=session.store.root,
+        experiment=tasks.experiment,
+        function=Portable(code.function, f"the experiment {tasks.experiment}"),
+        settings=Portable(dict(tasks.matrix.settings), "settings"),
+        layouts=tasks.layouts,
+        values=_PickledValues(tasks),
+        store=store,
         script=script(),
         sys_path=[path or os.getcwd() for path in sys.path],
         cwd=os.getcwd(),
@@ -66,10 +76,10 @@ def make_work(session: Session, run_name: str, generators: Mapping[str, bytes]) 
         log_output=options.log_output,
         live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
         initializer=begin and Portable(begin, "the initializer"),
-        sources={**sources(), **modules(session.code.names())},
-        codes=session.code.accepted(session.plan),
+        sources={**sources(), **modules(code.names())},
+        codes=code.accepted(plan),
         on_code_change=options.on_code_change,
-        generators=generators,
+        generators=origins,
     )
 
 

@@ -283,7 +283,9 @@ class Session:
         from memento.runner.packing import make_work
 
         found, origins = self._shared_generators()
-        executor.start(make_work(self, run.name, origins))
+        executor.start(
+            make_work(run.name, self.tasks, self.plan, self.code, self.options, self.store.root, origins)
+        )
         self._tell_start()
         self._say_what_is_shared(executor, found)
         # While workers start: what they do not need, and what has to be on disk.

@@ -5,7 +5,7 @@ Knows: pickles, what belongs to a script. May not know: files, tasks, executors,
 What `__main__` defines travels by value and becomes an attribute of the worker's own `__main__`; from then on a
 token names it, so that all objects of one class have one class, and whatever the task pickles itself, works.
 Modules that a worker could not import (loaded from a path by hand, or made at run time) are treated like `__main__`.
-Stored classes name the functions here that make them again. One file of more than 400 lines, since each thing that the
+Stored classes name the functions here that make them again. Long because each thing that the
 coordinator writes has its reader on the worker's side.
 """
 
@@ -115,83 +115,92 @@ def stands_for_main(name: str) -> bool:
 # ---------------------------------------------------------------- the coordinator's side
 
 
+class _Definitions:
+    """What a pickler of cloudpickle does otherwise: definitions of scripts go by value, and are put in their place."""
+
+    def __init__(self, file: Any, **options: Any) -> None:
+        super().__init__(file, protocol=5, **options)  # type: ignore[call-arg]  # of cloudpickle's pickler
+        self.found: dict[str, Definition] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, types.CodeType):
+            # cloudpickle drops the file's name, and with it the source lines of every traceback.
+            return marshal.loads, (marshal.dumps(obj),)
+        if type(obj) is functools.cached_property:
+            return _cached_property, (obj.func, obj.attrname)  # it holds a lock before Python 3.12
+        if type(obj) in (weakref.WeakKeyDictionary, weakref.WeakValueDictionary):
+            return type(obj), (dict(obj),)  # the cache of functools.singledispatch is one
+        if type(obj) is weakref.WeakSet:
+            return weakref.WeakSet, (list(obj),)
+        if type(obj) is CACHED_FUNCTION:
+            return self.cached(obj)
+        if not isinstance(obj, (type, types.FunctionType)):
+            return _by_cloudpickle(self, obj)
+        module = getattr(obj, "__module__", None)
+        foreign = isinstance(module, str) and module != "__main__" and module in sys.modules
+        if isinstance(module, str) and foreign and (module in by_value or not is_importable(module)):
+            import cloudpickle
+
+            home = sys.modules[module]
+            registered = module in cloudpickle.list_registry_pickle_by_value()
+            if not registered:
+                cloudpickle.register_pickle_by_value(home)
+            try:
+                reduced = _by_cloudpickle(self, obj)
+            finally:
+                if not registered:
+                    cloudpickle.unregister_pickle_by_value(home)
+        else:
+            reduced = _by_cloudpickle(self, obj)
+        if not isinstance(reduced, tuple) or len(reduced) < 6:
+            return reduced
+        return self.wrap(obj, _whole_class(obj, reduced))
+
+    def cached(self, obj: Any) -> Any:
+        """Pickle a function under `functools.cache`, which pickles itself by a name that workers lack."""
+        if named(obj) is None and stands_under_its_name(obj):
+            return NotImplemented  # in a module that workers import
+        args = (obj.__wrapped__, obj.cache_parameters())
+        return self.wrap(obj, (_cached_function, args, None, None, None, _keep))
+
+    def wrap(self, obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Say where a definition belongs, so that it is made once and put there."""
+        make, args, state, _, _, set_state = reduced[:6]
+        module = module_of(obj) or "__main__"
+        name = named(obj)
+        if isinstance(obj, types.FunctionType):
+            if module == "__main__" or module in by_value or not is_importable(module):
+                # Functions of one module share its globals, there as here.
+                args = (args[0], _Globals(module), *args[2:])
+            if name is None:
+                return make, args, (set_state, state), None, None, _set_function
+        elif isinstance(obj, CACHED_FUNCTION) and name is None:
+            return make, args
+        elif name is None:
+            return reduced  # nobody can look it up, like an older edition of a class that was defined anew
+        token = tokens.of(obj)
+        return (
+            _define,
+            (module, name[1], token, make, args),
+            (token, set_state, state),
+            None,
+            None,
+            _complete,
+        )
+
+
+def _by_cloudpickle(pickler: Any, obj: Any) -> Any:
+    """Return what cloudpickle itself makes of an object."""
+    return super(_Definitions, pickler).reducer_override(obj)
+
+
 @functools.cache
 def picklers() -> tuple[type[Any], type[Any]]:
     """Make the two picklers, when the first is needed: cloudpickle costs 30 ms to import."""
     import cloudpickle
 
-    class ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    class ByValue(_Definitions, cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
         """Pickles definitions of scripts by value, so that the other side can put them in their place."""
-
-        def __init__(self, file: Any, **options: Any) -> None:
-            super().__init__(file, protocol=5, **options)
-            self.found: dict[str, Definition] = {}
-
-        def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, types.CodeType):
-                # cloudpickle drops the file's name, and with it the source lines of every traceback.
-                return marshal.loads, (marshal.dumps(obj),)
-            if type(obj) is functools.cached_property:
-                return _cached_property, (obj.func, obj.attrname)  # it holds a lock before Python 3.12
-            if type(obj) in (weakref.WeakKeyDictionary, weakref.WeakValueDictionary):
-                return type(obj), (dict(obj),)  # the cache of functools.singledispatch is one
-            if type(obj) is weakref.WeakSet:
-                return weakref.WeakSet, (list(obj),)
-            if type(obj) is CACHED_FUNCTION:
-                return self.cached(obj)
-            if not isinstance(obj, (type, types.FunctionType)):
-                return super().reducer_override(obj)
-            module = getattr(obj, "__module__", None)
-            foreign = isinstance(module, str) and module != "__main__" and module in sys.modules
-            if isinstance(module, str) and foreign and (module in by_value or not is_importable(module)):
-                home = sys.modules[module]
-                registered = module in cloudpickle.list_registry_pickle_by_value()
-                if not registered:
-                    cloudpickle.register_pickle_by_value(home)
-                try:
-                    reduced = super().reducer_override(obj)
-                finally:
-                    if not registered:
-                        cloudpickle.unregister_pickle_by_value(home)
-            else:
-                reduced = super().reducer_override(obj)
-            if not isinstance(reduced, tuple) or len(reduced) < 6:
-                return reduced
-            return self.wrap(obj, _whole_class(obj, reduced))
-
-        def cached(self, obj: Any) -> Any:
-            """Pickle a function under `functools.cache`, which pickles itself by a name that workers lack."""
-            if named(obj) is None and stands_under_its_name(obj):
-                return NotImplemented  # in a module that workers import
-            args = (obj.__wrapped__, obj.cache_parameters())
-            return self.wrap(obj, (_cached_function, args, None, None, None, _keep))
-
-        def wrap(self, obj: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
-            """Say where a definition belongs, so that it is made once and put there."""
-            make, args, state, _, _, set_state = reduced[:6]
-            module = module_of(obj) or "__main__"
-            name = named(obj)
-            if isinstance(obj, types.FunctionType):
-                if module == "__main__" or module in by_value or not is_importable(module):
-                    # Functions of one module share its globals, there as here.
-                    args = (args[0], _Globals(module), *args[2:])
-                if name is None:
-                    return make, args, (set_state, state), None, None, _set_function
-            elif isinstance(obj, CACHED_FUNCTION) and name is None:
-                return make, args
-            elif name is None and "<" not in getattr(obj, "__qualname__", "<"):
-                return reduced  # an older edition of a class that has since been defined anew
-            elif name is None:
-                return reduced
-            token = tokens.of(obj)
-            return (
-                _define,
-                (module, name[1], token, make, args),
-                (token, set_state, state),
-                None,
-                None,
-                _complete,
-            )
 
     class ByToken(ByValue):
         """Pickles an object with tokens for definitions, and notes which ones it needs."""

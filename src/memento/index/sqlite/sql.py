@@ -1,5 +1,7 @@
 """Every table and every SQL statement of the index, by name.
 
+Long because statements that belong together are read together.
+
 Knows: SQLite. May not know: files other than the index, processes, what rows mean to people.
 One file of more than 400 lines, so that whoever changes a table sees every statement that names it.
 
