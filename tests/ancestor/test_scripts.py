@@ -12,6 +12,7 @@ import pytest
 SCRIPTS = Path(__file__).parents[1] / "data" / "ancestor"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.stem)
 def test_a_script_prints_what_it_printed_with_1_2_0(script: Path, tmp_path: Path) -> None:
     shutil.copy(script, tmp_path)

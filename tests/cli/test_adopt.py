@@ -50,6 +50,7 @@ def project(tmp_path: Path) -> Edited:
     return project
 
 
+@pytest.mark.slow
 def test_what_a_run_has_seen_is_accepted_with_what_has_changed(project: Edited) -> None:
     assert "older version" in project.run().err
     ran = project("experiment.py:grid")
@@ -61,6 +62,7 @@ def test_what_a_run_has_seen_is_accepted_with_what_has_changed(project: Edited) 
     assert "nothing to adopt" in project("experiment.py:grid").out
 
 
+@pytest.mark.slow
 def test_of_one_experiment_that_has_changed_no_name_is_needed(project: Edited) -> None:
     project.run("second")
     project.run()
@@ -70,6 +72,7 @@ def test_of_one_experiment_that_has_changed_no_name_is_needed(project: Edited) -
     assert "nothing to adopt" in ran.err
 
 
+@pytest.mark.slow
 def test_of_several_that_have_changed_one_is_to_be_named(project: Edited) -> None:
     project.run("second")
     project.edit("return 1", "return 2")
@@ -87,6 +90,7 @@ def test_what_no_run_has_seen_is_not_accepted(project: Edited) -> None:
     assert "older version" in project.run().err
 
 
+@pytest.mark.slow
 def test_verified_with_the_file_and_the_matrix(project: Edited) -> None:
     ran = project.in_its_own("adopt", "--verify", "6", "experiment.py:grid", "matrix.yaml", "--json")
     assert ran.code == 0, ran.err
@@ -99,6 +103,7 @@ def test_verified_with_the_file_and_the_matrix(project: Edited) -> None:
     assert "older version" not in project.run().err
 
 
+@pytest.mark.slow
 def test_a_result_that_differs_is_told_and_nothing_is_accepted(project: Edited) -> None:
     project.edit("config.x + config.x", "config.x * (3 if config.x == 4 else 2)")
     ran = project.in_its_own("adopt", "--verify", "10", "experiment.py:grid", "matrix.yaml")

@@ -58,6 +58,7 @@ def test_help_imports_none_of_the_heavy_packages(tmp_path: Path) -> None:
     assert (told.returncode, told.stderr.strip()) == (0, "[]")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["status", "ls"])
 def test_looking_at_a_store_imports_no_pandas(project: Project, name: str) -> None:
     code = (

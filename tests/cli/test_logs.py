@@ -130,6 +130,7 @@ def running(tmp_path: Path) -> Iterator[Background]:
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_store_that_a_run_writes_is_read(running: Background) -> None:
     (run,) = running("status", "--json").json["runs"]
     assert (run["status"], run["tasks"], len(run["now"])) == ("running", 2, 1)
@@ -139,12 +140,14 @@ def test_a_store_that_a_run_writes_is_read(running: Background) -> None:
     assert running("ls").out == "no tasks\n"
 
 
+@pytest.mark.slow
 def test_a_task_that_runs_shows_what_it_printed_so_far(running: Background) -> None:
     (key,) = running.now()
     wait_until(lambda: running("logs", key).out, running.process)
     assert running("logs", key).out in ("begins 1 attempt 1\n", "begins 2 attempt 1\n")
 
 
+@pytest.mark.slow
 def test_a_task_that_runs_cannot_be_shown_yet(running: Background) -> None:
     (key,) = running.now()
     told = running("show", key)
@@ -152,6 +155,7 @@ def test_a_task_that_runs_cannot_be_shown_yet(running: Background) -> None:
     assert f"memento logs -f {key}" in told.err
 
 
+@pytest.mark.slow
 def test_following_ends_with_the_task_and_shows_each_attempt(running: Background) -> None:
     (key,) = running.now()
     follower = start("logs", "-f", key, "--store", running.store, cwd=running.folder)
@@ -170,6 +174,7 @@ def test_following_ends_with_the_task_and_shows_each_attempt(running: Background
         assert (first, rest) == ("begins 2 attempt 1\n", "ends 2\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recorded", [True, False], ids=["before the first look", "after it"])
 def test_a_board_that_still_shows_an_attempt_which_is_over_repeats_nothing(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], recorded: bool
@@ -188,6 +193,7 @@ def test_a_board_that_still_shows_an_attempt_which_is_over_repeats_nothing(
     assert capsys.readouterr().out == "training with 2\n"
 
 
+@pytest.mark.slow
 def test_following_ends_when_the_run_is_killed(running: Background) -> None:
     (key,) = running.now()
     follower = start("logs", "-f", key, "--store", running.store, cwd=running.folder)
@@ -202,6 +208,7 @@ def test_following_ends_when_the_run_is_killed(running: Background) -> None:
     assert follower.returncode == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_following_quietly(running: Background) -> None:
     (key,) = running.now()
     follower = start("logs", "-f", key, "--store", running.store, cwd=running.folder)

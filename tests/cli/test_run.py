@@ -68,6 +68,7 @@ def calls(folder: Path) -> list[str]:
         return []
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_nothing(folder: Path) -> None:
     first = command("run", "experiment.py:experiment", "matrix.json", "--json", "-j", "1", cwd=folder)
     second = command("run", "experiment.py:experiment", "matrix.json", "--json", "-j", "1", cwd=folder)
@@ -85,17 +86,20 @@ def test_a_table_is_printed_for_people(folder: Path) -> None:
     assert [line.split()[1:3] for line in told.out.splitlines()[-3:]] == [["1", "1"], ["2", "4"], ["3", "9"]]
 
 
+@pytest.mark.slow
 def test_a_file_and_its_module_name_share_results(folder: Path) -> None:
     command("run", "experiment.py:experiment", "matrix.json", "--executor", "serial", cwd=folder)
     told = command("run", "experiment:experiment", "matrix.json", "--json", cwd=folder)
     assert [row["was_cached"] for row in told.json] == [True] * 3
 
 
+@pytest.mark.slow
 def test_a_callable_object_is_an_experiment(folder: Path) -> None:
     told = command("run", "experiment.py:squarer", "matrix.json", "--json", "-j", "1", cwd=folder)
     assert [row["value"] for row in told.json] == [1, 4, 9]
 
 
+@pytest.mark.slow
 def test_a_dry_run_computes_nothing_and_force_run_everything(folder: Path) -> None:
     target = ("run", "experiment.py:experiment", "matrix.json", "--executor", "serial")
     dry = command(*target, "--dry-run", "--no-progress", cwd=folder)

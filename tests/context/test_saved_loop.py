@@ -206,6 +206,7 @@ print("sum", state["sum"], len(context.collect_metrics()["i"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_loop_survives_kill_9(store: str) -> None:
     for lines in (1, 4, 2):

@@ -129,6 +129,7 @@ print("read", len(done))
 """
 
 
+@pytest.mark.slow
 def test_the_same_run_and_the_next_one_give_the_scripts_own(place: Workplace) -> None:
     place.write("exp.py", SCRIPT)
     assert "all right [False, False, False]" in place.run("exp.py").out
@@ -157,6 +158,7 @@ def test_a_module_of_a_package_run_with_m_and_imported_agree(place: Workplace) -
     assert "all right [True, False, True]" in place.run("-c", "import pkg.exp; pkg.exp.main()").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", ["here", "gone"])
 def test_another_program_reads_them_whether_or_not_the_script_is_there(there: str, place: Workplace) -> None:
     script = place.write("exp.py", SCRIPT)
@@ -349,6 +351,7 @@ print("all right", result.was_cached)
 """
 
 
+@pytest.mark.slow
 def test_whatever_scripts_define_reaches_workers_and_comes_back(place: Workplace) -> None:
     place.write("exp.py", AWKWARD)
     assert "all right False" in place.run("exp.py").out

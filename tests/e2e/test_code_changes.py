@@ -112,6 +112,7 @@ BRINGS = {
 MODEL = "class Model:\n    def __init__(self, k): self.k = k\n    def fit(self): return self.k * {n}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BRINGS)
 def test_the_code_of_a_value_is_that_of_the_tasks_that_hold_it(
     kind: str, script: Scripted, place: Workplace
@@ -131,6 +132,7 @@ def test_the_code_of_a_value_is_that_of_the_tasks_that_hold_it(
     assert script() == (["cached"] * 2, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BRINGS)
 def test_the_code_of_a_setting_is_that_of_all_tasks(kind: str, script: Scripted, place: Workplace) -> None:
     value, use = BRINGS[kind]
@@ -179,6 +181,7 @@ return "".join(map(str, state["by"]))
 ONE = "{'parameters': {'x': [1]}}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["serial", "processes"])
 @pytest.mark.parametrize("body", [HALF_WAY, LOOPING], ids=["checkpoint", "loop"])
 def test_a_checkpoint_of_older_code_is_gone_on_from_and_the_result_is_of_both(
@@ -240,6 +243,7 @@ def test_rows_bear_the_version_of_their_own_task(script: Scripted, place: Workpl
             assert any(name.endswith(f":{letter}") for name in functions) == (f":{letter}" in params)
 
 
+@pytest.mark.slow
 def test_results_that_were_taken_over_after_a_move_are_of_the_same_code(place: Workplace) -> None:
     text = """
     from memento import Memento

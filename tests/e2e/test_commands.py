@@ -72,6 +72,7 @@ def live(place: Workplace, executor: str) -> Live:
     return Live(place, executor)
 
 
+@pytest.mark.slow
 def test_a_paused_run_starts_nothing_until_it_is_resumed(live: Live) -> None:
     program, control = live.start()
     answer = control.pause()
@@ -91,6 +92,7 @@ def test_a_paused_run_starts_nothing_until_it_is_resumed(live: Live) -> None:
     assert "Command pause by" in program.err
 
 
+@pytest.mark.slow
 def test_a_stopped_run_finishes_what_runs_and_the_next_one_goes_on(live: Live) -> None:
     program, control = live.start()
     assert control.stop() is not None
@@ -102,6 +104,7 @@ def test_a_stopped_run_finishes_what_runs_and_the_next_one_goes_on(live: Live) -
     live.each_computed_once()
 
 
+@pytest.mark.slow
 def test_cancelled_tasks_are_not_done_the_rest_is_and_the_next_run_computes_them(live: Live) -> None:
     program, control = live.start()
     answer = control.cancel(x=[9, 10, 11])
@@ -115,6 +118,7 @@ def test_cancelled_tasks_are_not_done_the_rest_is_and_the_next_run_computes_them
     live.each_computed_once()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["processes", "threads"], indirect=True)
 def test_a_task_at_work_is_stopped_when_it_is_cancelled(live: Live) -> None:
     program, control = live.start("[99, *range(6)]")
@@ -141,6 +145,7 @@ def live_keys(live: Live) -> set[bytes]:
         return found
 
 
+@pytest.mark.slow
 def test_tasks_put_first_come_next(live: Live) -> None:
     program, control = live.start()
     assert control.first(x="11") is not None
@@ -149,6 +154,7 @@ def test_tasks_put_first_come_next(live: Live) -> None:
     live.each_computed_once()
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_where_the_engine_can_do_that(live: Live) -> None:
     program, control = live.start("range(20)", workers=1)
     if live.executor == "serial":
@@ -179,6 +185,7 @@ def test_a_dead_run_takes_no_command_and_it_is_said_why(live: Live) -> None:
         memento.control(store, control.run.id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["processes"], indirect=True)
 def test_what_was_asked_and_said_can_be_read_of_the_index_afterwards(live: Live) -> None:
     program, control = live.start()

@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.workplace import COUNTING, Workplace
 
 
+@pytest.mark.slow
 def test_a_loop_goes_on_where_the_killed_worker_was(place: Workplace) -> None:
     place.write(
         "exp.py",
@@ -47,6 +48,7 @@ print("left", [str(p) for p in Path("memento-store/checkpoints").rglob("*") if p
     assert place.counts("computed") == {f"{x} {epoch}": 1 for x in range(3) for epoch in range(30)}
 
 
+@pytest.mark.slow
 def test_a_shared_step_is_computed_once_though_the_worker_that_computes_it_dies(place: Workplace) -> None:
     place.write(
         "exp.py",
@@ -77,6 +79,7 @@ print("right", [r.inner for r in results] == [want + i for _ in range(2) for i i
     assert place.counts("loads") == {"safe": 1, "deadly": 2}
 
 
+@pytest.mark.slow
 def test_progress_and_metrics_arrive_while_the_task_runs(place: Workplace) -> None:
     place.write(
         "exp.py",

@@ -58,6 +58,7 @@ def test_a_library_that_knows_of_forks_is_no_obstacle(place: Workplace) -> None:
     assert states(place, setup) == COPIED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setup", "told"),
     [
@@ -276,6 +277,7 @@ def test_what_cannot_be_pickled_is_told_where_workers_are_no_copies(place: Workp
     assert "cannot be sent to workers: it cannot be pickled" in told
 
 
+@pytest.mark.slow
 def test_a_copy_has_one_class_for_the_function_and_all_values_and_results(place: Workplace) -> None:
     place.write(
         "exp.py",

@@ -205,6 +205,7 @@ print([[a.status for a in r.attempts] for r in results])
 )
 
 
+@pytest.mark.slow
 def test_attempts_are_repeated_by_type_also_after_real_crashes(place: Workplace) -> None:
     place.write("exp.py", RETRIES)
     out = place.run("exp.py").out

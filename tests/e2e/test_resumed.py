@@ -74,6 +74,7 @@ def interrupt(place: Workplace, program: Program, step: int, how: signal.Signals
     place.nobody_left()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "how"),
     [

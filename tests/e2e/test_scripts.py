@@ -301,6 +301,7 @@ def test_a_store_that_is_named_relatively_stays_where_it_was_meant(place: Workpl
     assert (place.folder / "here" / "index.sqlite").is_file()
 
 
+@pytest.mark.slow
 def test_a_grid_runs_in_a_spawned_child_as_in_its_parent(place: Workplace) -> None:
     place.write(
         "exp.py",

@@ -25,6 +25,7 @@ print("right", [r.inner for r in results] == [x ** 2 for x in range(120)])
 )
 
 
+@pytest.mark.slow
 def test_three_runs_of_one_script_compute_every_task_once(place: Workplace) -> None:
     place.write("exp.py", TOGETHER)
     programs = [place.start("exp.py") for _ in range(3)]
@@ -35,6 +36,7 @@ def test_three_runs_of_one_script_compute_every_task_once(place: Workplace) -> N
     assert place.counts("computed") == {str(x): 1 for x in range(120)}
 
 
+@pytest.mark.slow
 def test_when_one_of_two_runs_is_killed_the_other_completes_the_grid(place: Workplace) -> None:
     place.write("exp.py", TOGETHER)
     programs = [place.start("exp.py") for _ in range(2)]
@@ -51,6 +53,7 @@ def test_when_one_of_two_runs_is_killed_the_other_completes_the_grid(place: Work
     assert place.counts("computed") == counts
 
 
+@pytest.mark.slow
 def test_a_failure_in_one_run_is_a_failure_in_the_run_that_waited_for_it(place: Workplace) -> None:
     place.write(
         "exp.py",

@@ -136,6 +136,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[list[str]]
         place.clean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_edit_is_noticed_to(kind: str, values: list[list[str]]) -> None:
     at = 2 * list(KINDS).index(kind)

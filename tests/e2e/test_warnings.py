@@ -81,6 +81,7 @@ def test_tasks_that_leave_something_else_or_mean_to_return_nothing_are_not_told_
     assert "None" not in place.run("exp.py").err
 
 
+@pytest.mark.slow
 def test_show_tells_what_a_task_warned_of(place: Workplace) -> None:
     place.write("exp.py", SCRIPT + "print('key', results[0].key)")
     key = place.run("exp.py", "processes").out.rpartition("key ")[2].strip()

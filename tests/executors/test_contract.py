@@ -27,6 +27,7 @@ class TestProcesses(ExecutorContract):
         return True
 
 
+@pytest.mark.slow  # a Python for every batch
 class TestToy(ExecutorContract):
     program = "from tests.executors.toy_engine import Toy\nexecutor = Toy()"
 

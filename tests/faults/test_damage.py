@@ -292,6 +292,7 @@ def damage_somewhere(draw: random.Random, root: Path) -> str:
     return f"{kind} {path.name}"
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_whatever_is_damaged_every_value_is_right_or_refused(

@@ -114,6 +114,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_payloads_that_were_told_as_written_are_whole_after_a_power_cut(disk: Any, tmp_path: Path) -> None:
     """The index refers to a payload only after `encode` has returned."""
     last, cuts = 1, 0

@@ -66,6 +66,7 @@ def test_it_beats_while_this_thread_does_something_else(tmp_path: Path) -> None:
         assert store.index.runs()[0].heartbeat > before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_no_copy_of_the_process_begins_in_the_middle_of_a_beat() -> None:
     inside, started = threading.Event(), threading.Event()

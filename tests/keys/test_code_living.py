@@ -73,6 +73,7 @@ def living(tmp_path: Path) -> Iterator[Living]:
         yield Living(projects, module, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reload", [False, True])
 @pytest.mark.parametrize("seen_before", [False, True])
 @pytest.mark.parametrize("edit", HARMLESS)

@@ -38,6 +38,7 @@ BY_TEXT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", BY_TEXT)
 @pytest.mark.parametrize("nested", [False, True])
 def test_what_looks_names_up_as_text_is_told(projects: Projects, way: str, nested: bool) -> None:

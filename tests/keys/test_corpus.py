@@ -206,6 +206,7 @@ def elsewhere() -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_value_that_is_made_in_another_process_has_the_same_digest(elsewhere: dict[str, str]) -> None:
     assert {n: d for n, d in elsewhere.items() if d != DIGESTS[n].hex()} == {}
 

@@ -66,6 +66,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: " ".join(way[:2]))
 @pytest.mark.parametrize("file", ["exp.py", "pkg/exp.py", "loose/exp.v2.py"])
 def test_a_script_has_the_name_of_its_place_however_it_is_run(

@@ -121,6 +121,7 @@ print([digest(value).hex() for value in values])
 """
 
 
+@pytest.mark.slow
 def test_the_next_process_gives_the_same_digests(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT.format(scipy=_has("scipy"))))

@@ -45,6 +45,7 @@ def runs() -> dict[str, dict[str, Any]]:
     return answers
 
 
+@pytest.mark.slow
 def test_digests_do_not_depend_on_the_hash_seed(runs: dict[str, dict[str, Any]]) -> None:
     assert runs["seed 1"] == runs["seed 2"]
 

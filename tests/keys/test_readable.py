@@ -32,6 +32,7 @@ class Rude:
         raise RuntimeError("no")
 
 
+@pytest.mark.slow
 @given(anything, st.integers(40, 3000))
 def test_it_is_valid_json_within_its_limit(value: Any, limit: int) -> None:
     text = json_fragment(value, limit)

@@ -93,6 +93,7 @@ def test_an_alias_is_the_value_of_its_anchor_and_no_copy(tmp_path: Path) -> None
     assert loaded["merged"]["x"] is loaded["base"]["x"]
 
 
+@pytest.mark.slow
 def test_what_aliases_add_has_a_limit_and_what_is_written_out_has_none(tmp_path: Path) -> None:
     row = f"[{', '.join('0' * 1000)}]"
     few, many = (f"a: &a {row}\nb: [{', '.join(['*a'] * times)}]\n" for times in (99, 101))
@@ -107,6 +108,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -197,6 +199,7 @@ PIECES = st.lists(
 ).map("".join)  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(
     st.sampled_from(["yaml", "toml", "json"]),

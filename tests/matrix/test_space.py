@@ -117,6 +117,7 @@ def counted(declared: dict[str, Any], matrix: Matrix) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(matrices(), st.booleans())
 def test_a_matrix_has_the_tasks_that_a_plain_walk_over_all_combinations_finds(

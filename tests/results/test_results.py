@@ -61,6 +61,7 @@ def test_no_value_is_loaded_before_it_is_touched() -> None:
     assert store.loads == 1
 
 
+@pytest.mark.slow
 def test_many_tasks_are_read_in_few_bulks() -> None:
     matrix = FakeMatrix(n=list(range(25_000)))
     results, store = results_of(matrix, list(range(25_000)))

@@ -78,6 +78,7 @@ def assert_same_tables(run: Results, loaded: Results) -> None:
     assert repr(run).partition("\n")[2] == repr(loaded).partition("\n")[2]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PLACES, st.booleans())
 def test_tables_texts_and_filters_are_the_same(

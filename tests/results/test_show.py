@@ -83,6 +83,7 @@ def test_a_result_shows_its_configuration_and_value() -> None:
     assert repr(results[1]) == f"Result(config={Config(n=2)!r}, status='failed', error='ValueError: bad')"
 
 
+@pytest.mark.slow
 def test_a_table_of_very_many_does_not_read_them_all_to_count_them() -> None:
     results, store = results_of(FakeMatrix(n=list(range(60_000))), [1] * 60_000)
     assert repr(results).splitlines()[0] == "Results: 60,000 tasks"

@@ -124,6 +124,7 @@ CELLS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.data())
 def test_no_task_is_dropped_or_merged_by_a_table(data: st.DataObject) -> None:

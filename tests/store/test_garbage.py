@@ -359,6 +359,7 @@ class Collecting(RuleBasedStateMachine):
             assert read == {key_of(task): content for task, content in self.rows.items()}
 
 
+@pytest.mark.slow
 def test_no_order_of_writes_commits_deaths_and_gc_loses_a_named_value() -> None:
     run_state_machine_as_test(Collecting, settings=settings(max_examples=30, stateful_step_count=40))
 

@@ -178,6 +178,7 @@ for i in range(10**9):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_kill_9_at_any_moment_leaves_a_whole_checkpoint_no_older_than_the_last_told(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)

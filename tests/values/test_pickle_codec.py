@@ -145,6 +145,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
+@pytest.mark.slow
 @given(shape=SHAPES, parts=PARTS)
 @settings(max_examples=60)
 def test_whatever_is_saved_comes_back_as_pickle_brings_it_back(

@@ -55,6 +55,7 @@ def test_a_task_that_is_no_more_at_its_own_code_is_left_alone() -> None:
         assert not wait(0.3)
 
 
+@pytest.mark.slow
 def test_a_gap_after_which_the_process_goes_on_is_not_counted() -> None:
     clock = Moved()
     with alarm(10, always, clock):
@@ -63,6 +64,7 @@ def test_a_gap_after_which_the_process_goes_on_is_not_counted() -> None:
         assert not wait(1.6)
 
 
+@pytest.mark.slow
 def test_a_gap_in_which_no_handler_could_run_is_counted() -> None:
     clock = Moved()
 

@@ -138,6 +138,7 @@ def test_workers_have_what_the_program_has_set_of_python(tmp_path: Path, executo
     assert differing(tmp_path, imports, PYTHON, executor) == "{}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_workers_have_the_options_that_the_program_has_set_of_libraries(tmp_path: Path, name: str) -> None:
     if importlib.util.find_spec(name) is None:
@@ -243,6 +244,7 @@ def run_script(folder: Path, reads: str, change: str, initializer: str = "pass")
     return ran.stdout.split("copy ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reads", "change", "named"),
     [
@@ -287,6 +289,7 @@ def test_what_makes_no_difference_to_workers_stops_nothing(
     assert others == "True threads True\n"
 
 
+@pytest.mark.slow
 def test_assertions_that_pytest_has_rewritten_are_the_same_code_in_workers(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text("""
 from memento import Memento

@@ -67,6 +67,7 @@ def in_joblib() -> None:
     joblib.Parallel(2, backend="multiprocessing")(joblib.delayed(corrupt)(n) for n in (1, 7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call", [lambda: corrupt(7), in_futures, in_a_pool, in_a_pool_in_a_pool, in_a_thread, in_joblib]
 )

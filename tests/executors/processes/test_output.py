@@ -53,6 +53,7 @@ def test_a_flood_of_output_is_kept_at_its_head_and_tail(drive: Drive, die: bool)
         assert "the very last line" in failure.output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not system.LINUX, reason="other systems wait for the task's end")
 def test_while_a_flood_goes_on_it_takes_little_of_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "log"

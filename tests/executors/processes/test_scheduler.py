@@ -30,6 +30,7 @@ def workers_of(drive: Drive) -> int:
     return len(drive.executor._handles)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_no_task_is_lost_or_run_twice_while_workers_come_and_go(drive: Drive, seed: int) -> None:
     chance, ran = random.Random(seed), drive.store / "ran"
@@ -47,6 +48,7 @@ def test_no_task_is_lost_or_run_twice_while_workers_come_and_go(drive: Drive, se
     assert {outcome.status for outcome in drive.outcomes.values()} == {DONE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_cancelled_is_run_or_given_back_and_all_else_is_run(drive: Drive, seed: int) -> None:
     chance, ran = random.Random(seed), drive.store / "ran"
@@ -93,6 +95,7 @@ def test_a_task_that_is_stopped_ends_alone_and_its_mates_in_the_batch_run(
     assert all(drive.value(i) == "ran" for i in range(302, 349))
 
 
+@pytest.mark.slow
 def test_workers_beyond_the_new_number_end_with_what_they_run(drive: Drive, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
 

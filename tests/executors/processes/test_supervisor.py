@@ -44,6 +44,7 @@ def log_of(drive: Drive, number: int) -> str:
     return (drive.store / "logs" / log.file).read_bytes()[log.start : log.end].decode()
 
 
+@pytest.mark.slow
 def test_a_task_that_suspends_itself_is_told_with_the_way_out(
     drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +165,7 @@ def test_threads_that_a_task_leaves_go_with_its_worker(drive: Drive) -> None:
     assert drive.value(2) != drive.value(0)
 
 
+@pytest.mark.slow
 def test_a_timeout_ends_the_children_of_its_task_even_those_in_sessions_of_their_own(
     drive: Drive, tmp_path: Path
 ) -> None:
@@ -338,6 +340,7 @@ def test_fewer_threads_that_the_user_has_set_are_kept(
     assert drive.value(0) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system shows its shared memory nowhere")
 @pytest.mark.parametrize("ends", ["by itself", "by a timeout"])
 def test_nothing_of_multiprocessing_stays_in_shared_memory(drive: Drive, ends: str) -> None:
@@ -376,6 +379,7 @@ def test_a_worker_killed_between_tasks_blames_nobody(drive: Drive) -> None:
     assert {outcome.status for outcome in drive.outcomes.values()} == {DONE}
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_closed_its_pipes_keeps_nobody_busy(drive: Drive) -> None:
     def close(context: Any, config: Any) -> None:
         os.closerange(3, 70_000)
@@ -525,6 +529,7 @@ def test_a_coordinator_killed_outright_leaves_no_orphan(tmp_path: Path, more: di
         wait_for(lambda: not alive(pid), "a process outlived its coordinator")  # noqa: B023
 
 
+@pytest.mark.slow
 def test_a_server_killed_outright_is_started_again_with_what_was_running(
     drive: Drive, tmp_path: Path
 ) -> None:
@@ -638,6 +643,7 @@ def test_a_task_that_spoils_what_its_worker_tells_fails_alone(drive: Drive, spoi
     assert [drive.value(i) for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_after_memory_ran_out_tasks_have_fewer_neighbours(
     drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -369,6 +369,7 @@ CHANGES = [
 OF_WORKERS = {"closed_streams", "tracing", "fault_handler", "locales"}
 
 
+@pytest.mark.slow
 def test_what_a_task_changes_of_its_process_is_as_before_for_the_next(drive: Drive) -> None:
     changes: dict[str, Callable[[bool], Any]] = {change.__name__: change for change in CHANGES}
 
@@ -543,6 +544,7 @@ def test_a_task_that_lowers_a_limit_of_its_process_costs_the_worker(drive: Drive
     assert any("changed resource limits" in note for note in drive.notes)
 
 
+@pytest.mark.slow
 def test_who_ran_beside_a_task_that_kills_its_parent_is_not_blamed(drive: Drive, tmp_path: Path) -> None:
     def shoot(context: Any, config: Any) -> int:
         import signal

@@ -138,6 +138,7 @@ def test_columns_say_what_records_say(root: Path, step: int) -> None:
         assert {piece.values for piece in pieces} == {None}
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_columns_say_what_records_say_of_any_tasks(varied: Path, data: st.DataObject) -> None:
     ids = ids_of(varied)
@@ -176,6 +177,7 @@ NOT_SHOWN = {
 }
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_whatever_is_altered_no_column_ever_says_something_else(varied: Path, data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(["tasks", "metrics"]))
