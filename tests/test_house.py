@@ -111,6 +111,14 @@ def test_a_file_name_means_one_thing() -> None:
     assert twice == set()
 
 
+def test_the_folders_of_tests_are_rooms_of_the_source() -> None:
+    tests = Path(__file__).parent
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    rooms = {path.parent.relative_to(SOURCE / "memento") for path in FILES if path.parent != SOURCE}
+    of_the_whole = {Path("e2e"), Path("faults"), Path("perf"), Path("examples")}
+    assert folders - rooms - of_the_whole == set()
+
+
 def _module(path: Path) -> str:
     return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
 
