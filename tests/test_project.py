@@ -117,7 +117,7 @@ def test_every_public_name_is_listed_once_and_shown_by_dir() -> None:
     assert set(memento.__all__) <= set(dir(memento))
 
 
-@pytest.mark.parametrize("package", ["memento", "memento.executors"])
+@pytest.mark.parametrize("package", ["memento", "memento.executors", "memento.testing"])
 def test_type_checkers_see_the_public_names_that_a_package_has(package: str) -> None:
     module = importlib.import_module(package)
     tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
