@@ -71,7 +71,7 @@ def unpack(kind: int, body: memoryview) -> Any:
         if kind == OUTCOME:
             value, log = content[9], content[12]
             value, log = value and Encoded(*value), log and LogSlice(*log)
-            return Outcome(*content[:9], value, *content[10:12], log, *content[13:])
+            return Outcome._make((*content[:9], value, *content[10:12], log, *content[13:]))
     except Exception as exc:  # what is no pickle may raise anything
         raise Garbled from exc
     return content
