@@ -23,10 +23,17 @@ NAMES = {
     layout.INDEX_DAMAGED,
     layout.IGNORED,
     layout.SET_ASIDE,
-    layout.TEMPORARY,
     layout.DEFINITIONS,
 }
-COMMON = {layout.ARTIFACTS, layout.WORK, layout.LOOPS, layout.STEP_KEYS, layout.QUARANTINE, layout.BOARD}
+COMMON = {
+    layout.ARTIFACTS,
+    layout.WORK,
+    layout.LOOPS,
+    layout.STEP_KEYS,
+    layout.QUARANTINE,
+    layout.BOARD,
+    layout.OUTLIVES,
+}
 
 
 def test_paths_lie_below_the_root() -> None:

@@ -233,8 +233,8 @@ def test_output_that_an_attempt_names_stays(store: Store) -> None:
 
 def test_half_written_files_go_when_no_run_lives(store: Store) -> None:
     run = store.begin(info_of())
-    (store.path / "payloads" / "3f").mkdir()
-    half = store.path / "payloads" / "3f" / ".writing-1-abc"
+    half = store.path / "payloads" / ".writing" / "somebody-abc"
+    half.parent.mkdir()
     half.write_bytes(b"half")
     assert store.gc().kept == {garbage.TEMPORARIES: (1, 4)}
     run.finish("done", {})
@@ -244,7 +244,7 @@ def test_half_written_files_go_when_no_run_lives(store: Store) -> None:
 
 def test_damaged_things_go_when_asked_only(store: Store) -> None:
     aside = store.path / "payloads" / "damaged" / "x.npy"
-    LocalFolder(aside.parent).write(aside.name, [b"12345"])
+    LocalFolder(store.path / "payloads").write("damaged/x.npy", [b"12345"])
     assert store.gc().removed == {}
     assert store.gc(damaged=True).removed == {garbage.DAMAGED: (1, 5)}
     assert not aside.exists()

@@ -225,8 +225,11 @@ class Session:
         return take_in(self.store, self.tasks, self.plan, self.code, self.emit)
 
     def _sweep(self) -> None:
-        """Remove the checkpoints that a killed run left of tasks that are done."""
+        """Remove what killed runs have left: half of a file, checkpoints of tasks that are done."""
+        from memento.store.leftovers import sweep
         from memento.store.task_folders import drop_older_states, keys_with_states
+
+        sweep(self.store.root, self.store.index)
 
         numbers = numbers_of(self.tasks, keys_with_states(self.store.root))
         rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]

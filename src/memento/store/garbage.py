@@ -37,12 +37,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from memento import layout, system
+from memento import layout
 from memento.clock import Clock
 from memento.index.contract import Index
 from memento.index.types import Living, Names, Owner
+from memento.store.leftovers import half_written, has_outcomes, is_of, is_run
 from memento.values.payloads import PayloadDir
-from memento.values.places import below, entries, temporaries
+from memento.values.places import below, entries
 
 _TURN = 0.05  # seconds that a turn may last ...
 _PAUSE = 0.12  # ... and between two: SQLite looks for a lock every 0.1 s at the latest
@@ -176,7 +177,7 @@ class Collector:
         """Yield all that may be garbage, whatever the rows say."""
         root = self._root
         # Outcomes that workers of dead runs have left may name values; the next run takes them in.
-        left = not unfinished and any(map(_has_outcomes, entries(root / layout.WORK)))
+        left = not unfinished and any(map(has_outcomes, map(str, entries(root / layout.WORK))))
         for kind, name in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS))[1 if left else 0 :]:
             ours = {path.name for path in entries(root / name) if not path.is_symlink()} - {
                 layout.DEFINITIONS
@@ -194,7 +195,11 @@ class Collector:
             for path in entries(root / folder):
                 if _is_key(path.name):
                     yield _item(kind, path, key=bytes.fromhex(path.name))
-                elif folder == layout.WORK and _is_run(path.name) and (unfinished or not _has_outcomes(path)):
+                elif (
+                    folder == layout.WORK
+                    and is_run(path.name)
+                    and (unfinished or not has_outcomes(str(path)))
+                ):
                     yield _item(HANDED, path, run=path.name)
         for folder_of_run in entries(root / layout.LOGS):
             for path in entries(folder_of_run):
@@ -202,16 +207,6 @@ class Collector:
         if damaged:
             for path in set_aside(root):
                 yield _item(DAMAGED, path)
-
-
-def half_written(root: Path) -> Iterator[Path]:
-    """Yield half-written files: of runs that are at it, or died."""
-    for folder in (layout.PAYLOADS, layout.STEPS):
-        yield from temporaries(root / folder)
-    for path in sorted(root.glob(f"{layout.INDEX_SALVAGED}*.sqlite*")):
-        pid = path.name.removeprefix(layout.INDEX_SALVAGED).partition(".")[0]
-        if pid.isdigit() and system.process_start(int(pid)) is None:
-            yield path
 
 
 def set_aside(root: Path) -> Iterator[Path]:
@@ -248,7 +243,7 @@ def _is_held(item: Item, living: Living) -> bool:
     if item.kind in _NEEDS_QUIET:
         return bool(living.runs)
     if item.run is not None:
-        return any(item.run.endswith(f"-{owner.pid}-{owner.run:04x}") for owner in living.runs)
+        return is_of(item.run, living.runs)
     return item.key in living.claimed
 
 
@@ -273,16 +268,6 @@ def _named_steps(root: Path) -> set[str]:
 
 def _is_key(name: str) -> bool:
     return len(name) == 32 and not set(name) - _HEX
-
-
-def _has_outcomes(run: Path) -> bool:
-    return any(path.is_file() for path in entries(run / layout.OUTCOMES))
-
-
-def _is_run(name: str) -> bool:
-    """Tell whether a folder is named as a run is: date, time, pid, number."""
-    parts = name.split("-")
-    return len(parts) == 4 and all(part.isdigit() for part in parts[:3]) and not set(parts[3]) - _HEX
 
 
 def _item(

@@ -26,17 +26,17 @@ from memento.layout import (
     SET_ASIDE,
     STEP_KEYS,
     STEPS,
-    TEMPORARY,
+    WRITING,
 )
-from memento.store.garbage import half_written
+from memento.store.leftovers import half_written
 from memento.store.problems import Finding, Problem, Report, payload_fault, unreadable
 from memento.store.store import Store
 from memento.values.checkpoints import is_whole
 from memento.values.payloads import PayloadDir
 from memento.values.places import below, entries
 
-_NO_VALUES = frozenset({QUARANTINE})
-_NO_STEPS = frozenset({QUARANTINE, STEP_KEYS})
+_NO_VALUES = frozenset({QUARANTINE, WRITING})
+_NO_STEPS = frozenset({QUARANTINE, STEP_KEYS, WRITING})
 _HARMLESS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # file managers leave them
 _HARMLESS_START = (".nfs", "._")  # files that NFS keeps while they are open; macOS on foreign disks
 _SHARD = re.compile(r"[0-9a-f]{2}")
@@ -229,7 +229,7 @@ def _foreign_payloads(folder: Path, others: frozenset[str]) -> Iterator[Path]:
         for path in entries(shard):
             name = _NAME.fullmatch(path.name)
             ours = name is not None and shard.name in (name[1], DEFINITIONS) and not path.is_symlink()
-            if not path.is_dir() and (ours or _is_harmless(path) or path.name.startswith(TEMPORARY)):
+            if not path.is_dir() and (ours or _is_harmless(path)):
                 continue
             yield path
 
