@@ -82,3 +82,19 @@ def short_name(experiment: str) -> str:
     """
     rest, mark, digits = experiment.rpartition("#")
     return f"{rest}#{digits[:8]}" if mark and len(digits) == 32 else experiment
+
+
+def size_text(size: int) -> str:
+    """Say a size.
+
+    Examples
+    --------
+    >>> size_text(0), size_text(15_360), size_text(3 * 2**30)
+    ('0 B', '15 KiB', '3.0 GiB')
+    """
+    amount, unit = float(size), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            break
+        amount /= 1024
+    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"

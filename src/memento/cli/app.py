@@ -117,11 +117,11 @@ def run(
 
 @app.command()
 def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Say what the store holds and what runs now."""
+    """Say what the store holds, how large it is, and what runs now."""
     from memento.cli.exit_codes import explained
 
     with explained():
-        from memento.cli.inspect import print_status
+        from memento.cli.status import print_status
 
         print_status(store, as_json=as_json)
 

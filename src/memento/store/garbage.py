@@ -34,16 +34,16 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from memento import layout
 from memento.clock import Clock
 from memento.index.contract import Index
 from memento.index.types import Living, Names, Owner
-from memento.store.leftovers import half_written, has_outcomes, is_of, is_run
-from memento.values.payloads import PayloadDir
-from memento.values.places import below, entries
+from memento.store.leftovers import half_written, has_outcomes, is_of, is_run, scan
+from memento.store.sizes import size_of
+from memento.values.payloads import is_ref
 
 _TURN = 0.05  # seconds that a turn may last ...
 _PAUSE = 0.12  # ... and between two: SQLite looks for a lock every 0.1 s at the latest
@@ -65,13 +65,12 @@ DAMAGED = "damaged files that were set aside"
 _NEEDS_QUIET = frozenset({PAYLOADS, STEPS, TEMPORARIES, DAMAGED})
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One file or folder that may go."""
 
     kind: str
-    path: Path
-    size: int  # bytes
+    path: str
+    size: int = 0  # bytes; looked up where it does go
     key: bytes | None = None  # of the task it belongs to
     row: int | None = (
         None  # id of the row by which that task is done: if that is gone, it may not be any more
@@ -110,14 +109,14 @@ class Collected:
 class Collector:
     """Finds and removes garbage of one store."""
 
-    def __init__(self, root: Path, index: Index, clock: Clock) -> None:
+    def __init__(self, root: str, index: Index, clock: Clock) -> None:
         self._root, self._index, self._clock = root, index, clock
 
     def collect(self, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False) -> Collected:
         """Remove garbage, also what was set aside as `damaged`, also checkpoints of `unfinished` tasks."""
         # In this order: what is listed was there before the names were read, so a name that came with it is seen.
         steps = _step_records(self._root)
-        listed = list(self._list(damaged, unfinished))
+        listed = list(_listed(self._root, damaged, unfinished))
         files = {item.ref for item in listed if item.ref is not None}
         keys = {item.key for item in listed if item.key is not None}
         named = _named_steps(self._root)
@@ -127,7 +126,7 @@ class Collector:
             _garbage(self._root, item, names, named, unfinished, going_on and not unfinished)
             for item in listed
         )
-        items = [item for item in found if item is not None]
+        items = [item._replace(size=size_of(item.path)) for item in found if item is not None]
         done = Collected(dry_run=dry_run)
         if dry_run:
             living = self._index.living()
@@ -163,7 +162,7 @@ class Collector:
             _count(done.removed, item)
             if item.kind == LOGS:
                 with suppress(OSError):  # others are in it still
-                    item.path.parent.rmdir()
+                    os.rmdir(os.path.dirname(item.path))
 
     def _is_needed(self, item: Item, newer: Names) -> bool:
         """Tell whether rows that came or went since the names were read need it after all."""
@@ -173,52 +172,55 @@ class Collector:
             return item.key in newer.known
         return item.row is not None and not self._index.has(item.row)
 
-    def _list(self, damaged: bool, unfinished: bool) -> Iterator[Item]:
-        """Yield all that may be garbage, whatever the rows say."""
-        root = self._root
-        # Outcomes that workers of dead runs have left may name values; the next run takes them in.
-        left = not unfinished and any(map(has_outcomes, map(str, entries(root / layout.WORK))))
-        for kind, name in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS))[1 if left else 0 :]:
-            ours = {path.name for path in entries(root / name) if not path.is_symlink()} - {
-                layout.DEFINITIONS
-            }
-            for ref in PayloadDir(root / name).refs():
-                if ref.partition("/")[0] in ours:
-                    yield _item(kind, root / name / ref, ref=f"{_STEP}{ref}" if kind == STEPS else ref)
-        for path in half_written(root):
-            yield _item(TEMPORARIES, path)
-        for kind, folder in (
-            (CHECKPOINTS, layout.CHECKPOINTS),
-            (FOLDERS, layout.WORK),
-            (ARTIFACTS, layout.ARTIFACTS),
-        ):
-            for path in entries(root / folder):
-                if _is_key(path.name):
-                    yield _item(kind, path, key=bytes.fromhex(path.name))
-                elif (
-                    folder == layout.WORK
-                    and is_run(path.name)
-                    and (unfinished or not has_outcomes(str(path)))
-                ):
-                    yield _item(HANDED, path, run=path.name)
-        for folder_of_run in entries(root / layout.LOGS):
-            for path in entries(folder_of_run):
-                yield _item(LOGS, path, run=folder_of_run.name, ref=f"{folder_of_run.name}/{path.name}")
-        if damaged:
-            for path in set_aside(root):
-                yield _item(DAMAGED, path)
+
+def _listed(root: str, damaged: bool, unfinished: bool) -> Iterator[Item]:
+    """Yield all that may be garbage, whatever the rows say."""
+    # Outcomes that workers of dead runs have left may name values; the next run takes them in.
+    work = os.path.join(root, layout.WORK)
+    left = not unfinished and any(has_outcomes(entry.path) for entry in scan(work))
+    for kind, place in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS))[1 if left else 0 :]:
+        for ref, path in _payloads(os.path.join(root, place)):
+            yield Item(kind, path, ref=f"{_STEP}{ref}" if kind == STEPS else ref)
+    for path in half_written(root):
+        yield Item(TEMPORARIES, path)
+    for kind, place in (
+        (CHECKPOINTS, layout.CHECKPOINTS),
+        (FOLDERS, layout.WORK),
+        (ARTIFACTS, layout.ARTIFACTS),
+    ):
+        for entry in scan(os.path.join(root, place)):
+            if _is_key(entry.name):
+                yield Item(kind, entry.path, key=bytes.fromhex(entry.name))
+            elif place == layout.WORK and is_run(entry.name) and (unfinished or not has_outcomes(entry.path)):
+                yield Item(HANDED, entry.path, run=entry.name)
+    for run in scan(os.path.join(root, layout.LOGS)):
+        for entry in scan(run.path):
+            yield Item(LOGS, entry.path, run=run.name, ref=f"{run.name}/{entry.name}")
+    if damaged:
+        for path in set_aside(root):
+            yield Item(DAMAGED, path)
 
 
-def set_aside(root: Path) -> Iterator[Path]:
+def _payloads(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield names and paths of all payloads, but for the definitions, which values name inside themselves."""
+    for shard in scan(folder):
+        if shard.name != layout.DEFINITIONS:
+            for entry in scan(shard.path):
+                if is_ref(ref := f"{shard.name}/{entry.name}") and entry.is_file(follow_symlinks=False):
+                    yield ref, entry.path
+
+
+def set_aside(root: str) -> Iterator[str]:
     """Yield the damaged files that were set aside."""
-    for folder in (layout.PAYLOADS, layout.STEPS):
-        yield from entries(root / folder / layout.QUARANTINE)
-    yield from (path for path in below(root / layout.CHECKPOINTS) if path.name.endswith(layout.SET_ASIDE))
-    yield from sorted(root.glob(f"{layout.INDEX_DAMAGED}*.sqlite*"))
+    for place in (layout.PAYLOADS, layout.STEPS):
+        yield from (entry.path for entry in scan(os.path.join(root, place, layout.QUARANTINE)))
+    for folder, _, files in os.walk(os.path.join(root, layout.CHECKPOINTS)):
+        yield from (os.path.join(folder, name) for name in files if name.endswith(layout.SET_ASIDE))
+    yield from (entry.path for entry in scan(root) if entry.name.startswith(layout.INDEX_DAMAGED))
 
 
 def _garbage(
-    root: Path, item: Item, names: Names, named_steps: set[str], unfinished: bool, going_on: bool
+    root: str, item: Item, names: Names, named_steps: set[str], unfinished: bool, going_on: bool
 ) -> Item | None:
     """Return the item if nothing names it, with what has to be looked at again before it goes.
 
@@ -231,11 +233,11 @@ def _garbage(
         return None if named or (item.kind == LOGS and going_on) else item
     if item.kind == ARTIFACTS:
         # Without a row, but with a checkpoint: it was interrupted, and what goes on from there may count on them.
-        kept = (root / layout.CHECKPOINTS / key.hex()).exists()
+        kept = os.path.exists(layout.Layout(root).checkpoint(key.hex()))
         return None if key in names.known or kept else item
     if key in names.done:
-        return replace(item, row=names.done[key])
-    return replace(item, kind=UNFINISHED) if unfinished else None
+        return item._replace(row=names.done[key])
+    return item._replace(kind=UNFINISHED) if unfinished else None
 
 
 def _is_held(item: Item, living: Living) -> bool:
@@ -247,22 +249,19 @@ def _is_held(item: Item, living: Living) -> bool:
     return item.key in living.claimed
 
 
-def _step_records(root: Path) -> list[tuple[str, int]]:
+def _step_records(root: str) -> list[tuple[str, int]]:
     """Return which steps are stored, and since when: another answer means that a step was stored."""
-    return sorted(
-        (path.name, path.stat().st_mtime_ns)
-        for path in entries(root / layout.STEPS / layout.STEP_KEYS)
-        if path.suffix == ".json"
-    )
+    found = (entry for entry in scan(layout.Layout(root).step_keys) if entry.name.endswith(".json"))
+    return [(entry.name, entry.stat().st_mtime_ns) for entry in found]
 
 
-def _named_steps(root: Path) -> set[str]:
+def _named_steps(root: str) -> set[str]:
     """Return the payloads that steps name."""
     refs = set()
-    for path in entries(root / layout.STEPS / layout.STEP_KEYS):
-        if path.suffix == ".json":
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                refs.add(f"{_STEP}{json.loads(path.read_bytes())['ref']}")
+    for entry in scan(layout.Layout(root).step_keys):
+        if entry.name.endswith(".json"):
+            with suppress(OSError, ValueError, KeyError, TypeError), open(entry.path, "rb") as file:
+                refs.add(f"{_STEP}{json.load(file)['ref']}")
     return refs
 
 
@@ -270,35 +269,18 @@ def _is_key(name: str) -> bool:
     return len(name) == 32 and not set(name) - _HEX
 
 
-def _item(
-    kind: str, path: Path, *, key: bytes | None = None, run: str | None = None, ref: str | None = None
-) -> Item:
-    return Item(kind, path, _size(path), key=key, run=run, ref=ref)
-
-
-def _size(path: Path) -> int:
-    """Return the bytes of a file, or of all files of a folder."""
-    try:
-        status = path.lstat()
-        if not path.is_dir() or path.is_symlink():
-            return status.st_size
-        return sum(_size(entry) for entry in path.iterdir())
-    except OSError:
-        return 0
-
-
 def _count(counts: dict[str, tuple[int, int]], item: Item) -> None:
     number, size = counts.get(item.kind, (0, 0))
     counts[item.kind] = (number + 1, size + item.size)
 
 
-def _unlink(path: Path) -> bool:
+def _unlink(path: str) -> bool:
     """Remove a file or a folder; what cannot be removed stays, and harms nobody."""
     try:
-        if path.is_dir() and not path.is_symlink():
+        if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
         else:
-            path.unlink()
+            os.unlink(path)
     except FileNotFoundError:
         return False
     except OSError:

@@ -15,7 +15,7 @@ Why nothing goes that anybody is about to use
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,6 @@ from memento import system
 from memento.layout import INDEX_SALVAGED, OUTCOMES, OUTLIVES, PAYLOADS, QUARANTINE, STEPS, WORK, WRITING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from memento.index.contract import Index
     from memento.index.types import Owner
 
@@ -33,7 +31,7 @@ _HEX = frozenset("0123456789abcdef")
 
 def sweep(root: str, index: Index) -> int:
     """Remove what was cut short in the store at `root`; return how much it was."""
-    found = [(path, is_gone_by_name(path)) for path in _half_written(root)]
+    found = [(path, is_gone_by_name(path)) for path in half_written(root)]
     folders = _folders_of_runs(root)
     if not found and not folders:
         return 0
@@ -49,11 +47,6 @@ def sweep(root: str, index: Index) -> int:
         for path in left:
             shutil.rmtree(path, ignore_errors=True)
     return len(over) + len(left)
-
-
-def half_written(root: Path) -> Iterator[Path]:
-    """Yield half-written files: of runs that are at it, or died."""
-    yield from (root / path for path in _half_written(str(root)))
 
 
 def is_gone_by_name(path: str) -> bool | None:
@@ -83,7 +76,7 @@ def is_of(run: str, living: Collection[Owner]) -> bool:
 
 def has_outcomes(folder: str) -> bool:
     """Tell whether workers of a run have left outcomes in its folder."""
-    return any(entry.is_file() for entry in _scan(os.path.join(folder, OUTCOMES)))
+    return any(entry.is_file() for entry in scan(os.path.join(folder, OUTCOMES)))
 
 
 def _is_wanted(folder: str) -> bool:
@@ -91,18 +84,19 @@ def _is_wanted(folder: str) -> bool:
     return has_outcomes(folder) or any(os.path.exists(os.path.join(folder, name)) for name in kept)
 
 
-def _half_written(root: str) -> list[str]:
+def half_written(root: str) -> list[str]:
+    """List half-written files: of runs that are at it, or died."""
     places = [os.path.join(root, place, WRITING) for place in (PAYLOADS, STEPS)]
-    found = [entry.path for place in places for entry in _scan(place)]
-    return found + [entry.path for entry in _scan(root) if entry.name.startswith(INDEX_SALVAGED)]
+    found = [entry.path for place in places for entry in scan(place)]
+    return found + [entry.path for entry in scan(root) if entry.name.startswith(INDEX_SALVAGED)]
 
 
 def _folders_of_runs(root: str) -> list[str]:
-    found = (entry for entry in _scan(os.path.join(root, WORK)) if is_run(entry.name))
+    found = (entry for entry in scan(os.path.join(root, WORK)) if is_run(entry.name))
     return [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
 
 
-def _scan(folder: str) -> list[os.DirEntry[str]]:
+def scan(folder: str) -> list[os.DirEntry[str]]:
     """List a folder; what is no folder of ours (a link leads elsewhere), or cannot be read, has nothing."""
     if os.path.islink(folder):
         return []

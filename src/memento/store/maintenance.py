@@ -10,10 +10,11 @@ from collections.abc import Iterable
 
 from memento.store.garbage import Collected
 from memento.store.location import find_store
+from memento.store.sizes import Sizes
 from memento.store.store import Store
 from memento.store.verify import verify
 
-__all__ = ["forget", "gc", "retry", "verify"]
+__all__ = ["forget", "gc", "retry", "sizes", "verify"]
 
 StorePath = str | os.PathLike[str]
 
@@ -58,6 +59,40 @@ def gc(
     """
     with Store.open(find_store(path), create=False, readonly=dry_run) as store:
         return store.gc(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
+
+
+def sizes(path: StorePath | None = None) -> Sizes:
+    """Say how large a store is, in bytes of each kind, and how much of it `gc` would free.
+
+    May be called while runs go on; nothing is written, and nothing of a value is read.
+
+    Parameters
+    ----------
+    path : path, optional
+        The store's folder; by default the project's.
+
+    Returns
+    -------
+    Sizes
+        What of it is how large, and what is left on the disk.
+
+    Raises
+    ------
+    NotAStore
+        There is no store.
+
+    Examples
+    --------
+    >>> import memento, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> experiment = memento.Memento(lambda context, config: "x" * 5_000, executor="serial", name="e", store=folder)
+    >>> results = experiment.run({"parameters": {"x": [1]}})
+    >>> found = memento.sizes(folder)
+    >>> found.total == found.values + found.index, found.garbage
+    (True, 0)
+    """
+    with Store.open(find_store(path), create=False, trusted=False, readonly=True) as store:
+        return store.sizes()
 
 
 def retry(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from memento.records import Attempt, RunInfo, TaskRecord
     from memento.store.activity import Working
     from memento.store.garbage import Collected
+    from memento.store.sizes import Sizes
     from memento.values.payloads import PayloadDir
 
 
@@ -302,13 +303,19 @@ class Store:
         """Move a damaged payload aside, unless a worker has just written it anew."""
         self.payloads.set_aside(ref, why)
 
+    def sizes(self) -> Sizes:
+        """Return how large the store is, and how much of it `gc` would free; only looks at files."""
+        from memento.store.sizes import measure
+
+        return measure(self.root)._replace(garbage=self.gc(dry_run=True).size)
+
     def gc(self, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False) -> Collected:
         """Remove what no row names any more; safe beside runs. See `memento.gc`."""
         from memento.store.garbage import Collector
 
         if not dry_run:
             self._move_folders()
-        collector = Collector(self.path, self.index, self.clock)
+        collector = Collector(self.root, self.index, self.clock)
         return collector.collect(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
 
     def _drop_states(self, keys: set[bytes]) -> None:

@@ -55,7 +55,7 @@ class Files:
         """Yield all that looks wrong."""
         yield from self._checkpoints()
         yield from self._steps()
-        for path in half_written(self._root):
+        for path in map(Path, half_written(str(self._root))):
             what, remedy = "a run that died left it", "it is removed"
             yield self._finding("half-written", path, what, remedy, self._is_left_over, self._remove)
         foreign = [

@@ -144,6 +144,11 @@ class PayloadDir:
         return ref
 
 
+def is_ref(name: str) -> bool:
+    """Tell whether this is the name of a payload."""
+    return _REF.fullmatch(name) is not None
+
+
 def _sum_in(ref: str) -> str:
     return ref.rpartition("/")[2][:32]
 

@@ -206,7 +206,10 @@ class SqliteIndex(Reader):
                     known.add(key)
                     if is_done:
                         done[key] = number
-                refs.update(name for name in (ref, log) if name in files)
+                if ref in files:
+                    refs.add(ref)
+                if log in files:
+                    refs.add(log)
             if not after:
                 refs.update(log for (log,) in connection.execute(sql.LOGS_OF_ATTEMPTS) if log in files)
         return Names(last, refs, done, known)
