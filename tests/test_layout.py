@@ -33,6 +33,9 @@ COMMON = {
     layout.QUARANTINE,
     layout.BOARD,
     layout.OUTLIVES,
+    layout.STEPS,
+    layout.CHECKPOINTS,
+    layout.LOGS,
 }
 
 

@@ -27,7 +27,6 @@ to begin or to commit gets its turn.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -43,6 +42,7 @@ from memento.index.contract import Index
 from memento.index.types import Living, Names, Owner
 from memento.store.leftovers import half_written, has_outcomes, is_of, is_run, scan
 from memento.store.sizes import size_of
+from memento.store.step_records import records
 from memento.values.payloads import is_ref
 
 _TURN = 0.05  # seconds that a turn may last ...
@@ -257,12 +257,7 @@ def _step_records(root: str) -> list[tuple[str, int]]:
 
 def _named_steps(root: str) -> set[str]:
     """Return the payloads that steps name."""
-    refs = set()
-    for entry in scan(layout.Layout(root).step_keys):
-        if entry.name.endswith(".json"):
-            with suppress(OSError, ValueError, KeyError, TypeError), open(entry.path, "rb") as file:
-                refs.add(f"{_STEP}{json.load(file)['ref']}")
-    return refs
+    return {f"{_STEP}{record.value.ref}" for record in records(root)}
 
 
 def _is_key(name: str) -> bool:
