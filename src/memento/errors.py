@@ -164,6 +164,10 @@ class StoreUnwritable(StoreError, OSError):
     """The store cannot be written: disk full, read-only or not permitted."""
 
 
+class StoreLimitReached(StoreError):
+    """The store is as large as `store_limit` allows; what had finished is kept, the rest is not computed."""
+
+
 class ValueUnreadable(StoreError):
     """A stored value is whole, and cannot be loaded here: its class or library is missing, or another version."""
 

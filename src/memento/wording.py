@@ -84,6 +84,28 @@ def short_name(experiment: str) -> str:
     return f"{rest}#{digits[:8]}" if mark and len(digits) == 32 else experiment
 
 
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def bytes_of(size: int | str, name: str) -> int:
+    """Read a size: bytes, or a text like "4GB"; ValueError, which says what `name` must be, where it is none.
+
+    Examples
+    --------
+    >>> bytes_of("4GB", "keep"), bytes_of("1.5 KiB", "keep"), bytes_of(12, "keep")
+    (4000000000, 1536, 12)
+    """
+    if isinstance(size, int) and not isinstance(size, bool):
+        return size
+    import re
+
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]i?)?b?\s*", str(size).lower())
+    if match is None or isinstance(size, bool):
+        raise ValueError(f"{name} must be bytes or a text like '4GB' or '512MiB', got {size!r}")
+    return int(float(match[1]) * _UNITS[match[2] or ""])
+
+
 def size_text(size: int) -> str:
     """Say a size.
 

@@ -86,6 +86,9 @@ def run(
     memory_limit: Annotated[
         str | None, typer.Option(help="Memory above which a task is ended, like 4GB.")
     ] = None,
+    store_limit: Annotated[
+        str | None, typer.Option(help="Size of the store at which no more tasks are started, like 50GB.")
+    ] = None,
     on_code_change: Annotated[str, typer.Option(help="warn, rerun or ignore.")] = "warn",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
     force_run: Annotated[bool, typer.Option("--force-run", help="Compute everything again.")] = False,
@@ -106,6 +109,7 @@ def run(
         "retries": retries,
         "timeout": timeout,
         "memory_limit": memory_limit,
+        "store_limit": store_limit,
         "on_code_change": on_code_change,
         "progress": progress,
     }

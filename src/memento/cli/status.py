@@ -16,7 +16,6 @@ from memento.wording import counts, duration, number_of, one_line, short_name, s
 
 if TYPE_CHECKING:
     from memento.store.activity import Working
-    from memento.store.sizes import Sizes
 
 _RUNS = 10  # shown, the newest
 
@@ -41,7 +40,7 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
         print(f"store {one_line(str(store.path))}: {size_text(sizes.total)}")
         for name, done, failed in experiments:
             print(f"  {one_line(short_name(name))}: {counts(done=done, failed=failed)}")
-        print(f"size  {sizes_text(sizes)}")
+        print(f"size  {sizes.text}")
         if sizes.garbage:
             print(f"  `memento gc` frees {size_text(sizes.garbage)}")
         print(f"  {size_text(sizes.disk_free)} are left on the disk")
@@ -49,19 +48,6 @@ def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOC
             print("latest runs")
         for run in runs:
             _print_run(run, working, clock)
-
-
-def sizes_text(sizes: Sizes) -> str:
-    """Say what of a store is how large, the largest first.
-
-    Examples
-    --------
-    >>> from memento.store.sizes import Sizes
-    >>> sizes_text(Sizes(values=2_048, index=4_096))
-    'index 4.0 KiB, values 2.0 KiB'
-    """
-    kinds = [(size, name) for name, size in zip(sizes._fields, sizes.kinds, strict=False) if size]
-    return ", ".join(f"{name} {size_text(size)}" for size, name in sorted(kinds, reverse=True))
 
 
 def _run_dict(run: RunRecord, working: Sequence[Working]) -> dict[str, Any]:

@@ -153,6 +153,9 @@ def hand_over(sessions: Sequence[Session], on_error: str) -> list[Results]:
     from memento.results.results import Results
 
     every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
+    for session in sessions:
+        if session.full is not None:
+            raise session.full
     if any(session.stopped for session in sessions):
         _end_by_signal(sessions)
         left = sum(session.plan.unfinished for session in sessions)

@@ -13,6 +13,8 @@ from stat import S_ISDIR
 from typing import NamedTuple
 
 from memento.layout import ARTIFACTS, CHECKPOINTS, LOGS, PAYLOADS, QUARANTINE, SET_ASIDE, STEPS, WORK
+from memento.system import disk_space
+from memento.wording import size_text
 
 _FOLDERS = {  # field -> folder
     "values": PAYLOADS,
@@ -72,6 +74,18 @@ class Sizes(NamedTuple):
         """The bytes of each kind, in the order of the fields."""
         return self[:8]
 
+    @property
+    def text(self) -> str:
+        """What is how large, the largest first.
+
+        Examples
+        --------
+        >>> Sizes(values=2_048, index=4_096).text
+        'index 4.0 KiB, values 2.0 KiB'
+        """
+        named = [(size, name) for name, size in zip(self._fields, self.kinds, strict=False) if size]
+        return ", ".join(f"{name} {size_text(size)}" for size, name in sorted(named, reverse=True))
+
 
 def measure(root: str) -> Sizes:
     """Measure all files of a store; what of it is garbage is not looked at."""
@@ -82,7 +96,7 @@ def measure(root: str) -> Sizes:
     for entry in _entries(root):
         if entry.is_file(follow_symlinks=False):
             sizes["index"] += _file_size(entry)
-    return Sizes(**{**sizes, "disk_free": disk_free(root)})
+    return Sizes(**{**sizes, "disk_free": disk_space(root)[0]})
 
 
 def size_of(path: str) -> int:
@@ -92,16 +106,6 @@ def size_of(path: str) -> int:
     except OSError:
         return 0
     return sum(_tally(path)) if S_ISDIR(status.st_mode) else status.st_size
-
-
-def disk_free(path: str) -> int:
-    """Return how many bytes may still be written to the disk on which a folder lies; 0 where it does not say."""
-    import shutil  # 2 ms, which a small run need not spend
-
-    try:
-        return shutil.disk_usage(path).free
-    except OSError:
-        return 0
 
 
 def _tally(root: str) -> tuple[int, int]:
