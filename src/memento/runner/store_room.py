@@ -64,7 +64,7 @@ class StoreRoom:
         if now >= self._latest or (size >= self.limit and now >= self._soonest):
             self._measure(keys)
             size = self._measured
-        self.is_full = size >= self.limit
+            self.is_full = size >= self.limit
         if size >= _NEAR * self.limit and not self.is_full and not self._has_warned_of_limit:
             self._has_warned_of_limit = True
             self._warn(
