@@ -16,6 +16,8 @@ from memento.values.buffers import flat
 from memento.values.codecs import Codec
 
 _SERIES = b"memento.series"
+_LARGE = 1 << 20  # bytes of a frame whose columns are worth leaving where they are
+_MOST_APART = 64  # columns; from 100 on pandas warns that a frame is fragmented
 
 
 class Npy(Codec):
@@ -90,7 +92,7 @@ class Arrow(Codec):
         "pandas:Series",
     )
 
-    def dump(self, value: Any) -> list[bytes] | None:
+    def dump(self, value: Any) -> list[memoryview] | None:
         data = _to_arrow(value)
         return None if data is None else [data]
 
@@ -98,7 +100,7 @@ class Arrow(Codec):
         return _from_arrow(content)
 
 
-def _to_arrow(value: Any) -> bytes | None:
+def _to_arrow(value: Any) -> memoryview | None:
     """Return a frame or series as an Arrow file, or None where it would not come back the same."""
     import pandas
 
@@ -124,8 +126,8 @@ def _to_arrow(value: Any) -> bytes | None:
     sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data if _same(_from_arrow(memoryview(data)), value) else None
+    data = flat(sink.getvalue())
+    return data if _same(_from_arrow(data), value) else None
 
 
 def _from_arrow(content: memoryview) -> Any:
@@ -139,11 +141,45 @@ def _from_arrow(content: memoryview) -> Any:
         raise MissingExtra("a pandas value that is stored in Arrow's format", "arrow") from exc
     table = pyarrow.ipc.open_file(pyarrow.py_buffer(content)).read_all()
     how = (table.schema.metadata or {}).get(_SERIES)
-    frame = table.to_pandas()
+    if content.nbytes < _LARGE or table.num_columns > _MOST_APART:
+        frame = table.to_pandas()
+    else:
+        frame = _writable(table.to_pandas(split_blocks=True), content)
     if how is None:
         return frame
     series = frame.iloc[:, 0]
     return series.rename(None) if how == b"unnamed" else series
+
+
+def _writable(frame: Any, content: memoryview) -> Any:
+    """Return a frame whose columns may be changed: those that lie in `content`, where they are.
+
+    Arrow leaves numbers without missing ones where they are, but locks them.
+    """
+    import numpy
+    import pandas
+
+    memory = numpy.frombuffer(content, numpy.uint8)
+    start = _address(memory)
+    columns: dict[int, Any] = {}
+    for number in range(frame.shape[1]):
+        column = frame.iloc[:, number]
+        values = column.array
+        if isinstance(column.dtype, numpy.dtype) and column.dtype.kind in "iufM":
+            array = column.to_numpy()
+            at = _address(array) - start
+            if 0 <= at <= memory.nbytes - array.nbytes and array.flags.c_contiguous:
+                values = memory[at : at + array.nbytes].view(array.dtype)
+        elif column.dtype.kind == "M":  # with a time zone
+            values = values.copy()
+        columns[number] = values
+    made = pandas.DataFrame(columns, index=frame.index, copy=False)
+    made.columns = frame.columns
+    return made
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _may_be_exact(frame: Any, value: Any) -> bool:
