@@ -317,7 +317,7 @@ def test_arrays_of_a_mapped_value_lie_in_its_mapping_aligned_and_may_be_changed(
 
 def test_columns_of_a_frame_that_lie_in_a_mapping_may_be_changed(store: PayloadDir) -> None:
     pytest.importorskip("pyarrow")
-    times = pd.date_range("2020", periods=150_000, tz="UTC")
+    times = pd.date_range("2020", periods=150_000, freq="s", tz="UTC")
     frame = pd.DataFrame(
         {"f": np.ones(150_000), "i": np.arange(150_000), "t": times, "n": [None, 1.0] * 75_000}
     )

@@ -92,16 +92,15 @@ class Arrow(Codec):
         "pandas:Series",
     )
 
-    def dump(self, value: Any) -> list[memoryview] | None:
-        data = _to_arrow(value)
-        return None if data is None else [data]
+    def dump(self, value: Any) -> list[Any] | None:
+        return _to_arrow(value)
 
     def load(self, content: memoryview, version: int) -> Any:
         return _from_arrow(content)
 
 
-def _to_arrow(value: Any) -> memoryview | None:
-    """Return a frame or series as an Arrow file, or None where it would not come back the same."""
+def _to_arrow(value: Any) -> list[Any] | None:
+    """Return a frame or series as the pieces of an Arrow file, or None where it would not come back the same."""
     import pandas
 
     if type(value) is pandas.Series:
@@ -123,15 +122,35 @@ def _to_arrow(value: Any) -> memoryview | None:
     if series is not None:
         how = b"unnamed" if series.name is None else b"named"
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), _SERIES: how})
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.ipc.new_file(sink, table.schema) as writer:
+    if not _same(_as_pandas(table), value):
+        return None
+    pieces = _Pieces()
+    with pyarrow.ipc.new_file(pyarrow.PythonFile(pieces, mode="w"), table.schema) as writer:
         writer.write_table(table)
-    data = flat(sink.getvalue())
-    return data if _same(_from_arrow(data), value) else None
+    return pieces.written
+
+
+class _Pieces(io.RawIOBase):
+    """A file that keeps what Arrow writes to it: columns where they are, in the frame's own memory."""
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self.written.append(piece)
+        self._size += len(piece)
+        return len(piece)
+
+    def tell(self) -> int:
+        return self._size
 
 
 def _from_arrow(content: memoryview) -> Any:
-    """Return the frame or series."""
+    """Return the frame or series; columns of a large one that have no missing values stay where they are."""
     try:
         import pyarrow
         import pyarrow.ipc
@@ -139,12 +158,18 @@ def _from_arrow(content: memoryview) -> Any:
         if exc.name is None or exc.name.partition(".")[0] != "pyarrow":
             raise  # present but broken: show why
         raise MissingExtra("a pandas value that is stored in Arrow's format", "arrow") from exc
-    table = pyarrow.ipc.open_file(pyarrow.py_buffer(content)).read_all()
+    return _as_pandas(pyarrow.ipc.open_file(pyarrow.py_buffer(content)).read_all(), content)
+
+
+def _as_pandas(table: Any, content: memoryview | None = None) -> Any:
+    """Return a table that was read from `content`, or that nobody is given, as what it was."""
     how = (table.schema.metadata or {}).get(_SERIES)
-    if content.nbytes < _LARGE or table.num_columns > _MOST_APART:
+    if table.nbytes < _LARGE or table.num_columns > _MOST_APART:
         frame = table.to_pandas()
     else:
-        frame = _writable(table.to_pandas(split_blocks=True), content)
+        frame = table.to_pandas(split_blocks=True)
+        if content is not None:
+            frame = _writable(frame, content)
     if how is None:
         return frame
     series = frame.iloc[:, 0]
