@@ -12,7 +12,7 @@ from memento.matrix.matrix import Matrix
 
 
 def made(name: Any, *dependencies: Any) -> Matrix:
-    return Matrix({"a": [1]}, id=name, dependencies=dependencies)
+    return Matrix({"own": [1]}, id=name, dependencies=dependencies)
 
 
 def test_a_matrix_comes_after_its_dependencies_and_else_in_the_order_given() -> None:

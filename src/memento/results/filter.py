@@ -5,7 +5,7 @@ Knows: axes. May not know: stores, frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from json import loads
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ def matching(selection: Selection, wanted: Mapping[str, Any]) -> NDArray[np.bool
     chosen = np.ones(len(selection), dtype=bool)
     axes = {axis.name: axis for axis in selection.axes()}
     axes.setdefault("repeat", selection.tasks.repeat_axis(selection.numbers))
-    for name, value in wanted.items():
+    for name, value in _told_apart(wanted, axes):
         if name == "status" and name not in axes:
             chosen &= matches(Axis("status", STATUSES, selection.status), value)
         elif name in axes:
@@ -40,6 +40,17 @@ def matching(selection: Selection, wanted: Mapping[str, Any]) -> NDArray[np.bool
         else:
             raise ValueError(unknown("parameter", name, [*axes, "status"]))
     return chosen
+
+
+def _told_apart(wanted: Mapping[str, Any], axes: Mapping[str, Axis]) -> Iterator[tuple[str, Any]]:
+    """Yield what is wanted, a dict of an upstream task's parameters as these: clean={"dataset": "a"}."""
+    for name, value in wanted.items():
+        deeper = [axis for axis in axes if axis.startswith(f"{name}.")]
+        if not deeper or not isinstance(value, Mapping):
+            yield name, value
+            continue
+        for inner, one in value.items():
+            yield f"{name}.{inner}", one
 
 
 def matches(axis: Axis, wanted: Any) -> NDArray[np.bool_]:
