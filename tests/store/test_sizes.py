@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from memento.testing.index_rows import info_of, key_of
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    memento.Memento(
+def root(tmp_path: Path) -> Iterator[Path]:
+    results = memento.Memento(
         keeps, executor="serial", store=tmp_path / "store", progress=False, on_error="return"
     ).run({"parameters": {"n": [1, 2]}})
-    return tmp_path / "store"
+    yield tmp_path / "store"
+    del results  # it has the index open: else a log of SQLite's vanishes at some time
 
 
 def keeps(context: Any, config: Any) -> Any:
