@@ -106,6 +106,27 @@ def bytes_of(size: int | str, name: str) -> int:
     return int(float(match[1]) * _UNITS[match[2] or ""])
 
 
+_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def seconds_of(age: float | str, name: str) -> float:
+    """Read a time: seconds, or a text like "30d"; ValueError, which says what `name` must be, where it is none.
+
+    Examples
+    --------
+    >>> seconds_of("30d", "older_than"), seconds_of("1.5 h", "older_than"), seconds_of(12, "older_than")
+    (2592000.0, 5400.0, 12.0)
+    """
+    if isinstance(age, (int, float)) and not isinstance(age, bool) and 0 <= age < float("inf"):
+        return float(age)
+    import re
+
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|min|h|d|w|days?|weeks?|hours?)\s*", str(age).lower())
+    if match is None or isinstance(age, bool):
+        raise ValueError(f"{name} must be seconds or a text like '30d', '12h' or '2w', got {age!r}")
+    return float(match[1]) * _SECONDS[match[2] if match[2] == "min" else match[2][0]]
+
+
 def size_text(size: int) -> str:
     """Say a size.
 

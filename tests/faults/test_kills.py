@@ -15,7 +15,7 @@ FAST = ("claim.made", "commit.inside", "commit.done")
 POINTS = [
     pytest.param(name, marks=[] if name in FAST else pytest.mark.slow)
     for name in faultpoints.POINTS
-    if not name.startswith("rebuild")
+    if not name.startswith(("rebuild", "gc", "merge"))
 ]
 
 
