@@ -15,7 +15,9 @@ from memento.values.encoding import decode
 from memento.values.payloads import PayloadDir
 
 
-def loaded(stored: Sequence[Any] | None, payloads: PayloadDir, trusted: bool) -> list[Any]:
+def loaded(
+    stored: Sequence[Any] | None, payloads: PayloadDir, trusted: bool, mmap: bool = False
+) -> list[Any]:
     """Return the values of an `index.types.Stored`; None for tasks that failed."""
     assert stored is not None
     formats, data, _, _, types = stored
@@ -29,7 +31,7 @@ def loaded(stored: Sequence[Any] | None, payloads: PayloadDir, trusted: bool) ->
         if value[0] == "json" and value[1] is not None:
             places.append(place)
         elif value[0] is not None:
-            values[place] = _loaded(Encoded(*value), payloads, trusted)
+            values[place] = _loaded(Encoded(*value), payloads, trusted, mmap)
     for place, value in zip(places, _parsed([data[place] for place in places]), strict=True):
         values[place] = value
     return values
@@ -46,10 +48,10 @@ def _floats(contents: Sequence[bytes]) -> list[Any] | None:
     return [make(float(content[start:])) for content in contents]
 
 
-def _loaded(encoded: Encoded, payloads: PayloadDir, trusted: bool) -> Any:
+def _loaded(encoded: Encoded, payloads: PayloadDir, trusted: bool, mmap: bool) -> Any:
     """Decode a value; what cannot be loaded here hides no other."""
     try:
-        return decode(encoded, payloads, trusted)
+        return decode(encoded, payloads, trusted, mmap)
     except Exception as exc:  # unpickling runs anybody's code
         return Unreadable(encoded.type, problem_of(exc))
 

@@ -171,7 +171,7 @@ class Store:
         from memento.store.bulk_values import loaded
 
         for piece in self.index.outlines(ids, values=True):
-            yield piece._replace(values=loaded(piece.values, self.payloads, self.trusted))
+            yield piece._replace(values=loaded(piece.values, self.payloads, self.trusted, self.mmap))
 
     def writer(self, run: int, type_name: str) -> str:
         """Name what wrote values of a type in this run: Python, and the type's package; "" where that is not known."""
