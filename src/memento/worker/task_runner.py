@@ -45,6 +45,7 @@ from memento.worker.task_values import TaskValues, copies, unpacked
 from memento.worker.warning_watch import Watch
 from memento.worker.work import Task, Work
 
+_NOTHING: Any = ((), (), (), None, None)  # what a task leaves behind that had no context
 _NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})
 
 
@@ -151,7 +152,9 @@ class TaskRunner:
             failure, value = value, None
         if failure is not None and log is not None and conditions.last_lines is not None:
             failure = failure._replace(output=conditions.last_lines(log))
-        series, artifacts, earlier, older_codes = ((),) * 4 if context is None else context.left_behind()
+        series, artifacts, earlier, older_codes, steps = (
+            _NOTHING if context is None else context.left_behind()
+        )
         return Outcome(
             number,
             FAILED if failure is not None else DONE,
@@ -169,7 +172,8 @@ class TaskRunner:
             failure,
             warned,
             earlier,
-            older_codes or None,
+            older_codes,
+            steps,
         )
 
     def _config(self, task: Task) -> Config:
