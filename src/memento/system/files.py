@@ -57,9 +57,10 @@ def start_writing(descriptor: int, start: int, size: int) -> None:
 def map_private(descriptor: int, size: int, start: int = 0) -> mmap.mmap:
     """Map an open file, which may be closed then: it is read when it is looked at, and what is changed stays here.
 
-    From `start` on, which is a multiple of `mmap.ALLOCATIONGRANULARITY`. Valid as long as it is held, also when the file is removed meanwhile (POSIX; Windows refuses to remove or replace
-    it). A file that is cut short, a disk that cannot read a page, and a file that another machine removes from a
-    network's disk (NFS) end the process that looks at such a page with SIGBUS.
+    From `start` on, a multiple of `mmap.ALLOCATIONGRANULARITY`. Valid as long as it is held, also when the file is
+    removed meanwhile (POSIX; Windows refuses to remove or replace it). A file that is cut short, a disk that cannot
+    read a page, and a file that another machine removes from a network's disk (NFS) end the process that looks at such
+    a page with SIGBUS.
     """
     import mmap  # a library, which who maps nothing need not load
 
