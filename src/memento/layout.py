@@ -46,6 +46,8 @@ STEP_FAILURES = "failed"  # in steps: what has failed in the run that was the la
 STEP_WORK = "work"  # in steps: checkpoints of steps that are being computed
 BOARD = "now"  # in a run's logs
 OUTCOMES = "outcomes"  # in a run's folder in work: what its workers have left for whoever comes next
+SHARED_VALUES = "values"  # in a run's folder in work: what its workers map, where that is not in memory
+SHARED_VALUES_HANDED = "values.handed"  # ... where jobs that outlive the run map it
 HANDED = "work.pickle"  # in a run's folder in work: what it hands to the processes of a pool
 
 

@@ -248,7 +248,7 @@ def local_runner(work: Work, conditions: Conditions) -> TaskRunner:
     """Return a task runner that calls the very function that the program has, with the program's own values."""
     function = work.function.here if work.function.here is not None else work.function.load()
     settings = work.settings.here if work.settings.here is not None else work.settings.load()
-    return TaskRunner(work, conditions, function, settings=copies(settings))
+    return TaskRunner(work, conditions, function, settings=copies(settings, work.settings.packed))
 
 
 def _is_awaitable(returned: object) -> bool:
