@@ -319,8 +319,8 @@ def test_what_is_not_run_for_want_of_results_is_counted(tmp_path: Path) -> None:
     assert results["last"] is None
     assert [line for line in told if "for want of" in line] == [
         (
-            "4 of 6 tasks of matrix 'left' are not run, for want of results: 2 of 3 tasks of matrix 'base' did not succeed"
-            " (stage=base, n=2; stage=base, n=3)"
+            "4 of 6 tasks of matrix 'left' are not run, for want of results: 2 of 3 tasks of matrix 'base' did not"
+            " succeed (stage=base, n=2; stage=base, n=3)"
         ),
         (
             "matrix 'last' (4 tasks) is not run, for want of results: 4 of 6 tasks of matrix 'left' did not succeed"
