@@ -98,6 +98,19 @@ class UnkeyableValue(MementoError, TypeError):
         return f"{place}cannot make a key from a value of type {self.kind}: {self.reason}. {self.todo}"
 
 
+class UnkeyableArgument(UnkeyableValue):
+    """An argument of a shared step, or the step itself, cannot be identified with certainty."""
+
+    todo = (
+        "Ways out: give the step what describes it (a path, a name, its parameters) and make it inside; give its class"
+        " a `__memento_key__()`; or teach Memento the type with `memento.register_key(type, func)`."
+    )
+
+
+class StepFailed(MementoError, RuntimeError):
+    """A shared step has failed in another task of this run, so it was not computed again for this one."""
+
+
 class Unsendable(MementoError, TypeError):
     """The experiment, or a value of the matrix, cannot be pickled for the workers.
 

@@ -15,6 +15,7 @@ import pytest
 
 from memento.context.context import Context
 from memento.context.task_space import StopTask
+from memento.store.step_records import read_record
 from memento.system import try_lock
 from tests.context.making import context
 
@@ -55,7 +56,7 @@ def test_a_step_may_return_none(store: str) -> None:
     assert (Path(store) / "called").read_text() == "x"
 
 
-def test_a_step_that_raises_raises_in_its_task_and_others_try_again(store: str) -> None:
+def test_a_step_that_raises_raises_in_its_task_and_a_later_attempt_tries_again(store: str) -> None:
     Path(store).mkdir()
     flag = Path(store) / "flag"
 
@@ -67,6 +68,7 @@ def test_a_step_that_raises_raises_in_its_task_and_others_try_again(store: str) 
 
     with pytest.raises(OSError, match="the server is away"):
         context(store, 1).cached(step)
+    assert context(store, 1, attempt=2).cached(step) == 7
     assert context(store, 2).cached(step) == 7
 
 
@@ -118,9 +120,9 @@ def _outer(store: str, n: int) -> int:
 
 
 def test_a_task_that_waits_for_a_step_can_be_stopped(store: str) -> None:
-    from memento.context.steps import step_key
+    from memento.context.step_calls import Call
 
-    lock = Path(store, "steps", "keys", f"{step_key(_inner, (1,), {})}.lock")
+    lock = Path(store, "steps", "keys", f"{Call(_inner, (1,), {}).key.hex()}.lock")
     lock.parent.mkdir(parents=True)
     with open(lock, "w") as held:
         assert try_lock(held.fileno())
@@ -193,3 +195,28 @@ def test_when_the_worker_that_computes_is_killed_another_takes_over(tmp_path: Pa
             os.kill(first.pid, signal.SIGKILL)
             assert second.stdout.readline().strip() == "1225"
     assert (store / "called").read_text() == "ab"
+
+
+def used(told: Context) -> list[str]:
+    """Name the steps that a task used, by what their records say."""
+    store = told._attempt.place().store
+    found = [read_record(store, key) for key in told.left_behind()[4] or ()]
+    return [f"{record.name.rpartition(':')[2]}({record.arguments})" for record in found if record]
+
+
+def test_a_task_tells_which_steps_it_used(store: str) -> None:
+    first, second, other = (context(store, i) for i in range(3))
+    first.cached(_inner, 1)
+    second.cached(_inner, n=2)
+    second.cached(_inner, 1)
+    assert [used(first), used(second)] == [["_inner(n=1)"], ["_inner(n=2)", "_inner(n=1)"]]
+    assert other.left_behind()[4] is None
+
+
+def test_a_task_that_goes_on_from_a_checkpoint_has_used_what_it_had_before(store: str) -> None:
+    before, after = context(store), context(store)
+    before.cached(_inner, 1)
+    before.checkpoint(5)
+    after.restore()
+    after.cached(_inner, 2)
+    assert used(after) == ["_inner(n=1)", "_inner(n=2)"]

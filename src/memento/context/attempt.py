@@ -7,8 +7,10 @@ Everything is made when it is first needed, so that a task that asks for nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import blake2b
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from memento.values.checkpoints import CheckpointDir, Origin
 
 _CLOCK_SET_BACK = 3600.0  # seconds
+_NONE: dict[str, int] = {}
 
 
 class Attempt:
@@ -31,18 +34,21 @@ class Attempt:
 
     __slots__ = (
         "_checkpoints",
+        "_computing",
         "_key",
         "_next_live",
         "_own",
         "_seeding",
-        "computing",
         "done",
         "earlier",
         "metrics",
         "origin",
         "space",
+        "steps",
         "total",
     )
+
+    step = ""  # what is computed, for people, where this is an attempt at a shared step
 
     def __init__(self, space: TaskSpace | None, key: str | None = None) -> None:
         self.space, self._key = space, key
@@ -51,7 +57,12 @@ class Attempt:
         self._next_live = 0.0
         self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
         self.origin: Origin | None = None  # which code came to its checkpoints; None until one is asked for
-        self.computing: tuple[str, ...] = ()  # keys of the shared steps that are being computed
+        self._computing: dict[str, int] = (
+            _NONE  # keys of the shared steps that are being computed, and their threads
+        )
+        self.steps: tuple[
+            bytes, ...
+        ] = ()  # keys of the shared steps that the task has used so far, in any attempt
         self._checkpoints: CheckpointDir | None = None
         self._own: dict[str, numpy.random.Generator] | None = None
         self._seeding: Seeding | None = None
@@ -66,6 +77,11 @@ class Attempt:
         return self._key
 
     @property
+    def task(self) -> str:
+        """The same, also where this is an attempt at a step of the task."""
+        return self.key
+
+    @property
     def repeat(self) -> int:
         """Which repeat of its configuration the task is."""
         return self.space.repeat if self.space is not None else 0
@@ -78,6 +94,31 @@ class Attempt:
                 " asked for works inside a task that Memento runs."
             )
         return self.space
+
+    def folder(self) -> str:
+        """Return what `Context.directory` is."""
+        return Layout(self.place().store).work(self.key)
+
+    # ------------------------------------------------------------ shared steps
+
+    def used(self, steps: Iterable[bytes]) -> None:
+        """Note that the task has used shared steps."""
+        self.steps = tuple(dict.fromkeys((*self.steps, *steps)))
+
+    def held_steps(self) -> list[str]:
+        """Return the keys of the steps that this thread computes for it."""
+        return [key for key, thread in self._computing.items() if thread == get_ident()]
+
+    @contextmanager
+    def holding(self, step: str) -> Iterator[None]:
+        """Note that this thread computes a step meanwhile."""
+        if self._computing is _NONE:
+            self._computing = {}
+        self._computing[step] = get_ident()
+        try:
+            yield
+        finally:
+            del self._computing[step]
 
     # ------------------------------------------------------------ metrics and the bar
 
@@ -172,7 +213,8 @@ class Attempt:
         metrics = self.metrics.packed() if self.metrics is not None else {}
         space = self.space
         pieces = self.earlier if space is None or space.so_far is None else (*self.earlier, space.so_far())
-        return {"metrics": metrics, "done": self.done, "total": self.total, "pieces": pieces}
+        told = {"metrics": metrics, "done": self.done, "total": self.total, "pieces": pieces}
+        return {**told, "steps": self.steps} if self.steps else told
 
     def take(self, extra: Mapping[str, Any]) -> None:
         """Take over what came with a checkpoint."""
@@ -183,6 +225,7 @@ class Attempt:
         self.done = max(self.done, extra.get("done", 0.0))
         if self.total is None:
             self.total = extra.get("total")
+        self.used(extra.get("steps", ()))
         self._take_pieces(extra.get("pieces", ()))
 
     def _take_pieces(self, pieces: Iterable[Piece]) -> None:

@@ -61,6 +61,18 @@ class Context:
         self._begin(Attempt(space), None)
         return self
 
+    def of_step(self, attempt: Attempt) -> Context:
+        """Make the context of a shared step that this one's task computes."""
+        own = type(self).__new__(type(self))
+        own._begin(attempt, None)
+        return own
+
+    def __memento_key__(self) -> str:
+        raise TypeError(
+            "a context is its task's own, and a step is of all tasks. Give the step a parameter named `context`:"
+            " it gets one of its own, which is no part of its key"
+        )
+
     def _begin(self, attempt: Attempt, provider: Any) -> None:
         self._attempt, self._provider = attempt, provider
         self._artifacts: tuple[str, ...] = ()
@@ -280,15 +292,15 @@ class Context:
         """
         from memento.context.steps import cached
 
-        value: T = cached(self._attempt, func, args, kwargs)
+        value: T = cached(self, self._attempt, func, args, kwargs)
         return value
 
     @property
     def directory(self) -> Path:
-        """A folder of this task's own, kept across attempts."""
+        """A folder of this task's own, kept across attempts; in a shared step the step's own, kept as long as it is."""
         from pathlib import Path
 
-        folder = Path(Layout(self._attempt.place().store).work(self.key))
+        folder = Path(self._attempt.folder())
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -312,6 +324,12 @@ class Context:
         """
         from pathlib import Path
 
+        if self._attempt.step:
+            raise RuntimeError(
+                f"artifact({name!r}) in the step {self._attempt.step}: artifacts are kept with the result of one task,"
+                f" and a step is of all. Write to context.directory / {name!r}, which is kept as long as the step, and"
+                " return that path"
+            )
         parts = str(os.fspath(name)).replace("\\", "/").split("/")
         if any(part in ("", ".", "..") for part in parts) or "\0" in name or ":" in parts[0]:
             raise ValueError(f"artifact({name!r}): give a relative name without '..', like 'plots/roc.png'")
@@ -322,11 +340,20 @@ class Context:
             self._artifacts += (relative,)
         return path
 
-    def left_behind(self) -> tuple[tuple[Series, ...], tuple[str, ...], tuple[Piece, ...], tuple[bytes, ...]]:
+    def left_behind(
+        self,
+    ) -> tuple[
+        tuple[Series, ...],
+        tuple[str, ...],
+        tuple[Piece, ...],
+        tuple[bytes, ...] | None,
+        tuple[bytes, ...] | None,
+    ]:
         """Return what the task leaves beside its value, for the worker; one call, for each task pays it.
 
         What it recorded, packed for the store; the names of the artifacts that were written; what the attempts gave
-        from whose checkpoints it went on; digests of the other versions of the code that these are of.
+        from whose checkpoints it went on; digests of the other versions of the code that these are of;
+        keys of the shared steps that it used.
         """
         attempt = self._attempt
         written: tuple[str, ...] = ()
@@ -334,4 +361,5 @@ class Context:
             root = Layout(attempt.place().store).artifacts(self.key)
             written = tuple(sorted(n for n in self._artifacts if os.path.exists(os.path.join(root, n))))
         series = attempt.metrics.series() if attempt.metrics is not None else ()
-        return series, written, attempt.earlier, attempt.origin.older if attempt.origin is not None else ()
+        older = (attempt.origin.older or None) if attempt.origin is not None else None
+        return series, written, attempt.earlier, older, attempt.steps or None

@@ -112,11 +112,11 @@ class UpstreamValue(Deferred):
         return f"task {self.key.hex()[:8]}"
 
     def load(self) -> Any:
-        """Read the value; verified, raises PayloadDamaged."""
+        """Return the value, verified, its arrays mapped for whoever asks alone; raises PayloadDamaged."""
         from memento.values.encoding import decode
         from memento.values.payloads import PayloadDir
 
-        return decode(self.encoded, PayloadDir(Layout(self.root).payloads))
+        return decode(self.encoded, PayloadDir(Layout(self.root).payloads), mmap=True)
 
     def fragment(self) -> str:
         """Return readable JSON that stands for the value."""
