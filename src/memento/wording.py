@@ -65,6 +65,18 @@ def number_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def size_text(size: int) -> str:
+    """Say a number of bytes in few characters.
+
+    >>> size_text(1), size_text(134), size_text(15_680_128), size_text(999_999)
+    ('1 byte', '134 bytes', '15.7 MB', '1 MB')
+    """
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= 0.9995 * scale:
+            return f"{float(f'{size / scale:.3g}'):.12g} {unit}"
+    return number_of(size, "byte")
+
+
 def counts(**parts: int) -> str:
     """List what is not zero.
 

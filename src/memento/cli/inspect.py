@@ -19,6 +19,7 @@ from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store.location import find_store
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
+from memento.values.describe import LargeValue
 from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 
 _RUNS = 10  # shown, the newest
@@ -310,8 +311,7 @@ def _value_text(store: Store, record: TaskRecord, limit: int) -> str:
     if found:
         return one_line(repr(value), limit)
     assert record.value is not None
-    kind = record.value.type.removeprefix("builtins:")
-    return f"<{one_line(kind)}, {record.value.size:,} bytes>" if kind else "<damaged>"
+    return one_line(f"<{LargeValue.of(record.value)}>", limit) if record.value.type else "<damaged>"
 
 
 def one_experiment(wanted: str, store: Store) -> str:

@@ -20,6 +20,7 @@ from memento.layout import Layout
 from memento.records import DAMAGED, DONE, Attempt, Failure, TaskRecord, Warned
 from memento.results.remote import exception_of
 from memento.results.scan import damaged
+from memento.values.describe import LargeValue
 from memento.wording import number_of
 
 if TYPE_CHECKING:
@@ -332,23 +333,9 @@ def value_text(result: Result, limit: int = 80, *, rounded: bool = False) -> str
             except Exception:
                 found = False
         if not found:
-            return f"<{record.value.type.rpartition(':')[2]}, {size_text(record.value.size)}>"
+            return f"<{LargeValue.of(record.value)}>"
     value = plain(value)
     return f"{value:.6g}" if rounded and isinstance(value, float) else short_text(value, limit)
-
-
-def size_text(size: int) -> str:
-    """Say a number of bytes in few characters.
-
-    Examples
-    --------
-    >>> size_text(134), size_text(40_000_128)
-    ('134 bytes', '40 MB')
-    """
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.3g} {unit}"
-    return number_of(size, "byte")
 
 
 def local_time(seconds: float) -> datetime:
