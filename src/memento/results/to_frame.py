@@ -129,13 +129,15 @@ def value_columns(
     shape_of = [shapes.setdefault((*d, *map(type, d.values())), len(shapes)) for d in dicts]
     scalars = [_scalar_items(shape) for shape in shapes]
     names = list(dict.fromkeys(name for shape in scalars for name, scalar in shape.items() if scalar))
-    if len(names) > ITEMS:
-        count, names = len(names), [name for name in names if name in wanted]
-        if not names:
-            _warn_of_many(f"the tasks returned dicts of {count:,} different items, too many for columns")
     hidden = sum(isinstance(value, LargeValue) and value.known.items is None for value in present)
+    if len(names) > ITEMS:
+        names = [name for name in names if name in wanted]
+        hidden += 0 if names else len(dicts)
     if hidden:
-        _warn_of_many(f"of {len(present):,} values {hidden:,} are dicts of more than {ITEMS:,} items")
+        warn(
+            f"{hidden:,} of {number_of(len(present), 'value')} are dicts of too many items to be columns (at most"
+            f" {ITEMS}): they stand in the column 'value'. One item of each: [r.inner['NAME'] for r in results]"
+        )
     if not names:
         return {"value": _tightened(values)}
     columns: dict[str, Any] = {}
@@ -180,12 +182,6 @@ def _scalar_items(shape: tuple[Any, ...]) -> dict[Any, bool]:
         name: isinstance(name, str) and is_scalar(kind)
         for name, kind in zip(shape[:half], shape[half:], strict=True)
     }
-
-
-def _warn_of_many(what: str) -> None:
-    warn(
-        f"{what}: they stand in the column 'value'. [r.inner['NAME'] for r in results] reads one of the items"
-    )
 
 
 def _tightened(column: NDArray[np.object_]) -> Any:

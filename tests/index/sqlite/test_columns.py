@@ -266,3 +266,14 @@ def test_pickles_of_strangers_stay_closed(root: Path) -> None:
     assert closed
     assert len(closed) < len(values)
     assert all("is a pickle" in value.problem for value in closed)
+
+
+@pytest.mark.parametrize("harm", ["shown || ' '", "NULL", "CAST(shown AS BLOB)"])
+def test_what_stands_for_a_file_is_noticed_when_it_was_altered(harm: str, root: Path) -> None:
+    large = ids_of(root)[VALUES.index("long" * 10_000)]
+    with altered(root, large, "shown", harm), Store.open(root, readonly=True) as store:
+        with pytest.raises(PayloadDamaged):
+            list(store.outlines([large], values=True))
+        value = store.index.record(large).value
+        assert value is not None
+        assert value.format == "damaged"
