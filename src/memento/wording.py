@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+_CAUSE = 400  # characters of a cause, and of what tasks have in common
+
 # CSI, OSC (ended by BEL or ST, or by the end of the text) and the two-character escapes of ECMA-48.
 _ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_](?s:.*?)(?:\x07|\x1b\\|\Z)|[ -/]*[0-~])"
 # What may still move a cursor or reorder a line: C0, DEL, C1, bidirectional overrides, lone surrogates.
@@ -84,6 +86,16 @@ def counts(**parts: int) -> str:
     '95 done, 5 failed'
     """
     return ", ".join(f"{count:,} {name}" for name, count in parts.items() if count) or "nothing done"
+
+
+def cause_line(tasks: int, title: str, rule: str, what: str = "") -> str:
+    """Name what several tasks share, how many, and what they have in common, in one line.
+
+    >>> cause_line(4, "ValueError: bad (exp.py:3)", "all 4 have n=1")
+    '4 tasks: ValueError: bad (exp.py:3) - all 4 have n=1'
+    """
+    line = f"{number_of(tasks, 'task')}{what}: {one_line(title, _CAUSE)}"
+    return f"{line} - {one_line(rule, _CAUSE)}" if rule else line
 
 
 def short_name(experiment: str) -> str:
