@@ -3,8 +3,6 @@
 Knows: the shape of work. May not know: executors, stores' indexes, matrices, retry rules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
