@@ -266,3 +266,44 @@ def test_results_that_were_taken_over_after_a_move_are_of_the_same_code(place: W
     assert (ran.out.strip(), ran.err) == ("[True, True]", "")
     place.write("new/helpers.py", "def double(x): return 2 * x\n")
     assert place.run("new/train.py").out.strip() == "[False, False]"
+
+
+@pytest.mark.parametrize("data", ["np.full(1000, {})", "np.full(300_000, {})", "[np.full(3, {})]"])
+def test_an_array_of_the_script_that_is_another_is_told(script: Scripted, data: str) -> None:
+    code = f"import numpy as np\nDATA = {data}"
+    assert script(code=code.format(1), body="return float(np.sum(DATA)) + config.x") == (DONE, "")
+    old = script.values
+    what, said = script(code=code.format(5))
+    assert (what, script.values) == (ALL, old)
+    assert "computed by an older version" in said
+    assert "  DATA: " in said
+    assert script(options={"on_code_change": "rerun"})[0] == DONE
+    assert script.values != old
+    assert script()[0] == ALL
+
+
+IN_PLACE = """
+import numpy as np
+from memento import Memento
+DATA = np.zeros(1000)
+CACHE = {}
+def experiment(context, config):
+    CACHE[config.x] = 1
+    return float(DATA[0])
+def run(**options):
+    told = Memento(experiment, store="store", progress=False, executor="processes", num_workers=1, **options)
+    print([r.inner for r in told.run({"parameters": {"x": [1, 2]}})])
+run()
+DATA[0] = 5
+run()
+run(on_code_change="rerun")
+run()
+"""
+
+
+def test_an_array_that_is_changed_in_place_between_two_runs_of_a_program_is_told(place: Workplace) -> None:
+    place.write("exp.py", IN_PLACE)
+    program = place.run("exp.py")
+    assert program.out.split("\n")[:4] == ["[0.0, 0.0]", "[0.0, 0.0]", "[5.0, 5.0]", "[5.0, 5.0]"]
+    assert program.err.count("  DATA: ") == 2  # once used as they are, once computed again
+    assert "CACHE" not in program.err  # what a task fills in a worker is no change of the program

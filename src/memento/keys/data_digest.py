@@ -4,8 +4,9 @@ Knows: how values are encoded for keys. May not know: how code is found, tasks.
 
 It differs from the digest of a key. Code in it counts by name, since it is followed and counts on its own; so does what
 an installed library defines. What cannot be keyed (a lock, an open file) counts by its type and is named, instead of
-keeping all else from being seen. What differs from place to place and from run to run without a change of the program
-counts by its type or by its place: loggers, generators without a seed, paths in the project's folder.
+keeping all else from being seen; an object of the user's then counts by its attributes. What differs from place to
+place and from run to run without a change of the program counts by its type or by its place: loggers, generators
+without a seed, paths in the project's folder.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import xxhash
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, methods
 from memento.keys.encode import LEAVES, Encoder, frame, is_path, named, node, text
+from memento.keys.encode_object import tells_address
 from memento.keys.find_source import find_class, find_function
+from memento.keys.held_values import attributes_of
 from memento.keys.ignored_state import is_seeded_by_the_system
 from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
 from memento.keys.project_files import MAINS
@@ -77,15 +80,18 @@ def _by_type(value: Any) -> bytes:
 
 
 def _dispatch(enc: Any, value: Any) -> bytes:
-    """Return the frame of a compound value; of what cannot be keyed, that of its type."""
+    """Return the frame of a compound value; of what cannot be keyed, that of its type and the user's attributes."""
     try:
         encoded = _encode_code(enc, value) or _encode_local(enc, value)
         return encoded if encoded is not None else dispatch(enc, value)
     except RecursionError:
         raise
     except Exception:
-        enc.unkeyable.add(qualified_name(type(value)))
-        return _by_type(value)
+        own = attributes_of(value) if is_project_module(type(value).__module__) else {}
+        held = {name: part for name, part in own.items() if not tells_address(part, value)}
+        if not held:
+            enc.unkeyable.add(qualified_name(type(value)))
+        return node("by type", text(qualified_name(type(value))), enc.extra(held))
 
 
 def _encode_code(enc: Any, value: Any) -> bytes | None:

@@ -93,15 +93,16 @@ def _reduction(value: Any) -> Any:
         raise unkeyable(value, f"{error}" if str(error) else type(error).__name__) from error
 
 
+def tells_address(part: Any, value: Any) -> bool:
+    """Say whether a part of an object's state is where in memory the object lies: that differs in every process."""
+    if type(part) is str:
+        return f"0x{id(value):x}" in part.lower()
+    return type(part) is int and part == id(value)
+
+
 def _check_addresses(value: Any, parts: Iterable[Any]) -> None:
-    address = id(value)
-    for part in parts:
-        if (type(part) is int and part == address) or (
-            type(part) is str and f"0x{address:x}" in part.lower()
-        ):
-            raise unkeyable(
-                value, "its state holds its own address in memory, which differs in every process"
-            )
+    if any(tells_address(part, value) for part in parts):
+        raise unkeyable(value, "its state holds its own address in memory, which differs in every process")
 
 
 def _encode_reduction(enc: Encoder, value: Any, reduction: Any) -> bytes:
