@@ -253,7 +253,11 @@ def own_root(path: str) -> str:
 def count_as_project(file: str) -> None:
     """Take the project of an experiment's file for the user's, where it is not the script's."""
     path = real(file)
-    if place_of_file(file) is None and os.path.isfile(path) and not (_is_librarys(file) or _is_librarys(path)):
+    if (
+        place_of_file(file) is None
+        and os.path.isfile(path)
+        and not (_is_librarys(file) or _is_librarys(path))
+    ):
         _added_roots.append(own_root(path))
 
 

@@ -51,7 +51,7 @@ class Work(NamedTuple):
     script: Script  # what the program was started with: workers give the same names as it does
     sys_path: list[str]
     cwd: str
-    num_workers: int
+    num_workers: int  # that have something to do: no more than there are tasks
     cpus_per_task: int = 1
     gpus_per_task: float = 0
     timeout: float | None = None  # seconds a task
