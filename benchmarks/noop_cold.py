@@ -40,7 +40,7 @@ def pairs() -> list[tuple[int, int]]:
 def run_memento() -> int:
     from memento import Memento
 
-    results = Memento(experiment, num_workers=2, progress=False, store="store").run(matrix())
+    results = Memento(experiment, num_workers=2, progress=False).run(matrix())
     assert results is not None
     return len(results)
 

@@ -27,6 +27,10 @@ def never_stopping() -> bool:
     return False
 
 
+def nothing(seconds: float) -> None:
+    """Nobody counts this task's time."""
+
+
 class Resources(NamedTuple):
     """What a task may use.
 
@@ -71,3 +75,4 @@ class TaskSpace(NamedTuple):
     on_code_change: str = "ignore"  # what becomes of checkpoints that another version saved
     repeat: int = 0
     seeding: "Seeding | None" = None  # the generators that the process' tasks draw from
+    waited: Callable[[float], None] = nothing  # told of seconds in which the task only waited for another one

@@ -9,7 +9,7 @@ asks for all tasks at once; one by one they need no NumPy.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,8 @@ class Source:
 
     `keys` has 16 bytes of each task; `rows` the store's id of each task's row, -1 for one that has not been run;
     `cached` 1 for each task whose result was there before this run. With an `experiment`, rows that a later run has
-    replaced are found again.
+    replaced are found again. `upstream` has where the results come from that tasks took, by the parameter's name;
+    None where they are of this source itself.
     """
 
     # No dataclass: these bring `inspect`, 7 ms of a run whose results are all there.
@@ -48,6 +49,7 @@ class Source:
         assert len(keys) == KEY * len(rows), (len(keys), len(rows))
         self.store, self.tasks, self.keys, self.rows = store, tasks, keys, rows
         self.cached, self.experiment = cached, experiment
+        self.upstream: Mapping[str, Source] | None = None
 
     def key(self, number: int) -> bytes:
         """Return a task's key."""

@@ -293,7 +293,7 @@ class Store:
     def discard_payload(self, ref: str, reason: str) -> None:
         """Set a payload aside that somebody found damaged; the tasks that have it as their value count as not done."""
         try:
-            self.payloads.read(ref, map_file=True)
+            self.payloads.verify(ref)
         except PayloadDamaged:
             for record in self.index.records(self.index.ids_of_file(ref)):
                 self.discard(record, reason)

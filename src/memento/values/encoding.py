@@ -103,10 +103,10 @@ def _dumped(value: Any, kind: type, payloads: PayloadDir) -> tuple[Codec, list[m
     return PICKLE, pickled(value, payloads)
 
 
-def decode(
-    encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: bool = False, verify: bool = True
-) -> Any:
-    """Turn what the store keeps into the value.
+def decode(encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: bool = False) -> Any:
+    """Turn what the store keeps into the value; with `mmap`, the arrays in a large one are mapped from its file.
+
+    Whoever asks may change them: the file, and whoever else asks, see nothing of that.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def decode(
     if data is None:
         if ref is None:
             raise PayloadDamaged(str(payloads.root), "a stored value has neither bytes nor a file.")
-        pieces = payloads.read_pieces(ref, apart if codec is PICKLE else None, map_file=mmap, verify=verify)
+        pieces = payloads.read_pieces(ref, apart if codec is PICKLE else None, mapped=mmap)
     else:
         pieces = [memoryview(data) if codec.name in _COPIED else memoryview(bytearray(data))]
     if codec is PICKLE:
