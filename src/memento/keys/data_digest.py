@@ -18,11 +18,10 @@ import types
 from hashlib import blake2b
 from typing import Any
 
-import xxhash
-
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, methods
 from memento.keys.encode import LEAVES, Encoder, frame, is_path, named, node, text
+from memento.keys.encode_numpy import quick_hash
 from memento.keys.encode_object import tells_address
 from memento.keys.find_source import find_class, find_function
 from memento.keys.held_values import attributes_of
@@ -59,8 +58,8 @@ class DataEncoder(Encoder):
         return blake2b(encoded, digest_size=16).hexdigest()
 
     def bulk(self, value: Any, np: Any) -> bytes | None:
-        """Return a hash of an array's elements at the speed of memory; None where only the exact one does."""
-        return large_digest(value, np)
+        """Return a hash of an array's elements at the speed of memory: a script's data is hashed at every run."""
+        return quick_hash(value, np)
 
     def _text(self, value: str) -> bytes:
         if value in self._modules:
@@ -171,27 +170,6 @@ def counts_by_type(cls: Any) -> bool:
         if any(isinstance(base := space.get(name), type) and issubclass(cls, base) for name in names):
             return True
     return False
-
-
-# -- large arrays ----------------------------------------------------------------------------------------
-
-LARGE = 1 << 20  # bytes; below, BLAKE2b takes a millisecond
-
-
-def large_digest(value: Any, np: Any) -> bytes | None:
-    """Return a digest of an array's dtype, shape and memory, or None where its memory is not its value.
-
-    The arrays of a script are hashed at every run, cached ones too: XXH3 reads some 10 GB a second, BLAKE2b 0.9. Keys
-    cannot have it: they need the same digest for equal arrays of every layout and library.
-    """
-    flags, dtype = value.flags, value.dtype
-    plain = dtype.kind in "biufcmMSU" and dtype.isbuiltin == 1 and dtype.char not in "gG"
-    is_memory = (flags.c_contiguous or flags.f_contiguous) and (plain or dtype.kind in "SUmM")
-    if sys.byteorder != "little" or value.nbytes < LARGE or not is_memory:
-        return None
-    hasher = xxhash.xxh3_128(repr((dtype.str, value.shape, flags.c_contiguous)).encode())
-    hasher.update((value if flags.c_contiguous else value.T).reshape(-1).view(np.uint8))
-    return hasher.digest()
 
 
 # -- code in data ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memento.keys.data_digest import LARGE, large_digest
+from memento.keys.encode_numpy import LARGE, quick_hash
 
 SIZE = LARGE // 8 + 1003  # words; the last block is not whole
 BASE = np.random.default_rng(0).standard_normal(SIZE)
@@ -15,7 +15,7 @@ TYPES = ["f8", "f4", "f2", "i8", "u1", "bool", "c16", "M8[ns]", "m8[s]", "S3", "
 
 
 def of(array: np.ndarray) -> bytes:
-    found = large_digest(array, np)
+    found = quick_hash(array, np)
     assert found is not None
     return found
 
@@ -61,7 +61,7 @@ def test_shape_type_and_order_count() -> None:
     "array", [BASE[::2], BASE[:10], BASE.astype(">f8"), BASE.astype(object)[: LARGE // 4]]
 )
 def test_what_is_small_or_lies_otherwise_in_memory_is_left_to_the_exact_hash(array: np.ndarray) -> None:
-    assert large_digest(array, np) is None
+    assert quick_hash(array, np) is None
 
 
 def test_the_digest_is_the_same_everywhere() -> None:
