@@ -44,6 +44,8 @@ LOOPS = "loops"  # in a task's checkpoints: those of its loops
 STEP_KEYS = "keys"  # in steps: which value a step has
 BOARD = "now"  # in a run's logs
 OUTCOMES = "outcomes"  # in a run's folder in work: what its workers have left for whoever comes next
+SHARED_VALUES = "values"  # in a run's folder in work: what its workers map, where that is not in memory
+SHARED_VALUES_HANDED = "values.handed"  # ... where jobs that outlive the run map it
 HANDED = "work.pickle"  # in a run's folder in work: what it hands to the processes of a pool
 
 

@@ -118,6 +118,7 @@ class Outcome(NamedTuple):
     earlier: tuple[Piece, ...] = ()  # of the attempts before, where this one went on from a checkpoint
     # Digests of other versions of the code, which saved the checkpoint that it went on from; None of most.
     older_codes: tuple[bytes, ...] | None = None
+    steps: tuple[bytes, ...] | None = None  # keys of the shared steps that it used; None of most
 
 
 class TaskRow(NamedTuple):
@@ -183,6 +184,21 @@ class TaskRecord(NamedTuple):
     pieces: tuple[
         Attempt, ...
     ] = ()  # where the last attempt went on from a checkpoint: each, that one included
+    steps: tuple[bytes, ...] = ()  # keys of the shared steps that it used, itself or through other steps
+
+
+class StepRecord(NamedTuple):
+    """A shared step as its file says, for whoever reads its value and for people."""
+
+    key: bytes
+    value: Encoded
+    name: str  # "prepare.load": module and qualified name of what was called
+    arguments: str  # "path='x', n=3": as short as people want it, and without secrets
+    made: float  # UTC seconds at which it was there
+    runtime: float  # seconds
+    run: str  # name of the run that computed it
+    task: bytes  # key of the task that computed it
+    steps: tuple[bytes, ...] = ()  # keys of the steps that it used, itself or through other steps
 
 
 class CodeVersion(NamedTuple):

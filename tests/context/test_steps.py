@@ -15,6 +15,7 @@ import pytest
 
 from memento.context.context import Context
 from memento.context.task_space import StopTask
+from memento.store.step_records import read_record
 from memento.system import try_lock
 from tests.context.making import context
 
@@ -193,3 +194,28 @@ def test_when_the_worker_that_computes_is_killed_another_takes_over(tmp_path: Pa
             os.kill(first.pid, signal.SIGKILL)
             assert second.stdout.readline().strip() == "1225"
     assert (store / "called").read_text() == "ab"
+
+
+def used(told: Context) -> list[str]:
+    """Name the steps that a task used, by what their records say."""
+    store = told._attempt.place().store
+    found = [read_record(store, key) for key in told.left_behind()[4] or ()]
+    return [f"{record.name.rpartition(':')[2]}({record.arguments})" for record in found if record]
+
+
+def test_a_task_tells_which_steps_it_used(store: str) -> None:
+    first, second, other = (context(store, i) for i in range(3))
+    first.cached(_inner, 1)
+    second.cached(_inner, n=2)
+    second.cached(_inner, 1)
+    assert [used(first), used(second)] == [["_inner(1)"], ["_inner(n=2)", "_inner(1)"]]
+    assert other.left_behind()[4] is None
+
+
+def test_a_task_that_goes_on_from_a_checkpoint_has_used_what_it_had_before(store: str) -> None:
+    before, after = context(store), context(store)
+    before.cached(_inner, 1)
+    before.checkpoint(5)
+    after.restore()
+    after.cached(_inner, 2)
+    assert used(after) == ["_inner(1)", "_inner(2)"]

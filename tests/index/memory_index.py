@@ -43,9 +43,8 @@ class _Data:
         self.rows: dict[int, _Row] = {}  # in the order of their ids
         self.by_key: dict[bytes, int] = {}
         self.attempts: list[tuple[bytes, str, tuple[rec.Attempt, ...]]] = []  # key, experiment
-        self.runs: dict[
-            int, tuple[rec.RunRecord, str]
-        ] = {}  # and names; statuses are "" while there is a lease
+        # And names; statuses are "" while there is a lease.
+        self.runs: dict[int, tuple[rec.RunRecord, str]] = {}
         self.claims: dict[bytes, int] = {}  # key -> run
         self.experiments: dict[str, None] = {}
         self.codes: dict[int, tuple[rec.CodeVersion, float, int | None]] = {}
@@ -395,6 +394,7 @@ class MemoryIndex(Index):
                 {name for name in told if name is not None and name in files},
                 {r.key: r.id for r in records if r.key in keys and r.status == DONE},
                 {r.key for r in records if r.key in keys},
+                Counter(step for r in records for step in r.steps),
             )
 
     def _logs(self) -> list[Any]:
@@ -529,7 +529,7 @@ class MemoryRun(Run):
             self._data.last, row.key, info.experiment, row.params, info.settings, row.repeat, out.status, row.code,
             self.id, out.attempt, out.started, out.runtime, out.cpu_time, out.memory, out.virtual, out.worker,
             out.value, out.artifacts, out.log, out.failure, tuple(rec.Warned._make(entry) for entry in warned),
-            tries.pieces_of(shares, out.status, out.failure),
+            tries.pieces_of(shares, out.status, out.failure), out.steps or (),
         )  # fmt: skip
 
     def release(self, keys: Iterable[bytes]) -> None:

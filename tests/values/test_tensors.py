@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from memento.values import store_serializer
 from memento.values.checkpoints import CheckpointDir
 from memento.values.pickling import dumps_value, loads_value
+from memento.values.torch_storages import reduce_storage
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 
@@ -144,3 +147,42 @@ def test_a_lambda_beside_a_tensor_changes_nothing() -> None:
     assert [buffer.nbytes for buffer in pickled.buffers] == [4 * BIG]
     back = store_serializer.loads_value(pickled.body, pickled.buffers)
     assert back["scale"](back["weights"]).sum() == 2 * BIG
+
+
+@pytest.mark.parametrize("by_cloud", [False, True], ids=["pickle", "cloudpickle"])
+def test_any_pickler_that_asks_puts_memory_beside_the_pickle_once(by_cloud: bool) -> None:
+    base: Any = pytest.importorskip("cloudpickle").Pickler if by_cloud else pickle.Pickler
+
+    class Pickler(base):  # type: ignore[misc]  # made at run time
+        def reducer_override(self, obj: Any) -> Any:
+            reduced = reduce_storage(obj)
+            if reduced is NotImplemented and by_cloud:
+                return super().reducer_override(obj)
+            return reduced
+
+    layer = torch.nn.Linear(100, 100, dtype=torch.bfloat16)
+    layer.tied = layer.weight.detach()[3:]
+    buffers: list[pickle.PickleBuffer] = []
+    file = io.BytesIO()
+    Pickler(file, protocol=5, buffer_callback=buffers.append).dump(layer)
+    assert len(file.getvalue()) < 5_000
+    memory = [bytearray(buffer.raw()) for buffer in buffers]
+    assert sorted(map(len, memory)) == [200, 20_000]
+    back = pickle.loads(file.getvalue(), buffers=memory)
+    assert torch.equal(back.weight, layer.weight)
+    assert (back.weight.requires_grad, back.weight.dtype) == (True, torch.bfloat16)
+    with torch.no_grad():
+        back.weight[3:] = 0  # in the memory that was given
+    assert not back.tied.any()
+    assert bytes(memory[0]) != bytes(buffers[0].raw())
+
+
+def test_what_is_no_memory_of_the_processor_is_left_to_others() -> None:
+    nothing = [
+        3,
+        "UntypedStorage",
+        torch.ones(3),
+        torch.UntypedStorage,
+        torch.ones(3, device="meta").untyped_storage(),
+    ]
+    assert [reduce_storage(value) for value in nothing] == [NotImplemented] * 5

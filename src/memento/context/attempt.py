@@ -41,6 +41,7 @@ class Attempt:
         "metrics",
         "origin",
         "space",
+        "steps",
         "total",
     )
 
@@ -52,6 +53,9 @@ class Attempt:
         self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
         self.origin: Origin | None = None  # which code came to its checkpoints; None until one is asked for
         self.computing: tuple[str, ...] = ()  # keys of the shared steps that are being computed
+        self.steps: tuple[
+            bytes, ...
+        ] = ()  # keys of the shared steps that the task has used so far, in any attempt
         self._checkpoints: CheckpointDir | None = None
         self._own: dict[str, numpy.random.Generator] | None = None
         self._seeding: Seeding | None = None
@@ -172,7 +176,8 @@ class Attempt:
         metrics = self.metrics.packed() if self.metrics is not None else {}
         space = self.space
         pieces = self.earlier if space is None or space.so_far is None else (*self.earlier, space.so_far())
-        return {"metrics": metrics, "done": self.done, "total": self.total, "pieces": pieces}
+        told = {"metrics": metrics, "done": self.done, "total": self.total, "pieces": pieces}
+        return {**told, "steps": self.steps} if self.steps else told
 
     def take(self, extra: Mapping[str, Any]) -> None:
         """Take over what came with a checkpoint."""
@@ -183,7 +188,12 @@ class Attempt:
         self.done = max(self.done, extra.get("done", 0.0))
         if self.total is None:
             self.total = extra.get("total")
+        self.used(extra.get("steps", ()))
         self._take_pieces(extra.get("pieces", ()))
+
+    def used(self, steps: Iterable[bytes]) -> None:
+        """Note that the task has used shared steps."""
+        self.steps = tuple(dict.fromkeys((*self.steps, *steps)))
 
     def _take_pieces(self, pieces: Iterable[Piece]) -> None:
         """Add earlier attempts; of two checkpoints that tell of one the later counts."""

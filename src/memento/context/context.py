@@ -322,11 +322,20 @@ class Context:
             self._artifacts += (relative,)
         return path
 
-    def left_behind(self) -> tuple[tuple[Series, ...], tuple[str, ...], tuple[Piece, ...], tuple[bytes, ...]]:
+    def left_behind(
+        self,
+    ) -> tuple[
+        tuple[Series, ...],
+        tuple[str, ...],
+        tuple[Piece, ...],
+        tuple[bytes, ...] | None,
+        tuple[bytes, ...] | None,
+    ]:
         """Return what the task leaves beside its value, for the worker; one call, for each task pays it.
 
         What it recorded, packed for the store; the names of the artifacts that were written; what the attempts gave
-        from whose checkpoints it went on; digests of the other versions of the code that these are of.
+        from whose checkpoints it went on; digests of the other versions of the code that these are of;
+        keys of the shared steps that it used.
         """
         attempt = self._attempt
         written: tuple[str, ...] = ()
@@ -334,4 +343,5 @@ class Context:
             root = Layout(attempt.place().store).artifacts(self.key)
             written = tuple(sorted(n for n in self._artifacts if os.path.exists(os.path.join(root, n))))
         series = attempt.metrics.series() if attempt.metrics is not None else ()
-        return series, written, attempt.earlier, attempt.origin.older if attempt.origin is not None else ()
+        older = (attempt.origin.older or None) if attempt.origin is not None else None
+        return series, written, attempt.earlier, older, attempt.steps or None

@@ -10,7 +10,6 @@ Whoever computed reads the value back as the others do: all tasks get the same k
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 import types
@@ -20,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from memento.context.task_space import StopTask
 from memento.errors import PayloadDamaged
-from memento.layout import STEP_KEYS, Layout
-from memento.records import Encoded
+from memento.keys.names import qualified_name
+from memento.keys.readable import outline
+from memento.layout import Layout
+from memento.records import StepRecord
+from memento.store.step_records import read_record, write_record
 from memento.system import try_lock
 from memento.values.encoding import decode, encode
 from memento.values.payloads import PayloadDir
-from memento.values.places import LocalFolder
 
 if TYPE_CHECKING:
     from memento.context.attempt import Attempt
@@ -42,7 +43,7 @@ def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kw
     layout = Layout(space.store)
     payloads = PayloadDir(layout.steps)
     record = Path(layout.step_keys, f"{key}.json")
-    value = _stored(record, payloads)
+    value = _stored(attempt, bytes.fromhex(key), payloads)
     if value is not None:
         return value[0]
     if key in attempt.computing:
@@ -52,23 +53,35 @@ def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kw
         )
     record.parent.mkdir(parents=True, exist_ok=True)
     with _locked(record.with_suffix(".lock"), space.stopping):
-        value = _stored(record, payloads)  # somebody may have computed it while we waited
+        value = _stored(
+            attempt, bytes.fromhex(key), payloads
+        )  # somebody may have computed it while we waited
         if value is not None:
             return value[0]
         attempt.computing = (*attempt.computing, key)
+        before, attempt.steps = attempt.steps, ()
+        begun = space.clock.monotonic()
         try:
             # Not from where this task is: the step is one for all tasks, and draws nothing of what they draw.
             with attempt.generators().apart(key.encode()):
                 computed = func(*args, **kwargs)
         finally:
             attempt.computing = attempt.computing[:-1]
-        encoded = encode(computed, payloads, inline_limit=-1)
-        told = encoded._asdict()
-        if encoded.data is not None:  # null, true and floats: ASCII
-            told["data"] = encoded.data.decode()
-        told["step"] = getattr(func, "__qualname__", type(func).__qualname__)
-        LocalFolder(layout.steps).write(f"{STEP_KEYS}/{key}.json", [json.dumps(told).encode()])
+            inner, attempt.steps = attempt.steps, before
+            attempt.used(inner)
+        encoded = encode(computed, payloads, space.inline_limit)
+        runtime = space.clock.monotonic() - begun
+        told = StepRecord(
+            bytes.fromhex(key), encoded, qualified_name(func), _shown(args, kwargs), space.clock.now(), runtime,
+            space.run, space.key, inner,
+        )  # fmt: skip
+        write_record(space.store, told)
+        attempt.used((told.key,))
         return decode(encoded, payloads, mmap=True)
+
+
+def _shown(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    return ", ".join([*(outline(a)[0] for a in args), *(f"{n}={outline(v)[0]}" for n, v in kwargs.items())])
 
 
 def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], run: str = "") -> str:
@@ -117,23 +130,20 @@ class _Versions:
 _versions = _Versions()
 
 
-def _stored(record: Path, payloads: PayloadDir) -> tuple[Any] | None:
+def _stored(attempt: Attempt, key: bytes, payloads: PayloadDir) -> tuple[Any] | None:
     """Return the stored value in a tuple, or None where there is none that is whole."""
-    try:
-        told = json.loads(record.read_bytes())
-    except (OSError, ValueError):
+    record = read_record(attempt.place().store, key)
+    if record is None:
         return None
     try:
-        told.pop("step")
-        if told["data"] is not None:
-            told["data"] = told["data"].encode()
-        return (decode(Encoded(**told), payloads, mmap=True),)
+        value = decode(record.value, payloads, mmap=True)
     except PayloadDamaged:
-        with contextlib.suppress(PayloadDamaged):
-            payloads.quarantine(told["ref"])
+        if record.value.ref is not None:
+            with contextlib.suppress(PayloadDamaged):
+                payloads.quarantine(record.value.ref)
         return None
-    except (TypeError, KeyError, AttributeError):  # not a record of ours
-        return None
+    attempt.used((key, *record.steps))
+    return (value,)
 
 
 @contextlib.contextmanager

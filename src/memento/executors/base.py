@@ -88,6 +88,7 @@ class Executor(ABC):
     )
     in_process: bool = False  # tasks run in the caller's thread, inside `poll`: only `interrupt` can end one
     shares_memory: bool = False  # tasks run in this process: what cannot be pickled reaches them
+    same_host: bool = False  # its workers are of this machine and end with this process: its memory is theirs
     alone: bool = True  # each of its processes runs one task at a time
     resizable: bool = False  # `resize` changes the number of workers while the run goes on
     outlives: bool = (

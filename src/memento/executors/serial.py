@@ -51,6 +51,7 @@ class Serial(Executor):
     workers = 1
     in_process = True
     shares_memory = True
+    same_host = True
 
     def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock

@@ -72,6 +72,7 @@ class Threads(Executor):
 
     name = "threads"
     shares_memory = True
+    same_host = True
     resizable = True
 
     def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:

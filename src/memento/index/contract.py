@@ -397,7 +397,7 @@ class Index(ABC):
 
     @abstractmethod
     def names(self, keys: Container[bytes], files: Container[str], after: int = 0) -> Names:
-        """Return what rows with ids above `after` name, of these keys and files, as of one moment."""
+        """Return what rows with ids above `after` name, of these keys and files, and all steps, as of one moment."""
 
     def faults(self) -> list[str]:
         """Check the index as a whole; return what is wrong, for people."""

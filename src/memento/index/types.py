@@ -91,6 +91,9 @@ class Names(NamedTuple):
     files: set[str]  # payloads and logs
     done: dict[bytes, int]  # key -> id
     known: set[bytes]  # keys of tasks, done and failed
+    steps: dict[
+        bytes, int
+    ]  # key of a shared step -> how many of these rows name it; all steps, asked about or not
 
 
 class History(NamedTuple):

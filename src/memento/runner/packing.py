@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from memento.keys.readable import json_fragment
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.records import RunInfo
 from memento.store import provenance
-from memento.worker.portable import Portable, sendable
+from memento.values import pickling
+from memento.worker.portable import Portable, unsendable
 from memento.worker.source_texts import modules, sources
 from memento.worker.work import LIVE_EVERY, Work
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from memento.plan.plan import Plan
     from memento.runner.code_changes import SessionCode
     from memento.runner.options import Options
+    from memento.values.shared_files import SharedFiles
 
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
 
@@ -53,16 +56,20 @@ def make_work(
     options: Options,
     store: str,
     origins: Mapping[str, bytes],
+    files: SharedFiles,
 ) -> Work:
-    """Say what workers are to do with each task; `origins` are states of the generators that tasks share."""
+    """Say what workers are to do with each task.
+
+    `origins` are states of the generators that tasks share; what is large goes into `files`.
+    """
     begin = options.initializer
     return Work(
         run=run_name,
         experiment=tasks.experiment,
-        function=Portable(code.function, f"the experiment {tasks.experiment}"),
-        settings=Portable(dict(tasks.matrix.settings), "settings"),
+        function=Portable(code.function, f"the experiment {tasks.experiment}", files=files),
+        settings=Portable(dict(tasks.matrix.settings), "settings", files=files),
         layouts=tasks.layouts,
-        values=_PickledValues(tasks),
+        values=_PickledValues(tasks, files),
         store=store,
         script=script(),
         sys_path=[path or os.getcwd() for path in sys.path],
@@ -75,7 +82,7 @@ def make_work(
         max_tasks_per_worker=options.max_tasks_per_worker,
         log_output=options.log_output,
         live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
-        initializer=begin and Portable(begin, "the initializer"),
+        initializer=begin and Portable(begin, "the initializer", files=files),
         sources={**sources(), **modules(code.names())},
         codes=code.accepted(plan),
         on_code_change=options.on_code_change,
@@ -84,13 +91,12 @@ def make_work(
 
 
 class _PickledValues(Sequence[bytes]):
-    """The matrix's values as workers get them, each pickled when it is first asked for."""
+    """The matrix's values as workers get them, each pickled when it is first asked for; what is large is in `files`."""
 
-    _KEEP = 1_000_000  # bytes; larger ones are pickled again rather than kept twice in memory
-
-    def __init__(self, tasks: KeyedTasks) -> None:
-        self._tasks = tasks
+    def __init__(self, tasks: KeyedTasks, files: SharedFiles) -> None:
+        self._tasks, self._files = tasks, files
         self._kept: dict[int, bytes] = {}
+        self._lock = threading.Lock()  # threads of this process may ask at once
 
     def __len__(self) -> int:
         return self._tasks.value_count
@@ -99,12 +105,17 @@ class _PickledValues(Sequence[bytes]):
         """Return a value as the program has it."""
         return self._tasks.value(number)
 
+    def packed(self, number: int) -> bytes:
+        """Return a value's bytes; raises whatever its parts raise."""
+        with self._lock:
+            data = self._kept.get(number)
+            if data is None:
+                data = self._kept[number] = pickling.dumps(self._tasks.value(number), self._files)
+            return data
+
     def __getitem__(self, number: Any) -> Any:
-        data = self._kept.get(number)
-        if data is None:
-            data = sendable(
-                self._tasks.value(number), f"a value of parameter {self._tasks.name_of_value(number)!r}"
-            )
-            if len(data) <= self._KEEP:
-                self._kept[number] = data
-        return data
+        try:
+            return self.packed(number)
+        except Exception as exc:
+            what = f"a value of parameter {self._tasks.name_of_value(number)!r}"
+            raise unsendable(self._tasks.value(number), what, exc) from exc

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from memento.results.parameters import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
+    from memento.values.shared_files import SharedFiles
 
 _TOLD = (Said, TaskRetried, CommandTaken)  # events that no row tells
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
@@ -238,7 +239,9 @@ class Session:
 
         from memento.executors import make_executor
         from memento.runner.packing import run_info
+        from memento.values.shared_files import SharedFiles, sweep
 
+        sweep(self.store.root)
         run = self.store.begin(run_info(self.experiment, self.tasks), self.plan.hits)
         self._run = run
         status = "died"
@@ -247,8 +250,11 @@ class Session:
         try:
             run.previous = dict(self.plan.previous)
             executor = make_executor(self.options.executor, self.options.num_workers)
+            files = SharedFiles(
+                self.store.root, run.name, same_host=executor.same_host, outlives=executor.outlives
+            )
             try:
-                runner = self._start(run, executor, signals)
+                runner = self._start(run, executor, signals, files)
                 try:
                     assert self.interrupt is not None
                     runner.loop(self.interrupt)
@@ -261,6 +267,7 @@ class Session:
                         drop_committed(self.store.root, run.name, self.tasks, self.plan)
             finally:
                 executor.close()
+                files.close()
             for ref, reason in runner.faults.damaged.items():
                 self.store.discard_payload(ref, reason)
             status = self._status(runner)
@@ -278,14 +285,13 @@ class Session:
                     note_ended(run.name)
                     raise
 
-    def _start(self, run: Run, executor: Executor, signals: ExitStack) -> Runner:
+    def _start(self, run: Run, executor: Executor, signals: ExitStack, files: SharedFiles) -> Runner:
         """Start the workers, and get everything else ready meanwhile."""
         from memento.runner.packing import make_work
 
         found, origins = self._shared_generators()
-        executor.start(
-            make_work(run.name, self.tasks, self.plan, self.code, self.options, self.store.root, origins)
-        )
+        root, options = self.store.root, self.options
+        executor.start(make_work(run.name, self.tasks, self.plan, self.code, options, root, origins, files))
         self._tell_start()
         self._say_what_is_shared(executor, found)
         # While workers start: what they do not need, and what has to be on disk.

@@ -27,7 +27,6 @@ to begin or to commit gets its turn.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -41,6 +40,7 @@ from memento import layout, system
 from memento.clock import Clock
 from memento.index.contract import Index
 from memento.index.types import Living, Names, Owner
+from memento.store.step_records import records
 from memento.values.payloads import PayloadDir
 from memento.values.places import below, entries, temporaries
 
@@ -263,12 +263,7 @@ def _step_records(root: Path) -> list[tuple[str, int]]:
 
 def _named_steps(root: Path) -> set[str]:
     """Return the payloads that steps name."""
-    refs = set()
-    for path in entries(root / layout.STEPS / layout.STEP_KEYS):
-        if path.suffix == ".json":
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                refs.add(f"{_STEP}{json.loads(path.read_bytes())['ref']}")
-    return refs
+    return {f"{_STEP}{record.value.ref}" for record in records(str(root))}
 
 
 def _is_key(name: str) -> bool:

@@ -148,7 +148,7 @@ def redact(argv: Iterable[str]) -> list[str]:
             kept.append(HIDDEN)
             hide_next = False
             continue
-        secret = _is_secret(name.strip("-"))
+        secret = is_secret(name.strip("-"))
         if equals and secret:
             kept.append(f"{name}={HIDDEN}")
         else:
@@ -166,7 +166,8 @@ def redact_urls(text: str) -> str:
     return re.sub(_URL_CREDENTIALS, rf"\g<scheme>{HIDDEN}@", text)
 
 
-def _is_secret(name: str) -> bool:
+def is_secret(name: str) -> bool:
+    """Tell whether what goes by this name looks like a secret."""
     if not any(part in name.lower() for part in _PART_OF_SECRETS):
         return False
     import re  # 3 ms, which few arguments are worth

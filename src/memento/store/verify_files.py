@@ -7,7 +7,6 @@ Nothing here unpickles, or follows a link out of the store.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ from memento.layout import (
 )
 from memento.store.garbage import half_written
 from memento.store.problems import Finding, Problem, Report, payload_fault, unreadable
+from memento.store.step_records import parsed
 from memento.store.store import Store
 from memento.values.checkpoints import is_whole
 from memento.values.payloads import PayloadDir
@@ -192,14 +192,14 @@ class Files:
 def _step_fault(record: Path, payloads: PayloadDir, report: Report | None = None) -> tuple[str | None, str]:
     """Return the value that a step's record names, and what is wrong with either."""
     try:
-        told = json.loads(record.read_bytes())
-        ref, data = told["ref"], told["data"]
-        if (ref is None) == (data is None) or not isinstance(ref or data, str) or "step" not in told:
-            return None, "the record of a step is damaged"
+        told = parsed(b"", record.read_bytes())
     except FileNotFoundError:
         return None, ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError:
+        told = None
+    if told is None:
         return None, "the record of a step is damaged"
+    ref = told.value.ref
     return ref, "" if ref is None else payload_fault(payloads, ref, report)
 
 

@@ -22,7 +22,7 @@ from memento.records import Outcome
 from memento.values import pickling
 from memento.values.encoding import decode
 from memento.values.payloads import PayloadDir
-from memento.worker.portable import Portable, sendable
+from memento.worker.portable import Portable
 from memento.worker.work import Task, Work
 
 _PATIENCE = 60.0  # seconds before a test gives up; no test waits so long unless it fails
@@ -146,7 +146,7 @@ class OwnValues(Sequence[bytes]):
         return len(self._values)
 
     def __getitem__(self, number: Any) -> Any:
-        return sendable(self._values[number], "a value of parameter 'x'")
+        return Portable(self._values[number], "a value of parameter 'x'").data
 
 
 class Client:

@@ -15,7 +15,7 @@ from memento.errors import StoreUnwritable
 from memento.index.contract import Index, Run
 from memento.index.declared_values import Declared
 from memento.index.lease import UNSEEN_SECONDS, Leases
-from memento.index.types import Activity, CannotRename, Command
+from memento.index.types import Activity, CannotRename, Command, Names
 from memento.keys.task_key import renamed_keys
 from memento.records import (
     DONE,
@@ -204,11 +204,12 @@ class IndexContract(RecordsContract):
             ).ids
             files = {ref, "run/worker.log", "run/attempt.log", "run/other.log"}
             names = index.names({key_of(1), key_of(2), key_of(9)}, files)
-            assert names == (
+            assert names == Names(
                 ids[key_of(2)],
                 files - {"run/other.log"},
                 {key_of(1): ids[key_of(1)]},
                 {key_of(1), key_of(2)},
+                {},
             )
             run.commit([row_of(9)])
             assert index.names({key_of(1), key_of(9)}, files, after=names.last).known == {key_of(9)}
@@ -217,6 +218,26 @@ class IndexContract(RecordsContract):
             assert index.log_ends() == {"run/worker.log": 9, "run/attempt.log": 5}
             index.forget_log("run/worker.log", 4)
             assert index.record(ids[key_of(1)]).log is None
+
+    def test_the_steps_that_tasks_used_are_kept_and_told(self, open_index: Opener) -> None:
+        one, other = b"\0" * 16, b"\xff" * 16
+        with open_index() as index:
+            run = index.begin(info_of())
+            used = [None, (one,), (other, one)]
+            rows = [row_of(n, steps=steps) for n, steps in enumerate(used)]
+            ids = run.commit([*rows, row_of(3, failed="no", steps=(other,))]).ids
+            assert [index.record(ids[key_of(n)]).steps for n in range(4)] == [
+                (),
+                (one,),
+                (other, one),
+                (other,),
+            ]
+            told = index.names((), ())
+            assert told.steps == {one: 2, other: 2}
+            index.forget([key_of(1)])
+            assert index.names((), ()).steps == {one: 1, other: 2}
+            run.commit([row_of(9, steps=(one,))])
+            assert index.names((), (), after=told.last).steps == {one: 1}
 
     def test_a_whole_index_has_no_faults(self, open_index: Opener) -> None:
         with open_index() as index:

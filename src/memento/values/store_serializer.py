@@ -1,6 +1,6 @@
 """Pickle values for the store: the script's classes by name, and by value aside.
 
-Knows: pickles, the scripts' modules, memory of tensors. May not know: files, tasks.
+Knows: pickles, the scripts' modules. May not know: files, tasks.
 
 In a stored pickle `__main__` means "the script of that name": beside the pickle stands the name.
 Reading finds a class, in this order: in this process' `__main__` where it is that script; in a module of
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from memento.values import worker_serializer
 from memento.values.definitions import DEFINED, Definition, named
+from memento.values.torch_storages import reduce_storage
 from memento.values.worker_serializer import Buffer
 
 # Where a class is found whose module only some Pythons have.
@@ -57,7 +58,7 @@ class _ByName(pickle.Pickler):
         if isinstance(obj, DEFINED):
             _noted(self.found, obj)
             return NotImplemented
-        return _reduce_storage(obj) if _is_storage(obj) else NotImplemented
+        return reduce_storage(obj)
 
 
 @functools.cache
@@ -75,11 +76,10 @@ def _by_cloud() -> type[Any]:
                 name = _noted(self.found, obj)
                 if name is not None:
                     return _by_name, (name[0], name[1])
-            elif _is_storage(obj):
-                return _reduce_storage(obj)
             elif isinstance(obj, io.TextIOWrapper):  # cloudpickle would keep its text, as another type
                 raise TypeError("cannot pickle an open file")
-            return super().reducer_override(obj)
+            storage = reduce_storage(obj)
+            return super().reducer_override(obj) if storage is NotImplemented else storage
 
     return ByCloud
 
@@ -245,53 +245,3 @@ def loads_value(
 ) -> Any:
     """Unpickle a value of the store."""
     return _Reader(_as_file(body), main, definitions, buffers=buffers).load()
-
-
-# PyTorch pickles a tensor as a view of a storage, and copies the storage into a byte string, a new one for each tensor.
-# Here the storage is one buffer, out of band. So every dtype, stride, view, sparse tensor and parameter stays PyTorch's
-# own affair, and tensors that share memory share it when they come back, as `torch.save` has it.
-
-
-_STORAGES = ("UntypedStorage", "TypedStorage")
-
-
-def _is_storage(obj: Any) -> bool:
-    """Tell whether this is the memory of tensors; torch is not imported to find out."""
-    kind = type(obj)
-    return kind.__module__ == "torch.storage" and kind.__name__ in _STORAGES
-
-
-def _reduce_storage(storage: Any) -> Any:
-    """Pickle a storage, as `Pickler.reducer_override` has it; PyTorch's own way where it is on a device."""
-    import torch
-
-    typed = type(storage).__name__ == "TypedStorage"
-    untyped = storage._untyped_storage if typed else storage  # asking a typed one warns that it is deprecated
-    if untyped.device.type != "cpu":
-        return NotImplemented
-    if typed:
-        # PyTorch makes a new one for each tensor; the untyped one is the same for all that share it.
-        return _typed_storage, (untyped, storage.dtype)
-    if untyped.nbytes() == 0:
-        return _untyped_storage, (b"",)
-    memory = torch.empty(0, dtype=torch.uint8).set_(untyped)
-    return _untyped_storage, (pickle.PickleBuffer(memory.numpy()),)
-
-
-def _typed_storage(untyped: Any, dtype: Any) -> Any:
-    import torch
-
-    return torch.storage.TypedStorage(wrap_storage=untyped._untyped_storage, dtype=dtype, _internal=True)
-
-
-def _untyped_storage(memory: Any) -> Any:
-    """Make a storage around its memory: a typed one, as PyTorch's own pickles do and its rebuilding expects."""
-    import torch
-
-    if not len(memory):
-        storage = torch.UntypedStorage(0)
-    else:
-        if memoryview(memory).readonly:
-            memory = bytearray(memory)  # torch has no read-only tensors
-        storage = torch.frombuffer(memory, dtype=torch.uint8).untyped_storage()
-    return torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.uint8, _internal=True)

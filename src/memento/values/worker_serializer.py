@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from memento.keys.project_files import SCRIPT_ATTRIBUTE, Script, script
+from memento.values import shared_files
 from memento.values.definitions import (
     CACHED_FUNCTION,
     DEFINED,
@@ -34,11 +35,15 @@ from memento.values.definitions import (
     stands_under_its_name,
     tokens,
 )
+from memento.values.shared_files import SharedFiles
+from memento.values.torch_storages import reduce_storage
 
 _SHIPPED = b"\x93memento-ship\x00"  # no pickle starts with it
+_MARKED = _SHIPPED[0]
 _ATOMS = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 Buffer = bytes | bytearray | memoryview
+Beside = Callable[[pickle.PickleBuffer], object]
 
 _FORMER = "__memento_former_main__"
 _script_pid = 0  # the process that ships: it is the script itself
@@ -134,6 +139,9 @@ class _Definitions:
             return weakref.WeakSet, (list(obj),)
         if type(obj) is CACHED_FUNCTION:
             return self.cached(obj)
+        memory = _reduce_memory(obj)
+        if memory is not NotImplemented:
+            return memory
         if not isinstance(obj, (type, types.FunctionType)):
             return _by_cloudpickle(self, obj)
         module = getattr(obj, "__module__", None)
@@ -222,6 +230,18 @@ def picklers() -> tuple[type[Any], type[Any]]:
     return ByValue, ByToken
 
 
+def _reduce_memory(obj: Any) -> Any:
+    """Pickle as a buffer what its library would copy into the pickle; NotImplemented for all else."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and type(obj) in (numpy.memmap, numpy.matrix, numpy.recarray):
+        return _viewed, (type(obj), obj.view(numpy.ndarray))
+    return reduce_storage(obj)
+
+
+def _viewed(kind: Any, array: Any) -> Any:
+    return array.view(kind)
+
+
 def _cached_property(func: Callable[..., Any], name: str | None) -> Any:
     made = functools.cached_property(func)
     made.attrname = name
@@ -291,14 +311,22 @@ class _Plain(pickle.Pickler):
         raise _NotPlain  # asked for everything else
 
 
-def dumps(obj: Any) -> bytes:
-    """Pickle something for a worker.
+def dumps(obj: Any, files: SharedFiles | None = None) -> bytes:
+    """Pickle something for a worker; what is large in it goes into `files`, where there are any.
 
     Examples
     --------
     >>> loads(dumps({"C": 1.0}))
     {'C': 1.0}
     """
+    if files is None or not files.is_ours:
+        return _dumped(obj, [], None)
+    parts: list[memoryview] = []
+    return shared_files.pack(_dumped(obj, parts, shared_files.beside(parts)), parts, files)
+
+
+def _dumped(obj: Any, parts: list[memoryview], beside: Beside | None) -> bytes:
+    """Pickle something; `beside` is told of its buffers, and may put some into `parts`."""
     global _script_pid  # a fork of this process has another pid, and is a worker
     if type(obj) in _ATOMS:
         return pickle.dumps(obj, protocol=5)
@@ -311,22 +339,24 @@ def dumps(obj: Any) -> bytes:
     if not _script_pid or not hasattr(sys.modules["__main__"], SCRIPT_ATTRIBUTE):
         _script_pid = os.getpid()
     file = io.BytesIO()
-    pickler = picklers()[1](file)
+    pickler = picklers()[1](file, buffer_callback=beside)
     pickler.dump(obj)
     body = file.getvalue()
     if not pickler.found:
         return body
+    own = len(parts)  # those of the object itself; the definitions' follow
     return _SHIPPED + pickle.dumps(
         (
             {token: (it.module, it.qualname) for token, it in pickler.found.items()},
-            dump_definitions(pickler.found.values()),
+            dump_definitions(pickler.found.values(), beside),
             body,
+            own,
         ),
         protocol=5,
     )
 
 
-def dump_definitions(definitions: Iterable[Definition]) -> bytes:
+def dump_definitions(definitions: Iterable[Definition], beside: Beside | None = None) -> bytes:
     """Pickle classes and functions of scripts by value, with all that they need."""
     roots: dict[str, Any] = {}
     for definition in definitions:
@@ -336,7 +366,7 @@ def dump_definitions(definitions: Iterable[Definition]) -> bytes:
         roots[f"{definition.module}:{outer}"] = getattr(home, outer, definition.object)
         roots[f"{definition.module}:{definition.qualname}"] = definition.object
     file = io.BytesIO()
-    picklers()[0](file).dump(list(roots.values()))
+    picklers()[0](file, buffer_callback=beside).dump(list(roots.values()))
     return file.getvalue()
 
 
@@ -345,12 +375,15 @@ def dump_definitions(definitions: Iterable[Definition]) -> bytes:
 
 def loads(data: Buffer) -> Any:
     """Unpickle what `dumps` made."""
+    buffers: list[Any] = []
+    if data[0] == _MARKED:
+        data, buffers = shared_files.unpack(data)
     if bytes(data[: len(_SHIPPED)]) != _SHIPPED:
-        return pickle.loads(data)
-    needed, definitions, body = pickle.loads(memoryview(data)[len(_SHIPPED) :])
+        return pickle.loads(data, buffers=buffers)
+    needed, definitions, body, own = pickle.loads(memoryview(data)[len(_SHIPPED) :])
     if not all(_is_here(token, *name) for token, name in needed.items()):
-        pickle.loads(definitions)
-    return pickle.loads(body)
+        pickle.loads(definitions, buffers=buffers[own:])
+    return pickle.loads(body, buffers=buffers[:own])
 
 
 def _is_here(token: str, module: str, qualname: str) -> bool:

@@ -45,6 +45,7 @@ from memento.worker.task_values import TaskValues, copies, unpacked
 from memento.worker.warning_watch import Watch
 from memento.worker.work import Task, Work
 
+_NOTHING: Any = ((), (), (), None, None)  # what a task leaves behind that had no context
 _NEVER_AWAITED = frozenset({int, float, bool, str, bytes, type(None), dict, list, tuple})
 
 
@@ -151,7 +152,9 @@ class TaskRunner:
             failure, value = value, None
         if failure is not None and log is not None and conditions.last_lines is not None:
             failure = failure._replace(output=conditions.last_lines(log))
-        series, artifacts, earlier, older_codes = ((),) * 4 if context is None else context.left_behind()
+        series, artifacts, earlier, older_codes, steps = (
+            _NOTHING if context is None else context.left_behind()
+        )
         return Outcome(
             number,
             FAILED if failure is not None else DONE,
@@ -169,7 +172,8 @@ class TaskRunner:
             failure,
             warned,
             earlier,
-            older_codes or None,
+            older_codes,
+            steps,
         )
 
     def _config(self, task: Task) -> Config:
@@ -240,7 +244,7 @@ def local_runner(work: Work, conditions: Conditions) -> TaskRunner:
     """Return a task runner that calls the very function that the program has, with the program's own values."""
     function = work.function.here if work.function.here is not None else work.function.load()
     settings = work.settings.here if work.settings.here is not None else work.settings.load()
-    return TaskRunner(work, conditions, function, settings=copies(settings))
+    return TaskRunner(work, conditions, function, settings=copies(settings, work.settings.packed))
 
 
 def _is_awaitable(returned: object) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import functools
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -22,7 +23,6 @@ from memento.values import pickling
 _ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), range, type(Ellipsis)})
 _OTHER_ATOMS = frozenset({("fractions", "Fraction")})  # by name: few programs import it
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum)
-_KEEP = 1_000_000  # bytes; larger pickles are made again rather than kept beside the value
 
 
 def is_unchangeable(value: object) -> bool:
@@ -51,30 +51,29 @@ def unpacked(data: bytes | memoryview) -> Callable[[], Any]:
     return value.copy if _is_plain(value) else lambda: pickling.loads(data)
 
 
-def copies(value: Any) -> Callable[[], Any]:
-    """Return what makes a copy for each task; the value itself where there can be none."""
+def copies(value: Any, pack: Callable[[], bytes] | None = None) -> Callable[[], Any]:
+    """Return what makes a copy for each task; the value itself where there can be none.
+
+    `pack` returns its pickle, and keeps that.
+    """
     if is_unchangeable(value):
         return lambda: value
     if _is_plain(value):
         made: Callable[[], Any] = value.copy
         return made
-    packed: bytes | None = None
+    pack = pack or functools.cache(lambda: pickling.dumps(value))
     pickles = True
 
     def get() -> Any:
-        nonlocal packed, pickles
+        nonlocal pickles
         if pickles:
             try:
                 # As other executors do it: what a pickle leaves out is missing here as well.
-                data = pickling.dumps(value) if packed is None else packed
-                made = pickling.loads(data)
+                return pickling.loads(pack())
             except MementoError:  # an upstream result that is damaged
                 raise
             except Exception:  # whatever somebody's __reduce__ raises
                 pickles = False
-            else:
-                packed = data if len(data) <= _KEEP else None
-                return made
         return copied(value)
 
     return get
@@ -113,12 +112,14 @@ def _copied(value: Any, made: dict[int, Any]) -> Any:
 class TaskValues:
     """Values by number: what was `put` here, or comes from `source`.
 
-    Where that has a method `here`, it returns the program's own value of a number, and nothing is asked for its bytes.
+    Where that has a method `here`, it returns the program's own value of a number, of which tasks get copies; `packed`,
+    if it has that, returns the pickle to make them of.
     """
 
     def __init__(self, source: Sequence[bytes] | None = None) -> None:
         self._source = source
         self._here: Callable[[int], Any] | None = getattr(source, "here", None)
+        self._pack: Callable[[int], bytes] | None = getattr(source, "packed", None)
         self.follow: Callable[[Any], None] | None = None  # hears of each function and class among them, once
         self._packed: dict[int, bytes | memoryview] = {}
         self._makers: dict[int, Callable[[], Any]] = {}  # of the program's own
@@ -143,7 +144,8 @@ class TaskValues:
             maker = self._makers.get(number)
             if maker is None:
                 own = self._here(number)
-                maker = self._makers[number] = copies(own)
+                pack = functools.partial(self._pack, number) if self._pack is not None else None
+                maker = self._makers[number] = copies(own, pack)
                 if self.follow is not None and callable(own) and not is_unchangeable(own):
                     self.follow(own)
             value = maker()

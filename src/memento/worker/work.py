@@ -39,7 +39,8 @@ class Work(NamedTuple):
     which are made when they are asked for: copies of the program have the function, and who runs tasks in this process
     has everything. Pickled, this takes function and settings along, and neither `layouts` nor `values`.
     A worker gets a value's bytes at most once, with the first task that uses it, and unpickles
-    it for each task, so that a task that changes a value in place changes nothing for the next.
+    it for each task, so that a task that changes a value in place changes nothing for the next. What is large in one
+    is in a file of the run (`memento.values.shared_files`), and each task's own memory is a mapping of that.
     """
 
     run: str  # unique name of the run within the store; safe as a file name

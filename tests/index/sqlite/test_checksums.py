@@ -33,6 +33,7 @@ outcomes = st.builds(
     failure=st.none(),
     warnings=st.none(),
     earlier=st.just(()),
+    steps=st.none(),
 )
 rows = st.builds(TaskRow, st.binary(min_size=16, max_size=16), texts, st.integers(0, 99), numbers, outcomes)
 PLAIN = sql.ADD_PLAIN_TASK.count("?")
@@ -63,6 +64,7 @@ def test_a_task_with_more_than_a_small_value_is_none_of_them(plain: TaskRow) -> 
         {"warnings": '[["UserWarning", "odd", "exp.py:3", 1]]'},
         {"earlier": (Piece("run-1", 1, 5.0, 1.0, 0.5, 10, "host/1", None),)},
         {"artifacts": ("a.txt",)},
+        {"steps": (b"k" * 16,)},
         {"metrics": (Series("loss", 1, 0.5, 0.5, 0.5, b"x" * 16),)},
         {"value": Encoded("npy", None, "ab.npy", 10, "numpy:ndarray")},
         {"value": None, "failure": Failure("raised", "ValueError", "no", "", "", None, "")},

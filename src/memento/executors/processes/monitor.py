@@ -225,8 +225,8 @@ class Monitor:
         """Look at what a worker's tree uses, and remember the highest that its task was seen to use."""
         used = system.tree_memory(handle.pid)
         if used > (self._work.memory_limit or 0):
-            # Pages that the tree's processes share were counted for each: ask again, exactly.
-            used = system.tree_own_memory(handle.pid) if system.descendants(handle.pid) else used
+            # Pages that processes share, like large values, were counted for each: ask again, exactly.
+            used = system.tree_own_memory(handle.pid)
         handle.note_memory(position, used)
         return used
 

@@ -75,6 +75,7 @@ class Processes(Executor):
     name = "processes"
     isolates = True
     preempts = True
+    same_host = True
     resizable = True
 
     def __init__(

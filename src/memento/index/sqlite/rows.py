@@ -13,6 +13,7 @@ from itertools import repeat as each
 from typing import Any
 
 from memento.index.attempts import pieces_of, whole
+from memento.index.lease import KEY
 from memento.index.sqlite import checksums
 from memento.index.types import Activity, Command, Event
 from memento.records import (
@@ -57,6 +58,7 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         number, key, status, code, runtime, experiment, run, repeat, outcome.attempt, started, cpu_time, memory,
         virtual, outcome.worker, params, kind, type_name, size, tiny, checksums.row_sum(key, params, value), series,
         facts, ref, *(outcome.log or _NO_LOG), artifacts, why, failure and failure.exception, outcome.warnings, pieces,
+        b"".join(outcome.steps) if outcome.steps else None,
     )  # fmt: skip
 
 
@@ -67,9 +69,9 @@ def plain_values(
     keys, params, repeats, codes, outcomes = zip(*rows, strict=True)
     (
         _, status, attempt, started, runtime, cpu_time, memory, virtual, worker, values, metrics, artifacts, logs,
-        failures, warnings, earlier, _,
+        failures, warnings, earlier, _, steps,
     ) = zip(*outcomes, strict=True)  # fmt: skip
-    if any(map(any, (metrics, artifacts, logs, failures, warnings, earlier))) or None in values:
+    if any(map(any, (metrics, artifacts, logs, failures, warnings, earlier, steps))) or None in values:
         return None
     formats, data, _, sizes, types = zip(*values, strict=True)
     if None in data or any(map(TINY.__lt__, map(len, data))):
@@ -151,7 +153,15 @@ def task_record(
         failure=why,
         warnings=() if row[29] is None else warnings_of(row[29]),
         pieces=() if row[30] is None else pieces_of(_parsed(row[30], []), status, why),
+        steps=() if row[31] is None else step_keys(row[31]),
     )
+
+
+def step_keys(joined: object) -> tuple[bytes, ...]:
+    """Build the keys of the steps that a task used; none of a column that changed even its type."""
+    if not isinstance(joined, bytes):
+        return ()
+    return tuple(joined[at : at + KEY] for at in range(0, len(joined), KEY))
 
 
 def warnings_of(text: str) -> tuple[Warned, ...]:

@@ -110,7 +110,8 @@ CREATE TABLE tasks (
     metrics INTEGER NOT NULL,       -- how many it recorded
     facts INTEGER,                  -- checksum of how it went: what frames show beside the value
     warnings TEXT,                  -- JSON: [category, message, place, count] each; NULL where it warned of nothing
-    pieces TEXT                     -- JSON, where it went on from a checkpoint: each attempt's share of the above
+    pieces TEXT,                    -- JSON, where it went on from a checkpoint: each attempt's share of the above
+    steps BLOB                      -- keys of the shared steps that it used, 16 bytes each; NULL of most
 );
 CREATE INDEX tasks_warned ON tasks (id) WHERE warnings IS NOT NULL;
 
@@ -343,8 +344,8 @@ DROP_CLAIMS_OF_RUN = "DELETE FROM claims WHERE run = ?"
 ADD_TASK = """
 INSERT INTO tasks (id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory,
                    virtual, worker, params, format, type, size, value, sum, metrics, facts,
-                   ref, log_file, log_start, log_end, artifacts, failure, exception, warnings, pieces)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   ref, log_file, log_start, log_end, artifacts, failure, exception, warnings, pieces, steps)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A task with a small value that printed nothing, as most: each column that is NULL costs a quarter of a microsecond.
 ADD_PLAIN_TASK = """
@@ -402,7 +403,7 @@ _TASK_COLUMNS = """
 SELECT t.id, t.key, t.experiment, t.params, t.run, t.repeat, t.status, t.code, t.attempt, t.started, t.runtime,
        t.cpu_time, t.memory, t.virtual, t.worker, t.format, t.type, t.size, t.ref, coalesce(t.value, b.data),
        t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception, t.sum, t.metrics, t.facts,
-       t.warnings, t.pieces
+       t.warnings, t.pieces, t.steps
 FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
 TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
@@ -518,7 +519,7 @@ WHERE e.name <> ? ORDER BY t.id DESC LIMIT ?
 
 # --- garbage -------------------------------------------------------------------------------------------
 
-NAMES_OF_TASKS = "SELECT id, key, status = 'done', ref, log_file FROM tasks WHERE id > ? ORDER BY id"
+NAMES_OF_TASKS = "SELECT id, key, status = 'done', ref, log_file, steps FROM tasks WHERE id > ? ORDER BY id"
 LOGS_OF_ATTEMPTS = """
 SELECT log_file FROM attempts
 UNION SELECT json_extract(json_each.value, '$[7]') FROM tasks, json_each(pieces) WHERE pieces IS NOT NULL

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -196,20 +197,25 @@ class SqliteIndex(Reader):
         return bool(self.database.all(sql.HAS_TASK, (number,)))
 
     def names(self, keys: Container[bytes], files: Container[str], after: int = 0) -> Names:
+        from memento.index.sqlite.rows import step_keys
+
         refs: set[str] = set()
         done: dict[bytes, int] = {}
         known: set[bytes] = set()
+        steps = Counter[bytes]()
         with self.database.snapshot() as connection:
             last = int(connection.execute(sql.LAST_TASK).fetchone()[0])
-            for number, key, is_done, ref, log in connection.execute(sql.NAMES_OF_TASKS, (after,)):
+            for number, key, is_done, ref, log, used in connection.execute(sql.NAMES_OF_TASKS, (after,)):
                 if key in keys:
                     known.add(key)
                     if is_done:
                         done[key] = number
                 refs.update(name for name in (ref, log) if name in files)
+                if used is not None:
+                    steps.update(step_keys(used))
             if not after:
                 refs.update(log for (log,) in connection.execute(sql.LOGS_OF_ATTEMPTS) if log in files)
-        return Names(last, refs, done, known)
+        return Names(last, refs, done, known, steps)
 
     def faults(self) -> list[str]:
         from memento.index.sqlite.checks import index_faults
