@@ -21,7 +21,6 @@ from typing import Any
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, methods
 from memento.keys.encode import LEAVES, Encoder, frame, is_path, named, node, text
-from memento.keys.encode_numpy import quick_hash
 from memento.keys.encode_object import tells_address
 from memento.keys.find_source import find_class, find_function
 from memento.keys.held_values import attributes_of
@@ -59,6 +58,8 @@ class DataEncoder(Encoder):
 
     def bulk(self, value: Any, np: Any) -> bytes | None:
         """Return a hash of an array's elements at the speed of memory: a script's data is hashed at every run."""
+        from memento.keys.encode_numpy import quick_hash  # a program without NumPy needs none of it
+
         return quick_hash(value, np)
 
     def _text(self, value: str) -> bytes:
