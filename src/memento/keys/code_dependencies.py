@@ -18,7 +18,7 @@ from typing import Any
 from memento.keys import find_source
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, functions_in, methods, noted
-from memento.keys.data_digest import DataEncoder, counts_by_type, filled_cells, form_of, is_generated
+from memento.keys.data_digest import DataEncoder, counts_by_type, filled_cells, form_of
 from memento.keys.encode import LEAVES
 from memento.keys.global_names import OF_MODULES, Chain, all_names, header_names, reads_of
 from memento.keys.held_values import (
@@ -246,8 +246,6 @@ class CodeWalk:
             space = next((f.__globals__ for f in methods(cls) if is_loaded_by_hand(cls)), space)
             yield from self._read(header_names(found.tree), space, found.file)
         for func in methods(cls):
-            if is_generated(func, cls, found):
-                continue
             method = find_source.find_function(func)
             if func.__globals__.get("__name__") != cls.__module__ or not _is_within(method, found):
                 yield func  # what a decorator made of it

@@ -193,18 +193,5 @@ def form_of(code: Any, found: Found | None) -> str:
         return normal_form(found.tree)
     if isinstance(code, types.FunctionType):
         return code_form(code.__code__)
-    own = sorted([f for f in methods(code) if not is_generated(f, code, None)], key=lambda f: f.__qualname__)
+    own = sorted(methods(code), key=lambda func: func.__qualname__)
     return repr([[*map(qualified_name, code.__bases__)], *(code_form(f.__code__) for f in own)])
-
-
-_WRITERS = ("dataclasses", "reprlib", "attr._make", "collections")
-_WRITTEN = ("<attrs generated", "<string>")
-
-
-def is_generated(func: types.FunctionType, cls: type, found: Found | None) -> bool:
-    """Say whether a decorator such as `dataclass` wrote a method: what it says, the class says."""
-    file = func.__code__.co_filename
-    if func.__globals__.get("__name__") in _WRITERS:
-        return True
-    described = not vars(cls).keys().isdisjoint(("__dataclass_fields__", "__attrs_attrs__", "_fields"))
-    return file.startswith(_WRITTEN) and ((found is not None and file != found.file) or described)
