@@ -20,13 +20,20 @@ from typing import Any
 
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, methods
-from memento.keys.encode import LEAVES, Encoder, frame, is_path, named, node, text
+from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
 from memento.keys.encode_object import tells_address
-from memento.keys.find_source import find_class, find_function
+from memento.keys.find_source import filled_cells, find_class, find_function
 from memento.keys.held_values import attributes_of
 from memento.keys.ignored_state import is_seeded_by_the_system
-from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
-from memento.keys.project_files import MAINS
+from memento.keys.names import (
+    is_path,
+    is_project_module,
+    module_name,
+    path_in_project,
+    qualified_name,
+    resolve,
+    without_place,
+)
 from memento.keys.value_digest import dispatch
 
 # Classes whose instances count by their type alone, by the module that defines them, which is not imported for it.
@@ -45,7 +52,6 @@ class DataEncoder(Encoder):
         super().__init__(_dispatch, {**LEAVES, str: self._text})  # of all leaves texts alone may be paths
         self.unkeyable: set[str] = set()  # types of what cannot be keyed
         self.module = module
-        self._modules = (module, *MAINS)
 
     def digest(self, value: Any) -> str:
         """Return a digest of a value; never raises."""
@@ -63,15 +69,8 @@ class DataEncoder(Encoder):
         return quick_hash(value, np)
 
     def _text(self, value: str) -> bytes:
-        if value in self._modules:
-            return node("name of the module")
-        return _place(value, self.module) or text(value)
-
-
-def _place(value: str, module: str) -> bytes | None:
-    """Return the frame of a path in the project's folder, by its place there; None for other texts."""
-    inside = path_in_project(value, module)
-    return node("in the project", text(inside)) if inside is not None else None
+        known = without_place(value, self.module)
+        return text(value) if known is value else self.encode(known)
 
 
 def _by_type(value: Any) -> bytes:
@@ -148,10 +147,8 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
     numpy = sys.modules.get("numpy")
     if numpy is not None and cls is numpy.memmap and value.nbytes > _MOST_MAPPED:
         return _encode_mapped(enc, value)
-    if is_path(value):
-        inside = _place(str(value), enc.module)
-        return node("path", inside) if inside is not None else None
-    return None
+    known = without_place(value, enc.module) if is_path(value) else value
+    return node("path", enc.encode(known)) if known is not value else None
 
 
 def _encode_mapped(enc: Any, value: Any) -> bytes:
@@ -174,17 +171,6 @@ def counts_by_type(cls: Any) -> bool:
 
 
 # -- code in data ----------------------------------------------------------------------------------------
-
-
-def filled_cells(func: types.FunctionType) -> dict[str, Any]:
-    """Return what a function captured, by name; less the cells to which nothing was assigned yet."""
-    found = {}
-    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
-        try:
-            found[name] = cell.cell_contents
-        except ValueError:
-            continue
-    return found
 
 
 def form_of(code: Any, found: Found | None) -> str:
