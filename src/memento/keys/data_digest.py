@@ -34,6 +34,7 @@ from memento.keys.names import (
     resolve,
     without_place,
 )
+from memento.keys.project_files import MAINS
 from memento.keys.value_digest import dispatch
 
 # Classes whose instances count by their type alone, by the module that defines them, which is not imported for it.
@@ -51,7 +52,7 @@ class DataEncoder(Encoder):
     def __init__(self, module: str) -> None:
         super().__init__(_dispatch, {**LEAVES, str: self._text})  # of all leaves texts alone may be paths
         self.unkeyable: set[str] = set()  # types of what cannot be keyed
-        self.module = module
+        self.module, self._names = module, frozenset({module, *MAINS})
 
     def digest(self, value: Any) -> str:
         """Return a digest of a value; never raises."""
@@ -69,6 +70,8 @@ class DataEncoder(Encoder):
         return quick_hash(value, np)
 
     def _text(self, value: str) -> bytes:
+        if value[:1] not in ("/", "\\") and value[1:2] != ":" and value not in self._names:
+            return text(value)  # no absolute path: nearly all, and a table may have millions
         known = without_place(value, self.module)
         return text(value) if known is value else self.encode(known)
 
