@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from memento import Config
+from memento.config import Deferred
 
 CONFIG = Config.build({"lr": 0.1, "hidden": 3}, {"folds": 5})
 
@@ -54,3 +55,54 @@ def test_configs_that_hold_arrays_can_be_compared() -> None:
     assert make(1) == make(1)
     assert make(1) != make(2)
     assert pickle.loads(pickle.dumps(make(1))) == make(1)
+
+
+class Result(Deferred):
+    """The result of a task with some parameters; loaded once, as workers may see."""
+
+    def __init__(self, value: object, /, **parameters: object) -> None:
+        self.value, self.parameters, self.loads = value, parameters, 0
+
+    def load(self) -> object:
+        self.loads += 1
+        return self.value
+
+    def origin(self) -> dict[str, object]:
+        return self.parameters
+
+
+class TestUpstream:
+    @staticmethod
+    def config() -> Config:
+        base = Result(7, n=1, **{"a.b": 2})
+        return Config.build({"model": "svm", "clean": Result([1, 2], dataset="a", base=base)}, {})
+
+    def test_the_parameters_of_upstream_tasks_are_items_at_every_depth(self) -> None:
+        config = self.config()
+        assert config["clean.dataset"] == config.get("clean.dataset") == "a"
+        assert (config["clean.base.n"], config["clean.base.a.b"], config["clean.base"]) == (1, 2, 7)
+        assert "clean.base.n" in config
+        assert "clean.x" not in config
+        assert config.get("clean.x", 5) == 5
+        assert config.asdict() == {"model": "svm", "clean": [1, 2]}
+
+    def test_they_are_there_when_the_result_was_loaded_and_it_stays_itself(self) -> None:
+        config = self.config()
+        assert config.clean is config.clean
+        assert config["clean.dataset"] == "a"
+        assert config["clean.base"] is config["clean.base"]
+
+    def test_asking_for_a_parameter_loads_no_result(self) -> None:
+        result = Result(1, n=1)
+        assert Config(up=result)["up.n"] == 1
+        assert result.loads == 0
+
+    def test_it_is_shown_by_them(self) -> None:
+        config, shown = self.config(), "Config(model=svm, clean.dataset=a, clean.base.n=1, clean.base.a.b=2)"
+        assert repr(config) == shown
+        assert config.clean == [1, 2]
+        assert repr(config) == shown
+
+    def test_a_name_without_its_matrix_is_answered_by_the_right_line(self) -> None:
+        with pytest.raises(AttributeError, match=r"Did you mean config\['clean.dataset'\]\?"):
+            self.config().dataset  # noqa: B018 - what a user may try

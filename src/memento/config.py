@@ -18,6 +18,37 @@ class Deferred:
         """Return the value itself."""
         raise TypeError(f"{type(self).__qualname__} must say how it loads")
 
+    def origin(self) -> Mapping[str, Any] | None:
+        """Return the parameters of the task whose result it is; None where it is none, or they are not known."""
+        return None
+
+
+def inherited(parameters: Mapping[str, Any], name: str) -> Any:
+    """Return what `name` is among the parameters of upstream tasks, at any depth: "clean.dataset"; raises KeyError.
+
+    Names may have dots of their own; that no two of a matrix are alike is checked before anything runs.
+    """
+    for own, value in parameters.items():
+        if isinstance(value, Deferred) and name.startswith(f"{own}."):
+            origin, rest = value.origin() or {}, name[len(own) + 1 :]
+            if rest in origin:
+                return origin[rest]
+            try:
+                return inherited(origin, rest)
+            except KeyError:  # another parameter may begin alike
+                continue
+    raise KeyError(name)
+
+
+def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield all that upstream tasks' parameters are called, at any depth, except the results of tasks themselves."""
+    for own, value in parameters.items():
+        origin = value.origin() if isinstance(value, Deferred) else None
+        for name, inner in (origin or {}).items():
+            if not isinstance(inner, Deferred) or not inner.origin():
+                yield f"{own}.{name}", inner
+        yield from ((f"{own}.{name}", inner) for name, inner in lineage(origin or {}))
+
 
 _ELSEWHERE = {  # what people look for in a config -> where it is
     **dict.fromkeys(("seed", "rng", "key", "logger", "attempt", "directory", "resources"), "context.{}"),
@@ -81,12 +112,15 @@ class Config:
         try:
             value = self._dict[name]
         except KeyError:
+            if name in self:
+                return self._of_upstream(name)
             raise KeyError(f"config has no parameter {name!r}{self._instead(name)}") from None
         return self._resolve(name, value) if isinstance(value, Deferred) else value
 
     def _instead(self, name: object) -> str:
         """Say what to write instead of a name that no parameter has."""
-        known = f"; it has: {', '.join(self._dict) or 'none'}"
+        deeper = [f"config[{inner!r}]" for inner, _ in lineage(self._unloaded)]
+        known = f"; it has: {', '.join([*self._dict, *deeper]) or 'none'}"
         if not isinstance(name, str) or name.startswith("__"):
             return known
         if name in self.settings:
@@ -96,23 +130,45 @@ class Config:
             import difflib
 
             near = difflib.get_close_matches(name, self._dict, 1)
-            line = f"config.{near[0]}" if near else ""
+            line = f"config.{near[0]}" if near else next((d for d in deeper if d.endswith(f".{name}']")), "")
         return f"{known}. Did you mean {line}?" if line else known
 
     def _resolve(self, name: str, value: Deferred) -> Any:
+        self.__dict__.setdefault("_loaded", {})[name] = value  # who wants its task's parameters asks it
         # Kept, so that a task that asks twice gets one object.
         loaded = self._dict[name] = value.load()
         return loaded
 
+    @property
+    def _unloaded(self) -> dict[str, Any]:
+        """The parameters, results of other tasks as what loads them."""
+        return {**self._dict, **self.__dict__.get("_loaded", {})}
+
+    def _of_upstream(self, name: str) -> Any:
+        """Return a parameter of an upstream task's: "clean.dataset"."""
+        kept = self.__dict__.setdefault("_inherited", {})
+        if name not in kept:
+            value = inherited(self._unloaded, name)
+            kept[name] = value.load() if isinstance(value, Deferred) else value
+        return kept[name]
+
     def __contains__(self, name: object) -> bool:
-        return name in self._dict
+        if name in self._dict:
+            return True
+        if not isinstance(name, str) or "." not in name:
+            return False
+        try:
+            inherited(self._unloaded, name)
+        except KeyError:
+            return False
+        return True
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._dict)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a parameter's value, or `default` where this config does not have it."""
-        return self[name] if name in self._dict else default
+        return self[name] if name in self else default  # noqa: SIM401 - it would call itself
 
     def asdict(self) -> dict[str, Any]:
         """Return the parameters as a dict of their own."""
@@ -127,7 +183,7 @@ class Config:
     def _texts(self) -> dict[str, str]:
         """Name each value in a few words, and the repeat where there are several."""
         told = self.__dict__.get("_tell")
-        labels = told() if told is not None else {}
+        labels = told() if told is not None else {n: short_text(v) for n, v in lineage(self._unloaded)}
         texts: dict[str, str] = {}
         for name, value in self._dict.items():
             deeper = {n: text for n, text in labels.items() if n.startswith(f"{name}.")} if labels else {}

@@ -1,6 +1,7 @@
 """Every error that Memento raises, and what to do about each.
 
 Knows: the fields that an error needs to explain itself. May not know: any other room.
+Long because whoever looks for an error finds all of them here.
 
     MementoError
     ├── MatrixError (ValueError)            the declaration is wrong: says where, and what would be right
@@ -23,6 +24,7 @@ Knows: the fields that an error needs to explain itself. May not know: any other
     │   ├── UnsavableResult (TypeError)     it returned what cannot be stored
     │   └── RemoteError                     its exception could not travel; carries its text
     ├── UpstreamPending (LookupError)       a plan asks for a result that is not computed yet
+    ├── UpstreamParameterMissing (LookupError)  a task asks for another's parameter that is too large to be sent
     ├── WorkerStartError                    no worker can start: nothing was blamed on a task
     │   └── WorkersDiffer                   fresh workers would not see what the program sees
     ├── CommandRefused                      a live run did not do what another process asked of it, or is not alive
@@ -95,6 +97,19 @@ class UnkeyableValue(MementoError, TypeError):
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         return f"{place}cannot make a key from a value of type {self.kind}: {self.reason}. {self.todo}"
+
+
+class UnkeyableArgument(UnkeyableValue):
+    """An argument of a shared step, or the step itself, cannot be identified with certainty."""
+
+    todo = (
+        "Ways out: give the step what describes it (a path, a name, its parameters) and make it inside; give its class"
+        " a `__memento_key__()`; or teach Memento the type with `memento.register_key(type, func)`."
+    )
+
+
+class StepFailed(MementoError, RuntimeError):
+    """A shared step has failed in another task of this run, so it was not computed again for this one."""
 
 
 class Unsendable(MementoError, TypeError):
@@ -335,6 +350,28 @@ class UpstreamPending(MementoError, LookupError):
 
     def __str__(self) -> str:
         return f"the result of task {self.key[:12]} is not computed yet"
+
+
+class UpstreamParameterMissing(MementoError, LookupError):
+    """A parameter of an upstream task is not taken along to workers.
+
+    Parameters
+    ----------
+    what : str
+        The value, in a few words.
+    """
+
+    todo = "Return it from that task, or make it a parameter or setting of this matrix too."
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: a parameter of another matrix is taken along to tasks only where its pickle has at most"
+            f" 64 KiB, and this one is larger or cannot be pickled. {self.todo}"
+        )
 
 
 class CyclicDependency(MementoError):

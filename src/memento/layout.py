@@ -8,6 +8,7 @@ Knows: names. May not know: what is in a file, whether it is there.
     logs/<run>/                    what tasks printed; logs/<run>/now shows who is at work
     artifacts/<key>/               files that tasks keep                 work/<key>/   a task's own folder
     steps/                         values of shared steps                steps/keys/   which value a step has
+    steps/files/<key>/             files that a step keeps               steps/work/<key>/   what a step has so far
     known-contents                 hashes of large arrays, which take long to make; without it they are made again
     payloads/damaged/, *.damaged   set aside
 
@@ -42,6 +43,9 @@ TEMPORARY = ".writing-"  # at the beginning of a half-written file's name
 GENERATIONS = ("a.checkpoint", "b.checkpoint")  # a task's checkpoints
 LOOPS = "loops"  # in a task's checkpoints: those of its loops
 STEP_KEYS = "keys"  # in steps: which value a step has
+STEP_FILES = "files"  # in steps: folders of steps' own, kept as long as the step
+STEP_FAILURES = "failed"  # in steps: what has failed in the run that was the last to try it
+STEP_WORK = "work"  # in steps: checkpoints of steps that are being computed
 BOARD = "now"  # in a run's logs
 OUTCOMES = "outcomes"  # in a run's folder in work: what its workers have left for whoever comes next
 SHARED_VALUES = "values"  # in a run's folder in work: what its workers map, where that is not in memory
@@ -75,9 +79,24 @@ class Layout(NamedTuple):
         return os.path.join(self.root, STEPS, STEP_KEYS)
 
     @property
+<<<<<<< HEAD
     def known_contents(self) -> str:
         """Hashes of large arrays."""
         return os.path.join(self.root, KNOWN_CONTENTS)
+=======
+    def step_work(self) -> str:
+        """What steps that are being computed go on from."""
+        return os.path.join(self.root, STEPS, STEP_WORK)
+
+    @property
+    def step_failures(self) -> str:
+        """What has failed in the runs that were the last to try steps."""
+        return os.path.join(self.root, STEPS, STEP_FAILURES)
+
+    def step_files(self, key: str) -> str:
+        """Folder of a step's own."""
+        return os.path.join(self.root, STEPS, STEP_FILES, key)
+>>>>>>> main
 
     def checkpoint(self, key: str) -> str:
         """Folder of a task's checkpoints."""

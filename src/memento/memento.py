@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from memento.runner.adopting import Adopted
     from memento.runner.invocation import Invocation
     from memento.runner.retry import Retries
-    from memento.runner.session import Session
 
 
 class Memento:
@@ -228,7 +227,7 @@ class Memento:
                 invocation.describe(session)
                 return None
             session.run(notify_on_complete)
-        return hand_over([session], self._on_error)[0]
+        return hand_over([session], self._on_error, lambda results: results[0])
 
     def run_all(self, **kwargs: Any) -> dict[Any, Results | None] | None:
         """Run every added matrix, each after those it depends on.
@@ -243,18 +242,20 @@ class Memento:
         Returns
         -------
         dict or None
-            Results by id; None for a matrix that could not run, since nothing that it depends on succeeded.
+            Results by id; None for a matrix that could not run, since nothing that it depends on succeeded. Tasks whose
+            upstream tasks failed are not among them.
 
         Raises
         ------
         CyclicDependency
             Matrices depend on each other in a circle.
         AggregateException
-            Tasks failed; what did not depend on them is finished and kept.
+            Tasks failed; what did not depend on them is finished and kept. Its `results` are what would be returned.
         """
         from memento.matrix.dependencies import execution_order
         from memento.runner.invocation import hand_over
         from memento.runner.options import check_flag, check_names
+        from memento.runner.stages import Stages
 
         for name, value in kwargs.items():
             if name not in FLAGS:
@@ -272,25 +273,23 @@ class Memento:
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
         flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
-        sessions: dict[Any, Session | None] = {}  # None: it could not run, for want of what it depends on
         with self._invoke(cache_path, dry_run) as invocation:
+            stages = Stages(invocation, dry_run, **flags)
             for declared in execution_order(self._matrices):
-                session = sessions[declared.id] = self._next(invocation, declared, sessions, dry_run, flags)
+                session = stages.next(declared)
                 if session is None:
                     continue
                 if dry_run:
-                    invocation.describe(session, _waiting(session.matrix))
+                    invocation.describe(session, stages.waiting(session.matrix))
                     continue
                 session.run(notify=False)
                 if session.stopped:
                     break
             if not dry_run and notify:
-                invocation.sum_up([session for session in sessions.values() if session is not None])
+                invocation.sum_up(stages.sessions)
         if dry_run:
             return None
-        ran = {name: session for name, session in sessions.items() if session is not None}
-        results = dict(zip(ran, hand_over(list(ran.values()), self._on_error), strict=True))
-        return {name: results.get(name) for name in sessions}
+        return hand_over(stages.sessions, self._on_error, stages.by_id)
 
     def adopt(self, matrix: Any, verify: int = 0) -> Adopted:
         """Accept a change of the code: results of older versions count as of the present one from now on.
@@ -326,25 +325,6 @@ class Memento:
         with self._invoke(None) as invocation:
             return invocation.adopt(declared, verify)
 
-    def _next(
-        self,
-        invocation: Invocation,
-        declared: Matrix,
-        sessions: dict[Any, Session | None],
-        dry_run: bool,
-        flags: dict[str, bool],
-    ) -> Session | None:
-        """Plan a matrix with the results of those it depends on; None where one of them has none."""
-        matrix = declared
-        for upstream in declared.dependencies:
-            session = sessions[upstream]
-            values = invocation.upstream(session, dry_run) if session is not None else []
-            if not values:
-                invocation.skip(declared, upstream)
-                return None
-            matrix = matrix.with_parameter(str(upstream), values)
-        return invocation.session(matrix, **flags, waiting=_waiting(matrix))
-
     def _invoke(self, cache_path: str | os.PathLike[str] | None, dry_run: bool = False) -> Invocation:
         from memento.runner.invocation import Invocation
         from memento.runner.listeners import Listeners
@@ -353,13 +333,3 @@ class Memento:
             True if dry_run else self._progress, self._hear
         )  # a plan that nobody sees is no plan
         return Invocation(self.func, self.name, self._options, self._locate(cache_path), listeners)
-
-
-def _waiting(matrix: Matrix) -> int:
-    """Count the results of other matrices' tasks that a matrix takes and that are not computed yet."""
-    if not matrix.dependencies:
-        return 0
-    from memento.store.upstream import PendingValue
-
-    names = map(str, matrix.dependencies)
-    return sum(isinstance(value, PendingValue) for name in names for value in matrix.parameters[name])

@@ -12,7 +12,7 @@ from memento.matrix.matrix import Matrix
 
 
 def made(name: Any, *dependencies: Any) -> Matrix:
-    return Matrix({"a": [1]}, id=name, dependencies=dependencies)
+    return Matrix({"own": [1]}, id=name, dependencies=dependencies)
 
 
 def test_a_matrix_comes_after_its_dependencies_and_else_in_the_order_given() -> None:
@@ -54,3 +54,98 @@ def test_a_wrong_id_is_an_error_that_names_it(matrices: list[Matrix], message: s
 
 def test_one_matrix_needs_no_id() -> None:
     assert len(execution_order([made(None)])) == 1
+
+
+def two(**second: Any) -> list[Matrix]:
+    return [
+        Matrix({"dataset": ["a"], "k": [1]}, id="clean"),
+        Matrix({"model": ["svm"]}, **{"id": "fit", "dependencies": ["clean"], **second}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (
+            {"exclude": [{"clean.datset": "a"}]},
+            "exclude[0] of 'fit': unknown parameter 'clean.datset'. Did you mean 'clean.dataset'?",
+        ),
+        (
+            {"when": {"model": {"clean.q": 1}}},
+            "when['model'] of 'fit': unknown parameter 'clean.q'. Did you mean 'clean.k'?",
+        ),
+        (
+            {"dependencies": {"clean": {"on": ["datset"]}}},
+            "dependencies['clean']['on'] of 'fit': matrix 'clean' has no parameter 'datset'. Did you mean 'dataset'?",
+        ),
+        (
+            {"dependencies": {"clean": {"on": ["dataset"]}}},
+            (
+                "there is nothing to join 'dataset' with: no other dependency names it, and the matrix has no such"
+                " parameter. Give this matrix a parameter 'dataset', or take it out."
+            ),
+        ),
+        ({"dependencies": ["clean", "clean"]}, "two of them have one name"),
+    ],
+)
+def test_what_is_wrong_about_another_matrix_is_told_before_anything_runs(
+    second: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(MatrixError) as caught:
+        execution_order(two(**second))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"), [({"clean": [1]}, "clean"), ({"clean.dataset": [1]}, "clean.dataset")]
+)
+def test_a_parameter_that_is_called_like_one_of_another_matrix_is_an_error(
+    parameters: dict[str, Any], name: str
+) -> None:
+    matrices = [two()[0], Matrix(parameters, id="fit", dependencies=["clean"])]
+    with pytest.raises(MatrixError, match=f"dependencies of 'fit': '{name}' is a parameter already"):
+        execution_order(matrices)
+
+
+def test_two_matrices_whose_parameters_are_called_alike_are_an_error() -> None:
+    matrices = [
+        Matrix({"b.c": [1]}, id="a"),
+        Matrix({"c": [1]}, id="a.b"),
+        Matrix({"x": [1]}, id="fit", dependencies=["a", "a.b"]),
+    ]
+    with pytest.raises(MatrixError, match=r"'a\.b\.c' is a parameter already"):
+        execution_order(matrices)
+
+
+def test_an_id_that_a_config_needs_for_itself_is_an_error() -> None:
+    matrices = [Matrix({"x": [1]}, id="settings"), Matrix({"y": [1]}, id="b", dependencies=["settings"])]
+    with pytest.raises(MatrixError, match="'settings' is a reserved parameter name"):
+        execution_order(matrices)
+
+
+def test_a_name_that_may_be_two_is_an_error_that_shows_them() -> None:
+    matrices = [
+        *(Matrix({"n": [1]}, id=name) for name in ("one", "two")),
+        Matrix({"x": [1]}, id="both", dependencies=["one", "two"]),
+        Matrix({"n": [1]}, id="fit", dependencies={"both": {"on": ["n"]}}),
+    ]
+    with pytest.raises(MatrixError, match=r"'n' may be 'one\.n' or 'two\.n'"):
+        execution_order(matrices)
+
+
+def test_results_are_not_joined_on_a_parameter_that_some_tasks_lack() -> None:
+    fit = Matrix(
+        {"model": ["svm", "tree"], "dataset": ["a"]},
+        when={"dataset": {"model": "svm"}}, id="fit", dependencies={"clean": {"on": ["dataset"]}},
+    )  # fmt: skip
+    with pytest.raises(MatrixError, match="joined on 'dataset', which 'when' takes out of some tasks"):
+        execution_order([two()[0], fit])
+
+
+def test_the_repeats_of_a_matrix_are_a_parameter_of_its_tasks() -> None:
+    clean = Matrix({"dataset": ["a"]}, repeats=3, id="clean")
+    rule = {"clean.repeat": 0}
+    assert (
+        len(execution_order([clean, Matrix({"x": [1]}, id="fit", dependencies=["clean"], exclude=[rule])]))
+        == 2
+    )

@@ -117,7 +117,7 @@ def test_a_store_is_opened_while_results_are_added(tmp_path: Path) -> None:
 
 
 def test_large_arrays_can_be_opened_without_copies(tmp_path: Path) -> None:
-    array = np.arange(100_000, dtype=np.float64)
+    array = np.arange(200_000, dtype=np.float64)
     place = tmp_path / "store"
     write(place, [({"n": 1}, 0, 0.5)])
     encoded = encode({"weights": array, "name": "w"}, PayloadDir(place / "payloads"))

@@ -20,7 +20,7 @@ from memento.values.buffers import PIECE
 from memento.values.encoding import decode, encode, readable
 from memento.values.payloads import PayloadDir, checksum
 
-BIG = 50_000  # doubles: well over the inline limit
+BIG = 140_000  # doubles: well over the inline limit, and over what is mapped
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ Everything is made when it is first needed, so that a task that asks for nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import blake2b
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from memento.values.checkpoints import CheckpointDir, Origin
 
 _CLOCK_SET_BACK = 3600.0  # seconds
+_NONE: dict[str, int] = {}
 
 
 class Attempt:
@@ -31,11 +34,11 @@ class Attempt:
 
     __slots__ = (
         "_checkpoints",
+        "_computing",
         "_key",
         "_next_live",
         "_own",
         "_seeding",
-        "computing",
         "done",
         "earlier",
         "metrics",
@@ -45,6 +48,8 @@ class Attempt:
         "total",
     )
 
+    step = ""  # what is computed, for people, where this is an attempt at a shared step
+
     def __init__(self, space: TaskSpace | None, key: str | None = None) -> None:
         self.space, self._key = space, key
         self.metrics: Metrics | None = None
@@ -52,7 +57,9 @@ class Attempt:
         self._next_live = 0.0
         self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
         self.origin: Origin | None = None  # which code came to its checkpoints; None until one is asked for
-        self.computing: tuple[str, ...] = ()  # keys of the shared steps that are being computed
+        self._computing: dict[str, int] = (
+            _NONE  # keys of the shared steps that are being computed, and their threads
+        )
         self.steps: tuple[
             bytes, ...
         ] = ()  # keys of the shared steps that the task has used so far, in any attempt
@@ -70,6 +77,11 @@ class Attempt:
         return self._key
 
     @property
+    def task(self) -> str:
+        """The same, also where this is an attempt at a step of the task."""
+        return self.key
+
+    @property
     def repeat(self) -> int:
         """Which repeat of its configuration the task is."""
         return self.space.repeat if self.space is not None else 0
@@ -82,6 +94,31 @@ class Attempt:
                 " asked for works inside a task that Memento runs."
             )
         return self.space
+
+    def folder(self) -> str:
+        """Return what `Context.directory` is."""
+        return Layout(self.place().store).work(self.key)
+
+    # ------------------------------------------------------------ shared steps
+
+    def used(self, steps: Iterable[bytes]) -> None:
+        """Note that the task has used shared steps."""
+        self.steps = tuple(dict.fromkeys((*self.steps, *steps)))
+
+    def held_steps(self) -> list[str]:
+        """Return the keys of the steps that this thread computes for it."""
+        return [key for key, thread in self._computing.items() if thread == get_ident()]
+
+    @contextmanager
+    def holding(self, step: str) -> Iterator[None]:
+        """Note that this thread computes a step meanwhile."""
+        if self._computing is _NONE:
+            self._computing = {}
+        self._computing[step] = get_ident()
+        try:
+            yield
+        finally:
+            del self._computing[step]
 
     # ------------------------------------------------------------ metrics and the bar
 
@@ -190,10 +227,6 @@ class Attempt:
             self.total = extra.get("total")
         self.used(extra.get("steps", ()))
         self._take_pieces(extra.get("pieces", ()))
-
-    def used(self, steps: Iterable[bytes]) -> None:
-        """Note that the task has used shared steps."""
-        self.steps = tuple(dict.fromkeys((*self.steps, *steps)))
 
     def _take_pieces(self, pieces: Iterable[Piece]) -> None:
         """Add earlier attempts; of two checkpoints that tell of one the later counts."""

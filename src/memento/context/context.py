@@ -61,6 +61,18 @@ class Context:
         self._begin(Attempt(space), None)
         return self
 
+    def _of_step(self, attempt: Attempt) -> Context:
+        """Make the context of a shared step that this one's task computes."""
+        own = type(self).__new__(type(self))
+        own._begin(attempt, None)
+        return own
+
+    def __memento_key__(self) -> str:
+        raise TypeError(
+            "a context is its task's own, and a step is of all tasks. Give the step a parameter named `context`:"
+            " it gets one of its own, which is no part of its key"
+        )
+
     def _begin(self, attempt: Attempt, provider: Any) -> None:
         self._attempt, self._provider = attempt, provider
         self._artifacts: tuple[str, ...] = ()
@@ -278,17 +290,20 @@ class Context:
         object
             What `func` returned, here or in another task. Large arrays are read-only views of one file.
         """
+        from memento.context.step_calls import Call
         from memento.context.steps import cached
 
-        value: T = cached(self._attempt, func, args, kwargs)
+        attempt = self._attempt
+        call = Call(func, args, kwargs, attempt.place().run, Context)
+        value: T = cached(attempt, call, self._of_step)
         return value
 
     @property
     def directory(self) -> Path:
-        """A folder of this task's own, kept across attempts."""
+        """A folder of this task's own, kept across attempts; in a shared step the step's own, kept as long as it is."""
         from pathlib import Path
 
-        folder = Path(Layout(self._attempt.place().store).work(self.key))
+        folder = Path(self._attempt.folder())
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -312,6 +327,12 @@ class Context:
         """
         from pathlib import Path
 
+        if self._attempt.step:
+            raise RuntimeError(
+                f"artifact({name!r}) in the step {self._attempt.step}: artifacts are kept with the result of one task,"
+                f" and a step is of all. Write to context.directory / {name!r}, which is kept as long as the step, and"
+                " return that path"
+            )
         parts = str(os.fspath(name)).replace("\\", "/").split("/")
         if any(part in ("", ".", "..") for part in parts) or "\0" in name or ":" in parts[0]:
             raise ValueError(f"artifact({name!r}): give a relative name without '..', like 'plots/roc.png'")

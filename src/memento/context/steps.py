@@ -1,9 +1,13 @@
 """Steps that tasks share: computed once over the whole grid, by one worker, while others wait.
 
-Knows: keys, values as files, locks of files. May not know: other workers, the index.
+Knows: calls as steps, values as files, who computes. May not know: other workers, the index.
 
-``steps/keys/<key>.json`` names a value file in ``steps/``; ``<key>.lock`` is locked by who computes. The kernel
-releases the lock of a process that dies, and the next one in line computes.
+    steps/keys/<key>.json    the record: which value the step has, who computed it when, which steps it used
+    steps/keys/<key>.lock    locked by who computes it (`step_locks`)
+    steps/files/<key>/       the step's own folder, as long as the step
+    steps/work/<key>/        its checkpoints, until it is computed
+    steps/failed/<key>.json  what it failed of in a run (`step_failures`)
+
 Whoever computed reads the value back as the others do: all tasks get the same kind of value.
 """
 
@@ -11,128 +15,135 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 import types
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from memento.context.step_attempt import StepAttempt
+from memento.context.step_calls import Call
+from memento.context.step_failures import StepFailures
+from memento.context.step_locks import Circle, StepLock, Stopped
 from memento.context.task_space import StopTask
-from memento.errors import PayloadDamaged
-from memento.keys.names import qualified_name
-from memento.keys.readable import outline
+from memento.errors import PayloadDamaged, StoreError, StoreUnwritable, UnsavableResult, ValueUnreadable
 from memento.layout import Layout
-from memento.records import StepRecord
-from memento.store.step_records import read_record, write_record
-from memento.system import try_lock
+from memento.records import Encoded, StepRecord
+from memento.store.step_records import read_record, record_path, write_record
 from memento.values.encoding import decode, encode
 from memento.values.payloads import PayloadDir
 
 if TYPE_CHECKING:
     from memento.context.attempt import Attempt
-    from memento.keys.code_versions import CodeVersion
 
-_MOST_KNOWN = 256  # steps whose code is kept in mind
-_FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
+_MOST_KNOWN = 1024  # records that are kept in mind
+_LAZY = (types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType)
 
 
-def cached(attempt: Attempt, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the step's value: what is stored, or else what `func` returns, stored."""
+def cached(attempt: Attempt, call: Call, context_of: Callable[[Attempt], object]) -> Any:
+    """Return the step's value: what is stored, or else what is called returns, stored."""
     space = attempt.place()
-    key = step_key(func, args, kwargs, space.run)
-    layout = Layout(space.store)
-    payloads = PayloadDir(layout.steps)
-    record = Path(layout.step_keys, f"{key}.json")
-    value = _stored(attempt, bytes.fromhex(key), payloads)
+    payloads = PayloadDir(Layout(space.store).steps)
+    value = _stored(attempt, call.key, payloads)
     if value is not None:
         return value[0]
-    if key in attempt.computing:
-        name = getattr(func, "__qualname__", repr(func))
-        raise RuntimeError(
-            f"cached({name}, ...): this step asks for itself with the same arguments; it would never end"
-        )
-    record.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(record.with_suffix(".lock"), space.stopping):
-        value = _stored(
-            attempt, bytes.fromhex(key), payloads
-        )  # somebody may have computed it while we waited
+    lock = StepLock(Layout(space.store).step_keys, call.key.hex())
+    held = attempt.held_steps()
+    if lock.key in held:
+        raise RuntimeError(f"the step {call} asks for itself, with the same arguments; it would never end")
+    with contextlib.ExitStack() as stack:
+        if isinstance(attempt, StepAttempt):
+            stack.enter_context(attempt.lock.asking(lock.key))
+        try:
+            stack.enter_context(lock.held(held, space.stopping, space.waited, space.clock))
+        except Stopped:
+            raise StopTask from None
+        except Circle:
+            raise RuntimeError(
+                f"the step {call} asks for a step that asks for it, with the same arguments: another task computes it,"
+                f" and waits for {attempt.step or 'one'} of this task; neither would ever end"
+            ) from None
+        value = _stored(attempt, call.key, payloads)  # somebody may have computed it meanwhile
         if value is not None:
             return value[0]
-        attempt.computing = (*attempt.computing, key)
-        before, attempt.steps = attempt.steps, ()
-        begun = space.clock.monotonic()
-        try:
-            # Not from where this task is: the step is one for all tasks, and draws nothing of what they draw.
-            with attempt.generators().apart(key.encode()):
-                computed = func(*args, **kwargs)
-        finally:
-            attempt.computing = attempt.computing[:-1]
-            inner, attempt.steps = attempt.steps, before
-            attempt.used(inner)
-        encoded = encode(computed, payloads, space.inline_limit)
-        runtime = space.clock.monotonic() - begun
-        told = StepRecord(
-            bytes.fromhex(key), encoded, qualified_name(func), _shown(args, kwargs), space.clock.now(), runtime,
-            space.run, space.key, inner,
-        )  # fmt: skip
-        write_record(space.store, told)
-        attempt.used((told.key,))
+        with attempt.holding(lock.key):
+            return _computed(attempt, call, context_of, lock, payloads)
+
+
+def _computed(
+    attempt: Attempt,
+    call: Call,
+    context_of: Callable[[Attempt], object],
+    lock: StepLock,
+    payloads: PayloadDir,
+) -> Any:
+    """Compute the step, store its value, and return it as the others will read it."""
+    space = attempt.place()
+    own = StepAttempt(attempt, lock, str(call))
+    failures = StepFailures(space.store, space.run, lock.key, own.step)
+    failures.begin(attempt.task, space.attempt)
+    begun = space.clock.monotonic()
+    try:
+        # Not from where this task is: the step is one for all tasks, and draws nothing of what they draw.
+        with attempt.generators().apart(lock.key.encode()):
+            returned = call.made(context_of(own))
+        encoded = _encoded(returned, payloads, space.inline_limit, own.step)
+        returned = None  # it may be large, and is about to be read back
+        value = _decoded(encoded, payloads, own.step)
+        runtime = max(space.clock.monotonic() - begun, 0.0)
+        facts = (
+            call.name,
+            call.arguments,
+            space.clock.now(),
+            runtime,
+            space.run,
+            bytes.fromhex(attempt.task),
+        )
+        write_record(space.store, StepRecord(call.key, encoded, *facts, own.steps))
+    except (StoreUnwritable, StopTask, KeyboardInterrupt):
+        failures.stopped()
+        raise
+    except Exception as error:
+        failures.failed(error)
+        raise
+    finally:
+        attempt.used(own.steps)
+    failures.done()
+    own.finish()
+    attempt.used((call.key,))
+    return value
+
+
+def _encoded(returned: object, payloads: PayloadDir, inline_limit: int, step: str) -> Encoded:
+    if isinstance(returned, _LAZY):
+        raise UnsavableResult(
+            f"the step {step} returned a {type(returned).__name__}, which can be read only once and cannot be stored."
+            " Return what it yields: list(...)"
+        )
+    try:
+        return encode(returned, payloads, inline_limit)
+    except (UnsavableResult, StoreUnwritable):
+        raise
+    except Exception as error:
+        from memento.values.unpicklable import explain
+
+        raise UnsavableResult(explain(returned, error, f"what the step {step} returned")) from error
+
+
+def _decoded(encoded: Encoded, payloads: PayloadDir, step: str) -> Any:
+    """Read back what was just stored, before others are told of it."""
+    try:
         return decode(encoded, payloads, mmap=True)
-
-
-def _shown(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    return ", ".join([*(outline(a)[0] for a in args), *(f"{n}={outline(v)[0]}" for n, v in kwargs.items())])
-
-
-def step_key(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], run: str = "") -> str:
-    """Name a step: the function, its arguments, and the code of them all, which is read once a run."""
-    from memento.keys.value_digest import digest
-
-    parts = [digest(func, "cached(func)"), _code_of(func, [*args, *kwargs.values()], run)]
-    parts += [digest(value, f"cached, argument {i}") for i, value in enumerate(args)]
-    parts += [
-        name.encode() + b"=" + digest(value, f"cached, {name}") for name, value in sorted(kwargs.items())
-    ]
-    return digest(tuple(parts)).hex()
-
-
-def _code_of(func: Callable[..., Any], values: Iterable[Any], run: str) -> bytes:
-    """Return the digest of the code of a step and of its arguments: what the experiment itself would notice, too."""
-    from memento.keys.code_versions import combined, value_code
-
-    codes = [code for value in values if (code := value_code(value)) is not None]
-    version = _versions.of(func, run)
-    return bytes((combined([version, *codes]) if codes else version).digest)
-
-
-class _Versions:
-    """The code of steps, read once a run: tasks change globals; what a notebook defines next is for the next run."""
-
-    def __init__(self) -> None:
-        self._run = ""
-        self._known: dict[Any, CodeVersion] = {}
-
-    def of(self, func: Callable[..., Any], run: str) -> CodeVersion:
-        from memento.keys.code_versions import code_version
-
-        if run != self._run:
-            self._run, self._known = run, {}
-        if type(func) not in (types.FunctionType, types.MethodType):  # equal ones may be of different code
-            return code_version(func)
-        version = self._known.get(func)
-        if version is None:
-            version = code_version(func)
-            if len(self._known) < _MOST_KNOWN:
-                self._known[func] = version
-        return version
-
-
-_versions = _Versions()
+    except (StoreError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnsavableResult(
+            f"what the step {step} returned, a {encoded.type}, can be stored but not read back"
+            f" ({type(error).__name__}: {error}). Return plain data, or give its class a __reduce__ that makes it again"
+        ) from error
 
 
 def _stored(attempt: Attempt, key: bytes, payloads: PayloadDir) -> tuple[Any] | None:
-    """Return the stored value in a tuple, or None where there is none that is whole."""
-    record = read_record(attempt.place().store, key)
+    """Return the stored value in a tuple, or None where there is none that can be read."""
+    record = _records.of(attempt.place().store, key)
     if record is None:
         return None
     try:
@@ -142,21 +153,38 @@ def _stored(attempt: Attempt, key: bytes, payloads: PayloadDir) -> tuple[Any] | 
             with contextlib.suppress(PayloadDamaged):
                 payloads.quarantine(record.value.ref)
         return None
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, StoreError) and not isinstance(error, ValueUnreadable):
+            raise  # it cannot be read now
+        return None  # another release of a library has written it: what is computed anew can be read
     attempt.used((key, *record.steps))
     return (value,)
 
 
-@contextlib.contextmanager
-def _locked(path: Path, stopping: Callable[[], bool]) -> Iterator[None]:
-    """Hold a file's lock; waiting costs a look now and then, and ends when the task is to stop."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-    try:
-        wait = _FIRST_WAIT
-        while not try_lock(descriptor):
-            if stopping():
-                raise StopTask
-            time.sleep(wait)
-            wait = min(wait * 1.5, _LONGEST_WAIT)
-        yield
-    finally:
-        os.close(descriptor)  # releases the lock
+class _Records:
+    """Records that this process has read; each is read again when its file is another."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[int, ...], StepRecord]] = {}
+
+    def of(self, store: str, key: bytes) -> StepRecord | None:
+        path = record_path(store, key)
+        try:
+            status = os.stat(path)
+        except OSError:
+            return None
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        known = self._known.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        record = read_record(store, key)
+        if record is not None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[path] = stamp, record
+        return record
+
+
+_records = _Records()

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, product, repeat
 from math import prod
-from operator import floordiv, mod
+from operator import and_, floordiv, mod, not_
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Grid:
     """The product of some axes, the first one slowest, without what was excluded.
 
     A rule of `excluded` gives the slots that it selects on each axis that it is about; what it selects on all of these
-    at once is excluded.
+    at once is excluded. `kept` are the numbers that are there at all, in ascending order; by default every one.
 
     >>> grid = Grid([2, 3], [{0: [1], 1: [0, 2]}])
     >>> [grid.slots(row) for row in range(len(grid))]
@@ -44,7 +44,12 @@ class Grid:
     [[0, 1], [1, 1]]
     """
 
-    def __init__(self, sizes: Sequence[int], excluded: Iterable[Mapping[int, Sequence[int]]] = ()) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        excluded: Iterable[Mapping[int, Sequence[int]]] = (),
+        kept: array[int] | None = None,
+    ) -> None:
         self.sizes = tuple(sizes)
         self.strides = tuple(prod(self.sizes[axis + 1 :]) for axis in range(len(self.sizes)))
         self._axes = tuple(zip(self.strides, self.sizes, strict=True))
@@ -52,7 +57,9 @@ class Grid:
         self._kept: Sequence[int] = range(self._all)  # the number of each row's combination
         self._mask: bytearray | None = None
         rules = list(excluded)
-        if rules:
+        if kept is not None:  # few of very many: no mask has room for all
+            self._kept = array("q", self._without(kept, rules))
+        elif rules:
             mask = bytearray(b"\1") * self._all
             for selected in rules:
                 self._clear(mask, selected)
@@ -88,10 +95,24 @@ class Grid:
 
         rows = np.empty((len(self), len(self.sizes)), np.int32)
         for start in range(0, len(rows), _CHUNK):
-            numbers = np.asarray(self._kept[start : start + _CHUNK], np.int32)
+            numbers = np.asarray(self._kept[start : start + _CHUNK], np.int64)
             for axis, (stride, size) in enumerate(self._axes):
                 rows[start : start + _CHUNK, axis] = numbers // stride % size
         return rows
+
+    def _without(self, kept: Sequence[int], rules: Sequence[Mapping[int, Sequence[int]]]) -> Sequence[int]:
+        """Return the numbers that no rule selects."""
+        for selected in rules:
+            gone: Iterator[bool] = repeat(True)
+            for axis, slots in selected.items():
+                marked = bytearray(self.sizes[axis])
+                for slot in slots:
+                    marked[slot] = 1
+                stride, size = self._axes[axis]
+                own = map(marked.__getitem__, map(mod, map(floordiv, kept, repeat(stride)), repeat(size)))
+                gone = map(and_, gone, own)
+            kept = list(compress(kept, map(not_, gone)))
+        return kept
 
     def _clear(self, mask: bytearray, selected: Mapping[int, Sequence[int]]) -> None:
         """Set to 0 what a rule selects, slice by slice.

@@ -20,6 +20,8 @@ from memento.matrix.values import listed
 if TYPE_CHECKING:
     from typing import overload
 
+    from memento.matrix.lineage import Join
+
 
 class Matrix:
     """What to run: parameters and the values that each may have.
@@ -50,8 +52,9 @@ class Matrix:
         How often to run each task, with a seed of its own.
     id : object, optional
         What other matrices call this one in their `dependencies`.
-    dependencies : iterable
-        Ids of matrices whose results this one takes as parameters.
+    dependencies : iterable or mapping
+        Ids of matrices whose results this one takes as parameters. A mapping of id to ``{"on": names}`` joins them
+        where these parameters of theirs are equal, in place of all combinations.
 
     Raises
     ------
@@ -80,7 +83,7 @@ class Matrix:
         volatile: Iterable[str] = (),
         repeats: int = 1,
         id: Any = None,  # noqa: A002  # the matrix's own key
-        dependencies: Iterable[Any] = (),
+        dependencies: Iterable[Any] | Mapping[Any, Any] = (),
     ) -> None:
         given = {name: value for name, value in locals().items() if name != "self"}
         self._spec: Spec = make_spec(given)
@@ -160,6 +163,15 @@ class Matrix:
     def warnings(self) -> list[str]:
         """What is allowed and may yet not be meant, like a rule that matches nothing."""
         return list(self._compile()[1])
+
+    @property
+    def spec(self) -> Spec:
+        """The declaration in its normal form."""
+        return self._spec
+
+    def with_joins(self, joins: tuple[Join, ...]) -> Matrix:
+        """Return a matrix whose tasks agree in these parameters; this one stays as it is."""
+        return self._from_spec(self._spec._replace(joins=joins)) if joins else self
 
     def with_parameter(self, name: str, values: Iterable[Any]) -> Matrix:
         """Return a matrix with one more parameter, the fastest; this one stays as it is.

@@ -28,6 +28,8 @@ from memento.matrix.table import GridTable, RowTable, TaskTable
 from memento.matrix.values import Values, quoted
 
 if TYPE_CHECKING:
+    from array import array
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -51,7 +53,24 @@ class _Compiler:
         self.axes = make_axes(spec)
         self.axis_of = {name: i for i, axis in enumerate(self.axes) for name in axis.names}
         self.values = {name: Values(values) for name, values in spec.parameters.items()}
+        self._know_upstream()
         self.warnings: list[str] = list(spec.notes)
+
+    def _know_upstream(self) -> None:
+        """Let rules name parameters of upstream tasks: they stand at the slots of these tasks' results."""
+        named = {name for rule in self.spec.exclude if not callable(rule) for name in rule}
+        for alternatives in self.spec.when.values():
+            named.update(name for one in alternatives if not callable(one) for name in one)
+        unknown = named.difference(self.axis_of)
+        if not unknown:
+            return
+        from memento.matrix.lineage import upstream_values  # here: most matrices stand alone
+
+        for name in unknown:
+            for own in self.spec.parameters:
+                values = upstream_values(own, self.spec.parameters[own], name)
+                if values is not None:
+                    self.axis_of[name], self.values[name] = self.axis_of[own], Values(values)
 
     def compile(self) -> tuple[TaskTable, list[str]]:
         spec = self.spec
@@ -116,7 +135,9 @@ class _Compiler:
                         problem += " (A list is one value here, no choice: write one rule for each.)"
                     break
                 axis = self.axis_of[name]
-                selected[axis] = [s for s in slots if s in selected[axis]] if axis in selected else slots
+                selected[axis] = (
+                    sorted(set(slots).intersection(selected[axis])) if axis in selected else slots
+                )
                 if not selected[axis]:
                     problem = (
                         f"these values of {', '.join(map(repr, self.axes[axis].names))} never come together."
@@ -131,11 +152,22 @@ class _Compiler:
     def _grid(self, free: list[int], waiting: dict[int, dict[int, list[int]]]) -> Grid:
         """Return the product of the unconditional axes, without what the rules about them exclude."""
         sizes = [self.axes[i].size for i in free]
-        if prod(sizes) > MAX_COMBINATIONS:
-            raise _too_many(prod(sizes), [self.axes[i] for i in free])
         place = {axis: i for i, axis in enumerate(free)}
+        kept = self._joined([self.axes[i] for i in free]) if self.spec.joins else None
+        if kept is None and prod(sizes) > MAX_COMBINATIONS:
+            raise _too_many(prod(sizes), [self.axes[i] for i in free])
         ready = [waiting.pop(i) for i in [i for i in waiting if waiting[i].keys() <= place.keys()]]
-        return Grid(sizes, [{place[i]: slots for i, slots in selected.items()} for selected in ready])
+        return Grid(sizes, [{place[i]: slots for i, slots in selected.items()} for selected in ready], kept)
+
+    def _joined(self, axes: list[Axis]) -> array[int] | None:
+        """Return the numbers of the combinations that agree as `on` asks; None where nothing is to be joined yet."""
+        from memento.matrix.join import TooMany
+        from memento.matrix.joined_axes import joined_axes
+
+        try:
+            return joined_axes(self.spec, axes, MAX_COMBINATIONS, self.warnings)
+        except TooMany as exc:
+            raise _too_many(exc.args[0], axes, "at least ") from None
 
     def _rows(self, grid: Grid, free: list[int]) -> Column:
         """Return the grid's rows, one column an axis; conditional ones are absent as yet."""
@@ -284,11 +316,11 @@ def _nothing_left() -> MatrixError:
     )
 
 
-def _too_many(total: int, axes: Sequence[Axis]) -> MatrixError:
+def _too_many(total: int, axes: Sequence[Axis], least: str = "") -> MatrixError:
     sizes = " x ".join(f"{axis.size:,} ({axis.names[0]})" for axis in axes if axis.size > 1)
     return MatrixError(
         "parameters",
-        f"{sizes} = {total:,} combinations, more than the {MAX_COMBINATIONS:,} that a matrix may have.",
+        f"{sizes} = {least}{total:,} combinations, more than the {MAX_COMBINATIONS:,} that a matrix may have.",
         "Drop values, let parameters advance together ('zip') or vary only where they matter ('when'),"
         " or split the work into several matrices.",
     )

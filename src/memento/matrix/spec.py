@@ -25,6 +25,8 @@ _RULE = "Write {'parameter': value} or a function of the config."
 _RESERVED = frozenset(dir(Config)) | {"settings", "repeat", "_dict"}
 
 if TYPE_CHECKING:
+    from memento.matrix.lineage import Join
+
     Test = Callable[[Config], object]
     Rule = dict[str, Any] | Test
     Alternative = dict[str, tuple[Any, ...]] | Test  # name -> the accepted values
@@ -44,7 +46,9 @@ class Spec(NamedTuple):
     repeats: int
     id: Any
     dependencies: tuple[Any, ...]
+    on: dict[Any, tuple[str, ...]]  # of dependencies: the parameters on which they are joined
     notes: tuple[str, ...]  # what is allowed and may yet not be meant
+    joins: tuple[Join, ...] = ()  # what `on` comes to, once the other matrices are known
 
     @property
     def upstream(self) -> frozenset[str]:
@@ -66,8 +70,13 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     notes: list[str] = []
     parameters = _parameters(given["parameters"], notes)
     settings = _settings(given.get("settings"))
-    dependencies = _optional_list(given.get("dependencies"), "dependencies", "ids")
+    dependencies, on = _dependencies(given.get("dependencies"))
     names = [*parameters, *(str(d) for d in dependencies if str(d) not in parameters)]
+    in_rules = names
+    if dependencies:
+        from memento.matrix.lineage import RuleNames
+
+        in_rules = RuleNames(names, dependencies)
     include = _include(given.get("include"), names, settings)
     extra = [n for row in include for n in row if n not in names]
     known = list(dict.fromkeys([*names, *extra, *settings]))
@@ -81,15 +90,16 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     return Spec(
         parameters=parameters,
         settings=settings,
-        exclude=_exclude(given.get("exclude"), names),
+        exclude=_exclude(given.get("exclude"), in_rules),
         include=include,
-        when=_when(given.get("when"), parameters, names),
+        when=_when(given.get("when"), parameters, in_rules),
         zip=groups,
         defaults=defaults,
         volatile=frozenset(volatile),
         repeats=_repeats(given.get("repeats")),
         id=given.get("id"),
         dependencies=dependencies,
+        on=on,
         notes=tuple(notes),
     )
 
@@ -298,6 +308,14 @@ def _alternative(
         if not accepted[name]:
             raise MatrixError(f"{where}[{name!r}]", "the list is empty, so it never holds.", "List a value.")
     return accepted
+
+
+def _dependencies(given: object) -> tuple[tuple[Any, ...], dict[Any, tuple[str, ...]]]:
+    if given is None or (isinstance(given, (list, tuple)) and not given):
+        return (), {}  # as most matrices: what follows is not imported for these
+    from memento.matrix.lineage import parse_dependencies
+
+    return parse_dependencies(given)
 
 
 def _zip(given: object, parameters: dict[str, tuple[Any, ...]]) -> tuple[tuple[str, ...], ...]:

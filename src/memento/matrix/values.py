@@ -54,6 +54,12 @@ def token(value: object) -> tuple[Any, ...]:
         return "id", id(value)
 
 
+def mark(value: object) -> tuple[Any, ...]:
+    """Return something hashable that is equal for values that are one to keys; a task's result is known by its task."""
+    key = getattr(value, "key", None) if isinstance(value, Deferred) else None
+    return ("task", key) if isinstance(key, bytes) else token(value)
+
+
 class Values:
     """The values of one parameter, by slot."""
 

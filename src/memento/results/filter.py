@@ -5,7 +5,7 @@ Knows: axes. May not know: stores, frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from json import loads
 from typing import TYPE_CHECKING, Any
 
@@ -32,30 +32,49 @@ def matching(selection: Selection, wanted: Mapping[str, Any]) -> NDArray[np.bool
     chosen = np.ones(len(selection), dtype=bool)
     axes = {axis.name: axis for axis in selection.axes()}
     axes.setdefault("repeat", selection.tasks.repeat_axis(selection.numbers))
-    for name, value in wanted.items():
+    for name, value in _told_apart(wanted, axes):
         if name == "status" and name not in axes:
             chosen &= matches(Axis("status", STATUSES, selection.status), value)
         elif name in axes:
-            chosen &= matches(axes[name], value)
+            deeper = [axis for axis in axes if axis.startswith(f"{name}.")]
+            chosen &= matches(axes[name], value, deeper)
         else:
             raise ValueError(unknown("parameter", name, [*axes, "status"]))
     return chosen
 
 
-def matches(axis: Axis, wanted: Any) -> NDArray[np.bool_]:
-    """Return which tasks have the wanted value, or one of several."""
+def _told_apart(wanted: Mapping[str, Any], axes: Mapping[str, Axis]) -> Iterator[tuple[str, Any]]:
+    """Yield what is wanted, a dict of an upstream task's parameters as these: clean={"dataset": "a"}."""
+    for name, value in wanted.items():
+        deeper = [axis for axis in axes if axis.startswith(f"{name}.")]
+        if not deeper or not isinstance(value, Mapping):
+            yield name, value
+            continue
+        for inner, one in value.items():
+            yield f"{name}.{inner}", one
+
+
+def matches(axis: Axis, wanted: Any, deeper: Sequence[str] = ()) -> NDArray[np.bool_]:
+    """Return which tasks have the wanted value, or one of several; `deeper` are the upstream task's parameters."""
     import numpy as np
 
     slots = _slots(axis, wanted)
     if not slots and isinstance(wanted, list | tuple | set | frozenset | range):
-        slots = {slot for one in wanted for slot in _known(axis, one)}
+        slots = {slot for one in wanted for slot in _known(axis, one, deeper)}
     elif not slots:
-        slots = _known(axis, wanted)
+        slots = _known(axis, wanted, deeper)
     return np.isin(axis.codes, list(slots))
 
 
-def _known(axis: Axis, wanted: Any) -> set[int]:
+def _known(axis: Axis, wanted: Any, deeper: Sequence[str]) -> set[int]:
     slots = _slots(axis, wanted)
+    if not slots and deeper:
+        names = ", ".join(map(one_line, deeper[:_SHOWN]))
+        inner = deeper[0].removeprefix(f"{axis.name}.")
+        raise ValueError(
+            f"no task has {axis.name}={wanted!r}: it is the result of another task, whose parameters are {names}."
+            f" Write {axis.name}={{{inner!r}: ...}} or **{{{deeper[0]!r}: ...}}"
+        )
     if not slots:
         shown = ", ".join(map(one_line, axis.texts[:_SHOWN])) + (", …" if len(axis.texts) > _SHOWN else "")
         raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}{_kind(axis, wanted)}")

@@ -8,7 +8,7 @@ Each answer is made in a file of its own, imported when it is asked for; a `Resu
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -56,11 +56,15 @@ class Results(Sequence["Result"]):
         self._held: WeakValueDictionary[int, Result] = WeakValueDictionary()
 
     @classmethod
-    def of_plan(cls, store: Store, matrix: Matrix, plan: Any) -> Results:
-        """Make the results of a plan that has been carried out."""
+    def of_plan(
+        cls, store: Store, matrix: Matrix, plan: Any, upstream: Mapping[str, Results] | None = None
+    ) -> Results:
+        """Make the results of a plan that has been carried out; `upstream` are those that its tasks took, by name."""
         tasks = plan.tasks
         rows, cached = array("q", plan.rows), bytearray(plan.cached)
-        return cls(Source(store, Tasks(matrix, tasks.digests), tasks.keys, rows, cached, tasks.experiment))
+        source = Source(store, Tasks(matrix, tasks.digests), tasks.keys, rows, cached, tasks.experiment)
+        source.upstream = {name: results._selection.source for name, results in (upstream or {}).items()}
+        return cls(source)
 
     # -- a sequence
 
@@ -270,7 +274,8 @@ class Results(Sequence["Result"]):
             For each parameter a value or its short name (``model="SVC"``), or several in a list, tuple or
             set, any of which will do. Values are compared as keys compare them: `1`, `1.0` and `True` are
             three, equal arrays, modules and estimators are one. "-" stands for a parameter that a task does
-            not have. `repeat` and `status` serve as well.
+            not have. `repeat` and `status` serve as well. What is the result of another matrix' task is named by
+            that task's parameters: ``clean={"dataset": "a"}``, or ``**{"clean.dataset": "a"}``.
 
         Returns
         -------
@@ -296,6 +301,29 @@ class Results(Sequence["Result"]):
             return found
         kept = [place for place, result in enumerate(found) if function(result)]
         return self._of(found._selection.numbers[kept])
+
+    def upstream(self, name: str | None = None) -> Any:
+        """Return the results of other matrices' tasks that these were computed from.
+
+        Parameters
+        ----------
+        name : str, optional
+            The id of a matrix that this one depends on, as a parameter is called.
+
+        Returns
+        -------
+        Results or dict of str to Results
+            Those of this matrix, each task once, in its own order; without a name all, by name.
+
+        Raises
+        ------
+        ValueError
+            These results were not computed from any of that name.
+        """
+        from memento.results.upstream_results import upstream
+
+        found = {one: Results(*told) for one, told in upstream(self._selection, name).items()}
+        return found if name is None else found[name]
 
     @cached_property
     def failures(self) -> FailureReport:

@@ -9,9 +9,11 @@ asks for all tasks at once; one by one they need no NumPy.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from memento.config import config_text
 from memento.results.scan import CHUNK, IS_DONE, IS_FAILED, IS_MISSING, Scan, scan
@@ -27,12 +29,40 @@ if TYPE_CHECKING:
 KEY = 16  # bytes
 
 
+class LargeValues:
+    """Large values by the id of their row: the last that was asked for, and those that somebody holds.
+
+    >>> values = LargeValues()
+    >>> values.get(1, lambda: [0.5]) is values.get(1, lambda: [0.5])
+    True
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[int, Any] | None = None
+        self._held: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+    def get(self, row: int, load: Callable[[], Any]) -> Any:
+        """Return a value, loading it where it is not at hand."""
+        last = self._last
+        if last is not None and last[0] == row:
+            return last[1]
+        value = self._held.get(row)
+        if value is None:
+            self._last = last = None  # before the next is loaded: two may not fit
+            value = load()
+            with suppress(TypeError):  # nobody can tell who holds a dict or a list
+                self._held[row] = value
+        self._last = row, value
+        return value
+
+
 class Source:
     """Where the results of a matrix come from; shared by all that show some of them.
 
     `keys` has 16 bytes of each task; `rows` the store's id of each task's row, -1 for one that has not been run;
     `cached` 1 for each task whose result was there before this run. With an `experiment`, rows that a later run has
-    replaced are found again.
+    replaced are found again. `upstream` has where the results come from that tasks took, by the parameter's name;
+    None where they are of this source itself.
     """
 
     # No dataclass: these bring `inspect`, 7 ms of a run whose results are all there.
@@ -48,6 +78,8 @@ class Source:
         assert len(keys) == KEY * len(rows), (len(keys), len(rows))
         self.store, self.tasks, self.keys, self.rows = store, tasks, keys, rows
         self.cached, self.experiment = cached, experiment
+        self.large_values = LargeValues()
+        self.upstream: Mapping[str, Source] | None = None
 
     def key(self, number: int) -> bytes:
         """Return a task's key."""

@@ -30,7 +30,7 @@ def plan_lines(session: Session, waiting: int = 0) -> list[str]:
     lines = [_head(session, groups)]
     if waiting:
         lines.append(f"  {number_of(waiting, 'result')} that it needs of other matrices: not computed yet,")
-        lines.append("  so rules about them are left out here")
+        lines.append("  so rules about what they return are left out here")
     room = _LINES - len(lines) - 2 * len(groups) - 1  # a title and a rest for each, and who prints adds one
     for left, (reason, (total, numbers)) in zip(range(len(groups), 0, -1), groups.items(), strict=True):
         shown = min(total, max(room // left, 1))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from memento.errors import AggregateException, RunInterrupted, TaskError
@@ -19,10 +18,13 @@ from memento.store.store import Store
 from memento.wording import number_of
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from memento.matrix.matrix import Matrix
     from memento.results.results import Results
     from memento.runner.adopting import Adopted
-    from memento.store.upstream import UpstreamValue
+
+    _Form = TypeVar("_Form")
 
 
 class Invocation:
@@ -36,7 +38,7 @@ class Invocation:
         store: str,
         listeners: Listeners,
     ) -> None:
-        self._function, self._experiment, self._options = function, experiment, options
+        self._function, self.experiment, self._options = function, experiment, options
         self._path, self._listeners = store, listeners
         self.emit = listeners.emit
 
@@ -59,7 +61,7 @@ class Invocation:
     def _session(self, matrix: Matrix, options: Options) -> Session:
         return Session(
             self._function,
-            self._experiment,
+            self.experiment,
             matrix,
             self.store,
             options,
@@ -67,11 +69,13 @@ class Invocation:
             name_tasks=self._listeners.name_tasks,
         )
 
-    def session(self, matrix: Matrix, *, force_run: bool, force_cache: bool, waiting: int = 0) -> Session:
-        """Plan a matrix; some of the results that it takes may not be computed yet, in a dry run."""
+    def session(
+        self, matrix: Matrix, *, force_run: bool, force_cache: bool, announce: bool = True
+    ) -> Session:
+        """Plan a matrix; say what its checks have to say, if asked."""
         options = self._options._replace(force_run=force_run, force_cache=force_cache)
         session = self._session(matrix, options)
-        session.announce(of_matrix=not waiting)  # what rules about unknown values match is not known either
+        session.announce(of_matrix=announce)
         return session
 
     def adopt(self, matrix: Matrix, verify: int) -> Adopted:
@@ -83,38 +87,8 @@ class Invocation:
             self.emit(Said(session.code.explain(session.plan, "")))
         return adopt(session, verify)
 
-    def upstream(self, session: Session, dry_run: bool) -> list[UpstreamValue]:
-        """Return the finished tasks of a session as parameter values of another matrix.
-
-        In a dry run those that are still to be computed are among them, without a value: their keys are known all the
-        same, and so are the keys of what depends on them.
-        """
-        from memento.records import DONE
-        from memento.store.upstream import PendingValue, UpstreamValue
-
-        root, plan, tasks = self.store.root, session.plan, session.tasks
-        rows = [
-            row for row, use in zip(plan.rows, plan.cached, strict=True) if row >= 0 and (use or not dry_run)
-        ]
-        number_of = {row: number for number, row in enumerate(plan.rows)}
-        found = {
-            record.id: UpstreamValue(
-                record.key, root, record.value, record.id, partial(tasks.parameters, number_of[record.id])
-            )
-            for record in self.store.index.records(rows)
-            if record.status == DONE and record.value is not None
-        }
-        if not dry_run:
-            return [found[row] for row in rows if row in found]
-        return [
-            (found.get(row) if use else None)
-            or PendingValue(tasks.key(number), root, partial(tasks.parameters, number))
-            for number, (row, use) in enumerate(zip(plan.rows, plan.cached, strict=True))
-        ]
-
-    def skip(self, matrix: Matrix, upstream: object) -> None:
-        """Say that a matrix cannot run."""
-        text = f"matrix {matrix.id!r} is not run: no task of matrix {upstream!r}, which it needs, succeeded"
+    def say(self, text: str) -> None:
+        """Tell everybody something that they should know."""
         self.emit(Said(text, "warning"))
 
     def describe(self, session: Session, waiting: int = 0) -> None:
@@ -138,7 +112,7 @@ class Invocation:
         ended = [session.finished for session in sessions if session.finished is not None]
         self.emit(
             RunFinished(
-                experiment=self._experiment,
+                experiment=self.experiment,
                 store=self.store.root,
                 total=sum(e.total for e in ended),
                 done=sum(e.done for e in ended),
@@ -154,11 +128,9 @@ class Invocation:
         )
 
 
-def hand_over(sessions: Sequence[Session], on_error: str) -> list[Results]:
-    """Return what sessions of one call have computed; raise what the caller has to know of their ends."""
-    from memento.results.results import Results
-
-    every = [Results.of_plan(session.store, session.matrix, session.plan) for session in sessions]
+def hand_over(sessions: Sequence[Session], on_error: str, form: Callable[[list[Results]], _Form]) -> _Form:
+    """Return what sessions of one call have computed, in this form; raise what the caller has to know of their ends."""
+    every = _results_of(sessions)
     if any(session.stopped for session in sessions):
         _end_by_signal(sessions)
         left = sum(session.plan.unfinished for session in sessions)
@@ -172,11 +144,22 @@ def hand_over(sessions: Sequence[Session], on_error: str) -> list[Results]:
             groups = [group for session in sessions if session.finished for group in session.finished.groups]
             errors = [TaskError(f"{group.title} with {group.config}") for group in groups]
             report = "\n".join(f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups)
-        raise AggregateException(errors, every[0] if len(every) == 1 else every, report)
+        raise AggregateException(errors, form(every), report)
     cancelled = sum(session.cancelled for session in sessions)
     if cancelled and on_error == "raise":
         _interrupt(f"{number_of(cancelled, 'task')} cancelled by a command")
-    return every
+    return form(every)
+
+
+def _results_of(sessions: Sequence[Session]) -> list[Results]:
+    """Return the results of sessions, each of which knows those that its tasks took."""
+    from memento.results.results import Results
+
+    by_id: dict[str, Results] = {}
+    for session in sessions:
+        taken = {str(one): by_id[str(one)] for one in session.matrix.dependencies if str(one) in by_id}
+        by_id[str(session.matrix.id)] = Results.of_plan(session.store, session.matrix, session.plan, taken)
+    return list(by_id.values())
 
 
 def _end_by_signal(sessions: Sequence[Session]) -> None:

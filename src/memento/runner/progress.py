@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from memento.config import short_text
+from memento.config import lineage, short_text
 from memento.events import TasksStarted, Tick, WorkerState
 from memento.executors.base import Executor, Running, Update
 from memento.index import types as index
@@ -199,6 +199,8 @@ def activities(tick: Tick, now: float) -> list[index.Activity]:
 def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:
     """Name a task by its parameters, each value in at most `width` characters, and its repeat."""
     slots = tasks.slots(number)
-    pairs = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
+    own = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
+    # An upstream task says less than its parameters.
+    pairs = [pair for name, value in own for pair in list(lineage({name: value})) or [(name, value)]]
     text = ", ".join(f"{name}={short_text(value, width)}" for name, value in pairs)
     return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text

@@ -85,14 +85,14 @@ class Finding:
 def payload_fault(payloads: PayloadDir, ref: str, report: Report | None = None) -> str:
     """Return what is wrong with a file of a value; "" where it is what was written."""
     try:
-        content = payloads.read(ref, map_file=True)
+        size = payloads.verify(ref)
     except PayloadDamaged as error:
         return error.problem.rstrip(".")
     except StoreError:
         return ""  # not now; told by `unreadable`
     if report is not None:
         report.files += 1
-        report.size += content.nbytes
+        report.size += size
     return ""
 
 

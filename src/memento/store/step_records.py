@@ -16,9 +16,11 @@ from typing import Any
 
 from memento.layout import STEP_KEYS, Layout
 from memento.records import Encoded, StepRecord
+from memento.values.payloads import checksum
 from memento.values.places import LocalFolder
 
 ENDING = ".json"
+_SUM = ', "sum": '  # before the checksum of all that stands before it
 
 
 def record_path(store: str, key: bytes) -> str:
@@ -35,7 +37,8 @@ def write_record(store: str, record: StepRecord) -> None:
         del told["data"]
         told |= {"data": data.decode()} if data.isascii() else {"base64": base64.b64encode(data).decode()}
     told["task"], told["steps"] = record.task.hex(), [key.hex() for key in record.steps]
-    content = json.dumps(told).encode()
+    body = json.dumps(told)
+    content = f'{body[:-1]}{_SUM}"{checksum([body.encode()]).hex()}"}}'.encode()
     LocalFolder(Layout(store).steps).write(f"{STEP_KEYS}/{record.key.hex()}{ENDING}", [content])
 
 
@@ -69,6 +72,9 @@ def names(store: str) -> list[str]:
 def parsed(key: bytes, content: bytes) -> StepRecord | None:
     """Return the record that a file holds; None where it is damaged."""
     try:
+        head, _, told_sum = content.decode().rpartition(_SUM)
+        if told_sum != f'"{checksum([head.encode(), b"}"]).hex()}"}}':
+            return None
         told = json.loads(content)
         data, ref = _data(told), told["ref"]
         if (data is None) == (ref is None) or not isinstance(told["format"], str):

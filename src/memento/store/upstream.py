@@ -5,13 +5,17 @@ Knows: where a stored value is. May not know: matrices, plans.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memento.config import Deferred
-from memento.errors import UpstreamPending
+from memento.config import Deferred, short_text
+from memento.errors import UpstreamParameterMissing, UpstreamPending
 from memento.layout import Layout
 from memento.records import Encoded
+
+_ATOMS = frozenset({int, float, complex, bool, type(None)})
+_TRAVELS = 65_536  # bytes of a parameter that go to workers with each result of its task
 
 
 def tasks_named(parameters: str) -> list[str]:
@@ -22,11 +26,64 @@ def tasks_named(parameters: str) -> list[str]:
     return found
 
 
+class Sent(Deferred):
+    """A parameter of an upstream task's on its way to workers: bytes for whoever asks for it, or why there are none."""
+
+    def __init__(self, data: bytes, text: str) -> None:
+        self._data, self._text = data, text
+
+    def load(self) -> Any:
+        """Return the value; raises UpstreamParameterMissing."""
+        if not self._data:
+            raise UpstreamParameterMissing(self._text)
+        from memento.values import pickling
+
+        return pickling.loads(self._data)
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+class Origins:
+    """The parameters of an upstream matrix' tasks, by number; what of them travels is pickled once for all tasks."""
+
+    def __init__(self, of: Callable[[int], Mapping[str, Any]]) -> None:
+        self._of = of
+        self._sent: dict[int, tuple[Any, Sent]] = {}  # by id; with the value, which keeps the id its own
+
+    def here(self, number: int) -> Mapping[str, Any]:
+        """Return a task's parameters."""
+        return self._of(number)
+
+    def sent(self, number: int) -> dict[str, Any]:
+        """Return a task's parameters as workers get them."""
+        return {name: self._as_sent(value) for name, value in self._of(number).items()}
+
+    def _as_sent(self, value: Any) -> Any:
+        if isinstance(value, Deferred) or type(value) in _ATOMS or (type(value) is str and len(value) < 100):
+            return value
+        if id(value) not in self._sent:
+            self._sent[id(value)] = value, _packed(value)
+        return self._sent[id(value)][1]
+
+
+def _packed(value: Any) -> Sent:
+    from memento.values import pickling
+
+    text, data = short_text(value), b""
+    if getattr(value, "nbytes", 0) <= _TRAVELS:
+        try:
+            data = pickling.dumps(value)
+        except Exception:  # whatever somebody's __reduce__ raises: the task may do without it
+            data = b""
+    return Sent(data if len(data) <= _TRAVELS else b"", text)
+
+
 class UpstreamValue(Deferred):
     """A finished task's value, by reference; equal to another one of the same task.
 
-    `row` is the id of the result: what was computed from it has a later one; -1 where it is not known. `parameters`
-    returns the task's parameters, and stays in this process.
+    `row` is the id of the result: what was computed from it has a later one; -1 where it is not known. `origin` has the
+    task's parameters: a place among those of its matrix, and in workers what has been sent of them.
     """
 
     def __init__(
@@ -35,24 +92,31 @@ class UpstreamValue(Deferred):
         root: str,
         encoded: Encoded,
         row: int = -1,
-        parameters: Callable[[], Mapping[str, Any]] | None = None,
+        origin: tuple[Origins, int] | Mapping[str, Any] | None = None,
     ) -> None:
         self.key, self.root, self.encoded, self.row = key, root, encoded, row
-        self._parameters = parameters
+        self._origin = origin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return UpstreamValue, (self.key, self.root, self.encoded, self.row)
+        origin = self._origin
+        if isinstance(origin, tuple):
+            origin = origin[0].sent(origin[1])
+        return UpstreamValue, (self.key, self.root, self.encoded, self.row, origin)
 
     def origin(self) -> Mapping[str, Any] | None:
         """Return the parameters of the task."""
-        return None if self._parameters is None else self._parameters()
+        origin = self._origin
+        return origin[0].here(origin[1]) if isinstance(origin, tuple) else origin
+
+    def __repr__(self) -> str:
+        return f"task {self.key.hex()[:8]}"
 
     def load(self) -> Any:
-        """Read the value; verified, raises PayloadDamaged."""
+        """Return the value, verified, its arrays mapped for whoever asks alone; raises PayloadDamaged."""
         from memento.values.encoding import decode
         from memento.values.payloads import PayloadDir
 
-        return decode(self.encoded, PayloadDir(Layout(self.root).payloads))
+        return decode(self.encoded, PayloadDir(Layout(self.root).payloads), mmap=True)
 
     def fragment(self) -> str:
         """Return readable JSON that stands for the value."""
@@ -66,13 +130,14 @@ class UpstreamValue(Deferred):
 
 
 class PendingValue(UpstreamValue):
-    """The value of a task that has not been computed yet: a plan can be made of its key."""
+    """The value of a task that has not been computed yet, or failed: a plan can be made of its key.
 
-    def __init__(
-        self, key: bytes, root: str, parameters: Callable[[], Mapping[str, Any]] | None = None
-    ) -> None:
+    Its result will be later than all that was computed from an earlier one.
+    """
+
+    def __init__(self, key: bytes, root: str, origin: tuple[Origins, int] | None = None) -> None:
         nothing = Encoded("json", b"null", None, 4, "builtins:NoneType")
-        super().__init__(key, root, nothing, parameters=parameters)
+        super().__init__(key, root, nothing, sys.maxsize, origin)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PendingValue, (self.key, self.root)

@@ -203,7 +203,7 @@ class _Rows:
                 if not owners and ref in there:
                     yield self._file(ref, fault)
             elif ref.endswith(".pickle") and ref in self._named:
-                needed = definitions_named_by(payloads.read(ref, map_file=True, verify=False))
+                needed = definitions_named_by(payloads.read(ref, mapped=True))
                 self._need(needed, len(self._named[ref]))
 
     def _value(self, record: TaskRecord, ref: str, fault: str) -> Finding:

@@ -4,9 +4,9 @@ from memento.system.files import (
     absolute,
     fsync_folder,
     is_network_path,
+    map_private,
     out_of_reach,
     punch_hole,
-    read_now,
     start_writing,
     try_lock,
 )
@@ -53,9 +53,9 @@ from memento.system.process import (
 __all__ = [
     "LINUX", "MACOS", "WINDOWS", "PeakReset", "absolute", "adopt_orphans", "boot_identity", "can_fork",
     "cpu_and_peak_reader", "descendants", "die_with", "fsync_folder", "has_children", "hostname", "is_alive",
-    "is_network_path", "is_resource_tracker", "is_stopped", "kill_marked", "kill_tree", "machine", "memory_left",
-    "oom_kills", "out_of_reach", "outlive_parent", "peak_memory", "peak_of", "person", "platform_name",
-    "process_start", "program_start", "punch_hole", "read_now", "read_text", "start_writing", "thread_count",
+    "is_network_path", "is_resource_tracker", "is_stopped", "kill_marked", "kill_tree", "machine", "map_private",
+    "memory_left", "oom_kills", "out_of_reach", "outlive_parent", "peak_memory", "peak_of", "person", "platform_name",
+    "process_start", "program_start", "punch_hole", "read_text", "start_writing", "thread_count",
     "tree_memory", "tree_own_memory", "try_lock", "virtual_memory",
 ]
 # fmt: on

@@ -6,12 +6,14 @@ Knows: file systems, what each system can do with a file. May not know: whose fi
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from memento.system.platform import LINUX, WINDOWS, read_text
+
+if TYPE_CHECKING:
+    import mmap
 
 # File systems on which several hosts may write: their locks and shared memory cannot be relied on for WAL.
 # From statfs(2), mount(8) and the FUSE clients in use on clusters.
@@ -52,18 +54,24 @@ def start_writing(descriptor: int, start: int, size: int) -> None:
             advise(descriptor, start, size, os.POSIX_FADV_DONTNEED)
 
 
-def read_now(mapped: Any) -> None:
-    """Read all of a mapped file (Linux 5.14); an OSError where the disk cannot read it.
+def map_private(descriptor: int, size: int, start: int = 0) -> mmap.mmap:
+    """Map an open file, which may be closed then: it is read when it is looked at, and what is changed stays here.
 
-    Else whoever looks at such a page gets a SIGBUS, which ends the process.
+    From `start` on, a multiple of `mmap.ALLOCATIONGRANULARITY`. Valid as long as it is held, also when the file is
+    removed meanwhile (POSIX; Windows refuses to remove or replace it). A file that is cut short, a disk that cannot
+    read a page, and a file that another machine removes from a network's disk (NFS) end the process that looks at such
+    a page with SIGBUS.
     """
-    if LINUX:
-        try:
-            mapped.madvise(22)  # MADV_POPULATE_READ: madvise(2)
-        except OSError as exc:
-            if exc.errno in (errno.EFAULT, 133):  # EHWPOISON, which Python does not name
-                raise OSError(errno.EIO, os.strerror(errno.EIO)) from exc
-            # EINVAL: an older kernel, which does not know it.
+    import mmap  # a library, which who maps nothing need not load
+
+    if sys.platform == "win32":
+        return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY, offset=start)
+    # No swap is set aside for it: few of its pages are ever written to, and a file may be larger than memory.
+    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)
+    both = mmap.PROT_READ | mmap.PROT_WRITE
+    if sys.version_info >= (3, 13):  # before, each mapping holds a descriptor of its own
+        return mmap.mmap(descriptor, size, flags, both, offset=start, trackfd=False)
+    return mmap.mmap(descriptor, size, flags, both, offset=start)
 
 
 def punch_hole(descriptor: int, offset: int, length: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from memento.errors import UntrustedStore, ValueUnreadable
 from memento.records import Encoded
+from memento.system import map_private
 from memento.values.codecs import Codec, Registry, parsed
 from memento.values.encoding import codecs, decode, encode
 from memento.values.payloads import PayloadDir
@@ -122,9 +124,22 @@ class CodecContract:
                     decode(encoded, payloads, trusted=False)
 
     def _comes_back(self, codec: Codec, value: Any) -> None:
-        back = codec.load(memoryview(bytearray(_content(codec, value))), codec.version)
-        assert type(back) is type(value)
-        assert self.same(back, value)
+        content = _content(codec, value)
+        for memory in (memoryview(bytearray(content)), _mapped(content)):
+            back = codec.load(memory, codec.version)
+            del memory  # the value alone holds it
+            assert type(back) is type(value)
+            assert self.same(back, value)
+
+
+def _mapped(content: bytes) -> memoryview:
+    """Return a content as it comes from a large file, which is gone by then."""
+    if not content:
+        return memoryview(b"")
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return memoryview(map_private(file.fileno(), len(content)))
 
 
 def _content(codec: Codec, value: Any) -> bytes:

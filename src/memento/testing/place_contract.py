@@ -45,7 +45,8 @@ class PlaceContract:
         place.write("ab/it's.bin", [content[:7], content[7:100_000], b"", content[100_000:]])
         for who in (place, self.reopen(place)):
             assert read(who, "ab/it's.bin") == content
-            assert bytes(who.map("ab/it's.bin")) == content
+            with who.open("ab/it's.bin") as found:
+                assert bytes(found.map()) == content
             assert who.exists("ab/it's.bin")
 
     def test_pieces_have_the_lengths_that_are_asked_for_and_every_part_is_seen(self, place: Place) -> None:
@@ -62,7 +63,8 @@ class PlaceContract:
     def test_an_empty_content_is_one(self, place: Place) -> None:
         place.write("empty", [])
         assert place.exists("empty")
-        assert read(place, "empty") == bytes(place.map("empty")) == b""
+        with place.open("empty") as content:
+            assert read(place, "empty") == bytes(content.map()) == b""
 
     def test_what_is_not_there_is_told(self, place: Place) -> None:
         assert not place.exists("a/b")
@@ -70,7 +72,7 @@ class PlaceContract:
         assert place.quarantine("a/b") is None
         place.remove("a/b")
         place.clear("a")
-        for use in (lambda: read(place, "a/b"), lambda: place.map("a/b"), lambda: place.rename("a/b", "c")):
+        for use in (lambda: read(place, "a/b"), lambda: place.rename("a/b", "c")):
             with pytest.raises(FileNotFoundError):
                 use()
 
@@ -106,6 +108,29 @@ class PlaceContract:
             place.write("x", [b"new!"])
             assert bytes(content.read()[0]) == b"old"
 
+    def test_what_is_mapped_is_its_owners_alone_and_stays_when_the_content_goes(self, place: Place) -> None:
+        written = b"some bytes" * 1_000
+        place.write("x", [written])
+        with place.open("x") as content:
+            first, second = content.map(), content.map()
+        first[:4] = b"mine"
+        assert bytes(second) == read(place, "x") == written
+        place.write("x", [b"other"])
+        place.remove("x")
+        assert bytes(first) == b"mine" + written[4:]
+        assert bytes(second) == written
+
+    def test_a_content_with_an_identity_shares_it_with_no_other_of_its_name(self, place: Place) -> None:
+        def identity(who: Place) -> Any:
+            with who.open("x") as content:
+                return content.identity
+
+        place.write("x", [b"one"])
+        before = identity(place)
+        assert before is None or before == identity(place) == identity(self.reopen(place))
+        place.write("x", [b"two"])
+        assert before is None or before != identity(place)
+
     def test_a_crash_leaves_the_old_or_the_new_and_nothing_else(
         self, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -137,7 +162,6 @@ class PlaceContract:
             lambda: place.write(name, [b"x"]),
             lambda: place.overwrite(name, [b"x"]),
             lambda: read(place, name),
-            lambda: place.map(name),
             lambda: place.exists(name),
             lambda: place.remove(name),
             lambda: place.quarantine(name),

@@ -16,6 +16,8 @@ from memento.values.buffers import flat
 from memento.values.codecs import Codec
 
 _SERIES = b"memento.series"
+_LARGE = 1 << 20  # bytes of a frame whose columns are worth leaving where they are
+_MOST_APART = 64  # columns; from 100 on pandas warns that a frame is fragmented
 
 
 class Npy(Codec):
@@ -90,16 +92,15 @@ class Arrow(Codec):
         "pandas:Series",
     )
 
-    def dump(self, value: Any) -> list[bytes] | None:
-        data = _to_arrow(value)
-        return None if data is None else [data]
+    def dump(self, value: Any) -> list[Any] | None:
+        return _to_arrow(value)
 
     def load(self, content: memoryview, version: int) -> Any:
         return _from_arrow(content)
 
 
-def _to_arrow(value: Any) -> bytes | None:
-    """Return a frame or series as an Arrow file, or None where it would not come back the same."""
+def _to_arrow(value: Any) -> list[Any] | None:
+    """Return a frame or series as the pieces of an Arrow file, or None where it would not come back the same."""
     import pandas
 
     if type(value) is pandas.Series:
@@ -121,15 +122,35 @@ def _to_arrow(value: Any) -> bytes | None:
     if series is not None:
         how = b"unnamed" if series.name is None else b"named"
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), _SERIES: how})
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.ipc.new_file(sink, table.schema) as writer:
+    if not _same(_as_pandas(table), value):
+        return None
+    pieces = _Pieces()
+    with pyarrow.ipc.new_file(pyarrow.PythonFile(pieces, mode="w"), table.schema) as writer:
         writer.write_table(table)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data if _same(_from_arrow(memoryview(data)), value) else None
+    return pieces.written
+
+
+class _Pieces(io.RawIOBase):
+    """A file that keeps what Arrow writes to it: columns where they are, in the frame's own memory."""
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self.written.append(piece)
+        self._size += len(piece)
+        return len(piece)
+
+    def tell(self) -> int:
+        return self._size
 
 
 def _from_arrow(content: memoryview) -> Any:
-    """Return the frame or series."""
+    """Return the frame or series; columns of a large one that have no missing values stay where they are."""
     try:
         import pyarrow
         import pyarrow.ipc
@@ -137,13 +158,53 @@ def _from_arrow(content: memoryview) -> Any:
         if exc.name is None or exc.name.partition(".")[0] != "pyarrow":
             raise  # present but broken: show why
         raise MissingExtra("a pandas value that is stored in Arrow's format", "arrow") from exc
-    table = pyarrow.ipc.open_file(pyarrow.py_buffer(content)).read_all()
+    return _as_pandas(pyarrow.ipc.open_file(pyarrow.py_buffer(content)).read_all(), content)
+
+
+def _as_pandas(table: Any, content: memoryview | None = None) -> Any:
+    """Return a table that was read from `content`, or that nobody is given, as what it was."""
     how = (table.schema.metadata or {}).get(_SERIES)
-    frame = table.to_pandas()
+    if table.nbytes < _LARGE or table.num_columns > _MOST_APART:
+        frame = table.to_pandas()
+    else:
+        frame = table.to_pandas(split_blocks=True)
+        if content is not None:
+            frame = _writable(frame, content)
     if how is None:
         return frame
     series = frame.iloc[:, 0]
     return series.rename(None) if how == b"unnamed" else series
+
+
+def _writable(frame: Any, content: memoryview) -> Any:
+    """Return a frame whose columns may be changed: those that lie in `content`, where they are.
+
+    Arrow leaves numbers without missing ones where they are, but locks them.
+    """
+    import numpy
+    import pandas
+
+    memory = numpy.frombuffer(content, numpy.uint8)
+    start = _address(memory)
+    columns: dict[int, Any] = {}
+    for number in range(frame.shape[1]):
+        column = frame.iloc[:, number]
+        values = column.array
+        if isinstance(column.dtype, numpy.dtype) and column.dtype.kind in "iufM":
+            array = column.to_numpy()
+            at = _address(array) - start
+            if 0 <= at <= memory.nbytes - array.nbytes and array.flags.c_contiguous:
+                values = memory[at : at + array.nbytes].view(array.dtype)
+        elif column.dtype.kind == "M":  # with a time zone
+            values = values.copy()
+        columns[number] = values
+    made = pandas.DataFrame(columns, index=frame.index, copy=False)
+    made.columns = frame.columns
+    return made
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _may_be_exact(frame: Any, value: Any) -> bool:

@@ -72,10 +72,13 @@ class Codec(ABC):
     def load(self, content: memoryview, version: int) -> Any:
         """Return the value. The memory of `content` is its own, and may be kept and written to.
 
+        What keeps that memory, as `numpy.frombuffer` does, costs nothing until it is looked at: in tasks, that of a
+        large value is mapped from the store's file.
+
         Parameters
         ----------
         content : memoryview
-            What `dump` returned, as one.
+            What `dump` returned, as one; it begins at a page or at a multiple of 16.
         version : int
             Of the codec that wrote it; not above `version`.
         """

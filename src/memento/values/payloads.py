@@ -15,7 +15,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,16 @@ import xxhash
 from memento.errors import PayloadDamaged, StoreError
 from memento.layout import DEFINITIONS
 from memento.values.buffers import flat
-from memento.values.places import Cut, LocalFolder, Place, lost
+from memento.values.places import Content, Cut, LocalFolder, Place, lost
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_LARGE = 1 << 20  # bytes; smaller files are read and verified in less time than it takes to map one
+_MOST_VERIFIED = 10_000
+_verified: set[tuple[str, Hashable]] = (
+    set()
+)  # large contents that this process has verified, or written itself
 _REF = re.compile(rf"(?:[0-9a-f]{{2}}|{DEFINITIONS})/([0-9a-f]{{32}})(\.[a-z]+)")
 AGAIN = "Run the experiment again: the task counts as not done."
 
@@ -64,6 +70,11 @@ class PayloadDir:
         # Of scripts' definitions, by their tokens: written once a process, not once a value.
         self.definitions: dict[tuple[str, ...], str | None] = {}
 
+    @property
+    def store(self) -> str:
+        """The folder of the store on a disk whose payloads these are; "" elsewhere."""
+        return os.path.dirname(self.place.root) if isinstance(self.place, LocalFolder) else ""
+
     @cached_property
     def root(self) -> Path:
         """The folder, of a store on a disk."""
@@ -82,31 +93,57 @@ class PayloadDir:
         name = checksum(views).hex()
         ref = self._checked(f"{folder or name[:2]}/{name}{suffix}")
         self.place.write(ref, views)
+        if sum(view.nbytes for view in views) >= _LARGE:
+            with suppress(OSError), self.place.open(ref) as content:
+                _remember(ref, content)
         return ref
 
-    def read(self, ref: str, *, map_file: bool = False, verify: bool = True) -> memoryview:
-        """Read a payload whole, and verify it."""
-        return self.read_pieces(ref, None, map_file=map_file, verify=verify)[0]
+    def read(self, ref: str, *, mapped: bool = False) -> memoryview:
+        """Read a payload whole, verified."""
+        return self.read_pieces(ref, None, mapped=mapped)[0]
 
-    def read_pieces(
-        self, ref: str, cut: Cut | None, *, map_file: bool = False, verify: bool = True
-    ) -> list[memoryview]:
-        """Read a payload as `read` does, in pieces that have memory of their own; a mapped one is one piece."""
-        seen = xxhash.xxh3_128()
+    def read_pieces(self, ref: str, cut: Cut | None, *, mapped: bool = False) -> list[memoryview]:
+        """Read a payload, verified, in pieces that have memory of their own.
+
+        A large one is verified once a process, unless its file has changed. Where it is to be `mapped`, it is one
+        piece, of which every call returns another mapping.
+        """
+        with self._opened(ref) as content:
+            large = content.size >= _LARGE
+            seen = None if large and (ref, content.identity) in _verified else xxhash.xxh3_128()
+            if mapped and large:
+                pieces = [content.map()]
+                if seen is not None:
+                    # Read beside the mapping: what the disk cannot read is an error here, and there a SIGBUS.
+                    content.pass_through(content.size, seen.update)
+            else:
+                pieces = content.read(cut(content) if cut else None, None if seen is None else seen.update)
+            if seen is not None:
+                self._compare(ref, seen)
+                _remember(ref, content)
+        return pieces
+
+    def verify(self, ref: str) -> int:
+        """Read a payload, keep nothing of it, whatever was verified before; return how many bytes it has."""
+        with self._opened(ref) as content:
+            seen = xxhash.xxh3_128()
+            content.pass_through(content.size, seen.update)
+            self._compare(ref, seen)
+            return content.size
+
+    @contextmanager
+    def _opened(self, ref: str) -> Iterator[Content]:
+        """Open a payload; say what it means where it cannot be read."""
         name = self._checked(ref)
         try:
-            if map_file:
-                pieces = [self.place.map(name, touch=verify)]
-                if verify:
-                    seen.update(pieces[0])
-            else:
-                with self.place.open(name) as content:
-                    pieces = content.read(cut(content) if cut else None, seen.update if verify else None)
+            with self.place.open(name) as content:
+                yield content
         except OSError as exc:
             raise _explained(self.place.where(name), exc) from exc
-        if verify and seen.hexdigest() != _sum_in(ref):
-            raise PayloadDamaged(self.place.where(name), "the stored value is not what was written.", AGAIN)
-        return pieces
+
+    def _compare(self, ref: str, seen: xxhash.xxh3_128) -> None:
+        if seen.hexdigest() != _sum_in(ref):
+            raise PayloadDamaged(self.place.where(ref), "the stored value is not what was written.", AGAIN)
 
     def set_aside(self, ref: str, why: str) -> None:
         """Move a damaged payload aside, with the reason; unless somebody has just written it anew."""
@@ -142,6 +179,14 @@ class PayloadDir:
             where = self.place.root if isinstance(self.place, LocalFolder) else "the store"
             raise PayloadDamaged(where, f"{ref!r} is not the name of a payload.", AGAIN)
         return ref
+
+
+def _remember(ref: str, content: Content) -> None:
+    """Note that a content is what was written, where its place can tell it from any other of that name."""
+    if content.size >= _LARGE and content.identity is not None:
+        if len(_verified) >= _MOST_VERIFIED:
+            _verified.clear()
+        _verified.add((ref, content.identity))
 
 
 def _sum_in(ref: str) -> str:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import mmap
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from memento import faultpoints
 from memento.errors import StoreUnwritable
 from memento.layout import QUARANTINE, TEMPORARY
-from memento.system import fsync_folder, read_now, start_writing
+from memento.system import fsync_folder, map_private, start_writing
 from memento.values.buffers import PIECE, Seen, flat, joined, pass_through, read_pieces
 
 if TYPE_CHECKING:
@@ -34,9 +33,13 @@ class Content(ABC):
     ----------
     size : int
         Its bytes.
+    identity : hashable or None, default=None
+        Tells this content from all that are written under its name before and after, in any process; None where the
+        place cannot tell: then whoever verifies contents does so whenever one is read.
     """
 
     size: int
+    identity: Hashable = None
 
     @abstractmethod
     def read_into(self, memory: memoryview, at: int) -> int:
@@ -57,6 +60,13 @@ class Content(ABC):
     def pass_through(self, size: int, seen: Seen) -> None:
         """Tell `seen` the first bytes, and keep none."""
         pass_through(self.read_into, size, seen)
+
+    def map(self) -> memoryview:
+        """Return all of it, read when it is looked at where the place can; what is changed there stays there.
+
+        Each call returns memory that nobody else writes to, valid as long as it is held.
+        """
+        return self.read()[0]
 
 
 Cut = Callable[[Content], Sequence[int]]
@@ -91,19 +101,6 @@ class Place(ABC):
     @abstractmethod
     def open(self, name: str) -> AbstractContextManager[Content]:
         """Open a content for reading."""
-
-    def map(self, name: str, *, touch: bool = True) -> memoryview:
-        """Return a content that is read when it is looked at, where the place can; what is changed there stays here.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-        touch : bool
-            Read all of it now, so that a disk which cannot is an error and not the end of this process.
-        """
-        with self.open(name) as content:
-            return content.read()[0]
 
     @abstractmethod
     def exists(self, name: str) -> bool:
@@ -222,15 +219,6 @@ class LocalFolder(Place):
         with open(self.where(name), "rb", buffering=0) as file:
             yield _File(file)
 
-    def map(self, name: str, *, touch: bool = True) -> memoryview:
-        with open(self.where(name), "rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                return memoryview(b"")  # an empty file cannot be mapped
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        if touch:
-            read_now(mapped)
-        return memoryview(mapped)
-
     def exists(self, name: str) -> bool:
         return os.path.isfile(self.where(name))
 
@@ -273,10 +261,19 @@ class _File(Content):
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        self.size = os.fstat(file.fileno()).st_size
+        status = os.fstat(file.fileno())
+        self.size = status.st_size
+        self.identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def read_into(self, memory: memoryview, at: int) -> int:
         return os.preadv(self._file.fileno(), [memory], at)
+
+    def map(self) -> memoryview:
+        try:
+            return memoryview(map_private(self._file.fileno(), self.size))
+        except (OSError, ValueError):
+            # Too many mappings or descriptors, a file system that maps nothing, an empty or shortened file.
+            return super().map()
 
 
 def _holds(path: str, views: Sequence[memoryview]) -> bool:

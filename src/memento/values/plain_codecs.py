@@ -36,7 +36,7 @@ class Text(Codec):
             return None
 
     def load(self, content: memoryview, version: int) -> str:
-        return bytes(content).decode()
+        return str(content, "utf-8")
 
     def plain(self, content: memoryview) -> str:
         return bytes(content).decode()

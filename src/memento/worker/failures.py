@@ -38,10 +38,12 @@ _DUMPED_FRAME = r'  File "(.*)", line (?:\d+|\?\?\?) in .*'
 def raised(error: BaseException, output: str = "", kind: str = RAISED, *, pickled: bool = True) -> Failure:
     """Describe an exception that a task raised: what really failed, and the traceback without Memento's frames."""
     cause = _cause(error)
+    message = clipped(cause.message, _MESSAGE_LIMIT)
+    step = getattr(error, "__memento_step__", None)  # set by `context.step_failures`
     return Failure(
         kind=kind,
         type=cause.type,
-        message=clipped(cause.message, _MESSAGE_LIMIT),
+        message=f"{message} (in step {step})".lstrip() if step else message,
         traceback=clipped(_traceback(error), _TRACEBACK_LIMIT),
         location=cause.lines.place,
         exception=_pickle(error) if pickled else None,

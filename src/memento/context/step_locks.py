@@ -1,0 +1,102 @@
+"""Let one task compute a step while others wait; see where waiting would never end.
+
+Knows: locks of files. May not know: keys, values, what a step is.
+
+``<key>.lock`` is locked by who computes the step, and says which other step that one has asked for meanwhile. The
+kernel releases the lock of a process that dies, and the next one in line computes. Whoever waits while it computes a
+step itself follows what the locks say: where they lead back to its own step, all of them would wait forever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Collection, Iterator
+
+from memento.clock import Clock
+from memento.system import try_lock
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
+_AT = 1  # the first byte of what a lock's file says; on Windows nobody else reads what is locked: byte 0
+
+
+class StepLock:
+    """The lock of one step."""
+
+    def __init__(self, folder: str, key: str) -> None:
+        self._folder, self.key = folder, key
+        self._descriptor: int | None = None
+
+    @contextlib.contextmanager
+    def held(
+        self,
+        computing: Collection[str],
+        stopping: Callable[[], bool],
+        waited: Callable[[float], None],
+        clock: Clock,
+    ) -> Iterator[None]:
+        """Hold the lock; waiting costs a look now and then.
+
+        `computing` are the steps that the caller computes already; `waited` is told of the seconds that go by. Raises
+        `Stopped` where the task is to stop, and `Circle` where it would wait forever.
+        """
+        os.makedirs(self._folder, exist_ok=True)
+        descriptor = os.open(
+            self._path(self.key), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666
+        )
+        try:
+            wait, since = _FIRST_WAIT, clock.monotonic()
+            while not try_lock(descriptor):
+                if stopping():
+                    raise Stopped
+                if computing and self._leads_back(computing):
+                    raise Circle
+                time.sleep(wait)
+                now = clock.monotonic()
+                waited(now - since)
+                wait, since = min(wait * 1.5, _LONGEST_WAIT), now
+            os.ftruncate(descriptor, 0)  # what one said that died
+            self._descriptor = descriptor
+            yield
+        finally:
+            self._descriptor = None
+            os.close(descriptor)  # releases the lock
+
+    @contextlib.contextmanager
+    def asking(self, key: str) -> Iterator[None]:
+        """Say that who computes this step has asked for another, until that is there."""
+        assert self._descriptor is not None
+        os.pwrite(self._descriptor, key.encode(), _AT)
+        try:
+            yield
+        finally:
+            os.ftruncate(self._descriptor, 0)
+
+    def _leads_back(self, computing: Collection[str]) -> bool:
+        """Tell whether who computes this step waits for one of these, perhaps through others."""
+        key, seen = self._asked_by(self.key), {self.key}
+        while key and key not in seen:
+            if key in computing:
+                return True
+            seen.add(key)
+            key = self._asked_by(key)
+        return False
+
+    def _asked_by(self, key: str) -> str:
+        try:
+            with open(self._path(key), "rb") as file:
+                return file.read()[_AT:].decode()
+        except (OSError, ValueError):
+            return ""
+
+    def _path(self, key: str) -> str:
+        return os.path.join(self._folder, f"{key}.lock")
+
+
+class Stopped(Exception):
+    """The task is to stop, and waits no longer."""
+
+
+class Circle(Exception):
+    """Steps wait for each other."""
