@@ -79,11 +79,11 @@ class Layout(NamedTuple):
         return os.path.join(self.root, STEPS, STEP_KEYS)
 
     @property
-<<<<<<< HEAD
     def known_contents(self) -> str:
         """Hashes of large arrays."""
         return os.path.join(self.root, KNOWN_CONTENTS)
-=======
+
+    @property
     def step_work(self) -> str:
         """What steps that are being computed go on from."""
         return os.path.join(self.root, STEPS, STEP_WORK)
@@ -96,7 +96,6 @@ class Layout(NamedTuple):
     def step_files(self, key: str) -> str:
         """Folder of a step's own."""
         return os.path.join(self.root, STEPS, STEP_FILES, key)
->>>>>>> main
 
     def checkpoint(self, key: str) -> str:
         """Folder of a task's checkpoints."""
