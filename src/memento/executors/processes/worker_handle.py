@@ -146,7 +146,8 @@ class WorkerHandle:
     def finish_oldest(self, number: int) -> Task:
         """Take the task off the table whose outcome is due; raises Garbled where that is not the one of this number."""
         position = self.oldest()
-        if position not in self.in_flight or self.in_flight[position][0].number != number:
+        task, _ = self.in_flight.get(position, (None, 0.0))
+        if task is None or task.number != number:
             raise Garbled
         return self.finish(position)
 
