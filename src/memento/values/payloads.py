@@ -70,6 +70,11 @@ class PayloadDir:
         # Of scripts' definitions, by their tokens: written once a process, not once a value.
         self.definitions: dict[tuple[str, ...], str | None] = {}
 
+    @property
+    def store(self) -> str:
+        """The folder of the store on a disk whose payloads these are; "" elsewhere."""
+        return os.path.dirname(self.place.root) if isinstance(self.place, LocalFolder) else ""
+
     @cached_property
     def root(self) -> Path:
         """The folder, of a store on a disk."""
