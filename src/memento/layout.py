@@ -42,6 +42,7 @@ GENERATIONS = ("a.checkpoint", "b.checkpoint")  # a task's checkpoints
 LOOPS = "loops"  # in a task's checkpoints: those of its loops
 STEP_KEYS = "keys"  # in steps: which value a step has
 STEP_FILES = "files"  # in steps: folders of steps' own, kept as long as the step
+STEP_FAILURES = "failed"  # in steps: what has failed in the run that was the last to try it
 STEP_WORK = "work"  # in steps: checkpoints of steps that are being computed
 BOARD = "now"  # in a run's logs
 OUTCOMES = "outcomes"  # in a run's folder in work: what its workers have left for whoever comes next
@@ -79,6 +80,11 @@ class Layout(NamedTuple):
     def step_work(self) -> str:
         """What steps that are being computed go on from."""
         return os.path.join(self.root, STEPS, STEP_WORK)
+
+    @property
+    def step_failures(self) -> str:
+        """What has failed in the runs that were the last to try steps."""
+        return os.path.join(self.root, STEPS, STEP_FAILURES)
 
     def step_files(self, key: str) -> str:
         """Folder of a step's own."""

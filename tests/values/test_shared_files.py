@@ -120,7 +120,7 @@ def same(one: Any, two: Any) -> bool:
     if hasattr(one, "equals"):
         return bool(one.equals(two))
     if hasattr(one, "nnz"):
-        return (one != two).nnz == 0
+        return bool((one != two).nnz == 0)
     return bool(one == two)
 
 
@@ -338,6 +338,17 @@ def test_where_the_disk_is_full_too_it_is_said(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "pwrite", fails(errno.ENOSPC))
     with pytest.raises(StoreUnwritable, match=r"a value of 1 MB cannot be written here .*No space left"):
         pickling.dumps(np.ones(BIG), files)
+    files.close()
+
+
+def test_what_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = SharedFiles(str(tmp_path), "run", same_host=False)
+    monkeypatch.setattr(shared_files, "_MAP", 0)
+    monkeypatch.setattr(system, "map_private", fails(errno.ENODEV))
+    array = np.arange(float(BIG))
+    back = pickling.loads(pickling.dumps({"a": array, "b": 1}, files))
+    assert np.array_equal(back["a"], array)
+    back["a"][0] = 1.0
     files.close()
 
 

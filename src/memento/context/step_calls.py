@@ -93,7 +93,8 @@ class Call:
     @cached_property
     def arguments(self) -> str:
         """What was given, for people: "path='x', n=3"; short, and without secrets."""
-        told = ", ".join(_shown(argument) for argument in self._arguments if argument.given)
+        given = [argument for argument in self._arguments if argument.given and argument.value is not _OWN]
+        told = ", ".join(map(_shown, given))
         return told if len(told) <= _SHOWN_ALL else f"{told[: _SHOWN_ALL - 3]}..."
 
     def __str__(self) -> str:
@@ -250,12 +251,7 @@ def _as_written(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Argum
 def _shown(argument: Argument) -> str:
     label, value = argument.label, argument.value
     name = label.rpartition("['")[2].removesuffix("']") if label.startswith("**") else label
-    if value is _OWN:
-        text = _CONTEXT
-    elif is_secret(name):
-        text = HIDDEN
-    else:
-        text = redact_urls(outline(value)[0])
+    text = HIDDEN if is_secret(name) else redact_urls(outline(value)[0])
     text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
     return text if name.isdigit() or name.startswith("*") else f"{name}={text}"
 

@@ -75,8 +75,10 @@ def mapped(path: str, start: int, size: int) -> memoryview:
         ) from exc
     with file:
         if size >= _MAP:
-            with contextlib.suppress(OSError):  # no descriptor is left, or the file system has no mappings
-                return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY, offset=start))
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # no descriptor is left, a file system without mappings
+                return memoryview(system.map_private(file.fileno(), size, start))
         memory, done = new_memory(size), 0
         file.seek(start)
         while done < size:

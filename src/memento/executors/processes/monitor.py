@@ -3,7 +3,7 @@
 Knows: the workers, their logs, limits. May not know: the queue, how a worker is ended.
 
 Time in which a worker or this process itself was suspended (SIGSTOP, a batch system, a laptop's lid) is not the task's:
-it is seen by looking several times a second, and left out.
+it is seen by looking several times a second, and left out; as is time in which it waits for another's shared step.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class Monitor:
 
     @staticmethod
     def _paused(handle: WorkerHandle, position: int) -> float:
-        return handle.paused if handle.watched == position else 0.0
+        return (handle.paused if handle.watched == position else 0.0) + handle.waited(position)
 
     def _see_suspended(self, now: float) -> None:
         """Note for how long tasks were suspended since the last look."""
