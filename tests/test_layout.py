@@ -12,7 +12,7 @@ from memento import layout
 from memento.layout import Layout
 
 PACKAGE = Path(memento.__file__).parent
-# "artifacts" and "work" are also names of fields: these only where a path is made.
+# "artifacts", "steps" and "work" are also names of fields: these only where a path is made.
 NAMES = {
     *layout.FOLDERS,
     *layout.GENERATIONS,
@@ -33,6 +33,7 @@ COMMON = {
     layout.QUARANTINE,
     layout.BOARD,
     layout.OUTLIVES,
+    layout.WRITING,
     layout.STEPS,
     layout.CHECKPOINTS,
     layout.LOGS,

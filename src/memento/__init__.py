@@ -10,12 +10,12 @@ Everything public stands in `__all__` and is imported when it is first used, so 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from memento._version import __version__
 from memento.lazily import on_first_use
 
-# For type checkers, to which `X as X` says that X is public. A test compares it with the table.
+# For type checkers, which know this name whoever sets it: to import `typing` takes longer than all else here.
+TYPE_CHECKING = False
+# `X as X` says to them that X is public. A test compares it with the table.
 if TYPE_CHECKING:
     from memento.ancestor.caching import Cache as Cache
     from memento.ancestor.caching import CacheProvider as CacheProvider

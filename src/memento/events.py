@@ -19,8 +19,6 @@ once, by a `Said`, and hears no more.
 0a1b2c3d failed: ValueError: no such dataset (train.py:24)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple

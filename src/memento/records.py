@@ -2,10 +2,9 @@
 
 Knows: what a result, an attempt and a run consist of. May not know: SQL, files, processes.
 
-They cross process borders by the thousand, so the hot ones are named tuples of plain values.
+They cross process borders by the thousand, so the hot ones are named tuples of plain values. Their annotations are not
+postponed: `typing` would compile the text of each, which takes every run some milliseconds.
 """
-
-from __future__ import annotations
 
 from typing import Any, NamedTuple
 
@@ -39,6 +38,9 @@ class Encoded(NamedTuple):
     ref: str | None  # name of a file under payloads/; it carries its own checksum
     size: int  # bytes of the encoded value
     type: str  # "module:qualname" of the value's type
+    shown: str | None = (
+        None  # what stands for it where it is not loaded: see `values.describe`; None of inline ones
+    )
 
 
 class Series(NamedTuple):
@@ -210,7 +212,7 @@ class CodeVersion(NamedTuple):
     digest: bytes
     functions: dict[str, tuple[str, str]]  # with those of its parts, when it is read
     unfollowed: tuple[str, ...] = ()  # what it names and cannot look into
-    parts: tuple[CodeVersion, ...] = ()  # versions that it combines; not when it is read
+    parts: tuple["CodeVersion", ...] = ()  # versions that it combines; not when it is read
     mixed: bool = False  # of tasks that went on from a checkpoint of another version
 
 

@@ -18,7 +18,7 @@ def test_gc_says_what_would_go_and_then_removes_it(values: Project) -> None:
     key = values.tasks()[0]["key"]
     assert values("forget", key[:10]).out == "1 task forgotten; `memento gc` frees what they occupied\n"
     would = values("gc", "--dry-run")
-    assert "values that no task has: 1, 39 KiB" in would.out
+    assert "values that no task has: 1, 40.1 kB" in would.out
     assert "would be free" in would.out
     assert len(list((values.store / "payloads").glob("??/*.npy"))) == 2
     did = values("gc", "--json").json
@@ -58,7 +58,7 @@ def test_results_go_only_when_that_is_said(values: Project) -> None:
     told = values("gc", "--older-than", "0s", "--yes")
     assert told.code == 0
     assert "results that are given up: 2\n" in told.out
-    assert "values that no task has: 2, 78 KiB" in told.out
+    assert "values that no task has: 2, 80.3 kB" in told.out
     assert done(values) == 0
 
 
@@ -66,7 +66,7 @@ def test_a_dry_run_says_which_results_would_go(values: Project) -> None:
     told = values("gc", "--dry-run", "--older-than", "0s")
     assert told.code == 0
     assert "results that are given up: 2\n" in told.out
-    assert "values that no task has: 2, 78 KiB" in told.out
+    assert "values that no task has: 2, 80.3 kB" in told.out
     assert done(values) == 2
     assert values("gc", "--dry-run", "--json", "--older-than", "0s").json["results"] == 2
 

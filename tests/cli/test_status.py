@@ -13,6 +13,7 @@ import pytest
 import memento as library
 from memento.store.store import Store
 from memento.testing.index_rows import info_of, row_of
+from memento.wording import size_text
 from tests.cli.calling import memento
 from tests.cli.conftest import Project
 
@@ -86,12 +87,12 @@ def test_status_says_how_large_what_is_and_what_gc_frees(project: Project, tmp_p
     with Store.open(tmp_path / "store") as store:
         store.payloads.write([b"0" * 5 * 2**20], ".bin")
     told = memento("status", "--store", tmp_path / "store").out
-    assert re.search(r"^store .*: 8\.\d MiB$", told, re.MULTILINE)
-    assert re.search(r"^size  values 5\.0 MiB, folders 3\.0 MiB, index \d", told, re.MULTILINE)
+    assert re.search(r"^store .*: 8\.\d+ MB$", told, re.MULTILINE)
+    assert re.search(r"^size  values 5\.24 MB, folders 3\.15 MB, index \d", told, re.MULTILINE)
     sizes = memento("status", "--json", "--store", tmp_path / "store").json["sizes"]
     assert (sizes["values"], sizes["folders"]) == (5 * 2**20, 3 * 2**20)
     assert sizes["garbage"] == (8 if project.tasks()[0]["status"] == "done" else 5) * 2**20
-    assert f"`memento gc` frees {sizes['garbage'] // 2**20}.0 MiB" in told
+    assert f"`memento gc` frees {size_text(sizes['garbage'])}" in told
     assert sizes["total"] > sizes["garbage"]
     assert library.sizes(tmp_path / "store")._asdict() | {"disk_free": 0} == {
         name: size for name, size in (sizes | {"disk_free": 0}).items() if name != "total"

@@ -64,7 +64,7 @@ def test_no_more_is_started_what_finished_is_kept_and_the_rest_comes_later(
     assert 6 <= done < 12
     assert run.status == "interrupted"
     assert f"{12 - done} tasks are not computed; everything that finished is kept" in str(told.value)
-    assert "store_limit is 7.6 MiB: values " in str(told.value)
+    assert "store_limit is 8 MB: values " in str(told.value)
     (ended,) = [event for event in heard if isinstance(event, RunFinished)]
     assert (ended.interrupted, ended.left, ended.how_to_go_on) == (True, 12 - done, str(told.value))
     results = runs(tmp_path / "s", "1GB", executor=executor).run(MATRIX)
@@ -78,7 +78,7 @@ def test_a_store_that_has_it_already_starts_nothing_and_says_what_gc_frees(tmp_p
     with Store.open(tmp_path / "s") as store:
         store.payloads.write([b"0" * 2 * MB], ".bin")
     heard: list[Event] = []
-    with pytest.raises(StoreLimitReached, match=r"12 tasks are not computed.*`memento gc` frees 1\.9 MiB"):
+    with pytest.raises(StoreLimitReached, match=r"12 tasks are not computed.*`memento gc` frees 2 MB"):
         runs(tmp_path / "s", MB, heard).run(MATRIX)
     assert ran == []
     assert not [event for event in heard if isinstance(event, RunStarted)]
@@ -216,7 +216,7 @@ def test_it_is_said_once_before_the_limit_is_reached(tmp_path: Path) -> None:
         ended = outcome(task(1))._replace(value=Encoded("npy", None, "ab/4.npy", MB // 4, "numpy:ndarray"))
         assert not room.room.note([(task(1), ended)], [])
     (said,) = room.said
-    assert "of store_limit=3.8 MiB" in said
+    assert "of store_limit=4 MB" in said
 
 
 def test_what_other_runs_write_is_noticed_too(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_the_disk_is_said_to_get_full_once(tmp_path: Path, monkeypatch: pytest.M
     for _ in range(3):
         assert not room.room.look([])
     (said,) = room.said
-    assert "has 512 MiB left" in said
+    assert "has 537 MB left" in said
     assert "`memento gc`" in said
 
 

@@ -21,7 +21,7 @@ from memento.errors import WorkersDiffer, WorkerStartError
 from memento.executors.processes import Processes
 from memento.store.store import Store
 from memento.testing.driving import Drive
-from memento.worker import logging_state
+from memento.worker import logging_setup
 
 # what a program sets -> what of it can be seen
 PYTHON = {
@@ -392,7 +392,7 @@ def test_where_workers_are_always_fresh_it_is_not_said_at_each_run(
 def test_a_handler_that_cannot_be_made_in_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = logging.handlers.MemoryHandler(10)
     monkeypatch.setattr(logging.getLogger("mine"), "handlers", [handler])
-    _, left = logging_state.describe()
+    _, left = logging_setup.describe()
     assert "MemoryHandler of logger 'mine'" in left
 
 
@@ -401,5 +401,5 @@ def test_what_a_notebooks_kernel_logs_for_itself_is_not_named(monkeypatch: pytes
     handler = logging.StreamHandler(io.StringIO())  # as of a kernel, whose streams are its own
     handler.setFormatter(config.LevelFormatter("[%(name)s] %(message)s"))
     monkeypatch.setattr(logging.getLogger("IPKernelApp"), "handlers", [handler])
-    _, left = logging_state.describe()
+    _, left = logging_setup.describe()
     assert not [name for name in left if "IPKernelApp" in name]

@@ -3,8 +3,6 @@
 Knows: plain values and two callbacks. May not know: files, pickles, executors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,5 +74,5 @@ class TaskSpace(NamedTuple):
     codes: tuple[bytes, ...] = ()  # digest of the task's version of the code, and of others that count as it
     on_code_change: str = "ignore"  # what becomes of checkpoints that another version saved
     repeat: int = 0
-    seeding: Seeding | None = None  # the generators that the process' tasks draw from
+    seeding: "Seeding | None" = None  # the generators that the process' tasks draw from
     waited: Callable[[float], None] = nothing  # told of seconds in which the task only waited for another one

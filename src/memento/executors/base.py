@@ -14,8 +14,6 @@ there and outcomes back), declare its capabilities, give it a name in the entry 
 have it pass `memento.testing.ExecutorContract`.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence

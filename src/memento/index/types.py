@@ -3,8 +3,6 @@
 Knows: plain values. May not know: how an index keeps anything.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,18 +39,19 @@ class Stored(NamedTuple):
     refs: Sequence[str | None]
     sizes: Sequence[int | None]  # None where the data say it
     types: Sequence[str | None]  # ... None where the format says it
+    shown: Sequence[str | None]
 
 
 class Outlines(NamedTuple):
     """Some tasks, a column for each fact, in the order of their ids; nan where a measure was not taken."""
 
-    ids: NDArray[np.int64]
-    done: NDArray[np.bool_]  # or failed
-    started: NDArray[np.float64]  # UTC seconds
-    runtime: NDArray[np.float64]  # seconds
-    cpu_time: NDArray[np.float64]  # seconds
-    memory: NDArray[np.float64]  # bytes
-    metrics: NDArray[np.int64]  # how many were recorded
+    ids: "NDArray[np.int64]"
+    done: "NDArray[np.bool_]"  # or failed
+    started: "NDArray[np.float64]"  # UTC seconds
+    runtime: "NDArray[np.float64]"  # seconds
+    cpu_time: "NDArray[np.float64]"  # seconds
+    memory: "NDArray[np.float64]"  # bytes
+    metrics: "NDArray[np.int64]"  # how many were recorded
     failures: dict[int, Failure]  # id -> why; of those that failed
     values: (
         Sequence[Any] | None
@@ -71,7 +70,7 @@ class Owner(NamedTuple):
     name: str = ""  # of the run
 
     @classmethod
-    def of(cls, run: RunRecord, name: str) -> Owner:
+    def of(cls, run: RunRecord, name: str) -> "Owner":
         """Return who owns the lease of a run."""
         info = run.info
         return cls(run.id, info.host, info.pid, info.process_started, info.boot_id, run.heartbeat, name)

@@ -228,8 +228,8 @@ def place_of_file(file: str) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def _place(file: str, roots: tuple[str, ...], has_script: bool) -> str | None:
-    path = real(file)
-    if file.startswith("<") or _is_librarys(file, path):
+    # Links are followed of what may be the user's: of every library that is loaded that takes longer than all else.
+    if file.startswith("<") or _is_librarys(file) or _is_librarys(path := real(file)):
         return None
     root = next((root for root in roots if _is_inside(path, root)), None)
     if root == roots[0] and not has_script and project_of(root) is None:
@@ -253,12 +253,16 @@ def own_root(path: str) -> str:
 def count_as_project(file: str) -> None:
     """Take the project of an experiment's file for the user's, where it is not the script's."""
     path = real(file)
-    if place_of_file(file) is None and os.path.isfile(path) and not _is_librarys(file, path):
+    if (
+        place_of_file(file) is None
+        and os.path.isfile(path)
+        and not (_is_librarys(file) or _is_librarys(path))
+    ):
         _added_roots.append(own_root(path))
 
 
-def _is_librarys(file: str, path: str) -> bool:
-    return is_installed_file(file) or is_installed_file(path) or path.startswith((_MEMENTO, _real(_MEMENTO)))
+def _is_librarys(path: str) -> bool:
+    return path.startswith((_MEMENTO, _real(_MEMENTO))) or is_installed_file(path)
 
 
 def is_project_file(file: str) -> bool:

@@ -6,13 +6,13 @@ Knows: the plan, the store's run, failures by cause. May not know: executors, re
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import starmap
 from typing import TYPE_CHECKING
 
 from memento.clock import Clock
 from memento.events import Event, TaskFailed, TasksFinished
 from memento.records import DONE, Failure, Outcome, TaskRow
-from memento.results.grouping import FailureGrouper
 from memento.runner.other_runs import OtherRuns
 from memento.runner.progress import Progress, note_row, task_text
 from memento.worker.work import Task
@@ -20,16 +20,14 @@ from memento.worker.work import Task
 if TYPE_CHECKING:
     from memento.index.contract import Run
     from memento.plan.plan import Plan
+    from memento.results.grouping import FailureGrouper
 
 EVERY = 0.05  # seconds that a finished task waits at most for others to share its commit
 _ROWS = 1_000  # that make a commit due at once
 
 
 class Commits:
-    """Collects outcomes and commits them.
-
-    `failures` has those that were told, by cause. `name_tasks` says whether anybody wants to hear which tasks finished.
-    """
+    """Collects outcomes and commits them; `name_tasks` says whether anybody wants to hear which tasks finished."""
 
     def __init__(
         self,
@@ -42,12 +40,18 @@ class Commits:
         clock: Clock,
         name_tasks: bool,
     ) -> None:
-        self.failures = FailureGrouper()
         self._plan, self._run, self._progress, self._others = plan, run, progress, others
         self._codes, self._emit, self._clock, self._name_tasks = codes, emit, clock, name_tasks
         self._rows: list[TaskRow] = []
         self._attempts: list[tuple[bytes, TaskRow]] = []
         self._oldest = 0.0  # when the first of these came
+
+    @cached_property
+    def failures(self) -> FailureGrouper:
+        """Those that were told, by cause."""
+        from memento.results.grouping import FailureGrouper  # most runs have none
+
+        return FailureGrouper()
 
     @property
     def due(self) -> float | None:

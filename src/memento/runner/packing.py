@@ -74,7 +74,7 @@ def make_work(
         script=script(),
         sys_path=[path or os.getcwd() for path in sys.path],
         cwd=os.getcwd(),
-        num_workers=options.num_workers,
+        num_workers=min(options.num_workers, len(plan.todo)),
         cpus_per_task=options.cpus_per_task,
         gpus_per_task=options.gpus_per_task,
         timeout=options.timeout,

@@ -90,6 +90,7 @@ def _steps(root: str) -> Iterator[Item]:
         if entry.name.endswith(ENDING) and is_key(key):
             recorded.add(key)
             names = ((folder, f"{key}.lock"), (place, layout.STEP_FILES, key), (place, layout.STEP_WORK, key))
+            names = (*names, (place, layout.STEP_FAILURES, f"{key}{ENDING}"))
             yield Item(
                 UNUSED, entry.path, step=bytes.fromhex(key), also=tuple(os.path.join(*name) for name in names)
             )

@@ -81,7 +81,7 @@ class Sizes(NamedTuple):
         Examples
         --------
         >>> Sizes(values=2_048, index=4_096).text
-        'index 4.0 KiB, values 2.0 KiB'
+        'index 4.1 kB, values 2.05 kB'
         """
         named = [(size, name) for name, size in zip(self._fields, self.kinds, strict=False) if size]
         return ", ".join(f"{name} {size_text(size)}" for size, name in sorted(named, reverse=True))

@@ -18,6 +18,7 @@ from memento.system.memory import (
     oom_kills,
     peak_memory,
     peak_of,
+    tree_mapped_memory,
     tree_memory,
     tree_own_memory,
     virtual_memory,
@@ -59,7 +60,7 @@ __all__ = [
     "is_alive", "is_marked_gone", "is_network_path", "is_resource_tracker", "is_stopped", "kill_marked",
     "kill_tree", "machine", "map_private", "memory_left", "oom_kills", "out_of_reach", "outlive_parent",
     "own_mark", "peak_memory", "peak_of", "person", "platform_name", "process_start", "program_start",
-    "punch_hole", "read_text", "start_writing", "thread_count", "tree_memory", "tree_own_memory", "try_lock",
-    "virtual_memory",
+    "punch_hole", "read_text", "start_writing", "thread_count", "tree_mapped_memory", "tree_memory",
+    "tree_own_memory", "try_lock", "virtual_memory",
 ]
 # fmt: on

@@ -3,8 +3,6 @@
 Knows: the shape of work. May not know: executors, stores' indexes, matrices, retry rules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -53,7 +51,7 @@ class Work(NamedTuple):
     script: Script  # what the program was started with: workers give the same names as it does
     sys_path: list[str]
     cwd: str
-    num_workers: int
+    num_workers: int  # that have something to do: no more than there are tasks
     cpus_per_task: int = 1
     gpus_per_task: float = 0
     timeout: float | None = None  # seconds a task

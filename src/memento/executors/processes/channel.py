@@ -30,12 +30,13 @@ CONTROL = 0  # between supervisor and server; see `server`
 BATCH = 1  # (layouts: [(index, names)], small values: [(number, bytes)], first position, [task, ...])
 VALUE = 2  # NUMBER, then the value's bytes as they are
 # From a worker
-OUTCOME = 10  # an outcome
+OUTCOME = 10  # the fields of an outcome
 UPDATE = 11  # (number, done, total, metrics)
 PASSED = 12  # position: it has passed this position, all revoked ones included
 LEAVING = 13  # (position, reason): it runs nothing after this position, and ends
 BROKEN = 14  # (how, what): it could not begin at all
 
+_VALUE, _LOG = Outcome._fields.index("value"), Outcome._fields.index("log")
 _LARGEST = 1 << 29  # bytes of a worker's frame; eight letters that a task has printed there say more
 _READ = 1 << 18
 _PIPE = 1 << 20  # bytes of a pipe's buffer: some thousand outcomes; Linux grants it, others have their own
@@ -57,11 +58,13 @@ def pack(kind: int, content: Any) -> bytes:
 
 def pack_outcome(outcome: Outcome) -> bytes:
     """Put an outcome into a frame."""
-    # As plain tuples where every task has them: to look up a class by its name takes longer than all else.
-    value, log = outcome.value, outcome.log
-    return pack(
-        OUTCOME, (*outcome[:9], value and tuple(value), *outcome[10:12], log and tuple(log), *outcome[13:])
-    )
+    # As plain tuples what every task has: to look up a class by its name takes longer than all else.
+    fields: list[Any] = list(outcome)
+    if outcome.value is not None:
+        fields[_VALUE] = tuple(outcome.value)
+    if outcome.log is not None:
+        fields[_LOG] = tuple(outcome.log)
+    return pack(OUTCOME, fields)
 
 
 def unpack(kind: int, body: memoryview) -> Any:
@@ -69,9 +72,11 @@ def unpack(kind: int, body: memoryview) -> Any:
     try:
         content = pickle.loads(body)
         if kind == OUTCOME:
-            value, log = content[9], content[12]
-            value, log = value and Encoded(*value), log and LogSlice(*log)
-            return Outcome._make((*content[:9], value, *content[10:12], log, *content[13:]))
+            if content[_VALUE] is not None:
+                content[_VALUE] = Encoded._make(content[_VALUE])
+            if content[_LOG] is not None:
+                content[_LOG] = LogSlice._make(content[_LOG])
+            return Outcome._make(content)
     except Exception as exc:  # what is no pickle may raise anything
         raise Garbled from exc
     return content

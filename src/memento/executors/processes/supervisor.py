@@ -127,6 +127,8 @@ class Processes(Executor):
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._selector.register(control.socket, selectors.EVENT_READ)
+        for slot in range(min(count, work.num_workers)):  # they start while the runner gets ready
+            self._start_worker(control, slot)
 
     @property
     def server_pid(self) -> int:
@@ -263,8 +265,7 @@ class Processes(Executor):
             return
         self._scheduler.take_back()
         for slot in self._scheduler.empty_slots():
-            handle = self._workers.start(self._control, slot)
-            self._selector.register(handle.read, selectors.EVENT_READ, handle)
+            self._start_worker(self._control, slot)
         for handle in self._scheduler.fill():
             if handle.out and not handle.flush():
                 with contextlib.suppress(KeyError):
@@ -272,6 +273,10 @@ class Processes(Executor):
             if self._scheduler.left_of(handle) <= 0 and not handle.in_flight and not handle.leaving:
                 self._dismiss(handle)  # it has had its share, be it that some of that was taken back
         self._scheduler.steal()
+
+    def _start_worker(self, control: Control, slot: int) -> None:
+        handle = self._workers.start(control, slot)
+        self._selector.register(handle.read, selectors.EVENT_READ, handle)
 
     # -- hearing
 
@@ -380,12 +385,7 @@ class Processes(Executor):
             if outcome.failure.code == OUT_OF_MEMORY and len(self._handles) > 1:
                 most = self._scheduler.shrink()
                 self._note(f"memory ran out: from now on {most} worker{'s' if most > 1 else ''} at once")
-        elif (
-            not begun
-            and not handle.leaving
-            and handle.decided is None
-            and handle.sent == len(handle.in_flight)
-        ):
+        elif not (begun or handle.leaving or handle.decided) and handle.sent == len(handle.in_flight):
             self._fruitless += 1
         self._scheduler.requeue(handle.take_back(0))
         told = failures.tail(handle.place.log) if handle.place.log else ""

@@ -80,6 +80,10 @@ class WorkerHandle:
         """Return when it began that, in monotonic seconds."""
         return self._slots.start(self.place.slot)
 
+    def waited(self, position: int) -> float:
+        """Return for how many seconds the task at a position has only waited for another one."""
+        return self._slots.waited(self.place.slot, position)
+
     def printed(self) -> int:
         """Return where in its log the output of that begins."""
         return self._slots.printed(self.place.slot)
@@ -142,7 +146,8 @@ class WorkerHandle:
     def finish_oldest(self, number: int) -> Task:
         """Take the task off the table whose outcome is due; raises Garbled where that is not the one of this number."""
         position = self.oldest()
-        if position not in self.in_flight or self.in_flight[position][0].number != number:
+        task, _ = self.in_flight.get(position, (None, 0.0))
+        if task is None or task.number != number:
             raise Garbled
         return self.finish(position)
 
