@@ -359,6 +359,28 @@ def gc(
 
 
 @app.command()
+def merge(
+    other: Annotated[Path, typer.Argument(metavar="OTHER_STORE", help="The folder of the other store.")],
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", "--store", help="The store that takes it in; by default the project's."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in what another store has.
+
+    Its results that are missing here, with all that belongs to them, and checkpoints of tasks that are not done. Of
+    two results of a task the newer one stands, and it is said. The other store is only read.
+    """
+    from memento.cli.exit_codes import explained
+
+    with explained():
+        from memento.cli.merge import merge_stores
+
+        merge_stores(other, into, as_json=as_json)
+
+
+@app.command()
 def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False,
     store: StoreOption = None,
