@@ -177,10 +177,9 @@ def quick_hash(value: Any, np: Any) -> bytes | None:
     XXH3 reads some 20 GB a second, BLAKE2b 0.9. Keys cannot have it: they need one for equal arrays of every layout.
     """
     dtype = value.dtype
-    plain = dtype.kind in "mMSU" or (
-        dtype.kind in "biufc" and dtype.isbuiltin == 1 and dtype.char not in "gG"
-    )
-    if sys.byteorder != "little" or value.nbytes < LARGE or not plain:
+    # A type that was pickled is not built in any more; one of another package is of kind 2.
+    plain = dtype.kind in "biufcmMSU" and dtype.isbuiltin != 2 and dtype.char not in "gG"
+    if sys.byteorder != "little" or not dtype.isnative or value.nbytes < LARGE or not plain:
         return None
     import xxhash
 
