@@ -156,7 +156,7 @@ def test_memory_is_written_once_for_all_workers_and_tasks(
     results = runs.run({"parameters": {"one": [array], "n": range(8)}, "settings": {"two": array}})
     assert results is not None
     assert [result.inner for result in results] == [2.0] * 8
-    assert written == [array.nbytes]
+    assert [size for size in written if size > 100] == [array.nbytes]
 
 
 def takes_both(context: Any, config: Any) -> float:
