@@ -343,5 +343,6 @@ def test_the_results_that_others_took_are_found_after_the_run_and_where_it_is_lo
         assert [r.inner for r in some[1:].upstream("right").upstream("base")] == [30]
         with pytest.raises(ValueError, match=r"there is no upstream matrix 'lef'; .* Did you mean 'left'"):
             some.upstream("lef")
+    assert [r.config["left.base.n"] for r in loaded] == [r.config["left.base.n"] for r in join] == [1, 3]
     assert {r.key for r in join.upstream("left")} == {r.key for r in loaded.upstream("left")}
     assert results["base"].upstream() == {}

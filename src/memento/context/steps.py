@@ -120,12 +120,13 @@ def _encoded(returned: object, payloads: PayloadDir, inline_limit: int, step: st
         )
     try:
         return encode(returned, payloads, inline_limit)
-    except (UnsavableResult, StoreUnwritable):
+    except StoreUnwritable:
         raise
     except Exception as error:
         from memento.values.unpicklable import explain
 
-        raise UnsavableResult(explain(returned, error, f"what the step {step} returned")) from error
+        cause = error.__cause__ if isinstance(error, UnsavableResult) and error.__cause__ else error
+        raise UnsavableResult(explain(returned, cause, f"what the step {step} returned")) from cause
 
 
 def _decoded(encoded: Encoded, payloads: PayloadDir, step: str) -> Any:
