@@ -1,6 +1,7 @@
 """Every error that Memento raises, and what to do about each.
 
 Knows: the fields that an error needs to explain itself. May not know: any other room.
+Long because whoever looks for an error finds all of them here.
 
     MementoError
     ├── MatrixError (ValueError)            the declaration is wrong: says where, and what would be right

@@ -9,6 +9,7 @@ Knows: names. May not know: what is in a file, whether it is there.
     artifacts/<key>/               files that tasks keep                 work/<key>/   a task's own folder
     steps/                         values of shared steps                steps/keys/   which value a step has
     steps/files/<key>/             files that a step keeps               steps/work/<key>/   what a step has so far
+    known-contents                 hashes of large arrays, which take long to make; without it they are made again
     payloads/damaged/, *.damaged   set aside
 
 Paths are texts: `pathlib` takes longer to import than a small run needs for the rest of its values.
@@ -25,6 +26,7 @@ INDEX_REBUILT = "index.rebuilt.sqlite"  # rebuilt, and not in its place yet
 INDEX_SALVAGED = "index.salvaged-"  # then the pid that rebuilds
 INDEX_DAMAGED = "index.damaged-"  # then a number
 IGNORED = ".gitignore"
+KNOWN_CONTENTS = "known-contents"
 
 PAYLOADS = "payloads"
 CHECKPOINTS = "checkpoints"
@@ -42,6 +44,7 @@ GENERATIONS = ("a.checkpoint", "b.checkpoint")  # a task's checkpoints
 LOOPS = "loops"  # in a task's checkpoints: those of its loops
 STEP_KEYS = "keys"  # in steps: which value a step has
 STEP_FILES = "files"  # in steps: folders of steps' own, kept as long as the step
+STEP_FAILURES = "failed"  # in steps: what has failed in the run that was the last to try it
 STEP_WORK = "work"  # in steps: checkpoints of steps that are being computed
 BOARD = "now"  # in a run's logs
 OUTCOMES = "outcomes"  # in a run's folder in work: what its workers have left for whoever comes next
@@ -76,9 +79,19 @@ class Layout(NamedTuple):
         return os.path.join(self.root, STEPS, STEP_KEYS)
 
     @property
+    def known_contents(self) -> str:
+        """Hashes of large arrays."""
+        return os.path.join(self.root, KNOWN_CONTENTS)
+
+    @property
     def step_work(self) -> str:
         """What steps that are being computed go on from."""
         return os.path.join(self.root, STEPS, STEP_WORK)
+
+    @property
+    def step_failures(self) -> str:
+        """What has failed in the runs that were the last to try steps."""
+        return os.path.join(self.root, STEPS, STEP_FAILURES)
 
     def step_files(self, key: str) -> str:
         """Folder of a step's own."""

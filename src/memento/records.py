@@ -38,6 +38,9 @@ class Encoded(NamedTuple):
     ref: str | None  # name of a file under payloads/; it carries its own checksum
     size: int  # bytes of the encoded value
     type: str  # "module:qualname" of the value's type
+    shown: str | None = (
+        None  # what stands for it where it is not loaded: see `values.describe`; None of inline ones
+    )
 
 
 class Series(NamedTuple):

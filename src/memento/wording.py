@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+_CAUSE = 400  # characters of a cause, and of what tasks have in common
+
 # CSI, OSC (ended by BEL or ST, or by the end of the text) and the two-character escapes of ECMA-48.
 _ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_](?s:.*?)(?:\x07|\x1b\\|\Z)|[ -/]*[0-~])"
 # What may still move a cursor or reorder a line: C0, DEL, C1, bidirectional overrides, lone surrogates.
@@ -65,6 +67,18 @@ def number_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def size_text(size: int) -> str:
+    """Say a number of bytes in few characters.
+
+    >>> size_text(1), size_text(134), size_text(15_680_128), size_text(999_999)
+    ('1 byte', '134 bytes', '15.7 MB', '1 MB')
+    """
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= 0.9995 * scale:
+            return f"{float(f'{size / scale:.3g}'):.12g} {unit}"
+    return number_of(size, "byte")
+
+
 def counts(**parts: int) -> str:
     """List what is not zero.
 
@@ -72,6 +86,16 @@ def counts(**parts: int) -> str:
     '95 done, 5 failed'
     """
     return ", ".join(f"{count:,} {name}" for name, count in parts.items() if count) or "nothing done"
+
+
+def cause_line(tasks: int, title: str, rule: str, what: str = "") -> str:
+    """Name what several tasks share, how many, and what they have in common, in one line.
+
+    >>> cause_line(4, "ValueError: bad (exp.py:3)", "all 4 have n=1")
+    '4 tasks: ValueError: bad (exp.py:3) - all 4 have n=1'
+    """
+    line = f"{number_of(tasks, 'task')}{what}: {one_line(title, _CAUSE)}"
+    return f"{line} - {one_line(rule, _CAUSE)}" if rule else line
 
 
 def short_name(experiment: str) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from memento.context.context import Context
+from memento.context.step_calls import Call
 from memento.context.task_space import StopTask
-from memento.store.step_records import read_record
+from memento.store.step_records import read_record, records
 from memento.system import try_lock
 from tests.context.making import context
 
@@ -120,8 +121,6 @@ def _outer(store: str, n: int) -> int:
 
 
 def test_a_task_that_waits_for_a_step_can_be_stopped(store: str) -> None:
-    from memento.context.step_calls import Call
-
     lock = Path(store, "steps", "keys", f"{Call(_inner, (1,), {}).key.hex()}.lock")
     lock.parent.mkdir(parents=True)
     with open(lock, "w") as held:
@@ -220,3 +219,29 @@ def test_a_task_that_goes_on_from_a_checkpoint_has_used_what_it_had_before(store
     after.restore()
     after.cached(_inner, 2)
     assert used(after) == ["_inner(n=1)", "_inner(n=2)"]
+
+
+def _featurize(context: Context, n: int) -> Any:
+    return context.cached(_inner, n) + context.cached(_inner, n + 1)
+
+
+def test_a_task_tells_the_steps_within_its_steps_also_where_they_were_there(store: str) -> None:
+    for number in range(2):
+        told = context(store, number)
+        assert told.cached(_featurize, 1) == 30
+        assert sorted(used(told)) == ["_featurize(n=1)", "_inner(n=1)", "_inner(n=2)"]
+    (outer,) = (record for record in records(store) if "_featurize" in record.name)
+    assert (outer.run, outer.task, len(outer.steps)) == ("run", b"\0" * 16, 2)
+
+
+def test_what_another_release_has_stored_and_nobody_can_read_is_computed_again(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert context(store).cached(_inner, 1) == 10
+
+    def broken(*_: Any, **__: Any) -> Any:
+        monkeypatch.undo()
+        raise AttributeError("there was such a class once")
+
+    monkeypatch.setattr("memento.context.steps.decode", broken)
+    assert context(store, 1).cached(_inner, 1) == 10

@@ -23,6 +23,7 @@ from tests.e2e.workplace import Workplace
 from tests.executors.toy_engine import Toy
 
 SIZE = 200_000  # doubles: 1.6 MB
+linux = pytest.mark.skipif(not system.LINUX, reason="a limit of memory needs Linux")
 ENGINES: dict[str, Callable[[ExitStack], Any]] = {
     "serial": lambda _: "serial",
     "threads": lambda _: "threads",
@@ -224,3 +225,32 @@ def test_a_value_in_memory_that_is_short_goes_beside_the_store(
     assert results is not None
     assert [result.inner for result in results] == [2.0] * 2
     assert_nothing_is_left(tmp_path)
+
+
+LIMITED = """
+import sys
+import numpy as np
+from memento import Memento
+
+def experiment(context, config):
+    total = float(config.array.sum())  # every page is looked at
+    if config.n == 2:
+        config.array[:] = 1  # now each is the task's own
+        total = float(config.array.sum())
+    return total
+
+runs = Memento(experiment, num_workers=1, memory_limit="300MB", store="store", progress=False, on_error="return")
+results = runs.run({"parameters": {"n": [1, 2, 3], "array": [np.zeros(50_000_000)]}})
+print([result.status for result in results], results.failures)
+"""
+
+
+@pytest.mark.slow
+@linux
+def test_what_tasks_share_does_not_count_towards_a_tasks_limit_and_what_it_changes_does(
+    place: Workplace,
+) -> None:
+    place.write("exp.py", LIMITED)
+    out = place.run("exp.py").out
+    assert "['done', 'failed', 'done']" in out
+    assert "memory" in out

@@ -60,18 +60,20 @@ class Model:
     def run(self, stages: list[Stage]) -> list[str]:
         """Return the tasks that a run computes, in order."""
         ran: list[str] = []
+        there: set[str] = set()  # results that others take: of tasks whose own upstream is there
         tasks: dict[int, list[Task]] = {}
         for stage in stages:
             tasks[stage.number] = self.tasks(stage, tasks)
             for task in tasks[stage.number]:
-                if any(one not in self.done for one in task.upstream):
+                if not there.issuperset(task.upstream):
                     continue
                 newest = max((self.done[one] for one in task.upstream), default=-1)
-                if self.done.get(task.name, -1) > newest:
-                    continue
-                ran.append(task.name)
-                if task.name not in FAILING:
-                    self.done[task.name] = next(self.clock)
+                if self.done.get(task.name, -1) <= newest:
+                    ran.append(task.name)
+                    if task.name not in FAILING:
+                        self.done[task.name] = next(self.clock)
+                if task.name in self.done:
+                    there.add(task.name)
         return ran
 
     @staticmethod
@@ -319,8 +321,8 @@ def test_what_is_not_run_for_want_of_results_is_counted(tmp_path: Path) -> None:
     assert results["last"] is None
     assert [line for line in told if "for want of" in line] == [
         (
-            "4 of 6 tasks of matrix 'left' are not run, for want of results: 2 of 3 tasks of matrix 'base' did not succeed"
-            " (stage=base, n=2; stage=base, n=3)"
+            "4 of 6 tasks of matrix 'left' are not run, for want of results: 2 of 3 tasks of matrix 'base' did not"
+            " succeed (stage=base, n=2; stage=base, n=3)"
         ),
         (
             "matrix 'last' (4 tasks) is not run, for want of results: 4 of 6 tasks of matrix 'left' did not succeed"
@@ -341,5 +343,6 @@ def test_the_results_that_others_took_are_found_after_the_run_and_where_it_is_lo
         assert [r.inner for r in some[1:].upstream("right").upstream("base")] == [30]
         with pytest.raises(ValueError, match=r"there is no upstream matrix 'lef'; .* Did you mean 'left'"):
             some.upstream("lef")
+    assert [r.config["left.base.n"] for r in loaded] == [r.config["left.base.n"] for r in join] == [1, 3]
     assert {r.key for r in join.upstream("left")} == {r.key for r in loaded.upstream("left")}
     assert results["base"].upstream() == {}

@@ -20,11 +20,12 @@ EXPECTED = {
     ),
     "training_loop.py": (6, ["learning_rate", "hidden=64", "in 40 records"]),
     "dependent_matrices.py": (30, ["Distance of the fitted polynomial from the truth", "0.80"]),
+    "pipeline.py": (64, ["Squared error of ridge regression", "features.columns", "train: "]),
     "conditional_grid.py": (24, ["SVC", "KNeighborsClassifier", "MLPClassifier", "mean"]),
 }
 
 
-def run(name: str, store: Path) -> subprocess.CompletedProcess[str]:
+def run(name: str | Path, store: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "MEMENTO_STORE": str(store)}
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name)], capture_output=True, text=True, env=environment, timeout=110
@@ -57,6 +58,27 @@ def test_an_example_runs_and_finds_everything_there_the_second_time(name: str, t
     assert "all cached" in second.stderr
     told = [line for line in first.stdout.splitlines() if "there already" not in line]
     assert told == [line for line in second.stdout.splitlines() if "there already" not in line]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "again"),
+    [("features", {"features", "train"}), ("split", {"splits", "train"}), ("train", {"train"})],
+)
+def test_an_edited_stage_of_the_pipeline_runs_again_with_what_follows(
+    tmp_path: Path, stage: str, again: set[str]
+) -> None:
+    script, store = tmp_path / "pipeline.py", tmp_path / "store"
+    script.write_text((EXAMPLES / "pipeline.py").read_text())
+    run(script, store)
+    text = script.read_text()
+    head = f"def {stage}(config: Config):\n"
+    script.write_text(text.replace(head, f"{head}    # a comment changes nothing\n"))
+    assert "64 of 64 results were there already" in run(script, store).stdout
+    script.write_text(text.replace(head, f"{head}    assert config.step is {stage}\n"))
+    told = run(script, store).stdout
+    for name, count in {"load": 2, "features": 8, "splits": 6, "train": 48}.items():
+        assert f"{name}: {0 if name in again else count} of {count} were there already" in told
 
 
 @pytest.mark.slow

@@ -151,7 +151,7 @@ class MemoryIndex(Index):
         for start in range(0, len(ids), 1_000):
             rows = [row for n in ids[start : start + 1_000] if (row := self.data.rows.get(n)) is not None]
             records = [row.record for row in rows]
-            stored = [tuple(r.value) if r.value is not None else (None,) * 5 for r in records]
+            stored = [tuple(r.value) if r.value is not None else (None,) * 6 for r in records]
             facts = [
                 (r.id, r.status == DONE, r.started, r.runtime, r.cpu_time, r.memory, len(row.metrics))
                 for r, row in zip(records, rows, strict=True)

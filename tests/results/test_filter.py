@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.keys.value_digest import digest
+from memento.records import Encoded
 from memento.results.filter import matches
 from memento.results.results import Results
+from memento.store.upstream import Origins, UpstreamValue
 from tests.results.fakes import FakeMatrix, failure, results_of
 
 
@@ -30,6 +32,26 @@ def inner(found: Results) -> list[object]:
 def test_a_value_or_its_short_name_selects() -> None:
     assert inner(results().filter(model=dict)) == inner(results().filter(model="dict")) == [0, 1, 2, 3]
     assert inner(results().filter(model=dict, C=10)) == [2, 3]
+
+
+def test_a_value_that_is_the_result_of_another_task_is_chosen_by_its_parameters() -> None:
+    def clean(number: int, dataset: str) -> UpstreamValue:
+        origins = Origins(lambda _: {"dataset": dataset, "a.b": number})
+        encoded = Encoded("json", b"1", None, 1, "builtins:int")
+        return UpstreamValue(bytes([number]) * 16, "", encoded, number, (origins, 0))
+
+    matrix = FakeMatrix(model=["svm"], clean=[clean(1, "a"), clean(2, "b"), clean(3, "a")])
+    found = results_of(matrix, [0, 1, 2])[0]
+    assert (
+        inner(found.filter(clean={"dataset": "a"})) == inner(found.filter(**{"clean.dataset": "a"})) == [0, 2]
+    )
+    assert inner(found.filter(clean={"dataset": ["a", "b"], "a.b": 2}, model="svm")) == [1]
+    with pytest.raises(ValueError, match=r"there is no parameter 'clean\.x'.* Did you mean 'clean"):
+        found.filter(clean={"x": 1})
+    with pytest.raises(
+        ValueError, match=r"Write clean=\{'dataset': \.\.\.\} or \*\*\{'clean\.dataset': \.\.\.\}"
+    ):
+        found.filter(clean="a")
 
 
 def test_any_of_several_values_selects() -> None:

@@ -70,9 +70,6 @@ def take_away(what: str, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, GONE)
     elif what == "frame":
         monkeypatch.setitem(sys.modules, "pyarrow.ipc", None)  # pandas itself may need the rest
-    elif what == "large":
-        (payload,) = store.glob("payloads/*/*.npy")
-        payload.unlink()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +81,6 @@ def take_away(what: str, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             rf"k=2.*No module named '{GONE}'.*It is a {GONE}:Model, was written by Python 3",
         ),
         ("frame", MissingExtra, r"pip install 'memento-ml\[arrow\]'"),
-        ("large", PayloadDamaged, r"k=2.*is gone.*computed again"),
         ("set", UntrustedStore, "a pickle of builtins:set"),
     ],
 )
@@ -115,6 +111,18 @@ def test_one_value_breaks_nothing_but_itself(
     with pytest.warns(UserWarning, match="1 value cannot be loaded here"):
         assert results.best().inner == 0.5
     with pytest.raises(error, match=says):
+        results[1].inner  # noqa: B018 - touching it is the point
+
+
+def test_a_large_value_that_is_gone_is_noticed_when_it_is_touched(tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    run(store, "large")
+    (payload,) = store.glob("payloads/*/*.npy")
+    payload.unlink()
+    results = memento.load(store)
+    assert results.to_frame()["value"].tolist() == [0.5, "array 50000 int64, 400 kB"]
+    assert results.best("acc").config.k == 2
+    with pytest.raises(PayloadDamaged, match=r"k=2.*is gone.*computed again"):
         results[1].inner  # noqa: B018 - touching it is the point
 
 

@@ -250,7 +250,7 @@ def test_a_registered_codec_keeps_values_in_the_index_and_in_files(tmp_path: Pat
         encoded = encode(Point(3, 4), payloads, limit)
         assert encoded.format == "point/2/memento-points"
         assert decode(encoded, payloads, trusted=False) == Point(3, 4)
-        assert readable(encoded, payloads) == (True, [3, 4])
+        assert readable(encoded, payloads, 1000) == (True, [3, 4])
     assert decode(encoded._replace(format="point/1", data=b"3,4", ref=None), payloads) == Point(3, 4)
 
 

@@ -77,7 +77,8 @@ def test_numbers_of_numpy_are_read_without_it(value: Any, shown: Any, tmp_path: 
         payloads = PayloadDir(tmp_path)
         encoded = encode(value, payloads, limit)
         assert encoded.format in ("typed", "npscalar")
-        assert readable(encoded, payloads) == (True, shown)
+        assert readable(encoded, payloads, 1000) == (True, shown)
+        assert readable(encoded, payloads)[0] == (limit > 0)  # no file is read unasked
         assert same(decode(encoded, payloads, trusted=False), value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import pickle
 import subprocess
@@ -24,6 +25,7 @@ from memento import system
 from memento.errors import StoreError, StoreUnwritable
 from memento.values import pickling, shared_files
 from memento.values.shared_files import LARGE, SharedFiles, mapped, sweep
+from memento.values.worker_serializer import picklers
 
 PLACES = ["in memory", "in memory, read", "on the disk", "by its name"]
 BIG = LARGE // 8 + 1  # doubles
@@ -70,6 +72,14 @@ def frame(kind: str) -> Any:
     if kind == "pandas":
         return made
     arrow = pytest.importorskip("pyarrow")
+    if kind.startswith("polars"):
+        polars = pytest.importorskip("polars")
+        of_polars = polars.from_pandas(made).with_columns(
+            polars.col("t").cast(polars.Categorical).alias("category"),
+            polars.col("a").cast(polars.Datetime("us")).alias("time"),
+            polars.concat_list("a", "b").alias("list"),
+        )
+        return of_polars["list"] if kind == "polars series" else of_polars
     return arrow.Table.from_pandas(made)
 
 
@@ -98,8 +108,17 @@ KINDS: dict[str, Callable[[], Any]] = {
     "plain": lambda: {str(i): [i, i / 2] for i in range(LARGE // 16)},
     "pandas": lambda: frame("pandas"),
     "arrow": lambda: frame("arrow"),
+    "polars": lambda: frame("polars"),
+    "polars series": lambda: frame("polars series"),
     "sparse": sparse,
 }  # fmt: skip
+
+
+def pickling_body(value: Any, parts: list[memoryview]) -> bytes:
+    """Pickle a value as for workers; its buffers come in `parts`."""
+    file = io.BytesIO()
+    picklers()[1](file, buffer_callback=shared_files.beside(parts)).dump(value)
+    return file.getvalue()
 
 
 def same(one: Any, two: Any) -> bool:
@@ -120,7 +139,7 @@ def same(one: Any, two: Any) -> bool:
     if hasattr(one, "equals"):
         return bool(one.equals(two))
     if hasattr(one, "nnz"):
-        return (one != two).nnz == 0
+        return bool((one != two).nnz == 0)
     return bool(one == two)
 
 
@@ -196,6 +215,44 @@ def test_what_one_task_changes_the_next_does_not_see(value: Any, least: int, fil
                 back, expected
             )
             spoil(back)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "array",
+        "Fortran",
+        "structured",
+        "matrix",
+        "records",
+        "nested",
+        "pandas",
+        "arrow",
+        "polars",
+        "polars series",
+    ],
+)
+def test_its_memory_is_copied_for_nobody(kind: str, files: SharedFiles) -> None:
+    parts: list[memoryview] = []
+    body = pickling_body(KINDS[kind](), parts)
+    assert len(body) < 50_000
+    assert sum(part.nbytes for part in parts) >= LARGE
+
+
+def test_what_polars_alone_knows_comes_back_too(files: SharedFiles) -> None:
+    polars = pytest.importorskip("polars")
+    values = {
+        "enum": polars.Series("e", ["a", "b"] * BIG, dtype=polars.Enum(["a", "b", "c"])),
+        "decimal": polars.Series("d", range(BIG)).cast(polars.Decimal(20, 3)),
+        "of a slice": polars.DataFrame({"x": range(3 * BIG)}).slice(BIG, BIG),
+    }
+    for name, value in values.items():
+        back = pickling.loads(pickling.dumps(value, files))
+        assert back.equals(value)
+        assert type(back) is type(value)
+        assert (back.schema if name == "of a slice" else (back.name, back.dtype)) == (
+            value.schema if name == "of a slice" else (value.name, value.dtype)
+        )
 
 
 def test_what_may_not_be_written_before_may_not_be_written_after(files: SharedFiles) -> None:
@@ -338,6 +395,17 @@ def test_where_the_disk_is_full_too_it_is_said(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "pwrite", fails(errno.ENOSPC))
     with pytest.raises(StoreUnwritable, match=r"a value of 1 MB cannot be written here .*No space left"):
         pickling.dumps(np.ones(BIG), files)
+    files.close()
+
+
+def test_what_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = SharedFiles(str(tmp_path), "run", same_host=False)
+    monkeypatch.setattr(shared_files, "_MAP", 0)
+    monkeypatch.setattr(system, "map_private", fails(errno.ENODEV))
+    array = np.arange(float(BIG))
+    back = pickling.loads(pickling.dumps({"a": array, "b": 1}, files))
+    assert np.array_equal(back["a"], array)
+    back["a"][0] = 1.0
     files.close()
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from memento.values import store_serializer
+from memento.values import pickling, shared_files, store_serializer
 from memento.values.checkpoints import CheckpointDir
+from memento.values.encoding import decode, encode
+from memento.values.payloads import PayloadDir
 from memento.values.pickling import dumps_value, loads_value
 from memento.values.torch_storages import reduce_storage
 
@@ -186,3 +188,61 @@ def test_what_is_no_memory_of_the_processor_is_left_to_others() -> None:
         torch.ones(3, device="meta").untyped_storage(),
     ]
     assert [reduce_storage(value) for value in nothing] == [NotImplemented] * 5
+
+
+def test_a_stored_tensor_is_mapped_for_each_who_asks_alone(tmp_path: Path) -> None:
+    payloads = PayloadDir(tmp_path)
+    layer = torch.nn.Linear(1_000, 1_000, dtype=torch.bfloat16)
+    encoded = encode({"layer": layer, "rows": layer.weight.detach()[:10]}, payloads)
+    first, second = (decode(encoded, payloads, mmap=True) for _ in range(2))
+    name = (encoded.ref or "").rpartition("/")[2]
+    maps = Path("/proc/self/maps")
+    assert not maps.exists() or maps.read_text().count(name) == 2
+    with torch.no_grad():
+        first["layer"].weight[:] = 0
+    assert not first["rows"].any()
+    assert torch.equal(second["layer"].weight, layer.weight)
+    assert torch.equal(second["rows"], layer.weight[:10])
+    assert second["layer"].weight.data_ptr() % 64 == 0
+    assert payloads.verify(encoded.ref or "") == encoded.size
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_a_tensor_that_workers_share_is_the_same_for_each_task(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_files, "LARGE", 1024)
+    files = shared_files.SharedFiles(str(tmp_path), "run", same_host=True)
+    tensor = TENSORS[name]()
+    data = pickling.dumps({"a": tensor}, files)
+    for _ in range(2):
+        back = pickling.loads(data)["a"]
+        assert (type(back), back.dtype, back.shape) == (type(tensor), tensor.dtype, tensor.shape)
+        assert (back.requires_grad, back.layout) == (tensor.requires_grad, tensor.layout)
+        one, two = (
+            t.detach().to_dense() if t.layout is not torch.strided else t.detach() for t in (back, tensor)
+        )
+        assert torch.equal(one.to(torch.complex128), two.to(torch.complex128))
+        if tensor.layout is torch.strided and name != "expanded":
+            assert back.stride() == tensor.stride()
+            with torch.no_grad():
+                back[...] = 0
+    files.close()
+
+
+def test_a_model_that_workers_share_is_trained_by_each_task_for_itself(tmp_path: Path) -> None:
+    files = shared_files.SharedFiles(str(tmp_path), "run", same_host=True)
+    model = torch.nn.Sequential(torch.nn.Linear(600, 600), torch.nn.Linear(600, 600))
+    model.tied = model[0].weight
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    data = pickling.dumps(model, files)
+    assert len(data) < 20_000
+    for _ in range(2):
+        back = pickling.loads(data)
+        assert back.tied is back[0].weight
+        assert all(map(torch.equal, back.parameters(), before))
+        back(torch.ones(600)).sum().backward()
+        torch.optim.SGD(back.parameters(), lr=1.0).step()
+        assert not torch.equal(back[0].weight, before[0])
+    assert all(map(torch.equal, model.parameters(), before))
+    files.close()

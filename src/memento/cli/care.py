@@ -15,7 +15,7 @@ from memento.cli.inspect import find_key, one_experiment, print_json, print_safe
 from memento.records import RunRecord, TaskRecord
 from memento.store.location import find_store
 from memento.store.store import Store
-from memento.wording import number_of, one_line
+from memento.wording import number_of, one_line, size_text
 
 _SHOWN = 30  # problems; the others are counted
 _RUNS = 200  # the newest; the last run of an experiment is mostly among them
@@ -33,22 +33,6 @@ def place(path: Path | None) -> Path:
     if not found.exists():
         raise UsageError(f"there is no store at {found}. Name one with --store.")
     return found
-
-
-def size_text(size: int) -> str:
-    """Say a size.
-
-    Examples
-    --------
-    >>> size_text(0), size_text(15_360), size_text(3 * 2**30)
-    ('0 B', '15 KiB', '3.0 GiB')
-    """
-    amount, unit = float(size), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024 or unit == "TiB":
-            break
-        amount /= 1024
-    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
 
 
 # --- verify --------------------------------------------------------------------------------------------

@@ -19,11 +19,13 @@ from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store.location import find_store
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
+from memento.values.describe import LargeValue
 from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
 
 _RUNS = 10  # shown, the newest
 _ROWS = 50  # tasks in a list for people
 _PREVIEW = 60  # characters of a value in a list
+_READ = 1 << 20  # bytes of a value's file that is read to show it alone
 
 
 def open_store(path: Path | None) -> Store:
@@ -181,7 +183,8 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
         attempts = store.index.attempts(record.key)
         upstream = _upstream(store, [record])
         if as_json:
-            print_json(_as_dict(store, record, upstream) | {"attempts": [_attempt_dict(a) for a in attempts]})
+            told = _as_dict(store, record, upstream, _READ)
+            print_json(told | {"attempts": [_attempt_dict(a) for a in attempts]})
             return
         print(f"key         {record.key.hex()}")
         print(f"experiment  {one_line(record.experiment)}")
@@ -194,7 +197,7 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
             print(f"settings    {one_line(_plain(settings), 400)}")
         print(f"status      {record.status}")
         if record.value is not None:
-            print(f"value       {_value_text(store, record, 2_000)}")
+            print(f"value       {_value_text(store, record, 2_000, _READ)}")
         for name, (_, y) in store.index.metrics(record).items():
             print(f"metric      {one_line(name)}: {len(y)} values, last {float(y[-1]):.6g}")
         for name in record.artifacts:
@@ -261,8 +264,10 @@ def _task_key(value: Any) -> bytes:
     return bytes.fromhex(found[0]) if found else b""
 
 
-def _as_dict(store: Store, record: TaskRecord, upstream: dict[bytes, dict[str, Any]]) -> dict[str, Any]:
-    found, value = store.readable(record)
+def _as_dict(
+    store: Store, record: TaskRecord, upstream: dict[bytes, dict[str, Any]], most: int = 0
+) -> dict[str, Any]:
+    found, value = store.readable(record, most)
     failure = record.failure
     return {
         "key": record.key.hex(),
@@ -302,16 +307,15 @@ def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _value_text(store: Store, record: TaskRecord, limit: int) -> str:
+def _value_text(store: Store, record: TaskRecord, limit: int, most: int = 0) -> str:
     if record.status != "done":
         failure = record.failure
         return "" if failure is None else one_line(f"{failure.type}: {failure.message}", limit)
-    found, value = store.readable(record)
+    found, value = store.readable(record, most)
     if found:
         return one_line(repr(value), limit)
     assert record.value is not None
-    kind = record.value.type.removeprefix("builtins:")
-    return f"<{one_line(kind)}, {record.value.size:,} bytes>" if kind else "<damaged>"
+    return one_line(f"<{LargeValue.of(record.value)}>", limit) if record.value.type else "<damaged>"
 
 
 def one_experiment(wanted: str, store: Store) -> str:

@@ -61,7 +61,7 @@ class Context:
         self._begin(Attempt(space), None)
         return self
 
-    def of_step(self, attempt: Attempt) -> Context:
+    def _of_step(self, attempt: Attempt) -> Context:
         """Make the context of a shared step that this one's task computes."""
         own = type(self).__new__(type(self))
         own._begin(attempt, None)
@@ -290,9 +290,12 @@ class Context:
         object
             What `func` returned, here or in another task. Large arrays are read-only views of one file.
         """
+        from memento.context.step_calls import Call
         from memento.context.steps import cached
 
-        value: T = cached(self, self._attempt, func, args, kwargs)
+        attempt = self._attempt
+        call = Call(func, args, kwargs, attempt.place().run, Context)
+        value: T = cached(attempt, call, self._of_step)
         return value
 
     @property

@@ -20,6 +20,8 @@ from inspect import BoundArguments, Parameter, Signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import UnkeyableArgument, UnkeyableValue
+from memento.keys.encode import Encoder
+from memento.keys.encode_numpy import quick_hash
 from memento.keys.names import qualified_name
 from memento.keys.readable import outline
 from memento.keys.value_digest import digest
@@ -48,6 +50,13 @@ class Argument(NamedTuple):
     value: Any
     default: Any = _NONE
     given: bool = True
+
+
+class _Encoder(Encoder):
+    """Reads large arrays at the speed of memory: who asks for a step may hand it what another step has returned."""
+
+    def bulk(self, value: Any, np: Any) -> bytes | None:
+        return quick_hash(value, np)
 
 
 class Call:
@@ -93,7 +102,8 @@ class Call:
     @cached_property
     def arguments(self) -> str:
         """What was given, for people: "path='x', n=3"; short, and without secrets."""
-        told = ", ".join(_shown(argument) for argument in self._arguments if argument.given)
+        given = [argument for argument in self._arguments if argument.given and argument.value is not _OWN]
+        told = ", ".join(map(_shown, given))
         return told if len(told) <= _SHOWN_ALL else f"{told[: _SHOWN_ALL - 3]}..."
 
     def __str__(self) -> str:
@@ -110,14 +120,14 @@ class Call:
             return b"context"
         if argument.value is argument.default:  # some are sentinels that nothing can tell from others
             try:
-                return digest(argument.value)
+                return digest(argument.value, encoder=_Encoder)
             except UnkeyableValue:
                 return b"default"
         return self._digest(argument.value, f"argument {argument.label}")
 
     def _digest(self, value: Any, what: str) -> bytes:
         try:
-            return digest(value)
+            return digest(value, encoder=_Encoder)
         except UnkeyableValue as error:
             where = f"context.cached({_short(self.name)}, ...): {what}{error.where}"
             raise UnkeyableArgument(where, error.kind, error.reason) from error.__cause__
@@ -144,9 +154,24 @@ def signature_of(func: Callable[..., Any]) -> Signature | None:
     """Return the signature that a callable really has; None where that is not certain."""
     bare = _bare(func)
     try:
-        return None if bare is None else inspect.signature(bare)
+        return None if bare is None else _apart(inspect.signature(bare))
     except (ValueError, TypeError):  # a function in C that tells of none
         return None
+
+
+def _apart(signature: Signature) -> Signature:
+    """Give parameters that take no name one that nobody uses: in ``f(a, /, **more)``, ``f(1, a=2)`` has both."""
+    parameters = list(signature.parameters.values())
+    if not parameters or parameters[-1].kind is not Parameter.VAR_KEYWORD:
+        return signature
+    return signature.replace(
+        parameters=[
+            parameter.replace(name=f"_{place}_of_position")
+            if parameter.kind is Parameter.POSITIONAL_ONLY
+            else parameter
+            for place, parameter in enumerate(parameters)
+        ]
+    )
 
 
 def _bare(func: Any) -> Any:
@@ -199,8 +224,9 @@ def _bound(
             return bound
         given = {**bound.arguments, _CONTEXT: _OWN}
         return BoundArguments(signature, {n: given[n] for n in signature.parameters if n in given})
+    name = _short(step_name(func))
     raise TypeError(
-        f"context.cached({_short(step_name(func))}, ...): {_what_is_wrong(func, signature, args, kwargs)}"
+        f"context.cached({name}, ...): {_what_is_wrong(name, inspect.signature(_bare(func)), args, kwargs)}"
     )
 
 
@@ -212,15 +238,17 @@ def _is_annotated(func: Any) -> bool:
     return str(name).rpartition(".")[2] == "Context"
 
 
-def _what_is_wrong(
-    func: Callable[..., Any], signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> str:
-    """Return what the call itself would say."""
-    inner = getattr(func, "__func__", func)
+def _what_is_wrong(name: str, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Return what the call itself would say: that of a function with the same signature, which does nothing."""
+    plain = [
+        parameter.replace(annotation=_NONE, default=_NONE if parameter.default is _NONE else None)
+        for parameter in signature.parameters.values()
+    ]
+    space: dict[str, Any] = {}
+    exec(f"def twin{Signature(plain)}: pass", space)
+    space["twin"].__qualname__ = name
     try:
-        if isinstance(inner, types.FunctionType):
-            func(*args, **kwargs)  # it does not begin: its arguments do not fit
-        signature.bind(*args, **kwargs)
+        space["twin"](*args, **kwargs)
     except TypeError as error:
         return str(error)
     return "it cannot be called so"
@@ -250,12 +278,7 @@ def _as_written(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Argum
 def _shown(argument: Argument) -> str:
     label, value = argument.label, argument.value
     name = label.rpartition("['")[2].removesuffix("']") if label.startswith("**") else label
-    if value is _OWN:
-        text = _CONTEXT
-    elif is_secret(name):
-        text = HIDDEN
-    else:
-        text = redact_urls(outline(value)[0])
+    text = HIDDEN if is_secret(name) else redact_urls(outline(value)[0])
     text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
     return text if name.isdigit() or name.startswith("*") else f"{name}={text}"
 

@@ -1,8 +1,8 @@
 """Remember within a run which steps have failed, so that not each task that needs one tries it again.
 
-Knows: files below the run's own folder, exceptions. May not know: keys, values, who waits.
+Knows: files, exceptions. May not know: keys, values, who waits.
 
-``work/<run>/steps/<key>.json`` is written by who holds the step's lock:
+``steps/failed/<key>.json`` is written by who holds the step's lock; what another run has written there says nothing:
 
     begun     it is being computed; where the lock is free and this is still there, its process has ended
     failed    it raised: the exception, pickled, and its traceback as text, for the other tasks
@@ -20,19 +20,19 @@ import os
 import traceback
 from typing import Any, NamedTuple
 
-import memento
 from memento.errors import StepFailed
 from memento.layout import Layout
 from memento.values import pickling
 
 _MOST_DEATHS = 3  # of processes in one step, before nobody tries it again without a retry
 _EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is told as text only
-_OURS = os.path.dirname(os.path.abspath(memento.__file__ or "")) + os.sep
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class Remembered(NamedTuple):
     """What is known of a step in this run."""
 
+    run: str  # its name
     attempt: int = 0  # the highest number of an attempt that has tried it
     deaths: int = 0
     begun: bool = False
@@ -43,7 +43,7 @@ class Remembered(NamedTuple):
     pickled: str = ""
 
 
-class _InAnotherTask(Exception):
+class InAnotherTask(Exception):
     """Carries the traceback of another task, as text; stands as the cause of what is raised again."""
 
     def __str__(self) -> str:
@@ -55,9 +55,9 @@ class StepFailures:
 
     def __init__(self, store: str, run: str, key: str, step: str) -> None:
         """`step` names it for people."""
-        self._folder = os.path.join(Layout(store).work(run), "steps")
-        self._path, self._step = os.path.join(self._folder, f"{key}.json"), step
-        self._known = Remembered()
+        self._folder, self._run, self._step = Layout(store).step_failures, run, step
+        self._path = os.path.join(self._folder, f"{key}.json")
+        self._known = Remembered(run)
 
     def begin(self, task: str, attempt: int) -> None:
         """Note that a task begins to compute the step; raise what it failed of, where that is not to be tried again."""
@@ -74,7 +74,7 @@ class StepFailures:
                     f" {self._step}, the last of them task {known.task[:8]}; it is not tried again in this run."
                     " Their failures say how. Give the step less to do, or more time or memory."
                 )
-        self._write(Remembered(attempt, known.deaths, begun=True, task=task))
+        self._write(Remembered(self._run, attempt, known.deaths, begun=True, task=task))
 
     def failed(self, error: Exception) -> None:
         """Remember what the step raised."""
@@ -104,7 +104,7 @@ class StepFailures:
         error: Exception = StepFailed(f"{known.type}: {known.message}")
         with contextlib.suppress(Exception):
             error = pickling.loads_value(base64.b64decode(known.pickled)) if known.pickled else error
-        error.__cause__ = _InAnotherTask(
+        error.__cause__ = InAnotherTask(
             f'\n"""\nIn task {known.task[:8]}, which computed the step {self._step}:\n{known.trace}"""'
         )
         marked(error, self._step)
@@ -113,9 +113,10 @@ class StepFailures:
     def _read(self) -> Remembered:
         try:
             with open(self._path, "rb") as file:
-                self._known = Remembered(**json.loads(file.read()))
+                known = Remembered(**json.loads(file.read()))
         except (OSError, ValueError, TypeError):
-            self._known = Remembered()
+            known = Remembered("")
+        self._known = known if known.run == self._run else Remembered(self._run)
         return self._known
 
     def _write(self, known: Remembered) -> None:

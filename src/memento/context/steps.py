@@ -6,7 +6,7 @@ Knows: calls as steps, values as files, who computes. May not know: other worker
     steps/keys/<key>.lock    locked by who computes it (`step_locks`)
     steps/files/<key>/       the step's own folder, as long as the step
     steps/work/<key>/        its checkpoints, until it is computed
-    work/<run>/steps/        what has failed in a run (`step_failures`)
+    steps/failed/<key>.json  what it failed of in a run (`step_failures`)
 
 Whoever computed reads the value back as the others do: all tasks get the same kind of value.
 """
@@ -33,16 +33,14 @@ from memento.values.payloads import PayloadDir
 
 if TYPE_CHECKING:
     from memento.context.attempt import Attempt
-    from memento.context.context import Context
 
 _MOST_KNOWN = 1024  # records that are kept in mind
 _LAZY = (types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType)
 
 
-def cached(context: Context, attempt: Attempt, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Return the step's value: what is stored, or else what `func` returns, stored."""
+def cached(attempt: Attempt, call: Call, context_of: Callable[[Attempt], object]) -> Any:
+    """Return the step's value: what is stored, or else what is called returns, stored."""
     space = attempt.place()
-    call = Call(func, args, kwargs, space.run, type(context))
     payloads = PayloadDir(Layout(space.store).steps)
     value = _stored(attempt, call.key, payloads)
     if value is not None:
@@ -67,10 +65,16 @@ def cached(context: Context, attempt: Attempt, func: Callable[..., Any], args: A
         if value is not None:
             return value[0]
         with attempt.holding(lock.key):
-            return _computed(context, attempt, call, lock, payloads)
+            return _computed(attempt, call, context_of, lock, payloads)
 
 
-def _computed(context: Context, attempt: Attempt, call: Call, lock: StepLock, payloads: PayloadDir) -> Any:
+def _computed(
+    attempt: Attempt,
+    call: Call,
+    context_of: Callable[[Attempt], object],
+    lock: StepLock,
+    payloads: PayloadDir,
+) -> Any:
     """Compute the step, store its value, and return it as the others will read it."""
     space = attempt.place()
     own = StepAttempt(attempt, lock, str(call))
@@ -80,7 +84,7 @@ def _computed(context: Context, attempt: Attempt, call: Call, lock: StepLock, pa
     try:
         # Not from where this task is: the step is one for all tasks, and draws nothing of what they draw.
         with attempt.generators().apart(lock.key.encode()):
-            returned = call.made(context.of_step(own))
+            returned = call.made(context_of(own))
         encoded = _encoded(returned, payloads, space.inline_limit, own.step)
         returned = None  # it may be large, and is about to be read back
         value = _decoded(encoded, payloads, own.step)
@@ -116,12 +120,13 @@ def _encoded(returned: object, payloads: PayloadDir, inline_limit: int, step: st
         )
     try:
         return encode(returned, payloads, inline_limit)
-    except (UnsavableResult, StoreUnwritable):
+    except StoreUnwritable:
         raise
     except Exception as error:
         from memento.values.unpicklable import explain
 
-        raise UnsavableResult(explain(returned, error, f"what the step {step} returned")) from error
+        cause = error.__cause__ if isinstance(error, UnsavableResult) and error.__cause__ else error
+        raise UnsavableResult(explain(returned, cause, f"what the step {step} returned")) from cause
 
 
 def _decoded(encoded: Encoded, payloads: PayloadDir, step: str) -> Any:

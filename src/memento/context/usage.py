@@ -13,7 +13,7 @@ from typing import Any
 
 from memento.config import short_text
 
-_INNER = frozenset(("for_task", "left_behind", "of_step"))  # for rooms of ours
+_INNER = frozenset(("for_task", "left_behind"))  # for rooms of ours
 
 # What to write -> words for it, in lower case and without underscores.
 _WORDS = {

@@ -19,7 +19,7 @@ from memento.events import (
     Tick,
     WorkerState,
 )
-from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
+from memento.wording import cause_line, counts, duration, number_of, one_line, safe_text, short_name
 
 # A run in which everything fails differently must not flood the screen; the end tells the rest.
 GROUPS_WHILE_RUNNING = 8
@@ -132,8 +132,7 @@ def finished(event: RunFinished) -> Iterator[Line]:
         kind = "failure" if event.failed else "done"
         yield Line(f"{number_of(event.total, 'task')}: {told}{left} in {duration(event.elapsed)}", kind)
     for group in event.groups[:GROUPS_AT_THE_END]:
-        rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
-        yield Line(f"  {number_of(group.count, 'task')}: {one_line(group.title, 400)}{rule}", "failure")
+        yield Line(f"  {cause_line(group.count, group.title, group.rule)}", "failure")
     more = len(event.groups) - GROUPS_AT_THE_END
     if more > 0:
         yield Line(f"  and {number_of(more, 'other cause')}", "failure")
@@ -146,8 +145,7 @@ def finished(event: RunFinished) -> Iterator[Line]:
 def odd_lines(event: RunFinished) -> Iterator[str]:
     """Say what tasks warned of, and what is odd about the results."""
     for group in event.warned[:WARNINGS_AT_THE_END]:
-        rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
-        yield f"{number_of(group.count, 'task')} warned: {one_line(group.title, 400)}{rule}"
+        yield cause_line(group.count, group.title, group.rule, " warned")
     more = len(event.warned) - WARNINGS_AT_THE_END
     if more > 0:
         yield f"and {number_of(more, 'other warning')}: `results.warnings` lists them"

@@ -51,6 +51,9 @@ class Worker:
     task: Task | None = None
     begun: float = 0.0  # monotonic seconds, when the task was handed over
     paused: float = 0.0  # seconds of it in which this process was suspended
+    waited: float = (
+        0.0  # seconds of it in which its task has only waited for another one; set by its own thread
+    )
     ends: float = _NEVER  # monotonic seconds; its task was told to stop, and is given up then
     given_up: bool = False  # whatever its task returns is dropped
     alone: bool = False  # made as the only one: its tasks have the process' random generators for themselves
@@ -124,7 +127,8 @@ class Threads(Executor):
             self._give(self._hire(), self._queue.popleft())
 
     def _give(self, worker: Worker, task: Task) -> None:
-        worker.task, worker.begun, worker.paused, worker.ends = task, self._clock.monotonic(), 0.0, _NEVER
+        worker.task, worker.begun, worker.ends = task, self._clock.monotonic(), _NEVER
+        worker.paused = worker.waited = 0.0
         worker.tasks.put(task)
 
     def _hire(self) -> Worker:
@@ -149,8 +153,12 @@ class Threads(Executor):
             if not worker.given_up:
                 self._returned.put(Update(number, worker.name, done, total, metrics))
 
+        def waited(seconds: float) -> None:
+            worker.waited += seconds
+
         conditions = Conditions(
             worker=worker.name,
+            waited=waited,
             resources=Resources(work.cpus_per_task, (), work.memory_limit),
             stopping=lambda: worker.ends < _NEVER or worker.given_up or self._stopping.is_set(),
             live=tell,
@@ -206,7 +214,7 @@ class Threads(Executor):
         if limit is not None:
             ends.append(_LOOK)
             ends += [
-                worker.begun + worker.paused + limit - now
+                worker.begun + worker.paused + worker.waited + limit - now
                 for worker in self._workers
                 if worker.task is not None
             ]
@@ -222,7 +230,7 @@ class Threads(Executor):
             if worker.task is None:
                 continue
             ran = now - worker.begun
-            if limit is not None and ran - worker.paused >= limit:
+            if limit is not None and ran - worker.paused - worker.waited >= limit:
                 failure = failures.timed_out(limit)
                 messages.append(
                     Note(f"thread {worker.name} is left to itself: nothing can end a task in a thread")

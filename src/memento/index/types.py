@@ -39,6 +39,7 @@ class Stored(NamedTuple):
     refs: Sequence[str | None]
     sizes: Sequence[int | None]  # None where the data say it
     types: Sequence[str | None]  # ... None where the format says it
+    shown: Sequence[str | None]
 
 
 class Outlines(NamedTuple):

@@ -173,8 +173,8 @@ def noted(cls: type) -> dict[str, Any]:
 
 
 def methods(cls: type) -> list[types.FunctionType]:
-    """Return the functions that a class statement defines, those inside descriptors included."""
-    parts = [part for value in vars(cls).values() for part in functions_in(value)]
+    """Return the functions that the body of a class left in it, those inside descriptors included."""
+    parts = [part for value in _left_by_the_body(cls).values() for part in functions_in(value)]
     return [part for part in parts if part.__module__ == cls.__module__]
 
 

@@ -59,13 +59,13 @@ def register_key(type: type, func: Callable[[Any], Any]) -> None:  # noqa: A002 
 _TYPE = type
 
 
-def digest(value: Any, where: str = "") -> bytes:
+def digest(value: Any, where: str = "", encoder: type[Encoder] = Encoder) -> bytes:
     """Return 16 bytes that stand for a value: equal for equal values, in every process."""
     leaf = LEAVES.get(type(value))
     if leaf is not None:  # most values by far; of a grid's seeds there may be a million
         return blake2b(leaf(value), digest_size=16, person=b"memento value").digest()
     try:
-        encoded = Encoder(dispatch).encode(value)
+        encoded = encoder(dispatch).encode(value)
     except UnkeyableValue as error:
         raise UnkeyableValue(where + error.where, error.kind, error.reason) from error.__cause__
     except RecursionError:

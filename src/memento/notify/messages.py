@@ -18,7 +18,7 @@ from memento.events import (
     TasksFinished,
     WarningGroup,
 )
-from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
+from memento.wording import cause_line, counts, duration, number_of, one_line, safe_text, short_name
 
 GROUPS = 10
 TRACEBACK_LINES = 40
@@ -125,8 +125,7 @@ def _groups_text(groups: Iterable[FailureGroup]) -> list[str]:
     groups = list(groups)
     lines: list[str] = []
     for group in groups[:GROUPS]:
-        rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
-        lines.append(f"{number_of(group.count, 'task')}: {one_line(group.title, 400)}{rule}")
+        lines.append(cause_line(group.count, group.title, group.rule))
         if group.different > 1:
             some = one_line("; ".join(group.messages), 400)
             lines.append(f"    {group.different:,} different messages, such as {some}")
@@ -146,8 +145,7 @@ def _groups_text(groups: Iterable[FailureGroup]) -> list[str]:
 def _warned_text(groups: Sequence[WarningGroup]) -> list[str]:
     lines: list[str] = []
     for group in groups[:GROUPS]:
-        rule = f" - {one_line(group.rule, 400)}" if group.rule else ""
-        lines.append(f"{number_of(group.count, 'task')} warned: {one_line(group.title, 400)}{rule}")
+        lines.append(cause_line(group.count, group.title, group.rule, " warned"))
         lines.append(f"    first: {one_line(group.config, 400)}")
     if len(groups) > GROUPS:
         lines.append(f"and {number_of(len(groups) - GROUPS, 'other warning')}")

@@ -16,7 +16,7 @@ from memento.records import RAISED, Failure
 from memento.results.grouping import Cause, FailureGrouper, cause
 from memento.results.rules import RuleFinder
 from memento.results.scan import CHUNK, IS_DONE, IS_FAILED, IS_MISSING
-from memento.wording import number_of, safe_text
+from memento.wording import cause_line, number_of, safe_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +92,7 @@ class FailureReport(_Report[FailureGroup]):
         option = self._store_option()
         first = zip(self.groups[:_FULL_GROUPS], self._attempts, strict=False)
         parts = [self.headline, *(_section(group, attempt, option) for group, attempt in first)]
-        rest = [one_line(group) for group in self.groups[_FULL_GROUPS:_FAILURES]]
+        rest = [_line(group) for group in self.groups[_FULL_GROUPS:_FAILURES]]
         more = self.groups[_FAILURES:]
         if more:
             tasks = number_of(sum(group.count for group in more), "task")
@@ -118,7 +118,7 @@ class FailureReport(_Report[FailureGroup]):
     def _repr_html_(self) -> str:
         from memento.results.show import failures_html
 
-        return failures_html(self.headline, [(group, one_line(group)) for group in self.groups])
+        return failures_html(self.headline, [(group, _line(group)) for group in self.groups])
 
 
 class WarningReport(_Report[WarningGroup]):
@@ -127,7 +127,7 @@ class WarningReport(_Report[WarningGroup]):
     def __str__(self) -> str:
         lines = []
         for group in self.groups[:_WARNINGS]:
-            lines.append(warning_line(group))
+            lines.append(cause_line(group.count, group.title, group.rule, " warned"))
             times = f", {group.times:,} times" if group.times > group.count else ""
             lines.append(f"    first: {group.config} (key {group.key[:12]}){times}")
         if len(self.groups) > _WARNINGS:
@@ -135,27 +135,8 @@ class WarningReport(_Report[WarningGroup]):
         return safe_text("\n".join(lines) or "No task warned.")
 
 
-def one_line(group: FailureGroup) -> str:
-    """Return a group of failures as one line.
-
-    Examples
-    --------
-    >>> one_line(FailureGroup("ValueError: bad (exp.py:3)", "raised", 4, "", "", "", "all 4 have n=1"))
-    '4 tasks: ValueError: bad (exp.py:3) - all 4 have n=1'
-    """
-    return f"{number_of(group.count, 'task')}: {group.title}" + (f" - {group.rule}" if group.rule else "")
-
-
-def warning_line(group: WarningGroup) -> str:
-    """Return a group of warnings as one line.
-
-    Examples
-    --------
-    >>> warning_line(WarningGroup("UserWarning: odd (exp.py:3)", 4, 9, "n=1", "", "all 4 have n=1"))
-    '4 tasks warned: UserWarning: odd (exp.py:3) - all 4 have n=1'
-    """
-    rule = f" - {group.rule}" if group.rule else ""
-    return f"{number_of(group.count, 'task')} warned: {group.title}{rule}"
+def _line(group: FailureGroup) -> str:
+    return cause_line(group.count, group.title, group.rule)
 
 
 def _section(group: FailureGroup, attempt: int, option: str) -> str:
@@ -168,7 +149,7 @@ def _section(group: FailureGroup, attempt: int, option: str) -> str:
     if output and not group.traceback:
         lines += ["its last lines of output:", *(f"| {line}" for line in output[-_OUTPUT_LINES:])]
     lines.append(f"more: memento show {group.key[:12]}{option}")
-    return "\n".join([one_line(group), *(f"    {line}" for line in lines)])
+    return "\n".join([_line(group), *(f"    {line}" for line in lines)])
 
 
 def _middle_cut(lines: list[str], limit: int) -> list[str]:

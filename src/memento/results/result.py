@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from memento.layout import Layout
 from memento.records import DAMAGED, DONE, Attempt, Failure, TaskRecord, Warned
 from memento.results.remote import exception_of
 from memento.results.scan import damaged
+from memento.values.describe import LargeValue
 from memento.wording import number_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 MISSING = "missing"
 
 _HERE = frozenset(("_source", "_number", "_record"))  # that stay where the store is
-_LAZY = ("config", "inner", "metrics", "error", "attempts", "artifacts", "log")
+_LAZY = ("config", "metrics", "error", "attempts", "artifacts", "log")
+
+
+class _Inner:
+    """`Result.inner`, where a program has not set it: loaded when it is touched, and kept where it is small."""
+
+    def __get__(self, result: Result | None, owner: type[Result]) -> Any:
+        return self if result is None else result._touched()
 
 
 class MemoryUsage:
@@ -68,7 +76,9 @@ class Result:
     config : Config
         Its configuration.
     inner : object
-        What the experiment returned; None for a task that failed or has not been run.
+        What the experiment returned; None for a task that failed or has not been run. A large one (a file in the
+        store) is loaded when it is touched, and let go when another one is, so that a loop over results needs room
+        for one; hold it in a name of your own to change it.
     metrics : dict of str to DataFrame
         What it recorded: columns `x` and `y`.
     start_time : datetime
@@ -190,12 +200,19 @@ class Result:
         """Which repeat of its configuration this is; 0 is the first."""
         return self.config.repeat
 
-    @cached_property
-    def inner(self) -> Any:
-        """What the experiment returned; None for a task that failed or has not been run."""
+    inner: Any = _Inner()
+
+    def _touched(self) -> Any:
         source, record = self._from("inner"), self._record
-        if record is None or record.status != DONE:
-            return None
+        value = None
+        if record is not None and record.status == DONE:
+            if record.value is not None and record.value.ref is not None:
+                return source.large_values.get(record.id, partial(self._loaded, source, record))
+            value = self._loaded(source, record)
+        self.__dict__["inner"] = value
+        return value
+
+    def _loaded(self, source: Source, record: TaskRecord) -> Any:
         try:
             return source.store.value(record)
         except PayloadDamaged as exc:
@@ -261,7 +278,8 @@ class Result:
         if self._source is not None:
             for name in _LAZY:
                 getattr(self, name)
-        return {name: value for name, value in self.__dict__.items() if name not in _HERE}
+        state = {name: value for name, value in self.__dict__.items() if name not in _HERE}
+        return state if self._source is None else state | {"inner": self.inner}
 
     def __repr__(self) -> str:
         return f"Result({', '.join(self._parts())})"
@@ -332,23 +350,9 @@ def value_text(result: Result, limit: int = 80, *, rounded: bool = False) -> str
             except Exception:
                 found = False
         if not found:
-            return f"<{record.value.type.rpartition(':')[2]}, {size_text(record.value.size)}>"
+            return f"<{LargeValue.of(record.value)}>"
     value = plain(value)
     return f"{value:.6g}" if rounded and isinstance(value, float) else short_text(value, limit)
-
-
-def size_text(size: int) -> str:
-    """Say a number of bytes in few characters.
-
-    Examples
-    --------
-    >>> size_text(134), size_text(40_000_128)
-    ('134 bytes', '40 MB')
-    """
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.3g} {unit}"
-    return number_of(size, "byte")
 
 
 def local_time(seconds: float) -> datetime:

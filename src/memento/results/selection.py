@@ -9,9 +9,11 @@ asks for all tasks at once; one by one they need no NumPy.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from memento.config import config_text
 from memento.results.scan import CHUNK, IS_DONE, IS_FAILED, IS_MISSING, Scan, scan
@@ -25,6 +27,33 @@ if TYPE_CHECKING:
     from memento.store.store import Store
 
 KEY = 16  # bytes
+
+
+class LargeValues:
+    """Large values by the id of their row: the last that was asked for, and those that somebody holds.
+
+    >>> values = LargeValues()
+    >>> values.get(1, lambda: [0.5]) is values.get(1, lambda: [0.5])
+    True
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[int, Any] | None = None
+        self._held: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+    def get(self, row: int, load: Callable[[], Any]) -> Any:
+        """Return a value, loading it where it is not at hand."""
+        last = self._last
+        if last is not None and last[0] == row:
+            return last[1]
+        value = self._held.get(row)
+        if value is None:
+            self._last = last = None  # before the next is loaded: two may not fit
+            value = load()
+            with suppress(TypeError):  # nobody can tell who holds a dict or a list
+                self._held[row] = value
+        self._last = row, value
+        return value
 
 
 class Source:
@@ -49,6 +78,7 @@ class Source:
         assert len(keys) == KEY * len(rows), (len(keys), len(rows))
         self.store, self.tasks, self.keys, self.rows = store, tasks, keys, rows
         self.cached, self.experiment = cached, experiment
+        self.large_values = LargeValues()
         self.upstream: Mapping[str, Source] | None = None
 
     def key(self, number: int) -> bytes:

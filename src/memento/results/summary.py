@@ -15,6 +15,7 @@ from memento.results.parameters import ABSENT
 from memento.results.scan import IS_DONE
 from memento.results.to_frame import frame_with, numbers_of, numeric
 from memento.store.unreadable import Unreadable
+from memento.values.describe import LargeValue
 from memento.wording import number_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def pivot(
     if aggfunc is None:
         _warn_of_merged(selection, places, [*down, *along], rows * (len(first_columns) or 1) + cells)
     column = frame[values].iloc[places]
-    if any(isinstance(value, Unreadable) for value in column):
+    if any(isinstance(value, Unreadable | LargeValue) for value in column):
         column = pd.Series(numeric(frame, values)[places])
     narrow = pd.DataFrame({"row": rows, "column": cells, "value": column.array})
     table: pd.DataFrame = pd.pivot_table(

@@ -14,6 +14,7 @@ from memento.results.parameters import Axis
 from memento.results.scan import IS_DONE, STATUSES, Scan
 from memento.results.selection import KEY
 from memento.store.unreadable import Unreadable
+from memento.values.describe import ITEMS, LargeValue, is_scalar
 from memento.wording import number_of, one_line
 
 if TYPE_CHECKING:
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
     from memento.results.selection import Selection
 
 _NAN = float("nan")  # what pandas takes for nothing
-ITEMS = 100  # of dicts that tasks returned: more are no columns
 _QUARTER_HOUR = 900  # seconds; every zone's offset from UTC is a multiple, and changes at one
 
 
-def make_frame(selection: Selection, *, raw: bool = False, values: bool = True) -> pd.DataFrame:
-    """Return a frame as `Results.to_frame` does, without what the tasks returned where that is not asked for."""
+def make_frame(
+    selection: Selection, *, raw: bool = False, values: bool = True, wanted: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return a frame as `Results.to_frame` does, without what the tasks returned where that is not asked for.
+
+    `wanted` are names of columns for which it is made: items of dicts that have too many.
+    """
     import pandas as pd
 
     columns: dict[str, Any] = {axis.name: parameter_column(axis, raw=raw) for axis in selection.axes()}
@@ -42,7 +47,7 @@ def make_frame(selection: Selection, *, raw: bool = False, values: bool = True) 
     for name, column in read.metrics.items():
         metrics[free_name(name, "metric", {**columns, **metrics})] = column
     if read.values is not None:
-        for name, column in value_columns(read.values, read.status == IS_DONE).items():
+        for name, column in value_columns(read.values, read.status == IS_DONE, wanted).items():
             columns[free_name(name, "value", {**columns, **metrics})] = column
     columns |= metrics
     for name, column in _facts(selection, read).items():
@@ -103,44 +108,80 @@ def _take_objects(values: Sequence[object], codes: NDArray[Any], absent: object)
     return taken
 
 
-def value_columns(values: NDArray[np.object_], done: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the values as columns: one, or one for each item where all values are dicts of few items."""
+def value_columns(
+    values: NDArray[np.object_], done: NDArray[np.bool_], wanted: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the values as columns: `value`, or where all are dicts, one for each scalar item.
+
+    Then `value` is there if it says more than those. Of too many items those are columns that are `wanted`.
+    """
     import numpy as np
 
-    present = values[done].tolist()
-    kinds = set(map(type, present))
-    places = np.flatnonzero(done).tolist()
-    if Unreadable in kinds:
-        places = [
-            place for place, value in zip(places, present, strict=True) if type(value) is not Unreadable
-        ]
-        kinds.remove(Unreadable)
-    names = _items(values, places) if kinds and all(issubclass(kind, dict) for kind in kinds) else []
+    places = np.flatnonzero(done)
+    present = values[places].tolist()
+    found = _items(present)
+    if found is None:
+        return {"value": _tightened(values)}
+    known = np.array([items is not None for items in found])
+    dicts = [items for items in found if items is not None]
+    # The names and types of a dict's items: few differ, also where there are many dicts.
+    shapes: dict[tuple[Any, ...], int] = {}
+    shape_of = [shapes.setdefault((*d, *map(type, d.values())), len(shapes)) for d in dicts]
+    scalars = [_scalar_items(shape) for shape in shapes]
+    names = list(dict.fromkeys(name for shape in scalars for name, scalar in shape.items() if scalar))
+    hidden = len(found) - len(dicts) and sum(
+        isinstance(value, LargeValue) and value.known.items is None for value in present
+    )
+    if len(names) > ITEMS:
+        names = [name for name in names if name in wanted]
+        hidden += 0 if names else len(dicts)
+    if hidden:
+        warn(
+            f"{hidden:,} of {number_of(len(present), 'value')} are dicts of too many items to be columns (at most"
+            f" {ITEMS}): they stand in the column 'value'. One item of each: [r.inner['NAME'] for r in results]"
+        )
     if not names:
         return {"value": _tightened(values)}
     columns: dict[str, Any] = {}
-    if len(places) < len(present):
-        columns["value"] = values.copy()
-        columns["value"][places] = None
     for name in names:
+        cells = [items.get(name) for items in dicts]
+        if not all(shape.get(name, True) for shape in scalars):
+            kinds = {kind: is_scalar(kind) for kind in set(map(type, cells))}
+            cells = [cell if kinds[type(cell)] else None for cell in cells]
         column = np.full(len(values), None, dtype=object)
-        for place in places:
-            column[place] = values[place].get(name)
+        # One by one, from an iterator: numpy would make numbers of one type of them.
+        column[places[known]] = np.fromiter(cells, dtype=object, count=len(cells))
         columns[name] = _tightened(column)
-    return columns
+    whole = np.array([all(shape.values()) and set(names).issuperset(shape) for shape in scalars])
+    if known.all() and whole.all():
+        return columns
+    rest = values.copy()
+    rest[places[known][whole[shape_of]]] = None
+    return {"value": _tightened(rest), **columns}
 
 
-def _items(values: NDArray[np.object_], places: Sequence[int]) -> list[str]:
-    """Return the names of the items of dicts, where there are not too many."""
-    names: dict[Any, None] = {}
-    for place in places:
-        names.update(dict.fromkeys(values[place]))
-        if len(names) > ITEMS:
-            warn(
-                f"the tasks returned dicts of more than {ITEMS} different items: they stand whole in the column 'value'"
-            )
-            return []
-    return list(names) if all(isinstance(name, str) for name in names) else []
+def _items(present: Sequence[Any]) -> Sequence[dict[Any, Any] | None] | None:
+    """Return the items of values that are all dicts, None for one of which they are not known; else None."""
+    kinds = set(map(type, present))
+    if not kinds or not all(issubclass(kind, dict | LargeValue | Unreadable) for kind in kinds):
+        return None
+    if kinds.isdisjoint((LargeValue, Unreadable)):
+        return present
+    if not all(value.known.is_dict for value in present if isinstance(value, LargeValue)):
+        return None
+    return [
+        value.known.items if isinstance(value, LargeValue) else None if type(value) is Unreadable else value
+        for value in present
+    ]
+
+
+def _scalar_items(shape: tuple[Any, ...]) -> dict[Any, bool]:
+    """Return for the items of a dict, given their names and then their types, whether each may be a column."""
+    half = len(shape) // 2
+    return {
+        name: isinstance(name, str) and is_scalar(kind)
+        for name, kind in zip(shape[:half], shape[half:], strict=True)
+    }
 
 
 def _tightened(column: NDArray[np.object_]) -> Any:
@@ -151,7 +192,9 @@ def _tightened(column: NDArray[np.object_]) -> Any:
     kind = pd.api.types.infer_dtype(series, skipna=True)
     if kind in ("floating", "integer", "mixed-integer-float"):
         return pd.to_numeric(series)
-    if kind in ("string", "boolean"):
+    if kind in ("datetime", "datetime64", "timedelta", "timedelta64"):
+        return series.infer_objects()
+    if kind == "boolean" or (kind == "string" and LargeValue not in set(map(type, column.tolist()))):
         return _texts_or_objects(column)
     return series
 
@@ -222,9 +265,9 @@ def frame_with(selection: Selection, names: Sequence[str]) -> pd.DataFrame:
 
     What the tasks returned is read only where none of the other columns is called so.
     """
-    frame = make_frame(selection, values="value" in names)
+    frame = make_frame(selection, values="value" in names, wanted=names)
     if any(name not in frame for name in names):
-        frame = make_frame(selection)
+        frame = make_frame(selection, wanted=names)
     for name in names:
         if name not in frame:
             of_dicts = " Of a dict that the experiment returns, each key is a column: name one."
@@ -258,7 +301,7 @@ def numeric(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
         present = [value for value in column if value is not None]
         odd = next((v for v in present if not isinstance(v, int | float | np.number | np.bool_)), None)
         if odd is not None:
-            _refuse(name, type(odd).__qualname__, frame)
+            _refuse(name, odd if isinstance(odd, LargeValue) else type(odd).__qualname__, frame)
     elif not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
         _refuse(name, str(column.dtype), frame)
     return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan), copy=True)

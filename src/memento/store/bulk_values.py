@@ -11,14 +11,18 @@ from typing import Any
 
 from memento.records import Encoded
 from memento.store.unreadable import Unreadable, problem_of
+from memento.values.describe import LargeValue
 from memento.values.encoding import decode
 from memento.values.payloads import PayloadDir
 
 
 def loaded(stored: Sequence[Any] | None, payloads: PayloadDir, trusted: bool) -> list[Any]:
-    """Return the values of an `index.types.Stored`; None for tasks that failed."""
+    """Return the values of an `index.types.Stored`; None for tasks that failed.
+
+    What is a file is not loaded: a `LargeValue` stands for it.
+    """
     assert stored is not None
-    formats, data, _, _, types = stored
+    formats, data, _, _, types, _ = stored
     if None not in data and len(set(formats)) == len(set(types)) == 1:
         alike = _parsed(data) if formats[0] == "json" else _floats(data) if formats[0] == "npscalar" else None
         if alike is not None:
@@ -48,6 +52,8 @@ def _floats(contents: Sequence[bytes]) -> list[Any] | None:
 
 def _loaded(encoded: Encoded, payloads: PayloadDir, trusted: bool) -> Any:
     """Decode a value; what cannot be loaded here hides no other."""
+    if encoded.ref is not None:
+        return LargeValue.of(encoded)
     try:
         return decode(encoded, payloads, trusted)
     except Exception as exc:  # unpickling runs anybody's code

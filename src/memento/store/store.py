@@ -157,14 +157,20 @@ class Store:
                 "Read it where what it needs is installed and defined; nothing is lost.",
             ) from exc
 
-    def readable(self, record: TaskRecord) -> tuple[bool, Any]:
-        """Return whether a value can be shown without unpickling, and the value as plain data."""
+    def readable(self, record: TaskRecord, most: int = 0) -> tuple[bool, Any]:
+        """Return whether a value can be shown without unpickling, and the value as plain data.
+
+        A file of more than `most` bytes is not read.
+        """
         from memento.values.encoding import readable
 
-        return (False, None) if record.value is None else readable(record.value, self.payloads)
+        return (False, None) if record.value is None else readable(record.value, self.payloads, most)
 
     def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
-        """Yield the same as `Index.outlines`, values loaded; an `Unreadable` stands for what cannot be loaded."""
+        """Yield the same as `Index.outlines`, values loaded; no file is opened.
+
+        A `LargeValue` stands for a value that is a file, an `Unreadable` for one that cannot be loaded.
+        """
         if not values:
             yield from self.index.outlines(ids)
             return

@@ -23,6 +23,7 @@ from memento.layout import (
     PAYLOADS,
     QUARANTINE,
     SET_ASIDE,
+    STEP_FAILURES,
     STEP_FILES,
     STEP_KEYS,
     STEP_WORK,
@@ -38,7 +39,7 @@ from memento.values.payloads import PayloadDir
 from memento.values.places import below, entries
 
 _NO_VALUES = frozenset({QUARANTINE})
-_NO_STEPS = frozenset({QUARANTINE, STEP_FILES, STEP_KEYS, STEP_WORK})
+_NO_STEPS = frozenset({QUARANTINE, STEP_FAILURES, STEP_FILES, STEP_KEYS, STEP_WORK})
 _HARMLESS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # file managers leave them
 _HARMLESS_START = (".nfs", "._")  # files that NFS keeps while they are open; macOS on foreign disks
 _SHARD = re.compile(r"[0-9a-f]{2}")

@@ -54,23 +54,24 @@ def start_writing(descriptor: int, start: int, size: int) -> None:
             advise(descriptor, start, size, os.POSIX_FADV_DONTNEED)
 
 
-def map_private(descriptor: int, size: int) -> mmap.mmap:
+def map_private(descriptor: int, size: int, start: int = 0) -> mmap.mmap:
     """Map an open file, which may be closed then: it is read when it is looked at, and what is changed stays here.
 
-    Valid as long as it is held, also when the file is removed meanwhile (POSIX; Windows refuses to remove or replace
-    it). A file that is cut short, a disk that cannot read a page, and a file that another machine removes from a
-    network's disk (NFS) end the process that looks at such a page with SIGBUS.
+    From `start` on, a multiple of `mmap.ALLOCATIONGRANULARITY`. Valid as long as it is held, also when the file is
+    removed meanwhile (POSIX; Windows refuses to remove or replace it). A file that is cut short, a disk that cannot
+    read a page, and a file that another machine removes from a network's disk (NFS) end the process that looks at such
+    a page with SIGBUS.
     """
     import mmap  # a library, which who maps nothing need not load
 
     if sys.platform == "win32":
-        return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+        return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY, offset=start)
     # No swap is set aside for it: few of its pages are ever written to, and a file may be larger than memory.
     flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)
     both = mmap.PROT_READ | mmap.PROT_WRITE
     if sys.version_info >= (3, 13):  # before, each mapping holds a descriptor of its own
-        return mmap.mmap(descriptor, size, flags, both, trackfd=False)
-    return mmap.mmap(descriptor, size, flags, both)
+        return mmap.mmap(descriptor, size, flags, both, offset=start, trackfd=False)
+    return mmap.mmap(descriptor, size, flags, both, offset=start)
 
 
 def punch_hole(descriptor: int, offset: int, length: int) -> None:

@@ -6,6 +6,7 @@ Knows: the executor protocol. May not know: any one executor, what is promised.
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import threading
 import time
@@ -155,6 +156,16 @@ class Client:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.used = 0
+
+
+class Memory:
+    """Has a buffer, as an array has, which stands beside its pickle."""
+
+    def __init__(self, memory: Any) -> None:
+        self.memory = memory
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Memory, (pickle.PickleBuffer(self.memory),)
 
 
 class ExecutorFixtures:

@@ -18,8 +18,9 @@ import pytest
 
 from memento.errors import Unsendable
 from memento.records import DONE, RAISED, UNSAVABLE
-from memento.testing.driving import Client, Drive, ExecutorFixtures, OwnValues
+from memento.testing.driving import Client, Drive, ExecutorFixtures, Memory, OwnValues
 from memento.values import pickling
+from memento.values.shared_files import SharedFiles
 from memento.worker.portable import Portable
 from memento.worker.work import Task
 
@@ -163,6 +164,26 @@ class OutcomeTests(ExecutorFixtures):
         drive.start(lambda context, config: len(config.x))
         drive.run([drive.task(i, large) for i in range(10)])
         assert {drive.value(i) for i in range(10)} == {5_120_000}
+
+    def test_of_a_value_in_a_file_each_task_gets_memory_of_its_own(self, drive: Drive) -> None:
+        executor = drive.executor
+        files = SharedFiles(
+            str(drive.store), "shared", same_host=executor.same_host, outlives=executor.outlives
+        )
+        value = {"memory": Memory(bytearray(9_000_000)), "text": "x" * 2_000_000}
+        drive.values = [pickling.dumps(value, files)]
+
+        def experiment(context: Any, config: Any) -> list[int]:
+            memory = config.x["memory"].memory
+            found = [memory[-1], len(memory), len(config.x["text"])]
+            memory[-1] = 7
+            return found
+
+        drive.start(experiment)
+        drive.run([Task(number, bytes([number] * 16), 0, (0,), 0, 1, 0.0) for number in range(6)])
+        assert [drive.value(number) for number in range(6)] == [[0, 9_000_000, 2_000_000]] * 6
+        assert len(drive.values[0]) < 1_000
+        files.close()
 
     def test_a_coroutine_function_is_awaited(self, drive: Drive) -> None:
         async def later(context: Any, config: Any) -> int:

@@ -357,6 +357,9 @@ def _any_row(random: Random, number: int) -> TaskRow:
     if number > 200 and random.random() < 0.5:
         kind, name, data = "bytes", "builtins:bytes", b"x" * random.choice([1, 300])
     more: dict[str, Any] = {"value": Encoded(kind, data, None, len(data), name)}
+    if random.random() < 0.1:
+        ref = f"3f/3f{number:030x}.npy"
+        more["value"] = Encoded("npy", None, ref, 10**6, "numpy:ndarray", '{"what": "array 125000 float64"}')
     if random.random() < 0.2:
         curve = bytes(8) + struct.pack("<d", float(number))
         more["metrics"] = (Series("loss", 1, float(number), float(number), float(number), curve),)
@@ -379,11 +382,12 @@ def _compare_outlines(index: Index, wanted: list[int], records: dict[int, Any]) 
                 record.failure is None,
             )
             facts = (piece.started[place], piece.runtime[place], piece.cpu_time[place], piece.memory[place])
-            known = (record.started, record.runtime, record.cpu_time, record.memory)
-            assert [None if x != x else x for x in facts] == list(known)
+            measured = (record.started, record.runtime, record.cpu_time, record.memory)
+            assert [None if x != x else x for x in facts] == list(measured)
             assert int(piece.metrics[place]) == len(index.metrics(record))
-            value = (stored.formats[place], stored.data[place], stored.refs[place])
-            assert value == ((None, None, None) if record.value is None else record.value[:3])
+            value = (stored.formats[place], stored.data[place], stored.refs[place], stored.shown[place])
+            known = record.value
+            assert value == ((None,) * 4 if known is None else (*known[:3], known.shown))
     assert sorted(seen) == wanted
     plain = list(index.outlines(wanted))
     assert [number for piece in plain for number in piece.ids.tolist()] == wanted

@@ -115,7 +115,7 @@ class CheckpointDir:
             self._find(keep=False)  # never over the newest one that is whole
         name, generation = self._next or (GENERATIONS[0], 1)
         try:
-            pickled = store_serializer.dumps_value((state, extra or {}))
+            pickled = store_serializer.dumps_value((state, extra or {}), store=self._payloads.store)
         except Exception as exc:
             shown = state[0] if len(state) == 1 else state
             raise UnsavableResult(explain(shown, exc, "the checkpoint's state")) from exc

@@ -58,7 +58,7 @@ def register_codec(codec: Codec) -> None:
     ...         return range(*map(int, bytes(content).split()))
     >>> register_codec(Ranges())
     >>> encode(range(3), PayloadDir("payloads"))
-    Encoded(format='range', data=b'0 3 1', ref=None, size=5, type='builtins:range')
+    Encoded(format='range', data=b'0 3 1', ref=None, size=5, type='builtins:range', shown=None)
     """
     codecs.register(codec)
 
@@ -74,7 +74,7 @@ def encode(value: Any, payloads: PayloadDir, inline_limit: int = 16_384) -> Enco
     Examples
     --------
     >>> encode(0.5, PayloadDir("payloads"))
-    Encoded(format='json', data=b'0.5', ref=None, size=3, type='builtins:float')
+    Encoded(format='json', data=b'0.5', ref=None, size=3, type='builtins:float', shown=None)
     """
     kind = type(value)
     if kind is float:
@@ -91,7 +91,10 @@ def encode(value: Any, payloads: PayloadDir, inline_limit: int = 16_384) -> Enco
     size = sum(buffer.nbytes for buffer in buffers)
     if size <= inline_limit:
         return Encoded(codec.format, b"".join(buffers), None, size, type_name(kind))
-    return Encoded(codec.format, None, payloads.write(buffers, codec.suffix), size, type_name(kind))
+    from memento.values.describe import describe
+
+    ref = payloads.write(buffers, codec.suffix)
+    return Encoded(codec.format, None, ref, size, type_name(kind), describe(value))
 
 
 def _dumped(value: Any, kind: type, payloads: PayloadDir) -> tuple[Codec, list[memoryview]]:
@@ -178,10 +181,11 @@ def _codec_of(encoded: Encoded, payloads: PayloadDir) -> tuple[Codec, int]:
     return codec, found.version
 
 
-def readable(encoded: Encoded, payloads: PayloadDir) -> tuple[bool, Any]:
+def readable(encoded: Encoded, payloads: PayloadDir, most: int = 0) -> tuple[bool, Any]:
     """Return whether a value can be shown without unpickling and without its library, and the value as plain data.
 
-    Numbers come as Python's, whatever they were; a value that is damaged cannot be shown.
+    A file of more than `most` bytes is not read. Numbers come as Python's, whatever they were; a value that is damaged
+    cannot be shown.
 
     Examples
     --------
@@ -192,7 +196,7 @@ def readable(encoded: Encoded, payloads: PayloadDir) -> tuple[bool, Any]:
     codec = codecs.named(found.name) if found is not None else None
     if found is None or codec is None or not codec.safe or codec.version < found.version:
         return False, None
-    if type(codec).plain is Codec.plain:
+    if type(codec).plain is Codec.plain or (encoded.data is None and encoded.size > most):
         return False, None  # before its bytes are read, which may be many
     try:
         data = payloads.read(encoded.ref or "") if encoded.data is None else memoryview(encoded.data)

@@ -49,7 +49,7 @@ class Pickle(Codec):
 def pickled(value: Any, payloads: PayloadDir) -> list[memoryview]:
     """Return a value as a pickle; raises UnsavableResult where no pickler takes it."""
     try:
-        return framed(store_serializer.dumps_value(value), payloads)
+        return framed(store_serializer.dumps_value(value, store=payloads.store), payloads)
     except MementoError:
         raise
     except Exception as exc:
@@ -145,11 +145,12 @@ def read_framed(pieces: list[memoryview], payloads: PayloadDir) -> tuple[Any, di
     """Load what `framed` laid out, cut as `apart` says or not at all: the value, and what `extra` was given."""
     header, at = _header(lambda start, end: bytes(pieces[0][start:end]))
     if not header:
-        return store_serializer.loads_value(pieces[0]), {}
+        return store_serializer.loads_value(pieces[0], store=payloads.store), {}
     parts = _parts(pieces, _places(header, at))
     ref = header.get("definitions")
     definitions = (lambda: payloads.read(ref)) if ref else None
-    value = store_serializer.loads_value(next(parts), parts, header.get("main", ""), definitions)
+    main = header.get("main", "")
+    value = store_serializer.loads_value(next(parts), parts, main, definitions, payloads.store)
     return value, header.get("extra", {})
 
 

@@ -36,6 +36,7 @@ from memento.errors import StoreError, StoreUnwritable
 from memento.layout import SHARED_VALUES, SHARED_VALUES_HANDED, TEMPORARY, WORK, Layout
 from memento.values.buffers import new_memory
 
+IN_MEMORY = "memento-values"  # what the system calls a file in memory
 LARGE = 1 << 20  # bytes of a value that is worth a file
 _LEAST = 1 << 12  # bytes of a buffer that is worth a part of its own
 _MAP = (
@@ -75,8 +76,10 @@ def mapped(path: str, start: int, size: int) -> memoryview:
         ) from exc
     with file:
         if size >= _MAP:
-            with contextlib.suppress(OSError):  # no descriptor is left, or the file system has no mappings
-                return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY, offset=start))
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # no descriptor is left, a file system without mappings
+                return memoryview(system.map_private(file.fileno(), size, start))
         memory, done = new_memory(size), 0
         file.seek(start)
         while done < size:
@@ -244,7 +247,7 @@ class SharedFiles:
             if self._nameless and _has_room(size):
                 with contextlib.suppress(OSError):  # no memory, or no descriptor: then on the disk
                     if self._memory is None:
-                        self._memory = _without_name(os.memfd_create("memento-values"))
+                        self._memory = _without_name(os.memfd_create(IN_MEMORY))
                     return self._memory.write(parts)
             try:
                 if self._disk is None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from memento.values import worker_serializer
 from memento.values.definitions import DEFINED, Definition, named
+from memento.values.stored_paths import path_in_store, reduce_path
 from memento.values.torch_storages import reduce_storage
 from memento.values.worker_serializer import Buffer
 
@@ -53,12 +54,18 @@ class _ByName(pickle.Pickler):
     """The standard pickler, which also notes what belongs to a script."""
 
     found: dict[int, Definition]
+    store: str
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, DEFINED):
             _noted(self.found, obj)
             return NotImplemented
-        return reduce_storage(obj)
+        return _reduced(obj, self.store)
+
+
+def _reduced(obj: Any, store: str) -> Any:
+    storage = reduce_storage(obj)
+    return reduce_path(obj, store) if storage is NotImplemented else storage
 
 
 @functools.cache
@@ -70,6 +77,7 @@ def _by_cloud() -> type[Any]:
         """Names for what has one, by value for lambdas and local classes."""
 
         found: dict[int, Definition]
+        store: str
 
         def reducer_override(self, obj: Any) -> Any:
             if isinstance(obj, DEFINED):
@@ -78,8 +86,8 @@ def _by_cloud() -> type[Any]:
                     return _by_name, (name[0], name[1])
             elif isinstance(obj, io.TextIOWrapper):  # cloudpickle would keep its text, as another type
                 raise TypeError("cannot pickle an open file")
-            storage = reduce_storage(obj)
-            return super().reducer_override(obj) if storage is NotImplemented else storage
+            reduced = _reduced(obj, self.store)
+            return super().reducer_override(obj) if reduced is NotImplemented else reduced
 
     return ByCloud
 
@@ -92,16 +100,16 @@ def _by_name(module: str, qualname: str) -> Any:
     return found
 
 
-def dumps_value(obj: Any, *, out_of_band: bool = True) -> Pickled:
-    """Pickle a value for the store."""
+def dumps_value(obj: Any, *, out_of_band: bool = True, store: str = "") -> Pickled:
+    """Pickle a value for the store, whose folder `store` is."""
     try:
-        return _dump(_ByName, obj, out_of_band)
+        return _dump(_ByName, obj, out_of_band, store)
     except (pickle.PicklingError, AttributeError, TypeError):
         # A lambda, a local class, a function that was defined anew: cloudpickle takes them by value.
-        return _dump(_by_cloud(), obj, out_of_band)
+        return _dump(_by_cloud(), obj, out_of_band, store)
 
 
-def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
+def _dump(kind: type[Any], obj: Any, out_of_band: bool, store: str) -> Pickled:
     file = io.BytesIO()
     buffers: list[memoryview] = []
 
@@ -116,7 +124,7 @@ def _dump(kind: type[Any], obj: Any, out_of_band: bool) -> Pickled:
     if kind.__bases__[0] is pickle.Pickler:
         options["protocol"] = 5
     pickler = kind(file, **options)
-    pickler.found = {}
+    pickler.found, pickler.store = {}, store
     pickler.dump(obj)
     found = tuple(pickler.found.values())
     return Pickled(worker_serializer.main_name() if found else "", file.getvalue(), buffers, found)
@@ -146,14 +154,16 @@ class _Reader(pickle.Unpickler):
     """Unpickles with `__main__` meaning the script that wrote."""
 
     def __init__(
-        self, file: Any, main: str, definitions: Callable[[], Buffer] | None, **options: Any
+        self, file: Any, main: str, definitions: Callable[[], Buffer] | None, store: str, **options: Any
     ) -> None:
         super().__init__(file, **options)
-        self.main, self.definitions = main, definitions
+        self.main, self.definitions, self.store = main, definitions, store
 
     def find_class(self, module: str, name: str) -> Any:
         if module == __name__ and name == "_by_name":
             return self.resolve
+        if module == path_in_store.__module__ and name == path_in_store.__name__:
+            return functools.partial(path_in_store, store=self.store)
         if worker_serializer.stands_for_main(module):
             # The script under its own name: it was imported where this was saved. It is never imported here.
             return self.resolve(module, name)
@@ -242,6 +252,7 @@ def loads_value(
     buffers: Iterable[Buffer] = (),
     main: str = "",
     definitions: Callable[[], Buffer] | None = None,
+    store: str = "",
 ) -> Any:
-    """Unpickle a value of the store."""
-    return _Reader(_as_file(body), main, definitions, buffers=buffers).load()
+    """Unpickle a value of the store, whose folder `store` is now."""
+    return _Reader(_as_file(body), main, definitions, store, buffers=buffers).load()

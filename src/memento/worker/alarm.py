@@ -34,11 +34,16 @@ class TimeUp(BaseException):
 
 
 @contextlib.contextmanager
-def alarm(seconds: float | None, armed: Callable[[], bool], clock: Clock = SYSTEM_CLOCK) -> Iterator[None]:
-    """Raise TimeUp in this thread after some seconds, if it is `armed` then, where system and thread can."""
+def alarm(
+    seconds: float | None, armed: Callable[[], bool], clock: Clock = SYSTEM_CLOCK
+) -> Iterator[Callable[[float], None]]:
+    """Raise TimeUp in this thread after some seconds, if it is `armed` then, where system and thread can.
+
+    Gives what this thread calls to have more seconds.
+    """
     usable = hasattr(signal, "pthread_kill") and threading.current_thread() is threading.main_thread()
     if seconds is None or not usable:
-        yield
+        yield lambda _: None
         return
     bell = _Bell()
     watch = _Watch(seconds, armed, clock, bell.ring_in)
@@ -46,7 +51,7 @@ def alarm(seconds: float | None, armed: Callable[[], bool], clock: Clock = SYSTE
     watch.chained = signal.signal(signal.SIGCONT, watch.go_on)
     watch.wind(watch.step)
     try:
-        yield
+        yield watch.put_off
     finally:
         bell.close()
         signal.signal(signal.SIGURG, before if before is not None else signal.SIG_DFL)
@@ -94,6 +99,7 @@ class _Watch:
     ) -> None:
         self._armed, self._clock, self._ring_in = armed, clock, ring_in
         self._left = seconds
+        self._more = 0.0  # apart: a handler may come between reading and writing of a number
         self.step = min(max(seconds / _LOOKS, _SHORTEST), _LONGEST, seconds)
         self._looked = clock.monotonic()
         self._went_on = self._doubted = False
@@ -101,6 +107,10 @@ class _Watch:
 
     def wind(self, seconds: float) -> None:
         self._ring_in(max(seconds, _JUDGED))
+
+    def put_off(self, seconds: float) -> None:
+        """Let the time end later."""
+        self._more += seconds
 
     def go_on(self, number: int, frame: object) -> None:
         """Note that the process was suspended; the body of the handler of SIGCONT."""
@@ -119,8 +129,9 @@ class _Watch:
         if not self._went_on:
             self._left -= gap
         self._looked, self._went_on, self._doubted = now, False, False
-        if self._left > 0:
-            self.wind(min(self._left, self.step))
+        left = self._left + self._more
+        if left > 0:
+            self.wind(min(left, self.step))
         elif self._armed():
             self.wind(_AGAIN)
             raise TimeUp

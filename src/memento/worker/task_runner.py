@@ -20,7 +20,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import Config
 from memento.context.context import Context
 from memento.context.seeding import LIBRARIES, Seeding
-from memento.context.task_space import Resources, StopTask, TaskSpace, never_stopping
+from memento.context.task_space import Resources, StopTask, TaskSpace, never_stopping, nothing
 from memento.errors import StoreUnwritable
 from memento.layout import Layout
 from memento.records import (
@@ -59,6 +59,7 @@ class Conditions(NamedTuple):
     log: Callable[[], LogSlice | None] | None = None  # what was printed since it was last asked
     log_so_far: Callable[[], LogSlice | None] | None = None  # the same, and it will be told again
     last_lines: Callable[[LogSlice], str] | None = None
+    waited: Callable[[float], None] = nothing  # seconds of a task that do not count towards its timeout
     shared_process: bool = False  # other threads of this process run tasks too
     alone: bool = True  # one task at a time runs in this process
     own_process: bool = False  # this process does nothing but tasks
@@ -100,6 +101,7 @@ class TaskRunner:
             0.0,
         )  # the attempt that is made: its number, its start, the same on the steady clock
         self._so_far = self._piece  # one bound method for all tasks
+        self._waited = conditions.waited
         self.inside = False  # the task's own code runs now
 
     def run_limited(self, task: Task) -> Outcome:
@@ -108,7 +110,8 @@ class TaskRunner:
         if limit is None:
             return self.run(task)
         try:
-            with alarm(limit, lambda: self.inside):
+            with alarm(limit, lambda: self.inside) as put_off:
+                self._waited = put_off
                 return self.run(task)
         except TimeUp:  # it came while the task's own exception was being caught
             return self.cut_short(task, failures.timed_out(limit))
@@ -201,6 +204,7 @@ class TaskRunner:
                 work.on_code_change,
                 task.repeat,
                 self._seeding,
+                self._waited,
             )
         )
 

@@ -20,6 +20,7 @@ from memento.records import Series
 from memento.store.store import Store
 from memento.store.unreadable import Unreadable
 from memento.testing.index_rows import info_of, row_of
+from memento.values.describe import LargeValue
 from memento.values.encoding import encode
 
 VALUES: list[Any] = [
@@ -115,7 +116,9 @@ def recorded(store: Store, ids: list[int]) -> dict[Any, Any]:
     """Return the same, as the records say it."""
     what: dict[Any, Any] = {}
     for record in store.index.records(ids):
-        value = store.value(record)
+        assert record.value is None or record.value.ref is None or record.value.shown
+        large = record.value is not None and record.value.ref is not None
+        value = LargeValue.of(record.value) if record.value and large else store.value(record)
         numbers = [
             float("nan" if fact is None else fact)
             for fact in (record.started, record.runtime, record.cpu_time, record.memory)
@@ -263,3 +266,14 @@ def test_pickles_of_strangers_stay_closed(root: Path) -> None:
     assert closed
     assert len(closed) < len(values)
     assert all("is a pickle" in value.problem for value in closed)
+
+
+@pytest.mark.parametrize("harm", ["shown || ' '", "NULL", "CAST(shown AS BLOB)"])
+def test_what_stands_for_a_file_is_noticed_when_it_was_altered(harm: str, root: Path) -> None:
+    large = ids_of(root)[VALUES.index("long" * 10_000)]
+    with altered(root, large, "shown", harm), Store.open(root, readonly=True) as store:
+        with pytest.raises(PayloadDamaged):
+            list(store.outlines([large], values=True))
+        value = store.index.record(large).value
+        assert value is not None
+        assert value.format == "damaged"

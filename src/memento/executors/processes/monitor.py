@@ -3,7 +3,7 @@
 Knows: the workers, their logs, limits. May not know: the queue, how a worker is ended.
 
 Time in which a worker or this process itself was suspended (SIGSTOP, a batch system, a laptop's lid) is not the task's:
-it is seen by looking several times a second, and left out.
+it is seen by looking several times a second, and left out; as is time in which it waits for another's shared step.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from memento.executors.processes.exit_reason import ExitReason
 from memento.executors.processes.worker_handle import WorkerHandle
 from memento.records import MEMORY, STOPPED, TIMEOUT
 from memento.store.activity import ActivityFile
+from memento.values.shared_files import IN_MEMORY
 from memento.worker.work import Work
 
 LOOK_EVERY = 0.25  # seconds between looks at what has no limit
@@ -174,7 +175,7 @@ class Monitor:
 
     @staticmethod
     def _paused(handle: WorkerHandle, position: int) -> float:
-        return handle.paused if handle.watched == position else 0.0
+        return (handle.paused if handle.watched == position else 0.0) + handle.waited(position)
 
     def _see_suspended(self, now: float) -> None:
         """Note for how long tasks were suspended since the last look."""
@@ -225,8 +226,9 @@ class Monitor:
         """Look at what a worker's tree uses, and remember the highest that its task was seen to use."""
         used = system.tree_memory(handle.pid)
         if used > (self._work.memory_limit or 0):
-            # Pages that processes share, like large values, were counted for each: ask again, exactly.
-            used = system.tree_own_memory(handle.pid)
+            # Pages that the tree's processes share were counted for each: ask again, exactly. Values that tasks share
+            # are nobody's.
+            used = system.tree_own_memory(handle.pid) - system.tree_mapped_memory(handle.pid, IN_MEMORY)
         handle.note_memory(position, used)
         return used
 

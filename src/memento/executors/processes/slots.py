@@ -9,6 +9,8 @@ Knows: one anonymous file, mapped. May not know: tasks, processes.
              skipped    int64    the first position that it did not begin because of `limit`
              printed    int64    where in its log the output of its present position begins
              stop       int64    the position whose task is to stop (read by `context.stopping`)
+             waited     double   seconds for which a position has only waited for another task ...
+             waiter     int64    ... and which position that is
 
 A worker writes `start`, then `position`, and then reads `limit`: so a supervisor that lowers `limit`
 and looks at `position` a moment later (`SETTLE`) knows what the worker will not run, without a message
@@ -55,7 +57,7 @@ class Slots:
         return _HEADER + _SLOT * count
 
     def base(self, slot: int) -> int:
-        """Return the index of a slot's first word: start, position, limit, skipped, printed, stop."""
+        """Return the index of a slot's first word: start, position, limit, skipped, printed, stop, waited, waiter."""
         return (_HEADER + _SLOT * slot) // 8
 
     def clear(self, slot: int) -> None:
@@ -64,6 +66,7 @@ class Slots:
         self.doubles[base] = 0.0
         self.ints[base + 1] = -1
         self.ints[base + 4] = 0
+        self.ints[base + 7] = -1
         self.ints[base + 5] = NO_LIMIT
         self.lift_limit(slot)
 
@@ -96,6 +99,20 @@ class Slots:
         """Tell whether what the worker runs is to stop, since the run stops or that task."""
         base = self.base(slot)
         return self.bytes[0] != 0 or self.ints[base + 5] == self.ints[base + 1]
+
+    def wait(self, slot: int, seconds: float) -> None:
+        """Note that what the worker runs has only waited meanwhile."""
+        base = self.base(slot)
+        position = self.ints[base + 1]
+        if self.ints[base + 7] != position:
+            self.doubles[base + 6] = 0.0
+            self.ints[base + 7] = position
+        self.doubles[base + 6] += seconds
+
+    def waited(self, slot: int, position: int) -> float:
+        """Return for how many seconds a position has only waited."""
+        base = self.base(slot)
+        return self.doubles[base + 6] if self.ints[base + 7] == position else 0.0
 
     def stop(self, slot: int, position: int) -> None:
         """Tell the task at a position to stop."""

@@ -81,6 +81,7 @@ class Worker:
             stopping=partial(self._slots.stopping, self._place.slot),
             own_process=True,
             live=self._update,
+            waited=partial(self._slots.wait, self._place.slot),
             log=output.slice if output is not None else None,
             log_so_far=output.so_far if output is not None else None,
             last_lines=output.last_lines if output is not None else None,

@@ -80,6 +80,10 @@ class WorkerHandle:
         """Return when it began that, in monotonic seconds."""
         return self._slots.start(self.place.slot)
 
+    def waited(self, position: int) -> float:
+        """Return for how many seconds the task at a position has only waited for another one."""
+        return self._slots.waited(self.place.slot, position)
+
     def printed(self) -> int:
         """Return where in its log the output of that begins."""
         return self._slots.printed(self.place.slot)

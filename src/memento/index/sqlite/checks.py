@@ -73,7 +73,7 @@ def _checked(row: tuple[Any, ...], fault: str, kind: str, experiments: dict[int,
 
 
 def _value(row: tuple[Any, ...]) -> Encoded:
-    return Encoded(row[15], row[19], row[18], row[17], row[16])
+    return Encoded(row[15], row[19], row[18], row[17], row[16], row[32])
 
 
 def _row_fault(row: tuple[Any, ...], experiments: dict[int, str]) -> str:

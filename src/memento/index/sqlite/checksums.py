@@ -26,8 +26,8 @@ def row_sum(key: bytes, params: str, value: tuple[Any, ...] | None) -> int:
     """
     if value is None:
         return zlib.crc32(params.encode("utf-8", "backslashreplace"), zlib.crc32(key))
-    kind, data, ref, _, type_name = value
-    text = f"{params}\0{kind}\0{type_name}\0{ref}".encode("utf-8", "backslashreplace")
+    kind, data, ref, _, type_name, shown = value
+    text = f"{params}\0{kind}\0{type_name}\0{ref}{shown or ''}".encode("utf-8", "backslashreplace")
     return zlib.crc32(data or b"", zlib.crc32(text, zlib.crc32(key)))
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FACTS = (1, 2, 3, 4, 5, 7, 8, 9, 10)  # where the numbers of `checksums.facts_sum` stand among `sql.OUTLINES`
-_VALUE = slice(14, 19)  # ... and the fields of an `Encoded` among `sql.OUTLINES_AND_VALUES`
+_VALUE = slice(14, 20)  # ... and the fields of an `Encoded` among `sql.OUTLINES_AND_VALUES`
 _BYTES, _TEXT = frozenset((bytes, type(None))), frozenset((str, type(None)))  # what columns may hold
 # Where numbers of `sql.ALIKE_BY_ID` stand among those of `checksums.facts_sum`.
 _ALIKE_PLACES = (1, 2, 3, 4, 6, 7)
@@ -42,7 +42,7 @@ def outlines(found: Sequence[tuple[Any, ...]], *, values: bool = False) -> Outli
     """Build columns from those of `sql.OUTLINES`, or of `sql.OUTLINES_AND_VALUES`."""
     import numpy as np
 
-    columns = _columns(found, 19 if values else 12)
+    columns = _columns(found, 20 if values else 12)
     try:
         ids = np.array(columns[0], dtype=np.int64)
         facts = np.array([columns[place] for place in _FACTS], dtype=np.float64)
@@ -59,7 +59,7 @@ def outlines(found: Sequence[tuple[Any, ...]], *, values: bool = False) -> Outli
             whole = (
                 whole
                 and _BYTES.issuperset(map(type, columns[15]))
-                and _TEXT.issuperset(map(type, columns[16]))
+                and _TEXT.issuperset(map(type, columns[16] + columns[19]))
             )
     except (TypeError, AttributeError, ValueError, OverflowError):  # a column that changed even its type
         whole = False
@@ -97,7 +97,8 @@ def alike(found: Sequence[tuple[Any, ...]], kind: Kind) -> Outlines | None:
     ids, started, runtime, cpu_time, memory, *_ = facts
     count = len(found)
     sizes = list(map(len, data))
-    stored = Stored([kind.format] * count, data, [None] * count, sizes, [kind.type] * count)
+    nothing = [None] * count
+    stored = Stored([kind.format] * count, data, nothing, sizes, [kind.type] * count, nothing)
     return Outlines(
         ids.astype(np.int64), np.ones(count, dtype=np.bool_), started, runtime, cpu_time, memory,
         np.full(count, kind.metrics), {}, stored,

@@ -45,7 +45,7 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         outcome, shares = whole(outcome, run)
         pieces = json.dumps(shares)
     value, failure, series = outcome.value, outcome.failure, len(outcome.metrics)
-    kind, data, ref, size, type_name = value if value is not None else (None, None, None, None, None)
+    kind, data, ref, size, type_name, shown = value if value is not None else (None,) * 6
     why = None if failure is None else failure_text(failure)
     status, started, runtime = outcome.status, outcome.started, outcome.runtime
     cpu_time, memory, virtual = outcome.cpu_time, outcome.memory, outcome.virtual
@@ -59,6 +59,7 @@ def task_values(row: TaskRow, number: int, experiment: int, run: int) -> tuple[A
         virtual, outcome.worker, params, kind, type_name, size, tiny, checksums.row_sum(key, params, value), series,
         facts, ref, *(outcome.log or _NO_LOG), artifacts, why, failure and failure.exception, outcome.warnings, pieces,
         b"".join(outcome.steps) if outcome.steps else None,
+        shown,
     )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def plain_values(
     ) = zip(*outcomes, strict=True)  # fmt: skip
     if any(map(any, (metrics, artifacts, logs, failures, warnings, earlier, steps))) or None in values:
         return None
-    formats, data, _, sizes, types = zip(*values, strict=True)
+    formats, data, _, sizes, types, _ = zip(*values, strict=True)
     if None in data or any(map(TINY.__lt__, map(len, data))):
         return None
     row_sums = checksums.row_sums(keys, params, formats, types, data)
@@ -123,7 +124,7 @@ def task_record(
     row: tuple[Any, ...], experiments: Mapping[int, str], settings: Mapping[int, str]
 ) -> TaskRecord:
     """Build a record from the columns of `sql.TASKS_BY_ID`."""
-    value = None if row[15] is None else Encoded(row[15], row[19], row[18], row[17], row[16])
+    value = None if row[15] is None else Encoded(row[15], row[19], row[18], row[17], row[16], row[32])
     status, failure = row[6], row[24]
     facts = (row[0], status == DONE, *row[9:13], failure, row[2], row[5], row[13], row[27], row[28])
     if not is_as_written(row[1], row[3], value, row[26]) or not facts_are_as_written((facts,)):

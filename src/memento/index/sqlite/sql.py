@@ -111,7 +111,8 @@ CREATE TABLE tasks (
     facts INTEGER,                  -- checksum of how it went: what frames show beside the value
     warnings TEXT,                  -- JSON: [category, message, place, count] each; NULL where it warned of nothing
     pieces TEXT,                    -- JSON, where it went on from a checkpoint: each attempt's share of the above
-    steps BLOB                      -- keys of the shared steps that it used, 16 bytes each; NULL of most
+    steps BLOB,                     -- keys of the shared steps that it used, 16 bytes each; NULL of most
+    shown TEXT                      -- JSON: what stands for a value that is a file; see memento.values.describe
 );
 CREATE INDEX tasks_warned ON tasks (id) WHERE warnings IS NOT NULL;
 
@@ -344,8 +345,9 @@ DROP_CLAIMS_OF_RUN = "DELETE FROM claims WHERE run = ?"
 ADD_TASK = """
 INSERT INTO tasks (id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory,
                    virtual, worker, params, format, type, size, value, sum, metrics, facts,
-                   ref, log_file, log_start, log_end, artifacts, failure, exception, warnings, pieces, steps)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   ref, log_file, log_start, log_end, artifacts, failure, exception, warnings, pieces, steps,
+                   shown)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A task with a small value that printed nothing, as most: each column that is NULL costs a quarter of a microsecond.
 ADD_PLAIN_TASK = """
@@ -403,7 +405,7 @@ _TASK_COLUMNS = """
 SELECT t.id, t.key, t.experiment, t.params, t.run, t.repeat, t.status, t.code, t.attempt, t.started, t.runtime,
        t.cpu_time, t.memory, t.virtual, t.worker, t.format, t.type, t.size, t.ref, coalesce(t.value, b.data),
        t.log_file, t.log_start, t.log_end, t.artifacts, t.failure, t.exception, t.sum, t.metrics, t.facts,
-       t.warnings, t.pieces, t.steps
+       t.warnings, t.pieces, t.steps, t.shown
 FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
 TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
@@ -417,11 +419,12 @@ _DATA = """CASE WHEN value IS NULL AND ref IS NULL AND format IS NOT NULL
             THEN (SELECT data FROM blobs WHERE task = id) ELSE value END"""
 # What `checksums.row_sum` is of, in one piece: one call of Python a row, from C, instead of a dozen.
 _SUMMED = f"""CAST(key || params || CASE WHEN format IS NULL THEN '' ELSE
-            x'00' || format || x'00' || type || x'00' || coalesce(ref, 'None') || coalesce({_DATA}, '') END AS BLOB)"""
+            x'00' || format || x'00' || type || x'00' || coalesce(ref, 'None') || coalesce(shown, '')
+            || coalesce({_DATA}, '') END AS BLOB)"""
 # Most values are JSON that stands in the index, of which the content is enough.
 _VALUE_COLUMNS = f""", {_SUMMED}, sum, format, {_DATA}, ref,
        CASE WHEN format = 'json' AND ref IS NULL THEN NULL ELSE size END,
-       CASE WHEN format = 'json' AND ref IS NULL THEN NULL ELSE type END"""
+       CASE WHEN format = 'json' AND ref IS NULL THEN NULL ELSE type END, shown"""
 _BY_ID = " FROM tasks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 _IN_ID_RANGE = " FROM tasks WHERE id BETWEEN ? AND ? ORDER BY id"
 OUTLINES_BY_ID = _OUTLINE_COLUMNS + _BY_ID
