@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,19 @@ def test_two_tasks_whose_steps_ask_for_each_other_do_not_wait_forever(store: str
     assert not any(thread.is_alive() for thread in threads)
     assert len(told) == 2
     assert "neither would ever end" in told[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_that_was_forked_meanwhile_keeps_nobody_waiting(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    with held(StepLock(str(tmp_path), "a")):
+        child = os.fork()
+        if child == 0:  # it has the same open file, and lives on
+            os.read(read, 1)
+            os._exit(0)
+    looks = iter([False, True])
+    with StepLock(str(tmp_path), "a").held((), lambda: next(looks), lambda _: None, SYSTEM_CLOCK):
+        pass
+    os.write(write, b"x")
+    os.waitpid(child, 0)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 
 from memento.clock import Clock
-from memento.system import try_lock
+from memento.system import try_lock, unlock
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
 _AT = 1  # the first byte of what a lock's file says; on Windows nobody else reads what is locked: byte 0
@@ -57,11 +57,15 @@ class StepLock:
                 waited(now - since)
                 wait, since = min(wait * 1.5, _LONGEST_WAIT), now
             os.ftruncate(descriptor, 0)  # what one said that died
-            self._descriptor = descriptor
-            yield
+            self._descriptor, holder = descriptor, os.getpid()
+            try:
+                yield
+            finally:
+                self._descriptor = None
+                if os.getpid() == holder:  # not in a process that the step has forked
+                    unlock(descriptor)
         finally:
-            self._descriptor = None
-            os.close(descriptor)  # releases the lock
+            os.close(descriptor)
 
     @contextlib.contextmanager
     def asking(self, key: str) -> Iterator[None]:

@@ -9,6 +9,7 @@ from memento.system.files import (
     punch_hole,
     start_writing,
     try_lock,
+    unlock,
 )
 from memento.system.memory import (
     PeakReset,
@@ -56,6 +57,6 @@ __all__ = [
     "is_network_path", "is_resource_tracker", "is_stopped", "kill_marked", "kill_tree", "machine", "map_private",
     "memory_left", "oom_kills", "out_of_reach", "outlive_parent", "peak_memory", "peak_of", "person", "platform_name",
     "process_start", "program_start", "punch_hole", "read_text", "start_writing", "thread_count",
-    "tree_memory", "tree_own_memory", "try_lock", "virtual_memory",
+    "tree_memory", "tree_own_memory", "try_lock", "unlock", "virtual_memory",
 ]
 # fmt: on
