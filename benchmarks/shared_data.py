@@ -84,7 +84,8 @@ def run(kind: str, workers: int, array: Any) -> None:
         assert every is not None
         results = every["read"]
     else:
-        DATA = array  # which those alone read that get it in no other way
+        if kind == "global":
+            DATA = array
         settings = {"setting": {"array": array}, "cached step": {"step": True}}.get(kind, {})
         given = {"array": [array]} if kind.startswith("parameter") else {}
         results = memento.run({"parameters": {**given, **numbers}, "settings": settings})

@@ -12,7 +12,7 @@ from memento import layout
 from memento.layout import Layout
 
 PACKAGE = Path(memento.__file__).parent
-# "artifacts" and "work" are also names of fields: these only where a path is made.
+# "artifacts", "steps" and "work" are also names of fields: these only where a path is made.
 NAMES = {
     *layout.FOLDERS,
     *layout.GENERATIONS,
@@ -23,10 +23,21 @@ NAMES = {
     layout.INDEX_DAMAGED,
     layout.IGNORED,
     layout.SET_ASIDE,
-    layout.TEMPORARY,
     layout.DEFINITIONS,
 }
-COMMON = {layout.ARTIFACTS, layout.WORK, layout.LOOPS, layout.STEP_KEYS, layout.QUARANTINE, layout.BOARD}
+COMMON = {
+    layout.ARTIFACTS,
+    layout.WORK,
+    layout.LOOPS,
+    layout.STEP_KEYS,
+    layout.QUARANTINE,
+    layout.BOARD,
+    layout.OUTLIVES,
+    layout.WRITING,
+    layout.STEPS,
+    layout.CHECKPOINTS,
+    layout.LOGS,
+}
 
 
 def test_paths_lie_below_the_root() -> None:

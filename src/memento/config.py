@@ -11,16 +11,20 @@ from typing import Any
 from memento.wording import safe_text
 
 
-class Deferred:
+class OfTask:
+    """What stands for the result of a task where that is a value."""
+
+    def origin(self) -> Mapping[str, Any] | None:
+        """Return the parameters of the task; None where they are not known."""
+        return None
+
+
+class Deferred(OfTask):
     """A value that is loaded when a config is first asked for it, like an upstream task's result."""
 
     def load(self) -> Any:
         """Return the value itself."""
         raise TypeError(f"{type(self).__qualname__} must say how it loads")
-
-    def origin(self) -> Mapping[str, Any] | None:
-        """Return the parameters of the task whose result it is; None where it is none, or they are not known."""
-        return None
 
 
 def inherited(parameters: Mapping[str, Any], name: str) -> Any:
@@ -29,7 +33,7 @@ def inherited(parameters: Mapping[str, Any], name: str) -> Any:
     Names may have dots of their own; that no two of a matrix are alike is checked before anything runs.
     """
     for own, value in parameters.items():
-        if isinstance(value, Deferred) and name.startswith(f"{own}."):
+        if isinstance(value, OfTask) and name.startswith(f"{own}."):
             origin, rest = value.origin() or {}, name[len(own) + 1 :]
             if rest in origin:
                 return origin[rest]
@@ -43,9 +47,9 @@ def inherited(parameters: Mapping[str, Any], name: str) -> Any:
 def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield all that upstream tasks' parameters are called, at any depth, except the results of tasks themselves."""
     for own, value in parameters.items():
-        origin = value.origin() if isinstance(value, Deferred) else None
+        origin = value.origin() if isinstance(value, OfTask) else None
         for name, inner in (origin or {}).items():
-            if not isinstance(inner, Deferred) or not inner.origin():
+            if not isinstance(inner, OfTask) or not inner.origin():
                 yield f"{own}.{name}", inner
         yield from ((f"{own}.{name}", inner) for name, inner in lineage(origin or {}))
 

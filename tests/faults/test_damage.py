@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -270,6 +271,31 @@ def test_a_damaged_value_that_another_matrix_needs_is_computed_again_by_the_next
     assert second["top"] is not None
     assert calls == [1, 1, -1]
     assert second["top"][0].inner == float((value_of(2) + 1).sum()) + 5
+
+
+def cuts(context: Context, config: Config) -> Any:
+    """Cut the file short from which a value is mapped, between two looks at it."""
+    if "base" not in config:
+        return np.arange(300_000.0)
+    first = float(config.base[0])
+    if config.k == 1:
+        (path,) = Path(config.store).glob("payloads/*/*.npy")
+        os.truncate(path, 8_192)
+    return first + float(config.base.sum())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other signals for it")
+def test_a_file_that_is_cut_short_while_it_is_mapped_costs_its_tasks_alone() -> None:
+    store = str(Path("store").absolute())
+    runs = Memento(cuts, num_workers=1, store="store", progress=False, on_error="return")
+    runs.add_matrix({"id": "base", "parameters": {"store": [store]}})
+    runs.add_matrix({"id": "top", "parameters": {"k": [0, 1], "store": [store]}, "dependencies": ["base"]})
+    first = runs.run_all()
+    assert first is not None
+    assert first["top"] is not None
+    assert [result.status for result in first["top"]] == ["done", "failed"]
+    assert "SIGBUS" in str(first["top"].failures)
+    assert "memento verify" in str(first["top"].failures)
 
 
 def damage_somewhere(draw: random.Random, root: Path) -> str:

@@ -468,3 +468,14 @@ def test_a_class_counts_by_its_source_whatever_was_put_into_it(project: Project,
     module = project.load(f"{body}{put}\ndef train(c, d): return M().f() + M().g()", "")
     found = code_version(module.train).functions
     assert "def f(self):" in next(text for name, (_, text) in found.items() if name.endswith(":M"))
+
+
+def test_what_lambdas_and_local_classes_read_is_told_once(project: Project) -> None:
+    local = "C = 1\ndef make():\n    class K:\n        def h(self): return C\n    return K\nK = make()\n"
+    experiment = (
+        local
+        + "f = lambda: K().h() + C\nT = [f, lambda: C]\ndef train(context, config): return f(), T[1]()\n"
+    )
+    assert changed(project.version(experiment), project.version(experiment.replace("C = 1", "C = 2"))) == [
+        "C changed: 1 -> 2"
+    ]

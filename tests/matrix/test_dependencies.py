@@ -149,3 +149,27 @@ def test_the_repeats_of_a_matrix_are_a_parameter_of_its_tasks() -> None:
         len(execution_order([clean, Matrix({"x": [1]}, id="fit", dependencies=["clean"], exclude=[rule])]))
         == 2
     )
+
+
+def test_what_cannot_agree_is_told_before_anything_runs() -> None:
+    fit = Matrix({"dataset": ["b", 1]}, id="fit", dependencies={"clean": {"on": ["dataset"]}})
+    with pytest.raises(MatrixError) as caught:
+        execution_order([two()[0], fit])
+    assert "no value of 'dataset' is common to all: 'clean' has 'a'; 'dataset' has 'b', 1." in str(
+        caught.value
+    )
+
+
+def test_two_parameters_of_one_matrix_are_not_joined_as_one() -> None:
+    matrices = [
+        *(Matrix({"n": [1]}, id=name) for name in ("a", "b", "c")),
+        Matrix({"x": [1]}, id="both", dependencies=["a", "b"]),
+        Matrix({"y": [1]}, id="fit", dependencies={"both": {"on": ["a.n", "b.n"]}, "c": {"on": ["n"]}}),
+    ]
+    with pytest.raises(MatrixError, match=r"'a\.n' and 'b\.n' would both be 'n' of the others"):
+        execution_order(matrices)
+
+
+def test_a_rule_that_names_another_matrix_parameter_without_its_matrix_is_told_how_it_is_named() -> None:
+    with pytest.raises(MatrixError, match=r"A parameter of matrix 'clean' is named 'clean\.dataset'\."):
+        two(exclude=[{"dataset": "a"}])

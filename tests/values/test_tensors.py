@@ -12,6 +12,8 @@ import pytest
 
 from memento.values import pickling, shared_files, store_serializer
 from memento.values.checkpoints import CheckpointDir
+from memento.values.encoding import decode, encode
+from memento.values.payloads import PayloadDir
 from memento.values.pickling import dumps_value, loads_value
 from memento.values.torch_storages import reduce_storage
 
@@ -186,6 +188,23 @@ def test_what_is_no_memory_of_the_processor_is_left_to_others() -> None:
         torch.ones(3, device="meta").untyped_storage(),
     ]
     assert [reduce_storage(value) for value in nothing] == [NotImplemented] * 5
+
+
+def test_a_stored_tensor_is_mapped_for_each_who_asks_alone(tmp_path: Path) -> None:
+    payloads = PayloadDir(tmp_path)
+    layer = torch.nn.Linear(1_000, 1_000, dtype=torch.bfloat16)
+    encoded = encode({"layer": layer, "rows": layer.weight.detach()[:10]}, payloads)
+    first, second = (decode(encoded, payloads, mmap=True) for _ in range(2))
+    name = (encoded.ref or "").rpartition("/")[2]
+    maps = Path("/proc/self/maps")
+    assert not maps.exists() or maps.read_text().count(name) == 2
+    with torch.no_grad():
+        first["layer"].weight[:] = 0
+    assert not first["rows"].any()
+    assert torch.equal(second["layer"].weight, layer.weight)
+    assert torch.equal(second["rows"], layer.weight[:10])
+    assert second["layer"].weight.data_ptr() % 64 == 0
+    assert payloads.verify(encoded.ref or "") == encoded.size
 
 
 @pytest.mark.parametrize("name", TENSORS)

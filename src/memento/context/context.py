@@ -318,7 +318,7 @@ class Context:
         Returns
         -------
         Path
-            Where to write it; its folder exists.
+            Where to write it; its folder exists. In a result, as a `Path`, it follows the store.
 
         Raises
         ------

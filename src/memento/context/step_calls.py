@@ -20,8 +20,8 @@ from inspect import BoundArguments, Parameter, Signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import UnkeyableArgument, UnkeyableValue
-from memento.keys.data_digest import large_digest
 from memento.keys.encode import Encoder
+from memento.keys.encode_numpy import quick_hash
 from memento.keys.names import qualified_name
 from memento.keys.readable import outline
 from memento.keys.value_digest import digest
@@ -56,7 +56,7 @@ class _Encoder(Encoder):
     """Reads large arrays at the speed of memory: who asks for a step may hand it what another step has returned."""
 
     def bulk(self, value: Any, np: Any) -> bytes | None:
-        return large_digest(value, np)
+        return quick_hash(value, np)
 
 
 class Call:

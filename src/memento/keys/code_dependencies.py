@@ -18,7 +18,7 @@ from typing import Any
 from memento.keys import find_source
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, functions_in, methods, noted
-from memento.keys.data_digest import DataEncoder, counts_by_type, filled_cells, form_of, is_generated
+from memento.keys.data_digest import DataEncoder, form_of
 from memento.keys.encode import LEAVES
 from memento.keys.global_names import OF_MODULES, Chain, all_names, header_names, reads_of
 from memento.keys.held_values import (
@@ -29,7 +29,6 @@ from memento.keys.held_values import (
     may_lead_to_project,
     parts_of,
     put_into,
-    weak_parts_of,
 )  # fmt: skip
 from memento.keys.imported_modules import imported_modules, with_imports
 from memento.keys.names import (
@@ -110,7 +109,7 @@ class CodeWalk:
             if cls.__name__ in _COMPILED:
                 self._compiled(qualified_name(item), item.__module__)
             yield cls
-            yield from weak_parts_of(item) if counts_by_type(cls) else parts_of(item)
+            yield from parts_of(item)
 
     # -- marks -------------------------------------------------------------------------------------------
 
@@ -147,7 +146,7 @@ class CodeWalk:
         registry = vars(func).get("registry")
         if isinstance(registry, types.MappingProxyType):  # functools.singledispatch
             self._bound(f"{qualified_name(func)}.registry", dict(registry), func.__module__)
-        yield from filled_cells(func).values()
+        yield from find_source.filled_cells(func).values()
 
     def _made_with(self, func: types.FunctionType, name: str, found: Found | None) -> Iterator[Any]:
         """Mark and yield a function's defaults, cells and attributes."""
@@ -158,7 +157,9 @@ class CodeWalk:
             if parameter not in written or repr(written[parameter]) != repr(value)  # set later
         ]
         given += [
-            (f"{name}[{var}]", value) for var, value in filled_cells(func).items() if var != "__class__"
+            (f"{name}[{var}]", value)
+            for var, value in find_source.filled_cells(func).items()
+            if var != "__class__"
         ]
         given += [(f"{name}.{key}", value) for key, value in vars(func).items() if key != "__wrapped__"]
         for bound, value in given:
@@ -246,8 +247,6 @@ class CodeWalk:
             space = next((f.__globals__ for f in methods(cls) if is_loaded_by_hand(cls)), space)
             yield from self._read(header_names(found.tree), space, found.file)
         for func in methods(cls):
-            if is_generated(func, cls, found):
-                continue
             method = find_source.find_function(func)
             if func.__globals__.get("__name__") != cls.__module__ or not _is_within(method, found):
                 yield func  # what a decorator made of it

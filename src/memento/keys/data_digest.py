@@ -18,16 +18,22 @@ import types
 from hashlib import blake2b
 from typing import Any
 
-import xxhash
-
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, methods
-from memento.keys.encode import LEAVES, Encoder, frame, is_path, named, node, text
+from memento.keys.encode import LEAVES, Encoder, frame, named, node, text
 from memento.keys.encode_object import tells_address
-from memento.keys.find_source import find_class, find_function
+from memento.keys.find_source import filled_cells, find_class, find_function
 from memento.keys.held_values import attributes_of
 from memento.keys.ignored_state import is_seeded_by_the_system
-from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
+from memento.keys.names import (
+    is_path,
+    is_project_module,
+    module_name,
+    path_in_project,
+    qualified_name,
+    resolve,
+    without_place,
+)
 from memento.keys.project_files import MAINS
 from memento.keys.value_digest import dispatch
 
@@ -46,8 +52,7 @@ class DataEncoder(Encoder):
     def __init__(self, module: str) -> None:
         super().__init__(_dispatch, {**LEAVES, str: self._text})  # of all leaves texts alone may be paths
         self.unkeyable: set[str] = set()  # types of what cannot be keyed
-        self.module = module
-        self._modules = (module, *MAINS)
+        self.module, self._names = module, frozenset({module, *MAINS})
 
     def digest(self, value: Any) -> str:
         """Return a digest of a value; never raises."""
@@ -59,19 +64,16 @@ class DataEncoder(Encoder):
         return blake2b(encoded, digest_size=16).hexdigest()
 
     def bulk(self, value: Any, np: Any) -> bytes | None:
-        """Return a hash of an array's elements at the speed of memory; None where only the exact one does."""
-        return large_digest(value, np)
+        """Return a hash of an array's elements at the speed of memory: a script's data is hashed at every run."""
+        from memento.keys.encode_numpy import quick_hash  # a program without NumPy needs none of it
+
+        return quick_hash(value, np)
 
     def _text(self, value: str) -> bytes:
-        if value in self._modules:
-            return node("name of the module")
-        return _place(value, self.module) or text(value)
-
-
-def _place(value: str, module: str) -> bytes | None:
-    """Return the frame of a path in the project's folder, by its place there; None for other texts."""
-    inside = path_in_project(value, module)
-    return node("in the project", text(inside)) if inside is not None else None
+        if value[:1] not in ("/", "\\") and value[1:2] != ":" and value not in self._names:
+            return text(value)  # no absolute path: nearly all, and a table may have millions
+        known = without_place(value, self.module)
+        return text(value) if known is value else self.encode(known)
 
 
 def _by_type(value: Any) -> bytes:
@@ -148,10 +150,8 @@ def _encode_local(enc: Any, value: Any) -> bytes | None:
     numpy = sys.modules.get("numpy")
     if numpy is not None and cls is numpy.memmap and value.nbytes > _MOST_MAPPED:
         return _encode_mapped(enc, value)
-    if is_path(value):
-        inside = _place(str(value), enc.module)
-        return node("path", inside) if inside is not None else None
-    return None
+    known = without_place(value, enc.module) if is_path(value) else value
+    return node("path", enc.encode(known)) if known is not value else None
 
 
 def _encode_mapped(enc: Any, value: Any) -> bytes:
@@ -173,39 +173,7 @@ def counts_by_type(cls: Any) -> bool:
     return False
 
 
-# -- large arrays ----------------------------------------------------------------------------------------
-
-LARGE = 1 << 20  # bytes; below, BLAKE2b takes a millisecond
-
-
-def large_digest(value: Any, np: Any) -> bytes | None:
-    """Return a digest of an array's dtype, shape and memory, or None where its memory is not its value.
-
-    The arrays of a script are hashed at every run, cached ones too: XXH3 reads some 10 GB a second, BLAKE2b 0.9. Keys
-    cannot have it: they need the same digest for equal arrays of every layout and library.
-    """
-    flags, dtype = value.flags, value.dtype
-    plain = dtype.kind in "biufcmMSU" and dtype.isbuiltin == 1 and dtype.char not in "gG"
-    is_memory = (flags.c_contiguous or flags.f_contiguous) and (plain or dtype.kind in "SUmM")
-    if sys.byteorder != "little" or value.nbytes < LARGE or not is_memory:
-        return None
-    hasher = xxhash.xxh3_128(repr((dtype.str, value.shape, flags.c_contiguous)).encode())
-    hasher.update((value if flags.c_contiguous else value.T).reshape(-1).view(np.uint8))
-    return hasher.digest()
-
-
 # -- code in data ----------------------------------------------------------------------------------------
-
-
-def filled_cells(func: types.FunctionType) -> dict[str, Any]:
-    """Return what a function captured, by name; less the cells to which nothing was assigned yet."""
-    found = {}
-    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
-        try:
-            found[name] = cell.cell_contents
-        except ValueError:
-            continue
-    return found
 
 
 def form_of(code: Any, found: Found | None) -> str:
@@ -214,18 +182,5 @@ def form_of(code: Any, found: Found | None) -> str:
         return normal_form(found.tree)
     if isinstance(code, types.FunctionType):
         return code_form(code.__code__)
-    own = sorted([f for f in methods(code) if not is_generated(f, code, None)], key=lambda f: f.__qualname__)
+    own = sorted(methods(code), key=lambda func: func.__qualname__)
     return repr([[*map(qualified_name, code.__bases__)], *(code_form(f.__code__) for f in own)])
-
-
-_WRITERS = ("dataclasses", "reprlib", "attr._make", "collections")
-_WRITTEN = ("<attrs generated", "<string>")
-
-
-def is_generated(func: types.FunctionType, cls: type, found: Found | None) -> bool:
-    """Say whether a decorator such as `dataclass` wrote a method: what it says, the class says."""
-    file = func.__code__.co_filename
-    if func.__globals__.get("__name__") in _WRITERS:
-        return True
-    described = not vars(cls).keys().isdisjoint(("__dataclass_fields__", "__attrs_attrs__", "_fields"))
-    return file.startswith(_WRITTEN) and ((found is not None and file != found.file) or described)

@@ -12,7 +12,6 @@ neither on the order of unordered containers nor on what else shares the object.
 from __future__ import annotations
 
 import struct
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
@@ -108,12 +107,6 @@ def plain_number(value: Any) -> Any:
     plain = str.__str__(value) if kind is str else kind(value)
     # A longdouble may have digits that no float has; nan equals nothing.
     return plain if plain == value or value != value else value
-
-
-def is_path(value: Any) -> bool:
-    """Say whether a value is a path of `pathlib`, which takes long to import: whoever has one has done so."""
-    pathlib = sys.modules.get("pathlib")
-    return pathlib is not None and isinstance(value, pathlib.PurePath)
 
 
 def _step(key: Any) -> str:

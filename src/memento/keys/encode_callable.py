@@ -19,12 +19,12 @@ from typing import Any
 from memento.errors import UnkeyableValue
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import body
-from memento.keys.encode import LEAVES, Encoder, frame, is_path, named, node, plain_number, text
+from memento.keys.encode import LEAVES, Encoder, frame, named, node, plain_number, text
 from memento.keys.encode_object import HEAP_TYPE
-from memento.keys.find_source import find_class, find_function
+from memento.keys.find_source import filled_cells, find_class, find_function
 from memento.keys.global_names import OF_MODULES, reads_of
 from memento.keys.ignored_state import OF_WRAPPERS, encode_ignored
-from memento.keys.names import is_project_module, module_name, path_in_project, qualified_name, resolve
+from memento.keys.names import is_project_module, module_name, qualified_name, resolve, without_place
 from memento.keys.project_files import is_installed_file
 
 _UNIONS = (typing.Union, types.UnionType)
@@ -157,15 +157,11 @@ def _encode_function(enc: Encoder, func: types.FunctionType) -> bytes:
 
 def captured(enc: Encoder, func: types.FunctionType, step: str) -> list[bytes]:
     """Return the frames of the variables that a function has captured; `step` names one in an error."""
-    frames = []
-    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
-        try:
-            value = cell.cell_contents
-        except ValueError:
-            frames.append(text(name) + node("empty cell"))
-        else:
-            frames.append(text(name) + enc.at(step.format(name), value))
-    return frames
+    held = filled_cells(func)
+    return [
+        text(name) + (enc.at(step.format(name), held[name]) if name in held else node("empty cell"))
+        for name in func.__code__.co_freevars
+    ]
 
 
 def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[types.FunctionType]]:
@@ -188,16 +184,7 @@ def _described(enc: Encoder, func: types.FunctionType) -> tuple[bytes, list[type
 def _globals(func: types.FunctionType, found: Found | None) -> list[tuple[str, Any]]:
     space = func.__globals__
     names = {chain[0] for chain in reads_of(func, found).names} - set(func.__code__.co_freevars) - OF_MODULES
-    return [(name, _without_place(space[name], func.__module__)) for name in sorted(names) if name in space]
-
-
-def _without_place(value: Any, module: str | None) -> Any:
-    """Return a global as what it is in every checkout of the project, and under every name of its module."""
-    path = str(value) if isinstance(value, str) or is_path(value) else ""
-    if module is not None and path in (module, "__main__"):
-        return ("the name of the module",)
-    inside = path_in_project(path, module or "")
-    return ("in the project", inside) if inside is not None else value
+    return [(name, without_place(space[name], func.__module__)) for name in sorted(names) if name in space]
 
 
 def _is_of_singledispatch(code: types.CodeType) -> bool:

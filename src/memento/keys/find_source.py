@@ -285,6 +285,17 @@ def defaults_of(func: FunctionType) -> dict[str, Any]:
     return dict(zip(names, values, strict=True)) | (func.__kwdefaults__ or {})
 
 
+def filled_cells(func: FunctionType) -> dict[str, Any]:
+    """Return what a function captured, by name; less the cells to which nothing was assigned yet."""
+    found = {}
+    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue
+    return found
+
+
 def literal_defaults(found: Found | None) -> dict[str, Any]:
     """Return the defaults of parameters that are written out where a function is defined."""
     args = getattr(found.tree, "args", None) if found is not None else None

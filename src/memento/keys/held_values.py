@@ -56,6 +56,7 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from value.__args__  # before Python 3.11 it passes for a class
     elif isinstance(value, (property, staticmethod, classmethod)):
         yield from unwrapped(value)
+    yield from _in_weak_container(value)
     collections, numpy = sys.modules.get("collections"), sys.modules.get("numpy")
     if collections is not None:
         if isinstance(value, collections.deque):
@@ -69,6 +70,16 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from attributes_of(value).values()
 
 
+def _in_weak_container(value: Any) -> list[Any]:
+    """Return what is still there of what a weak container holds: classes and functions register themselves in such."""
+    weakref = sys.modules.get("weakref")
+    for kind in (weakref.WeakKeyDictionary, weakref.WeakValueDictionary) if weakref is not None else ():
+        if isinstance(value, kind):
+            return [*kind.keys(value), *kind.values(value)]
+    is_set = weakref is not None and isinstance(value, weakref.WeakSet)
+    return list(value) if is_set else []
+
+
 def _of_numpy(value: Any, numpy: Any) -> Iterator[Any]:
     if isinstance(value, numpy.ndarray) and value.dtype.hasobject:
         yield from numpy.asarray(value, dtype=object).ravel().tolist()
@@ -78,17 +89,6 @@ def _of_numpy(value: Any, numpy: Any) -> Iterator[Any]:
         import gc  # alone sees the function of `np.frompyfunc`
 
         yield from filter(callable, gc.get_referents(value))
-
-
-def weak_parts_of(value: Any) -> list[Any]:
-    """Return what is still there of what a weak container holds: classes and functions register themselves in such."""
-    weakref = sys.modules.get("weakref")
-    if weakref is None:
-        return []
-    for kind in (weakref.WeakKeyDictionary, weakref.WeakValueDictionary):
-        if isinstance(value, kind):
-            return [*kind.keys(value), *kind.values(value)]
-    return list(weakref.WeakSet.__iter__(value)) if isinstance(value, weakref.WeakSet) else []
 
 
 @functools.lru_cache(maxsize=4096)

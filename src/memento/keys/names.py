@@ -106,6 +106,21 @@ def path_in_project(value: str, module: str) -> str | None:
     return None
 
 
+def without_place(value: Any, module: str | None) -> Any:
+    """Return data as what it is in every checkout of the project, and under every name of its module."""
+    path = value if isinstance(value, str) else str(value) if is_path(value) else ""
+    if module is not None and path in (module, *MAINS):
+        return ("the name of the module",)
+    inside = path_in_project(path, module or "")
+    return ("in the project", inside) if inside is not None else value
+
+
+def is_path(value: Any) -> bool:
+    """Say whether a value is a path of `pathlib`, which takes long to import: whoever has one has done so."""
+    pathlib = sys.modules.get("pathlib")
+    return pathlib is not None and isinstance(value, pathlib.PurePath)
+
+
 def is_project_package(module: ModuleType) -> bool:
     """Say whether a loaded module is the user's own, or a package of theirs that has no file but a folder."""
     file = module.__dict__.get("__file__")

@@ -15,9 +15,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from memento.config import short_text
-from memento.keys.encode import is_path
 from memento.keys.held_values import attributes_of
-from memento.keys.names import module_name, qualified_name
+from memento.keys.names import is_path, module_name, qualified_name
 from memento.keys.value_digest import digest
 
 LIMIT = 2000  # characters of the whole

@@ -5,15 +5,18 @@ Knows: ids, declarations. May not know: tasks, results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from memento.errors import CyclicDependency, MatrixError
 from memento.matrix.axes import make_axes
-from memento.matrix.lineage import Join
+from memento.matrix.lineage import Join, marks
 from memento.matrix.matrix import Matrix
 from memento.matrix.spec import Spec, check_name
 from memento.matrix.suggest import did_you_mean, nearest
+from memento.matrix.values import quoted
+
+_SHOWN = 4  # values that an error lists
 
 
 def execution_order(matrices: Iterable[Matrix]) -> list[Matrix]:
@@ -42,6 +45,7 @@ def execution_order(matrices: Iterable[Matrix]) -> list[Matrix]:
 def _with_lineage(ordered: Sequence[Matrix]) -> list[Matrix]:
     """Check what matrices say of each other's parameters, and return them with what is to be joined."""
     names: dict[Any, list[str]] = {}
+    specs = {str(matrix.id): matrix.spec for matrix in ordered}
     joined = []
     for matrix in ordered:
         for one in matrix.dependencies:
@@ -55,7 +59,10 @@ def _with_lineage(ordered: Sequence[Matrix]) -> list[Matrix]:
             )
         names[matrix.id] = _names_of(matrix.spec, theirs)
         _check_rules(matrix.spec, names[matrix.id])
-        joined.append(matrix.with_joins(_make_joins(matrix.spec, theirs)))
+        joins = _make_joins(matrix.spec, theirs)
+        for join in joins:
+            _check_common_value(matrix.spec, join, specs)
+        joined.append(matrix.with_joins(joins))
     return joined
 
 
@@ -169,6 +176,8 @@ def _make_joins(spec: Spec, inherited: Mapping[str, Sequence[str]]) -> tuple[Joi
             groups[name].append((name, ""))
         if len(groups[name]) == 1:
             raise _no_partner(spec, name, groups[name][0])
+        if len({one for one, _ in groups[name]}) < len(groups[name]):
+            raise _twice(spec, name, groups[name])
     return tuple(Join(name, tuple(members)) for name, members in groups.items())
 
 
@@ -210,3 +219,46 @@ def _no_partner(spec: Spec, name: str, member: tuple[str, str]) -> MatrixError:
         f"there is nothing to join {name!r} with: no other dependency names it, and the matrix has no such parameter.",
         todo,
     )
+
+
+def _twice(spec: Spec, name: str, members: Sequence[tuple[str, str]]) -> MatrixError:
+    one = next(one for one, _ in members if sum(one == other for other, _ in members) > 1)
+    names = " and ".join(repr(inner) for other, inner in members if other == one)
+    return MatrixError(
+        f"dependencies[{one!r}]['on'] of {spec.id!r}",
+        f"{names} would both be {name!r} of the others.",
+        "Name one of them, or write the names of the others in full.",
+    )
+
+
+def _check_common_value(spec: Spec, join: Join, specs: Mapping[str, Spec]) -> None:
+    """Raise MatrixError where no value is common to all that is joined, before anything runs."""
+    told: list[str] = []
+    common: set[Hashable] | None = None
+    for own, deeper in join.members:
+        values = _values(spec, f"{own}.{deeper}" if deeper else own, specs)
+        if values is None:
+            continue
+        told.append(
+            f"{own!r} has {', '.join(map(quoted, values[:_SHOWN]))}{', ...' if len(values) > _SHOWN else ''}"
+        )
+        found = set(marks(values))
+        common = found if common is None else common & found
+    if common is not None and not common:
+        raise MatrixError(
+            f"dependencies of {spec.id!r}",
+            f"nothing is left, since no value of {join.name!r} is common to all: {'; '.join(told)}.",
+            "Compare the values, or take 'on' out.",
+        )
+
+
+def _values(spec: Spec, name: str, specs: Mapping[str, Spec]) -> Sequence[object] | None:
+    """Return the values that a parameter may have, at any depth; None where a declaration does not say."""
+    if spec.when or spec.include:
+        return None  # some tasks may be without it
+    if name in spec.parameters:
+        return spec.parameters[name]
+    for one in map(str, spec.dependencies):
+        if name.startswith(f"{one}."):
+            return _values(specs[one], name[len(one) + 1 :], specs)
+    return None

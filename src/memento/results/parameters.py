@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.config import Config, Deferred, plain, short_text
+from memento.config import Config, Deferred, OfTask, plain, short_text
 from memento.errors import UnkeyableValue
 from memento.keys.readable import described
 from memento.keys.value_digest import digest
@@ -285,9 +285,10 @@ def columns_of(parameter: Parameter, source: int, places: list[int] | None = Non
 
 def _origin(value: object) -> Mapping[str, object] | None:
     """Return the parameters of the task whose result a value is, if it is one."""
-    origin = getattr(value, "origin", None) if type(value) not in PLAIN else None
-    found = origin() if callable(origin) and not isinstance(value, type) else None
-    return found if isinstance(found, Mapping) else None
+    if type(value) in PLAIN or not isinstance(value, OfTask):
+        return None
+    origin: Callable[[], Mapping[str, object] | None] = getattr(value, "stored_origin", value.origin)
+    return origin()
 
 
 class Tasks:

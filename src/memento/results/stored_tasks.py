@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from memento.config import Config
+from memento.config import Config, OfTask
 from memento.index.declared_values import SHORT_KEY, Item
 from memento.keys.task_key import task_digest
 from memento.keys.value_digest import digest
 from memento.records import TaskRecord
 from memento.results.labels import LIMIT
-from memento.results.parameters import Axis, Column, Parameter, Tasks, Told, columns_of
+from memento.results.parameters import Axis, Column, Parameter, Stored, Tasks, Told, columns_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ _SETTING = "settings."
 _TASK = "task "
 
 
-class TaskName(str):
+class TaskName(str, OfTask):
     """The readable JSON of an upstream task's result, which knows that task's parameters."""
 
     digest: bytes  # what stands for the task in keys
@@ -41,6 +41,15 @@ class TaskName(str):
 
     def origin(self) -> Mapping[str, Any] | None:
         """Return the parameters of the task."""
+        stored = self.stored_origin()
+        return (
+            None
+            if stored is None
+            else {n: v.value if isinstance(v, Stored) else v for n, v in stored.items()}
+        )
+
+    def stored_origin(self) -> Mapping[str, Any] | None:
+        """Return the parameters of the task, each with what a store tells of its value."""
         return self._origins.get(self.digest)
 
 

@@ -119,9 +119,9 @@ def value_columns(
 
     places = np.flatnonzero(done)
     present = values[places].tolist()
-    if not _are_dicts(present):
+    found = _items(present)
+    if found is None:
         return {"value": _tightened(values)}
-    found = [_items(value) for value in present]
     known = np.array([items is not None for items in found])
     dicts = [items for items in found if items is not None]
     # The names and types of a dict's items: few differ, also where there are many dicts.
@@ -129,7 +129,9 @@ def value_columns(
     shape_of = [shapes.setdefault((*d, *map(type, d.values())), len(shapes)) for d in dicts]
     scalars = [_scalar_items(shape) for shape in shapes]
     names = list(dict.fromkeys(name for shape in scalars for name, scalar in shape.items() if scalar))
-    hidden = sum(isinstance(value, LargeValue) and value.known.items is None for value in present)
+    hidden = len(found) - len(dicts) and sum(
+        isinstance(value, LargeValue) and value.known.items is None for value in present
+    )
     if len(names) > ITEMS:
         names = [name for name in names if name in wanted]
         hidden += 0 if names else len(dicts)
@@ -158,21 +160,19 @@ def value_columns(
     return {"value": _tightened(rest), **columns}
 
 
-def _are_dicts(present: Sequence[Any]) -> bool:
-    """Say whether all values are dicts, of those of which something is known."""
+def _items(present: Sequence[Any]) -> Sequence[dict[Any, Any] | None] | None:
+    """Return the items of values that are all dicts, None for one of which they are not known; else None."""
     kinds = set(map(type, present))
     if not kinds or not all(issubclass(kind, dict | LargeValue | Unreadable) for kind in kinds):
-        return False
-    return LargeValue not in kinds or all(
-        value.known.is_dict for value in present if isinstance(value, LargeValue)
-    )
-
-
-def _items(value: Any) -> dict[Any, Any] | None:
-    """Return what is known of a dict."""
-    if isinstance(value, LargeValue):
-        return value.known.items
-    return value if isinstance(value, dict) else None
+        return None
+    if kinds.isdisjoint((LargeValue, Unreadable)):
+        return present
+    if not all(value.known.is_dict for value in present if isinstance(value, LargeValue)):
+        return None
+    return [
+        value.known.items if isinstance(value, LargeValue) else None if type(value) is Unreadable else value
+        for value in present
+    ]
 
 
 def _scalar_items(shape: tuple[Any, ...]) -> dict[Any, bool]:
@@ -192,6 +192,8 @@ def _tightened(column: NDArray[np.object_]) -> Any:
     kind = pd.api.types.infer_dtype(series, skipna=True)
     if kind in ("floating", "integer", "mixed-integer-float"):
         return pd.to_numeric(series)
+    if kind in ("datetime", "datetime64", "timedelta", "timedelta64"):
+        return series.infer_objects()
     if kind == "boolean" or (kind == "string" and LargeValue not in set(map(type, column.tolist()))):
         return _texts_or_objects(column)
     return series

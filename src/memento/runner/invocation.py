@@ -5,6 +5,7 @@ Knows: sessions, and who listens to them. May not know: what the user typed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -43,6 +44,11 @@ class Invocation:
 
     def __enter__(self) -> Invocation:
         self.store = Store.open(self._path)
+        if "numpy" in sys.modules:
+            from memento.keys.known_contents import keep_in
+            from memento.layout import Layout
+
+            keep_in(Layout(self.store.root).known_contents)
         self._listeners.__enter__()
         for note in (*self.store.notes, self._options.note):
             if note:
@@ -125,6 +131,9 @@ class Invocation:
 def hand_over(sessions: Sequence[Session], on_error: str, form: Callable[[list[Results]], _Form]) -> _Form:
     """Return what sessions of one call have computed, in this form; raise what the caller has to know of their ends."""
     every = _results_of(sessions)
+    for session in sessions:
+        if session.full is not None:
+            raise session.full
     if any(session.stopped for session in sessions):
         _end_by_signal(sessions)
         left = sum(session.plan.unfinished for session in sessions)

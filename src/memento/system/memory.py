@@ -99,6 +99,20 @@ def tree_own_memory(pid: int) -> int:
     return total
 
 
+def tree_mapped_memory(pid: int, name: str) -> int:
+    """Return how much of that is of mapped files with this in their path, less what is changed in them (Linux)."""
+    total = 0
+    for member in (pid, *descendants(pid)) if LINUX else ():
+        ours = False
+        for line in read_text(f"/proc/{member}/smaps").splitlines():
+            key, _, rest = line.partition(" ")
+            if not key.endswith(":"):  # a mapping: addresses, flags, ..., path
+                ours = name in rest
+            elif ours and key in ("Pss:", "Anonymous:"):
+                total += int(rest.split()[0]) * (1024 if key == "Pss:" else -1024)
+    return total
+
+
 # -- of the machine, or of the cgroup
 
 

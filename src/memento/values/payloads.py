@@ -109,26 +109,24 @@ class PayloadDir:
         piece, of which every call returns another mapping.
         """
         with self._opened(ref) as content:
-            large = content.size >= _LARGE
-            seen = None if large and (ref, content.identity) in _verified else xxhash.xxh3_128()
-            if mapped and large:
+            known = content.size >= _LARGE and (ref, content.identity) in _verified
+            if mapped and content.size >= _LARGE:
                 pieces = [content.map()]
-                if seen is not None:
-                    # Read beside the mapping: what the disk cannot read is an error here, and there a SIGBUS.
-                    content.pass_through(content.size, seen.update)
+                # Read beside the mapping: what the disk cannot read is an error here, and there a SIGBUS.
+                found = "" if known else _sum_of(content)
             else:
-                pieces = content.read(cut(content) if cut else None, None if seen is None else seen.update)
-            if seen is not None:
-                self._compare(ref, seen)
+                seen = xxhash.xxh3_128()
+                pieces = content.read(cut(content) if cut else None, None if known else seen.update)
+                found = seen.hexdigest()
+            if not known:
+                self._compare(ref, found)
                 _remember(ref, content)
         return pieces
 
     def verify(self, ref: str) -> int:
         """Read a payload, keep nothing of it, whatever was verified before; return how many bytes it has."""
         with self._opened(ref) as content:
-            seen = xxhash.xxh3_128()
-            content.pass_through(content.size, seen.update)
-            self._compare(ref, seen)
+            self._compare(ref, _sum_of(content))
             return content.size
 
     @contextmanager
@@ -141,8 +139,8 @@ class PayloadDir:
         except OSError as exc:
             raise _explained(self.place.where(name), exc) from exc
 
-    def _compare(self, ref: str, seen: xxhash.xxh3_128) -> None:
-        if seen.hexdigest() != _sum_in(ref):
+    def _compare(self, ref: str, found: str) -> None:
+        if found != _sum_in(ref):
             raise PayloadDamaged(self.place.where(ref), "the stored value is not what was written.", AGAIN)
 
     def set_aside(self, ref: str, why: str) -> None:
@@ -150,13 +148,9 @@ class PayloadDir:
         aside = self.place.quarantine(self._checked(ref))
         if aside is None:
             return
-        try:
-            seen = xxhash.xxh3_128()
-            with self.place.open(aside) as content:
-                content.pass_through(content.size, seen.update)
-            whole = seen.hexdigest() == _sum_in(ref)
-        except OSError:
-            whole = False
+        whole = False
+        with suppress(OSError), self.place.open(aside) as content:
+            whole = _sum_of(content) == _sum_in(ref)
         if whole:
             self.place.rename(aside, ref)
         else:
@@ -181,12 +175,24 @@ class PayloadDir:
         return ref
 
 
+def is_ref(name: str) -> bool:
+    """Tell whether this is the name of a payload."""
+    return _REF.fullmatch(name) is not None
+
+
 def _remember(ref: str, content: Content) -> None:
     """Note that a content is what was written, where its place can tell it from any other of that name."""
     if content.size >= _LARGE and content.identity is not None:
         if len(_verified) >= _MOST_VERIFIED:
             _verified.clear()
         _verified.add((ref, content.identity))
+
+
+def _sum_of(content: Content) -> str:
+    """Read a content and keep nothing of it; return its checksum as it stands in names."""
+    seen = xxhash.xxh3_128()
+    content.pass_through(content.size, seen.update)
+    return seen.hexdigest()
 
 
 def _sum_in(ref: str) -> str:

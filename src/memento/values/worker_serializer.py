@@ -35,8 +35,8 @@ from memento.values.definitions import (
     stands_under_its_name,
     tokens,
 )
+from memento.values.out_of_band import reduce_memory
 from memento.values.shared_files import SharedFiles
-from memento.values.torch_storages import reduce_storage
 
 _SHIPPED = b"\x93memento-ship\x00"  # no pickle starts with it
 _MARKED = _SHIPPED[0]
@@ -139,7 +139,7 @@ class _Definitions:
             return weakref.WeakSet, (list(obj),)
         if type(obj) is CACHED_FUNCTION:
             return self.cached(obj)
-        memory = _reduce_memory(obj)
+        memory = reduce_memory(obj)
         if memory is not NotImplemented:
             return memory
         if not isinstance(obj, (type, types.FunctionType)):
@@ -228,18 +228,6 @@ def picklers() -> tuple[type[Any], type[Any]]:
             return reduced
 
     return ByValue, ByToken
-
-
-def _reduce_memory(obj: Any) -> Any:
-    """Pickle as a buffer what its library would copy into the pickle; NotImplemented for all else."""
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and type(obj) in (numpy.memmap, numpy.matrix, numpy.recarray):
-        return _viewed, (type(obj), obj.view(numpy.ndarray))
-    return reduce_storage(obj)
-
-
-def _viewed(kind: Any, array: Any) -> Any:
-    return array.view(kind)
 
 
 def _cached_property(func: Callable[..., Any], name: str | None) -> Any:

@@ -51,6 +51,11 @@ def why_ended(
                 "it closed file descriptors that it had not opened (os.closerange?), so that its outcome could not"
                 " be told. Close only what you have opened."
             )
+        if name == "SIGBUS":
+            text += (
+                ": a mapped file could not be read there. Its disk failed, or somebody has cut it short;"
+                " `memento verify` looks at those of the store"
+            )
         return failures.without_exception(DIED, name, text, printed, WorkerDied(text))
     if decided.suspended:
         text = (

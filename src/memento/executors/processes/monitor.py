@@ -18,6 +18,7 @@ from memento.executors.processes.exit_reason import ExitReason
 from memento.executors.processes.worker_handle import WorkerHandle
 from memento.records import MEMORY, STOPPED, TIMEOUT
 from memento.store.activity import ActivityFile
+from memento.values.shared_files import IN_MEMORY
 from memento.worker.work import Work
 
 LOOK_EVERY = 0.25  # seconds between looks at what has no limit
@@ -225,8 +226,9 @@ class Monitor:
         """Look at what a worker's tree uses, and remember the highest that its task was seen to use."""
         used = system.tree_memory(handle.pid)
         if used > (self._work.memory_limit or 0):
-            # Pages that processes share, like large values, were counted for each: ask again, exactly.
-            used = system.tree_own_memory(handle.pid)
+            # Pages that the tree's processes share were counted for each: ask again, exactly. Values that tasks share
+            # are nobody's.
+            used = system.tree_own_memory(handle.pid) - system.tree_mapped_memory(handle.pid, IN_MEMORY)
         handle.note_memory(position, used)
         return used
 
