@@ -16,7 +16,7 @@ import pytest
 from memento.context.context import Context
 from memento.context.step_calls import Call
 from memento.context.task_space import StopTask
-from memento.store.step_records import read_record, records
+from memento.store.step_records import read_record, records, step_text
 from memento.system import try_lock
 from tests.context.making import context
 
@@ -200,7 +200,7 @@ def used(told: Context) -> list[str]:
     """Name the steps that a task used, by what their records say."""
     store = told._attempt.place().store
     found = [read_record(store, key) for key in told.left_behind()[4] or ()]
-    return [f"{record.name.rpartition(':')[2]}({record.arguments})" for record in found if record]
+    return [step_text(record) for record in found if record]
 
 
 def test_a_task_tells_which_steps_it_used(store: str) -> None:
