@@ -23,17 +23,20 @@ NAMES = {
     layout.INDEX_DAMAGED,
     layout.IGNORED,
     layout.SET_ASIDE,
-    layout.TEMPORARY,
     layout.DEFINITIONS,
 }
 COMMON = {
     layout.ARTIFACTS,
-    layout.STEPS,
     layout.WORK,
     layout.LOOPS,
     layout.STEP_KEYS,
     layout.QUARANTINE,
     layout.BOARD,
+    layout.OUTLIVES,
+    layout.WRITING,
+    layout.STEPS,
+    layout.CHECKPOINTS,
+    layout.LOGS,
 }
 
 

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from memento.store.maintenance import forget as forget
     from memento.store.maintenance import gc as gc
     from memento.store.maintenance import retry as retry
+    from memento.store.maintenance import sizes as sizes
     from memento.store.maintenance import verify as verify
     from memento.values.codecs import Codec as Codec
     from memento.values.encoding import register_codec as register_codec
@@ -79,7 +80,7 @@ _HOMES = {
     "memento.results.results": "Results",
     "memento.runner.remote_control": "control",
     "memento.runner.retry": "Retry",
-    "memento.store.maintenance": "forget gc retry verify",
+    "memento.store.maintenance": "forget gc retry sizes verify",
     "memento.values.codecs": "Codec",
     "memento.values.encoding": "register_codec",
 }

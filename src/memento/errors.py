@@ -179,6 +179,10 @@ class StoreUnwritable(StoreError, OSError):
     """The store cannot be written: disk full, read-only or not permitted."""
 
 
+class StoreLimitReached(StoreError):
+    """The store is as large as `store_limit` allows; what had finished is kept, the rest is not computed."""
+
+
 class ValueUnreadable(StoreError):
     """A stored value is whole, and cannot be loaded here: its class or library is missing, or another version."""
 
@@ -294,8 +298,8 @@ class AggregateException(MementoError):
     ----------
     exceptions : sequence of Exception
         What each failed task raised, in the matrix's order.
-    results : Results or None
-        All results of the run, failed ones included.
+    results : Results, dict of id to Results, or None
+        All results of the run, failed ones included: what `run` or `run_all` would have returned.
     report : str
         The failures grouped by cause, as `results.failures` prints them.
     """

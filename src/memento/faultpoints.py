@@ -28,6 +28,8 @@ POINTS = (
     "commit.inside",  # ... written, not committed
     "commit.done",  # ... durable, told to nobody yet
     "checkpoints.dropping",  # results are durable, the checkpoints of their tasks are still there
+    "gc.given_up",  # the rows of results that are given up are gone, and nothing else
+    "gc.turn",  # a turn of `gc` is over
     "run.finishing",  # all is committed; the run's row still says "running"
     "rebuild.ready",  # a damaged index has been rebuilt beside itself
     "rebuild.aside",  # ... the damaged one has another name too

@@ -10,7 +10,7 @@ Knows: names. May not know: what is in a file, whether it is there.
     steps/                         values of shared steps                steps/keys/   which value a step has
     steps/files/<key>/             files that a step keeps               steps/work/<key>/   what a step has so far
     known-contents                 hashes of large arrays, which take long to make; without it they are made again
-    payloads/damaged/, *.damaged   set aside
+    payloads/damaged/, *.damaged   set aside                         payloads/.writing/   half-written files
 
 Paths are texts: `pathlib` takes longer to import than a small run needs for the rest of its values.
 """
@@ -23,7 +23,7 @@ from typing import NamedTuple
 INDEX = "index.sqlite"
 INDEX_SUSPECT = "index.suspect"  # says that the index looked damaged
 INDEX_REBUILT = "index.rebuilt.sqlite"  # rebuilt, and not in its place yet
-INDEX_SALVAGED = "index.salvaged-"  # then the pid that rebuilds
+INDEX_SALVAGED = "index.salvaged-"  # then who rebuilds
 INDEX_DAMAGED = "index.damaged-"  # then a number
 IGNORED = ".gitignore"
 KNOWN_CONTENTS = "known-contents"
@@ -39,7 +39,7 @@ FOLDERS = (PAYLOADS, CHECKPOINTS, LOGS, ARTIFACTS, WORK, STEPS)
 DEFINITIONS = "classes"  # in payloads: what values need of scripts
 QUARANTINE = "damaged"  # in payloads: files that were set aside
 SET_ASIDE = ".damaged"  # at the end of a checkpoint's name that was set aside
-TEMPORARY = ".writing-"  # at the beginning of a half-written file's name
+WRITING = ".writing"  # in a place of values: files that are being written, each named by its writer
 GENERATIONS = ("a.checkpoint", "b.checkpoint")  # a task's checkpoints
 LOOPS = "loops"  # in a task's checkpoints: those of its loops
 STEP_KEYS = "keys"  # in steps: which value a step has
@@ -48,6 +48,7 @@ STEP_FAILURES = "failed"  # in steps: what has failed in the run that was the la
 STEP_WORK = "work"  # in steps: checkpoints of steps that are being computed
 BOARD = "now"  # in a run's logs
 OUTCOMES = "outcomes"  # in a run's folder in work: what its workers have left for whoever comes next
+OUTLIVES = "outlives"  # in a run's folder in work: says that its workers may go on without it
 SHARED_VALUES = "values"  # in a run's folder in work: what its workers map, where that is not in memory
 SHARED_VALUES_HANDED = "values.handed"  # ... where jobs that outlive the run map it
 HANDED = "work.pickle"  # in a run's folder in work: what it hands to the processes of a pool

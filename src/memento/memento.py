@@ -46,6 +46,9 @@ class Memento:
         Seconds after which a task is ended.
     memory_limit : int or str, optional
         Bytes (or ``"4GB"``) above which a task is ended.
+    store_limit : int or str, optional
+        Bytes (or ``"50GB"``) that the store may have. When it has them no more tasks are started, what runs finishes,
+        and `StoreLimitReached` says what takes the room; raised at once where the store has them already.
     on_error : {"raise", "return"}
         Whether failures raise `AggregateException` at the end or come back as results.
     on_code_change : {"warn", "rerun", "ignore"}
@@ -92,6 +95,7 @@ class Memento:
         retries: Retries = 0,
         timeout: float | None = None,
         memory_limit: int | str | None = None,
+        store_limit: int | str | None = None,
         on_error: str = "raise",
         on_code_change: str = "warn",
         order: str = "longest-first",
@@ -130,6 +134,7 @@ class Memento:
             retries=retries,
             timeout=timeout,
             memory_limit=memory_limit,
+            store_limit=store_limit,
             on_code_change=on_code_change,
             order=order,
             cpus_per_task=cpus_per_task,
@@ -212,6 +217,8 @@ class Memento:
             `force_cache` and a result is missing.
         RunInterrupted
             Ctrl-C, or another process stopped the run or cancelled tasks of it; what had finished is kept.
+        StoreLimitReached
+            The store is as large as `store_limit` allows; what had finished is kept.
         """
         from memento.matrix.matrix import Matrix
         from memento.runner.invocation import hand_over

@@ -106,3 +106,46 @@ def short_name(experiment: str) -> str:
     """
     rest, mark, digits = experiment.rpartition("#")
     return f"{rest}#{digits[:8]}" if mark and len(digits) == 32 else experiment
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def bytes_of(size: int | str, name: str) -> int:
+    """Read a size: bytes, or a text like "4GB"; ValueError, which says what `name` must be, where it is none.
+
+    Examples
+    --------
+    >>> bytes_of("4GB", "keep"), bytes_of("1.5 KiB", "keep"), bytes_of(12, "keep")
+    (4000000000, 1536, 12)
+    """
+    if isinstance(size, int) and not isinstance(size, bool):
+        return size
+    import re
+
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]i?)?b?\s*", str(size).lower())
+    if match is None or isinstance(size, bool):
+        raise ValueError(f"{name} must be bytes or a text like '4GB' or '512MiB', got {size!r}")
+    return int(float(match[1]) * _UNITS[match[2] or ""])
+
+
+_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def seconds_of(age: float | str, name: str) -> float:
+    """Read a time: seconds, or a text like "30d"; ValueError, which says what `name` must be, where it is none.
+
+    Examples
+    --------
+    >>> seconds_of("30d", "older_than"), seconds_of("1.5 h", "older_than"), seconds_of(12, "older_than")
+    (2592000.0, 5400.0, 12.0)
+    """
+    if isinstance(age, (int, float)) and not isinstance(age, bool) and 0 <= age < float("inf"):
+        return float(age)
+    import re
+
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|min|h|d|w|days?|weeks?|hours?)\s*", str(age).lower())
+    if match is None or isinstance(age, bool):
+        raise ValueError(f"{name} must be seconds or a text like '30d', '12h' or '2w', got {age!r}")
+    return float(match[1]) * _SECONDS[match[2] if match[2] == "min" else match[2][0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,34 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Project:
         folder,
         command("run", "experiment.py:grid", "matrix.json", "-j", "1", "--name", f"e{BASE}", cwd=folder),
     )
+
+
+ARRAYS = """
+import numpy as np
+
+def arrays(context, config):
+    (context.directory / "scratch").write_text("123")
+    if config.n == 2:
+        context.checkpoint(1)
+        raise ValueError("two is too much")
+    return np.arange(5_000) + config.n
+"""
+
+
+@pytest.fixture(scope="session")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Three tasks with large values, one of them failed; made once, copied by tests that change it."""
+    folder = tmp_path_factory.mktemp("arrays")
+    (folder / "arrays.py").write_text(ARRAYS, encoding="utf-8")
+    (folder / "matrix.yaml").write_text("parameters:\n  n: [1, 2, 3]\n", encoding="utf-8")
+    store = folder / "memento-store"
+    target = f"{folder / 'arrays.py'}:arrays"
+    ran = memento("run", target, folder / "matrix.yaml", "--executor", "serial", "--store", store)
+    assert "two is too much" in ran.err
+    return Project(folder, ran)
+
+
+@pytest.fixture
+def values(arrays: Project, tmp_path: Path) -> Project:
+    shutil.copytree(arrays.folder, tmp_path / "arrays")
+    return Project(tmp_path / "arrays", arrays.first)

@@ -1,4 +1,4 @@
-"""`memento verify`, `gc`, `retry`, `forget`: what they say, and the status they end with."""
+"""`memento verify`, `retry`, `forget`: what they say, and the status they end with."""
 
 from __future__ import annotations
 
@@ -10,42 +10,12 @@ import pytest
 from tests.cli.calling import Ran, memento
 from tests.cli.conftest import Project
 
-ARRAYS = """
-import numpy as np
-
-def arrays(context, config):
-    (context.directory / "scratch").write_text("123")
-    if config.n == 2:
-        context.checkpoint(1)
-        raise ValueError("two is too much")
-    return np.arange(5_000) + config.n
-"""
-
 
 @pytest.fixture
 def grid(project: Project, tmp_path: Path) -> Project:
     """A store of this test's own: six tasks, two of them failed."""
     shutil.copytree(project.folder, tmp_path / "project")
     return Project(tmp_path / "project", project.first)
-
-
-@pytest.fixture(scope="module")
-def arrays(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Three tasks with large values, one of them failed; made once, copied by tests that change it."""
-    folder = tmp_path_factory.mktemp("arrays")
-    (folder / "arrays.py").write_text(ARRAYS, encoding="utf-8")
-    (folder / "matrix.yaml").write_text("parameters:\n  n: [1, 2, 3]\n", encoding="utf-8")
-    store = folder / "memento-store"
-    target = f"{folder / 'arrays.py'}:arrays"
-    ran = memento("run", target, folder / "matrix.yaml", "--executor", "serial", "--store", store)
-    assert "two is too much" in ran.err
-    return Project(folder, ran)
-
-
-@pytest.fixture
-def values(arrays: Project, tmp_path: Path) -> Project:
-    shutil.copytree(arrays.folder, tmp_path / "arrays")
-    return Project(tmp_path / "arrays", arrays.first)
 
 
 def payload(project: Project) -> Path:
@@ -88,36 +58,6 @@ def test_verify_tells_scripts_the_same(values: Project) -> None:
     assert len(problem["key"]) == 32
     assert told.json["whole"] is False
     assert values("verify", "--json", "--repair").json["whole"] is True
-
-
-def test_gc_says_what_would_go_and_then_removes_it(values: Project) -> None:
-    key = values.tasks()[0]["key"]
-    assert values("forget", key[:10]).out == "1 task forgotten; `memento gc` frees what they occupied\n"
-    would = values("gc", "--dry-run")
-    assert "values that no task has: 1, 40.1 kB" in would.out
-    assert "would be free" in would.out
-    assert len(list((values.store / "payloads").glob("??/*.npy"))) == 2
-    did = values("gc", "--json").json
-    assert {one["what"]: one["count"] for one in did["removed"]}["values that no task has"] == 1
-    assert len(list((values.store / "payloads").glob("??/*.npy"))) == 1
-    assert values("verify").code == 0
-
-
-def test_gc_keeps_what_failed_tasks_go_on_from_unless_asked(values: Project) -> None:
-    values("gc")
-    (folder,) = (values.store / "work").iterdir()
-    (checkpoint,) = (values.store / "checkpoints").iterdir()
-    assert folder.name == checkpoint.name
-    values("gc", "--unfinished")
-    assert not folder.exists()
-    assert not checkpoint.exists()
-
-
-def test_gc_removes_damaged_things_when_asked(values: Project) -> None:
-    payload(values).write_bytes(b"x")
-    values("verify", "--repair")
-    assert "damaged files" not in values("gc").out
-    assert "damaged files that were set aside: 2" in values("gc", "--damaged").out
 
 
 def test_retry_lets_failed_tasks_be_computed_by_the_next_run(grid: Project) -> None:

@@ -115,3 +115,28 @@ def test_gc_that_is_killed_at_random_and_runs_that_begin_meanwhile_lose_nothing(
             if record.value is not None and record.value.ref
         }
         assert {ref for ref in store.payloads.refs() if not ref.startswith("classes/")} == named
+
+
+@pytest.mark.parametrize("point", ["gc.given_up:1", "gc.turn:1"])
+def test_gc_that_is_killed_while_it_gives_up_results_leaves_a_whole_store(point: str, tmp_path: Path) -> None:
+    victim = Victim(tmp_path, tasks=6)
+    assert victim.run().complete
+    line = [
+        sys.executable,
+        "-m",
+        "memento",
+        "gc",
+        "--older-than",
+        "0s",
+        "--yes",
+        "--store",
+        str(victim.store),
+    ]
+    killed = subprocess.run(line, env={**os.environ, "MEMENTO_FAULTS": point}, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert memento.verify(victim.store).problems == []
+    assert subprocess.run(line, capture_output=True).returncode == 0
+    assert victim.done() == {}
+    assert memento.sizes(victim.store).values == 0
+    assert victim.run().complete
+    assert memento.verify(victim.store).problems == []

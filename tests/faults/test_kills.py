@@ -15,7 +15,7 @@ FAST = ("claim.made", "commit.inside", "commit.done")
 POINTS = [
     pytest.param(name, marks=[] if name in FAST else pytest.mark.slow)
     for name in faultpoints.POINTS
-    if not name.startswith("rebuild")
+    if not name.startswith(("rebuild", "gc", "merge"))
 ]
 
 
@@ -57,6 +57,15 @@ def test_a_checkpoint_is_taken_up_where_the_kill_came(tmp_path: Path) -> None:
     assert steps == [0, 1, 2]
     check_books(victim, in_flight=1)
     assert [step for _, step in victim.lines("step")] == [3]
+
+
+def test_a_value_that_was_cut_off_is_gone_when_the_next_run_begins(tmp_path: Path) -> None:
+    victim = Victim(tmp_path, tasks=2)
+    assert victim.run(MEMENTO_FAULTS="payload.written:1").code == -signal.SIGKILL
+    writing = victim.store / "payloads" / ".writing"
+    assert len(list(writing.iterdir())) == 1
+    check_books(victim, in_flight=2)
+    assert not any(writing.iterdir())
 
 
 def test_points_cost_nothing_when_they_are_off() -> None:

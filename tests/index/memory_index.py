@@ -317,8 +317,10 @@ class MemoryIndex(Index):
                 data.drop(record.id, keep_attempt=True)
         return retried
 
-    def discard(self, ids: Iterable[int]) -> list[int]:
+    def discard(self, ids: Iterable[int], *, unless_living: bool = False) -> list[int]:
         with self._writing() as data:
+            if unless_living and self.living().runs:
+                return []
             there = [number for number in ids if number in data.rows]
             for number in there:
                 data.drop(number, keep_attempt=False)
@@ -385,9 +387,12 @@ class MemoryIndex(Index):
     def has(self, number: int) -> bool:
         return number in self.data.rows
 
-    def names(self, keys: Container[bytes], files: Container[str], after: int = 0) -> t.Names:
+    def names(
+        self, keys: Container[bytes], files: Container[str], after: int = 0, without: Container[int] = ()
+    ) -> t.Names:
         with self.data.lock:
-            records = [row.record for number, row in self.data.rows.items() if number > after]
+            rows = {number: row for number, row in self.data.rows.items() if number not in without}
+            records = [row.record for number, row in rows.items() if number > after]
             told = [r.value.ref for r in records if r.value is not None] + [log.file for log in self._logs()]
             return t.Names(
                 self.data.last,

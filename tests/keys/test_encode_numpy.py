@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +60,14 @@ def test_shape_type_and_order_count() -> None:
     ]
     assert len(set(marks)) == 4
     assert of(np.asfortranarray(square)) == of(np.asfortranarray(square).copy(order="F"))
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_is_pickled_or_mapped_from_a_file_has_the_digest_that_it_had(kind: str, tmp_path: Path) -> None:
+    array = np.ones(LARGE, dtype=kind)
+    np.save(tmp_path / "array.npy", array)
+    assert of(pickle.loads(pickle.dumps(array))) == of(array)
+    assert of(np.load(tmp_path / "array.npy", mmap_mode="c").view(np.ndarray)) == of(array)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import memento
 from memento.index.contract import Run
 from memento.records import LogSlice
-from memento.store import garbage
+from memento.store import garbage, removable
 from memento.store.store import Store
 from memento.testing.index_rows import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir
@@ -56,7 +56,7 @@ def test_a_value_goes_when_its_task_is_forgotten_and_not_before(store: Store) ->
     assert store.gc().removed == {}
     store.forget([key_of(2)])
     found = store.gc()
-    assert found.removed == {garbage.PAYLOADS: (1, 10_000)}
+    assert found.removed == {removable.PAYLOADS: (1, 10_000)}
     assert (there(store, kept), there(store, forgotten)) == (True, False)
 
 
@@ -77,7 +77,7 @@ def test_what_a_living_run_has_written_and_not_committed_stays(store: Store) -> 
     run = store.begin(info_of())
     value = put(store, 1)
     found = store.gc()
-    assert (found.removed, found.kept) == ({}, {garbage.PAYLOADS: (1, 10_000)})
+    assert (found.removed, found.kept) == ({}, {removable.PAYLOADS: (1, 10_000)})
     assert [process.run for process in found.runs] == [run.id]
     assert there(store, value.ref)
 
@@ -85,7 +85,7 @@ def test_what_a_living_run_has_written_and_not_committed_stays(store: Store) -> 
 def test_what_a_dead_run_has_written_and_not_committed_goes(store: Store) -> None:
     store.begin(info_of(**DEAD))
     value = put(store, 1)
-    assert store.gc().removed == {garbage.PAYLOADS: (1, 10_000)}
+    assert store.gc().removed == {removable.PAYLOADS: (1, 10_000)}
     assert not there(store, value.ref)
 
 
@@ -120,8 +120,8 @@ def test_a_run_that_begins_in_the_middle_keeps_what_is_left(
     monkeypatch.setattr("time.sleep", pause)
     monkeypatch.setattr(garbage, "_TURN", 0.0)  # one removal a turn
     found = store.gc()
-    assert found.removed == {garbage.PAYLOADS: (2, 20_000)}
-    assert found.kept == {garbage.PAYLOADS: (4, 40_000)}
+    assert found.removed == {removable.PAYLOADS: (2, 20_000)}
+    assert found.kept == {removable.PAYLOADS: (4, 40_000)}
     assert sum(there(store, value.ref) for value in values) == 4
 
 
@@ -139,21 +139,26 @@ def test_a_run_that_came_and_went_in_the_middle_keeps_what_it_named(
 
     monkeypatch.setattr("time.sleep", pause)
     monkeypatch.setattr(garbage, "_TURN", 0.0)
-    assert store.gc().removed == {garbage.PAYLOADS: (1, 10_000)}  # before the run, which wrote it again
+    assert store.gc().removed == {removable.PAYLOADS: (1, 10_000)}  # before the run, which wrote it again
     assert [len(store.value(record)) for record in store.index.recent()] == [10_000] * 4
 
 
-def test_the_definitions_of_classes_and_what_steps_name_stay(store: Store) -> None:
+def test_the_definitions_of_classes_stay_and_what_steps_name_as_long_as_a_task_used_them(
+    store: Store,
+) -> None:
     ref = store.payloads.write([b"definitions" * 10], ".pickle", folder="classes")
     store.begin(info_of(**DEAD))
     experiment = memento.Memento(shares, executor="serial", store=store.path, progress=False)
     experiment.run({"parameters": {"n": [1]}})
     (value,) = (store.path / "steps").glob("??/*.npy")
+    store.gc(damaged=True, unfinished=True)
+    assert value.exists()
+    assert list((store.path / "steps" / "keys").glob("*.json"))
     store.forget([record.key for record in store.index.recent()])
     store.gc(damaged=True, unfinished=True)
     assert there(store, ref)
-    assert value.exists()
-    assert list((store.path / "steps" / "keys").glob("*.json"))
+    assert not value.exists()
+    assert not list((store.path / "steps" / "keys").glob("*.json"))
 
 
 def shares(context: Any, config: Any) -> float:
@@ -170,7 +175,7 @@ def test_a_steps_value_that_nothing_names_goes(store: Store) -> None:
     from memento.values.payloads import PayloadDir
 
     ref = PayloadDir(store.path / "steps").write([b"of a worker that died"], ".bin")
-    assert store.gc().removed == {garbage.STEPS: (1, 21)}
+    assert store.gc().removed == {removable.STEPS: (1, 21)}
     assert not (store.path / "steps" / ref).exists()
 
 
@@ -184,7 +189,7 @@ def test_the_checkpoint_of_a_task_that_is_not_done_stays(store: Store) -> None:
     assert store.gc().removed == {}
     assert all(checkpoint.load() == ((1,), {}) for checkpoint in checkpoints.values())
     removed = store.gc(unfinished=True).removed
-    assert removed[garbage.UNFINISHED][0] == 2
+    assert removed[removable.UNFINISHED][0] == 2
     assert not any((store.path / "checkpoints").iterdir())
 
 
@@ -197,9 +202,9 @@ def test_the_checkpoint_and_folder_of_a_done_task_go_unless_a_run_computes_it_ag
         (store.path / "work" / key_of(number).hex() / "file").write_text("123")
     run.claim([key_of(2)])
     found = store.gc()
-    assert found.removed[garbage.FOLDERS] == (1, 3)
-    assert found.removed[garbage.CHECKPOINTS][0] == 1
-    assert found.kept[garbage.FOLDERS] == (1, 3)
+    assert found.removed[removable.FOLDERS] == (1, 3)
+    assert found.removed[removable.CHECKPOINTS][0] == 1
+    assert found.kept[removable.FOLDERS] == (1, 3)
     assert [path.name for path in (store.path / "work").iterdir()] == [key_of(2).hex()]
     assert [path.name for path in (store.path / "checkpoints").iterdir()] == [key_of(2).hex()]
 
@@ -211,7 +216,7 @@ def test_artifacts_stay_with_their_result_and_with_what_goes_on(store: Store) ->
     for number in (1, 2, 3):
         (store.path / "artifacts" / key_of(number).hex()).mkdir()
     CheckpointDir(store.path / "checkpoints", key_of(2).hex()).save((1,))
-    assert store.gc().removed == {garbage.ARTIFACTS: (1, 0)}
+    assert store.gc().removed == {removable.ARTIFACTS: (1, 0)}
     assert {path.name for path in (store.path / "artifacts").iterdir()} == {key_of(1).hex(), key_of(2).hex()}
 
 
@@ -227,26 +232,26 @@ def test_output_that_an_attempt_names_stays(store: Store) -> None:
     )
     assert store.gc().removed == {}
     run.finish("done", {})
-    assert store.gc().removed == {garbage.LOGS: (1, 5)}
+    assert store.gc().removed == {removable.LOGS: (1, 5)}
     assert {path.name for path in folder.iterdir()} == {"named.log", "of_attempt.log"}
 
 
 def test_half_written_files_go_when_no_run_lives(store: Store) -> None:
     run = store.begin(info_of())
-    (store.path / "payloads" / "3f").mkdir()
-    half = store.path / "payloads" / "3f" / ".writing-1-abc"
+    half = store.path / "payloads" / ".writing" / "somebody-abc"
+    half.parent.mkdir()
     half.write_bytes(b"half")
-    assert store.gc().kept == {garbage.TEMPORARIES: (1, 4)}
+    assert store.gc().kept == {removable.TEMPORARIES: (1, 4)}
     run.finish("done", {})
-    assert store.gc().removed == {garbage.TEMPORARIES: (1, 4)}
+    assert store.gc().removed == {removable.TEMPORARIES: (1, 4)}
     assert not half.exists()
 
 
 def test_damaged_things_go_when_asked_only(store: Store) -> None:
     aside = store.path / "payloads" / "damaged" / "x.npy"
-    LocalFolder(aside.parent).write(aside.name, [b"12345"])
+    LocalFolder(store.path / "payloads").write("damaged/x.npy", [b"12345"])
     assert store.gc().removed == {}
-    assert store.gc(damaged=True).removed == {garbage.DAMAGED: (1, 5)}
+    assert store.gc(damaged=True).removed == {removable.DAMAGED: (1, 5)}
     assert not aside.exists()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK
+from memento.system import process as processes
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -64,3 +65,42 @@ def test_what_was_started_with_a_mark_is_found_and_killed_wherever_it_hangs() ->
         for process in (mine, other):
             process.kill()
             process.wait()
+
+
+ASK_MARK = "from memento import system; print(system.own_mark())"
+
+
+def test_the_mark_of_a_process_that_has_ended_tells_so() -> None:
+    told = subprocess.run([sys.executable, "-c", ASK_MARK], capture_output=True, text=True, check=True)
+    assert system.is_marked_gone(told.stdout.strip()) is True
+
+
+def test_a_mark_is_not_taken_for_that_of_another_process_with_its_pid() -> None:
+    pid, started, boot = system.own_mark().split("~")
+    assert system.is_marked_gone(f"{pid}~{started}~{boot}") is False
+    assert system.is_marked_gone(f"{pid}~{started}0~{boot}") is True
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="copies of a process are made by fork")
+def test_a_copy_of_a_process_has_a_mark_of_its_own() -> None:
+    own = system.own_mark()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, system.own_mark().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 100).decode() != own
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("mark", ["", "x", "1-abc", "~~", "1~2~3", "99999999999~1~zz"])
+def test_a_mark_that_was_made_elsewhere_or_is_none_is_not_judged(mark: str) -> None:
+    assert system.is_marked_gone(mark) is None
+
+
+def test_the_mark_of_another_boot_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = system.own_mark()
+    monkeypatch.setattr(processes, "_boot", lambda: "00000000")
+    assert system.is_marked_gone(mark) is None

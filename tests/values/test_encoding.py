@@ -183,7 +183,7 @@ def test_a_large_file_has_every_byte_however_it_is_cut_into_buffers(payloads: Pa
 
 def test_writing_leaves_nothing_temporary(payloads: PayloadDir) -> None:
     payloads.write([b"x"], ".bin")
-    assert not list(payloads.root.rglob(".writing-*"))
+    assert not any((payloads.root / ".writing").iterdir())
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "zero", "swap", "gone"])

@@ -86,6 +86,9 @@ def run(
     memory_limit: Annotated[
         str | None, typer.Option(help="Memory above which a task is ended, like 4GB.")
     ] = None,
+    store_limit: Annotated[
+        str | None, typer.Option(help="Size of the store at which no more tasks are started, like 50GB.")
+    ] = None,
     on_code_change: Annotated[str, typer.Option(help="warn, rerun or ignore.")] = "warn",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
     force_run: Annotated[bool, typer.Option("--force-run", help="Compute everything again.")] = False,
@@ -106,6 +109,7 @@ def run(
         "retries": retries,
         "timeout": timeout,
         "memory_limit": memory_limit,
+        "store_limit": store_limit,
         "on_code_change": on_code_change,
         "progress": progress,
     }
@@ -117,11 +121,11 @@ def run(
 
 @app.command()
 def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Say what the store holds and what runs now."""
+    """Say what the store holds, how large it is, and what runs now."""
     from memento.cli.exit_codes import explained
 
     with explained():
-        from memento.cli.inspect import print_status
+        from memento.cli.status import print_status
 
         print_status(store, as_json=as_json)
 
@@ -310,20 +314,48 @@ def gc(
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Also checkpoints and folders of tasks that are not done.")
     ] = False,
+    steps: Annotated[
+        bool,
+        typer.Option("--steps", help="Also steps that results used; they are computed again when needed."),
+    ] = False,
+    superseded: Annotated[
+        bool, typer.Option("--superseded", help="Also results of code that has changed since.")
+    ] = False,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            help="Also results older than this, like 30d; only those of --superseded, or --steps, if given."
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Also what is cheapest to lose, until the store has so much, like 5GB.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Let results go without asking.")] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Remove what no result needs any more.
 
-    Values that no task has, checkpoints and folders of tasks that are done, artifacts of tasks that are gone,
-    output that belongs to no task. May be called while runs go on: what they may need stays.
+    Values that no task has, steps that no result used, checkpoints and folders of tasks that are done, artifacts of
+    tasks that are gone, output that belongs to no task. May be called while runs go on: what they may need stays.
+    Where results would go too (--superseded, --older-than, --keep) it says which, and asks; without a terminal they
+    stay, and it exits with 1, unless --yes is given.
     """
     from memento.cli.exit_codes import explained
 
+    wanted = {
+        "damaged": damaged,
+        "unfinished": unfinished,
+        "steps": steps,
+        "superseded": superseded,
+        "older_than": older_than,
+        "keep": keep,
+    }
     with explained():
-        from memento.cli.care import collect
+        from memento.cli.collect import collect
 
-        collect(store, dry_run=dry_run, damaged=damaged, unfinished=unfinished, as_json=as_json)
+        if not collect(store, wanted, dry_run=dry_run, yes=yes, as_json=as_json):
+            raise typer.Exit(1)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`memento verify`, `gc`, `retry`, `forget`: take care of a store.
+"""`memento verify`, `retry`, `forget`, `rename`: take care of a store.
 
 Knows: the store's own ways to do so, how to say what they did. May not know: how they do it.
 """
@@ -83,43 +83,6 @@ def verify_store(path: Path | None, *, repair: bool, as_json: bool) -> bool:
         todo = "could not be repaired" if repair else "found; `memento verify --repair` repairs what can be"
         print(f"{number_of(left, 'problem')} {todo}")
     return report.whole
-
-
-# --- gc ------------------------------------------------------------------------------------------------
-
-
-def collect(path: Path | None, *, dry_run: bool, damaged: bool, unfinished: bool, as_json: bool) -> None:
-    """Remove garbage, and print what it was."""
-    with Store.open(place(path), create=False, readonly=dry_run) as store:
-        found = store.gc(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
-        where = store.path
-    if as_json:
-        print_json(
-            {
-                "store": str(where),
-                "dry_run": dry_run,
-                "bytes": found.size,
-                "removed": _counts(found.removed),
-                "kept": _counts(found.kept),
-                "runs": [{"id": run.run, "host": run.host, "pid": run.pid} for run in found.runs],
-            }
-        )
-        return
-    print(f"store {one_line(str(where))}")
-    for kind, (count, size) in sorted(found.removed.items()):
-        print(f"  {kind}: {count:,}, {size_text(size)}")
-    for kind, (count, size) in sorted(found.kept.items()):
-        print(f"  kept for now: {kind}: {count:,}, {size_text(size)}")
-    if found.kept and found.runs:
-        runs = ", ".join(f"{one_line(run.host)} pid {run.pid}" for run in found.runs[:5])
-        print(
-            f"  A run is at work ({runs}) and may be about to name it: call `memento gc` again when it has ended."
-        )
-    print(f"{size_text(found.size)} {'would be free' if dry_run else 'freed'}")
-
-
-def _counts(counts: dict[str, tuple[int, int]]) -> list[dict[str, Any]]:
-    return [{"what": kind, "count": count, "bytes": size} for kind, (count, size) in sorted(counts.items())]
 
 
 # --- retry and forget ----------------------------------------------------------------------------------

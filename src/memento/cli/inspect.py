@@ -1,4 +1,4 @@
-"""`memento status`, `ls`, `show`: what a store holds, read while runs go on, without unpickling anything.
+"""`memento ls`, `show`: what a store holds, read while runs go on, without unpickling anything.
 
 Knows: the store's read side. May not know: runs' inner workings; values beyond their open formats.
 """
@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from memento.cli.exit_codes import UsageError
-from memento.clock import SYSTEM_CLOCK, Clock
 from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store.location import find_store
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
 from memento.values.describe import LargeValue
-from memento.wording import counts, duration, number_of, one_line, safe_text, short_name
+from memento.wording import duration, one_line, safe_text, short_name
 
-_RUNS = 10  # shown, the newest
 _ROWS = 50  # tasks in a list for people
 _PREVIEW = 60  # characters of a value in a list
 _READ = 1 << 20  # bytes of a value's file that is read to show it alone
@@ -85,64 +83,6 @@ def print_safe(text: str, end: str = "\n") -> None:
     """Print foreign text without what would steer the terminal; an open escape ends with its line."""
     sys.stdout.write("\n".join(safe_text(line) for line in text.split("\n")) + end)
     sys.stdout.flush()
-
-
-def print_status(path: Path | None, *, as_json: bool, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Print the store's experiments and its latest runs."""
-    with open_store(path) as store:
-        experiments = store.index.experiments()
-        runs = store.index.counted(store.index.runs(limit=_RUNS))
-        working = store.working()
-        if as_json:
-            print_json(
-                {
-                    "store": str(store.path),
-                    "experiments": [{"name": n, "done": d, "failed": f} for n, d, f in experiments],
-                    "runs": [
-                        {
-                            "id": run.id,
-                            "experiment": run.info.experiment,
-                            "status": run.status,
-                            "started": run.started,
-                            "ended": run.ended,
-                            "tasks": run.info.tasks,
-                            "counts": run.counts,
-                            "host": run.info.host,
-                            "pid": run.info.pid,
-                            "now": [now.key.hex() for now in working if now.run == run.id],
-                        }
-                        for run in runs
-                    ],
-                }
-            )
-            return
-        print(f"store {one_line(str(store.path))}")
-        for name, done, failed in experiments:
-            print(f"  {one_line(short_name(name))}: {counts(done=done, failed=failed)}")
-        if runs:
-            print("latest runs")
-        for run in runs:
-            until = clock.now() if run.ended is None else run.ended
-            took = duration(max(0.0, until - run.started))
-            what = counts(**{k: run.counts.get(k, 0) for k in ("done", "cached", "failed")})
-            where = f"{one_line(run.info.host)}, pid {run.info.pid}"
-            total = run.info.tasks
-            missing = total - sum(run.counts.get(k, 0) for k in ("done", "cached", "failed"))
-            if run.status == "running":
-                tail = f"{what} of {number_of(total, 'task')}, so far {took}"
-            elif run.status == "died" and missing > 0:
-                tail = f"{what} of {number_of(total, 'task')} in {took}; run it again for the rest"
-            else:
-                if run.status == "done" and missing > 0:  # each has a result all the same
-                    others = f"{missing:,} by other runs"
-                    what = f"{what}, {others}" if missing < total else others
-                tail = f"{what} in {took}"
-            name = one_line(short_name(run.info.experiment))
-            print(f"  {_time(run.started)}  {run.status:<11}  {name}: {tail} ({where})")
-            now = [entry.key.hex()[:12] for entry in working if entry.run == run.id]
-            if now:
-                more = f" and {len(now) - 8} more" if len(now) > 8 else ""
-                print(f"    running now: {', '.join(now[:8])}{more} (`memento logs -f KEY` follows one)")
 
 
 def print_tasks(
@@ -221,7 +161,7 @@ def _print_attempt(attempt: Attempt) -> None:
     took = f"{duration(attempt.runtime)}{kept}{memory}"
     print(
         f"attempt {attempt.number}   {attempt.status} in run {attempt.run} after {took},"
-        f" {_time(attempt.started)} on {one_line(attempt.worker)}"
+        f" {time_text(attempt.started)} on {one_line(attempt.worker)}"
     )
     failure = attempt.failure
     if failure is None:
@@ -370,7 +310,8 @@ def _load(text: str) -> dict[str, Any]:
     return loaded if isinstance(loaded, dict) else {"?": loaded}
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """Say a moment in this place's time."""
     return datetime.fromtimestamp(seconds, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 

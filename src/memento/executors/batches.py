@@ -33,7 +33,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MementoError, WorkerDied, WorkerStartError
 from memento.executors.base import Executor, Lost, Message, Running, cancelled, take_out
 from memento.executors.pace import Pace
-from memento.layout import HANDED, OUTCOMES, Layout
+from memento.layout import HANDED, OUTCOMES, OUTLIVES, Layout
 from memento.records import DIED, Outcome
 from memento.worker import failures, handover
 from memento.worker.batch_runner import STOP, STOP_ALL, Batch, begun_file, forget, stop_line, value_file
@@ -127,6 +127,8 @@ class BatchExecutor(Executor):
     def share(self, work: Work) -> None:
         """Write what all workers need; raises Unsendable."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        if self.outlives:
+            (self._folder / OUTLIVES).touch()
         plain = work._replace(layouts=(), values=())
         (self._folder / HANDED).write_bytes(pickle.dumps(plain, protocol=5))
 

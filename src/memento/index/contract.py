@@ -359,8 +359,11 @@ class Index(ABC):
         """
 
     @abstractmethod
-    def discard(self, ids: Iterable[int]) -> list[int]:
-        """Remove rows, so that their tasks count as not computed; return those that were there."""
+    def discard(self, ids: Iterable[int], *, unless_living: bool = False) -> list[int]:
+        """Remove rows, so that their tasks count as not computed; return those that were there.
+
+        None goes `unless_living` where a run lives.
+        """
 
     @abstractmethod
     def rename(self, old: str, new: str, folders: Container[bytes]) -> Renamed:
@@ -386,7 +389,7 @@ class Index(ABC):
 
     @abstractmethod
     def exclusive(self) -> AbstractContextManager[Living]:
-        """Keep others from beginning, claiming and committing; the same thread may read, and `discard`, meanwhile.
+        """Keep others from beginning, claiming and committing; the same thread may read meanwhile.
 
         For a moment only: they wait. Gives who lives.
         """
@@ -396,8 +399,13 @@ class Index(ABC):
         """Whether there is a row with this id."""
 
     @abstractmethod
-    def names(self, keys: Container[bytes], files: Container[str], after: int = 0) -> Names:
-        """Return what rows with ids above `after` name, of these keys and files, and all steps, as of one moment."""
+    def names(
+        self, keys: Container[bytes], files: Container[str], after: int = 0, without: Container[int] = ()
+    ) -> Names:
+        """Return what rows with ids above `after` name, of these keys and files, and all steps, as of one moment.
+
+        As if rows with ids in `without` were gone.
+        """
 
     def faults(self) -> list[str]:
         """Check the index as a whole; return what is wrong, for people."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
-    "on_error", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output",
-    "initializer", "progress", "listeners",
+    "store_limit", "on_error", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker",
+    "log_output", "initializer", "progress", "listeners",
 )  # fmt: skip
 FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete")
 
@@ -34,6 +34,7 @@ _OF_MEMENTO = {
     "timeout=600 (seconds)": "timelimit walltime maxtime timeoutmin timeoutmins timeoutminutes timeouts timeoutsec"
     " tasktimeout timeouthours",
     "memory_limit='4GB'": "memory mem memgb maxmemory memorygb memlimit ram",
+    "store_limit='50GB'": "maxsize storesize maxstoresize sizelimit cachesize maxcachesize quota disklimit maxdisk",
     "on_error='return' (or 'raise')": "raiseonerror raiseonfailure raiseexceptions errors errorscore ignoreerrors"
     " stoponerror continueonerror onfailure suppresserrors",
     "on_code_change='rerun' (or 'warn', 'ignore')": "oncodechanged codechange invalidate",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memento.events import Event, Said
-from memento.layout import OUTCOMES, QUARANTINE, WORK, Layout
+from memento.layout import OUTCOMES, QUARANTINE, WORK, WRITING, Layout
 from memento.records import DONE, TaskRow
 from memento.runner.code_changes import SessionCode, numbers_of
 from memento.runner.packing import run_info
@@ -89,8 +89,11 @@ def drop_committed(store: str, run: str, tasks: KeyedTasks, plan: Plan) -> None:
         number = None if left is None else next(numbers_of(tasks, [left.key]), None)
         if number is not None and plan.rows[number] >= 0:
             path.unlink(missing_ok=True)
+    outcomes = os.path.join(Layout(store).work(run), OUTCOMES)
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.join(outcomes, WRITING))
     with contextlib.suppress(OSError):  # others are left
-        os.rmdir(os.path.join(Layout(store).work(run), OUTCOMES))
+        os.rmdir(outcomes)
         os.rmdir(Layout(store).work(run))
 
 

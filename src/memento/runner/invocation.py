@@ -131,6 +131,9 @@ class Invocation:
 def hand_over(sessions: Sequence[Session], on_error: str, form: Callable[[list[Results]], _Form]) -> _Form:
     """Return what sessions of one call have computed, in this form; raise what the caller has to know of their ends."""
     every = _results_of(sessions)
+    for session in sessions:
+        if session.full is not None:
+            raise session.full
     if any(session.stopped for session in sessions):
         _end_by_signal(sessions)
         left = sum(session.plan.unfinished for session in sessions)

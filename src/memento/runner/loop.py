@@ -41,6 +41,7 @@ from memento.worker.work import Task
 if TYPE_CHECKING:
     from memento.index.contract import Run
     from memento.index.types import Command
+    from memento.runner.store_room import StoreRoom
 
 _NUMBER = itemgetter(0)  # of a task, and of an outcome
 _FAILURE = attrgetter("failure")
@@ -86,6 +87,7 @@ class Runner:
         clock: Clock,
         workers: int,
         store: str = "",
+        room: StoreRoom | None = None,
         name_tasks: bool = False,
     ) -> None:
         now = clock.monotonic()
@@ -97,6 +99,7 @@ class Runner:
         self.others = OtherRuns(plan, run, self.progress, codes, emit)
         self.commits = Commits(plan, run, self.progress, self.others, codes, emit, clock, name_tasks)
         self.faults = StoreFaults(store)
+        self.room = room
         self._run, self._executor, self._retry, self._emit, self._clock = run, executor, retry, emit, clock
         self._activity = Activity(plan, executor, self.progress, name_tasks)
         self._queue = TaskQueue(plan.todo)
@@ -150,6 +153,8 @@ class Runner:
             if self.others.awaited and not self.is_stopping:
                 self._queue.give_back(self.others.look())
             self._obey()
+            if self.room is not None and self.room.look(self._flying.values()):
+                self.stop(running=False)
 
     def _obey(self) -> None:
         """Carry out what other processes ask."""
@@ -219,6 +224,8 @@ class Runner:
         if any(map(_FAILURE, outcomes)):
             ended = [pair for pair in ended if self._is_last(*pair)]
         self.commits.add(ended)
+        if self.room is not None and self.room.note(ended, self._flying.values()):
+            self.stop(running=False)
         # What was expected of a task that went on from a checkpoint is the time of all its attempts.
         runtimes = [
             o.runtime + sum([p.runtime for p in o.earlier]) if o.earlier else o.runtime for _, o in ended

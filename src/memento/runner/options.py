@@ -15,8 +15,6 @@ from memento.executors.choose import engine_class, is_engine, own_workers
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _WHOLE = ("num_workers", "cpus_per_task", "max_tasks_per_worker")
 
 
@@ -28,6 +26,7 @@ class Options(NamedTuple):
     retries: Any = 0
     timeout: float | None = None
     memory_limit: int | None = None
+    store_limit: int | None = None
     on_code_change: str = "warn"
     order: str = "longest-first"
     cpus_per_task: int = 1
@@ -52,8 +51,8 @@ def make_options(**given: Any) -> Options:
     if initializer is not None and not callable(initializer):
         raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
     workers, note = workers_of(given["executor"], given["num_workers"], given["cpus_per_task"])
-    limit = as_bytes(given["memory_limit"])
-    return Options(**{**given, "num_workers": workers, "memory_limit": limit, "note": note})
+    limits = {name: as_bytes(given[name], name) for name in ("memory_limit", "store_limit")}
+    return Options(**{**given, **limits, "num_workers": workers, "note": note})
 
 
 def workers_of(executor: Any, asked: int | None, cpus_per_task: int) -> tuple[int, str]:
@@ -78,17 +77,14 @@ def default_workers(cpus_per_task: int) -> int:
     return max(1, cores // cpus_per_task)
 
 
-def as_bytes(limit: int | str | None) -> int | None:
+def as_bytes(limit: int | str | None, name: str) -> int | None:
     """Read a size: bytes, or a text like "4GB"."""
     if limit is None or isinstance(limit, int):
-        check_positive("memory_limit", limit)
+        check_positive(name, limit)
         return limit
-    import re
+    from memento.wording import bytes_of
 
-    match = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]i?)?b?\s*", str(limit).lower())
-    if match is None:
-        raise ValueError(f"memory_limit must be bytes or a text like '4GB' or '512MiB', got {limit!r}")
-    return int(float(match[1]) * _UNITS[match[2] or ""])
+    return bytes_of(limit, name)
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -188,6 +184,11 @@ def check_retries(retries: object) -> None:
         from memento.runner.retry import RetryPolicy
 
         RetryPolicy(retries)  # type: ignore[arg-type]  # says what is wrong with it
+
+
+def executor_name(executor: Any) -> str:
+    """Name an executor for people."""
+    return executor if isinstance(executor, str) else str(getattr(executor, "name", type(executor).__name__))
 
 
 def check_executor(executor: object) -> None:

@@ -13,13 +13,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import CacheMiss
+from memento.errors import CacheMiss, StoreLimitReached
 from memento.events import CommandTaken, Event, FailureGroup, RunFinished, RunStarted, Said, TaskRetried
 from memento.executors.choose import runs_here
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, Plan, make_plan
 from memento.runner.code_changes import SessionCode, numbers_of
-from memento.runner.options import Options
+from memento.runner.options import Options, executor_name
 from memento.store.store import Store
 
 if TYPE_CHECKING:
@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from memento.results.parameters import Tasks
     from memento.runner.loop import Runner
     from memento.runner.signals import Interrupt
+    from memento.runner.store_room import StoreRoom
     from memento.values.shared_files import SharedFiles
 
 _TOLD = (Said, TaskRetried, CommandTaken)  # events that no row tells
+_BY_LIMIT = "by the store's limit"  # why a run was stopped
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 
 
@@ -70,6 +72,7 @@ class Session:
         self.code = SessionCode(function, self.tasks, store)
         self.interrupt: Interrupt | None = None
         self.stopped = ""
+        self.full: StoreLimitReached | None = None
         self.cancelled = 0
         self.finished: RunFinished | None = None
         self.plan = self._plan()
@@ -124,12 +127,8 @@ class Session:
         from memento.wording import short_name
 
         if is_named_by_code(self.experiment):
-            self.emit(
-                Said(
-                    f"{short_name(self.experiment)} comes from no file, so its code is part of its name: an edit makes"
-                    ' it another experiment. Memento(..., name="...") keeps its results.',
-                )
-            )
+            told = f"{short_name(self.experiment)} comes from no file, so its code is part of its name: an edit makes"
+            self.emit(Said(f'{told} it another experiment. Memento(..., name="...") keeps its results.'))
         from memento.runner.former_name import former_name, hint
 
         former = former_name(self.store, self.tasks, self.code.tasks.versions)
@@ -146,10 +145,8 @@ class Session:
             raise CacheMiss(self.shown.config(min(plan.todo)))
         began = self.clock.monotonic()
         self._sweep()
-        if len(plan.todo):
-            runner = self._compute()
-        else:
-            runner = None
+        runner = self._compute() if len(plan.todo) else None
+        if runner is None:
             self._tell_start()
             if plan.total:
                 self.code.note(plan)
@@ -193,7 +190,12 @@ class Session:
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
         )
-        if self.stopped or self.cancelled:
+        if self.stopped == _BY_LIMIT:
+            from memento.runner.store_room import limit_reached
+
+            self.full = limit_reached(self.store, self.options.store_limit or 0, left)
+            finished = finished._replace(how_to_go_on=str(self.full))
+        elif self.stopped or self.cancelled:
             go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
             finished = finished._replace(how_to_go_on=go_on)
         empty = self.store.index.all_returned_nothing(plan.rows)
@@ -215,9 +217,7 @@ class Session:
 
     def _take_in(self) -> bool:
         """Commit what workers that outlived an earlier run have left of the tasks; tell whether there was any."""
-        from memento.worker.handover import (
-            runs_with_outcomes,  # here: a run whose results are all there needs none
-        )
+        from memento.worker.handover import runs_with_outcomes  # a run with all its results needs none
 
         if not runs_with_outcomes(self.store.root):
             return False
@@ -226,9 +226,11 @@ class Session:
         return take_in(self.store, self.tasks, self.plan, self.code, self.emit)
 
     def _sweep(self) -> None:
-        """Remove the checkpoints that a killed run left of tasks that are done."""
+        """Remove what killed runs have left: half of a file, checkpoints of tasks that are done."""
+        from memento.store.leftovers import sweep
         from memento.store.task_folders import drop_older_states, keys_with_states
 
+        sweep(self.store.root, self.store.index)
         numbers = numbers_of(self.tasks, keys_with_states(self.store.root))
         rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]
         if rows:
@@ -242,6 +244,7 @@ class Session:
         from memento.values.shared_files import SharedFiles, sweep
 
         sweep(self.store.root)
+        room = self._watched() if self.options.store_limit is not None else None
         run = self.store.begin(run_info(self.experiment, self.tasks), self.plan.hits)
         self._run = run
         status = "died"
@@ -254,7 +257,7 @@ class Session:
                 self.store.root, run.name, same_host=executor.same_host, outlives=executor.outlives
             )
             try:
-                runner = self._start(run, executor, signals, files)
+                runner = self._start(run, executor, signals, files, room)
                 try:
                     assert self.interrupt is not None
                     runner.loop(self.interrupt)
@@ -285,7 +288,15 @@ class Session:
                     note_ended(run.name)
                     raise
 
-    def _start(self, run: Run, executor: Executor, signals: ExitStack, files: SharedFiles) -> Runner:
+    def _watched(self) -> StoreRoom:
+        """Return what minds how large the store gets; raises StoreLimitReached where it is too large already."""
+        from memento.runner.store_room import room_of
+
+        return room_of(self.store, self.options.store_limit, self.emit, self.clock, len(self.plan.todo))
+
+    def _start(
+        self, run: Run, executor: Executor, signals: ExitStack, files: SharedFiles, room: StoreRoom | None
+    ) -> Runner:
         """Start the workers, and get everything else ready meanwhile."""
         from memento.runner.packing import make_work
 
@@ -312,6 +323,7 @@ class Session:
             clock=self.clock,
             workers=self.options.num_workers,
             store=self.store.root,
+            room=room or self._watched(),
             name_tasks=self._name_tasks,
         )
         # Only now: workers may be copies of this process, which are made as long as it has one thread.
@@ -325,6 +337,8 @@ class Session:
         assert self.interrupt is not None
         if self.interrupt.count:
             self.stopped = "by a signal"
+        elif runner.room is not None and runner.room.is_full:
+            self.stopped = _BY_LIMIT if self.plan.total > self.plan.hits + runner.progress.finished else ""
         elif runner.is_stopping:
             self.stopped = "by a command"
         self.cancelled = len(runner.cancelled & runner.left)
@@ -377,11 +391,6 @@ class Session:
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.index.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
-
-
-def executor_name(executor: Any) -> str:
-    """Name an executor for people."""
-    return executor if isinstance(executor, str) else str(getattr(executor, "name", type(executor).__name__))
 
 
 def _of_another_default(name: str, then: str, count: int) -> str:

@@ -10,21 +10,33 @@ from collections.abc import Iterable
 
 from memento.store.garbage import Collected
 from memento.store.location import find_store
+from memento.store.sizes import Sizes
 from memento.store.store import Store
 from memento.store.verify import verify
+from memento.wording import bytes_of, seconds_of
 
-__all__ = ["forget", "gc", "retry", "verify"]
+__all__ = ["forget", "gc", "retry", "sizes", "verify"]
 
 StorePath = str | os.PathLike[str]
 
 
 def gc(
-    path: StorePath | None = None, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False
+    path: StorePath | None = None,
+    *,
+    dry_run: bool = False,
+    damaged: bool = False,
+    unfinished: bool = False,
+    steps: bool = False,
+    superseded: bool = False,
+    older_than: float | str | None = None,
+    keep: int | str | None = None,
+    results: bool = False,
 ) -> Collected:
     """Remove what no result needs any more from a store.
 
-    Values that no task has, checkpoints and folders of tasks that are done, artifacts of tasks that are gone, output
-    that belongs to no task. May be called while runs go on: what they may need stays.
+    Values that no task has, steps that no result used, checkpoints and folders of tasks that are done, artifacts of
+    tasks that are gone, output that belongs to no task. May be called while runs go on: what they may need stays.
+    Results go only where `superseded`, `older_than` or `results` says so: their tasks are not computed then.
 
     Parameters
     ----------
@@ -36,6 +48,19 @@ def gc(
         Also what was set aside as damaged.
     unfinished : bool, default=False
         Also checkpoints and folders of tasks that are not done: they will begin anew.
+    steps : bool, default=False
+        Also steps that results used; whoever asks for one computes it again.
+    superseded : bool, default=False
+        Also results that an older version of the code computed, where a run has seen a newer one and nobody has
+        adopted the change.
+    older_than : float or str, optional
+        Seconds, or a text like ``"30d"``: also results that were computed longer ago; with `superseded` only those of
+        them, with `steps` steps instead.
+    keep : int or str, optional
+        Bytes, or a text like ``"5GB"``: also what is cheapest to lose, until the store has no more than that: damaged
+        files, steps, and if `results` may go too, those of superseded code and then the oldest.
+    results : bool, default=False
+        Whether results may go for `keep`.
 
     Returns
     -------
@@ -46,6 +71,8 @@ def gc(
     ------
     NotAStore
         There is no store.
+    ValueError
+        A size or an age is none.
 
     Examples
     --------
@@ -56,8 +83,53 @@ def gc(
     >>> memento.gc(folder).removed
     {}
     """
+    age = None if older_than is None else seconds_of(older_than, "older_than")
+    size = None if keep is None else bytes_of(keep, "keep")
     with Store.open(find_store(path), create=False, readonly=dry_run) as store:
-        return store.gc(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
+        return store.gc(
+            dry_run=dry_run,
+            damaged=damaged,
+            unfinished=unfinished,
+            steps=steps,
+            superseded=superseded,
+            older_than=age,
+            keep=size,
+            results=results,
+        )
+
+
+def sizes(path: StorePath | None = None) -> Sizes:
+    """Say how large a store is, in bytes of each kind, and how much of it `gc` would free.
+
+    May be called while runs go on; nothing is written, and nothing of a value is read.
+
+    Parameters
+    ----------
+    path : path, optional
+        The store's folder; by default the project's.
+
+    Returns
+    -------
+    Sizes
+        What of it is how large, and what is left on the disk.
+
+    Raises
+    ------
+    NotAStore
+        There is no store.
+
+    Examples
+    --------
+    >>> import memento, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> experiment = memento.Memento(lambda context, config: "x" * 5_000, executor="serial", name="e", store=folder)
+    >>> results = experiment.run({"parameters": {"x": [1]}})
+    >>> found = memento.sizes(folder)
+    >>> found.total == found.values + found.index, found.garbage
+    (True, 0)
+    """
+    with Store.open(find_store(path), create=False, trusted=False, readonly=True) as store:
+        return store.sizes()
 
 
 def retry(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from memento.records import Attempt, RunInfo, TaskRecord
     from memento.store.activity import Working
     from memento.store.garbage import Collected
+    from memento.store.sizes import Sizes
     from memento.values.payloads import PayloadDir
 
 
@@ -308,14 +309,50 @@ class Store:
         """Move a damaged payload aside, unless a worker has just written it anew."""
         self.payloads.set_aside(ref, why)
 
-    def gc(self, *, dry_run: bool = False, damaged: bool = False, unfinished: bool = False) -> Collected:
-        """Remove what no row names any more; safe beside runs. See `memento.gc`."""
+    def sizes(self) -> Sizes:
+        """Return how large the store is, and how much of it `gc` would free; only looks at files."""
+        from memento.store.sizes import measure
+
+        return measure(self.root)._replace(garbage=self.gc(dry_run=True).size)
+
+    def gc(
+        self,
+        *,
+        dry_run: bool = False,
+        damaged: bool = False,
+        unfinished: bool = False,
+        steps: bool = False,
+        superseded: bool = False,
+        older_than: float | None = None,
+        keep: int | None = None,
+        results: bool = False,
+    ) -> Collected:
+        """Remove what no row names any more; safe beside runs. See `memento.gc`; `older_than` is in seconds."""
+        from memento.store import expendable
         from memento.store.garbage import Collector
 
         if not dry_run:
             self._move_folders()
-        collector = Collector(self.path, self.index, self.clock)
-        return collector.collect(dry_run=dry_run, damaged=damaged, unfinished=unfinished)
+        collect = partial(Collector(self.root, self.index, self.clock).collect, unfinished=unfinished)
+        before = None if older_than is None else self.clock.now() - older_than
+        old, ids = list[bytes](), list[int]()
+        if steps:
+            old = expendable.old_steps(self.root, before)
+        if superseded or (before is not None and not steps):
+            ids = expendable.old_results(self.index, superseded=superseded, before=before)
+        over = 0
+        if keep is not None:
+            damaged = True
+            from memento.store.sizes import measure
+
+            size = measure(self.root).total
+            over = size - keep - collect(dry_run=True, damaged=damaged, steps=old, results=ids).size
+            if over > 0:
+                more = expendable.to_free(self.root, self.index, over, results=results)
+                old, ids, over = [*old, *more.steps], [*ids, *more.results], over - more.size
+        done = collect(dry_run=dry_run, damaged=damaged, steps=old, results=ids)
+        done.over = max(over, 0)
+        return done
 
     def _drop_states(self, keys: set[bytes]) -> None:
         """Remove checkpoints, but for those of tasks that a run is at."""

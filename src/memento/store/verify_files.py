@@ -28,9 +28,9 @@ from memento.layout import (
     STEP_KEYS,
     STEP_WORK,
     STEPS,
-    TEMPORARY,
+    WRITING,
 )
-from memento.store.garbage import half_written
+from memento.store.leftovers import half_written
 from memento.store.problems import Finding, Problem, Report, payload_fault, unreadable
 from memento.store.step_records import parsed
 from memento.store.store import Store
@@ -38,8 +38,8 @@ from memento.values.checkpoints import is_whole
 from memento.values.payloads import PayloadDir
 from memento.values.places import below, entries
 
-_NO_VALUES = frozenset({QUARANTINE})
-_NO_STEPS = frozenset({QUARANTINE, STEP_FAILURES, STEP_FILES, STEP_KEYS, STEP_WORK})
+_NO_VALUES = frozenset({QUARANTINE, WRITING})
+_NO_STEPS = frozenset({QUARANTINE, STEP_FAILURES, STEP_FILES, STEP_KEYS, STEP_WORK, WRITING})
 _HARMLESS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # file managers leave them
 _HARMLESS_START = (".nfs", "._")  # files that NFS keeps while they are open; macOS on foreign disks
 _SHARD = re.compile(r"[0-9a-f]{2}")
@@ -58,7 +58,7 @@ class Files:
         """Yield all that looks wrong."""
         yield from self._checkpoints()
         yield from self._steps()
-        for path in half_written(self._root):
+        for path in map(Path, half_written(str(self._root))):
             what, remedy = "a run that died left it", "it is removed"
             yield self._finding("half-written", path, what, remedy, self._is_left_over, self._remove)
         foreign = [
@@ -232,7 +232,7 @@ def _foreign_payloads(folder: Path, others: frozenset[str]) -> Iterator[Path]:
         for path in entries(shard):
             name = _NAME.fullmatch(path.name)
             ours = name is not None and shard.name in (name[1], DEFINITIONS) and not path.is_symlink()
-            if not path.is_dir() and (ours or _is_harmless(path) or path.name.startswith(TEMPORARY)):
+            if not path.is_dir() and (ours or _is_harmless(path)):
                 continue
             yield path
 

@@ -2,6 +2,7 @@
 
 from memento.system.files import (
     absolute,
+    disk_space,
     fsync_folder,
     is_network_path,
     map_private,
@@ -40,11 +41,13 @@ from memento.system.process import (
     die_with,
     has_children,
     is_alive,
+    is_marked_gone,
     is_resource_tracker,
     is_stopped,
     kill_marked,
     kill_tree,
     outlive_parent,
+    own_mark,
     process_start,
     program_start,
     thread_count,
@@ -53,10 +56,11 @@ from memento.system.process import (
 # fmt: off
 __all__ = [
     "LINUX", "MACOS", "WINDOWS", "PeakReset", "absolute", "adopt_orphans", "boot_identity", "can_fork",
-    "cpu_and_peak_reader", "descendants", "die_with", "fsync_folder", "has_children", "hostname", "is_alive",
-    "is_network_path", "is_resource_tracker", "is_stopped", "kill_marked", "kill_tree", "machine", "map_private",
-    "memory_left", "oom_kills", "out_of_reach", "outlive_parent", "peak_memory", "peak_of", "person", "platform_name",
-    "process_start", "program_start", "punch_hole", "read_text", "start_writing", "thread_count",
-    "tree_mapped_memory", "tree_memory", "tree_own_memory", "try_lock", "virtual_memory",
+    "cpu_and_peak_reader", "descendants", "die_with", "disk_space", "fsync_folder", "has_children", "hostname",
+    "is_alive", "is_marked_gone", "is_network_path", "is_resource_tracker", "is_stopped", "kill_marked",
+    "kill_tree", "machine", "map_private", "memory_left", "oom_kills", "out_of_reach", "outlive_parent",
+    "own_mark", "peak_memory", "peak_of", "person", "platform_name", "process_start", "program_start",
+    "punch_hole", "read_text", "start_writing", "thread_count", "tree_mapped_memory", "tree_memory",
+    "tree_own_memory", "try_lock", "virtual_memory",
 ]
 # fmt: on

@@ -42,6 +42,20 @@ def fsync_folder(path: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
+def disk_space(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return how many bytes may still be written where a folder lies, and of how many; 0 where nobody says."""
+    try:
+        if WINDOWS:
+            import shutil
+
+            usage = shutil.disk_usage(path)
+            return usage.free, usage.total
+        told = os.statvfs(path)
+    except OSError:
+        return 0, 0
+    return told.f_bavail * told.f_frsize, told.f_blocks * told.f_frsize
+
+
 def start_writing(descriptor: int, start: int, size: int) -> None:
     """Let the disk begin to write a part of a file, without waiting for it; where the system has no such call, nothing.
 

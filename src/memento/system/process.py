@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from memento.system.platform import LINUX, MACOS, WINDOWS, read_text
+from memento.system.platform import LINUX, MACOS, WINDOWS, boot_identity, read_text
 
 if TYPE_CHECKING:
     import psutil
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _DEAD_STATES = frozenset("ZXx")  # proc(5): zombie, dead, dead
 _SIGKILL = 9
+_BETWEEN = "~"  # the parts of a mark
 _PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT if hasattr(os, "waitid") else None
 
 
@@ -80,6 +82,41 @@ def thread_count() -> int:
 def can_fork() -> bool:
     """Tell whether a process of one thread may be copied: not on macOS, whose own libraries do not survive it."""
     return hasattr(os, "fork") and not MACOS
+
+
+# -- marks: <pid>~<start>~<boot> in a file's name says who is at it; a later process with the pid has another start
+
+
+def own_mark() -> str:
+    """Return this process' mark: letters that any file system takes."""
+    return _mark(os.getpid())
+
+
+@lru_cache(maxsize=1)  # of this process; a copy of it (fork) asks with another pid
+def _mark(pid: int) -> str:
+    return _BETWEEN.join((str(pid), process_start(pid) or "", _boot()))
+
+
+def is_marked_gone(mark: str) -> bool | None:
+    """Tell whether a marked process is gone; None where that cannot be seen from here, or it is no mark.
+
+    Examples
+    --------
+    >>> is_marked_gone(own_mark()), is_marked_gone("of somebody else")
+    (False, None)
+    """
+    pid, _, rest = mark.partition(_BETWEEN)
+    started, _, boot = rest.partition(_BETWEEN)
+    if not pid.isdecimal() or boot != _boot():
+        return None
+    return not is_alive(int(pid), started)
+
+
+def _boot() -> str:
+    """Return what names this boot of this machine, and its set of process numbers, in 8 characters."""
+    from zlib import crc32
+
+    return f"{crc32(boot_identity().encode()):08x}"
 
 
 # -- parents and children

@@ -248,7 +248,7 @@ class IndexContract(RecordsContract):
                 (key_of(2).hex(), "", ()),
             ]
 
-    def test_an_exclusive_section_tells_who_lives_and_may_discard(self, open_index: Opener) -> None:
+    def test_an_exclusive_section_tells_who_lives_and_keeps_others_out(self, open_index: Opener) -> None:
         with open_index() as index:
             run = index.begin(info_of())
             run.claim([key_of(2)])
@@ -263,6 +263,23 @@ class IndexContract(RecordsContract):
                 assert not began
             other.join()
             assert began
+
+    def test_rows_that_a_living_run_may_count_on_are_not_discarded(self, open_index: Opener) -> None:
+        with open_index() as index:
+            run = index.begin(info_of())
+            number = run.commit([row_of(1)]).ids[key_of(1)]
+            assert index.discard([number], unless_living=True) == []
+            run.finish("done", {})
+            assert index.discard([number, 99], unless_living=True) == [number]
+            assert not index.has(number)
+
+    def test_what_rows_name_is_told_as_if_some_were_gone(self, open_index: Opener) -> None:
+        with open_index() as index:
+            ids = index.begin(info_of()).commit([row_of(1), row_of(2, steps=(b"1" * 16,))]).ids
+            keys = {key_of(1), key_of(2)}
+            names = index.names(keys, (), without={ids[key_of(2)]})
+            assert (names.known, names.done, names.steps) == ({key_of(1)}, {key_of(1): ids[key_of(1)]}, {})
+            assert names.last == ids[key_of(2)]
 
     def test_an_index_that_is_open_for_reading_is_not_written(self, open_index: Opener) -> None:
         with open_index() as index:

@@ -175,6 +175,11 @@ class PayloadDir:
         return ref
 
 
+def is_ref(name: str) -> bool:
+    """Tell whether this is the name of a payload."""
+    return _REF.fullmatch(name) is not None
+
+
 def _remember(ref: str, content: Content) -> None:
     """Note that a content is what was written, where its place can tell it from any other of that name."""
     if content.size >= _LARGE and content.identity is not None:

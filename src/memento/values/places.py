@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from memento import faultpoints
 from memento.errors import StoreUnwritable
-from memento.layout import QUARANTINE, TEMPORARY
-from memento.system import fsync_folder, map_private, start_writing
+from memento.layout import QUARANTINE, WRITING
+from memento.system import fsync_folder, map_private, own_mark, start_writing
 from memento.values.buffers import PIECE, Seen, flat, joined, pass_through, read_pieces
 
 if TYPE_CHECKING:
@@ -170,15 +170,20 @@ class LocalFolder(Place):
         return os.path.join(self.root, *checked(name).split("/"))
 
     def write(self, name: str, buffers: Sequence[Any]) -> None:
-        """Write under a temporary name, and rename: a crash before that leaves a file that `memento gc` removes."""
+        """Write under a name that says who is at it, and rename: what a crash leaves goes when the next run begins.
+
+        All such files of a place lie in one folder, so that a look for them is a look at one that is mostly empty.
+        """
         path = self.where(name)
         views = [flat(buffer) for buffer in buffers]
         folder = os.path.dirname(path)
-        temporary = os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}")
+        writing = os.path.join(self.root, WRITING)
+        temporary = os.path.join(writing, f"{own_mark()}-{os.urandom(6).hex()}")
         try:
             # The same content is not written again; its name may not be durable yet, if its writer was killed.
             if not _holds(path, views):
                 os.makedirs(folder, exist_ok=True)
+                os.makedirs(writing, exist_ok=True)
                 try:
                     _write_file(temporary, views, os.O_EXCL)
                     faultpoints.at("payload.written")
@@ -232,10 +237,10 @@ class LocalFolder(Place):
         except OSError:
             return
         for entry in found:
-            if entry.is_dir(follow_symlinks=False):
-                yield from self.names(prefix + entry.name)
-            elif not entry.name.startswith(TEMPORARY):
+            if not entry.is_dir(follow_symlinks=False):
                 yield prefix + entry.name
+            elif prefix + entry.name != WRITING:
+                yield from self.names(prefix + entry.name)
 
     def remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -337,11 +342,6 @@ def entries(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError:
         return []
-
-
-def temporaries(folder: Path) -> list[Path]:
-    """List the half-written files in the folders of a folder."""
-    return [path for shard in entries(folder) for path in entries(shard) if path.name.startswith(TEMPORARY)]
 
 
 def below(folder: Path) -> list[Path]:

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 from memento import system
 from memento.errors import StoreError, StoreUnwritable
-from memento.layout import SHARED_VALUES, SHARED_VALUES_HANDED, TEMPORARY, WORK, Layout
+from memento.layout import SHARED_VALUES, SHARED_VALUES_HANDED, WORK, WRITING, Layout
 from memento.values.buffers import new_memory
 
 IN_MEMORY = "memento-values"  # what the system calls a file in memory
@@ -44,6 +44,7 @@ _MAP = (
 )  # bytes; less is read, since a page that is touched for the first time costs more than its copy
 _ALIGN = 64  # bytes: a line of the processor's cache, and what its widest instructions want
 _WRITE = 1 << 30  # bytes of one call
+_MARK = 16  # bytes
 _MARGIN = 0.1  # share of all memory that stays free
 _PACKED = b"\x93memento-parts\x00"  # no pickle starts with it
 _HEAD = struct.Struct("<I")
@@ -53,28 +54,29 @@ class SharedFile(NamedTuple):
     """Where the parts of a value are: a range of a file, and each part's offset in that and length, in bytes."""
 
     path: str
+    mark: bytes  # with which the file begins
     start: int
     size: int
     extents: tuple[tuple[int, int], ...]
 
     def parts(self) -> list[memoryview]:
         """Return the parts, in memory that belongs to the caller."""
-        memory = mapped(self.path, self.start, self.size)
+        memory = mapped(self.path, self.mark, self.start, self.size)
         return [memory[offset : offset + length] for offset, length in self.extents]
 
 
-def mapped(path: str, start: int, size: int) -> memoryview:
-    """Return a range of a file as memory of the caller's own: nobody sees what is written there."""
+def mapped(path: str, mark: bytes, start: int, size: int) -> memoryview:
+    """Return a range of a file as memory of the caller's own: nobody sees what is written there.
+
+    Numbers of descriptors and processes are given to others once they are free: so the file has to begin with its mark.
+    """
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115  # closed below
     except OSError as exc:
-        raise StoreError(
-            path,
-            f"the values that a run shares with its workers are not there ({exc.strerror}): the program that started"
-            " the run has ended, or is out of sight of this one.",
-            "Run it again.",
-        ) from exc
+        raise _lost(path, exc.strerror or "") from exc
     with file:
+        if file.read(_MARK) != mark:
+            raise _lost(path, "another file is")
         if size >= _MAP:
             with contextlib.suppress(
                 OSError, ValueError
@@ -88,6 +90,15 @@ def mapped(path: str, start: int, size: int) -> memoryview:
                 raise StoreError(path, "the values that a run shares with its workers were cut short.")
             done += count
         return memory
+
+
+def _lost(path: str, why: str) -> StoreError:
+    return StoreError(
+        path,
+        f"the values that a run shares with its workers are not there ({why}): the run has ended, or the program that"
+        " began it is out of sight of this one.",
+        "Run it again.",
+    )
 
 
 # ---------------------------------------------------------------- a value and its parts as bytes that travel
@@ -155,6 +166,7 @@ class _File:
 
     def __init__(self, descriptor: int, path: str, name: str = "") -> None:
         self.descriptor, self.path, self._name = descriptor, path, name
+        self._mark = os.urandom(_MARK)
         self._size = 0
         self._known: dict[
             tuple[int, int], tuple[weakref.ref[Any], int]
@@ -164,6 +176,8 @@ class _File:
         """Append what is not in it yet."""
         before, places = self._size, list[tuple[int, int]]()
         try:
+            if not before:
+                self._size = os.pwrite(self.descriptor, self._mark, 0)
             for part in parts:
                 owner, address = _memory_of(part)
                 known = self._known.get((address, part.nbytes))
@@ -186,7 +200,9 @@ class _File:
             raise
         start = min(at for at, _ in places) // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
         end = max(at + length for at, length in places)
-        return SharedFile(self.path, start, end - start, tuple((at - start, length) for at, length in places))
+        return SharedFile(
+            self.path, self._mark, start, end - start, tuple((at - start, length) for at, length in places)
+        )
 
     def _write(self, part: memoryview, at: int) -> None:
         done = 0
@@ -233,6 +249,7 @@ class SharedFiles:
         self._pid = os.getpid()
         self._memory: _File | None = None
         self._disk: _File | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -244,6 +261,8 @@ class SharedFiles:
         """Write what is not there yet; raises StoreUnwritable."""
         size = sum(part.nbytes for part in parts)
         with self._lock:
+            if self._closed:  # a thread that the run has left to itself goes on
+                raise _lost(self._run, "all is closed")
             if self._nameless and _has_room(size):
                 with contextlib.suppress(OSError):  # no memory, or no descriptor: then on the disk
                     if self._memory is None:
@@ -274,7 +293,7 @@ class SharedFiles:
         os.makedirs(folder, exist_ok=True)
         name = os.path.join(folder, SHARED_VALUES_HANDED if self._outlives else SHARED_VALUES)
         unlocked = os.path.join(
-            folder, f"{TEMPORARY}{SHARED_VALUES}"
+            folder, f"{WRITING}-{SHARED_VALUES}"
         )  # under its own name it counts as a dead run's
         descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         system.try_lock(descriptor)
@@ -283,10 +302,12 @@ class SharedFiles:
 
     def close(self) -> None:
         """Remove all of it. Idempotent."""
-        for file in (self._memory, self._disk):
-            if file is not None:
-                file.close()
-        self._memory = self._disk = None
+        with self._lock:
+            for file in (self._memory, self._disk):
+                if file is not None:
+                    file.close()
+            self._memory = self._disk = None
+            self._closed = True
 
 
 def _has_room(size: int) -> bool:

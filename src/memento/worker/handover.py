@@ -18,7 +18,7 @@ import pickle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento import records
-from memento.layout import OUTCOMES, TEMPORARY, WORK, Layout
+from memento.layout import OUTCOMES, WORK, Layout
 from memento.records import Outcome
 from memento.worker.work import Task, Work
 
@@ -75,7 +75,7 @@ def outcomes_of(store: str, run: str) -> list[Path]:
     folder = Path(Layout(store).work(run), OUTCOMES)
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(TEMPORARY))
+    return sorted(path for path in folder.iterdir() if path.is_file())
 
 
 def read(path: Path) -> Left | None:

@@ -2,8 +2,8 @@
 
 Knows: the index's tables. May not know: what their rows mean.
 
-    index.sqlite (damaged) ── rows, from both ends of each table ──> index.salvaged-<pid>.sqlite
-    index.salvaged-<pid>.sqlite ──> index.rebuilt.sqlite            whole from here on
+    index.sqlite (damaged) ── rows, from both ends of each table ──> index.salvaged-<who>.sqlite
+    index.salvaged-<who>.sqlite ──> index.rebuilt.sqlite            whole from here on
     index.sqlite ──> index.damaged-<n>.sqlite (kept)
     index.rebuilt.sqlite ──> index.sqlite
 
@@ -93,7 +93,7 @@ def is_whole(index: Path) -> bool:
 
 
 def _rebuild(index: Path) -> str:
-    fresh = index.with_name(f"{INDEX_SALVAGED}{os.getpid()}.sqlite")
+    fresh = index.with_name(f"{INDEX_SALVAGED}{system.own_mark()}.sqlite")
     fresh.unlink(missing_ok=True)
     lost: list[str] = []
     saved = 0

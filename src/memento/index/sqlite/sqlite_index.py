@@ -156,10 +156,12 @@ class SqliteIndex(Reader):
             drop_tasks(connection, ids, keep_attempts=True)
         return retried
 
-    def discard(self, ids: Iterable[int]) -> list[int]:
+    def discard(self, ids: Iterable[int], *, unless_living: bool = False) -> list[int]:
         from memento.index.sqlite.writer import drop_tasks
 
         with self.database.writing() as connection:
+            if unless_living and self.living().runs:
+                return []
             there = [number for number in ids if connection.execute(sql.HAS_TASK, (number,)).fetchone()]
             drop_tasks(connection, there, keep_attempts=False)
         return there
@@ -196,7 +198,9 @@ class SqliteIndex(Reader):
     def has(self, number: int) -> bool:
         return bool(self.database.all(sql.HAS_TASK, (number,)))
 
-    def names(self, keys: Container[bytes], files: Container[str], after: int = 0) -> Names:
+    def names(
+        self, keys: Container[bytes], files: Container[str], after: int = 0, without: Container[int] = ()
+    ) -> Names:
         from memento.index.sqlite.rows import step_keys
 
         refs: set[str] = set()
@@ -206,11 +210,16 @@ class SqliteIndex(Reader):
         with self.database.snapshot() as connection:
             last = int(connection.execute(sql.LAST_TASK).fetchone()[0])
             for number, key, is_done, ref, log, used in connection.execute(sql.NAMES_OF_TASKS, (after,)):
+                if number in without:
+                    continue
                 if key in keys:
                     known.add(key)
                     if is_done:
                         done[key] = number
-                refs.update(name for name in (ref, log) if name in files)
+                if ref in files:
+                    refs.add(ref)
+                if log in files:
+                    refs.add(log)
                 if used is not None:
                     steps.update(step_keys(used))
             if not after:

@@ -1,0 +1,129 @@
+"""Choose what of a store to give up: by age, by superseded code, until it fits into so many bytes.
+
+Knows: rows, versions of the code, sizes. May not know: how anything is removed, who agreed to it.
+
+What is cheapest to lose comes first: steps, which whoever needs them computes again, oldest first; then results that
+code computed which would compute them otherwise now; then all other results, oldest first. No task that is not done
+loses its checkpoint here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterator
+from typing import NamedTuple
+
+from memento.index.contract import Index
+from memento.index.versions import Versions
+from memento.layout import Layout
+from memento.records import DONE, TaskRecord
+from memento.store.sizes import size_of
+from memento.store.step_records import record_path, records
+
+_AT_ONCE = 10_000  # rows that are read at once
+
+
+class Chosen(NamedTuple):
+    """What to give up."""
+
+    steps: list[bytes]  # their keys
+    results: list[int]  # ids of their rows
+    size: int = 0  # bytes that this frees, as far as files are looked at
+
+
+def superseded_codes(index: Index, experiment: str) -> set[int]:
+    """Return the versions whose results other ones would compute now, as far as runs have seen, and nobody accepted.
+
+    A version that computes some of its own results as before is none of them.
+    """
+    versions = Versions(index, experiment)
+    pending = {code for code, _ in versions.pending()}
+    accepted = {
+        code
+        for code, presents in versions.present.items()
+        if any(code in versions.counting_as(versions.digests.get(present, b"")) for present in presents)
+    }
+    return pending - accepted
+
+
+def old_results(index: Index, *, superseded: bool, before: float | None) -> list[int]:
+    """Return the ids of results that superseded code computed, that ended before a moment, or both, where asked."""
+    ids = _superseded(index) if superseded else index.ids(status=DONE)
+    return sorted(ids if before is None else _ended_before(index, ids, before))
+
+
+def old_steps(store: str, before: float | None) -> list[bytes]:
+    """Return the keys of steps that were made before a moment; of all where none is given."""
+    return [record.key for record in records(store) if before is None or record.made < before]
+
+
+def to_free(store: str, index: Index, size: int, *, results: bool) -> Chosen:
+    """Choose what is cheapest to lose, until so many bytes are free; of `results` only where they may go."""
+    steps, freed = list[bytes](), 0
+    for _, key, its in sorted(_steps(store)):
+        if freed >= size:
+            break
+        steps.append(key)
+        freed += its
+    ids = list[int]()
+    for number, its in _results_in_turn(store, index) if results else ():
+        if freed >= size:
+            break
+        ids.append(number)
+        freed += its
+    return Chosen(steps, sorted(ids), freed)
+
+
+def _steps(store: str) -> Iterator[tuple[float, bytes, int]]:
+    found = list(records(store))
+    shared = Counter(record.value.ref for record in found)
+    for record in found:
+        value = record.value.size if record.value.ref is not None and shared[record.value.ref] == 1 else 0
+        yield record.made, record.key, value + size_of(record_path(store, record.key))
+
+
+def _superseded(index: Index) -> list[int]:
+    found = list[int]()
+    for name, done, _ in index.experiments():
+        codes = superseded_codes(index, name) if done else ()
+        if codes:
+            found += [row.id for row in index.known(name) if row.code in codes and row.status == DONE]
+    return found
+
+
+def _ended_before(index: Index, ids: list[int], before: float) -> Iterator[int]:
+    for piece in index.outlines(sorted(ids)):
+        ended = piece.started + piece.runtime
+        yield from piece.ids[ended < before].tolist()
+
+
+class _Result(NamedTuple):
+    """A result that has files; in the order in which results go."""
+
+    is_current: bool  # its code would compute it now
+    ended: float
+    id: int
+    ref: str | None
+    value: int  # bytes
+    artifacts: int  # bytes
+
+
+def _results_in_turn(store: str, index: Index) -> Iterator[tuple[int, int]]:
+    """Yield ids of results that have files, and what their loss frees: superseded ones first, then by age."""
+    old = set(_superseded(index))
+    ids = index.ids(status=DONE)
+    pieces = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
+    found = [_result(store, record, old) for piece in pieces for record in index.records(piece)]
+    shared = Counter(result.ref for result in found)
+    for result in sorted(found):
+        shared[result.ref] -= 1
+        freed = result.artifacts + (0 if shared[result.ref] else result.value)
+        if result.ref is not None or freed:
+            yield result.id, freed
+
+
+def _result(store: str, record: TaskRecord, old: Container[int]) -> _Result:
+    value = record.value
+    ref, size = (value.ref, value.size) if value is not None and value.ref is not None else (None, 0)
+    artifacts = size_of(Layout(store).artifacts(record.key.hex())) if record.artifacts else 0
+    return _Result(record.id not in old, record.started + record.runtime, record.id, ref, size, artifacts)
