@@ -82,8 +82,10 @@ def test_to_show_large_values_opens_no_file(
         print_tasks(tmp_path / "s", None, failed=False, limit=None, as_json=False)
         print_tasks(tmp_path / "s", None, failed=False, limit=None, as_json=True)
     assert names == []
-    assert "kB" in frame["value"][0]
-    assert all("kB" in text for text in (shown[2], capsys.readouterr().out))
+    cell = frame["value"][0]
+    assert cell.endswith("kB")
+    assert f"<{cell}>" in shown[2]
+    assert all(f"<{cell}"[:27] in text for text in (shown[0], capsys.readouterr().out))
     with opened() as names:
         assert type(results[1].inner) is type(MADE[what](1))
     assert len(names) == 1

@@ -22,7 +22,7 @@ from memento.wording import number_of, one_line, size_text
 ITEMS = 100  # of a dict; one with more is a value, and no columns
 _TEXT = 200  # characters of a text that stands in the index
 _ROOM = 16_000  # characters of a description
-_NAMED = 8  # items of a dict that a line names
+_NAMED = 5  # items of a dict that a line names
 
 # Types, with what is derived from them, of which one cell holds a value: top-level module and name.
 _SCALARS = frozenset(
