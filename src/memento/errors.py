@@ -298,8 +298,8 @@ class AggregateException(MementoError):
     ----------
     exceptions : sequence of Exception
         What each failed task raised, in the matrix's order.
-    results : Results or None
-        All results of the run, failed ones included.
+    results : Results, dict of id to Results, or None
+        All results of the run, failed ones included: what `run` or `run_all` would have returned.
     report : str
         The failures grouped by cause, as `results.failures` prints them.
     """

@@ -346,3 +346,30 @@ def test_the_results_that_others_took_are_found_after_the_run_and_where_it_is_lo
     assert [r.config["left.base.n"] for r in loaded] == [r.config["left.base.n"] for r in join] == [1, 3]
     assert {r.key for r in join.upstream("left")} == {r.key for r in loaded.upstream("left")}
     assert results["base"].upstream() == {}
+
+
+def test_ids_and_names_may_be_any_text(tmp_path: Path) -> None:
+    def pass_on(context: Context, config: Config) -> Any:
+        return {name: config[name] for name in ("1.k", "my stage.k", "my stage.a.b") if name in config}
+
+    runs = Memento(pass_on, store=tmp_path / "s", executor="serial", progress=False, name="e")
+    runs.add_matrix({"id": 1, "parameters": {"k": [1, 2, 3]}})
+    runs.add_matrix({"id": "my stage", "parameters": {"k": [3, 2], "a.b": ["x"]}, "repeats": 2})
+    runs.add_matrix(
+        {
+            "id": "last", "parameters": {"a": [0]},
+            "dependencies": {1: {"on": ["k"]}, "my stage": {"on": ["k"]}},
+            "exclude": [{"my stage.repeat": 1, "1.k": 2}, {"my stage.a.b": "y"}],
+        }
+    )  # fmt: skip
+    last = results_of(runs)["last"]
+    assert [result.inner for result in last] == [
+        {"1.k": k, "my stage.k": k, "my stage.a.b": "x"} for k in (2, 3, 3)
+    ]
+    names = ["a", "1.k", "my stage.k", "my stage.a.b", "my stage.repeat"]
+    for results in (last, memento.load(tmp_path / "s").filter(a=0)):
+        assert results.to_frame()[names].to_numpy().tolist() == [
+            [0, 2, 2, "x", 0], [0, 3, 3, "x", 0], [0, 3, 3, "x", 1]
+        ]  # fmt: skip
+        assert results.pivot("1.k", "my stage.repeat", "runtime").index.tolist() == [2, 3]
+        assert len(results.filter(**{"my stage.a.b": "x", "1.k": 3})) == 2

@@ -71,6 +71,24 @@ def test_what_is_changed_in_place_is_hashed_anew(counted: Counted) -> None:
     assert counted.times == 2
 
 
+def test_what_another_thread_writes_to_meanwhile_is_not_remembered(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array, plain = BASE.copy(), encode_numpy._exact
+
+    def disturbed(value: Any, np: Any) -> bytes:
+        array[0, 0] += 1
+        return plain(value, np)
+
+    monkeypatch.setattr(encode_numpy, "_exact", disturbed)
+    digest(array)
+    monkeypatch.setattr(encode_numpy, "_exact", plain)
+    exact = digest(BASE)
+    counted.file.unlink(missing_ok=True)
+    counted.forget()
+    assert digest(BASE) == exact
+
+
 def test_equal_memory_of_another_type_or_shape_is_another_content(counted: Counted) -> None:
     alike = [BASE, BASE.view("i8"), BASE.reshape(-1), BASE.T, BASE.view("M8[s]")]
     assert len({digest(array) for array in alike}) == counted.times == len(alike)

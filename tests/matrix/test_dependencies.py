@@ -168,3 +168,8 @@ def test_two_parameters_of_one_matrix_are_not_joined_as_one() -> None:
     ]
     with pytest.raises(MatrixError, match=r"'a\.n' and 'b\.n' would both be 'n' of the others"):
         execution_order(matrices)
+
+
+def test_a_rule_that_names_another_matrix_parameter_without_its_matrix_is_told_how_it_is_named() -> None:
+    with pytest.raises(MatrixError, match=r"A parameter of matrix 'clean' is named 'clean\.dataset'\."):
+        two(exclude=[{"dataset": "a"}])

@@ -321,6 +321,8 @@ def test_columns_of_a_frame_that_lie_in_a_mapping_may_be_changed(store: PayloadD
     frame = pd.DataFrame(
         {"f": np.ones(150_000), "i": np.arange(150_000), "t": times, "n": [None, 1.0] * 75_000}
     )
+    if pd.Series(["a"]).dtype != object:  # pandas 3
+        frame["s"] = ["a", "b", "naïve"] * 50_000
     frame.index.name = "row"
     encoded = encode(frame, store)
     assert encoded.format == "arrow"
@@ -329,4 +331,15 @@ def test_columns_of_a_frame_that_lie_in_a_mapping_may_be_changed(store: PayloadD
     for name in frame.columns:
         back.loc[0, name] = back[name].iloc[-1]
         assert back[name].iloc[0] == frame[name].iloc[-1]
+    pd.testing.assert_frame_equal(decode(encoded, store, mmap=True), frame)
+
+
+def test_a_frame_of_many_columns_may_get_more_without_a_word(store: PayloadDir) -> None:
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(np.arange(200_000.0).reshape(-1, 100), columns=[f"c{n}" for n in range(100)])
+    encoded = encode(frame, store)
+    assert encoded.format == "arrow"
+    back = decode(encoded, store, mmap=True)
+    back["new"] = 1  # warnings are errors here
+    back.loc[0, "c1"] = -1.0
     pd.testing.assert_frame_equal(decode(encoded, store, mmap=True), frame)

@@ -124,36 +124,22 @@ def _options(space: Any) -> dict[str, Any]:
     """Return what decorators and models noted of their fields beside the defaults."""
     found: dict[str, Any] = {}
     if "__dataclass_fields__" in space:
-        found["dataclass options"] = tuple(
-            (
-                f.name,
-                f._field_type.name,
-                f.init,
-                f.repr,
-                f.compare,
-                f.hash,
-                f.kw_only is True,
-                dict(f.metadata),
-            )
-            for f in space["__dataclass_fields__"].values()
-        )
+        found["dataclass options"] = tuple(map(_of_dataclass, space["__dataclass_fields__"].values()))
     if "__attrs_attrs__" in space:
-        found["attrs options"] = tuple(
-            (
-                f.name,
-                bool(f.repr),
-                bool(f.order),
-                f.hash,
-                f.kw_only,
-                f.converter,
-                f.validator,
-                dict(f.metadata),
-            )
-            for f in space["__attrs_attrs__"]
-        )
+        found["attrs options"] = tuple(map(_of_attrs, space["__attrs_attrs__"]))
     if "__pydantic_fields__" in space:
         found["pydantic options"] = {n: f.metadata for n, f in space["__pydantic_fields__"].items()}
     return found
+
+
+def _of_dataclass(field: Any) -> tuple[Any, ...]:
+    flags = field.init, field.repr, field.compare, field.hash, field.kw_only is True
+    return (field.name, field._field_type.name, *flags, dict(field.metadata))
+
+
+def _of_attrs(field: Any) -> tuple[Any, ...]:
+    flags = bool(field.repr), bool(field.order), field.hash, field.kw_only
+    return (field.name, *flags, field.converter, field.validator, dict(field.metadata))
 
 
 def noted(cls: type) -> dict[str, Any]:

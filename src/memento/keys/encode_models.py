@@ -118,14 +118,10 @@ def _encode_tensor(enc: Encoder, value: Any, torch: Any) -> bytes:
         if scheme in (torch.per_tensor_affine, torch.per_tensor_symmetric):
             scale: tuple[Any, ...] = (plain.q_scale(), plain.q_zero_point())
         else:
-            scale = (
-                plain.q_per_channel_scales(),
-                plain.q_per_channel_zero_points(),
-                plain.q_per_channel_axis(),
-            )
-        return node(
-            "quantized tensor", head, text(str(scheme)), enc.encode(scale), enc.encode(plain.int_repr())
-        )
+            scales, zeros = plain.q_per_channel_scales(), plain.q_per_channel_zero_points()
+            scale = scales, zeros, plain.q_per_channel_axis()
+        content = enc.encode(scale) + enc.encode(plain.int_repr())
+        return node("quantized tensor", head, text(str(scheme)), content)
     plain = plain.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     np = sys.modules.get("numpy")
     if np is None:

@@ -15,7 +15,7 @@ from typing import Any
 from memento.keys.encode import Encoder, frame, integer, named, node, text
 from memento.keys.encode_object import attributes, unkeyable
 from memento.keys.ignored_state import library_of, without_global_state
-from memento.keys.known_contents import exact_hash
+from memento.keys.known_contents import known_hash, remember
 from memento.keys.names import qualified_name
 
 PIECE = 1 << 21  # bytes that are read at a time, and copied where memory cannot be read as it lies
@@ -120,7 +120,14 @@ def array(enc: Encoder, value: Any, np: Any) -> bytes:
 
 def _content(value: Any, np: Any) -> bytes:
     quick = quick_hash(value, np)
-    return _exact(value, np) if quick is None else exact_hash(quick, lambda: _exact(value, np))
+    known = known_hash(quick) if quick is not None else None
+    if known is None:
+        known = _exact(value, np)
+        if (
+            quick is not None and quick_hash(value, np) == quick
+        ):  # no other thread has written to it meanwhile
+            remember(quick, known)
+    return known
 
 
 def _exact(value: Any, np: Any) -> bytes:
@@ -161,7 +168,7 @@ def _one_nan(chunk: Any, np: Any) -> Any:
     return reals
 
 
-LARGE = 1 << 20  # bytes; below, BLAKE2b takes a millisecond
+LARGE = 1 << 18  # bytes; below, BLAKE2b takes a quarter of a millisecond
 
 
 def quick_hash(value: Any, np: Any) -> bytes | None:
@@ -170,10 +177,9 @@ def quick_hash(value: Any, np: Any) -> bytes | None:
     XXH3 reads some 20 GB a second, BLAKE2b 0.9. Keys cannot have it: they need one for equal arrays of every layout.
     """
     dtype = value.dtype
-    plain = dtype.kind in "mMSU" or (
-        dtype.kind in "biufc" and dtype.isbuiltin == 1 and dtype.char not in "gG"
-    )
-    if sys.byteorder != "little" or value.nbytes < LARGE or not plain:
+    # A type that was pickled is not built in any more; one of another package is of kind 2.
+    plain = dtype.kind in "biufcmMSU" and dtype.isbuiltin != 2 and dtype.char not in "gG"
+    if sys.byteorder != "little" or not dtype.isnative or value.nbytes < LARGE or not plain:
         return None
     import xxhash
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
 from hashlib import blake2b
 
-_known: dict[bytes, bytes] = {}  # of a process; 32 bytes for at least a megabyte each
+_known: dict[bytes, bytes] = {}  # of a process; 32 bytes for each
 _file = ""  # where those of all processes are kept
 _seen = 0  # how much of it was read
 
@@ -24,17 +23,20 @@ def keep_in(file: str) -> None:
     _file, _seen = file, 0
 
 
-def exact_hash(quick: bytes, compute: Callable[[], bytes]) -> bytes:
-    """Return the hash of a content that has a quick one, computed only where no process has done so."""
+def known_hash(quick: bytes) -> bytes | None:
+    """Return the hash of a content that has a quick one, where some process has made it."""
     if quick not in _known and _file:
         with contextlib.suppress(OSError):
             _recall()
-    if quick not in _known:
-        _known[quick] = compute()
-        if _file:
-            with contextlib.suppress(OSError):  # it is full, or not to be written to
-                _note(quick, _known[quick])
-    return _known[quick]
+    return _known.get(quick)
+
+
+def remember(quick: bytes, exact: bytes) -> None:
+    """Let all processes know the two hashes of a content."""
+    _known[quick] = exact
+    if _file:
+        with contextlib.suppress(OSError):  # it is full, or not to be written to
+            _note(quick, exact)
 
 
 def _recall() -> None:

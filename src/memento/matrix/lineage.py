@@ -68,6 +68,10 @@ class RuleNames(list[str]):
         super().__init__(names)
         self._begin = tuple(f"{one}." for one in dependencies)
 
+    def of_another(self, name: object) -> str:
+        """Say how a parameter of another matrix is named."""
+        return f"A parameter of matrix {self._begin[0][:-1]!r} is named {f'{self._begin[0]}{name}'!r}."
+
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name) or (isinstance(name, str) and name.startswith(self._begin))
 

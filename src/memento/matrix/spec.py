@@ -383,4 +383,7 @@ def _optional_list(given: object, where: str, of: str) -> tuple[Any, ...]:
 
 def _check_known(name: object, known: Iterable[str], where: str, what: str = "parameter") -> None:
     if not isinstance(name, str) or name not in known:
-        raise MatrixError(where, f"unknown {what} {name!r}.", did_you_mean(name, known))
+        todo = did_you_mean(name, known)
+        if hasattr(known, "of_another"):
+            todo = f"{todo} {known.of_another(name)}"
+        raise MatrixError(where, f"unknown {what} {name!r}.", todo)

@@ -97,8 +97,8 @@ class Values:
         close = nearest(short_text(value), texts, 3)
         if close:
             return f"Nearest: {', '.join(quoted(texts[c]) for c in close)}."
-        shown = [quoted(v) for v in self.values[:6]]
-        return f"Values: {', '.join(shown)}{', ...' if len(self.values) > 6 else ''}."
+        shown = list(dict.fromkeys(map(quoted, self.values[:1000])))
+        return f"Values: {', '.join(shown[:6])}{', ...' if len(shown) > 6 else ''}."
 
 
 def quoted(value: object) -> str:

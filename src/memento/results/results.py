@@ -136,10 +136,12 @@ class Results(Sequence["Result"]):
 
         Its columns: the parameters (`repeat` where tasks are repeated), `value`, the last value of each
         metric, then `status`, `was_cached`, `start_time` (local time), `runtime` and `cpu_time` (seconds),
-        `memory` (peak bytes), `key`, `error`. If every value is a dict, its items (a hundred at most) are
-        columns in place of `value`. A name that is taken already gets its kind in front: `value.model`,
-        `metric.model`, `result.status`. A parameter that is the result of another task is followed by that
-        task's parameters: `first.lr`. A value that cannot be loaded here stands as an object that says why.
+        `memory` (peak bytes), `key`, `error`. If every value is a dict, its scalars are columns (a hundred at
+        most), and `value` is there if these do not show all. A large value is not loaded: its cell says what it
+        is, ``array 5000x784 float32, 15.7 MB``, and `Result.inner` loads it. A name that is taken already gets
+        its kind in front: `value.model`, `metric.model`, `result.status`. A parameter that is the result of
+        another task is followed by that task's parameters: `first.lr`. A value that cannot be loaded here stands
+        as an object that says why.
 
         Parameters
         ----------

@@ -5,7 +5,6 @@ Knows: versions of tasks, the store's history of them, plans. May not know: work
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -97,6 +96,8 @@ class SessionCode:
         """
         told = self._tell(plan.stale_codes, partial(results_text, fate=fate))
         if fate == "used":
+            import shlex
+
             them = "it" if sum(plan.stale_codes.values()) == 1 else "them"
             told += (
                 f"\n  `memento adopt {shlex.quote(self._tasks.experiment)}` accepts the change;"

@@ -6,8 +6,8 @@ Saving writes over the older of two files: a crash at any line leaves the newer 
 by its checksum. Over, not beside: the file's blocks and cached pages are there already, and no third copy needs room.
 Each file ends with the versions of the code that came to this state, its generation's number and the checksum of all
 before it; loading takes the newest that is whole.
-Arrays are written from their own memory, and read into the memory that they keep: a mapped file would be there sooner,
-but reading from it ends the process once a later save has cut the file short.
+Arrays are written from their own memory, and read into the memory that they keep: mapped, they would be there sooner,
+but change under the task's hands with the save after next, which writes over that file.
 """
 
 from __future__ import annotations

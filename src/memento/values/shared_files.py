@@ -39,11 +39,10 @@ from memento.values.buffers import new_memory
 IN_MEMORY = "memento-values"  # what the system calls a file in memory
 LARGE = 1 << 20  # bytes of a value that is worth a file
 _LEAST = 1 << 12  # bytes of a buffer that is worth a part of its own
-_MAP = (
-    1 << 23
-)  # bytes; less is read, since a page that is touched for the first time costs more than its copy
+_MAP = 1 << 23  # bytes; less is read, since to touch a page for the first time costs more than to copy it
 _ALIGN = 64  # bytes: a line of the processor's cache, and what its widest instructions want
 _WRITE = 1 << 30  # bytes of one call
+_MARK = 16  # bytes
 _MARGIN = 0.1  # share of all memory that stays free
 _PACKED = b"\x93memento-parts\x00"  # no pickle starts with it
 _HEAD = struct.Struct("<I")
@@ -53,32 +52,32 @@ class SharedFile(NamedTuple):
     """Where the parts of a value are: a range of a file, and each part's offset in that and length, in bytes."""
 
     path: str
+    mark: bytes  # with which the file begins
     start: int
     size: int
     extents: tuple[tuple[int, int], ...]
 
     def parts(self) -> list[memoryview]:
         """Return the parts, in memory that belongs to the caller."""
-        memory = mapped(self.path, self.start, self.size)
+        memory = mapped(self.path, self.mark, self.start, self.size)
         return [memory[offset : offset + length] for offset, length in self.extents]
 
 
-def mapped(path: str, start: int, size: int) -> memoryview:
-    """Return a range of a file as memory of the caller's own: nobody sees what is written there."""
+def mapped(path: str, mark: bytes, start: int, size: int) -> memoryview:
+    """Return a range of a file as memory of the caller's own: nobody sees what is written there.
+
+    Numbers of descriptors and processes are given to others once they are free: so the file has to begin with its mark.
+    """
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115  # closed below
     except OSError as exc:
-        raise StoreError(
-            path,
-            f"the values that a run shares with its workers are not there ({exc.strerror}): the program that started"
-            " the run has ended, or is out of sight of this one.",
-            "Run it again.",
-        ) from exc
+        raise _lost(path, exc.strerror or "") from exc
     with file:
+        if file.read(_MARK) != mark:
+            raise _lost(path, "another file is")
         if size >= _MAP:
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # no descriptor is left, a file system without mappings
+            # No descriptor is left, or the file system has no mappings: then it is read.
+            with contextlib.suppress(OSError, ValueError):
                 return memoryview(system.map_private(file.fileno(), size, start))
         memory, done = new_memory(size), 0
         file.seek(start)
@@ -88,6 +87,15 @@ def mapped(path: str, start: int, size: int) -> memoryview:
                 raise StoreError(path, "the values that a run shares with its workers were cut short.")
             done += count
         return memory
+
+
+def _lost(path: str, why: str) -> StoreError:
+    return StoreError(
+        path,
+        f"the values that a run shares with its workers are not there ({why}): the run has ended, or the program that"
+        " began it is out of sight of this one.",
+        "Run it again.",
+    )
 
 
 # ---------------------------------------------------------------- a value and its parts as bytes that travel
@@ -155,6 +163,7 @@ class _File:
 
     def __init__(self, descriptor: int, path: str, name: str = "") -> None:
         self.descriptor, self.path, self._name = descriptor, path, name
+        self._mark = os.urandom(_MARK)
         self._size = 0
         self._known: dict[
             tuple[int, int], tuple[weakref.ref[Any], int]
@@ -164,6 +173,8 @@ class _File:
         """Append what is not in it yet."""
         before, places = self._size, list[tuple[int, int]]()
         try:
+            if not before:
+                self._size = os.pwrite(self.descriptor, self._mark, 0)
             for part in parts:
                 owner, address = _memory_of(part)
                 known = self._known.get((address, part.nbytes))
@@ -186,7 +197,9 @@ class _File:
             raise
         start = min(at for at, _ in places) // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
         end = max(at + length for at, length in places)
-        return SharedFile(self.path, start, end - start, tuple((at - start, length) for at, length in places))
+        return SharedFile(
+            self.path, self._mark, start, end - start, tuple((at - start, length) for at, length in places)
+        )
 
     def _write(self, part: memoryview, at: int) -> None:
         done = 0
@@ -233,6 +246,7 @@ class SharedFiles:
         self._pid = os.getpid()
         self._memory: _File | None = None
         self._disk: _File | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -244,6 +258,8 @@ class SharedFiles:
         """Write what is not there yet; raises StoreUnwritable."""
         size = sum(part.nbytes for part in parts)
         with self._lock:
+            if self._closed:  # a thread that the run has left to itself goes on
+                raise _lost(self._run, "all is closed")
             if self._nameless and _has_room(size):
                 with contextlib.suppress(OSError):  # no memory, or no descriptor: then on the disk
                     if self._memory is None:
@@ -277,16 +293,19 @@ class SharedFiles:
             folder, f"{WRITING}-{SHARED_VALUES}"
         )  # under its own name it counts as a dead run's
         descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        system.try_lock(descriptor)
+        with contextlib.suppress(OSError):  # a network's disk without locks: then nobody sweeps it either
+            system.try_lock(descriptor)
         os.replace(unlocked, name)
         return _File(descriptor, name, name)
 
     def close(self) -> None:
         """Remove all of it. Idempotent."""
-        for file in (self._memory, self._disk):
-            if file is not None:
-                file.close()
-        self._memory = self._disk = None
+        with self._lock:
+            for file in (self._memory, self._disk):
+                if file is not None:
+                    file.close()
+            self._memory = self._disk = None
+            self._closed = True
 
 
 def _has_room(size: int) -> bool:
@@ -311,7 +330,8 @@ def sweep(store: str) -> None:
     """Remove what runs have left that were killed."""
     root = os.path.join(store, WORK)
     try:
-        runs = [name for name in os.listdir(root) if "-" in name]  # tasks' own folders are named by keys
+        # Tasks' own folders are named by keys. Not ours: to some disks, locks of one process are one.
+        runs = [name for name in os.listdir(root) if "-" in name and f"-{os.getpid()}-" not in name]
     except OSError:
         return
     for run in runs:

@@ -6,13 +6,16 @@ import os
 import random
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from memento.clock import SYSTEM_CLOCK
 from memento.executors.processes import Processes
-from memento.records import DONE, STOPPED
+from memento.executors.processes.scheduler import Scheduler
+from memento.records import DONE, STOPPED, Outcome
 from memento.testing.driving import Drive
+from memento.worker.work import Work
 
 
 def note(context: Any, config: Any) -> int:
@@ -25,9 +28,23 @@ def note(context: Any, config: Any) -> int:
     return os.getpid()
 
 
+def outcome(number: int, runtime: float) -> Outcome:
+    return Outcome(number, DONE, 1, 0.0, runtime, None, None, None, "", None, (), (), None, None)
+
+
 def workers_of(drive: Drive) -> int:
     assert isinstance(drive.executor, Processes)
     return len(drive.executor._handles)
+
+
+def test_the_first_outcomes_say_how_long_tasks_take_and_later_ones_count_with_them() -> None:
+    scheduler = Scheduler(cast(Work, None), 2, {}, [], SYSTEM_CLOCK)
+    assert scheduler.want() == 4  # as long as nothing is known, each worker gets one and has one waiting
+    scheduler.learn([outcome(0, 0.001)])
+    assert scheduler.pace == 0.001
+    assert scheduler.want() == 2_000
+    scheduler.learn([outcome(1, 1.0)])
+    assert scheduler.pace == pytest.approx(0.5005)
 
 
 @pytest.mark.slow

@@ -44,6 +44,22 @@ def log_of(drive: Drive, number: int) -> str:
     return (drive.store / "logs" / log.file).read_bytes()[log.start : log.end].decode()
 
 
+@pytest.mark.parametrize(("tasks", "started"), [(1, 1), (2, 2), (9, 3)])
+def test_workers_start_before_there_are_tasks_and_no_more_than_there_will_be(
+    tmp_path: Path, tasks: int, started: int
+) -> None:
+    executor = Processes(3)
+    drive = Drive(executor, tmp_path)
+    try:
+        drive.start(lambda context, config: os.getpid(), num_workers=tasks)
+        assert len(executor._handles) == started
+        wait_for(lambda: all(h.pid or executor.poll(0.01) for h in executor._handles.values()), "they start")
+        drive.run([drive.task(i) for i in range(tasks)])
+        assert len(executor._handles) == started
+    finally:
+        executor.close()
+
+
 @pytest.mark.slow
 def test_a_task_that_suspends_itself_is_told_with_the_way_out(
     drive: Drive, monkeypatch: pytest.MonkeyPatch

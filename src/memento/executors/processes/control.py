@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from memento import system
-from memento.errors import Unsendable, WorkersDiffer, WorkerStartError
+from memento.errors import MementoError, Unsendable, WorkersDiffer, WorkerStartError
 from memento.executors.processes import channel, fork, launch, server
 from memento.executors.processes.slots import make_file
 from memento.executors.processes.worker import Place
@@ -62,7 +62,7 @@ class Control:
             self.socket.close()
             if self._log is not None:
                 self._log.close()
-            if isinstance(exc, Unsendable):
+            if isinstance(exc, MementoError):  # it says what to do, a full disk too
                 raise
             what = "copy this program" if copy else f"start {sys.executable!r} in {work.cwd!r}"
             raise WorkerStartError(f"cannot {what}: {exc}") from exc
