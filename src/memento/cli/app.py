@@ -1,5 +1,7 @@
 """Declare every command, its options and its help; each command's work stands in a file of its own.
 
+Long because it is the one page that declares what can be typed.
+
 Knows: names and help texts. May not know: stores, runs (imported when a command is called, so `--help` is quick).
 
 To add a command: a function here with its options, and its work in the file that fits (or a new one).
@@ -375,7 +377,7 @@ def merge(
     from memento.cli.exit_codes import explained
 
     with explained():
-        from memento.cli.merge import merge_stores
+        from memento.cli.merge_stores import merge_stores
 
         merge_stores(other, into, as_json=as_json)
 

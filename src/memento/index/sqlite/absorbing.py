@@ -14,7 +14,7 @@ from memento.index.lease import Leases, run_name
 from memento.index.sqlite import rows as encode
 from memento.index.sqlite import sql
 from memento.index.sqlite.database import Database, insert
-from memento.index.sqlite.writer import add_code, drop_tasks
+from memento.index.sqlite.write_values import add_code, drop_tasks
 from memento.index.types import Brought, Numbers, OfRuns, Owner
 from memento.records import RunRecord
 

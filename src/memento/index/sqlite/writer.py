@@ -22,6 +22,7 @@ from memento.index.lease import KEY, Leases
 from memento.index.sqlite import rows as encode
 from memento.index.sqlite import sql
 from memento.index.sqlite.database import Database, insert
+from memento.index.sqlite.write_values import add_code, drop_leases, drop_tasks
 from memento.index.types import Activity, Brought, Claim, Command, Committed, Numbers, OfRuns, Owner
 from memento.records import DONE, FAILED, CodeVersion, Known, TaskRow
 
@@ -364,30 +365,3 @@ class SqliteRun(Run):
         ]
         insert(connection, sql.ADD_METRIC, metrics)
         connection.execute(sql.SET_LAST_TASK, (first + len(rows) - 1,))
-
-
-def drop_leases(connection: sqlite3.Connection, runs: Iterable[int]) -> None:
-    """Take the leases of runs that are dead, and what they claimed."""
-    each = [(run,) for run in runs]
-    connection.executemany(sql.LEASE_FELL, each)
-    connection.executemany(sql.DROP_CLAIMS_OF_RUN, each)
-    connection.executemany(sql.DROP_ACTIVITY, each)
-
-
-def add_code(connection: sqlite3.Connection, version: CodeVersion, now: float, run: int | None) -> int:
-    """Return the id of a version, adding it, and what it combines, when it is new."""
-    row = connection.execute(sql.CODE_ID, (version.digest,)).fetchone()
-    if row is None:
-        parts = [add_code(connection, part, now, run) for part in version.parts]
-        values = encode.code_values(version, parts, run, now)
-        return int(connection.execute(sql.ADD_CODE, values).lastrowid or 0)
-    return int(row[0])
-
-
-def drop_tasks(connection: sqlite3.Connection, ids: Iterable[int], *, keep_attempts: bool) -> None:
-    """Delete rows of tasks with all that hangs on them; failures are kept as attempts if asked."""
-    each = [(number,) for number in ids]
-    if keep_attempts:
-        connection.executemany(sql.KEEP_AS_ATTEMPT, each)
-    for statement in (sql.DROP_TASK, sql.DROP_BLOB, sql.DROP_METRICS):
-        connection.executemany(statement, each)
