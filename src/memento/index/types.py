@@ -165,6 +165,7 @@ class Activity(NamedTuple):
     done: float = 0.0  # of the task's own bar
     total: float | None = None
     metrics: Mapping[str, float] = {}  # the latest of each
+    doing: str = ""  # what it is at, where that is more than its own work: "waits for step load('x')"
 
 
 class CannotRename(MementoError, ValueError):

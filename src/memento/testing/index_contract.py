@@ -338,7 +338,7 @@ class IndexContract(RecordsContract):
 
     def test_what_workers_are_at_is_shown(self, open_index: Opener) -> None:
         shown = [
-            Activity("host/1", key_of(1), 5.0, 2.0, 10.0, {"loss": 0.5}),
+            Activity("host/1", key_of(1), 5.0, 2.0, 10.0, {"loss": 0.5}, "waits for step load('x')"),
             Activity("host/2", key_of(2), 6.0),
         ]
         with open_index() as index, open_index() as other:

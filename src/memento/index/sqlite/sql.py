@@ -204,7 +204,7 @@ CREATE INDEX events_by_run ON events (run);
 CREATE TABLE activities (           -- what a run's workers are at
     run INTEGER PRIMARY KEY,
     time REAL NOT NULL,             -- when it was told
-    workers TEXT NOT NULL           -- JSON: [worker, key, since, done, total, metrics] each
+    workers TEXT NOT NULL           -- JSON: [worker, key, since, done, total, metrics, doing] each
 );
 
 CREATE VIEW results AS
