@@ -235,6 +235,7 @@ def _as_dict(
         "attempt": record.attempt,
         "value": value if found else None,
         "value_type": record.value.type if record.value else None,
+        "value_description": _load(record.value.shown) if record.value and record.value.shown else None,
         "error": f"{failure.type}: {failure.message}" if failure else None,
         "warnings": [warning._asdict() for warning in record.warnings],
         "steps": [step.hex() for step in record.steps],

@@ -87,7 +87,8 @@ class SqliteIndex(Reader):
 
         now = self.clock.now()
         dead = [owner.run for owner in self._owners() if self.leases.is_dead(owner)]
-        with self.database.writing() as connection:
+        # The first result that waits for the disk takes along what came before it; until then power takes nothing.
+        with self.database.writing(durable=False) as connection:
             drop_leases(connection, dead)
             experiment = _experiment(connection, info.experiment)
             number = connection.execute(sql.NEXT_RUN).fetchone()[0]
@@ -112,7 +113,7 @@ class SqliteIndex(Reader):
         from memento.index.sqlite.writer import add_code
         from memento.index.versions import presents
 
-        with self.database.writing() as connection:
+        with self.database.writing(durable=False) as connection:  # as the run itself: results come later
             for version in fresh:
                 add_code(connection, version, self.clock.now(), run)
             ids = {digest: number for number, digest in connection.execute(sql.CODE_DIGESTS)}
