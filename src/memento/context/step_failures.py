@@ -26,7 +26,7 @@ from memento.values import pickling
 
 _MOST_DEATHS = 3  # of processes in one step, before nobody tries it again without a retry
 _EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is told as text only
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep  # the frames between a task and its steps
 
 
 class Remembered(NamedTuple):
