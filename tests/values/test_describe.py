@@ -150,5 +150,5 @@ def test_only_a_file_has_a_description(tmp_path: Path) -> None:
     small, large = encode({"a": 1}, payloads), encode({"acc": 0.5, "x": np.zeros(20_000)}, payloads)
     assert (small.ref, small.shown) == (None, None)
     assert large.ref is not None
-    assert LargeValue.of(large) == "dict of 2 keys, 160 kB: acc=0.5, x: array 20000 float64"
+    assert LargeValue.of(large) == "{acc: 0.5, x: array 20000 float64}, dict of 2 keys, 160 kB"
     assert LargeValue.of(large._replace(shown=None)) == "dict, 160 kB"

@@ -37,7 +37,7 @@ class Scan(NamedTuple):
     cpu_time: NDArray[np.float64]  # seconds
     memory: NDArray[np.float64]  # bytes
     errors: NDArray[np.object_]  # one line for each failure, None elsewhere
-    # None where they were not asked for; in it, None for what is not done, and `Unreadable`.
+    # None where they were not asked for; in it, None for what is not done, `LargeValue` and `Unreadable`.
     values: NDArray[np.object_] | None
     metrics: dict[str, NDArray[np.float64]]  # the last value of each
 

@@ -157,7 +157,7 @@ def value_columns(
         return columns
     rest = values.copy()
     rest[places[known][whole[shape_of]]] = None
-    return {"value": _tightened(rest), **columns}
+    return {free_name("value", "value", columns): _tightened(rest), **columns}
 
 
 def _items(present: Sequence[Any]) -> Sequence[dict[Any, Any] | None] | None:

@@ -22,7 +22,7 @@ from memento.wording import number_of, one_line, size_text
 ITEMS = 100  # of a dict; one with more is a value, and no columns
 _TEXT = 200  # characters of a text that stands in the index
 _ROOM = 16_000  # characters of a description
-_NAMED = 8  # items of a dict that a line names
+_NAMED = 5  # items of a dict that a line names
 
 # Types, with what is derived from them, of which one cell holds a value: top-level module and name.
 _SCALARS = frozenset(
@@ -56,21 +56,25 @@ class Description(NamedTuple):
     items: dict[str, Any] | None = None  # of a dict of not too many: scalars as themselves, else a `Part`
 
     def line(self, size: int) -> str:
-        """Name the value, its size, and the first items of a dict, in one line.
+        """Name the value in one line, of a dict its first items first: they tell it from others in a narrow column.
 
         Examples
         --------
-        >>> Description("dict of 2 keys", True, {"acc": 0.5, "scores": Part("array 20000 float64")}).line(160_000)
-        'dict of 2 keys, 160 kB: acc=0.5, scores: array 20000 float64'
+        >>> Description("dict of 2 keys", True, {"acc": 1 / 3, "scores": Part("array 20000 float64")}).line(160_000)
+        '{acc: 0.333333, scores: array 20000 float64}, dict of 2 keys, 160 kB'
         """
-        named = [
-            f"{one_line(name, 40)}: {item.what}"
-            if isinstance(item, Part)
-            else f"{one_line(name, 40)}={one_line(str(item), 40)}"
-            for name, item in islice((self.items or {}).items(), _NAMED)
-        ]
-        more = ", …" if self.items is not None and len(self.items) > _NAMED else ""
-        return f"{self.what}, {size_text(size)}{': ' if named else ''}{', '.join(named)}{more}"
+        told = f"{self.what}, {size_text(size)}"
+        if not self.items:
+            return told
+        named = [f"{one_line(name, 40)}: {_text(item)}" for name, item in islice(self.items.items(), _NAMED)]
+        more = ", …" if len(self.items) > _NAMED else ""
+        return f"{{{', '.join(named)}{more}}}, {told}"
+
+
+def _text(item: Any) -> str:
+    if isinstance(item, Part):
+        return item.what
+    return f"{item:.6g}" if isinstance(item, float) else one_line(str(item), 40)
 
 
 class LargeValue(str):
