@@ -239,12 +239,8 @@ def test_importing_memento_loads_nothing_else() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
-    assert {"__future__", *done.stdout.split()} == {
-        "__future__",
-        "memento",
-        "memento._version",
-        "memento.lazily",
-    }
+    ours = {"memento", "memento._version", "memento.lazily"}
+    assert set(done.stdout.split()) - {"__future__", "gc"} == ours
 
 
 CACHED = """
