@@ -19,7 +19,7 @@ from memento.store.location import find_store
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
 from memento.values.describe import LargeValue
-from memento.wording import duration, one_line, safe_text, short_name
+from memento.wording import duration, one_line, safe_text, short_name, size_text
 
 _ROWS = 50  # tasks in a list for people
 _PREVIEW = 60  # characters of a value in a list
@@ -154,7 +154,7 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
 
 
 def _print_attempt(attempt: Attempt) -> None:
-    memory = f", {attempt.memory / 2**20:.0f} MiB" if attempt.memory else ""
+    memory = f", {size_text(attempt.memory)}" if attempt.memory else ""
     kept = ""
     if attempt.kept is not None and attempt.status != INTERRUPTED:
         kept = f" (the next went on from {duration(attempt.kept)})"
