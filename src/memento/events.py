@@ -127,6 +127,7 @@ class WorkerState(NamedTuple):
     done: float = 0.0
     total: float | None = None
     metrics: Mapping[str, float] = MappingProxyType({})
+    doing: str = ""  # what it is at, where that is more than its own work: "waits for step load('x')"
 
 
 class Tick(NamedTuple):

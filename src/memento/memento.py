@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from memento.lazily import Loading
 from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:
@@ -220,9 +221,10 @@ class Memento:
         StoreLimitReached
             The store is as large as `store_limit` allows; what had finished is kept.
         """
-        from memento.matrix.matrix import Matrix
-        from memento.runner.invocation import hand_over
-        from memento.runner.options import check_flag, check_names
+        with Loading():
+            from memento.matrix.matrix import Matrix
+            from memento.runner.invocation import hand_over
+            from memento.runner.options import check_flag, check_names
 
         for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
             check_flag(name, value)

@@ -332,3 +332,27 @@ def test_a_task_shows_the_parameters_of_those_it_takes_from(tmp_path: Path) -> N
     (task,) = [t for t in memento("ls", "--store", store, "--json").json if "C" in t["parameters"]]
     assert task["parameters"]["clean.load.dataset"] == "wine"
     assert "clean.load.dataset = wine" in memento("show", task["key"], "--store", store).out
+
+
+STEPS = """
+def load(path, token=""):
+    return [path] * 1000
+
+def uses_steps(context, config):
+    return len(context.cached(load, "x", token="hidden")) + config.x
+"""
+
+
+def test_show_names_the_steps_that_a_task_used(tmp_path: Path) -> None:
+    (tmp_path / "experiment.py").write_text(STEPS, encoding="utf-8")
+    (tmp_path / "matrix.json").write_text('{"parameters": {"x": [1]}}', encoding="utf-8")
+    store = tmp_path / "store"
+    command("run", "experiment.py:uses_steps", "matrix.json", "--store", store, "-j", "1", cwd=tmp_path)
+    (task,) = memento("ls", "--json", "--store", store).json
+    told = memento("show", task["key"], "--store", store).out
+    assert "step        load(path='x', token=***): 5 kB, computed in" in told
+    assert f"by task {task['key'][:12]}" in told
+    (record,) = (store / "steps" / "keys").glob("*.json")
+    assert memento("show", "--json", task["key"], "--store", store).json["steps"] == [record.stem]
+    record.unlink()
+    assert f"{record.stem}, which is not kept any more" in memento("show", task["key"], "--store", store).out

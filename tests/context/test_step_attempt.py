@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +67,61 @@ def test_what_a_step_cannot_have_is_told_with_the_right_line(store: str) -> None
         context(store).cached(keeps)
     with pytest.raises(RuntimeError, match=r"seed=context.shared_seed"):
         context(store).cached(splits)
+
+
+def _looped(context: Context, n: int) -> Any:
+    state = {"sum": 0}
+    for item in context.loop(range(n), state, every="1 steps"):
+        if item == 3 and not _interrupted:
+            _interrupted.append(1)
+            raise StopTask
+        state["sum"] += item
+        context.record({"item": item})
+    return state
+
+
+def test_a_loop_in_a_step_goes_on_in_another_task(store: str) -> None:
+    _interrupted.clear()
+    first, second = context(store, 1), context(store, 2)
+    with pytest.raises(StopTask):
+        first.cached(_looped, 6)
+    assert second.cached(_looped, 6) == {"sum": 15}
+    assert (y(first, "item"), y(second, "item")) == ([0, 1, 2], [3, 4, 5])
+    assert list(Path(store, "steps", "work").iterdir()) == []
+
+
+class Large:
+    """A value that a test can see going."""
+
+
+class _Alive(list[Any]):
+    def __memento_key__(self) -> str:
+        return "alive"
+
+
+_alive = _Alive()
+
+
+def _makes_large(n: int) -> Any:
+    large = Large()
+    _alive.append(weakref.ref(large))
+    return large
+
+
+def _two_tasks(store: str) -> None:
+    captured = Large()
+
+    def step(given: Any) -> Any:
+        return captured, given
+
+    for number in range(2):
+        found, given = context(store, number).cached(_makes_large, 1), Large()
+        context(store, number).cached(step, given)
+        _alive.extend(map(weakref.ref, (captured, found, given)))
+
+
+def test_nothing_that_is_large_is_kept_alive(store: str) -> None:
+    _alive.clear()
+    _two_tasks(store)
+    gc.collect()
+    assert [one() for one in _alive] == [None] * 7

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memento.clock import SYSTEM_CLOCK
 from memento.context.step_locks import Circle, StepLock, Stopped
+from memento.context.task_space import TaskSpace
 from tests.context.making import Clock, context
 
 
-def never() -> bool:
-    return False
+def looking(stops: Iterator[bool]) -> TaskSpace:
+    return TaskSpace("", "run", b"", stopping=lambda: next(stops))
 
 
 def held(lock: StepLock, computing: tuple[str, ...] = ()) -> contextlib.AbstractContextManager[None]:
-    return lock.held(computing, never, lambda _: None, SYSTEM_CLOCK)
+    return lock.held(computing, TaskSpace("", "run", b""), contextlib.nullcontext())
 
 
 def test_who_waits_is_told_to_stop_and_what_it_waited(tmp_path: Path) -> None:
@@ -30,7 +32,8 @@ def test_who_waits_is_told_to_stop_and_what_it_waited(tmp_path: Path) -> None:
         clock.time += 2.0
         return len(told) == 3
 
-    second = StepLock(str(tmp_path), "a").held((), stopping, told.append, clock)
+    space = TaskSpace("", "run", b"", stopping=stopping, waited=told.append, clock=clock)
+    second = StepLock(str(tmp_path), "a").held((), space, contextlib.nullcontext())
     with held(StepLock(str(tmp_path), "a")), pytest.raises(Stopped), second:
         raise AssertionError("it is held")
     assert told == [2.0, 2.0, 2.0]
@@ -52,7 +55,7 @@ def test_what_one_said_that_died_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "a.lock").write_bytes(b"\0b")
     with held(StepLock(folder, "a")), held(StepLock(folder, "b")):
         looks = iter([False, False, True])
-        second = StepLock(folder, "a").held(("b",), lambda: next(looks), lambda _: None, SYSTEM_CLOCK)
+        second = StepLock(folder, "a").held(("b",), looking(looks), contextlib.nullcontext())
         with pytest.raises(Stopped), second:
             raise AssertionError("it is held")
 
@@ -101,3 +104,19 @@ def test_two_tasks_whose_steps_ask_for_each_other_do_not_wait_forever(store: str
     assert not any(thread.is_alive() for thread in threads)
     assert len(told) == 2
     assert "neither would ever end" in told[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_that_was_forked_meanwhile_keeps_nobody_waiting(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    with held(StepLock(str(tmp_path), "a")):
+        child = os.fork()
+        if child == 0:  # it has the same open file, and lives on
+            os.read(read, 1)
+            os._exit(0)
+    looks = iter([False, True])
+    with StepLock(str(tmp_path), "a").held((), looking(looks), contextlib.nullcontext()):
+        pass
+    os.write(write, b"x")
+    os.waitpid(child, 0)

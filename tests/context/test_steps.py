@@ -16,7 +16,7 @@ import pytest
 from memento.context.context import Context
 from memento.context.step_calls import Call
 from memento.context.task_space import StopTask
-from memento.store.step_records import read_record, records
+from memento.store.step_records import read_record, records, step_text
 from memento.system import try_lock
 from tests.context.making import context
 
@@ -200,7 +200,7 @@ def used(told: Context) -> list[str]:
     """Name the steps that a task used, by what their records say."""
     store = told._attempt.place().store
     found = [read_record(store, key) for key in told.left_behind()[4] or ()]
-    return [f"{record.name.rpartition(':')[2]}({record.arguments})" for record in found if record]
+    return [step_text(record) for record in found if record]
 
 
 def test_a_task_tells_which_steps_it_used(store: str) -> None:
@@ -245,3 +245,24 @@ def test_what_another_release_has_stored_and_nobody_can_read_is_computed_again(
 
     monkeypatch.setattr("memento.context.steps.decode", broken)
     assert context(store, 1).cached(_inner, 1) == 10
+
+
+def test_what_a_task_computes_or_waits_for_is_told(store: str) -> None:
+    told: list[tuple[Any, ...]] = []
+
+    def step(context: Context) -> int:
+        context.progress(1, total=4)
+        return 1
+
+    one = context(store, live=lambda *facts: told.append(facts), live_every=0.0)
+    one.cached(step)
+    one.cached(step)
+    name = "computes step test_what_a_task_computes_or_waits_for_is_told.<locals>.step()"
+    assert told == [(0.0, None, {}, name), (1.0, 4.0, {}, name), (1.0, 4.0, {})]
+    told.clear()
+    lock = Path(store, "steps", "keys", f"{Call(_inner, (1,), {}).key.hex()}.lock")
+    with open(lock, "w") as held:
+        assert try_lock(held.fileno())
+        with pytest.raises(StopTask):
+            context(store, live=lambda *facts: told.append(facts), stopping=lambda: True).cached(_inner, 1)
+    assert told == [(0.0, None, {}, "waits for step _inner(n=1)"), (0.0, None, {})]

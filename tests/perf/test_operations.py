@@ -239,12 +239,8 @@ def test_importing_memento_loads_nothing_else() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
-    assert {"__future__", *done.stdout.split()} == {
-        "__future__",
-        "memento",
-        "memento._version",
-        "memento.lazily",
-    }
+    ours = {"memento", "memento._version", "memento.lazily"}
+    assert set(done.stdout.split()) - {"__future__", "gc"} == ours
 
 
 CACHED = """
@@ -312,7 +308,7 @@ HEAVY_WHEN_COLD = HEAVY - {
     "signal",  # `socket` has it
     "importlib.machinery", "resource",
 }  # fmt: skip
-OURS_AT_MOST_COLD = 164
+OURS_AT_MOST_COLD = 162
 
 
 def test_a_cold_run_loads_no_heavy_package(tmp_path: Path) -> None:

@@ -493,3 +493,24 @@ def test_what_a_killed_run_left_goes_with_the_next_and_what_the_living_have_stay
             owner.kill()
             owner.communicate()
     sweep(str(tmp_path / "nothing"))
+
+
+def test_where_there_are_no_locks_files_are_written_and_stay_until_their_owner_removes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "try_lock", fails(errno.ENOLCK))
+    files = SharedFiles(str(tmp_path), "run-1", same_host=False)
+    data = pickling.dumps(np.ones(BIG), files)
+    sweep(str(tmp_path))
+    assert pickling.loads(data).sum() == BIG
+    files.close()
+    assert not (tmp_path / "work" / "run-1").exists()
+
+
+def test_a_process_does_not_sweep_its_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "try_lock", lambda descriptor: True)  # as where locks are the process'
+    files = SharedFiles(str(tmp_path), f"20260101-000000-{os.getpid()}-0001", same_host=False)
+    data = pickling.dumps(np.ones(BIG), files)
+    sweep(str(tmp_path))
+    assert pickling.loads(data).sum() == BIG
+    files.close()

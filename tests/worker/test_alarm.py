@@ -50,6 +50,12 @@ def test_a_task_in_its_time_is_left_alone() -> None:
         assert not wait(0.2)
 
 
+def test_a_task_that_has_waited_for_another_has_more_time() -> None:
+    with alarm(0.1, always) as put_off:
+        put_off(30.0)
+        assert not wait(0.4)
+
+
 def test_a_task_that_is_no_more_at_its_own_code_is_left_alone() -> None:
     with alarm(0.05, lambda: False):
         assert not wait(0.3)

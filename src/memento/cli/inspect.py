@@ -16,6 +16,7 @@ from typing import Any
 from memento.cli.exit_codes import UsageError
 from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store.location import find_store
+from memento.store.step_records import read_record, step_text
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
 from memento.values.describe import LargeValue
@@ -142,6 +143,8 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
             print(f"metric      {one_line(name)}: {len(y)} values, last {float(y[-1]):.6g}")
         for name in record.artifacts:
             print(f"artifact    {one_line(name)}")
+        for step in record.steps:
+            print(f"step        {_step_text(store, step)}")
         for warning in record.warnings:
             times = f" ({warning.count} times)" if warning.count > 1 else ""
             place = f" ({one_line(warning.place)})" if warning.place else ""
@@ -151,6 +154,15 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
             print(f"time        {duration(record.runtime)} in {pieces}")
         for attempt in attempts:
             _print_attempt(attempt)
+
+
+def _step_text(store: Store, key: bytes) -> str:
+    """Say what is known of a shared step."""
+    record = read_record(store.root, key)
+    if record is None:
+        return f"{key.hex()}, which is not kept any more"
+    took = f"computed in {duration(record.runtime)} by task {record.task.hex()[:12]}"
+    return f"{one_line(step_text(record), 200)}: {size_text(record.value.size)}, {took}"
 
 
 def _print_attempt(attempt: Attempt) -> None:
@@ -226,6 +238,7 @@ def _as_dict(
         "value_description": _load(record.value.shown) if record.value and record.value.shown else None,
         "error": f"{failure.type}: {failure.message}" if failure else None,
         "warnings": [warning._asdict() for warning in record.warnings],
+        "steps": [step.hex() for step in record.steps],
     }
 
 

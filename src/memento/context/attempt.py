@@ -39,6 +39,7 @@ class Attempt:
         "_next_live",
         "_own",
         "_seeding",
+        "doing",
         "done",
         "earlier",
         "metrics",
@@ -60,6 +61,7 @@ class Attempt:
         self._computing: dict[str, int] = (
             _NONE  # keys of the shared steps that are being computed, and their threads
         )
+        self.doing = ""  # "waits for step load('x')"; "" for the task's own work
         self.steps: tuple[
             bytes, ...
         ] = ()  # keys of the shared steps that the task has used so far, in any attempt
@@ -110,6 +112,18 @@ class Attempt:
         return [key for key, thread in self._computing.items() if thread == get_ident()]
 
     @contextmanager
+    def at(self, doing: str) -> Iterator[None]:
+        """Tell people that the task is at this meanwhile."""
+        before, self.doing = self.doing, doing
+        now = self.place().clock.now()
+        self._tell(now)
+        try:
+            yield
+        finally:
+            self.doing = before
+            self._tell(now)
+
+    @contextmanager
     def holding(self, step: str) -> Iterator[None]:
         """Note that this thread computes a step meanwhile."""
         if self._computing is _NONE:
@@ -150,7 +164,11 @@ class Attempt:
             self._next_live = float("inf")  # nobody listens
             return
         self._next_live = now + space.live_every
-        space.live(self.done, self.total, self.metrics.latest() if self.metrics is not None else {})
+        latest = self.metrics.latest() if self.metrics is not None else {}
+        if self.doing:
+            space.live(self.done, self.total, latest, self.doing)
+        else:
+            space.live(self.done, self.total, latest)
 
     # ------------------------------------------------------------ random generators
 

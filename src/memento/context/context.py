@@ -281,14 +281,24 @@ class Context:
         Parameters
         ----------
         func : callable
-            The step; its code and its arguments are its key.
+            The step; its code and its arguments are its key. A parameter named `context` that it must be given, and is
+            not, is a context of its own.
         *args, **kwargs : object
-            Its arguments.
+            Its arguments, bound by its signature: names and defaults may be written out or not.
 
         Returns
         -------
         object
-            What `func` returned, here or in another task. Large arrays are read-only views of one file.
+            What `func` returned, here or in another task. Large values are mapped from one file, for each task anew.
+
+        Raises
+        ------
+        TypeError
+            `func` cannot be called so, or is a coroutine function or a generator.
+        UnkeyableArgument
+            An argument, or what `func` has captured, has no identity that is certain.
+        UnsavableResult
+            What it returned cannot be stored, or not be read back.
         """
         from memento.context.step_calls import Call
         from memento.context.steps import cached

@@ -58,6 +58,10 @@ class StepAttempt(Attempt):
         """Move the task's bar."""
         self.around.progress(delta, total)
 
+    def at(self, doing: str) -> Any:
+        """Tell what the task is at."""
+        return self.around.at(doing)
+
     def folder(self) -> str:
         """Return the step's own folder, which stays as long as the step."""
         return Layout(self.place().store).step_files(self.key)

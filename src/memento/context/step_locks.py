@@ -12,10 +12,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 
-from memento.clock import Clock
-from memento.system import try_lock
+from memento.context.task_space import TaskSpace
+from memento.system import try_lock, unlock
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
 _AT = 1  # the first byte of what a lock's file says; on Windows nobody else reads what is locked: byte 0
@@ -30,38 +31,43 @@ class StepLock:
 
     @contextlib.contextmanager
     def held(
-        self,
-        computing: Collection[str],
-        stopping: Callable[[], bool],
-        waited: Callable[[float], None],
-        clock: Clock,
+        self, computing: Collection[str], space: TaskSpace, waiting: AbstractContextManager[None]
     ) -> Iterator[None]:
-        """Hold the lock; waiting costs a look now and then.
+        """Hold the lock; waiting costs a look now and then, and `waiting` is entered meanwhile.
 
-        `computing` are the steps that the caller computes already; `waited` is told of the seconds that go by. Raises
-        `Stopped` where the task is to stop, and `Circle` where it would wait forever.
+        `computing` are the steps that the caller computes already. Raises `Stopped` where the task is to stop, and
+        `Circle` where it would wait forever.
         """
         os.makedirs(self._folder, exist_ok=True)
         descriptor = os.open(
             self._path(self.key), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666
         )
         try:
-            wait, since = _FIRST_WAIT, clock.monotonic()
-            while not try_lock(descriptor):
-                if stopping():
-                    raise Stopped
-                if computing and self._leads_back(computing):
-                    raise Circle
-                time.sleep(wait)
-                now = clock.monotonic()
-                waited(now - since)
-                wait, since = min(wait * 1.5, _LONGEST_WAIT), now
+            if not try_lock(descriptor):
+                with waiting:
+                    self._wait(descriptor, computing, space)
             os.ftruncate(descriptor, 0)  # what one said that died
-            self._descriptor = descriptor
-            yield
+            self._descriptor, holder = descriptor, os.getpid()
+            try:
+                yield
+            finally:
+                self._descriptor = None
+                if os.getpid() == holder:  # not in a process that the step has forked
+                    unlock(descriptor)
         finally:
-            self._descriptor = None
-            os.close(descriptor)  # releases the lock
+            os.close(descriptor)
+
+    def _wait(self, descriptor: int, computing: Collection[str], space: TaskSpace) -> None:
+        wait, since = _FIRST_WAIT, space.clock.monotonic()
+        while not try_lock(descriptor):
+            if space.stopping():
+                raise Stopped
+            if computing and self._leads_back(computing):
+                raise Circle
+            time.sleep(wait)
+            now = space.clock.monotonic()
+            space.waited(now - since)
+            wait, since = min(wait * 1.5, _LONGEST_WAIT), now
 
     @contextlib.contextmanager
     def asking(self, key: str) -> Iterator[None]:

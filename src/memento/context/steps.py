@@ -53,7 +53,8 @@ def cached(attempt: Attempt, call: Call, context_of: Callable[[Attempt], object]
         if isinstance(attempt, StepAttempt):
             stack.enter_context(attempt.lock.asking(lock.key))
         try:
-            stack.enter_context(lock.held(held, space.stopping, space.waited, space.clock))
+            waiting = attempt.at(f"waits for step {call}")
+            stack.enter_context(lock.held(held, space, waiting))
         except Stopped:
             raise StopTask from None
         except Circle:
@@ -64,7 +65,7 @@ def cached(attempt: Attempt, call: Call, context_of: Callable[[Attempt], object]
         value = _stored(attempt, call.key, payloads)  # somebody may have computed it meanwhile
         if value is not None:
             return value[0]
-        with attempt.holding(lock.key):
+        with attempt.holding(lock.key), attempt.at(f"computes step {call}"):
             return _computed(attempt, call, context_of, lock, payloads)
 
 
@@ -101,7 +102,7 @@ def _computed(
     except (StoreUnwritable, StopTask, KeyboardInterrupt):
         failures.stopped()
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failures.failed(error)
         raise
     finally:

@@ -12,7 +12,7 @@ from memento.records import Piece
 if TYPE_CHECKING:
     from memento.context.seeding import Seeding
 
-Live = Callable[[float, "float | None", "dict[str, float]"], None]
+Live = Callable[..., None]
 
 
 class StopTask(BaseException):
@@ -65,7 +65,9 @@ class TaskSpace(NamedTuple):
     key: bytes
     attempt: int = 1
     resources: Resources = Resources()
-    live: Live | None = None  # live(done, total, metrics)
+    live: Live | None = (
+        None  # live(done, total, metrics), and what it is at where that is more than its own work
+    )
     stopping: Callable[[], bool] = never_stopping
     live_every: float = 0.5  # seconds
     clock: Clock = SYSTEM_CLOCK

@@ -232,10 +232,9 @@ def rate(per_second: float) -> str:
 
 
 def metrics_text(state: WorkerState, limit: int = 3) -> str:
-    """Say a task's latest metrics, at most `limit` of them."""
-    return " ".join(
-        f"{one_line(name, 24)}={value:.4g}" for name, value in list(state.metrics.items())[:limit]
-    )
+    """Say a task's latest metrics, at most `limit` of them, after what it is at."""
+    told = [f"{one_line(name, 24)}={value:.4g}" for name, value in list(state.metrics.items())[:limit]]
+    return " ".join([f"({one_line(state.doing, 60)})", *told] if state.doing else told)
 
 
 def share(state: WorkerState) -> float | None:

@@ -46,6 +46,7 @@ class Update(NamedTuple):
     done: float
     total: float | None
     metrics: dict[str, float]
+    doing: str = ""  # what it is at, where that is more than its own work: "waits for step load('x')"
 
 
 class Note(NamedTuple):

@@ -12,6 +12,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from memento.lazily import Loading
+
 if TYPE_CHECKING:
     from memento.executors.base import Executor
 
@@ -30,7 +32,8 @@ class Engine(NamedTuple):
 
     def load(self) -> type[Executor]:
         """Import the class."""
-        __import__(self.module)
+        with Loading():
+            __import__(self.module)
         found: type[Executor] = getattr(sys.modules[self.module], self.attribute)
         return found
 

@@ -134,8 +134,10 @@ class Serial(Executor):
             clock=self._clock,
         )
 
-    def _tell(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
-        self._inbox.append(Update(number, process_name(), done, total, metrics))
+    def _tell(
+        self, number: int, done: float, total: float | None, metrics: dict[str, float], doing: str = ""
+    ) -> None:
+        self._inbox.append(Update(number, process_name(), done, total, metrics, doing))
 
     def running(self) -> list[Running]:
         if self._current is None:  # who asks between two tasks hears which is next: during one nobody can ask

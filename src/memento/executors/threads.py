@@ -149,9 +149,11 @@ class Threads(Executor):
     def _serve(self, worker: Worker, work: Work) -> None:
         """Run what is handed over, until None comes. The body of a worker thread."""
 
-        def tell(number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
+        def tell(
+            number: int, done: float, total: float | None, metrics: dict[str, float], doing: str = ""
+        ) -> None:
             if not worker.given_up:
-                self._returned.put(Update(number, worker.name, done, total, metrics))
+                self._returned.put(Update(number, worker.name, done, total, metrics, doing))
 
         def waited(seconds: float) -> None:
             worker.waited += seconds

@@ -12,7 +12,7 @@ import contextlib
 import os
 from hashlib import blake2b
 
-_known: dict[bytes, bytes] = {}  # of a process; 32 bytes for at least a megabyte each
+_known: dict[bytes, bytes] = {}  # of a process; 32 bytes for each
 _file = ""  # where those of all processes are kept
 _seen = 0  # how much of it was read
 

@@ -22,7 +22,6 @@ from memento.config import Config, short_text
 from memento.errors import MatrixError, UpstreamPending
 from memento.matrix.axes import Axis, make_axes
 from memento.matrix.grid import Grid
-from memento.matrix.include import append_tasks
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
 from memento.matrix.values import Values, quoted
@@ -279,6 +278,8 @@ class _Compiler:
         if len(names) != len(self.axes):
             columns = rows[:, [self.axis_of[name] for name in names]]
         if self.spec.include:
+            from memento.matrix.include import append_tasks
+
             names, values, columns = append_tasks(self.spec, self.axes, rows, columns, self.warnings)
         if not len(columns):
             raise _nothing_left()

@@ -181,17 +181,14 @@ class Activity:
         config = task_text(self._plan.tasks, state.number)
         if live is None:
             return WorkerState(state.worker, task.key.hex(), config, state.seconds)
-        return WorkerState(
-            state.worker, task.key.hex(), config, state.seconds, live.done, live.total, live.metrics
-        )
+        told = (live.done, live.total, live.metrics, live.doing)
+        return WorkerState(state.worker, task.key.hex(), config, state.seconds, *told)
 
 
 def activities(tick: Tick, now: float) -> list[index.Activity]:
     """Put what a tick says of the workers as the index keeps it; `now` is UTC seconds."""
     return [
-        index.Activity(
-            one.worker, bytes.fromhex(one.key), now - one.seconds, one.done, one.total, one.metrics
-        )
+        index.Activity(one.worker, bytes.fromhex(one.key), now - one.seconds, *one[4:])
         for one in tick.running
     ]
 

@@ -42,6 +42,11 @@ def write_record(store: str, record: StepRecord) -> None:
     LocalFolder(Layout(store).steps).write(f"{STEP_KEYS}/{record.key.hex()}{ENDING}", [content])
 
 
+def step_text(record: StepRecord) -> str:
+    """Name a step for people: "load(path='x')"."""
+    return f"{record.name.rpartition(':')[2]}({record.arguments})"
+
+
 def read_record(store: str, key: bytes) -> StepRecord | None:
     """Return the record of a step; None where there is none, or it is damaged."""
     try:

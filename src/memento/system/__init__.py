@@ -10,6 +10,7 @@ from memento.system.files import (
     punch_hole,
     start_writing,
     try_lock,
+    unlock,
 )
 from memento.system.memory import (
     PeakReset,
@@ -61,6 +62,6 @@ __all__ = [
     "kill_tree", "machine", "map_private", "memory_left", "oom_kills", "out_of_reach", "outlive_parent",
     "own_mark", "peak_memory", "peak_of", "person", "platform_name", "process_start", "program_start",
     "punch_hole", "read_text", "start_writing", "thread_count", "tree_mapped_memory", "tree_memory",
-    "tree_own_memory", "try_lock", "virtual_memory",
+    "tree_own_memory", "try_lock", "unlock", "virtual_memory",
 ]
 # fmt: on

@@ -120,6 +120,18 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+def unlock(descriptor: int) -> None:
+    """Give a lock back, also where a process that was forked meanwhile has the same open file: closing it would not."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        return
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 def out_of_reach(descriptor: int) -> int:
     """Move a descriptor to a high number, closed in programs that are started; return it.
 

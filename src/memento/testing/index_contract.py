@@ -23,12 +23,13 @@ from memento.records import (
     Encoded,
     LogSlice,
 )
+from memento.testing.index_joining import JoiningContract
 from memento.testing.index_records import Opener as Opener
-from memento.testing.index_records import RecordsContract, data_of
+from memento.testing.index_records import data_of
 from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 
 
-class IndexContract(RecordsContract):
+class IndexContract(JoiningContract):
     """Promises of an index. Override `open_index` with a function that opens the same one each time, empty at first."""
 
     # --- leases and fences -----------------------------------------------------------------------------
@@ -338,7 +339,7 @@ class IndexContract(RecordsContract):
 
     def test_what_workers_are_at_is_shown(self, open_index: Opener) -> None:
         shown = [
-            Activity("host/1", key_of(1), 5.0, 2.0, 10.0, {"loss": 0.5}),
+            Activity("host/1", key_of(1), 5.0, 2.0, 10.0, {"loss": 0.5}, "waits for step load('x')"),
             Activity("host/2", key_of(2), 6.0),
         ]
         with open_index() as index, open_index() as other:

@@ -39,9 +39,7 @@ from memento.values.buffers import new_memory
 IN_MEMORY = "memento-values"  # what the system calls a file in memory
 LARGE = 1 << 20  # bytes of a value that is worth a file
 _LEAST = 1 << 12  # bytes of a buffer that is worth a part of its own
-_MAP = (
-    1 << 23
-)  # bytes; less is read, since a page that is touched for the first time costs more than its copy
+_MAP = 1 << 23  # bytes; less is read, since to touch a page for the first time costs more than to copy it
 _ALIGN = 64  # bytes: a line of the processor's cache, and what its widest instructions want
 _WRITE = 1 << 30  # bytes of one call
 _MARK = 16  # bytes
@@ -78,9 +76,8 @@ def mapped(path: str, mark: bytes, start: int, size: int) -> memoryview:
         if file.read(_MARK) != mark:
             raise _lost(path, "another file is")
         if size >= _MAP:
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # no descriptor is left, a file system without mappings
+            # No descriptor is left, or the file system has no mappings: then it is read.
+            with contextlib.suppress(OSError, ValueError):
                 return memoryview(system.map_private(file.fileno(), size, start))
         memory, done = new_memory(size), 0
         file.seek(start)
@@ -296,7 +293,8 @@ class SharedFiles:
             folder, f"{WRITING}-{SHARED_VALUES}"
         )  # under its own name it counts as a dead run's
         descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        system.try_lock(descriptor)
+        with contextlib.suppress(OSError):  # a network's disk without locks: then nobody sweeps it either
+            system.try_lock(descriptor)
         os.replace(unlocked, name)
         return _File(descriptor, name, name)
 
@@ -332,7 +330,8 @@ def sweep(store: str) -> None:
     """Remove what runs have left that were killed."""
     root = os.path.join(store, WORK)
     try:
-        runs = [name for name in os.listdir(root) if "-" in name]  # tasks' own folders are named by keys
+        # Tasks' own folders are named by keys. Not ours: to some disks, locks of one process are one.
+        runs = [name for name in os.listdir(root) if "-" in name and f"-{os.getpid()}-" not in name]
     except OSError:
         return
     for run in runs:

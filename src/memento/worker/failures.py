@@ -18,7 +18,6 @@ from memento.errors import (
     UnsavableResult,
 )
 from memento.records import PAYLOAD_DAMAGED, RAISED, STOPPED, STORE_UNWRITABLE, TIMEOUT, UNSAVABLE, Failure
-from memento.worker.user_lines import is_ours, lines_of_traceback
 
 if TYPE_CHECKING:
     from traceback import TracebackException
@@ -148,6 +147,8 @@ def _without_our_frames(lines: list[str]) -> list[str]:
     """Leave of a dump of stacks, as faulthandler prints it at the end of a process, what the task did."""
     import re
 
+    from memento.worker.user_lines import is_ours
+
     kept: list[str] = []
     inside = False  # below a frame of ours
     shown = 0  # frames of this stack
@@ -189,6 +190,8 @@ def _drop_ours(told: TracebackException, seen: set[int]) -> None:
     """Leave out the frames of Memento, in the whole chain of causes."""
     from traceback import StackSummary
 
+    from memento.worker.user_lines import is_ours
+
     if id(told) in seen:
         return
     seen.add(id(told))
@@ -202,6 +205,8 @@ def _drop_ours(told: TracebackException, seen: set[int]) -> None:
 
 def users_line(error: BaseException) -> str:
     """Name the innermost line of the user's own code: not of installed packages; "" where there is none."""
+    from memento.worker.user_lines import lines_of_traceback
+
     return lines_of_traceback(error.__traceback__).own
 
 

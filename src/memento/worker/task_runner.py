@@ -55,7 +55,7 @@ class Conditions(NamedTuple):
     worker: str = ""  # "host/pid"; this process where it is empty
     resources: Resources = Resources()
     stopping: Callable[[], bool] = never_stopping
-    live: Callable[[int, float, float | None, dict[str, float]], None] | None = None  # (task's number, ...)
+    live: Callable[..., None] | None = None  # (task's number, done, total, metrics, perhaps what it is at)
     log: Callable[[], LogSlice | None] | None = None  # what was printed since it was last asked
     log_so_far: Callable[[], LogSlice | None] | None = None  # the same, and it will be told again
     last_lines: Callable[[LogSlice], str] | None = None

@@ -84,6 +84,18 @@ def test_a_task_that_runs_is_over_its_time_when_that_has_passed(child: int) -> N
     assert Table(child, timeout=5.0).first_exceeded(100.0, 200.0) == (105.0, TIMEOUT)
 
 
+def test_the_time_in_which_a_task_waits_for_another_is_not_its_own(child: int) -> None:
+    table = Table(child, timeout=5.0)
+    table.slots.wait(0, 3.0)
+    table.slots.wait(0, 4.0)
+    assert table.first_exceeded(100.0, 200.0) == (112.0, TIMEOUT)
+    table = Table(child, timeout=5.0)
+    table.slots.wait(0, 3.0)
+    table.slots.ints[table.slots.base(0) + 1] = 1  # the next task
+    table.handle.in_flight[1] = table.handle.in_flight.pop(0)
+    assert table.first_exceeded(100.0, 200.0) == (105.0, TIMEOUT)
+
+
 def test_the_time_in_which_a_worker_is_suspended_is_not_its_tasks(child: int) -> None:
     table = Table(child, timeout=5.0)
     assert table.first_exceeded(100.0, 102.0) is None

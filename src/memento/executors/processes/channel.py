@@ -31,7 +31,7 @@ BATCH = 1  # (layouts: [(index, names)], small values: [(number, bytes)], first 
 VALUE = 2  # NUMBER, then the value's bytes as they are
 # From a worker
 OUTCOME = 10  # the fields of an outcome
-UPDATE = 11  # (number, done, total, metrics)
+UPDATE = 11  # (number, done, total, metrics, doing)
 PASSED = 12  # position: it has passed this position, all revoked ones included
 LEAVING = 13  # (position, reason): it runs nothing after this position, and ends
 BROKEN = 14  # (how, what): it could not begin at all

@@ -307,8 +307,8 @@ class Processes(Executor):
                     handle.finish_oldest(content.number)
                     outcomes.append(content)
                 elif kind == channel.UPDATE:
-                    number, done, total, metrics = content
-                    self._inbox.append(Update(number, handle.name, done, total, metrics))
+                    number, done, total, metrics, doing = content
+                    self._inbox.append(Update(number, handle.name, done, total, metrics, doing))
                 elif kind == channel.PASSED:
                     self._scheduler.requeue(handle.passed(content))
                 elif kind == channel.LEAVING:  # a task left something that only a new process is free of

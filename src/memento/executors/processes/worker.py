@@ -141,11 +141,13 @@ class Worker:
             send(channel.pack(channel.PASSED, first + len(tasks) - 1))
         return True
 
-    def _update(self, number: int, done: float, total: float | None, metrics: dict[str, float]) -> None:
+    def _update(
+        self, number: int, done: float, total: float | None, metrics: dict[str, float], doing: str = ""
+    ) -> None:
         if not self._copied:
             total = None if total is None else float(total)
             metrics = {name: float(value) for name, value in metrics.items()}
-            self._sender.send(channel.pack(channel.UPDATE, (number, float(done), total, metrics)))
+            self._sender.send(channel.pack(channel.UPDATE, (number, float(done), total, metrics, doing)))
 
     def _note_copied(self) -> None:
         self._copied = True

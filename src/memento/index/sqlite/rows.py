@@ -259,7 +259,7 @@ def read_command(row: tuple[Any, ...]) -> Command:
 def activity_text(activities: Sequence[Activity]) -> str:
     """Return what workers are at as JSON."""
     return json.dumps(
-        [[a.worker, a.key.hex(), a.since, a.done, a.total, dict(a.metrics)] for a in activities]
+        [[a.worker, a.key.hex(), a.since, a.done, a.total, dict(a.metrics), a.doing] for a in activities]
     )
 
 
