@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from memento.runner.retry import Retry as Retry
     from memento.store.maintenance import forget as forget
     from memento.store.maintenance import gc as gc
+    from memento.store.maintenance import merge as merge
     from memento.store.maintenance import retry as retry
     from memento.store.maintenance import sizes as sizes
     from memento.store.maintenance import verify as verify
@@ -80,7 +81,7 @@ _HOMES = {
     "memento.results.results": "Results",
     "memento.runner.remote_control": "control",
     "memento.runner.retry": "Retry",
-    "memento.store.maintenance": "forget gc retry sizes verify",
+    "memento.store.maintenance": "forget gc merge retry sizes verify",
     "memento.values.codecs": "Codec",
     "memento.values.encoding": "register_codec",
 }

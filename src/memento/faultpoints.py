@@ -28,6 +28,9 @@ POINTS = (
     "commit.inside",  # ... written, not committed
     "commit.done",  # ... durable, told to nobody yet
     "checkpoints.dropping",  # results are durable, the checkpoints of their tasks are still there
+    "merge.copied",  # files of some tasks are copied, their rows are not there yet
+    "merge.inside",  # ... rows are written, not committed
+    "merge.done",  # ... durable
     "gc.given_up",  # the rows of results that are given up are gone, and nothing else
     "gc.turn",  # a turn of `gc` is over
     "run.finishing",  # all is committed; the run's row still says "running"

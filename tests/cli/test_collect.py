@@ -139,7 +139,7 @@ def with_step(tmp_path: Path) -> Project:
 
 def again(folder: Path) -> Ran:
     """Run in a process of its own, which knows nothing of how the file was before."""
-    line = ["run", f"{folder / 'steps.py'}:uses_a_step", folder / "matrix.json", "--executor", "serial"]
+    line = ["run", f"{folder / 'steps.py'}:uses_a_step", "matrix.json", "--executor", "serial"]
     return command(*line, "--store", folder / "memento-store", cwd=folder)
 
 

@@ -60,6 +60,13 @@ def test_other_tasks_get_the_failure_of_the_first(store: str) -> None:
     assert "raise outcome" in told[3].traceback
 
 
+def test_a_step_that_leaves_the_program_has_failed_too(store: str) -> None:
+    steps = Steps(SystemExit("no licence"))
+    errors = [failure(store, steps, task) for task in range(2)]
+    assert [(type(error), str(error)) for error in errors] == [(SystemExit, "no licence")] * 2
+    assert steps.calls == 1
+
+
 def test_an_exception_that_cannot_travel_is_told_as_text(store: str) -> None:
     steps = Steps(Lost("a", "b"))
     first, second = (failure(store, steps, task) for task in range(2))

@@ -117,6 +117,40 @@ def test_gc_that_is_killed_at_random_and_runs_that_begin_meanwhile_lose_nothing(
         assert {ref for ref in store.payloads.refs() if not ref.startswith("classes/")} == named
 
 
+@pytest.mark.parametrize("point", ["merge.copied:1", "merge.inside:1", "merge.done:1", "run.finishing:1"])
+def test_a_merge_that_is_killed_leaves_a_whole_store_and_the_next_one_completes_it(
+    point: str, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    victim, other = Victim(tmp_path, tasks=3), Victim(tmp_path / "other", tasks=8)
+    assert victim.run().complete
+    assert other.run().complete
+    with Store.open(other.store) as store:
+        (named,) = [name for name, _, _ in store.index.experiments()]
+    with Store.open(victim.store) as store:
+        (wanted,) = [name for name, _, _ in store.index.experiments()]
+    if named != wanted:
+        memento_of("rename", named, wanted, "--store", str(other.store))
+    line = ("merge", str(other.store), "--into", str(victim.store))
+    assert memento_of(*line, MEMENTO_FAULTS=point).returncode == -signal.SIGKILL
+    assert memento.verify(victim.store).problems == []
+    memento.gc(victim.store)
+    told = memento_of(*line)
+    assert told.returncode == 0, told.stderr
+    assert set(victim.done()) == set(range(8))
+    for n, value in victim.done().items():
+        np.testing.assert_equal(value, value_of(n))
+    memento.gc(victim.store)
+    assert memento.verify(victim.store).problems == []
+    again = memento_of(*line)
+    assert "there was nothing to take" in again.stdout
+
+
+def memento_of(*line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "memento", *line]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+
+
 @pytest.mark.parametrize("point", ["gc.given_up:1", "gc.turn:1"])
 def test_gc_that_is_killed_while_it_gives_up_results_leaves_a_whole_store(point: str, tmp_path: Path) -> None:
     victim = Victim(tmp_path, tasks=6)

@@ -269,6 +269,9 @@ class MemoryIndex(Index):
         found = list(self.data.runs.values())[::-1][:limit]
         return [run if run.status else self.leases.with_status(run, name) for run, name in found]
 
+    def names_of_runs(self) -> dict[int, str]:
+        return {number: name for number, (_, name) in self.data.runs.items()}
+
     def counts_of_runs(self, runs: Collection[int]) -> dict[int, tuple[int, int, float]]:
         counts: dict[int, tuple[int, int, float]] = {}
         for r in (row.record for row in self._rows() if row.record.run in runs):
@@ -460,6 +463,55 @@ class MemoryRun(Run):
     def mixed_code(self, present: int, older: Sequence[bytes]) -> int:
         return self.code(mixed([self._data.codes[present][0].digest, *older]))
 
+    def bring(self, brought: t.Brought) -> t.Numbers:
+        name, data = self._info.experiment, self._data
+        numbers = t.Numbers({}, {}, {})
+        with data.lock:
+            for called, run in brought.runs:
+                number = next(
+                    (n for n, (r, _) in data.runs.items() if _who(r) == _who(run)), len(data.runs) + 1
+                )
+                if number not in data.runs:
+                    info = run.info._replace(experiment=name)
+                    fresh = run_name(run.started, run.info.pid, number)
+                    taken = called in self._index.names_of_runs().values()
+                    data.runs[number] = run._replace(id=number, info=info), fresh if taken else called
+                numbers.runs[run.id], numbers.names[called] = number, data.runs[number][1]
+            for code, (version, seen, by) in sorted(brought.codes.items()):
+                numbers.codes[code] = data.add_code(version, seen, numbers.runs.get(by) if by else None)
+            ours, theirs = data.changes.setdefault(name, {}), dict[int, set[int]]()
+            for code, present in brought.changes:
+                theirs.setdefault(numbers.codes[code], set()).add(numbers.codes[present])
+            data.changes[name] = theirs | ours
+            adopted = data.adoptions.setdefault(name, [])
+            for one in brought.adoptions:
+                one = one._replace(code=numbers.codes[one.code], present=numbers.codes[one.present])
+                if one[:2] not in [found[:2] for found in adopted]:
+                    adopted.append(one)
+        return numbers
+
+    def absorb(
+        self,
+        rows: t.OfRuns,
+        attempts: t.OfRuns,
+        replaced: Collection[int],
+    ) -> bool:
+        data = self._data
+        with data.lock:
+            if any(owner.run != self.id for owner in self._index.living().runs):
+                return False
+            for number in replaced:
+                data.drop(number, keep_attempt=True)
+            for run, row in rows:
+                data.last += 1
+                data.by_key[row.key] = data.last
+                data.rows[data.last] = _Row(self._record(row, run), row.outcome.metrics)
+            for run, row in attempts:
+                tried = tries.last_attempts(self._record(row, run))
+                data.attempts.append((row.key, self._info.experiment, tried))
+        self.release([row.key for _, row in rows])
+        return True
+
     def declare(self, axes: Sequence[ax.Declared], keys: bytes, follows: bool) -> list[Sequence[str]]:
         name = self._info.experiment
         with self._data.lock:
@@ -525,14 +577,15 @@ class MemoryRun(Run):
     def _attempt(self, row: TaskRow) -> tuple[bytes, str, tuple[rec.Attempt, ...]]:
         return row.key, self._info.experiment, tries.last_attempts(self._record(row))
 
-    def _record(self, row: TaskRow) -> TaskRecord:
+    def _record(self, row: TaskRow, run: int = 0) -> TaskRecord:
         """Return how a task ended as it is read; its id is the newest."""
-        info, out = self._info, row.outcome
-        out, shares = tries.whole(out, self.id) if out.earlier else (out, [])
+        run = run or self.id
+        info, out = self._data.runs[run][0].info, row.outcome
+        out, shares = tries.whole(out, run) if out.earlier else (out, [])
         warned = json.loads(out.warnings) if out.warnings else ()
         return TaskRecord(
             self._data.last, row.key, info.experiment, row.params, info.settings, row.repeat, out.status, row.code,
-            self.id, out.attempt, out.started, out.runtime, out.cpu_time, out.memory, out.virtual, out.worker,
+            run, out.attempt, out.started, out.runtime, out.cpu_time, out.memory, out.virtual, out.worker,
             out.value, out.artifacts, out.log, out.failure, tuple(rec.Warned._make(entry) for entry in warned),
             tries.pieces_of(shares, out.status, out.failure), out.steps or (),
         )  # fmt: skip
@@ -599,6 +652,10 @@ class MemoryRun(Run):
         self._told = []
         if self._shown is not None:
             self._data.activities[self.id] = self._clock.now(), self._shown
+
+
+def _who(run: rec.RunRecord) -> tuple[object, ...]:
+    return run.started, run.info.host, run.info.pid, run.info.process_started
 
 
 def _known(record: TaskRecord) -> Known:

@@ -167,6 +167,12 @@ def test_what_is_not_verified_is_read_all_the_same(file: Path) -> None:
         assert b"".join(read_pieces(reader(opened), LENGTHS)) == CONTENT
 
 
+def test_what_is_not_verified_and_cut_short_is_an_error(file: Path) -> None:
+    os.truncate(file, len(CONTENT) - 1)
+    with file.open("rb", buffering=0) as opened, pytest.raises(OSError, match="cut short"):
+        read_pieces(reader(opened), LENGTHS)
+
+
 def test_what_is_read_in_passing_has_the_same_checksum(file: Path) -> None:
     for size in (0, 1, len(CONTENT) - 1, len(CONTENT)):
         seen = xxhash.xxh3_128()

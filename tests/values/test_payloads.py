@@ -188,6 +188,22 @@ def test_what_cannot_be_mapped_is_read(
     assert store.read(ref, mapped=True) == CONTENT
 
 
+@BOTH
+def test_a_file_that_is_cut_short_once_it_is_open_is_damaged_though_it_was_verified(
+    mapped: bool, store: PayloadDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = store.write([CONTENT], ".bin")
+    opened = places._File.__init__
+
+    def cut(self: Any, file: Any) -> None:
+        opened(self, file)
+        os.truncate(store.path(ref), LARGE)
+
+    monkeypatch.setattr(places._File, "__init__", cut)
+    with pytest.raises(PayloadDamaged):
+        store.read(ref, mapped=mapped)
+
+
 def test_what_is_mapped_stays_when_its_store_goes(store: PayloadDir) -> None:
     encoded = encode({"weights": np.arange(200_000.0)}, store)
     value = decode(encoded, store, mmap=True)

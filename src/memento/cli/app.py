@@ -1,5 +1,7 @@
 """Declare every command, its options and its help; each command's work stands in a file of its own.
 
+Long because it is the one page that declares what can be typed.
+
 Knows: names and help texts. May not know: stores, runs (imported when a command is called, so `--help` is quick).
 
 To add a command: a function here with its options, and its work in the file that fits (or a new one).
@@ -356,6 +358,28 @@ def gc(
 
         if not collect(store, wanted, dry_run=dry_run, yes=yes, as_json=as_json):
             raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    other: Annotated[Path, typer.Argument(metavar="OTHER_STORE", help="The folder of the other store.")],
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", "--store", help="The store that takes it in; by default the project's."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in what another store has.
+
+    Its results that are missing here, with all that belongs to them, and checkpoints of tasks that are not done. Of
+    two results of a task the newer one stands, and it is said. The other store is only read.
+    """
+    from memento.cli.exit_codes import explained
+
+    with explained():
+        from memento.cli.merge_stores import merge_stores
+
+        merge_stores(other, into, as_json=as_json)
 
 
 @app.command()

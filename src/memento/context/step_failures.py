@@ -26,7 +26,7 @@ from memento.values import pickling
 
 _MOST_DEATHS = 3  # of processes in one step, before nobody tries it again without a retry
 _EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is told as text only
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep  # the frames between a task and its steps
 
 
 class Remembered(NamedTuple):
@@ -76,7 +76,7 @@ class StepFailures:
                 )
         self._write(Remembered(self._run, attempt, known.deaths, begun=True, task=task))
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """Remember what the step raised."""
         marked(error, self._step)
         try:
@@ -99,9 +99,9 @@ class StepFailures:
         with contextlib.suppress(OSError):
             os.unlink(self._path)
 
-    def _again(self, known: Remembered) -> Exception:
+    def _again(self, known: Remembered) -> BaseException:
         """Return the exception that the step raised in another task, with the traceback from there."""
-        error: Exception = StepFailed(f"{known.type}: {known.message}")
+        error: BaseException = StepFailed(f"{known.type}: {known.message}")
         with contextlib.suppress(Exception):
             error = pickling.loads_value(base64.b64decode(known.pickled)) if known.pickled else error
         error.__cause__ = InAnotherTask(

@@ -102,7 +102,7 @@ def _computed(
     except (StoreUnwritable, StopTask, KeyboardInterrupt):
         failures.stopped()
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failures.failed(error)
         raise
     finally:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from memento.index.types import (
         Activity,
         Answer,
+        Brought,
         Checked,
         Claim,
         Command,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
         History,
         Living,
         Names,
+        Numbers,
+        OfRuns,
         Outlines,
         Renamed,
     )
@@ -309,6 +312,10 @@ class Index(ABC):
         return next((run for run in self.runs() if run.id == number), None)
 
     @abstractmethod
+    def names_of_runs(self) -> dict[int, str]:
+        """Return the name of each run by its id."""
+
+    @abstractmethod
     def counts_of_runs(self, runs: Collection[int]) -> dict[int, tuple[int, int, float]]:
         """Return how many rows of runs are done and failed, and when the last task ended; nothing of runs without."""
 
@@ -515,6 +522,37 @@ class Run(ABC):
             a failure of a task that was done before is kept as an attempt.
         failed_attempts : sequence of (bytes, TaskRow)
             Attempts that failed and were, or will be, followed by another.
+        """
+
+    @abstractmethod
+    def bring(self, brought: Brought) -> Numbers:
+        """Note what another store tells of this run's experiment, as far as it is new; return what it is called here.
+
+        Runs are the same whose process and start are. Idempotent.
+        """
+
+    @abstractmethod
+    def absorb(
+        self,
+        rows: OfRuns,
+        attempts: OfRuns,
+        replaced: Collection[int],
+    ) -> bool:
+        """Append rows that other runs have made, each with that run's id; give back the claims of their tasks.
+
+        Parameters
+        ----------
+        rows : sequence of (int, TaskRow)
+            At most one for each key; codes are ids of this index, and pieces name their runs by theirs.
+        attempts : sequence of (int, TaskRow)
+            Earlier attempts at these tasks.
+        replaced : collection of int
+            Ids of rows that go for them; failures stay as attempts.
+
+        Returns
+        -------
+        bool
+            False where another run lives, which may have planned with what is replaced: then nothing has changed.
         """
 
     @abstractmethod

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import MementoError
-from memento.records import Adoption, Encoded, Failure, Known, RunRecord
+from memento.records import Adoption, CodeVersion, Encoded, Failure, Known, RunRecord, TaskRow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +101,29 @@ class History(NamedTuple):
     digests: dict[int, bytes]  # id -> digest, of all versions in the index
     changes: list[tuple[int, int]]  # (version, the one that would compute its results now)
     adoptions: list[Adoption]  # the oldest first
+
+
+OfRuns = Sequence[tuple[int, TaskRow]]
+"""Rows, each with the id of the run that made it."""
+
+
+class Brought(NamedTuple):
+    """What another store tells of an experiment beside its rows; all ids are that store's."""
+
+    runs: Sequence[tuple[str, RunRecord]]  # with their names; each has ended
+    codes: Mapping[
+        int, tuple[CodeVersion, float, int | None]
+    ]  # when it was seen first (UTC seconds), and by which run
+    changes: Sequence[tuple[int, int]]  # as of `History`
+    adoptions: Sequence[Adoption]
+
+
+class Numbers(NamedTuple):
+    """What that is called here."""
+
+    runs: dict[int, int]
+    codes: dict[int, int]
+    names: dict[str, str]  # of runs
 
 
 class Renamed(NamedTuple):

@@ -37,16 +37,15 @@ def sweep(root: str, index: Index) -> int:
         return 0
     living = index.living().runs
     over = [path for path, is_gone in found if is_gone or (is_gone is None and not living)]
-    for path in over:
-        with suppress(OSError):
-            os.unlink(path)
-    left = [path for path in folders if not is_of(os.path.basename(path), living) and not _is_wanted(path)]
-    if left:
+    over += [path for path in folders if not is_of(os.path.basename(path), living) and not _is_wanted(path)]
+    if over:
         import shutil  # 2 ms, which a small run need not spend
 
-        for path in left:
+        for path in over:
             shutil.rmtree(path, ignore_errors=True)
-    return len(over) + len(left)
+            with suppress(OSError):
+                os.unlink(path)
+    return len(over)
 
 
 def is_gone_by_name(path: str) -> bool | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from memento.store.garbage import Collected
 from memento.store.location import find_store
@@ -15,7 +16,10 @@ from memento.store.store import Store
 from memento.store.verify import verify
 from memento.wording import bytes_of, seconds_of
 
-__all__ = ["forget", "gc", "retry", "sizes", "verify"]
+__all__ = ["forget", "gc", "merge", "retry", "sizes", "verify"]
+
+if TYPE_CHECKING:
+    from memento.store.merge import Merged
 
 StorePath = str | os.PathLike[str]
 
@@ -96,6 +100,53 @@ def gc(
             keep=size,
             results=results,
         )
+
+
+def merge(other: StorePath, into: StorePath | None = None) -> Merged:
+    """Take into a store what another one has and it lacks; of two results of a task the newer one.
+
+    Results come with all that belongs to them, tasks that are not done with their checkpoints. The other store is only
+    read, and nothing of it is run or unpickled. May be repeated; an interrupted merge is completed by the next one.
+
+    Parameters
+    ----------
+    other : path
+        The other store's folder.
+    into : path, optional
+        The store that takes it in; by default the project's.
+
+    Returns
+    -------
+    Merged
+        What was taken, and in which tasks the two differ.
+
+    Raises
+    ------
+    NotAStore
+        One of them is none.
+    CannotMerge
+        A run of one of them is at work, or they are one store.
+
+    Examples
+    --------
+    >>> import memento, tempfile
+    >>> def square(context, config): return config.x ** 2
+    >>> one, other = tempfile.mkdtemp(), tempfile.mkdtemp()
+    >>> for folder, numbers in ((one, [1, 2]), (other, [2, 3])):
+    ...     runs = memento.Memento(square, executor="serial", name="square", store=folder)
+    ...     results = runs.run({"parameters": {"x": numbers}})
+    >>> merged = memento.merge(other, into=one)
+    >>> merged.results, merged.equal, len(memento.load(one))
+    ({'square': 1}, 1, 3)
+    """
+    from memento.store.merge import merge
+
+    here = find_store(into)
+    with (
+        Store.open(other, create=False, trusted=False, readonly=True) as source,
+        Store.open(here, create=False, trusted=False) as target,
+    ):
+        return merge(source, target)
 
 
 def sizes(path: StorePath | None = None) -> Sizes:

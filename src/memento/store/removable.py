@@ -83,19 +83,22 @@ def listed(root: str, damaged: bool, unfinished: bool) -> Iterator[Item]:
 
 def _steps(root: str) -> Iterator[Item]:
     """Yield what steps have beside their values: a record with all that hangs on it, folders without one."""
-    folder, place = layout.Layout(root).step_keys, os.path.join(root, layout.STEPS)
+    place = layout.Layout(root)
+    folder = place.step_keys
     recorded = set()
     for entry in scan(folder):
         key = entry.name.removesuffix(ENDING)
         if entry.name.endswith(ENDING) and is_key(key):
             recorded.add(key)
-            names = ((folder, f"{key}.lock"), (place, layout.STEP_FILES, key), (place, layout.STEP_WORK, key))
-            names = (*names, (place, layout.STEP_FAILURES, f"{key}{ENDING}"))
-            yield Item(
-                UNUSED, entry.path, step=bytes.fromhex(key), also=tuple(os.path.join(*name) for name in names)
+            its = (
+                os.path.join(folder, f"{key}.lock"),
+                place.step_files(key),
+                os.path.join(place.step_work, key),
+                os.path.join(place.step_failures, entry.name),
             )
+            yield Item(UNUSED, entry.path, step=bytes.fromhex(key), also=its)
     for kind, name in ((UNUSED, layout.STEP_FILES), (UNFINISHED, layout.STEP_WORK)):
-        for entry in scan(os.path.join(place, name)):
+        for entry in scan(os.path.join(place.steps, name)):
             if is_key(entry.name) and entry.name not in recorded:
                 yield Item(kind, entry.path, step=bytes.fromhex(entry.name))
 

@@ -185,6 +185,37 @@ class OutcomeTests(ExecutorFixtures):
         assert len(drive.values[0]) < 1_000
         files.close()
 
+    def test_tasks_share_a_step_and_say_which_ones_they_used(self, drive: Drive, tmp_path: Path) -> None:
+        calls = tmp_path / "calls"
+
+        def load(context: Any, path: str) -> Any:
+            with calls.open("a") as file:
+                file.write("x")
+            return [context.seed] * 3
+
+        def fail(path: str) -> None:
+            with calls.open("a") as file:
+                file.write("f")
+            raise OSError(f"{path} is away")
+
+        def experiment(context: Any, config: Any) -> Any:
+            if config.x % 2:
+                context.cached(fail, "b")
+            found = context.cached(load, path="a")
+            found.append(config.x)  # no other task sees it
+            return context.cached(load, "a")
+
+        drive.start(experiment)
+        outcomes = drive.run([drive.task(i, i) for i in range(8)])
+        assert sorted(calls.read_text()) == ["f", "x"]
+        assert [drive.value(i) for i in range(0, 8, 2)] == [drive.value(0)] * 4
+        assert [len(outcomes[i].steps or ()) for i in range(8)] == [1, 0] * 4
+        told = {(f.type, f.message, f.location) for f in (outcomes[i].failure for i in range(1, 8, 2)) if f}
+        assert len(told) == 1, told
+        ((kind, message, location),) = told
+        assert (kind, location != "") == ("OSError", True)
+        assert message.startswith("b is away (in step ")
+
     def test_a_coroutine_function_is_awaited(self, drive: Drive) -> None:
         async def later(context: Any, config: Any) -> int:
             await asyncio.sleep(0)

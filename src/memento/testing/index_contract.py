@@ -23,12 +23,13 @@ from memento.records import (
     Encoded,
     LogSlice,
 )
+from memento.testing.index_joining import JoiningContract
 from memento.testing.index_records import Opener as Opener
-from memento.testing.index_records import RecordsContract, data_of
+from memento.testing.index_records import data_of
 from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 
 
-class IndexContract(RecordsContract):
+class IndexContract(JoiningContract):
     """Promises of an index. Override `open_index` with a function that opens the same one each time, empty at first."""
 
     # --- leases and fences -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ busy, as it should, they take three times the processor's time, and wait for eac
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -66,14 +67,16 @@ def new_memory(size: int) -> memoryview:
 def read_pieces(read_into: ReadInto, lengths: Sequence[int], seen: Seen | None = None) -> list[memoryview]:
     """Read a content from its beginning, each piece into memory of its own.
 
-    A content that ends before is damaged, which its checksum tells: what is missing is read as zeros.
+    A content that ends before is damaged. Where `seen` makes its checksum, that tells, and what is missing is read as
+    zeros; where nobody looks, it is an `OSError`.
     """
     pieces = [new_memory(length) for length in lengths]
     at = 0
     for piece in pieces:
         for start in range(0, piece.nbytes, _READ):
             part = piece[start : start + _READ]
-            _fill(part, read_into, at)
+            if not _fill(part, read_into, at) and seen is None:
+                raise OSError(errno.EIO, "it was cut short while it was read")
             at += part.nbytes
             if seen is not None:
                 seen(part)
@@ -89,11 +92,12 @@ def pass_through(read_into: ReadInto, size: int, seen: Seen) -> None:
         seen(part)
 
 
-def _fill(memory: memoryview, read_into: ReadInto, at: int) -> None:
-    """Fill memory, with zeros where the content ends before."""
+def _fill(memory: memoryview, read_into: ReadInto, at: int) -> bool:
+    """Fill memory, with zeros where the content ends before; tell whether there was enough."""
     while memory.nbytes:
         count = read_into(memory, at)
         if not count:
             memory[:] = bytes(memory.nbytes)
-            return
+            return False
         memory, at = memory[count:], at + count
+    return True

@@ -277,7 +277,7 @@ class _File(Content):
         try:
             return memoryview(map_private(self._file.fileno(), self.size))
         except (OSError, ValueError):
-            # Too many mappings or descriptors, a file system that maps nothing, an empty or shortened file.
+            # Too many mappings or descriptors, a file system that maps nothing, an empty file or one cut short.
             return super().map()
 
 

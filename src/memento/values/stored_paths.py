@@ -13,8 +13,8 @@ from typing import Any
 def reduce_path(obj: Any, store: str) -> Any:
     """Pickle a path into the store's folder, as `Pickler.reducer_override` has it; anything else as it is."""
     kind = type(obj)
-    # `pathlib` is not imported to find out.
-    if kind.__module__.partition(".")[0] != "pathlib" or not store or "Path" not in kind.__name__:
+    # `pathlib` is not imported to find out. The module of a function of Cython's is no text.
+    if str(kind.__module__).partition(".")[0] != "pathlib" or not store or "Path" not in kind.__name__:
         return NotImplemented
     path = os.fspath(obj)
     for root in _spellings(store):

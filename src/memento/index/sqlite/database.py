@@ -368,3 +368,18 @@ def _created(statement: str) -> str:
     """Return "table tasks" of "CREATE TABLE tasks ..."; "" of what creates nothing."""
     create, kind, name, *_ = [*statement.split(" ", 3), "", ""]
     return f"{kind.lower()} {name}" if create == "CREATE" else ""
+
+
+def insert(connection: sqlite3.Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows; a text that is no Unicode (a file name, what a task printed) must not lose a commit."""
+    if not values:
+        return
+    connection.execute("SAVEPOINT rows")
+    try:
+        connection.executemany(statement, values)
+    except UnicodeEncodeError:
+        from memento.index.sqlite.rows import cleaned
+
+        connection.execute("ROLLBACK TO rows")
+        connection.executemany(statement, [cleaned(row) for row in values])
+    connection.execute("RELEASE rows")

@@ -280,6 +280,9 @@ class Reader(Index):
         found = [(run_record(row), row[1]) for row in self.database.all(statement, (asked,))]
         return [run if run.status else self.leases.with_status(run, name) for run, name in found]
 
+    def names_of_runs(self) -> dict[int, str]:
+        return dict(self.database.all(sql.NAMES_OF_RUNS))
+
     def counts_of_runs(self, runs: Collection[int]) -> dict[int, tuple[int, int, float]]:
         found = self.database.all(sql.ROWS_OF_RUNS, (_json_list(runs),))
         return {run: (done, failed, last) for run, done, failed, last in found}

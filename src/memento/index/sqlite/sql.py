@@ -321,6 +321,9 @@ ROWS_OF_RUNS = """
 SELECT run, sum(status = 'done'), sum(status = 'failed'), max(started + runtime) FROM tasks
 WHERE run IN (SELECT value FROM json_each(?)) GROUP BY run
 """
+NAMES_OF_RUNS = "SELECT id, name FROM runs"
+SAME_RUN = "SELECT id, name FROM runs WHERE started = ? AND host = ? AND pid = ? AND process_started = ?"
+RUN_OF_NAME = "SELECT id FROM runs WHERE name = ?"
 LEASES = "SELECT id, host, pid, process_started, boot_id, heartbeat, name FROM runs WHERE ended IS NULL"
 RUN_SETTINGS = "SELECT settings FROM runs WHERE id = ?"
 # It takes a lease again that fell while its machine slept.

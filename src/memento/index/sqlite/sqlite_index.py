@@ -83,7 +83,8 @@ class SqliteIndex(Reader):
         from memento import faultpoints
         from memento.index.lease import run_name
         from memento.index.sqlite import rows
-        from memento.index.sqlite.writer import SqliteRun, drop_leases
+        from memento.index.sqlite.write_values import drop_leases
+        from memento.index.sqlite.writer import SqliteRun
 
         now = self.clock.now()
         dead = [owner.run for owner in self._owners() if self.leases.is_dead(owner)]
@@ -110,7 +111,7 @@ class SqliteIndex(Reader):
         stale: Iterable[tuple[int, bytes]],
         run: int | None,
     ) -> None:
-        from memento.index.sqlite.writer import add_code
+        from memento.index.sqlite.write_values import add_code
         from memento.index.versions import presents
 
         with self.database.writing(durable=False) as connection:  # as the run itself: results come later
@@ -137,7 +138,7 @@ class SqliteIndex(Reader):
             connection.executemany(sql.ADD_ADOPTION, rows)
 
     def forget(self, keys: Iterable[bytes]) -> int:
-        from memento.index.sqlite.writer import drop_tasks
+        from memento.index.sqlite.write_values import drop_tasks
 
         wanted = set(keys)
         with self.database.writing() as connection:
@@ -147,7 +148,7 @@ class SqliteIndex(Reader):
         return len(doomed)
 
     def retry(self, keys: Collection[bytes] | None, experiment: str | None) -> list[TaskRecord]:
-        from memento.index.sqlite.writer import drop_tasks
+        from memento.index.sqlite.write_values import drop_tasks
 
         wanted = None if keys is None else set(keys)
         with self.database.writing() as connection:
@@ -158,7 +159,7 @@ class SqliteIndex(Reader):
         return retried
 
     def discard(self, ids: Iterable[int], *, unless_living: bool = False) -> list[int]:
-        from memento.index.sqlite.writer import drop_tasks
+        from memento.index.sqlite.write_values import drop_tasks
 
         with self.database.writing() as connection:
             if unless_living and self.living().runs:

@@ -21,8 +21,9 @@ from memento.index.contract import Run
 from memento.index.lease import KEY, Leases
 from memento.index.sqlite import rows as encode
 from memento.index.sqlite import sql
-from memento.index.sqlite.database import Database
-from memento.index.types import Activity, Claim, Command, Committed, Owner
+from memento.index.sqlite.database import Database, insert
+from memento.index.sqlite.write_values import add_code, drop_leases, drop_tasks
+from memento.index.types import Activity, Brought, Claim, Command, Committed, Numbers, OfRuns, Owner
 from memento.records import DONE, FAILED, CodeVersion, Known, TaskRow
 
 if TYPE_CHECKING:
@@ -174,6 +175,20 @@ class SqliteRun(Run):
         if self._committed is not None:
             self._committed(ids.keys() - failed)
         return Committed({**ids, **outdone[0]} if outdone[0] else ids, outdone[1])
+
+    def bring(self, brought: Brought) -> Numbers:
+        from memento.index.sqlite.absorbing import bring
+
+        with self._database.writing() as connection:
+            return bring(connection, self._experiment, brought)
+
+    def absorb(self, rows: OfRuns, attempts: OfRuns, replaced: Collection[int]) -> bool:
+        from memento.index.sqlite.absorbing import absorb
+
+        mine = (self.id, self._experiment)
+        done = absorb(self._database, self._leases, mine, rows, attempts, replaced)
+        self.release([row.key for _, row in rows] if done else ())
+        return done
 
     def declare(self, axes: Sequence[Declared], keys: bytes, follows: bool) -> list[Sequence[str]]:
         from memento.index.sqlite.write_values import declare, keep_order
@@ -350,43 +365,3 @@ class SqliteRun(Run):
         ]
         insert(connection, sql.ADD_METRIC, metrics)
         connection.execute(sql.SET_LAST_TASK, (first + len(rows) - 1,))
-
-
-def insert(connection: sqlite3.Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows; a text that is no Unicode (a file name, what a task printed) must not lose a commit."""
-    if not values:
-        return
-    connection.execute("SAVEPOINT rows")
-    try:
-        connection.executemany(statement, values)
-    except UnicodeEncodeError:
-        connection.execute("ROLLBACK TO rows")
-        connection.executemany(statement, [encode.cleaned(row) for row in values])
-    connection.execute("RELEASE rows")
-
-
-def drop_leases(connection: sqlite3.Connection, runs: Iterable[int]) -> None:
-    """Take the leases of runs that are dead, and what they claimed."""
-    each = [(run,) for run in runs]
-    connection.executemany(sql.LEASE_FELL, each)
-    connection.executemany(sql.DROP_CLAIMS_OF_RUN, each)
-    connection.executemany(sql.DROP_ACTIVITY, each)
-
-
-def add_code(connection: sqlite3.Connection, version: CodeVersion, now: float, run: int | None) -> int:
-    """Return the id of a version, adding it, and what it combines, when it is new."""
-    row = connection.execute(sql.CODE_ID, (version.digest,)).fetchone()
-    if row is None:
-        parts = [add_code(connection, part, now, run) for part in version.parts]
-        values = encode.code_values(version, parts, run, now)
-        return int(connection.execute(sql.ADD_CODE, values).lastrowid or 0)
-    return int(row[0])
-
-
-def drop_tasks(connection: sqlite3.Connection, ids: Iterable[int], *, keep_attempts: bool) -> None:
-    """Delete rows of tasks with all that hangs on them; failures are kept as attempts if asked."""
-    each = [(number,) for number in ids]
-    if keep_attempts:
-        connection.executemany(sql.KEEP_AS_ATTEMPT, each)
-    for statement in (sql.DROP_TASK, sql.DROP_BLOB, sql.DROP_METRICS):
-        connection.executemany(statement, each)

@@ -1,0 +1,357 @@
+"""Join another store to this one: `memento merge`.
+
+Knows: both stores, their folders. May not know: SQL; what a value is: nothing is unpickled, nothing of it is run.
+
+    a task is done in one alone          its result is taken, whatever became of it in the other
+    done in both, with the same bytes    nothing is to be done
+    done in both, and it differs         the newer one stands, and it is told: as a conflict where one version of the
+                                         code has computed both
+    failed in both                       the newer failure stands
+
+A result comes with its run, its code, attempts, metrics, warnings, value, artifacts, output and the steps that it used;
+a task that is not done with its checkpoint, where this store has none. The other store is only read.
+
+Killed at any line: files come before the rows that name them, and a row with all that hangs on it comes in one
+transaction, so this store is whole at any time; a second merge goes on. Only where a newer result replaces one
+do its artifacts come right after its row; a second merge finds that they are others.
+A run that lives in either store might lose what it has planned with: then nothing is begun. This holds a lease, as a
+run does, so that `gc` beside it spares what is copied and not named yet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from memento import faultpoints, system
+from memento.errors import MementoError, StoreError
+from memento.index.attempts import last_attempts
+from memento.index.contract import Run
+from memento.index.declared_values import SHORT_KEY, Declared, as_items, merged
+from memento.index.heartbeat import Heartbeat
+from memento.index.types import Numbers
+from memento.layout import Layout
+from memento.records import (
+    DAMAGED,
+    DONE,
+    Attempt,
+    Known,
+    RunInfo,
+    StepRecord,
+    TaskRecord,
+)
+from memento.store.brought import attempt_of, history_of, log_of, row_of, words_of
+from memento.store.copying import copy_definitions, copy_file, copy_folder, copy_value, has_files
+from memento.store.step_records import read_record, write_record
+from memento.store.store import Store
+from memento.store.task_folders import keys_with_states
+from memento.values.payloads import PayloadDir
+
+_AT_ONCE = 200  # rows of one transaction: as many tasks as may have to be copied again after a kill
+
+
+class CannotMerge(MementoError, ValueError):
+    """Two stores cannot be joined now; says why.
+
+    Parameters
+    ----------
+    problem : str
+        What is in the way, and what to do.
+    """
+
+
+class Difference(NamedTuple):
+    """A task that both stores have done, with different values.
+
+    Attributes
+    ----------
+    key : str
+        The task's, in hexadecimal.
+    experiment, params : str
+        Which task; parameters as JSON.
+    newer : {"here", "there"}
+        Whose result stands now.
+    is_conflict : bool
+        Whether one version of the code has computed both.
+    """
+
+    key: str
+    experiment: str
+    params: str
+    newer: str
+    is_conflict: bool
+
+
+@dataclass
+class Merged:
+    """What a merge did.
+
+    Attributes
+    ----------
+    results : dict of str to int
+        Experiment -> how many of its tasks were taken from the other store.
+    equal, kept : int
+        Tasks that both had alike; tasks of which this store's result stands.
+    steps, checkpoints : int
+        How many came along.
+    differences : list of Difference
+        Tasks that both stores had done, with different values.
+    damaged : list of str
+        What of the other store is not what was written, and was not taken.
+    """
+
+    results: dict[str, int] = field(default_factory=dict)
+    equal: int = 0
+    kept: int = 0
+    steps: int = 0
+    checkpoints: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
+def merge(other: Store, into: Store) -> Merged:
+    """Take into a store what another one has; see `memento.merge`."""
+    if os.path.realpath(other.root) == os.path.realpath(into.root):
+        raise CannotMerge(f"{other.root} is the store that it is to be joined to.")
+    for store in (other, into):
+        for owner in store.index.living().runs:
+            who = f"{owner.host}, pid {owner.pid}"
+            raise CannotMerge(
+                f"a run of {store.root} is at work ({who}): merge when it has ended, or stop it first."
+            )
+    told = Merged()
+    copy_definitions(other.root, into.root)
+    names = [name for name, _, _ in other.index.experiments()]
+    for name in names:
+        _Experiment(other, into, name, told).join()
+    if names:
+        _join_states(other, into, names[0], told)
+    return told
+
+
+class _Lease:
+    """A run of the joined store that claims what is copied; nothing is begun where there is nothing to do."""
+
+    def __init__(self, other: Store, into: Store, experiment: str) -> None:
+        argv = ("memento", "merge", other.root)
+        who = (
+            system.hostname(),
+            os.getpid(),
+            system.process_start(os.getpid()) or "",
+            system.boot_identity(),
+        )
+        self._info = RunInfo(experiment, 0, "{}", "", *who, argv, {})
+        self._into = into
+
+    def __enter__(self) -> Run:
+        self._run = self._into.begin(self._info)
+        self._heart = Heartbeat(self._run.heartbeat)
+        self._heart.__enter__()
+        return self._run
+
+    def __exit__(self, *error: object) -> None:
+        self._heart.__exit__(None, None, None)
+        self._run.finish("failed" if error[0] else "done", {"done": 0, "cached": 0, "failed": 0})
+
+
+class _Pair(NamedTuple):
+    """A task as the other store has it, and the row here that it replaces."""
+
+    record: TaskRecord
+    replaced: TaskRecord | None
+
+
+class _Experiment:
+    """Joins one experiment of two stores."""
+
+    def __init__(self, other: Store, into: Store, name: str, told: Merged) -> None:
+        self.other, self.into, self.name, self.told = other, into, name, told
+        self._here = {known.key: known for known in into.index.known(name)}
+        self._steps: set[bytes] = set()  # those that were looked at
+
+    def join(self) -> None:
+        """Take what is worth taking, so many tasks at once."""
+        theirs = list({known.key: known for known in self.other.index.known(self.name)}.values())
+        chosen: list[_Pair] = []
+        for start in range(0, len(theirs), _AT_ONCE):
+            chosen += self._chosen(theirs[start : start + _AT_ONCE])
+        if not chosen:
+            return
+        with _Lease(self.other, self.into, self.name) as run:
+            numbers = run.bring(history_of(self.other, self.name))
+            words = self._declare(run)
+            for start in range(0, len(chosen), _AT_ONCE):
+                self._take(run, numbers, words, chosen[start : start + _AT_ONCE])
+
+    # --- which tasks
+
+    def _chosen(self, theirs: Sequence[Known]) -> list[_Pair]:
+        ids = [self._here[known.key].id for known in theirs if known.key in self._here]
+        here = {record.key: record for record in self.into.index.records(ids)}
+        chosen = []
+        for record in self.other.index.records([known.id for known in theirs]):
+            if record.value is not None and record.value.format == DAMAGED:
+                self._damaged(record, "its row in the index is not what was written")
+            elif self._is_wanted(record, here.get(record.key)):
+                chosen.append(_Pair(record, here.get(record.key)))
+        return chosen
+
+    def _is_wanted(self, theirs: TaskRecord, ours: TaskRecord | None) -> bool:
+        """Tell whether the other store's row is to stand; note what both have."""
+        if ours is None:
+            return True
+        newer = theirs.started + theirs.runtime > ours.started + ours.runtime
+        if theirs.status == ours.status == DONE:
+            if _value(theirs) == _value(ours):
+                self.told.equal += 1
+                self._mend(theirs)
+                return False
+            same_code = _digest(self.other, theirs) == _digest(self.into, ours)
+            where = (theirs.key.hex(), self.name, theirs.params)
+            self.told.differences.append(Difference(*where, "there" if newer else "here", same_code))
+        elif theirs.status != ours.status:
+            newer = theirs.status == DONE
+        elif _is_one(theirs, ours):
+            self.told.equal += 1
+            return False
+        self.told.kept += not newer
+        return newer
+
+    def _mend(self, record: TaskRecord) -> None:
+        """See to it that files are there of a row that is: an earlier merge may have been cut off."""
+        ref = record.value.ref if record.value is not None else None
+        if ref is not None and not self.into.payloads.exists(ref):
+            self._copy_value(record)
+        if record.artifacts and not has_files(*self._artifacts(record.key), record.artifacts):
+            copy_folder(*self._artifacts(record.key), self.into.root)
+
+    # --- taking them
+
+    def _take(self, run: Run, numbers: Numbers, words: Callable[[str], str], pairs: Sequence[_Pair]) -> None:
+        if run.claim([pair.record.key for pair in pairs]).elsewhere:
+            raise CannotMerge(f"a run of {self.into.root} has begun: merge again when it has ended.")
+        rows, attempts, replaced, late = [], [], [], []
+        for record, ours in pairs:
+            try:
+                row = row_of(self.other, record, numbers, words(record.params))
+                self._copy_value(record)
+            except StoreError as error:
+                self._damaged(record, str(error))
+                continue
+            earlier = [a for a in self.other.index.attempts(record.key) if a not in last_attempts(record)]
+            self._copy_logs([record, *record.pieces, *earlier], numbers)
+            for step in record.steps:
+                self._copy_step(step)
+            if ours is None:
+                copy_folder(*self._artifacts(record.key), self.into.root)
+            else:
+                replaced.append(ours.id)
+                late.append(record)
+            rows.append((numbers.runs[record.run], row))
+            attempts += [
+                (numbers.runs[a.run], attempt_of(a, row, numbers)) for a in earlier if a.run in numbers.runs
+            ]
+        faultpoints.at("merge.copied")
+        if not run.absorb(rows, attempts, replaced):
+            raise CannotMerge(f"a run of {self.into.root} has begun: merge again when it has ended.")
+        for record in late:
+            copy_folder(*self._artifacts(record.key), self.into.root)
+        self.told.results[self.name] = self.told.results.get(self.name, 0) + len(rows)
+
+    def _copy_value(self, record: TaskRecord) -> None:
+        if record.value is not None and record.value.ref is not None:
+            copy_value(self.other.payloads, self.into.payloads, record.value.ref)
+
+    def _copy_logs(self, parts: Iterable[TaskRecord | Attempt], numbers: Numbers) -> None:
+        for part in parts:
+            here = log_of(part.log, numbers)
+            if part.log is not None and here is not None:
+                source = Layout(self.other.root).log(part.log.file)
+                copy_file(source, Layout(self.into.root).log(here.file), self.into.root)
+
+    def _copy_step(self, key: bytes) -> None:
+        """Bring a step, and those that it used; one that is damaged is computed again when it is needed."""
+        if key in self._steps:
+            return
+        self._steps.add(key)
+        record = read_record(self.other.root, key)
+        if record is None or read_record(self.into.root, key) is not None:
+            return
+        for inner in record.steps:
+            self._copy_step(inner)
+        if _copy_step(self.other.root, self.into.root, record):
+            self.told.steps += 1
+
+    def _artifacts(self, key: bytes) -> tuple[str, str]:
+        return Layout(self.other.root).artifacts(key.hex()), Layout(self.into.root).artifacts(key.hex())
+
+    def _damaged(self, record: TaskRecord, why: str) -> None:
+        self.told.damaged.append(f"{record.key.hex()} of {self.name} {record.params}: {why}")
+
+    # --- what is declared
+
+    def _declare(self, run: Run) -> Callable[[str], str]:
+        """Join the parameters' values and the order of tasks; return how parameters of a row read here."""
+        axes = []
+        for name, values in self.other.index.axes(self.name):
+            items = as_items(values)
+            told = {place: item for place, (_, item) in enumerate(values) if item is not None}
+            axes.append(Declared(name, [item.fragment for item in items], told))
+        theirs, ours = self.other.index.order(self.name), self.into.index.order(self.name)
+        order = merged(_pieces(ours), _pieces(theirs)) if theirs else []
+        keys = b"".join(piece + bytes(16 - SHORT_KEY) for piece in order)
+        here = run.declare(axes, keys, not order)
+        return words_of(axes, here)
+
+
+def _join_states(other: Store, into: Store, experiment: str, told: Merged) -> None:
+    """Bring the checkpoints of tasks that are not done, with their folders, where there are none here."""
+    keys = keys_with_states(other.root) - keys_with_states(into.root)
+    keys -= other.index.names(keys, ()).done.keys() | into.index.names(keys, ()).done.keys()
+    if not keys:
+        return
+    there, here = Layout(other.root), Layout(into.root)
+    with _Lease(other, into, experiment) as run:
+        # Those that have failed here may be gone on from, too: their rows are no news.
+        ids = {key: into.index.ids_of_keys(key, key) for key in keys}
+        run.previous = {key: found[-1] for key, found in ids.items() if found}
+        for key in run.claim(sorted(keys)).granted:
+            name = key.hex()
+            for source, target in (
+                (there.work(name), here.work(name)),
+                (there.artifacts(name), here.artifacts(name)),
+                (there.checkpoint(name), here.checkpoint(name)),  # the last one: it says that all is there
+            ):
+                copy_folder(source, target, into.root)
+            told.checkpoints += 1
+
+
+def _copy_step(source: str, target: str, record: StepRecord) -> bool:
+    ref, key = record.value.ref, record.key.hex()
+    try:
+        if ref is not None:
+            copy_value(PayloadDir(Layout(source).steps), PayloadDir(Layout(target).steps), ref)
+    except StoreError:
+        return False
+    copy_folder(Layout(source).step_files(key), Layout(target).step_files(key), target)
+    write_record(target, record)
+    return True
+
+
+def _value(record: TaskRecord) -> object:
+    value = record.value
+    return None if value is None else (value.format, value.ref, value.data)
+
+
+def _digest(store: Store, record: TaskRecord) -> object:
+    return store.index.history(record.experiment).digests.get(record.code)
+
+
+def _is_one(a: TaskRecord, b: TaskRecord) -> bool:
+    return (a.started, a.attempt, a.worker) == (b.started, b.attempt, b.worker)
+
+
+def _pieces(order: bytes) -> list[bytes]:
+    return [order[at : at + SHORT_KEY] for at in range(0, len(order), SHORT_KEY)]
