@@ -275,6 +275,10 @@ def test_a_step_is_told_with_what_was_given_and_without_secrets() -> None:
     call = Call(fetch_all, ("https://me:hidden@host/x",), {"password": "hidden"})
     assert "hidden" not in str(call)
     assert call.arguments == "url='https://***@host/x', password=***"
+    nested = Call(
+        dict, ({"user": "me", "password": "hid'den", "options": {"api_key": "hidden", "n": 3}},), {}
+    )
+    assert nested.arguments == "{'user': 'me', 'password': ***, 'options': {'api_key': ***, 'n': 3}}"
     assert str(Call(load, ("p",), {"n": 5})) == "load(path='p', n=5)"
     assert len(str(Call(dict, ([0] * 10_000,), {}))) < 150
     assert step_name(functools.partial(load, "p")) == step_name(load)
@@ -287,3 +291,7 @@ def test_large_arrays_count_by_content() -> None:
     other[-1] = 1
     assert key(load, one) != key(load, other)
     assert key(load, [one]) != key(load, [other])
+
+
+def test_positions_and_names_of_a_call_that_is_as_written_are_two_things() -> None:
+    assert key(dict, {"0": 1}) != key(dict, **{"0": {"0": 1}})

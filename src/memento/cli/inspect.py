@@ -166,7 +166,7 @@ def _step_text(store: Store, key: bytes) -> str:
 
 
 def _print_attempt(attempt: Attempt) -> None:
-    memory = f", {attempt.memory / 2**20:.0f} MiB" if attempt.memory else ""
+    memory = f", {size_text(attempt.memory)}" if attempt.memory else ""
     kept = ""
     if attempt.kept is not None and attempt.status != INTERRUPTED:
         kept = f" (the next went on from {duration(attempt.kept)})"

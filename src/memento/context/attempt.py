@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from memento.values.checkpoints import CheckpointDir, Origin
 
 _CLOCK_SET_BACK = 3600.0  # seconds
-_NONE: dict[str, int] = {}
 
 
 class Attempt:
@@ -58,13 +57,9 @@ class Attempt:
         self._next_live = 0.0
         self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
         self.origin: Origin | None = None  # which code came to its checkpoints; None until one is asked for
-        self._computing: dict[str, int] = (
-            _NONE  # keys of the shared steps that are being computed, and their threads
-        )
+        self._computing: dict[str, int] = {}  # keys of the shared steps that are being computed -> threads
         self.doing = ""  # "waits for step load('x')"; "" for the task's own work
-        self.steps: tuple[
-            bytes, ...
-        ] = ()  # keys of the shared steps that the task has used so far, in any attempt
+        self.steps: dict[bytes, None] = {}  # keys of the shared steps that it has used, in any attempt
         self._checkpoints: CheckpointDir | None = None
         self._own: dict[str, numpy.random.Generator] | None = None
         self._seeding: Seeding | None = None
@@ -105,7 +100,7 @@ class Attempt:
 
     def used(self, steps: Iterable[bytes]) -> None:
         """Note that the task has used shared steps."""
-        self.steps = tuple(dict.fromkeys((*self.steps, *steps)))
+        self.steps.update(dict.fromkeys(steps))
 
     def held_steps(self) -> list[str]:
         """Return the keys of the steps that this thread computes for it."""
@@ -126,8 +121,6 @@ class Attempt:
     @contextmanager
     def holding(self, step: str) -> Iterator[None]:
         """Note that this thread computes a step meanwhile."""
-        if self._computing is _NONE:
-            self._computing = {}
         self._computing[step] = get_ident()
         try:
             yield
@@ -232,7 +225,7 @@ class Attempt:
         space = self.space
         pieces = self.earlier if space is None or space.so_far is None else (*self.earlier, space.so_far())
         told = {"metrics": metrics, "done": self.done, "total": self.total, "pieces": pieces}
-        return {**told, "steps": self.steps} if self.steps else told
+        return {**told, "steps": tuple(self.steps)} if self.steps else told
 
     def take(self, extra: Mapping[str, Any]) -> None:
         """Take over what came with a checkpoint."""

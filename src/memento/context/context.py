@@ -375,4 +375,4 @@ class Context:
             written = tuple(sorted(n for n in self._artifacts if os.path.exists(os.path.join(root, n))))
         series = attempt.metrics.series() if attempt.metrics is not None else ()
         older = (attempt.origin.older or None) if attempt.origin is not None else None
-        return series, written, attempt.earlier, older, attempt.steps or None
+        return series, written, attempt.earlier, older, tuple(attempt.steps) or None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import re
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _MOST_KNOWN = 256  # methods whose code is kept in mind
 _CONTEXT = "context"  # the parameter by which a step gets a context
+# password='x' of an object, 'password': 'x' of a dict
+_NAMED = r"""(\b(\w+)'?(?:: |=))('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,(){}\[\]'"]+)"""
 _SHOWN, _SHOWN_ALL = 80, 300  # characters of an argument, and of all of them, for people
 _NONE: Any = Parameter.empty
 
@@ -93,7 +96,8 @@ class Call:
             bound = _bound(func, signature, self._args, self._kwargs)
             self._args, self._kwargs = bound.args, bound.kwargs
             self._arguments = list(_as_bound(bound))
-        parts = [b"as written" if signature is None else b"bound", self._digest(func, "the step itself")]
+        how = f"as written, {len(args)} by position" if signature is None else "bound"
+        parts = [how.encode(), self._digest(func, "the step itself")]
         parts.append(_code_of(func, [argument.value for argument in self._arguments], run))
         for argument in self._arguments:
             parts += [argument.label.encode(), self._digest_of(argument)]
@@ -278,9 +282,14 @@ def _as_written(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Argum
 def _shown(argument: Argument) -> str:
     label, value = argument.label, argument.value
     name = label.rpartition("['")[2].removesuffix("']") if label.startswith("**") else label
-    text = HIDDEN if is_secret(name) else redact_urls(outline(value)[0])
+    text = HIDDEN if is_secret(name) else _without_secrets(redact_urls(outline(value)[0]))
     text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
     return text if name.isdigit() or name.startswith("*") else f"{name}={text}"
+
+
+def _without_secrets(text: str) -> str:
+    """Hide in what stands for a dict or an object the values whose names look like secrets."""
+    return re.sub(_NAMED, lambda found: f"{found[1]}{HIDDEN}" if is_secret(found[2]) else found[0], text)
 
 
 def _refuse_lazy(func: Callable[..., Any], name: str) -> None:

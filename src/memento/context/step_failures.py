@@ -74,7 +74,8 @@ class StepFailures:
                     f" {self._step}, the last of them task {known.task[:8]}; it is not tried again in this run."
                     " Their failures say how. Give the step less to do, or more time or memory."
                 )
-        self._write(Remembered(self._run, attempt, known.deaths, begun=True, task=task))
+        highest = max(attempt, known.attempt)
+        self._write(Remembered(self._run, highest, known.deaths, begun=True, task=task))
 
     def failed(self, error: BaseException) -> None:
         """Remember what the step raised."""

@@ -73,7 +73,9 @@ class StepLock:
     def asking(self, key: str) -> Iterator[None]:
         """Say that who computes this step has asked for another, until that is there."""
         assert self._descriptor is not None
-        os.pwrite(self._descriptor, key.encode(), _AT)
+        os.lseek(self._descriptor, _AT, os.SEEK_SET)
+        os.write(self._descriptor, key.encode())
+        os.lseek(self._descriptor, 0, os.SEEK_SET)  # what is locked, on Windows
         try:
             yield
         finally:

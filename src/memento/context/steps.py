@@ -98,7 +98,7 @@ def _computed(
             space.run,
             bytes.fromhex(attempt.task),
         )
-        write_record(space.store, StepRecord(call.key, encoded, *facts, own.steps))
+        write_record(space.store, StepRecord(call.key, encoded, *facts, tuple(own.steps)))
     except (StoreUnwritable, StopTask, KeyboardInterrupt):
         failures.stopped()
         raise

@@ -200,7 +200,7 @@ class _Experiment:
 
     def _is_wanted(self, theirs: TaskRecord, ours: TaskRecord | None) -> bool:
         """Tell whether the other store's row is to stand; note what both have."""
-        if ours is None:
+        if ours is None or (ours.value is not None and ours.value.format == DAMAGED):
             return True
         newer = theirs.started + theirs.runtime > ours.started + ours.runtime
         if theirs.status == ours.status == DONE:

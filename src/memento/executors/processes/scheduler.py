@@ -26,7 +26,7 @@ _OWN = 2e-5  # seconds that a task takes a worker that does nothing
 _WAITING = 2.0  # seconds; a longer task is sent only to a worker that has nothing else
 _MOST = 4_000  # tasks in a batch
 _AT_ONCE = 2_000  # tasks that the runner brings; while it makes more of them ready, workers may run out of what to do
-_FIRST = 10  # outcomes, each of which counts for half of the pace; until the very first nothing is known
+_FIRST = 10  # outcomes, each of which counts for half of the pace
 _GROWTH = 4  # how many times as large as the last a batch of tasks may be whose cost nobody knows
 
 
@@ -123,8 +123,7 @@ class Scheduler:
                 self._suspects.discard(outcome.number)
                 self._unwanted.pop(outcome.number, None)
         mean = sum(max(outcome.runtime, _OWN) for outcome in outcomes) / len(outcomes)
-        # Of what was believed, after each of them.
-        kept = 0.0 if not self._seen else 0.5 if self._seen < _FIRST else 0.95
+        kept = 0.5 if self._seen < _FIRST else 0.95  # of what was believed, after each of them
         self._seen += len(outcomes)
         self.pace = mean + kept ** len(outcomes) * (self.pace - mean)
 
