@@ -235,7 +235,7 @@ def test_what_one_task_changes_the_next_does_not_see(value: Any, least: int, fil
 def test_its_memory_is_copied_for_nobody(kind: str, files: SharedFiles) -> None:
     parts: list[memoryview] = []
     body = pickling_body(KINDS[kind](), parts)
-    assert len(body) < 50_000
+    assert len(body) < LARGE // 3  # with a column of texts, which pandas 2 has as objects
     assert sum(part.nbytes for part in parts) >= LARGE
 
 
