@@ -7,6 +7,8 @@ Long because whoever looks for an error finds all of them here.
     ├── MatrixError (ValueError)            the declaration is wrong: says where, and what would be right
     │   └── MatrixTypeError (TypeError)     ... because something has the wrong type
     ├── UnkeyableValue (TypeError)          a value has no identity that is certain
+    │   └── UnkeyableArgument               ... which a shared step was given
+    ├── StepFailed (RuntimeError)           a shared step has failed in another task of the run
     ├── Unsendable (TypeError)              the experiment or a value cannot be sent to workers
     ├── StoreError
     │   ├── NotAStore                       the path holds something else
