@@ -16,7 +16,20 @@ from tests.cli.conftest import Project
 COMMANDS = [
     "demo", "run", "status", "ls", "show", "logs", "retry", "forget", "adopt", "why", "rename", "gc", "merge", "verify",
 ]  # fmt: skip
-WITH_JSON = ["run", "status", "ls", "show", "retry", "forget", "adopt", "why", "rename", "gc", "merge", "verify"]
+WITH_JSON = [
+    "run",
+    "status",
+    "ls",
+    "show",
+    "retry",
+    "forget",
+    "adopt",
+    "why",
+    "rename",
+    "gc",
+    "merge",
+    "verify",
+]
 
 
 def test_help_in_a_process_of_its_own_lists_every_command(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def runs(folder: Path, limit: object, heard: list[Event] | None = None, executor
     )
 
 
-MATRIX = {"parameters": {"i": list(range(12))}}
+TASKS = 100  # several times as many as are told at once
+MATRIX = {"parameters": {"i": list(range(TASKS))}}
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads", pytest.param("processes", marks=pytest.mark.slow)])
@@ -61,24 +62,24 @@ def test_no_more_is_started_what_finished_is_kept_and_the_rest_comes_later(
     with Store.open(tmp_path / "s") as store:
         done = len(store.index.ids(status="done"))
         (run,) = store.index.runs()
-    assert 6 <= done < 12
+    assert 6 <= done < TASKS
     assert run.status == "interrupted"
-    assert f"{12 - done} tasks are not computed; everything that finished is kept" in str(told.value)
+    assert f"{TASKS - done} tasks are not computed; everything that finished is kept" in str(told.value)
     assert "store_limit is 8 MB: values " in str(told.value)
     (ended,) = [event for event in heard if isinstance(event, RunFinished)]
-    assert (ended.interrupted, ended.left, ended.how_to_go_on) == (True, 12 - done, str(told.value))
+    assert (ended.interrupted, ended.left, ended.how_to_go_on) == (True, TASKS - done, str(told.value))
     results = runs(tmp_path / "s", "1GB", executor=executor).run(MATRIX)
     assert results is not None
-    assert [float(result.inner[0]) for result in results] == list(range(12))
+    assert [float(result.inner[0]) for result in results] == list(range(TASKS))
     if executor == "serial":
-        assert len(ran) == 12 - done, "a task was computed twice"
+        assert len(ran) == TASKS - done, "a task was computed twice"
 
 
 def test_a_store_that_has_it_already_starts_nothing_and_says_what_gc_frees(tmp_path: Path) -> None:
     with Store.open(tmp_path / "s") as store:
         store.payloads.write([b"0" * 2 * MB], ".bin")
     heard: list[Event] = []
-    with pytest.raises(StoreLimitReached, match=r"12 tasks are not computed.*`memento gc` frees 2 MB"):
+    with pytest.raises(StoreLimitReached, match=rf"{TASKS} tasks are not computed.*`memento gc` frees 2 MB"):
         runs(tmp_path / "s", MB, heard).run(MATRIX)
     assert ran == []
     assert not [event for event in heard if isinstance(event, RunStarted)]
@@ -90,7 +91,7 @@ def test_a_run_that_has_all_its_results_needs_no_room(tmp_path: Path) -> None:
     runs(tmp_path / "s", None).run(MATRIX)
     results = runs(tmp_path / "s", 1).run(MATRIX)
     assert results is not None
-    assert len(results) == 12
+    assert len(results) == TASKS
 
 
 def test_a_limit_that_the_last_task_reaches_is_no_error(tmp_path: Path) -> None:
