@@ -134,9 +134,8 @@ class Reader(Index):
             if not kinds:
                 break
             kind = Kind._make(kinds[0])
-            found = self._tasks(
-                rest, sql.ALIKE_IN_ID_RANGE, sql.ALIKE_BY_ID, kind.summed, kind.type, dense=dense
-            )
+            shared = (kind.summed, kind.type, kind.metrics)
+            found = self._tasks(rest, sql.ALIKE_IN_ID_RANGE, sql.ALIKE_BY_ID, *shared, dense=dense)
             piece = alike(_only(rest, found), kind)
             if piece is None:
                 break

@@ -445,7 +445,7 @@ _ALIKE = """
 SELECT id, started, runtime, cpu_time, memory, repeat, virtual, facts, sum,
        CAST(key || params || ? || value AS BLOB), value
 FROM tasks
-WHERE type = ? AND status = 'done' AND failure IS NULL AND ref IS NULL AND value IS NOT NULL AND id """
+WHERE type = ? AND metrics = ? AND status = 'done' AND failure IS NULL AND ref IS NULL AND value IS NOT NULL AND id """
 ALIKE_BY_ID = _ALIKE + "IN (SELECT value FROM json_each(?)) ORDER BY id"
 ALIKE_IN_ID_RANGE = _ALIKE + "BETWEEN ? AND ? ORDER BY id"
 # The index `tasks_warned` has no more entries than there are such tasks.
