@@ -260,13 +260,10 @@ def altered(root: Path, number: int, column: str, harm: str, table: str = "tasks
 @pytest.mark.parametrize("harm", ["0", "-7", "metrics + 1"])
 def test_no_metric_is_lost_where_their_number_was_altered(harm: str, varied: Path) -> None:
     with Store.open(varied, readonly=True) as store:
-        (recorded, *_) = (number for number, name in ids_and_metrics(store, varied) if name == "loss")
-        with altered(varied, recorded, "metrics", harm), pytest.raises(PayloadDamaged):
-            told(store, ids_of(varied))
-
-
-def ids_and_metrics(store: Store, root: Path) -> list[tuple[int, str]]:
-    return [what for what in told(store, ids_of(root)) if isinstance(what, tuple)]
+        recorded = {what[0] for what in told(store, ids_of(varied)) if isinstance(what, tuple)}
+        for number in sorted(recorded)[:40]:
+            with altered(varied, number, "metrics", harm), pytest.raises(PayloadDamaged):
+                told(store, ids_of(varied))
 
 
 def test_pickles_of_strangers_stay_closed(root: Path) -> None:
