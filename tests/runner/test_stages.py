@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import memento
 from memento import Config, Context, Memento
 from memento.errors import MatrixError
 from memento.events import Event, Said, TaskFailed
@@ -68,3 +69,32 @@ def test_a_matrix_of_which_rules_leave_nothing_is_an_error_whatever_failed(tmp_p
     runs, _ = stages(tmp_path / "s", broken=[2], exclude=[{"k": 0}])
     with pytest.raises(MatrixError, match="nothing is left"):
         runs.run_all()
+
+
+def test_a_result_that_was_to_be_computed_again_and_failed_is_taken_by_no_later_stage(tmp_path: Path) -> None:
+    state = {"load": "old", "broken": ""}
+
+    def three(context: Context, config: Config) -> Any:
+        if config.stage == state["broken"]:
+            raise ValueError("no server")
+        if config.stage == "load":
+            return state["load"]
+        return [config.load, config.clean] if config.stage == "fit" else config.load
+
+    def run() -> Any:
+        runs = Memento(
+            three, name="three", store=tmp_path / "s", executor="serial", progress=False, on_error="return"
+        )
+        runs.add_matrix({"id": "load", "parameters": {"stage": ["load"]}})
+        runs.add_matrix({"id": "clean", "dependencies": ["load"], "parameters": {"stage": ["clean"]}})
+        runs.add_matrix({"id": "fit", "dependencies": ["load", "clean"], "parameters": {"stage": ["fit"]}})
+        return runs.run_all()
+
+    first = run()
+    assert first["fit"][0].inner == ["old", "old"]
+    memento.forget([first["load"][0].key], tmp_path / "s")
+    state.update(load="new", broken="clean")
+    assert run()["fit"] is None
+    assert run()["fit"] is None
+    state["broken"] = ""
+    assert run()["fit"][0].inner == ["new", "new"]

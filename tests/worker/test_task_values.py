@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,54 @@ def test_only_what_tasks_cannot_change_is_shared() -> None:
     assert first["a"] is not second["a"]
     assert first["b"] is second["b"]
     assert not is_unchangeable(([],))
+
+
+def loader(data: Any) -> dict[str, Any]:
+    """Functions that have data of their own, in every place where a function has any."""
+
+    def captured() -> Any:
+        return data
+
+    def default(a: Any = data) -> Any:
+        return a
+
+    def keyword(*, a: Any = data) -> Any:
+        return a
+
+    def attribute() -> Any:
+        return attribute.data  # type: ignore[attr-defined]
+
+    attribute.data = data  # type: ignore[attr-defined]
+    return {
+        "captured": captured,
+        "default": default,
+        "keyword": keyword,
+        "attribute": attribute,
+        "through another": lambda: captured(),
+    }
+
+
+@pytest.mark.parametrize("name", loader(None))
+def test_what_a_function_has_of_its_own_is_a_tasks_own(name: str) -> None:
+    sent = pickling.dumps(loader([1])[name])
+    values, here = TaskValues([sent]), copies(loader([1])[name])
+    for get in (lambda: values.named(["load"], [0])["load"], here, unpacked(sent)):
+        get()().append(2)
+        assert get()() == [1]
+    assert is_unchangeable(loader((1, "a"))[name])
+
+
+def test_a_function_that_has_captured_itself_or_a_generator_is_shared() -> None:
+    rng = random.Random(0)
+
+    def draw(n: int) -> float:
+        return draw(n - 1) if n else rng.random()
+
+    def count(n: int) -> int:
+        return count(n - 1) if n else 0
+
+    assert is_unchangeable(count)
+    assert is_unchangeable(draw)  # it is set for each task, as the same object
 
 
 def test_settings_with_something_to_change_are_unpickled_for_each_task() -> None:

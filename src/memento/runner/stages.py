@@ -107,10 +107,12 @@ class Stages:
     def _found(self, session: Session) -> dict[bytes, TaskRecord]:
         """Return the records of a session's tasks that have a result which others may use, by key."""
         plan = session.plan
+        # Computed again and failed: what the row has is of before, from other results or by other code.
+        outdated = set(plan.previous.values())
         rows = [
             row
             for row, use in zip(plan.rows, plan.cached, strict=True)
-            if row >= 0 and (use or not self._dry_run)
+            if row >= 0 and (use or not (self._dry_run or row in outdated))
         ]
         records = self._invocation.store.index.records(rows)
         return {record.key: record for record in records if record.status == DONE}

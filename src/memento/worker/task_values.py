@@ -9,6 +9,7 @@ beside it is copied. What nobody can change is one object for all tasks.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import enum
 import functools
@@ -19,25 +20,50 @@ from typing import Any
 
 from memento.errors import MementoError
 from memento.values import pickling
+from memento.values.definitions import stands_under_its_name
 
 _ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), range, type(Ellipsis)})
 _OTHER_ATOMS = frozenset({("fractions", "Fraction")})  # by name: few programs import it
-_NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, enum.Enum)
+_NAMED = (type, types.BuiltinFunctionType, types.ModuleType, enum.Enum)
 
 
 def is_unchangeable(value: object) -> bool:
     """Tell whether tasks can share one object without one task's changes reaching the next."""
-    kind = type(value)
-    paths: type | tuple[()] = getattr(sys.modules.get("pathlib"), "PurePath", ())
-    if (
-        kind in _ATOMS
-        or isinstance(value, (_NAMED, paths))
-        or (kind.__module__, kind.__name__) in _OTHER_ATOMS
-    ):
-        return True
-    if kind is tuple or kind is frozenset:
-        return all(map(is_unchangeable, value))  # type: ignore[call-overload]  # just checked
-    return False
+    todo: list[Any] = [value]
+    seen: set[int] = set()  # functions: some have captured themselves
+    while todo:
+        one = todo.pop()
+        kind = type(one)
+        if kind in _ATOMS:
+            continue
+        if kind is types.FunctionType:
+            if id(one) not in seen and not stands_under_its_name(one):
+                seen.add(id(one))
+                todo += _held_by(one)
+        elif kind is tuple or kind is frozenset:
+            todo += one
+        elif not (
+            isinstance(one, (_NAMED, getattr(sys.modules.get("pathlib"), "PurePath", ())))
+            or (kind.__module__, kind.__name__) in _OTHER_ATOMS
+        ):
+            return type(value) is types.FunctionType and _draws(value)
+    return True
+
+
+def _held_by(func: types.FunctionType) -> list[Any]:
+    """Return what a function alone has: a loader has captured its data."""
+    held = [*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values(), *vars(func).values()]
+    for cell in func.__closure__ or ():
+        with contextlib.suppress(ValueError):  # not assigned yet
+            held.append(cell.cell_contents)
+    return held
+
+
+def _draws(func: types.FunctionType) -> bool:
+    """Tell whether a function has a random generator: it stays the same object, which is set anew for each task."""
+    from memento.context.reach import Reach
+
+    return any(True for _ in Reach().generators(func))
 
 
 def _is_plain(value: Any) -> bool:
@@ -124,11 +150,13 @@ class TaskValues:
         self._packed: dict[int, bytes | memoryview] = {}
         self._makers: dict[int, Callable[[], Any]] = {}  # of the program's own
         self._shared: dict[int, Any] = {}
+        self._changeable: set[int] = set()
 
     def put(self, number: int, data: bytes | memoryview) -> None:
         """Keep the bytes of a value."""
         self._packed[number] = data
         self._shared.pop(number, None)
+        self._changeable.discard(number)
 
     def named(self, names: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:
         """Return the values of these numbers by these names; may raise anything."""
@@ -149,12 +177,16 @@ class TaskValues:
                 if self.follow is not None and callable(own) and not is_unchangeable(own):
                     self.follow(own)
             value = maker()
+        if number in self._changeable:
+            return value
         if is_unchangeable(value):
             if self.follow is not None and callable(value):
                 self.follow(value)
             self._shared[number] = value
             self._packed.pop(number, None)
             self._makers.pop(number, None)
+        else:
+            self._changeable.add(number)
         return value
 
     def _data(self, number: int) -> bytes | memoryview:
