@@ -9,6 +9,7 @@ loses its checkpoint here.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Container, Iterator
 from typing import NamedTuple
@@ -57,16 +58,20 @@ def old_steps(store: str, before: float | None) -> list[bytes]:
     return [record.key for record in records(store) if before is None or record.made < before]
 
 
-def to_free(store: str, index: Index, size: int, *, results: bool) -> Chosen:
-    """Choose what is cheapest to lose, until so many bytes are free; of `results` only where they may go."""
+def to_free(store: str, index: Index, size: int, gone: Chosen | None = None, *, results: bool) -> Chosen:
+    """Choose what is cheapest to lose, until so many bytes are free; of `results` only where they may go.
+
+    What is to go anyway, `gone`, frees nothing more.
+    """
+    gone = gone or Chosen([], [])
     steps, freed = list[bytes](), 0
-    for _, key, its in sorted(_steps(store)):
+    for key, its in _steps_in_turn(store, set(gone.steps)):
         if freed >= size:
             break
         steps.append(key)
         freed += its
     ids = list[int]()
-    for number, its in _results_in_turn(store, index) if results else ():
+    for number, its in _results_in_turn(store, index, set(gone.results)) if results else ():
         if freed >= size:
             break
         ids.append(number)
@@ -74,12 +79,20 @@ def to_free(store: str, index: Index, size: int, *, results: bool) -> Chosen:
     return Chosen(steps, sorted(ids), freed)
 
 
-def _steps(store: str) -> Iterator[tuple[float, bytes, int]]:
-    found = list(records(store))
+def _steps_in_turn(store: str, gone: Container[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Yield the keys of steps that are not gone, the oldest first, and what their loss frees."""
+    found = sorted(
+        (record for record in records(store) if record.key not in gone),
+        key=lambda record: (record.made, record.key),
+    )
     shared = Counter(record.value.ref for record in found)
+    place = Layout(store)
     for record in found:
-        value = record.value.size if record.value.ref is not None and shared[record.value.ref] == 1 else 0
-        yield record.made, record.key, value + size_of(record_path(store, record.key))
+        ref, key = record.value.ref, record.key.hex()
+        shared[ref] -= 1
+        value = 0 if ref is None or shared[ref] else record.value.size
+        its = (record_path(store, record.key), place.step_files(key), os.path.join(place.step_work, key))
+        yield record.key, value + sum(map(size_of, its))
 
 
 def _superseded(index: Index) -> list[int]:
@@ -108,10 +121,10 @@ class _Result(NamedTuple):
     artifacts: int  # bytes
 
 
-def _results_in_turn(store: str, index: Index) -> Iterator[tuple[int, int]]:
-    """Yield ids of results that have files, and what their loss frees: superseded ones first, then by age."""
+def _results_in_turn(store: str, index: Index, gone: Container[int]) -> Iterator[tuple[int, int]]:
+    """Yield ids of results that have files and are not gone, and what each frees: superseded first, then by age."""
     old = set(_superseded(index))
-    ids = index.ids(status=DONE)
+    ids = [number for number in index.ids(status=DONE) if number not in gone]
     pieces = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
     found = [_result(store, record, old) for piece in pieces for record in index.records(piece)]
     shared = Counter(result.ref for result in found)

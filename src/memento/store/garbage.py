@@ -92,6 +92,8 @@ class Collected:
         Whether nothing was removed.
     over : int
         Bytes by which the store is larger than it was to be, since what is left may not go.
+    steps : list of bytes
+        Keys of the steps that went.
     """
 
     removed: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class Collected:
     runs: list[Owner] = field(default_factory=list)
     dry_run: bool = False
     over: int = 0
+    steps: list[bytes] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -145,7 +148,10 @@ class Collector:
             living = self._index.living()
             done.runs = living.runs
             for item in items:
-                _count(done.kept if _is_held(item, living) else done.removed, item)
+                if _is_held(item, living):
+                    _count(done.kept, item)
+                else:
+                    _went(item, done)
             return done
         self._remove(items, names.last, recorded, done)
         return done
@@ -195,7 +201,7 @@ class Collector:
             return False
         for path in item.also:
             _unlink(path)
-        _count(done.removed, item)
+        _went(item, done)
         if item.kind == LOGS:
             with suppress(OSError):  # others are in it still
                 os.rmdir(os.path.dirname(item.path))
@@ -281,6 +287,12 @@ def _step_records(root: str) -> dict[str, int]:
 
 def _size(item: Item) -> int:
     return sum(map(size_of, (item.path, *item.also)))
+
+
+def _went(item: Item, done: Collected) -> None:
+    _count(done.removed, item)
+    if item.step is not None:
+        done.steps.append(item.step)
 
 
 def _count(counts: dict[str, tuple[int, int]], item: Item) -> None:
