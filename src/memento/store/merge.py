@@ -43,7 +43,7 @@ from memento.records import (
     StepRecord,
     TaskRecord,
 )
-from memento.store.brought import attempt_of, history_of, log_of, row_of, words_of, wrong_in
+from memento.store.brought import attempt_of, history_of, key_text, log_of, row_of, words_of, wrong_in
 from memento.store.copying import copy_definitions, copy_file, copy_folder, copy_value, has_files
 from memento.store.step_records import read_record, write_record
 from memento.store.store import Store
@@ -326,8 +326,7 @@ class _Experiment:
         return Layout(self.other.root).artifacts(key.hex()), Layout(self.into.root).artifacts(key.hex())
 
     def _damaged(self, record: TaskRecord, why: str) -> None:
-        key: object = record.key.hex() if isinstance(record.key, bytes) else record.key
-        self.told.damaged.append(f"{key} of {self.name} {record.params}: {why}")
+        self.told.damaged.append(f"{key_text(record)} of {self.name} {record.params}: {why}")
 
     # --- what is declared
 
