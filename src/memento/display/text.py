@@ -50,15 +50,17 @@ class Narrator:
         self._groups = 0
         self._notes = 0
         self._last_note = ""
+        self._of = ""  # which matrix the run is of, where it has an id
 
     def lines(self, event: Event) -> Iterator[Line]:
         """Yield what `event` adds to the story."""
         if isinstance(event, RunStarted):
             self._reset()
             self._running = True
+            self._of = f" of matrix {one_line(event.matrix, 40)!r}" if event.matrix else ""
             self._quiet = nothing_to_do(event)
             if not self._quiet:
-                yield from started(event)
+                yield from started(event, self._of)
         elif isinstance(event, TaskFailed):
             if event.first_of_group:
                 self._groups += 1
@@ -78,7 +80,7 @@ class Narrator:
             if not self._running:
                 yield in_all(event)
             elif self._quiet and not (event.done or event.failed or event.left):
-                yield all_cached(event)
+                yield all_cached(event, self._of)
                 for text in odd_lines(event):
                     yield Line(f"  {text}", "warning")
             else:
@@ -102,7 +104,7 @@ def nothing_to_do(event: RunStarted) -> bool:
     return event.todo == 0
 
 
-def started(event: RunStarted) -> Iterator[Line]:
+def started(event: RunStarted, of: str = "") -> Iterator[Line]:
     """Say which store, and the plan."""
     yield Line(f"{one_line(short_name(event.experiment))}, store {one_line(event.store)}", "head")
     workers = number_of(event.workers, "worker")
@@ -110,7 +112,7 @@ def started(event: RunStarted) -> Iterator[Line]:
     parts.append(f"{event.todo:,} to run on {workers}")
     if event.forecast is not None and event.forecast >= 1:
         parts.append(f"about {duration(event.forecast)}")
-    yield Line(f"{number_of(event.total, 'task')}: {', '.join(parts)}")
+    yield Line(f"{number_of(event.total, 'task')}{of}: {', '.join(parts)}")
 
 
 def failed(group: FailureGroup) -> Iterator[Line]:
@@ -152,11 +154,11 @@ def odd_lines(event: RunFinished) -> Iterator[str]:
     yield from map(one_line, event.notes)
 
 
-def all_cached(event: RunFinished) -> Line:
+def all_cached(event: RunFinished, of: str = "") -> Line:
     """Say in one line that there was nothing to do."""
     name, store = one_line(short_name(event.experiment)), one_line(event.store)
     if event.total:
-        return Line(f"{name}: {number_of(event.total, 'task')}, all cached in {store}", "done")
+        return Line(f"{name}: {number_of(event.total, 'task')}{of}, all cached in {store}", "done")
     return Line(f"{name}: the matrix has no tasks; nothing to do in {store}", "done")
 
 

@@ -169,6 +169,7 @@ class Session:
                 forecast=plan.time_on(options.num_workers),
                 executor=executor_name(options.executor),
                 in_process=runs_here(options.executor),
+                matrix="" if self.matrix.id is None else str(self.matrix.id),
             )
         )
 
