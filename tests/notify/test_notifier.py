@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -246,27 +247,23 @@ def test_a_provider_that_hangs_blocks_neither_the_run_nor_its_end() -> None:
     assert not thread.is_alive()
 
 
-def test_the_end_is_told_even_when_the_tasks_before_it_took_too_long() -> None:
+def test_the_end_is_told_even_when_the_tasks_before_it_took_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Plain(held=True)
     notifier = Notifier(provider)
     notifier.listen(TasksFinished(100_000, 0, 1.0))
     notifier.listen(FINISHED)
     assert provider.entered.wait(LONG)
 
-    class Opening:
-        """Lets the provider go on when the second half of the waiting begins."""
+    wait_for = notifier._lock.wait_for
 
-        def now(self) -> float:
-            return 0.0
+    def second_half(heard: Callable[[], bool], seconds: float) -> bool:
+        """Let the first half of the waiting be over at once, and the provider go on when the second begins."""
+        if not notifier._only_last:
+            return False
+        provider.gate.set()
+        return wait_for(heard, seconds)
 
-        def monotonic(self) -> float:
-            if notifier._only_last:
-                provider.gate.set()
-                return 0.0
-            self.calls = getattr(self, "calls", 0) + 1
-            return 0.0 if self.calls == 1 else LONG + 1
-
-    notifier._clock = Opening()
+    monkeypatch.setattr(notifier._lock, "wait_for", second_half)
     assert not notifier.close(timeout=LONG)
     assert provider.done == 1
     assert provider.all == 1
