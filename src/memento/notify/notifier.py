@@ -64,12 +64,6 @@ class Notifier:
         with self._lock:
             return list(self._problems.values())
 
-    def __enter__(self) -> Notifier:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
     def listen(self, event: Event) -> None:
         """Queue `event`; never waits, never raises."""
         if self._one_by_one and not isinstance(event, (TasksFinished, RunFinished)):
