@@ -127,13 +127,12 @@ class _PickleTable:
 
     def __init__(
         self,
-        connection: sqlite3.Connection
-        | None,  # used as it is and never closed; without it, each call opens the file
-        filepath: str | os.PathLike[str] | None,  # a new temporary file where it is None
+        connection: sqlite3.Connection | None,
+        filepath: str | os.PathLike[str] | None,
         table: str,
-        suffix: str,  # of the temporary file's name
+        suffix: str,
     ) -> None:
-        self._connection = connection
+        self._connection = connection  # used as it is and never closed; without it, each call opens the file
         if filepath is None and connection is None:
             handle, filepath = tempfile.mkstemp(suffix=suffix)
             os.close(handle)
