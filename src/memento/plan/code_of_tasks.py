@@ -31,10 +31,6 @@ class TaskVersions(NamedTuple):
     parts: list[tuple[CodeVersion, ...]]  # of each, what it combines
     of: array[int] | None  # each task's version, by its place in `versions`; None where there is only one
 
-    def place(self, number: int) -> int:
-        """Return the place of a task's version."""
-        return self.of[number] if self.of is not None else 0
-
 
 def task_versions(tasks: KeyedTasks, function: Callable[..., Any]) -> TaskVersions:
     """Look at the code of an experiment and of its tasks' values, as it is now."""

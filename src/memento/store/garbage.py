@@ -233,7 +233,8 @@ class _Judge:
         self._going_on = not states <= names.done.keys()
         interrupted = not states <= names.known
         used = {record.key for record in told} if interrupted else _closure(names.steps, told)
-        self._used = used - given_up
+        # What a step is made of stays as long as it does: its value may lead to files there.
+        self._used = _closure(used - given_up, told)
         self._named = {f"{STEP}{record.value.ref}" for record in told if record.key in self._used}
 
     def garbage(self, item: Item) -> Item | None:
