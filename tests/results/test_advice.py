@@ -42,6 +42,8 @@ def test_results_say_what_to_write_for_what_they_do_not_have(name: str, line: st
         ("lr", "It is a parameter: write result.config.lr."),
         ("duration", "Write result.runtime."),
         ("statuss", "Write result.status."),
+        ("upstream", "Write results[:1].upstream()."),
+        ("steps", "Write memento show KEY on the command line."),
     ],
 )
 def test_a_result_says_what_to_write_for_what_it_does_not_have(name: str, line: str) -> None:

@@ -35,6 +35,8 @@ _OF_RESULT = {
     "result.was_cached": "cached fromcache iscached",
     "result.status == 'done'": "ok success successful done failed state",
     "result.config.repeat": "seed rep fold",
+    "results[:1].upstream()": "upstream dependencies parents",
+    "memento show KEY on the command line": "steps step",
 }
 
 
