@@ -6,6 +6,7 @@ Knows: versions of tasks, the store's history of them, plans. May not know: work
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -124,10 +125,10 @@ class SessionCode:
         return told
 
     def _tell(self, counts: Mapping[tuple[int, int], int], say: Callable[[int, str, str], str]) -> str:
-        present = [version.functions for version in self.tasks.versions]
-        return _tell_changes(self._store, self.history, present.__getitem__, counts, say)
+        present = {number: version.functions for number, version in enumerate(self.tasks.versions)}
+        return _tell_changes(self._store, self.history, present, counts, say)
 
-    def _stale_states(self, plan: Plan) -> dict[tuple[int, int], int]:
+    def _stale_states(self, plan: Plan) -> Mapping[tuple[int, int], int]:
         """Count the checkpoints of other versions, by that one's id and the number of the task's own."""
         from memento.store.task_folders import keys_with_states
 
@@ -139,16 +140,15 @@ class SessionCode:
         layout = Layout(self._store.root)
         ids = {digest: code for code, digest in self.history.digests.items()}
         accepted = self.accepted(plan)
-        counts: dict[tuple[int, int], int] = {}
+        counts = Counter[tuple[int, int]]()
         for task in numbers_of(self._tasks, keys):
             if plan.cached[task]:
                 continue
-            number = self.tasks.place(task)
+            number = plan.version(task)
             folder = layout.checkpoint(self._tasks.key(task).hex())
             older = [code for code in saved_by(folder) or () if code not in accepted[number]]
             if older:
-                pair = (ids.get(older[-1], -1), number)
-                counts[pair] = counts.get(pair, 0) + 1
+                counts[ids.get(older[-1], -1), number] += 1
         return counts
 
 
@@ -173,13 +173,13 @@ class _Group(NamedTuple):
 def _tell_changes(
     store: Store,
     versions: Versions,
-    present: Callable[[int], Functions],
+    present: Mapping[int, Functions],
     counts: Mapping[tuple[int, int], int],
     say: Callable[[int, str, str], str],
 ) -> str:
     """Describe changes: a line of how many tasks, then what differs, for each change.
 
-    `present` returns the functions of a present version by its number; `counts` has how many tasks are of an older
+    `present` has the functions of each present version by its number; `counts` has how many tasks are of an older
     version, by its id and the number of theirs; `say` makes a line of a count, "by" whom, and when that was.
     """
     groups = _groups(store, versions, present, counts)
@@ -198,7 +198,7 @@ def _tell_changes(
 def _groups(
     store: Store,
     versions: Versions,
-    present: Callable[[int], Functions],
+    present: Mapping[int, Functions],
     counts: Mapping[tuple[int, int], int],
 ) -> list[_Group]:
     from memento.keys.code_diff import explain_code
@@ -210,7 +210,7 @@ def _groups(
     grouped: dict[tuple[str, ...], _Group] = {}
     for (code, number), count in counts.items():
         old = known.get(adopted[code])
-        lines = explain_code(old.functions, present(number), most) if old is not None else []
+        lines = explain_code(old.functions, present.get(number, {}), most) if old is not None else []
         lines = lines or ["what changed is not known"]
         partly = code in known and known[code].mixed
         when, run = seen.get(code, (0.0, None))
@@ -229,10 +229,7 @@ def explain_seen(store: Store, versions: Versions) -> str:
     results = versions.results()
     counts = {change: results[change[0]] for change in versions.pending() if results.get(change[0])}
     known = store.index.codes({present for _, present in counts})
-
-    def present(number: int) -> Functions:
-        return known[number].functions if number in known else {}
-
+    present = {number: version.functions for number, version in known.items()}
     return _tell_changes(store, versions, present, counts, partial(results_text, fate=""))
 
 

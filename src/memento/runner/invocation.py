@@ -138,7 +138,8 @@ def hand_over(sessions: Sequence[Session], on_error: str, form: Callable[[list[R
         _end_by_signal(sessions)
         left = sum(session.plan.unfinished for session in sessions)
         _interrupt(f"{number_of(left, 'task')} left")
-    failed = [results for session, results in zip(sessions, every, strict=True) if session.failed]
+    ended = [(session.finished, results) for session, results in zip(sessions, every, strict=True)]
+    failed = [results for finished, results in ended if finished is not None and finished.failed]
     if failed and on_error == "raise":
         errors = [error for results in failed for error in results.errors()]
         report = "\n\n".join(str(results.failures) for results in failed if len(results.failures))

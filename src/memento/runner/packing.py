@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
 
 
-def run_info(experiment: str, tasks: KeyedTasks) -> RunInfo:
+def run_info(tasks: KeyedTasks) -> RunInfo:
     """Say who runs what, where, with what."""
     matrix = tasks.matrix
     return RunInfo(
-        experiment=experiment,
+        experiment=tasks.experiment,
         tasks=len(tasks),
         settings=json_fragment(dict(matrix.settings)),
         matrix_id="" if matrix.id is None else str(matrix.id),
@@ -50,7 +50,6 @@ def run_info(experiment: str, tasks: KeyedTasks) -> RunInfo:
 
 def make_work(
     run_name: str,
-    tasks: KeyedTasks,
     plan: Plan,
     code: SessionCode,
     options: Options,
@@ -62,7 +61,7 @@ def make_work(
 
     `origins` are states of the generators that tasks share; what is large goes into `files`.
     """
-    begin = options.initializer
+    tasks, begin = plan.tasks, options.initializer
     return Work(
         run=run_name,
         experiment=tasks.experiment,

@@ -86,11 +86,6 @@ class Session:
 
         return Tasks(self.matrix, self.tasks.digests)
 
-    @property
-    def failed(self) -> int:
-        """How many tasks failed in this run."""
-        return self.finished.failed if self.finished is not None else 0
-
     def emit(self, event: Event) -> None:
         """Tell everybody, with the run that it is about; what no row tells goes to the index too."""
         self._emit(event._replace(run=self._run.name) if self._run is not None else event)
@@ -129,11 +124,11 @@ class Session:
         if is_named_by_code(self.experiment):
             told = f"{short_name(self.experiment)} comes from no file, so its code is part of its name: an edit makes"
             self.emit(Said(f'{told} it another experiment. Memento(..., name="...") keeps its results.'))
-        from memento.runner.former_name import former_name, hint
+        from memento.runner.former_name import former_name
 
-        former = former_name(self.store, self.tasks, self.code.tasks.versions)
-        if former is not None:
-            self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
+        hint = former_name(self.store, self.tasks, self.code.tasks.versions)
+        if hint:
+            self.emit(Said(hint, "warning"))
 
     def run(self, notify: bool) -> None:
         """Compute what is missing; on return, `plan.rows` names a row for every task that finished."""
@@ -223,7 +218,7 @@ class Session:
             return False
         from memento.runner.inherited import take_in
 
-        return take_in(self.store, self.tasks, self.plan, self.code, self.emit)
+        return take_in(self.store, self.plan, self.code, self.emit)
 
     def _sweep(self) -> None:
         """Remove what killed runs have left: half of a file, checkpoints of tasks that are done."""
@@ -244,8 +239,8 @@ class Session:
         from memento.values.shared_files import SharedFiles, sweep
 
         sweep(self.store.root)
-        room = self._watched() if self.options.store_limit is not None else None
-        run = self.store.begin(run_info(self.experiment, self.tasks), self.plan.hits)
+        room = self._watched()
+        run = self.store.begin(run_info(self.tasks), self.plan.hits)
         self._run = run
         status = "died"
         runner: Runner | None = None
@@ -267,7 +262,7 @@ class Session:
                     if executor.outlives:
                         from memento.runner.inherited import drop_committed
 
-                        drop_committed(self.store.root, run.name, self.tasks, self.plan)
+                        drop_committed(self.store.root, run.name, self.plan)
             finally:
                 executor.close()
                 files.close()
@@ -290,19 +285,23 @@ class Session:
 
     def _watched(self) -> StoreRoom:
         """Return what minds how large the store gets; raises StoreLimitReached where it is too large already."""
-        from memento.runner.store_room import room_of
+        from memento.runner.store_room import StoreRoom, limit_reached
 
-        return room_of(self.store, self.options.store_limit, self.emit, self.clock, len(self.plan.todo))
+        limit = self.options.store_limit
+        room = StoreRoom(self.store.root, limit, self.emit, self.clock)
+        if limit is not None and room.is_over():
+            raise limit_reached(self.store, limit, len(self.plan.todo))
+        return room
 
     def _start(
-        self, run: Run, executor: Executor, signals: ExitStack, files: SharedFiles, room: StoreRoom | None
+        self, run: Run, executor: Executor, signals: ExitStack, files: SharedFiles, room: StoreRoom
     ) -> Runner:
         """Start the workers, and get everything else ready meanwhile."""
         from memento.runner.packing import make_work
 
         found, origins = self._shared_generators()
         root, options = self.store.root, self.options
-        executor.start(make_work(run.name, self.tasks, self.plan, self.code, options, root, origins, files))
+        executor.start(make_work(run.name, self.plan, self.code, options, root, origins, files))
         self._tell_start()
         self._say_what_is_shared(executor, found)
         # While workers start: what they do not need, and what has to be on disk.
@@ -323,7 +322,7 @@ class Session:
             clock=self.clock,
             workers=self.options.num_workers,
             store=self.store.root,
-            room=room or self._watched(),
+            room=room,
             name_tasks=self._name_tasks,
         )
         # Only now: workers may be copies of this process, which are made as long as it has one thread.
