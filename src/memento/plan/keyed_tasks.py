@@ -89,6 +89,13 @@ class KeyedTasks:
         keys = self.keys
         return [keys[at : at + KEY_SIZE] for at in map(KEY_SIZE.__mul__, numbers)]
 
+    def numbers_of(self, keys: Iterable[bytes]) -> Iterator[int]:
+        """Yield the first task of each of these keys, where there is one."""
+        for key in keys:
+            at = self.keys.find(key)
+            if at >= 0 and at % KEY_SIZE == 0:
+                yield at // KEY_SIZE
+
     def places(self, numbers: Sequence[int]) -> tuple[Iterable[int], Iterable[tuple[int, ...]]]:
         """Return for each task the number of its layout of names; and the numbers of its values in `values`."""
         rows = numbers if self.repeats == 1 else [number // self.repeats for number in numbers]
