@@ -14,7 +14,6 @@ from itertools import accumulate, chain, repeat
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from memento.config import Config
 from memento.errors import MatrixError
 from memento.keys.task_key import TaskKeys, part, repeat_part, task_digest
 from memento.keys.value_digest import digest
@@ -64,10 +63,6 @@ class KeyedTasks:
     def each_key(self) -> Iterator[bytes]:
         """Yield the key of every task."""
         return chain.from_iterable(struct.iter_unpack(f"{KEY_SIZE}s", self.keys))
-
-    def config(self, number: int) -> Config:
-        """Build the configuration of a task."""
-        return self.matrix.config(number)
 
     def parameters(self, number: int) -> dict[str, Any]:
         """Return a task's parameters, and its repeat where there are several."""
