@@ -106,3 +106,5 @@ class TestUpstream:
     def test_a_name_without_its_matrix_is_answered_by_the_right_line(self) -> None:
         with pytest.raises(AttributeError, match=r"Did you mean config\['clean.dataset'\]\?"):
             self.config().dataset  # noqa: B018 - what a user may try
+        with pytest.raises(KeyError, match=r"Did you mean config\['clean.dataset'\]\?"):
+            self.config()["clean.datasets"]

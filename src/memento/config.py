@@ -133,8 +133,10 @@ class Config:
         if not line:
             import difflib
 
-            near = difflib.get_close_matches(name, self._dict, 1)
-            line = f"config.{near[0]}" if near else next((d for d in deeper if d.endswith(f".{name}']")), "")
+            lines = {one: f"config.{one}" for one in self._dict}
+            lines |= {inner: f"config[{inner!r}]" for inner, _ in lineage(self._unloaded) if "." in name}
+            near = difflib.get_close_matches(name, lines, 1)
+            line = lines[near[0]] if near else next((d for d in deeper if d.endswith(f".{name}']")), "")
         return f"{known}. Did you mean {line}?" if line else known
 
     def _resolve(self, name: str, value: Deferred) -> Any:

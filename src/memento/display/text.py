@@ -42,10 +42,10 @@ class Narrator:
     """Turns events into the lines that stay; ticks are left to the displays."""
 
     def __init__(self) -> None:
-        self._reset()
+        self._begin(running=False)
 
-    def _reset(self) -> None:
-        self._running = False
+    def _begin(self, running: bool) -> None:
+        self._running = running
         self._quiet = False
         self._groups = 0
         self._notes = 0
@@ -54,9 +54,8 @@ class Narrator:
     def lines(self, event: Event) -> Iterator[Line]:
         """Yield what `event` adds to the story."""
         if isinstance(event, RunStarted):
-            self._reset()
-            self._running = True
-            self._quiet = nothing_to_do(event)
+            self._begin(running=True)
+            self._quiet = event.todo == 0  # results are only looked up
             if not self._quiet:
                 yield from started(event)
         elif isinstance(event, TaskFailed):
@@ -95,11 +94,6 @@ class Narrator:
                 yield Line(safe_text(line).expandtabs().rstrip(), kind)  # a diff shows how code is indented
         elif self._notes == NOTES + 1:
             yield Line("More notes like these are not shown.", kind)
-
-
-def nothing_to_do(event: RunStarted) -> bool:
-    """Whether the run only has to look results up."""
-    return event.todo == 0
 
 
 def started(event: RunStarted) -> Iterator[Line]:
@@ -219,16 +213,15 @@ def settled(tick: Tick) -> int:
 def rate(per_second: float) -> str:
     """Say a throughput in the unit that gives readable numbers.
 
-    Examples
-    --------
     >>> rate(1300.0), rate(2.5), rate(0.05), rate(0.0005)
     ('1,300 tasks/s', '2.5 tasks/s', '3.0 tasks/min', '1.8 tasks/h')
     """
-    for unit, factor in (("s", 1), ("min", 60), ("h", 3600)):
-        if per_second * factor >= 0.5 or unit == "h":
-            amount = per_second * factor
-            return f"{amount:,.0f} tasks/{unit}" if amount >= 100 else f"{amount:.1f} tasks/{unit}"
-    raise AssertionError(per_second)
+    unit, amount = "s", per_second
+    if amount < 0.5:
+        unit, amount = "min", per_second * 60
+    if amount < 0.5:
+        unit, amount = "h", per_second * 3600
+    return f"{amount:,.0f} tasks/{unit}" if amount >= 100 else f"{amount:.1f} tasks/{unit}"
 
 
 def metrics_text(state: WorkerState, limit: int = 3) -> str:

@@ -26,15 +26,7 @@ OUTPUT_LINES = 10
 
 
 class Digest:
-    """Turns a run's events into few messages.
-
-    Parameters
-    ----------
-    every : float
-        Seconds between two messages of a run; the last one does not wait.
-    clock : Clock
-        Tells when the last one was.
-    """
+    """Turns a run's events into few messages, `every` so many seconds; the last one does not wait."""
 
     def __init__(self, every: float, clock: Clock = SYSTEM_CLOCK) -> None:
         self._every = every
@@ -164,8 +156,6 @@ _PATH_OF_URL = re.compile(r"(\burl: )\S+", re.IGNORECASE)
 def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
     """Take passwords and addresses, whose paths are often keys to a channel, out of `text`.
 
-    Examples
-    --------
     >>> redact("no answer from https://hooks.example.org/T0/B0/x: refused")
     'no answer from https://... refused'
     """

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.keys.code_versions import code_version, combined, value_code
 from memento.plan.keyed_tasks import KeyedTasks
-from memento.store.upstream import UpstreamValue
+from memento.store.upstream import PendingValue, UpstreamValue
 
 if TYPE_CHECKING:
     from memento.keys.code_versions import CodeVersion
 
-_PLAIN = frozenset({int, float, complex, str, bytes, bool, type(None), range, UpstreamValue})
+_PLAIN = frozenset({int, float, complex, str, bytes, bool, type(None), range, UpstreamValue, PendingValue})
 _LIBRARIES = ("pathlib", "datetime", "decimal", "fractions", "uuid", "zoneinfo")  # whose values hold none
 
 

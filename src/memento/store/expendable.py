@@ -9,7 +9,7 @@ loses its checkpoint here.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
@@ -59,27 +59,37 @@ def old_steps(store: str, before: float | None) -> list[bytes]:
 
 def to_free(store: str, index: Index, size: int, *, results: bool) -> Chosen:
     """Choose what is cheapest to lose, until so many bytes are free; of `results` only where they may go."""
-    steps, freed = list[bytes](), 0
-    for _, key, its in sorted(_steps(store)):
-        if freed >= size:
-            break
-        steps.append(key)
-        freed += its
+    steps, freed = dict[bytes, None](), 0
+    found, sizes, users = _steps(store)
+    for key in found:
+        todo = [key] if freed < size else []
+        while todo:  # what a step is made of goes no earlier than the step
+            one = todo.pop()
+            if one not in steps:
+                steps[one] = None
+                freed += sizes[one]
+                todo += users[one]
     ids = list[int]()
     for number, its in _results_in_turn(store, index) if results else ():
         if freed >= size:
             break
         ids.append(number)
         freed += its
-    return Chosen(steps, sorted(ids), freed)
+    return Chosen(list(steps), sorted(ids), freed)
 
 
-def _steps(store: str) -> Iterator[tuple[float, bytes, int]]:
-    found = list(records(store))
+def _steps(store: str) -> tuple[list[bytes], dict[bytes, int], dict[bytes, list[bytes]]]:
+    """Return the keys of steps, oldest first; what the loss of each frees; which other steps have used it."""
+    found = sorted(records(store), key=lambda record: (record.made, record.key))
     shared = Counter(record.value.ref for record in found)
+    sizes, users = dict[bytes, int](), defaultdict[bytes, list[bytes]](list)
     for record in found:
         value = record.value.size if record.value.ref is not None and shared[record.value.ref] == 1 else 0
-        yield record.made, record.key, value + size_of(record_path(store, record.key))
+        folder = size_of(Layout(store).step_files(record.key.hex()))
+        sizes[record.key] = value + folder + size_of(record_path(store, record.key))
+        for used in record.steps:
+            users[used].append(record.key)
+    return list(sizes), sizes, users
 
 
 def _superseded(index: Index) -> list[int]:
