@@ -44,10 +44,6 @@ class SessionCode:
         """Return for each version the store's ids of those that count as it."""
         return [self.history.counting_as(version.digest) for version in self.present.versions]
 
-    def names(self) -> set[str]:
-        """Return all that counts in any of the versions, by name."""
-        return {name for version in self.present.versions for name in version.names}
-
     def note(self, plan: Plan, run: int | None = None) -> list[int]:
         """Let the store know the versions that a run has seen; return their ids."""
         digests = [version.digest for version in self.present.versions]
@@ -155,11 +151,11 @@ class SessionCode:
 class _Group(NamedTuple):
     """Tasks of one change: the same lines tell all of them."""
 
+    by: str  # which version: an older one, or partly that, where the present one has a part in it
     lines: list[str]
     tasks: int
     seen: float  # when the newest of the older versions was seen first
     run: int | None
-    partly: bool  # the present version has a part in it
 
 
 def _tell_changes(
@@ -177,9 +173,8 @@ def _tell_changes(
     groups = _groups(store, versions, present, counts)
     lines = []
     for group in groups[:_GROUPS]:
-        by = "partly by an older version" if group.partly else "by an older version"
         when = f" (of {date_text(group.seen, group.run)})" if group.seen else ""
-        lines.append(f"{say(group.tasks, by, when)}:")
+        lines.append(f"{say(group.tasks, group.by, when)}:")
         lines += [f"  {line}" for line in group.lines]
     rest = groups[_GROUPS:]
     if rest:
@@ -206,9 +201,9 @@ def _groups(
         lines = explain_code(old.functions, present.get(number, {}), most) if old is not None else []
         lines = lines or ["what changed is not known"]
         partly = code in known and known[code].mixed
-        when, run = seen.get(code, (0.0, None))
-        group = _Group(lines, count, when, run, partly)
-        told = (*lines, "partly" if partly else "")
+        by = "partly by an older version" if partly else "by an older version"
+        group = _Group(by, lines, count, *seen.get(code, (0.0, None)))
+        told = (by, *lines)
         before = grouped.get(told)
         if before is not None:
             newest = max(group, before, key=lambda one: one.seen)
