@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import pickle
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from memento import Config
-from memento.config import Deferred
+from memento.config import Deferred, short_text
 
 CONFIG = Config.build({"lr": 0.1, "hidden": 3}, {"folds": 5})
 
@@ -106,3 +108,11 @@ class TestUpstream:
     def test_a_name_without_its_matrix_is_answered_by_the_right_line(self) -> None:
         with pytest.raises(AttributeError, match=r"Did you mean config\['clean.dataset'\]\?"):
             self.config().dataset  # noqa: B018 - what a user may try
+        with pytest.raises(KeyError, match=r"Did you mean config\['clean.dataset'\]\?"):
+            self.config()["clean.datasets"]
+
+
+def test_of_a_large_array_or_frame_the_text_says_what_it_is() -> None:
+    assert short_text(np.ones(5_000)).startswith("ndarray 5000: array([1., 1.")
+    assert short_text(pd.DataFrame({"a": range(30), "b": 0})).startswith("DataFrame 30x2: ")
+    assert short_text(np.arange(3)) == "array([0, 1, 2])"

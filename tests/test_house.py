@@ -26,8 +26,6 @@ REACHES_IN = {
 SHARED_NAMES = {
     "__init__": "every package has one",
     "base": "the contract of a room with several implementations",
-    "caching": "1.2.0's module, and where its names stand now",
-    "parallel": "1.2.0's module, and where its names stand now",
 }
 
 
@@ -115,7 +113,7 @@ def test_the_folders_of_tests_are_rooms_of_the_source() -> None:
     tests = Path(__file__).parent
     folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
     rooms = {path.parent.relative_to(SOURCE / "memento") for path in FILES if path.parent != SOURCE}
-    of_the_whole = {Path("e2e"), Path("faults"), Path("perf"), Path("examples")}
+    of_the_whole = {Path("ancestor"), Path("e2e"), Path("faults"), Path("perf"), Path("examples")}
     assert folders - rooms - of_the_whole == set()
 
 

@@ -17,17 +17,12 @@ from memento.lazily import on_first_use
 TYPE_CHECKING = False
 # `X as X` says to them that X is public. A test compares it with the table.
 if TYPE_CHECKING:
-    from memento.ancestor.caching import Cache as Cache
-    from memento.ancestor.caching import CacheProvider as CacheProvider
-    from memento.ancestor.caching import FileSystemCacheProvider as FileSystemCacheProvider
-    from memento.ancestor.caching import MemoryCacheProvider as MemoryCacheProvider
-    from memento.ancestor.caching import default_key_provider as default_key_provider
-    from memento.ancestor.checkpointing import FileSystemCheckpointing as FileSystemCheckpointing
-    from memento.ancestor.parallel import TASK_PRIORITY_HIGH as TASK_PRIORITY_HIGH
-    from memento.ancestor.parallel import TASK_PRIORITY_LOW as TASK_PRIORITY_LOW
-    from memento.ancestor.parallel import TASK_PRIORITY_MEDIUM as TASK_PRIORITY_MEDIUM
-    from memento.ancestor.parallel import TaskManager as TaskManager
-    from memento.ancestor.parallel import delayed as delayed
+    from memento.caching import Cache as Cache
+    from memento.caching import CacheProvider as CacheProvider
+    from memento.caching import FileSystemCacheProvider as FileSystemCacheProvider
+    from memento.caching import FileSystemCheckpointing as FileSystemCheckpointing
+    from memento.caching import MemoryCacheProvider as MemoryCacheProvider
+    from memento.caching import default_key_provider as default_key_provider
     from memento.config import Config as Config
     from memento.config import Configurations as Configurations
     from memento.context.context import Context as Context
@@ -47,6 +42,11 @@ if TYPE_CHECKING:
     from memento.notify.base import NotificationProvider as NotificationProvider
     from memento.notify.email import EmailNotificationProvider as EmailNotificationProvider
     from memento.notify.email import SmtpConfiguration as SmtpConfiguration
+    from memento.parallel import TASK_PRIORITY_HIGH as TASK_PRIORITY_HIGH
+    from memento.parallel import TASK_PRIORITY_LOW as TASK_PRIORITY_LOW
+    from memento.parallel import TASK_PRIORITY_MEDIUM as TASK_PRIORITY_MEDIUM
+    from memento.parallel import TaskManager as TaskManager
+    from memento.parallel import delayed as delayed
     from memento.results.loading import load as load
     from memento.results.result import MemoryUsage as MemoryUsage
     from memento.results.result import Result as Result
@@ -63,9 +63,8 @@ if TYPE_CHECKING:
     from memento.values.encoding import register_codec as register_codec
 
 _HOMES = {
-    "memento.ancestor.caching": "Cache CacheProvider FileSystemCacheProvider MemoryCacheProvider default_key_provider",
-    "memento.ancestor.checkpointing": "FileSystemCheckpointing",
-    "memento.ancestor.parallel": "TASK_PRIORITY_HIGH TASK_PRIORITY_LOW TASK_PRIORITY_MEDIUM TaskManager delayed",
+    "memento.caching": "Cache CacheProvider FileSystemCacheProvider FileSystemCheckpointing MemoryCacheProvider "
+    "default_key_provider",
     "memento.config": "Config Configurations",
     "memento.context.context": "Context",
     "memento.errors": "AggregateException CacheMiss CyclicDependency MementoError RunInterrupted",
@@ -76,6 +75,7 @@ _HOMES = {
     "memento.notify.base": "ConsoleNotificationProvider DefaultNotificationProvider FileSystemNotificationProvider "
     "NotificationProvider",
     "memento.notify.email": "EmailNotificationProvider SmtpConfiguration",
+    "memento.parallel": "TASK_PRIORITY_HIGH TASK_PRIORITY_LOW TASK_PRIORITY_MEDIUM TaskManager delayed",
     "memento.results.loading": "load",
     "memento.results.result": "MemoryUsage Result",
     "memento.results.results": "Results",

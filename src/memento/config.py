@@ -133,8 +133,10 @@ class Config:
         if not line:
             import difflib
 
-            near = difflib.get_close_matches(name, self._dict, 1)
-            line = f"config.{near[0]}" if near else next((d for d in deeper if d.endswith(f".{name}']")), "")
+            lines = {one: f"config.{one}" for one in self._dict}
+            lines |= {inner: f"config[{inner!r}]" for inner, _ in lineage(self._unloaded) if "." in name}
+            near = difflib.get_close_matches(name, lines, 1)
+            line = lines[near[0]] if near else next((d for d in deeper if d.endswith(f".{name}']")), "")
         return f"{known}. Did you mean {line}?" if line else known
 
     def _resolve(self, name: str, value: Deferred) -> Any:
@@ -268,6 +270,8 @@ def short_text(value: Any, limit: int = 80) -> str:
             text = f"<{type(value).__qualname__}: its repr raised {type(exc).__name__}>"
         if " at 0x" in text:
             text = type(value).__qualname__ if text.startswith("<") else _without_addresses(text)
+        if "..." in text or "\n" in text:
+            text = _of_table(value) + text
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text if text.isprintable() else safe_text(text)
 
@@ -286,6 +290,14 @@ def plain(value: Any) -> Any:
         return value
     item = value.item()
     return item if type(item) in (bool, int, float, str) else value
+
+
+def _of_table(value: Any) -> str:
+    """Say what an array or a frame is, before the few numbers that its repr shows."""
+    shape = getattr(value, "shape", None)
+    if type(shape) is not tuple or not all(type(size) is int for size in shape):
+        return ""
+    return f"{type(value).__qualname__} {'x'.join(map(str, shape))}: "
 
 
 def _without_addresses(text: str) -> str:

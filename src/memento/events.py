@@ -64,6 +64,7 @@ class RunStarted(NamedTuple):
     forecast: float | None = None  # seconds, from past runtimes
     executor: str = "processes"
     in_process: bool = False  # tasks run in the program's own thread, and may use its terminal
+    matrix: str = ""  # its id, where it has one
     run: str = ""
     time: float = 0.0
 

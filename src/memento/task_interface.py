@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memento.ancestor.checkpointing import FileSystemCheckpointing
+from memento.caching import FileSystemCheckpointing
 from memento.context.context import Context
 from memento.results.result import MemoryUsage, Result
 

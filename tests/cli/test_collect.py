@@ -57,7 +57,7 @@ def test_results_go_only_when_that_is_said(values: Project) -> None:
     assert (told.code, done(values)) == (0, 2)
     told = values("gc", "--older-than", "0s", "--yes")
     assert told.code == 0
-    assert "results that are given up: 2\n" in told.out
+    assert "results, computed again when needed: 2\n" in told.out
     assert "values that no task has: 2, 80.3 kB" in told.out
     assert done(values) == 0
 
@@ -65,8 +65,12 @@ def test_results_go_only_when_that_is_said(values: Project) -> None:
 def test_a_dry_run_says_which_results_would_go(values: Project) -> None:
     told = values("gc", "--dry-run", "--older-than", "0s")
     assert told.code == 0
-    assert "results that are given up: 2\n" in told.out
+    assert "results, computed again when needed: 2\n" in told.out
     assert "values that no task has: 2, 80.3 kB" in told.out
+    refused = values("gc", "--older-than", "0s")
+    for task in values.tasks():
+        named = f"    {task['key'][:12]} {task['experiment']} "
+        assert (named in told.out, named in refused.out) == (task["status"] == "done",) * 2
     assert done(values) == 2
     assert values("gc", "--dry-run", "--json", "--older-than", "0s").json["results"] == 2
 
@@ -158,7 +162,7 @@ def test_steps_go_when_asked_and_are_computed_again(with_step: Project) -> None:
     assert (told.code, "steps that" in told.out) == (0, False)
     told = with_step("gc", "--steps")
     assert told.code == 0
-    assert "steps that are given up: 1, " in told.out
+    assert "steps, computed again when needed: 1, " in told.out
     assert done(with_step) == 2
     (with_step.folder / "matrix.json").write_text(json.dumps({"parameters": {"i": [1, 2, 3]}}))
     assert again(with_step.folder).code == 0
@@ -174,6 +178,6 @@ def test_results_of_code_that_has_changed_go_when_asked(with_step: Project) -> N
     told = with_step("gc", "--superseded")
     assert (told.code, done(with_step)) == (1, 2)
     told = with_step("gc", "--superseded", "--yes")
-    assert "results that are given up: 2" in told.out
+    assert "results, computed again when needed: 2" in told.out
     again(with_step.folder)
     assert [task["value"] for task in with_step.tasks()] == [2.0, 2.0]

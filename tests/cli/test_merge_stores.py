@@ -60,6 +60,7 @@ def test_what_is_no_store_or_the_same_is_wrong_usage(two: tuple[Path, Path], tmp
     for line in ((tmp_path / "nothing", "--into", here), (here, "--into", tmp_path / "nothing")):
         told = memento("merge", *line)
         assert (told.code, "there is no store" in told.err) == (2, True)
+        assert ("--store" in told.err) == (line[0] == here)  # which names the other one of the two
     told = memento("merge", here, "--into", here)
     assert (told.code, "is the store that it is to be joined to" in told.err) == (2, True)
     with Store.open(there) as store:

@@ -156,3 +156,20 @@ def test_a_task_is_run_again_when_what_it_depends_on_was(tmp_path: Path) -> None
     run(True, "up")
     ran = memento("why", down.key.hex(), "--store", place)
     assert "will run: what it depends on was computed again" in ran.out
+
+
+def test_a_task_runs_again_after_all_that_it_depends_on_at_any_depth(tmp_path: Path) -> None:
+    place = tmp_path / "store"
+    runs = Memento(lambda context, config: 1, name="chain", executor="serial", store=place, progress=False)
+    runs.add_matrix({"id": "first", "parameters": {"x": [1, 2]}})
+    runs.add_matrix({"id": "second", "dependencies": ["first"], "parameters": {"y": [1]}})
+    runs.add_matrix({"id": "third", "dependencies": ["second"], "parameters": {"z": [1]}})
+    results = runs.run_all()
+    gone, stays = results["third"]
+    assert "will not run: it is done" in memento("why", gone.key, "--store", place).out
+    memento("forget", results["first"][0].key, "--store", place)
+    ran = memento("why", gone.key, "--store", place)
+    assert "will run: what it depends on (second) is computed again first" in ran.out
+    assert "(second): done, will run" in ran.out
+    assert "(first): gone, will run" in memento("why", results["second"][0].key, "--store", place).out
+    assert "will not run: it is done" in memento("why", stays.key, "--store", place).out

@@ -229,6 +229,15 @@ def test_what_is_odd_about_cached_results_is_said_again() -> None:
     ]
 
 
+def test_a_run_of_several_matrices_says_which_one_is_at_work() -> None:
+    started = RunStarted("exp:f", "/s", 3, 0, 3, 2, matrix="base")
+    assert told(started)[1] == "3 tasks of matrix 'base': 3 to run on 2 workers"
+    cached = RunFinished("exp:f", "/s", 3, 0, 3, 0, 0.0)
+    assert told(started._replace(cached=3, todo=0), cached) == [
+        "exp:f: 3 tasks of matrix 'base', all cached in /s"
+    ]
+
+
 def test_a_retry_is_told_with_its_reason() -> None:
     lines = told(TaskRetried("ab", "a=1", 1, "OSError: busy", 2.0))
     assert lines == ["Attempt 1 failed, trying again in 2.0 s: OSError: busy"]

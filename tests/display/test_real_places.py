@@ -118,7 +118,7 @@ def test_a_notebook_shows_one_output_with_html_made_safe(
 def test_a_notebook_shows_the_bar_while_a_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    end = "display._screen._end = lambda: None  # as if the kernel were lost here"
+    end = "display._screen.close = lambda: None  # as if the kernel were lost here"
     (shown,) = in_a_notebook(CELL.format(end=end), tmp_path, monkeypatch)
     assert 'aria-valuenow="5"' in shown["text/html"]
     assert "a=&lt;b&gt;" in shown["text/html"]

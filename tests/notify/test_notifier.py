@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any, cast
 
 import pytest
@@ -61,7 +63,7 @@ def test_a_provider_gets_the_events_in_order() -> None:
         TasksFinished(1, 1, 1.0),
         FINISHED,
     ]
-    with Notifier(provider) as notifier:
+    with closing(Notifier(provider)) as notifier:
         provider.gate.clear()
         for event in events:
             notifier.listen(event)
@@ -76,7 +78,7 @@ def test_a_provider_with_a_hook_of_its_own_gets_ticks_and_notes_too() -> None:
     provider, plain = Rich(), Plain()
     told: list[Event] = [TICK, Said("a worker was replaced"), TasksFinished(1, 0, 0.5)]
     for one in (provider, plain):
-        with Notifier(one) as notifier:
+        with closing(Notifier(one)) as notifier:
             for event in told:
                 notifier.listen(event)
     assert provider.events == told
@@ -89,7 +91,7 @@ def test_who_is_behind_hears_the_latest_tick_and_sums_that_name_a_bounded_number
 ) -> None:
     provider = Rich()
     provider.gate.clear()
-    with Notifier(provider) as notifier:
+    with closing(Notifier(provider)) as notifier:
         notifier.listen(STARTED)
         assert provider.entered.wait(LONG)
         for i in range(events):
@@ -116,7 +118,7 @@ def test_a_listener_is_called_with_each_event_and_left_out_once_it_raises(
         if isinstance(event, Said):
             raise OSError("down")
 
-    with Notifier(listener) as notifier:
+    with closing(Notifier(listener)) as notifier:
         for event in (TICK, Said("one"), Said("two")):
             notifier.listen(event)
     assert heard == [TICK, Said("one")]
@@ -127,7 +129,7 @@ def test_a_listener_is_called_with_each_event_and_left_out_once_it_raises(
 def test_a_held_notifier_starts_no_thread_and_forgets_nothing() -> None:
     heard: list[Event] = []
     before = threading.active_count()
-    with Notifier(heard.append, held=True) as notifier:
+    with closing(Notifier(heard.append, held=True)) as notifier:
         notifier.listen(TICK)
         assert threading.active_count() == before
         notifier.deliver()
@@ -169,7 +171,7 @@ def test_a_queue_stays_bounded_and_keeps_the_counts_and_the_end() -> None:
 
 def test_a_provider_of_1_2_0_is_called_for_each_task() -> None:
     provider = Plain()
-    with Notifier(provider) as notifier:
+    with closing(Notifier(provider)) as notifier:
         notifier.listen(TasksFinished(30, 4, 1.0, shared=10))
         notifier.listen(FINISHED)
     assert (provider.done, provider.failed, provider.all) == (20, 4, 1)
@@ -188,7 +190,7 @@ def test_an_object_with_just_the_three_methods_serves_as_in_1_2_0() -> None:
         def all_tasks_completed(self) -> None:
             self.calls.append("all")
 
-    with Notifier(cast(NotificationProvider, Duck())) as notifier:
+    with closing(Notifier(cast(NotificationProvider, Duck()))) as notifier:
         notifier.listen(TasksFinished(2, 1, 1.0))
         notifier.listen(FINISHED)
     assert Duck.calls == ["done", "done", "failed", "all"]
@@ -203,7 +205,7 @@ def test_a_provider_that_raises_is_logged_once_for_each_kind(caplog: pytest.LogC
         def all_tasks_completed(self) -> None:
             raise OSError("down")
 
-    with Notifier(Broken()) as notifier:
+    with closing(Notifier(Broken())) as notifier:
         notifier.listen(TasksFinished(1000, 0, 1.0))
         notifier.listen(FINISHED)
     assert notifier.problems == [
@@ -222,7 +224,7 @@ def test_without_logging_a_problem_is_said_once_by_whoever_asks_for_it(
             raise OSError("down")
 
     monkeypatch.setattr(logging.getLogger("memento"), "propagate", False)  # nobody set up logging
-    with Notifier(Broken()) as notifier:
+    with closing(Notifier(Broken())) as notifier:
         notifier.listen(FINISHED)
     assert notifier.problems == ["Broken failed: OSError: down"]
     assert capsys.readouterr().err == ""
@@ -246,27 +248,23 @@ def test_a_provider_that_hangs_blocks_neither_the_run_nor_its_end() -> None:
     assert not thread.is_alive()
 
 
-def test_the_end_is_told_even_when_the_tasks_before_it_took_too_long() -> None:
+def test_the_end_is_told_even_when_the_tasks_before_it_took_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Plain(held=True)
     notifier = Notifier(provider)
     notifier.listen(TasksFinished(100_000, 0, 1.0))
     notifier.listen(FINISHED)
     assert provider.entered.wait(LONG)
 
-    class Opening:
-        """Lets the provider go on when the second half of the waiting begins."""
+    wait_for = notifier._lock.wait_for
 
-        def now(self) -> float:
-            return 0.0
+    def second_half(heard: Callable[[], bool], seconds: float) -> bool:
+        """Let the first half of the waiting be over at once, and the provider go on when the second begins."""
+        if not notifier._only_last:
+            return False
+        provider.gate.set()
+        return wait_for(heard, seconds)
 
-        def monotonic(self) -> float:
-            if notifier._only_last:
-                provider.gate.set()
-                return 0.0
-            self.calls = getattr(self, "calls", 0) + 1
-            return 0.0 if self.calls == 1 else LONG + 1
-
-    notifier._clock = Opening()
+    monkeypatch.setattr(notifier._lock, "wait_for", second_half)
     assert not notifier.close(timeout=LONG)
     assert provider.done == 1
     assert provider.all == 1
@@ -291,7 +289,7 @@ def test_a_run_without_news_starts_no_thread() -> None:
 def test_mail_servers_that_hang_are_survived(hanging_port: int) -> None:
     smtp = SmtpConfiguration("127.0.0.1", hanging_port)
     provider = EmailNotificationProvider(smtp, "a@example.org", ["b@example.org"], timeout=0.1)
-    with Notifier(provider) as notifier:
+    with closing(Notifier(provider)) as notifier:
         notifier.listen(STARTED)
         notifier.listen(failed(group()))
         notifier.listen(FINISHED)
@@ -304,7 +302,7 @@ def test_ten_thousand_tasks_make_one_mail(open_mail_server: MailServer) -> None:
     smtp = SmtpConfiguration(open_mail_server.host, open_mail_server.port, require_tls=False)
     provider = EmailNotificationProvider(smtp, "a@example.org", ["b@example.org"])
     finished = RunFinished("exp:f", "/s", 10_000, 10_000, 0, 0, 60.0)
-    with Notifier(provider) as notifier:
+    with closing(Notifier(provider)) as notifier:
         notifier.listen(STARTED)
         for _ in range(10_000):
             notifier.listen(TasksFinished(1, 0, 0.01))
@@ -326,7 +324,7 @@ def test_any_exception_of_a_provider_stays_in_its_thread() -> None:
             raise Odd
 
     provider = Broken()
-    with Notifier(provider) as notifier:
+    with closing(Notifier(provider)) as notifier:
         notifier.listen(STARTED)
         notifier.listen(FINISHED)
         assert notifier.close(LONG)

@@ -19,7 +19,6 @@ from memento.plan import code_of_tasks as module
 from memento.plan.code_of_tasks import TaskVersions, task_versions
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, make_plan
-from memento.records import Known
 
 
 class Coded:
@@ -81,6 +80,10 @@ def grids(draw: st.DrawFn) -> dict[str, Any]:
     return declared
 
 
+def place(found: TaskVersions, number: int) -> int:
+    return found.of[number] if found.of is not None else 0
+
+
 def versions_of(declared: dict[str, Any]) -> tuple[KeyedTasks, TaskVersions]:
     tasks = KeyedTasks(Matrix.of(declared), "exp:train")
     return tasks, task_versions(tasks, experiment)
@@ -88,7 +91,7 @@ def versions_of(declared: dict[str, Any]) -> tuple[KeyedTasks, TaskVersions]:
 
 def by_key(declared: dict[str, Any]) -> dict[bytes, bytes]:
     tasks, found = versions_of(declared)
-    return {tasks.key(n): found.versions[found.place(n)].digest for n in range(len(tasks))}
+    return {tasks.key(n): found.versions[place(found, n)].digest for n in range(len(tasks))}
 
 
 def changed(declared: dict[str, Any], change: Callable[[list[Any]], list[Any]]) -> dict[str, Any]:
@@ -106,9 +109,9 @@ def test_a_tasks_version_is_the_experiments_combined_with_those_of_its_values(
     tasks, found = versions_of(declared)
     settings = [code("setting", 1)] if "settings" in declared else []
     for number in range(len(tasks)):
-        codes = [c for v in tasks.config(number)._dict.values() if (c := value_code(v)) is not None]
+        codes = [c for v in tasks.matrix.config(number)._dict.values() if (c := value_code(v)) is not None]
         expected = combined([code("experiment", 1), *settings, *codes])
-        version, parts = found.versions[found.place(number)], found.parts[found.place(number)]
+        version, parts = found.versions[place(found, number)], found.parts[place(found, number)]
         assert version == expected
         assert combined(parts) == expected
 
@@ -127,7 +130,7 @@ def test_an_edit_to_one_values_code_changes_the_tasks_that_hold_it_and_no_others
     assert before.keys() == after.keys()
     for number in range(len(tasks)):
         key = tasks.key(number)
-        assert (before[key] != after[key]) == holds(edited, tasks.config(number))
+        assert (before[key] != after[key]) == holds(edited, tasks.matrix.config(number))
 
 
 @given(grids(), st.data())
@@ -151,13 +154,13 @@ def test_a_plan_sees_of_each_task_whether_its_row_is_of_its_own_version(
     tasks, found = versions_of(declared)
     current = [{10 * place, 10 * place + 1} for place in range(len(found.versions))]
     ids = [data.draw(st.integers(0, 10 * len(current))) for _ in range(len(tasks))]
-    past = Past.of(Known(tasks.key(n), n + 1, "done", ids[n], 1.0) for n in range(len(tasks)))
+    past = Past([([tasks.key(n)], [n + 1], [True], [ids[n]]) for n in range(len(tasks))])
     latest = {tasks.key(n): ids[n] for n in range(len(tasks))}
     plan = make_plan(tasks, past, current=current, versions=found.of, rerun_changed=True)
-    stale = [n for n in range(len(tasks)) if latest[tasks.key(n)] not in current[found.place(n)]]
+    stale = [n for n in range(len(tasks)) if latest[tasks.key(n)] not in current[place(found, n)]]
     assert [n for n in range(len(tasks)) if not plan.cached[n]] == stale
     assert sum(plan.stale_codes.values()) == len(stale)
-    assert set(plan.stale_codes) == {(latest[tasks.key(n)], found.place(n)) for n in stale}
+    assert set(plan.stale_codes) == {(latest[tasks.key(n)], place(found, n)) for n in stale}
 
 
 def test_a_plain_grid_has_one_version_and_no_number_a_task() -> None:

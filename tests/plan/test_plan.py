@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from memento.matrix.matrix import Matrix
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, Plan, expected_costs, make_plan
-from memento.records import Encoded, Known
+from memento.records import DONE, Encoded, Known
 from memento.store.upstream import UpstreamValue
 
 CODE = 7
@@ -24,8 +25,12 @@ def tasks_of(values: list[Any]) -> KeyedTasks:
     return KeyedTasks(Matrix.of({"parameters": {"a": values}}), "exp:train")
 
 
+def past_of(rows: Iterable[Known]) -> Past:
+    return Past([([row.key], [row.id], [row.status == DONE], [row.code]) for row in rows])
+
+
 def known(tasks: KeyedTasks, rows: dict[int, tuple[str, int]]) -> Past:
-    return Past.of(Known(tasks.key(n), 100 + n, status, code, 1.0) for n, (status, code) in rows.items())
+    return past_of(Known(tasks.key(n), 100 + n, status, code, 1.0) for n, (status, code) in rows.items())
 
 
 def upstream(row: int) -> UpstreamValue:
@@ -61,7 +66,7 @@ stored = st.lists(
 
 
 def newest_upstream(tasks: KeyedTasks, number: int) -> int:
-    values = tasks.config(number)._dict.values()
+    values = tasks.matrix.config(number)._dict.values()
     return max((v.row for v in values if isinstance(v, UpstreamValue)), default=-1)
 
 
@@ -74,7 +79,7 @@ def test_a_plan_says_of_each_task_what_a_look_up_one_by_one_says(
         Known(tasks.key(n) if n < len(tasks) else n.to_bytes(16, "big"), row, status, code, 1.0)
         for row, (n, status, code) in enumerate(rows)
     ]
-    plan = make_plan(tasks, Past.of(past), current=[{CODE}], force_run=force, rerun_changed=rerun)
+    plan = make_plan(tasks, past_of(past), current=[{CODE}], force_run=force, rerun_changed=rerun)
 
     latest = {known.key: known for known in past}
     todo: dict[bytes, int] = {}
@@ -148,21 +153,21 @@ def test_keys_that_share_their_first_half_are_told_apart() -> None:
     tasks = tasks_of([1, 2])
     first = tasks.key(0)
     twin = first[:8] + bytes(8)
-    past = Past.of([Known(twin, 1, "done", CODE, 1.0), Known(first, 2, "done", CODE, 1.0)])
+    past = past_of([Known(twin, 1, "done", CODE, 1.0), Known(first, 2, "done", CODE, 1.0)])
     plan = make_plan(tasks, past, current=[{CODE}])
     assert plan.rows.tolist() == [2, -1]
 
 
 def test_tasks_of_one_key_run_once_and_share_the_result() -> None:
     matrix = Matrix.of({"parameters": {"a": [1, 2], "device": ["cpu", "gpu"]}, "volatile": ["device"]})
-    plan = make_plan(KeyedTasks(matrix, "exp:train"), Past.of([]), current=[{CODE}])
+    plan = make_plan(KeyedTasks(matrix, "exp:train"), Past(), current=[{CODE}])
     assert plan.todo.tolist() == [0, 2]
     assert plan.twins == {0: [1], 2: [3]}
 
 
 def test_what_takes_longest_starts_first_and_equal_ones_stay_in_order() -> None:
     tasks = tasks_of([1, 2, 3, 4])
-    plan = make_plan(tasks, Past.of([]), current=[{CODE}], costs=lambda _: array("d", [1.0, 5.0, 1.0, 9.0]))
+    plan = make_plan(tasks, Past(), current=[{CODE}], costs=lambda _: array("d", [1.0, 5.0, 1.0, 9.0]))
     assert plan.todo.tolist() == [3, 1, 0, 2]
     assert plan.forecast == 16.0
 
@@ -189,7 +194,7 @@ def test_stale_results_are_counted_by_the_version_that_computed_them() -> None:
 def test_of_two_rows_of_one_key_the_later_counts() -> None:
     tasks = tasks_of([1, 2])
     key = tasks.key(0)
-    past = Past.of([Known(key, 1, "failed", CODE, 1.0), Known(key, 2, "done", CODE, 1.0)])
+    past = past_of([Known(key, 1, "failed", CODE, 1.0), Known(key, 2, "done", CODE, 1.0)])
     plan = make_plan(tasks, past, current=[{CODE}])
     assert plan.rows.tolist() == [2, -1]
     assert list(plan.cached) == [1, 0]

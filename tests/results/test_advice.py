@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from memento.results.advice import unknown
 from memento.results.result import Result
 from memento.results.results import Results
 from tests.results.fakes import FakeMatrix, results_of
@@ -41,6 +42,8 @@ def test_results_say_what_to_write_for_what_they_do_not_have(name: str, line: st
         ("lr", "It is a parameter: write result.config.lr."),
         ("duration", "Write result.runtime."),
         ("statuss", "Write result.status."),
+        ("upstream", "Write results[:1].upstream()."),
+        ("steps", "Write memento show KEY on the command line."),
     ],
 )
 def test_a_result_says_what_to_write_for_what_it_does_not_have(name: str, line: str) -> None:
@@ -63,6 +66,11 @@ def test_results_say_how_to_choose_among_them(ask: Any, line: str) -> None:
     with pytest.raises(TypeError) as caught:
         ask(some())
     assert line in str(caught.value)
+
+
+def test_a_name_of_an_upstream_task_is_answered_by_its_whole_name() -> None:
+    assert unknown("column", "seed", ["load.seed", "value"]).endswith("Did you mean 'load.seed'?")
+    assert unknown("upstream matrix", "seed", []) == "there is no upstream matrix 'seed'; there are: none."
 
 
 def test_what_is_probed_for_is_not_there() -> None:

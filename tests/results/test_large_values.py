@@ -115,6 +115,20 @@ def test_who_asks_for_a_number_of_an_array_is_told_what_it_is(tmp_path: Path) ->
             ask()
 
 
+def test_what_is_left_out_of_a_comparison_is_said(tmp_path: Path) -> None:
+    def some(context: Any, config: Any) -> Any:
+        large = {f"k{i}": "x" * 200 for i in range(ITEMS + 1)} if config.n == 1 else {}
+        return {"acc": config.n, **large}
+
+    made = Memento(some, store=tmp_path / "s", executor="serial", progress=False)
+    results = made.run({"parameters": {"n": [1, 2]}})
+    assert results is not None
+    with pytest.warns(UserWarning, match=r"1 of 2 values .*; they count for nothing in 'acc'\. One item"):
+        assert results.best("acc", minimize=True).config.n == 2
+    with pytest.warns(UserWarning, match=r"stand in the column 'value'\. One item"):
+        results.to_frame()
+
+
 def test_of_a_dict_of_too_many_items_that_is_at_hand_one_may_be_asked_for(tmp_path: Path) -> None:
     def many(context: Any, config: Any) -> Any:
         return {f"k{i}": i * config.n for i in range(ITEMS + 1)}

@@ -159,6 +159,16 @@ def test_a_pivot_names_an_unknown_column() -> None:
         results.pivot("modle")
 
 
+def test_a_pivot_of_what_is_no_number_names_columns_of_numbers() -> None:
+    results, _ = results_of(FakeMatrix(n=[0, 1]), [{"acc": 0.5, "all": [1]}, {"acc": 0.6, "all": [2]}])
+    with pytest.raises(ValueError, match=r"'value' holds dict, not numbers. Columns of numbers: n, acc"):
+        results.pivot("n")
+    assert results.pivot("n", aggfunc="first")["value"].tolist() == [
+        {"acc": 0.5, "all": [1]},
+        {"acc": 0.6, "all": [2]},
+    ]
+
+
 def test_a_summary_has_moments_interval_and_missing_repeats() -> None:
     matrix = FakeMatrix(repeats=3, model=["svc", "ada", "tree"])
     values = [1.0, 2.0, 6.0, 5.0, failure(), MISSING, failure(), failure(), failure()]

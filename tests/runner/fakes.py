@@ -169,7 +169,7 @@ class FakeSession:
         **matrix: Any,
     ) -> None:
         declared = {"parameters": {"a": list(range(n))}} | matrix
-        self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), Past.of([]), current=[{1}])
+        self.plan: Plan = make_plan(KeyedTasks(Matrix.of(declared), "exp:train"), Past(), current=[{1}])
         self.clock = FakeClock()
         self.executor = FakeExecutor(self.clock, behave)
         self.run = FakeRun()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import memento
 from memento import Memento
 from memento.errors import MatrixError
 from memento.executors.threads import Threads
@@ -129,6 +130,31 @@ class TestDependencies:
         for name in ("first", "second"):
             told = f"2 configurations of matrix '{name}': 2 cached, 0 failed before, 0 new"
             assert any(line.startswith(told) for line in lines)
+
+
+def test_what_is_still_to_be_computed_is_no_change_of_the_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def run(**flags: Any) -> Any:
+        runs = Memento(called, store=tmp_path / "store", executor="serial", progress=True)
+        runs.add_matrix({"id": "first", "parameters": {"step": [one], "x": [1, 2]}})
+        runs.add_matrix({"id": "second", "dependencies": ["first"], "parameters": {"y": [1]}})
+        return runs.run_all(**flags)
+
+    memento.forget([run()["first"][0].key], tmp_path / "store")
+    shown(capsys)
+    run(dry_run=True)
+    lines = shown(capsys)
+    assert "what it depends on was computed again: 1" in lines
+    assert not [line for line in lines if "older version of the code" in line]
+
+
+def one(context: Any, config: Any) -> int:
+    return 1
+
+
+def called(context: Any, config: Any) -> Any:
+    return config.step(context, config) if "step" in config else config.first
 
 
 def test_serial_has_one_worker_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

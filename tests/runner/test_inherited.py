@@ -155,7 +155,7 @@ def test_of_a_run_that_lives_nothing_is_touched(tmp_path: Path) -> None:
 def test_what_a_run_has_committed_itself_goes(dead: Dead) -> None:
     done, other = dead.leave(2), dead.leave(2, key=b"another matrix' ")
     dead.session.plan.rows[1] = 5
-    drop_committed(dead.store.root, dead.run, dead.session.tasks, dead.session.plan)
+    drop_committed(dead.store.root, dead.run, dead.session.plan)
     assert (done.exists(), other.exists()) == (False, True)
 
 

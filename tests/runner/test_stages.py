@@ -10,7 +10,7 @@ import pytest
 import memento
 from memento import Config, Context, Memento
 from memento.errors import MatrixError
-from memento.events import Event, Said, TaskFailed
+from memento.events import Event, RunStarted, Said, TaskFailed
 
 
 def experiment(context: Context, config: Config) -> Any:
@@ -43,6 +43,7 @@ def said(events: list[Event]) -> list[str]:
 def test_a_failed_task_is_called_by_its_upstream_parameters(tmp_path: Path) -> None:
     runs, events = stages(tmp_path / "s", broken=[])
     runs.run_all()
+    assert [event.matrix for event in events if isinstance(event, RunStarted)] == ["base", "next"]
     told = [event.config for event in events if isinstance(event, TaskFailed)]
     assert told == ["k=0, base.n=1", "k=0, base.n=2"] or told == ["k=0, base.n=1"]
 

@@ -185,6 +185,29 @@ def test_a_step_stays_as_long_as_a_row_names_it_itself_or_through_another(store:
     assert measure(store.root).steps == 0
 
 
+def test_a_step_that_another_used_goes_no_earlier_than_that(store: Store) -> None:
+    inner = step(store, 1, made=1.0)
+    middle = step(store, 2, made=2.0, uses=(inner,))
+    outer = step(store, 3, made=NOW, uses=(middle,))
+    other = step(store, 4, made=3.0)
+    run = store.begin(info_of())
+    run.commit([row_of(1, steps=(outer, middle, inner, other))])
+    run.finish("done", {})
+    assert to_free(store.root, store.index, 1, results=False).steps == [inner, middle, outer]
+    store.gc(steps=True, older_than=0.0)
+    assert [read_record(store.root, key) is None for key in (inner, middle, outer, other)] == [0, 0, 0, 1]
+    store.gc(steps=True)
+    assert all(read_record(store.root, key) is None for key in (inner, middle, outer))
+
+
+def test_the_folder_of_a_step_counts_as_its_size(store: Store) -> None:
+    first, _ = step(store, 1, made=1.0), step(store, 2, made=2.0)
+    folder = store.path / "steps" / "files" / first.hex()
+    folder.mkdir(parents=True)
+    (folder / "a.bin").write_bytes(b"0" * 5_000)
+    assert to_free(store.root, store.index, 5_000, results=False).steps == [first]
+
+
 def test_a_step_of_an_interrupted_task_with_a_checkpoint_stays(store: Store) -> None:
     key = step(store, 1)
     checkpoint = CheckpointDir(store.path / "checkpoints", key_of(1).hex())

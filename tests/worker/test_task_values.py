@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ def loader(data: Any) -> dict[str, Any]:
 def test_what_a_function_has_of_its_own_is_a_tasks_own(name: str) -> None:
     sent = pickling.dumps(loader([1])[name])
     values, here = TaskValues([sent]), copies(loader([1])[name])
-    for get in (lambda: values.named(["load"], [0])["load"], here, unpacked(sent)):
+    ways: list[Callable[[], Any]] = [lambda: values.named(["load"], [0])["load"], here, unpacked(sent)]
+    for get in ways:
         get()().append(2)
         assert get()() == [1]
     assert is_unchangeable(loader((1, "a"))[name])

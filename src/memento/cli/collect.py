@@ -6,6 +6,7 @@ Knows: the store's own way to collect, how to say what it did. May not know: how
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from memento.cli.care import place
 from memento.cli.exit_codes import UsageError
 from memento.cli.inspect import print_json
 from memento.store.garbage import Collected
+from memento.store.removable import RESULTS
 from memento.store.store import Store
 from memento.wording import bytes_of, number_of, one_line, seconds_of, size_text
+
+_SHOWN = 20  # results that would go; the others are counted
 
 
 def collect(path: Path | None, wanted: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> bool:
@@ -38,11 +42,13 @@ def collect(path: Path | None, wanted: dict[str, Any], *, dry_run: bool, yes: bo
             refused = would.results
             found = store.gc(results=False, **_without_results(wanted))
         where = store.path
+        would_go = _named(store, would) if refused or dry_run else []
     if as_json:
         print_json(_told(found, where) | {"over": found.over, "results": found.results, "refused": refused})
     else:
-        _print(found, where)
+        _print(found, where, () if refused else would_go)
         if refused:
+            print("\n".join(would_go))
             print(
                 f"{number_of(refused, 'result')} stay: add --yes to let them go; their tasks will be computed again"
             )
@@ -71,15 +77,28 @@ def _agrees(store: Store, would: Collected, *, as_json: bool) -> bool:
     """Ask a person, where there is one."""
     if as_json or not sys.stdin.isatty():
         return False
-    _print(would, store.path)
+    _print(would, store.path, _named(store, would))
     answer = input(f"Remove {number_of(would.results, 'result')}, to be computed again when needed? [y/N] ")
     return answer.strip().lower() in ("y", "yes")
 
 
-def _print(found: Collected, where: Path) -> None:
+def _named(store: Store, would: Collected) -> list[str]:
+    """Name the results that would go, a line each, the oldest first."""
+    records = store.index.records(sorted(would.rows)[:_SHOWN])
+    lines = [
+        f"    {record.key.hex()[:12]} {one_line(record.experiment)} {one_line(record.params, 150)}"
+        for record in records
+    ]
+    left = len(would.rows) - len(lines)
+    return [*lines, f"    ... and {left:,} more"] if left > 0 else lines
+
+
+def _print(found: Collected, where: Path, results: Sequence[str] = ()) -> None:
     print(f"store {one_line(str(where))}")
     for kind, (count, size) in sorted(found.removed.items()):
         print(f"  {kind}: {count:,}, {size_text(size)}" if size else f"  {kind}: {count:,}")
+        if kind == RESULTS and results:
+            print("\n".join(results))
     for kind, (count, size) in sorted(found.kept.items()):
         print(f"  kept for now: {kind}: {count:,}, {size_text(size)}")
     if found.kept and found.runs:

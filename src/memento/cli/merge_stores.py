@@ -26,6 +26,8 @@ def merge_stores(other: Path, into: Path | None, *, as_json: bool) -> None:
     UsageError
         One of them is none, they are one, or a run is at work.
     """
+    if not other.exists():
+        raise UsageError(f"there is no store at {other}, to be taken in.")
     source, target = place(other), place(into)
     try:
         told = merge(source, target)

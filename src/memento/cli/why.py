@@ -5,6 +5,7 @@ Knows: the store's read side, explanations of code. May not know: plans; the use
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from memento.store.task_folders import keys_with_states
 from memento.values.checkpoints import saved_by
 from memento.wording import duration, number_of, one_line
 
-_UPSTREAM = re.compile(r'"task ([0-9a-f]{32})"')
+_UPSTREAM = re.compile(r"task ([0-9a-f]{32})")
 _LISTED = 20  # things that cannot be followed
 
 
@@ -102,18 +103,51 @@ def _code(store: Store, versions: Versions, record: TaskRecord) -> _Code:
         for a in versions.adoptions()
         if a.code == record.code
     ]
-    since = date_text(when, run).strip(" ()")
+    since = f"of {date_text(when, run)}" if when else ""
     return _Code(record.code, since, newest, changes, list(map(str, unfollowed)), adopted)
 
 
 def _upstream(store: Store, record: TaskRecord) -> list[dict[str, Any]]:
-    """Return the tasks whose results this one was computed from, and whether they were computed again since."""
+    """Return the tasks whose results this one was computed from, and what is to be computed again of them."""
+    lacking: dict[str, bool] = {}  # of the tasks before, by key: whether they run again
     told = []
-    for key in dict.fromkeys(_UPSTREAM.findall(record.params)):
-        found = next(iter(store.index.find(key)), None)
+    for name, key in _named(record.params).items():
+        found = _record(store, key)
         newer = found is not None and found.status == DONE and found.id > record.id
-        told.append({"key": key, "status": found.status if found else "unknown", "newer": newer})
+        status = found.status if found else "gone"
+        told.append(
+            {
+                "name": name,
+                "key": key,
+                "status": status,
+                "newer": newer,
+                "will_run": _runs(store, key, lacking),
+            }
+        )
     return told
+
+
+def _named(params: str) -> dict[str, str]:
+    """Return the keys of the tasks whose results stand among parameters (JSON), by name."""
+    found = {name: _UPSTREAM.fullmatch(str(value)) for name, value in json.loads(params or "{}").items()}
+    return {name: match[1] for name, match in found.items() if match}
+
+
+def _record(store: Store, key: str) -> TaskRecord | None:
+    return next(iter(store.index.find(key)), None)
+
+
+def _runs(store: Store, key: str, known: dict[str, bool]) -> bool:
+    """Tell whether a task is not done, or is one of those that follow such a task, or a newer result."""
+    if key not in known:
+        record = _record(store, key)
+        known[key] = record is None or record.status != DONE
+        if record is not None and not known[key]:
+            known[key] = any(
+                _runs(store, one, known) or ((before := _record(store, one)) and before.id > record.id)
+                for one in _named(record.params).values()
+            )
+    return known[key]
 
 
 def _verdict(
@@ -129,6 +163,9 @@ def _verdict(
         return True, "its result is damaged"
     if any(task["newer"] for task in upstream):
         return True, "what it depends on was computed again since"
+    before = next((task["name"] for task in upstream if task["will_run"]), None)
+    if before is not None:
+        return True, f"what it depends on ({one_line(before)}) is computed again first"
     if code is not None and code.newest != code.version:
         return False, (
             'it is done, though its code has changed since: on_code_change="rerun" computes it again,'
@@ -156,12 +193,14 @@ def _lines(told: dict[str, Any]) -> list[str]:
     of = f" of {one_line(told['experiment'])}" if told["experiment"] else ""
     lines = [f"task {told['key']}{of} {verb}: {told['reason']}"]
     if told["run"] is not None:
-        when = date_text(told["started"], told["run"]).strip(" ()").removeprefix("of ")
+        when = date_text(told["started"], told["run"])
         lines.append(f"status      {told['status']} after {duration(told['runtime'])}, {when}")
     lines += _code_lines(told["code"])
     for task in told["upstream"]:
-        newer = ", computed again since" if task["newer"] else ""
-        lines.append(f"depends on  task {task['key'][:12]}: {task['status']}{newer}")
+        newer = ", computed again since" if task["newer"] else ", will run" if task["will_run"] else ""
+        lines.append(
+            f"depends on  task {task['key'][:12]} ({one_line(task['name'])}): {task['status']}{newer}"
+        )
     if told["failures"]:
         lines.append(f"failures    {len(told['failures'])} of {number_of(told['attempts'], 'attempt')}")
         lines += [f"  {one_line(failure, 300)}" for failure in told["failures"][-5:]]
@@ -176,7 +215,7 @@ def _code_lines(code: dict[str, Any] | None) -> list[str]:
         lines[0] += f"; the newest seen is version {code['newest']}:"
         lines += [f"  {line}" for line in code["changes"]]
     for one in code["adoptions"]:
-        when = date_text(one["when"], None).strip(" ()").removeprefix("of ")
+        when = date_text(one["when"], None)
         verified = f"{one['verified']:,} of {number_of(one['of'], 'result')} verified"
         lines.append(
             f"  counts as version {one['as']}: adopted by {one_line(one['who'])}, {when}, {verified}"

@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.events import Event, RunFinished, RunStarted, Said
@@ -62,26 +61,16 @@ class LogScreen:
 
 
 class Display:
-    """What a run tells its events to; whatever goes wrong in showing them stays here.
-
-    Parameters
-    ----------
-    screen : Screen
-        Where events are shown.
-    plain : Screen, optional
-        What takes over where tasks run in this very process and may print or ask anything at any time.
-    """
+    """What a run tells its events to; whatever goes wrong in showing them stays here."""
 
     def __init__(self, screen: Screen, plain: Screen | None = None) -> None:
-        self._screen: Screen = screen
-        self._plain = plain
+        self._screen = screen
+        self._plain = plain  # takes over where tasks run in this process: they may print or ask at any time
 
     def __enter__(self) -> Display:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def listen(self, event: Event) -> None:
@@ -95,8 +84,7 @@ class Display:
         except Exception:
             import logging
 
-            log = logging.getLogger(_LOG)
-            log.warning("the display failed and is off; the run goes on", exc_info=True)
+            logging.getLogger(_LOG).warning("the display failed and is off; the run goes on", exc_info=True)
             self.close()
             self._screen, self._plain = LogScreen(), None
 
@@ -109,38 +97,14 @@ class Display:
 def make_display(
     progress: bool | None = None, stream: TextIO | None = None, *, clock: Clock = SYSTEM_CLOCK
 ) -> Display:
-    """Make the display that fits where the run is watched.
-
-    Parameters
-    ----------
-    progress : bool, optional
-        False shows nothing (warnings go to logging). None and True show a live display on a terminal and in
-        a notebook, and plain lines now and then elsewhere.
-    stream : text stream, optional
-        Where to write; sys.stderr by default, so that what a script prints to stdout stays clean.
-    clock : Clock
-        What limits how often the display changes.
-
-    Returns
-    -------
-    Display
-        A context manager; hand its `listen` to whoever has events.
-
-    Examples
-    --------
-    >>> import sys
-    >>> from memento.events import Said
-    >>> with make_display(stream=sys.stdout) as display:
-    ...     display.listen(Said("a worker was replaced"))
-    [memento] a worker was replaced
-    """
+    """Make the display that fits where the run is watched; `progress=False` shows nothing but logs warnings."""
     if progress is False:
         return Display(LogScreen())
-    shell = _notebook_shell() if stream is None else None
-    if shell is not None:
+    if stream is None and _in_notebook():
         from memento.display.notebook import NotebookScreen
 
         return Display(NotebookScreen(clock))
+    # Not stdout: what a script prints there stays clean.
     target = stream if stream is not None else sys.stderr
     if target is None:  # pythonw and some services have no standard streams
         return Display(LogScreen())
@@ -157,14 +121,12 @@ def make_display(
     return Display(TerminalScreen(safe, clock), plain)
 
 
-def _notebook_shell() -> Any:
-    """Return IPython's shell where it is a notebook's; a plain or IPython terminal gives None."""
+def _in_notebook() -> bool:
+    """Whether IPython runs a notebook's kernel; in a terminal it has none."""
     if "IPython" not in sys.modules:
-        return None
+        return False
     with suppress(Exception):
         from IPython.core.getipython import get_ipython
 
-        shell = get_ipython()
-        if shell is not None and getattr(shell, "kernel", None) is not None:
-            return shell
-    return None
+        return getattr(get_ipython(), "kernel", None) is not None
+    return False

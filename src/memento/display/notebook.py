@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from memento.clock import Clock
-from memento.display.text import Line, Narrator, metrics_text, nothing_to_do, progress_parts, share
+from memento.display.text import Line, Narrator, metrics_text, progress_parts, settled, share
 from memento.events import Event, RunFinished, RunStarted, Tick, WorkerState
 from memento.wording import duration, one_line
 
@@ -55,21 +55,23 @@ class NotebookScreen:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._narrator = Narrator()
+        self._begin()
+
+    def _begin(self) -> None:
         self._lines: list[Line] = []
-        self._handle: Any = None
+        self._handle: Any = None  # of the output that is replaced
         self._live = False
         self._last = float("-inf")
 
     def listen(self, event: Event) -> None:
         """Show what `event` changes, at most a few times a second."""
         if isinstance(event, RunStarted):
-            # Each run of several has an output of its own.
-            self._end()
-            self._live = not nothing_to_do(event)
+            self.close()  # each run of several has an output of its own
+            self._live = event.todo > 0
         new = list(self._narrator.lines(event))
         self._lines.extend(new)
         if isinstance(event, RunFinished):
-            self._end()
+            self.close()
         elif isinstance(event, Tick):
             now = self._clock.monotonic()
             if self._live and now - self._last >= REDRAW:
@@ -80,13 +82,9 @@ class NotebookScreen:
 
     def close(self) -> None:
         """Leave the lines, take the bar away."""
-        self._end()
-
-    def _end(self) -> None:
         if self._lines:
             self._show(None)
-        self._handle, self._lines, self._live = None, [], False
-        self._last = float("-inf")
+        self._begin()
 
     def _show(self, tick: Tick | None) -> None:
         from IPython.display import display
@@ -110,7 +108,7 @@ def _bar(tick: Tick) -> str:
     return (
         '<div style="display:flex;align-items:center;gap:1em">'
         f'<div role="progressbar" aria-label="tasks" aria-valuemin="0" aria-valuemax="{tick.total}"'
-        f' aria-valuenow="{tick.done + tick.cached + tick.failed}"'
+        f' aria-valuenow="{settled(tick)}"'
         ' style="display:flex;width:20em;height:.8em;background:rgba(127,127,127,.3)">'
         f"{cells}</div><b>{escape(told)}</b></div>"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from memento.clock import Clock
 from memento.display.text import Narrator, hangs, progress_parts, settled
-from memento.events import Event, RunFinished, RunStarted, Tick
+from memento.events import Event, RunStarted, Tick
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -50,8 +50,6 @@ class PlainScreen:
         if lines:
             self._stream.write("".join(f"[memento] {line}\n" for line in lines))
             self._stream.flush()
-        if isinstance(event, RunFinished):
-            self._begin()
 
     def _due(self, tick: Tick) -> bool:
         now = self._clock.monotonic()

@@ -20,7 +20,6 @@ from memento.display.text import (
     Line,
     Narrator,
     metrics_text,
-    nothing_to_do,
     progress_parts,
     settled,
     share,
@@ -78,7 +77,7 @@ class TerminalScreen:
         self._waiting.extend(self._narrator.lines(event))
         if isinstance(event, RunStarted):
             self.close()
-            if not nothing_to_do(event):
+            if event.todo:
                 self._start()
         elif isinstance(event, RunFinished):
             self.close()
@@ -110,7 +109,7 @@ class TerminalScreen:
         self._live.start()
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
-            if stream is not None and _is_terminal(stream):
+            if SafeStream(stream).isatty():  # sys.stdout may also be None
                 self._ours[name] = AboveStream(stream, self._show_foreign)
                 setattr(sys, name, self._ours[name])
 
@@ -261,8 +260,6 @@ def _worker_rows(tick: Tick, width: int, room: int, full: str, empty: str) -> li
 def _differing(configs: list[str]) -> list[str]:
     """Leave out of configurations what all have alike: what tells them apart is what must be seen.
 
-    Examples
-    --------
     >>> _differing(["data=digits, scaler=MinMax, model=SVC", "data=digits, scaler=MinMax, model=Ada"])
     ['model=SVC', 'model=Ada']
     """
@@ -280,10 +277,3 @@ def terminal_size(stream: SafeStream) -> tuple[int, int]:
     except (OSError, ValueError, AttributeError):
         size = shutil.get_terminal_size()
     return max(size.columns or 80, 20), max(size.lines or 24, 3)
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    try:
-        return stream.isatty()
-    except (OSError, ValueError, AttributeError):
-        return False

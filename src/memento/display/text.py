@@ -42,23 +42,24 @@ class Narrator:
     """Turns events into the lines that stay; ticks are left to the displays."""
 
     def __init__(self) -> None:
-        self._reset()
+        self._begin(running=False)
 
-    def _reset(self) -> None:
-        self._running = False
+    def _begin(self, running: bool) -> None:
+        self._running = running
         self._quiet = False
         self._groups = 0
         self._notes = 0
         self._last_note = ""
+        self._of = ""  # which matrix the run is of, where it has an id
 
     def lines(self, event: Event) -> Iterator[Line]:
         """Yield what `event` adds to the story."""
         if isinstance(event, RunStarted):
-            self._reset()
-            self._running = True
-            self._quiet = nothing_to_do(event)
+            self._begin(running=True)
+            self._of = f" of matrix {one_line(event.matrix, 40)!r}" if event.matrix else ""
+            self._quiet = event.todo == 0  # results are only looked up
             if not self._quiet:
-                yield from started(event)
+                yield from started(event, self._of)
         elif isinstance(event, TaskFailed):
             if event.first_of_group:
                 self._groups += 1
@@ -78,7 +79,7 @@ class Narrator:
             if not self._running:
                 yield in_all(event)
             elif self._quiet and not (event.done or event.failed or event.left):
-                yield all_cached(event)
+                yield all_cached(event, self._of)
                 for text in odd_lines(event):
                     yield Line(f"  {text}", "warning")
             else:
@@ -97,12 +98,7 @@ class Narrator:
             yield Line("More notes like these are not shown.", kind)
 
 
-def nothing_to_do(event: RunStarted) -> bool:
-    """Whether the run only has to look results up."""
-    return event.todo == 0
-
-
-def started(event: RunStarted) -> Iterator[Line]:
+def started(event: RunStarted, of: str = "") -> Iterator[Line]:
     """Say which store, and the plan."""
     yield Line(f"{one_line(short_name(event.experiment))}, store {one_line(event.store)}", "head")
     workers = number_of(event.workers, "worker")
@@ -110,7 +106,7 @@ def started(event: RunStarted) -> Iterator[Line]:
     parts.append(f"{event.todo:,} to run on {workers}")
     if event.forecast is not None and event.forecast >= 1:
         parts.append(f"about {duration(event.forecast)}")
-    yield Line(f"{number_of(event.total, 'task')}: {', '.join(parts)}")
+    yield Line(f"{number_of(event.total, 'task')}{of}: {', '.join(parts)}")
 
 
 def failed(group: FailureGroup) -> Iterator[Line]:
@@ -152,11 +148,11 @@ def odd_lines(event: RunFinished) -> Iterator[str]:
     yield from map(one_line, event.notes)
 
 
-def all_cached(event: RunFinished) -> Line:
+def all_cached(event: RunFinished, of: str = "") -> Line:
     """Say in one line that there was nothing to do."""
     name, store = one_line(short_name(event.experiment)), one_line(event.store)
     if event.total:
-        return Line(f"{name}: {number_of(event.total, 'task')}, all cached in {store}", "done")
+        return Line(f"{name}: {number_of(event.total, 'task')}{of}, all cached in {store}", "done")
     return Line(f"{name}: the matrix has no tasks; nothing to do in {store}", "done")
 
 
@@ -219,16 +215,15 @@ def settled(tick: Tick) -> int:
 def rate(per_second: float) -> str:
     """Say a throughput in the unit that gives readable numbers.
 
-    Examples
-    --------
     >>> rate(1300.0), rate(2.5), rate(0.05), rate(0.0005)
     ('1,300 tasks/s', '2.5 tasks/s', '3.0 tasks/min', '1.8 tasks/h')
     """
-    for unit, factor in (("s", 1), ("min", 60), ("h", 3600)):
-        if per_second * factor >= 0.5 or unit == "h":
-            amount = per_second * factor
-            return f"{amount:,.0f} tasks/{unit}" if amount >= 100 else f"{amount:.1f} tasks/{unit}"
-    raise AssertionError(per_second)
+    unit, amount = "s", per_second
+    if amount < 0.5:
+        unit, amount = "min", per_second * 60
+    if amount < 0.5:
+        unit, amount = "h", per_second * 3600
+    return f"{amount:,.0f} tasks/{unit}" if amount >= 100 else f"{amount:.1f} tasks/{unit}"
 
 
 def metrics_text(state: WorkerState, limit: int = 3) -> str:

@@ -49,19 +49,10 @@ class AppriseNotificationProvider(DigestNotificationProvider):
 
         sent = self._client().notify(title=subject, body=body, body_format=NotifyFormat.TEXT)
         if not sent:
-            raise MessageNotSent(", ".join(sorted({_scheme(url) for url in self._urls})))
-
-    def task_completed(self) -> None:
-        """Send 1.2.0's message for one task."""
-        self.send("[Memento] Task completed", "Task completed")
-
-    def all_tasks_completed(self) -> None:
-        """Send 1.2.0's message for all tasks."""
-        self.send("[Memento] All tasks completed", "All tasks completed")
-
-    def task_failure(self) -> None:
-        """Send 1.2.0's message for a failed task."""
-        self.send("[Memento] Task failed", "Task failed")
+            services = ", ".join(sorted({_scheme(url) for url in self._urls}))
+            raise MessageNotSent(
+                f"not every address took the message ({services}); Apprise's own log says more"
+            )
 
     def _client(self) -> Any:
         try:
@@ -82,13 +73,6 @@ class AppriseNotificationProvider(DigestNotificationProvider):
 
 class MessageNotSent(MementoError):
     """A service did not take a message."""
-
-    def __init__(self, services: str) -> None:
-        super().__init__(services)
-        self.services = services
-
-    def __str__(self) -> str:
-        return f"not every address took the message ({self.services}); Apprise's own log says more"
 
 
 def _scheme(url: str) -> str:

@@ -144,21 +144,7 @@ class EmailNotificationProvider(DigestNotificationProvider):
 
     def send(self, subject: str, body: str) -> None:
         """Send one mail."""
-        self._send_email(self.create_message(subject, body))
-
-    def task_completed(self) -> None:
-        """Send 1.2.0's mail for one task."""
-        self.send("[Memento] Task completed", "Task completed")
-
-    def all_tasks_completed(self) -> None:
-        """Send 1.2.0's mail for all tasks."""
-        self.send("[Memento] All tasks completed", "All tasks completed")
-
-    def task_failure(self) -> None:
-        """Send 1.2.0's mail for a failed task."""
-        self.send("[Memento] Task failed", "Task failed")
-
-    def _send_email(self, message: EmailMessage) -> None:
+        message = self.create_message(subject, body)
         if self._client is not None:
             self._client.send_message(message)
             return
@@ -179,13 +165,10 @@ class EmailNotificationProvider(DigestNotificationProvider):
         smtp = smtplib.SMTP(config.host, config.port, timeout=self._timeout)
         try:
             smtp.starttls(context=context)
-        except smtplib.SMTPNotSupportedError:
-            if config.require_tls:
+        except BaseException as exc:
+            if config.require_tls or not isinstance(exc, smtplib.SMTPNotSupportedError):
                 smtp.close()
                 raise
-        except BaseException:
-            smtp.close()
-            raise
         return smtp
 
     def _context(self) -> ssl.SSLContext:
@@ -210,7 +193,9 @@ class EmailNotificationProvider(DigestNotificationProvider):
             todo = "Pass ssl_context=, or set SSL_CERT_FILE, to trust the server's certificate."
         else:
             todo = "Check host and port, and whether the server is up."
-        return MailNotSent(f"{config.host}:{config.port}", f"{type(exc).__name__}: {one_line(reason)}", todo)
+        return MailNotSent(
+            f"no mail was sent through {config.host}:{config.port}: {type(exc).__name__}: {one_line(reason)}. {todo}"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -219,11 +204,4 @@ class EmailNotificationProvider(DigestNotificationProvider):
 
 
 class MailNotSent(OSError):
-    """A mail could not be sent: to which server, why, and what to do."""
-
-    def __init__(self, server: str, reason: str, todo: str) -> None:
-        super().__init__(server, reason, todo)
-        self.server, self.reason, self.todo = server, reason, todo
-
-    def __str__(self) -> str:
-        return f"no mail was sent through {self.server}: {self.reason}. {self.todo}"
+    """A mail could not be sent: through which server, why, and what to do."""

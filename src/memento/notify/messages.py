@@ -26,15 +26,7 @@ OUTPUT_LINES = 10
 
 
 class Digest:
-    """Turns a run's events into few messages.
-
-    Parameters
-    ----------
-    every : float
-        Seconds between two messages of a run; the last one does not wait.
-    clock : Clock
-        Tells when the last one was.
-    """
+    """Turns a run's events into few messages, `every` so many seconds; the last one does not wait."""
 
     def __init__(self, every: float, clock: Clock = SYSTEM_CLOCK) -> None:
         self._every = every
@@ -120,9 +112,8 @@ def end_message(event: RunFinished) -> tuple[str, str]:
     return subject, "\n".join(lines) + "\n"
 
 
-def _groups_text(groups: Iterable[FailureGroup]) -> list[str]:
+def _groups_text(groups: Sequence[FailureGroup]) -> list[str]:
     """Word the groups; the first with all that is known of its first failure."""
-    groups = list(groups)
     lines: list[str] = []
     for group in groups[:GROUPS]:
         lines.append(cause_line(group.count, group.title, group.rule))
@@ -164,8 +155,6 @@ _PATH_OF_URL = re.compile(r"(\burl: )\S+", re.IGNORECASE)
 def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
     """Take passwords and addresses, whose paths are often keys to a channel, out of `text`.
 
-    Examples
-    --------
     >>> redact("no answer from https://hooks.example.org/T0/B0/x: refused")
     'no answer from https://... refused'
     """

@@ -13,12 +13,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from types import TracebackType
 from typing import Any
 
-from memento.clock import SYSTEM_CLOCK, Clock
 from memento.events import Event, Listener, RunFinished, RunStarted, TasksFinished, TasksStarted, Tick
-from memento.notify.base import DigestNotificationProvider, NotificationProvider, speaks_for_each_task
+from memento.notify.base import (
+    TASK_METHODS,
+    DigestNotificationProvider,
+    NotificationProvider,
+    speaks_for_each_task,
+)
 from memento.notify.messages import redact
 from memento.wording import one_line
 
@@ -29,41 +32,20 @@ CLOSE_TIMEOUT = 10.0
 KEYS = 10_000  # of finished tasks that wait in one event; of more, only the sums are told
 _ADDED = (TasksStarted, TasksFinished, Tick)
 _ENDS = (RunStarted, RunFinished)
-_HOOKS = ("on_event", "task_completed", "all_tasks_completed", "task_failure")
 
 
 class Notifier:
-    """Delivers a run's events to one provider or listener.
-
-    Parameters
-    ----------
-    provider : NotificationProvider or callable
-        Gets all events. A callable that raises gets no more; a provider may have better luck with the next one.
-    clock : Clock
-        Measures how long `close` waits.
-    held : bool
-        Queue only, until `deliver`: no thread is started before.
-
-    Examples
-    --------
-    >>> from memento.notify.base import ConsoleNotificationProvider
-    >>> notifier = Notifier(ConsoleNotificationProvider())
-    >>> notifier.listen(TasksFinished(done=2, failed=0, seconds=1.0))
-    >>> notifier.close()
-    Task completed
-    Task completed
-    True
-    """
+    """Delivers a run's events to one provider or listener."""
 
     def __init__(
-        self, provider: NotificationProvider | Listener, clock: Clock = SYSTEM_CLOCK, *, held: bool = False
+        self, provider: NotificationProvider | Listener, *, held: bool = False, each_task: bool = False
     ) -> None:
         self._provider = provider
-        self._clock = clock
-        self._held = held
-        self._is_listener = not any(hasattr(provider, hook) for hook in _HOOKS)
+        self._held = held  # no thread starts until `deliver`
+        self._each_task = each_task  # by 1.2.0's three methods, whatever else the provider could do
+        self._is_listener = not any(hasattr(provider, hook) for hook in ("on_event", *TASK_METHODS))
         # Providers of 1.2.0 get their tasks one by one, so that closing can stop between two of them.
-        self._one_by_one = not self._is_listener and speaks_for_each_task(provider)
+        self._one_by_one = each_task or (not self._is_listener and speaks_for_each_task(provider))
         self._queue: deque[Event] = deque()
         self._lock = threading.Condition()
         self._closing = False
@@ -84,14 +66,6 @@ class Notifier:
             return []
         with self._lock:
             return list(self._problems.values())
-
-    def __enter__(self) -> Notifier:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def listen(self, event: Event) -> None:
         """Queue `event`; never waits, never raises."""
@@ -117,44 +91,25 @@ class Notifier:
         self._lock.notify_all()
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
-        """Give the provider a bounded time to hear the rest.
+        """Give the provider `timeout` seconds to hear the rest, and return whether it heard all of it.
 
-        Half of the time is for everything that waits, the other half for the run's end alone. Then a
-        provider that hangs is left to its daemon thread.
-
-        Parameters
-        ----------
-        timeout : float
-            Seconds.
-
-        Returns
-        -------
-        bool
-            Whether everything was delivered.
+        A provider that still hangs then is left to its daemon thread.
         """
         with self._lock:
             self._closing, self._held = True, False
             self._wake()
-            heard = self._wait(timeout / 2)
+            heard = self._lock.wait_for(lambda: self._idle, timeout / 2)
             if not heard:
+                # The other half of the time is for the run's end alone: it is what a person waits for.
                 last = [e for e in self._queue if isinstance(e, RunFinished)]
                 complete = len(last) == len(self._queue) and not self._one_by_one
                 self._queue = deque(last)
                 self._only_last = True
                 self._lock.notify_all()
-                heard = self._wait(timeout / 2) and complete
+                heard = self._lock.wait_for(lambda: self._idle, timeout / 2) and complete
             if not heard:
                 self._problem("slow", f"{_name(self._provider)} was too slow; not everything was told")
             return heard
-
-    def _wait(self, seconds: float) -> bool:
-        end = self._clock.monotonic() + seconds
-        while not self._idle:
-            left = end - self._clock.monotonic()
-            if left <= 0:
-                return False
-            self._lock.wait(left)
-        return True
 
     def _put(self, event: Event) -> bool:
         """Add to the bounded queue: starts and ends add up, a tick replaces the last, the rest may find no room."""
@@ -204,7 +159,7 @@ class Notifier:
         try:
             if self._is_listener:
                 provider(event)
-            elif hasattr(provider, "on_event"):
+            elif hasattr(provider, "on_event") and not self._each_task:
                 provider.on_event(event)
             else:  # 1.2.0 asked for the three methods, not for the class
                 NotificationProvider.on_event(provider, event)

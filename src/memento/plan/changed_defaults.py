@@ -32,18 +32,17 @@ def computed_otherwise(
     names = [name for name in tasks.matrix.defaults if name not in tasks.matrix.volatile]
     settings = _settings_at_default(tasks, names)
     columns = [column for column, name in enumerate(tasks.names) if name in names]
-    expected = {tasks.names[column]: _fragments_at_default(tasks, column) for column in columns}
-    if not settings and not any(any(fragments) for fragments in expected.values()):
+    expected = {column: _fragments_at_default(tasks, column) for column in columns}
+    if not settings and not any(map(any, expected.values())):
         return {}
-    each = {tasks.names[c]: tasks.along(c, [*expected[tasks.names[c]], ""]) for c in columns}
     numbers = list(compress(range(len(tasks)), cached))
     told = {
-        number: (parameters, given)
-        for number, parameters, given in written(sorted({rows[n] for n in numbers}))
+        row: (parameters, given) for row, parameters, given in written(sorted({rows[n] for n in numbers}))
     }
     found: dict[int, tuple[str, str]] = {}
-    for name, fragments in each.items():
-        for number, fragment in compress(enumerate(fragments), cached):
+    for column, fragments in expected.items():
+        name = tasks.names[column]
+        for number, fragment in compress(enumerate(tasks.along(column, [*fragments, ""])), cached):
             then = _other(told.get(rows[number], ("{}", ""))[0], name, fragment) if fragment else ""
             if then:
                 found[number] = name, then

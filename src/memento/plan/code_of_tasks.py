@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.keys.code_versions import code_version, combined, value_code
 from memento.plan.keyed_tasks import KeyedTasks
-from memento.store.upstream import UpstreamValue
+from memento.store.upstream import PendingValue, UpstreamValue
 
 if TYPE_CHECKING:
     from memento.keys.code_versions import CodeVersion
 
-_PLAIN = frozenset({int, float, complex, str, bytes, bool, type(None), range, UpstreamValue})
+_PLAIN = frozenset({int, float, complex, str, bytes, bool, type(None), range, UpstreamValue, PendingValue})
 _LIBRARIES = ("pathlib", "datetime", "decimal", "fractions", "uuid", "zoneinfo")  # whose values hold none
 
 
@@ -30,10 +30,6 @@ class TaskVersions(NamedTuple):
     versions: list[CodeVersion]  # at least one
     parts: list[tuple[CodeVersion, ...]]  # of each, what it combines
     of: array[int] | None  # each task's version, by its place in `versions`; None where there is only one
-
-    def place(self, number: int) -> int:
-        """Return the place of a task's version."""
-        return self.of[number] if self.of is not None else 0
 
 
 def task_versions(tasks: KeyedTasks, function: Callable[..., Any]) -> TaskVersions:

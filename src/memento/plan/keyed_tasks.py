@@ -14,7 +14,6 @@ from itertools import accumulate, chain, repeat
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from memento.config import Config
 from memento.errors import MatrixError
 from memento.keys.task_key import TaskKeys, part, repeat_part, task_digest
 from memento.keys.value_digest import digest
@@ -42,16 +41,14 @@ class KeyedTasks:
         self.repeats = matrix.repeats
         self.names = self.table.names
         sizes = [len(slots) for slots in self.table.values]
-        self._offsets = [0, *accumulate(sizes)][
-            : len(sizes)
-        ]  # where the numbers of each column's values begin
+        # Where the numbers of each column's values begin.
+        self._offsets = [0, *accumulate(sizes)][: len(sizes)]
         self._layouts: dict[tuple[int, ...], int] = {}
         self.layouts: list[tuple[str, ...]] = []
         self._fragments = [_Fragments(slots) for slots in self.table.values]
         self._pairs = _Pairs(self.names, self._fragments, self._offsets)
-        self.digests: list[dict[int, bytes]] = [
-            {} for _ in self.names
-        ]  # of values that are more than JSON says
+        # By column and slot, of values that are more than JSON says.
+        self.digests: list[dict[int, bytes]] = [{} for _ in self.names]
         parts = [self._parts_of(column) for column in range(len(self.names))]
         self.distinct = all(map(self._tell_apart, parts))  # no two tasks share a key, as far as columns tell
         self.keys = self._make_keys(parts)
@@ -66,10 +63,6 @@ class KeyedTasks:
     def each_key(self) -> Iterator[bytes]:
         """Yield the key of every task."""
         return chain.from_iterable(struct.iter_unpack(f"{KEY_SIZE}s", self.keys))
-
-    def config(self, number: int) -> Config:
-        """Build the configuration of a task."""
-        return self.matrix.config(number)
 
     def parameters(self, number: int) -> dict[str, Any]:
         """Return a task's parameters, and its repeat where there are several."""
@@ -90,6 +83,13 @@ class KeyedTasks:
         """Return the keys of many tasks."""
         keys = self.keys
         return [keys[at : at + KEY_SIZE] for at in map(KEY_SIZE.__mul__, numbers)]
+
+    def numbers_of(self, keys: Iterable[bytes]) -> Iterator[int]:
+        """Yield the first task of each of these keys, where there is one."""
+        for key in keys:
+            at = self.keys.find(key)
+            if at >= 0 and at % KEY_SIZE == 0:
+                yield at // KEY_SIZE
 
     def places(self, numbers: Sequence[int]) -> tuple[Iterable[int], Iterable[tuple[int, ...]]]:
         """Return for each task the number of its layout of names; and the numbers of its values in `values`."""
@@ -176,10 +176,11 @@ class KeyedTasks:
         return [*parts, b""]
 
     def _settings_parts(self) -> list[bytes]:
-        return [
-            self._part("s", name, self.digest(name, value, f"settings[{name!r}]"))
-            for name, value in self.matrix.settings.items()
-        ]
+        parts = []
+        for name, value in self.matrix.settings.items():
+            value_digest = self.digest(name, value, f"settings[{name!r}]")
+            parts.append(part("s", name, value_digest) if value_digest != self.defaults.get(name) else b"")
+        return parts
 
     def digest(self, name: str, value: Any, where: str = "") -> bytes | None:
         """Return the digest of a value; None where that is volatile."""
@@ -188,9 +189,6 @@ class KeyedTasks:
         if isinstance(value, UpstreamValue):
             return task_digest(value.key, self.experiment)
         return digest(value, where)
-
-    def _part(self, namespace: str, name: str, value_digest: bytes | None) -> bytes:
-        return b"" if value_digest == self.defaults.get(name) else part(namespace, name, value_digest)
 
     @cached_property
     def defaults(self) -> dict[str, bytes]:
@@ -207,7 +205,13 @@ class _Fragments(dict[int, str]):
 
     def __missing__(self, slot: int) -> str:
         value = self._values[slot]
-        text = self[slot] = _fragment(value)
+        if isinstance(value, UpstreamValue):
+            text = value.fragment()
+        else:
+            from memento.keys.readable import json_fragment
+
+            text = json_fragment(value)
+        self[slot] = text
         return text
 
 
@@ -224,14 +228,6 @@ class _Pairs(dict[int, str]):
         fragment = self._fragments[column][number - self._offsets[column]]
         text = self[number] = f"{dumps(self._names[column])}: {fragment}"
         return text
-
-
-def _fragment(value: object) -> str:
-    if isinstance(value, UpstreamValue):
-        return value.fragment()
-    from memento.keys.readable import json_fragment
-
-    return json_fragment(value)
 
 
 def _column_of(number: int, offsets: Sequence[int]) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import compress, count, repeat
 from math import exp
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +22,6 @@ from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
     from memento.plan.changed_defaults import Written
-    from memento.records import Known
 
 # What the past says of a task, a byte each.
 NEW = 0  # nothing
@@ -64,14 +63,6 @@ class Past:
         self.states.append(NEW)
         self.codes.append(-1)
 
-    @classmethod
-    def of(cls, known: Iterable[Known]) -> Past:
-        """Make columns of records."""
-        from memento.records import DONE
-
-        rows = [(row.key, row.id, row.status == DONE, row.code) for row in known]
-        return cls([tuple(zip(*rows, strict=True))] if rows else [])
-
     def __len__(self) -> int:
         return len(self.ids) - 1
 
@@ -86,23 +77,16 @@ class Past:
         states = bytearray(map(self.states.__getitem__, places))
         if self.versions.issubset(current[0]) and versions is None:
             return states
-        told = zip(
-            states, map(self.codes.__getitem__, places), versions or repeat(0, len(places)), strict=True
-        )
-        return bytearray(map(_Seen(current).__getitem__, told))
 
+        def told() -> Iterator[tuple[int, int, int]]:
+            codes = map(self.codes.__getitem__, places)
+            return zip(states, codes, versions or repeat(0, len(places)), strict=True)
 
-class _Seen(dict[tuple[int, int, int], int]):
-    """A task's state by the stored one, the code that computed it and its own version: there are few of these."""
-
-    def __init__(self, current: Sequence[Collection[int]]) -> None:
-        self._current = current
-
-    def __missing__(self, told: tuple[int, int, int]) -> int:
-        state, code, version = told
-        changed = state == FINISHED and code not in self._current[version]
-        seen = self[told] = CHANGED if changed else state
-        return seen
+        seen = {  # of a million tasks there are few such, each of which is looked at once
+            (state, code, own): CHANGED if state == FINISHED and code not in current[own] else state
+            for state, code, own in set(told())
+        }
+        return bytearray(map(seen.__getitem__, told()))
 
 
 class Plan(NamedTuple):
@@ -119,9 +103,7 @@ class Plan(NamedTuple):
     todo: array[int]  # numbers of the tasks to run, in that order; one for each key
     twins: dict[int, list[int]]  # first task of a key -> the others that share its result
     previous: dict[bytes, int]  # key -> id of the row that a new result will replace
-    stale_codes: dict[
-        tuple[int, int], int
-    ]  # id of another version, a task's version -> how many such results
+    stale_codes: dict[tuple[int, int], int]  # another version's id, a task's version -> how many such results
     costs: array[float] | None  # expected seconds of each task to do, by number, where the past can tell
     versions: array[int] | None  # number of each task's version of the code; None where there is only one
     current: Sequence[Collection[int]]  # for each version, the store's ids of those that count as it
@@ -131,11 +113,6 @@ class Plan(NamedTuple):
     def total(self) -> int:
         """Size of the matrix."""
         return len(self.tasks)
-
-    @property
-    def failed_before(self) -> int:
-        """How many tasks failed when they were run last."""
-        return self.states.count(FAILED)
 
     @property
     def unfinished(self) -> int:

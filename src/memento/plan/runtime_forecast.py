@@ -79,13 +79,10 @@ def _canonical(fragment: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return (
-        json.dumps(value, sort_keys=True)
-        if isinstance(value, list | dict)
-        else _plain_text(str(type(value)), value)
-    )
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else _plain_text(value)
 
 
-@lru_cache(maxsize=4096)  # plain values come by the thousand, and each is written once
-def _plain_text(_kind: str, value: Hashable) -> str:
+# Plain values come by the thousand, and each is written once; typed, since 1, 1.0 and true are three.
+@lru_cache(maxsize=4096, typed=True)
+def _plain_text(value: Hashable) -> str:
     return json.dumps(value)

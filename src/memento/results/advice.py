@@ -35,6 +35,8 @@ _OF_RESULT = {
     "result.was_cached": "cached fromcache iscached",
     "result.status == 'done'": "ok success successful done failed state",
     "result.config.repeat": "seed rep fold",
+    "results[:1].upstream()": "upstream dependencies parents",
+    "memento show KEY on the command line": "steps step",
 }
 
 
@@ -76,9 +78,10 @@ def no_filter(given: object) -> str:
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     """Say that there is no such name, which there are, and which was perhaps meant."""
-    near = difflib.get_close_matches(name, known, 1)
+    of_upstream = [one for one in known if one.endswith(f".{name}")]
+    near = of_upstream[:1] or difflib.get_close_matches(name, known, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"there is no {kind} {name!r}; there are: {', '.join(map(one_line, known))}.{hint}"
+    return f"there is no {kind} {name!r}; there are: {', '.join(map(one_line, known)) or 'none'}.{hint}"
 
 
 def warn(text: str) -> None:

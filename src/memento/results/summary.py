@@ -54,7 +54,8 @@ def pivot(
     if aggfunc is None:
         _warn_of_merged(selection, places, [*down, *along], rows * (len(first_columns) or 1) + cells)
     column = frame[values].iloc[places]
-    if any(isinstance(value, Unreadable | LargeValue) for value in column):
+    unloaded = any(isinstance(value, Unreadable | LargeValue) for value in column)
+    if unloaded or (aggfunc is None and column.dtype == object):  # pandas does not say what has no mean
         column = pd.Series(numeric(frame, values)[places])
     narrow = pd.DataFrame({"row": rows, "column": cells, "value": column.array})
     table: pd.DataFrame = pd.pivot_table(

@@ -136,9 +136,11 @@ def value_columns(
         names = [name for name in names if name in wanted]
         hidden += 0 if names else len(dicts)
     if hidden:
+        asked = next((name for name in wanted if name in names), None)
+        lost = f"; they count for nothing in {asked!r}" if asked is not None else ""
         warn(
             f"{hidden:,} of {number_of(len(present), 'value')} are dicts of too many items to be columns (at most"
-            f" {ITEMS}): they stand in the column 'value'. One item of each: [r.inner['NAME'] for r in results]"
+            f" {ITEMS}): they stand in the column 'value'{lost}. One item of each: [r.inner['NAME'] for r in results]"
         )
     if not names:
         return {"value": _tightened(values)}

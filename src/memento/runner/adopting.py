@@ -259,8 +259,7 @@ def _are_equal(old: Any, new: Any, before: TaskRecord, now: TaskRecord) -> bool:
     try:
         return bool(digest(_one_nan(old)) == digest(_one_nan(new)))
     except UnkeyableValue:  # it has no identity but its bytes
-        encoded = [record.value and (*record.value[:3],) for record in (before, now)]
-        return encoded[0] == encoded[1]
+        return (before.value and before.value[:3]) == (now.value and now.value[:3])
 
 
 def _one_nan(value: Any) -> Any:

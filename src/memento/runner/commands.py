@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from memento.wording import number_of
 
 if TYPE_CHECKING:
+    from memento.executors.base import Executor
     from memento.index.types import Command
     from memento.plan.plan import Plan
 
@@ -36,22 +37,12 @@ class Steered(Protocol):
     """What commands need of a run: `runner.loop.Runner` has it."""
 
     plan: Plan
-
-    @property
-    def executor_name(self) -> str:
-        """Of its executor, for people."""
-
-    @property
-    def is_resizable(self) -> bool:
-        """Whether its number of workers can be changed."""
+    executor: Executor
+    paused: bool  # nothing more is started, for now
 
     @property
     def is_stopping(self) -> bool:
         """Whether nothing more is started, for good."""
-
-    @property
-    def paused(self) -> bool:
-        """Whether nothing more is started, for now."""
 
     def pause(self) -> int:
         """Start nothing more; return how many tasks are at work."""
@@ -131,8 +122,8 @@ def _resize(run: Steered, arguments: Mapping[str, Any]) -> Done:
     workers = arguments.get("workers")
     if type(workers) is not int or workers < 1:
         return _refused(f"the number of workers must be a whole number above 0, got {workers!r}")
-    if not run.is_resizable:
-        return _refused(f"executor={run.executor_name!r} cannot change its number of workers during a run")
+    if not run.executor.resizable:
+        return _refused(f"executor={run.executor.name!r} cannot change its number of workers during a run")
     before = run.resize(workers)
     return Done(f"{number_of(workers, 'worker')} from now on, instead of {before}", f"resize to {before}")
 

@@ -11,7 +11,7 @@ from itertools import compress, count, islice, repeat
 from operator import eq
 from typing import TYPE_CHECKING
 
-from memento.config import short_text
+from memento.config import config_text, short_text
 from memento.wording import duration, number_of, one_line
 
 if TYPE_CHECKING:
@@ -36,17 +36,11 @@ def plan_lines(session: Session, waiting: int = 0) -> list[str]:
         shown = min(total, max(room // left, 1))
         room -= shown
         lines.append(f"  {reason}: {total:,}")
-        lines += [f"    {task_text(session, number)}" for number in islice(numbers, shown)]
+        configs = map(session.shown.config, islice(numbers, shown))
+        lines += [f"    {one_line(config_text(config), _WIDTH)}" for config in configs]
         if total > shown:
             lines.append(f"    ... and {total - shown:,} more")
     return lines
-
-
-def task_text(session: Session, number: int) -> str:
-    """Name a task in one line, its repeat too where there are several."""
-    from memento.config import config_text
-
-    return one_line(config_text(session.shown.config(number)), _WIDTH)
 
 
 def _groups(session: Session) -> dict[str, tuple[int, Iterator[int]]]:
@@ -56,23 +50,23 @@ def _groups(session: Session) -> dict[str, tuple[int, Iterator[int]]]:
     groups: dict[str, tuple[int, Iterator[int]]] = {}
     for kind, total in sorted(Counter(kinds).items()):
         numbers = compress(count(), map(eq, kinds, repeat(kind)))
-        first = next(numbers)
-        groups[plan.reason(first)] = (total, compress(count(), map(eq, kinds, repeat(kind))))
+        groups[plan.reason(kinds.index(kind))] = total, numbers
     return groups
 
 
 def _head(session: Session, groups: dict[str, tuple[int, Iterator[int]]]) -> str:
     plan, workers = session.plan, session.options.num_workers
-    usual = {"cached": plan.hits, "failed before": plan.failed_before, "new": 0}
+    usual = {"cached": plan.hits, "failed before": 0, "new": 0}  # told also where there are none
     for reason, (total, _) in groups.items():
-        if not reason.startswith("cached") and reason != "failed before":
+        if not reason.startswith("cached"):
             usual[reason] = total
     parts = [f"{total:,} {reason}" for reason, total in usual.items()]
     name = session.matrix.id
     of = "" if name is None else f" of matrix {short_text(name, 40)!r}"
     text = f"{number_of(plan.total, 'configuration')}{of}: {', '.join(parts)}"
-    if plan.forecast is not None:
-        text += f"; about {duration(plan.time_on(workers) or 0.0)} on {number_of(workers, 'worker')}"
+    seconds = plan.time_on(workers)
+    if seconds is not None:
+        text += f"; about {duration(seconds)} on {number_of(workers, 'worker')}"
     elif len(plan.todo):
         text += f"; on {number_of(workers, 'worker')}, how long is not known yet"
     return text

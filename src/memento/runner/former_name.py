@@ -22,20 +22,20 @@ _LOOKED_AT = 20_000  # the newest results of others
 _OURS = 200_000  # tasks; whoever renames a larger grid has these first ones too
 
 
-def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -> tuple[str, int] | None:
-    """Return the name under which the store has results of these tasks, and how many of its newest are.
+def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -> str:
+    """Say under which name the store has results of these tasks, and how to take them over; "" where it has none.
 
-    `codes` are the versions that the tasks are of; None where no experiment with the same code has any of them.
+    `codes` are the versions that the tasks are of: results of other code are none of theirs.
     """
     if ":" not in tasks.experiment:
-        return None  # named by hand: whoever gives two names means two experiments
+        return ""  # named by hand: whoever gives two names means two experiments
     others = [
         row
         for row in store.index.latest_of_others(tasks.experiment, _LOOKED_AT)
         if _may_be(row[1], tasks.experiment)
     ]
     if not others:
-        return None
+        return ""
     from memento.keys.code_diff import is_same_elsewhere
 
     ours = set(tasks.keys_of(range(min(len(tasks), _OURS))))
@@ -47,8 +47,8 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
     mine = [code.functions for code in codes]
     for (name, number), count in found.most_common():
         if number in versions and any(is_same_elsewhere(versions[number].functions, own) for own in mine):
-            return name, count
-    return None
+            return _hint(name, count, tasks.experiment, store.root)
+    return ""
 
 
 def _may_be(other: str, experiment: str) -> bool:
@@ -60,11 +60,9 @@ def _may_be(other: str, experiment: str) -> bool:
     return ":" in place and (made == own_made or bool(made and own_made and place != own_place))
 
 
-def hint(former: tuple[str, int], experiment: str, store: str) -> str:
-    """Say that results can be taken over, and how."""
+def _hint(name: str, count: int, experiment: str, store: str) -> str:
     import shlex
 
-    name, count = former
     command = shlex.join(["memento", "rename", name, experiment, "--store", store])
     return (
         f"{short_name(experiment)} has no results yet, but {number_of(count, 'result')} of {short_name(name)}"

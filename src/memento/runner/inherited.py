@@ -12,19 +12,18 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memento.events import Event, Said
 from memento.layout import OUTCOMES, QUARANTINE, WORK, WRITING, Layout
 from memento.records import DONE, TaskRow
-from memento.runner.code_changes import SessionCode, numbers_of
+from memento.runner.code_changes import SessionCode
 from memento.runner.packing import run_info
 from memento.worker import handover
 
 if TYPE_CHECKING:
-    from memento.plan.keyed_tasks import KeyedTasks
     from memento.plan.plan import Plan
     from memento.store.store import Store
 
@@ -32,16 +31,10 @@ _DAMAGED = "are not what was written"
 _NO_VALUE = "name a value that is gone"
 
 
-def take_in(
-    store: Store,
-    tasks: KeyedTasks,
-    plan: Plan,
-    code: SessionCode,
-    emit: Callable[[Event], None],
-) -> bool:
+def take_in(store: Store, plan: Plan, code: SessionCode, emit: Callable[[Event], None]) -> bool:
     """Commit what is left of a plan's tasks, in a run of its own; tell whether there was any."""
-    found: dict[bytes, tuple[int, handover.Left]] = {}
-    files: dict[bytes, list[Path]] = {}
+    found: dict[int, handover.Left] = {}  # number of a task -> the outcome that is taken in
+    files: list[Path] = []  # of these, and of others that the same tasks left
     set_aside, other_code = Counter[str](), 0
     accepted = code.accepted(plan)
     for path in _of_dead_runs(store):
@@ -49,7 +42,7 @@ def take_in(
         if left is None:
             set_aside[_DAMAGED] += _set_aside(path)
             continue
-        number = next(numbers_of(tasks, [left.key]), None)
+        number = next(plan.tasks.numbers_of([left.key]), None)
         if number is None:
             continue
         if plan.cached[number] or left.outcome.status != DONE:  # a task that failed is tried again
@@ -59,8 +52,8 @@ def take_in(
         elif not _has_value(store, left):
             set_aside[_NO_VALUE] += _set_aside(path)
         else:
-            found[left.key] = number, left
-            files.setdefault(left.key, []).append(path)
+            found[number] = left
+            files.append(path)
     for why, count in set_aside.items():
         where = os.path.join(WORK, "*", OUTCOMES, QUARANTINE)
         text = f"{count} outcomes that workers of dead runs have left {why}: they are set aside in {where}"
@@ -71,8 +64,8 @@ def take_in(
         )
     if not found:
         return False
-    _commit(store, tasks, plan, code, list(found.values()))
-    for path in [path for paths in files.values() for path in paths]:
+    _commit(store, plan, code, found)
+    for path in files:
         path.unlink(missing_ok=True)
     emit(
         Said(
@@ -82,11 +75,11 @@ def take_in(
     return True
 
 
-def drop_committed(store: str, run: str, tasks: KeyedTasks, plan: Plan) -> None:
+def drop_committed(store: str, run: str, plan: Plan) -> None:
     """Remove the files of a run whose outcomes it has heard of and committed."""
     for path in handover.outcomes_of(store, run):
         left = handover.read(path)
-        number = None if left is None else next(numbers_of(tasks, [left.key]), None)
+        number = None if left is None else next(plan.tasks.numbers_of([left.key]), None)
         if number is not None and plan.rows[number] >= 0:
             path.unlink(missing_ok=True)
     outcomes = os.path.join(Layout(store).work(run), OUTCOMES)
@@ -98,11 +91,8 @@ def drop_committed(store: str, run: str, tasks: KeyedTasks, plan: Plan) -> None:
 
 
 def _of_dead_runs(store: Store) -> list[Path]:
-    runs = handover.runs_with_outcomes(store.root)
-    if not runs:
-        return []
-    living = [f"-{owner.pid}-{owner.run:04x}" for owner in store.index.living().runs]
-    dead = [run for run in runs if not run.endswith(tuple(living))]
+    living = tuple([f"-{owner.pid}-{owner.run:04x}" for owner in store.index.living().runs])
+    dead = [run for run in handover.runs_with_outcomes(store.root) if not run.endswith(living)]
     return [path for run in dead for path in handover.outcomes_of(store.root, run)]
 
 
@@ -118,25 +108,19 @@ def _set_aside(path: Path) -> int:
     return 1
 
 
-def _commit(
-    store: Store,
-    tasks: KeyedTasks,
-    plan: Plan,
-    code: SessionCode,
-    found: Sequence[tuple[int, handover.Left]],
-) -> None:
+def _commit(store: Store, plan: Plan, code: SessionCode, found: Mapping[int, handover.Left]) -> None:
     from memento.plan.declare_values import declare
 
-    run = store.begin(run_info(tasks.experiment, tasks), plan.hits)
+    tasks = plan.tasks
+    run = store.begin(run_info(tasks), plan.hits)
     status, done = "died", 0
     try:
         run.previous = dict(plan.previous)
         declare(tasks, run)
         codes = code.note(plan, run.id)
-        numbers = [number for number, _ in found]
-        params = tasks.params(tasks.places(numbers)[1])
+        params = tasks.params(tasks.places(list(found))[1])
         rows = []
-        for (number, left), text in zip(found, params, strict=True):
+        for (number, left), text in zip(found.items(), params, strict=True):
             older = left.outcome.older_codes
             version = codes[plan.version(number)]
             version = run.mixed_code(version, older) if older else version

@@ -33,7 +33,7 @@ class Listeners:
         if others:
             from memento.notify.notifier import Notifier
 
-            self._notifiers = [Notifier(other, clock, held=True) for other in others]
+            self._notifiers = [Notifier(other, held=True) for other in others]
         self._told: dict[Notifier, int] = {}  # how many of its problems were told
 
     @property

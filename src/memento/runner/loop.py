@@ -100,7 +100,8 @@ class Runner:
         self.commits = Commits(plan, run, self.progress, self.others, codes, emit, clock, name_tasks)
         self.faults = StoreFaults(store)
         self.room = room
-        self._run, self._executor, self._retry, self._emit, self._clock = run, executor, retry, emit, clock
+        self.executor = executor
+        self._run, self._retry, self._emit, self._clock = run, retry, emit, clock
         self._activity = Activity(plan, executor, self.progress, name_tasks)
         self._queue = TaskQueue(plan.todo)
         self._flying: dict[int, Task] = {}
@@ -111,7 +112,7 @@ class Runner:
 
     def loop(self, interrupt: Interrupt) -> None:
         """Run until nothing is left to do or the user has insisted on stopping."""
-        with _rare_collections() if self._executor.isolates else contextlib.nullcontext():
+        with _rare_collections() if self.executor.isolates else contextlib.nullcontext():
             while not self._is_over():
                 if interrupt.count >= 2:
                     break
@@ -119,7 +120,7 @@ class Runner:
                     self.stop(running=True)
                 self._feed()
                 self._do_what_is_due()
-                messages = self._executor.poll(self._patience())
+                messages = self.executor.poll(self._patience())
                 outcomes = [message for message in messages if isinstance(message, Outcome)]
                 if outcomes:
                     self._finish(outcomes)
@@ -185,14 +186,14 @@ class Runner:
     def _feed(self) -> None:
         if self.is_stopping or self.paused:
             return
-        want = self._executor.want()
+        want = self.executor.want()
         if want <= 0:
             return
         numbers = self._queue.take(want, self._clock.monotonic())
         batch = self._tasks(self.others.claim(numbers)) if numbers else []
         if batch:
             self._flying.update(zip(map(_NUMBER, batch), batch, strict=True))
-            self._executor.submit(batch)
+            self.executor.submit(batch)
             faultpoints.at("batch.submitted")
 
     def _tasks(self, numbers: list[int]) -> list[Task]:
@@ -276,9 +277,7 @@ class Runner:
                 self._emit(Said(message.text, message.level))
             elif isinstance(message, Lost):
                 task = self._flying.get(message.number)
-                if (
-                    task is not None and task.attempt == message.attempt
-                ):  # else it is of an attempt that is over
+                if task is not None and task.attempt == message.attempt:  # else it is of one that is over
                     del self._flying[message.number]
                     self._activity.lose(message.number)
                     lost.append((task, message))
@@ -328,23 +327,13 @@ class Runner:
         """Whether the run starts nothing more and ends."""
         return self._end != _GOING_ON
 
-    @property
-    def is_resizable(self) -> bool:
-        """Whether the number of workers can be changed."""
-        return self._executor.resizable
-
-    @property
-    def executor_name(self) -> str:
-        """What the executor is called."""
-        return self._executor.name
-
     def stop(self, *, running: bool) -> None:
         """Start nothing more and end the run; with `running`, what runs is told to stop, else it may finish."""
         end = _STOPPING if running else _LETTING_FINISH
         if self._end >= end:
             return
         self._end = end
-        self._executor.cancel(running=running)
+        self.executor.cancel(running=running)
         if self._flying and running:
             self._emit(
                 Said("Stopping: running tasks get a moment to save what they have. Ctrl-C again ends them.")
@@ -355,12 +344,12 @@ class Runner:
         """Start nothing more until `resume`; return how many tasks run, and go on to their end."""
         self.paused = True
         running = len(self._at_work())
-        self._executor.cancel(running=False)
+        self.executor.cancel(running=False)
         return running
 
     def _at_work(self) -> set[int]:
         """Return the tasks that run at this moment; none where a task would keep this thread from asking."""
-        states = () if self._executor.in_process else self._activity.running(self._flying)
+        states = () if self.executor.in_process else self._activity.running(self._flying)
         return {state.number for state in states}
 
     def resume(self) -> None:
@@ -377,18 +366,18 @@ class Runner:
         self.left.update(waiting)
         self._run.release(self.plan.tasks.keys_of(waiting))
         if flying:
-            self._executor.cancel(flying, running=True)
+            self.executor.cancel(flying, running=True)
         return [*waiting, *flying], running
 
     def put_first(self, numbers: Collection[int]) -> list[int]:
         """Have these tasks computed before all others that have not started; return those that were still to be."""
         first = self._queue.put_first(numbers)
         wanted = set(numbers)
-        self._executor.cancel([number for number in self._flying if number not in wanted], running=False)
+        self.executor.cancel([number for number in self._flying if number not in wanted], running=False)
         return [*first, *(number for number in self._flying if number in wanted)]
 
     def resize(self, workers: int) -> int:
         """Run so many tasks at once from now on; return how many it was."""
         before, self.progress.workers = self.progress.workers, workers
-        self._executor.resize(workers)
+        self.executor.resize(workers)
         return before

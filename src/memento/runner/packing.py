@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
 
 
-def run_info(experiment: str, tasks: KeyedTasks) -> RunInfo:
+def run_info(tasks: KeyedTasks) -> RunInfo:
     """Say who runs what, where, with what."""
     matrix = tasks.matrix
     return RunInfo(
-        experiment=experiment,
+        experiment=tasks.experiment,
         tasks=len(tasks),
         settings=json_fragment(dict(matrix.settings)),
         matrix_id="" if matrix.id is None else str(matrix.id),
@@ -50,7 +50,6 @@ def run_info(experiment: str, tasks: KeyedTasks) -> RunInfo:
 
 def make_work(
     run_name: str,
-    tasks: KeyedTasks,
     plan: Plan,
     code: SessionCode,
     options: Options,
@@ -62,7 +61,8 @@ def make_work(
 
     `origins` are states of the generators that tasks share; what is large goes into `files`.
     """
-    begin = options.initializer
+    tasks, begin = plan.tasks, options.initializer
+    names = {name for version in code.present.versions for name in version.names}
     return Work(
         run=run_name,
         experiment=tasks.experiment,
@@ -83,7 +83,7 @@ def make_work(
         log_output=options.log_output,
         live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
         initializer=begin and Portable(begin, "the initializer", files=files),
-        sources={**sources(), **modules(code.names())},
+        sources={**sources(), **modules(names)},
         codes=code.accepted(plan),
         on_code_change=options.on_code_change,
         generators=origins,

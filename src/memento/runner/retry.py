@@ -5,6 +5,7 @@ Knows: failures, where the store is. May not know: executors, plans, stores' ind
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -147,11 +148,9 @@ def _exception_of(failure: Failure) -> BaseException | type[BaseException] | Non
     if failure.exception is not None:
         from memento.values.pickling import loads_value
 
-        try:
+        with contextlib.suppress(Exception):  # an exception that cannot be read is judged by its lineage
             error = loads_value(failure.exception)
-        except Exception:  # an exception that cannot be read is judged by its lineage
-            return _OF_KIND.get(failure.kind)
-        return error if isinstance(error, BaseException) else None
+            return error if isinstance(error, BaseException) else None
     return _OF_KIND.get(failure.kind)
 
 

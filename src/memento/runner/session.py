@@ -16,9 +16,9 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss, StoreLimitReached
 from memento.events import CommandTaken, Event, FailureGroup, RunFinished, RunStarted, Said, TaskRetried
 from memento.executors.choose import runs_here
-from memento.plan.keyed_tasks import KeyedTasks
-from memento.plan.plan import Past, Plan, make_plan
-from memento.runner.code_changes import SessionCode, numbers_of
+from memento.plan.keyed_tasks import KeyedTasks, check_volatile
+from memento.plan.plan import Past, Plan, expected_costs, make_plan
+from memento.runner.code_changes import SessionCode
 from memento.runner.options import Options, executor_name
 from memento.store.store import Store
 
@@ -65,10 +65,7 @@ class Session:
         self._run: Run | None = None
         self._untold: list[Event] = []  # what was told before the run had begun
         self.tasks = KeyedTasks(matrix, experiment)
-        if matrix.volatile:
-            from memento.plan.keyed_tasks import check_volatile
-
-            check_volatile(self.tasks)
+        check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)
         self.interrupt: Interrupt | None = None
         self.stopped = ""
@@ -85,11 +82,6 @@ class Session:
         from memento.results.parameters import Tasks
 
         return Tasks(self.matrix, self.tasks.digests)
-
-    @property
-    def failed(self) -> int:
-        """How many tasks failed in this run."""
-        return self.finished.failed if self.finished is not None else 0
 
     def emit(self, event: Event) -> None:
         """Tell everybody, with the run that it is about; what no row tells goes to the index too."""
@@ -129,11 +121,11 @@ class Session:
         if is_named_by_code(self.experiment):
             told = f"{short_name(self.experiment)} comes from no file, so its code is part of its name: an edit makes"
             self.emit(Said(f'{told} it another experiment. Memento(..., name="...") keeps its results.'))
-        from memento.runner.former_name import former_name, hint
+        from memento.runner.former_name import former_name
 
-        former = former_name(self.store, self.tasks, self.code.tasks.versions)
-        if former is not None:
-            self.emit(Said(hint(former, self.experiment, self.store.root), "warning"))
+        hint = former_name(self.store, self.tasks, self.code.present.versions)
+        if hint:
+            self.emit(Said(hint, "warning"))
 
     def run(self, notify: bool) -> None:
         """Compute what is missing; on return, `plan.rows` names a row for every task that finished."""
@@ -169,6 +161,7 @@ class Session:
                 forecast=plan.time_on(options.num_workers),
                 executor=executor_name(options.executor),
                 in_process=runs_here(options.executor),
+                matrix="" if self.matrix.id is None else str(self.matrix.id),
             )
         )
 
@@ -223,7 +216,7 @@ class Session:
             return False
         from memento.runner.inherited import take_in
 
-        return take_in(self.store, self.tasks, self.plan, self.code, self.emit)
+        return take_in(self.store, self.plan, self.code, self.emit)
 
     def _sweep(self) -> None:
         """Remove what killed runs have left: half of a file, checkpoints of tasks that are done."""
@@ -231,7 +224,7 @@ class Session:
         from memento.store.task_folders import drop_older_states, keys_with_states
 
         sweep(self.store.root, self.store.index)
-        numbers = numbers_of(self.tasks, keys_with_states(self.store.root))
+        numbers = self.tasks.numbers_of(keys_with_states(self.store.root))
         rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]
         if rows:
             drop_older_states(self.store.path, self.store.index.records(rows))
@@ -244,8 +237,8 @@ class Session:
         from memento.values.shared_files import SharedFiles, sweep
 
         sweep(self.store.root)
-        room = self._watched() if self.options.store_limit is not None else None
-        run = self.store.begin(run_info(self.experiment, self.tasks), self.plan.hits)
+        room = self._watched()
+        run = self.store.begin(run_info(self.tasks), self.plan.hits)
         self._run = run
         status = "died"
         runner: Runner | None = None
@@ -267,7 +260,7 @@ class Session:
                     if executor.outlives:
                         from memento.runner.inherited import drop_committed
 
-                        drop_committed(self.store.root, run.name, self.tasks, self.plan)
+                        drop_committed(self.store.root, run.name, self.plan)
             finally:
                 executor.close()
                 files.close()
@@ -290,19 +283,26 @@ class Session:
 
     def _watched(self) -> StoreRoom:
         """Return what minds how large the store gets; raises StoreLimitReached where it is too large already."""
-        from memento.runner.store_room import room_of
+        from memento.runner.store_room import StoreRoom, limit_reached
 
-        return room_of(self.store, self.options.store_limit, self.emit, self.clock, len(self.plan.todo))
+        limit = self.options.store_limit
+        room = StoreRoom(self.store.root, limit, self.emit, self.clock)
+        if limit is not None and room.is_over():
+            raise limit_reached(self.store, limit, len(self.plan.todo))
+        return room
 
     def _start(
-        self, run: Run, executor: Executor, signals: ExitStack, files: SharedFiles, room: StoreRoom | None
+        self, run: Run, executor: Executor, signals: ExitStack, files: SharedFiles, room: StoreRoom
     ) -> Runner:
         """Start the workers, and get everything else ready meanwhile."""
+        from memento.context.reach import shared_generators
         from memento.runner.packing import make_work
 
-        found, origins = self._shared_generators()
+        # The random generators that tasks would draw from in turn: their names, and where they are.
+        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
+        found, origins = shared_generators([self.function, *values])
         root, options = self.store.root, self.options
-        executor.start(make_work(run.name, self.tasks, self.plan, self.code, options, root, origins, files))
+        executor.start(make_work(run.name, self.plan, self.code, options, root, origins, files))
         self._tell_start()
         self._say_what_is_shared(executor, found)
         # While workers start: what they do not need, and what has to be on disk.
@@ -323,7 +323,7 @@ class Session:
             clock=self.clock,
             workers=self.options.num_workers,
             store=self.store.root,
-            room=room or self._watched(),
+            room=room,
             name_tasks=self._name_tasks,
         )
         # Only now: workers may be copies of this process, which are made as long as it has one thread.
@@ -345,13 +345,6 @@ class Session:
         if self.stopped:
             return "interrupted"
         return "failed" if runner.progress.failed else "done"
-
-    def _shared_generators(self) -> tuple[list[str], dict[str, bytes]]:
-        """Find the random generators that tasks would draw from in turn: their names, and where they are."""
-        from memento.context.reach import shared_generators
-
-        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
-        return shared_generators([self.function, *values])
 
     def _say_what_is_shared(self, executor: Executor, found: list[str]) -> None:
         if not found:
@@ -376,7 +369,7 @@ class Session:
             self.tasks,
             past,
             current=self.code.current(),
-            versions=self.code.tasks.of,
+            versions=self.code.present.of,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
@@ -385,7 +378,6 @@ class Session:
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
-        from memento.plan.plan import expected_costs
         from memento.plan.runtime_forecast import fit_costs
 
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]

@@ -135,16 +135,6 @@ class StoreRoom:
         return sum(size_of(place.checkpoint(key.hex())) for key in there.intersection(flying))
 
 
-def room_of(
-    store: Store, limit: int | None, emit: Callable[[Event], None], clock: Clock, todo: int
-) -> StoreRoom:
-    """Return what watches a store; raise StoreLimitReached where it has all its room before any of `todo` is done."""
-    room = StoreRoom(store.root, limit, emit, clock)
-    if limit is not None and room.is_over():
-        raise limit_reached(store, limit, todo)
-    return room
-
-
 def limit_reached(store: Store, limit: int, left: int) -> StoreLimitReached:
     """Say what of the store is how large, and how to go on; best when no run lives that `gc` has to spare."""
     sizes = store.sizes()

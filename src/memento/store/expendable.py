@@ -10,14 +10,14 @@ loses its checkpoint here.
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from memento.index.contract import Index
 from memento.index.versions import Versions
 from memento.layout import Layout
-from memento.records import DONE, TaskRecord
+from memento.records import DONE, StepRecord, TaskRecord
 from memento.store.sizes import size_of
 from memento.store.step_records import record_path, records
 
@@ -64,12 +64,7 @@ def to_free(store: str, index: Index, size: int, gone: Chosen | None = None, *, 
     What is to go anyway, `gone`, frees nothing more.
     """
     gone = gone or Chosen([], [])
-    steps, freed = list[bytes](), 0
-    for key, its in _steps_in_turn(store, set(gone.steps)):
-        if freed >= size:
-            break
-        steps.append(key)
-        freed += its
+    steps, freed = _steps_to_free(store, size, set(gone.steps))
     ids = list[int]()
     for number, its in _results_in_turn(store, index, set(gone.results)) if results else ():
         if freed >= size:
@@ -79,20 +74,35 @@ def to_free(store: str, index: Index, size: int, gone: Chosen | None = None, *, 
     return Chosen(steps, sorted(ids), freed)
 
 
-def _steps_in_turn(store: str, gone: Container[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Yield the keys of steps that are not gone, the oldest first, and what their loss frees."""
-    found = sorted(
-        (record for record in records(store) if record.key not in gone),
-        key=lambda record: (record.made, record.key),
-    )
+def _steps_to_free(store: str, size: int, gone: Container[bytes]) -> tuple[list[bytes], int]:
+    """Choose steps that are not gone, oldest first, until so many bytes are free; return also how many are."""
+    found = [record for record in records(store) if record.key not in gone]
     shared = Counter(record.value.ref for record in found)
-    place = Layout(store)
+    users = defaultdict[bytes, list[StepRecord]](list)
     for record in found:
-        ref, key = record.value.ref, record.key.hex()
-        shared[ref] -= 1
-        value = 0 if ref is None or shared[ref] else record.value.size
-        its = (record_path(store, record.key), place.step_files(key), os.path.join(place.step_work, key))
-        yield record.key, value + sum(map(size_of, its))
+        for used in record.steps:
+            users[used].append(record)
+    steps, freed = dict[bytes, None](), 0
+    for first in sorted(found, key=lambda record: (record.made, record.key)):
+        todo = [first] if freed < size else []
+        while todo:  # what a step is made of goes no earlier than the step
+            one = todo.pop()
+            if one.key in steps:
+                continue
+            steps[one.key] = None
+            ref = one.value.ref
+            shared[ref] -= 1
+            freed += _size_beside_value(store, one.key) + (
+                0 if ref is None or shared[ref] else one.value.size
+            )
+            todo += users[one.key]
+    return list(steps), freed
+
+
+def _size_beside_value(store: str, key: bytes) -> int:
+    place, name = Layout(store), key.hex()
+    its = (record_path(store, key), place.step_files(name), os.path.join(place.step_work, name))
+    return sum(map(size_of, its))
 
 
 def _superseded(index: Index) -> list[int]:

@@ -90,6 +90,8 @@ class Collected:
         The runs that live.
     dry_run : bool
         Whether nothing was removed.
+    rows : set of int
+        The ids of the rows of the results that were given up, or would be.
     over : int
         Bytes by which the store is larger than it was to be, since what is left may not go.
     steps : list of bytes
@@ -100,6 +102,7 @@ class Collected:
     kept: dict[str, tuple[int, int]] = field(default_factory=dict)
     runs: list[Owner] = field(default_factory=list)
     dry_run: bool = False
+    rows: set[int] = field(default_factory=set)
     over: int = 0
     steps: list[bytes] = field(default_factory=list)
 
@@ -165,6 +168,7 @@ class Collector:
         else:
             gone = set(self._index.discard(sorted(results), unless_living=True))
             faultpoints.at("gc.given_up")
+        done.rows = gone
         if gone:
             done.removed[RESULTS] = (len(gone), 0)
         elif self._index.living().runs:
@@ -235,7 +239,8 @@ class _Judge:
         self._going_on = not states <= names.done.keys()
         interrupted = not states <= names.known
         used = {record.key for record in told} if interrupted else _closure(names.steps, told)
-        self._used = used - given_up
+        # What a step is made of stays as long as it does: its value may lead to files there.
+        self._used = _closure(used - given_up, told)
         self._named = {f"{STEP}{record.value.ref}" for record in told if record.key in self._used}
 
     def garbage(self, item: Item) -> Item | None:
