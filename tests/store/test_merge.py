@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import memento
@@ -488,6 +488,7 @@ EVENTS = st.lists(st.sampled_from([1, 2, "from it"]), max_size=5)
 
 @settings(max_examples=60, deadline=None)
 @given(here=EVENTS, there=EVENTS, first=st.booleans())
+@example(here=[1], there=[2, "from it"], first=False)
 def test_nothing_counts_as_computed_from_a_result_that_it_was_not_computed_from(
     here: list[Any], there: list[Any], first: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
