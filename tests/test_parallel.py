@@ -18,11 +18,14 @@ from memento import (
     AggregateException,
     AppriseNotificationProvider,
     DefaultNotificationProvider,
+    EmailNotificationProvider,
+    SmtpConfiguration,
     TaskManager,
     delayed,
 )
 from memento.errors import UnsavableResult, WorkerDied
 from memento.events import Event, RunFinished
+from memento.notify.base import DigestNotificationProvider
 
 
 def append(path: str, text: str) -> str:
@@ -188,18 +191,26 @@ def test_a_provider_that_sends_digests_elsewhere_is_told_one_by_one_here() -> No
 
     class Recorded(AppriseNotificationProvider):
         def __init__(self) -> None:
-            pass
+            DigestNotificationProvider.__init__(self)
 
-        def task_completed(self) -> None:
-            sent.append("completed")
-
-        def all_tasks_completed(self) -> None:
-            sent.append("all")
+        def send(self, subject: str, body: str) -> None:
+            sent.append(subject)
 
     manager = TaskManager(1, notification_provider=Recorded(), notify_on_complete=True)
-    manager.add_task(delayed(sum)([1, 2]))
+    manager.add_tasks([delayed(sum)([1, 2])] * 2)
     manager.run()
-    assert sent == ["completed", "all"]
+    assert sent == ["[Memento] Task completed"] * 2 + ["[Memento] All tasks completed"]
+
+
+def test_a_provider_that_fails_is_named_as_the_user_knows_it(caplog: pytest.LogCaptureFixture) -> None:
+    smtp = SmtpConfiguration("localhost", 1, require_tls=False)  # nobody listens there
+    manager = TaskManager(
+        1, notification_provider=EmailNotificationProvider(smtp, "a@example.org", ["b@example.org"])
+    )
+    manager.add_task(delayed(sum)([1, 2]))
+    assert manager.run() == [3]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("EmailNotificationProvider failed: MailNotSent: no mail was sent")
 
 
 def test_what_tasks_print_is_seen() -> None:

@@ -231,8 +231,8 @@ class Memento:
         declared = Matrix.of(matrix)
         check_names(self.func, declared)
         check_alone(declared)
-        with self._invoke(cache_path, dry_run) as invocation:
-            session = invocation.session(declared, force_run=force_run, force_cache=force_cache)
+        with self._invoke(cache_path, dry_run, force_run, force_cache) as invocation:
+            session = invocation.session(declared)
             if dry_run:
                 invocation.describe(session)
                 return None
@@ -283,8 +283,8 @@ class Memento:
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
         flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
-        with self._invoke(cache_path, dry_run) as invocation:
-            stages = Stages(invocation, dry_run, **flags)
+        with self._invoke(cache_path, dry_run, **flags) as invocation:
+            stages = Stages(invocation, dry_run)
             for declared in execution_order(self._matrices):
                 session = stages.next(declared)
                 if session is None:
@@ -335,11 +335,17 @@ class Memento:
         with self._invoke(None) as invocation:
             return invocation.adopt(declared, verify)
 
-    def _invoke(self, cache_path: str | os.PathLike[str] | None, dry_run: bool = False) -> Invocation:
+    def _invoke(
+        self,
+        cache_path: str | os.PathLike[str] | None,
+        dry_run: bool = False,
+        force_run: bool = False,
+        force_cache: bool = False,
+    ) -> Invocation:
         from memento.runner.invocation import Invocation
         from memento.runner.listeners import Listeners
 
-        listeners = Listeners(
-            True if dry_run else self._progress, self._hear
-        )  # a plan that nobody sees is no plan
-        return Invocation(self.func, self.name, self._options, self._locate(cache_path), listeners)
+        # A plan that nobody sees is no plan.
+        listeners = Listeners(True if dry_run else self._progress, self._hear)
+        options = self._options._replace(force_run=force_run, force_cache=force_cache)
+        return Invocation(self.func, self.name, options, self._locate(cache_path), listeners)

@@ -136,9 +136,8 @@ class TaskManager:
             Tasks failed.
         """
         tasks, self._tasks = self._tasks, []
-        provider = self._provider
-        digests = isinstance(provider, DigestNotificationProvider)
-        notifier = Notifier(_OneByOne(provider) if digests else provider)
+        # Those that would send digests are told of each task: here is no run to make one of.
+        notifier = Notifier(self._provider, each_task=isinstance(self._provider, DigestNotificationProvider))
         try:
             with tempfile.TemporaryDirectory(prefix="memento-tasks-") as folder:
                 outcomes = self._outcomes(tasks, Path(folder), notifier)
@@ -194,15 +193,6 @@ class TaskManager:
             max_tasks_per_worker=self._max_tasks_per_worker,
             log_output=False,  # as in 1.2.0: what tasks print is seen
         )
-
-
-class _OneByOne(DefaultNotificationProvider):
-    """Tells a provider that would send digests by 1.2.0's three methods: here is no run to make one of."""
-
-    def __init__(self, provider: NotificationProvider) -> None:
-        self.task_completed = provider.task_completed  # type: ignore[method-assign]  # the provider's own
-        self.all_tasks_completed = provider.all_tasks_completed  # type: ignore[method-assign]
-        self.task_failure = provider.task_failure  # type: ignore[method-assign]
 
 
 def _value(outcome: Outcome, folder: Path) -> Any:

@@ -77,7 +77,7 @@ def test_an_experiment_that_is_not_there_is_wrong_usage(project: Project) -> Non
 def test_show_tells_all_of_a_done_task(project: Project) -> None:
     told = project("show", project.key(model="dict", x=2)[:8])
     assert told.code == 0
-    for part in ("x = 2", 'settings    {"folds": 5}', "done", "{'square': 4}", "loss: 1 values, last 1"):
+    for part in ("x = 2", 'settings    {"folds": 5}', "done", "{'square': 4}", "loss: 1 value, last 1"):
         assert part in told.out
     assert "artifact    weights.bin" in told.out
 

@@ -1,4 +1,4 @@
-"""What mail servers and webhooks took, a clock that is set, and the events of a run."""
+"""What mail servers and webhooks took, and the events of a run."""
 
 from __future__ import annotations
 
@@ -48,17 +48,6 @@ class MailServer(NamedTuple):
 class Webhook(NamedTuple):
     port: int
     posts: list[dict[str, Any]]
-
-
-class SetClock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
 
 
 STARTED = RunStarted("experiment:experiment", "/data/memento-store", 105, 5, 100, 2)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from memento.events import Event, FailureGroup, TasksFinished, WarningGroup
 from memento.notify.messages import Digest, end_message, redact
-from tests.notify.fakes import FINISHED, STARTED, SetClock, failed, group
+from tests.display.fakes import SetClock
+from tests.notify.fakes import FINISHED, STARTED, failed, group
 
 
 def test_the_last_message_says_what_matters() -> None:

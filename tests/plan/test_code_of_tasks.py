@@ -109,7 +109,7 @@ def test_a_tasks_version_is_the_experiments_combined_with_those_of_its_values(
     tasks, found = versions_of(declared)
     settings = [code("setting", 1)] if "settings" in declared else []
     for number in range(len(tasks)):
-        codes = [c for v in tasks.config(number)._dict.values() if (c := value_code(v)) is not None]
+        codes = [c for v in tasks.matrix.config(number)._dict.values() if (c := value_code(v)) is not None]
         expected = combined([code("experiment", 1), *settings, *codes])
         version, parts = found.versions[place(found, number)], found.parts[place(found, number)]
         assert version == expected
@@ -130,7 +130,7 @@ def test_an_edit_to_one_values_code_changes_the_tasks_that_hold_it_and_no_others
     assert before.keys() == after.keys()
     for number in range(len(tasks)):
         key = tasks.key(number)
-        assert (before[key] != after[key]) == holds(edited, tasks.config(number))
+        assert (before[key] != after[key]) == holds(edited, tasks.matrix.config(number))
 
 
 @given(grids(), st.data())

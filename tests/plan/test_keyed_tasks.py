@@ -42,7 +42,7 @@ def test_a_key_is_what_its_parts_say_one_by_one(
     tasks = keyed(parameters=parameters, settings=settings, repeats=repeats)
     hasher = TaskKeys("exp:train", [part("s", name, digest(value)) for name, value in settings.items()])
     for number in range(len(tasks)):
-        config = tasks.config(number)
+        config = tasks.matrix.config(number)
         parts = [part("p", name, digest(config[name])) for name in sorted(config)]
         assert tasks.key(number) == hasher.keys([(*parts, repeat_part(config.repeat))])
 
@@ -78,7 +78,7 @@ def test_keys_of_what_is_left_of_a_grid_are_what_their_parts_say_one_by_one(
     hasher = TaskKeys("exp:train", [])
     parts_seen = set()
     for number in range(len(tasks)):
-        config = tasks.config(number)
+        config = tasks.matrix.config(number)
         parts = [
             part("p", n, digest(config[n])) for n in sorted(config) if n != "c" and (n, config[n]) != ("a", 1)
         ]
@@ -190,4 +190,4 @@ def test_many_tasks_are_placed_where_each_one_is(told: dict[str, Any]) -> None:
     assert tasks.keys_of(numbers) == [tasks.key(number) for number in numbers]
     for number, (layout, values) in zip(numbers, placed, strict=True):
         found = dict(zip(tasks.layouts[layout], map(tasks.value, values), strict=True))
-        assert found == tasks.config(number).asdict()
+        assert found == tasks.matrix.config(number).asdict()

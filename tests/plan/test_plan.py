@@ -66,7 +66,7 @@ stored = st.lists(
 
 
 def newest_upstream(tasks: KeyedTasks, number: int) -> int:
-    values = tasks.config(number)._dict.values()
+    values = tasks.matrix.config(number)._dict.values()
     return max((v.row for v in values if isinstance(v, UpstreamValue)), default=-1)
 
 

@@ -150,7 +150,7 @@ def test_each_value_is_verified_as_far_as_the_number_allows(most: int, lab: Lab)
         assert numbers == chosen(session, most)
         assert len(numbers) == len(set(numbers)) == min(most, 72)
         for name, values in GRID["parameters"].items():
-            covered = {session.tasks.config(number)[name] for number in numbers}
+            covered = {session.tasks.matrix.config(number)[name] for number in numbers}
             assert len(covered) == min(most, len(values))
 
 

@@ -20,7 +20,7 @@ from memento.store.step_records import read_record, step_text
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
 from memento.values.describe import LargeValue
-from memento.wording import duration, one_line, safe_text, short_name, size_text
+from memento.wording import duration, number_of, one_line, safe_text, short_name, size_text
 
 _ROWS = 50  # tasks in a list for people
 _PREVIEW = 60  # characters of a value in a list
@@ -140,7 +140,7 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
         if record.value is not None:
             print(f"value       {_value_text(store, record, 2_000, _READ)}")
         for name, (_, y) in store.index.metrics(record).items():
-            print(f"metric      {one_line(name)}: {len(y)} values, last {float(y[-1]):.6g}")
+            print(f"metric      {one_line(name)}: {number_of(len(y), 'value')}, last {float(y[-1]):.6g}")
         for name in record.artifacts:
             print(f"artifact    {one_line(name)}")
         for step in record.steps:

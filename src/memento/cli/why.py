@@ -103,7 +103,7 @@ def _code(store: Store, versions: Versions, record: TaskRecord) -> _Code:
         for a in versions.adoptions()
         if a.code == record.code
     ]
-    since = date_text(when, run).strip(" ()")
+    since = f"of {date_text(when, run)}" if when else ""
     return _Code(record.code, since, newest, changes, list(map(str, unfollowed)), adopted)
 
 
@@ -193,7 +193,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
     of = f" of {one_line(told['experiment'])}" if told["experiment"] else ""
     lines = [f"task {told['key']}{of} {verb}: {told['reason']}"]
     if told["run"] is not None:
-        when = date_text(told["started"], told["run"]).strip(" ()").removeprefix("of ")
+        when = date_text(told["started"], told["run"])
         lines.append(f"status      {told['status']} after {duration(told['runtime'])}, {when}")
     lines += _code_lines(told["code"])
     for task in told["upstream"]:
@@ -215,7 +215,7 @@ def _code_lines(code: dict[str, Any] | None) -> list[str]:
         lines[0] += f"; the newest seen is version {code['newest']}:"
         lines += [f"  {line}" for line in code["changes"]]
     for one in code["adoptions"]:
-        when = date_text(one["when"], None).strip(" ()").removeprefix("of ")
+        when = date_text(one["when"], None)
         verified = f"{one['verified']:,} of {number_of(one['of'], 'result')} verified"
         lines.append(
             f"  counts as version {one['as']}: adopted by {one_line(one['who'])}, {when}, {verified}"

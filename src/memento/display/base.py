@@ -65,9 +65,7 @@ class Display:
 
     def __init__(self, screen: Screen, plain: Screen | None = None) -> None:
         self._screen = screen
-        self._plain = (
-            plain  # takes over where tasks run in this very process: they may print or ask at any time
-        )
+        self._plain = plain  # takes over where tasks run in this process: they may print or ask at any time
 
     def __enter__(self) -> Display:
         return self

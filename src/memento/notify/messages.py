@@ -112,9 +112,8 @@ def end_message(event: RunFinished) -> tuple[str, str]:
     return subject, "\n".join(lines) + "\n"
 
 
-def _groups_text(groups: Iterable[FailureGroup]) -> list[str]:
+def _groups_text(groups: Sequence[FailureGroup]) -> list[str]:
     """Word the groups; the first with all that is known of its first failure."""
-    groups = list(groups)
     lines: list[str] = []
     for group in groups[:GROUPS]:
         lines.append(cause_line(group.count, group.title, group.rule))

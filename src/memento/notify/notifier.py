@@ -35,14 +35,17 @@ _ENDS = (RunStarted, RunFinished)
 
 
 class Notifier:
-    """Delivers a run's events to one provider or listener; one that is `held` starts no thread until `deliver`."""
+    """Delivers a run's events to one provider or listener."""
 
-    def __init__(self, provider: NotificationProvider | Listener, *, held: bool = False) -> None:
+    def __init__(
+        self, provider: NotificationProvider | Listener, *, held: bool = False, each_task: bool = False
+    ) -> None:
         self._provider = provider
-        self._held = held
+        self._held = held  # no thread starts until `deliver`
+        self._each_task = each_task  # by 1.2.0's three methods, whatever else the provider could do
         self._is_listener = not any(hasattr(provider, hook) for hook in ("on_event", *TASK_METHODS))
         # Providers of 1.2.0 get their tasks one by one, so that closing can stop between two of them.
-        self._one_by_one = not self._is_listener and speaks_for_each_task(provider)
+        self._one_by_one = each_task or (not self._is_listener and speaks_for_each_task(provider))
         self._queue: deque[Event] = deque()
         self._lock = threading.Condition()
         self._closing = False
@@ -156,7 +159,7 @@ class Notifier:
         try:
             if self._is_listener:
                 provider(event)
-            elif hasattr(provider, "on_event"):
+            elif hasattr(provider, "on_event") and not self._each_task:
                 provider.on_event(event)
             else:  # 1.2.0 asked for the three methods, not for the class
                 NotificationProvider.on_event(provider, event)

@@ -14,7 +14,6 @@ from itertools import accumulate, chain, repeat
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from memento.config import Config
 from memento.errors import MatrixError
 from memento.keys.task_key import TaskKeys, part, repeat_part, task_digest
 from memento.keys.value_digest import digest
@@ -65,10 +64,6 @@ class KeyedTasks:
         """Yield the key of every task."""
         return chain.from_iterable(struct.iter_unpack(f"{KEY_SIZE}s", self.keys))
 
-    def config(self, number: int) -> Config:
-        """Build the configuration of a task."""
-        return self.matrix.config(number)
-
     def parameters(self, number: int) -> dict[str, Any]:
         """Return a task's parameters, and its repeat where there are several."""
         row, repeat_number = divmod(number, self.repeats)
@@ -88,6 +83,13 @@ class KeyedTasks:
         """Return the keys of many tasks."""
         keys = self.keys
         return [keys[at : at + KEY_SIZE] for at in map(KEY_SIZE.__mul__, numbers)]
+
+    def numbers_of(self, keys: Iterable[bytes]) -> Iterator[int]:
+        """Yield the first task of each of these keys, where there is one."""
+        for key in keys:
+            at = self.keys.find(key)
+            if at >= 0 and at % KEY_SIZE == 0:
+                yield at // KEY_SIZE
 
     def places(self, numbers: Sequence[int]) -> tuple[Iterable[int], Iterable[tuple[int, ...]]]:
         """Return for each task the number of its layout of names; and the numbers of its values in `values`."""

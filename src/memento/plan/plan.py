@@ -115,11 +115,6 @@ class Plan(NamedTuple):
         return len(self.tasks)
 
     @property
-    def failed_before(self) -> int:
-        """How many tasks failed when they were run last."""
-        return self.states.count(FAILED)
-
-    @property
     def unfinished(self) -> int:
         """How many tasks have no row in the store by now."""
         return self.rows.count(-1)

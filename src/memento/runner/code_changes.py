@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,26 +31,22 @@ _PAIRS = 100  # older versions that are compared with the present one, to see wh
 class SessionCode:
     """The versions of the code that a session's tasks are of, read now, before any task changes what it reads.
 
-    `tasks` has the present versions, by number; `history` is what the store knows.
+    `present` has these, by number; `history` is what the store knows.
     """
 
     def __init__(self, function: Callable[..., Any], tasks: KeyedTasks, store: Store) -> None:
         self.function = function
-        self.tasks = task_versions(tasks, function)
+        self.present = task_versions(tasks, function)
         self.history = store.versions(tasks.experiment)
         self._tasks, self._store = tasks, store
 
     def current(self) -> list[frozenset[int]]:
         """Return for each version the store's ids of those that count as it."""
-        return [self.history.counting_as(version.digest) for version in self.tasks.versions]
-
-    def names(self) -> set[str]:
-        """Return all that counts in any of the versions, by name."""
-        return {name for version in self.tasks.versions for name in version.names}
+        return [self.history.counting_as(version.digest) for version in self.present.versions]
 
     def note(self, plan: Plan, run: int | None = None) -> list[int]:
         """Let the store know the versions that a run has seen; return their ids."""
-        digests = [version.digest for version in self.tasks.versions]
+        digests = [version.digest for version in self.present.versions]
         return self.history.note(digests, plan.stale_codes, self._described, run)
 
     def _described(self, number: int) -> CodeVersion:
@@ -58,9 +54,9 @@ class SessionCode:
 
         parts = [
             CodeVersion(part.digest, part.functions, tuple(f"{what}: {why}" for what, why in part.unfollowed))
-            for part in self.tasks.parts[number]
+            for part in self.present.parts[number]
         ]
-        digest = self.tasks.versions[number].digest
+        digest = self.present.versions[number].digest
         return parts[0] if parts[0].digest == digest else CodeVersion(digest, {}, parts=tuple(parts))
 
     def accept_moves(self, plan: Plan) -> bool:
@@ -75,7 +71,7 @@ class SessionCode:
             for code, number in plan.stale_codes
             if code in older
             and not older[code].mixed
-            and is_same_elsewhere(older[code].functions, self.tasks.versions[number].functions)
+            and is_same_elsewhere(older[code].functions, self.present.versions[number].functions)
         ]
         if moved:
             ids = self.note(plan)
@@ -87,7 +83,7 @@ class SessionCode:
         known = self.history.digests
         return [
             tuple(dict.fromkeys([version.digest, *(known[code] for code in sorted(current))]))
-            for version, current in zip(self.tasks.versions, plan.current, strict=True)
+            for version, current in zip(self.present.versions, plan.current, strict=True)
         ]
 
     def explain(self, plan: Plan, fate: str) -> str:
@@ -125,7 +121,7 @@ class SessionCode:
         return told
 
     def _tell(self, counts: Mapping[tuple[int, int], int], say: Callable[[int, str, str], str]) -> str:
-        present = {number: version.functions for number, version in enumerate(self.tasks.versions)}
+        present = {number: version.functions for number, version in enumerate(self.present.versions)}
         return _tell_changes(self._store, self.history, present, counts, say)
 
     def _stale_states(self, plan: Plan) -> Mapping[tuple[int, int], int]:
@@ -141,7 +137,7 @@ class SessionCode:
         ids = {digest: code for code, digest in self.history.digests.items()}
         accepted = self.accepted(plan)
         counts = Counter[tuple[int, int]]()
-        for task in numbers_of(self._tasks, keys):
+        for task in self._tasks.numbers_of(keys):
             if plan.cached[task]:
                 continue
             number = plan.version(task)
@@ -152,22 +148,14 @@ class SessionCode:
         return counts
 
 
-def numbers_of(tasks: KeyedTasks, keys: Iterable[bytes]) -> Iterator[int]:
-    """Yield the first task of each of these keys that a matrix has."""
-    for key in keys:
-        place = tasks.keys.find(key)
-        if place >= 0 and place % len(key) == 0:
-            yield place // len(key)
-
-
 class _Group(NamedTuple):
     """Tasks of one change: the same lines tell all of them."""
 
+    by: str  # which version: an older one, or partly that, where the present one has a part in it
     lines: list[str]
     tasks: int
     seen: float  # when the newest of the older versions was seen first
     run: int | None
-    partly: bool  # the present version has a part in it
 
 
 def _tell_changes(
@@ -185,8 +173,8 @@ def _tell_changes(
     groups = _groups(store, versions, present, counts)
     lines = []
     for group in groups[:_GROUPS]:
-        by = "partly by an older version" if group.partly else "by an older version"
-        lines.append(f"{say(group.tasks, by, date_text(group.seen, group.run))}:")
+        when = f" (of {date_text(group.seen, group.run)})" if group.seen else ""
+        lines.append(f"{say(group.tasks, group.by, when)}:")
         lines += [f"  {line}" for line in group.lines]
     rest = groups[_GROUPS:]
     if rest:
@@ -213,9 +201,9 @@ def _groups(
         lines = explain_code(old.functions, present.get(number, {}), most) if old is not None else []
         lines = lines or ["what changed is not known"]
         partly = code in known and known[code].mixed
-        when, run = seen.get(code, (0.0, None))
-        group = _Group(lines, count, when, run, partly)
-        told = (*lines, "partly" if partly else "")
+        by = "partly by an older version" if partly else "by an older version"
+        group = _Group(by, lines, count, *seen.get(code, (0.0, None)))
+        told = (by, *lines)
         before = grouped.get(told)
         if before is not None:
             newest = max(group, before, key=lambda one: one.seen)
@@ -267,8 +255,8 @@ def states_text(count: int, by: str, when: str, fate: str) -> str:
 
 
 def date_text(seen: float, run: int | None) -> str:
-    """Say when a version was seen first, and by which run."""
+    """Say when a version was seen first, and by which run; "" where that is not known."""
     if not seen:
         return ""
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(seen))
-    return f" (of {day}, run {run})" if run is not None else f" (of {day})"
+    return f"{day}, run {run}" if run is not None else day

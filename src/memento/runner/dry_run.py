@@ -56,16 +56,17 @@ def _groups(session: Session) -> dict[str, tuple[int, Iterator[int]]]:
 
 def _head(session: Session, groups: dict[str, tuple[int, Iterator[int]]]) -> str:
     plan, workers = session.plan, session.options.num_workers
-    usual = {"cached": plan.hits, "failed before": plan.failed_before, "new": 0}
+    usual = {"cached": plan.hits, "failed before": 0, "new": 0}  # told also where there are none
     for reason, (total, _) in groups.items():
-        if not reason.startswith("cached") and reason != "failed before":
+        if not reason.startswith("cached"):
             usual[reason] = total
     parts = [f"{total:,} {reason}" for reason, total in usual.items()]
     name = session.matrix.id
     of = "" if name is None else f" of matrix {short_text(name, 40)!r}"
     text = f"{number_of(plan.total, 'configuration')}{of}: {', '.join(parts)}"
-    if plan.forecast is not None:
-        text += f"; about {duration(plan.time_on(workers) or 0.0)} on {number_of(workers, 'worker')}"
+    seconds = plan.time_on(workers)
+    if seconds is not None:
+        text += f"; about {duration(seconds)} on {number_of(workers, 'worker')}"
     elif len(plan.todo):
         text += f"; on {number_of(workers, 'worker')}, how long is not known yet"
     return text

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from memento.events import Event, Said
 from memento.layout import OUTCOMES, QUARANTINE, WORK, WRITING, Layout
 from memento.records import DONE, TaskRow
-from memento.runner.code_changes import SessionCode, numbers_of
+from memento.runner.code_changes import SessionCode
 from memento.runner.packing import run_info
 from memento.worker import handover
 
@@ -42,7 +42,7 @@ def take_in(store: Store, plan: Plan, code: SessionCode, emit: Callable[[Event],
         if left is None:
             set_aside[_DAMAGED] += _set_aside(path)
             continue
-        number = next(numbers_of(plan.tasks, [left.key]), None)
+        number = next(plan.tasks.numbers_of([left.key]), None)
         if number is None:
             continue
         if plan.cached[number] or left.outcome.status != DONE:  # a task that failed is tried again
@@ -79,7 +79,7 @@ def drop_committed(store: str, run: str, plan: Plan) -> None:
     """Remove the files of a run whose outcomes it has heard of and committed."""
     for path in handover.outcomes_of(store, run):
         left = handover.read(path)
-        number = None if left is None else next(numbers_of(plan.tasks, [left.key]), None)
+        number = None if left is None else next(plan.tasks.numbers_of([left.key]), None)
         if number is not None and plan.rows[number] >= 0:
             path.unlink(missing_ok=True)
     outcomes = os.path.join(Layout(store).work(run), OUTCOMES)
@@ -91,11 +91,8 @@ def drop_committed(store: str, run: str, plan: Plan) -> None:
 
 
 def _of_dead_runs(store: Store) -> list[Path]:
-    runs = handover.runs_with_outcomes(store.root)
-    if not runs:
-        return []
-    living = [f"-{owner.pid}-{owner.run:04x}" for owner in store.index.living().runs]
-    dead = [run for run in runs if not run.endswith(tuple(living))]
+    living = tuple([f"-{owner.pid}-{owner.run:04x}" for owner in store.index.living().runs])
+    dead = [run for run in handover.runs_with_outcomes(store.root) if not run.endswith(living)]
     return [path for run in dead for path in handover.outcomes_of(store.root, run)]
 
 

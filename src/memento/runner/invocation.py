@@ -58,23 +58,20 @@ class Invocation:
     def __exit__(self, *error: Any) -> None:
         self._listeners.__exit__(*error)
 
-    def _session(self, matrix: Matrix, options: Options) -> Session:
+    def _session(self, matrix: Matrix) -> Session:
         return Session(
             self._function,
             self.experiment,
             matrix,
             self.store,
-            options,
+            self._options,
             self.emit,
             name_tasks=self._listeners.name_tasks,
         )
 
-    def session(
-        self, matrix: Matrix, *, force_run: bool, force_cache: bool, announce: bool = True
-    ) -> Session:
+    def session(self, matrix: Matrix, *, announce: bool = True) -> Session:
         """Plan a matrix; say what its checks have to say, if asked."""
-        options = self._options._replace(force_run=force_run, force_cache=force_cache)
-        session = self._session(matrix, options)
+        session = self._session(matrix)
         session.announce(of_matrix=announce)
         return session
 
@@ -82,7 +79,7 @@ class Invocation:
         """Say what has changed in the code, and accept it."""
         from memento.runner.adopting import adopt
 
-        session = self._session(matrix, self._options)
+        session = self._session(matrix)
         if session.plan.stale_codes:
             self.emit(Said(session.code.explain(session.plan, "")))
         return adopt(session, verify)

@@ -62,6 +62,7 @@ def make_work(
     `origins` are states of the generators that tasks share; what is large goes into `files`.
     """
     tasks, begin = plan.tasks, options.initializer
+    names = {name for version in code.present.versions for name in version.names}
     return Work(
         run=run_name,
         experiment=tasks.experiment,
@@ -82,7 +83,7 @@ def make_work(
         log_output=options.log_output,
         live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
         initializer=begin and Portable(begin, "the initializer", files=files),
-        sources={**sources(), **modules(code.names())},
+        sources={**sources(), **modules(names)},
         codes=code.accepted(plan),
         on_code_change=options.on_code_change,
         generators=origins,

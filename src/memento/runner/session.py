@@ -16,9 +16,9 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss, StoreLimitReached
 from memento.events import CommandTaken, Event, FailureGroup, RunFinished, RunStarted, Said, TaskRetried
 from memento.executors.choose import runs_here
-from memento.plan.keyed_tasks import KeyedTasks
-from memento.plan.plan import Past, Plan, make_plan
-from memento.runner.code_changes import SessionCode, numbers_of
+from memento.plan.keyed_tasks import KeyedTasks, check_volatile
+from memento.plan.plan import Past, Plan, expected_costs, make_plan
+from memento.runner.code_changes import SessionCode
 from memento.runner.options import Options, executor_name
 from memento.store.store import Store
 
@@ -65,10 +65,7 @@ class Session:
         self._run: Run | None = None
         self._untold: list[Event] = []  # what was told before the run had begun
         self.tasks = KeyedTasks(matrix, experiment)
-        if matrix.volatile:
-            from memento.plan.keyed_tasks import check_volatile
-
-            check_volatile(self.tasks)
+        check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)
         self.interrupt: Interrupt | None = None
         self.stopped = ""
@@ -126,7 +123,7 @@ class Session:
             self.emit(Said(f'{told} it another experiment. Memento(..., name="...") keeps its results.'))
         from memento.runner.former_name import former_name
 
-        hint = former_name(self.store, self.tasks, self.code.tasks.versions)
+        hint = former_name(self.store, self.tasks, self.code.present.versions)
         if hint:
             self.emit(Said(hint, "warning"))
 
@@ -227,7 +224,7 @@ class Session:
         from memento.store.task_folders import drop_older_states, keys_with_states
 
         sweep(self.store.root, self.store.index)
-        numbers = numbers_of(self.tasks, keys_with_states(self.store.root))
+        numbers = self.tasks.numbers_of(keys_with_states(self.store.root))
         rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]
         if rows:
             drop_older_states(self.store.path, self.store.index.records(rows))
@@ -298,9 +295,12 @@ class Session:
         self, run: Run, executor: Executor, signals: ExitStack, files: SharedFiles, room: StoreRoom
     ) -> Runner:
         """Start the workers, and get everything else ready meanwhile."""
+        from memento.context.reach import shared_generators
         from memento.runner.packing import make_work
 
-        found, origins = self._shared_generators()
+        # The random generators that tasks would draw from in turn: their names, and where they are.
+        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
+        found, origins = shared_generators([self.function, *values])
         root, options = self.store.root, self.options
         executor.start(make_work(run.name, self.plan, self.code, options, root, origins, files))
         self._tell_start()
@@ -346,13 +346,6 @@ class Session:
             return "interrupted"
         return "failed" if runner.progress.failed else "done"
 
-    def _shared_generators(self) -> tuple[list[str], dict[str, bytes]]:
-        """Find the random generators that tasks would draw from in turn: their names, and where they are."""
-        from memento.context.reach import shared_generators
-
-        values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
-        return shared_generators([self.function, *values])
-
     def _say_what_is_shared(self, executor: Executor, found: list[str]) -> None:
         if not found:
             return
@@ -376,7 +369,7 @@ class Session:
             self.tasks,
             past,
             current=self.code.current(),
-            versions=self.code.tasks.of,
+            versions=self.code.present.of,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
             costs=self._costs if len(past) else None,
@@ -385,7 +378,6 @@ class Session:
         )
 
     def _costs(self, numbers: Iterable[int]) -> array[float] | None:
-        from memento.plan.plan import expected_costs
         from memento.plan.runtime_forecast import fit_costs
 
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]

@@ -39,9 +39,8 @@ class _Stage(NamedTuple):
 class Stages:
     """Makes the session of each matrix in turn; `sessions` are those of the matrices that could run."""
 
-    def __init__(self, invocation: Invocation, dry_run: bool, force_run: bool, force_cache: bool) -> None:
+    def __init__(self, invocation: Invocation, dry_run: bool) -> None:
         self._invocation, self._dry_run = invocation, dry_run
-        self._flags = {"force_run": force_run, "force_cache": force_cache}
         self._stages: dict[Any, _Stage] = {}
 
     @property
@@ -73,7 +72,7 @@ class Stages:
                 missing[upstream] = [i for i, value in enumerate(values) if isinstance(value, _Missing)]
         if not missing:
             # What rules about unknown values match is not known either.
-            whole_session = self._invocation.session(matrix, **self._flags, announce=not self.waiting(matrix))
+            whole_session = self._invocation.session(matrix, announce=not self.waiting(matrix))
             self._stages[declared.id] = _Stage(whole_session, whole_session.tasks)
             return whole_session
         tasks = KeyedTasks(whole, self._invocation.experiment)
@@ -81,7 +80,7 @@ class Stages:
             self._invocation.say(warning)
         may_run = _has_tasks(matrix)
         self._say_what_is_missing(declared, missing, len(tasks), len(matrix) if may_run else 0)
-        session = self._invocation.session(matrix, **self._flags, announce=False) if may_run else None
+        session = self._invocation.session(matrix, announce=False) if may_run else None
         self._stages[declared.id] = _Stage(session, tasks)
         return session
 
