@@ -283,3 +283,46 @@ def test_a_run_that_came_and_went_in_the_middle_keeps_its_steps(
         assert record is not None
         assert record.value.ref is not None
         assert (store.path / "steps" / record.value.ref).exists()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    results=st.lists(st.integers(1, 9), max_size=5),
+    steps=st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.integers(0, 2)), max_size=5),
+    share=st.floats(0.0, 1.0),
+    given_up=st.sampled_from(["", "steps", "old"]),
+)
+def test_keep_counts_nothing_twice_whatever_goes_anyway(
+    results: list[int], steps: list[tuple[int, bool, int]], share: float, given_up: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    """Steps that no result used, that share a value, or have files; steps and results that are given up beside."""
+    with Store.open(tmp_path_factory.mktemp("keep") / "s") as store:
+        run = store.begin(info_of())
+        for n, size in enumerate(results):
+            result(store, run, n, ended=float(n), size=size * 10_000)
+        used = []
+        for n, (size, is_used, files) in enumerate(steps):
+            ref = PayloadDir(store.path / "steps").write([b"%d" % size * size * 10_000], ".bin")
+            value = Encoded("bytes", None, ref, size * 10_000, "builtins:bytes")
+            key = n.to_bytes(16, "big")
+            write_record(store.root, StepRecord(key, value, "m.f", "", float(n), 1.0, "run", b"t" * 16))
+            used += [key] if is_used else []
+            if files:
+                (store.path / "steps" / "files" / key.hex()).mkdir(parents=True)
+                (store.path / "steps" / "files" / key.hex() / "x").write_bytes(b"x" * files * 10_000)
+        run.commit([row_of(99, steps=tuple(used), started=9e9)])
+        run.finish("done", {})
+        whole = measure(store.root)
+        keep = whole.index + int(share * (whole.total - whole.index))
+        more = {"steps": True} if given_up == "steps" else {}
+        old = {"older_than": store.clock.now() - 1.5} if given_up == "old" else {}
+        done = store.gc(keep=keep, results=True, **more, **old)  # type: ignore[arg-type]
+        left = measure(store.root)
+        over = left.total - left.index + whole.index - keep
+        assert over <= 0
+        went = [size * 10_000 for n, size in enumerate(results) if not store.index.find(key_of(n).hex())]
+        went = went[2:] if given_up == "old" else went
+        assert not went or over + went[-1] > 0, "one result too many went"
+        assert not went or left.steps == 0
+        assert done.over == 0

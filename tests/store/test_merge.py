@@ -226,6 +226,21 @@ def test_a_damaged_value_is_told_and_stays_away(pair: Pair) -> None:
     assert list(rows_of(pair.here)) == [key_of(2)]
 
 
+def test_a_key_of_two_experiments_is_damage(pair: Pair) -> None:
+    fill(pair.here, row_of(1))
+    fill(pair.there, row_of(1, value=b"2", started=9e9), row_of(2), experiment="other")
+    told = merge(pair.there, pair.here)
+    assert (told.results, len(told.damaged)) == ({"other": 1}, 1)
+    assert memento.verify(pair.here.root).problems == []
+
+
+@pytest.mark.parametrize("wrong", [{"cpu_time": float("inf")}, {"runtime": -1.0}, {"started": 1e300}])
+def test_a_row_that_nobody_could_show_stays_away(wrong: dict[str, Any], pair: Pair) -> None:
+    fill(pair.there, row_of(1, **wrong), row_of(2))
+    told = merge(pair.there, pair.here)
+    assert (told.results, len(told.damaged), list(rows_of(pair.here))) == ({"exp": 1}, 1, [key_of(2)])
+
+
 def test_runs_of_one_name_keep_their_own_output(pair: Pair) -> None:
     """Containers that start at once have one pid, and each store's first run is its first."""
     texts = {}
@@ -286,6 +301,46 @@ def test_a_strangers_paths_lead_nowhere(pair: Pair, tmp_path: Path) -> None:
     assert len(rows_of(pair.here)) == 2
     copied = [path for path in pair.here.path.rglob("*") if path.is_file() and path.suffix != ".sqlite"]
     assert not any(b"secret" in path.read_bytes() for path in copied)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_nobody_waits_for_a_pipe_and_no_linked_folder_is_copied(
+    kind: str, pair: Pair, tmp_path: Path
+) -> None:
+    there = pair.there
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "file").write_text("secret")
+    run = there.begin(info_of("exp"))
+    value = large(there, b"v")
+    run.commit(
+        [
+            row_of(1, value=value, log=LogSlice(f"{run.name}/file", 0, 6), steps=(b"s" * 16,)),
+            row_of(2, log=LogSlice(f"{run.name}/file", 0, 6), artifacts=("file",)),
+        ]
+    )
+    run.finish("done", {})
+    if kind == "pipe":
+        value_path = there.payloads.path(str(value.ref))
+        value_path.unlink()
+        for path in (
+            value_path,
+            there.path / "logs" / run.name / "file",
+            there.path / "steps" / "keys" / f"{(b's' * 16).hex()}.json",
+            there.path / "payloads" / "classes" / f"{'ab' * 16}.py",
+            there.path / "artifacts" / key_of(2).hex() / "file",
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.mkfifo(path)
+    else:
+        (there.path / "logs" / run.name).symlink_to(tmp_path / "out")
+        (tmp_path / "of-tasks" / key_of(2).hex()).mkdir(parents=True)
+        (tmp_path / "of-tasks" / key_of(2).hex() / "file").write_text("secret")
+        (there.path / "artifacts").rmdir()
+        (there.path / "artifacts").symlink_to(tmp_path / "of-tasks")
+    told = merge(there, pair.here)
+    assert (told.results, len(told.damaged)) == ({"exp": 1 if kind == "pipe" else 2}, int(kind == "pipe"))
+    copied = [path for path in pair.here.path.rglob("*") if path.name == "file"]
+    assert copied == []
 
 
 def test_half_copied_folders_go_with_the_next_run(pair: Pair) -> None:
@@ -414,3 +469,55 @@ def test_no_file_of_the_other_store_changes(pair: Pair) -> None:
     }
     assert not changed
     assert all(after[path] == content for path, content in before.items() if path in after)
+
+
+def test_what_stayed_under_its_old_name_hides_no_renamed_result(pair: Pair, tmp_path: Path) -> None:
+    for name, numbers in (("old", [1, 2, 3]), ("new", [3])):
+        runs = memento.Memento(square, name=name, executor="serial", store=pair.there.path, progress=False)
+        runs.run({"parameters": {"x": numbers}})
+    assert pair.there.rename("old", "new") == (2, 1)
+    told = merge(pair.there, pair.here)
+    assert (told.results, told.damaged) == ({"old": 1, "new": 3}, [])
+
+
+# --- results of other tasks as parameters
+
+# What happens in a store, one after another: task 0 comes to a value, or task 1 is computed from what 0 has come to.
+EVENTS = st.lists(st.sampled_from([1, 2, "from it"]), max_size=5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(here=EVENTS, there=EVENTS, first=st.booleans())
+def test_nothing_counts_as_computed_from_a_result_that_it_was_not_computed_from(
+    here: list[Any], there: list[Any], first: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("merge")
+    with Store.open(folder / "here") as ours, Store.open(folder / "there") as theirs:
+        compute(ours, here, 10.0 if first else 20.0)
+        compute(theirs, there, 15.0)
+        before = dict(rows_of(theirs))
+        told = merge(theirs, ours)
+        upstream, dependent = (rows_of(ours).get(key_of(n)) for n in (0, 1))
+        if upstream and dependent and dependent.id > upstream.id:
+            assert ours.value(dependent) == ours.value(upstream)
+        if before and not here:
+            assert sum(told.results.values()) == len(before), "what harms nobody is taken"
+        again = merge(theirs, ours)
+        assert (again.results, again.outdated) == ({}, told.outdated)
+
+
+def compute(store: Store, events: list[Any], now: float) -> None:
+    """Have a run commit rows as a pipeline would: what is computed again replaces what was there."""
+    run = store.begin(info_of("exp", **DEAD | {"process_started": store.root}))
+    number = run.code(code("a"))
+    ids: dict[int, int] = {}
+    value = 0
+    for at, event in enumerate(events):
+        task, value = (1, value) if event == "from it" else (0, event)
+        if not value:
+            continue
+        named = json.dumps({"n": task, "from": f"task {key_of(0).hex()}"} if task else {"n": task})
+        row = row_of(task, value=b"%d" % value, started=now + at, runtime=0.0, code=number)
+        run.previous = {key_of(task): ids[task]} if task in ids else {}
+        ids[task] = run.commit([row._replace(params=named)]).ids[key_of(task)]
+    run.finish("done", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,3 +95,13 @@ def test_the_same_content_is_not_written_again(tmp_path: Path) -> None:
     before = (tmp_path / "a").stat().st_ino
     place.write("a", [b"x"])
     assert (tmp_path / "a").stat().st_ino == before
+
+
+def test_nobody_waits_for_a_pipe_that_has_the_name_of_a_content(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    place = LocalFolder(tmp_path)
+    with pytest.raises(FileNotFoundError), place.open("pipe"):
+        pass
+    place.write("pipe", [b""])
+    with place.open("pipe") as content:
+        assert content.size == 0

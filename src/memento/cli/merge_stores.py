@@ -44,6 +44,7 @@ def merge_stores(other: Path, into: Path | None, *, as_json: bool) -> None:
     for count, what in (
         (told.equal, "that both have"),
         (told.kept, "stay as they are here"),
+        (told.outdated, "not taken: computed from upstream results that are others here"),
     ):
         if count:
             print(f"  {number_of(count, 'task')} {what}")

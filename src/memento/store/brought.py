@@ -6,14 +6,27 @@ Knows: records of both, what runs and versions of the code are called in each. M
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from memento.errors import PayloadDamaged
 from memento.index.declared_values import Declared
 from memento.index.types import Brought, Numbers
-from memento.records import Attempt, LogSlice, Outcome, Piece, Series, TaskRecord, TaskRow
+from memento.records import (
+    DAMAGED,
+    DONE,
+    FAILED,
+    Attempt,
+    LogSlice,
+    Outcome,
+    Piece,
+    Series,
+    TaskRecord,
+    TaskRow,
+)
 from memento.store.store import Store
 from memento.values.places import checked
+
+_LATEST = 1e11  # seconds since 1970: what is later than the year 5000 is no time
 
 
 def row_of(store: Store, record: TaskRecord, numbers: Numbers, params: str) -> TaskRow:
@@ -42,6 +55,26 @@ def row_of(store: Store, record: TaskRecord, numbers: Numbers, params: str) -> T
     return TaskRow(record.key, params, record.repeat, numbers.codes.get(record.code, 0), outcome)
 
 
+def key_text(record: TaskRecord) -> str:
+    """Return a task's key in hexadecimal, or whatever a stranger's row has in its place."""
+    key: object = record.key
+    return key.hex() if isinstance(key, bytes) else repr(key)
+
+
+def wrong_in(record: TaskRecord) -> str:
+    """Say what is wrong with a row, so that nobody could show it; "" where nothing is."""
+    times = (record.started, record.runtime, record.cpu_time or 0.0)
+    numbers = (record.attempt, record.repeat, *times)
+    is_right = (
+        len(key_text(record)) == 32
+        and record.status in (DONE, FAILED)
+        and all(isinstance(number, (int, float)) for number in numbers)
+        and all(0.0 <= time < _LATEST for time in times)
+        and (record.value is None or record.value.format != DAMAGED)
+    )
+    return "" if is_right else "its row in the index is not what was written"
+
+
 def attempt_of(attempt: Attempt, row: TaskRow, numbers: Numbers) -> TaskRow:
     """Return an earlier attempt at a task as a row."""
     a = attempt
@@ -60,11 +93,16 @@ def log_of(log: LogSlice | None, numbers: Numbers) -> LogSlice | None:
     return log._replace(file=f"{numbers.names.get(run, run)}/{name}")
 
 
-def history_of(other: Store, experiment: str) -> Brought:
-    """Return what a store tells of an experiment beside its rows."""
+def history_of(other: Store, experiment: str, computed: Collection[int]) -> Brought:
+    """Return what a store tells of an experiment beside its rows, which the runs `computed` have written.
+
+    Those may have another name: of an experiment that was renamed as far as it could be.
+    """
     index = other.index
     names = index.names_of_runs()
-    runs = [(names[run.id], run) for run in reversed(index.runs()) if run.info.experiment == experiment]
+    runs = [(names[run.id], run) for run in reversed(index.runs())]
+    runs = [(name, run) for name, run in runs if run.info.experiment == experiment or run.id in computed]
+    runs = [(name, run) for name, run in runs if isinstance(run.started, (int, float))]
     history = index.history(experiment)
     # All versions, since what counts as what leads from one to the next.
     codes, seen = index.codes(history.digests), index.codes_seen(history.digests)

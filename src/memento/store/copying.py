@@ -38,12 +38,9 @@ def copy_definitions(source: str, target: str) -> None:
                     copy_value(there, here, ref)
 
 
-def copy_file(source: str, target: str, store: str) -> None:
-    """Copy a file unless it is there at least as long; nothing where it is gone, or no plain file."""
-    try:
-        if os.path.islink(source) or os.stat(source).st_size <= _size(target):
-            return
-    except OSError:
+def copy_file(other: str, source: str, target: str, store: str) -> None:
+    """Copy a file of another store unless it is there at least as long; nothing where it is gone, or no plain file."""
+    if leads_out(other, source) or not os.path.isfile(source) or _size(source) <= _size(target):
         return
     with _explained(target), _staged(store) as stage:
         _copy(source, stage)
@@ -52,9 +49,18 @@ def copy_file(source: str, target: str, store: str) -> None:
         system.fsync_folder(os.path.dirname(target))
 
 
-def copy_folder(source: str, target: str, store: str) -> None:
-    """Copy a folder with all that is below it, in place of what is there; nothing where there is none."""
-    if os.path.islink(source) or not os.path.isdir(source):
+def leads_out(store: str, path: str) -> bool:
+    """Tell whether a link is on the way from a store to what is in it."""
+    while path != store:
+        if os.path.islink(path):
+            return True
+        path = os.path.dirname(path)
+    return False
+
+
+def copy_folder(other: str, source: str, target: str, store: str) -> None:
+    """Copy a folder of another store with all below it, in place of what is there; nothing where there is none."""
+    if leads_out(other, source) or not os.path.isdir(source):
         return
     with _explained(target), _staged(store) as stage:
         _copy_below(source, stage)

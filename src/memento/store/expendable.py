@@ -9,6 +9,7 @@ loses its checkpoint here.
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from memento.index.contract import Index
 from memento.index.versions import Versions
 from memento.layout import Layout
-from memento.records import DONE, TaskRecord
+from memento.records import DONE, StepRecord, TaskRecord
 from memento.store.sizes import size_of
 from memento.store.step_records import record_path, records
 
@@ -57,39 +58,51 @@ def old_steps(store: str, before: float | None) -> list[bytes]:
     return [record.key for record in records(store) if before is None or record.made < before]
 
 
-def to_free(store: str, index: Index, size: int, *, results: bool) -> Chosen:
-    """Choose what is cheapest to lose, until so many bytes are free; of `results` only where they may go."""
-    steps, freed = dict[bytes, None](), 0
-    found, sizes, users = _steps(store)
-    for key in found:
-        todo = [key] if freed < size else []
-        while todo:  # what a step is made of goes no earlier than the step
-            one = todo.pop()
-            if one not in steps:
-                steps[one] = None
-                freed += sizes[one]
-                todo += users[one]
+def to_free(store: str, index: Index, size: int, gone: Chosen | None = None, *, results: bool) -> Chosen:
+    """Choose what is cheapest to lose, until so many bytes are free; of `results` only where they may go.
+
+    What is to go anyway, `gone`, frees nothing more.
+    """
+    gone = gone or Chosen([], [])
+    steps, freed = _steps_to_free(store, size, set(gone.steps))
     ids = list[int]()
-    for number, its in _results_in_turn(store, index) if results else ():
+    for number, its in _results_in_turn(store, index, set(gone.results)) if results else ():
         if freed >= size:
             break
         ids.append(number)
         freed += its
-    return Chosen(list(steps), sorted(ids), freed)
+    return Chosen(steps, sorted(ids), freed)
 
 
-def _steps(store: str) -> tuple[list[bytes], dict[bytes, int], dict[bytes, list[bytes]]]:
-    """Return the keys of steps, oldest first; what the loss of each frees; which other steps have used it."""
-    found = sorted(records(store), key=lambda record: (record.made, record.key))
+def _steps_to_free(store: str, size: int, gone: Container[bytes]) -> tuple[list[bytes], int]:
+    """Choose steps that are not gone, oldest first, until so many bytes are free; return also how many are."""
+    found = [record for record in records(store) if record.key not in gone]
     shared = Counter(record.value.ref for record in found)
-    sizes, users = dict[bytes, int](), defaultdict[bytes, list[bytes]](list)
+    users = defaultdict[bytes, list[StepRecord]](list)
     for record in found:
-        value = record.value.size if record.value.ref is not None and shared[record.value.ref] == 1 else 0
-        folder = size_of(Layout(store).step_files(record.key.hex()))
-        sizes[record.key] = value + folder + size_of(record_path(store, record.key))
         for used in record.steps:
-            users[used].append(record.key)
-    return list(sizes), sizes, users
+            users[used].append(record)
+    steps, freed = dict[bytes, None](), 0
+    for first in sorted(found, key=lambda record: (record.made, record.key)):
+        todo = [first] if freed < size else []
+        while todo:  # what a step is made of goes no earlier than the step
+            one = todo.pop()
+            if one.key in steps:
+                continue
+            steps[one.key] = None
+            ref = one.value.ref
+            shared[ref] -= 1
+            freed += _size_beside_value(store, one.key) + (
+                0 if ref is None or shared[ref] else one.value.size
+            )
+            todo += users[one.key]
+    return list(steps), freed
+
+
+def _size_beside_value(store: str, key: bytes) -> int:
+    place, name = Layout(store), key.hex()
+    its = (record_path(store, key), place.step_files(name), os.path.join(place.step_work, name))
+    return sum(map(size_of, its))
 
 
 def _superseded(index: Index) -> list[int]:
@@ -118,10 +131,10 @@ class _Result(NamedTuple):
     artifacts: int  # bytes
 
 
-def _results_in_turn(store: str, index: Index) -> Iterator[tuple[int, int]]:
-    """Yield ids of results that have files, and what their loss frees: superseded ones first, then by age."""
+def _results_in_turn(store: str, index: Index, gone: Container[int]) -> Iterator[tuple[int, int]]:
+    """Yield ids of results that have files and are not gone, and what each frees: superseded first, then by age."""
     old = set(_superseded(index))
-    ids = index.ids(status=DONE)
+    ids = [number for number in index.ids(status=DONE) if number not in gone]
     pieces = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
     found = [_result(store, record, old) for piece in pieces for record in index.records(piece)]
     shared = Counter(result.ref for result in found)

@@ -94,6 +94,8 @@ class Collected:
         The ids of the rows of the results that were given up, or would be.
     over : int
         Bytes by which the store is larger than it was to be, since what is left may not go.
+    steps : list of bytes
+        Keys of the steps that went.
     """
 
     removed: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class Collected:
     dry_run: bool = False
     rows: set[int] = field(default_factory=set)
     over: int = 0
+    steps: list[bytes] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -148,7 +151,10 @@ class Collector:
             living = self._index.living()
             done.runs = living.runs
             for item in items:
-                _count(done.kept if _is_held(item, living) else done.removed, item)
+                if _is_held(item, living):
+                    _count(done.kept, item)
+                else:
+                    _went(item, done)
             return done
         self._remove(items, names.last, recorded, done)
         return done
@@ -199,7 +205,7 @@ class Collector:
             return False
         for path in item.also:
             _unlink(path)
-        _count(done.removed, item)
+        _went(item, done)
         if item.kind == LOGS:
             with suppress(OSError):  # others are in it still
                 os.rmdir(os.path.dirname(item.path))
@@ -286,6 +292,12 @@ def _step_records(root: str) -> dict[str, int]:
 
 def _size(item: Item) -> int:
     return sum(map(size_of, (item.path, *item.also)))
+
+
+def _went(item: Item, done: Collected) -> None:
+    _count(done.removed, item)
+    if item.step is not None:
+        done.steps.append(item.step)
 
 
 def _count(counts: dict[str, tuple[int, int]], item: Item) -> None:

@@ -7,6 +7,7 @@ Knows: both stores, their folders. May not know: SQL; what a value is: nothing i
     done in both, and it differs         the newer one stands, and it is told: as a conflict where one version of the
                                          code has computed both
     failed in both                       the newer failure stands
+    computed from a result of another task that is another one here: is not taken, it would count as of this one
 
 A result comes with its run, its code, attempts, metrics, warnings, value, artifacts, output and the steps that it used;
 a task that is not done with its checkpoint, where this store has none. The other store is only read.
@@ -42,11 +43,12 @@ from memento.records import (
     StepRecord,
     TaskRecord,
 )
-from memento.store.brought import attempt_of, history_of, log_of, row_of, words_of
+from memento.store.brought import attempt_of, history_of, key_text, log_of, row_of, words_of, wrong_in
 from memento.store.copying import copy_definitions, copy_file, copy_folder, copy_value, has_files
 from memento.store.step_records import read_record, write_record
 from memento.store.store import Store
 from memento.store.task_folders import keys_with_states
+from memento.store.upstream import tasks_named
 from memento.values.payloads import PayloadDir
 
 _AT_ONCE = 200  # rows of one transaction: as many tasks as may have to be copied again after a kill
@@ -94,6 +96,8 @@ class Merged:
         Experiment -> how many of its tasks were taken from the other store.
     equal, kept : int
         Tasks that both had alike; tasks of which this store's result stands.
+    outdated : int
+        Tasks that the other store had computed from another upstream result than the one that stands now: not taken.
     steps, checkpoints : int
         How many came along.
     differences : list of Difference
@@ -105,6 +109,7 @@ class Merged:
     results: dict[str, int] = field(default_factory=dict)
     equal: int = 0
     kept: int = 0
+    outdated: int = 0
     steps: int = 0
     checkpoints: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -170,17 +175,23 @@ class _Experiment:
         self.other, self.into, self.name, self.told = other, into, name, told
         self._here = {known.key: known for known in into.index.known(name)}
         self._steps: set[bytes] = set()  # those that were looked at
+        self._taken: dict[bytes, object] = {}  # value of each task that is taken ...
+        self._refused: set[bytes] = set()  # ... but for those that turned out damaged
 
     def join(self) -> None:
         """Take what is worth taking, so many tasks at once."""
-        theirs = list({known.key: known for known in self.other.index.known(self.name)}.values())
+        # In the order of their rows: what depends on another comes after it, unless that was computed again since.
+        newest = {known.key: known for known in self.other.index.known(self.name)}
+        theirs = sorted(newest.values(), key=lambda known: known.id)
         chosen: list[_Pair] = []
         for start in range(0, len(theirs), _AT_ONCE):
             chosen += self._chosen(theirs[start : start + _AT_ONCE])
         if not chosen:
             return
         with _Lease(self.other, self.into, self.name) as run:
-            numbers = run.bring(history_of(self.other, self.name))
+            computed = {pair.record.run for pair in chosen}
+            computed.update(piece.run for pair in chosen for piece in pair.record.pieces)
+            numbers = run.bring(history_of(self.other, self.name, computed))
             words = self._declare(run)
             for start in range(0, len(chosen), _AT_ONCE):
                 self._take(run, numbers, words, chosen[start : start + _AT_ONCE])
@@ -190,12 +201,19 @@ class _Experiment:
     def _chosen(self, theirs: Sequence[Known]) -> list[_Pair]:
         ids = [self._here[known.key].id for known in theirs if known.key in self._here]
         here = {record.key: record for record in self.into.index.records(ids)}
+        taken = self.into.index.names({known.key for known in theirs}, ()).known - here.keys()
         chosen = []
         for record in self.other.index.records([known.id for known in theirs]):
-            if record.value is not None and record.value.format == DAMAGED:
-                self._damaged(record, "its row in the index is not what was written")
+            wrong = (
+                "its key is that of a task of another experiment" if record.key in taken else wrong_in(record)
+            )
+            if wrong:
+                self._damaged(record, wrong)
+            elif self._is_outdated(record, here.get(record.key)):
+                continue
             elif self._is_wanted(record, here.get(record.key)):
                 chosen.append(_Pair(record, here.get(record.key)))
+                self._taken[record.key] = _value(record)
         return chosen
 
     def _is_wanted(self, theirs: TaskRecord, ours: TaskRecord | None) -> bool:
@@ -225,7 +243,7 @@ class _Experiment:
         if ref is not None and not self.into.payloads.exists(ref):
             self._copy_value(record)
         if record.artifacts and not has_files(*self._artifacts(record.key), record.artifacts):
-            copy_folder(*self._artifacts(record.key), self.into.root)
+            copy_folder(self.other.root, *self._artifacts(record.key), self.into.root)
 
     # --- taking them
 
@@ -234,18 +252,21 @@ class _Experiment:
             raise CannotMerge(f"a run of {self.into.root} has begun: merge again when it has ended.")
         rows, attempts, replaced, late = [], [], [], []
         for record, ours in pairs:
+            if self._refused and self._is_outdated(record, ours):
+                continue
             try:
                 row = row_of(self.other, record, numbers, words(record.params))
                 self._copy_value(record)
             except StoreError as error:
                 self._damaged(record, str(error))
+                self._refused.add(record.key)
                 continue
             earlier = [a for a in self.other.index.attempts(record.key) if a not in last_attempts(record)]
             self._copy_logs([record, *record.pieces, *earlier], numbers)
             for step in record.steps:
                 self._copy_step(step)
             if ours is None:
-                copy_folder(*self._artifacts(record.key), self.into.root)
+                copy_folder(self.other.root, *self._artifacts(record.key), self.into.root)
             else:
                 replaced.append(ours.id)
                 late.append(record)
@@ -257,8 +278,25 @@ class _Experiment:
         if not run.absorb(rows, attempts, replaced):
             raise CannotMerge(f"a run of {self.into.root} has begun: merge again when it has ended.")
         for record in late:
-            copy_folder(*self._artifacts(record.key), self.into.root)
-        self.told.results[self.name] = self.told.results.get(self.name, 0) + len(rows)
+            copy_folder(self.other.root, *self._artifacts(record.key), self.into.root)
+        if rows:
+            self.told.results[self.name] = self.told.results.get(self.name, 0) + len(rows)
+
+    def _is_outdated(self, record: TaskRecord, ours: TaskRecord | None) -> bool:
+        """Tell whether it is of another upstream result than stands here: its later row would count as of that."""
+        if ours is not None and _value(ours) == _value(record):
+            return False
+        for name in tasks_named(record.params):
+            key = bytes.fromhex(name)
+            there, here = _row(self.other, key), _row(self.into, key)
+            is_taken = key in self._taken and key not in self._refused
+            if here is None and not is_taken:
+                continue  # when it is computed, what depends on it is so again
+            stands = self._taken[key] if is_taken else here and _value(here)
+            if there is None or there.id > record.id or _value(there) != stands:
+                self.told.outdated += 1
+                return True
+        return False
 
     def _copy_value(self, record: TaskRecord) -> None:
         if record.value is not None and record.value.ref is not None:
@@ -269,7 +307,7 @@ class _Experiment:
             here = log_of(part.log, numbers)
             if part.log is not None and here is not None:
                 source = Layout(self.other.root).log(part.log.file)
-                copy_file(source, Layout(self.into.root).log(here.file), self.into.root)
+                copy_file(self.other.root, source, Layout(self.into.root).log(here.file), self.into.root)
 
     def _copy_step(self, key: bytes) -> None:
         """Bring a step, and those that it used; one that is damaged is computed again when it is needed."""
@@ -288,7 +326,7 @@ class _Experiment:
         return Layout(self.other.root).artifacts(key.hex()), Layout(self.into.root).artifacts(key.hex())
 
     def _damaged(self, record: TaskRecord, why: str) -> None:
-        self.told.damaged.append(f"{record.key.hex()} of {self.name} {record.params}: {why}")
+        self.told.damaged.append(f"{key_text(record)} of {self.name} {record.params}: {why}")
 
     # --- what is declared
 
@@ -319,12 +357,12 @@ def _join_states(other: Store, into: Store, experiment: str, told: Merged) -> No
         run.previous = {key: found[-1] for key, found in ids.items() if found}
         for key in run.claim(sorted(keys)).granted:
             name = key.hex()
-            for source, target in (
-                (there.work(name), here.work(name)),
-                (there.artifacts(name), here.artifacts(name)),
-                (there.checkpoint(name), here.checkpoint(name)),  # the last one: it says that all is there
-            ):
-                copy_folder(source, target, into.root)
+            for place in (
+                Layout.work,
+                Layout.artifacts,
+                Layout.checkpoint,
+            ):  # the last one says that all is there
+                copy_folder(other.root, place(there, name), place(here, name), into.root)
             told.checkpoints += 1
 
 
@@ -335,9 +373,14 @@ def _copy_step(source: str, target: str, record: StepRecord) -> bool:
             copy_value(PayloadDir(Layout(source).steps), PayloadDir(Layout(target).steps), ref)
     except StoreError:
         return False
-    copy_folder(Layout(source).step_files(key), Layout(target).step_files(key), target)
+    copy_folder(source, Layout(source).step_files(key), Layout(target).step_files(key), target)
     write_record(target, record)
     return True
+
+
+def _row(store: Store, key: bytes) -> TaskRecord | None:
+    """Return the row that stands for a task."""
+    return next(iter(store.index.records(store.index.ids_of_keys(key, key)[-1:])), None)
 
 
 def _value(record: TaskRecord) -> object:

@@ -17,7 +17,7 @@ from typing import Any
 from memento.layout import STEP_KEYS, Layout
 from memento.records import Encoded, StepRecord
 from memento.values.payloads import checksum
-from memento.values.places import LocalFolder
+from memento.values.places import LocalFolder, open_file
 
 ENDING = ".json"
 _SUM = ', "sum": '  # before the checksum of all that stands before it
@@ -50,7 +50,7 @@ def step_text(record: StepRecord) -> str:
 def read_record(store: str, key: bytes) -> StepRecord | None:
     """Return the record of a step; None where there is none, or it is damaged."""
     try:
-        with open(record_path(store, key), "rb") as file:
+        with open_file(record_path(store, key)) as file:
             return parsed(key, file.read())
     except OSError:
         return None

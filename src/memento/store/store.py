@@ -346,9 +346,11 @@ class Store:
             from memento.store.sizes import measure
 
             size = measure(self.root).total
-            over = size - keep - collect(dry_run=True, damaged=damaged, steps=old, results=ids).size
+            would = collect(dry_run=True, damaged=damaged, steps=old, results=ids)
+            over = size - keep - would.size
             if over > 0:
-                more = expendable.to_free(self.root, self.index, over, results=results)
+                gone = expendable.Chosen(would.steps, ids)
+                more = expendable.to_free(self.root, self.index, over, gone, results=results)
                 old, ids, over = [*old, *more.steps], [*ids, *more.results], over - more.size
         done = collect(dry_run=dry_run, damaged=damaged, steps=old, results=ids)
         done.over = max(over, 0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +24,7 @@ from memento.system import fsync_folder, map_private, own_mark, start_writing
 from memento.values.buffers import PIECE, Seen, flat, joined, pass_through, read_pieces
 
 if TYPE_CHECKING:
+    from io import FileIO
     from pathlib import Path
 
 
@@ -221,7 +223,7 @@ class LocalFolder(Place):
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[Content]:
-        with open(self.where(name), "rb", buffering=0) as file:
+        with open_file(self.where(name)) as file:
             yield _File(file)
 
     def exists(self, name: str) -> bool:
@@ -261,6 +263,19 @@ class LocalFolder(Place):
         self._durable.discard(name)
 
 
+def open_file(path: str) -> FileIO:
+    """Open a file for reading; where there is a pipe or a device, whose opening may wait forever, there is no file."""
+    file = open(path, "rb", buffering=0, opener=_at_once)  # noqa: SIM115  # closed by who asked for it
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise FileNotFoundError(errno.ENOENT, "there is something else than a file", path)
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 class _File(Content):
     """A file that is open."""
 
@@ -289,7 +304,7 @@ def _holds(path: str, views: Sequence[memoryview]) -> bool:
     try:
         if os.stat(path).st_size != sum(v.nbytes for v in views):
             return False
-        with open(path, "rb", buffering=0) as file:
+        with open_file(path) as file:
             content, at = _File(file), 0
             for view in views:
                 for start in range(0, view.nbytes, PIECE):
