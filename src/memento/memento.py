@@ -224,12 +224,13 @@ class Memento:
         with Loading():
             from memento.matrix.matrix import Matrix
             from memento.runner.invocation import hand_over
-            from memento.runner.options import check_flag, check_names
+            from memento.runner.options import check_alone, check_flag, check_names
 
         for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
             check_flag(name, value)
         declared = Matrix.of(matrix)
         check_names(self.func, declared)
+        check_alone(declared)
         with self._invoke(cache_path, dry_run, force_run, force_cache) as invocation:
             session = invocation.session(declared)
             if dry_run:

@@ -77,7 +77,7 @@ def test_an_experiment_that_is_not_there_is_wrong_usage(project: Project) -> Non
 def test_show_tells_all_of_a_done_task(project: Project) -> None:
     told = project("show", project.key(model="dict", x=2)[:8])
     assert told.code == 0
-    for part in ("x = 2", 'settings    {"folds": 5}', "done", "{'square': 4}", "loss: 1 values, last 1"):
+    for part in ("x = 2", 'settings    {"folds": 5}', "done", "{'square': 4}", "loss: 1 value, last 1"):
         assert part in told.out
     assert "artifact    weights.bin" in told.out
 
@@ -356,3 +356,15 @@ def test_show_names_the_steps_that_a_task_used(tmp_path: Path) -> None:
     assert memento("show", "--json", task["key"], "--store", store).json["steps"] == [record.stem]
     record.unlink()
     assert f"{record.stem}, which is not kept any more" in memento("show", task["key"], "--store", store).out
+
+
+def test_where_parameters_do_not_fit_those_are_listed_that_tell_tasks_apart(tmp_path: Path) -> None:
+    runs = library.Memento(
+        lambda context, config: 1, name="e", executor="serial", store=tmp_path / "s", progress=False
+    )
+    runs.run({"parameters": {"same": ["x" * 95], "fold": [3, 7]}})
+    runs.run({"parameters": {"path": ["y" * 120]}})
+    rows = memento("ls", "--store", tmp_path / "s").out.splitlines()[1:]
+    texts = [row.split()[4] for row in rows]
+    assert sorted(texts[1:]) == ["fold=3", "fold=7"]
+    assert texts[0].startswith("path=yyyy")  # nothing tells it from others: it is shown as far as it fits

@@ -173,3 +173,5 @@ def test_two_parameters_of_one_matrix_are_not_joined_as_one() -> None:
 def test_a_rule_that_names_another_matrix_parameter_without_its_matrix_is_told_how_it_is_named() -> None:
     with pytest.raises(MatrixError, match=r"A parameter of matrix 'clean' is named 'clean\.dataset'\."):
         two(exclude=[{"dataset": "a"}])
+    with pytest.raises(MatrixError, match=r"Matrix 'cleen' is none of its dependencies: 'clean'\."):
+        two(exclude=[{"cleen.dataset": "a"}])

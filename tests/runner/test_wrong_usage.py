@@ -10,6 +10,7 @@ import pytest
 
 import memento
 from memento import Matrix, Memento
+from memento.errors import MatrixError
 
 MATRIX: dict[str, Any] = {"parameters": {"lr": [0.1], "hidden": [3]}, "settings": {"folds": 5}}
 
@@ -185,3 +186,9 @@ def test_executors_of_other_tools_are_answered_by_ours(name: str, executor: str)
 def test_options_say_what_they_take(option: dict[str, Any], problem: str) -> None:
     with pytest.raises((TypeError, ValueError), match=problem):
         Memento(train, **option)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_matrix_that_takes_the_results_of_others_is_not_run_alone(dry_run: bool) -> None:
+    with pytest.raises(MatrixError, match=r"results of 'clean' are not there .* call run_all\(\)"):
+        Memento(train).run({**MATRIX, "id": "fit", "dependencies": ["clean"]}, dry_run=dry_run)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from memento.store.step_records import read_record, step_text
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
 from memento.values.describe import LargeValue
-from memento.wording import duration, one_line, safe_text, short_name, size_text
+from memento.wording import duration, number_of, one_line, safe_text, short_name, size_text
 
 _ROWS = 50  # tasks in a list for people
 _PREVIEW = 60  # characters of a value in a list
+_WIDTH = 100  # characters of parameters in a list
 _READ = 1 << 20  # bytes of a value's file that is read to show it alone
 
 
@@ -104,10 +106,10 @@ def print_tasks(
                 record.key.hex()[:12],
                 record.status,
                 duration(record.runtime),
-                one_line(_parameters(record, upstream), 100),
+                parameters,
                 _value_text(store, record, _PREVIEW),
             )
-            for record in records
+            for record, parameters in zip(records, _that_fit(records, upstream), strict=True)
         ]
     if not rows:
         print("no tasks")
@@ -140,7 +142,7 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
         if record.value is not None:
             print(f"value       {_value_text(store, record, 2_000, _READ)}")
         for name, (_, y) in store.index.metrics(record).items():
-            print(f"metric      {one_line(name)}: {len(y)} values, last {float(y[-1]):.6g}")
+            print(f"metric      {one_line(name)}: {number_of(len(y), 'value')}, last {float(y[-1]):.6g}")
         for name in record.artifacts:
             print(f"artifact    {one_line(name)}")
         for step in record.steps:
@@ -293,7 +295,32 @@ def one_experiment(wanted: str, store: Store) -> str:
     )
 
 
-def _parameters(record: TaskRecord, upstream: dict[bytes, dict[str, Any]]) -> str:
+def _that_fit(records: Sequence[TaskRecord], upstream: dict[bytes, dict[str, Any]]) -> list[str]:
+    """Return the parameters of each task; where they are too long, without those that say nothing more of it."""
+    all_of = [_parameters(record, upstream) for record in records]
+    columns: dict[tuple[str, ...], list[list[str]]] = {}  # of tasks that have the same parameters
+    for own in all_of:
+        for column, text in zip(columns.setdefault(tuple(own), [[] for _ in own]), own.values(), strict=True):
+            column.append(text)
+    differ = {
+        names: [len(set(one)) > 1 and one not in told[:place] for place, one in enumerate(told)]
+        for names, told in columns.items()
+    }
+    texts = []
+    for own in all_of:
+        text = _joined(own)
+        if len(text) > _WIDTH:
+            text = _joined(dict(compress(own.items(), differ[tuple(own)]))) or text
+        texts.append(one_line(text, _WIDTH))
+    return texts
+
+
+def _joined(parameters: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in parameters.items())
+
+
+def _parameters(record: TaskRecord, upstream: dict[bytes, dict[str, Any]]) -> dict[str, str]:
+    """Return a text for each parameter, those of upstream tasks too."""
     more = upstream.get(record.key, {})
     under = {name.partition(".")[0] for name in more}  # an upstream task says less than its parameters
     own = {
@@ -301,8 +328,8 @@ def _parameters(record: TaskRecord, upstream: dict[bytes, dict[str, Any]]) -> st
         for name, value in _load(record.params).items()
         if not (name in under and _task_key(value))
     }
-    text = ", ".join(f"{name}={_plain(value)}" for name, value in (own | more).items())
-    return f"{text}, repeat={record.repeat}" if record.repeat else text
+    texts = {name: _plain(value) for name, value in (own | more).items()}
+    return texts | {"repeat": str(record.repeat)} if record.repeat else texts
 
 
 def _plain(value: Any) -> str:

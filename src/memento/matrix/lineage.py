@@ -70,6 +70,10 @@ class RuleNames(list[str]):
 
     def of_another(self, name: object) -> str:
         """Say how a parameter of another matrix is named."""
+        stage, _, inner = str(name).partition(".")
+        if inner:
+            known = ", ".join(repr(begin[:-1]) for begin in self._begin)
+            return f"Matrix {stage!r} is none of its dependencies: {known}."
         return f"A parameter of matrix {self._begin[0][:-1]!r} is named {f'{self._begin[0]}{name}'!r}."
 
     def __contains__(self, name: object) -> bool:

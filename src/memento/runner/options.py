@@ -141,6 +141,19 @@ def check_names(func: Any, matrix: Matrix) -> None:
         raise TypeError(problem)
 
 
+def check_alone(matrix: Matrix) -> None:
+    """Refuse a matrix that takes the results of others: alone, its tasks would lack them."""
+    if matrix.dependencies:
+        from memento.errors import MatrixError
+
+        names = ", ".join(map(repr, matrix.dependencies))
+        raise MatrixError(
+            "dependencies",
+            f"the results of {names} are not there for a matrix that is run alone.",
+            "Give each matrix to add_matrix, then call run_all().",
+        )
+
+
 def check_provider(func: Any, provider: object) -> None:
     """Refuse what tells nobody anything: a matrix, most likely."""
     if provider is not None:
