@@ -164,7 +164,7 @@ def test_a_task_runs_again_after_all_that_it_depends_on_at_any_depth(tmp_path: P
     runs.add_matrix({"id": "first", "parameters": {"x": [1, 2]}})
     runs.add_matrix({"id": "second", "dependencies": ["first"], "parameters": {"y": [1]}})
     runs.add_matrix({"id": "third", "dependencies": ["second"], "parameters": {"z": [1]}})
-    results = runs.run_all()
+    results: Any = runs.run_all()
     gone, stays = results["third"]
     assert "will not run: it is done" in memento("why", gone.key, "--store", place).out
     memento("forget", results["first"][0].key, "--store", place)

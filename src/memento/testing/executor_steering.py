@@ -302,7 +302,7 @@ class SteeringTests(ExecutorFixtures):
         assert begun.exists()
         gate.touch()
         left = tmp_path / "memento-store" / WORK
-        _wait_until(lambda: len(list(left.glob("*/outcomes/*"))) == 2)
+        _wait_until(lambda: sum(path.is_file() for path in left.glob("*/outcomes/*")) == 2)
         again = subprocess.run(
             [sys.executable, script], capture_output=True, text=True, timeout=120, check=False, **options
         )
