@@ -22,8 +22,9 @@ run does, so that `gc` beside it spares what is copied and not named yet.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from memento import faultpoints, system
@@ -34,15 +35,7 @@ from memento.index.declared_values import SHORT_KEY, Declared, as_items, merged
 from memento.index.heartbeat import Heartbeat
 from memento.index.types import Numbers
 from memento.layout import Layout
-from memento.records import (
-    DAMAGED,
-    DONE,
-    Attempt,
-    Known,
-    RunInfo,
-    StepRecord,
-    TaskRecord,
-)
+from memento.records import DAMAGED, DONE, Attempt, Known, RunInfo, StepRecord, TaskRecord
 from memento.store.brought import attempt_of, history_of, key_text, log_of, row_of, words_of, wrong_in
 from memento.store.copying import copy_definitions, copy_file, copy_folder, copy_value, has_files
 from memento.store.step_records import read_record, write_record
@@ -226,7 +219,8 @@ class _Experiment:
                 self.told.equal += 1
                 self._mend(theirs)
                 return False
-            same_code = _digest(self.other, theirs) == _digest(self.into, ours)
+            codes_there, codes_here = self._codes
+            same_code = codes_there.get(theirs.code) == codes_here.get(ours.code)
             where = (theirs.key.hex(), self.name, theirs.params)
             self.told.differences.append(Difference(*where, "there" if newer else "here", same_code))
         elif theirs.status != ours.status:
@@ -236,6 +230,11 @@ class _Experiment:
             return False
         self.told.kept += not newer
         return newer
+
+    @cached_property
+    def _codes(self) -> tuple[Mapping[int, bytes], Mapping[int, bytes]]:
+        """The digests of the versions of the code, there and here; read once, and only where values differ."""
+        return self.other.index.history(self.name).digests, self.into.index.history(self.name).digests
 
     def _mend(self, record: TaskRecord) -> None:
         """See to it that files are there of a row that is: an earlier merge may have been cut off."""
@@ -386,10 +385,6 @@ def _row(store: Store, key: bytes) -> TaskRecord | None:
 def _value(record: TaskRecord) -> object:
     value = record.value
     return None if value is None else (value.format, value.ref, value.data)
-
-
-def _digest(store: Store, record: TaskRecord) -> object:
-    return store.index.history(record.experiment).digests.get(record.code)
 
 
 def _is_one(a: TaskRecord, b: TaskRecord) -> bool:
