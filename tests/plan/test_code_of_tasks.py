@@ -152,7 +152,7 @@ def test_a_plan_sees_of_each_task_whether_its_row_is_of_its_own_version(
     declared: dict[str, Any], data: st.DataObject
 ) -> None:
     tasks, found = versions_of(declared)
-    current = [{10 * place, 10 * place + 1} for place in range(len(found.versions))]
+    current = [{10 * v, 10 * v + 1} for v in range(len(found.versions))]
     ids = [data.draw(st.integers(0, 10 * len(current))) for _ in range(len(tasks))]
     past = Past([([tasks.key(n)], [n + 1], [True], [ids[n]]) for n in range(len(tasks))])
     latest = {tasks.key(n): ids[n] for n in range(len(tasks))}
