@@ -27,8 +27,27 @@ class Deferred(OfTask):
         raise TypeError(f"{type(self).__qualname__} must say how it loads")
 
 
+class TaskParameters(dict[str, Any]):
+    """The parameters of a task, with the labels of those values that have one."""
+
+    def __init__(self, parameters: Mapping[str, Any], labels: Mapping[str, str]) -> None:
+        super().__init__(parameters)
+        self.labels = labels
+
+
+def labels_in(parameters: Mapping[str, Any] | None) -> Mapping[str, str]:
+    """Return the labels of a task's values by the names of its parameters."""
+    return parameters.labels if isinstance(parameters, TaskParameters) else {}
+
+
 def inherited(parameters: Mapping[str, Any], name: str) -> Any:
-    """Return what `name` is among the parameters of upstream tasks, at any depth: "clean.dataset"; raises KeyError.
+    """Return what `name` is among the parameters of upstream tasks, at any depth: "clean.dataset"; raises KeyError."""
+    origin, rest = where_inherited(parameters, name)
+    return origin[rest]
+
+
+def where_inherited(parameters: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], str]:
+    """Return the parameters of the upstream task that has it, and what it is called there; raises KeyError.
 
     Names may have dots of their own; that no two of a matrix are alike is checked before anything runs.
     """
@@ -36,22 +55,22 @@ def inherited(parameters: Mapping[str, Any], name: str) -> Any:
         if isinstance(value, OfTask) and name.startswith(f"{own}."):
             origin, rest = value.origin() or {}, name[len(own) + 1 :]
             if rest in origin:
-                return origin[rest]
+                return origin, rest
             try:
-                return inherited(origin, rest)
+                return where_inherited(origin, rest)
             except KeyError:  # another parameter may begin alike
                 continue
     raise KeyError(name)
 
 
-def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield all that upstream tasks' parameters are called, at any depth, except the results of tasks themselves."""
+def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Yield the parameters of upstream tasks, at any depth, except results of tasks: name, value, label or ""."""
     for own, value in parameters.items():
         origin = value.origin() if isinstance(value, OfTask) else None
         for name, inner in (origin or {}).items():
             if not isinstance(inner, OfTask) or not inner.origin():
-                yield f"{own}.{name}", inner
-        yield from ((f"{own}.{name}", inner) for name, inner in lineage(origin or {}))
+                yield f"{own}.{name}", inner, labels_in(origin).get(name, "")
+        yield from ((f"{own}.{name}", inner, label) for name, inner, label in lineage(origin or {}))
 
 
 _ELSEWHERE = {  # what people look for in a config -> where it is
@@ -93,11 +112,19 @@ class Config:
         self._dict = parameters
 
     @classmethod
-    def build(cls, parameters: dict[str, Any], settings: Mapping[str, Any], repeat: int = 0) -> Config:
-        """Make a config from a dict, whose names may be any string."""
+    def build(
+        cls,
+        parameters: dict[str, Any],
+        settings: Mapping[str, Any],
+        repeat: int = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> Config:
+        """Make a config from a dict, whose names may be any string; values that have labels show them."""
         self = object.__new__(cls)
         attributes = self.__dict__
         attributes["_dict"], attributes["settings"], attributes["repeat"] = parameters, settings, repeat
+        if labels:
+            attributes["_labels"] = labels
         return self
 
     def told_by(self, labels: Callable[[], Mapping[str, str]]) -> Config:
@@ -123,7 +150,7 @@ class Config:
 
     def _instead(self, name: object) -> str:
         """Say what to write instead of a name that no parameter has."""
-        deeper = [f"config[{inner!r}]" for inner, _ in lineage(self._unloaded)]
+        deeper = [f"config[{inner!r}]" for inner, *_ in lineage(self._unloaded)]
         known = f"; it has: {', '.join([*self._dict, *deeper]) or 'none'}"
         if not isinstance(name, str) or name.startswith("__"):
             return known
@@ -134,7 +161,7 @@ class Config:
             import difflib
 
             lines = {one: f"config.{one}" for one in self._dict}
-            lines |= {inner: f"config[{inner!r}]" for inner, _ in lineage(self._unloaded) if "." in name}
+            lines |= {inner: f"config[{inner!r}]" for inner, *_ in lineage(self._unloaded) if "." in name}
             near = difflib.get_close_matches(name, lines, 1)
             line = lines[near[0]] if near else next((d for d in deeper if d.endswith(f".{name}']")), "")
         return f"{known}. Did you mean {line}?" if line else known
@@ -189,7 +216,7 @@ class Config:
     def _texts(self) -> dict[str, str]:
         """Name each value in a few words, and the repeat where there are several."""
         told = self.__dict__.get("_tell")
-        labels = told() if told is not None else {n: short_text(v) for n, v in lineage(self._unloaded)}
+        labels = told() if told is not None else self._labels_here()
         texts: dict[str, str] = {}
         for name, value in self._dict.items():
             deeper = {n: text for n, text in labels.items() if n.startswith(f"{name}.")} if labels else {}
@@ -199,6 +226,11 @@ class Config:
                 texts[name] = labels.get(name) or short_text(value)
         repeat = labels.get("", str(self.repeat) if self.repeat else "")
         return {**texts, "repeat": repeat} if repeat and "repeat" not in texts else texts
+
+    def _labels_here(self) -> dict[str, str]:
+        upstream = {name: label or short_text(value) for name, value, label in lineage(self._unloaded)}
+        own: Mapping[str, str] = self.__dict__.get("_labels", {})
+        return {**upstream, **{name: short_text(label) for name, label in own.items()}}
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_tell"}

@@ -14,7 +14,7 @@ from memento.matrix.lineage import Join, marks
 from memento.matrix.matrix import Matrix
 from memento.matrix.spec import Spec, check_name
 from memento.matrix.suggest import did_you_mean, nearest
-from memento.matrix.values import quoted
+from memento.matrix.values import labels_of, quoted
 
 _SHOWN = 4  # values that an error lists
 
@@ -239,9 +239,9 @@ def _check_common_value(spec: Spec, join: Join, specs: Mapping[str, Spec]) -> No
         values = _values(spec, f"{own}.{deeper}" if deeper else own, specs)
         if values is None:
             continue
-        told.append(
-            f"{own!r} has {', '.join(map(quoted, values[:_SHOWN]))}{', ...' if len(values) > _SHOWN else ''}"
-        )
+        shown = labels_of(values) or values
+        more = ", ..." if len(values) > _SHOWN else ""
+        told.append(f"{own!r} has {', '.join(map(quoted, shown[:_SHOWN]))}{more}")
         found = set(marks(values))
         common = found if common is None else common & found
     if common is not None and not common:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from memento.config import short_text
 from memento.matrix.axes import Axis
+from memento.matrix.labels import named
 from memento.matrix.spec import Spec
 from memento.matrix.values import token
 
@@ -33,9 +33,9 @@ def append_tasks(
     names = (*spec.parameters, *new)
     values: list[list[object]] = [*(list(v) for v in spec.parameters.values()), *([] for _ in new)]
     slot_of: list[dict[object, int]] = [{} for _ in names]
-    named = {name for task in spec.include for name in task}
+    used = {name for task in spec.include for name in task}
     for name, known, slots in zip(names, values, slot_of, strict=True):
-        for slot, value in enumerate(known if name in named else ()):
+        for slot, value in enumerate(known if name in used else ()):
             slots.setdefault(token(value), slot)
     grid = _Grid(spec, axes, rows)
     added: dict[tuple[int, ...], int] = {}
@@ -53,7 +53,7 @@ def append_tasks(
             target.append(slot)
         twin = twin or (f"include[{added[tuple(target)]}]" if tuple(target) in added else "")
         if twin:
-            text = ", ".join(f"{n}={short_text(v)}" for n, v in task.items())
+            text = ", ".join(f"{n}={named(v, spec.parameters.get(n))}" for n, v in task.items())
             warnings.append(f"include[{number}] ({text}) is the same as {twin}: it is left out.")
         else:
             added[tuple(target)] = number
@@ -72,10 +72,10 @@ class _Grid:
         self._axes = axes
         self._names = set(spec.parameters)
         self._slots: list[dict[Any, list[int]]] = []
-        named = {name for task in spec.include for name in task}
+        used = {name for task in spec.include for name in task}
         for axis in axes:
             slots: dict[Any, list[int]] = {}
-            if named.isdisjoint(axis.names):
+            if used.isdisjoint(axis.names):
                 self._slots.append(slots)  # no value of it is asked for
                 continue
             for slot, members in enumerate(zip(*(spec.parameters[n] for n in axis.names), strict=True)):

@@ -7,36 +7,13 @@ Labels stand beside the values and are no part of a key: whoever renames one com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from memento.config import short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.suggest import misspelled
-from memento.matrix.values import quoted
-
-
-class Labelled(tuple[Any, ...]):
-    """The values of a parameter, with a label of each in `labels`; "" where it has none.
-
-    >>> values = Labelled([10, 1000], ["small", "large"])
-    >>> values[1], values.labels, values
-    (1000, ('small', 'large'), {'small': 10, 'large': 1000})
-    """
-
-    labels: tuple[str, ...]
-
-    def __new__(cls, values: Iterable[Any], labels: Iterable[str]) -> Labelled:
-        self = super().__new__(cls, values)
-        self.labels = tuple(labels)
-        return self
-
-    def __getnewargs__(self) -> tuple[Any, ...]:
-        return tuple(self), self.labels
-
-    def __repr__(self) -> str:
-        return repr(
-            {label or i: value for i, (label, value) in enumerate(zip(self.labels, self, strict=True))}
-        )
+from memento.matrix.values import Labelled, labels_of, quoted
 
 
 def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
@@ -67,9 +44,32 @@ def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
     return Labelled(given.values(), map(str.__str__, given))
 
 
-def labels_of(values: object) -> tuple[str, ...]:
-    """Return the labels of a parameter's values; none where they have none."""
-    return values.labels if isinstance(values, Labelled) else ()
+def named(value: object, values: object) -> str:
+    """Name one of a parameter's values in a few words: by its label, where it has one.
+
+    >>> named(10, labelled({"small": 10}, "")), named(10, (10, 20))
+    ('small', '10')
+    """
+    if not isinstance(values, Labelled):
+        return short_text(value)
+    label = next((label for label, one in zip(values.labels, values, strict=True) if one is value), "")
+    return label or short_text(value)
+
+
+def labels_at(
+    names: Sequence[str], slots: Sequence[int], labels: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Return the labels of the values at these slots, -1 for none, given those of each parameter that has some.
+
+    >>> labels_at(["C", "size"], [0, 1], {"size": ["small", "large"]})
+    {'size': 'large'}
+    """
+    told = {}
+    for name, slot in zip(names, slots, strict=True):
+        own = labels.get(name, ())
+        if 0 <= slot < len(own) and own[slot]:
+            told[name] = own[slot]
+    return told
 
 
 def meant(named: Mapping[str, Any], parameters: Mapping[str, tuple[Any, ...]], where: str) -> dict[str, Any]:

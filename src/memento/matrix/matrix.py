@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Config, Configurations, short_text
@@ -15,7 +16,7 @@ from memento.matrix.arguments import explained
 from memento.matrix.space import compile_space
 from memento.matrix.spec import Spec, check_name, make_spec
 from memento.matrix.table import TaskTable
-from memento.matrix.values import listed
+from memento.matrix.values import labels_of, listed
 
 if TYPE_CHECKING:
     from typing import overload
@@ -28,8 +29,9 @@ class Matrix:
 
     Parameters
     ----------
-    parameters : mapping of str to iterable
-        The values of each parameter; the tasks are their product, the first parameter slowest.
+    parameters : mapping of str to iterable or mapping
+        The values of each parameter; the tasks are their product, the first parameter slowest. A mapping of label to
+        value gives values names, by which they are shown, filtered and named in rules; no key depends on them.
         Empty beside `include`: only the tasks of `include`.
     settings : mapping, optional
         Constants that every task sees as ``config.settings``.
@@ -73,7 +75,7 @@ class Matrix:
     @explained
     def __init__(
         self,
-        parameters: Mapping[str, Iterable[Any]],
+        parameters: Mapping[str, Iterable[Any] | Mapping[str, Any]],
         settings: Mapping[str, Any] | None = None,
         exclude: Iterable[Any] = (),
         include: Iterable[Mapping[str, Any]] = (),
@@ -128,6 +130,19 @@ class Matrix:
     def parameters(self) -> dict[str, tuple[Any, ...]]:
         """The values of each parameter, in the order declared."""
         return dict(self._spec.parameters)
+
+    @cached_property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The labels of the values of each parameter that has some, in their order; "" for a value without.
+
+        Examples
+        --------
+        >>> Matrix({"size": {"small": 10, "large": 1000}, "C": [1, 10]}).labels
+        {'size': ('small', 'large')}
+        """
+        return {
+            name: labels for name, values in self._spec.parameters.items() if (labels := labels_of(values))
+        }
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -218,7 +233,12 @@ class Matrix:
         if not 0 <= i < len(table):
             raise IndexError(f"task {i} of {len(table)}")
         row, repeat = divmod(i, table.repeats)
-        return Config.build(table.row(row), self._spec.settings, repeat)
+        labels = None
+        if self.labels:
+            from memento.matrix.labels import labels_at  # here: most matrices have none
+
+            labels = labels_at(table.names, table.slots(row), self.labels)
+        return Config.build(table.row(row), self._spec.settings, repeat, labels)
 
     @property
     def configs(self) -> Configs:

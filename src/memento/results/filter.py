@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.config import plain
 from memento.keys.readable import json_fragment
+from memento.matrix.suggest import nearest
 from memento.results.advice import unknown
 from memento.results.parameters import ABSENT, PLAIN, Axis, identity
 from memento.results.scan import STATUSES
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from memento.results.selection import Selection
 
 _SHOWN = 12  # values that an error lists
+_LOOKED_AT = 1000  # values among which the nearest is looked for
 
 
 def matching(selection: Selection, wanted: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -77,7 +79,9 @@ def _known(axis: Axis, wanted: Any, deeper: Sequence[str]) -> set[int]:
         )
     if not slots:
         shown = ", ".join(map(one_line, axis.texts[:_SHOWN])) + (", …" if len(axis.texts) > _SHOWN else "")
-        raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}{_kind(axis, wanted)}")
+        near = nearest(wanted, axis.texts[:_LOOKED_AT])
+        meant = f". Did you mean {near[0]!r}?" if near else _kind(axis, wanted)
+        raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}{meant}")
     return slots
 
 

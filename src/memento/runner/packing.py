@@ -86,6 +86,7 @@ def make_work(
         sources={**sources(), **modules(names)},
         codes=code.accepted(plan),
         on_code_change=options.on_code_change,
+        labels=tasks.labels,
         generators=origins,
     )
 

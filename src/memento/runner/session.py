@@ -97,7 +97,7 @@ class Session:
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
-        for warning in self.matrix.warnings if of_matrix else ():
+        for warning in dict.fromkeys([*self.matrix.warnings, *self.tasks.twins()]) if of_matrix else ():
             self.emit(Said(warning, "warning"))
         for (name, then), count in self.plan.otherwise.items():
             self.emit(Said(_of_another_default(name, then, count), "warning"))
@@ -142,6 +142,10 @@ class Session:
             self._tell_start()
             if plan.total:
                 self.code.note(plan)
+            if self.tasks.labels or self.store.index.labels(self.experiment):
+                from memento.plan.declare_values import relabel
+
+                relabel(self.tasks, self.store.index)
         if runner is not None and runner.others.other_codes and options.on_code_change != "ignore":
             # Not computed again even where that is asked for: the two runs would take turns at it.
             self.emit(Said(self.code.explain_others(runner.others.other_codes), "warning"))

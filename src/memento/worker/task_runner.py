@@ -183,7 +183,11 @@ class TaskRunner:
         names = self.layouts.get(task.layout)
         if names is None:  # a task may have no parameter at all
             names = self.layouts[task.layout] = self._work.layouts[task.layout]
-        return Config.build(self.values.named(names, task.values), self._settings(), task.repeat)
+        values, labels = self.values.named(names, task.values), self._work.labels
+        if not labels:
+            return Config.build(values, self._settings(), task.repeat)
+        told = {name: labels[n] for name, n in zip(names, task.values, strict=True) if n in labels}
+        return Config.build(values, self._settings(), task.repeat, told)
 
     def _context(self, task: Task) -> Context:
         work, conditions = self._work, self._conditions
