@@ -73,7 +73,8 @@ LAYOUTS = {
     "turned gaps": CUBE.transpose(2, 0, 1)[::2], "few rows": CUBE.reshape(2, -1)[:, ::2],
     "one column": CUBE.reshape(-1, 2)[:, 0], "repeated": np.broadcast_to(CUBE[:1], CUBE.shape),
     "axes of one": CUBE[:, None, :, None],
-    "wide columns": CUBE.reshape(-1, 20).T, "tall columns": CUBE.reshape(20, -1).T, "few": CUBE[:2, ::3], "of the other byte order": CUBE.astype(">f8"),
+    "wide columns": CUBE.reshape(-1, 20).T, "tall columns": CUBE.reshape(20, -1).T,
+    "few": CUBE[:2, ::3], "of the other byte order": CUBE.astype(">f8"),
 }  # fmt: skip
 
 
