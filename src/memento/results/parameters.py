@@ -218,6 +218,10 @@ class Axis:
         self.name, self.values, self.codes = name, values, codes
         self.parameter = parameter or Parameter(name, values)
 
+    def of(self, codes: NDArray[Any]) -> Axis:
+        """Return the parameter over other tasks, or over some of them several times."""
+        return Axis(self.name, self.values, codes, self.parameter)
+
     @property
     def texts(self) -> list[str]:
         """A few words for each value, as people write them: a class by its name."""
