@@ -21,3 +21,8 @@ def after_a_run() -> None:
     result: Result = kept[0]
     value: Any = result.value
     print(results, value)
+
+
+def figures(results: Results) -> None:
+    ax = results.plot()
+    results.plot("loss", ax=ax).set_title("loss")
