@@ -51,13 +51,14 @@ def stage(context, config):
     return config.step(config)
 
 
+criteria = ["gini", "entropy"]
 models = {
-    "forest": [RandomForestClassifier(20, criterion=name, random_state=0) for name in ("gini", "entropy")],
-    "extra": [ExtraTreesClassifier(20, criterion=name, random_state=0) for name in ("gini", "entropy")],
+    "forest": {name: RandomForestClassifier(20, criterion=name, random_state=0) for name in criteria},
+    "extra": {name: ExtraTreesClassifier(20, criterion=name, random_state=0) for name in criteria},
     "boosting": [GradientBoostingClassifier(n_estimators=20, max_depth=6, random_state=0)],
 }
 memento = Memento(stage)
-scalers = [StandardScaler(), QuantileTransformer(n_quantiles=100)]
+scalers = {"standard": StandardScaler(), "quantiles": QuantileTransformer(n_quantiles=100)}
 memento.add_matrix({"id": "features", "parameters": {"step": [features], "scaler": scalers}})
 for name, some in models.items():
     parameters = {"step": [predict], "model": some}
@@ -65,4 +66,4 @@ for name, some in models.items():
 together = {"features": {}} | dict.fromkeys(models, {"on": ["features"]})
 memento.add_matrix({"id": "blend", "dependencies": together, "parameters": {"step": [blend]}})
 results = memento.run_all()["blend"]
-print(results.pivot("features.scaler", ["forest.model", "extra.model"], "value").round(4).to_string())
+print(results.pivot("features.scaler", ["forest.model", "extra.model"]).round(4).to_string())

@@ -49,12 +49,10 @@ classifiers = {
 
 
 def accuracy(context, config):
-    X_train, X_test, y_train, y_test = train_test_split(
-        *datasets[config.dataset], test_size=0.4, random_state=42
-    )
-    model = make_pipeline(StandardScaler(), classifiers[config.classifier]).fit(X_train, y_train)
-    return model.score(X_test, y_test)
+    X, y = config.dataset
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, random_state=42)
+    return make_pipeline(StandardScaler(), config.classifier).fit(X_train, y_train).score(X_test, y_test)
 
 
-results = Memento(accuracy).run({"parameters": {"dataset": list(datasets), "classifier": list(classifiers)}})
-print(results.pivot(index="classifier", columns="dataset", values="value").to_string())
+results = Memento(accuracy).run({"parameters": {"dataset": datasets, "classifier": classifiers}})
+print(results.pivot("classifier", "dataset").to_string())
