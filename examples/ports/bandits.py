@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from memento import Config, Memento
+from memento import Memento
 
 
-def average_reward(context, config: Config):
+def average_reward(context, method, runs, steps, epsilon=0, alpha=0, c=0, initial=0):
     """Play many bandits side by side: a row each, a column for each arm."""
-    runs, steps, method = config.settings["runs"], config.settings["steps"], config.method
     rng, rows = context.shared_rng, np.arange(runs)
     true = rng.normal(size=(runs, 10))
-    value = np.full((runs, 10), float(config.get("initial", 0)))
+    value = np.full((runs, 10), float(initial))
     count, total = np.zeros((runs, 10)), np.zeros(runs)
     for step in range(1, steps + 1):
         if method == "gradient":
@@ -28,16 +27,16 @@ def average_reward(context, config: Config):
             chance /= chance.sum(axis=1, keepdims=True)
             arm = (chance.cumsum(axis=1) < rng.random((runs, 1))).sum(axis=1).clip(max=9)
         else:
-            bonus = config.c * np.sqrt(np.log(step) / (count + 1e-5)) if method == "UCB" else 0
+            bonus = c * np.sqrt(np.log(step) / (count + 1e-5)) if method == "UCB" else 0
             arm = (value + bonus + 1e-9 * rng.random((runs, 10))).argmax(axis=1)  # equal ones by chance
             if method == "epsilon-greedy":
-                arm = np.where(rng.random(runs) < config.epsilon, rng.integers(10, size=runs), arm)
+                arm = np.where(rng.random(runs) < epsilon, rng.integers(10, size=runs), arm)
         reward = true[rows, arm] + rng.normal(size=runs)
         total += reward
         count[rows, arm] += 1
         if method == "gradient":
             taken = rows[:, None] * 0 + np.arange(10) == arm[:, None]
-            value += config.alpha * (reward - total / step)[:, None] * (taken - chance)
+            value += alpha * (reward - total / step)[:, None] * (taken - chance)
         else:
             rate = 0.1 if method == "optimistic" else 1 / count[rows, arm]
             value[rows, arm] += rate * (reward - value[rows, arm])

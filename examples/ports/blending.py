@@ -20,35 +20,34 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from memento import Memento
 
 
-def features(config):
+def features(scaler):
     X, y = load_breast_cancer(return_X_y=True)
     X, X_new, y, y_new = train_test_split(X, y, test_size=0.5, random_state=0)
-    scaler = config.scaler.fit(X)
+    scaler.fit(X)
     return {"X": scaler.transform(X), "y": y, "X_new": scaler.transform(X_new), "y_new": y_new}
 
 
-def predict(config):
+def predict(features, model):
     """Probabilities: for each part of the data from a model of the others, for what is new from all of them."""
-    data, folds = config.features, StratifiedKFold(5)
-    seen, new = np.zeros(len(data["y"])), []
-    for train, test in folds.split(data["X"], data["y"]):
-        config.model.fit(data["X"][train], data["y"][train])
-        seen[test] = config.model.predict_proba(data["X"][test])[:, 1]
-        new.append(config.model.predict_proba(data["X_new"])[:, 1])
+    X, y, X_new = features["X"], features["y"], features["X_new"]
+    seen, new = np.zeros(len(y)), []
+    for train, test in StratifiedKFold(5).split(X, y):
+        model.fit(X[train], y[train])
+        seen[test] = model.predict_proba(X[test])[:, 1]
+        new.append(model.predict_proba(X_new)[:, 1])
     return {"seen": seen, "new": np.mean(new, axis=0)}
 
 
-def blend(config):
-    models = [config.forest, config.extra, config.boosting]
+def blend(features, **models):
     blender = LogisticRegression().fit(
-        np.column_stack([model["seen"] for model in models]), config.features["y"]
+        np.column_stack([model["seen"] for model in models.values()]), features["y"]
     )
-    blended = blender.predict_proba(np.column_stack([model["new"] for model in models]))[:, 1]
-    return log_loss(config.features["y_new"], blended)
+    blended = blender.predict_proba(np.column_stack([model["new"] for model in models.values()]))[:, 1]
+    return log_loss(features["y_new"], blended)
 
 
-def stage(context, config):
-    return config.step(config)
+def stage(step, **inputs):
+    return step(**inputs)
 
 
 criteria = ["gini", "entropy"]

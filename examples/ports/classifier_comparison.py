@@ -48,10 +48,10 @@ classifiers = {
 }
 
 
-def accuracy(context, config):
-    X, y = config.dataset
+def accuracy(dataset, classifier):
+    X, y = dataset
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, random_state=42)
-    return make_pipeline(StandardScaler(), config.classifier).fit(X_train, y_train).score(X_test, y_test)
+    return make_pipeline(StandardScaler(), classifier).fit(X_train, y_train).score(X_test, y_test)
 
 
 results = Memento(accuracy).run({"parameters": {"dataset": datasets, "classifier": classifiers}})

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memento import Config, Context, Memento
+from memento import Context, Memento
 
 ROWS, COLUMNS, EPSILON, STEP_SIZE = 4, 12, 0.1, 0.5
 START, GOAL = (3, 0), (3, 11)
@@ -34,7 +34,7 @@ def choose(values, rng):
     return int(rng.choice(np.flatnonzero(values == values.max())))
 
 
-def learn(context: Context, config: Config):
+def learn(context: Context, method: str):
     rng = context.shared_rng
     q = np.zeros((ROWS, COLUMNS, 4))
     for episode in range(500):
@@ -44,12 +44,12 @@ def learn(context: Context, config: Config):
             after, reward = walk(state, action)
             rewards += reward
             following = choose(q[after], rng)
-            target = q[after][following] if config.method == "Sarsa" else q[after].max()
+            target = q[after][following] if method == "Sarsa" else q[after].max()
             q[state][action] += STEP_SIZE * (reward + target - q[state][action])
             state = after
             # Q-learning chooses after it has learned.
-            action = following if config.method == "Sarsa" else choose(q[state], rng)
-        context.record({"reward": rewards}, step=episode)
+            action = following if method == "Sarsa" else choose(q[state], rng)
+        context.record(reward=rewards, step=episode)
     state, steps = START, 0
     while state != GOAL and steps < 100:
         state, steps = walk(state, int(q[state].argmax()))[0], steps + 1

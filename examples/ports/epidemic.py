@@ -16,13 +16,12 @@ from scipy.integrate import odeint
 from memento import Memento
 
 
-def path(context, config):
+def path(R0=None, eta=None):
     """Fractions of the population that are infected, and that have been: a row for each time."""
 
     def change(x, t):
         s, e, i = x
-        fall = np.exp(-config.eta * t) if "eta" in config else 1
-        r = 3 * fall + 1.6 * (1 - fall) if "eta" in config else config.R0
+        r = R0 or 3 * np.exp(-eta * t) + 1.6 * (1 - np.exp(-eta * t))
         new = r * s * i / 18
         return -new, new - e / 5.2, e / 5.2 - i / 18
 

@@ -23,9 +23,9 @@ from memento import Memento
 X, y = make_moons(noise=0.352, random_state=1, n_samples=100)
 
 
-def auc(context, config):
+def auc(**parameters):
     cv = RepeatedStratifiedKFold(n_splits=10, n_repeats=10, random_state=0)
-    return cross_val_score(SVC(random_state=0, **config.asdict()), X, y, scoring="roc_auc", cv=cv)
+    return cross_val_score(SVC(random_state=0, **parameters), X, y, scoring="roc_auc", cv=cv)
 
 
 def compare(a, b, n_train=90, n_test=10, comparisons=6, rope=0.01):

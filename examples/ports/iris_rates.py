@@ -16,8 +16,8 @@ from pathlib import Path
 from memento import Memento
 
 
-def accuracy(context, config):
-    command = [sys.executable, Path(__file__).with_name("iris_script.py"), f"--reg={config.reg}"]
+def accuracy(reg):
+    command = [sys.executable, Path(__file__).with_name("iris_script.py"), f"--reg={reg}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 

@@ -27,11 +27,11 @@ def simulated(n_samples, n_features, rho, seed=27):
     return X, y + rng.normal(scale=np.linalg.norm(y) / 3 / np.sqrt(n_samples), size=n_samples)
 
 
-def gap(context, config):
+def gap(solver, rho, reg, n_iter, n_samples, n_features):
     """The objective, its distance from the dual one, and how many features count."""
-    X, y = simulated(**config.settings["data"], rho=config.rho)
-    lmbd = config.reg * abs(X.T @ y).max()
-    beta = config.solver(X, y, lmbd).run(config.n_iter)
+    X, y = simulated(n_samples, n_features, rho)
+    lmbd = reg * abs(X.T @ y).max()
+    beta = solver(X, y, lmbd).run(n_iter)
     rest = y - X @ beta
     value = 0.5 * rest @ rest + lmbd * abs(beta).sum()
     scaled = rest / max(1, abs(X.T @ rest).max() / lmbd)
@@ -49,7 +49,7 @@ matrix = {
         "reg": [0.5, 0.1, 0.05],
         "n_iter": [1, 10, 100],
     },
-    "settings": {"data": {"n_samples": 100, "n_features": 100}},
+    "settings": {"n_samples": 100, "n_features": 100},
 }
 results = Memento(gap).run(matrix)
 print(

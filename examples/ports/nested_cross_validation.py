@@ -18,13 +18,13 @@ from memento import Memento
 X, y = load_iris(return_X_y=True)
 
 
-def trial(context, config):
-    folds = KFold(n_splits=4, shuffle=True, random_state=config.trial)
+def scores(trial):
+    folds = KFold(n_splits=4, shuffle=True, random_state=trial)
     search = GridSearchCV(SVC(kernel="rbf"), {"C": [1, 10, 100], "gamma": [0.01, 0.1]}, cv=folds).fit(X, y)
     return {"non-nested": search.best_score_, "nested": cross_val_score(search, X, y, cv=folds).mean()}
 
 
-scores = Memento(trial).run({"parameters": {"trial": range(30)}}).to_frame()
-difference = scores["non-nested"] - scores["nested"]
-print(scores[["trial", "non-nested", "nested"]].head().to_string(index=False), end="\n...\n")
+frame = Memento(scores).run({"parameters": {"trial": range(30)}}).to_frame()
+difference = frame["non-nested"] - frame["nested"]
+print(frame[["trial", "non-nested", "nested"]].head().to_string(index=False), end="\n...\n")
 print(f"Average difference of {difference.mean():.6f} with std. dev. of {difference.std(ddof=0):.6f}.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memento import Config, Context, Memento
+from memento import Context, Memento
 
 
 def spiral(rng, points=100, arms=3):
@@ -30,27 +30,27 @@ def forward(X, layers):
     return [*values, scores / scores.sum(axis=1, keepdims=True)]
 
 
-def train(context: Context, config: Config):
+def train(context: Context, hidden, reg, rate, steps):
     X, y = spiral(context.shared_rng)
-    sizes = [2, *config.hidden, 3]
+    sizes = [2, *hidden, 3]
     layers = [
         (0.01 * context.shared_rng.normal(size=pair), np.zeros(pair[1])) for pair in zip(sizes, sizes[1:])
     ]
     state = {"layers": layers}
-    for step in context.loop(range(config.settings["steps"]), state, every="1s"):
+    for step in context.loop(range(steps), state, every="1s"):
         layers = state["layers"]
         values = forward(X, layers)
         error, picked = values.pop(), (np.arange(len(y)), y)
         if step % 1000 == 0:
-            penalty = sum(0.5 * config.reg * (W**2).sum() for W, _ in layers)
+            penalty = sum(0.5 * reg * (W**2).sum() for W, _ in layers)
             context.record({"loss": penalty - np.log(error[picked]).mean()}, step=step)
         error[picked] -= 1
         error /= len(y)
         for i in reversed(range(len(layers))):
             W, b = layers[i]
             layers[i] = (
-                W - config.rate * (values[i].T @ error + config.reg * W),
-                b - config.rate * error.sum(axis=0),
+                W - rate * (values[i].T @ error + reg * W),
+                b - rate * error.sum(axis=0),
             )
             error = error @ W.T * (values[i] > 0)
     return float((forward(X, state["layers"])[-1].argmax(axis=1) == y).mean())
