@@ -5,7 +5,6 @@ Knows: sessions, and who listens to them. May not know: what the user typed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +48,6 @@ class Invocation:
 
     def __enter__(self) -> Invocation:
         self.store = Store.open(self._path)
-        if "numpy" in sys.modules:
-            from memento.keys.known_contents import keep_in
-            from memento.layout import Layout
-
-            keep_in(Layout(self.store.root).known_contents)
         self._listeners.__enter__()
         for note in (*self.store.notes, self._options.note):
             if note:
