@@ -181,7 +181,10 @@ class Config:
         return {name: self[name] for name in self._dict}
 
     def __str__(self) -> str:
-        return str(self._texts())
+        values = {"repeat": self.repeat, **self._dict}
+        bare = {name: repr(plain(value)) for name, value in values.items() if _is_number(plain(value))}
+        texts = self._texts().items()
+        return f"{{{', '.join(f'{n!r}: {v if bare.get(n) == v else repr(v)}' for n, v in texts)}}}"
 
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{short_text(n)}={v}' for n, v in self._texts().items())})"
@@ -295,6 +298,10 @@ def short_text(value: Any, limit: int = 80) -> str:
             text = _of_table(value) + text
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text if text.isprintable() else safe_text(text)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and type(value).__module__ == "builtins")
 
 
 def plain(value: Any) -> Any:
