@@ -271,3 +271,15 @@ def test_a_wrong_list_of_grids_says_what_would_be_right(parameters: list[Any], m
     with pytest.raises(MatrixError) as told:
         Matrix(parameters)
     assert message in str(told.value)
+
+
+def test_a_label_names_its_value_in_every_grid() -> None:
+    grids: list[dict[str, Any]] = [
+        {"size": [10, 20], "a": [1]},
+        {"size": {"small": 10, "large": 1000}, "a": [1, 2]},
+    ]
+    matrix = Matrix(grids, exclude=[{"size": ["small", 20]}])
+    assert shown(matrix) == [{"size": 1000, "a": 1}, {"size": 1000, "a": 2}]
+    assert shown(Matrix(grids, exclude=[lambda c: c.a], include=[{"size": "large"}])) == [{"size": 1000}]
+    with pytest.raises(MatrixError, match=r"parameters\['size'\]: 'small' is the label of two values"):
+        Matrix([*grids, {"size": {"small": 11}}])

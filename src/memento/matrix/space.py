@@ -23,6 +23,7 @@ from memento.config import Config, short_text
 from memento.errors import MatrixError, UpstreamPending
 from memento.matrix.axes import Axis, make_axes
 from memento.matrix.grid import Grid
+from memento.matrix.labels import labels_of
 from memento.matrix.several_grids import NEVER, NothingAgrees, each_grid, in_vain, unite
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
@@ -43,7 +44,7 @@ _CHUNK = 1 << 18  # rows that a test looks at, between two looks at which to ask
 
 def compile_space(spec: Spec) -> tuple[TaskTable, list[str]]:
     """Return the table of a matrix's tasks, and what may be wrong with it."""
-    known = {name: Values(values) for name, values in spec.parameters.items()}
+    known = {name: Values(values, labels_of(values)) for name, values in spec.parameters.items()}
     warnings = list(spec.notes)
     grids: list[tuple[Spec, TaskTable]] = []
     verdicts: list[dict[str, str]] = []
@@ -185,9 +186,11 @@ class _Compiler:
             several = isinstance(value, (list, tuple, set, frozenset, range)) and not known.slots(value)
             slots: set[int] = set()
             for one in listed(value, name) if several else (value,):
-                found = own.slots(one)
-                slots.update(found)
-                if not found and not known.slots(one):
+                found = known.slots(one)
+                slots.update(
+                    found if own is known else [s for f in found for s in own.slots(known.values[f])]
+                )
+                if not found:
                     never.append(f"{name!r} is never {quoted(one)}. {known.near(one)}")
             axis = self.axis_of[name]
             selected[axis] = sorted(slots & set(selected[axis]) if axis in selected else slots)

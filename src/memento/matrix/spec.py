@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.config import Config, short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.keys.encode import is_plain_scalar
-from memento.matrix.ranges import as_numbers
+from memento.matrix.labels import Labelled, labelled, listed_twice, meant, together
+from memento.matrix.ranges import Numbers, as_numbers
 from memento.matrix.right_line import as_typed, is_list, right_line
 from memento.matrix.suggest import did_you_mean, misspelled, nearest
 from memento.matrix.values import equal, listed, quoted, token
@@ -72,13 +73,13 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
         from memento.matrix.lineage import RuleNames
 
         in_rules = RuleNames(names, dependencies)
-    include = _include(given.get("include"), names, settings)
+    include = _include(given.get("include"), names, parameters, settings)
     extra = [n for row in include for n in row if n not in names]
     known = list(dict.fromkeys([*names, *extra, *settings]))
     groups = _zip(given.get("zip"), parameters, grids)
     for grid in grids:
         _note_repeated_values(grid, groups, notes)
-    defaults = _optional_dict(given.get("defaults"), "defaults")
+    defaults = meant(_optional_dict(given.get("defaults"), "defaults"), parameters, "defaults")
     volatile = _optional_list(given.get("volatile"), "volatile", "names")
     for where, named in (("defaults", defaults), ("volatile", volatile)):
         for name in named:
@@ -138,11 +139,7 @@ def _united(grids: tuple[dict[str, tuple[Any, ...]], ...]) -> dict[str, tuple[An
     """Return the parameters of all grids, each with every value that it has in one of them."""
     united: dict[str, tuple[Any, ...]] = dict(grids[0])
     for name, values in (pair for grid in grids[1:] for pair in grid.items()):
-        there = united.setdefault(name, values)
-        if there is not values:
-            known = {token(value): value for value in there}
-            new = {mark: value for value in values if (mark := token(value)) not in known}
-            united[name] = (*there, *new.values()) if new else there
+        united[name] = together(united[name], values, f"parameters[{name!r}]") if name in united else values
     return united
 
 
@@ -160,8 +157,11 @@ def _values(name: str, given: Any, where: str, notes: list[str]) -> tuple[Any, .
         raise MatrixError(
             where, "a matrix stands where its parameters are needed.", "Write Matrix.of(matrix)."
         )
-    numbers = as_numbers(given, where) if isinstance(given, Mapping) else None
-    values = listed(given, where) if numbers is None else numbers
+    values: tuple[Any, ...]
+    if isinstance(given, Mapping):
+        values = as_numbers(given, where) or labelled(given, where)
+    else:
+        values = given if isinstance(given, (Labelled, Numbers)) else listed(given, where)
     if not values:
         raise MatrixError(
             where,
@@ -210,15 +210,12 @@ def _note_repeated_values(
             continue
         if len(set(values)) == len(values):
             continue
-        seen: set[object] = set()
-        for value in values:
-            mark = token(value)
-            if mark in seen:
-                notes.append(
-                    f"parameters[{name!r}] lists {quoted(value)} twice: both stand for the same task."
-                )
+        seen: dict[object, int] = {}
+        for place, value in enumerate(values):
+            first = seen.setdefault(token(value), place)
+            if first < place:
+                notes.append(listed_twice(name, values, first, place))
                 break
-            seen.add(mark)
 
 
 def _is_cheap(kind: type) -> bool:
@@ -240,20 +237,22 @@ def _exclude(given: object, parameters: dict[str, tuple[Any, ...]], names: list[
     return tuple(_rule(rule, parameters, names, f"exclude[{i}]") for i, rule in rules)
 
 
-def _include(given: object, names: list[str], settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+def _include(
+    given: object, names: list[str], parameters: dict[str, tuple[Any, ...]], settings: dict[str, Any]
+) -> tuple[dict[str, Any], ...]:
     rows: list[dict[str, Any]] = []
     for i, row in enumerate(_optional_list(given, "include", "tasks")):
         where = f"include[{i}]"
         for name in _mapping(row, where, "{'parameter': value}"):
             check_name(name, where)
-            meant = None if name in names else misspelled(name, [*names, *settings])
-            if meant is not None:
+            near = None if name in names else misspelled(name, [*names, *settings])
+            if near is not None:
                 raise MatrixError(
                     where,
                     f"unknown parameter {name!r}.",
-                    f"Did you mean {meant!r}? If {name!r} is a parameter of its own, give it a name less alike.",
+                    f"Did you mean {near!r}? If {name!r} is a parameter of its own, give it a name less alike.",
                 )
-        rows.append(dict(row))
+        rows.append(meant(row, parameters, where))
     return tuple(rows)
 
 
