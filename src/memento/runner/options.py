@@ -11,6 +11,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.executors.choose import engine_class, is_engine, own_workers
+from memento.keys.code_files import Program
 
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
@@ -128,6 +129,9 @@ def _takes_two(code: CodeType) -> bool:
 
 def check_names(func: Any, matrix: Matrix) -> None:
     """Refuse a function that takes parameters of the matrix by name: it would get a context and a config for them."""
+    if isinstance(func, Program):
+        func.check(matrix)
+        return
     code = getattr(func, "__code__", None) or getattr(type(func).__call__, "__code__", None)
     if code is None:
         return
