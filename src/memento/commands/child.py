@@ -92,11 +92,10 @@ class Output:
         return "\n".join(self._tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
 
     def _read(self, line: bytes) -> None:
-        line = line.strip()
+        line = line.rstrip()
         if not line.endswith(b"}"):
             return
-        if b"\r" in line:  # a progress bar stands before it
-            line = line[line.find(b"{") :]
+        line = line[line.find(b"{") :] if b"\r" in line else line.lstrip()  # a progress bar stands before it
         if not line.startswith(b"{"):
             return
         try:

@@ -15,6 +15,7 @@ from memento.keys.project_files import count_as_project, place_of_file
 if TYPE_CHECKING:
     from memento.keys.ast_normal_form import Found
 
+COMMAND = "command:arguments"  # what stands under this name in a version of the code
 _MOST = 1 << 20  # bytes; what is larger is data, not code
 
 
@@ -63,7 +64,7 @@ class Program(ABC):
         from memento.keys.imported_modules import imported_beside
 
         told = self.text()
-        yield "command:arguments", told, f"arguments = {told}"
+        yield COMMAND, told, f"arguments = {told}"
         for file, module in self.files():
             place = place_of_file(file)
             tree = tree_of_file(file) if file.endswith((".py", ".pyw")) else None
