@@ -11,6 +11,7 @@ import pytest
 
 from memento import CommandFailed, Memento, command
 from memento.errors import MatrixError
+from memento.keys.code_versions import code_version
 from memento.results.results import Results
 
 SCRIPT = """
@@ -363,3 +364,45 @@ def test_conditional_options_are_left_out(project: Path) -> None:
 def test_a_plan_can_be_shown_without_running_anything(project: Path) -> None:
     assert Memento(command(TRAIN), progress=False).run(MATRIX, dry_run=True) is None
     assert not (project / "calls.txt").exists()
+
+
+def names_of(experiment: Any) -> set[str]:
+    return set(code_version(experiment).names)
+
+
+def test_files_of_the_project_that_the_command_names_are_its_code(project: Path) -> None:
+    (project / "base.yaml").write_text("a: 1")
+    (project / "large.csv").write_bytes(b"1,2\n" * 500_000)
+    (project / "simulate").write_bytes(b"\x7fELF\0" + b"x" * 2_000_000)
+    (project / "simulate").chmod(0o755)
+    own = {"command:arguments", "train.py:script", "base.yaml:text"}
+    assert names_of(command("python train.py --config base.yaml --data large.csv {x}")) == own
+    binary = command("./simulate {x}")
+    assert names_of(binary) == {"command:arguments", "simulate:text"}
+    assert Memento(binary).name.startswith("simulate:command#")
+    before = code_version(binary)
+    (project / "simulate").write_bytes(b"\x7fELF\0" + b"y" * 2_000_000)
+    assert code_version(binary) != before
+    assert len(code_version(binary).functions["simulate:text"][1]) < 100
+
+
+def test_scripts_that_a_placeholder_chooses_are_code_as_far_as_they_can_be_seen(project: Path) -> None:
+    (project / "methods").mkdir()
+    for name in ("a", "b"):
+        (project / "methods" / f"{name}.py").write_text(f"print({name!r})")
+    chosen = command("python methods/{method}.py --out {context.directory}/x.py")
+    assert names_of(chosen) == {"command:arguments", "methods/a.py:script", "methods/b.py:script"}
+    unseen = code_version(command("python {script} train.py"))
+    assert set(unseen.names) == {"command:arguments", "train.py:script"}
+    assert unseen.unfollowed == (("{script}", "which file it is differs from task to task"),)
+
+
+def test_a_result_in_the_wrong_folder_is_told(project: Path) -> None:
+    (project / "train.py").write_text("open('result.json', 'w').write('1')\n")
+    results = run(command(TRAIN, result="result.json"), on_error="return")
+    assert "have it write {context.directory}/result.json" in str(results[0].error)
+
+
+def test_a_text_where_a_function_is_meant_is_told_how_to_make_a_command() -> None:
+    with pytest.raises(TypeError, match=r"Memento\(memento.command\('python train.py"):
+        Memento("python train.py --lr {lr}")  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.commands import template
 from memento.commands.child import Output, run_program
+from memento.commands.placeholders import check
 from memento.commands.result_files import check_kind, keep_files, read_result, stamp
 from memento.context.task_space import StopTask
 from memento.errors import CommandFailed, MatrixError, MatrixTypeError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _PYTHONS = ("python", "python3")  # they mean the Python that runs Memento, wherever PATH leads
 _CONFIG = "memento-config.json"
+_MOST_FILES = 100  # that a placeholder may stand for
 _LINE = 200  # characters of the line that says how it failed
 
 
@@ -77,7 +79,7 @@ class Command(Program):
 
     def files(self) -> list[tuple[str, str]]:
         """Return the files that its arguments name, and what it runs as a module."""
-        folder = os.getcwd() if self.cwd is None or template.fields(self.cwd) else os.path.abspath(self.cwd)
+        folder = self._folder()
         words = [one for one in self.arguments if isinstance(one, str)]
         found: list[tuple[str, str]] = []
         for before, word in zip(["", *words], words, strict=False):
@@ -86,8 +88,26 @@ class Command(Program):
             elif not template.fields(word):
                 path = os.path.join(folder, word)
                 if os.path.isfile(path):
-                    found.append((path, ""))
+                    found.append((os.path.normpath(path), ""))
+            elif word in self.unfollowed():
+                found += [(path, "") for path in sorted(template.files_like(word, folder))[:_MOST_FILES]]
         return found
+
+    @property
+    def program_file(self) -> str:
+        """The file that is run, if it was named by its path; else ""."""
+        first = str(self.arguments[0])
+        return os.path.normpath(os.path.join(self._folder(), first)) if os.path.dirname(first) else ""
+
+    def unfollowed(self) -> list[str]:
+        """Return the program, or the script of a Python and its like, where a placeholder tells which it is."""
+        words = [one for one in self.arguments if isinstance(one, str)]
+        script = next((word for word in words[1:] if not word.startswith("-")), "")
+        own = [words[0], script] if words[0] == self.program else words[:1]
+        return [word for word in own if template.fields(word) and not word.startswith("{context.")]
+
+    def _folder(self) -> str:
+        return os.getcwd() if self.cwd is None or template.fields(self.cwd) else os.path.abspath(self.cwd)
 
     # ------------------------------------------------------------ before anything runs
 
@@ -96,7 +116,7 @@ class Command(Program):
         others = {f"env[{name!r}]": text for name, text in self.env.items()}
         others |= {"cwd": self.cwd} if self.cwd is not None else {}
         others |= {"result": self.result} if isinstance(self.result, str) else {}
-        template.check(self.arguments, others, matrix)
+        check(self.arguments, others, matrix)
         self._check_program()
 
     def _check_program(self) -> None:
@@ -159,7 +179,7 @@ class Command(Program):
         value = output.found
         try:
             if path is not None:
-                value = read_result(path, before)
+                value = read_result(path, before, cwd or os.curdir)
             elif callable(self.result):
                 value = self.result(context.directory)
         except ValueError as error:

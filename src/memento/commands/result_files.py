@@ -78,8 +78,8 @@ def stamp(path: Path) -> tuple[int, ...] | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def read_result(path: Path, before: tuple[int, ...] | None) -> Any:
-    """Return what a program has written.
+def read_result(path: Path, before: tuple[int, ...] | None, cwd: str) -> Any:
+    """Return what a program has written, which ran in `cwd`.
 
     Raises
     ------
@@ -91,7 +91,10 @@ def read_result(path: Path, before: tuple[int, ...] | None) -> Any:
         left = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
         more = f", and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
         what = f"{', '.join(left[:_SHOWN])}{more}" if left else "nothing"
-        raise ValueError(f"it ended well and left no {path.name}; in {path.parent} there is {what}")
+        told = f"it ended well and left no {path.name}; in {path.parent} there is {what}"
+        if os.path.exists(os.path.join(cwd, path.name)):
+            told += f". One is in the folder in which it ran: have it write {{context.directory}}/{path.name}"
+        raise ValueError(told)
     if now == before:
         raise ValueError(f"it ended well and did not write {path}: the file is older than this attempt")
     try:

@@ -1,6 +1,6 @@
-"""A command with placeholders: read once, checked against a matrix, filled for each task.
+"""A command with placeholders: read once, filled for each task.
 
-Knows: texts, names and values of a matrix. May not know: processes, files of tasks.
+Knows: texts and values. May not know: matrices, processes, files of tasks.
 
 A command is split into arguments before anything is put in, so a value is one argument, or a part of one, whatever
 characters it has. No shell reads it.
@@ -12,15 +12,10 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from memento.config import plain, short_text
 from memento.errors import MatrixError, MatrixTypeError
-from memento.matrix.suggest import did_you_mean
-
-if TYPE_CHECKING:
-    from memento.matrix.matrix import Matrix
-    from memento.matrix.table import TaskTable
 
 Argument = str | tuple[str, ...]  # a tuple is left out as a whole where a task lacks a parameter of it
 Look = Callable[[str], Any]  # placeholder -> value; KeyError where the task lacks it
@@ -31,11 +26,6 @@ OF_CONTEXT = tuple(
     for name in "directory seed shared_seed key attempt resources.cpus resources.gpus".split()
 )
 OF_TASK = (*OF_CONTEXT, "repeat", "config")
-_STAND_INS: dict[str, Any] = {  # while values are tried
-    **dict.fromkeys(OF_TASK, 1),
-    **dict.fromkeys(("context.directory", "context.key", "context.resources.gpus", "config"), "0"),
-}
-_TELL_REPEATS = frozenset(("repeat", "config", "context.seed", "context.shared_seed"))
 _OF_SHELLS = frozenset("| || && ; & > >> < 2> 2>> 2>&1 &>".split())
 
 
@@ -74,12 +64,12 @@ def _split(command: str) -> list[str]:
         raise MatrixError(
             "command", f"{str(error).rstrip('.').lower()} in {command!r}.", "Close the quote, or give a list."
         ) from None
-    of_shell = [word for word in words if word in _OF_SHELLS]
-    if of_shell:
+    of_shell = [word for word in words if word in _OF_SHELLS or word.startswith(("~/", "$"))]
+    if of_shell or words[:1] == ["cd"]:
         raise MatrixError(
             "command",
-            f"{of_shell[0]!r} is a word for a shell, and no shell reads this.",
-            "Write what it does into a script: command('bash run.sh {lr}').",
+            f"{[*of_shell, 'cd'][0]!r} is for a shell, and no shell reads this.",
+            "cwd= takes the place of cd, env= that of variables; for more, write a script: 'bash run.sh {lr}'.",
         )
     name, equals, value = words[0].partition("=") if words else ("", "", "")
     if equals and name.isidentifier():
@@ -232,6 +222,19 @@ def whole_name(field: str, look: Look) -> tuple[str, str]:
     raise KeyError(field)
 
 
+def files_like(text: str, folder: str) -> list[str]:
+    """Return the files that a text may name, whatever is put into it; none where it tells no kind of file."""
+    import glob
+
+    pattern = "".join(
+        glob.escape(literal) + ("" if name is None else "*")
+        for literal, name, _, _ in Formatter().parse(text)
+    )
+    if "*" in os.path.splitext(pattern)[1] or not os.path.splitext(pattern)[1]:
+        return []
+    return glob.glob(os.path.join(glob.escape(folder), pattern))
+
+
 def as_argument(value: Any) -> str:
     """Write a value as an argument: classes and functions by their names, what is nested as JSON.
 
@@ -280,114 +283,3 @@ def json_text(values: Mapping[str, Any]) -> str:
     import json
 
     return json.dumps(values, default=_in_json, ensure_ascii=False, indent=1)
-
-
-# -- against a matrix --------------------------------------------------------------------------------------
-
-
-def check(arguments: Sequence[Argument], others: Mapping[str, str], matrix: Matrix) -> None:
-    """Refuse a matrix with which tasks would run the wrong command, or none.
-
-    `others` are texts that are filled as the arguments are, by where they stand.
-    """
-    table = matrix.table()
-    columns = dict(zip(table.names, table.values, strict=True))
-    upstream = {str(one) for one in matrix.dependencies} - columns.keys()
-    known = {**dict.fromkeys(OF_TASK), **dict.fromkeys(upstream), **matrix.settings, **columns}
-    taken: set[str] = set()
-    groups = [("command", one) if isinstance(one, tuple) else ("command", (one,)) for one in arguments]
-    groups += [(where, (text,)) for where, text in others.items()]
-    for number, (where, texts) in enumerate(groups):
-        optional = number < len(arguments) and isinstance(arguments[number], tuple)
-        for text in texts:
-            names = [_known(field, known, where) for field in fields(text, where)]
-            taken.update(names)
-            for name in names if not optional else ():
-                if name in columns and _may_lack(table, name):
-                    raise MatrixError(
-                        where,
-                        f"{text!r} needs the parameter {name!r}, which not every task has.",
-                        f"Have such tasks leave the option out: write [ --{name} {{{name}}} ] in its place, or"
-                        f' ["--{name}", "{{{name}}}"] in a list.',
-                    )
-            _try_values(text, where, {name: columns.get(name) or [matrix.settings[name]] for name in names
-                                      if name in columns or name in matrix.settings})  # fmt: skip
-    _check_all_taken([*columns, *upstream], columns, matrix, taken)
-
-
-def _known(field: str, known: Mapping[str, Any], where: str) -> str:
-    """Return the known name that a placeholder begins with."""
-    try:
-        name, rest = whole_name(field, known.__getitem__)
-    except KeyError:
-        name, rest = "", ""
-    if name and not (rest and name in OF_TASK):
-        return name
-    own = [name for name in known if name not in OF_TASK]
-    bare = field.rpartition(".")[2]
-    if not field.replace(".", "").replace("_", "").isalnum():
-        todo = "Write {{ and }} for braces."
-    elif bare in own:
-        todo = f"Did you mean {{{bare}}}?"
-    else:
-        todo = did_you_mean(field, [*own, *OF_TASK])
-    raise MatrixError(where, f"there is no parameter or setting for {{{field}}}.", todo)
-
-
-def _may_lack(table: TaskTable, name: str) -> bool:
-    if not table.may_lack:
-        return False
-    column = table.names.index(name)
-    return any(table.along(column, [False] * len(table.values[column]) + [True]))
-
-
-def _try_values(text: str, where: str, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Refuse values that cannot be put into a text, each beside the first of the others."""
-    first = {name: values[0] for name, values in columns.items() if values}
-    stand_in = {**_STAND_INS, **first}
-    for name, values in columns.items():
-        for value in values:
-            if isinstance(value, (int, float)) and type(value) is type(values[0]) and value is not values[0]:
-                continue  # numbers of a type are formatted alike
-            try:
-                told = fill(text, {**stand_in, name: value}.__getitem__)
-                if "\0" in told:
-                    raise ValueError("it has a null character, which no argument may have")
-                os.fsencode(told)
-            except KeyError:
-                continue  # of another matrix's result, which is not there yet
-            except Exception as error:  # whatever a value's __format__ raises
-                raise MatrixError(
-                    where,
-                    f"{short_text(value, 40)}, a value of {name!r}, cannot be put into {text!r}: {error}.",
-                    "Make it a text, a number or a name that the program understands.",
-                ) from error
-
-
-def _check_all_taken(
-    names: Iterable[str], columns: Mapping[str, Sequence[Any]], matrix: Matrix, taken: set[str]
-) -> None:
-    """Refuse parameters that no placeholder takes: two tasks would run the same command."""
-    if "config" in taken and "config" not in columns:
-        for name, value in [*matrix.settings.items(), *((n, v) for n in columns for v in columns[n])]:
-            try:
-                json_text({name: value})
-            except (TypeError, ValueError) as error:
-                raise MatrixError(
-                    "command", f"{{config}} is a JSON file, and {name!r} has {error}."
-                ) from None
-        return
-    for name in names:
-        if name not in taken:
-            raise MatrixError(
-                "command",
-                f"nothing in it takes the parameter {name!r}, so tasks that differ in it only would run the same.",
-                f"Write {{{name}}} where the program expects it, or {{config}}, the path of a JSON file with all"
-                " parameters.",
-            )
-    if matrix.repeats > 1 and not taken & _TELL_REPEATS:
-        raise MatrixError(
-            "command",
-            f"the matrix has repeats={matrix.repeats}, and nothing in it tells them apart.",
-            "Write {context.seed} or {repeat} where the program expects its seed.",
-        )

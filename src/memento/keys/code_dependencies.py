@@ -112,6 +112,9 @@ class CodeWalk:
             if isinstance(item, Program):
                 for name, text, told in item.code():
                     self._note(name, _hash(text), told)
+                self.unfollowed.update(
+                    (text, "which file it is differs from task to task") for text in item.unfollowed()
+                )
             yield cls
             yield from parts_of(item)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from memento.keys.project_files import count_as_project, place_of_file
@@ -48,6 +49,15 @@ class Program(ABC):
         """Return the files that may hold its code, and the module that each is run as; "" for a script."""
 
     @property
+    @abstractmethod
+    def program_file(self) -> str:
+        """The file that is run, if it was named by its path; else ""."""
+
+    @abstractmethod
+    def unfollowed(self) -> Sequence[str]:
+        """Return what may be code too and cannot be seen before the tasks run."""
+
+    @property
     def place(self) -> str:
         """The first of its files that is the project's, by its path in it; where none is, the program."""
         for file, _ in self.files():
@@ -71,9 +81,10 @@ class Program(ABC):
             if place is None:
                 continue
             if tree is None:
-                text = _text(file)
-                if text is not None:
-                    yield f"{place}:text", text, f"# {place}:1\n{text}"
+                # The program itself counts however large it is; of the others, what is large is data.
+                content = _content(file, None if file == self.program_file else _MOST)
+                if content is not None:
+                    yield f"{place}:text", content[0], f"# {place}:1\n{content[1]}"
                 continue
             yield f"{place}:script", normal_form(tree), Found(tree, "script", file, 1)
             beside = "" if module else os.path.dirname(file)
@@ -81,12 +92,16 @@ class Program(ABC):
                 yield f"module:{name}", normal_form(found.tree), found
 
 
-def _text(file: str) -> str | None:
-    """Return a file's text; None where it is data, or cannot be read."""
+def _content(file: str, most: int | None) -> tuple[str, str] | None:
+    """Return what a digest is made of, and what people may read; None for what is larger, or cannot be read."""
     try:
-        if os.path.getsize(file) > _MOST:
+        if most is not None and os.path.getsize(file) > most:
             return None
         with open(file, "rb") as stream:
-            return stream.read().decode("utf-8", "backslashreplace")
+            data = stream.read()
     except OSError:
         return None
+    if len(data) > _MOST or b"\0" in data:
+        return blake2b(data, digest_size=16).hexdigest(), f"<{len(data):,} bytes>"
+    text = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    return text, text
