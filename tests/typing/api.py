@@ -1,0 +1,28 @@
+"""What type checkers make of the names that users type; mypy checks this file, nothing runs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
+
+
+def experiment(context: Context, config: Config) -> float:
+    return float(config.x)
+
+
+def after_a_run() -> None:
+    runs = Memento(experiment)
+    try:
+        results: Results | None = runs.run({"parameters": {"x": [1, 2]}})
+    except (AggregateException, RunInterrupted) as error:
+        results = error.results
+    kept: Results = runs.results
+    result: Result = kept[0]
+    value: Any = result.value
+    print(results, value)
+
+
+def figures(results: Results) -> None:
+    ax = results.plot()
+    results.plot("loss", ax=ax).set_title("loss")
