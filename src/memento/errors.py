@@ -23,6 +23,7 @@ Long because whoever looks for an error finds all of them here.
     │   ├── TaskLost                        its place was taken away, again and again
     │   ├── TaskTimeout (TimeoutError)
     │   ├── MemoryLimitExceeded (MemoryError)
+    │   ├── CommandFailed                   the program that is the experiment ended with a failure
     │   ├── UnsavableResult (TypeError)     it returned what cannot be stored
     │   └── RemoteError                     its exception could not travel; carries its text
     ├── UpstreamPending (LookupError)       a plan asks for a result that is not computed yet
@@ -226,6 +227,27 @@ class MemoryLimitExceeded(TaskError, MemoryError):
     """The task used more memory than `memory_limit` and was ended."""
 
 
+class CommandFailed(TaskError):
+    """The program of a `memento.command` could not be started, ended with a failure, or left no result.
+
+    Parameters
+    ----------
+    message : str
+        What happened, in one line.
+    command : str
+        The program and its arguments, as one would paste them into a shell.
+    output : str
+        The last lines of its output.
+    code : int or None
+        How it ended: an exit code, or a signal's number below 0; None where it was not started.
+    """
+
+    def __init__(self, message: str, command: str = "", output: str = "", code: int | None = None) -> None:
+        super().__init__(message)
+        self.args = (message, command, output, code)
+        self.command, self.output, self.code = command, output, code
+
+
 class UnsavableResult(TaskError, TypeError):
     """The task returned something that cannot be stored."""
 
@@ -304,17 +326,21 @@ class AggregateException(MementoError):
         All results of the run, failed ones included: what `run` or `run_all` would have returned.
     report : str
         The failures grouped by cause, as `results.failures` prints them.
+    where : str
+        How to get at the results now.
     """
 
-    def __init__(self, exceptions: Sequence[BaseException], results: Any = None, report: str = "") -> None:
+    def __init__(
+        self, exceptions: Sequence[BaseException], results: Any = None, report: str = "", where: str = ""
+    ) -> None:
         super().__init__(exceptions, results, report)
         self.exceptions = list(exceptions)
         self.results = results
-        self.report = report
+        self.report, self.where = report, where
 
     def __str__(self) -> str:
         if self.report:
-            return self.report
+            return f"{self.report}\n\n{self.where}".rstrip()
         lines = ",\n\t".join(f"{type(e).__name__}: {e}" for e in self.exceptions)
         return f"One or more exceptions were encountered:\n\t{lines}"
 
@@ -407,8 +433,18 @@ class RunInterrupted(KeyboardInterrupt):
     ----------
     summary : str
         What is kept and how to go on.
+    results : Results, dict of id to Results, or None
+        What there is of the run, with status "missing" for what was not computed.
+    where : str
+        How to get at the results now.
     """
 
-    def __init__(self, summary: str = "") -> None:
+    def __init__(self, summary: str = "", results: Any = None, where: str = "") -> None:
         super().__init__(summary)
-        self.summary = summary
+        self.summary, self.results, self.where = summary, results, where
+
+    def __str__(self) -> str:
+        return f"{self.summary}. {self.where}" if self.where else self.summary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.summary,)

@@ -15,6 +15,7 @@ from typing import Any
 
 from memento.cli.exit_codes import UsageError
 from memento.cli.parameters_of_tasks import Told, loaded, plain_text, that_fit, told_of
+from memento.keys.code_files import COMMAND
 from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store.location import find_store
 from memento.store.step_records import read_record, step_text
@@ -123,12 +124,15 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
         record = find_task(store, key)
         attempts = store.index.attempts(record.key)
         told = told_of(store, [record])[record.key]
+        run = command_of(store, record)
         if as_json:
             attempted = [_attempt_dict(a) for a in attempts]
-            print_json(_as_dict(store, record, told, _READ) | {"attempts": attempted})
+            print_json(_as_dict(store, record, told, _READ) | {"command": run, "attempts": attempted})
             return
         print(f"key         {record.key.hex()}")
         print(f"experiment  {one_line(record.experiment)}")
+        if run is not None:
+            print(f"command     {one_line(run)}")
         for name, value in (told.own | told.upstream).items():
             of = f" ({one_line(plain_text(told.contents[name]), 400)})" if name in told.contents else ""
             print(f"  {one_line(name)} = {one_line(str(value) if of else plain_text(value), 400)}{of}")
@@ -155,6 +159,13 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
             print(f"time        {duration(record.runtime)} in {pieces}")
         for attempt in attempts:
             _print_attempt(attempt)
+
+
+def command_of(store: Store, record: TaskRecord) -> str | None:
+    """Return the command that a task ran, with its placeholders; None where it ran a function."""
+    code = store.index.codes([record.code]).get(record.code)
+    told = code.functions.get(COMMAND) if code is not None else None
+    return told[1].partition(" = ")[2] if told is not None else None
 
 
 def _step_text(store: Store, key: bytes) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 
 from memento.errors import CyclicDependency, MatrixError
 from memento.matrix.axes import make_axes
+from memento.matrix.labels import labels_of
 from memento.matrix.lineage import Join, marks
 from memento.matrix.matrix import Matrix
 from memento.matrix.spec import Spec, check_name
 from memento.matrix.suggest import did_you_mean, nearest
-from memento.matrix.values import labels_of, quoted
+from memento.matrix.values import quoted
 
 _SHOWN = 4  # values that an error lists
 
@@ -199,10 +200,12 @@ def _meant(spec: Spec, one: str, written: str, names: Sequence[str]) -> str:
 
 
 def _check_varies(spec: Spec, name: str) -> None:
-    if any(axis.when for axis in make_axes(spec) if name in axis.names):
+    by_when = any(axis.when for axis in make_axes(spec) if name in axis.names)
+    if by_when or not all(name in grid for grid in spec.grids):
+        without = "'when' takes out of some tasks" if by_when else "some grids do not have"
         raise MatrixError(
             f"dependencies of {spec.id!r}",
-            f"results are joined on {name!r}, which 'when' takes out of some tasks.",
+            f"results are joined on {name!r}, which {without}.",
             "Rename it here, or vary it in every task.",
         )
 
@@ -254,7 +257,7 @@ def _check_common_value(spec: Spec, join: Join, specs: Mapping[str, Spec]) -> No
 
 def _values(spec: Spec, name: str, specs: Mapping[str, Spec]) -> Sequence[object] | None:
     """Return the values that a parameter may have, at any depth; None where a declaration does not say."""
-    if spec.when or spec.include:
+    if spec.when or spec.include or spec.grids:
         return None  # some tasks may be without it
     if name in spec.parameters:
         return spec.parameters[name]

@@ -7,13 +7,37 @@ Labels stand beside the values and are no part of a key: whoever renames one com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from memento.config import short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.suggest import misspelled
-from memento.matrix.values import Labelled, labels_of, quoted
+from memento.matrix.values import quoted, token
+
+
+class Labelled(tuple[Any, ...]):
+    """The values of a parameter, with a label of each in `labels`; "" where it has none.
+
+    >>> values = Labelled([10, 1000], ["small", "large"])
+    >>> values[1], values.labels, values
+    (1000, ('small', 'large'), {'small': 10, 'large': 1000})
+    """
+
+    labels: tuple[str, ...]
+
+    def __new__(cls, values: Iterable[Any], labels: Iterable[str]) -> Labelled:
+        self = super().__new__(cls, values)
+        self.labels = tuple(labels)
+        return self
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self), self.labels
+
+    def __repr__(self) -> str:
+        return repr(
+            {label or i: value for i, (label, value) in enumerate(zip(self.labels, self, strict=True))}
+        )
 
 
 def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
@@ -44,6 +68,11 @@ def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
     return Labelled(given.values(), map(str.__str__, given))
 
 
+def labels_of(values: object) -> tuple[str, ...]:
+    """Return the labels of a parameter's values; none where they have none."""
+    return values.labels if isinstance(values, Labelled) else ()
+
+
 def named(value: object, values: object) -> str:
     """Name one of a parameter's values in a few words: by its label, where it has one.
 
@@ -70,6 +99,31 @@ def labels_at(
         if 0 <= slot < len(own) and own[slot]:
             told[name] = own[slot]
     return told
+
+
+def together(one: tuple[Any, ...], other: tuple[Any, ...], where: str) -> tuple[Any, ...]:
+    """Return the values that a parameter has in two grids, each value of the second once; labels of the first count.
+
+    >>> together((1, 2), (3, 2, 3), ""), together((1, 2), Labelled([2, 3], ["two", "three"]), "").labels
+    ((1, 2, 3), ('', 'two', 'three'))
+    """
+    if one is other:
+        return one
+    place: dict[object, int] = {}
+    for slot, value in enumerate(one):
+        place.setdefault(token(value), slot)
+    values, labels = list(one), [*(labels_of(one) or [""] * len(one))]
+    for value, label in zip(other, labels_of(other) or [""] * len(other), strict=True):
+        slot = place.setdefault(token(value), len(values))
+        if slot == len(values):
+            values.append(value)
+            labels.append("")
+        if label and label in labels and labels.index(label) != slot:
+            raise MatrixError(
+                where, f"{label!r} is the label of two values, in two grids.", "Give one another label."
+            )
+        labels[slot] = labels[slot] or label
+    return Labelled(values, labels) if any(labels) else tuple(values)
 
 
 def meant(named: Mapping[str, Any], parameters: Mapping[str, tuple[Any, ...]], where: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from memento.config import TaskParameters
 from memento.errors import MatrixError
 from memento.keys.task_key import TaskKeys, part, repeat_part, task_digest
 from memento.keys.value_digest import digest
+from memento.matrix.labels import labels_at, listed_twice
 from memento.matrix.values import equal, quoted, token
 from memento.store.upstream import UpstreamValue
 
@@ -35,8 +36,9 @@ _SAID = frozenset((bool, int, float, str, type(None)))  # readable JSON says wha
 class KeyedTasks:
     """The tasks of one matrix for one experiment, by number."""
 
-    def __init__(self, matrix: Matrix, experiment: str) -> None:
+    def __init__(self, matrix: Matrix, experiment: str, held: Mapping[str, Any] | None = None) -> None:
         self.matrix = matrix
+        self.held = held or {}  # what the experiment's own defaults give to tasks that lack it
         self.experiment = experiment
         self.table = matrix.table()
         self.repeats = matrix.repeats
@@ -89,15 +91,11 @@ class KeyedTasks:
             for slot, value in enumerate(self.table.values[column][: len(labels)]):
                 first = seen.setdefault(self.digests[column].get(slot) or token(value), slot)
                 if first < slot:
-                    from memento.matrix.labels import listed_twice
-
                     yield listed_twice(name, self.matrix.parameters[name], first, slot)
                     break
 
     def labels_of(self, number: int) -> dict[str, str]:
         """Return the labels of a task's values by the names of its parameters."""
-        from memento.matrix.labels import labels_at  # here: most matrices have none
-
         return labels_at(self.names, self.slots(number), self.matrix.labels)
 
     def slots(self, number: int) -> list[int]:

@@ -51,8 +51,7 @@ class Parameter:
     """The values of one parameter in the matrix's order, the same one perhaps twice, and how they are told apart.
 
     `told` is what a store tells of the value at a place; `digests` are known already: an array of a gigabyte is
-    read once. With `may_lack` some tasks are without the parameter. `labels` are what values are called by whoever
-    declared them, by place: what has none is called something else.
+    read once. With `may_lack` some tasks are without the parameter. `labels` are what it was declared with, by place.
     """
 
     def __init__(
@@ -65,9 +64,8 @@ class Parameter:
         labels: Mapping[int, str] | None = None,
     ) -> None:
         self.name, self.values, self.may_lack = name, values, may_lack
-        self._digests = digests or {}
-        self._labels = labels or {}
-        self._told = told or {}
+        self._labels = {place: label for place, label in (labels or {}).items() if label}
+        self._digests, self._told = digests or {}, told or {}
         self._texts: dict[int, list[str]] = {}
 
     @cached_property
@@ -115,10 +113,8 @@ class Parameter:
         found = found or {place for place, shown in enumerate(self.texts()) if shown == text}
         for name_of in (self._name, self._other_name):
             if text and not found:
-                each = enumerate(map(name_of, range(len(self.values))))
-                found = {
-                    p for p, name in each if text in (name.text, name.home and f"{name.home}:{name.text}")
-                }
+                names = map(name_of, range(len(self.values)))
+                found = {at for at, (n, home, _) in enumerate(names) if text in (n, home and f"{home}:{n}")}
         return self._first_of(found)
 
     def uncertain(self, text: str) -> set[int]:
@@ -203,8 +199,8 @@ class Parameter:
         return max(map(len, texts))
 
     def _shown(self, place: int) -> Name:
-        label = self._labels.get(place)
-        return self._name(place) if label is None else Name(short_text(label, 1000), "", repr(label))
+        label = self._labels.get(place, "")
+        return Name(short_text(label, 1000), "", repr(label)) if label else self._name(place)
 
     def _name(self, place: int) -> Name:
         """What a value without a label is called."""
@@ -240,6 +236,10 @@ class Axis:
     ) -> None:
         self.name, self.values, self.codes = name, values, codes
         self.parameter = parameter or Parameter(name, values)
+
+    def of(self, codes: NDArray[Any]) -> Axis:
+        """Return the parameter over other tasks, or over some of them several times."""
+        return Axis(self.name, self.values, codes, self.parameter)
 
     @property
     def texts(self) -> list[str]:
@@ -296,10 +296,9 @@ def columns_of(parameter: Parameter, source: int, places: list[int] | None = Non
                 value, known, label = value
             if id(value) not in seen:
                 seen[id(value)] = len(values)
+                labels[len(values)] = label
                 if known is not None:
                     told[len(values)] = known
-                if label:
-                    labels[len(values)] = label
                 values.append(value)
             inner.append(seen[id(value)])
         to_inner = [*inner, -1]
@@ -336,7 +335,7 @@ class Tasks:
         table, columns = self._table, list[Column]()
         for source, (name, values) in enumerate(zip(table.names, table.values, strict=True)):
             known = self._digests[source] if self._digests is not None else None
-            labels = {place: label for place, label in enumerate(self._matrix.labels.get(name, ())) if label}
+            labels = dict(enumerate(self._matrix.labels.get(name, ())))
             columns += columns_of(Parameter(name, values, None, table.may_lack, known, labels), source)
         return columns
 

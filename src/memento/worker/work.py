@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from memento.keys.project_files import Script
+from memento.worker.by_name import ByName
 from memento.worker.portable import Portable
 
 
@@ -74,3 +75,4 @@ class Work(NamedTuple):
     codes: Sequence[tuple[bytes, ...]] = _NO_CODES
     on_code_change: str = "ignore"  # what becomes of checkpoints that other versions saved
     labels: Mapping[int, str] = _NO_LABELS  # of values, by number
+    by_name: ByName | None = None  # what the function takes; None: the context and the config
