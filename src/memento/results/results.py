@@ -3,6 +3,7 @@
 Knows: selections of tasks, what can be asked of them. May not know: how to run anything.
 
 Each answer is made in a file of its own, imported when it is asked for; a `Result` is made when somebody asks for one.
+Long because whoever looks for what results can be asked finds all of it here.
 """
 
 from __future__ import annotations
@@ -272,6 +273,75 @@ class Results(Sequence["Result"]):
             results=self._of(repeats),
             ties=[self[place].config for place in found.ties],
         )
+
+    def explode(self, name: str | None = None) -> pd.DataFrame:
+        """Return a frame with a row for each element of what tasks returned, their parameters beside it.
+
+        Rows are made of lists of dicts, named tuples, dataclasses (their items are columns, nested ones by dots) or
+        numbers, of arrays, of frames (pandas, Polars, Arrow), and of dicts of equally long lists.
+
+        Parameters
+        ----------
+        name : str, optional
+            An item of the values, nested ones by dots: ``"test.curve"``. By default the whole values are rows.
+
+        Returns
+        -------
+        DataFrame
+            In the matrix's order: the parameters (`repeat` where tasks are repeated), `position` (0 for a task's first
+            row), and the columns of the rows. What is no list is one row. Tasks without rows (failed, nothing
+            returned, an empty list) are counted in a warning.
+
+        Raises
+        ------
+        ValueError
+            There is no such item, no task has rows, or lists of different lengths stand side by side.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from memento import Memento
+        >>> def sweep(context, config):
+        ...     return {"mean": 0.5, "points": [{"at": i, "y": i * config.n} for i in range(config.n)]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     memento = Memento(sweep, executor="serial", store=f"{folder}/store", progress=False)
+        ...     print(memento.run({"parameters": {"n": [1, 2]}}).explode("points"))
+           n  position  at  y
+        0  1         0   0  0
+        1  2         0   0  0
+        2  2         1   1  2
+        """
+        from memento.results.explode import explode
+
+        return explode(self._selection, name, lambda place: self[place].inner)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """All that the tasks recorded, as one long frame: the parameters, `repeat`, `metric`, `x` and `y`.
+
+        A row for each point, in the order of the matrix; failed tasks have what they recorded before they failed
+        (``results.filter(status="done").metrics`` is without them). A name that a parameter has already gets `metric.`
+        in front. The frame is made anew each time: hold it in a name of your own.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from memento import Memento
+        >>> def train(context, config):
+        ...     for epoch in range(2):
+        ...         context.record({"loss": (epoch, config.lr / (epoch + 1))})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     memento = Memento(train, executor="serial", store=f"{folder}/store", progress=False)
+        ...     print(memento.run({"parameters": {"lr": [1.0, 3.0]}}).metrics)
+            lr metric    x    y
+        0  1.0   loss  0.0  1.0
+        1  1.0   loss  1.0  0.5
+        2  3.0   loss  0.0  3.0
+        3  3.0   loss  1.0  1.5
+        """
+        from memento.results.curves import curves
+
+        return curves(self._selection)
 
     def filter(self, function: Callable[[Result], object] | None = None, /, **parameters: Any) -> Results:
         """Return the results with these parameters.
