@@ -16,7 +16,7 @@ from memento.config import Config, Deferred, OfTask, plain, short_text
 from memento.errors import UnkeyableValue
 from memento.keys.readable import described
 from memento.keys.value_digest import digest
-from memento.results.labels import LIMIT, Name, distinct_texts
+from memento.results.distinct_texts import LIMIT, Name, distinct_texts
 
 if TYPE_CHECKING:
     import numpy as np

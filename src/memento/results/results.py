@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from memento.matrix.matrix import Matrix
@@ -342,6 +343,38 @@ class Results(Sequence["Result"]):
         from memento.results.curves import curves
 
         return curves(self._selection)
+
+    def plot(self, metric: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the first useful figure, with matplotlib (``pip install memento-ml[plot]``).
+
+        Where tasks recorded metrics over time: a curve for each configuration, of more than ten the highest and the
+        lowest named. Else over the parameters that vary: a heatmap of two (of more, of the two over which the means
+        differ most), or points over one. Shown are means over all else, also over `repeat`, `seed`, `random_state` and
+        `fold`; bands and bars are ± one standard deviation. The title says so.
+
+        Parameters
+        ----------
+        metric : str, optional
+            What to draw: a metric, `value`, or another numeric column of `to_frame`. By default the first metric that
+            was recorded over time; else as for `summary`.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default in a figure of its own.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            ``results.plot().figure.savefig("figure.pdf")``
+
+        Raises
+        ------
+        MissingExtra
+            Matplotlib is not installed.
+        ValueError
+            There is nothing to plot; says why.
+        """
+        from memento.results.plot import draw
+
+        return draw(self, self._selection, metric, ax)
 
     def filter(self, function: Callable[[Result], object] | None = None, /, **parameters: Any) -> Results:
         """Return the results with these parameters.

@@ -1,0 +1,40 @@
+"""What type checkers make of the names that users type; mypy checks this file, nothing runs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
+
+
+def experiment(context: Context, config: Config) -> float:
+    return float(config.x)
+
+
+def after_a_run() -> None:
+    runs = Memento(experiment)
+    try:
+        results: Results | None = runs.run({"parameters": {"x": [1, 2]}})
+    except (AggregateException, RunInterrupted) as error:
+        results = error.results
+    kept: Results = runs.results
+    result: Result = kept[0]
+    value: Any = result.value
+    print(results, value)
+
+
+def figures(results: Results) -> None:
+    ax = results.plot()
+    results.plot("loss", ax=ax).set_title("loss")
+
+
+def tables(results: Results) -> None:
+    rows: pd.DataFrame = results.explode("coverage")
+    points: pd.DataFrame = results.metrics
+    table: pd.DataFrame = results.pivot("model", "dataset", metric="accuracy")
+    spread: pd.DataFrame = results.summary(metric="accuracy")
+    best: Result = results.best(metric="accuracy", minimize=True)
+    chosen: Results = results.filter(lambda result: result.value > 0.9, status="done", model=None)
+    print(rows, points, table, spread, best, chosen)
