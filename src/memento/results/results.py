@@ -86,7 +86,7 @@ class Results(Sequence["Result"]):
         if not hasattr(index, "__index__"):
             from memento.results.advice import no_such_index
 
-            raise TypeError(no_such_index(index))
+            raise TypeError(no_such_index(index, self._columns()))
         try:
             number = self._selection.places[index]
         except IndexError:
@@ -99,9 +99,14 @@ class Results(Sequence["Result"]):
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own
                 return object.__getattribute__(self, name)
-            from memento.results.advice import no_such_attribute
+            from memento.results.advice import NoSuchColumn
 
-            raise AttributeError(no_such_attribute(self, name), name=name, obj=self)
+            raise NoSuchColumn(self, name, self._columns)
+
+    def _columns(self) -> list[str]:
+        from memento.results.to_frame import make_table
+
+        return list(map(str, make_table(self._selection).frame))
 
     def __iter__(self) -> Iterator[Result]:
         # In pieces: the rows of a million tasks as Python integers are 32 MB.
@@ -382,7 +387,8 @@ class Results(Sequence["Result"]):
         Parameters
         ----------
         function : callable, optional
-            Says of a result whether to keep it: ``lambda result: result.config.lr > 0.1``.
+            Says of a `Result` whether to keep it: ``lambda result: result.value > 0.9``. It is asked only about those
+            that have the parameters: with ``status="done"`` no value is lacking.
         **parameters : object
             For each parameter a value or its short name (``model="SVC"``), or several in a list, tuple or
             set, any of which will do. Values are compared as keys compare them: `1`, `1.0` and `True` are
@@ -398,7 +404,8 @@ class Results(Sequence["Result"]):
         Raises
         ------
         ValueError
-            There is no such parameter, or it has no such value; says which there are.
+            There is no such parameter, or it has no such value; says which there are. Or the function failed; says for
+            which result (a TypeError or AttributeError stays one).
         """
         given: Any = function
         if given is not None and not callable(given):
@@ -406,14 +413,13 @@ class Results(Sequence["Result"]):
 
             raise TypeError(no_filter(given))
         found = self
-        if parameters or function is None:
-            from memento.results.filter import matching
+        from memento.results.filter import chosen, matching
 
+        if parameters or function is None:
             found = self._of(self._selection.numbers[matching(self._selection, parameters)])
         if function is None:
             return found
-        kept = [place for place, result in enumerate(found) if function(result)]
-        return self._of(found._selection.numbers[kept])
+        return self._of(found._selection.numbers[chosen(found, function)])
 
     def upstream(self, name: str | None = None) -> Any:
         """Return the results of other matrices' tasks that these were computed from.
