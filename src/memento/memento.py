@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from memento.lazily import Loading
 from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from memento.events import Listener
     from memento.matrix.matrix import Matrix
     from memento.notify.base import NotificationProvider
@@ -44,8 +46,8 @@ class Memento:
         Folder of the results; by default the project's ``memento-store``.
     retries : int, Retry, or dict of exception type to int
         How often a failed attempt is repeated.
-    timeout : float, optional
-        Seconds after which a task is ended.
+    timeout : float, str or timedelta, optional
+        Seconds after which a task is ended, or a text like ``"10min"``.
     memory_limit : int or str, optional
         Bytes (or ``"4GB"``) above which a task is ended.
     store_limit : int or str, optional
@@ -100,7 +102,7 @@ class Memento:
         executor: Any = "processes",
         store: str | os.PathLike[str] | None = None,
         retries: Retries = 0,
-        timeout: float | None = None,
+        timeout: float | str | timedelta | None = None,
         memory_limit: int | str | None = None,
         store_limit: int | str | None = None,
         on_error: str = "raise",
@@ -150,6 +152,18 @@ class Memento:
             log_output=log_output,
             initializer=initializer,
         )
+
+    if not TYPE_CHECKING:  # which says by itself that there is no such thing
+
+        def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+            from memento.runner.wrong_usage import called
+
+            raise TypeError(called(self.func, args))
+
+        def __getattr__(self, name: str) -> NoReturn:
+            from memento.runner.wrong_usage import no_attribute
+
+            raise AttributeError(no_attribute(self.__dict__.get("func"), name, dir(type(self))))
 
     @property
     def name(self) -> str:
