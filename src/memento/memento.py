@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from memento.lazily import Loading
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from memento.results.results import Results
     from memento.runner.adopting import Adopted
     from memento.runner.invocation import Invocation
+    from memento.runner.last_run import LastRun
     from memento.runner.retry import Retries
 
 
@@ -117,6 +119,7 @@ class Memento:
         listeners: Sequence[Listener] = (),
     ) -> None:
         from memento.runner.options import (
+            Options,
             check_choice,
             check_func,
             check_listeners,
@@ -124,6 +127,7 @@ class Memento:
             make_options,
         )
 
+        given = {name: value for name, value in locals().items() if name in Options._fields}
         check_func(func)
         check_provider(func, notification_provider)
         check_listeners(listeners)
@@ -137,21 +141,7 @@ class Memento:
         self._on_error = on_error
         self._progress = progress
         self._matrices: list[Matrix] = []
-        self._options = make_options(
-            num_workers=num_workers,
-            executor=executor,
-            retries=retries,
-            timeout=timeout,
-            memory_limit=memory_limit,
-            store_limit=store_limit,
-            on_code_change=on_code_change,
-            order=order,
-            cpus_per_task=cpus_per_task,
-            gpus_per_task=gpus_per_task,
-            max_tasks_per_worker=max_tasks_per_worker,
-            log_output=log_output,
-            initializer=initializer,
-        )
+        self._options = make_options(**given)
 
     if not TYPE_CHECKING:  # which says by itself that there is no such thing
 
@@ -243,7 +233,6 @@ class Memento:
         """
         with Loading():
             from memento.matrix.matrix import Matrix
-            from memento.runner.invocation import hand_over
             from memento.runner.options import check_alone, check_flag, check_names
 
         for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
@@ -256,8 +245,38 @@ class Memento:
             if dry_run:
                 invocation.describe(session)
                 return None
-            session.run(notify_on_complete)
-        return hand_over([session], self._on_error, lambda results: results[0])
+            invocation.run(session, notify_on_complete)
+        results: Results = invocation.hand_over(self._on_error)
+        return results
+
+    @cached_property  # so that what it holds is no part of a key, where an experiment's object has this Memento
+    def _last(self) -> LastRun:
+        from memento.runner.last_run import LastRun
+
+        return LastRun(self)
+
+    @property
+    def results(self) -> Any:
+        """What there is of the last run, also where it raised: what `run` or `run_all` would have returned.
+
+        What was not computed has the status "missing"; a matrix of `run_all` that did not come to its turn is None.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing has been run yet.
+
+        Examples
+        --------
+        >>> from memento import AggregateException, Memento
+        >>> runs = Memento(lambda context, config: 1 / config.x, executor="serial", progress=False)
+        >>> try:
+        ...     runs.run({"parameters": {"x": [1, 0, 2]}})
+        ... except AggregateException:
+        ...     [(result.status, result.value) for result in runs.results]
+        [('done', 1.0), ('failed', None), ('done', 0.5)]
+        """
+        return self._last.results()
 
     def run_all(self, **kwargs: Any) -> dict[Any, Results | None] | None:
         """Run every added matrix, each after those it depends on.
@@ -283,7 +302,6 @@ class Memento:
             Tasks failed; what did not depend on them is finished and kept. Its `results` are what would be returned.
         """
         from memento.matrix.dependencies import execution_order
-        from memento.runner.invocation import hand_over
         from memento.runner.options import check_flag, check_names
         from memento.runner.stages import Stages
 
@@ -303,23 +321,25 @@ class Memento:
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
         flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
-        with self._invoke(cache_path, dry_run, **flags) as invocation:
+        matrices = execution_order(self._matrices)
+        with self._invoke(cache_path, dry_run, **flags, ids=[one.id for one in matrices]) as invocation:
             stages = Stages(invocation, dry_run)
-            for declared in execution_order(self._matrices):
+            for declared in matrices:
                 session = stages.next(declared)
                 if session is None:
                     continue
                 if dry_run:
                     invocation.describe(session, stages.waiting(session.matrix))
                     continue
-                session.run(notify=False)
+                invocation.run(session)
                 if session.stopped:
                     break
             if not dry_run and notify:
-                invocation.sum_up(stages.sessions)
+                invocation.sum_up()
         if dry_run:
             return None
-        return hand_over(stages.sessions, self._on_error, stages.by_id)
+        every: dict[Any, Results | None] = invocation.hand_over(self._on_error)
+        return every
 
     def adopt(self, matrix: Any, verify: int = 0) -> Adopted:
         """Accept a change of the code: results of older versions count as of the present one from now on.
@@ -361,11 +381,14 @@ class Memento:
         dry_run: bool = False,
         force_run: bool = False,
         force_cache: bool = False,
+        ids: Sequence[Any] | None = None,
     ) -> Invocation:
-        from memento.runner.invocation import Invocation
-        from memento.runner.listeners import Listeners
+        with Loading():
+            from memento.runner.invocation import Invocation
+            from memento.runner.listeners import Listeners
 
         # A plan that nobody sees is no plan.
         listeners = Listeners(True if dry_run else self._progress, self._hear)
         options = self._options._replace(force_run=force_run, force_cache=force_cache)
-        return Invocation(self.func, self.name, options, self._locate(cache_path), listeners)
+        store = self._locate(cache_path)
+        return Invocation(self.func, self.name, options, store, listeners, self._last, ids)

@@ -100,7 +100,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def check_func(func: Any) -> None:
     """Refuse at once what would fail in every single task; its arguments are looked at beside a matrix."""
-    if callable(func) and not isinstance(func, type) and not hasattr(func, "run_all"):
+    if callable(func) and not isinstance(func, type) and not _is_memento(func):
         code = func.__code__ if type(func) is FunctionType else None
         if code is None or not code.co_argcount or code.co_varnames[0] != "self":
             return
@@ -110,6 +110,10 @@ def check_func(func: Any) -> None:
     from memento.runner.wrong_usage import no_function
 
     raise TypeError(no_function(func))
+
+
+def _is_memento(func: Any) -> bool:
+    return any(kind.__module__ == "memento.memento" for kind in type(func).__mro__)
 
 
 def check_names(func: Any, matrix: Matrix) -> Arguments:

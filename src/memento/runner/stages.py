@@ -22,7 +22,6 @@ from memento.wording import number_of, one_line
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
     from memento.records import TaskRecord
-    from memento.results.results import Results
     from memento.runner.invocation import Invocation
     from memento.runner.session import Session
 
@@ -37,21 +36,11 @@ class _Stage(NamedTuple):
 
 
 class Stages:
-    """Makes the session of each matrix in turn; `sessions` are those of the matrices that could run."""
+    """Makes the session of each matrix in turn."""
 
     def __init__(self, invocation: Invocation, dry_run: bool) -> None:
         self._invocation, self._dry_run = invocation, dry_run
         self._stages: dict[Any, _Stage] = {}
-
-    @property
-    def sessions(self) -> list[Session]:
-        """The sessions so far, in order."""
-        return [stage.session for stage in self._stages.values() if stage.session is not None]
-
-    def by_id(self, results: list[Results]) -> dict[Any, Results | None]:
-        """Return the results of `sessions` by the ids of their matrices; None for one that could not run."""
-        left = iter(results)
-        return {name: None if stage.session is None else next(left) for name, stage in self._stages.items()}
 
     def waiting(self, matrix: Matrix) -> int:
         """Count the results of other matrices' tasks that a matrix takes and that are not computed yet."""

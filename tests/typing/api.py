@@ -1,0 +1,62 @@
+"""What type checkers make of the names that users type; mypy checks this file, nothing runs it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from memento import AggregateException, Config, Context, Memento, Result, Results, Retry, RunInterrupted
+
+
+def experiment(context: Context, config: Config) -> float:
+    return float(config.x)
+
+
+def after_a_run() -> None:
+    runs = Memento(experiment)
+    try:
+        results: Results | None = runs.run({"parameters": {"x": [1, 2]}})
+    except (AggregateException, RunInterrupted) as error:
+        results = error.results
+    kept: Results = runs.results
+    result: Result = kept[0]
+    value: Any = result.value
+    print(results, value)
+
+
+def figures(results: Results) -> None:
+    ax = results.plot()
+    results.plot("loss", ax=ax).set_title("loss")
+
+
+def plain(lr: float, hidden: int, n_epochs: int = 10) -> float:
+    return lr * hidden * n_epochs
+
+
+async def awaited(lr: float, **rest: Any) -> float:
+    return lr
+
+
+class Trainer:
+    def __call__(self, config: Config, *, lr: float) -> float:
+        return lr
+
+
+def any_function_is_an_experiment() -> None:
+    Memento(plain, timeout="10min", memory_limit="4 GiB", retries=Retry(3, delay="1min"))
+    Memento(functools.partial(plain, n_epochs=3), timeout=timedelta(hours=1))
+    Memento(awaited)
+    Memento(Trainer())
+    Memento(lambda lr: lr)
+
+
+def a_config_is_a_mapping(config: Config) -> None:
+    def model(**parameters: Any) -> None: ...
+
+    model(**config)
+    mapping: Mapping[str, Any] = config
+    pairs: list[tuple[str, Any]] = list(config.items())
+    folds: Any = config.folds
+    print(dict(config), {**config, "more": 1}, len(config), "lr" in config, mapping, pairs, folds)
