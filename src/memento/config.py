@@ -208,7 +208,7 @@ class Config(Mapping[str, Any]):
         return {name: self[name] for name in self._dict}
 
     def __str__(self) -> str:
-        return str(self._texts())
+        return str(self._texts())  # as texts, which scripts for 1.2.0 may read
 
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{short_text(n)}={v}' for n, v in self._texts().items())})"

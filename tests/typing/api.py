@@ -7,7 +7,20 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from memento import AggregateException, Config, Context, Memento, Result, Results, Retry, RunInterrupted
+from memento import (
+    AggregateException,
+    Config,
+    Context,
+    Linear,
+    Log,
+    Matrix,
+    Memento,
+    Range,
+    Result,
+    Results,
+    Retry,
+    RunInterrupted,
+)
 
 
 def experiment(context: Context, config: Config) -> float:
@@ -60,3 +73,12 @@ def a_config_is_a_mapping(config: Config) -> None:
     pairs: list[tuple[str, Any]] = list(config.items())
     folds: Any = config.folds
     print(dict(config), {**config, "more": 1}, len(config), "lr" in config, mapping, pairs, folds)
+
+
+def matrices() -> None:
+    small = {"small": 10, "large": 1000}
+    grids = Matrix([{"size": [10], "lr": Log(1e-5, 0.1, num=5)}, {"size": small, "p": Range(0, 1, 0.1)}])
+    single = Matrix(include=[{"size": 10}, {"lr": 0.1}])
+    same = Matrix.of({"parameters": [{"lr": [1]}, {"lr": Linear(0, 1, num=3)}], "exclude": [{"lr": [1, 2]}]})
+    values: tuple[float, ...] = Range(0, 10, step=2)
+    print(grids, single, same, values)
