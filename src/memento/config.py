@@ -6,7 +6,8 @@ Knows: names and values. May not know: matrices, keys, stores.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from types import MethodType
+from typing import TYPE_CHECKING, Any
 
 from memento.wording import safe_text
 
@@ -40,14 +41,8 @@ def labels_in(parameters: Mapping[str, Any] | None) -> Mapping[str, str]:
     return parameters.labels if isinstance(parameters, TaskParameters) else {}
 
 
-def inherited(parameters: Mapping[str, Any], name: str) -> Any:
-    """Return what `name` is among the parameters of upstream tasks, at any depth: "clean.dataset"; raises KeyError."""
-    origin, rest = where_inherited(parameters, name)
-    return origin[rest]
-
-
-def where_inherited(parameters: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], str]:
-    """Return the parameters of the upstream task that has it, and what it is called there; raises KeyError.
+def inherited(parameters: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], str]:
+    """Return whose parameter "clean.dataset" is, at any depth: all those of the task, and its name; raises KeyError.
 
     Names may have dots of their own; that no two of a matrix are alike is checked before anything runs.
     """
@@ -57,7 +52,7 @@ def where_inherited(parameters: Mapping[str, Any], name: str) -> tuple[Mapping[s
             if rest in origin:
                 return origin, rest
             try:
-                return where_inherited(origin, rest)
+                return inherited(origin, rest)
             except KeyError:  # another parameter may begin alike
                 continue
     raise KeyError(name)
@@ -76,14 +71,28 @@ def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
 ELSEWHERE = {  # what people look for in a config -> where it is
     **dict.fromkeys(("seed", "rng", "key", "logger", "attempt", "directory", "resources"), "context.{}"),
     **dict.fromkeys(("to_dict", "as_dict", "dict", "_asdict", "parameters", "params"), "config.asdict()"),
-    **dict.fromkeys(("keys", "items", "values"), "config.asdict().{}()"),
     **dict.fromkeys(("n_jobs", "cpus", "num_workers"), "context.resources.cpus"),
     **dict.fromkeys(("device", "gpu", "gpus", "cuda"), "context.resources.gpus"),
 }
 
 
-class Config:
-    """A single experiment configuration; parameters are attributes.
+class _Method:
+    """A method that gives way to a parameter of its name: a matrix may have had one before configs were mappings."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method, self._name = method, method.__name__
+
+    def __get__(self, config: Config | None, owner: type) -> Any:
+        if config is None:
+            return self._method
+        return config[self._name] if self._name in config else MethodType(self._method, config)
+
+
+class Config(Mapping[str, Any]):
+    """A single experiment configuration: a mapping of its parameters, which are attributes too.
+
+    Settings are attributes where no parameter has their name; they are no items, so that ``Model(**config)`` and
+    ``dict(config)`` have the parameters and nothing else. (With a parameter called `keys` write ``config.asdict()``.)
 
     Parameters
     ----------
@@ -95,6 +104,8 @@ class Config:
     >>> config = Config(model="svc", C=1.0)
     >>> config.model, config["C"], config.get("gamma", "scale")
     ('svc', 1.0, 'scale')
+    >>> dict(config), len(config), "gamma" in config
+    ({'model': 'svc', 'C': 1.0}, 2, False)
     """
 
     settings: Mapping[str, Any]
@@ -112,19 +123,11 @@ class Config:
         self._dict = parameters
 
     @classmethod
-    def build(
-        cls,
-        parameters: dict[str, Any],
-        settings: Mapping[str, Any],
-        repeat: int = 0,
-        labels: Mapping[str, str] | None = None,
-    ) -> Config:
-        """Make a config from a dict, whose names may be any string; values that have labels show them."""
+    def build(cls, parameters: dict[str, Any], settings: Mapping[str, Any], repeat: int = 0) -> Config:
+        """Make a config from a dict, whose names may be any string."""
         self = object.__new__(cls)
         attributes = self.__dict__
         attributes["_dict"], attributes["settings"], attributes["repeat"] = parameters, settings, repeat
-        if labels:
-            attributes["_labels"] = labels
         return self
 
     def told_by(self, labels: Callable[[], Mapping[str, str]]) -> Config:
@@ -136,6 +139,8 @@ class Config:
         try:
             value = self._dict[name]
         except KeyError:
+            if name in self.settings:
+                return self.settings[name]
             raise AttributeError(f"config has no parameter {name!r}{self._instead(name)}") from None
         return self._resolve(name, value) if isinstance(value, Deferred) else value
 
@@ -155,7 +160,9 @@ class Config:
         if not isinstance(name, str) or name.startswith("__"):
             return known
         if name in self.settings:
-            return f". It is a setting: write config.settings[{name!r}]."
+            return (
+                f". It is a setting: write config.{name if name.isidentifier() else f'settings[{name!r}]'}."
+            )
         line = ELSEWHERE.get(name, "").format(name)
         if not line:
             import difflib
@@ -181,7 +188,8 @@ class Config:
         """Return a parameter of an upstream task's: "clean.dataset"."""
         kept = self.__dict__.setdefault("_inherited", {})
         if name not in kept:
-            value = inherited(self._unloaded, name)
+            origin, rest = inherited(self._unloaded, name)
+            value = origin[rest]
             kept[name] = value.load() if isinstance(value, Deferred) else value
         return kept[name]
 
@@ -199,6 +207,12 @@ class Config:
     def __iter__(self) -> Iterator[str]:
         return iter(self._dict)
 
+    def __len__(self) -> int:
+        return len(self._dict)
+
+    if not TYPE_CHECKING:
+        keys, items, values = map(_Method, (Mapping.keys, Mapping.items, Mapping.values))
+
     def get(self, name: str, default: Any = None) -> Any:
         """Return a parameter's value, or `default` where this config does not have it."""
         return self[name] if name in self else default  # noqa: SIM401 - it would call itself
@@ -208,10 +222,7 @@ class Config:
         return {name: self[name] for name in self._dict}
 
     def __str__(self) -> str:
-        values = {"repeat": self.repeat, **self._dict}
-        bare = {name: repr(plain(value)) for name, value in values.items() if _is_number(plain(value))}
-        texts = self._texts().items()
-        return f"{{{', '.join(f'{n!r}: {v if bare.get(n) == v else repr(v)}' for n, v in texts)}}}"
+        return str(self._texts())  # as texts, which scripts for 1.2.0 may read
 
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{short_text(n)}={v}' for n, v in self._texts().items())})"
@@ -219,21 +230,18 @@ class Config:
     def _texts(self) -> dict[str, str]:
         """Name each value in a few words, and the repeat where there are several."""
         told = self.__dict__.get("_tell")
-        labels = told() if told is not None else self._labels_here()
+        upstream = () if told is not None else lineage(self._unloaded)
+        labels = {name: label or short_text(value) for name, value, label in upstream}
+        labels |= told() if told is not None else labels_in(self._dict)
         texts: dict[str, str] = {}
         for name, value in self._dict.items():
             deeper = {n: text for n, text in labels.items() if n.startswith(f"{name}.")} if labels else {}
             if deeper and name not in labels:  # an upstream task says less than its parameters
                 texts |= deeper
             else:
-                texts[name] = labels.get(name) or short_text(value)
+                texts[name] = short_text(labels.get(name) or value)
         repeat = labels.get("", str(self.repeat) if self.repeat else "")
         return {**texts, "repeat": repeat} if repeat and "repeat" not in texts else texts
-
-    def _labels_here(self) -> dict[str, str]:
-        upstream = {name: label or short_text(value) for name, value, label in lineage(self._unloaded)}
-        own: Mapping[str, str] = self.__dict__.get("_labels", {})
-        return {**upstream, **{name: short_text(label) for name, label in own.items()}}
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_tell"}
@@ -330,10 +338,6 @@ def short_text(value: Any, limit: int = 80) -> str:
             text = _of_table(value) + text
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text if text.isprintable() else safe_text(text)
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and type(value).__module__ == "builtins")
 
 
 def plain(value: Any) -> Any:

@@ -50,7 +50,7 @@ def run(store: Path, matrix: Any, executor: str = "serial", **options: Any) -> R
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_a_task_has_the_value_and_prints_the_label(tmp_path: Path, executor: str) -> None:
     results = run(tmp_path / "s", {"parameters": {"dataset": DATASETS, "C": [1]}}, executor)
-    assert [r.inner for r in results] == [f"{{'dataset': '{label}', 'C': 1}}" for label in DATASETS]
+    assert [r.inner for r in results] == [f"{{'dataset': '{label}', 'C': '1'}}" for label in DATASETS]
     assert results[2].config.dataset == 10
     assert results.to_frame()["dataset"].tolist() == list(DATASETS)
     assert repr(results[0].config) == "Config(dataset=moons, C=1)"
@@ -159,9 +159,9 @@ def test_parameters_of_other_matrices_show_their_labels(tmp_path: Path, executor
     fit = (runs.run_all() or {})["fit"]
     assert fit is not None
     assert [r.inner for r in fit] == [
-        "{'C': 1, 'clean.dataset': 'moons'}",
-        "{'C': 1, 'clean.dataset': 'small'}",
-        "{'C': 2, 'clean.dataset': 'small'}",
+        "{'C': '1', 'clean.dataset': 'moons'}",
+        "{'C': '1', 'clean.dataset': 'small'}",
+        "{'C': '2', 'clean.dataset': 'small'}",
     ]
     loaded = memento.load(tmp_path / "s").filter(C=[1, 2])
     for results in (fit, loaded):
@@ -171,7 +171,7 @@ def test_parameters_of_other_matrices_show_their_labels(tmp_path: Path, executor
             == len(results.filter(**{"clean.dataset": 10}))
             == 2
         )
-        assert str(results[0].config) == "{'C': 1, 'clean.dataset': 'moons'}"
+        assert str(results[0].config) == "{'C': '1', 'clean.dataset': 'moons'}"
     listed = cli("ls", "--json", "--store", tmp_path / "s").json
     assert {t["parameters"].get("clean.dataset") for t in listed} == {None, "moons", "small"}
 
@@ -228,7 +228,7 @@ def test_joining_a_store_keeps_the_labels_here_and_takes_others(tmp_path: Path) 
     told = {r.config.size: str(r.config) for r in memento.load(tmp_path / "here")}
     assert told == {
         10: "{'size': 'small'}",
-        99: "{'size': 99}",
+        99: "{'size': '99'}",
         1000: "{'size': 'large'}",
         9999: "{'size': 'huge'}",
     }

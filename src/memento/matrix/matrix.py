@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from memento.config import Config, Configurations
+from memento.config import Config, Configurations, TaskParameters
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.arguments import explained
 from memento.matrix.labels import labels_at, labels_of
@@ -252,10 +252,10 @@ class Matrix:
         if not 0 <= i < len(table):
             raise IndexError(f"task {i} of {len(table)}")
         row, repeat = divmod(i, table.repeats)
-        labels = None
+        parameters = table.row(row)
         if self.labels:
-            labels = labels_at(table.names, table.slots(row), self.labels)
-        return Config.build(table.row(row), self._spec.settings, repeat, labels)
+            parameters = TaskParameters(parameters, labels_at(table.names, table.slots(row), self.labels))
+        return Config.build(parameters, self._spec.settings, repeat)
 
     @property
     def configs(self) -> Configs:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.config import Config
+from memento.config import Config, TaskParameters
 from memento.context.context import Context
 from memento.context.seeding import LIBRARIES, Seeding
 from memento.context.task_space import Resources, StopTask, TaskSpace, never_stopping, nothing
@@ -186,10 +186,10 @@ class TaskRunner:
         if names is None:  # a task may have no parameter at all
             names = self.layouts[task.layout] = self._work.layouts[task.layout]
         values, labels = self.values.named(names, task.values), self._work.labels
-        if not labels:
-            return Config.build(values, self._settings(), task.repeat)
-        told = {name: labels[n] for name, n in zip(names, task.values, strict=True) if n in labels}
-        return Config.build(values, self._settings(), task.repeat, told)
+        if labels:
+            told = {name: labels[n] for name, n in zip(names, task.values, strict=True) if n in labels}
+            values = TaskParameters(values, told)
+        return Config.build(values, self._settings(), task.repeat)
 
     def _context(self, task: Task) -> Context:
         work, conditions = self._work, self._conditions
