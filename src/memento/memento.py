@@ -52,6 +52,10 @@ class Memento:
         and `StoreLimitReached` says what takes the room; raised at once where the store has them already.
     on_error : {"raise", "return"}
         Whether failures raise `AggregateException` at the end or come back as results.
+    fail_fast : bool
+        Start no more tasks after the first that has failed, its retries over; the same as ``max_failures=1``.
+    max_failures : int, optional
+        Start no more tasks once so many of this call have failed. What runs finishes, and all that finished is kept.
     on_code_change : {"warn", "rerun", "ignore"}
         What to do about results that an older version of the code computed.
     order : {"longest-first", "matrix"}
@@ -98,6 +102,8 @@ class Memento:
         memory_limit: int | str | None = None,
         store_limit: int | str | None = None,
         on_error: str = "raise",
+        fail_fast: bool = False,
+        max_failures: int | None = None,
         on_code_change: str = "warn",
         order: str = "longest-first",
         cpus_per_task: int = 1,
@@ -108,20 +114,14 @@ class Memento:
         progress: bool | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
-        from memento.runner.options import (
-            check_choice,
-            check_func,
-            check_listeners,
-            check_provider,
-            make_options,
-        )
+        from memento.runner import options
 
-        check_func(func)
-        check_provider(func, notification_provider)
-        check_listeners(listeners)
+        options.check_func(func)
+        options.check_provider(func, notification_provider)
+        options.check_listeners(listeners)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a text, got {name!r}")
-        check_choice("on_error", on_error, ("raise", "return"))
+        options.check_choice("on_error", on_error, ("raise", "return"))
         self.func = func
         self._name = name
         self._hear = [one for one in (notification_provider, *listeners) if one is not None]
@@ -129,13 +129,15 @@ class Memento:
         self._on_error = on_error
         self._progress = progress
         self._matrices: list[Matrix] = []
-        self._options = make_options(
+        self._options = options.make_options(
             num_workers=num_workers,
             executor=executor,
             retries=retries,
             timeout=timeout,
             memory_limit=memory_limit,
             store_limit=store_limit,
+            fail_fast=fail_fast,
+            max_failures=max_failures,
             on_code_change=on_code_change,
             order=order,
             cpus_per_task=cpus_per_task,
@@ -293,7 +295,8 @@ class Memento:
                     invocation.describe(session, stages.waiting(session.matrix))
                     continue
                 session.run(notify=False)
-                if session.stopped:
+                if session.stopped or session.is_hopeless:
+                    stages.stop(self._matrices)
                     break
             if not dry_run and notify:
                 invocation.sum_up(stages.sessions)

@@ -91,6 +91,12 @@ def run(
     store_limit: Annotated[
         str | None, typer.Option(help="Size of the store at which no more tasks are started, like 50GB.")
     ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Start no more tasks after the first that has failed.")
+    ] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=1, help="Start no more tasks once so many have failed.")
+    ] = None,
     on_code_change: Annotated[str, typer.Option(help="warn, rerun or ignore.")] = "warn",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
     force_run: Annotated[bool, typer.Option("--force-run", help="Compute everything again.")] = False,
@@ -112,6 +118,8 @@ def run(
         "timeout": timeout,
         "memory_limit": memory_limit,
         "store_limit": store_limit,
+        "fail_fast": fail_fast,
+        "max_failures": max_failures,
         "on_code_change": on_code_change,
         "progress": progress,
     }

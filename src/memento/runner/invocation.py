@@ -41,6 +41,7 @@ class Invocation:
         self._function, self.experiment, self._options = function, experiment, options
         self._path, self._listeners = store, listeners
         self.emit = listeners.emit
+        self._made: list[Session] = []
 
     def __enter__(self) -> Invocation:
         self.store = Store.open(self._path)
@@ -59,15 +60,21 @@ class Invocation:
         self._listeners.__exit__(*error)
 
     def _session(self, matrix: Matrix) -> Session:
-        return Session(
+        options = self._options
+        if options.max_failures is not None:  # of one call, over all its matrices
+            failed = sum(session.failures for session in self._made)
+            options = options._replace(max_failures=options.max_failures - failed)
+        session = Session(
             self._function,
             self.experiment,
             matrix,
             self.store,
-            self._options,
+            options,
             self.emit,
             name_tasks=self._listeners.name_tasks,
         )
+        self._made.append(session)
+        return session
 
     def session(self, matrix: Matrix, *, announce: bool = True) -> Session:
         """Plan a matrix; say what its checks have to say, if asked."""
@@ -120,6 +127,7 @@ class Invocation:
                 left=sum(e.left for e in ended),
                 groups=tuple(group for e in ended for group in e.groups),
                 warned=tuple(group for e in ended for group in e.warned),
+                how_to_go_on="\n".join(e.how_to_go_on for e in ended if e.how_to_go_on),
                 notes=tuple(dict.fromkeys(note for e in ended for note in e.notes)),
             )
         )
@@ -145,6 +153,9 @@ def hand_over(sessions: Sequence[Session], on_error: str, form: Callable[[list[R
             groups = [group for session in sessions if session.finished for group in session.finished.groups]
             errors = [TaskError(f"{group.title} with {group.config}") for group in groups]
             report = "\n".join(f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups)
+        for session in sessions:
+            if session.is_hopeless and session.finished and session.finished.how_to_go_on:
+                report += f"\n\n{session.finished.how_to_go_on}"
         raise AggregateException(errors, form(every), report)
     cancelled = sum(session.cancelled for session in sessions)
     if cancelled and on_error == "raise":

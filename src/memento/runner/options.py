@@ -15,7 +15,7 @@ from memento.executors.choose import engine_class, is_engine, own_workers
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
 
-_WHOLE = ("num_workers", "cpus_per_task", "max_tasks_per_worker")
+_WHOLE = ("num_workers", "cpus_per_task", "max_tasks_per_worker", "max_failures")
 
 
 class Options(NamedTuple):
@@ -33,6 +33,7 @@ class Options(NamedTuple):
     gpus_per_task: float = 0
     max_tasks_per_worker: int | None = None
     log_output: bool = True
+    max_failures: int | None = None
     force_run: bool = False
     force_cache: bool = False
     initializer: Callable[[], object] | None = None
@@ -44,12 +45,20 @@ def make_options(**given: Any) -> Options:
     check_executor(given["executor"])
     check_choice("on_code_change", given["on_code_change"], ("warn", "rerun", "ignore"))
     check_choice("order", given["order"], ("longest-first", "matrix"))
-    for name in ("num_workers", "timeout", "cpus_per_task", "max_tasks_per_worker"):
+    for name in ("num_workers", "timeout", "cpus_per_task", "max_tasks_per_worker", "max_failures"):
         check_positive(name, given[name])
     check_retries(given["retries"])
+    check_flag("fail_fast", given["fail_fast"])
     initializer = given["initializer"]
     if initializer is not None and not callable(initializer):
         raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
+    if given.pop("fail_fast"):
+        if given["max_failures"] not in (None, 1):
+            most = given["max_failures"]
+            raise ValueError(
+                f"fail_fast=True is max_failures=1, and max_failures={most} was given too: leave one out"
+            )
+        given["max_failures"] = 1
     workers, note = workers_of(given["executor"], given["num_workers"], given["cpus_per_task"])
     limits = {name: as_bytes(given[name], name) for name in ("memory_limit", "store_limit")}
     return Options(**{**given, **limits, "num_workers": workers, "note": note})
@@ -179,6 +188,10 @@ def check_flag(name: str, value: object) -> None:
         from memento.config import short_text
 
         kind = type(value).__name__
+        if name == "fail_fast":
+            raise TypeError(
+                f"fail_fast must be True or False, got {short_text(value)}; max_failures=5 bears four."
+            )
         if kind == "int" and value not in (0, 1):
             raise TypeError(
                 f"{name} must be True or False, got {value}. The number of workers belongs to Memento:"

@@ -21,6 +21,7 @@ from memento.plan.plan import Past, Plan, expected_costs, make_plan
 from memento.runner.code_changes import SessionCode
 from memento.runner.options import Options, executor_name
 from memento.store.store import Store
+from memento.wording import number_of
 
 if TYPE_CHECKING:
     from array import array
@@ -71,6 +72,8 @@ class Session:
         self.stopped = ""
         self.full: StoreLimitReached | None = None
         self.cancelled = 0
+        self.failures = 0  # tasks that have failed for good in this run ...
+        self.is_hopeless = False  # ... as many as the user bears: nothing more was started
         self.finished: RunFinished | None = None
         self.plan = self._plan()
         if self.plan.stale_codes and options.on_code_change != "ignore" and self.code.accept_moves(self.plan):
@@ -188,6 +191,9 @@ class Session:
 
             self.full = limit_reached(self.store, self.options.store_limit or 0, left)
             finished = finished._replace(how_to_go_on=str(self.full))
+        elif self.is_hopeless and left:
+            go_on = f"Stopped after {number_of(self.failures, 'failure')}; {number_of(left, 'task')} not started. What"
+            finished = finished._replace(how_to_go_on=f"{go_on} finished is kept: run it again to go on.")
         elif self.stopped or self.cancelled:
             go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
             finished = finished._replace(how_to_go_on=go_on)
@@ -325,6 +331,7 @@ class Session:
             store=self.store.root,
             room=room,
             name_tasks=self._name_tasks,
+            max_failures=self.options.max_failures,
         )
         # Only now: workers may be copies of this process, which are made as long as it has one thread.
         signals.enter_context(Heartbeat(run.heartbeat))
@@ -335,11 +342,12 @@ class Session:
     def _status(self, runner: Runner) -> str:
         """Return how the run ended, for the store; note what of it the caller has to know."""
         assert self.interrupt is not None
+        self.failures, self.is_hopeless = runner.failures, runner.is_hopeless
         if self.interrupt.count:
             self.stopped = "by a signal"
         elif runner.room is not None and runner.room.is_full:
             self.stopped = _BY_LIMIT if self.plan.total > self.plan.hits + runner.progress.finished else ""
-        elif runner.is_stopping:
+        elif runner.is_stopping and not runner.is_hopeless:
             self.stopped = "by a command"
         self.cancelled = len(runner.cancelled & runner.left)
         if self.stopped:

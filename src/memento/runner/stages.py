@@ -10,6 +10,7 @@ A task whose result is missing stands there by its key, so that all that would d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.config import config_text
@@ -42,6 +43,7 @@ class Stages:
     def __init__(self, invocation: Invocation, dry_run: bool) -> None:
         self._invocation, self._dry_run = invocation, dry_run
         self._stages: dict[Any, _Stage] = {}
+        self._not_reached: list[Any] = []
 
     @property
     def sessions(self) -> list[Session]:
@@ -51,7 +53,15 @@ class Stages:
     def by_id(self, results: list[Results]) -> dict[Any, Results | None]:
         """Return the results of `sessions` by the ids of their matrices; None for one that could not run."""
         left = iter(results)
-        return {name: None if stage.session is None else next(left) for name, stage in self._stages.items()}
+        found = {name: None if stage.session is None else next(left) for name, stage in self._stages.items()}
+        return {**found, **dict.fromkeys(self._not_reached)}
+
+    def stop(self, declared: Sequence[Matrix]) -> None:
+        """Note that no other of these matrices will be run."""
+        self._not_reached = [matrix.id for matrix in declared if matrix.id not in self._stages]
+        if self._not_reached and not self.sessions[-1].stopped:
+            names = ", ".join(map(repr, self._not_reached))
+            self._invocation.say(f"not run, since too many tasks failed: {names}")
 
     def waiting(self, matrix: Matrix) -> int:
         """Count the results of other matrices' tasks that a matrix takes and that are not computed yet."""
