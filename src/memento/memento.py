@@ -189,6 +189,7 @@ class Memento:
         force_cache: bool = False,
         cache_path: str | os.PathLike[str] | None = None,
         notify_on_complete: bool = True,
+        sample: float | None = None,
     ) -> Results | None:
         """Run a matrix and return its results; what is in the store is not computed again.
 
@@ -206,6 +207,9 @@ class Memento:
             The store, as in 1.2.0; the same as ``Memento(store=...)``.
         notify_on_complete : bool
             Tell the notification provider when all is done.
+        sample : int or float, optional
+            Run so many tasks of a large matrix, or that share of them: each value of each parameter has its share, and
+            a larger sample has all of a smaller one. Configurations are sampled whole, with all their repeats.
 
         Returns
         -------
@@ -226,14 +230,15 @@ class Memento:
         with Loading():
             from memento.matrix.matrix import Matrix
             from memento.runner.invocation import hand_over
-            from memento.runner.options import check_alone, check_flag, check_names
+            from memento.runner.options import check_alone, check_flag, check_names, check_sample
 
+        check_sample(sample)
         for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
             check_flag(name, value)
         declared = Matrix.of(matrix)
         check_names(self.func, declared)
         check_alone(declared)
-        with self._invoke(cache_path, dry_run, force_run, force_cache) as invocation:
+        with self._invoke(cache_path, dry_run, force_run, force_cache, sample) as invocation:
             session = invocation.session(declared)
             if dry_run:
                 invocation.describe(session)
@@ -249,7 +254,7 @@ class Memento:
         Parameters
         ----------
         **kwargs
-            As for `run`.
+            As for `run`; `sample` is of each matrix.
 
         Returns
         -------
@@ -266,13 +271,15 @@ class Memento:
         """
         from memento.matrix.dependencies import execution_order
         from memento.runner.invocation import hand_over
-        from memento.runner.options import check_flag, check_names
+        from memento.runner.options import check_flag, check_names, check_sample
         from memento.runner.stages import Stages
 
         for name, value in kwargs.items():
             if name not in FLAGS:
                 raise TypeError(no_such_argument(self.run_all, name, value, FLAGS))
-            if name != "cache_path":
+            if name == "sample":
+                check_sample(value)
+            elif name != "cache_path":
                 check_flag(name, value)
         if not self._matrices:
             raise TypeError(
@@ -285,7 +292,7 @@ class Memento:
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
         flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
-        with self._invoke(cache_path, dry_run, **flags) as invocation:
+        with self._invoke(cache_path, dry_run, **flags, sample=kwargs.pop("sample", None)) as invocation:
             stages = Stages(invocation, dry_run)
             for declared in execution_order(self._matrices):
                 session = stages.next(declared)
@@ -344,11 +351,12 @@ class Memento:
         dry_run: bool = False,
         force_run: bool = False,
         force_cache: bool = False,
+        sample: float | None = None,
     ) -> Invocation:
         from memento.runner.invocation import Invocation
         from memento.runner.listeners import Listeners
 
         # A plan that nobody sees is no plan.
         listeners = Listeners(True if dry_run else self._progress, self._hear)
-        options = self._options._replace(force_run=force_run, force_cache=force_cache)
+        options = self._options._replace(force_run=force_run, force_cache=force_cache, sample=sample)
         return Invocation(self.func, self.name, options, self._locate(cache_path), listeners)

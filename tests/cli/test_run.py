@@ -132,6 +132,12 @@ def test_a_run_that_ends_early_exits_with_1_and_says_how_to_go_on(
     assert "1 task not started. What finished is kept: run it again to go on." in ran.err
 
 
+@pytest.mark.parametrize(("sample", "count"), [("2", 2), ("34%", 1), ("0.67", 2), ("100%", 3), ("99", 3)])
+def test_a_sample_is_a_number_of_tasks_or_a_share(inside: Path, sample: str, count: int) -> None:
+    target = ("run", "experiment.py:experiment", "matrix.json", "--executor", "serial", "--sample", sample)
+    assert len(memento(*target, "--json").json) == count == len(calls(inside))
+
+
 def test_with_failures_json_still_has_every_row(project: Project) -> None:
     rows = project.first.json
     assert [row["status"] for row in rows] == ["done", "done", "failed"] * 2
@@ -173,6 +179,9 @@ def test_what_is_not_there_is_wrong_usage(inside: Path, target: str, matrix: str
         ("--memory-limit", "much"),
         ("--fail-fast", "--max-failures", "5"),
         ("--on-code-change", "panic"),
+        ("--sample", "0"),
+        ("--sample", "many"),
+        ("--sample", "150%"),
         ("--no-such-option",),
     ],
 )

@@ -98,6 +98,9 @@ def run(
         int | None, typer.Option(min=1, help="Start no more tasks once so many have failed.")
     ] = None,
     on_code_change: Annotated[str, typer.Option(help="warn, rerun or ignore.")] = "warn",
+    sample: Annotated[
+        str | None, typer.Option(metavar="N", help="Run so many tasks, or a share like 10%, over all values.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
     force_run: Annotated[bool, typer.Option("--force-run", help="Compute everything again.")] = False,
     progress: Annotated[bool | None, typer.Option(help="Show progress; by default on a terminal.")] = None,
@@ -126,7 +129,8 @@ def run(
     with explained():
         from memento.cli.run import run_file
 
-        run_file(target, matrix, options, dry_run=dry_run, force_run=force_run, as_json=as_json)
+        flags = {"dry_run": dry_run, "force_run": force_run, "sample": sample}
+        run_file(target, matrix, options, flags, as_json=as_json)
 
 
 @app.command()

@@ -19,7 +19,7 @@ OPTIONS = (
     "store_limit", "on_error", "fail_fast", "max_failures", "on_code_change", "order", "cpus_per_task", "gpus_per_task",
     "max_tasks_per_worker", "log_output", "initializer", "progress", "listeners",
 )  # fmt: skip
-FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete")
+FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete", "sample")
 
 # What to write -> words for it, in lower case and without underscores.
 _OF_MEMENTO = {
@@ -60,6 +60,7 @@ _OF_RUN = {
     "dry_run=True": "dry plan preview test simulate",
     "force_cache=True": "cacheonly cachedonly onlycached onlycache readonly usecache",
     "notify_on_complete=False": "notify quiet silent",
+    "sample={value}": "nsamples niter nsample samples numsamples subsample limit maxtasks ntrials subset fraction",
     "run(matrix)": "parameters params grid paramgrid configs config configurations space",
 }
 _OF_LOAD = {

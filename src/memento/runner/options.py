@@ -36,6 +36,7 @@ class Options(NamedTuple):
     max_failures: int | None = None
     force_run: bool = False
     force_cache: bool = False
+    sample: float | None = None
     initializer: Callable[[], object] | None = None
     note: str = ""  # what of these may not be as it was asked for
 
@@ -202,6 +203,16 @@ def check_flag(name: str, value: object) -> None:
                 f"{name} must be True or False, got {short_text(value)}."
                 " For several matrices: add_matrix(...) each, then run_all()."
             )
+
+
+def check_sample(sample: Any) -> None:
+    """Refuse what is neither a number of tasks nor a share of them."""
+    if sample is None or (type(sample) is int and sample > 0) or (type(sample) is float and 0 < sample <= 1):
+        return
+    problem = f"sample must be a number of tasks (sample=200) or a share of them (sample=0.1), got {sample!r}"
+    if type(sample) is float and sample > 1 and sample == int(sample):
+        problem += f"; write sample={int(sample)}"
+    raise (ValueError if type(sample) in (int, float) else TypeError)(problem)
 
 
 def check_retries(retries: object) -> None:

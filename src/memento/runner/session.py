@@ -21,7 +21,6 @@ from memento.plan.plan import Past, Plan, expected_costs, make_plan
 from memento.runner.code_changes import SessionCode
 from memento.runner.options import Options, executor_name
 from memento.store.store import Store
-from memento.wording import number_of
 
 if TYPE_CHECKING:
     from array import array
@@ -60,12 +59,13 @@ class Session:
         *,
         name_tasks: bool = False,
     ) -> None:
-        self.function, self.experiment, self.matrix = function, experiment, matrix
+        self.function, self.experiment = function, experiment
         self.store, self.options, self.clock = store, options, clock
         self._emit, self._name_tasks = emit, name_tasks
         self._run: Run | None = None
         self._untold: list[Event] = []  # what was told before the run had begun
-        self.tasks = KeyedTasks(matrix, experiment)
+        self.tasks = KeyedTasks(matrix, experiment, options.sample)
+        self.matrix = self.tasks.matrix
         check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)
         self.interrupt: Interrupt | None = None
@@ -102,6 +102,8 @@ class Session:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
         for warning in self.matrix.warnings if of_matrix else ():
             self.emit(Said(warning, "warning"))
+        if self.tasks.whole > len(self.tasks):
+            self.emit(Said(f"A sample: {len(self.tasks):,} of {self.tasks.whole:,} tasks."))
         for (name, then), count in self.plan.otherwise.items():
             self.emit(Said(_of_another_default(name, then, count), "warning"))
         self._say_how_it_is_named()
@@ -191,12 +193,11 @@ class Session:
 
             self.full = limit_reached(self.store, self.options.store_limit or 0, left)
             finished = finished._replace(how_to_go_on=str(self.full))
-        elif self.is_hopeless and left:
-            go_on = f"Stopped after {number_of(self.failures, 'failure')}; {number_of(left, 'task')} not started. What"
-            finished = finished._replace(how_to_go_on=f"{go_on} finished is kept: run it again to go on.")
-        elif self.stopped or self.cancelled:
-            go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
-            finished = finished._replace(how_to_go_on=go_on)
+        elif self.stopped or self.cancelled or (self.is_hopeless and left):
+            from memento.runner.closing_notes import how_to_go_on
+
+            failures = 0 if self.stopped else self.failures
+            finished = finished._replace(how_to_go_on=how_to_go_on(left, failures))
         empty = self.store.index.all_returned_nothing(plan.rows)
         if computed or empty:
             from memento.runner.closing_notes import note_of_none, warned

@@ -91,6 +91,8 @@ class Stages:
         may_run = _has_tasks(matrix)
         self._say_what_is_missing(declared, missing, len(tasks), len(matrix) if may_run else 0)
         session = self._invocation.session(matrix, announce=False) if may_run else None
+        if session is not None and session.tasks.whole > len(session.tasks):
+            tasks = session.tasks  # what is no part of the sample is not missing
         self._stages[declared.id] = _Stage(session, tasks)
         return session
 
