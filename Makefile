@@ -62,7 +62,8 @@ test-slow: $(ENV)
 
 # What PyTorch, matplotlib and xarray bring: their values, generators, options, checkpoints, figures.
 WITH_TORCH := tests/context tests/keys/test_corpus.py tests/keys/test_libraries.py tests/values/test_tensors.py \
-              tests/executors/processes/test_worker_isolation.py tests/worker/test_carrying.py tests/worker/test_causes.py tests/e2e/test_draws.py
+              tests/executors/processes/test_worker_isolation.py tests/results/test_plot.py tests/worker/test_carrying.py \
+              tests/worker/test_causes.py tests/e2e/test_draws.py
 test-torch: .venv-torch
 	.venv-torch/bin/python -m pytest -q -m "not slow and not real" $(SHARED) $(wildcard $(WITH_TORCH)) $(ARGS)
 

@@ -304,17 +304,21 @@ class AggregateException(MementoError):
         All results of the run, failed ones included: what `run` or `run_all` would have returned.
     report : str
         The failures grouped by cause, as `results.failures` prints them.
+    where : str
+        How to get at the results now.
     """
 
-    def __init__(self, exceptions: Sequence[BaseException], results: Any = None, report: str = "") -> None:
+    def __init__(
+        self, exceptions: Sequence[BaseException], results: Any = None, report: str = "", where: str = ""
+    ) -> None:
         super().__init__(exceptions, results, report)
         self.exceptions = list(exceptions)
         self.results = results
-        self.report = report
+        self.report, self.where = report, where
 
     def __str__(self) -> str:
         if self.report:
-            return self.report
+            return f"{self.report}\n\n{self.where}".rstrip()
         lines = ",\n\t".join(f"{type(e).__name__}: {e}" for e in self.exceptions)
         return f"One or more exceptions were encountered:\n\t{lines}"
 
@@ -407,8 +411,18 @@ class RunInterrupted(KeyboardInterrupt):
     ----------
     summary : str
         What is kept and how to go on.
+    results : Results, dict of id to Results, or None
+        What there is of the run, with status "missing" for what was not computed.
+    where : str
+        How to get at the results now.
     """
 
-    def __init__(self, summary: str = "") -> None:
+    def __init__(self, summary: str = "", results: Any = None, where: str = "") -> None:
         super().__init__(summary)
-        self.summary = summary
+        self.summary, self.results, self.where = summary, results, where
+
+    def __str__(self) -> str:
+        return f"{self.summary}. {self.where}" if self.where else self.summary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.summary,)

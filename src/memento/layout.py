@@ -9,7 +9,6 @@ Knows: names. May not know: what is in a file, whether it is there.
     artifacts/<key>/               files that tasks keep                 work/<key>/   a task's own folder
     steps/                         values of shared steps                steps/keys/   which value a step has
     steps/files/<key>/             files that a step keeps               steps/work/<key>/   what a step has so far
-    known-contents                 hashes of large arrays, which take long to make; without it they are made again
     payloads/damaged/, *.damaged   set aside                         payloads/.writing/   half-written files
 
 Paths are texts: `pathlib` takes longer to import than a small run needs for the rest of its values.
@@ -26,7 +25,6 @@ INDEX_REBUILT = "index.rebuilt.sqlite"  # rebuilt, and not in its place yet
 INDEX_SALVAGED = "index.salvaged-"  # then who rebuilds
 INDEX_DAMAGED = "index.damaged-"  # then a number
 IGNORED = ".gitignore"
-KNOWN_CONTENTS = "known-contents"
 
 PAYLOADS = "payloads"
 CHECKPOINTS = "checkpoints"
@@ -78,11 +76,6 @@ class Layout(NamedTuple):
     def step_keys(self) -> str:
         """Which value each step has."""
         return os.path.join(self.root, STEPS, STEP_KEYS)
-
-    @property
-    def known_contents(self) -> str:
-        """Hashes of large arrays."""
-        return os.path.join(self.root, KNOWN_CONTENTS)
 
     @property
     def step_work(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memento.lazily import Loading
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from memento.results.results import Results
     from memento.runner.adopting import Adopted
     from memento.runner.invocation import Invocation
+    from memento.runner.last_run import LastRun
     from memento.runner.retry import Retries
 
 
@@ -229,7 +231,6 @@ class Memento:
         """
         with Loading():
             from memento.matrix.matrix import Matrix
-            from memento.runner.invocation import hand_over
             from memento.runner.options import check_alone, check_flag, check_names, check_sample
 
         check_sample(sample)
@@ -243,8 +244,38 @@ class Memento:
             if dry_run:
                 invocation.describe(session)
                 return None
-            session.run(notify_on_complete)
-        return hand_over([session], self._on_error, lambda results: results[0])
+            invocation.run(session, notify_on_complete)
+        results: Results = invocation.hand_over(self._on_error)
+        return results
+
+    @cached_property  # so that what it holds is no part of a key, where an experiment's object has this Memento
+    def _last(self) -> LastRun:
+        from memento.runner.last_run import LastRun
+
+        return LastRun(self)
+
+    @property
+    def results(self) -> Any:
+        """What there is of the last run, also where it raised: what `run` or `run_all` would have returned.
+
+        What was not computed has the status "missing"; a matrix of `run_all` that did not come to its turn is None.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing has been run yet.
+
+        Examples
+        --------
+        >>> from memento import AggregateException, Memento
+        >>> runs = Memento(lambda context, config: 1 / config.x, executor="serial", progress=False)
+        >>> try:
+        ...     runs.run({"parameters": {"x": [1, 0, 2]}})
+        ... except AggregateException:
+        ...     [(result.status, result.value) for result in runs.results]
+        [('done', 1.0), ('failed', None), ('done', 0.5)]
+        """
+        return self._last.results()
 
     def run_all(self, **kwargs: Any) -> dict[Any, Results | None] | None:
         """Run every added matrix, each after those it depends on.
@@ -270,7 +301,6 @@ class Memento:
             Tasks failed; what did not depend on them is finished and kept. Its `results` are what would be returned.
         """
         from memento.matrix.dependencies import execution_order
-        from memento.runner.invocation import hand_over
         from memento.runner.options import check_flag, check_names, check_sample
         from memento.runner.stages import Stages
 
@@ -292,24 +322,27 @@ class Memento:
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
         flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
-        with self._invoke(cache_path, dry_run, **flags, sample=kwargs.pop("sample", None)) as invocation:
+        flags["sample"] = kwargs.pop("sample", None)
+        matrices = execution_order(self._matrices)
+        with self._invoke(cache_path, dry_run, **flags, ids=[one.id for one in matrices]) as invocation:
             stages = Stages(invocation, dry_run)
-            for declared in execution_order(self._matrices):
+            for declared in matrices:
                 session = stages.next(declared)
                 if session is None:
                     continue
                 if dry_run:
                     invocation.describe(session, stages.waiting(session.matrix))
                     continue
-                session.run(notify=False)
+                invocation.run(session)
                 if session.stopped or session.is_hopeless:
-                    stages.stop(self._matrices)
+                    stages.say_what_is_left(matrices)
                     break
             if not dry_run and notify:
-                invocation.sum_up(stages.sessions)
+                invocation.sum_up()
         if dry_run:
             return None
-        return hand_over(stages.sessions, self._on_error, stages.by_id)
+        every: dict[Any, Results | None] = invocation.hand_over(self._on_error)
+        return every
 
     def adopt(self, matrix: Any, verify: int = 0) -> Adopted:
         """Accept a change of the code: results of older versions count as of the present one from now on.
@@ -352,11 +385,14 @@ class Memento:
         force_run: bool = False,
         force_cache: bool = False,
         sample: float | None = None,
+        ids: Sequence[Any] | None = None,
     ) -> Invocation:
-        from memento.runner.invocation import Invocation
-        from memento.runner.listeners import Listeners
+        with Loading():
+            from memento.runner.invocation import Invocation
+            from memento.runner.listeners import Listeners
 
         # A plan that nobody sees is no plan.
         listeners = Listeners(True if dry_run else self._progress, self._hear)
         options = self._options._replace(force_run=force_run, force_cache=force_cache, sample=sample)
-        return Invocation(self.func, self.name, options, self._locate(cache_path), listeners)
+        store = self._locate(cache_path)
+        return Invocation(self.func, self.name, options, store, listeners, self._last, ids)

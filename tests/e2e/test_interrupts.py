@@ -312,3 +312,58 @@ except KeyboardInterrupt as error:
 """,
     )
     assert "caught True 1 task left; run it again to compute what is missing" in place.run("exp.py").out
+
+
+# x=2 sends its own program a signal, and waits to be told to stop.
+STOPPED = (
+    COUNTING
+    + """
+import signal
+def experiment(context, config):
+    if config.x == 2:
+        os.kill(config.settings["pid"], getattr(signal, sys.argv[2]))
+        while not context.stopping:
+            time.sleep(0.01)
+    return config.x
+runs = Memento(experiment, executor=sys.argv[1], num_workers=1, order="matrix")
+try:
+    runs.run({"parameters": {"x": [1, 2, 3, 4]}, "settings": {"pid": os.getpid()}, "volatile": ["pid"]})
+except (KeyboardInterrupt, SystemExit) as error:
+    print("caught", type(error).__name__, error)
+    print("same", getattr(error, "results", runs.results) is runs.results)
+print([(result.value, result.status) for result in runs.results if result.config.x != 2])
+"""
+)
+
+
+@pytest.mark.parametrize("executor", ["processes", "threads", "serial"])
+def test_what_is_done_is_there_after_ctrl_c(executor: str, place: Workplace) -> None:
+    place.write("exp.py", STOPPED)
+    program = place.run("exp.py", executor, "SIGINT")
+    assert "caught RunInterrupted" in program.out
+    assert "it again to compute what is missing. What there is: runs.results\nsame True\n" in program.out
+    assert "[(1, 'done'), (None, 'missing'), (None, 'missing')]" in program.out
+
+
+def test_what_is_done_is_there_after_a_batch_systems_end(place: Workplace) -> None:
+    place.write("exp.py", STOPPED)
+    program = place.run("exp.py", "processes", "SIGTERM")
+    assert "caught SystemExit 143\nsame True\n" in program.out
+    assert "[(1, 'done'), (None, 'missing'), (None, 'missing')]" in program.out
+
+
+def test_at_a_prompt_the_line_to_type_is_right(place: Workplace) -> None:
+    script = STOPPED.partition("runs = ")[0]
+    run = """Memento(experiment, num_workers=1, order="matrix").run(
+    {"parameters": {"x": [1, 2, 3]}, "settings": {"pid": os.getpid()}, "volatile": ["pid"]})"""
+    place.write("exp.py", script + run)
+    typed = """import sys; print("there is", [result.value for result in sys.last_value.results])
+runs = Memento(lambda context, config: 1 / config.y)
+runs.run({"parameters": {"y": [0, 1]}})
+print("then", [result.value for result in runs.results])
+"""
+    program = place.run("-i", "exp.py", "processes", "SIGINT", stdin=typed)
+    assert "What there is: import sys; sys.last_value.results" in program.err
+    assert "What there is: runs.results" in program.err
+    assert re.search(r"there is \[1, (2|None), None\]", program.out)
+    assert "then [None, 1.0]" in program.out

@@ -13,8 +13,10 @@ pytestmark = [
 ]
 
 
-def run_cells(cells: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Run cells in a kernel of their own; what each printed, displays as their plain text."""
+def run_cells(
+    cells: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, *, may_fail: bool = False
+) -> list[str]:
+    """Run cells in a kernel of their own; what each printed, displays as their plain text, tracebacks."""
     nbclient = pytest.importorskip("nbclient")
     from nbformat.v4 import new_code_cell, new_notebook  # type: ignore[import-untyped, unused-ignore]
 
@@ -23,14 +25,23 @@ def run_cells(cells: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, str(folder / ".jupyter" / name))
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])  # type: ignore[no-untyped-call]
     client = nbclient.NotebookClient(
-        notebook, timeout=100, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook,
+        timeout=100,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        allow_errors=may_fail,
     )
     client.execute()
     told = []
     for cell in notebook.cells:
         parts = []
         for output in cell.outputs:
-            parts.append(output.text if output.output_type == "stream" else output.data.get("text/plain", ""))
+            if output.output_type == "stream":
+                parts.append(output.text)
+            elif output.output_type == "error":
+                parts += output.traceback
+            else:
+                parts.append(output.data.get("text/plain", ""))
         told.append("\n".join(parts))
     return told
 
@@ -165,3 +176,24 @@ except KeyboardInterrupt as error:
     )
     assert "caught 2 tasks left" in told[0]
     assert "again [(1, True), (2, False), (3, False)]" in told[1]
+
+
+def test_a_cell_that_fails_says_what_to_type_for_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = run_cells(
+        [
+            "from memento import Memento\ndef experiment(context, config):\n    return 1 / config.x\n%xmode Plain",
+            "results = Memento(experiment, num_workers=1).run({'parameters': {'x': [0, 1]}})",
+            "import sys; print([result.value for result in sys.last_value.results])",
+            "runs = Memento(experiment, num_workers=1)\nresults = runs.run({'parameters': {'x': [0, 2]}})",
+            "print([result.value for result in runs.results])",
+        ],
+        tmp_path,
+        monkeypatch,
+        may_fail=True,
+    )
+    assert "What there is: import sys; sys.last_value.results" in told[1]
+    assert told[2].strip() == "[None, 1.0]"
+    assert "What there is: runs.results" in told[3]
+    assert told[4].strip() == "[None, 0.5]"

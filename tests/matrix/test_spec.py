@@ -26,7 +26,6 @@ GRID: dict[str, list[Any]] = {"alpha": [0.1, 1.0], "model": ["svc", "tree"]}
          "parameters['a']: a list of values is needed, got the str 'abc'. Write ['abc']."),
         ({"parameters": {"a": b"abc"}}, "Write [b'abc']."),
         ({"parameters": {"a": 3}}, "parameters['a']: a list of values is needed, got the int 3. Write [3]."),
-        ({"parameters": {"a": {"x": 1}}}, "a list of values is needed, got the dict"),
         ({"parameters": {"a": []}}, "parameters['a']: the list is empty"),
         ({"parameters": {"settings": [1]}}, "'settings' is a reserved parameter name"),
         ({"parameters": {"repeat": [1]}}, "use 'repeats'"),

@@ -23,7 +23,7 @@ def some() -> Results:
     [
         ("df", "Write results.to_frame()."),
         ("to_pandas", "Write results.to_frame()."),
-        ("values", "Write [result.inner for result in results]."),
+        ("values", "Write [result.value for result in results]."),
         ("mean", "Write results.summary()."),
         ("pivott", "Write results.pivot."),
     ],
@@ -37,7 +37,7 @@ def test_results_say_what_to_write_for_what_they_do_not_have(name: str, line: st
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("value", "Write result.inner."),
+        ("output", "Write result.value."),
         ("params", "Write result.config."),
         ("lr", "It is a parameter: write result.config.lr."),
         ("duration", "Write result.runtime."),

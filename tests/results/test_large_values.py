@@ -10,8 +10,9 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -201,12 +202,32 @@ def test_a_copy_that_travels_takes_its_value_along(travel: Callable[[Any], Any],
 
 
 SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text(max_size=3)
-OTHERS: st.SearchStrategy[Any] = st.lists(SCALARS, max_size=2) | st.dictionaries(
-    st.text(max_size=1), SCALARS, max_size=1
-)
+OTHERS: st.SearchStrategy[Any] = st.lists(SCALARS, max_size=2) | st.just({}) | st.just({1: 0.5, "a": 1})
 OTHERS |= st.integers(1, 3).map(lambda size: np.zeros(size))
-NAMES = st.sampled_from(["a", "b", "value", 1, ("d",)])
-SMALL = st.dictionaries(NAMES, SCALARS | OTHERS, max_size=4)
+NAMES = st.sampled_from(["a", "b", "a.b", "value", 1, ("d",)])
+
+
+class Pair(NamedTuple):
+    a: Any
+    b: Any = None
+
+
+@dataclass
+class Scores:
+    a: Any
+    c: Any = 0.5
+
+
+NESTED = st.recursive(
+    SCALARS | OTHERS,
+    lambda inner: (
+        st.dictionaries(st.sampled_from(["a", "b", "b.c"]), inner, max_size=2)
+        | st.tuples(inner, inner).map(lambda two: Pair(*two))
+        | inner.map(Scores)
+    ),
+    max_leaves=4,
+)
+SMALL = st.dictionaries(NAMES, NESTED, max_size=4) | NESTED.map(Pair) | NESTED.map(Scores)
 HUGE = st.integers(ITEMS - 1, ITEMS + 2).map(lambda count: {f"k{i}": i for i in range(count)})
 
 
@@ -222,32 +243,48 @@ VALUES |= st.just(Unreadable("a:B", "gone"))
 
 
 def known_items(value: Any) -> dict[Any, Any] | None:
-    """Return what may become columns of a value."""
+    """Return what a value holds by name."""
+    if isinstance(value, Pair):
+        return value._asdict()
+    if isinstance(value, Scores):
+        return vars(value)
     return value.known.items if isinstance(value, LargeValue) else value if isinstance(value, dict) else None
+
+
+def leaves(value: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield what a value holds by name, at any depth."""
+    for name, item in (known_items(value) or {}).items():
+        deeper = list(leaves(item)) if isinstance(name, str) else []
+        if deeper and all(isinstance(inner, str) for path, _ in deeper for inner in path):
+            yield from (((name, *path), inner) for path, inner in deeper)
+        else:
+            yield (name,), item
 
 
 def model(values: list[Any]) -> tuple[dict[str, list[Any]], list[Any]]:
     """Return the columns that items make, and the cells of `value`."""
-    for value in values:
-        is_file = isinstance(value, LargeValue) and value.known.is_dict
-        if not isinstance(value, dict | Unreadable) and not is_file:
-            return {}, values
-    names: list[str] = []
-    for value in values:
-        for name, item in (known_items(value) or {}).items():
-            if isinstance(name, str) and is_scalar(type(item)) and name not in names:
-                names.append(name)
-    if len(names) > ITEMS:
-        names = []
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    rest = []
-    for value in values:
-        items = known_items(value)
-        shown = {n for n, item in (items or {}).items() if n in columns and is_scalar(type(item))}
-        for name in names:
-            columns[name].append((items or {})[name] if name in shown else None)
-        rest.append(None if items is not None and names and shown == set(items) else value)
-    return columns, rest
+    rows = [dict(leaves(value)) for value in values]
+    scalars = [
+        {path: item for path, item in row.items() if isinstance(path[0], str) and is_scalar(type(item))}
+        for row in rows
+    ]
+    paths = list(dict.fromkeys(path for row in scalars for path in row))
+    if len(paths) > ITEMS:
+        paths = [path for path in paths if len(path) == 1]
+    if len(paths) > ITEMS:
+        paths = []
+    names = {path: path[0] for path in paths if len(path) == 1}
+    for path in paths:
+        if len(path) > 1:
+            names[path] = ".".join(path)
+            while list(names.values()).count(names[path]) > 1:
+                names[path] = f"value.{names[path]}"
+    columns = {names[path]: [row.get(path) for row in scalars] for path in paths}
+    whole = [
+        known_items(value) is not None and row.keys() <= names.keys() and bool(paths)
+        for value, row in zip(values, rows, strict=True)
+    ]
+    return columns, [None if shown else value for shown, value in zip(whole, values, strict=True)]
 
 
 @given(values=st.lists(DICTS, max_size=6) | st.lists(VALUES, max_size=6))
@@ -265,7 +302,10 @@ def test_columns_are_those_of_a_model(values: list[Any]) -> None:
         assert same(columns.pop(name), column)
     if columns:
         (shown,) = columns.values()
-        assert list(columns) == ["value.value" if "value" in expected else "value"]
+        name = "value"
+        while name in expected:
+            name = f"value.{name}"
+        assert list(columns) == [name]
         assert all(one is two for one, two in zip(shown, rest, strict=False)) or same(shown, rest)
     else:
         assert expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,20 +60,63 @@ def test_the_best_by_a_metric() -> None:
 
 
 def test_best_explains_what_it_cannot_do() -> None:
+    texts, _ = results_of(FakeMatrix(n=[0, 1]), ["a", "b"])
+    with pytest.raises(ValueError, match=r"'value' holds str, not numbers.*cpu_time"):
+        texts.best()
     results, _ = results_of(FakeMatrix(n=[0, 1]), ["a", "b"], {"acc": [1, 3]})
-    with pytest.raises(ValueError, match=r"'value' holds str, not numbers.*acc"):
-        results.best()
     with pytest.raises(ValueError, match="Did you mean 'acc'"):
         results.best("ac")
     dicts, _ = results_of(FakeMatrix(n=[0, 1]), [{"f1": 0.5}, {"f1": 0.6}])
     with pytest.raises(ValueError, match=r"f1.* each key is a column: name one"):
-        dicts.best()
-    assert dicts.best("f1").config.n == 1
+        dicts.best("value")
     failed, _ = results_of(FakeMatrix(n=[0, 1]), [failure(), MISSING])
     with pytest.raises(ValueError, match="1 failed, 1 missing"):
         failed.best()
     with pytest.raises(ValueError, match="no results"):
         results[:0].best()
+
+
+@pytest.mark.parametrize(
+    ("values", "metrics", "chosen"),
+    [
+        ([0.5, 0.6], {"acc": [3, 1]}, "value"),
+        ([True, False], {"acc": [3, 1]}, "value"),
+        ([{"f1": 0.5, "name": "a", "ok": True}, {"f1": 0.6, "name": "b", "ok": None}], {"acc": [3, 1]}, "f1"),
+        ([{"test": {"f1": 1}, "cm": [1]}, {"test": {"f1": 2}}], None, "test.f1"),
+        (["a", "b"], {"acc": [1, 3]}, "acc"),
+        ([None, None], {"acc": [1, 3]}, "acc"),
+        ([{"name": "a", "of": [1]}, {"name": "b"}], {"acc": [1, 3]}, "acc"),
+        ([{"n": 4}, {"n": 5}], None, "value.n"),
+        ([np.array(0.5), np.float32(0.6)], None, "value"),
+        ([{"ok": True}, {"ok": False}], None, "ok"),
+    ],
+)
+def test_the_only_number_need_not_be_named(values: Any, metrics: Any, chosen: str) -> None:
+    results, _ = results_of(FakeMatrix(n=[1, 2]), values, metrics)
+    assert results.best().key == results.best(chosen).key
+    assert results.summary().equals(results.summary(metric=chosen))
+    assert results.pivot("n").equals(results.pivot("n", metric=chosen))
+    assert list(results.pivot("n")) == [chosen]
+    repeated, _ = results_of(FakeMatrix(n=[1], repeats=2), values, metrics)
+    assert vars(repeated.best())["by"] == chosen
+
+
+def test_where_there_are_several_numbers_the_error_names_all_and_the_line_to_write() -> None:
+    values = [{"f1": 0.5, "test": {"acc": 1, "by": "x"}}, {"f1": 0.6, "test": {"acc": 2, "by": "y"}}]
+    results, _ = results_of(FakeMatrix(n=[1, 2], m=["a"]), values, {"loss": [3, 1]})
+    for ask, line in (
+        (lambda: results.best(), 'results.best("f1")'),
+        (lambda: results.summary(), 'results.summary(metric="f1")'),
+        (lambda: results.summary("n"), 'results.summary("n", metric="f1")'),
+        (lambda: results.pivot("n", "m"), 'results.pivot("n", "m", metric="f1")'),
+        (lambda: results.pivot(["n", "m"]), 'results.pivot(["n", "m"], metric="f1")'),
+    ):
+        with pytest.raises(
+            ValueError, match=r"several columns to choose from: f1, test\.acc, loss"
+        ) as caught:
+            ask()
+        assert str(caught.value).endswith(f"Name one: {line}")
+        assert eval(line, {"results": results}) is not None  # the line is right
 
 
 def test_a_pivot_keeps_the_matrix_order_and_leaves_failures_out() -> None:
@@ -162,8 +207,8 @@ def test_a_pivot_names_an_unknown_column() -> None:
 def test_a_pivot_of_what_is_no_number_names_columns_of_numbers() -> None:
     results, _ = results_of(FakeMatrix(n=[0, 1]), [{"acc": 0.5, "all": [1]}, {"acc": 0.6, "all": [2]}])
     with pytest.raises(ValueError, match=r"'value' holds dict, not numbers. Columns of numbers: n, acc"):
-        results.pivot("n")
-    assert results.pivot("n", aggfunc="first")["value"].tolist() == [
+        results.pivot("n", metric="value")
+    assert results.pivot("n", metric="value", aggfunc="first")["value"].tolist() == [
         {"acc": 0.5, "all": [1]},
         {"acc": 0.6, "all": [2]},
     ]

@@ -79,7 +79,7 @@ OTHERS: list[tuple[Any, str]] = [
     (pd.Series([0.5]), "Series 1 float64"),
     ([1] * 1234, "list of 1,234 items"),
     ({1, 2}, "set of 2 items"),
-    ({"a": 1}, "dict of 1 key"),
+    ({1: "a"}, "dict of 1 key"),
     (b"x", "bytes"),
     (Path("a"), type(Path()).__name__),
     (Shaped(), "Shaped"),

@@ -63,6 +63,7 @@ def run_file(
     except AggregateException as error:
         if as_json and error.results is not None:
             _print(error.results, as_json)
+        error.where = ""  # there is nobody to ask it for them
         raise
     if results is not None:
         _print(results, as_json)

@@ -21,8 +21,6 @@ from inspect import BoundArguments, Parameter, Signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import UnkeyableArgument, UnkeyableValue
-from memento.keys.encode import Encoder
-from memento.keys.encode_numpy import quick_hash
 from memento.keys.names import qualified_name
 from memento.keys.readable import outline
 from memento.keys.value_digest import digest
@@ -53,13 +51,6 @@ class Argument(NamedTuple):
     value: Any
     default: Any = _NONE
     given: bool = True
-
-
-class _Encoder(Encoder):
-    """Reads large arrays at the speed of memory: who asks for a step may hand it what another step has returned."""
-
-    def bulk(self, value: Any, np: Any) -> bytes | None:
-        return quick_hash(value, np)
 
 
 class Call:
@@ -124,14 +115,14 @@ class Call:
             return b"context"
         if argument.value is argument.default:  # some are sentinels that nothing can tell from others
             try:
-                return digest(argument.value, encoder=_Encoder)
+                return digest(argument.value)
             except UnkeyableValue:
                 return b"default"
         return self._digest(argument.value, f"argument {argument.label}")
 
     def _digest(self, value: Any, what: str) -> bytes:
         try:
-            return digest(value, encoder=_Encoder)
+            return digest(value)
         except UnkeyableValue as error:
             where = f"context.cached({_short(self.name)}, ...): {what}{error.where}"
             raise UnkeyableArgument(where, error.kind, error.reason) from error.__cause__

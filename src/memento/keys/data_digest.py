@@ -63,12 +63,6 @@ class DataEncoder(Encoder):
             encoded = _by_type(value)
         return blake2b(encoded, digest_size=16).hexdigest()
 
-    def bulk(self, value: Any, np: Any) -> bytes | None:
-        """Return a hash of an array's elements at the speed of memory: a script's data is hashed at every run."""
-        from memento.keys.encode_numpy import quick_hash  # a program without NumPy needs none of it
-
-        return quick_hash(value, np)
-
     def _text(self, value: str) -> bytes:
         if value[:1] not in ("/", "\\") and value[1:2] != ":" and value not in self._names:
             return text(value)  # no absolute path: nearly all, and a table may have millions

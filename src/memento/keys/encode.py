@@ -190,10 +190,6 @@ class Encoder:
         self._back_references += known
         return known
 
-    def bulk(self, value: Any, np: Any) -> bytes | None:
-        """Return a hash of an array's elements, where this encoder has a quicker one than keys have."""
-        return None
-
     # -- containers ----------------------------------------------------------------------------------
 
     def sequence(self, values: Iterable[Any]) -> bytes:

@@ -15,10 +15,13 @@ from typing import Any
 from memento.keys.encode import Encoder, frame, integer, named, node, text
 from memento.keys.encode_object import attributes, unkeyable
 from memento.keys.ignored_state import library_of, without_global_state
-from memento.keys.known_contents import known_hash, remember
 from memento.keys.names import qualified_name
 
+LARGE = 1 << 20  # bytes from which an array is hashed by XXH3: it reads some 20 GB a second, BLAKE2b 0.9
 PIECE = 1 << 21  # bytes that are read at a time, and copied where memory cannot be read as it lies
+_LINE = 16  # rows: numbers of 4 bytes in a line of the processor's cache
+_COLUMNS = 512  # as many pages as the processor knows the places of
+_MOST = 16  # pieces that are copied at once for it
 
 
 def encode_numpy(enc: Encoder, value: Any, np: Any) -> bytes | None:
@@ -115,31 +118,34 @@ def array(enc: Encoder, value: Any, np: Any) -> bytes:
         return node("array", head, enc.listed(value.ravel().tolist()))
     if dtype.char in "gG":  # padding bytes hold whatever was there; the shortest exact text does not
         return node("array", head, frame(b"l", b"".join(text(repr(x)) for x in value.ravel())))
-    return node("array", head, frame(b"b", enc.bulk(value, np) or _content(value, np)))
+    return node("array", head, frame(b"b", _content(value, np)))
 
 
 def _content(value: Any, np: Any) -> bytes:
-    quick = quick_hash(value, np)
-    known = known_hash(quick) if quick is not None else None
-    if known is None:
-        known = _exact(value, np)
-        if (
-            quick is not None and quick_hash(value, np) == quick
-        ):  # no other thread has written to it meanwhile
-            remember(quick, known)
-    return known
-
-
-def _exact(value: Any, np: Any) -> bytes:
     """Return a hash of the elements in C order, little-endian, every NaN alike; copies only pieces."""
-    hasher = blake2b(digest_size=16)
+    hasher: Any = blake2b(digest_size=16)
+    if value.nbytes >= LARGE:
+        from xxhash import xxh3_128  # here: most programs have no large array
+
+        hasher = xxh3_128()
     little = value.dtype if value.dtype.isbuiltin == 2 else value.dtype.newbyteorder("<")
     for piece in _pieces(value):
-        piece = np.ascontiguousarray(piece, dtype=little).reshape(-1)
+        piece = _in_c_order(piece, little, np).reshape(-1)
         if piece.dtype.kind in "fc":
             piece = _one_nan(piece, np)
         hasher.update(piece.view(np.uint8).data)
-    return hasher.digest()
+    digest: bytes = hasher.digest()
+    return digest
+
+
+def _in_c_order(piece: Any, dtype: Any, np: Any) -> Any:
+    if piece.ndim != 2 or abs(piece.strides[0]) >= abs(piece.strides[1]):
+        return np.ascontiguousarray(piece, dtype=dtype)
+    # By columns: NumPy goes along rows, and each element of a row is in another page of memory (4 times as slow).
+    made = np.empty(piece.shape, dtype=dtype)
+    for start in range(0, piece.shape[1], _COLUMNS):
+        made[:, start : start + _COLUMNS] = piece[:, start : start + _COLUMNS]
+    return made
 
 
 def _pieces(value: Any) -> Iterator[Any]:
@@ -150,12 +156,15 @@ def _pieces(value: Any) -> Iterator[Any]:
     if value.flags.c_contiguous:
         value = value.reshape(-1)
     a_row = value[0].size
-    if a_row > step:
+    rows = step // a_row
+    if not value.flags.c_contiguous and _LINE * a_row <= _MOST * step:
+        # Where elements of a column are neighbours, the processor reads some rows at once, or reads all of it again.
+        rows = max(rows, _LINE)
+    if rows:
+        yield from (value[start : start + rows] for start in range(0, len(value), rows))
+    else:
         for row in value:
             yield from _pieces(row)
-    else:
-        rows = step // a_row
-        yield from (value[start : start + rows] for start in range(0, len(value), rows))
 
 
 def _one_nan(chunk: Any, np: Any) -> Any:
@@ -166,28 +175,6 @@ def _one_nan(chunk: Any, np: Any) -> Any:
     reals = reals.copy()  # 0/0 and math.nan differ in sign, and some tools write payloads into NaN
     reals[missing] = np.nan
     return reals
-
-
-LARGE = 1 << 18  # bytes; below, BLAKE2b takes a quarter of a millisecond
-
-
-def quick_hash(value: Any, np: Any) -> bytes | None:
-    """Return a hash of a large array's dtype, shape and elements as they lie in memory, or None for other arrays.
-
-    XXH3 reads some 20 GB a second, BLAKE2b 0.9. Keys cannot have it: they need one for equal arrays of every layout.
-    """
-    dtype = value.dtype
-    # A type that was pickled is not built in any more; one of another package is of kind 2.
-    plain = dtype.kind in "biufcmMSU" and dtype.isbuiltin != 2 and dtype.char not in "gG"
-    if sys.byteorder != "little" or not dtype.isnative or value.nbytes < LARGE or not plain:
-        return None
-    import xxhash
-
-    axes = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]) * (value.shape[axis] > 1))
-    hasher = xxhash.xxh3_128(repr((dtype.str, value.shape, axes == sorted(axes) or axes)).encode())
-    for piece in _pieces(value.transpose(axes)):
-        hasher.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8))
-    return hasher.digest()
 
 
 def _encode_masked(enc: Encoder, value: Any, np: Any) -> bytes:

@@ -22,6 +22,7 @@ from memento.config import Config, short_text
 from memento.errors import MatrixError, UpstreamPending
 from memento.matrix.axes import Axis, make_axes
 from memento.matrix.grid import Grid
+from memento.matrix.labels import labels_of
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
 from memento.matrix.values import Values, quoted
@@ -51,7 +52,7 @@ class _Compiler:
         self.spec = spec
         self.axes = make_axes(spec)
         self.axis_of = {name: i for i, axis in enumerate(self.axes) for name in axis.names}
-        self.values = {name: Values(values) for name, values in spec.parameters.items()}
+        self.values = {name: Values(values, labels_of(values)) for name, values in spec.parameters.items()}
         self._know_upstream()
         self.warnings: list[str] = list(spec.notes)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.config import Config, short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.keys.encode import is_plain_scalar
+from memento.matrix.labels import Labelled, labelled, listed_twice, meant
 from memento.matrix.suggest import did_you_mean, misspelled, nearest
 from memento.matrix.values import equal, listed, quoted, token
 
@@ -77,12 +78,12 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
         from memento.matrix.lineage import RuleNames
 
         in_rules = RuleNames(names, dependencies)
-    include = _include(given.get("include"), names, settings)
+    include = _include(given.get("include"), names, parameters, settings)
     extra = [n for row in include for n in row if n not in names]
     known = list(dict.fromkeys([*names, *extra, *settings]))
     groups = _zip(given.get("zip"), parameters)
     _note_repeated_values(parameters, groups, notes)
-    defaults = _optional_dict(given.get("defaults"), "defaults")
+    defaults = meant(_optional_dict(given.get("defaults"), "defaults"), parameters, "defaults")
     volatile = _optional_list(given.get("volatile"), "volatile", "names")
     for where, named in (("defaults", defaults), ("volatile", volatile)):
         for name in named:
@@ -157,7 +158,7 @@ def _parameters(given: object, notes: list[str]) -> dict[str, tuple[Any, ...]]:
             raise MatrixError(
                 where, "a matrix stands where its parameters are needed.", "Write Matrix.of(matrix)."
             )
-        parameters[name] = listed(values, where)
+        parameters[name] = _values(values, where)
         if not parameters[name]:
             raise MatrixError(
                 where,
@@ -169,6 +170,12 @@ def _parameters(given: object, notes: list[str]) -> dict[str, tuple[Any, ...]]:
                 f"{where} is a set: its values are taken in sorted order. A list keeps your own order."
             )
     return parameters
+
+
+def _values(given: object, where: str) -> tuple[Any, ...]:
+    if isinstance(given, Labelled):  # of another matrix
+        return given
+    return labelled(given, where) if isinstance(given, Mapping) else listed(given, where)
 
 
 def check_name(name: object, where: str) -> None:
@@ -208,15 +215,12 @@ def _note_repeated_values(
             continue
         if len(set(values)) == len(values):
             continue
-        seen: set[object] = set()
-        for value in values:
-            mark = token(value)
-            if mark in seen:
-                notes.append(
-                    f"parameters[{name!r}] lists {quoted(value)} twice: both stand for the same task."
-                )
+        seen: dict[object, int] = {}
+        for place, value in enumerate(values):
+            first = seen.setdefault(token(value), place)
+            if first < place:
+                notes.append(listed_twice(name, values, first, place))
                 break
-            seen.add(mark)
 
 
 def _is_cheap(kind: type) -> bool:
@@ -252,20 +256,22 @@ def _exclude(given: object, names: list[str]) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _include(given: object, names: list[str], settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+def _include(
+    given: object, names: list[str], parameters: dict[str, tuple[Any, ...]], settings: dict[str, Any]
+) -> tuple[dict[str, Any], ...]:
     rows: list[dict[str, Any]] = []
     for i, row in enumerate(_optional_list(given, "include", "tasks")):
         where = f"include[{i}]"
         for name in _mapping(row, where, "{'parameter': value}"):
             check_name(name, where)
-            meant = None if name in names else misspelled(name, [*names, *settings])
-            if meant is not None:
+            near = None if name in names else misspelled(name, [*names, *settings])
+            if near is not None:
                 raise MatrixError(
                     where,
                     f"unknown parameter {name!r}.",
-                    f"Did you mean {meant!r}? If {name!r} is a parameter of its own, give it a name less alike.",
+                    f"Did you mean {near!r}? If {name!r} is a parameter of its own, give it a name less alike.",
                 )
-        rows.append(dict(row))
+        rows.append(meant(row, parameters, where))
     return tuple(rows)
 
 

@@ -61,10 +61,10 @@ def mark(value: object) -> tuple[Any, ...]:
 
 
 class Values:
-    """The values of one parameter, by slot."""
+    """The values of one parameter, by slot; `labels` are other names of theirs, "" for those that have none."""
 
-    def __init__(self, values: Sequence[object]) -> None:
-        self.values = values
+    def __init__(self, values: Sequence[object], labels: Sequence[str] = ()) -> None:
+        self.values, self.labels = values, labels
         self._slots_of: dict[Any, list[int]] | None = None
         kinds = set(map(type, values))
         # The usual column is of one kind, and may have a million values.
@@ -72,8 +72,16 @@ class Values:
         self._slot_of: dict[object, int] | None = None
 
     def slots(self, value: object) -> list[int]:
-        """Return the slots whose value is the same as `value` to keys; a value listed twice has two."""
-        plain = plain_number(value)
+        """Return the slots whose value is the same as `value` to keys, or else has it as label.
+
+        A value listed twice has two.
+        """
+        found = self._slots(plain_number(value))
+        if not found and self.labels and value and isinstance(value, str):
+            return [slot for slot, label in enumerate(self.labels) if label == value]
+        return found
+
+    def _slots(self, plain: object) -> list[int]:
         if self._kind is not None:
             if type(plain) is not self._kind:
                 return []
@@ -93,11 +101,14 @@ class Values:
 
     def near(self, value: object) -> str:
         """Say which values could have been meant, or which there are."""
-        texts = {short_text(v): v for v in self.values[:1000]}
+        values: Sequence[object] = self.values[:1000]
+        if self.labels:
+            values = [label or one for label, one in zip(self.labels, values, strict=False)]
+        texts = {short_text(v): v for v in values}
         close = nearest(short_text(value), texts, 3)
         if close:
             return f"Nearest: {', '.join(quoted(texts[c]) for c in close)}."
-        shown = list(dict.fromkeys(map(quoted, self.values[:1000])))
+        shown = list(dict.fromkeys(map(quoted, values)))
         return f"Values: {', '.join(shown[:6])}{', ...' if len(shown) > 6 else ''}."
 
 

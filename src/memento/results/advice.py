@@ -16,16 +16,15 @@ from memento.wording import one_line
 _OF_RESULTS = {
     "results.to_frame()": "df dataframe frame topandas todf todataframe toframe data table pandas columns iloc",
     "results.to_frame().to_csv(path)": "tocsv save export toexcel tojson",
-    "[result.inner for result in results]": "values inner results outputs scores tolist",
+    "[result.value for result in results]": "value values inner results outputs scores tolist",
     "results.summary()": "mean std describe groupby agg aggregate average stats",
     "results.best()": "max min top bestresult bestparams bestconfig bestscore argmax argmin",
     "results.filter(name=value)": "query where select get find",
     "[result.config for result in results]": "configs config parameters params",
     "results.failures": "failed exceptions traceback tracebacks",
-    "results.to_frame().plot(...)": "plot heatmap",
 }
 _OF_RESULT = {
-    "result.inner": "value result output outputs score scores ret returned returnvalue data get",
+    "result.value": "result output outputs score scores ret returned returnvalue data get",
     "result.config": "params parameters configuration cfg hparams args",
     "result.config.settings": "settings",
     "result.error": "exception traceback err exc",

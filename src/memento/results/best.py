@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from memento.results.advice import warn
+from memento.results.metric import numbers_of
 from memento.results.summary import configurations
-from memento.results.to_frame import numbers_of
 from memento.wording import number_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class Best(NamedTuple):
     """The best configuration: places in a selection, and what its repeats come to; no `n` for a single run."""
 
+    by: str
     place: int  # of the repeat nearest to the mean
     n: int = 0
     mean: float = float("nan")
@@ -31,13 +32,13 @@ class Best(NamedTuple):
     ties: Sequence[int] = ()  # the first of each other configuration with the same mean
 
 
-def best(selection: Selection, by: str, minimize: bool, repeat: bool) -> Best:
+def best(selection: Selection, metric: str | None, minimize: bool, repeat: bool) -> Best:
     """Choose as `Results.best` says."""
     import numpy as np
 
     if not len(selection):
         raise ValueError("there are no results to choose from")
-    _, numbers = numbers_of(selection, by)
+    by, _, numbers = numbers_of(selection, metric, 'results.best("{}")')
     if np.isnan(numbers).all():
         counts = ", ".join(f"{n} {status}" for status, n in selection.counts().items() if n)
         raise ValueError(f"no task has a number as {by!r}; of {len(selection)} tasks: {counts}")
@@ -46,7 +47,7 @@ def best(selection: Selection, by: str, minimize: bool, repeat: bool) -> Best:
         place = int(np.nanargmin(numbers) if minimize else np.nanargmax(numbers))
         others = [i for i in np.flatnonzero(numbers == numbers[place]).tolist() if i != place]
         _warn_of_ties(selection, by, "runs" if repeat else "configurations", [place, *others])
-        return Best(place)
+        return Best(by, place)
     return _best_mean(selection, by, minimize, numbers, group)
 
 
@@ -77,7 +78,7 @@ def _best_mean(
         )
     n = int(counts[chosen])
     std = float(np.nanstd(of_config, ddof=1)) if n > 1 else float("nan")
-    return Best(nearest, n, float(means[chosen]), std, places.tolist(), firsts)
+    return Best(by, nearest, n, float(means[chosen]), std, places.tolist(), firsts)
 
 
 def _warn_of_ties(selection: Selection, by: str, what: str, places: list[int]) -> None:

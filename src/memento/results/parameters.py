@@ -16,7 +16,7 @@ from memento.config import Config, Deferred, OfTask, plain, short_text
 from memento.errors import UnkeyableValue
 from memento.keys.readable import described
 from memento.keys.value_digest import digest
-from memento.results.labels import LIMIT, Name, distinct_texts
+from memento.results.distinct_texts import LIMIT, Name, distinct_texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,6 +217,10 @@ class Axis:
     ) -> None:
         self.name, self.values, self.codes = name, values, codes
         self.parameter = parameter or Parameter(name, values)
+
+    def of(self, codes: NDArray[Any]) -> Axis:
+        """Return the parameter over other tasks, or over some of them several times."""
+        return Axis(self.name, self.values, codes, self.parameter)
 
     @property
     def texts(self) -> list[str]:

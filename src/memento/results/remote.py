@@ -58,7 +58,7 @@ def exception_of(failure: Failure, task: str = "", *, trusted: bool = True, **fa
     if text:
         error.__cause__ = RemoteTraceback(text)
     if task:
-        _note(error, task)
+        note(error, task)
     for name, value in facts.items():
         if not hasattr(error, name):
             with suppress(Exception):  # a class with slots: the note says it too
@@ -92,7 +92,8 @@ def _printed(failure: Failure) -> str:
     return f"Last lines of its output:\n{failure.output.rstrip()}"
 
 
-def _note(error: BaseException, text: str) -> None:
+def note(error: BaseException, text: str) -> None:
+    """Have an exception's traceback end with a text."""
     if hasattr(error, "add_note"):
         error.add_note(text)
         return

@@ -94,6 +94,8 @@ class Result:
 
     Attributes
     ----------
+    value : object
+        The same as `inner`.
     status : str
         ``"done"``, ``"failed"``, or ``"missing"`` for a task that has not been run.
     error : Exception or None
@@ -201,6 +203,11 @@ class Result:
         return self.config.repeat
 
     inner: Any = _Inner()
+
+    @property
+    def value(self) -> Any:
+        """What the experiment returned: the same as `inner`, the name that 1.2.0 had for it."""
+        return self.inner
 
     def _touched(self) -> Any:
         source, record = self._from("inner"), self._record

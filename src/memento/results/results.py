@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from memento.matrix.matrix import Matrix
@@ -136,9 +137,10 @@ class Results(Sequence["Result"]):
 
         Its columns: the parameters (`repeat` where tasks are repeated), `value`, the last value of each
         metric, then `status`, `was_cached`, `start_time` (local time), `runtime` and `cpu_time` (seconds),
-        `memory` (peak bytes), `key`, `error`. If every value is a dict, its scalars are columns (a hundred at
-        most), and `value` is there if these do not show all. A large value is not loaded: its cell says what it
-        is, ``array 5000x784 float32, 15.7 MB``, and `Result.inner` loads it. A name that is taken already gets
+        `memory` (peak bytes), `key`, `error`. Of a value that is a dict, a named tuple or a dataclass, the scalars
+        are columns (a hundred at most), nested ones by dots: `test.acc`; `value` is there if these do not show
+        all. A large value is not loaded: its cell says what it is, ``array 5000x784 float32, 15.7 MB``, and
+        `Result.inner` loads it. A name that is taken already gets
         its kind in front: `value.model`, `metric.model`, `result.status`. A parameter that is the result of
         another task is followed by that task's parameters: `first.lr`. A value that cannot be loaded here stands
         as an object that says why.
@@ -155,15 +157,15 @@ class Results(Sequence["Result"]):
         DataFrame
             In the matrix's order.
         """
-        from memento.results.to_frame import make_frame
+        from memento.results.to_frame import make_table
 
-        return make_frame(self._selection, raw=raw)
+        return make_table(self._selection, raw=raw).frame
 
     def pivot(
         self,
         index: str | Sequence[str],
         columns: str | Sequence[str] | None = None,
-        metric: str = "value",
+        metric: str | None = None,
         aggfunc: Any = None,
         *,
         values: str | None = None,
@@ -176,8 +178,9 @@ class Results(Sequence["Result"]):
         ----------
         index, columns : str or sequence of str
             The parameters down the side and along the top.
-        metric : str
-            What to show: `value`, a metric, or another column of `to_frame`.
+        metric : str, optional
+            What to show: `value`, a metric, or another column of `to_frame`. By default what tasks returned, or
+            the only number in it, or else the only metric.
         aggfunc : str or callable, optional
             What to make of several tasks that fall on one cell: the mean by default, with a warning where
             they are more than repeats of one configuration.
@@ -194,7 +197,7 @@ class Results(Sequence["Result"]):
         return pivot(self._selection, index, columns, values or metric, aggfunc)
 
     def summary(
-        self, by: str | Sequence[str] | None = None, metric: str = "value", *, value: str | None = None
+        self, by: str | Sequence[str] | None = None, metric: str | None = None, *, value: str | None = None
     ) -> pd.DataFrame:
         """Return mean and spread of a value by group.
 
@@ -202,8 +205,8 @@ class Results(Sequence["Result"]):
         ----------
         by : str or sequence of str, optional
             The parameters that make a group; all but `repeat`, by default.
-        metric : str
-            `value`, a metric, or another numeric column of `to_frame`.
+        metric : str, optional
+            `value`, a metric, or another numeric column of `to_frame`; by default as for `pivot`.
         value : str, optional
             The same as `metric`.
 
@@ -219,7 +222,12 @@ class Results(Sequence["Result"]):
         return summary(self._selection, by, value or metric)
 
     def best(
-        self, metric: str = "value", minimize: bool = False, *, repeat: bool = False, by: str | None = None
+        self,
+        metric: str | None = None,
+        minimize: bool = False,
+        *,
+        repeat: bool = False,
+        by: str | None = None,
     ) -> Result:
         """Return the best configuration, by the mean over its repeats; failed tasks and nan do not count.
 
@@ -227,8 +235,9 @@ class Results(Sequence["Result"]):
 
         Parameters
         ----------
-        metric : str
-            `value`, a metric, an item of the values, or another numeric column of `to_frame`.
+        metric : str, optional
+            `value`, a metric, an item of the values, or another numeric column of `to_frame`; by default as for
+            `pivot`.
         minimize : bool
             Take the lowest instead.
         repeat : bool
@@ -245,7 +254,7 @@ class Results(Sequence["Result"]):
         Raises
         ------
         ValueError
-            There is no such column, it holds no numbers, or no task has one.
+            There is no such column, it holds no numbers, or no task has one; or there are several and none is named.
         """
         from memento.results.best import best
 
@@ -260,10 +269,42 @@ class Results(Sequence["Result"]):
             mean=found.mean,
             std=found.std,
             n=found.n,
-            by=by or metric,
+            by=found.by,
             results=self._of(repeats),
             ties=[self[place].config for place in found.ties],
         )
+
+    def plot(self, metric: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the first useful figure, with matplotlib (``pip install memento-ml[plot]``).
+
+        Where tasks recorded metrics over time: a curve for each configuration, of more than ten the highest and the
+        lowest named. Else over the parameters that vary: a heatmap of two (of more, of the two over which the means
+        differ most), or points over one. Shown are means over all else, also over `repeat`, `seed`, `random_state` and
+        `fold`; bands and bars are ± one standard deviation. The title says so.
+
+        Parameters
+        ----------
+        metric : str, optional
+            What to draw: a metric, `value`, or another numeric column of `to_frame`. By default the first metric that
+            was recorded over time; else as for `summary`.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default in a figure of its own.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            ``results.plot().figure.savefig("figure.pdf")``
+
+        Raises
+        ------
+        MissingExtra
+            Matplotlib is not installed.
+        ValueError
+            There is nothing to plot; says why.
+        """
+        from memento.results.plot import draw
+
+        return draw(self, self._selection, metric, ax)
 
     def filter(self, function: Callable[[Result], object] | None = None, /, **parameters: Any) -> Results:
         """Return the results with these parameters.

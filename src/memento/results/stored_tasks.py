@@ -15,7 +15,7 @@ from memento.index.declared_values import SHORT_KEY, Item
 from memento.keys.task_key import task_digest
 from memento.keys.value_digest import digest
 from memento.records import TaskRecord
-from memento.results.labels import LIMIT
+from memento.results.distinct_texts import LIMIT
 from memento.results.parameters import Axis, Column, Parameter, Stored, Tasks, Told, columns_of
 
 if TYPE_CHECKING:

@@ -5,15 +5,16 @@ Knows: frames of results. May not know: stores, how tables are shown.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from memento.results.advice import unknown, warn
+from memento.results.metric import frame_of, numbers_of, numeric
 from memento.results.parameters import ABSENT
 from memento.results.scan import IS_DONE
-from memento.results.to_frame import frame_with, numbers_of, numeric
 from memento.store.unreadable import Unreadable
 from memento.values.describe import LargeValue
 from memento.wording import number_of
@@ -34,7 +35,7 @@ def pivot(
     selection: Selection,
     index: str | Sequence[str],
     columns: str | Sequence[str] | None,
-    values: str,
+    metric: str | None,
     aggfunc: Any,
 ) -> pd.DataFrame:
     """Return a table of one value over parameters; see `Results.pivot`."""
@@ -42,7 +43,8 @@ def pivot(
     import pandas as pd
 
     down, along = _names(index), _names(columns)
-    frame = frame_with(selection, [*down, *along, values])
+    given = ", ".join(map(json.dumps, [index, *([] if columns is None else [columns])]))
+    values, frame = frame_of(selection, metric, f'results.pivot({given}, metric="{{}}")', [*down, *along])
     done = selection.status == IS_DONE
     if not done.any():
         raise ValueError(f"none of {len(selection)} tasks has succeeded, so there is nothing to show")
@@ -149,7 +151,7 @@ def configurations(selection: Selection) -> tuple[NDArray[np.int64], NDArray[np.
     return _groups([axis.codes for axis in selection.axes()], len(selection))
 
 
-def summary(selection: Selection, by: str | Sequence[str] | None, value: str) -> pd.DataFrame:
+def summary(selection: Selection, by: str | Sequence[str] | None, metric: str | None) -> pd.DataFrame:
     """Return mean and spread by group; see `Results.summary`."""
     import pandas as pd
 
@@ -158,7 +160,8 @@ def summary(selection: Selection, by: str | Sequence[str] | None, value: str) ->
     for name in names:
         if name not in axes:
             raise ValueError(unknown("parameter", name, list(axes)))
-    frame, numbers = numbers_of(selection, value)
+    given = "" if by is None else f"{json.dumps(names if not isinstance(by, str) else by)}, "
+    _, frame, numbers = numbers_of(selection, metric, f'results.summary({given}metric="{{}}")')
     group, first = _groups([axes[name].codes for name in names], len(frame))
     table: pd.DataFrame = pd.DataFrame(index=pd.RangeIndex(len(first)))
     for name in names:

@@ -1,21 +1,20 @@
-"""Make a frame of results, one row a task, every column built at once; take numbers out of it.
+"""Make a frame of results, one row a task, every column built at once.
 
 Knows: axes, scans, pandas. May not know: stores' files, how frames are shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.config import Deferred
-from memento.results.advice import unknown, warn
+from memento.results.advice import warn
 from memento.results.parameters import Axis
 from memento.results.scan import IS_DONE, STATUSES, Scan
 from memento.results.selection import KEY
-from memento.store.unreadable import Unreadable
-from memento.values.describe import ITEMS, LargeValue, is_scalar
-from memento.wording import number_of, one_line
+from memento.values.describe import ITEMS, LargeValue, as_scalar, flat_items, is_scalar, items_of
+from memento.wording import number_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,32 +27,53 @@ _NAN = float("nan")  # what pandas takes for nothing
 _QUARTER_HOUR = 900  # seconds; every zone's offset from UTC is a multiple, and changes at one
 
 
-def make_frame(
+class Table(NamedTuple):
+    """A frame, and which of its columns are what tasks returned, and metrics."""
+
+    frame: pd.DataFrame
+    values: list[str]
+    metrics: list[str]
+
+
+def make_table(
     selection: Selection, *, raw: bool = False, values: bool = True, wanted: Sequence[str] = ()
-) -> pd.DataFrame:
+) -> Table:
     """Return a frame as `Results.to_frame` does, without what the tasks returned where that is not asked for.
 
     `wanted` are names of columns for which it is made: items of dicts that have too many.
     """
     import pandas as pd
 
-    columns: dict[str, Any] = {axis.name: parameter_column(axis, raw=raw) for axis in selection.axes()}
-    if selection.tasks.repeats > 1:
-        columns[free_name("repeat", "task", columns)] = selection.repeats()
+    columns = parameter_columns(selection, raw=raw)
     read = selection.read(values=values, metrics=True)
     # A metric's name is its own also where values have an item of that name, so that who asks for a metric
     # gets it without a look at the values.
     metrics: dict[str, Any] = {}
     for name, column in read.metrics.items():
         metrics[free_name(name, "metric", {**columns, **metrics})] = column
+    returned: list[str] = []
     if read.values is not None:
         for name, column in value_columns(read.values, read.status == IS_DONE, wanted).items():
-            columns[free_name(name, "value", {**columns, **metrics})] = column
+            returned.append(free_name(name, "value", {**columns, **metrics}))
+            columns[returned[-1]] = column
     columns |= metrics
     for name, column in _facts(selection, read).items():
         columns[free_name(name, "result", columns)] = column
-    frame: pd.DataFrame = pd.DataFrame(columns, index=pd.RangeIndex(len(selection)))
-    return frame
+    return Table(pd.DataFrame(columns, index=pd.RangeIndex(len(selection))), returned, list(metrics))
+
+
+def parameter_columns(
+    selection: Selection, places: NDArray[np.int64] | None = None, *, raw: bool = False
+) -> dict[str, Any]:
+    """Return the parameters and the repeat as columns, of all tasks, or of those at these places."""
+    columns: dict[str, Any] = {}
+    for axis in selection.axes():
+        codes = axis.codes if places is None else axis.codes[places]
+        columns[axis.name] = parameter_column(axis.of(codes), raw=raw)
+    if selection.tasks.repeats > 1:
+        repeats = selection.repeats()
+        columns[free_name("repeat", "task", columns)] = repeats if places is None else repeats[places]
+    return columns
 
 
 def free_name(name: str, kind: str, taken: Any) -> str:
@@ -111,82 +131,116 @@ def _take_objects(values: Sequence[object], codes: NDArray[Any], absent: object)
 def value_columns(
     values: NDArray[np.object_], done: NDArray[np.bool_], wanted: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return the values as columns: `value`, or where all are dicts, one for each scalar item.
+    """Return the values as columns: one for each scalar that they hold by name, nested ones by dots, and `value`.
 
-    Then `value` is there if it says more than those. Of too many items those are columns that are `wanted`.
+    That is there if some values say more than the others show. Of too many items those are columns that are `wanted`.
     """
     import numpy as np
 
     places = np.flatnonzero(done)
-    present = values[places].tolist()
-    found = _items(present)
-    if found is None:
-        return {"value": _tightened(values)}
-    known = np.array([items is not None for items in found])
-    dicts = [items for items in found if items is not None]
-    # The names and types of a dict's items: few differ, also where there are many dicts.
-    shapes: dict[tuple[Any, ...], int] = {}
-    shape_of = [shapes.setdefault((*d, *map(type, d.values())), len(shapes)) for d in dicts]
-    scalars = [_scalar_items(shape) for shape in shapes]
-    names = list(dict.fromkeys(name for shape in scalars for name, scalar in shape.items() if scalar))
-    hidden = len(found) - len(dicts) and sum(
-        isinstance(value, LargeValue) and value.known.items is None for value in present
-    )
+    rest = values.copy()
+    held = _Held()
+    for place in places.tolist():
+        rest[place] = held.take(place, values[place])
+    names = column_names(held.paths)
+    if len(names) > ITEMS:  # what is nested is not looked for, as in a description
+        names = {path: name for path, name in names.items() if isinstance(path, str) or name in wanted}
     if len(names) > ITEMS:
-        names = [name for name in names if name in wanted]
-        hidden += 0 if names else len(dicts)
-    if hidden:
-        asked = next((name for name in wanted if name in names), None)
-        lost = f"; they count for nothing in {asked!r}" if asked is not None else ""
-        warn(
-            f"{hidden:,} of {number_of(len(present), 'value')} are dicts of too many items to be columns (at most"
-            f" {ITEMS}): they stand in the column 'value'{lost}. One item of each: [r.inner['NAME'] for r in results]"
-        )
-    if not names:
-        return {"value": _tightened(values)}
+        names = {path: name for path, name in names.items() if name in wanted}
+        held.too_many += 0 if names else len(held.rows)
+    _warn_of_too_many(held.too_many, len(places), [name for name in wanted if name in names.values()])
+    if len(names) < len(held.paths) or not names:
+        shown = {
+            shape: bool(names) and names.keys() >= shape for shape in {frozenset(row) for row in held.rows}
+        }
+        for place, row in zip(held.places, held.rows, strict=True):
+            if not shown[frozenset(row)]:
+                rest[place] = values[place]
     columns: dict[str, Any] = {}
-    for name in names:
-        cells = [items.get(name) for items in dicts]
-        if not all(shape.get(name, True) for shape in scalars):
-            kinds = {kind: is_scalar(kind) for kind in set(map(type, cells))}
-            cells = [cell if kinds[type(cell)] else None for cell in cells]
+    for path, name in names.items():
         column = np.full(len(values), None, dtype=object)
         # One by one, from an iterator: numpy would make numbers of one type of them.
-        column[places[known]] = np.fromiter(cells, dtype=object, count=len(cells))
-        columns[name] = _tightened(column)
-    whole = np.array([all(shape.values()) and set(names).issuperset(shape) for shape in scalars])
-    if known.all() and whole.all():
+        column[held.places] = np.fromiter(
+            (row.get(path) for row in held.rows), dtype=object, count=len(held.rows)
+        )
+        columns[name] = tightened(column)
+    if columns and all(value is None for value in rest[places].tolist()):
         return columns
-    rest = values.copy()
-    rest[places[known][whole[shape_of]]] = None
-    return {free_name("value", "value", columns): _tightened(rest), **columns}
+    return {free_name("value", "value", columns): tightened(rest), **columns}
 
 
-def _items(present: Sequence[Any]) -> Sequence[dict[Any, Any] | None] | None:
-    """Return the items of values that are all dicts, None for one of which they are not known; else None."""
-    kinds = set(map(type, present))
-    if not kinds or not all(issubclass(kind, dict | LargeValue | Unreadable) for kind in kinds):
+class _Held:
+    """The scalars that values hold by name, and where there are any."""
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.rows: list[dict[Any, Any]] = []
+        self.paths: dict[Any, None] = {}
+        self.too_many = 0  # values whose items are not known, since they are many
+        self._shapes: dict[tuple[Any, ...], bool] = {}  # names and types of a dict's items -> all are scalars
+
+    def take(self, place: int, value: Any) -> Any:
+        """Take a task's value; return what stands in `value`: None for one that is shown whole by its items."""
+        items: Mapping[Any, Any] | None
+        if type(value) is LargeValue:
+            items = value.known.items
+            self.too_many += value.known.is_dict and items is None
+        else:
+            items = _items(value)
+        if items is None:
+            return as_scalar(value)
+        if type(items) is dict:  # few shapes differ, also where there are many dicts
+            shape: tuple[Any, ...] = (*items, *map(type, items.values()))
+            flat = self._shapes.get(shape)
+            if flat is None:
+                flat = self._shapes[shape] = all(
+                    isinstance(name, str) and is_scalar(kind)
+                    for name, kind in zip(shape[: len(items)], shape[len(items) :], strict=True)
+                )
+                self.paths |= dict.fromkeys(items) if flat else {}
+            if flat:
+                self._add(place, items)
+                return None
+        found = flat_items(items)
+        row = {path: item for path, item in found.items() if is_scalar(type(item))}
+        if not row:
+            return value
+        self.paths |= dict.fromkeys(row)
+        self._add(place, row)
+        return None if len(row) == len(found) and all(isinstance(name, str) for name in items) else value
+
+    def _add(self, place: int, row: dict[Any, Any]) -> None:
+        self.places.append(place)
+        self.rows.append(row)
+
+
+def _items(value: Any) -> Mapping[Any, Any] | None:
+    try:
+        return items_of(value)
+    except Exception:  # a class of the user's may do anything when it is looked at
         return None
-    if kinds.isdisjoint((LargeValue, Unreadable)):
-        return present
-    if not all(value.known.is_dict for value in present if isinstance(value, LargeValue)):
-        return None
-    return [
-        value.known.items if isinstance(value, LargeValue) else None if type(value) is Unreadable else value
-        for value in present
-    ]
 
 
-def _scalar_items(shape: tuple[Any, ...]) -> dict[Any, bool]:
-    """Return for the items of a dict, given their names and then their types, whether each may be a column."""
-    half = len(shape) // 2
-    return {
-        name: isinstance(name, str) and is_scalar(kind)
-        for name, kind in zip(shape[:half], shape[half:], strict=True)
-    }
+def column_names(paths: Iterable[Any]) -> dict[Any, str]:
+    """Name columns by dots; two that would be called the same are told apart."""
+    names: dict[Any, str] = {}
+    taken: set[str] = set()
+    for path in sorted(paths, key=lambda path: isinstance(path, tuple)):  # "a.b" is called so before b in a
+        names[path] = free_name(path if isinstance(path, str) else ".".join(path), "value", taken)
+        taken.add(names[path])
+    return {path: names[path] for path in paths}
 
 
-def _tightened(column: NDArray[np.object_]) -> Any:
+def _warn_of_too_many(hidden: int, count: int, asked: Sequence[str]) -> None:
+    if hidden:
+        lost = f"; they count for nothing in {asked[0]!r}" if asked else ""
+        warn(
+            f"{hidden:,} of {number_of(count, 'value')} are dicts of too many items to be columns (at most"
+            f" {ITEMS}): they stand in the column 'value'{lost}. One item of each: [r.inner['NAME'] for r in results]"
+        )
+
+
+def tightened(column: NDArray[np.object_]) -> Any:
     """Return objects as numbers, booleans or text where that is what they are."""
     import pandas as pd
 
@@ -260,60 +314,3 @@ def _local_times(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
         micros += offsets[places] * 1_000_000
     times[known] = micros.astype("datetime64[us]")
     return times
-
-
-def frame_with(selection: Selection, names: Sequence[str]) -> pd.DataFrame:
-    """Return a frame that has these columns.
-
-    What the tasks returned is read only where none of the other columns is called so.
-    """
-    frame = make_frame(selection, values="value" in names, wanted=names)
-    if any(name not in frame for name in names):
-        frame = make_frame(selection, wanted=names)
-    for name in names:
-        if name not in frame:
-            of_dicts = " Of a dict that the experiment returns, each key is a column: name one."
-            why = of_dicts if name == "value" else ""
-            raise ValueError(unknown("column", name, list(map(str, frame.columns))) + why)
-    return frame
-
-
-def numbers_of(selection: Selection, name: str) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """Return a frame, and one of its columns as numbers, nan for what is not done."""
-    frame = frame_with(selection, [name])
-    numbers = numeric(frame, name)
-    numbers[selection.status != IS_DONE] = float("nan")
-    return frame, numbers
-
-
-def numeric(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    """Return a column as numbers of its own array, nan where there is none; ValueError where it holds others."""
-    import numpy as np
-    import pandas as pd
-
-    column = frame[name]
-    if pd.api.types.is_object_dtype(column):
-        unreadable = column.map(lambda value: isinstance(value, Unreadable))
-        if unreadable.any():
-            first = next(value for value in column if isinstance(value, Unreadable))
-            warn(
-                f"{number_of(int(unreadable.sum()), 'value')} cannot be loaded here and count for nothing: {first!r}"
-            )
-            column = column.where(~unreadable, None)
-        present = [value for value in column if value is not None]
-        odd = next((v for v in present if not isinstance(v, int | float | np.number | np.bool_)), None)
-        if odd is not None:
-            _refuse(name, odd if isinstance(odd, LargeValue) else type(odd).__qualname__, frame)
-    elif not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
-        _refuse(name, str(column.dtype), frame)
-    return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan), copy=True)
-
-
-def _refuse(name: str, kind: str, frame: pd.DataFrame) -> None:
-    import pandas as pd
-
-    numbers = [one_line(str(c)) for c in frame if pd.api.types.is_numeric_dtype(frame[c])]
-    raise ValueError(
-        f"column {name!r} holds {kind}, not numbers. Columns of numbers: {', '.join(numbers)}."
-        " Return a number or a dict of numbers from the experiment, or record a metric."
-    )

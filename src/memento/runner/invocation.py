@@ -5,12 +5,12 @@ Knows: sessions, and who listens to them. May not know: what the user typed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from memento.errors import AggregateException, RunInterrupted, TaskError
 from memento.events import RunFinished, Said
+from memento.runner.last_run import Kept, LastRun
 from memento.runner.listeners import Listeners
 from memento.runner.options import Options
 from memento.runner.session import Session
@@ -18,17 +18,16 @@ from memento.store.store import Store
 from memento.wording import number_of
 
 if TYPE_CHECKING:
-    from typing import TypeVar
-
     from memento.matrix.matrix import Matrix
     from memento.results.results import Results
     from memento.runner.adopting import Adopted
 
-    _Form = TypeVar("_Form")
-
 
 class Invocation:
-    """Opens a store for its `with` block, and makes sessions of one experiment over it."""
+    """Opens a store for its `with` block, and makes and runs sessions of one experiment over it.
+
+    `last` keeps what they have come to, however the block ends; `ids` are those of all matrices of `run_all`.
+    """
 
     def __init__(
         self,
@@ -37,34 +36,39 @@ class Invocation:
         options: Options,
         store: str,
         listeners: Listeners,
+        last: LastRun,
+        ids: Sequence[Any] | None = None,
     ) -> None:
         self._function, self.experiment, self._options = function, experiment, options
         self._path, self._listeners = store, listeners
+        self._last, self._ids = last, ids
+        self._sessions: list[Session] = []  # those that ran
+        self._kept: Kept | None = None
         self.emit = listeners.emit
-        self._made: list[Session] = []
 
     def __enter__(self) -> Invocation:
         self.store = Store.open(self._path)
-        if "numpy" in sys.modules:
-            from memento.keys.known_contents import keep_in
-            from memento.layout import Layout
-
-            keep_in(Layout(self.store.root).known_contents)
         self._listeners.__enter__()
         for note in (*self.store.notes, self._options.note):
             if note:
                 self.emit(Said(note, "warning"))
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self._listeners.__exit__(*error)
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._sessions:
+            self._kept = self._last.keep(self._sessions, self._ids)
+            if error is not None:
+                from memento.results.remote import note
+
+                note(error, self._last.where(of_error=False))
+        self._listeners.__exit__(kind, error, trace)
 
     def _session(self, matrix: Matrix) -> Session:
         options = self._options
         if options.max_failures is not None:  # of one call, over all its matrices
-            failed = sum(session.failures for session in self._made)
+            failed = sum(session.failures for session in self._sessions)
             options = options._replace(max_failures=options.max_failures - failed)
-        session = Session(
+        return Session(
             self._function,
             self.experiment,
             matrix,
@@ -73,14 +77,17 @@ class Invocation:
             self.emit,
             name_tasks=self._listeners.name_tasks,
         )
-        self._made.append(session)
-        return session
 
     def session(self, matrix: Matrix, *, announce: bool = True) -> Session:
         """Plan a matrix; say what its checks have to say, if asked."""
         session = self._session(matrix)
         session.announce(of_matrix=announce)
         return session
+
+    def run(self, session: Session, notify: bool = False) -> None:
+        """Carry out a session's plan."""
+        self._sessions.append(session)
+        session.run(notify)
 
     def adopt(self, matrix: Matrix, verify: int) -> Adopted:
         """Say what has changed in the code, and accept it."""
@@ -111,9 +118,9 @@ class Invocation:
         log.info("Exiting due to dry run")
         self.emit(Said("\n".join([*lines, "Exiting due to dry run"])))
 
-    def sum_up(self, sessions: Sequence[Session]) -> None:
+    def sum_up(self) -> None:
         """Tell the end of several matrices as one."""
-        ended = [session.finished for session in sessions if session.finished is not None]
+        ended = [session.finished for session in self._sessions if session.finished is not None]
         self.emit(
             RunFinished(
                 experiment=self.experiment,
@@ -132,46 +139,52 @@ class Invocation:
             )
         )
 
+    def hand_over(self, on_error: str) -> Any:
+        """Return what was computed; raise what the caller has to know of how it ended. After the `with` block."""
+        sessions, last = self._sessions, self._last
+        assert self._kept is not None
+        results = self._kept.results(self.store)
+        for session in sessions:
+            if session.full is not None:
+                from memento.results.remote import note
 
-def hand_over(sessions: Sequence[Session], on_error: str, form: Callable[[list[Results]], _Form]) -> _Form:
-    """Return what sessions of one call have computed, in this form; raise what the caller has to know of their ends."""
-    every = _results_of(sessions)
-    for session in sessions:
-        if session.full is not None:
-            raise session.full
-    if any(session.stopped for session in sessions):
-        _end_by_signal(sessions)
-        left = sum(session.plan.unfinished for session in sessions)
-        _interrupt(f"{number_of(left, 'task')} left")
-    ended = [(session.finished, results) for session, results in zip(sessions, every, strict=True)]
-    failed = [results for finished, results in ended if finished is not None and finished.failed]
-    if failed and on_error == "raise":
-        errors = [error for results in failed for error in results.errors()]
-        report = "\n\n".join(str(results.failures) for results in failed if len(results.failures))
+                note(session.full, last.where(of_error=False))
+                raise session.full
+        if any(session.stopped for session in sessions):
+            _end_by_signal(sessions)
+            left = sum(session.plan.unfinished for session in sessions)
+            raise self._interrupted(f"{number_of(left, 'task')} left", results)
+        failed = sum(session.finished.failed for session in sessions if session.finished is not None)
+        if failed and on_error == "raise":
+            errors, report = self._failures(results)
+            raise AggregateException(errors, results, report, last.where())
+        cancelled = sum(session.cancelled for session in sessions)
+        if cancelled and on_error == "raise":
+            raise self._interrupted(f"{number_of(cancelled, 'task')} cancelled by a command", results)
+        return results
+
+    def _failures(self, results: Any) -> tuple[list[BaseException], str]:
+        """Return what failed tasks raised, and what to say of them."""
+        every: list[Results] = [results] if self._ids is None else [one for one in results.values() if one]
+        errors = [error for one in every for error in one.errors()]
+        report = "\n\n".join(str(one.failures) for one in every if len(one.failures))
         if not errors:
             # Computed again by force_run and failed: the results from before stand, and it must still be said.
-            groups = [group for session in sessions if session.finished for group in session.finished.groups]
+            ended = [session.finished for session in self._sessions if session.finished is not None]
+            groups = [group for finished in ended for group in finished.groups]
             errors = [TaskError(f"{group.title} with {group.config}") for group in groups]
             report = "\n".join(f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups)
-        for session in sessions:
+        for session in self._sessions:
             if session.is_hopeless and session.finished and session.finished.how_to_go_on:
                 report += f"\n\n{session.finished.how_to_go_on}"
-        raise AggregateException(errors, form(every), report)
-    cancelled = sum(session.cancelled for session in sessions)
-    if cancelled and on_error == "raise":
-        _interrupt(f"{number_of(cancelled, 'task')} cancelled by a command")
-    return form(every)
+        return errors, report
 
+    def _interrupted(self, what: str, results: Any) -> RunInterrupted:
+        from memento.runner.signals import end_quietly
 
-def _results_of(sessions: Sequence[Session]) -> list[Results]:
-    """Return the results of sessions, each of which knows those that its tasks took."""
-    from memento.results.results import Results
-
-    by_id: dict[str, Results] = {}
-    for session in sessions:
-        taken = {str(one): by_id[str(one)] for one in session.matrix.dependencies if str(one) in by_id}
-        by_id[str(session.matrix.id)] = Results.of_plan(session.store, session.matrix, session.plan, taken)
-    return list(by_id.values())
+        end_quietly()
+        told = f"{what}; run it again to compute what is missing"
+        return RunInterrupted(told, results, self._last.where())
 
 
 def _end_by_signal(sessions: Sequence[Session]) -> None:
@@ -180,10 +193,3 @@ def _end_by_signal(sessions: Sequence[Session]) -> None:
         number = session.interrupt.signal if session.interrupt is not None else None
         if number is not None and number.name != "SIGINT":
             raise SystemExit(128 + number)
-
-
-def _interrupt(what: str) -> NoReturn:
-    from memento.runner.signals import end_quietly
-
-    end_quietly()
-    raise RunInterrupted(f"{what}; run it again to compute what is missing")

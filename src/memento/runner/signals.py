@@ -79,5 +79,5 @@ def _end(kind: type[BaseException], error: BaseException, trace: TracebackType |
     if not isinstance(error, RunInterrupted):
         sys.__excepthook__(kind, error, trace)
         return
-    sys.stderr.write(f"Interrupted: {error}\n")
+    sys.stderr.write(f"Interrupted: {error.summary}\n")
     raise SystemExit(128 + signal.SIGINT)

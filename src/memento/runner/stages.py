@@ -23,7 +23,6 @@ from memento.wording import number_of, one_line
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
     from memento.records import TaskRecord
-    from memento.results.results import Results
     from memento.runner.invocation import Invocation
     from memento.runner.session import Session
 
@@ -38,30 +37,18 @@ class _Stage(NamedTuple):
 
 
 class Stages:
-    """Makes the session of each matrix in turn; `sessions` are those of the matrices that could run."""
+    """Makes the session of each matrix in turn."""
 
     def __init__(self, invocation: Invocation, dry_run: bool) -> None:
         self._invocation, self._dry_run = invocation, dry_run
         self._stages: dict[Any, _Stage] = {}
-        self._not_reached: list[Any] = []
 
-    @property
-    def sessions(self) -> list[Session]:
-        """The sessions so far, in order."""
-        return [stage.session for stage in self._stages.values() if stage.session is not None]
-
-    def by_id(self, results: list[Results]) -> dict[Any, Results | None]:
-        """Return the results of `sessions` by the ids of their matrices; None for one that could not run."""
-        left = iter(results)
-        found = {name: None if stage.session is None else next(left) for name, stage in self._stages.items()}
-        return {**found, **dict.fromkeys(self._not_reached)}
-
-    def stop(self, declared: Sequence[Matrix]) -> None:
-        """Note that no other of these matrices will be run."""
-        self._not_reached = [matrix.id for matrix in declared if matrix.id not in self._stages]
-        if self._not_reached and not self.sessions[-1].stopped:
-            names = ", ".join(map(repr, self._not_reached))
-            self._invocation.say(f"not run, since too many tasks failed: {names}")
+    def say_what_is_left(self, matrices: Sequence[Matrix]) -> None:
+        """Tell which of these matrices are not run, where too many tasks have failed."""
+        left = [repr(matrix.id) for matrix in matrices if matrix.id not in self._stages]
+        session = list(self._stages.values())[-1].session
+        if left and session is not None and session.is_hopeless:
+            self._invocation.say(f"not run, since too many tasks failed: {', '.join(left)}")
 
     def waiting(self, matrix: Matrix) -> int:
         """Count the results of other matrices' tasks that a matrix takes and that are not computed yet."""

@@ -3,14 +3,15 @@
 Knows: types, shapes, lengths. May not know: how values are stored, what shows them.
 
 A description is made when a value becomes a file, and stands in the index beside it: JSON that names the value and, of
-a dict, its scalars and what its other items are. Nobody has to open the file to make a column of them.
+a dict, a named tuple or a dataclass, its scalars and what its other items are. Nobody has to open the file to make a
+column of them.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from importlib import import_module
 from itertools import islice
@@ -20,7 +21,9 @@ from memento.records import Encoded
 from memento.wording import number_of, one_line, size_text
 
 ITEMS = 100  # of a dict; one with more is a value, and no columns
+_DEPTH = 20  # of dicts in dicts, one of which may hold itself
 _TEXT = 200  # characters of a text that stands in the index
+_LEAVES = 10_000  # items of a value, with those inside of others, that are looked for
 _ROOM = 16_000  # characters of a description
 _NAMED = 5  # items of a dict that a line names
 
@@ -43,7 +46,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 
 class Part(NamedTuple):
-    """An item of a dict that is no scalar, and not loaded."""
+    """An item that is no scalar, and not loaded."""
 
     what: str
 
@@ -52,8 +55,10 @@ class Description(NamedTuple):
     """What is known of a value that is not loaded."""
 
     what: str  # "array 5000x784 float32"
-    is_dict: bool = False
-    items: dict[str, Any] | None = None  # of a dict of not too many: scalars as themselves, else a `Part`
+    is_dict: bool = False  # or a named tuple, or a dataclass
+    items: dict[str, Any] | None = (
+        None  # where they are not too many: scalars, dicts of these, a `Part` for others
+    )
 
     def line(self, size: int) -> str:
         """Name the value in one line, of a dict its first items first: they tell it from others in a narrow column.
@@ -74,6 +79,9 @@ class Description(NamedTuple):
 def _text(item: Any) -> str:
     if isinstance(item, Part):
         return item.what
+    if isinstance(item, dict):
+        named = (f"{name}: {_text(inner)}" for name, inner in islice(item.items(), _NAMED))
+        return one_line(f"{{{', '.join(named)}{', …' if len(item) > _NAMED else ''}}}", 40)
     return f"{item:.6g}" if isinstance(item, float) else one_line(str(item), 40)
 
 
@@ -103,21 +111,103 @@ def is_scalar(kind: type[Any]) -> bool:
     return not _SCALARS.isdisjoint(names) and "numpy:void" not in names
 
 
+def as_scalar(value: Any) -> Any:
+    """Return the number in an array or a tensor of no dimensions, which is a scalar too; all else as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(as_scalar(np.array(0.5))), as_scalar([0.5])
+    (0.5, [0.5])
+    """
+    kind = type(value)
+    if kind.__module__ == "builtins" or is_scalar(kind):
+        return value
+    try:
+        if value.shape != () or isinstance(value, tuple):
+            return value
+        inner = value[()] if kind.__module__ == "numpy" else value.item()  # `item` makes a number of a date
+    except Exception:  # it is of another sort
+        return value
+    return inner if is_scalar(type(inner)) else value
+
+
+def items_of(value: Any) -> Mapping[Any, Any] | None:
+    """Return what a value holds by name: the items of a dict, the fields of a named tuple or a dataclass; else None.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> items_of({"acc": 0.5}), items_of(Fraction(1, 2)), items_of([0.5])
+    ({'acc': 0.5}, None, None)
+    """
+    kind = type(value)
+    if kind is dict:
+        return value  # type: ignore[no-any-return]
+    if kind is Part or is_scalar(kind):
+        return None
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, tuple):
+        return dict(zip(getattr(kind, "_fields", ()), value, strict=False)) or None
+    if hasattr(kind, "__dataclass_fields__"):
+        from dataclasses import fields
+
+        names = [field.name for field in fields(kind)]
+    else:
+        names = [field.name for field in getattr(kind, "__attrs_attrs__", ())]
+    absent = object()
+    found = {name: getattr(value, name, absent) for name in names}
+    return {name: item for name, item in found.items() if item is not absent} if names else None
+
+
+def opened(item: Any) -> Mapping[str, Any] | None:
+    """Return what an item of a value holds by name where that may be columns of their own; else None."""
+    items = items_of(item)
+    return items if items and len(items) <= ITEMS and all(isinstance(name, str) for name in items) else None
+
+
+def flat_items(items: Mapping[Any, Any]) -> dict[str | tuple[str, ...], Any]:
+    """Return the items of a value, in place of those that hold others by name these, under all names that lead there.
+
+    Examples
+    --------
+    >>> flat_items({"acc": 0.5, "test": {"f1": 0.6, "cm": [1, 2]}})
+    {'acc': 0.5, ('test', 'f1'): 0.6, ('test', 'cm'): [1, 2]}
+    """
+    found: dict[str | tuple[str, ...], Any] = {}
+
+    def visit(items: Mapping[str, Any], names: tuple[str, ...]) -> None:
+        for name, item in items.items():
+            inner = opened(item) if len(names) < _DEPTH and len(found) < _LEAVES else None
+            if inner is not None:
+                visit(inner, (*names, name))
+            else:
+                found[(*names, name) if names else name] = as_scalar(item)
+
+    visit({name: item for name, item in items.items() if isinstance(name, str)}, ())
+    return found
+
+
 def describe(value: Any) -> str:
     """Return what `read_description` reads.
 
     Examples
     --------
-    >>> read_description(describe({"acc": 0.5, "scores": [1, 2]})).items
-    {'acc': 0.5, 'scores': Part(what='list of 2 items')}
+    >>> read_description(describe({"acc": 0.5, "scores": [1, 2], "test": {"f1": 0.6}})).items
+    {'acc': 0.5, 'scores': Part(what='list of 2 items'), 'test': {'f1': 0.6}}
     """
     try:
-        told: dict[str, Any] = {"what": what_it_is(value), "is_dict": isinstance(value, dict)}
-        if not told["is_dict"] or len(value) > ITEMS:
+        held = items_of(value)
+        told: dict[str, Any] = {"what": what_it_is(value), "is_dict": held is not None}
+        if held is None or len(held) > ITEMS:
             return json.dumps(told)
-        items, kinds = _taken_apart(value)
-        text = json.dumps(told | {"items": items, "kinds": kinds})
-        return text if len(text) <= _ROOM else json.dumps(told)
+        for depth in (_DEPTH, 0) if len(flat_items(held)) <= ITEMS else (0,):
+            items, kinds = _taken_apart(held, depth)
+            text = json.dumps(told | {"items": items, "kinds": kinds})
+            if len(text) <= _ROOM:
+                return text
+        return json.dumps(told)
     except Exception:  # a class of the user's that is a dict or a number, and a strange one
         return json.dumps({"what": one_line(type(value).__name__, 60)})
 
@@ -127,22 +217,35 @@ def read_description(text: str | None, type_name: str = "") -> Description:
     try:
         told = json.loads(text or "")
         items = told.get("items")
-        for name, kind in told.get("kinds", {}).items():
-            items[name] = _READERS[kind](items[name])
+        if items is not None:
+            _put_together(items, told.get("kinds", {}))
         return Description(str(told["what"]), bool(told.get("is_dict")), items)
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
         return Description(type_name.rpartition(":")[2] or "value")
 
 
-def _taken_apart(value: dict[Any, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the items of a dict as JSON has them, and the types of those that JSON has no word for."""
+def _put_together(items: dict[str, Any], kinds: Mapping[str, Any]) -> None:
+    for name, kind in kinds.items():
+        if isinstance(kind, dict):
+            _put_together(items[name], kind)
+        else:
+            items[name] = _READERS[kind](items[name])
+
+
+def _taken_apart(held: Mapping[Any, Any], depth: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return items as JSON has them, and the types of those that JSON has no word for; of a dict those of its items."""
     items: dict[str, Any] = {}
-    kinds: dict[str, str] = {}
-    for key, item in value.items():
-        found = _scalar(item) if isinstance(key, str) else None
+    kinds: dict[str, Any] = {}
+    for key, value in held.items():
         # A name that is no text makes no column.
+        is_name = isinstance(key, str)
         name = str(key) if is_scalar(type(key)) else what_it_is(key)
-        items[name], kind = found or (what_it_is(item), "part")
+        inner = opened(value) if is_name and depth else None
+        if inner is not None:
+            items[name], kinds[name] = _taken_apart(inner, depth - 1)
+            continue
+        found = _scalar(as_scalar(value)) if is_name else None
+        items[name], kind = found or (what_it_is(value), "part")
         if kind:
             kinds[name] = kind
     return items, kinds

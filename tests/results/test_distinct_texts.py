@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.results.labels import Name, distinct_texts
+from memento.results.distinct_texts import Name, distinct_texts
 
 
 @pytest.mark.parametrize(

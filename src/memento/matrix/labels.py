@@ -1,0 +1,108 @@
+"""Values with labels: what a mapping under a parameter stands for.
+
+Knows: labels, and values as keys know them. May not know: rules, tasks, how anything is shown.
+
+Labels stand beside the values and are no part of a key: whoever renames one computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from memento.errors import MatrixError, MatrixTypeError
+from memento.matrix.suggest import misspelled
+from memento.matrix.values import quoted
+
+
+class Labelled(tuple[Any, ...]):
+    """The values of a parameter, with a label of each in `labels`; "" where it has none.
+
+    >>> values = Labelled([10, 1000], ["small", "large"])
+    >>> values[1], values.labels, values
+    (1000, ('small', 'large'), {'small': 10, 'large': 1000})
+    """
+
+    labels: tuple[str, ...]
+
+    def __new__(cls, values: Iterable[Any], labels: Iterable[str]) -> Labelled:
+        self = super().__new__(cls, values)
+        self.labels = tuple(labels)
+        return self
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self), self.labels
+
+    def __repr__(self) -> str:
+        return repr(
+            {label or i: value for i, (label, value) in enumerate(zip(self.labels, self, strict=True))}
+        )
+
+
+def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
+    """Return the values of a mapping with their labels; raises MatrixError for what is no label.
+
+    >>> labelled({"small": 10, "large": 1000}, "parameters['size']").labels
+    ('small', 'large')
+    """
+    for label in given:
+        if not isinstance(label, str):
+            text = quoted(str(label))
+            raise MatrixTypeError(
+                where,
+                f"a mapping gives each value a label, and a label is a text, got {quoted(label)}"
+                f" ({type(label).__qualname__}).",
+                f"Write {text}: ..., or [{{...}}] for one value that is a dict.",
+            )
+        if not label.strip():
+            raise MatrixError(
+                where, "a label must not be empty.", "Give it a text, or give a list of values."
+            )
+        try:
+            label.encode("utf-8")
+        except UnicodeEncodeError as exc:  # no file takes half a character
+            raise MatrixError(
+                where, f"the label {label!a} is no Unicode text ({exc.reason}).", "Give it another one."
+            ) from None
+    return Labelled(given.values(), map(str.__str__, given))
+
+
+def labels_of(values: object) -> tuple[str, ...]:
+    """Return the labels of a parameter's values; none where they have none."""
+    return values.labels if isinstance(values, Labelled) else ()
+
+
+def meant(named: Mapping[str, Any], parameters: Mapping[str, tuple[Any, ...]], where: str) -> dict[str, Any]:
+    """Return named values, those that are named by label in place of these; raises MatrixError for a misspelled one.
+
+    >>> meant({"size": "small", "C": "small"}, {"size": labelled({"small": 10}, ""), "C": ("small",)}, "include[0]")
+    {'size': 10, 'C': 'small'}
+    """
+    return {
+        name: _meant(value, parameters.get(name, ()), f"{where}[{name!r}]") for name, value in named.items()
+    }
+
+
+def _meant(value: Any, values: tuple[Any, ...], where: str) -> Any:
+    labels = labels_of(values)
+    if not labels or not isinstance(value, str) or any(type(v) is type(value) and v == value for v in values):
+        return value  # a value that is that very text comes first
+    if value in labels:
+        return values[labels.index(value)]
+    near = misspelled(value, filter(None, labels))
+    if near is not None:
+        raise MatrixError(where, f"{value!r} is neither a value nor a label.", f"Did you mean {near!r}?")
+    return value
+
+
+def listed_twice(name: str, values: tuple[Any, ...], first: int, second: int) -> str:
+    """Say that a parameter has one value at two places.
+
+    >>> listed_twice("C", (1, 1), 0, 1)
+    "parameters['C'] lists 1 twice: both stand for the same task."
+    """
+    labels = labels_of(values)
+    if not labels:
+        return f"parameters[{name!r}] lists {quoted(values[first])} twice: both stand for the same task."
+    told = f"{labels[first]!r} and {labels[second]!r} are labels of one value"
+    return f"parameters[{name!r}]: {told}: both stand for the same task, which is shown as {labels[first]!r}."

@@ -1,0 +1,42 @@
+"""What type checkers make of the names that users type; mypy checks this file, nothing runs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
+
+
+def experiment(context: Context, config: Config) -> float:
+    return float(config.x)
+
+
+def inside_a_task(context: Context, config: Config) -> int:
+    context.record({"loss": 0.3}, step=7)
+    context.record(loss=0.3, accuracy=(1, 0.5))
+    split: float = context.shared_rng.random()
+    return context.shared_seed + int(split)
+
+
+def early_ends_and_samples() -> None:
+    Memento(experiment, fail_fast=True)
+    runs = Memento(experiment, max_failures=5)
+    some: Results | None = runs.run({"parameters": {"x": [1, 2]}}, sample=200)
+    print(some, runs.run_all(sample=0.1))
+
+
+def after_a_run() -> None:
+    runs = Memento(experiment)
+    try:
+        results: Results | None = runs.run({"parameters": {"x": [1, 2]}})
+    except (AggregateException, RunInterrupted) as error:
+        results = error.results
+    kept: Results = runs.results
+    result: Result = kept[0]
+    value: Any = result.value
+    print(results, value)
+
+
+def figures(results: Results) -> None:
+    ax = results.plot()
+    results.plot("loss", ax=ax).set_title("loss")
