@@ -30,7 +30,8 @@ class Memento:
     Parameters
     ----------
     func : callable
-        ``func(context, config)``: a function, method, partial, callable object or coroutine function.
+        ``func(context, config)``, or a function that names the parameters and settings that it takes, like
+        ``train(lr, hidden, n_epochs=10)``: a function, method, partial, callable object or coroutine function.
     notification_provider : NotificationProvider, optional
         Who is told when tasks fail and when all is done.
     num_workers : int, optional
@@ -87,6 +88,11 @@ class Memento:
     >>> runs = Memento(experiment, executor="serial", store="memento-store", progress=False)
     >>> [result.inner for result in runs.run({"parameters": {"x": [1, 2, 3]}})]
     [1, 4, 9]
+    >>> def train(lr, hidden, n_epochs=10):
+    ...     return lr * hidden * n_epochs
+    >>> runs = Memento(train, executor="serial", store="memento-store", progress=False)
+    >>> [result.inner for result in runs.run({"parameters": {"lr": [1, 2], "hidden": [3]}})]
+    [30, 60]
     """
 
     @explained
@@ -231,9 +237,9 @@ class Memento:
         """
         with Loading():
             from memento.matrix.matrix import Matrix
-            from memento.runner.options import check_alone, check_flag, check_names, check_sample
+            from memento.runner.options import check_alone, check_flag, check_names
 
-        check_sample(sample)
+        check_flag("sample", sample)
         for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
             check_flag(name, value)
         declared = Matrix.of(matrix)
@@ -301,15 +307,13 @@ class Memento:
             Tasks failed; what did not depend on them is finished and kept. Its `results` are what would be returned.
         """
         from memento.matrix.dependencies import execution_order
-        from memento.runner.options import check_flag, check_names, check_sample
+        from memento.runner.options import check_flag, check_names
         from memento.runner.stages import Stages
 
         for name, value in kwargs.items():
             if name not in FLAGS:
                 raise TypeError(no_such_argument(self.run_all, name, value, FLAGS))
-            if name == "sample":
-                check_sample(value)
-            elif name != "cache_path":
+            if name != "cache_path":
                 check_flag(name, value)
         if not self._matrices:
             raise TypeError(
@@ -321,10 +325,8 @@ class Memento:
         dry_run = kwargs.pop("dry_run", False)
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
-        flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
-        flags["sample"] = kwargs.pop("sample", None)
         matrices = execution_order(self._matrices)
-        with self._invoke(cache_path, dry_run, **flags, ids=[one.id for one in matrices]) as invocation:
+        with self._invoke(cache_path, dry_run, **kwargs, ids=[one.id for one in matrices]) as invocation:
             stages = Stages(invocation, dry_run)
             for declared in matrices:
                 session = stages.next(declared)

@@ -116,7 +116,7 @@ def test_a_million_rows_are_sampled_as_a_few_are(monkeypatch: pytest.MonkeyPatch
 
 
 def sampled(matrix: Any, count: float) -> list[Config]:
-    return list(KeyedTasks(Matrix.of(matrix), "exp", count).matrix.configs)
+    return list(KeyedTasks(Matrix.of(matrix), "exp", sample=count).matrix.configs)
 
 
 DECLARED = {"parameters": {"a": list(range(12)), "b": list("abcdef"), "c": [0.1, 0.2, 0.3]}}
@@ -164,7 +164,7 @@ def test_what_rules_leave_out_is_in_no_sample() -> None:
 SCRIPT = """
 from memento.plan.keyed_tasks import KeyedTasks
 from memento import Matrix
-tasks = KeyedTasks(Matrix({"a": list(range(30)), "b": [{"x", "y"}, {"z"}], "c": [len, print, 1.5]}), "exp", 20)
+tasks = KeyedTasks(Matrix({"a": list(range(30)), "b": [{"x", "y"}, {"z"}], "c": [len, print, 1.5]}), "exp", sample=20)
 print(tasks.keys.hex())
 """
 

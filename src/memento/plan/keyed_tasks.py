@@ -8,7 +8,7 @@ A task is a number until somebody needs more: row `number // repeats` of the mat
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, chain, repeat
 from operator import add
@@ -38,8 +38,15 @@ class KeyedTasks:
     all their repeats. `matrix` is of these alone then, and `whole` how many tasks there would be.
     """
 
-    def __init__(self, matrix: Matrix, experiment: str, sample: float | None = None) -> None:
+    def __init__(
+        self,
+        matrix: Matrix,
+        experiment: str,
+        held: Mapping[str, Any] | None = None,
+        sample: float | None = None,
+    ) -> None:
         self.matrix = matrix
+        self.held = held or {}  # what the experiment's own defaults give to tasks that lack it
         self.experiment = experiment
         self.table = matrix.table()
         self.repeats = matrix.repeats

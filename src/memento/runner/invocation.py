@@ -82,6 +82,9 @@ class Invocation:
         """Plan a matrix; say what its checks have to say, if asked."""
         session = self._session(matrix)
         session.announce(of_matrix=announce)
+        own, whole = len(session.tasks), session.tasks.whole
+        if own < whole:
+            session.emit(Said(f"A sample: {own:,} of {whole:,} tasks."))
         return session
 
     def run(self, session: Session, notify: bool = False) -> None:

@@ -19,7 +19,7 @@ from memento.executors.choose import runs_here
 from memento.plan.keyed_tasks import KeyedTasks, check_volatile
 from memento.plan.plan import Past, Plan, expected_costs, make_plan
 from memento.runner.code_changes import SessionCode
-from memento.runner.options import Options, executor_name
+from memento.runner.options import Options, check_names, executor_name
 from memento.store.store import Store
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Session:
     """Plans and runs one matrix over one store.
 
     `plan` is made at once. `finished` is how the run ended, `stopped` why it ended before all was done ("" if it did
-    not), and `cancelled` how many tasks a command took out of it.
+    not), `cancelled` how many tasks a command took out of it, and `is_hopeless` whether as many failed as are borne.
     """
 
     def __init__(
@@ -64,16 +64,15 @@ class Session:
         self._emit, self._name_tasks = emit, name_tasks
         self._run: Run | None = None
         self._untold: list[Event] = []  # what was told before the run had begun
-        self.tasks = KeyedTasks(matrix, experiment, options.sample)
+        self.arguments = check_names(function, matrix)
+        self.tasks = KeyedTasks(matrix, experiment, self.arguments.defaults, options.sample)
         self.matrix = self.tasks.matrix
         check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)
         self.interrupt: Interrupt | None = None
         self.stopped = ""
         self.full: StoreLimitReached | None = None
-        self.cancelled = 0
-        self.failures = 0  # tasks that have failed for good in this run ...
-        self.is_hopeless = False  # ... as many as the user bears: nothing more was started
+        self.cancelled, self.failures, self.is_hopeless = 0, 0, False
         self.finished: RunFinished | None = None
         self.plan = self._plan()
         if self.plan.stale_codes and options.on_code_change != "ignore" and self.code.accept_moves(self.plan):
@@ -100,12 +99,18 @@ class Session:
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
-        for warning in self.matrix.warnings if of_matrix else ():
+        warnings = self.matrix.warnings if of_matrix else []
+        if of_matrix and self.arguments.unused:
+            from memento.runner.signatures import unused_text
+
+            warnings = [*warnings, unused_text(self.function, self.arguments.unused)]
+        for warning in warnings:
             self.emit(Said(warning, "warning"))
-        if self.tasks.whole > len(self.tasks):
-            self.emit(Said(f"A sample: {len(self.tasks):,} of {self.tasks.whole:,} tasks."))
         for (name, then), count in self.plan.otherwise.items():
-            self.emit(Said(_of_another_default(name, then, count), "warning"))
+            from memento.plan.changed_defaults import of_another_default
+
+            where = f"defaults[{name!r}]" if name in self.matrix.defaults else f"the default of {name}"
+            self.emit(Said(of_another_default(where, name, then, count), "warning"))
         self._say_how_it_is_named()
         policy, plan = self.options.on_code_change, self.plan
         if plan.stale_codes and policy != "ignore":
@@ -196,8 +201,9 @@ class Session:
         elif self.stopped or self.cancelled or (self.is_hopeless and left):
             from memento.runner.closing_notes import how_to_go_on
 
-            failures = 0 if self.stopped else self.failures
-            finished = finished._replace(how_to_go_on=how_to_go_on(left, failures))
+            finished = finished._replace(
+                how_to_go_on=how_to_go_on(left, 0 if self.stopped else self.failures)
+            )
         empty = self.store.index.all_returned_nothing(plan.rows)
         if computed or empty:
             from memento.runner.closing_notes import note_of_none, warned
@@ -308,8 +314,8 @@ class Session:
         # The random generators that tasks would draw from in turn: their names, and where they are.
         values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
         found, origins = shared_generators([self.function, *values])
-        root, options = self.store.root, self.options
-        executor.start(make_work(run.name, self.plan, self.code, options, root, origins, files))
+        root, options, by_name = self.store.root, self.options, self.arguments.by_name
+        executor.start(make_work(run.name, self.plan, self.code, options, root, origins, files, by_name))
         self._tell_start()
         self._say_what_is_shared(executor, found)
         # While workers start: what they do not need, and what has to be on disk.
@@ -392,8 +398,3 @@ class Session:
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.index.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
-
-
-def _of_another_default(name: str, then: str, count: int) -> str:
-    results = "1 result was" if count == 1 else f"{count} results were"
-    return f"defaults[{name!r}] has changed: {results} computed with {name}={then:.80} and will be computed again."
