@@ -11,6 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.executors.choose import engine_class, is_engine, own_workers
+from memento.keys.code_files import Program
 from memento.worker.by_name import Arguments
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def make_options(**given: Any) -> Options:
     check_executor(given["executor"])
     check_choice("on_code_change", given["on_code_change"], ("warn", "rerun", "ignore"))
     check_choice("order", given["order"], ("longest-first", "matrix"))
+    if given["timeout"] is not None:
+        from memento.wording import seconds_of
+
+        given["timeout"] = seconds_of(given["timeout"], "timeout", short=True)
     for name in ("num_workers", "timeout", "cpus_per_task", "max_tasks_per_worker"):
         check_positive(name, given[name])
     check_retries(given["retries"])
@@ -96,7 +101,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def check_func(func: Any) -> None:
     """Refuse at once what would fail in every single task; its arguments are looked at beside a matrix."""
-    if callable(func) and not isinstance(func, type):
+    if callable(func) and not isinstance(func, type) and not _is_memento(func):
         code = func.__code__ if type(func) is FunctionType else None
         if code is None or not code.co_argcount or code.co_varnames[0] != "self":
             return
@@ -108,8 +113,16 @@ def check_func(func: Any) -> None:
     raise TypeError(no_function(func))
 
 
+def _is_memento(func: Any) -> bool:
+    return any(kind.__module__ == "memento.memento" for kind in type(func).__mro__)
+
+
 def check_names(func: Any, matrix: Matrix) -> Arguments:
     """Say what a function takes of a matrix; refuse one that lacks something, or does not take a parameter."""
+    if isinstance(func, Program):
+        if not matrix.dependencies or matrix.spec.upstream:  # else it was checked, before there were results
+            func.check(matrix)
+        return Arguments()
     if type(func) is FunctionType and not vars(func):
         code = func.__code__
         if code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] == ("context", "config"):
@@ -202,8 +215,7 @@ def check_positive(name: str, value: Any) -> None:
         import numbers
 
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            example = "; write seconds: timeout=600" if name == "timeout" else ""
-            raise TypeError(f"{name} must be a number, got {value!r}{example}")
+            raise TypeError(f"{name} must be a number, got {value!r}")
     if not float(value) > 0:
         rest = "; leave it out to use all cores" if name == "num_workers" else ""
         raise ValueError(f"{name} must be more than 0, got {value!r}{rest}")
