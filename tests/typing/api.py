@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import pandas as pd
+
 from memento import (
     AggregateException,
     Config,
@@ -21,9 +23,6 @@ from memento import (
     Retry,
     RunInterrupted,
 )
-import pandas as pd
-
-from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
 
 
 def experiment(context: Context, config: Config) -> float:
@@ -109,3 +108,12 @@ def tables(results: Results) -> None:
     best: Result = results.best(metric="accuracy", minimize=True)
     chosen: Results = results.filter(lambda result: result.value > 0.9, status="done", model=None)
     print(rows, points, table, spread, best, chosen)
+
+
+def matrices() -> None:
+    small = {"small": 10, "large": 1000}
+    grids = Matrix([{"size": [10], "lr": Log(1e-5, 0.1, num=5)}, {"size": small, "p": Range(0, 1, 0.1)}])
+    single = Matrix(include=[{"size": 10}, {"lr": 0.1}])
+    same = Matrix.of({"parameters": [{"lr": [1]}, {"lr": Linear(0, 1, num=3)}], "exclude": [{"lr": [1, 2]}]})
+    values: tuple[float, ...] = Range(0, 10, step=2)
+    print(grids, single, same, values)
