@@ -5,7 +5,7 @@ Knows: names and values. May not know: matrices, keys, stores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from memento.wording import safe_text
@@ -54,7 +54,7 @@ def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from ((f"{own}.{name}", inner) for name, inner in lineage(origin or {}))
 
 
-_ELSEWHERE = {  # what people look for in a config -> where it is
+ELSEWHERE = {  # what people look for in a config -> where it is
     **dict.fromkeys(("seed", "rng", "key", "logger", "attempt", "directory", "resources"), "context.{}"),
     **dict.fromkeys(("to_dict", "as_dict", "dict", "_asdict", "parameters", "params"), "config.asdict()"),
     **dict.fromkeys(("keys", "items", "values"), "config.asdict().{}()"),
@@ -129,7 +129,7 @@ class Config:
             return known
         if name in self.settings:
             return f". It is a setting: write config.settings[{name!r}]."
-        line = _ELSEWHERE.get(name, "").format(name)
+        line = ELSEWHERE.get(name, "").format(name)
         if not line:
             import difflib
 
@@ -234,6 +234,27 @@ def _is_same(one: Any, other: Any) -> bool:
         return pickle.dumps(one) == pickle.dumps(other)
     except Exception:  # what cannot be pickled is equal only to itself
         return False
+
+
+def arguments(config: Config, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return what a config has of these names, parameters before settings; all that it has where none are named.
+
+    Examples
+    --------
+    >>> arguments(Config.build({"lr": 0.1}, {"folds": 5}), ("lr", "folds", "depth"))
+    {'lr': 0.1, 'folds': 5}
+    """
+    parameters, settings = config._dict, config.settings
+    if names is None:
+        return {**settings, **config.asdict()}
+    given = {}
+    for name in names:
+        if name in parameters:
+            value = parameters[name]
+            given[name] = config._resolve(name, value) if isinstance(value, Deferred) else value
+        elif name in settings:
+            given[name] = settings[name]
+    return given
 
 
 def config_text(config: Config) -> str:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
+from memento import (
+    AggregateException,
+    Config,
+    Context,
+    Linear,
+    Log,
+    Matrix,
+    Memento,
+    Range,
+    Result,
+    Results,
+    RunInterrupted,
+)
 
 
 def experiment(context: Context, config: Config) -> float:
@@ -26,3 +38,12 @@ def after_a_run() -> None:
 def figures(results: Results) -> None:
     ax = results.plot()
     results.plot("loss", ax=ax).set_title("loss")
+
+
+def matrices() -> None:
+    small = {"small": 10, "large": 1000}
+    grids = Matrix([{"size": [10], "lr": Log(1e-5, 0.1, num=5)}, {"size": small, "p": Range(0, 1, 0.1)}])
+    single = Matrix(include=[{"size": 10}, {"lr": 0.1}])
+    same = Matrix.of({"parameters": [{"lr": [1]}, {"lr": Linear(0, 1, num=3)}], "exclude": [{"lr": [1, 2]}]})
+    values: tuple[float, ...] = Range(0, 10, step=2)
+    print(grids, single, same, values)
