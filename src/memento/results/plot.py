@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 _LEGEND = 10  # curves that a legend tells apart; of more, the highest and the lowest are named
 _NUMBERED = 100  # cells of a heatmap up to which each shows its number
 _REPEATING = ("seed", "random_state", "fold")  # parameters that people repeat by
-_TICKS, _ROOM = 40, 60  # values along an axis; letters along it, from which on they are turned
+_TICKS, _ROOM, _DIGITS = (
+    20,
+    60,
+    8,
+)  # values along an axis; letters along it, from which on they are turned; in a number
 _DECADES = 100.0  # times the lowest value, from which on an axis is logarithmic
 _MONTH = 30 * 86400.0
 _SILENT = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")  # backends of matplotlib that show nothing
@@ -89,14 +93,21 @@ def _sides(selection: Selection) -> tuple[list[_Side], list[_Side]]:
     import numpy as np
 
     found = []
-    for axis in selection.axes(with_repeat=True):
+    axes = selection.axes(with_repeat=True)
+    for axis in axes:
+        if any(other.name.startswith(f"{axis.name}.") for other in axes):
+            continue  # another task's result: that task's parameters say more
         codes = axis.codes.astype(np.int64)
         present, codes = np.unique(np.where(codes < 0, len(axis.values), codes), return_inverse=True)
         if len(present) > 1:
             texts = [*axis.texts, ABSENT]
             values = np.append(axis.numbers, np.nan)[present]
             known = values if np.isfinite(values).all() else None
-            found.append(_Side(axis.name, codes, [texts[code] for code in present.tolist()], known))
+            shown = [texts[code] for code in present.tolist()]
+            if known is not None:  # 0.30000000000000004
+                short = [t if len(t) <= _DIGITS else f"{v:.4g}" for t, v in zip(shown, known, strict=True)]
+                shown = short if len(set(short)) == len(short) else shown
+            found.append(_Side(axis.name, codes, shown, known))
     found = [
         side for i, side in enumerate(found) if not any(_follows(found, i, j) for j in range(len(found)))
     ]
@@ -227,6 +238,8 @@ def _draw_points(ax: Axes, name: str, numbers: NDArray[np.float64], side: _Side,
         _tick(ax, "x", side)
     elif x.min() > 0 and x.max() / x.min() >= _DECADES:
         ax.set_xscale("log")
+    elif len(x) <= _LEGEND and np.diff(x[order]).min() > np.ptp(x) / (2 * _LEGEND):
+        ax.set_xticks(x)
     spread = f"mean ± std (over {over})" if over else "mean ± std"
     return _finish(ax, side.name, name, "" if bars is None else spread)
 
