@@ -234,6 +234,7 @@ class Memento:
         StoreLimitReached
             The store is as large as `store_limit` allows; what had finished is kept.
         """
+        __tracebackhide__ = True
         with Loading():
             from memento.matrix.matrix import Matrix
             from memento.runner.options import check_alone, check_flag, check_names
@@ -305,6 +306,7 @@ class Memento:
         AggregateException
             Tasks failed; what did not depend on them is finished and kept. Its `results` are what would be returned.
         """
+        __tracebackhide__ = True
         from memento.matrix.dependencies import execution_order
         from memento.runner.options import check_flag, check_names
         from memento.runner.stages import Stages
