@@ -105,13 +105,15 @@ def test_hostile_values_arrive_as_one_argument_each(project: Path) -> None:
     assert not (project / "x").exists()
 
 
-def test_without_a_result_the_last_json_object_is_it(project: Path) -> None:
+def test_without_a_result_the_last_json_object_is_it(project: Path, caplog: Any) -> None:
     script = "print('{{\"a\": 1}}'); print('text'); print('{{\"b\": [{x}], \"c\": null}}'); print('[1]')"
     assert run(command(["python", "-c", script]), {"parameters": {"x": [7]}})[0].inner == {
         "b": [7],
         "c": None,
     }
+    caplog.clear()
     assert run(command("python -c '' {x}"), {"parameters": {"x": [7]}})[0].inner is None
+    assert "return" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
+from memento import (
+    AggregateException,
+    CommandFailed,
+    Config,
+    Context,
+    Memento,
+    Result,
+    Results,
+    RunInterrupted,
+    command,
+)
 
 
 def experiment(context: Context, config: Config) -> float:
@@ -26,3 +37,18 @@ def after_a_run() -> None:
 def figures(results: Results) -> None:
     ax = results.plot()
     results.plot("loss", ax=ax).set_title("loss")
+
+
+def read(folder: Path) -> float:
+    return float((folder / "score.txt").read_text())
+
+
+def programs() -> None:
+    runs = Memento(command("python train.py --lr {lr}", result="result.json"), retries={CommandFailed: 1})
+    Memento(
+        command(["sh", Path("run.sh"), "{lr}", ["--C", "{C}"]], result=read, env={"N": 1}, cwd=Path("sub"))
+    )
+    results: Results | None = runs.run({"parameters": {"lr": [0.1]}})
+    error = results[0].error if results else None
+    if isinstance(error, CommandFailed):
+        print(error.command, error.output, error.code)

@@ -250,7 +250,7 @@ def command(
     command: str | Sequence[Any],
     *,
     result: str | os.PathLike[str] | Read | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, Any] | None = None,
     cwd: str | os.PathLike[str] | None = None,
 ) -> Command:
     """Make an experiment of a program that is run for each task, without a shell.

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from memento.keys.code_files import Program
 from memento.store.store import Store
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def warned(store: Store, matrix: Matrix, plan: Plan) -> tuple[WarningGroup, ...]
 
 def note_of_none(done: int, plan: Plan, function: Callable[..., Any]) -> tuple[str, ...]:
     """Say that none of so many tasks returned anything, where nothing says that this is meant."""
-    if not done:
+    if not done or isinstance(function, Program):  # a program may be run for its files and metrics
         return ()
     code, annotations = _innermost(function)
     if annotations.get("return", "") in (None, "None"):
