@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from memento.keys.value_digest import register_key as register_key
     from memento.matrix.matrix import Matrix as Matrix
     from memento.matrix.matrix import generate_configurations as generate_configurations
+    from memento.matrix.ranges import Linear as Linear
+    from memento.matrix.ranges import Log as Log
+    from memento.matrix.ranges import Range as Range
     from memento.memento import Memento as Memento
     from memento.notify.apprise import AppriseNotificationProvider as AppriseNotificationProvider
     from memento.notify.base import ConsoleNotificationProvider as ConsoleNotificationProvider
@@ -73,6 +76,7 @@ _HOMES = {
     "memento.errors": "AggregateException CacheMiss CommandFailed CyclicDependency MementoError RunInterrupted",
     "memento.keys.value_digest": "register_key",
     "memento.matrix.matrix": "Matrix generate_configurations",
+    "memento.matrix.ranges": "Linear Log Range",
     "memento.memento": "Memento",
     "memento.notify.apprise": "AppriseNotificationProvider",
     "memento.notify.base": "ConsoleNotificationProvider DefaultNotificationProvider FileSystemNotificationProvider "

@@ -93,7 +93,7 @@ def test_what_belongs_elsewhere_is_said_to(call: str, given: dict[str, Any], lin
         (lambda: memento.load(name="train"), "Write load(..., experiment='train')."),  # type: ignore[call-arg]
         (lambda: Memento(train).run(), "run() needs a matrix: run({'parameters'"),  # type: ignore[call-arg]
         (lambda: Memento(), "Memento() needs the experiment: Memento(func)"),  # type: ignore[call-arg]
-        (lambda: Matrix(), "Matrix() needs the parameters: Matrix({"),  # type: ignore[call-arg]
+        (lambda: Matrix(), "Matrix() needs the parameters: Matrix({"),
         (lambda: Memento(train).run_all(), "there are none"),
         (lambda: Memento(train).add_matrix(), "add_matrix() needs a matrix"),  # type: ignore[call-arg]
         (

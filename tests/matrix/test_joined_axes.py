@@ -53,8 +53,10 @@ def test_results_that_agree_come_together_and_it_is_said_what_fits_nothing() -> 
         for model in ("svm", "tree") for one in "bc" for how in (1, 2) for fold in (0, 1)
     ]  # fmt: skip
     assert fit.warnings == [
-        "dependencies: 2 of 6 values of 'features' fit no others of the same 'dataset', and are left out (dataset=a).",
-        "dependencies: 2 of 6 values of 'splits' fit no others of the same 'dataset', and are left out (dataset=d).",
+        "matrix 'fit': dependencies: 2 of 6 values of 'features' fit no others of the same 'dataset',"
+        " and are left out (dataset=a).",
+        "matrix 'fit': dependencies: 2 of 6 values of 'splits' fit no others of the same 'dataset',"
+        " and are left out (dataset=d).",
     ]
 
 
@@ -135,7 +137,9 @@ def test_a_rule_about_a_value_that_no_upstream_task_has_says_so() -> None:
         FEATURES,
         Matrix({"k": [0]}, id="fit", dependencies=["features"], exclude=[{"features.dataset": "bb"}]),
     )
-    assert fit.warnings == ["exclude[0] matches nothing: 'features.dataset' is never 'bb'. Nearest: 'b'."]
+    assert fit.warnings == [
+        "matrix 'fit': exclude[0] matches nothing: 'features.dataset' is never 'bb'. Nearest: 'b'."
+    ]
 
 
 def test_where_nothing_agrees_it_is_an_error() -> None:

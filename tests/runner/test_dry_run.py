@@ -226,3 +226,16 @@ def test_a_volatile_parameter_with_one_value_to_a_key_runs(
     results = Memento(square, executor="serial", store=tmp_path / "store", progress=False).run(declared)
     assert results is not None
     assert len(results) == count
+
+
+def test_the_values_of_ranges_are_shown(dry: Dry) -> None:
+    given = {"x": {"start": 0, "stop": 0.4, "step": 0.1}, "n": {"start": 0, "stop": 50}, "y": [1]}
+    lines = dry({"parameters": given})
+    assert lines[1:3] == [
+        "x: 0.0, 0.1, 0.2, 0.3 (4 values of Range(0, 0.4, 0.1))",
+        "n: 0, 1, 2, ..., 49 (50 values of Range(0, 50))",
+    ]
+    assert "new: 200" in lines
+    assert len(lines) <= 30
+    many = [{f"p{i}": memento.Linear(0, 1, num=2)} for i in range(40)]
+    assert len(dry({"parameters": many})) <= 30

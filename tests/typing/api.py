@@ -16,6 +16,20 @@ from memento import (
     RunInterrupted,
     command,
 )
+    Config,
+    Context,
+    Linear,
+    Log,
+    Matrix,
+    Memento,
+    Range,
+    Result,
+    Results,
+    RunInterrupted,
+)
+import pandas as pd
+
+from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
 
 
 def experiment(context: Context, config: Config) -> float:
@@ -52,3 +66,20 @@ def programs() -> None:
     error = results[0].error if results else None
     if isinstance(error, CommandFailed):
         print(error.command, error.output, error.code)
+def matrices() -> None:
+    small = {"small": 10, "large": 1000}
+    grids = Matrix([{"size": [10], "lr": Log(1e-5, 0.1, num=5)}, {"size": small, "p": Range(0, 1, 0.1)}])
+    single = Matrix(include=[{"size": 10}, {"lr": 0.1}])
+    same = Matrix.of({"parameters": [{"lr": [1]}, {"lr": Linear(0, 1, num=3)}], "exclude": [{"lr": [1, 2]}]})
+    values: tuple[float, ...] = Range(0, 10, step=2)
+    print(grids, single, same, values)
+
+
+def tables(results: Results) -> None:
+    rows: pd.DataFrame = results.explode("coverage")
+    points: pd.DataFrame = results.metrics
+    table: pd.DataFrame = results.pivot("model", "dataset", metric="accuracy")
+    spread: pd.DataFrame = results.summary(metric="accuracy")
+    best: Result = results.best(metric="accuracy", minimize=True)
+    chosen: Results = results.filter(lambda result: result.value > 0.9, status="done", model=None)
+    print(rows, points, table, spread, best, chosen)

@@ -68,7 +68,6 @@ _OF_LOAD = {
 _NEEDS = {
     "func": "the experiment: Memento(func).run(matrix)",
     "matrix": "a matrix: run({'parameters': {'name': [value, ...]}})",
-    "parameters": "the parameters: Matrix({'name': [value, ...]})",
 }
 _WORDS = {"Memento": _OF_MEMENTO, "run": _OF_RUN, "run_all": _OF_RUN, "load": _OF_LOAD}
 

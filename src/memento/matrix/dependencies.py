@@ -199,10 +199,12 @@ def _meant(spec: Spec, one: str, written: str, names: Sequence[str]) -> str:
 
 
 def _check_varies(spec: Spec, name: str) -> None:
-    if any(axis.when for axis in make_axes(spec) if name in axis.names):
+    by_when = any(axis.when for axis in make_axes(spec) if name in axis.names)
+    if by_when or not all(name in grid for grid in spec.grids):
+        without = "'when' takes out of some tasks" if by_when else "some grids do not have"
         raise MatrixError(
             f"dependencies of {spec.id!r}",
-            f"results are joined on {name!r}, which 'when' takes out of some tasks.",
+            f"results are joined on {name!r}, which {without}.",
             "Rename it here, or vary it in every task.",
         )
 
@@ -254,7 +256,7 @@ def _check_common_value(spec: Spec, join: Join, specs: Mapping[str, Spec]) -> No
 
 def _values(spec: Spec, name: str, specs: Mapping[str, Spec]) -> Sequence[object] | None:
     """Return the values that a parameter may have, at any depth; None where a declaration does not say."""
-    if spec.when or spec.include:
+    if spec.when or spec.include or spec.grids:
         return None  # some tasks may be without it
     if name in spec.parameters:
         return spec.parameters[name]

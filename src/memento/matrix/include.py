@@ -1,105 +1,65 @@
-"""Append the single tasks of `include` to the table of a grid.
+"""Append the single tasks of `include` to the table of a matrix.
 
-Knows: rows of slots in sorted order. May not know: rules, conditions.
+Knows: rows of slots. May not know: rules, conditions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memento.config import short_text
-from memento.matrix.axes import Axis
 from memento.matrix.spec import Spec
+from memento.matrix.table import RowTable, TaskTable, row_numbers
 from memento.matrix.values import token
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Column = NDArray[np.int32]
 
-
-def append_tasks(
-    spec: Spec, axes: Sequence[Axis], rows: Column, columns: Column, warnings: list[str]
-) -> tuple[tuple[str, ...], list[list[object]], Column]:
-    """Return names, values and columns with the tasks of `include` at the end.
-
-    `rows` are the grid's slots by axis, in lexicographic order; `columns` the same by name.
-    """
+def with_included(spec: Spec, table: TaskTable, warnings: list[str]) -> TaskTable:
+    """Return the table with the tasks of `include` at the end, without those that it has."""
     import numpy as np
 
-    new = list(dict.fromkeys(n for row in spec.include for n in row if n not in spec.parameters))
-    names = (*spec.parameters, *new)
-    values: list[list[object]] = [*(list(v) for v in spec.parameters.values()), *([] for _ in new)]
-    slot_of: list[dict[object, int]] = [{} for _ in names]
+    new = dict.fromkeys(n for task in spec.include for n in task if n not in table.names)
+    names = (*table.names, *new)
+    values = [*map(list, table.values), *([] for _ in new)]
     named = {name for task in spec.include for name in task}
-    for name, known, slots in zip(names, values, slot_of, strict=True):
-        for slot, value in enumerate(known if name in named else ()):
-            slots.setdefault(token(value), slot)
-    grid = _Grid(spec, axes, rows)
-    added: dict[tuple[int, ...], int] = {}
-    for number, task in enumerate(spec.include):
-        tokens = {name: token(value) for name, value in task.items()}
-        twin = "a task of the grid" if grid.holds(tokens) else ""
-        target = []
-        for name, known, slots in zip(names, values, slot_of, strict=True):
-            if name not in task:
-                target.append(-1)
-                continue
-            slot = slots.setdefault(tokens[name], len(known))
-            if slot == len(known):
-                known.append(task[name])
-            target.append(slot)
-        twin = twin or (f"include[{added[tuple(target)]}]" if tuple(target) in added else "")
-        if twin:
-            text = ", ".join(f"{n}={short_text(v)}" for n, v in task.items())
-            warnings.append(f"include[{number}] ({text}) is the same as {twin}: it is left out.")
-        else:
-            added[tuple(target)] = number
-    wide = np.full((len(columns) + len(added), len(names)), -1, np.int32)
-    wide[: len(columns), : columns.shape[1]] = columns
-    if added:
-        wide[len(columns) :] = list(added)
-    return names, values, wide
+    slot_of: list[dict[object, int]] = [{} for _ in names]
+    rows = np.full((table.rows + len(spec.include), len(names)), -1, np.int32)
+    rows[: table.rows, : len(table.names)] = table.columns
+    same = rows  # the first slot of a value in place of all: it may be listed twice
+    for column, (name, known, slots) in enumerate(zip(names, values, slot_of, strict=True)):
+        if name not in named:
+            continue
+        first = [slots.setdefault(token(value), slot) for slot, value in enumerate(known)]
+        if first != list(range(len(known))):
+            same = rows.copy() if same is rows else same
+            same[: table.rows, column] = np.array([*first, -1], np.int32)[rows[: table.rows, column]]
+        for number, task in enumerate(spec.include, table.rows):
+            if name in task:
+                slot = slots.setdefault(token(task[name]), len(known))
+                rows[number, column] = same[number, column] = slot
+                if slot == len(known):
+                    known.append(task[name])
+    twins = _twins(row_numbers(same), table.rows)
+    for number, twin in twins.items():
+        text = ", ".join(f"{n}={short_text(v)}" for n, v in spec.include[number].items())
+        warnings.append(f"include[{number}] ({text}) is the same as {twin}: it is left out.")
+    kept = np.delete(rows, [table.rows + number for number in twins], axis=0) if twins else rows
+    return RowTable(names, values, table.repeats, kept)
 
 
-class _Grid:
-    """Tells whether the grid has a task, by bisection along its sorted rows."""
+def _twins(numbers: NDArray[np.int64], start: int) -> dict[int, str]:
+    """Return which included tasks are there already, and where."""
+    import numpy as np
 
-    def __init__(self, spec: Spec, axes: Sequence[Axis], rows: Column) -> None:
-        self._rows = rows
-        self._axes = axes
-        self._names = set(spec.parameters)
-        self._slots: list[dict[Any, list[int]]] = []
-        named = {name for task in spec.include for name in task}
-        for axis in axes:
-            slots: dict[Any, list[int]] = {}
-            if named.isdisjoint(axis.names):
-                self._slots.append(slots)  # no value of it is asked for
-                continue
-            for slot, members in enumerate(zip(*(spec.parameters[n] for n in axis.names), strict=True)):
-                slots.setdefault(tuple(map(token, members)), []).append(slot)
-            self._slots.append(slots)
-
-    def holds(self, tokens: dict[str, Any]) -> bool:
-        """Tell whether a task with these values, and no other parameters, is in the grid."""
-        if not tokens.keys() <= self._names:
-            return False
-        wanted: list[list[int]] = []
-        for axis, slots in zip(self._axes, self._slots, strict=True):
-            members = [tokens[n] for n in axis.names if n in tokens]
-            if members and len(members) < len(axis.names):
-                return False
-            wanted.append(slots.get(tuple(members), []) if members else [-1])
-        return self._found(wanted, 0, 0, len(self._rows))
-
-    def _found(self, wanted: list[list[int]], axis: int, start: int, stop: int) -> bool:
-        if start == stop or axis == len(wanted):
-            return start < stop
-        column = self._rows[start:stop, axis]
-        for slot in wanted[axis]:
-            left, right = column.searchsorted(slot, "left"), column.searchsorted(slot, "right")
-            if self._found(wanted, axis + 1, start + int(left), start + int(right)):
-                return True
-        return False
+    own: list[int] = numbers[start:].tolist()
+    grid = set(numbers[:start][np.isin(numbers[:start], own)].tolist())
+    added: dict[int, int] = {}
+    twins = {}
+    for place, number in enumerate(own):
+        first = added.setdefault(number, place)
+        if number in grid or first < place:
+            twins[place] = "a task of the grid" if number in grid else f"include[{first}]"
+    return twins

@@ -9,10 +9,10 @@ from array import array
 from collections.abc import Hashable, Iterable, Sequence
 
 from memento.config import short_text
-from memento.errors import MatrixError
 from memento.matrix.axes import Axis
 from memento.matrix.join import joined, slots_on
 from memento.matrix.lineage import LACKING, Join, marks, upstream_values
+from memento.matrix.several_grids import NothingAgrees
 from memento.matrix.spec import Spec
 
 _SHOWN = 3  # values that a warning names
@@ -36,7 +36,7 @@ def joined_axes(spec: Spec, axes: Sequence[Axis], limit: int, warnings: list[str
     sizes = [axis.size for axis in axes]
     kept = joined(sizes, groups, limit)
     if not kept:
-        raise MatrixError(
+        raise NothingAgrees(
             "dependencies",
             f"nothing is left: no results agree on {_listed(join.name for join in joins)}.",
             "Compare the values of these parameters in the matrices, or take 'on' out.",

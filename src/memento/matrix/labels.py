@@ -12,7 +12,7 @@ from typing import Any
 
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.suggest import misspelled
-from memento.matrix.values import quoted
+from memento.matrix.values import quoted, token
 
 
 class Labelled(tuple[Any, ...]):
@@ -70,6 +70,31 @@ def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
 def labels_of(values: object) -> tuple[str, ...]:
     """Return the labels of a parameter's values; none where they have none."""
     return values.labels if isinstance(values, Labelled) else ()
+
+
+def together(one: tuple[Any, ...], other: tuple[Any, ...], where: str) -> tuple[Any, ...]:
+    """Return the values that a parameter has in two grids, each value of the second once; labels of the first count.
+
+    >>> together((1, 2), (3, 2, 3), ""), together((1, 2), Labelled([2, 3], ["two", "three"]), "").labels
+    ((1, 2, 3), ('', 'two', 'three'))
+    """
+    if one is other:
+        return one
+    place: dict[object, int] = {}
+    for slot, value in enumerate(one):
+        place.setdefault(token(value), slot)
+    values, labels = list(one), [*(labels_of(one) or [""] * len(one))]
+    for value, label in zip(other, labels_of(other) or [""] * len(other), strict=True):
+        slot = place.setdefault(token(value), len(values))
+        if slot == len(values):
+            values.append(value)
+            labels.append("")
+        if label and label in labels and labels.index(label) != slot:
+            raise MatrixError(
+                where, f"{label!r} is the label of two values, in two grids.", "Give one another label."
+            )
+        labels[slot] = labels[slot] or label
+    return Labelled(values, labels) if any(labels) else tuple(values)
 
 
 def meant(named: Mapping[str, Any], parameters: Mapping[str, tuple[Any, ...]], where: str) -> dict[str, Any]:

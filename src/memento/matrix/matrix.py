@@ -9,9 +9,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from memento.config import Config, Configurations, short_text
+from memento.config import Config, Configurations
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.arguments import explained
+from memento.matrix.ranges import Numbers
+from memento.matrix.right_line import no_matrix
 from memento.matrix.space import compile_space
 from memento.matrix.spec import Spec, check_name, make_spec
 from memento.matrix.table import TaskTable
@@ -28,14 +30,14 @@ class Matrix:
 
     Parameters
     ----------
-    parameters : mapping of str to iterable
-        The values of each parameter; the tasks are their product, the first parameter slowest.
-        Empty beside `include`: only the tasks of `include`.
+    parameters : mapping of str to iterable, or list of these
+        The values of each parameter; the tasks are their product, the first parameter slowest. A list of several
+        grids: the tasks of one after the other, each once. None beside `include`: only the tasks of `include`.
     settings : mapping, optional
         Constants that every task sees as ``config.settings``.
     exclude : iterable of dict or callable
-        A dict excludes the tasks whose parameters equal all the values that it names; a callable
-        ``rule(config) -> bool`` those for which it is true.
+        A dict excludes the tasks whose parameters equal all the values that it names (a list of values
+        means any of these); a callable ``rule(config) -> bool`` those for which it is true.
     include : iterable of dict
         Single tasks that follow the grid; no rule excludes them.
     when : mapping of str to condition, optional
@@ -73,7 +75,7 @@ class Matrix:
     @explained
     def __init__(
         self,
-        parameters: Mapping[str, Iterable[Any]],
+        parameters: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Iterable[Any]]] | None = None,
         settings: Mapping[str, Any] | None = None,
         exclude: Iterable[Any] = (),
         include: Iterable[Mapping[str, Any]] = (),
@@ -86,6 +88,11 @@ class Matrix:
         dependencies: Iterable[Any] | Mapping[Any, Any] = (),
     ) -> None:
         given = {name: value for name, value in locals().items() if name != "self"}
+        if parameters is None and not include and not dependencies:
+            raise TypeError(
+                "Matrix() needs the parameters: Matrix({'name': [value, ...]}), or single tasks, "
+                "Matrix(include=[{'name': value}, ...])."
+            )
         self._spec: Spec = make_spec(given)
         self._compiled: tuple[TaskTable, list[str]] | None = None
 
@@ -103,7 +110,7 @@ class Matrix:
         if isinstance(obj, (str, os.PathLike)):
             return cls.load(obj)
         if not isinstance(obj, Mapping):
-            raise _no_matrix(obj)
+            raise no_matrix(obj)
         return cls._from_spec(make_spec(obj))
 
     @classmethod
@@ -126,7 +133,7 @@ class Matrix:
 
     @property
     def parameters(self) -> dict[str, tuple[Any, ...]]:
-        """The values of each parameter, in the order declared."""
+        """The values of each parameter, in the order declared; of several grids those of all."""
         return dict(self._spec.parameters)
 
     @property
@@ -162,7 +169,14 @@ class Matrix:
     @property
     def warnings(self) -> list[str]:
         """What is allowed and may yet not be meant, like a rule that matches nothing."""
-        return list(self._compile()[1])
+        of = "" if self.id is None else f"matrix {self.id!r}: "
+        return [f"{of}{text}" for text in self._compile()[1]]
+
+    @property
+    def ranges(self) -> list[tuple[str, Numbers]]:
+        """The parameters whose values a range or a scale gives."""
+        grids = self._spec.grids or (self._spec.parameters,)
+        return [pair for grid in grids for pair in grid.items() if isinstance(pair[1], Numbers)]  # type: ignore[misc]
 
     @property
     def spec(self) -> Spec:
@@ -191,7 +205,8 @@ class Matrix:
             raise MatrixError(
                 f"parameters[{name!r}]", "the list is empty.", "Its matrix has no results to give."
             )
-        return self._from_spec(self._spec._replace(parameters={**self._spec.parameters, name: added}))
+        parameters, *grids = ({**grid, name: added} for grid in (self._spec.parameters, *self._spec.grids))
+        return self._from_spec(self._spec._replace(parameters=parameters, grids=tuple(grids)))
 
     def table(self) -> TaskTable:
         """Return the tasks as numbers, which planning works on; compiled once."""
@@ -209,8 +224,11 @@ class Matrix:
         return True  # there is no matrix without tasks; truth must not compile one
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{name}: {len(values)}" for name, values in self._spec.parameters.items())
-        return f"Matrix({sizes})"
+        grids = [
+            ", ".join(f"{name}: {len(values)}" for name, values in grid.items())
+            for grid in self._spec.grids or (self._spec.parameters,)
+        ]
+        return f"Matrix({grids[0]})" if len(grids) == 1 else f"Matrix([{'], ['.join(grids)}])"
 
     def config(self, i: int) -> Config:
         """Return the `i`-th task's configuration, counted from 0."""
@@ -224,18 +242,6 @@ class Matrix:
     def configs(self) -> Configs:
         """All configurations, each made when it is asked for."""
         return Configs(self)
-
-
-def _no_matrix(given: object) -> MatrixTypeError:
-    """Say what to write where something else stands."""
-    todo = "Write {'parameters': {'name': [value, ...]}}."
-    if isinstance(given, (list, tuple)) and given:
-        if isinstance(given[0], Matrix) or (isinstance(given[0], Mapping) and "parameters" in given[0]):
-            todo = "Run each, or give each to add_matrix and call run_all()."
-        elif isinstance(given[0], Mapping):
-            todo = "Write {'parameters': {}, 'include': [...]} for a list of single configurations."
-    what = f"{short_text(given)} ({type(given).__qualname__})"
-    return MatrixTypeError("matrix", f"a dict, a Matrix or a file's path is needed, got {what}.", todo)
 
 
 class Configs(Sequence[Config]):

@@ -6,7 +6,8 @@ Knows: axes, slots, masks. May not know: keys of tasks, stores, files.
     what follows no pattern makes rows of slots of it, one int32 column an axis:
         conditional axes   --> each row repeated where the condition holds, -1 where it does not
         rules              --> each as soon as every axis it names is there; callables last, row by row
-        include            --> rows appended
+    several grids      --> each by itself, then one after the other
+    include            --> rows appended
 
 An axis is one parameter, or a zip group at its first member's place. A slot is a value's place in its list.
 Rows are in lexicographic order of slots: the first axis slowest, absent before the first value.
@@ -23,9 +24,10 @@ from memento.errors import MatrixError, UpstreamPending
 from memento.matrix.axes import Axis, make_axes
 from memento.matrix.grid import Grid
 from memento.matrix.labels import labels_of
+from memento.matrix.several_grids import NEVER, NothingAgrees, each_grid, in_vain, unite
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
-from memento.matrix.values import Values, quoted
+from memento.matrix.values import Values, listed, quoted
 
 if TYPE_CHECKING:
     from array import array
@@ -42,19 +44,53 @@ _CHUNK = 1 << 18  # rows that a test looks at, between two looks at which to ask
 
 def compile_space(spec: Spec) -> tuple[TaskTable, list[str]]:
     """Return the table of a matrix's tasks, and what may be wrong with it."""
-    return _Compiler(spec).compile()
+    known = {name: Values(values, labels_of(values)) for name, values in spec.parameters.items()}
+    warnings = list(spec.notes)
+    grids: list[tuple[Spec, TaskTable]] = []
+    verdicts: list[dict[str, str]] = []
+    declared = each_grid(spec)
+    for one in declared:
+        compiler = _Compiler(one, known)
+        try:
+            grids.append((one, compiler.compile()))
+        except NothingAgrees:
+            if grids or one is not declared[-1]:
+                continue  # results that fit nothing in one grid may do so in another
+            raise
+        warnings += compiler.warnings
+        verdicts.append(compiler.verdicts)
+        if len(declared) == 1:
+            warnings += compiler.unpaired
+    total = sum(table.rows for _, table in grids)
+    if total > MAX_COMBINATIONS:
+        raise _too_many(total, [])
+    table = grids[0][1] if len(declared) == 1 else unite(spec, known, grids)
+    warnings += in_vain(verdicts)
+    if spec.include:
+        from memento.matrix.include import with_included
+
+        table = with_included(spec, table, warnings)
+    if not len(table):
+        raise _nothing_left()
+    return table, list(dict.fromkeys(warnings))
 
 
 class _Compiler:
-    """One compilation; its steps in the order of `compile`."""
+    """One compilation of a grid; its steps in the order of `compile`."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, known: dict[str, Values]) -> None:
         self.spec = spec
         self.axes = make_axes(spec)
         self.axis_of = {name: i for i, axis in enumerate(self.axes) for name in axis.names}
-        self.values = {name: Values(values, labels_of(values)) for name, values in spec.parameters.items()}
+        self.known = known  # all values of a parameter, also those that only other grids have
+        self.values = {
+            name: known[name] if known[name].values is values else Values(values)
+            for name, values in spec.parameters.items()
+        }
         self._know_upstream()
-        self.warnings: list[str] = list(spec.notes)
+        self.warnings: list[str] = []
+        self.verdicts: dict[str, str] = {}  # rule -> why it matches nothing in this grid, "" where it does
+        self.unpaired: list[str] = []  # what results fit no others
 
     def _know_upstream(self) -> None:
         """Let rules name parameters of upstream tasks: they stand at the slots of these tasks' results."""
@@ -72,18 +108,15 @@ class _Compiler:
                 if values is not None:
                     self.axis_of[name], self.values[name] = self.axis_of[own], Values(values)
 
-    def compile(self) -> tuple[TaskTable, list[str]]:
+    def compile(self) -> TaskTable:
         spec = self.spec
         conditional = self._conditional_order()
         waiting = self._selections()
         free = [i for i, axis in enumerate(self.axes) if not axis.when]
         grid = self._grid(free, waiting)
-        if not conditional and not spec.include and not any(map(callable, spec.exclude)):
-            if not len(grid):
-                raise _nothing_left()
-            axes = [self.axis_of[name] for name in spec.parameters]
-            values = [list(v) for v in spec.parameters.values()]
-            return GridTable(tuple(spec.parameters), values, spec.repeats, grid, axes), self.warnings
+        names, values = tuple(spec.parameters), [list(v) for v in spec.parameters.values()]
+        if not conditional and not any(map(callable, spec.exclude)):
+            return GridTable(names, values, spec.repeats, grid, [self.axis_of[name] for name in names])
         rows = self._rows(grid, free)
         placed = set(free)
         for axis in conditional:
@@ -95,7 +128,7 @@ class _Compiler:
         for i, rule in enumerate(spec.exclude):
             if callable(rule):
                 rows = self._exclude_by_test(rows, rule, f"exclude[{i}]")
-        return self._table(rows), self.warnings
+        return RowTable(names, values, spec.repeats, rows[:, [self.axis_of[name] for name in names]])
 
     def _conditional_order(self) -> list[int]:
         """Return the conditional axes, each after those that its condition names; callables as late as possible."""
@@ -123,31 +156,45 @@ class _Compiler:
         """Return, per dict rule that can match, the slots that it selects on each axis it names."""
         selections: dict[int, dict[int, list[int]]] = {}
         for i, rule in enumerate(self.spec.exclude):
-            if callable(rule) or not all(name in self.axis_of for name in rule):
-                continue  # a parameter that a dependency will bring is absent until then
-            selected: dict[int, list[int]] = {}
-            problem = ""
-            for name, value in rule.items():
-                slots = self.values[name].slots(value)
-                if not slots:
-                    problem = f"{name!r} is never {quoted(value)}. {self.values[name].near(value)}"
-                    if isinstance(value, (list, tuple, set)):
-                        problem += " (A list is one value here, no choice: write one rule for each.)"
-                    break
-                axis = self.axis_of[name]
-                selected[axis] = (
-                    sorted(set(slots).intersection(selected[axis])) if axis in selected else slots
-                )
-                if not selected[axis]:
-                    problem = (
-                        f"these values of {', '.join(map(repr, self.axes[axis].names))} never come together."
-                    )
-                    break
-            if problem:
-                self.warnings.append(f"exclude[{i}] matches nothing: {problem}")
-            else:
+            if callable(rule):
+                continue
+            selected, never = self._selected(rule)
+            if selected is None:
+                continue
+            if all(selected.values()):
                 selections[i] = selected
+                self.warnings += [f"exclude[{i}]: {text}" for text in never]
+            self.verdicts[f"exclude[{i}]"] = (
+                "" if i in selections else f"exclude[{i}] matches nothing: {next(iter(never), NEVER)}"
+            )
         return selections
+
+    def _selected(self, rule: dict[str, Any]) -> tuple[dict[int, list[int]] | None, list[str]]:
+        """Return the slots that a rule selects on each axis, and which of its values are none of any task.
+
+        None where the rule is about results that are not there yet.
+        """
+        selected: dict[int, list[int]] = {}
+        never: list[str] = []
+        for name, value in rule.items():
+            if name not in self.axis_of:
+                if name not in self.known:
+                    return None, []
+                selected[-1] = []  # only other grids have it
+                continue
+            own, known = self.values[name], self.known.get(name, self.values[name])
+            several = isinstance(value, (list, tuple, set, frozenset, range)) and not known.slots(value)
+            slots: set[int] = set()
+            for one in listed(value, name) if several else (value,):
+                found = known.slots(one)
+                slots.update(
+                    found if own is known else [s for f in found for s in own.slots(known.values[f])]
+                )
+                if not found:
+                    never.append(f"{name!r} is never {quoted(one)}. {known.near(one)}")
+            axis = self.axis_of[name]
+            selected[axis] = sorted(slots & set(selected[axis]) if axis in selected else slots)
+        return selected, never
 
     def _grid(self, free: list[int], waiting: dict[int, dict[int, list[int]]]) -> Grid:
         """Return the product of the unconditional axes, without what the rules about them exclude."""
@@ -165,7 +212,7 @@ class _Compiler:
         from memento.matrix.joined_axes import joined_axes
 
         try:
-            return joined_axes(self.spec, axes, MAX_COMBINATIONS, self.warnings)
+            return joined_axes(self.spec, axes, MAX_COMBINATIONS, self.unpaired)
         except TooMany as exc:
             raise _too_many(exc.args[0], axes, "at least ") from None
 
@@ -173,8 +220,6 @@ class _Compiler:
         """Return the grid's rows, one column an axis; conditional ones are absent as yet."""
         import numpy as np
 
-        if not self.axes and self.spec.include:
-            return np.empty((0, 0), np.int32)  # only what `include` names is meant
         rows = np.full((len(grid), len(self.axes)), -1, np.int32)
         rows[:, free] = grid.matrix()
         return rows
@@ -185,20 +230,22 @@ class _Compiler:
 
         holds = np.zeros(len(rows), np.bool_)
         possible = False
+        rule = f"when[{self.axes[axis].names[0]!r}]"
         for number, alternative in enumerate(self.axes[axis].when):
-            where = f"when[{self.axes[axis].names[0]!r}]"
             if callable(alternative):
-                holds |= self._tested(rows, alternative, where, ~holds)
+                holds |= self._tested(rows, alternative, rule, ~holds)
                 possible = True
                 continue
-            selected = self._accepted(
-                alternative, where if len(self.axes[axis].when) == 1 else f"{where}[{number}]"
-            )
-            if selected is not None:
-                possible |= all(selected.values())  # else a warning about the value is there already
-                holds |= _matching(rows, selected)
-        if possible and len(rows) and not holds.any():
-            self.warnings.append(f"when[{self.axes[axis].names[0]!r}] holds for no task that is left.")
+            selected, never = self._selected(alternative)
+            if selected is None:
+                continue
+            where = rule if len(self.axes[axis].when) == 1 else f"{rule}[{number}]"
+            self.warnings += [f"{where}: {text}" for text in never]
+            possible |= not never or all(selected.values())  # else that warning says it
+            holds |= _matching(rows, selected)
+        if len(rows):
+            in_vain = possible and not holds.any()
+            self.verdicts[rule] = f"{rule} holds for no task that is left." if in_vain else ""
         size = self.axes[axis].size
         counts = np.where(holds, size, 1)
         total = int(counts.sum())
@@ -210,43 +257,22 @@ class _Compiler:
         grown[:, axis] = np.where(np.repeat(holds, counts), within, -1)
         return grown
 
-    def _accepted(self, alternative: dict[str, tuple[Any, ...]], where: str) -> dict[int, list[int]] | None:
-        """Return the slots that a condition accepts on each axis; None where it can never hold."""
-        selected: dict[int, list[int]] = {}
-        for name, choices in alternative.items():
-            if name not in self.axis_of:
-                return None
-            slots: set[int] = set()
-            for value in choices:
-                found = self.values[name].slots(value)
-                if not found:
-                    near = self.values[name].near(value)
-                    self.warnings.append(f"{where}: {name!r} is never {quoted(value)}. {near}")
-                slots.update(found)
-            axis = self.axis_of[name]
-            selected[axis] = sorted(slots & set(selected[axis]) if axis in selected else slots)
-        return selected
-
     def _exclude(self, rows: Column, waiting: dict[int, dict[int, list[int]]], placed: set[int]) -> Column:
         """Drop the rows that match a rule whose axes are all there."""
         for i in [i for i, selected in waiting.items() if selected.keys() <= placed]:
             gone = _matching(rows, waiting.pop(i))
             if not gone.any():
-                self.warnings.append(
-                    f"exclude[{i}] matches nothing: its values never come together in a task."
-                )
-            else:
-                rows = rows[~gone]
+                self.verdicts[f"exclude[{i}]"] = f"exclude[{i}] matches nothing: {NEVER}"
+            rows = rows[~gone]
         return rows
 
     def _exclude_by_test(self, rows: Column, rule: Callable[[Config], object], where: str) -> Column:
         import numpy as np
 
         gone = self._tested(rows, rule, where, np.ones(len(rows), np.bool_))
-        if len(rows) and not gone.any():
-            self.warnings.append(
-                f"{where} matches nothing: {short_text(rule)} is true for no task that is left."
-            )
+        if len(rows):
+            in_vain = f"{where} matches nothing: {short_text(rule)} is true for no task that is left."
+            self.verdicts[where] = "" if gone.any() else in_vain
         return rows[~gone]
 
     def _tested(self, rows: Column, test: Callable[[Config], object], where: str, ask: Mask) -> Mask:
@@ -272,26 +298,14 @@ class _Compiler:
                     ) from exc
         return held
 
-    def _table(self, rows: Column) -> TaskTable:
-        names = tuple(self.spec.parameters)
-        values = [list(v) for v in self.spec.parameters.values()]
-        columns = rows
-        if len(names) != len(self.axes):
-            columns = rows[:, [self.axis_of[name] for name in names]]
-        if self.spec.include:
-            from memento.matrix.include import append_tasks
-
-            names, values, columns = append_tasks(self.spec, self.axes, rows, columns, self.warnings)
-        if not len(columns):
-            raise _nothing_left()
-        return RowTable(names, values, self.spec.repeats, columns)
-
 
 def _matching(rows: Column, selected: dict[int, list[int]]) -> Mask:
     import numpy as np
 
     match = np.ones(len(rows), np.bool_)
     for axis, slots in selected.items():
+        if not slots:
+            return np.zeros(len(rows), np.bool_)
         column = rows[:, axis]
         match &= column == slots[0] if len(slots) == 1 else np.isin(column, slots)
     return match
@@ -320,9 +334,10 @@ def _nothing_left() -> MatrixError:
 
 def _too_many(total: int, axes: Sequence[Axis], least: str = "") -> MatrixError:
     sizes = " x ".join(f"{axis.size:,} ({axis.names[0]})" for axis in axes if axis.size > 1)
+    sizes = f"{sizes} = " if sizes else ""
     return MatrixError(
         "parameters",
-        f"{sizes} = {least}{total:,} combinations, more than the {MAX_COMBINATIONS:,} that a matrix may have.",
+        f"{sizes}{least}{total:,} combinations, more than the {MAX_COMBINATIONS:,} that a matrix may have.",
         "Drop values, let parameters advance together ('zip') or vary only where they matter ('when'),"
         " or split the work into several matrices.",
     )

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.config import Config, short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.keys.encode import is_plain_scalar
-from memento.matrix.labels import Labelled, labelled, listed_twice, meant
+from memento.matrix.labels import Labelled, labelled, listed_twice, meant, together
+from memento.matrix.ranges import Numbers, as_numbers
+from memento.matrix.right_line import as_typed, is_list, right_line
 from memento.matrix.suggest import did_you_mean, misspelled, nearest
 from memento.matrix.values import equal, listed, quoted, token
 
@@ -29,18 +31,17 @@ if TYPE_CHECKING:
     from memento.matrix.lineage import Join
 
     Test = Callable[[Config], object]
-    Rule = dict[str, Any] | Test
-    Alternative = dict[str, tuple[Any, ...]] | Test  # name -> the accepted values
+    Rule = dict[str, Any] | Test  # name -> the accepted value, or a list of several
 
 
 class Spec(NamedTuple):
     """A matrix in its normal form: every name in it exists, every list is a tuple."""
 
-    parameters: dict[str, tuple[Any, ...]]
+    parameters: dict[str, tuple[Any, ...]]  # of several grids: each parameter with the values of all
     settings: dict[str, Any]
     exclude: tuple[Rule, ...]
     include: tuple[dict[str, Any], ...]
-    when: dict[str, tuple[Alternative, ...]]  # the parameter varies where any of these holds
+    when: dict[str, tuple[Rule, ...]]  # the parameter varies where any of these holds
     zip: tuple[tuple[str, ...], ...]
     defaults: dict[str, Any]
     volatile: frozenset[str]
@@ -49,6 +50,7 @@ class Spec(NamedTuple):
     dependencies: tuple[Any, ...]
     on: dict[Any, tuple[str, ...]]  # of dependencies: the parameters on which they are joined
     notes: tuple[str, ...]  # what is allowed and may yet not be meant
+    grids: tuple[dict[str, tuple[Any, ...]], ...] = ()  # where there are several: the parameters of each
     joins: tuple[Join, ...] = ()  # what `on` comes to, once the other matrices are known
 
     @property
@@ -59,17 +61,10 @@ class Spec(NamedTuple):
 
 def make_spec(given: Mapping[str, Any]) -> Spec:
     """Check a matrix's dict and return its normal form; the dict stays as it is."""
-    unknown = [key for key in given if key not in KEYS]
-    misspelt = [k for k in unknown if nearest(k, ("parameters",)) and isinstance(given[k], Mapping)]
-    if given.get("parameters") is None and not misspelt:
-        raise MatrixError("matrix", "it must contain a 'parameters' key.", _nested(given, unknown))
-    for key in misspelt + unknown:
-        near = did_you_mean(key, KEYS, "Keys")
-        if near.startswith("Keys") and _is_list(given[key]):
-            near = f"Values to try stand under 'parameters': {_line({'parameters': {key: given[key]}})}."
-        raise MatrixError("matrix", f"unknown key {key!r}.", near)
+    _check_keys(given)
     notes: list[str] = []
-    parameters = _parameters(given["parameters"], notes)
+    grids = _grids(given.get("parameters"), notes)
+    parameters = _united(grids)
     settings = _settings(given.get("settings"))
     dependencies, on = _dependencies(given.get("dependencies"))
     names = [*parameters, *(str(d) for d in dependencies if str(d) not in parameters)]
@@ -81,8 +76,9 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     include = _include(given.get("include"), names, parameters, settings)
     extra = [n for row in include for n in row if n not in names]
     known = list(dict.fromkeys([*names, *extra, *settings]))
-    groups = _zip(given.get("zip"), parameters)
-    _note_repeated_values(parameters, groups, notes)
+    groups = _zip(given.get("zip"), parameters, grids)
+    for grid in grids:
+        _note_repeated_values(grid, groups, notes)
     defaults = meant(_optional_dict(given.get("defaults"), "defaults"), parameters, "defaults")
     volatile = _optional_list(given.get("volatile"), "volatile", "names")
     for where, named in (("defaults", defaults), ("volatile", volatile)):
@@ -91,7 +87,7 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     return Spec(
         parameters=parameters,
         settings=settings,
-        exclude=_exclude(given.get("exclude"), in_rules),
+        exclude=_exclude(given.get("exclude"), parameters, in_rules),
         include=include,
         when=_when(given.get("when"), parameters, in_rules),
         zip=groups,
@@ -101,81 +97,80 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
         id=given.get("id"),
         dependencies=dependencies,
         on=on,
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
+        grids=grids if len(grids) > 1 else (),
     )
 
 
-_LIKE_PARAMETERS = "params param param_grid grid hyperparameters hparams space config configs".split()
+def _check_keys(given: Mapping[str, Any]) -> None:
+    """Raise MatrixError where a key is none of a matrix', or nothing says what to run."""
+    unknown = [key for key in given if key not in KEYS]
+    misspelt = [k for k in unknown if nearest(k, ("parameters",)) and isinstance(given[k], Mapping)]
+    enough = not unknown and any(given.get(key) for key in ("include", "dependencies"))
+    if given.get("parameters") is None and not misspelt and not enough:
+        raise MatrixError("matrix", "it must contain a 'parameters' key.", right_line(given, KEYS))
+    for key in misspelt + unknown:
+        near = did_you_mean(key, KEYS, "Keys")
+        if near.startswith("Keys") and is_list(given[key]):
+            near = f"Values to try stand under 'parameters': {as_typed({'parameters': {key: given[key]}})}."
+        raise MatrixError("matrix", f"unknown key {key!r}.", near)
 
 
-def _nested(given: Mapping[str, Any], unknown: list[Any]) -> str:
-    """Return the right line for a matrix without the key 'parameters'."""
-    like = [key for key in unknown if str(key).casefold() in _LIKE_PARAMETERS]
-    if len(like) == 1 and isinstance(given[like[0]], Mapping):
-        return f"Write 'parameters' instead of {like[0]!r}."
-    lists = {key: given[key] for key in unknown if isinstance(key, str) and _is_list(given[key])}
-    plain = {key: given[key] for key in unknown if isinstance(key, str) and key not in lists}
-    known = {key: value for key, value in given.items() if key in KEYS and key != "parameters"}
-    if not lists:
-        lists, plain = {key: [value] for key, value in plain.items()}, {}
-    if not lists:
-        return "Write {'parameters': {'name': [value, ...]}}."
-    settings = {"settings": {**(known.pop("settings", None) or {}), **plain}} if plain else {}
-    return f"Write {_line({'parameters': lists, **settings, **known})}."
+def _grids(given: object, notes: list[str]) -> tuple[dict[str, tuple[Any, ...]], ...]:
+    """Return the parameters of each grid; a dict is one."""
+    if given is None or isinstance(given, Mapping):
+        return (_parameters(given or {}, "parameters", notes),)
+    grids = listed(given, "parameters", of="grids") if is_list(given) else ()
+    if not grids or not all(isinstance(grid, Mapping) for grid in grids):
+        raise _wrong_type("parameters", "a dict is needed", given, "Write {'name': [value, ...]}.")
+    if any(grids) and not any(is_list(v) or isinstance(v, Mapping) for grid in grids for v in grid.values()):
+        raise MatrixTypeError(
+            "parameters",
+            "each of these dicts is a single task: no parameter has a list of values.",
+            f"Write {as_typed({'include': list(grids)})}.",
+        )
+    return tuple(
+        _parameters(grid, "parameters" if len(grids) == 1 else f"parameters[{i}]", notes)
+        for i, grid in enumerate(grids)
+    )
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+def _united(grids: tuple[dict[str, tuple[Any, ...]], ...]) -> dict[str, tuple[Any, ...]]:
+    """Return the parameters of all grids, each with every value that it has in one of them."""
+    united: dict[str, tuple[Any, ...]] = dict(grids[0])
+    for name, values in (pair for grid in grids[1:] for pair in grid.items()):
+        united[name] = together(united[name], values, f"parameters[{name!r}]") if name in united else values
+    return united
 
 
-def _line(matrix: Mapping[str, Any]) -> str:
-    """Write a matrix as one would type it, as far as it is short."""
-    parts = []
-    for key, value in matrix.items():
-        if isinstance(value, Mapping):
-            inside = [f"{name!r}: {_typed(each)}" for name, each in list(value.items())[:4]]
-            more = ", ..." if len(value) > 4 else ""
-            parts.append(f"{key!r}: {{{', '.join(inside)}{more}}}")
-        else:
-            parts.append(f"{key!r}: {_typed(value)}")
-    return f"{{{', '.join(parts)}}}"
-
-
-def _typed(value: object) -> str:
-    if isinstance(value, (list, tuple)) and len(value) <= 6:
-        text = f"[{', '.join(quoted(each) for each in value)}]"
-    else:
-        text = quoted(value) if not _is_list(value) or isinstance(value, range) else "[...]"
-    return text if len(text) <= 60 else "[...]" if _is_list(value) else "..."
-
-
-def _parameters(given: object, notes: list[str]) -> dict[str, tuple[Any, ...]]:
+def _parameters(given: Mapping[Any, Any], where: str, notes: list[str]) -> dict[str, tuple[Any, ...]]:
     parameters = {}
-    for name, values in _mapping(given, "parameters", "{'name': [value, ...]}").items():
-        check_name(name, "parameters")
-        where = f"parameters[{name!r}]"
-        if name == "parameters" and isinstance(values, Mapping):
-            raise MatrixError(
-                where, "a matrix stands where its parameters are needed.", "Write Matrix.of(matrix)."
-            )
-        parameters[name] = _values(values, where)
-        if not parameters[name]:
-            raise MatrixError(
-                where,
-                "the list is empty, so there would be no task at all.",
-                "Give it a value or leave the parameter out. (An iterator gives its values only once.)",
-            )
-        if isinstance(values, (set, frozenset)) and len(values) > 1:
-            notes.append(
-                f"{where} is a set: its values are taken in sorted order. A list keeps your own order."
-            )
+    for name, values in given.items():
+        check_name(name, where)
+        parameters[name] = _values(name, values, f"{where}[{name!r}]", notes)
     return parameters
 
 
-def _values(given: object, where: str) -> tuple[Any, ...]:
-    if isinstance(given, Labelled):  # of another matrix
-        return given
-    return labelled(given, where) if isinstance(given, Mapping) else listed(given, where)
+def _values(name: str, given: Any, where: str, notes: list[str]) -> tuple[Any, ...]:
+    """Return the values of one parameter."""
+    if name == "parameters" and isinstance(given, Mapping):
+        raise MatrixError(
+            where, "a matrix stands where its parameters are needed.", "Write Matrix.of(matrix)."
+        )
+    values: tuple[Any, ...]
+    if isinstance(given, Mapping):
+        values = as_numbers(given, where) or labelled(given, where)
+    else:
+        values = given if isinstance(given, (Labelled, Numbers)) else listed(given, where)
+    if not values:
+        raise MatrixError(
+            where,
+            "the list is empty, so there would be no task at all.",
+            "Give it a value or leave the parameter out. (An iterator gives its values only once.)",
+        )
+    if isinstance(given, (set, frozenset)) and len(given) > 1:
+        notes.append(f"{where} is a set: its values are taken in sorted order. A list keeps your own order.")
+    return values
 
 
 def check_name(name: object, where: str) -> None:
@@ -237,23 +232,9 @@ def _settings(given: object) -> dict[str, Any]:
     return settings
 
 
-def _exclude(given: object, names: list[str]) -> tuple[Rule, ...]:
-    rules: list[Rule] = []
-    for i, rule in enumerate(_optional_list(given, "exclude", "rules")):
-        where = f"exclude[{i}]"
-        if isinstance(rule, Mapping):
-            if not rule:
-                raise MatrixError(
-                    where, "an empty rule would exclude every task.", "Name a parameter, or remove it."
-                )
-            for name in rule:
-                _check_known(name, names, where)
-            rules.append(dict(rule))
-        elif callable(rule):
-            rules.append(rule)
-        else:
-            raise _wrong_type(where, "a rule is a dict or a callable", rule, _RULE)
-    return tuple(rules)
+def _exclude(given: object, parameters: dict[str, tuple[Any, ...]], names: list[str]) -> tuple[Rule, ...]:
+    rules = enumerate(_optional_list(given, "exclude", "rules"))
+    return tuple(_rule(rule, parameters, names, f"exclude[{i}]") for i, rule in rules)
 
 
 def _include(
@@ -277,8 +258,8 @@ def _include(
 
 def _when(
     given: object, parameters: dict[str, tuple[Any, ...]], names: list[str]
-) -> dict[str, tuple[Alternative, ...]]:
-    conditions: dict[str, tuple[Alternative, ...]] = {}
+) -> dict[str, tuple[Rule, ...]]:
+    conditions: dict[str, tuple[Rule, ...]] = {}
     if given is None:
         return conditions
     for name, condition in _mapping(given, "when", "{'C': {'model': SVC}}").items():
@@ -289,31 +270,37 @@ def _when(
         if not alternatives:
             raise MatrixError(where, "there is no condition.", f"Write {{{name!r}: {{'parameter': value}}}}.")
         conditions[name] = tuple(
-            _alternative(a, parameters, names, where if single else f"{where}[{i}]")
+            _rule(a, parameters, names, where if single else f"{where}[{i}]")
             for i, a in enumerate(alternatives)
         )
     return conditions
 
 
-def _alternative(
-    condition: object, parameters: dict[str, tuple[Any, ...]], names: list[str], where: str
-) -> Alternative:
-    if not isinstance(condition, Mapping):
-        if not callable(condition):
-            raise _wrong_type(where, "a condition is a dict or a callable", condition, _RULE)
-        return condition
-    if not condition:
-        raise MatrixError(where, "an empty condition holds everywhere.", "Name a parameter, or remove it.")
-    accepted = {}
-    for name, value in condition.items():
+def _rule(given: object, parameters: dict[str, tuple[Any, ...]], names: list[str], where: str) -> Rule:
+    """Return a rule of `exclude` or a condition of `when`, its ranges written out."""
+    of_when = where.startswith("when")
+    if not isinstance(given, Mapping):
+        if not callable(given):
+            what = "a condition" if of_when else "a rule"
+            raise _wrong_type(where, f"{what} is a dict or a callable", given, _RULE)
+        return given
+    if not given:
+        problem = "condition holds everywhere" if of_when else "rule would exclude every task"
+        raise MatrixError(where, f"an empty {problem}.", "Name a parameter, or remove it.")
+    rule = {}
+    for name, value in given.items():
         _check_known(name, names, where)
-        choices = isinstance(value, (list, tuple, set, frozenset))
-        if choices and any(type(v) is type(value) and equal(value, v) for v in parameters.get(name, ())):
-            choices = False  # the list itself is one of the parameter's values
-        accepted[name] = tuple(value) if choices else (value,)
-        if not accepted[name]:
-            raise MatrixError(f"{where}[{name!r}]", "the list is empty, so it never holds.", "List a value.")
-    return accepted
+        rule[name] = value
+        if not isinstance(value, (Mapping, list, tuple, set, frozenset, range)):
+            continue
+        if any(type(v) is type(value) and equal(value, v) for v in parameters.get(name, ())):
+            continue  # it is one of the parameter's values
+        if isinstance(value, Mapping):
+            rule[name] = as_numbers(value, f"{where}[{name!r}]") or value
+        elif not value:
+            problem = f"the list is empty, so it never {'holds' if of_when else 'matches'}."
+            raise MatrixError(f"{where}[{name!r}]", problem, "List a value.")
+    return rule
 
 
 def _dependencies(given: object) -> tuple[tuple[Any, ...], dict[Any, tuple[str, ...]]]:
@@ -324,7 +311,9 @@ def _dependencies(given: object) -> tuple[tuple[Any, ...], dict[Any, tuple[str, 
     return parse_dependencies(given)
 
 
-def _zip(given: object, parameters: dict[str, tuple[Any, ...]]) -> tuple[tuple[str, ...], ...]:
+def _zip(
+    given: object, parameters: dict[str, tuple[Any, ...]], grids: tuple[dict[str, tuple[Any, ...]], ...]
+) -> tuple[tuple[str, ...], ...]:
     groups: list[tuple[str, ...]] = []
     seen: dict[str, int] = {}
     for i, members in enumerate(_optional_list(given, "zip", "groups")):
@@ -343,14 +332,16 @@ def _zip(given: object, parameters: dict[str, tuple[Any, ...]]) -> tuple[tuple[s
             seen[name] = i
         if not group:
             raise MatrixError(where, "the group is empty.", "Name two parameters, or remove it.")
-        sizes = {name: len(parameters[name]) for name in group}
-        if len(set(sizes.values())) > 1:
-            lengths = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
-            raise MatrixError(
-                where,
-                f"parameters that advance together need equally many values: {lengths}.",
-                "Make them equal.",
-            )
+        for number, grid in enumerate(grids):
+            sizes = {name: len(grid[name]) for name in group if name in grid}
+            if len(set(sizes.values())) > 1:
+                lengths = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
+                place = f" (in parameters[{number}])" if len(grids) > 1 else ""
+                raise MatrixError(
+                    where,
+                    f"parameters that advance together need equally many values: {lengths}{place}.",
+                    "Make them equal.",
+                )
         groups.append(group)
     return tuple(groups)
 

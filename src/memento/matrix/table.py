@@ -161,3 +161,23 @@ class RowTable(TaskTable):
         slots = self._columns[:, column]
         pieces = (slots[start : start + _CHUNK].tolist() for start in range(0, len(slots), _CHUNK))
         return map(things.__getitem__, chain.from_iterable(pieces))
+
+
+def row_numbers(rows: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return a number for each row of slots, the same for equal rows.
+
+    >>> import numpy as np
+    >>> row_numbers(np.array([[0, 1], [-1, 1], [0, 1]])).tolist()
+    [5, 2, 5]
+    """
+    import numpy as np
+
+    numbers, count = np.zeros(len(rows), np.int64), 1
+    for column in rows.T if len(rows) else ():
+        size = int(column.max()) + 2  # -1 is one of them
+        if count * size >= 1 << 62:
+            distinct, numbers = np.unique(numbers, return_inverse=True)
+            count = len(distinct)
+        numbers = numbers * size + (column + 1)
+        count *= size
+    return numbers

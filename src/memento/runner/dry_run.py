@@ -6,7 +6,7 @@ Knows: sessions and their plans. May not know: who reads it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import compress, count, islice, repeat
 from operator import eq
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LINES = 30  # a plan that scrolls away tells nothing
 _WIDTH = 200  # characters of a line
+_RANGES, _NUMBERS = 6, 12  # ranges whose values are shown, and values of one that are shown in full
 
 
 def plan_lines(session: Session, waiting: int = 0) -> list[str]:
@@ -28,6 +29,7 @@ def plan_lines(session: Session, waiting: int = 0) -> list[str]:
     """
     groups = _groups(session)
     lines = [_head(session, groups)]
+    lines += [_range(name, given) for name, given in session.matrix.ranges[:_RANGES]]
     if waiting:
         lines.append(f"  {number_of(waiting, 'result')} that it needs of other matrices: not computed yet,")
         lines.append("  so rules about what they return are left out here")
@@ -41,6 +43,15 @@ def plan_lines(session: Session, waiting: int = 0) -> list[str]:
         if total > shown:
             lines.append(f"    ... and {total - shown:,} more")
     return lines
+
+
+def _range(name: str, given: Sequence[float]) -> str:
+    """Say which values a range stands for."""
+    texts = list(map(str, given))
+    if len(texts) > _NUMBERS:
+        texts[3:-1] = ["..."]
+    said = f"  {name}: {', '.join(texts)} ({number_of(len(given), 'value')} of {given!r})"
+    return one_line(said, _WIDTH)
 
 
 def _groups(session: Session) -> dict[str, tuple[int, Iterator[int]]]:
