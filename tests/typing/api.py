@@ -5,17 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from memento import (
     AggregateException,
     CommandFailed,
-    Config,
-    Context,
-    Memento,
-    Result,
-    Results,
-    RunInterrupted,
-    command,
-)
     Config,
     Context,
     Linear,
@@ -26,10 +20,8 @@ from memento import (
     Result,
     Results,
     RunInterrupted,
+    command,
 )
-import pandas as pd
-
-from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
 
 
 def experiment(context: Context, config: Config) -> float:
@@ -66,6 +58,8 @@ def programs() -> None:
     error = results[0].error if results else None
     if isinstance(error, CommandFailed):
         print(error.command, error.output, error.code)
+
+
 def matrices() -> None:
     small = {"small": 10, "large": 1000}
     grids = Matrix([{"size": [10], "lr": Log(1e-5, 0.1, num=5)}, {"size": small, "p": Range(0, 1, 0.1)}])

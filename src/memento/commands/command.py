@@ -264,7 +264,7 @@ def _placed(text: str) -> object:
 
 def _module_file(name: str, folder: str) -> list[tuple[str, str]]:
     """Return the file that ``python -m name`` runs, if it can be seen from here."""
-    from memento.keys.imported_modules import find_module
+    from memento.keys.code_files import find_module
 
     for module in (f"{name}.__main__", name):
         spec = find_module(module, [folder, *sys.path]) if name.replace(".", "").isidentifier() else None
