@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from memento.config import Config, Configurations, TaskParameters
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.arguments import explained
-from memento.matrix.labels import labels_at, labels_of
 from memento.matrix.ranges import Numbers
 from memento.matrix.right_line import no_matrix
 from memento.matrix.space import compile_space
 from memento.matrix.spec import Spec, check_name, make_spec
 from memento.matrix.table import TaskTable
-from memento.matrix.values import listed
+from memento.matrix.values import labels_of, listed
 
 if TYPE_CHECKING:
     from typing import overload
@@ -261,6 +260,8 @@ class Matrix:
         row, repeat = divmod(i, table.repeats)
         parameters = table.row(row)
         if self.labels:
+            from memento.matrix.labels import labels_at  # here: most matrices have none
+
             parameters = TaskParameters(parameters, labels_at(table.names, table.slots(row), self.labels))
         return Config.build(parameters, self._spec.settings, repeat)
 

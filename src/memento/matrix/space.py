@@ -23,11 +23,10 @@ from memento.config import Config, short_text
 from memento.errors import MatrixError, UpstreamPending
 from memento.matrix.axes import Axis, make_axes
 from memento.matrix.grid import Grid
-from memento.matrix.labels import labels_of, named
 from memento.matrix.several_grids import NEVER, NothingAgrees, each_grid, in_vain, unite
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
-from memento.matrix.values import Values, listed, quoted
+from memento.matrix.values import Values, labels_of, listed, quoted
 
 if TYPE_CHECKING:
     from array import array
@@ -293,6 +292,8 @@ class _Compiler:
                 except UpstreamPending:  # of a dry run: what nobody can know yet does not hold
                     continue
                 except Exception as exc:
+                    from memento.matrix.labels import named
+
                     shown = {
                         name: named(parameters[name], own) for name, _, own in pairs if name in parameters
                     }

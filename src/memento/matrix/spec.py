@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.config import Config, short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.keys.encode import is_plain_scalar
-from memento.matrix.labels import Labelled, labelled, listed_twice, meant, together
 from memento.matrix.ranges import Numbers, as_numbers
 from memento.matrix.right_line import as_typed, is_list, right_line
 from memento.matrix.suggest import did_you_mean, misspelled, nearest
-from memento.matrix.values import equal, listed, quoted, token
+from memento.matrix.values import Labelled, equal, labels_of, listed, quoted, token
 
 KEYS = (
     "parameters", "settings", "exclude", "include", "when", "zip", "defaults", "volatile", "repeats", "id",
@@ -79,7 +78,7 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     groups = _zip(given.get("zip"), parameters, grids)
     for grid in grids:
         _note_repeated_values(grid, groups, notes)
-    defaults = meant(_optional_dict(given.get("defaults"), "defaults"), parameters, "defaults")
+    defaults = _meant(_optional_dict(given.get("defaults"), "defaults"), parameters, "defaults")
     volatile = _optional_list(given.get("volatile"), "volatile", "names")
     for where, named in (("defaults", defaults), ("volatile", volatile)):
         for name in named:
@@ -139,7 +138,11 @@ def _united(grids: tuple[dict[str, tuple[Any, ...]], ...]) -> dict[str, tuple[An
     """Return the parameters of all grids, each with every value that it has in one of them."""
     united: dict[str, tuple[Any, ...]] = dict(grids[0])
     for name, values in (pair for grid in grids[1:] for pair in grid.items()):
-        united[name] = together(united[name], values, f"parameters[{name!r}]") if name in united else values
+        if name in united:
+            from memento.matrix.labels import together
+
+            values = together(united[name], values, f"parameters[{name!r}]")
+        united[name] = values
     return united
 
 
@@ -157,11 +160,11 @@ def _values(name: str, given: Any, where: str, notes: list[str]) -> tuple[Any, .
         raise MatrixError(
             where, "a matrix stands where its parameters are needed.", "Write Matrix.of(matrix)."
         )
-    values: tuple[Any, ...]
     if isinstance(given, Mapping):
-        values = as_numbers(given, where) or labelled(given, where)
-    else:
-        values = given if isinstance(given, (Labelled, Numbers)) else listed(given, where)
+        from memento.matrix.labels import labelled  # here: most matrices have none
+
+        given = as_numbers(given, where) or labelled(given, where)
+    values: tuple[Any, ...] = given if isinstance(given, (Labelled, Numbers)) else listed(given, where)
     if not values:
         raise MatrixError(
             where,
@@ -206,14 +209,15 @@ def _note_repeated_values(
 ) -> None:
     zipped = {name for group in groups for name in group}
     for name, values in parameters.items():
-        if name in zipped or not all(map(_is_cheap, set(map(type, values)))):
-            continue
-        if len(set(values)) == len(values):
+        is_cheap = all(map(_is_cheap, set(map(type, values))))
+        if name in zipped or not is_cheap or len(set(values)) == len(values):
             continue
         seen: dict[object, int] = {}
         for place, value in enumerate(values):
             first = seen.setdefault(token(value), place)
             if first < place:
+                from memento.matrix.labels import listed_twice
+
                 notes.append(listed_twice(name, values, first, place))
                 break
 
@@ -252,8 +256,17 @@ def _include(
                     f"unknown parameter {name!r}.",
                     f"Did you mean {near!r}? If {name!r} is a parameter of its own, give it a name less alike.",
                 )
-        rows.append(meant(row, parameters, where))
+        rows.append(_meant(row, parameters, where))
     return tuple(rows)
+
+
+def _meant(named: Mapping[str, Any], parameters: dict[str, tuple[Any, ...]], where: str) -> dict[str, Any]:
+    """Return named values, those that are named by label in place of these."""
+    if not any(map(labels_of, parameters.values())):
+        return dict(named)
+    from memento.matrix.labels import meant
+
+    return meant(named, parameters, where)
 
 
 def _when(

@@ -18,7 +18,6 @@ from memento.config import TaskParameters
 from memento.errors import MatrixError
 from memento.keys.task_key import TaskKeys, part, repeat_part, task_digest
 from memento.keys.value_digest import digest
-from memento.matrix.labels import labels_at, listed_twice
 from memento.matrix.values import equal, quoted, token
 from memento.store.upstream import UpstreamValue
 
@@ -104,11 +103,15 @@ class KeyedTasks:
             for slot, value in enumerate(self.table.values[column][: len(labels)]):
                 first = seen.setdefault(self.digests[column].get(slot) or token(value), slot)
                 if first < slot:
+                    from memento.matrix.labels import listed_twice
+
                     yield listed_twice(name, self.matrix.parameters[name], first, slot)
                     break
 
     def labels_of(self, number: int) -> dict[str, str]:
         """Return the labels of a task's values by the names of its parameters."""
+        from memento.matrix.labels import labels_at  # here: most matrices have none
+
         return labels_at(self.names, self.slots(number), self.matrix.labels)
 
     def slots(self, number: int) -> list[int]:

@@ -116,10 +116,9 @@ class Session:
         if plan.stale_codes and policy != "ignore":
             again = policy == "rerun" or self.options.force_run
             self.emit(Said(self.code.explain(plan, "computed again" if again else "used"), "warning"))
-        if len(plan.todo) and policy != "ignore":
-            told = self.code.explain_states(plan, "not used" if policy == "rerun" else "used")
-            if told:
-                self.emit(Said(told, "warning"))
+        used = "not used" if policy == "rerun" else "used"
+        if len(plan.todo) and policy != "ignore" and (told := self.code.explain_states(plan, used)):
+            self.emit(Said(told, "warning"))
 
     def _say_how_it_is_named(self) -> None:
         """Say where a name depends on code, and where results stand under another one."""
@@ -360,9 +359,7 @@ class Session:
         elif runner.is_stopping and not runner.is_hopeless:
             self.stopped = "by a command"
         self.cancelled = len(runner.cancelled & runner.left)
-        if self.stopped:
-            return "interrupted"
-        return "failed" if runner.progress.failed else "done"
+        return "interrupted" if self.stopped else "failed" if runner.progress.failed else "done"
 
     def _say_what_is_shared(self, executor: Executor, found: list[str]) -> None:
         if not found:
