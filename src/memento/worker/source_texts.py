@@ -64,7 +64,7 @@ def place_text(file: str, line: int) -> str:
 
 def modules(functions: Iterable[str]) -> dict[str, str]:
     """Return the texts of the project's modules: of loaded ones, and of "module:name" among `functions`."""
-    from memento.keys.imported_modules import find_module
+    from memento.keys.code_files import find_module
 
     files = dict(_loaded())
     for name in functions:
