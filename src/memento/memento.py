@@ -1,6 +1,7 @@
 """The class that users type: `Memento(exp_func).run(matrix)`.
 
 Knows: the user's options, and which rooms serve them. May not know: how any of them works.
+Long because users read here what each option means.
 """
 
 from __future__ import annotations
