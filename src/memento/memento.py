@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from memento.notify.base import NotificationProvider
     from memento.results.results import Results
     from memento.runner.adopting import Adopted
-    from memento.runner.invocation import Invocation
-    from memento.runner.last_run import LastRun
+    from memento.runner.invocation import Invocation, LastRun
     from memento.runner.retry import Retries
 
 
@@ -258,7 +257,7 @@ class Memento:
 
     @cached_property  # so that what it holds is no part of a key, where an experiment's object has this Memento
     def _last(self) -> LastRun:
-        from memento.runner.last_run import LastRun
+        from memento.runner.invocation import LastRun
 
         return LastRun(self)
 
