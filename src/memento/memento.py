@@ -266,6 +266,7 @@ class Memento:
         """What there is of the last run, also where it raised: what `run` or `run_all` would have returned.
 
         What was not computed has the status "missing"; a matrix of `run_all` that did not come to its turn is None.
+        A call that is refused before anything runs, or is a dry run, leaves it as it was.
 
         Raises
         ------
