@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -62,6 +62,8 @@ def programs() -> None:
     error = results[0].error if results else None
     if isinstance(error, CommandFailed):
         print(error.command, error.output, error.code)
+
+
 def plain(lr: float, hidden: int, n_epochs: int = 10) -> float:
     return lr * hidden * n_epochs
 
