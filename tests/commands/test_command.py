@@ -425,3 +425,14 @@ def test_a_script_that_is_edited_while_the_run_goes_on_is_not_run(project: Path,
     assert str(results[1].error).startswith("train.py was edited since the run began")
     again = run(command("python train.py {x}"), {"parameters": {"x": [1, 2]}})
     assert [result.was_cached for result in again] == [True, False]
+
+
+def test_memory_and_time_are_those_of_the_program(project: Path) -> None:
+    script = (
+        "import time; x = bytearray(300_000_000); x[::4096] = b'1' * len(x[::4096]); sum(range(5_000_000))"
+    )
+    (result,) = run(command(["python", "-c", script]), {"parameters": {}}, executor="processes")
+    assert result.memory is not None
+    assert result.memory.hardware_peak > 300_000_000
+    assert result.cpu_time is not None
+    assert result.cpu_time.total_seconds() > 0.05
