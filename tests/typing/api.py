@@ -32,6 +32,20 @@ def experiment(context: Context, config: Config) -> float:
     return float(config.x)
 
 
+def inside_a_task(context: Context, config: Config) -> int:
+    context.record({"loss": 0.3}, step=7)
+    context.record(loss=0.3, accuracy=(1, 0.5))
+    split: float = context.shared_rng.random()
+    return context.shared_seed + int(split)
+
+
+def early_ends_and_samples() -> None:
+    Memento(experiment, fail_fast=True)
+    runs = Memento(experiment, max_failures=5)
+    some: Results | None = runs.run({"parameters": {"x": [1, 2]}}, sample=200)
+    print(some, runs.run_all(sample=0.1))
+
+
 def after_a_run() -> None:
     runs = Memento(experiment)
     try:

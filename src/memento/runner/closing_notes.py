@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.keys.code_files import Program
 from memento.store.store import Store
+from memento.wording import number_of
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -32,6 +33,14 @@ def warned(store: Store, matrix: Matrix, plan: Plan) -> tuple[WarningGroup, ...]
     results = Results.of_plan(store, matrix, plan)
     new = {plan.tasks.key(number).hex() for number, cached in enumerate(plan.cached) if not cached}
     return tuple(group for group in results.warnings.groups if not new.isdisjoint(group.keys))
+
+
+def how_to_go_on(left: int, failures: int) -> str:
+    """Say how to compute what is left of a run that was stopped, by so many failures or by somebody."""
+    if failures:
+        stopped = f"Stopped after {number_of(failures, 'failure')}; {number_of(left, 'task')} not started."
+        return f"{stopped} What finished is kept: run it again to go on."
+    return f"Everything that finished is kept. Run it again to compute the {left} that are left."
 
 
 def note_of_none(done: int, plan: Plan, function: Callable[..., Any]) -> tuple[str, ...]:
