@@ -126,7 +126,12 @@ class Commits:
             if self._name_tasks:
                 keys = tuple(row.key.hex() for row in rows if row.key not in failed_rows)
             failed_keys = tuple(event.key for event in told) if self._name_tasks else ()
-            self._emit(TasksFinished(done, failed, seconds, keys=keys, failed_keys=failed_keys))
+            finished = TasksFinished(done, failed, seconds, keys=keys, failed_keys=failed_keys)
+            if self._name_tasks:
+                from memento.runner.finished_tasks import finished_tasks
+
+                finished = finished._replace(tasks=finished_tasks(plan.tasks, rows, failed_rows))
+            self._emit(finished)
         for event in told:
             self._emit(event)
 

@@ -52,9 +52,7 @@ def make_options(**given: Any) -> Options:
         check_positive(name, given[name])
     check_retries(given["retries"])
     check_flag("fail_fast", given["fail_fast"])
-    initializer = given["initializer"]
-    if initializer is not None and not callable(initializer):
-        raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
+    check_initializer(given["initializer"])
     if given.pop("fail_fast"):
         if given["max_failures"] not in (None, 1):
             most = given["max_failures"]
@@ -189,6 +187,24 @@ def check_flag(name: str, value: object) -> None:
                 f"{name} must be True or False, got {short_text(value)}."
                 " For several matrices: add_matrix(...) each, then run_all()."
             )
+
+
+def check_initializer(initializer: Any) -> None:
+    """Refuse what workers could not call."""
+    if initializer is None:
+        return
+    if not callable(initializer):
+        raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
+    import inspect
+
+    try:
+        inspect.signature(initializer).bind()
+    except ValueError:  # some callables of C tell nothing of themselves
+        return
+    except TypeError as exc:
+        name = getattr(initializer, "__name__", type(initializer).__name__)
+        todo = f"Write initializer=functools.partial({name}, ...)"
+        raise TypeError(f"initializer is called without arguments, and {name}() is {exc}. {todo}.") from None
 
 
 def check_sample(sample: Any) -> None:
