@@ -37,7 +37,9 @@ def finished_tasks(
             parameters=_parameters(tasks, row.outcome.number),
             value=_value(row.outcome),
             metrics={series.name: series.last for series in row.outcome.metrics},
-            error="" if row.outcome.failure is None else f"{row.outcome.failure.type}: {row.outcome.failure.message}",
+            error=""
+            if row.outcome.failure is None
+            else f"{row.outcome.failure.type}: {row.outcome.failure.message}",
         )
         for row in rows
     )
