@@ -45,6 +45,7 @@ class Commits:
         self._rows: list[TaskRow] = []
         self._attempts: list[tuple[bytes, TaskRow]] = []
         self._oldest = 0.0  # when the first of these came
+        self.failed = 0  # tasks of ours, for good
 
     @cached_property
     def failures(self) -> FailureGrouper:
@@ -116,6 +117,7 @@ class Commits:
                 done += share
             else:
                 failed += share
+                self.failed += 1
                 failed_rows.add(key)
                 told.append(self._failed(number, failure, outcome.attempt))
         self._progress.done += done

@@ -218,12 +218,13 @@ def check_initializer(initializer: Any) -> None:
 
 def check_sample(sample: Any) -> None:
     """Refuse what is neither a number of tasks nor a share of them."""
-    if sample is None or (type(sample) is int and sample > 0) or (type(sample) is float and 0 < sample <= 1):
+    whole = hasattr(sample, "__index__") and not isinstance(sample, bool)  # NumPy's numbers too
+    if sample is None or (whole and sample > 0) or (isinstance(sample, float) and 0 < sample <= 1):
         return
     problem = f"sample must be a number of tasks (sample=200) or a share of them (sample=0.1), got {sample!r}"
-    if type(sample) is float and sample > 1 and sample == int(sample):
+    if isinstance(sample, float) and sample > 1 and sample.is_integer():
         problem += f"; write sample={int(sample)}"
-    raise (ValueError if type(sample) in (int, float) else TypeError)(problem)
+    raise (ValueError if whole or isinstance(sample, float) else TypeError)(problem)
 
 
 def check_retries(retries: object) -> None:
