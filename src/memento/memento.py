@@ -1,6 +1,8 @@
 """The class that users type: `Memento(exp_func).run(matrix)`.
 
 Knows: the user's options, and which rooms serve them. May not know: how any of them works.
+
+Long because users read here what each argument means.
 """
 
 from __future__ import annotations
@@ -124,9 +126,9 @@ class Memento:
         progress: bool | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
+        given = locals()
         from memento.runner import options
 
-        given = {name: value for name, value in locals().items() if name in options.Options._fields}
         options.check_func(func)
         options.check_provider(func, notification_provider)
         options.check_listeners(listeners)
@@ -140,7 +142,7 @@ class Memento:
         self._on_error = on_error
         self._progress = progress
         self._matrices: list[Matrix] = []
-        self._options = options.make_options(**given)
+        self._options = options.make_options(**{name: given[name] for name in options.GIVEN})
 
     if not TYPE_CHECKING:  # which says by itself that there is no such thing
 
@@ -234,6 +236,7 @@ class Memento:
         StoreLimitReached
             The store is as large as `store_limit` allows; what had finished is kept.
         """
+        __tracebackhide__ = True
         with Loading():
             from memento.matrix.matrix import Matrix
             from memento.runner.options import check_alone, check_flag, check_names
@@ -305,6 +308,7 @@ class Memento:
         AggregateException
             Tasks failed; what did not depend on them is finished and kept. Its `results` are what would be returned.
         """
+        __tracebackhide__ = True
         from memento.matrix.dependencies import execution_order
         from memento.runner.options import check_flag, check_names
         from memento.runner.stages import Stages

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from memento import (
     AggregateException,
+    CommandFailed,
     Config,
     Context,
     Linear,
@@ -22,6 +24,7 @@ from memento import (
     Results,
     Retry,
     RunInterrupted,
+    command,
 )
 from memento.events import Event, FinishedTask, TasksFinished, TasksStarted
 
@@ -68,6 +71,21 @@ def after_a_run() -> None:
 def figures(results: Results) -> None:
     ax = results.plot()
     results.plot("loss", ax=ax).set_title("loss")
+
+
+def read(folder: Path) -> float:
+    return float((folder / "score.txt").read_text())
+
+
+def programs() -> None:
+    runs = Memento(command("python train.py --lr {lr}", result="result.json"), retries={CommandFailed: 1})
+    Memento(
+        command(["sh", Path("run.sh"), "{lr}", ["--C", "{C}"]], result=read, env={"N": 1}, cwd=Path("sub"))
+    )
+    results: Results | None = runs.run({"parameters": {"lr": [0.1]}})
+    error = results[0].error if results else None
+    if isinstance(error, CommandFailed):
+        print(error.command, error.output, error.code)
 
 
 def plain(lr: float, hidden: int, n_epochs: int = 10) -> float:

@@ -59,7 +59,7 @@ def run_experiment(
     *,
     as_json: bool,
 ) -> None:
-    """Run the function over the matrix and print what came of it; `options` go to `Memento`, `flags` to its `run`.
+    """Run the function over the matrix and print what came of it; `flags` go to `Memento.run`.
 
     Raises
     ------

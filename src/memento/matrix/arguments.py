@@ -90,6 +90,7 @@ def explained(func: Callable[P, R]) -> Callable[P, R]:
     needed = known[: code.co_argcount - len(func.__defaults__ or ())]
 
     def checked(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True  # IPython and pytest show the user's line, not this one
         if kwargs and not names.issuperset(kwargs):
             name = next(name for name in kwargs if name not in names)
             raise TypeError(no_such_argument(func, name, kwargs[name], known))

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from memento.keys.code_files import Program
 from memento.store.store import Store
 from memento.wording import number_of
 
@@ -44,7 +45,7 @@ def how_to_go_on(left: int, failures: int) -> str:
 
 def note_of_none(done: int, plan: Plan, function: Callable[..., Any]) -> tuple[str, ...]:
     """Say that none of so many tasks returned anything, where nothing says that this is meant."""
-    if not done:
+    if not done or isinstance(function, Program):  # a program may be run for its files and metrics
         return ()
     code, annotations = _innermost(function)
     if annotations.get("return", "") in (None, "None"):

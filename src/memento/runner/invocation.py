@@ -144,6 +144,7 @@ class Invocation:
 
     def hand_over(self, on_error: str) -> Any:
         """Return what was computed; raise what the caller has to know of how it ended. After the `with` block."""
+        __tracebackhide__ = True  # what IPython shows of an exception are the user's lines, and the report
         sessions, last = self._sessions, self._last
         assert self._kept is not None
         results = self._kept.results(self.store)

@@ -35,13 +35,19 @@ class Options(NamedTuple):
     gpus_per_task: float = 0
     max_tasks_per_worker: int | None = None
     log_output: bool = True
-    fail_fast: bool = False
     max_failures: int | None = None
     force_run: bool = False
     force_cache: bool = False
     sample: float | None = None
     initializer: Callable[[], object] | None = None
     note: str = ""  # what of these may not be as it was asked for
+
+
+# Arguments of `Memento` that are for `make_options`.
+GIVEN = (
+    "num_workers", "executor", "retries", "timeout", "memory_limit", "store_limit", "fail_fast", "max_failures",
+    "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output", "initializer",
+)  # fmt: skip
 
 
 def make_options(**given: Any) -> Options:
@@ -58,7 +64,7 @@ def make_options(**given: Any) -> Options:
     check_retries(given["retries"])
     check_flag("fail_fast", given["fail_fast"])
     check_initializer(given["initializer"])
-    if given["fail_fast"]:
+    if given.pop("fail_fast"):
         if given["max_failures"] not in (None, 1):
             most = given["max_failures"]
             raise ValueError(
@@ -134,7 +140,7 @@ def check_names(func: Any, matrix: Matrix) -> Arguments:
         return Arguments()
     if type(func) is FunctionType and not vars(func):
         code = func.__code__
-        if code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] == ("context", "config"):
+        if code.co_varnames[: code.co_argcount] == ("context", "config") and not code.co_kwonlyargcount:
             return Arguments()  # as most experiments do: without `inspect`, which takes 5 ms
     from memento.runner.signatures import read
 
