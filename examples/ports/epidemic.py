@@ -30,15 +30,8 @@ def path(R0=None, eta=None):
     return pd.DataFrame({"day": times, "infected": i, "cumulative": 1 - s - e})
 
 
-matrix = {
-    "parameters": {
-        "experiment": ["constant R0", "mitigation"],
-        "R0": np.linspace(1.6, 3.0, 6),
-        "eta": [1 / 5, 1 / 10, 1 / 20, 1 / 50, 1 / 100],
-    },
-    "when": {"R0": {"experiment": "constant R0"}, "eta": {"experiment": "mitigation"}},
-}
-results = Memento(path).run(matrix)
+grids = [{"R0": {"linear": [1.6, 3.0], "num": 6}}, {"eta": [1 / 5, 1 / 10, 1 / 20, 1 / 50, 1 / 100]}]
+results = Memento(path).run({"parameters": grids})
 days = pd.concat([result.inner.assign(**result.config.asdict()) for result in results], ignore_index=True)
-peaks = days.loc[days.groupby(["experiment", "R0", "eta"], dropna=False)["infected"].idxmax()]
+peaks = days.loc[days.groupby(["R0", "eta"], dropna=False)["infected"].idxmax()]
 print(peaks.to_string(index=False))
