@@ -2,7 +2,7 @@
 
 After scikit-learn's example "Statistical comparison of models using grid search"
 (https://scikit-learn.org/stable/auto_examples/model_selection/plot_grid_search_stats.html), written anew.
-Lines without imports, comments and figures: LINES there, LINES here.
+Lines without imports, comments and figures: 89 there, 29 here.
 
     python examples/ports/grid_search_statistics.py
 """

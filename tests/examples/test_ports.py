@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import memento
@@ -87,9 +86,11 @@ def classifier_comparison(results: Results, printed: str) -> None:
     X, y = make_classification(
         n_features=2, n_redundant=0, n_informative=2, random_state=1, n_clusters_per_class=1
     )
-    X += 2 * np.random.RandomState(2).uniform(size=X.shape)
+    separable = X + 2 * np.random.RandomState(2).uniform(size=X.shape), y
+    moons = make_moons(noise=0.3, random_state=0)
+    circles = make_circles(noise=0.2, factor=0.5, random_state=1)
     expected = []
-    for X, y in make_moons(noise=0.3, random_state=0), make_circles(noise=0.2, factor=0.5, random_state=1), (X, y):
+    for X, y in moons, circles, separable:
         X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, random_state=42)
         scaler = StandardScaler().fit(X_train)
         for classifier in [
@@ -111,7 +112,9 @@ def classifier_comparison(results: Results, printed: str) -> None:
 
 def bandits(results: Results, printed: str) -> None:
     for result in results:
-        assert result.inner == pytest.approx(rewards_of(*list(result.config.asdict().values())[-2:])), result.config
+        assert result.inner == pytest.approx(rewards_of(*list(result.config.asdict().values())[-2:])), (
+            result.config
+        )
     # What the book's figure shows, in which the mean of 2000 bandits is drawn: the best of each way.
     best = results.to_frame().groupby("method")["value"].max()
     published = {"UCB": 1.5, "optimistic": 1.47, "gradient": 1.43, "epsilon-greedy": 1.38}
@@ -133,7 +136,9 @@ def rewards_of(method: str, number: float, runs: int = 200, steps: int = 1000) -
             drawn = rng.random((runs, 1))
             arms = np.array([min(np.searchsorted(chances[i].cumsum(), drawn[i, 0]), 9) for i in all_runs])
         else:
-            seen = constant if method == "optimistic" else np.divide(sums, times, out=0 * sums, where=times > 0)
+            seen = (
+                constant if method == "optimistic" else np.divide(sums, times, out=0 * sums, where=times > 0)
+            )
             if method == "UCB":
                 seen = seen + number * np.sqrt(np.log(step + 1) / (times + 1e-5))
             arms = np.argmax(seen + 1e-9 * rng.random((runs, 10)), axis=1)
@@ -156,7 +161,9 @@ def cliff_walking(results: Results, printed: str) -> None:
         assert first.metrics["reward"]["y"].tolist() == cliff_rewards(method)
     # The book: Sarsa earns about -25 an episode, Q-learning -50, although it knows the shortest path, of 13 steps.
     curves = {
-        method: np.mean([result.metrics["reward"]["y"][-200:].mean() for result in results.filter(method=method)])
+        method: np.mean(
+            [result.metrics["reward"]["y"][-200:].mean() for result in results.filter(method=method)]
+        )
         for method in ("Sarsa", "Q-learning")
     }
     assert curves == pytest.approx({"Sarsa": -25, "Q-learning": -50}, abs=7)
@@ -164,7 +171,8 @@ def cliff_walking(results: Results, printed: str) -> None:
 
 
 def cliff_rewards(method: str) -> list[int]:
-    rng, q = Context("any task's").shared_rng, {}
+    rng = Context("any task's").shared_rng
+    q: dict[tuple[complex, int], float] = {}
 
     def act(place: complex) -> int:
         values = [q.get((place, action), 0) for action in range(4)]
@@ -355,8 +363,8 @@ def test_a_port_names_its_source_and_is_no_longer_than_it(name: str) -> None:
     header = text.split('"""')[1]
     assert re.search(r"After .* \(https?://\S+", header, re.DOTALL)
     assert f"    python examples/ports/{name}\n" in header
-    theirs, ours = map(int, re.search(r"(\d+) there, (\d+) here\.", header.replace("\n", " ")).groups())
-    assert ours == code_lines(text) <= theirs
+    [(theirs, ours)] = re.findall(r"(\d+) there, (\d+) here\.", header)
+    assert int(ours) == code_lines(text) <= int(theirs)
 
 
 def code_lines(text: str) -> int:
@@ -370,6 +378,6 @@ def code_lines(text: str) -> int:
     }
     for node in ast.walk(ast.parse(text)):
         is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if is_text or isinstance(node, (ast.Import, ast.ImportFrom)):
-            lines -= set(range(node.lineno, (node.end_lineno or 0) + 1))
+        if is_text or isinstance(node, ast.Import | ast.ImportFrom):
+            lines -= set(range(getattr(node, "lineno"), getattr(node, "end_lineno") + 1))
     return len(lines)
