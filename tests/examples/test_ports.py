@@ -43,9 +43,11 @@ json.dump(told, sys.stdout)
 
 
 def grid_search_statistics(results: Results, printed: str) -> None:
-    scores = [("rbf", 0.94), ("linear", 0.93), ("3_poly", 0.9044), ("2_poly", 0.6852)]
-    assert [(name, round(value.mean(), 4)) for name, value in by_score(results).items()] == scores
     published = """
+        rbf 0.9400 0.0793
+        linear 0.9300 0.0778
+        3_poly 0.9044 0.0988
+        2_poly 0.6852 0.1691
         rbf linear 0.750 1.000 0.068 0.500 0.432
         rbf 3_poly 1.657 0.302 0.018 0.882 0.100
         rbf 2_poly 4.565 0.000 0.000 1.000 0.000
@@ -55,13 +57,6 @@ def grid_search_statistics(results: Results, printed: str) -> None:
     """
     for line in published.split("\n")[1:-1]:
         assert re.search(r"\s+".join(map(re.escape, line.split())), printed), line
-
-
-def by_score(results: Results) -> dict[str, Any]:
-    def name(result: Any) -> str:
-        return "_".join(str(value) for value in reversed(result.config.asdict().values()))
-
-    return {name(result): result.inner for result in sorted(results, key=lambda r: -r.inner.mean())}
 
 
 def nested_cross_validation(results: Results, printed: str) -> None:
@@ -361,7 +356,7 @@ def test_every_port_is_tested() -> None:
 def test_a_port_names_its_source_and_is_no_longer_than_it(name: str) -> None:
     text = (PORTS / name).read_text("utf-8")
     header = text.split('"""')[1]
-    assert re.search(r"After .* \(https?://\S+", header, re.DOTALL)
+    assert re.search(r"After .*\(https?://\S+", header, re.DOTALL)
     assert f"    python examples/ports/{name}\n" in header
     [(theirs, ours)] = re.findall(r"(\d+) there, (\d+) here\.", header)
     assert int(ours) == code_lines(text) <= int(theirs)
@@ -377,7 +372,8 @@ def code_lines(text: str) -> int:
         for line in range(token.start[0], token.end[0] + 1)
     }
     for node in ast.walk(ast.parse(text)):
-        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if is_text or isinstance(node, ast.Import | ast.ImportFrom):
-            lines -= set(range(getattr(node, "lineno"), getattr(node, "end_lineno") + 1))
+        if isinstance(node, (ast.Import, ast.ImportFrom)) or (
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ):
+            lines -= set(range(node.lineno, (node.end_lineno or 0) + 1))
     return len(lines)
