@@ -9,17 +9,10 @@ Lines without imports, comments and figures: 4 there, 4 here.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-from memento import Memento
+import memento
 
-SCRIPT = Path(__file__).with_name("iris_script.py")
-
-
-def accuracy(reg):
-    return float(subprocess.check_output([sys.executable, SCRIPT, f"--reg={reg}"], text=True).split()[-1])
-
-
-print(Memento(accuracy).run({"parameters": {"reg": [10, 1, 0.1, 0.01]}}).to_frame()[["reg", "value"]])
+script = memento.command(["python", Path(__file__).with_name("iris_script.py"), "--reg", "{reg}"])
+results = memento.Memento(script).run({"parameters": {"reg": [10, 1, 0.1, 0.01]}})
+print(results.to_frame()[["reg", "accuracy"]].to_string(index=False))
