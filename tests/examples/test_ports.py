@@ -203,7 +203,7 @@ def iris_rates(results: Results, printed: str) -> None:
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.35, random_state=0)
     for reg, result in zip([10, 1, 0.1, 0.01], results, strict=True):
         model = LogisticRegression(C=1 / reg, max_iter=1000).fit(X_train, y_train)
-        assert (result.config.reg, result.inner) == (reg, model.score(X_test, y_test))
+        assert (result.config.reg, result.inner["accuracy"]) == (reg, model.score(X_test, y_test))
 
 
 def epidemic(results: Results, printed: str) -> None:
