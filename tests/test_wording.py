@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.wording import duration, named, one_line, safe_text
+from memento.wording import duration, named, one_line, safe_text, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -48,20 +50,4 @@ def test_one_line_is_one_line_and_short(text: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "meant"),
-    [
-        ("lab/train.py:fit", ["lab/train.py:fit"]),
-        ("train.py:fit", ["lab/train.py:fit", "old/train.py:fit"]),
-        ("train.py", ["lab/train.py:fit", "old/train.py:fit"]),
-        ("lab/train.py", ["lab/train.py:fit"]),
-        ("fit", ["lab/train.py:fit", "old/train.py:fit", "retrain.py:Model.fit"]),
-        ("Model.fit", ["retrain.py:Model.fit"]),
-        ("make#01234567", ["make.py:make#0123456789abcdef0123456789abcdef"]),
-        ("make.py", ["make.py:make#0123456789abcdef0123456789abcdef"]),
-        ("ain.py", []),
-        ("", []),
-    ],
-)
-def test_an_experiment_is_known_by_the_end_of_its_name_or_of_its_files(asked: str, meant: list[str]) -> None:
-    names = ["lab/train.py:fit", "old/train.py:fit", "retrain.py:Model.fit"]
-    assert named(asked, [*names, "make.py:make#0123456789abcdef0123456789abcdef"]) == meant
+from memento.wording import duration, named, one_line, safe_text, seconds_of

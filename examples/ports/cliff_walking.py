@@ -57,6 +57,8 @@ def learn(context: Context, method: str):
 
 
 results = Memento(learn).run({"parameters": {"method": ["Sarsa", "Q-learning"]}, "repeats": 5})
-print(results.summary(metric="greedy_steps").to_string(index=False))
-for result in results:
-    print(result.config.asdict(), result.metrics["reward"]["y"].iloc[-100:].mean())
+print(results.summary(metric="greedy_steps").round(2).to_string(index=False))
+curves = results.metrics
+print(
+    curves[curves["x"] >= 300].groupby("method")["y"].mean().rename("reward, last 200 episodes").to_string()
+)

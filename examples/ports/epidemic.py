@@ -32,6 +32,6 @@ def path(R0=None, eta=None):
 
 grids = [{"R0": {"linear": [1.6, 3.0], "num": 6}}, {"eta": [1 / 5, 1 / 10, 1 / 20, 1 / 50, 1 / 100]}]
 results = Memento(path).run({"parameters": grids})
-days = pd.concat([result.inner.assign(**result.config.asdict()) for result in results], ignore_index=True)
+days = results.explode()
 peaks = days.loc[days.groupby(["R0", "eta"], dropna=False)["infected"].idxmax()]
 print(peaks.to_string(index=False))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from memento import (
@@ -15,8 +18,12 @@ from memento import (
     Range,
     Result,
     Results,
+    Retry,
     RunInterrupted,
 )
+import pandas as pd
+
+from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
 
 
 def experiment(context: Context, config: Config) -> float:
@@ -40,6 +47,37 @@ def figures(results: Results) -> None:
     results.plot("loss", ax=ax).set_title("loss")
 
 
+def plain(lr: float, hidden: int, n_epochs: int = 10) -> float:
+    return lr * hidden * n_epochs
+
+
+async def awaited(lr: float, **rest: Any) -> float:
+    return lr
+
+
+class Trainer:
+    def __call__(self, config: Config, *, lr: float) -> float:
+        return lr
+
+
+def any_function_is_an_experiment() -> None:
+    Memento(plain, timeout="10min", memory_limit="4 GiB", retries=Retry(3, delay="1min"))
+    Memento(functools.partial(plain, n_epochs=3), timeout=timedelta(hours=1))
+    Memento(awaited)
+    Memento(Trainer())
+    Memento(lambda lr: lr)
+
+
+def a_config_is_a_mapping(config: Config) -> None:
+    def model(**parameters: Any) -> None: ...
+
+    model(**config)
+    mapping: Mapping[str, Any] = config
+    pairs: list[tuple[str, Any]] = list(config.items())
+    folds: Any = config.folds
+    print(dict(config), {**config, "more": 1}, len(config), "lr" in config, mapping, pairs, folds)
+
+
 def matrices() -> None:
     small = {"small": 10, "large": 1000}
     grids = Matrix([{"size": [10], "lr": Log(1e-5, 0.1, num=5)}, {"size": small, "p": Range(0, 1, 0.1)}])
@@ -47,3 +85,13 @@ def matrices() -> None:
     same = Matrix.of({"parameters": [{"lr": [1]}, {"lr": Linear(0, 1, num=3)}], "exclude": [{"lr": [1, 2]}]})
     values: tuple[float, ...] = Range(0, 10, step=2)
     print(grids, single, same, values)
+
+
+def tables(results: Results) -> None:
+    rows: pd.DataFrame = results.explode("coverage")
+    points: pd.DataFrame = results.metrics
+    table: pd.DataFrame = results.pivot("model", "dataset", metric="accuracy")
+    spread: pd.DataFrame = results.summary(metric="accuracy")
+    best: Result = results.best(metric="accuracy", minimize=True)
+    chosen: Results = results.filter(lambda result: result.value > 0.9, status="done", model=None)
+    print(rows, points, table, spread, best, chosen)

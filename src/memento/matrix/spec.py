@@ -25,7 +25,7 @@ KEYS = (
     "dependencies",
 )  # fmt: skip
 _RULE = "Write {'parameter': value} or a function of the config."
-_RESERVED = frozenset(dir(Config)) | {"settings", "repeat", "_dict"}
+_RESERVED = (frozenset(dir(Config)) - {"keys", "items", "values"}) | {"settings", "repeat", "_dict"}
 
 if TYPE_CHECKING:
     from memento.matrix.lineage import Join
