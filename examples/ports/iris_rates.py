@@ -2,7 +2,7 @@
 
 After run.py and iris_sklearn.py of Microsoft's MachineLearningSamples-Iris
 (https://github.com/Azure-Samples/MachineLearningSamples-Iris), written anew. The script itself is iris_script.py.
-Lines without imports, comments and figures: 4 there, 4 here.
+Lines without imports, comments and figures: 4 there, 3 here.
 
     python examples/ports/iris_rates.py
 """
