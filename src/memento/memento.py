@@ -1,6 +1,8 @@
 """The class that users type: `Memento(exp_func).run(matrix)`.
 
 Knows: the user's options, and which rooms serve them. May not know: how any of them works.
+
+Long because users read here what each argument means.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -76,6 +76,8 @@ def programs() -> None:
     error = results[0].error if results else None
     if isinstance(error, CommandFailed):
         print(error.command, error.output, error.code)
+
+
 def plain(lr: float, hidden: int, n_epochs: int = 10) -> float:
     return lr * hidden * n_epochs
 
@@ -124,12 +126,3 @@ def tables(results: Results) -> None:
     best: Result = results.best(metric="accuracy", minimize=True)
     chosen: Results = results.filter(lambda result: result.value > 0.9, status="done", model=None)
     print(rows, points, table, spread, best, chosen)
-
-
-def matrices() -> None:
-    small = {"small": 10, "large": 1000}
-    grids = Matrix([{"size": [10], "lr": Log(1e-5, 0.1, num=5)}, {"size": small, "p": Range(0, 1, 0.1)}])
-    single = Matrix(include=[{"size": 10}, {"lr": 0.1}])
-    same = Matrix.of({"parameters": [{"lr": [1]}, {"lr": Linear(0, 1, num=3)}], "exclude": [{"lr": [1, 2]}]})
-    values: tuple[float, ...] = Range(0, 10, step=2)
-    print(grids, single, same, values)
