@@ -14,5 +14,5 @@ from pathlib import Path
 import memento
 
 script = memento.command(["python", Path(__file__).with_name("iris_script.py"), "--reg", "{reg}"])
-results = memento.Memento(script).run({"parameters": {"reg": [10, 1, 0.1, 0.01]}})
+results = memento.Memento(script).run({"parameters": {"reg": [1, 0.1, 0.01]}})
 print(results.to_frame()[["reg", "accuracy"]].to_string(index=False))

@@ -202,7 +202,7 @@ def iris_rates(results: Results, printed: str) -> None:
     X, y = load_iris(return_X_y=True)
     X = np.hstack([X, np.random.RandomState(0).randn(150, 40)])
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.35, random_state=0)
-    for reg, result in zip([10, 1, 0.1, 0.01], results, strict=True):
+    for reg, result in zip([1, 0.1, 0.01], results, strict=True):
         model = LogisticRegression(C=1 / reg, max_iter=1000).fit(X_train, y_train)
         assert (result.config.reg, result.inner["accuracy"]) == (reg, model.score(X_test, y_test))
 
@@ -322,7 +322,7 @@ CHECKS: dict[Callable[[Results, str], None], int] = {
     classifier_comparison: 30,
     bandits: 25,
     cliff_walking: 10,
-    iris_rates: 4,
+    iris_rates: 3,
     lasso: 72,
     spiral_network: 2,
     blending: 20,
