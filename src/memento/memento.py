@@ -35,7 +35,8 @@ class Memento:
     ----------
     func : callable
         ``func(context, config)``, or a function that names the parameters and settings that it takes, like
-        ``train(lr, hidden, n_epochs=10)``: a function, method, partial, callable object or coroutine function.
+        ``train(lr, hidden, n_epochs=10)``: a function, method, partial, callable object or coroutine function; or
+        ``memento.command(...)``, a program.
     notification_provider : NotificationProvider, optional
         Who is told when tasks fail and when all is done.
     num_workers : int, optional
