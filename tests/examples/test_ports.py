@@ -103,6 +103,8 @@ def classifier_comparison(results: Results, printed: str) -> None:
             classifier.fit(scaler.transform(X_train), y_train)
             expected.append(classifier.score(scaler.transform(X_test), y_test))
     assert [result.inner for result in results] == expected
+    assert [result.inner for result in results.filter(dataset="circles")] == expected[10:20]
+    assert printed.split("\n")[0].split("  ")[-2:] == ["circles", "linearly separable"]
 
 
 def bandits(results: Results, printed: str) -> None:
