@@ -63,9 +63,7 @@ def make_options(**given: Any) -> Options:
         check_positive(name, given[name])
     check_retries(given["retries"])
     check_flag("fail_fast", given["fail_fast"])
-    initializer = given["initializer"]
-    if initializer is not None and not callable(initializer):
-        raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
+    check_initializer(given["initializer"])
     if given.pop("fail_fast"):
         if given["max_failures"] not in (None, 1):
             most = given["max_failures"]
@@ -215,14 +213,33 @@ def check_flag(name: str, value: object) -> None:
             )
 
 
+def check_initializer(initializer: Any) -> None:
+    """Refuse what workers could not call."""
+    if initializer is None:
+        return
+    if not callable(initializer):
+        raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
+    import inspect
+
+    try:
+        inspect.signature(initializer).bind()
+    except ValueError:  # some callables of C tell nothing of themselves
+        return
+    except TypeError as exc:
+        name = getattr(initializer, "__name__", type(initializer).__name__)
+        todo = f"Write initializer=functools.partial({name}, ...)"
+        raise TypeError(f"initializer is called without arguments, and {name}() is {exc}. {todo}.") from None
+
+
 def check_sample(sample: Any) -> None:
     """Refuse what is neither a number of tasks nor a share of them."""
-    if sample is None or (type(sample) is int and sample > 0) or (type(sample) is float and 0 < sample <= 1):
+    whole = hasattr(sample, "__index__") and not isinstance(sample, bool)  # NumPy's numbers too
+    if sample is None or (whole and sample > 0) or (isinstance(sample, float) and 0 < sample <= 1):
         return
     problem = f"sample must be a number of tasks (sample=200) or a share of them (sample=0.1), got {sample!r}"
-    if type(sample) is float and sample > 1 and sample == int(sample):
+    if isinstance(sample, float) and sample > 1 and sample.is_integer():
         problem += f"; write sample={int(sample)}"
-    raise (ValueError if type(sample) in (int, float) else TypeError)(problem)
+    raise (ValueError if whole or isinstance(sample, float) else TypeError)(problem)
 
 
 def check_retries(retries: object) -> None:
