@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from memento import (
     AggregateException,
+    CommandFailed,
     Config,
     Context,
     Linear,
@@ -22,11 +24,26 @@ from memento import (
     Results,
     Retry,
     RunInterrupted,
+    command,
 )
 
 
 def experiment(context: Context, config: Config) -> float:
     return float(config.x)
+
+
+def inside_a_task(context: Context, config: Config) -> int:
+    context.record({"loss": 0.3}, step=7)
+    context.record(loss=0.3, accuracy=(1, 0.5))
+    split: float = context.shared_rng.random()
+    return context.shared_seed + int(split)
+
+
+def early_ends_and_samples() -> None:
+    Memento(experiment, fail_fast=True)
+    runs = Memento(experiment, max_failures=5)
+    some: Results | None = runs.run({"parameters": {"x": [1, 2]}}, sample=200)
+    print(some, runs.run_all(sample=0.1))
 
 
 def after_a_run() -> None:
@@ -44,6 +61,21 @@ def after_a_run() -> None:
 def figures(results: Results) -> None:
     ax = results.plot()
     results.plot("loss", ax=ax).set_title("loss")
+
+
+def read(folder: Path) -> float:
+    return float((folder / "score.txt").read_text())
+
+
+def programs() -> None:
+    runs = Memento(command("python train.py --lr {lr}", result="result.json"), retries={CommandFailed: 1})
+    Memento(
+        command(["sh", Path("run.sh"), "{lr}", ["--C", "{C}"]], result=read, env={"N": 1}, cwd=Path("sub"))
+    )
+    results: Results | None = runs.run({"parameters": {"lr": [0.1]}})
+    error = results[0].error if results else None
+    if isinstance(error, CommandFailed):
+        print(error.command, error.output, error.code)
 
 
 def plain(lr: float, hidden: int, n_epochs: int = 10) -> float:
@@ -94,12 +126,3 @@ def tables(results: Results) -> None:
     best: Result = results.best(metric="accuracy", minimize=True)
     chosen: Results = results.filter(lambda result: result.value > 0.9, status="done", model=None)
     print(rows, points, table, spread, best, chosen)
-
-
-def matrices() -> None:
-    small = {"small": 10, "large": 1000}
-    grids = Matrix([{"size": [10], "lr": Log(1e-5, 0.1, num=5)}, {"size": small, "p": Range(0, 1, 0.1)}])
-    single = Matrix(include=[{"size": 10}, {"lr": 0.1}])
-    same = Matrix.of({"parameters": [{"lr": [1]}, {"lr": Linear(0, 1, num=3)}], "exclude": [{"lr": [1, 2]}]})
-    values: tuple[float, ...] = Range(0, 10, step=2)
-    print(grids, single, same, values)
