@@ -21,7 +21,7 @@ from memento.store.location import find_store
 from memento.store.step_records import read_record, step_text
 from memento.store.store import Store
 from memento.values.describe import LargeValue
-from memento.wording import duration, number_of, one_line, safe_text, short_name, size_text
+from memento.wording import duration, named, number_of, one_line, safe_text, size_text
 
 _ROWS = 50  # tasks in a list for people
 _PREVIEW = 60  # characters of a value in a list
@@ -253,7 +253,7 @@ def _value_text(store: Store, record: TaskRecord, limit: int, most: int = 0) -> 
 
 
 def one_experiment(wanted: str, store: Store) -> str:
-    """Return the one experiment with this name, or whose name ends so.
+    """Return the one experiment with this name, or whose name or file ends so.
 
     Raises
     ------
@@ -261,11 +261,7 @@ def one_experiment(wanted: str, store: Store) -> str:
         None or several do.
     """
     names = [name for name, _, _ in store.index.experiments()]
-    matches = (
-        [name for name in names if name == wanted]
-        or [name for name in names if short_name(name) == wanted]
-        or [name for name in names if name.endswith(wanted) or short_name(name).endswith(wanted)]
-    )
+    matches = named(wanted, names)
     if len(matches) == 1:
         return matches[0]
     raise UsageError(

@@ -195,7 +195,7 @@ class KeyedTasks:
         from memento.matrix.sample import chosen_rows
 
         rows = self.table.rows
-        wanted = sample // self.repeats if isinstance(sample, int) else round(sample * rows)
+        wanted = sample // self.repeats if hasattr(sample, "__index__") else round(sample * rows)
         if wanted < rows:
             self.matrix = self.matrix.of_rows(chosen_rows(self.table.columns, parts, max(1, int(wanted))))
             self.table = self.matrix.table()

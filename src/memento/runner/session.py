@@ -351,7 +351,7 @@ class Session:
     def _status(self, runner: Runner) -> str:
         """Return how the run ended, for the store; note what of it the caller has to know."""
         assert self.interrupt is not None
-        self.failures, self.is_hopeless = runner.failures, runner.is_hopeless
+        self.failures, self.is_hopeless = runner.commits.failed, runner.is_hopeless
         if self.interrupt.count:
             self.stopped = "by a signal"
         elif runner.room is not None and runner.room.is_full:
