@@ -123,6 +123,10 @@ def matrices() -> None:
     small = {"small": 10, "large": 1000}
     grids = Matrix([{"size": [10], "lr": Log(1e-5, 0.1, num=5)}, {"size": small, "p": Range(0, 1, 0.1)}])
     single = Matrix(include=[{"size": 10}, {"lr": 0.1}])
+    labelled = Matrix(
+        {"data": {"moons": ([0.0], [1]), "iris": dict}, "lr": [0.1]}, exclude=[{"data": "iris"}]
+    )
+    assert labelled.labels["data"] == ("moons", "iris")
     same = Matrix.of({"parameters": [{"lr": [1]}, {"lr": Linear(0, 1, num=3)}], "exclude": [{"lr": [1, 2]}]})
     values: tuple[float, ...] = Range(0, 10, step=2)
     print(grids, single, same, values)

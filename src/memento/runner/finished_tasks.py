@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from memento.config import lineage, short_text
+from memento.config import labels_in, lineage, short_text
 from memento.events import FinishedTask
 from memento.runner.progress import task_text
 from memento.values.encoding import readable
@@ -48,9 +48,16 @@ def finished_tasks(
 def _parameters(tasks: KeyedTasks, number: int) -> dict[str, Any]:
     """Return a task's parameters as plain data: what is no number or text by what it is called."""
     own = tasks.parameters(number)
+    labels = labels_in(own)
     # An upstream task says less than its parameters.
-    pairs = [pair for name, value in own.items() for pair in list(lineage({name: value})) or [(name, value)]]
-    return {name: value if type(value) in _PLAIN else short_text(value) for name, value in pairs}
+    told = [
+        one
+        for name, value in own.items()
+        for one in list(lineage({name: value})) or [(name, value, labels.get(name, ""))]
+    ]
+    return {
+        name: label or (value if type(value) in _PLAIN else short_text(value)) for name, value, label in told
+    }
 
 
 def _value(outcome: Outcome) -> Any:
