@@ -229,10 +229,7 @@ class Index(ABC):
     def curves(
         self, ids: Sequence[int]
     ) -> Iterator[tuple[int, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]]:
-        """Yield id and `metrics` of the tasks that have any, in the order of the ids, which ascend.
-
-        Raises PayloadDamaged where they are not what was written.
-        """
+        """Yield id and `metrics` of the tasks that have any, by ids that ascend; raises PayloadDamaged."""
         each = ((record.id, self.metrics(record)) for record in self.records(ids))
         return ((number, series) for number, series in each if series)
 
@@ -301,18 +298,9 @@ class Index(ABC):
     ) -> None:
         """Add versions, and note by which ones the results of others would be computed now.
 
-        Parameters
-        ----------
-        experiment : str
-            Which is made where it is new.
-        fresh : iterable of CodeVersion
-            Versions that may be new.
-        current : iterable of bytes
-            Digests of versions that would compute their own results now.
-        stale : iterable of (int, bytes)
-            Id of a version, and digest of one that would compute its results now; replaces what was noted of it.
-        run : int, optional
-            The run that has seen them, where it computes something.
+        `fresh` may be new; `current` are digests of versions that would compute their own results now, `stale` ids of
+        versions, each with the digest of one that would compute its results now, in place of what was noted of it;
+        `run` has seen them, where it computes something. The experiment is made where it is new.
         """
 
     @abstractmethod
