@@ -259,11 +259,11 @@ def test_tasks_of_more_parameters_than_one_number_holds_are_told_apart() -> None
     [
         ([], "parameters: a dict is needed, got [] (list)."),
         ([{"a": [1]}, 3], "parameters: a dict is needed, got [{'a': [1]}, 3] (list)."),
-        ([{"a": [1]}, {"a": "x"}], "parameters[1]['a']: a list of values is needed, got the str 'x'. Write ['x']."),
+        ([{"a": [1]}, {"a": "x"}], "parameters[1]['a']: a list of values is needed, got the str 'x'."),
         ([{"a": [1]}, {"a": []}], "parameters[1]['a']: the list is empty"),
         ([{"a": [1]}, {"settings": [1]}], "parameters[1]: 'settings' is a reserved parameter name"),
         ([{"a": 1, "b": 2}, {"a": 2, "b": 1}],
-         "each of these dicts is a single task: no parameter has a list of values. Write {'include': ["),
+         "each of these dicts is a single task: no parameter has a list of values. Write {'include': [{"),
         ([{"a": [1]}, {"parameters": {"b": [1]}}], "Write Matrix.of(matrix)."),
     ],
 )  # fmt: skip

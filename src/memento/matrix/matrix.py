@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from memento.config import Config, Configurations
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.arguments import explained
+from memento.matrix.declared_grids import check_name
 from memento.matrix.ranges import Numbers
 from memento.matrix.right_line import no_matrix
 from memento.matrix.space import compile_space
-from memento.matrix.spec import Spec, check_name, make_spec
+from memento.matrix.spec import Spec, make_spec
 from memento.matrix.table import TaskTable
 from memento.matrix.values import listed
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+KEYS_OF_NUMBERS = ({"start", "stop"}, {"start", "stop", "step"}, {"log", "num"}, {"linear", "num"})
 MAX_NUMBERS = 1_000_000  # of one range: it is written out in memory
 _EXAMPLES = {"Range": (0, 1, 0.1), "Linear": (0, 1, 5), "Log": (1e-3, 1, 4)}
 _DIGITS = 40  # of a value on a scale of equal ratios; a float has 17
@@ -165,9 +166,11 @@ def as_numbers(given: Mapping[Any, Any], where: str) -> Numbers | None:
     >>> as_numbers({"log": [1e-3, 1], "num": 4}, "parameters['lr']"), as_numbers({"log": 1}, "")
     (Log(0.001, 1, num=4), None)
     """
+    if given.keys() not in KEYS_OF_NUMBERS:
+        return None
     kind: Callable[..., Numbers] = Range
     call = dict(given)
-    if given.keys() in ({"log", "num"}, {"linear", "num"}):
+    if "num" in given:
         kind = Log if "log" in given else Linear
         ends = given[kind.__name__.lower()]
         if not isinstance(ends, (list, tuple)) or len(ends) != 2:
@@ -176,8 +179,6 @@ def as_numbers(given: Mapping[Any, Any], where: str) -> Numbers | None:
                 where, f"the two ends are needed as a list, got {ends!r}.", f"Write {right}."
             )
         call = {"low": ends[0], "high": ends[1], "num": given["num"]}
-    elif given.keys() not in ({"start", "stop"}, {"start", "stop", "step"}):
-        return None
     try:
         return kind(**call)
     except MatrixError as exc:
