@@ -13,7 +13,7 @@ SHARED := -n $(PROCESSES) --dist worksteal
 FAST := -m "not slow and not real" $(SHARED)
 DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
 
-.PHONY: help demo test test-all test-others test-slow test-torch doctest soak check format requirements bench bench-full clean \
+.PHONY: help demo test test-all test-others test-slow test-torch doctest soak check format requirements readme bench bench-full clean \
         environments
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make soak          kill a grid's processes at random for ten minutes (SOAK=\"--seconds 20 --tasks 3000\" for a taste)"
 	@echo "make check         format, lint, types, imports, doctests"
 	@echo "make format        rewrite the code as 'make check' wants it"
+	@echo "make readme        write what README.md's examples print today"
 	@echo "make bench         measure Memento beside its peers (some minutes; ARGS=noop_cold for one workload)"
 	@echo "make bench-full    the same with a million tasks and large values"
 	@echo "make requirements  resolve the pinned requirements anew (needs uv)"
@@ -94,6 +95,9 @@ requirements:
 	    -o requirements/demo.txt >/dev/null
 	printf 'memento-ml==1.2.0\nnumpy<2\npandas<3\n' | $(COMPILE) - -o requirements/ancestor.txt >/dev/null
 	printf 'exca==0.6.0\n' | $(subst 3.10,3.11,$(COMPILE)) - -o requirements/exca.txt >/dev/null
+
+readme: $(ENV)
+	$(ENV)/bin/python tools/outputs.py README.md
 
 # Figures of a machine, never asserted; tests/perf holds what does not depend on the machine.
 bench: $(ENV) $(PEER_ENVS)

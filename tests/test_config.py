@@ -116,3 +116,10 @@ def test_of_a_large_array_or_frame_the_text_says_what_it_is() -> None:
     assert short_text(np.ones(5_000)).startswith("ndarray 5000: array([1., 1.")
     assert short_text(pd.DataFrame({"a": range(30), "b": 0})).startswith("DataFrame 30x2: ")
     assert short_text(np.arange(3)) == "array([0, 1, 2])"
+
+
+def test_numbers_are_printed_as_numbers_and_texts_as_texts() -> None:
+    config = Config(lr=0.1, n=np.int64(3), flag=True, none=None, model=dict, name="a", digit="1")
+    assert str(config) == (
+        "{'lr': 0.1, 'n': 3, 'flag': True, 'none': None, 'model': 'dict', 'name': 'a', 'digit': '1'}"
+    )

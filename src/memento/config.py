@@ -5,7 +5,7 @@ Knows: names and values. May not know: matrices, keys, stores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from memento.wording import safe_text
@@ -54,7 +54,7 @@ def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from ((f"{own}.{name}", inner) for name, inner in lineage(origin or {}))
 
 
-_ELSEWHERE = {  # what people look for in a config -> where it is
+ELSEWHERE = {  # what people look for in a config -> where it is
     **dict.fromkeys(("seed", "rng", "key", "logger", "attempt", "directory", "resources"), "context.{}"),
     **dict.fromkeys(("to_dict", "as_dict", "dict", "_asdict", "parameters", "params"), "config.asdict()"),
     **dict.fromkeys(("keys", "items", "values"), "config.asdict().{}()"),
@@ -129,7 +129,7 @@ class Config:
             return known
         if name in self.settings:
             return f". It is a setting: write config.settings[{name!r}]."
-        line = _ELSEWHERE.get(name, "").format(name)
+        line = ELSEWHERE.get(name, "").format(name)
         if not line:
             import difflib
 
@@ -181,7 +181,10 @@ class Config:
         return {name: self[name] for name in self._dict}
 
     def __str__(self) -> str:
-        return str(self._texts())
+        values = {"repeat": self.repeat, **self._dict}
+        bare = {name: repr(plain(value)) for name, value in values.items() if _is_number(plain(value))}
+        texts = self._texts().items()
+        return f"{{{', '.join(f'{n!r}: {v if bare.get(n) == v else repr(v)}' for n, v in texts)}}}"
 
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{short_text(n)}={v}' for n, v in self._texts().items())})"
@@ -233,6 +236,27 @@ def _is_same(one: Any, other: Any) -> bool:
         return False
 
 
+def arguments(config: Config, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return what a config has of these names, parameters before settings; all that it has where none are named.
+
+    Examples
+    --------
+    >>> arguments(Config.build({"lr": 0.1}, {"folds": 5}), ("lr", "folds", "depth"))
+    {'lr': 0.1, 'folds': 5}
+    """
+    parameters, settings = config._dict, config.settings
+    if names is None:
+        return {**settings, **config.asdict()}
+    given = {}
+    for name in names:
+        if name in parameters:
+            value = parameters[name]
+            given[name] = config._resolve(name, value) if isinstance(value, Deferred) else value
+        elif name in settings:
+            given[name] = settings[name]
+    return given
+
+
 def config_text(config: Config) -> str:
     """Name a configuration in one line.
 
@@ -274,6 +298,10 @@ def short_text(value: Any, limit: int = 80) -> str:
             text = _of_table(value) + text
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text if text.isprintable() else safe_text(text)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and type(value).__module__ == "builtins")
 
 
 def plain(value: Any) -> Any:

@@ -30,7 +30,8 @@ class Memento:
     Parameters
     ----------
     func : callable
-        ``func(context, config)``: a function, method, partial, callable object or coroutine function.
+        ``func(context, config)``, or a function that names the parameters and settings that it takes, like
+        ``train(lr, hidden, n_epochs=10)``: a function, method, partial, callable object or coroutine function.
     notification_provider : NotificationProvider, optional
         Who is told when tasks fail and when all is done.
     num_workers : int, optional
@@ -83,6 +84,11 @@ class Memento:
     >>> runs = Memento(experiment, executor="serial", store="memento-store", progress=False)
     >>> [result.inner for result in runs.run({"parameters": {"x": [1, 2, 3]}})]
     [1, 4, 9]
+    >>> def train(lr, hidden, n_epochs=10):
+    ...     return lr * hidden * n_epochs
+    >>> runs = Memento(train, executor="serial", store="memento-store", progress=False)
+    >>> [result.inner for result in runs.run({"parameters": {"lr": [1, 2], "hidden": [3]}})]
+    [30, 60]
     """
 
     @explained

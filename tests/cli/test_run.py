@@ -216,16 +216,16 @@ def test_a_run_that_is_interrupted_goes_on_with_what_is_missing(folder: Path, na
 @pytest.mark.parametrize(
     ("code", "matrix", "line"),
     [
+        ("def experiment(x, y): pass", '{"parameters": {"x": [1]}}', "nothing provides 'y'."),
         (
-            "def experiment(config): pass",
-            '{"parameters": {"x": [1]}}',
-            "Write def experiment(context, config):",
+            "def experiment(x=1): pass",
+            '{"parameters": {"z": [1]}}',
+            "parameters['z']: experiment(x) does not",
         ),
-        ("def experiment(x, y): pass", '{"parameters": {"x": [1], "y": [2]}}', "read config.x, config.y."),
         ("class experiment: pass", '{"parameters": {"x": [1]}}', "experiment is a class"),
         ("def experiment(context, config): pass", '{"x": [1]}', "Write {'parameters': {'x': [1]}}."),
     ],
-    ids=["one argument", "by name", "class", "flat"],
+    ids=["nothing provides", "nobody takes", "class", "flat"],
 )
 def test_what_is_wrong_with_function_or_matrix_is_said_without_a_traceback(
     tmp_path: Path, code: str, matrix: str, line: str

@@ -238,6 +238,18 @@ def test_what_cannot_be_drawn_says_why(values: list[Any], told: str) -> None:
         plot(results_of(FakeMatrix(x=[1, 2]), values)[0])
 
 
+def test_the_only_number_of_dicts_is_drawn_and_of_several_one_is_named() -> None:
+    matrix = FakeMatrix(x=[1, 2])
+    assert (
+        plot(results_of(matrix, [{"acc": 1.0, "name": "a"}, {"acc": 2.0, "name": "b"}])[0]).get_ylabel()
+        == "acc"
+    )
+    results = results_of(matrix, [{"acc": 1.0, "loss": 3.0}, {"acc": 2.0, "loss": 4.0}])[0]
+    with pytest.raises(ValueError, match=r'acc, loss.*Name one: results\.plot\("acc"\)'):
+        plot(results)
+    assert points(plot(results, "loss"))[1] == [3, 4]
+
+
 def test_one_configuration_says_what_it_lacks() -> None:
     with pytest.raises(
         ValueError, match=r"1 result of one configuration.*Vary a parameter, or record metrics"

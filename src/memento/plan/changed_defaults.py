@@ -6,6 +6,9 @@ A parameter at its default is no part of the key, so that a grid grows a dimensi
 when the default is changed, tasks with the new one have the keys of those with the old. But a row knows the parameters
 and settings that it was computed with; where it names another value, it is another task's. One that does not name the
 parameter was computed before that existed, and is what the default stands for.
+
+An argument of the experiment that has a default is no part of the key either, where tasks have no value for it: a run's
+settings name what it was.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress
+from itertools import compress, repeat
 from typing import TYPE_CHECKING, Any
 
 from memento.keys.readable import json_fragment
@@ -26,31 +29,48 @@ if TYPE_CHECKING:
 
 
 def computed_otherwise(
-    tasks: KeyedTasks, rows: array[int], cached: bytearray, written: Written
+    tasks: KeyedTasks, rows: array[int], cached: bytearray, changed: bytearray, written: Written
 ) -> dict[int, tuple[str, str]]:
-    """Return the tasks whose stored results are of another value, and for each the name and what it was then."""
-    names = [name for name in tasks.matrix.defaults if name not in tasks.matrix.volatile]
-    settings = _settings_at_default(tasks, names)
-    columns = [column for column, name in enumerate(tasks.names) if name in names]
-    expected = {column: _fragments_at_default(tasks, column) for column in columns}
-    if not settings and not any(map(any, expected.values())):
+    """Return the tasks whose stored results are of another value, and for each the name and what it was then.
+
+    `cached` marks the tasks that have results, `changed` those of them that other code has computed: only there can an
+    argument of the experiment have had another default.
+    """
+    columns = {name: column for column, name in enumerate(tasks.names)}
+    now: list[
+        tuple[str, Iterable[str], bytearray]
+    ] = []  # a name, for each task what it is now, where to look
+    for name, fragment in _settings_at_default(tasks).items():
+        now.append((name, repeat(fragment, len(tasks)), cached))
+    for name in [name for name in tasks.defaults if name in columns]:
+        texts = _fragments_at_default(tasks, columns[name])
+        if any(texts):
+            now.append((name, tasks.along(columns[name], [*texts, ""]), cached))
+    for name, value in tasks.held.items() if any(changed) else ():
+        lacked: Iterable[str] = repeat(json_fragment(value), len(tasks))
+        if name in columns:
+            size = len(tasks.table.values[columns[name]])
+            lacked = tasks.along(columns[name], [*[""] * size, json_fragment(value)])
+        now.append((name, lacked, changed))
+    if not now:
         return {}
-    numbers = list(compress(range(len(tasks)), cached))
-    told = {
-        row: (parameters, given) for row, parameters, given in written(sorted({rows[n] for n in numbers}))
-    }
+    numbers = compress(range(len(tasks)), cached if any(where is cached for _, _, where in now) else changed)
+    told = {row: told for row, *told in written(sorted({rows[number] for number in numbers}))}
+    others: dict[tuple[str, str, str], str] = {}  # what settings say of a name that is this now
     found: dict[int, tuple[str, str]] = {}
-    for column, fragments in expected.items():
-        name = tasks.names[column]
-        for number, fragment in compress(enumerate(tasks.along(column, [*fragments, ""])), cached):
-            then = _other(told.get(rows[number], ("{}", ""))[0], name, fragment) if fragment else ""
+    for name, fragments, where in now:
+        for number, fragment in compress(enumerate(fragments), where):
+            if not fragment or rows[number] not in told:
+                continue
+            parameters, settings = told[rows[number]]
+            then = _other(parameters, name, fragment)
+            if then is None:
+                asked = settings, name, fragment
+                if asked not in others:
+                    others[asked] = _differs(json.loads(settings or "null"), name, json.loads(fragment))
+                then = others[asked]
             if then:
                 found[number] = name, then
-    others = {text: _other_setting(text, settings) for text in {given for _, given in told.values()}}
-    for number in numbers:
-        other = others.get(told.get(rows[number], ("", ""))[1])
-        if other is not None:
-            found[number] = other
     return found
 
 
@@ -62,30 +82,28 @@ def _fragments_at_default(tasks: KeyedTasks, column: int) -> list[str]:
     return [text if tasks.digest(name, value) == tasks.defaults[name] else "" for value, text in pairs]
 
 
-def _settings_at_default(tasks: KeyedTasks, names: Iterable[str]) -> dict[str, Any]:
-    """Return the settings at their default, as the store would write them."""
+def _settings_at_default(tasks: KeyedTasks) -> dict[str, str]:
+    """Return the readable JSON of the settings at their default, as the store would write it."""
     settings = tasks.matrix.settings
-    at = [n for n in names if n in settings and tasks.digest(n, settings[n]) == tasks.defaults[n]]
+    at = [n for n in tasks.defaults if n in settings and tasks.digest(n, settings[n]) == tasks.defaults[n]]
     written = json.loads(json_fragment(dict(settings))) if at else {}
-    return {name: written[name] for name in at if isinstance(written, dict) and name in written}
+    return {n: json.dumps(written[n]) for n in at if isinstance(written, dict) and n in written}
 
 
-def _other(parameters: str, name: str, fragment: str) -> str:
-    """Return what a row's parameters say of a name where that is another value; "" where they agree or say nothing."""
+def _other(parameters: str, name: str, fragment: str) -> str | None:
+    """Return what a row's parameters say of a name where that is another value; "" where they agree.
+
+    None where they do not say it.
+    """
     label = json.dumps(name) + ": "
     mentions = parameters.count(label)
     same = label + fragment
-    if not mentions or (mentions == 1 and (f"{same}, " in parameters or parameters.endswith(f"{same}}}"))):
-        return ""  # without reading the JSON, of which there may be a million
-    return _differs(json.loads(parameters), name, json.loads(fragment))
-
-
-def _other_setting(text: str, settings: dict[str, Any]) -> tuple[str, str] | None:
-    told = json.loads(text) if settings and text else None
-    for name, value in settings.items():
-        if then := _differs(told, name, value):
-            return name, then
-    return None
+    if not mentions:
+        return None  # without reading the JSON, of which there may be a million
+    if mentions == 1 and (f"{same}, " in parameters or parameters.endswith(f"{same}}}")):
+        return ""
+    told = json.loads(parameters)
+    return _differs(told, name, json.loads(fragment)) if isinstance(told, dict) and name in told else None
 
 
 def _differs(told: Any, name: str, value: Any) -> str:

@@ -8,7 +8,7 @@ A task is a number until somebody needs more: row `number // repeats` of the mat
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, chain, repeat
 from operator import add
@@ -34,8 +34,9 @@ _SAID = frozenset((bool, int, float, str, type(None)))  # readable JSON says wha
 class KeyedTasks:
     """The tasks of one matrix for one experiment, by number."""
 
-    def __init__(self, matrix: Matrix, experiment: str) -> None:
+    def __init__(self, matrix: Matrix, experiment: str, held: Mapping[str, Any] | None = None) -> None:
         self.matrix = matrix
+        self.held = held or {}  # what the experiment's own defaults give to tasks that lack it
         self.experiment = experiment
         self.table = matrix.table()
         self.repeats = matrix.repeats

@@ -169,11 +169,16 @@ def make_plan(
     use = {FINISHED} if rerun_changed else {FINISHED, CHANGED}
     cached = states.translate(bytes(state in use and not force_run for state in range(256)))
     otherwise: dict[int, tuple[str, str]] = {}
-    if written is not None and tasks.matrix.defaults and any(cached):
+    if written is not None and (tasks.matrix.defaults or tasks.held) and any(cached):
         from memento.plan.changed_defaults import computed_otherwise
 
-        otherwise = computed_otherwise(tasks, rows, cached, written)
+        changed = bytearray(
+            state == CHANGED and is_cached for state, is_cached in zip(states, cached, strict=True)
+        )
+        otherwise = computed_otherwise(tasks, rows, cached, changed, written)
         for number in otherwise:
+            if states[number] == CHANGED:
+                stale[past.codes[places[number]], versions[number] if versions else 0] -= 1
             states[number], cached[number] = OTHERWISE, 0
     todo = array("q", compress(range(len(tasks)), cached.translate(_NOT)))
     todo, twins = _first_of_each_key(tasks, todo)
@@ -189,7 +194,7 @@ def make_plan(
         todo=todo,
         twins=twins,
         previous={tasks.key(number): rows[number] for number in todo if rows[number] >= 0},
-        stale_codes=dict(stale),
+        stale_codes=dict(+stale),
         costs=expected,
         otherwise=dict(Counter(otherwise.values())),
         versions=versions,

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import MissingExtra
+from memento.results.metric import numbers_of
 from memento.results.parameters import ABSENT
 from memento.results.scan import IS_DONE
-from memento.results.to_frame import numbers_of
 from memento.wording import number_of
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def draw(results: Iterable[Result], selection: Selection, metric: str | None, ax
     name, curves = _curves_of(results, selection, metric)
     if curves:
         return _draw_curves(ax or _new_axes(), name, curves, sides, _names(repeating))
-    name = metric or "value"
-    _, numbers = numbers_of(selection, name)
+    name, _, numbers = numbers_of(selection, metric, 'results.plot("{}")')
     if np.isnan(numbers).all():
         raise ValueError(f"no task has a number as {name!r}, so there is nothing to plot")
     if not sides:

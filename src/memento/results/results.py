@@ -3,6 +3,7 @@
 Knows: selections of tasks, what can be asked of them. May not know: how to run anything.
 
 Each answer is made in a file of its own, imported when it is asked for; a `Result` is made when somebody asks for one.
+Long because users read here what each answer means.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.executors.choose import engine_class, is_engine, own_workers
+from memento.worker.by_name import Arguments
 
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
@@ -94,51 +95,28 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def check_func(func: Any) -> None:
-    """Refuse at once what would fail in every single task."""
-    if type(func) is FunctionType and not vars(func) and _takes_two(func.__code__):
-        return
-    from memento.runner import wrong_usage
+    """Refuse at once what would fail in every single task; its arguments are looked at beside a matrix."""
+    if callable(func) and not isinstance(func, type):
+        code = func.__code__ if type(func) is FunctionType else None
+        if code is None or not code.co_argcount or code.co_varnames[0] != "self":
+            return
+        from memento.runner.wrong_usage import unbound
 
-    if not callable(func):
-        raise TypeError(wrong_usage.no_function(func))
-    import inspect  # with all that it imports 5 ms, for what is not plain, and to say what is wrong
+        raise TypeError(unbound(func))
+    from memento.runner.wrong_usage import no_function
 
-    try:
-        signature = inspect.signature(func)
-    except (TypeError, ValueError):  # some callables of C tell nothing of themselves
-        if isinstance(func, type):
-            raise TypeError(wrong_usage.no_function(func)) from None
-        return
-    try:
-        signature.bind(None, None)
-    except TypeError as exc:
-        if isinstance(func, type):
-            raise TypeError(wrong_usage.no_function(func)) from None
-        raise TypeError(wrong_usage.wrong_signature(func, signature, str(exc))) from None
-    if wrong_usage.is_swapped(list(signature.parameters)):
-        what = f"{wrong_usage.name_of(func)}{signature}"
-        raise TypeError(f"{what}: the context comes first, then the config. Swap the two.")
+    raise TypeError(no_function(func))
 
 
-def _takes_two(code: CodeType) -> bool:
-    """Tell whether a function has two arguments and no more, in the right order."""
-    swapped = code.co_varnames[0] in ("config", "cfg", "conf")
-    return code.co_argcount == 2 and not code.co_kwonlyargcount and not swapped
+def check_names(func: Any, matrix: Matrix) -> Arguments:
+    """Say what a function takes of a matrix; refuse one that lacks something, or does not take a parameter."""
+    if type(func) is FunctionType and not vars(func):
+        code = func.__code__
+        if code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] == ("context", "config"):
+            return Arguments()  # as most experiments do: without `inspect`, which takes 5 ms
+    from memento.runner.signatures import read
 
-
-def check_names(func: Any, matrix: Matrix) -> None:
-    """Refuse a function that takes parameters of the matrix by name: it would get a context and a config for them."""
-    code = getattr(func, "__code__", None) or getattr(type(func).__call__, "__code__", None)
-    if code is None:
-        return
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    if names == ("context", "config"):
-        return
-    from memento.runner import wrong_usage
-
-    problem = wrong_usage.takes_parameters(func, names, {*matrix.parameters, *matrix.settings})
-    if problem:
-        raise TypeError(problem)
+    return read(func, matrix)
 
 
 def check_alone(matrix: Matrix) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from memento.runner.code_changes import SessionCode
     from memento.runner.options import Options
     from memento.values.shared_files import SharedFiles
+    from memento.worker.by_name import ByName
 
 _UPDATES = 2_000  # a second, of all tasks together: they cost the coordinator a hundredth of its core
 
@@ -37,7 +38,7 @@ def run_info(tasks: KeyedTasks) -> RunInfo:
     return RunInfo(
         experiment=tasks.experiment,
         tasks=len(tasks),
-        settings=json_fragment(dict(matrix.settings)),
+        settings=json_fragment({**tasks.held, **matrix.settings}),
         matrix_id="" if matrix.id is None else str(matrix.id),
         host=system.hostname(),
         pid=os.getpid(),
@@ -56,6 +57,7 @@ def make_work(
     store: str,
     origins: Mapping[str, bytes],
     files: SharedFiles,
+    by_name: ByName | None = None,
 ) -> Work:
     """Say what workers are to do with each task.
 
@@ -87,6 +89,7 @@ def make_work(
         codes=code.accepted(plan),
         on_code_change=options.on_code_change,
         generators=origins,
+        by_name=by_name,
     )
 
 

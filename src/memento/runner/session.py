@@ -19,7 +19,7 @@ from memento.executors.choose import runs_here
 from memento.plan.keyed_tasks import KeyedTasks, check_volatile
 from memento.plan.plan import Past, Plan, expected_costs, make_plan
 from memento.runner.code_changes import SessionCode
-from memento.runner.options import Options, executor_name
+from memento.runner.options import Options, check_names, executor_name
 from memento.store.store import Store
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class Session:
         self._emit, self._name_tasks = emit, name_tasks
         self._run: Run | None = None
         self._untold: list[Event] = []  # what was told before the run had begun
-        self.tasks = KeyedTasks(matrix, experiment)
+        self.arguments = check_names(function, matrix)
+        self.tasks = KeyedTasks(matrix, experiment, self.arguments.defaults)
         check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)
         self.interrupt: Interrupt | None = None
@@ -97,10 +98,16 @@ class Session:
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
-        for warning in self.matrix.warnings if of_matrix else ():
+        warnings = self.matrix.warnings if of_matrix else []
+        if of_matrix and self.arguments.unused:
+            from memento.runner.signatures import unused_text
+
+            warnings = [*warnings, unused_text(self.function, self.arguments.unused)]
+        for warning in warnings:
             self.emit(Said(warning, "warning"))
         for (name, then), count in self.plan.otherwise.items():
-            self.emit(Said(_of_another_default(name, then, count), "warning"))
+            where = f"defaults[{name!r}]" if name in self.matrix.defaults else f"the default of {name}"
+            self.emit(Said(_of_another_default(where, name, then, count), "warning"))
         self._say_how_it_is_named()
         policy, plan = self.options.on_code_change, self.plan
         if plan.stale_codes and policy != "ignore":
@@ -301,8 +308,8 @@ class Session:
         # The random generators that tasks would draw from in turn: their names, and where they are.
         values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
         found, origins = shared_generators([self.function, *values])
-        root, options = self.store.root, self.options
-        executor.start(make_work(run.name, self.plan, self.code, options, root, origins, files))
+        root, options, by_name = self.store.root, self.options, self.arguments.by_name
+        executor.start(make_work(run.name, self.plan, self.code, options, root, origins, files, by_name))
         self._tell_start()
         self._say_what_is_shared(executor, found)
         # While workers start: what they do not need, and what has to be on disk.
@@ -385,6 +392,6 @@ class Session:
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
 
 
-def _of_another_default(name: str, then: str, count: int) -> str:
+def _of_another_default(where: str, name: str, then: str, count: int) -> str:
     results = "1 result was" if count == 1 else f"{count} results were"
-    return f"defaults[{name!r}] has changed: {results} computed with {name}={then:.80} and will be computed again."
+    return f"{where} has changed: {results} computed with {name}={then:.80} and will be computed again."

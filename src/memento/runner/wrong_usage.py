@@ -7,16 +7,15 @@ Imported only where something is wrong, or not plain.
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from memento.config import short_text
+from memento.config import ELSEWHERE, short_text
 from memento.executors.choose import is_engine
 from memento.matrix.matrix import Matrix
 
-_CONTEXTS = frozenset("context ctx c _context".split())
-_CONFIGS = frozenset(
+CONTEXTS = frozenset("context ctx c _context".split())
+CONFIGS = frozenset(
     "config cfg conf configuration _config params parameters param args hparams options".split()
 )
 _HEARS = ("on_event", "task_completed", "all_tasks_completed", "task_failure")
@@ -28,7 +27,8 @@ def name_of(func: object) -> str:
     return str(name).rpartition("<locals>.")[2]
 
 
-def _short_name(func: object) -> str:
+def short_name(func: object) -> str:
+    """Name a function as one would call it."""
     name = name_of(func).rpartition(".")[2]
     return name if name.isidentifier() else "func"
 
@@ -65,57 +65,36 @@ def _method(kind: type) -> str:
     return "run"
 
 
-def wrong_signature(func: object, signature: inspect.Signature, problem: str) -> str:
-    """Say how a function has to look that cannot be called with a context and a config."""
-    name = _short_name(func)
-    told = f"{name_of(func)}{signature} cannot be called as func(context, config): {problem}."
-    names = [p.name for p in signature.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    if names[:1] == ["self"]:
-        owner = name_of(func).rpartition(".")[0] or "Owner"
-        return f"{told} Give the method of an object: Memento({owner}(...).{name})."
-    extra = names[2:] if len(names) > 2 else [n for n in names if n not in _CONTEXTS | _CONFIGS]
-    if names and names[0] in _CONTEXTS and extra:
-        bound = f"functools.partial({name}, {', '.join(f'{n}=...' for n in extra)})"
-        return (
-            f"{told} Memento gives each task these two; parameters of the matrix are config.{extra[0]} and so on, and"
-            f" what is no parameter is bound before: Memento({bound})."
-        )
-    return f"{told} {_right_line(name, [n for n in names if n not in _CONTEXTS | _CONFIGS])}"
-
-
-def takes_parameters(func: object, names: Sequence[str], known: Collection[str]) -> str:
-    """Say how to read parameters that a function takes by name, given its arguments' names; "" where it takes none."""
-    if not inspect.isfunction(func):  # a bound method, or an object's `__call__`
-        names = names[1:]
-    taken = [
-        name
-        for place, name in enumerate(names)
-        if name in known and name not in (_CONTEXTS if place == 0 else _CONFIGS if place == 1 else ())
-    ]
-    if not taken:
-        return ""
-    name = _short_name(func)
+def unbound(func: object) -> str:
+    """Say how to give the method of a class."""
+    owner, _, name = name_of(func).rpartition(".")
     return (
-        f"{name}({', '.join(names)}) takes parameters of the matrix by name, but Memento calls it with the context and"
-        f" the config. {_right_line(name, taken)}"
+        f"{name_of(func)} is a method that lacks its object."
+        f" Give the method of an object: Memento({owner or 'Owner'}(...).{name})."
     )
 
 
-def _right_line(name: str, parameters: Collection[str]) -> str:
-    read = f" and read {', '.join(f'config.{n}' for n in parameters)}" if parameters else ""
-    return f"Write def {name}(context, config):{read}."
-
-
-def is_swapped(names: list[str]) -> bool:
-    """Tell whether a function takes the config before the context."""
-    return names[:2] == ["config", "context"] or (
-        len(names) > 1 and names[0] in ("config", "cfg", "conf") and names[1] in ("context", "ctx")
+def where_else(func: str, name: str, names: Sequence[str]) -> str:
+    """Say where a function finds what it asks for and no matrix has."""
+    if name == "settings":
+        return f"Write def {func}(config, ...) and read config.settings."
+    place = ELSEWHERE.get(name, "").format(name)
+    if place.startswith("context."):
+        return f"Write def {func}(context, ...) and read {place}."
+    if name in CONFIGS:
+        return f"For all parameters write def {func}(config), or def {func}(**{name})."
+    if name in CONTEXTS:
+        return f"Write def {func}(context, ...)."
+    there = ", ".join(f"{n}=..." if n == name else n for n in names)
+    return (
+        f"Give it values: {{'parameters': {{{name!r}: [...]}}}}, a default: def {func}({there}), or bind it:"
+        f" Memento(functools.partial({func}, {name}=...))."
     )
 
 
 def no_provider(func: object, given: object) -> str:
     """Say what to write where what is given as notification provider hears nothing; "" where it may."""
-    name = _short_name(func)
+    name = short_name(func)
     if isinstance(given, type):
         return (
             f"notification_provider must be an object, got the class {given.__qualname__}."

@@ -38,6 +38,7 @@ from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
 from memento.worker import failures
 from memento.worker.alarm import TimeUp, alarm
+from memento.worker.by_name import calling
 from memento.worker.import_watch import ImportWatch
 from memento.worker.measure import Meter, process_name
 from memento.worker.source_texts import install
@@ -84,6 +85,7 @@ class TaskRunner:
         self._work, self._conditions, self._clock = work, conditions, conditions.clock
         install(work.sources)
         self._function = work.function.load() if function is None else function
+        self._call = calling(self._function, work.by_name)
         self._settings = unpacked(work.settings.data) if settings is None else settings
         self.values = TaskValues(work.values) if values is None else values
         self._seeding = Seeding(alone=conditions.alone, origins=work.generators)
@@ -136,7 +138,7 @@ class TaskRunner:
             context = self._context(task)
             self._seeding.begin(task.key)
             # In a copy of the context: decimal's precision, NumPy's error state end with the task.
-            returned = contextvars.copy_context().run(self._function, context, config)
+            returned = contextvars.copy_context().run(self._call, context, config)
             if type(returned) not in _NEVER_AWAITED and _is_awaitable(returned):
                 returned = _finished(returned)
             value = self._store(returned)

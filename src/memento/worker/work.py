@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from memento.keys.project_files import Script
+from memento.worker.by_name import ByName
 from memento.worker.portable import Portable
 
 
@@ -72,3 +73,4 @@ class Work(NamedTuple):
     # Versions of the code: each one's digest, and what counts as it.
     codes: Sequence[tuple[bytes, ...]] = _NO_CODES
     on_code_change: str = "ignore"  # what becomes of checkpoints that other versions saved
+    by_name: ByName | None = None  # what the function takes; None: the context and the config

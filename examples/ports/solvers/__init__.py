@@ -1,0 +1,1 @@
+"""Solvers of the lasso for ../lasso.py: a module each, and in each a class `Solver`."""
