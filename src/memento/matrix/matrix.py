@@ -115,15 +115,31 @@ class Matrix:
         return cls._from_spec(make_spec(obj))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Matrix:
-        """Read a matrix from a YAML, TOML or JSON file."""
+    def load(cls, path: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Matrix:
+        """Read a matrix from a YAML, TOML or JSON file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        changes : mapping of str to value, optional
+            Other values than the file's for some parameters, each one value or a list of several, and settings.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "matrix.yaml"
+        >>> _ = path.write_text("parameters: {lr: [0.1, 1], seed: [0, 1]}")
+        >>> len(Matrix.load(path)), len(Matrix.load(path, {"lr": 0.5}))
+        (4, 2)
+        """
+        from memento.matrix.changes import with_changes
         from memento.matrix.matrix_files import load_file
 
+        declared = load_file(path)
         try:
-            return cls._from_spec(make_spec(load_file(path)))
+            return cls._from_spec(make_spec(with_changes(declared, changes) if changes else declared))
         except MatrixError as exc:
-            if exc.where.startswith(str(path)):
-                raise
             raise type(exc)(f"{path}: {exc.where}", exc.problem, exc.todo) from exc.__cause__
 
     @classmethod
@@ -293,8 +309,8 @@ def generate_configurations(matrix: Mapping[str, Any] | Matrix) -> Configuration
     --------
     >>> for config in generate_configurations({"parameters": {"a": [1, 2], "b": [3]}}):
     ...     print(config)
-    {'a': '1', 'b': '3'}
-    {'a': '2', 'b': '3'}
+    {'a': 1, 'b': 3}
+    {'a': 2, 'b': 3}
     """
     if isinstance(matrix, (str, os.PathLike)):
         raise MatrixTypeError(
