@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from memento.caching import FileSystemCheckpointing as FileSystemCheckpointing
     from memento.caching import MemoryCacheProvider as MemoryCacheProvider
     from memento.caching import default_key_provider as default_key_provider
+    from memento.commands.command import command as command
     from memento.config import Config as Config
     from memento.config import Configurations as Configurations
     from memento.context.context import Context as Context
     from memento.errors import AggregateException as AggregateException
     from memento.errors import CacheMiss as CacheMiss
+    from memento.errors import CommandFailed as CommandFailed
     from memento.errors import CyclicDependency as CyclicDependency
     from memento.errors import MementoError as MementoError
     from memento.errors import RunInterrupted as RunInterrupted
@@ -68,9 +70,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "memento.caching": "Cache CacheProvider FileSystemCacheProvider FileSystemCheckpointing MemoryCacheProvider "
     "default_key_provider",
+    "memento.commands.command": "command",
     "memento.config": "Config Configurations",
     "memento.context.context": "Context",
-    "memento.errors": "AggregateException CacheMiss CyclicDependency MementoError RunInterrupted",
+    "memento.errors": "AggregateException CacheMiss CommandFailed CyclicDependency MementoError RunInterrupted",
     "memento.keys.value_digest": "register_key",
     "memento.matrix.matrix": "Matrix generate_configurations",
     "memento.matrix.ranges": "Linear Log Range",

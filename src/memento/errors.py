@@ -23,6 +23,7 @@ Long because whoever looks for an error finds all of them here.
     │   ├── TaskLost                        its place was taken away, again and again
     │   ├── TaskTimeout (TimeoutError)
     │   ├── MemoryLimitExceeded (MemoryError)
+    │   ├── CommandFailed                   the program that is the experiment ended with a failure
     │   ├── UnsavableResult (TypeError)     it returned what cannot be stored
     │   └── RemoteError                     its exception could not travel; carries its text
     ├── UpstreamPending (LookupError)       a plan asks for a result that is not computed yet
@@ -224,6 +225,27 @@ class TaskTimeout(TaskError, TimeoutError):
 
 class MemoryLimitExceeded(TaskError, MemoryError):
     """The task used more memory than `memory_limit` and was ended."""
+
+
+class CommandFailed(TaskError):
+    """The program of a `memento.command` could not be started, ended with a failure, or left no result.
+
+    Parameters
+    ----------
+    message : str
+        What happened, in one line.
+    command : str
+        The program and its arguments, as one would paste them into a shell.
+    output : str
+        The last lines of its output.
+    code : int or None
+        How it ended: an exit code, or a signal's number below 0; None where it was not started.
+    """
+
+    def __init__(self, message: str, command: str = "", output: str = "", code: int | None = None) -> None:
+        super().__init__(message)
+        self.args = (message, command, output, code)
+        self.command, self.output, self.code = command, output, code
 
 
 class UnsavableResult(TaskError, TypeError):

@@ -110,7 +110,6 @@ def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
         ("show",),
         ("logs",),
         ("run",),
-        ("run", "a.py:b"),
         ("ls", "--limit", "-1"),
     ],
 )

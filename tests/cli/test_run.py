@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -237,3 +238,73 @@ def test_what_is_wrong_with_function_or_matrix_is_said_without_a_traceback(
     assert line in told.err
     assert "Traceback" not in told.err
     assert not (tmp_path / "memento-store").exists()
+
+
+TRAIN = """
+import json, sys
+print(json.dumps({"loss": 0.5, "step": 1}))
+if sys.argv[1] == "3": raise ValueError("three is too much")
+json.dump(int(sys.argv[1]) ** 2, open(sys.argv[2] + "/result.json", "w"))
+"""
+
+
+def test_a_command_is_run_over_a_matrix(folder: Path) -> None:
+    (folder / "train.py").write_text(TRAIN, encoding="utf-8")
+    line = (
+        "run",
+        "--command",
+        "python train.py {x} {context.directory}",
+        "matrix.json",
+        "--result",
+        "result.json",
+    )
+    told = command(*line, "--json", "-j", "1", cwd=folder)
+    assert told.code == 1
+    assert [row["value"] for row in told.json] == [1, 4, None]
+    assert "CommandFailed: exit code 1: ValueError: three is too much (train.py:4)" in told.err
+    again = command(*line, "--json", "-j", "1", cwd=folder)
+    assert [row["was_cached"] for row in again.json][:2] == [True, True]
+    key = again.json[0]["key"]
+    shown = command("show", key, cwd=folder).out
+    assert "command     python train.py {x} {context.directory}" in shown
+    assert "artifact    result.json" in shown
+    assert "metric      loss: 1 value, last 0.5" in shown
+    assert "command     python train.py {x}" in command("why", key, cwd=folder).out
+    assert f"train.py 1 {folder}" in command("logs", key, cwd=folder).out
+
+
+def test_a_command_from_here_and_from_a_script_are_one_experiment(folder: Path) -> None:
+    (folder / "train.py").write_text(TRAIN, encoding="utf-8")
+    (folder / "matrix.json").write_text('{"parameters": {"x": [1, 2]}}', encoding="utf-8")
+    command("run", "--command", "python train.py {x} {context.directory}", "matrix.json", cwd=folder)
+    (folder / "scripts").mkdir()
+    (folder / "scripts" / "run.py").write_text(
+        "from memento import Memento, command\n"
+        "train = command('python train.py {x} {context.directory}')\n"
+        "results = Memento(train).run('matrix.json')\n"
+        "print(sum(r.was_cached for r in results))\n",
+        encoding="utf-8",
+    )
+    told = subprocess.run(
+        [sys.executable, "scripts/run.py"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.splitlines()[-1] == "2", told.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("experiment.py:experiment",), "give the matrix too"),
+        (("experiment.py:experiment", "matrix.json", "--command", "python a.py {x}"), "not both"),
+        (("experiment.py:experiment", "matrix.json", "--result", "r.json"), "--result belongs to --command"),
+        (("missing.json", "--command", "env {x}"), "no matrix missing.json"),
+        (("matrix.json", "--command", "env {x"), "Write {{ and }} for braces"),
+        (("matrix.json", "--command", "env {y}"), "there is no parameter or setting for {y}"),
+        (("matrix.json", "--command", "env"), "nothing in it takes the parameter 'x'"),
+    ],
+)
+def test_a_wrong_command_is_told(inside: Path, line: tuple[str, ...], said: str) -> None:
+    told = memento("run", *line)
+    assert told.code in (1, 2)
+    assert said in told.err
+    assert not (inside / "memento-store").exists()

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import memento
@@ -89,7 +88,11 @@ def classifier_comparison(results: Results, printed: str) -> None:
     )
     X += 2 * np.random.RandomState(2).uniform(size=X.shape)
     expected = []
-    for X, y in make_moons(noise=0.3, random_state=0), make_circles(noise=0.2, factor=0.5, random_state=1), (X, y):
+    for X, y in (
+        make_moons(noise=0.3, random_state=0),
+        make_circles(noise=0.2, factor=0.5, random_state=1),
+        (X, y),
+    ):
         X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, random_state=42)
         scaler = StandardScaler().fit(X_train)
         for classifier in [
@@ -111,7 +114,9 @@ def classifier_comparison(results: Results, printed: str) -> None:
 
 def bandits(results: Results, printed: str) -> None:
     for result in results:
-        assert result.inner == pytest.approx(rewards_of(*list(result.config.asdict().values())[-2:])), result.config
+        assert result.inner == pytest.approx(rewards_of(*list(result.config.asdict().values())[-2:])), (
+            result.config
+        )
     # What the book's figure shows, in which the mean of 2000 bandits is drawn: the best of each way.
     best = results.to_frame().groupby("method")["value"].max()
     published = {"UCB": 1.5, "optimistic": 1.47, "gradient": 1.43, "epsilon-greedy": 1.38}
@@ -133,7 +138,9 @@ def rewards_of(method: str, number: float, runs: int = 200, steps: int = 1000) -
             drawn = rng.random((runs, 1))
             arms = np.array([min(np.searchsorted(chances[i].cumsum(), drawn[i, 0]), 9) for i in all_runs])
         else:
-            seen = constant if method == "optimistic" else np.divide(sums, times, out=0 * sums, where=times > 0)
+            seen = (
+                constant if method == "optimistic" else np.divide(sums, times, out=0 * sums, where=times > 0)
+            )
             if method == "UCB":
                 seen = seen + number * np.sqrt(np.log(step + 1) / (times + 1e-5))
             arms = np.argmax(seen + 1e-9 * rng.random((runs, 10)), axis=1)
@@ -156,7 +163,9 @@ def cliff_walking(results: Results, printed: str) -> None:
         assert first.metrics["reward"]["y"].tolist() == cliff_rewards(method)
     # The book: Sarsa earns about -25 an episode, Q-learning -50, although it knows the shortest path, of 13 steps.
     curves = {
-        method: np.mean([result.metrics["reward"]["y"][-200:].mean() for result in results.filter(method=method)])
+        method: np.mean(
+            [result.metrics["reward"]["y"][-200:].mean() for result in results.filter(method=method)]
+        )
         for method in ("Sarsa", "Q-learning")
     }
     assert curves == pytest.approx({"Sarsa": -25, "Q-learning": -50}, abs=7)

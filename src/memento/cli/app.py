@@ -76,9 +76,22 @@ def demo(
 @app.command()
 def run(
     target: Annotated[
-        str, typer.Argument(metavar="FILE:FUNC", help="experiment.py:func, or package.module:func.")
+        str,
+        typer.Argument(
+            metavar="FILE:FUNC", help="experiment.py:func, or package.module:func; not with --command."
+        ),
     ],
-    matrix: Annotated[Path, typer.Argument(metavar="MATRIX", help="The matrix: a YAML, TOML or JSON file.")],
+    matrix: Annotated[
+        Path | None, typer.Argument(metavar="MATRIX", help="The matrix: a YAML, TOML or JSON file.")
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(help="Run this program for each task, like 'python train.py --lr {lr}'."),
+    ] = None,
+    result: Annotated[
+        str | None,
+        typer.Option(help="With --command: the file in {context.directory} with the result."),
+    ] = None,
     num_workers: WorkersOption = None,
     executor: Annotated[str, typer.Option(help=_ENGINES)] = "processes",
     store: StoreOption = None,
@@ -99,6 +112,7 @@ def run(
 ) -> None:
     """Run an experiment over a matrix.
 
+    The experiment is a function, FILE:FUNC MATRIX, or a program, --command 'python train.py --lr {lr}' MATRIX.
     What is in the store is not computed again. Exits with 1 if tasks failed, with 130 if interrupted.
     """
     from memento.cli.exit_codes import explained
@@ -116,9 +130,10 @@ def run(
         "progress": progress,
     }
     with explained():
-        from memento.cli.run import run_file
+        from memento.cli.run import run_experiment, what_to_run
 
-        run_file(target, matrix, options, dry_run=dry_run, force_run=force_run, as_json=as_json)
+        experiment = what_to_run(target, matrix, command, result)
+        run_experiment(*experiment, options, dry_run=dry_run, force_run=force_run, as_json=as_json)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memento.cli.exit_codes import UsageError
+from memento.keys.code_files import COMMAND
 from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store.location import find_store
 from memento.store.step_records import read_record, step_text
@@ -125,12 +126,15 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
         record = find_task(store, key)
         attempts = store.index.attempts(record.key)
         upstream = _upstream(store, [record])
+        run = command_of(store, record)
         if as_json:
             told = _as_dict(store, record, upstream, _READ)
-            print_json(told | {"attempts": [_attempt_dict(a) for a in attempts]})
+            print_json(told | {"command": run} | {"attempts": [_attempt_dict(a) for a in attempts]})
             return
         print(f"key         {record.key.hex()}")
         print(f"experiment  {one_line(record.experiment)}")
+        if run is not None:
+            print(f"command     {one_line(run)}")
         for name, value in (_load(record.params) | upstream.get(record.key, {})).items():
             print(f"  {one_line(name)} = {one_line(_plain(value), 400)}")
         if record.repeat:
@@ -156,6 +160,13 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
             print(f"time        {duration(record.runtime)} in {pieces}")
         for attempt in attempts:
             _print_attempt(attempt)
+
+
+def command_of(store: Store, record: TaskRecord) -> str | None:
+    """Return the command that a task ran, with its placeholders; None where it ran a function."""
+    code = store.index.codes([record.code]).get(record.code)
+    told = code.functions.get(COMMAND) if code is not None else None
+    return told[1].partition(" = ")[2] if told is not None else None
 
 
 def _step_text(store: Store, key: bytes) -> str:

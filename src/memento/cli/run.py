@@ -1,4 +1,4 @@
-"""`memento run FILE:FUNC MATRIX`: an experiment in a file, a matrix in another.
+"""`memento run FILE:FUNC MATRIX`: an experiment in a file, or a command, and a matrix in another file.
 
 Knows: how to import a user's file. May not know: how a run works.
 """
@@ -23,15 +23,49 @@ if TYPE_CHECKING:
     from memento.results.results import Results
 
 
-def run_file(
-    target: str, matrix: Path, options: dict[str, Any], *, dry_run: bool, force_run: bool, as_json: bool
-) -> None:
-    """Import the function, run it over the matrix and print what came of it.
+def what_to_run(
+    target: str, matrix: Path | None, command: str | None, result: str | None
+) -> tuple[Callable[..., Any], Path]:
+    """Return the experiment that was named, a function or a command, and the matrix's file.
 
     Raises
     ------
     UsageError
-        The function, the matrix file or an option's value is not there or not right.
+        One of them is not there, or both a function and a command are.
+    """
+    if command is None:
+        if result is not None:
+            raise UsageError("--result belongs to --command: a function returns its result.")
+        if matrix is None:
+            raise UsageError(
+                f"give the matrix too: memento run {target} MATRIX; or a program to run over it:"
+                f" memento run --command '...' {target}"
+            )
+        # First the function: the matrix may name objects of its file and of modules beside it.
+        return load_function(target), matrix
+    if matrix is not None:
+        raise UsageError(f"give FILE:FUNC or --command, not both: memento run --command '...' {matrix}")
+    from memento.commands.command import command as make
+
+    _import_from_here()  # the matrix may name objects of modules that lie here
+    return make(command, result=result), Path(target)
+
+
+def run_experiment(
+    function: Callable[..., Any],
+    matrix: Path,
+    options: dict[str, Any],
+    *,
+    dry_run: bool,
+    force_run: bool,
+    as_json: bool,
+) -> None:
+    """Run the function over the matrix and print what came of it.
+
+    Raises
+    ------
+    UsageError
+        The matrix file or an option's value is not there or not right.
     AggregateException
         Tasks failed; as JSON, all results are printed before.
     """
@@ -44,8 +78,6 @@ def run_file(
         if as_json:
             raise UsageError("--dry-run prints a plan for people; it has no --json.")
         options = options | {"progress": True}  # the plan is what was asked for
-    # First the function: the matrix may name objects of its file and of modules beside it.
-    function = load_function(target)
     if not matrix.is_file():
         raise UsageError(f"there is no matrix {matrix}.")
     try:
@@ -123,9 +155,13 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-def _load_module(name: str) -> ModuleType:
+def _import_from_here() -> None:
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+
+
+def _load_module(name: str) -> ModuleType:
+    _import_from_here()
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as exc:

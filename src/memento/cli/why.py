@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memento.cli.exit_codes import UsageError
-from memento.cli.inspect import find_key, open_store, print_json, print_safe
+from memento.cli.inspect import command_of, find_key, open_store, print_json, print_safe
 from memento.index.versions import Versions
 from memento.layout import Layout
 from memento.records import DAMAGED, DONE, TaskRecord
@@ -68,6 +68,7 @@ def _facts(store: Store, key: bytes) -> dict[str, Any]:
     return {
         "key": key.hex(),
         "experiment": record.experiment if record is not None else None,
+        "command": command_of(store, record) if record is not None else None,
         "status": "running" if runs else record.status if record is not None else "unfinished",
         "will_run": will_run,
         "reason": reason,
@@ -195,6 +196,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
     if told["run"] is not None:
         when = date_text(told["started"], told["run"])
         lines.append(f"status      {told['status']} after {duration(told['runtime'])}, {when}")
+    if told["command"] is not None:
+        lines.append(f"command     {one_line(told['command'])}")
     lines += _code_lines(told["code"])
     for task in told["upstream"]:
         newer = ", computed again since" if task["newer"] else ", will run" if task["will_run"] else ""

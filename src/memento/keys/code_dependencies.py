@@ -18,6 +18,7 @@ from typing import Any
 from memento.keys import find_source
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, functions_in, methods, noted
+from memento.keys.code_files import Program
 from memento.keys.data_digest import DataEncoder, form_of
 from memento.keys.encode import LEAVES
 from memento.keys.global_names import OF_MODULES, Chain, all_names, header_names, reads_of
@@ -108,6 +109,12 @@ class CodeWalk:
         else:
             if cls.__name__ in _COMPILED:
                 self._compiled(qualified_name(item), item.__module__)
+            if isinstance(item, Program):
+                for name, text, told in item.code():
+                    self._note(name, _hash(text), told)
+                self.unfollowed.update(
+                    (text, "which file it is differs from task to task") for text in item.unfollowed()
+                )
             yield cls
             yield from parts_of(item)
 

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from typing import Any
 
 from memento.errors import UnkeyableValue
+from memento.keys.code_files import Program
 from memento.keys.encode import Encoder, frame, node, text
 from memento.keys.encode_callable import captured, encode_content
 from memento.keys.encode_object import attributes, is_plain
@@ -61,6 +62,8 @@ def is_named_by_code(name: str) -> bool:
 def _base_name(func: Any) -> str:
     while isinstance(func, functools.partial):
         func = func.func
+    if isinstance(func, Program):
+        return f"{func.place}:command"
     code = getattr(getattr(func, "__func__", func), "__code__", None)
     if code is None:  # an object that can be called: its class has a file
         code = getattr(getattr(type(func), "__call__", None), "__code__", None)  # noqa: B004 - its code is wanted
@@ -122,6 +125,8 @@ def _plain(name: str) -> bytes:
 
 
 def _dispatch(enc: Encoder, value: Any) -> bytes:
+    if isinstance(value, Program):
+        return node("program", enc.at("", value.made_with()))
     if isinstance(value, types.FunctionType):
         return _function(enc, value) if _has_place(value) else dispatch(enc, value)
     if isinstance(value, functools.partial) and type(value) is functools.partial:

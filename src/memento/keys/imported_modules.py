@@ -29,17 +29,24 @@ def imported_modules(tree: ast.AST, package: str) -> dict[str, Found]:
     return _with_imports({}, _names(tree, package))
 
 
+def imported_beside(tree: ast.AST, package: str, folder: str) -> dict[str, Found]:
+    """Return the same of a script that is started by its file: Python looks in its `folder` first."""
+    return _with_imports({}, _names(tree, package), [folder, *sys.path] if folder else None)
+
+
 def with_imports(name: str, file: str, is_package: bool) -> dict[str, Found]:
     """Return a module of the project, and those that it imports in turn."""
     found: dict[str, Found] = {}
     return _with_imports(found, _add(name, file, is_package, found))
 
 
-def _with_imports(found: dict[str, Found], names: Iterable[str]) -> dict[str, Found]:
+def _with_imports(
+    found: dict[str, Found], names: Iterable[str], path: list[str] | None = None
+) -> dict[str, Found]:
     todo = list(names)
     while todo and len(found) < _MOST:
         name = todo.pop()
-        spec = None if name in found else find_module(name)
+        spec = None if name in found else find_module(name, path)
         if spec is not None and spec.origin is not None and is_project_file(spec.origin):
             todo += _add(name, spec.origin, spec.submodule_search_locations is not None, found)
     return found
@@ -93,12 +100,12 @@ def _absolute(package: str, level: int, name: str) -> str:
     return ".".join(filter(None, (above, name)))
 
 
-def find_module(name: str) -> ModuleSpec | None:
-    """Return where a module lies; unlike `importlib.util.find_spec` it imports no parent package."""
+def find_module(name: str, path: list[str] | None = None) -> ModuleSpec | None:
+    """Return where a module lies, in `sys.path` or `path`; unlike `importlib.util.find_spec` it imports no package."""
     from importlib.machinery import PathFinder
 
     spec = None
-    prefix, places = "", None
+    prefix, places = "", path
     for part in name.split("."):
         if spec is not None and places is None:
             return None  # no package

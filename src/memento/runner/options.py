@@ -11,6 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.executors.choose import engine_class, is_engine, own_workers
+from memento.keys.code_files import Program
 from memento.worker.by_name import Arguments
 
 if TYPE_CHECKING:
@@ -110,6 +111,10 @@ def check_func(func: Any) -> None:
 
 def check_names(func: Any, matrix: Matrix) -> Arguments:
     """Say what a function takes of a matrix; refuse one that lacks something, or does not take a parameter."""
+    if isinstance(func, Program):
+        if not matrix.dependencies or matrix.spec.upstream:  # else it was checked, before there were results
+            func.check(matrix)
+        return Arguments()
     if type(func) is FunctionType and not vars(func):
         code = func.__code__
         if code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] == ("context", "config"):

@@ -40,6 +40,11 @@ def no_function(given: object) -> str:
             f"{given.__qualname__} is a class: all that a task would do is make an instance. Give a function"
             f" func(context, config), like a method of an object: Memento({given.__name__}(...).{_method(given)})."
         )
+    if isinstance(given, str) and " " in given.strip():
+        return (
+            f"func must be callable as func(context, config), got the text {given!r}."
+            f" To run a program for each task, write Memento(memento.command({given!r}))."
+        )
     if isinstance(given, str):
         return (
             f"func must be callable as func(context, config), got the text {given!r}. Give the function itself:"

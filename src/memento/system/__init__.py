@@ -51,6 +51,7 @@ from memento.system.process import (
     own_mark,
     process_start,
     program_start,
+    signal_group,
     thread_count,
 )
 
@@ -61,7 +62,7 @@ __all__ = [
     "is_alive", "is_marked_gone", "is_network_path", "is_resource_tracker", "is_stopped", "kill_marked",
     "kill_tree", "machine", "map_private", "memory_left", "oom_kills", "out_of_reach", "outlive_parent",
     "own_mark", "peak_memory", "peak_of", "person", "platform_name", "process_start", "program_start",
-    "punch_hole", "read_text", "start_writing", "thread_count", "tree_mapped_memory", "tree_memory",
+    "punch_hole", "read_text", "signal_group", "start_writing", "thread_count", "tree_mapped_memory", "tree_memory",
     "tree_own_memory", "try_lock", "unlock", "virtual_memory",
 ]
 # fmt: on

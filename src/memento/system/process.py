@@ -209,6 +209,14 @@ def kill_tree(pid: int, number: int) -> None:
             continue
 
 
+def signal_group(group: int, number: int) -> None:
+    """Send a signal once to each process of a group, if there are any."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):  # macOS: only zombies are left
+        return
+
+
 def kill_marked(name: str, value: str, mapped: str = "") -> None:
     """Kill every process that was started with an environment in which `name` is `value`, or maps that file.
 

@@ -1,0 +1,1 @@
+"""Experiments that are commands: a program that is run for each task."""
