@@ -92,6 +92,14 @@ def run(
         str | None,
         typer.Option(help="With --command: the file in {context.directory} with the result."),
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Another value than the matrix has, or several: 'lr=[0.1, 1]'.",
+        ),
+    ] = None,
     num_workers: WorkersOption = None,
     executor: Annotated[str, typer.Option(help=_ENGINES)] = "processes",
     store: StoreOption = None,
@@ -133,7 +141,8 @@ def run(
         from memento.cli.run import run_experiment, what_to_run
 
         experiment = what_to_run(target, matrix, command, result)
-        run_experiment(*experiment, options, dry_run=dry_run, force_run=force_run, as_json=as_json)
+        flags = {"dry_run": dry_run, "force_run": force_run, "as_json": as_json}
+        run_experiment(*experiment, options, changes or (), **flags)
 
 
 @app.command()

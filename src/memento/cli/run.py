@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -55,12 +55,13 @@ def run_experiment(
     function: Callable[..., Any],
     matrix: Path,
     options: dict[str, Any],
+    changes: Iterable[str],
     *,
     dry_run: bool,
     force_run: bool,
     as_json: bool,
 ) -> None:
-    """Run the function over the matrix and print what came of it.
+    """Run the function over the matrix, with `changes` to its values, and print what came of it.
 
     Raises
     ------
@@ -70,6 +71,7 @@ def run_experiment(
         Tasks failed; as JSON, all results are printed before.
     """
     from memento.executors import make_executor
+    from memento.matrix.changes import parse_changes
     from memento.matrix.matrix import Matrix
     from memento.memento import Memento
     from memento.runner.options import check_names
@@ -83,7 +85,7 @@ def run_experiment(
     try:
         make_executor(options["executor"])  # a misspelt name is told even where nothing has to run
         memento = Memento(function, **options)
-        declared = Matrix.load(matrix)
+        declared = Matrix.load(matrix, parse_changes(changes))
         check_names(function, declared)
     except MatrixError:
         raise  # it names the place in the file
