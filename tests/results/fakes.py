@@ -138,6 +138,9 @@ class FakeStore:
             for name, (x, y) in self.series.get(record.id, {}).items()
         }
 
+    def curves(self, ids: Sequence[int]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        return ((i, self.metrics(self.kept[i])) for i in ids if self.series.get(i))
+
     def last_metrics(
         self, ids: Sequence[int]
     ) -> Iterator[Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from typing import Any
 
 import pytest
@@ -55,17 +56,41 @@ def test_a_result_says_what_to_write_for_what_it_does_not_have(name: str, line: 
 @pytest.mark.parametrize(
     ("ask", "line"),
     [
-        (lambda results: results["lr"], "results.to_frame()['lr']"),
+        (lambda results: results["lr"], "It is a column: write results.to_frame()['lr']."),
+        (lambda results: results["valu"], "no column 'valu'; there are: lr, value, status"),
         (lambda results: results[{"lr": 1}], "results.filter(name=value)"),
         (lambda results: results.filter({"lr": 1}), "results.filter(lr=1)"),
         (lambda results: results.filter("lr"), "results.filter(name=value)"),
     ],
-    ids=["a column", "a configuration", "a dict", "a text"],
+    ids=["a column", "no column", "a configuration", "a dict", "a text"],
 )
 def test_results_say_how_to_choose_among_them(ask: Any, line: str) -> None:
     with pytest.raises(TypeError) as caught:
         ask(some())
     assert line in str(caught.value)
+
+
+def test_a_column_that_is_asked_for_as_an_attribute_is_named_with_the_nearest() -> None:
+    results, store = results_of(FakeMatrix(lr=[1, 2]), [{"acc": 1, "name": "a"}, 0.5], {"loss": [1, 2]})
+    for name, line in (
+        ("acc", "It is a column: write results.to_frame()['acc']."),
+        ("lr", "It is a column: write results.to_frame()['lr']."),
+        ("Los", "there are: lr, value, acc, name, loss, status"),
+        ("Los", "Did you mean 'loss'?"),
+    ):
+        assert not hasattr(results, name)
+        assert store.loads == 0  # to ask is free
+        with pytest.raises(AttributeError, match=re.escape(line)) as caught:
+            getattr(results, name)
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+        store.loads = 0
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("Acc", "acc"), ("metric.acc", "acc"), ("seed", "load.seed"), ("ac", "acc")]
+)
+def test_the_nearest_name_is_found(name: str, meant: str) -> None:
+    assert unknown("column", name, ["load.seed", "acc", "value"]).endswith(f"Did you mean {meant!r}?")
 
 
 def test_a_name_of_an_upstream_task_is_answered_by_its_whole_name() -> None:

@@ -161,6 +161,37 @@ def test_a_function_selects() -> None:
     assert inner(results().filter(lambda result: False)) == []
 
 
+def test_a_function_that_fails_says_for_which_result_and_what_to_write() -> None:
+    found, _ = results_of(FakeMatrix(lr=[1, 2], m=["a"]), [0.5, failure()])
+    with pytest.raises(
+        TypeError, match=r"raised TypeError for lr=2, m=a: .*task is failed.*\(function, status=\"done\"\)"
+    ):
+        found.filter(lambda result: result.value > 0.1)
+    assert inner(found.filter(lambda result: result.value > 0.1, status="done")) == [0.5]
+    with pytest.raises(
+        TypeError, match=r"for lr=1, m=a: .*write result\.config\['lr'\] for a parameter, result\.value"
+    ):
+        found.filter(lambda config: config["lr"] > 1)  # type: ignore[index]
+    with pytest.raises(AttributeError, match=r"It is a parameter: write result\.config\.lr"):
+        found.filter(lambda config: config.lr > 1)  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"raised ZeroDivisionError for lr=1") as caught:
+        found.filter(lambda result: 1 / 0)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_none_is_a_value_and_no_absent_parameter() -> None:
+    matrix = FakeMatrix(m=[None, "a", "None"], n=[1, 2])
+    matrix.table().columns[2:4, 0] = -1
+    found, _ = results_of(matrix, list(range(6)))
+    assert inner(found.filter(m=None)) == [0, 1]
+    assert inner(found.filter(m=[None, "-"])) == [0, 1, 2, 3]
+    assert inner(found.filter(m="-")) == [2, 3]
+    lacking = FakeMatrix(m=["a", "b"])
+    lacking.table().columns[0, 0] = -1
+    with pytest.raises(ValueError, match=r"no task has m=None; .* Tasks that do not have it: m='-'"):
+        results_of(lacking, [0, 1])[0].filter(m=None)
+
+
 def test_filters_follow_each_other() -> None:
     assert inner(results().filter(model=list).filter(C=10)[1:]) == [7]
 

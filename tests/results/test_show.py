@@ -41,6 +41,17 @@ def test_a_wide_table_is_cut_to_the_width() -> None:
     assert "status" in text
 
 
+def test_where_not_all_fits_what_varies_is_shown() -> None:
+    same: dict[str, Any] = {f"constant_{i}": ["x" * 20] for i in range(4)}
+    matrix = FakeMatrix(**{**same, "clean.seed": [1, 2], "train.clean.seed": [1, 2], "alpha": [0.5, 0.25]})
+    matrix.table().columns[:, 5] = matrix.table().columns[:, 4]  # known from the one before
+    results, _ = results_of(matrix, [0.5] * 8)
+    header = as_text(results, results._selection, width=60).splitlines()[1].split()
+    assert header == ["clean.seed", "alpha", "…", "value", "status", "runtime"]
+    wide = as_text(results, results._selection, width=300).splitlines()[1].split()
+    assert wide == [*same, "clean.seed", "train.clean.seed", "alpha", "value", "status", "runtime"]
+
+
 def test_html_is_escaped_and_bounded() -> None:
     evil = "<script>alert(1)</script>"
     results, _ = results_of(FakeMatrix(n=list(range(100)), p=[evil]), [evil] * 99 + [failure(evil)])

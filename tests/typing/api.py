@@ -17,6 +17,9 @@ from memento import (
     Results,
     RunInterrupted,
 )
+import pandas as pd
+
+from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
 
 
 def experiment(context: Context, config: Config) -> float:
@@ -47,3 +50,13 @@ def matrices() -> None:
     same = Matrix.of({"parameters": [{"lr": [1]}, {"lr": Linear(0, 1, num=3)}], "exclude": [{"lr": [1, 2]}]})
     values: tuple[float, ...] = Range(0, 10, step=2)
     print(grids, single, same, values)
+
+
+def tables(results: Results) -> None:
+    rows: pd.DataFrame = results.explode("coverage")
+    points: pd.DataFrame = results.metrics
+    table: pd.DataFrame = results.pivot("model", "dataset", metric="accuracy")
+    spread: pd.DataFrame = results.summary(metric="accuracy")
+    best: Result = results.best(metric="accuracy", minimize=True)
+    chosen: Results = results.filter(lambda result: result.value > 0.9, status="done", model=None)
+    print(rows, points, table, spread, best, chosen)

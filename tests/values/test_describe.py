@@ -6,10 +6,11 @@ import datetime as dt
 import enum
 import json
 import math
+from dataclasses import InitVar, dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.values.describe import ITEMS, LargeValue, Part, describe, is_scalar, read_description, what_it_is
+from memento.values.describe import (
+    ITEMS,
+    LargeValue,
+    Part,
+    describe,
+    flat_items,
+    is_scalar,
+    items_of,
+    read_description,
+    what_it_is,
+)
 from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
 
@@ -115,6 +126,99 @@ def test_names_that_are_no_text_make_no_column() -> None:
         "1": Part("float"),
         "tuple of 1 item": Part("float"),
     }
+
+
+class Pair(NamedTuple):
+    acc: float
+    of: Any = None
+
+
+@dataclass(slots=True, frozen=True)
+class Scores:
+    acc: float
+    kind: ClassVar[str] = "class"
+    seed: InitVar[int] = 0
+    test: Any = None
+
+
+class Planet(Pair, enum.Enum):
+    EARTH = (1.0, 2)
+
+
+class Tensor:
+    """Stands for a tensor of no dimensions."""
+
+    def __init__(self, number: float, *shape: int) -> None:
+        self.number, self.shape = number, shape
+
+    def item(self) -> float:
+        return self.number
+
+
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [
+        (Pair(0.5, [1]), {"acc": 0.5, "of": Part("list of 1 item")}),
+        (
+            Scores(0.5, test=Pair(1, {"f1": np.float32(2)})),
+            {"acc": 0.5, "test": {"acc": 1, "of": {"f1": 2.0}}},
+        ),
+        (
+            {"t": Tensor(0.5), "u": Tensor(0.5, 2), "v": np.array(3)},
+            {"t": 0.5, "u": Part("tensor 2"), "v": 3},
+        ),
+        ({"d": np.array("2024-03-31", "M8[ns]")}, {"d": dt.datetime.fromisoformat("2024-03-31")}),
+        ({"a": {}, "b": {1: 2}}, {"a": Part("dict of 0 keys"), "b": Part("dict of 1 key")}),
+        (
+            {"a": 1, "b": dict.fromkeys(map(str, range(99)), 1)},
+            {"a": 1, "b": dict.fromkeys(map(str, range(99)), 1)},
+        ),
+        ({"a": 1, "b": dict.fromkeys(map(str, range(100)), 1)}, {"a": 1, "b": Part("dict of 100 keys")}),
+        ({"a": 1, "b": {f"{i}": "x" * 199 for i in range(90)}}, {"a": 1, "b": Part("dict of 90 keys")}),
+        ({"a": Planet.EARTH}, {"a": "Planet.EARTH"}),
+        ((1, 2), None),
+        (Planet.EARTH, None),
+        (Part("a"), None),
+    ],
+)
+def test_items_are_those_of_dicts_named_tuples_and_dataclasses_at_any_depth(value: Any, items: Any) -> None:
+    known = read_description(describe(value))
+    assert known.items == items
+    assert known.is_dict == (items is not None)
+
+
+def test_classes_of_attrs_have_items_too() -> None:
+    attrs = pytest.importorskip("attrs")
+    made = attrs.make_class("Made", ["acc", "of"])
+    assert items_of(made(0.5, [1])) == {"acc": 0.5, "of": [1]}
+
+
+def test_a_field_that_was_never_set_is_left_out() -> None:
+    value = Scores.__new__(Scores)
+    object.__setattr__(value, "acc", 0.5)
+    assert items_of(value) == {"acc": 0.5}
+
+
+def test_a_dict_that_holds_itself_ends() -> None:
+    value: dict[str, Any] = {"a": 1}
+    value["self"] = value["again"] = value
+    assert read_description(describe(value)).items == {
+        "a": 1,
+        "self": Part("dict of 3 keys"),
+        "again": Part("dict of 3 keys"),
+    }
+    assert flat_items(value)["a"] == 1
+
+
+def test_what_was_described_before_nested_items_were_is_read() -> None:
+    items = {"acc": 0.5, "t": "dict of 1 key"}
+    old = json.dumps({"what": "dict of 2 keys", "is_dict": True, "items": items, "kinds": {"t": "part"}})
+    assert read_description(old) == ("dict of 2 keys", True, {"acc": 0.5, "t": Part("dict of 1 key")})
+
+
+def test_a_line_names_what_is_nested() -> None:
+    known = read_description(describe({"test": {"f1": 1 / 3, "cm": [1]}, "n": 1}))
+    assert known.line(10**6) == "{test: {f1: 0.333333, cm: list of 1 item}, n: 1}, dict of 2 keys, 1 MB"
 
 
 def test_a_strange_class_fails_nothing() -> None:

@@ -226,6 +226,16 @@ class Index(ABC):
         Raises PayloadDamaged where one is not what was written.
         """
 
+    def curves(
+        self, ids: Sequence[int]
+    ) -> Iterator[tuple[int, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]]:
+        """Yield id and `metrics` of the tasks that have any, in the order of the ids, which ascend.
+
+        Raises PayloadDamaged where they are not what was written.
+        """
+        each = ((record.id, self.metrics(record)) for record in self.records(ids))
+        return ((number, series) for number, series in each if series)
+
     @abstractmethod
     def parameters(self, keys: Iterable[bytes]) -> dict[bytes, str]:
         """Return the parameters (JSON) of the tasks with these keys, in one look at all tasks."""

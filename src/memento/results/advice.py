@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from memento.wording import one_line
 
@@ -39,7 +40,29 @@ _OF_RESULT = {
 }
 
 
-def no_such_attribute(owner: object, name: str, parameters: Iterable[str] = ()) -> str:
+class NoSuchColumn(AttributeError):
+    """Results have no attribute of this name; says what to write, and looks for it only when somebody reads that.
+
+    Programs ask objects for names that these need not have, and to know all columns is to read the values.
+    """
+
+    def __init__(self, owner: object, name: str, columns: Callable[[], Sequence[str]]) -> None:
+        super().__init__(name=name, obj=owner)
+        self._columns = columns
+
+    def __str__(self) -> str:
+        return no_such_attribute(self.obj, str(self.name), columns=self._columns)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AttributeError, (str(self),)
+
+
+def no_such_attribute(
+    owner: object,
+    name: str,
+    parameters: Iterable[str] = (),
+    columns: Callable[[], Sequence[str]] = list,
+) -> str:
     """Say that a result, or several, have no attribute of this name, and what to write instead."""
     problem = f"{type(owner).__name__!r} object has no attribute {name!r}"
     if name.startswith("_"):
@@ -52,17 +75,26 @@ def no_such_attribute(owner: object, name: str, parameters: Iterable[str] = ()) 
     if line is None:
         near = difflib.get_close_matches(name, [n for n in dir(type(owner)) if not n.startswith("_")], 1)
         line = f"{one}.{near[0]}" if near else None
-    return f"{problem}. Write {line}." if line else problem
+    known = [] if line else columns()
+    return (
+        f"{problem}. Write {line}." if line else f"{problem}. {_of_column(name, known)}" if known else problem
+    )
 
 
-def no_such_index(index: object) -> str:
+def no_such_index(index: object, columns: Sequence[str]) -> str:
     """Say what to write where results are asked for a column or a configuration."""
     instead = (
-        f"results.to_frame()[{index!r}] for a column"
+        _of_column(index, columns)
         if isinstance(index, str)
-        else "results.filter(name=value) to choose some"
+        else "Write results.filter(name=value) to choose some."
     )
-    return f"results are numbered, and {index!r} is no number. Write {instead}."
+    return f"results are numbered, and {index!r} is no number. {instead}"
+
+
+def _of_column(name: str, columns: Sequence[str]) -> str:
+    if name not in columns:
+        return f"In results.to_frame() {unknown('column', name, columns)}"
+    return f"It is a column: write results.to_frame()[{name!r}]."
 
 
 def no_filter(given: object) -> str:
@@ -77,8 +109,10 @@ def no_filter(given: object) -> str:
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     """Say that there is no such name, which there are, and which was perhaps meant."""
-    of_upstream = [one for one in known if one.endswith(f".{name}")]
-    near = of_upstream[:1] or difflib.get_close_matches(name, known, 1)
+    # "seed" for "load.seed", and "metric.acc" for "acc", which has its kind in front only where that is needed.
+    ends = [one for one in known if one.endswith(f".{name}") or name.endswith(f".{one}")]
+    cases = {one.casefold(): one for one in reversed(known)}
+    near = ends[:1] or [cases[one] for one in difflib.get_close_matches(name.casefold(), cases, 1)]
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"there is no {kind} {name!r}; there are: {', '.join(map(one_line, known)) or 'none'}.{hint}"
 

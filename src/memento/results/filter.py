@@ -5,12 +5,13 @@ Knows: axes. May not know: stores, frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from json import loads
 from typing import TYPE_CHECKING, Any
 
-from memento.config import plain
+from memento.config import config_text, plain
 from memento.keys.readable import json_fragment
+from memento.records import DONE
 from memento.results.advice import unknown
 from memento.results.parameters import ABSENT, PLAIN, Axis, identity
 from memento.results.scan import STATUSES
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from memento.results.result import Result
     from memento.results.selection import Selection
 
 _SHOWN = 12  # values that an error lists
@@ -41,6 +43,29 @@ def matching(selection: Selection, wanted: Mapping[str, Any]) -> NDArray[np.bool
         else:
             raise ValueError(unknown("parameter", name, [*axes, "status"]))
     return chosen
+
+
+def chosen(results: Iterable[Result], function: Callable[[Result], object]) -> list[int]:
+    """Return the places of the results that a function keeps; where it fails, say for which and what to write."""
+    kept = []
+    for place, result in enumerate(results):
+        try:
+            if function(result):
+                kept.append(place)
+        except Exception as exc:
+            kind = next((one for one in (TypeError, AttributeError) if isinstance(exc, one)), ValueError)
+            raise kind(_why(result, exc)) from exc
+    return kept
+
+
+def _why(result: Result, exc: Exception) -> str:
+    told = f"filter: the function raised {type(exc).__name__} for {config_text(result.config)}: {exc}"
+    if "'Result'" in str(exc) and isinstance(exc, TypeError):
+        first = next(iter(result.config), "name")
+        return f"{told}. It gets a Result: write result.config[{first!r}] for a parameter, result.value for the value."
+    if result.status != DONE:
+        return f'{told}. This task is {result.status}, and has no value: write results.filter(function, status="done").'
+    return told
 
 
 def _told_apart(wanted: Mapping[str, Any], axes: Mapping[str, Axis]) -> Iterator[tuple[str, Any]]:
@@ -77,7 +102,10 @@ def _known(axis: Axis, wanted: Any, deeper: Sequence[str]) -> set[int]:
         )
     if not slots:
         shown = ", ".join(map(one_line, axis.texts[:_SHOWN])) + (", …" if len(axis.texts) > _SHOWN else "")
-        raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}{_kind(axis, wanted)}")
+        hint = _kind(axis, wanted)
+        if wanted is None and (axis.codes < 0).any():
+            hint = f". Tasks that do not have it: {axis.name}={ABSENT!r}"
+        raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}{hint}")
     return slots
 
 

@@ -86,7 +86,7 @@ class Results(Sequence["Result"]):
         if not hasattr(index, "__index__"):
             from memento.results.advice import no_such_index
 
-            raise TypeError(no_such_index(index))
+            raise TypeError(no_such_index(index, self._columns()))
         try:
             number = self._selection.places[index]
         except IndexError:
@@ -99,9 +99,14 @@ class Results(Sequence["Result"]):
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own
                 return object.__getattribute__(self, name)
-            from memento.results.advice import no_such_attribute
+            from memento.results.advice import NoSuchColumn
 
-            raise AttributeError(no_such_attribute(self, name), name=name, obj=self)
+            raise NoSuchColumn(self, name, self._columns)
+
+    def _columns(self) -> list[str]:
+        from memento.results.to_frame import make_table
+
+        return list(map(str, make_table(self._selection).frame))
 
     def __iter__(self) -> Iterator[Result]:
         # In pieces: the rows of a million tasks as Python integers are 32 MB.
@@ -275,6 +280,75 @@ class Results(Sequence["Result"]):
             ties=[self[place].config for place in found.ties],
         )
 
+    def explode(self, name: str | None = None) -> pd.DataFrame:
+        """Return a frame with a row for each element of what tasks returned, their parameters beside it.
+
+        Rows are made of lists of dicts, named tuples, dataclasses (their items are columns, nested ones by dots) or
+        numbers, of arrays, of frames (pandas, Polars, Arrow), and of dicts of equally long lists.
+
+        Parameters
+        ----------
+        name : str, optional
+            An item of the values, nested ones by dots: ``"test.curve"``. By default the whole values are rows.
+
+        Returns
+        -------
+        DataFrame
+            In the matrix's order: the parameters (`repeat` where tasks are repeated), `position` (0 for a task's first
+            row), and the columns of the rows. What is no list is one row. Tasks without rows (failed, nothing
+            returned, an empty list) are counted in a warning.
+
+        Raises
+        ------
+        ValueError
+            There is no such item, no task has rows, or lists of different lengths stand side by side.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from memento import Memento
+        >>> def sweep(context, config):
+        ...     return {"mean": 0.5, "points": [{"at": i, "y": i * config.n} for i in range(config.n)]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     memento = Memento(sweep, executor="serial", store=f"{folder}/store", progress=False)
+        ...     print(memento.run({"parameters": {"n": [1, 2]}}).explode("points"))
+           n  position  at  y
+        0  1         0   0  0
+        1  2         0   0  0
+        2  2         1   1  2
+        """
+        from memento.results.explode import explode
+
+        return explode(self._selection, name, lambda place: self[place].inner)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """All that the tasks recorded, as one long frame: the parameters, `repeat`, `metric`, `x` and `y`.
+
+        A row for each point, in the order of the matrix; failed tasks have what they recorded before they failed
+        (``results.filter(status="done").metrics`` is without them). A name that a parameter has already gets `metric.`
+        in front. The frame is made anew each time: hold it in a name of your own.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from memento import Memento
+        >>> def train(context, config):
+        ...     for epoch in range(2):
+        ...         context.record({"loss": (epoch, config.lr / (epoch + 1))})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     memento = Memento(train, executor="serial", store=f"{folder}/store", progress=False)
+        ...     print(memento.run({"parameters": {"lr": [1.0, 3.0]}}).metrics)
+            lr metric    x    y
+        0  1.0   loss  0.0  1.0
+        1  1.0   loss  1.0  0.5
+        2  3.0   loss  0.0  3.0
+        3  3.0   loss  1.0  1.5
+        """
+        from memento.results.curves import curves
+
+        return curves(self._selection)
+
     def plot(self, metric: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw the first useful figure, with matplotlib (``pip install memento-ml[plot]``).
 
@@ -313,7 +387,8 @@ class Results(Sequence["Result"]):
         Parameters
         ----------
         function : callable, optional
-            Says of a result whether to keep it: ``lambda result: result.config.lr > 0.1``.
+            Says of a `Result` whether to keep it: ``lambda result: result.value > 0.9``. It is asked only about those
+            that have the parameters: with ``status="done"`` no value is lacking.
         **parameters : object
             For each parameter a value or its short name (``model="SVC"``), or several in a list, tuple or
             set, any of which will do. Values are compared as keys compare them: `1`, `1.0` and `True` are
@@ -329,7 +404,8 @@ class Results(Sequence["Result"]):
         Raises
         ------
         ValueError
-            There is no such parameter, or it has no such value; says which there are.
+            There is no such parameter, or it has no such value; says which there are. Or the function failed; says for
+            which result (a TypeError or AttributeError stays one).
         """
         given: Any = function
         if given is not None and not callable(given):
@@ -337,14 +413,13 @@ class Results(Sequence["Result"]):
 
             raise TypeError(no_filter(given))
         found = self
-        if parameters or function is None:
-            from memento.results.filter import matching
+        from memento.results.filter import chosen, matching
 
+        if parameters or function is None:
             found = self._of(self._selection.numbers[matching(self._selection, parameters)])
         if function is None:
             return found
-        kept = [place for place, result in enumerate(found) if function(result)]
-        return self._of(found._selection.numbers[kept])
+        return self._of(found._selection.numbers[chosen(found, function)])
 
     def upstream(self, name: str | None = None) -> Any:
         """Return the results of other matrices' tasks that these were computed from.

@@ -201,9 +201,30 @@ def _lasts(
     try:
         yield from store.index.last_metrics(ids)
     except PayloadDamaged:
-        for record in store.index.records(ids):  # once more, one by one, to learn whose metrics are damaged
-            try:
-                store.index.metrics(record)
-            except PayloadDamaged as exc:
-                raise damaged(store, record, exc, named(record)) from exc
+        _blame(store, ids, named)
         raise
+
+
+def curves(
+    store: Store, rows: Sequence[int], named: Namer
+) -> dict[int, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]:
+    """Return all points of the tasks in these rows that recorded any: row -> metric -> x, y."""
+    ids = sorted({row for row in rows if row >= 0})
+    found: dict[int, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK]
+        try:
+            found |= store.index.curves(part)
+        except PayloadDamaged:
+            _blame(store, part, named)
+            raise
+    return found
+
+
+def _blame(store: Store, ids: Sequence[int], named: Namer) -> None:
+    """Read metrics once more, task by task, to say whose are damaged."""
+    for record in store.index.records(ids):
+        try:
+            store.index.metrics(record)
+        except PayloadDamaged as exc:
+            raise damaged(store, record, exc, named(record)) from exc

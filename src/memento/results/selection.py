@@ -89,6 +89,10 @@ class Source:
         """Name a task's configuration in one line."""
         return config_text(self.tasks.config(number))
 
+    def owner(self, record: TaskRecord) -> str:
+        """Name the configuration of the task that a record is of."""
+        return self.named(self.rows.index(record.id))
+
     def records(self, numbers: Sequence[int]) -> list[TaskRecord | None]:
         """Read these tasks' records, None for a task that has not been run."""
         rows = [self.rows[number] for number in numbers]
@@ -176,10 +180,7 @@ class Selection:
     def read(self, *, values: bool = False, metrics: bool = False) -> Scan:
         """Read all tasks at once."""
 
-        def named(record: TaskRecord) -> str:
-            return self.source.named(self.source.rows.index(record.id))
-
-        read = scan(self.source.store, self.rows, named, values=values, metrics=metrics)
+        read = scan(self.source.store, self.rows, self.source.owner, values=values, metrics=metrics)
         gone = (read.status == IS_MISSING) & (self.rows >= 0)
         if gone.any():
             self.source.find_again(self.numbers[gone].tolist())

@@ -120,7 +120,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _aligned(cells: list[list[str]], hidden: int, width: int) -> list[str]:
-    keep = _fitting([max(len(row[i]) for row in cells) for i in range(len(cells[0]))], width)
+    keep = _fitting(cells, width)
     widths = [max(len(row[i]) if i >= 0 else 1 for row in cells) for i in keep]
 
     def line(row: Sequence[Any]) -> str:
@@ -133,18 +133,22 @@ def _aligned(cells: list[list[str]], hidden: int, width: int) -> list[str]:
     return lines
 
 
-def _fitting(widths: list[int], width: int) -> list[int]:
-    """Choose columns that fit: the place and the last three always, then parameters from the left; -1 marks a gap."""
-    last = list(range(len(widths) - 3, len(widths)))
-    left = width - widths[0] - sum(widths[i] + 2 for i in last)
-    keep = [0]
-    for i in range(1, len(widths) - 3):
-        if widths[i] + 2 > left - (3 if i < len(widths) - 4 else 0):
-            keep.append(-1)
+def _fitting(cells: list[list[str]], width: int) -> list[int]:
+    """Choose columns that fit: the place and the last three always, parameters that vary first; -1 marks a gap."""
+    header, *rows = cells
+    widths = [max(map(len, column)) + 2 for column in zip(*cells, strict=True)]
+    last = range(len(header) - 3, len(header))
+    left = width + 2 - widths[0] - sum(widths[i] for i in last)
+    shown = [tuple(row[i] for row in rows) for i in range(last.start)]
+    # False comes first: what has several values in these rows, and not those of another.
+    order = sorted(range(1, last.start), key=lambda i: len(set(shown[i])) < 2 or shown[i] in shown[1:i])
+    keep: list[int] = []
+    for i in order:
+        if widths[i] > left - (3 if i != order[-1] else 0):
             break
         keep.append(i)
-        left -= widths[i] + 2
-    return keep + last
+        left -= widths[i]
+    return [0, *sorted(keep), *([-1] if len(keep) < len(order) else []), *last]
 
 
 def _html_cells(tag: str, texts: list[str]) -> str:

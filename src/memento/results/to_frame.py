@@ -5,7 +5,7 @@ Knows: axes, scans, pandas. May not know: stores' files, how frames are shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.config import Deferred
@@ -221,7 +221,7 @@ def _items(value: Any) -> Mapping[Any, Any] | None:
         return None
 
 
-def column_names(paths: Iterable[Any]) -> dict[Any, str]:
+def column_names(paths: Collection[Any]) -> dict[Any, str]:
     """Name columns by dots; two that would be called the same are told apart."""
     names: dict[Any, str] = {}
     taken: set[str] = set()

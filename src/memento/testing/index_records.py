@@ -277,6 +277,11 @@ class RecordsContract:
             }
             single = {(n, r.id): y[-1] for r in records.values() for n, (_, y) in index.metrics(r).items()}
             assert lasts == single
+            curves = dict(index.curves(wanted))
+            assert list(curves) == sorted({number for _, number in single})
+            assert {
+                (n, number): y[-1] for number, told in curves.items() for n, (_, y) in told.items()
+            } == single
             everything = {record.id: record.warnings for record in index.records(ids) if record.warnings}
             assert index.warnings(ids[0], ids[-1]) == everything
             assert index.parameters([r.key for r in records.values()]) == {

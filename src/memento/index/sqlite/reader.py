@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 from memento.clock import Clock
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SCAN = 32_768  # ids read at once by a scan: no cursor stays open while the caller works
 _BULK = 8_192  # records read at once
 _PIECE = 1_024  # rows turned into columns at once: so few are still in the processor's cache
+_CURVES = 64  # tasks whose metrics are in memory at once
 _KINDS = 3  # of tasks in one piece that are read apart: each is one more look at the index
 _DENSE = 2  # read a whole range of ids where at most so many rows are read for each one wanted
 
@@ -175,11 +176,25 @@ class Reader(Index):
         return done
 
     def metrics(self, record: TaskRecord) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        found = self.database.all(sql.METRICS_OF_TASK, (record.id,))
+        return self._series(found)
+
+    def curves(
+        self, ids: Sequence[int]
+    ) -> Iterator[tuple[int, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]]:
+        for start in range(0, len(ids), _CURVES):
+            part = ids[start : start + _CURVES]
+            found = _only(part, self._tasks(part, sql.METRICS_IN_ID_RANGE, sql.METRICS_BY_ID))
+            for number, series in groupby(found, lambda row: row[0]):
+                yield number, self._series(list(series))
+
+    def _series(
+        self, found: Sequence[tuple[Any, ...]]
+    ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         import numpy as np
 
-        series = {}
-        found = self.database.all(sql.METRICS_OF_TASK, (record.id,))
         self._check_metrics(found)
+        series = {}
         for _, _, name, count, *_, data in found:
             both = np.frombuffer(data, dtype="<f8").astype(np.float64)
             series[name] = (both[:count], both[count:])

@@ -464,6 +464,9 @@ _METRICS = """
 SELECT t.id, t.metrics, m.name, m.count, m.last, m.minimum, m.maximum, m.data_sum, m.sum"""
 _METRICS_FROM = " FROM tasks AS t LEFT JOIN metrics AS m ON m.task = t.id WHERE t.metrics > 0 AND "
 METRICS_OF_TASK = _METRICS + ", m.data" + _METRICS_FROM + "t.id = ? ORDER BY m.id"
+METRICS_BY_ID = (
+    _METRICS + ", m.data" + _METRICS_FROM + "t.id IN (SELECT value FROM json_each(?)) ORDER BY t.id, m.id"
+)
 METRIC_LASTS = _METRICS + _METRICS_FROM + "t.id IN (SELECT value FROM json_each(?)) ORDER BY t.id, m.id"
 METRIC_LASTS_IN_RANGE = _METRICS + _METRICS_FROM + "t.id BETWEEN ? AND ? ORDER BY t.id, m.id"
 PARAMS_BY_KEY = (
