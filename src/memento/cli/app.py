@@ -141,8 +141,9 @@ def run(
         from memento.cli.run import run_experiment, what_to_run
 
         experiment = what_to_run(target, matrix, command, result)
-        flags = {"dry_run": dry_run, "force_run": force_run, "as_json": as_json}
-        run_experiment(*experiment, options, changes or (), **flags)
+        run_experiment(
+            *experiment, options, changes or (), dry_run=dry_run, force_run=force_run, as_json=as_json
+        )
 
 
 @app.command()
