@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from memento import Config
+from memento import Config, Matrix
 from memento.config import Deferred, short_text
 
 CONFIG = Config.build({"lr": 0.1, "hidden": 3}, {"folds": 5})
@@ -20,9 +24,7 @@ CONFIG = Config.build({"lr": 0.1, "hidden": 3}, {"folds": 5})
     [
         ("lrr", "Did you mean config.lr?"),
         ("hiden", "Did you mean config.hidden?"),
-        ("folds", "write config.settings['folds']."),
         ("seed", "Did you mean context.seed?"),
-        ("items", "Did you mean config.asdict().items()?"),
         ("to_dict", "Did you mean config.asdict()?"),
         ("n_jobs", "Did you mean context.resources.cpus?"),
         ("batch", "it has: lr, hidden"),
@@ -37,13 +39,74 @@ def test_a_name_that_no_parameter_has_is_answered_by_the_right_line(name: str, l
     assert line in str(as_key.value)
 
 
+def test_a_setting_is_an_attribute_where_its_name_is_free_and_no_item() -> None:
+    config = Config.build({"lr": 0.1}, {"lr": 9, "folds": 5, "my setting": 1}, 2)
+    assert (config.lr, config.folds, config.repeat) == (0.1, 5, 2)
+    assert "folds" not in config
+    assert config.get("folds") is None
+    with pytest.raises(KeyError, match=r"It is a setting: write config\.folds\."):
+        config["folds"]
+    with pytest.raises(KeyError, match=r"write config\.settings\['my setting'\]\."):
+        config["my setting"]
+    assert not hasattr(config, "fold")
+
+
+class TestMapping:
+    @given(
+        parameters=st.dictionaries(st.text(), st.integers() | st.text()),
+        settings=st.dictionaries(st.text(), st.none()),
+    )
+    def test_it_is_the_mapping_of_its_parameters(
+        self, parameters: dict[str, Any], settings: dict[str, Any]
+    ) -> None:
+        if "keys" in parameters:
+            return
+        config = Config.build(parameters, settings)
+        assert dict(config) == config.asdict() == parameters
+        assert (lambda **given: given)(**config) == parameters
+        assert {**config, "more": 1} == {**parameters, "more": 1}
+        assert (len(config), list(config)) == (len(parameters), list(parameters))
+        assert isinstance(config, Mapping)
+        for name in ("keys", "items", "values"):
+            if name not in parameters:
+                assert list(getattr(config, name)()) == list(getattr(parameters, name)())
+        assert all(name in config and config[name] == value for name, value in parameters.items())
+
+    def test_what_is_iterated_over_is_loaded(self) -> None:
+        config = Config.build({"clean": Result([1, 2]), "lr": 3}, {})
+        assert dict(config.items()) == {"clean": [1, 2], "lr": 3}
+        assert list(config.values()) == [[1, 2], 3]
+
+    def test_a_parameter_of_a_methods_name_stays_the_attribute(self) -> None:
+        config = Matrix({"values": [[1, 2]], "items": ["x"], "lr": [3]}).config(0)
+        assert [getattr(config, name) for name in ("values", "items")] == [[1, 2], "x"]
+        assert dict(config) == {**config} == {"values": [1, 2], "items": "x", "lr": 3}
+        assert getattr(Matrix({"keys": ["x"]}).config(0), "keys") == "x"  # noqa: B009 - to type checkers it is the method
+
+    def test_it_matches_patterns_and_equals_configs_only(self) -> None:
+        assert Config(a=1) == Config(a=1)
+        assert Config(a=1) != {"a": 1}
+        match Config(a=1, b=2):
+            case {"a": found}:
+                assert found == 1
+            case _:
+                raise AssertionError
+
+    def test_it_is_pickled_as_before(self) -> None:
+        then = (
+            b"\x80\x04\x95N\x00\x00\x00\x00\x00\x00\x00\x8c\x0ememento.config\x94\x8c\x06Config\x94\x93\x94)\x81\x94}\x94("
+            b"\x8c\x05_dict\x94}\x94\x8c\x01a\x94K\x01s\x8c\x08settings\x94}\x94\x8c\x06repeat\x94K\x00ub."
+        )
+        assert pickle.loads(then) == Config(a=1)
+
+
 def test_a_name_that_is_no_text_is_no_parameter_either() -> None:
     with pytest.raises(KeyError, match="it has: lr, hidden"):
         CONFIG[3]  # type: ignore[index]  # what a user may try
 
 
 def test_asking_whether_a_config_has_something_harms_nothing() -> None:
-    assert not hasattr(CONFIG, "items")
+    assert not hasattr(CONFIG, "gamma")
     assert CONFIG.get("items", 1) == 1
     assert copy.deepcopy(CONFIG) == CONFIG == pickle.loads(pickle.dumps(CONFIG))
 
@@ -116,10 +179,3 @@ def test_of_a_large_array_or_frame_the_text_says_what_it_is() -> None:
     assert short_text(np.ones(5_000)).startswith("ndarray 5000: array([1., 1.")
     assert short_text(pd.DataFrame({"a": range(30), "b": 0})).startswith("DataFrame 30x2: ")
     assert short_text(np.arange(3)) == "array([0, 1, 2])"
-
-
-def test_numbers_are_printed_as_numbers_and_texts_as_texts() -> None:
-    config = Config(lr=0.1, n=np.int64(3), flag=True, none=None, model=dict, name="a", digit="1")
-    assert str(config) == (
-        "{'lr': 0.1, 'n': 3, 'flag': True, 'none': None, 'model': 'dict', 'name': 'a', 'digit': '1'}"
-    )

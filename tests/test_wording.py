@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.wording import duration, one_line, safe_text
+from memento.wording import duration, one_line, safe_text, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,57 @@ def test_one_line_is_one_line_and_short(text: str, limit: int) -> None:
     line = one_line(text, limit)
     assert len(line) <= limit
     assert len(line.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90), ("10min", 600), ("10 minutes", 600), ("5m", 300), ("1h30m", 5400), ("1 h 30 min", 5400),
+        ("1 day, 2 hours", 93_600), ("0.5h", 1800), (" 600 ", 600), ("250ms", 0.25), ("2w", 1_209_600), (7, 7),
+        (timedelta(minutes=2), 120), (np.float32(0.5), 0.5), (np.int64(3), 3),
+    ],
+)  # fmt: skip
+def test_times_are_read_as_people_write_them(text: object, seconds: float) -> None:
+    assert seconds_of(text, "timeout", short=True) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "min",
+        "10 parsecs",
+        "1m30h",
+        "1h2h",
+        "h1",
+        "-5s",
+        "1e3",
+        "1h 30",
+        True,
+        None,
+        [1],
+        -1,
+        float("nan"),
+        "inf",
+    ],
+)
+def test_what_is_no_time_is_said_to_be_none(text: object) -> None:
+    with pytest.raises(
+        ValueError, match="timeout must be seconds or a text like '90s', '10min' or '1h30m', got"
+    ):
+        seconds_of(text, "timeout", short=True)
+
+
+@pytest.mark.parametrize("age", ["6m", "30", "3M"])
+def test_an_age_that_may_be_meant_in_months_or_days_is_refused(age: str) -> None:
+    with pytest.raises(ValueError, match="older_than must be seconds or a text like '30d'"):
+        seconds_of(age, "older_than")
+
+
+@given(st.lists(st.sampled_from(["w", "d", "h", "min", "s"]), unique=True, min_size=1), st.data())
+def test_a_time_is_the_sum_of_its_parts(units: list[str], data: st.DataObject) -> None:
+    sizes = {"w": 604_800, "d": 86_400, "h": 3600, "min": 60, "s": 1}
+    units = [unit for unit in sizes if unit in units]
+    amounts = [data.draw(st.integers(0, 99)) for _ in units]
+    text = " ".join(f"{amount}{unit}" for amount, unit in zip(amounts, units, strict=True))
+    assert seconds_of(text, "x") == sum(a * sizes[u] for a, u in zip(amounts, units, strict=True))

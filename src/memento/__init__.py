@@ -98,4 +98,4 @@ __all__ += ["__version__"]
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -6,7 +6,8 @@ Knows: names and values. May not know: matrices, keys, stores.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from types import MethodType
+from typing import TYPE_CHECKING, Any
 
 from memento.wording import safe_text
 
@@ -57,14 +58,28 @@ def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 ELSEWHERE = {  # what people look for in a config -> where it is
     **dict.fromkeys(("seed", "rng", "key", "logger", "attempt", "directory", "resources"), "context.{}"),
     **dict.fromkeys(("to_dict", "as_dict", "dict", "_asdict", "parameters", "params"), "config.asdict()"),
-    **dict.fromkeys(("keys", "items", "values"), "config.asdict().{}()"),
     **dict.fromkeys(("n_jobs", "cpus", "num_workers"), "context.resources.cpus"),
     **dict.fromkeys(("device", "gpu", "gpus", "cuda"), "context.resources.gpus"),
 }
 
 
-class Config:
-    """A single experiment configuration; parameters are attributes.
+class _Method:
+    """A method that gives way to a parameter of its name: a matrix may have had one before configs were mappings."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method, self._name = method, method.__name__
+
+    def __get__(self, config: Config | None, owner: type) -> Any:
+        if config is None:
+            return self._method
+        return config[self._name] if self._name in config else MethodType(self._method, config)
+
+
+class Config(Mapping[str, Any]):
+    """A single experiment configuration: a mapping of its parameters, which are attributes too.
+
+    Settings are attributes where no parameter has their name; they are no items, so that ``Model(**config)`` and
+    ``dict(config)`` have the parameters and nothing else. (With a parameter called `keys` write ``config.asdict()``.)
 
     Parameters
     ----------
@@ -76,6 +91,8 @@ class Config:
     >>> config = Config(model="svc", C=1.0)
     >>> config.model, config["C"], config.get("gamma", "scale")
     ('svc', 1.0, 'scale')
+    >>> dict(config), len(config), "gamma" in config
+    ({'model': 'svc', 'C': 1.0}, 2, False)
     """
 
     settings: Mapping[str, Any]
@@ -109,6 +126,8 @@ class Config:
         try:
             value = self._dict[name]
         except KeyError:
+            if name in self.settings:
+                return self.settings[name]
             raise AttributeError(f"config has no parameter {name!r}{self._instead(name)}") from None
         return self._resolve(name, value) if isinstance(value, Deferred) else value
 
@@ -128,7 +147,9 @@ class Config:
         if not isinstance(name, str) or name.startswith("__"):
             return known
         if name in self.settings:
-            return f". It is a setting: write config.settings[{name!r}]."
+            return (
+                f". It is a setting: write config.{name if name.isidentifier() else f'settings[{name!r}]'}."
+            )
         line = ELSEWHERE.get(name, "").format(name)
         if not line:
             import difflib
@@ -172,6 +193,12 @@ class Config:
     def __iter__(self) -> Iterator[str]:
         return iter(self._dict)
 
+    def __len__(self) -> int:
+        return len(self._dict)
+
+    if not TYPE_CHECKING:
+        keys, items, values = map(_Method, (Mapping.keys, Mapping.items, Mapping.values))
+
     def get(self, name: str, default: Any = None) -> Any:
         """Return a parameter's value, or `default` where this config does not have it."""
         return self[name] if name in self else default  # noqa: SIM401 - it would call itself
@@ -181,10 +208,7 @@ class Config:
         return {name: self[name] for name in self._dict}
 
     def __str__(self) -> str:
-        values = {"repeat": self.repeat, **self._dict}
-        bare = {name: repr(plain(value)) for name, value in values.items() if _is_number(plain(value))}
-        texts = self._texts().items()
-        return f"{{{', '.join(f'{n!r}: {v if bare.get(n) == v else repr(v)}' for n, v in texts)}}}"
+        return str(self._texts())  # as texts, which scripts for 1.2.0 may read
 
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{short_text(n)}={v}' for n, v in self._texts().items())})"
@@ -298,10 +322,6 @@ def short_text(value: Any, limit: int = 80) -> str:
             text = _of_table(value) + text
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text if text.isprintable() else safe_text(text)
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and type(value).__module__ == "builtins")
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Import what a package offers when it is first asked for, so that importing the package costs next to nothing.
 
-Knows: names and modules. May not know: what is in them.
+Knows: names and modules, and what people call what is here. May not know: what is in them.
 """
 
 from __future__ import annotations
@@ -36,6 +36,51 @@ class Loading:
             gc.enable()
 
 
+class NoSuchName(AttributeError):
+    """A package does not have a name; what is nearest is looked for when the text is read, since few ever are."""
+
+    def __init__(self, package: str, name: str, known: list[str]) -> None:
+        super().__init__(package, name, known)
+        self.name = name
+
+    def __str__(self) -> str:
+        package, name, known = self.args
+        return f"module {package!r} has no attribute {name!r}{instead(package, name, known)}"
+
+
+# Words that people try -> what they find under another name.
+_INSTEAD = {
+    "memento.Memento(func).run(matrix)": "run runall execute launch map submit start main experiment runner study sweep"
+    " experiments task tasks pipeline job jobs project session",
+    "memento.Matrix({'lr': [0.1, 0.01]})": "grid parametergrid paramgrid product gridsearch space searchspace"
+    " parameters params choice sample combinations",
+    "context.cached(func, ...) inside the experiment": "cached cache memoize memo cachedfunction step",
+    "context.record({'loss': 0.3}) inside the experiment": "record log logmetric logmetrics metric metrics report",
+    "context.checkpoint(state) inside the experiment": "checkpoint save restore",
+    "context.seed inside the experiment": "seed setseed rng randomstate",
+    "memento.load('memento-store')": "results open read store loadresults",
+}
+
+
+def instead(package: str, name: str, known: list[str]) -> str:
+    """Say what to write instead of a name that a package does not have; "" where nothing is near.
+
+    >>> instead("memento", "grid", [])
+    ". Write memento.Matrix({'lr': [0.1, 0.01]})."
+    """
+    word = name.casefold().replace("_", "")
+    if name.startswith("_"):
+        return ""
+    for line, words in _INSTEAD.items() if package == "memento" else ():
+        if word in words.split():
+            return f". Write {line}."
+    import difflib
+
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(word, folded, 1, 0.8)
+    return f". Did you mean {folded[near[0]]!r}?" if near else ""
+
+
 def on_first_use(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
     """Give a package its `__getattr__` and `__all__` from the table of its modules, each with the names it has.
 
@@ -44,14 +89,14 @@ def on_first_use(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str]
     ('memento.config', ['Config', 'Configurations'])
     >>> get("Konfig")
     Traceback (most recent call last):
-    AttributeError: module 'memento' has no attribute 'Konfig'
+    memento.lazily.NoSuchName: module 'memento' has no attribute 'Konfig'. Did you mean 'Config'?
     """
     home_of = {name: home for home, names in homes.items() for name in names.split()}
 
     def get(name: str) -> Any:
         home = home_of.get(name)
         if home is None:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise NoSuchName(package, name, sorted(home_of))
         with Loading():
             __import__(home)  # a module that every run loads spares it the package `importlib`
         found = getattr(sys.modules[home], name)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from memento.lazily import Loading
 from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from memento.events import Listener
     from memento.matrix.matrix import Matrix
     from memento.notify.base import NotificationProvider
@@ -46,8 +48,8 @@ class Memento:
         Folder of the results; by default the project's ``memento-store``.
     retries : int, Retry, or dict of exception type to int
         How often a failed attempt is repeated.
-    timeout : float, optional
-        Seconds after which a task is ended.
+    timeout : float, str or timedelta, optional
+        Seconds after which a task is ended, or a text like ``"10min"``.
     memory_limit : int or str, optional
         Bytes (or ``"4GB"``) above which a task is ended.
     store_limit : int or str, optional
@@ -102,7 +104,7 @@ class Memento:
         executor: Any = "processes",
         store: str | os.PathLike[str] | None = None,
         retries: Retries = 0,
-        timeout: float | None = None,
+        timeout: float | str | timedelta | None = None,
         memory_limit: int | str | None = None,
         store_limit: int | str | None = None,
         on_error: str = "raise",
@@ -117,6 +119,7 @@ class Memento:
         listeners: Sequence[Listener] = (),
     ) -> None:
         from memento.runner.options import (
+            Options,
             check_choice,
             check_func,
             check_listeners,
@@ -124,6 +127,7 @@ class Memento:
             make_options,
         )
 
+        given = {name: value for name, value in locals().items() if name in Options._fields}
         check_func(func)
         check_provider(func, notification_provider)
         check_listeners(listeners)
@@ -137,21 +141,19 @@ class Memento:
         self._on_error = on_error
         self._progress = progress
         self._matrices: list[Matrix] = []
-        self._options = make_options(
-            num_workers=num_workers,
-            executor=executor,
-            retries=retries,
-            timeout=timeout,
-            memory_limit=memory_limit,
-            store_limit=store_limit,
-            on_code_change=on_code_change,
-            order=order,
-            cpus_per_task=cpus_per_task,
-            gpus_per_task=gpus_per_task,
-            max_tasks_per_worker=max_tasks_per_worker,
-            log_output=log_output,
-            initializer=initializer,
-        )
+        self._options = make_options(**given)
+
+    if not TYPE_CHECKING:  # which says by itself that there is no such thing
+
+        def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+            from memento.runner.wrong_usage import called
+
+            raise TypeError(called(self.func, args))
+
+        def __getattr__(self, name: str) -> NoReturn:
+            from memento.runner.wrong_usage import no_attribute
+
+            raise AttributeError(no_attribute(self.__dict__.get("func"), name, dir(type(self))))
 
     @property
     def name(self) -> str:

@@ -130,22 +130,50 @@ def bytes_of(size: int | str, name: str) -> int:
     return int(float(match[1]) * _UNITS[match[2] or ""])
 
 
-_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hr": 3600.0}
+_SECONDS |= {"hour": 3600.0, "d": 86400.0, "day": 86400.0, "w": 604800.0, "week": 604800.0}
+_IN_SHORT = {"": 1.0, "ms": 0.001, "m": 60.0}  # of waits: an age of "6m" would be half a year to some
 
 
-def seconds_of(age: float | str, name: str) -> float:
-    """Read a time: seconds, or a text like "30d"; ValueError, which says what `name` must be, where it is none.
+def seconds_of(time: object, name: str, *, short: bool = False) -> float:
+    """Read a time: seconds, a timedelta, or a text like "30d" or "1h30m"; in `short` also "600" and "5m".
+
+    Raises ValueError, which says what `name` must be, where it is none.
 
     Examples
     --------
     >>> seconds_of("30d", "older_than"), seconds_of("1.5 h", "older_than"), seconds_of(12, "older_than")
     (2592000.0, 5400.0, 12.0)
+    >>> seconds_of("10min", "timeout", short=True), seconds_of("1h30m", "timeout", short=True)
+    (600.0, 5400.0)
     """
-    if isinstance(age, (int, float)) and not isinstance(age, bool) and 0 <= age < float("inf"):
-        return float(age)
-    import re
+    told = seconds_in(time, short=short)
+    if told is None:
+        texts = "'90s', '10min' or '1h30m'" if short else "'30d', '12h' or '2w'"
+        raise ValueError(f"{name} must be seconds or a text like {texts}, got {time!r}")
+    return told
 
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|min|h|d|w|days?|weeks?|hours?)\s*", str(age).lower())
-    if match is None or isinstance(age, bool):
-        raise ValueError(f"{name} must be seconds or a text like '30d', '12h' or '2w', got {age!r}")
-    return float(match[1]) * _SECONDS[match[2] if match[2] == "min" else match[2][0]]
+
+def seconds_in(time: object, *, short: bool = False) -> float | None:
+    """Return the seconds that a time says, as `seconds_of` reads it; None where it is none."""
+    import re
+    from numbers import Real
+
+    if hasattr(time, "total_seconds"):
+        time = time.total_seconds()
+    if isinstance(time, bool):
+        return None
+    if isinstance(time, Real):
+        return float(time) if 0 <= float(time) < float("inf") else None
+    if not isinstance(time, str):
+        return None
+    units = {**_SECONDS, **_IN_SHORT} if short else _SECONDS
+    text, number = time.strip().lower(), r"(\d+(?:\.\d*)?|\.\d+)\s*"
+    parts = re.findall(rf"{number}([a-z]*)[\s,]*", text)
+    if not re.fullmatch(rf"(?:{number}[a-z]+[\s,]*)+|{number}", text):
+        return None
+    sizes = [units.get(unit) or units.get(unit.removesuffix("s")) for _, unit in parts]
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes) or known != sorted(known, reverse=True) or len(set(known)) < len(known):
+        return None
+    return sum(float(amount) * size for (amount, _), size in zip(parts, known, strict=True))

@@ -42,13 +42,15 @@ def test_the_tables_know_the_arguments_that_there_are() -> None:
         ({"output_dir": "results"}, "Write store='results'."),
         ({"verbose": 0}, "Write progress=False."),
         ({"max_retries": 3}, "Write retries=3."),
-        ({"timeout_min": 10}, r"Write timeout=600 \(seconds\)."),
+        ({"timeout_min": 10}, r"Write timeout='10min' \(or seconds\)."),
         ({"mem_gb": 4}, "Write memory_limit='4GB'."),
         ({"gpus": 1}, "Write gpus_per_task=1."),
         ({"maxtasksperchild": 1}, "Write max_tasks_per_worker=1."),
         ({"random_state": 0}, "Write context.seed"),
         ({"experiment": train}, r"Give the experiment first: Memento\(train\)."),
         ({"matrix": MATRIX}, r"Write Memento\(func\).run\(matrix\)."),
+        ({"parameters": {"lr": [1]}}, r"Write Memento\(func\).run\({'parameters': {'lr': \[1\]}}\)."),
+        ({"lr": [1]}, r"Values to try .*Memento\(func\).run\({'parameters': {'lr': \[1\]}}\)."),
         ({"force_run": True}, r"It belongs to run: Memento\(func\).run\(matrix, force_run=True\)."),
         ({"overwrite": True}, r"It belongs to run: Memento\(func\).run\(matrix, force_run=True\)."),
         ({"repeats": 5}, r"It is a key of the matrix: run\({'parameters': {...}, 'repeats': 5}\)."),
@@ -86,6 +88,8 @@ def test_what_belongs_elsewhere_is_said_to(call: str, given: dict[str, Any], lin
     ("call", "line"),
     [
         (lambda: Memento(train).run(MATRIX, lr=[0.1]), "{'parameters': {'lr': [0.1]}}"),  # type: ignore[call-arg]
+        (lambda: Memento(train).run(parameters={"lr": [1]}), "Write run({'parameters': {'lr': [1]}})."),  # type: ignore[call-arg]
+        (lambda: Memento(train).run(parameters=MATRIX), "Write run(matrix)."),  # type: ignore[call-arg]
         (lambda: Matrix({}, lr=[0.1]), "{'parameters': {'lr': [0.1]}}"),  # type: ignore[call-arg]
         (lambda: Matrix({}, settngs={}), "Did you mean 'settings'?"),  # type: ignore[call-arg]
         (lambda: Matrix(params={}), "Did you mean 'parameters'?"),  # type: ignore[call-arg]
@@ -101,7 +105,7 @@ def test_what_belongs_elsewhere_is_said_to(call: str, given: dict[str, Any], lin
             "It is a key of the matrix: add_matrix({'parameters': {...}, 'id': 'a'}).",
         ),
     ],
-    ids=map(str, range(12)),
+    ids=map(str, range(14)),
 )
 def test_every_call_says_the_right_line(call: Any, line: str) -> None:
     with pytest.raises(TypeError) as told:

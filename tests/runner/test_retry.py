@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -28,6 +29,12 @@ def test_a_number_of_retries_is_how_many_attempts_follow_the_first() -> None:
 def test_each_wait_is_longer_up_to_the_longest() -> None:
     retry = Retry(10, delay=1.0, factor=3.0, longest=5.0)
     assert [retry.wait(attempt) for attempt in (1, 2, 3, 4)] == [1.0, 3.0, 5.0, 5.0]
+
+
+def test_waits_may_be_written_as_people_say_them() -> None:
+    assert Retry(1, delay="2min", longest=timedelta(hours=1)) == Retry(1, delay=120, longest=3600)
+    with pytest.raises(ValueError, match=r"Retry\(longest=\.\.\.\) must be seconds or a text like"):
+        Retry(1, longest="ever")
 
 
 def test_only_the_named_types_are_repeated() -> None:

@@ -202,6 +202,12 @@ def test_a_parameter_of_the_matrix_comes_before_the_context_and_the_config() -> 
     assert call(lambda context, config: config["context"], matrix) == 512  # as in 1.2.0
 
 
+def test_two_names_that_the_matrix_has_are_parameters() -> None:
+    matrix = Matrix({"c": [1], "params": [2]})
+    assert call(lambda c, params: (c, params), matrix) == (1, 2)
+    assert call(lambda ctx, params: params["c"], matrix) == 1
+
+
 def test_what_a_partial_has_given_is_no_more_asked_for() -> None:
     assert call(functools.partial(plain, 5), Matrix({"config_file": ["a"]})) == (5, "a")
     with pytest.raises(MatrixError, match=r"parameters\['lr'\]"):

@@ -38,7 +38,15 @@ class Trainer:
         (Trainer.fit, "Memento(Trainer(...).fit)"),
         (int, "int is a class"),
         ("train", "Memento(train), without quotes."),
-        ("exp.py:train", "Memento(train), without quotes."),
+        (
+            "exp.py",
+            "`from exp import func`, then Memento(func); or on the command line `memento run exp.py:func",
+        ),
+        (Path("exp.py"), "`memento run exp.py:func matrix.yaml`."),
+        ("exp.py:train", "`from exp import train`, then Memento(train)"),
+        ("pkg.mod:train", "`from pkg.mod import train`, then Memento(train)"),
+        ("grid.yaml", "That is a matrix: Memento(func).run('grid.yaml')."),
+        (Memento(train), "Write run(matrix) on that"),
         (train(None, None), "Memento(func), not Memento(func(...))."),
         (None, "Memento(func), not Memento(func(...))."),
         (MATRIX, "Memento(func).run(matrix)."),
@@ -49,6 +57,29 @@ def test_what_is_no_experiment_is_answered_by_the_right_line(func: Any, line: st
     with pytest.raises(TypeError) as told:
         Memento(func)
     assert line in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("to_frame", "results have it. Write Memento(train).run(matrix).to_frame()."),
+        ("failures", "Write Memento(train).run(matrix).failures."),
+        ("fit", "Write Memento(train).run(matrix)."),
+        ("runall", "Did you mean run_all?"),
+        ("colour", "To run it write Memento(train).run(matrix)."),
+    ],
+)
+def test_what_a_memento_does_not_have_is_answered_by_the_right_line(name: str, line: str) -> None:
+    with pytest.raises(AttributeError) as told:
+        getattr(Memento(train), name)
+    assert line in str(told.value)
+    assert not hasattr(Memento(train), "__deepcopy__")
+
+
+@pytest.mark.parametrize("given", [(MATRIX,), (), (Matrix({"x": [1]}),)])
+def test_a_memento_is_run_and_not_called(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"Write Memento\(train\)\.run\(matrix\)\."):
+        Memento(train)(*given)  # type: ignore[operator]  # what people try
 
 
 @pytest.mark.parametrize(
@@ -175,7 +206,10 @@ def test_executors_of_other_tools_are_answered_by_ours(name: str, executor: str)
     [
         ({"num_workers": -1}, "leave it out to use all cores"),
         ({"num_workers": 1.5}, "must be a whole number"),
-        ({"timeout": "10min"}, "write seconds: timeout=600"),
+        ({"timeout": "10 parsecs"}, "timeout must be seconds or a text like '90s', '10min' or '1h30m'"),
+        ({"timeout": True}, "timeout must be seconds"),
+        ({"timeout": 0}, "timeout must be more than 0"),
+        ({"memory_limit": "much"}, "memory_limit must be bytes or a text like '4GB'"),
         ({"name": 3}, "name must be a text"),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from memento import (
@@ -15,6 +18,7 @@ from memento import (
     Range,
     Result,
     Results,
+    Retry,
     RunInterrupted,
 )
 import pandas as pd
@@ -41,6 +45,37 @@ def after_a_run() -> None:
 def figures(results: Results) -> None:
     ax = results.plot()
     results.plot("loss", ax=ax).set_title("loss")
+
+
+def plain(lr: float, hidden: int, n_epochs: int = 10) -> float:
+    return lr * hidden * n_epochs
+
+
+async def awaited(lr: float, **rest: Any) -> float:
+    return lr
+
+
+class Trainer:
+    def __call__(self, config: Config, *, lr: float) -> float:
+        return lr
+
+
+def any_function_is_an_experiment() -> None:
+    Memento(plain, timeout="10min", memory_limit="4 GiB", retries=Retry(3, delay="1min"))
+    Memento(functools.partial(plain, n_epochs=3), timeout=timedelta(hours=1))
+    Memento(awaited)
+    Memento(Trainer())
+    Memento(lambda lr: lr)
+
+
+def a_config_is_a_mapping(config: Config) -> None:
+    def model(**parameters: Any) -> None: ...
+
+    model(**config)
+    mapping: Mapping[str, Any] = config
+    pairs: list[tuple[str, Any]] = list(config.items())
+    folds: Any = config.folds
+    print(dict(config), {**config, "more": 1}, len(config), "lr" in config, mapping, pairs, folds)
 
 
 def matrices() -> None:

@@ -105,7 +105,7 @@ def run(
     store: StoreOption = None,
     name: Annotated[str | None, typer.Option(help="The experiment's name.")] = None,
     retries: Annotated[int, typer.Option(min=0, help="How often a failed attempt is repeated.")] = 0,
-    timeout: Annotated[float | None, typer.Option(help="Seconds after which a task is ended.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="Time after which a task is ended, like 10min.")] = None,
     memory_limit: Annotated[
         str | None, typer.Option(help="Memory above which a task is ended, like 4GB.")
     ] = None,

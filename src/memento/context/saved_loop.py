@@ -26,12 +26,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.context.saved import capture, fill
 from memento.context.states import check
 from memento.context.task_space import StopTask
+from memento.wording import seconds_in
 
 if TYPE_CHECKING:
     from memento.context.attempt import Attempt
 
-_UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0}
-_UNITS |= {"h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0, "ms": 0.001}
 _END = object()
 _SLOW = 0.005  # seconds an item; looking at the generators takes a hundredth of that
 _COUNTED = frozenset({"step", "iteration", "item", "epoch", "batch", "batche"})
@@ -50,15 +49,12 @@ def parse_every(every: float | str) -> Every:
     >>> parse_every("10min").seconds, parse_every("100 steps").steps, parse_every(2).seconds
     (600.0, 100, 2.0)
     """
-    text = str(every).strip().lower()
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", text)
-    if match is not None and not isinstance(every, bool):
-        amount, unit = float(match[1]), match[2]
-        unit = unit.removesuffix("s") if len(unit) > 1 and unit != "ms" else unit
-        if unit in _COUNTED and amount >= 1 and amount == int(amount):
-            return Every(None, int(amount))
-        if unit in _UNITS:
-            return Every(amount * _UNITS[unit], None)
+    match = re.fullmatch(r"\s*(\d+)\s*([a-z]+?)s?\s*", every.lower()) if isinstance(every, str) else None
+    if match is not None and match[2] in _COUNTED and int(match[1]) >= 1:
+        return Every(None, int(match[1]))
+    seconds = seconds_in(every, short=True)
+    if seconds is not None:
+        return Every(seconds, None)
     raise ValueError(
         f"loop(every={every!r}): give seconds, or a text like '30s', '10min', '2h' or '100 steps'"
     )

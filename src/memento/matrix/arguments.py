@@ -5,7 +5,7 @@ Knows: the words that other tools have for things, and where they go here. May n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ _OF_MEMENTO = {
     " savedir resultsdir workdir root db database logdir",
     "progress={truth}": "verbose verbosity showprogress progressbar tqdm bar",
     "retries={value}": "retry maxretries nretries maxattempts attempts numretries",
-    "timeout=600 (seconds)": "timelimit walltime maxtime timeoutmin timeoutmins timeoutminutes timeouts timeoutsec"
-    " tasktimeout timeouthours",
+    "timeout='10min' (or seconds)": "timelimit walltime maxtime timeoutmin timeoutmins timeoutminutes timeouts"
+    " timeoutsec tasktimeout timeouthours",
     "memory_limit='4GB'": "memory mem memgb maxmemory memorygb memlimit ram",
     "store_limit='50GB'": "maxsize storesize maxstoresize sizelimit cachesize maxcachesize quota disklimit maxdisk",
     "on_error='return' (or 'raise')": "raiseonerror raiseonfailure raiseexceptions errors errorscore ignoreerrors"
@@ -46,7 +46,7 @@ _OF_MEMENTO = {
     "log_output={truth}": "capture captureoutput logs logging redirectoutput",
     "listeners=[{value}]": "listener hook hooks observer observers subscribers",
     "name={value}": "experimentname title study studyname project task taskname experiment",
-    "Memento(func).run(matrix)": "matrix grid paramgrid parameters params configs config configurations space"
+    "Memento(func).run({matrix})": "matrix grid paramgrid parameters params configs config configurations space"
     " searchspace paramdistributions hparams hyperparameters",
     "context.seed inside the experiment, which is the same at every re-run, or 'repeats': 5 in the matrix": "seed"
     " randomstate randomseed rng nseeds seeds",
@@ -58,7 +58,7 @@ _OF_RUN = {
     "dry_run=True": "dry plan preview test simulate",
     "force_cache=True": "cacheonly cachedonly onlycached onlycache readonly usecache",
     "notify_on_complete=False": "notify quiet silent",
-    "run(matrix)": "parameters params grid paramgrid configs config configurations space",
+    "run({matrix})": "parameters params grid paramgrid configs config configurations space",
 }
 _OF_LOAD = {
     "load({value})": "store storepath cache cachepath cachedir folder directory file root location",
@@ -135,8 +135,14 @@ def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
     if name in KEYS and call != "Matrix":
         shown = call if call == "add_matrix" else "run"
         return f"It is a key of the matrix: {shown}({{'parameters': {{...}}, {name!r}: {_short(value)}}})."
-    if not nearest(name, known) and call in ("run", "Matrix") and isinstance(value, (list, tuple, range)):
-        return f"Values to try stand under 'parameters': {{'parameters': {{{name!r}: {_short(value)}}}}}."
+    if (
+        not nearest(name, known)
+        and call in ("Memento", "run", "Matrix")
+        and isinstance(value, (list, tuple, range))
+    ):
+        matrix = f"{{'parameters': {{{name!r}: {_short(value)}}}}}"
+        where = f"Memento(func).run({matrix})" if call == "Memento" else matrix
+        return f"Values to try stand under 'parameters': {where}."
     return did_you_mean(name, known, "It has")
 
 
@@ -152,8 +158,16 @@ def _meant(words: dict[str, str], word: str, value: object) -> str | None:
 def _line(words: dict[str, str], word: str, value: object) -> str | None:
     for line, meaning in words.items():
         if word in meaning.split():
-            return line.replace("{value}", _short(value)).replace("{truth}", str(bool(value)))
+            line = line.replace("{value}", _short(value)).replace("{truth}", str(bool(value)))
+            return line.replace("{matrix}", _matrix(value))
     return None
+
+
+def _matrix(value: object) -> str:
+    """Write the matrix that parameters were meant as."""
+    if not isinstance(value, Mapping) or "parameters" in value:
+        return "matrix"
+    return f"{{'parameters': {_short(dict(value))}}}"
 
 
 def _short(value: object) -> str:

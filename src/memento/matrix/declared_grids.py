@@ -16,7 +16,7 @@ from memento.matrix.ranges import Numbers, as_numbers
 from memento.matrix.right_line import is_list, no_list, perhaps_not_meant, right_grid
 from memento.matrix.values import listed, token, wrong_type
 
-_RESERVED = frozenset(dir(Config)) | {"settings", "repeat", "_dict"}
+_RESERVED = (frozenset(dir(Config)) - {"keys", "items", "values"}) | {"settings", "repeat", "_dict"}
 
 
 def make_grids(given: object, notes: list[str]) -> tuple[dict[str, tuple[Any, ...]], ...]:

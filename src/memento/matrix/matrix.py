@@ -309,8 +309,8 @@ def generate_configurations(matrix: Mapping[str, Any] | Matrix) -> Configuration
     --------
     >>> for config in generate_configurations({"parameters": {"a": [1, 2], "b": [3]}}):
     ...     print(config)
-    {'a': 1, 'b': 3}
-    {'a': 2, 'b': 3}
+    {'a': '1', 'b': '3'}
+    {'a': '2', 'b': '3'}
     """
     if isinstance(matrix, (str, os.PathLike)):
         raise MatrixTypeError(

@@ -70,10 +70,10 @@ class Range(Numbers):
     """
 
     def __new__(cls, start: float, stop: float, step: float = 1) -> Range:
-        call = start, stop, step
-        first, end, by = (_exact(cls, value) for value in call)
+        call = (start, stop) if _is_int(step) and step == 1 else (start, stop, step)
+        first, end, by = (_exact(cls, value) for value in (start, stop, step))
         if not by:
-            raise _wrong(cls, "the step is 0.", (start, stop, 1))
+            raise _wrong(cls, "the step is 0.", (start, stop))
         count = -((first - end) // by)  # rounded up
         if count < 1:
             if first == end:
@@ -83,7 +83,7 @@ class Range(Numbers):
             raise _wrong(
                 cls, f"steps of {step!r} from {start!r} never come near {stop!r}.", (start, stop, -step)
             )
-        return cls._made(_spaced(cls, first, by, count, call, all(map(_is_int, call))), call)
+        return cls._made(_spaced(cls, first, by, count, call, all(map(_is_int, (start, stop, step)))), call)
 
 
 class Linear(Numbers):
@@ -246,10 +246,10 @@ def _right(cls: type[Numbers], call: tuple[Any, ...]) -> str:
 
 
 def _call_text(name: str, call: tuple[Any, ...]) -> str:
-    first, *last = map(str, call[:2]) if name != "Range" else map(str, call)
-    if name == "Range" and len(call) == 3 and call[2] == 1 and _is_int(call[2]):
-        last.pop()
-    return f"{name}({', '.join([first, *last])}{'' if name == 'Range' else f', num={call[2]}'})"
+    texts = list(map(str, call))
+    if name != "Range":
+        texts[2] = f"num={texts[2]}"
+    return f"{name}({', '.join(texts)})"
 
 
 def _mapping_text(name: str, call: tuple[Any, ...]) -> str:

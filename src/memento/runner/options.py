@@ -46,6 +46,10 @@ def make_options(**given: Any) -> Options:
     check_executor(given["executor"])
     check_choice("on_code_change", given["on_code_change"], ("warn", "rerun", "ignore"))
     check_choice("order", given["order"], ("longest-first", "matrix"))
+    if given["timeout"] is not None:
+        from memento.wording import seconds_of
+
+        given["timeout"] = seconds_of(given["timeout"], "timeout", short=True)
     for name in ("num_workers", "timeout", "cpus_per_task", "max_tasks_per_worker"):
         check_positive(name, given[name])
     check_retries(given["retries"])
@@ -97,7 +101,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def check_func(func: Any) -> None:
     """Refuse at once what would fail in every single task; its arguments are looked at beside a matrix."""
-    if callable(func) and not isinstance(func, type):
+    if callable(func) and not isinstance(func, type) and not _is_memento(func):
         code = func.__code__ if type(func) is FunctionType else None
         if code is None or not code.co_argcount or code.co_varnames[0] != "self":
             return
@@ -107,6 +111,10 @@ def check_func(func: Any) -> None:
     from memento.runner.wrong_usage import no_function
 
     raise TypeError(no_function(func))
+
+
+def _is_memento(func: Any) -> bool:
+    return any(kind.__module__ == "memento.memento" for kind in type(func).__mro__)
 
 
 def check_names(func: Any, matrix: Matrix) -> Arguments:
@@ -207,8 +215,7 @@ def check_positive(name: str, value: Any) -> None:
         import numbers
 
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            example = "; write seconds: timeout=600" if name == "timeout" else ""
-            raise TypeError(f"{name} must be a number, got {value!r}{example}")
+            raise TypeError(f"{name} must be a number, got {value!r}")
     if not float(value) > 0:
         rest = "; leave it out to use all cores" if name == "num_workers" else ""
         raise ValueError(f"{name} must be more than 0, got {value!r}{rest}")

@@ -29,6 +29,7 @@ from memento.records import (
     UNSAVABLE,
     Failure,
 )
+from memento.wording import seconds_of
 
 _OF_KIND: dict[str, type[BaseException]] = {
     DIED: WorkerDied,
@@ -39,6 +40,7 @@ _OF_KIND: dict[str, type[BaseException]] = {
 }
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from typing import TypeAlias
 
 Retries: TypeAlias = "int | Retry | Mapping[type[BaseException], int]"
@@ -66,12 +68,12 @@ class Retry(_Retry):
     on : exception type, or several in a tuple or list
         Only failures of these types are repeated; `memento.errors.WorkerDied`, `TaskTimeout` and
         `MemoryLimitExceeded` stand for crashes and limits. Empty: every failure.
-    delay : float
-        Seconds before the first repetition.
+    delay : float, str or timedelta
+        Seconds before the first repetition, or a text like ``"1min"``.
     factor : float
         By how much each further wait is longer.
-    longest : float
-        Seconds that no wait exceeds.
+    longest : float, str or timedelta
+        What no wait exceeds.
     losses : int
         How often a task may lose its place (a node is preempted, a container ends) and is started again elsewhere,
         at once; this is no failure of the task, and `times` is not about it. One loss more fails the task.
@@ -88,9 +90,9 @@ class Retry(_Retry):
         cls,
         times: int = 0,
         on: type[BaseException] | Collection[type[BaseException]] = (),
-        delay: float = 0.5,
+        delay: float | str | timedelta = 0.5,
         factor: float = 2.0,
-        longest: float = 60.0,
+        longest: float | str | timedelta = 60.0,
         losses: int = LOSSES,
     ) -> Retry:
         if times < 0:
@@ -101,7 +103,10 @@ class Retry(_Retry):
         for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise TypeError(f"Retry(on=...) takes exception types, like (OSError,), got {kind!r}")
-        return super().__new__(cls, times, kinds, delay, factor, longest, losses)
+        first, most = (
+            seconds_of(t, f"Retry({n}=...)", short=True) for n, t in (("delay", delay), ("longest", longest))
+        )
+        return super().__new__(cls, times, kinds, first, factor, most, losses)
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait after the failure of attempt number `attempt` (1 for the first)."""

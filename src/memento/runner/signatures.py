@@ -28,6 +28,7 @@ _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_
 _STARS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _NEEDED = inspect.Parameter.empty
 _BOUND = object()  # the default of an argument that a partial has given already
+_NAMES = {"context": "context", "ctx": "context", "config": "config", "cfg": "config", "conf": "config"}
 _ROLES = {"Context": "context", "Config": "config"}  # what is annotated as one of these
 _PLAIN = frozenset({bool, int, float, str, type(None)})
 
@@ -93,6 +94,8 @@ class _Reading:
         places = [p for p in self.given if p.kind in _BY_PLACE]
         two, usual = places[:2], (CONTEXTS, CONFIGS)
         usually = [p for p, words in zip(two, usual, strict=False) if p.name in words]
+        if all(p.name in self.known for p in two) and not all(p.name.strip("_") in _NAMES for p in two):
+            usually = []
         by_name = [p for p in self.given if p.name in self.known and p not in usually]
         if by_name or (len(two) < 2 and not self.takes_places):
             return False
@@ -151,13 +154,12 @@ class _Reading:
         for column, name in enumerate(table.names if table.may_lack else ()):
             if name not in self._names or name in settings:
                 continue
-            lacks = table.along(column, [*[False] * len(table.values[column]), True])
-            row = next((row for row, is_lacking in enumerate(lacks) if is_lacking), None)
-            if row is None:
+            rows = (table.columns[:, column] < 0).nonzero()[0]
+            if not len(rows):
                 continue
             lacking.add(name)
             if any(p.name == name and p.default is _NEEDED for p in self.given):
-                example = config_text(self.matrix.config(row * table.repeats))
+                example = config_text(self.matrix.config(int(rows[0]) * table.repeats))
                 raise MatrixError(
                     f"parameters[{name!r}]",
                     f"{self._told()} needs it, and some tasks have none, like {example}.",
@@ -240,10 +242,8 @@ def _role(p: inspect.Parameter, space: Mapping[str, Any]) -> str:
     if p.default is _BOUND:
         return ""
     name = p.name.strip("_")
-    if name in ("context", "ctx"):
-        return "context"
-    if name in ("config", "cfg", "conf"):
-        return "config"
+    if name in _NAMES:
+        return _NAMES[name]
     kind = p.annotation
     if isinstance(kind, str):
         text = kind.strip("\"' ")

@@ -18,6 +18,10 @@ CONTEXTS = frozenset("context ctx c _context".split())
 CONFIGS = frozenset(
     "config cfg conf configuration _config params parameters param args hparams options".split()
 )
+_MATRIX_FILES = (".yaml", ".yml", ".toml", ".json")
+_RUNS = frozenset(
+    "fit execute start submit map launch compute evaluate search go main call do train apply optimize".split()
+)
 _HEARS = ("on_event", "task_completed", "all_tasks_completed", "task_failure")
 
 
@@ -42,23 +46,66 @@ def no_function(given: object) -> str:
         )
     if isinstance(given, str) and " " in given.strip():
         return (
-            f"func must be callable as func(context, config), got the text {given!r}."
+            f"func must be a function, got the text {given!r}."
             f" To run a program for each task, write Memento(memento.command({given!r}))."
         )
-    if isinstance(given, str):
+    if isinstance(given, (str, os.PathLike)):
+        return f"func must be a function, got the text {str(given)!r}. {_named_by(str(given))}"
+    if hasattr(given, "run_all"):
         return (
-            f"func must be callable as func(context, config), got the text {given!r}. Give the function itself:"
-            f" Memento({given.rpartition(':')[2].rpartition('.')[2] or 'func'}), without quotes."
+            "func must be a function, got a Memento. Write run(matrix) on that, or give the function itself."
         )
-    if isinstance(given, (Mapping, Matrix, os.PathLike)):
+    if isinstance(given, (Mapping, Matrix)):
         return (
-            "func must be callable as func(context, config), got the matrix."
+            "func must be a function, got the matrix."
             " Give the function first, and the matrix to run: Memento(func).run(matrix)."
         )
     return (
-        f"func must be callable as func(context, config), got {short_text(given, 40)} ({type(given).__qualname__})."
+        f"func must be a function, got {short_text(given, 40)} ({type(given).__qualname__})."
         " Give the function itself, which Memento calls for each task: Memento(func), not Memento(func(...))."
     )
+
+
+def _named_by(text: str) -> str:
+    """Say how to give the function that a text means."""
+    place, colon, name = text.rpartition(":")
+    file = os.path.basename(place if colon else text)
+    stem, ending = os.path.splitext(file)
+    if ending in _MATRIX_FILES:
+        return f"That is a matrix: Memento(func).run({text!r})."
+    if ending == ".py" or colon:
+        func, place = (name, place) if colon else ("func", text)
+        module = stem if ending == ".py" else place
+        return (
+            f"Give the function itself: `from {module} import {func}`, then Memento({func}); or on the command line"
+            f" `memento run {place}:{func} matrix.yaml`."
+        )
+    return f"Give the function itself: Memento({text.rpartition('.')[2] or 'func'}), without quotes."
+
+
+def called(func: object, args: Sequence[object]) -> str:
+    """Say what to write where a Memento was called like the function."""
+    given = "matrix" if not args or isinstance(args[0], (Mapping, Matrix)) else short_text(args[0], 40)
+    return f"a Memento is not called. Write Memento({short_name(func)}).run({given})."
+
+
+def no_attribute(func: object, name: str, known: Sequence[str]) -> str:
+    """Say what to write instead of an attribute that a Memento does not have."""
+    told = f"Memento has no attribute {name!r}"
+    if name.startswith("_"):
+        return told
+    from memento.matrix.suggest import nearest
+    from memento.results.results import Results
+
+    run = f"Memento({short_name(func)}).run(matrix)"
+    if name in dir(Results):
+        return (
+            f"{told}; results have it. Write {run}.{name}{'()' if callable(getattr(Results, name)) else ''}."
+        )
+    near = nearest(name, [one for one in known if not one.startswith("_")])
+    if name.casefold() in _RUNS:
+        return f"{told}. Write {run}."
+    return f"{told}. Did you mean {near[0]}?" if near else f"{told}. To run it write {run}."
 
 
 def _method(kind: type) -> str:
