@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,25 @@ def test_keys_are_those_of_the_same_tasks_declared_one_by_one(declared: dict[str
     cut = [{both[i : i + 16] for i in range(0, len(both), 16)} for both in (keys, single)]
     assert cut[0] == cut[1]
     assert len(keys) == len(single) == 16 * len(cut[0])
+
+
+def toml(value: Any) -> str:
+    """Write plain values as TOML does, in one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name} = {toml(one)}' for name, one in value.items())}}}"
+    return f"[{', '.join(map(toml, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+@settings(deadline=None)
+@given(matrices())
+def test_every_format_gives_the_same_matrix(declared: dict[str, Any]) -> None:
+    lines = [f"{key} = {toml(value)}" for key, value in declared.items()]
+    texts = {"json": json.dumps(declared), "yaml": json.dumps(declared, indent=1), "toml": "\n".join(lines)}
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix, text in texts.items():
+            path = Path(folder) / f"m.{suffix}"
+            path.write_text(text)
+            assert Matrix.of(path).spec == Matrix.of(declared).spec == Matrix(**declared).spec
 
 
 GRIDS: list[dict[str, list[Any]]] = [
