@@ -69,5 +69,5 @@ print("Mean accuracy of 5-fold cross-validation\n")
 print(results.pivot(index=["dataset", "preprocessing"], columns="model").round(3).to_string())
 
 best = results.best()
-print(f"\nBest: {best.inner:.3f} with {best.config}")
+print(f"\nBest: {best.value:.3f} with {best.config}")
 print(f"{sum(result.was_cached for result in results)} of {len(results)} results were there already.")

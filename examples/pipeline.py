@@ -75,7 +75,7 @@ trained = results["train"]
 print("Squared error of ridge regression\n")
 index = ["load.rows", "features.columns", "features.degree"]
 print(trained.pivot(index, "alpha", aggfunc="mean").round(2).to_string())
-print(f"\nBest: {trained.best(minimize=True).inner:.2f}")
+print(f"\nBest: {trained.best(minimize=True).value:.2f}")
 for name, some in results.items():
     print(f"{name}: {sum(result.was_cached for result in some)} of {len(some)} were there already")
 cached = sum(result.was_cached for some in results.values() for result in some)

@@ -1,6 +1,8 @@
 """The class that users type: `Memento(exp_func).run(matrix)`.
 
 Knows: the user's options, and which rooms serve them. May not know: how any of them works.
+
+Long because users read here what each argument means.
 """
 
 from __future__ import annotations
@@ -57,6 +59,10 @@ class Memento:
         and `StoreLimitReached` says what takes the room; raised at once where the store has them already.
     on_error : {"raise", "return"}
         Whether failures raise `AggregateException` at the end or come back as results.
+    fail_fast : bool
+        Start no more tasks after the first that has failed, its retries over; the same as ``max_failures=1``.
+    max_failures : int, optional
+        Start no more tasks once so many of this call have failed. What runs finishes, and all that finished is kept.
     on_code_change : {"warn", "rerun", "ignore"}
         What to do about results that an older version of the code computed.
     order : {"longest-first", "matrix"}
@@ -108,6 +114,8 @@ class Memento:
         memory_limit: int | str | None = None,
         store_limit: int | str | None = None,
         on_error: str = "raise",
+        fail_fast: bool = False,
+        max_failures: int | None = None,
         on_code_change: str = "warn",
         order: str = "longest-first",
         cpus_per_task: int = 1,
@@ -118,22 +126,15 @@ class Memento:
         progress: bool | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
-        from memento.runner.options import (
-            Options,
-            check_choice,
-            check_func,
-            check_listeners,
-            check_provider,
-            make_options,
-        )
+        given = locals()
+        from memento.runner import options
 
-        given = {name: value for name, value in locals().items() if name in Options._fields}
-        check_func(func)
-        check_provider(func, notification_provider)
-        check_listeners(listeners)
+        options.check_func(func)
+        options.check_provider(func, notification_provider)
+        options.check_listeners(listeners)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a text, got {name!r}")
-        check_choice("on_error", on_error, ("raise", "return"))
+        options.check_choice("on_error", on_error, ("raise", "return"))
         self.func = func
         self._name = name
         self._hear = [one for one in (notification_provider, *listeners) if one is not None]
@@ -141,7 +142,7 @@ class Memento:
         self._on_error = on_error
         self._progress = progress
         self._matrices: list[Matrix] = []
-        self._options = make_options(**given)
+        self._options = options.make_options(**{name: given[name] for name in options.GIVEN})
 
     if not TYPE_CHECKING:  # which says by itself that there is no such thing
 
@@ -197,6 +198,7 @@ class Memento:
         force_cache: bool = False,
         cache_path: str | os.PathLike[str] | None = None,
         notify_on_complete: bool = True,
+        sample: float | None = None,
     ) -> Results | None:
         """Run a matrix and return its results; what is in the store is not computed again.
 
@@ -214,6 +216,9 @@ class Memento:
             The store, as in 1.2.0; the same as ``Memento(store=...)``.
         notify_on_complete : bool
             Tell the notification provider when all is done.
+        sample : int or float, optional
+            Run so many tasks of a large matrix, or that share of them: each value of each parameter has its share, and
+            a larger sample has all of a smaller one. Configurations are sampled whole, with all their repeats.
 
         Returns
         -------
@@ -231,16 +236,18 @@ class Memento:
         StoreLimitReached
             The store is as large as `store_limit` allows; what had finished is kept.
         """
+        __tracebackhide__ = True
         with Loading():
             from memento.matrix.matrix import Matrix
             from memento.runner.options import check_alone, check_flag, check_names
 
+        check_flag("sample", sample)
         for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
             check_flag(name, value)
         declared = Matrix.of(matrix)
         check_names(self.func, declared)
         check_alone(declared)
-        with self._invoke(cache_path, dry_run, force_run, force_cache) as invocation:
+        with self._invoke(cache_path, dry_run, force_run, force_cache, sample) as invocation:
             session = invocation.session(declared)
             if dry_run:
                 invocation.describe(session)
@@ -286,7 +293,7 @@ class Memento:
         Parameters
         ----------
         **kwargs
-            As for `run`.
+            As for `run`; `sample` is of each matrix.
 
         Returns
         -------
@@ -301,6 +308,7 @@ class Memento:
         AggregateException
             Tasks failed; what did not depend on them is finished and kept. Its `results` are what would be returned.
         """
+        __tracebackhide__ = True
         from memento.matrix.dependencies import execution_order
         from memento.runner.options import check_flag, check_names
         from memento.runner.stages import Stages
@@ -320,9 +328,8 @@ class Memento:
         dry_run = kwargs.pop("dry_run", False)
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
-        flags = {name: kwargs.pop(name, False) for name in ("force_run", "force_cache")}
         matrices = execution_order(self._matrices)
-        with self._invoke(cache_path, dry_run, **flags, ids=[one.id for one in matrices]) as invocation:
+        with self._invoke(cache_path, dry_run, **kwargs, ids=[one.id for one in matrices]) as invocation:
             stages = Stages(invocation, dry_run)
             for declared in matrices:
                 session = stages.next(declared)
@@ -332,7 +339,8 @@ class Memento:
                     invocation.describe(session, stages.waiting(session.matrix))
                     continue
                 invocation.run(session)
-                if session.stopped:
+                if session.stopped or session.is_hopeless:
+                    stages.say_what_is_left(matrices)
                     break
             if not dry_run and notify:
                 invocation.sum_up()
@@ -381,6 +389,7 @@ class Memento:
         dry_run: bool = False,
         force_run: bool = False,
         force_cache: bool = False,
+        sample: float | None = None,
         ids: Sequence[Any] | None = None,
     ) -> Invocation:
         with Loading():
@@ -389,6 +398,6 @@ class Memento:
 
         # A plan that nobody sees is no plan.
         listeners = Listeners(True if dry_run else self._progress, self._hear)
-        options = self._options._replace(force_run=force_run, force_cache=force_cache)
+        options = self._options._replace(force_run=force_run, force_cache=force_cache, sample=sample)
         store = self._locate(cache_path)
         return Invocation(self.func, self.name, options, store, listeners, self._last, ids)

@@ -38,6 +38,11 @@ def gated(context, config):
         time.sleep(0.02)
     return config.x**2
 
+def broken(context, config):
+    if config.x > 1:
+        raise ValueError(config.x)
+    return config.x
+
 squarer = Squarer()
 number = 3
 '''
@@ -128,10 +133,25 @@ def test_failures_exit_with_1_and_are_explained(project: Project) -> None:
     assert "x=3" in project.first.err
 
 
+@pytest.mark.parametrize("option", [("--fail-fast",), ("--max-failures", "1")])
+def test_a_run_that_ends_early_exits_with_1_and_says_how_to_go_on(
+    inside: Path, option: tuple[str, ...]
+) -> None:
+    ran = memento("run", "experiment.py:broken", "matrix.json", "--executor", "serial", *option)
+    assert ran.code == 1
+    assert "1 task not started. What finished is kept: run it again to go on." in ran.err
+
+
+@pytest.mark.parametrize(("sample", "count"), [("2", 2), ("34%", 1), ("0.67", 2), ("100%", 3), ("99", 3)])
+def test_a_sample_is_a_number_of_tasks_or_a_share(inside: Path, sample: str, count: int) -> None:
+    target = ("run", "experiment.py:experiment", "matrix.json", "--executor", "serial", "--sample", sample)
+    assert len(memento(*target, "--json").json) == count == len(calls(inside))
+
+
 def test_with_failures_json_still_has_every_row(project: Project) -> None:
     rows = project.first.json
     assert [row["status"] for row in rows] == ["done", "done", "failed"] * 2
-    assert rows[1]["value"] == {"square": 4}
+    assert (rows[1]["square"], rows[1]["value"]) == (4, None)
     assert "three is too much" in rows[2]["error"]
 
 
@@ -167,7 +187,11 @@ def test_what_is_not_there_is_wrong_usage(inside: Path, target: str, matrix: str
         ("--retries", "-1"),
         ("--timeout", "0"),
         ("--memory-limit", "much"),
+        ("--fail-fast", "--max-failures", "5"),
         ("--on-code-change", "panic"),
+        ("--sample", "0"),
+        ("--sample", "many"),
+        ("--sample", "150%"),
         ("--no-such-option",),
     ],
 )

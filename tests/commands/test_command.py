@@ -105,13 +105,15 @@ def test_hostile_values_arrive_as_one_argument_each(project: Path) -> None:
     assert not (project / "x").exists()
 
 
-def test_without_a_result_the_last_json_object_is_it(project: Path) -> None:
+def test_without_a_result_the_last_json_object_is_it(project: Path, caplog: Any) -> None:
     script = "print('{{\"a\": 1}}'); print('text'); print('{{\"b\": [{x}], \"c\": null}}'); print('[1]')"
     assert run(command(["python", "-c", script]), {"parameters": {"x": [7]}})[0].inner == {
         "b": [7],
         "c": None,
     }
+    caplog.clear()
     assert run(command("python -c '' {x}"), {"parameters": {"x": [7]}})[0].inner is None
+    assert "return" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -406,3 +408,20 @@ def test_a_result_in_the_wrong_folder_is_told(project: Path) -> None:
 def test_a_text_where_a_function_is_meant_is_told_how_to_make_a_command() -> None:
     with pytest.raises(TypeError, match=r"Memento\(memento.command\('python train.py"):
         Memento("python train.py --lr {lr}")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("edit", ["# a comment\n", "edited = True\n"])
+def test_a_script_that_is_edited_while_the_run_goes_on_is_not_run(project: Path, edit: str) -> None:
+    """The first task edits it."""
+    script = f"import sys\nif sys.argv[1] == '1': open('train.py', 'a').write({edit!r})\n"
+    (project / "train.py").write_text(script)
+    results = run(
+        command("python train.py {x}"), {"parameters": {"x": [1, 2]}}, on_error="return", order="matrix"
+    )
+    if edit.startswith("#"):
+        assert [result.status for result in results] == ["done", "done"]
+        return
+    assert [result.status for result in results] == ["done", "failed"]
+    assert str(results[1].error).startswith("train.py was edited since the run began")
+    again = run(command("python train.py {x}"), {"parameters": {"x": [1, 2]}})
+    assert [result.was_cached for result in again] == [True, False]

@@ -78,8 +78,10 @@ def test_what_is_logged_stands_on_standard_error(store: str, capsys: pytest.Capt
     [
         (lambda context: context.record("loss", 1), "context.record({'loss': 1})."),
         (lambda context: context.record("loss", 1, 3), "context.record({'loss': 1}, step=3)."),
-        (lambda context: context.record(loss=1), "context.record({'loss': 1})."),
-        (lambda context: context.record(loss=1, step=3), "context.record({'loss': 1}, step=3)."),
+        (lambda context: context.record("loss", loss=1), "record takes a dict, or names. Write"),
+        (lambda context: context.record({"loss": 1}, loss=2), "'loss' twice"),
+        (lambda context: context.record({"loss": 1}, step="a"), "metric 'step' must be a number"),
+        (lambda context: context.record(step=3), "context.record({'loss': 0.3}, step=3)."),
         (lambda context: context.record(3.0), "context.record({'loss': 0.3})."),
         (lambda context: context.record(), "context.record({'loss': 0.3})."),
         (lambda context: context.log_metric("loss", 1), "context.record({'loss': 0.3})."),
@@ -93,7 +95,7 @@ def test_what_is_logged_stands_on_standard_error(store: str, capsys: pytest.Capt
         (lambda context: context.recrod({"a": 1}), "context.record."),
         (lambda context: context.something, "it has: artifact, attempt, cached"),
     ],
-    ids=map(str, range(16)),
+    ids=map(str, range(18)),
 )
 def test_what_other_tools_call_otherwise_is_answered_by_the_right_line(call: Any, line: str) -> None:
     with pytest.raises((TypeError, AttributeError)) as told:

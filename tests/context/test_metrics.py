@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memento.context.context import Context
 from memento.context.metrics import Metrics
@@ -71,3 +73,39 @@ def test_a_step_is_the_x_of_what_brings_none() -> None:
     told.record({"loss": 0.4}, 8)
     frames = told.collect_metrics()
     assert (frames["loss"]["x"].tolist(), frames["lr"]["x"].tolist()) == ([7.0, 8.0], [9.0])
+
+
+_NUMBERS = st.floats(-10, 10) | st.just(math.nan) | st.integers(-5, 5) | st.floats(0, 1).map(np.float32)
+_VALUES = _NUMBERS | st.tuples(st.integers(0, 9), _NUMBERS)
+_METRICS = st.dictionaries(st.sampled_from(["loss", "acc", "self", "x"]), _VALUES, max_size=3)
+
+
+@given(given_as=_METRICS, named=_METRICS, step=st.none() | st.integers(0, 99) | st.floats(0, 9))
+def test_every_form_of_record_is_the_same_points(given_as: Any, named: Any, step: Any) -> None:
+    named = {name: value for name, value in named.items() if name not in (*given_as, "self")}
+    told = Context("key")
+    told.record(given_as, step, **named)
+    points = {
+        name: value if isinstance(value, tuple) else (step, value)
+        for name, value in {**given_as, **named}.items()
+    }
+    frames = told.collect_metrics()
+    assert frames.keys() == points.keys()
+    for name, (x, value) in points.items():
+        ((own, y_of),) = frames[name].to_numpy().tolist()
+        assert own == x if x is not None else own > 1e9
+        assert y_of == pytest.approx(float(value), nan_ok=True)
+
+
+def test_a_step_that_is_named_beside_metrics_is_the_step() -> None:
+    told = Context("key")
+    told.record(loss=0.5, step=3)
+    told.record({"step": 7, "loss": 0.25}, step=4)
+    assert told.collect_metrics()["loss"].to_numpy().tolist() == [[3.0, 0.5], [4.0, 0.25]]
+    assert told.collect_metrics()["step"].to_numpy().tolist() == [[4.0, 7.0]], "a metric of that name"
+
+
+@pytest.mark.parametrize("name", [3, None, ("a",)])
+def test_the_name_of_a_metric_is_a_text(name: Any) -> None:
+    with pytest.raises(TypeError, match="a metric's name must be a str"):
+        Context("key").record({name: 1.0})

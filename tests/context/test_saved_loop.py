@@ -228,3 +228,75 @@ def test_a_loop_survives_kill_9(store: str) -> None:
     )
     n = last + 5
     assert done.stdout.splitlines()[-1] == f"sum {n * (n - 1) // 2} {n}"
+
+
+def steps_of(told: Any, name: str) -> list[float]:
+    steps: list[float] = told.collect_metrics()[name]["x"].tolist()
+    return steps
+
+
+def test_what_is_recorded_in_a_loop_has_the_number_of_its_item_as_step(store: str) -> None:
+    told = context(store)
+    for epoch in told.loop("abcd", {}):
+        if epoch == "b":
+            told.record({"own": 1.0}, step=50)
+        told.record(loss=1.0)
+        told.record({"pair": (9, 1.0)})
+    told.record({"after": 1.0})
+    assert steps_of(told, "loss") == [0, 1, 2, 3]
+    assert (steps_of(told, "own"), set(steps_of(told, "pair"))) == ([50], {9})
+    assert steps_of(told, "after")[0] > 1e9, "the time"
+
+
+def test_a_loop_in_a_loop_counts_on(store: str) -> None:
+    told = context(store)
+    for epoch in told.loop(range(3), {}):
+        for batch in told.loop(range(4), {}):
+            told.record({"loss": 1.0})
+            if epoch == 0 and batch == 1:
+                break
+        for _ in told.loop(range(2), {}):
+            told.record({"val_loss": 1.0})
+        told.record({"accuracy": 1.0})
+    assert steps_of(told, "loss") == list(range(10))
+    assert steps_of(told, "val_loss") == list(range(6))
+    assert steps_of(told, "accuracy") == [0, 1, 2]
+
+
+def records(store: str, stop_after: int | None, every: str) -> Any:
+    """One attempt at a task that records before, in, between and after loops; stopped after so many inner items."""
+    seen = [0]
+    told = context(store, stopping=lambda: stop_after is not None and seen[0] >= stop_after)
+    told.record({"begin": 1.0}, step=0)
+    try:
+        for epoch in told.loop(range(3), {}, every=every):
+            told.record({"lr": 1.0 / (epoch + 1)})
+            for batch in told.loop(range(3 + epoch), {}, every=every):
+                told.record({"loss": batch})
+                seen[0] += 1
+                if epoch == 1 and batch == 2:
+                    break
+            told.record({"between": epoch})
+            for _ in told.loop(range(2), {}, every=every):
+                told.record({"val": epoch})
+                seen[0] += 1
+        told.record({"middle": 1.0}, step=1)
+        for _ in told.loop(range(4), {}, every=every):
+            told.record({"loss": 0.0, "fine": 1.0})
+            seen[0] += 1
+        told.record({"end": 1.0}, step=2)
+    except StopTask:
+        return None
+    return {name: frame.to_numpy().tolist() for name, frame in told.collect_metrics().items()}
+
+
+@settings(max_examples=30)
+@given(stops=st.lists(st.integers(1, 9), max_size=4), every=st.integers(1, 3))
+def test_a_task_that_goes_on_has_the_curves_of_one_that_was_never_stopped(
+    stops: list[int], every: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    expected = records(str(tmp_path_factory.mktemp("whole")), None, "1000 steps")
+    store = str(tmp_path_factory.mktemp("store"))
+    for stop in stops:
+        records(store, stop, f"{every} steps")
+    assert records(store, None, f"{every} steps") == expected

@@ -194,6 +194,7 @@ def test_a_cell_that_fails_says_what_to_type_for_what_there_is(
         may_fail=True,
     )
     assert "What there is: import sys; sys.last_value.results" in told[1]
+    assert "ZeroDivisionError: division by zero (cell 1, line 3)" in told[1]
     assert told[2].strip() == "[None, 1.0]"
     assert "What there is: runs.results" in told[3]
     assert told[4].strip() == "[None, 0.5]"

@@ -52,9 +52,15 @@ def test_results_that_agree_come_together_and_it_is_said_what_fits_nothing() -> 
         (model, one, how, one, fold)
         for model in ("svm", "tree") for one in "bc" for how in (1, 2) for fold in (0, 1)
     ]  # fmt: skip
-    assert [text.removeprefix("matrix 'fit': ") for text in fit.warnings] == [
-        "dependencies: 2 of 6 values of 'features' fit no others of the same 'dataset', and are left out (dataset=a).",
-        "dependencies: 2 of 6 values of 'splits' fit no others of the same 'dataset', and are left out (dataset=d).",
+    assert fit.warnings == [
+        (
+            "matrix 'fit': dependencies: 2 of 6 values of 'features' fit no others of the same 'dataset',"
+            " and are left out (dataset=a)."
+        ),
+        (
+            "matrix 'fit': dependencies: 2 of 6 values of 'splits' fit no others of the same 'dataset',"
+            " and are left out (dataset=d)."
+        ),
     ]
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import memento
 from memento import Memento, Results
+from memento.errors import PayloadDamaged
 from tests.results.fakes import MISSING, FakeMatrix, failure, results_of
 
 
@@ -217,6 +218,18 @@ def test_what_has_no_rows_is_counted() -> None:
     ):
         frame = results.explode("c")
     assert rows_of(frame) == [{"n": 0, "position": 0, "c": 1}, {"n": 6, "position": 0, "c": 5}]
+
+
+def test_a_value_that_cannot_be_loaded_hides_no_other(tmp_path: Path) -> None:
+    damaged = PayloadDamaged("/store/payloads/ab", "it is torn")
+    with pytest.warns(UserWarning, match="1 of 2 tasks have no rows: 1 cannot be loaded here"):
+        assert of([1, 2], damaged).explode()["value"].tolist() == [1, 2]
+    results = stored([np.zeros(9_000), np.ones(8_000)], str(tmp_path / "s"))
+    for payload in (tmp_path / "s").glob("payloads/*/*.npy"):
+        if payload.stat().st_size > 70_000:
+            payload.unlink()
+    with pytest.warns(UserWarning, match="1 of 2 tasks have no rows: 1 cannot be loaded here"):
+        assert results.explode()["value"].tolist() == [1.0] * 8_000
 
 
 def test_lists_that_are_all_empty_leave_a_frame_without_rows() -> None:

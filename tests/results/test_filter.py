@@ -179,6 +179,14 @@ def test_a_function_that_fails_says_for_which_result_and_what_to_write() -> None
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
+def test_a_column_that_is_no_parameter_is_chosen_by_with_a_function() -> None:
+    found, _ = results_of(FakeMatrix(n=[1, 2]), [{"acc": 0.5}, {"acc": 0.7}])
+    with pytest.raises(
+        ValueError, match=r"'acc' is a column .*, and no parameter\. Write results\.filter\(lambda result"
+    ):
+        found.filter(acc=0.5)
+
+
 def test_none_is_a_value_and_no_absent_parameter() -> None:
     matrix = FakeMatrix(m=[None, "a", "None"], n=[1, 2])
     matrix.table().columns[2:4, 0] = -1

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memento import Memento
 from memento.errors import MissingExtra
 from memento.results.results import Results
 from tests.results.fakes import MISSING, START, FakeMatrix, FakeStore, failure, results_of
@@ -176,6 +177,20 @@ def test_parameters_that_advance_together_are_one() -> None:
     assert points(ax)[:2] == ([1, 2, 3], [1, 2, 3])
 
 
+def test_the_result_of_another_task_is_told_by_that_tasks_parameters(tmp_path: Path) -> None:
+    def stage(context: Any, config: Any) -> float:
+        return float(config.first * config.k if "k" in config else config.degree)
+
+    runs = Memento(stage, store=tmp_path / "s", executor="serial", progress=False)
+    runs.add_matrix({"id": "first", "parameters": {"degree": [3, 2]}})
+    runs.add_matrix({"id": "second", "dependencies": ["first"], "parameters": {"k": [1, 10]}})
+    second = runs.run_all()
+    assert second is not None
+    ax = plot(second["second"])  # type: ignore[arg-type]
+    assert {ax.get_ylabel(), ax.get_xlabel()} == {"first.degree", "k"}
+    assert sorted(image(ax).ravel().tolist()) == [2, 3, 20, 30]
+
+
 # -- points
 
 
@@ -187,11 +202,24 @@ def test_one_numeric_parameter_is_a_line_with_bars_over_repeats() -> None:
     assert ax.get_title() == "mean ± std (over repeat)"
     assert ax.get_xscale() == "linear"
     assert ax.containers[0][0].get_linestyle() == "-"
+    assert ax.get_xticks().tolist() == [30, 10, 20]
 
 
 def test_decades_are_on_a_logarithmic_axis() -> None:
     assert plot(results_of(FakeMatrix(lr=[1e-3, 1e-2, 1e-1]), SEVERAL)[0]).get_xscale() == "log"
     assert plot(results_of(FakeMatrix(lr=[0, 1, 1000]), SEVERAL)[0]).get_xscale() == "linear"
+
+
+def test_numbers_are_told_in_few_digits_where_these_tell_them_apart() -> None:
+    x = [0.1 + 0.2, 0.25]
+    curves = [[0.0, 1.0], [1.0, 2.0]]
+    assert [line.get_label() for line in plot(with_curves(FakeMatrix(x=x), curves)).lines] == [
+        "x=0.3",
+        "x=0.25",
+    ]
+    x = [0.1 + 0.2, 0.3000000001]
+    labels = [line.get_label() for line in plot(with_curves(FakeMatrix(x=x), curves)).lines]
+    assert labels == ["x=0.30000000000000004", "x=0.3000000001"]
 
 
 def test_categories_are_points_with_their_texts() -> None:

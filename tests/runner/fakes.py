@@ -166,6 +166,7 @@ class FakeSession:
         *,
         store: str = "",
         name_tasks: bool = False,
+        max_failures: int | None = None,
         **matrix: Any,
     ) -> None:
         declared = {"parameters": {"a": list(range(n))}} | matrix
@@ -187,6 +188,7 @@ class FakeSession:
             workers=2,
             store=store,
             name_tasks=name_tasks,
+            max_failures=max_failures,
         )
 
     def loop(self) -> None:

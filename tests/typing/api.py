@@ -5,10 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from memento import (
     AggregateException,
+    CommandFailed,
     Config,
     Context,
     Linear,
@@ -20,14 +24,26 @@ from memento import (
     Results,
     Retry,
     RunInterrupted,
+    command,
 )
-import pandas as pd
-
-from memento import AggregateException, Config, Context, Memento, Result, Results, RunInterrupted
 
 
 def experiment(context: Context, config: Config) -> float:
     return float(config.x)
+
+
+def inside_a_task(context: Context, config: Config) -> int:
+    context.record({"loss": 0.3}, step=7)
+    context.record(loss=0.3, accuracy=(1, 0.5))
+    split: float = context.shared_rng.random()
+    return context.shared_seed + int(split)
+
+
+def early_ends_and_samples() -> None:
+    Memento(experiment, fail_fast=True)
+    runs = Memento(experiment, max_failures=5)
+    some: Results | None = runs.run({"parameters": {"x": [1, 2]}}, sample=200)
+    print(some, runs.run_all(sample=0.1))
 
 
 def after_a_run() -> None:
@@ -45,6 +61,21 @@ def after_a_run() -> None:
 def figures(results: Results) -> None:
     ax = results.plot()
     results.plot("loss", ax=ax).set_title("loss")
+
+
+def read(folder: Path) -> float:
+    return float((folder / "score.txt").read_text())
+
+
+def programs() -> None:
+    runs = Memento(command("python train.py --lr {lr}", result="result.json"), retries={CommandFailed: 1})
+    Memento(
+        command(["sh", Path("run.sh"), "{lr}", ["--C", "{C}"]], result=read, env={"N": 1}, cwd=Path("sub"))
+    )
+    results: Results | None = runs.run({"parameters": {"lr": [0.1]}})
+    error = results[0].error if results else None
+    if isinstance(error, CommandFailed):
+        print(error.command, error.output, error.code)
 
 
 def plain(lr: float, hidden: int, n_epochs: int = 10) -> float:

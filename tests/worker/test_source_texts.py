@@ -5,11 +5,12 @@ from __future__ import annotations
 import linecache
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
-from memento.worker.source_texts import install, sources
+from memento.worker.source_texts import install, place_text, sources
 
 SCRIPT = """
 from memento import Memento
@@ -87,3 +88,17 @@ def test_of_a_long_session_the_latest_cells_are_taken(monkeypatch: pytest.Monkey
     entries = {f"<cell {n}>": (3_000_000, None, long, f"<cell {n}>") for n in range(3)}
     monkeypatch.setattr(linecache, "cache", entries)
     assert list(sources()) == ["<cell 2>"]
+
+
+def test_a_notebooks_cell_is_called_as_the_notebook_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shell:
+        compile = types.SimpleNamespace(
+            format_code_name=lambda name: {"/tmp/1/2.py": ("Cell", "In[12]")}.get(name)
+        )
+
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=Shell))
+    monkeypatch.setitem(linecache.cache, "/tmp/1/2.py", (2, None, ["1\n"], "/tmp/1/2.py"))
+    install(sources())
+    assert place_text("/tmp/1/2.py", 3) == "cell 12, line 3"
+    assert place_text("/tmp/1/train.py", 3) == "train.py:3"
+    assert "cell:/tmp/1/2.py" not in linecache.cache

@@ -112,7 +112,16 @@ def run(
     store_limit: Annotated[
         str | None, typer.Option(help="Size of the store at which no more tasks are started, like 50GB.")
     ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Start no more tasks after the first that has failed.")
+    ] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=1, help="Start no more tasks once so many have failed.")
+    ] = None,
     on_code_change: Annotated[str, typer.Option(help="warn, rerun or ignore.")] = "warn",
+    sample: Annotated[
+        str | None, typer.Option(metavar="N", help="Run so many tasks, or a share like 10%, over all values.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
     force_run: Annotated[bool, typer.Option("--force-run", help="Compute everything again.")] = False,
     progress: Annotated[bool | None, typer.Option(help="Show progress; by default on a terminal.")] = None,
@@ -134,6 +143,8 @@ def run(
         "timeout": timeout,
         "memory_limit": memory_limit,
         "store_limit": store_limit,
+        "fail_fast": fail_fast,
+        "max_failures": max_failures,
         "on_code_change": on_code_change,
         "progress": progress,
     }
@@ -141,9 +152,8 @@ def run(
         from memento.cli.run import run_experiment, what_to_run
 
         experiment = what_to_run(target, matrix, command, result)
-        run_experiment(
-            *experiment, options, changes or (), dry_run=dry_run, force_run=force_run, as_json=as_json
-        )
+        flags = {"dry_run": dry_run, "force_run": force_run, "sample": sample}
+        run_experiment(*experiment, options, changes or (), flags, as_json=as_json)
 
 
 @app.command()

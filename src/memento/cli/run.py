@@ -56,12 +56,13 @@ def run_experiment(
     matrix: Path,
     options: dict[str, Any],
     changes: Iterable[str],
+    flags: dict[str, Any],
     *,
-    dry_run: bool,
-    force_run: bool,
     as_json: bool,
 ) -> None:
-    """Run the function over the matrix, with `changes` to its values, and print what came of it.
+    """Run the function over the matrix and print what came of it.
+
+    `changes` are other values than the matrix has; `flags` go to `Memento.run`.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def run_experiment(
     from memento.memento import Memento
     from memento.runner.options import check_names
 
-    if dry_run:
+    if flags["dry_run"]:
         if as_json:
             raise UsageError("--dry-run prints a plan for people; it has no --json.")
         options = options | {"progress": True}  # the plan is what was asked for
@@ -85,6 +86,7 @@ def run_experiment(
     try:
         make_executor(options["executor"])  # a misspelt name is told even where nothing has to run
         memento = Memento(function, **options)
+        flags = flags | {"sample": _sample(flags["sample"])}
         declared = Matrix.load(matrix, parse_changes(changes))
         check_names(function, declared)
     except MatrixError:
@@ -92,7 +94,7 @@ def run_experiment(
     except (ValueError, TypeError) as exc:
         raise UsageError(str(exc)) from exc
     try:
-        results = memento.run(declared, dry_run=dry_run, force_run=force_run)
+        results = memento.run(declared, **flags)
     except AggregateException as error:
         if as_json and error.results is not None:
             _print(error.results, as_json)
@@ -100,6 +102,21 @@ def run_experiment(
         raise
     if results is not None:
         _print(results, as_json)
+
+
+def _sample(text: str | None) -> float | None:
+    """Read a number of tasks, or a share of them: 200, 0.1, 10%."""
+    from memento.runner.options import check_sample
+
+    if text is None:
+        return None
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else None
+        sample = share if share is not None else int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        raise UsageError(f"--sample {text}: write a number of tasks, or a share of them like 10%.") from None
+    check_sample(sample)
+    return sample
 
 
 def _print(results: Results, as_json: bool) -> None:

@@ -198,14 +198,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def _guarded(group: int) -> Iterator[None]:
     """Have a group of processes killed if this process ends within the block."""
-    guard = subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, str(group)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # it lives on where our own group is ended
-        bufsize=0,
-    )
+    try:
+        guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, str(group)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # it lives on where our own group is ended
+            bufsize=0,
+        )
+    except OSError:  # a container without a shell
+        yield
+        return
     assert guard.stdin is not None
     try:
         yield

@@ -10,15 +10,17 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memento.commands import template
 from memento.commands.child import Output, run_program
 from memento.commands.placeholders import check
-from memento.commands.result_files import check_kind, keep_files, read_result, stamp
+from memento.commands.result_files import Stamp, check_kind, keep_files, read_result, stamp
 from memento.context.task_space import StopTask
 from memento.errors import CommandFailed, MatrixError, MatrixTypeError
+from memento.keys.ast_normal_form import Found
 from memento.keys.code_files import Program
 from memento.keys.names import path_in_project
 from memento.worker.failures import exit_name
@@ -36,7 +38,7 @@ _MOST_FILES = 100  # that a placeholder may stand for
 _LINE = 200  # characters of the line that says how it failed
 
 
-class _Printed(Exception):
+class CommandOutput(Exception):
     """A command and the last lines of its output, as the cause of its failure: reports show both."""
 
 
@@ -51,6 +53,7 @@ class Command(Program):
         cwd: str | None,
     ) -> None:
         self.arguments, self.result, self.env, self.cwd = arguments, result, env, cwd
+        self._code: tuple[int, dict[str, Stamp]] | None = None  # as it was when the run began
 
     def __repr__(self) -> str:
         return f"command({self.text()!r})"
@@ -118,6 +121,7 @@ class Command(Program):
         others |= {"result": self.result} if isinstance(self.result, str) else {}
         check(self.arguments, others, matrix)
         self._check_program()
+        self._code = self._code_now()
 
     def _check_program(self) -> None:
         """Refuse a program, or the script of a Python, that is not there."""
@@ -152,6 +156,28 @@ class Command(Program):
                 f"Install it or write its path; where only workers have it, write 'env {first} ...'.",
             )
 
+    def _code_now(self) -> tuple[int, dict[str, Stamp]]:
+        """Return what tells the code from an edited one: its contents, and the files that they stand in."""
+        files, texts = {file for file, _ in self.files()}, []
+        for _, text, told in self.code():
+            texts.append(text)
+            files |= {told.file} if isinstance(told, Found) else set()
+        mark = blake2b("\0".join(sorted(texts)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(mark, "big"), {file: stamp(file) for file in files}
+
+    def _check_code(self, line: str) -> None:
+        """Refuse to run what was edited since the run began: it would count as a result of the older code."""
+        if self._code is None or all(stamp(file) == before for file, before in self._code[1].items()):
+            return
+        before, now = self._code[1], self._code_now()
+        if now[0] != self._code[0]:
+            names = [os.path.basename(file) for file, then in before.items() if stamp(file) != then]
+            raise CommandFailed(
+                f"{', '.join(sorted(names))} was edited since the run began; the next run takes the code as it is then",
+                line,
+            )
+        self._code = now
+
     # ------------------------------------------------------------ one task
 
     def __call__(self, context: Context, config: Config) -> Any:
@@ -168,14 +194,15 @@ class Command(Program):
             before = stamp(path)
         output = Output(context.record)
         line = shlex.join(arguments)
+        self._check_code(line)
         output.show(f"$ {line}\n".encode("utf-8", "backslashreplace"))
         code = run_program(arguments, cwd, env, output, lambda: context.stopping)
         if code is None:
             raise StopTask("the command was told to stop before it had finished")
         if code != 0:
-            raise CommandFailed(_how_it_ended(code, output), line, output.last_lines(), code) from _Printed(
-                f"{line}\n{output.last_lines()}"
-            )
+            raise CommandFailed(
+                _how_it_ended(code, output), line, output.last_lines(), code
+            ) from CommandOutput(f"{line}\n{output.last_lines()}")
         value = output.found
         try:
             if path is not None:
@@ -185,7 +212,7 @@ class Command(Program):
         except ValueError as error:
             if path is None:
                 raise
-            told = _Printed(f"{line}\n{output.last_lines()}")
+            told = CommandOutput(f"\n$ {line}\n{output.last_lines()}")
             raise CommandFailed(str(error), line, output.last_lines(), code) from told
         keep_files(context)
         return value
@@ -237,7 +264,7 @@ def _placed(text: str) -> object:
 
 def _module_file(name: str, folder: str) -> list[tuple[str, str]]:
     """Return the file that ``python -m name`` runs, if it can be seen from here."""
-    from memento.keys.imported_modules import find_module
+    from memento.keys.code_files import find_module
 
     for module in (f"{name}.__main__", name):
         spec = find_module(module, [folder, *sys.path]) if name.replace(".", "").isidentifier() else None
@@ -250,7 +277,7 @@ def command(
     command: str | Sequence[Any],
     *,
     result: str | os.PathLike[str] | Read | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, Any] | None = None,
     cwd: str | os.PathLike[str] | None = None,
 ) -> Command:
     """Make an experiment of a program that is run for each task, without a shell.

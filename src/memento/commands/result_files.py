@@ -15,6 +15,8 @@ from memento.errors import MatrixError
 if TYPE_CHECKING:
     from memento.context.context import Context
 
+Stamp = tuple[int, int, int] | None
+
 _SHOWN = 10  # names of files that an error lists
 
 
@@ -69,16 +71,16 @@ def check_kind(result: str) -> None:
     )
 
 
-def stamp(path: Path) -> tuple[int, ...] | None:
+def stamp(path: str | os.PathLike[str]) -> Stamp:
     """Return what tells a file from an earlier one in its place; None where there is none."""
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def read_result(path: Path, before: tuple[int, ...] | None, cwd: str) -> Any:
+def read_result(path: Path, before: Stamp, cwd: str) -> Any:
     """Return what a program has written, which ran in `cwd`.
 
     Raises

@@ -41,6 +41,7 @@ class Attempt:
         "doing",
         "done",
         "earlier",
+        "loop_step",
         "metrics",
         "origin",
         "space",
@@ -53,6 +54,7 @@ class Attempt:
     def __init__(self, space: TaskSpace | None, key: str | None = None) -> None:
         self.space, self._key = space, key
         self.metrics: Metrics | None = None
+        self.loop_step: int | None = None  # the x of what is recorded in a loop
         self.done, self.total = 0.0, None
         self._next_live = 0.0
         self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
@@ -134,7 +136,8 @@ class Attempt:
         if self.metrics is None:
             self.metrics = Metrics()
         now = (self.space.clock if self.space is not None else SYSTEM_CLOCK).now()
-        self.metrics.record(values, now if step is None else number("step", step))
+        x = self.loop_step if step is None else number("step", step)
+        self.metrics.record(values, now if x is None else x)
         if now >= self._next_live or now < self._next_live - _CLOCK_SET_BACK:
             self._tell(now)
 

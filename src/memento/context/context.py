@@ -148,23 +148,38 @@ class Context:
     def record(
         self, value_dict: Mapping[str, Any] = _NOTHING, step: float | None = None, *more: Any, **named: Any
     ) -> None:
-        """Record values of metrics.
+        """Record values of metrics: ``record({"loss": 0.3})`` or ``record(loss=0.3)``.
 
         Parameters
         ----------
-        value_dict : dict
-            Name -> number, or -> pair ``(x, y)``. Without x the step counts, or the time (UTC seconds).
+        value_dict : dict, optional
+            Name -> number, or -> pair ``(x, y)``.
         step : float, optional
-            The x of all values that bring none.
-        *more, **named : object
+            The x of all values that bring none. By default, inside `loop`, how many items came before this one (of a
+            loop in another: in all of them together); elsewhere the time (UTC seconds).
+        *more : object
             Nothing may be given here: other tools do, and are told the right line.
+        **named : number or pair
+            More metrics, by name.
 
         Raises
         ------
         TypeError
             A value is no number; names the metric and the type.
+
+        Examples
+        --------
+        >>> context = Context("key")
+        >>> context.record({"loss": 0.5}, step=1)
+        >>> context.record(loss=0.3, step=2)
+        >>> context.collect_metrics()["loss"]
+             x    y
+        0  1.0  0.5
+        1  2.0  0.3
         """
-        if more or named or value_dict is _NOTHING or not hasattr(value_dict, "items"):
+        if named and not more and hasattr(value_dict, "items") and named.keys().isdisjoint(value_dict):
+            value_dict = {**value_dict, **named}
+        elif more or named or value_dict is _NOTHING or not hasattr(value_dict, "items"):
             from memento.context.usage import wrong_record
 
             raise TypeError(wrong_record(value_dict, step, more, named))

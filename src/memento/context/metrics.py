@@ -71,19 +71,22 @@ class Metrics:
         self.saved = {name: len(curve.y) for name, curve in self.curves.items()}
         return {series.name: series.data for series in self.series()}
 
-    def restore(self, packed: Mapping[str, bytes]) -> None:
+    def restore(self, packed: Mapping[str, bytes], *, again: bool = False) -> None:
         """Put what a checkpoint brought before what was recorded since; nothing comes twice.
 
         The first `saved[name]` values of a curve came from a checkpoint or stand in one: a longer
-        beginning replaces them, a shorter or equal one is known already.
+        beginning replaces them, a shorter or equal one is known already. With `again`, what was recorded since stands
+        in the checkpoint too: the task has run the lines before its loop a second time.
         """
         for name, data in packed.items():
             half = len(data) // 2
             known = self.saved.get(name, 0)
-            if half // 8 <= known:
-                continue
             curve = self.curves.get(name)
+            if half // 8 < known or (half // 8 == known and not again):
+                continue
             since_x, since_y = (curve.x[known:], curve.y[known:]) if curve else (array("d"), array("d"))
+            if again:
+                since_x, since_y = array("d"), array("d")
             whole = self.curves[name] = Curve()
             whole.x.frombytes(data[:half])
             whole.y.frombytes(data[half:])

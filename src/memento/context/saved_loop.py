@@ -13,13 +13,17 @@ Where the random generators were goes with each loop, so that the attempt that g
     loops that are over    where they were at their end
     an iterable that is    where they were before it was begun: it may draw what it yields, as a loader that shuffles
     walked through
+
+The step of what is recorded in a loop is the number of its item. A loop inside an item counts on from where the one in
+the item before ended, so that a metric of batches is one curve over all epochs. What the lines before a loop recorded
+is in the save, and these lines run again: a loop that goes on puts the metrics back to what they were.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,10 +67,11 @@ def parse_every(every: float | str) -> Every:
 class Entry:
     """One loop's place in the save."""
 
-    __slots__ = ("begun", "done", "draws", "finished", "nests", "state", "stood")
+    __slots__ = ("before", "begun", "done", "draws", "finished", "nests", "state", "stood")
 
     def __init__(self, state: Any, stood: dict[int, Any]) -> None:
         self.done, self.finished, self.state = 0, False, state
+        self.before = 0  # items of this loop in the items before this one, where it stands in one
         self.stood = stood  # what was in the state when the loop began, by its id
         self.nests = False  # an item has had a loop inside
         self.begun: Any = (
@@ -86,9 +91,14 @@ class Loops:
         self.running: list[str] = []
         self._checkpoints = attempt.checkpoints_at(f"{attempt.key}/loops")
         self._saved: dict[str, tuple[int, bool, Any, Any, Any]] = {}
+        self._counted: dict[
+            str, int
+        ] = {}  # a loop inside items, by its place -> its items, in items that are done
+        self._metrics: Mapping[str, bytes] = {}  # of the save, until an item is done
         if self._checkpoints.exists():
             (self._saved,), extra = self._checkpoints.load()
             attempt.take(extra)
+            self._counted, self._metrics = extra.get("counted", {}), extra.get("metrics", {})
         self.draws, self.bring_back = attempt.draws, attempt.bring_back
 
     def enter(self, name: str | None, state: Any, stood: dict[int, Any]) -> tuple[str, Entry]:
@@ -107,23 +117,36 @@ class Loops:
                 f"loop(name={name!r}): this task has had a loop of that name. Give each its own name."
             )
         entry = self.entries[full] = Entry(state, stood)
+        entry.before = self._counted.get(_place(full), 0)
         saved = self._saved.pop(full, None)
         if saved is not None:
             entry.done, entry.finished, value, entry.begun, entry.draws = saved
             fill(state, value)
+            if self.attempt.metrics is not None:
+                self.attempt.metrics.restore(self._metrics, again=True)
         self.running.append(full)
         return full, entry
+
+    def number_items(self) -> None:
+        """Say what is the step of what is recorded from now on, until the innermost loop goes on or ends."""
+        entry = self.entries[self.running[-1]] if self.running else None
+        self.attempt.loop_step = None if entry is None else entry.before + entry.done
 
     def leave(self, name: str) -> None:
         """End a loop; a loop that ended out of turn (left by an exception) takes those inside with it."""
         if name in self.running:
             del self.running[self.running.index(name) :]
+            self.number_items()
 
     def forget_inside(self, name: str, item: int) -> None:
-        """Forget the loops that ran inside an item that is done."""
-        inside = f"{name}[{item}]/"
+        """Forget the loops that ran inside an item that is done, but for how many items they had."""
+        inside, self._metrics = f"{name}[{item}]/", {}
         for other in [n for n in self.entries if n.startswith(inside)]:
-            del self.entries[other]
+            self.count(other, self.entries.pop(other).done)
+
+    def count(self, name: str, items: int) -> None:
+        """Count items of a loop, for the one that stands at its place in the next item."""
+        self._counted[_place(name)] = self._counted.get(_place(name), 0) + items
 
     def save(self, name: str) -> bool:
         """Save all loops, and what goes with them, on behalf of one that is between two items.
@@ -138,8 +161,13 @@ class Loops:
             n: (e.done, e.finished, capture(e.state, e.stood), e.begun, e.draws)
             for n, e in self.entries.items()
         }
-        self._checkpoints.save((states,), self.attempt.extra())
+        self._checkpoints.save((states,), {**self.attempt.extra(), "counted": dict(self._counted)})
         return True
+
+
+def _place(name: str) -> str:
+    """Return what the loops have in common that stand at one place, in one item or another."""
+    return re.sub(r"\[\d+\]/", "/", name)
 
 
 class Loop:
@@ -180,6 +208,7 @@ class Loop:
                 item = next(items, _END)
                 if item is _END:
                     break
+                loops.number_items()
                 yield item
                 loops.forget_inside(name, entry.done)
                 entry.done += 1
@@ -198,6 +227,7 @@ class Loop:
             completed = True
         except GeneratorExit:  # `break`: what comes after the loop counts on it being over
             completed = True
+            loops.count(name, 1)  # the item that it left was begun
             raise
         finally:
             if completed and not entry.finished:

@@ -52,7 +52,7 @@ class StepAttempt(Attempt):
 
     def record(self, values: Mapping[str, Any], step: float | None) -> None:
         """Record for the task."""
-        self.around.record(values, step)
+        self.around.record(values, self.loop_step if step is None else step)
 
     def progress(self, delta: float, total: float | None = None) -> None:
         """Move the task's bar."""

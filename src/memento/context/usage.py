@@ -60,6 +60,9 @@ def no_such_attribute(name: str, known: Collection[str]) -> str:
 
 def wrong_record(given: object, step: object, more: tuple[object, ...], named: Mapping[str, Any]) -> str:
     """Say how to record what somebody tried to."""
+    twice = [name for name in named if isinstance(given, Mapping) and name in given]
+    if twice:
+        return f"record was given {twice[0]!r} twice: in the dict, and as {twice[0]}=. Leave one of them out."
     values = dict(named)
     if isinstance(given, str):  # as others have it: log_metric(name, value, step)
         numbers = [n for n in (values.pop("value", None), step, *more) if n is not None]
@@ -70,4 +73,4 @@ def wrong_record(given: object, step: object, more: tuple[object, ...], named: M
     values = values or {"loss": 0.3}
     text = ", ".join(f"{str(name)!r}: {short_text(value, 20)}" for name, value in values.items())
     at = "" if step is None else f", step={short_text(step, 20)}"
-    return f"record takes a dict. Write context.record({{{text}}}{at})."
+    return f"record takes a dict, or names. Write context.record({{{text}}}{at})."

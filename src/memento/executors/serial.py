@@ -90,7 +90,8 @@ class Serial(Executor):
             messages.append(outcome)
             messages += self._inbox
             self._inbox.clear()
-            if self._stopping or self._woken or self._clock.monotonic() >= end:
+            enough = outcome.failure is not None  # the run may start no more after it
+            if enough or self._stopping or self._woken or self._clock.monotonic() >= end:
                 break
         if not messages and timeout > 0:
             time.sleep(min(timeout, _NAP))

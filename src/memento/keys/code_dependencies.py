@@ -18,7 +18,7 @@ from typing import Any
 from memento.keys import find_source
 from memento.keys.ast_normal_form import Found, code_form, normal_form
 from memento.keys.class_body import content, functions_in, methods, noted
-from memento.keys.code_files import Program
+from memento.keys.code_files import Program, imported_modules, with_imports
 from memento.keys.data_digest import DataEncoder, form_of
 from memento.keys.encode import LEAVES
 from memento.keys.global_names import OF_MODULES, Chain, all_names, header_names, reads_of
@@ -31,7 +31,6 @@ from memento.keys.held_values import (
     parts_of,
     put_into,
 )  # fmt: skip
-from memento.keys.imported_modules import imported_modules, with_imports
 from memento.keys.names import (
     file_of_module,
     is_project_function,

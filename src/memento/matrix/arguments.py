@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
-    "store_limit", "on_error", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker",
-    "log_output", "initializer", "progress", "listeners",
+    "store_limit", "on_error", "fail_fast", "max_failures", "on_code_change", "order", "cpus_per_task", "gpus_per_task",
+    "max_tasks_per_worker", "log_output", "initializer", "progress", "listeners",
 )  # fmt: skip
-FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete")
+FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete", "sample")
 
 # What to write -> words for it, in lower case and without underscores.
 _OF_MEMENTO = {
@@ -36,7 +36,9 @@ _OF_MEMENTO = {
     "memory_limit='4GB'": "memory mem memgb maxmemory memorygb memlimit ram",
     "store_limit='50GB'": "maxsize storesize maxstoresize sizelimit cachesize maxcachesize quota disklimit maxdisk",
     "on_error='return' (or 'raise')": "raiseonerror raiseonfailure raiseexceptions errors errorscore ignoreerrors"
-    " stoponerror continueonerror onfailure suppresserrors",
+    " continueonerror onfailure suppresserrors",
+    "fail_fast={truth}": "stoponerror stoponfailure exitfirst failfirst abortonerror stopatfirstfailure",
+    "max_failures={value}": "maxfail maxfails maxfailed maxerrors numfailures errorlimit",
     "on_code_change='rerun' (or 'warn', 'ignore')": "oncodechanged codechange invalidate",
     "notification_provider={value}": "notifier notify notification notifications provider callback callbacks",
     "cpus_per_task={value}": "cpus ncpus numcpus cores ncores cpusperworker threadsperworker cpuspertrial",
@@ -58,6 +60,7 @@ _OF_RUN = {
     "dry_run=True": "dry plan preview test simulate",
     "force_cache=True": "cacheonly cachedonly onlycached onlycache readonly usecache",
     "notify_on_complete=False": "notify quiet silent",
+    "sample={value}": "nsamples niter nsample samples numsamples subsample limit maxtasks ntrials subset fraction",
     "run({matrix})": "parameters params grid paramgrid configs config configurations space",
 }
 _OF_LOAD = {
@@ -87,6 +90,7 @@ def explained(func: Callable[P, R]) -> Callable[P, R]:
     needed = known[: code.co_argcount - len(func.__defaults__ or ())]
 
     def checked(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True  # IPython and pytest show the user's line, not this one
         if kwargs and not names.issuperset(kwargs):
             name = next(name for name in kwargs if name not in names)
             raise TypeError(no_such_argument(func, name, kwargs[name], known))

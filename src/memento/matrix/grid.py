@@ -100,6 +100,10 @@ class Grid:
                 rows[start : start + _CHUNK, axis] = numbers // stride % size
         return rows
 
+    def of_rows(self, rows: Sequence[int]) -> Grid:
+        """Return a grid of some of the rows, in ascending order."""
+        return Grid(self.sizes, (), array("q", map(self._kept.__getitem__, rows)))
+
     def _without(self, kept: Sequence[int], rules: Sequence[Mapping[int, Sequence[int]]]) -> Sequence[int]:
         """Return the numbers that no rule selects."""
         for selected in rules:

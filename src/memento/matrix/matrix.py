@@ -229,6 +229,13 @@ class Matrix:
         """Return the tasks as numbers, which planning works on; compiled once."""
         return self._compile()[0]
 
+    def of_rows(self, rows: Sequence[int]) -> Matrix:
+        """Return a matrix of some of the configurations, given their numbers in ascending order."""
+        table, warnings = self._compile()
+        chosen = self._from_spec(self._spec)
+        chosen._compiled = table.of_rows(rows), warnings
+        return chosen
+
     def _compile(self) -> tuple[TaskTable, list[str]]:
         if self._compiled is None:
             self._compiled = compile_space(self._spec)

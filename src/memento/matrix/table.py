@@ -70,6 +70,10 @@ class TaskTable(ABC):
     def along(self, column: int, things: Sequence[T]) -> Iterator[T]:
         """Yield for each row what stands in `things` at its slot; where slots may be -1, the last serves them."""
 
+    @abstractmethod
+    def of_rows(self, rows: Sequence[int]) -> TaskTable:
+        """Return a table of some of the rows, in ascending order."""
+
     def __len__(self) -> int:
         return self.rows * self.repeats
 
@@ -122,6 +126,10 @@ class GridTable(TaskTable):
         size = self._grid.sizes[self._axes[column]]
         return self._grid.along(self._axes[column], things[:size])
 
+    def of_rows(self, rows: Sequence[int]) -> TaskTable:
+        grid = self._grid.of_rows(rows)
+        return GridTable(self.names, self.values, self.repeats, grid, self._axes)
+
 
 class RowTable(TaskTable):
     """Rows that follow no pattern."""
@@ -161,6 +169,9 @@ class RowTable(TaskTable):
         slots = self._columns[:, column]
         pieces = (slots[start : start + _CHUNK].tolist() for start in range(0, len(slots), _CHUNK))
         return map(things.__getitem__, chain.from_iterable(pieces))
+
+    def of_rows(self, rows: Sequence[int]) -> TaskTable:
+        return RowTable(self.names, self.values, self.repeats, self._columns[rows])
 
 
 def row_numbers(rows: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -112,3 +112,9 @@ def _differs(told: Any, name: str, value: Any) -> str:
         return ""
     then, now = (json.dumps(one, sort_keys=True) for one in (told[name], value))
     return json.dumps(told[name], ensure_ascii=False) if then != now else ""
+
+
+def of_another_default(where: str, name: str, then: str, count: int) -> str:
+    """Say that results of another value are there, and are not used."""
+    results = "1 result was" if count == 1 else f"{count} results were"
+    return f"{where} has changed: {results} computed with {name}={then:.80} and will be computed again."

@@ -32,9 +32,19 @@ _SAID = frozenset((bool, int, float, str, type(None)))  # readable JSON says wha
 
 
 class KeyedTasks:
-    """The tasks of one matrix for one experiment, by number."""
+    """The tasks of one matrix for one experiment, by number.
 
-    def __init__(self, matrix: Matrix, experiment: str, held: Mapping[str, Any] | None = None) -> None:
+    With `sample`, so many of them, or that share, chosen so that each value has its share: whole configurations, with
+    all their repeats. `matrix` is of these alone then, and `whole` how many tasks there would be.
+    """
+
+    def __init__(
+        self,
+        matrix: Matrix,
+        experiment: str,
+        held: Mapping[str, Any] | None = None,
+        sample: float | None = None,
+    ) -> None:
         self.matrix = matrix
         self.held = held or {}  # what the experiment's own defaults give to tasks that lack it
         self.experiment = experiment
@@ -51,6 +61,9 @@ class KeyedTasks:
         # By column and slot, of values that are more than JSON says.
         self.digests: list[dict[int, bytes]] = [{} for _ in self.names]
         parts = [self._parts_of(column) for column in range(len(self.names))]
+        self.whole = len(self.table)
+        if sample is not None:
+            self._sample(sample, parts)
         self.distinct = all(map(self._tell_apart, parts))  # no two tasks share a key, as far as columns tell
         self.keys = self._make_keys(parts)
 
@@ -147,6 +160,15 @@ class KeyedTasks:
     def value_count(self) -> int:
         """How many value numbers there are."""
         return sum(len(slots) for slots in self.table.values)
+
+    def _sample(self, sample: float, parts: list[list[bytes]]) -> None:
+        from memento.matrix.sample import chosen_rows
+
+        rows = self.table.rows
+        wanted = sample // self.repeats if isinstance(sample, int) else round(sample * rows)
+        if wanted < rows:
+            self.matrix = self.matrix.of_rows(chosen_rows(self.table.columns, parts, max(1, int(wanted))))
+            self.table = self.matrix.table()
 
     def _make_keys(self, parts: list[list[bytes]]) -> bytes:
         hasher = TaskKeys(self.experiment, self._settings_parts())

@@ -15,7 +15,7 @@ from memento.results.advice import unknown, warn
 from memento.results.scan import IS_DONE
 from memento.results.to_frame import column_names, free_name, parameter_columns, tightened
 from memento.store.unreadable import Unreadable
-from memento.values.describe import LargeValue, as_scalar, flat_items, items_of
+from memento.values.describe import LargeValue, as_scalar, flat_items, is_scalar, items_of
 from memento.wording import number_of
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def _rows_of(value: Any, name: str | None) -> _Piece | None:
         return _of_items(items, name)
     if not _is_long(value):
         return None
+    if all(map(is_scalar, set(map(type, value)))):  # many numbers
+        return _Piece(len(value), {(): _Cells(list(value))})
     columns: dict[Name, tuple[list[Any], list[int]]] = {}
     for row, element in enumerate(value):
         held = items_of(element)

@@ -41,8 +41,19 @@ def matching(selection: Selection, wanted: Mapping[str, Any]) -> NDArray[np.bool
             deeper = [axis for axis in axes if axis.startswith(f"{name}.")]
             chosen &= matches(axes[name], value, deeper)
         else:
-            raise ValueError(unknown("parameter", name, [*axes, "status"]))
+            raise ValueError(_no_parameter(selection, name, [*axes, "status"]))
     return chosen
+
+
+def _no_parameter(selection: Selection, name: str, known: Sequence[str]) -> str:
+    from memento.results.to_frame import make_table
+
+    if name not in make_table(selection).frame:
+        return unknown("parameter", name, known)
+    by_function = "results.filter(lambda result: ...)"
+    return (
+        f"{name!r} is a column of results.to_frame(), and no parameter. Write {by_function} to choose by it."
+    )
 
 
 def chosen(results: Iterable[Result], function: Callable[[Result], object]) -> list[int]:

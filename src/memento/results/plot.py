@@ -17,6 +17,7 @@ from memento.errors import MissingExtra
 from memento.results.metric import numbers_of
 from memento.results.parameters import ABSENT
 from memento.results.scan import IS_DONE
+from memento.results.scan import curves as read_curves
 from memento.wording import number_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from memento.results.result import Result
     from memento.results.selection import Selection
 
     _Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 _LEGEND = 10  # curves that a legend tells apart; of more, the highest and the lowest are named
 _NUMBERED = 100  # cells of a heatmap up to which each shows its number
 _REPEATING = ("seed", "random_state", "fold")  # parameters that people repeat by
-_TICKS, _ROOM = 40, 60  # values along an axis; letters along it, from which on they are turned
+_TICKS = 20  # values along an axis
+_ROOM = 60  # letters along it, from which on they are turned
+_DIGITS = 8  # in a number, from which on it is shortened
 _DECADES = 100.0  # times the lowest value, from which on an axis is logarithmic
 _MONTH = 30 * 86400.0
 _SILENT = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")  # backends of matplotlib that show nothing
@@ -47,7 +49,7 @@ class _Side(NamedTuple):
     values: NDArray[np.float64] | None
 
 
-def draw(results: Iterable[Result], selection: Selection, metric: str | None, ax: Axes | None) -> Axes:
+def draw(selection: Selection, metric: str | None, ax: Axes | None) -> Axes:
     """Draw as `Results.plot` says."""
     import numpy as np
 
@@ -60,7 +62,7 @@ def draw(results: Iterable[Result], selection: Selection, metric: str | None, ax
             f"none of {number_of(len(selection), 'task')} has succeeded, so there is nothing to plot"
         )
     sides, repeating = _sides(selection)
-    name, curves = _curves_of(results, selection, metric)
+    name, curves = _curves_of(selection, metric)
     if curves:
         return _draw_curves(ax or _new_axes(), name, curves, sides, _names(repeating))
     name, _, numbers = numbers_of(selection, metric, 'results.plot("{}")')
@@ -89,14 +91,21 @@ def _sides(selection: Selection) -> tuple[list[_Side], list[_Side]]:
     import numpy as np
 
     found = []
-    for axis in selection.axes(with_repeat=True):
+    axes = selection.axes(with_repeat=True)
+    for axis in axes:
+        if any(other.name.startswith(f"{axis.name}.") for other in axes):
+            continue  # another task's result: that task's parameters say more
         codes = axis.codes.astype(np.int64)
         present, codes = np.unique(np.where(codes < 0, len(axis.values), codes), return_inverse=True)
         if len(present) > 1:
             texts = [*axis.texts, ABSENT]
             values = np.append(axis.numbers, np.nan)[present]
             known = values if np.isfinite(values).all() else None
-            found.append(_Side(axis.name, codes, [texts[code] for code in present.tolist()], known))
+            shown = [texts[code] for code in present.tolist()]
+            if known is not None:  # 0.30000000000000004
+                short = [t if len(t) <= _DIGITS else f"{v:.4g}" for t, v in zip(shown, known, strict=True)]
+                shown = short if len(set(short)) == len(short) else shown
+            found.append(_Side(axis.name, codes, shown, known))
     found = [
         side for i, side in enumerate(found) if not any(_follows(found, i, j) for j in range(len(found)))
     ]
@@ -138,27 +147,28 @@ def _moments(
 # -- curves
 
 
-def _curves_of(
-    results: Iterable[Result], selection: Selection, metric: str | None
-) -> tuple[str, dict[int, _Curve]]:
+def _curves_of(selection: Selection, metric: str | None) -> tuple[str, dict[int, _Curve]]:
     """Return the metric that is drawn over time and each task's values; none where no task recorded several."""
+    import numpy as np
+
     names = selection.read(metrics=True).metrics
     if not names or (metric is not None and metric not in names):
         return "", {}
-    each = {place: result.metrics for place, result in enumerate(results) if result.status == "done"}
+    rows = selection.rows.tolist()
+    done = np.flatnonzero(selection.status == IS_DONE).tolist()
+    of_row = read_curves(selection.source.store, [rows[place] for place in done], selection.source.owner)
+    started = selection.scan.started
     for name in names if metric is None else [metric]:
-        found = {place: metrics[name].to_numpy() for place, metrics in each.items() if name in metrics}
-        if any(len(points) > 1 for points in found.values()):
-            started = selection.scan.started
-            return name, {place: _curve(points, started[place]) for place, points in found.items()}
+        found = {place: of_row[rows[place]][name] for place in done if name in of_row.get(rows[place], {})}
+        if any(len(y) > 1 for _, y in found.values()):
+            return name, {place: _curve(*points, started[place]) for place, points in found.items()}
     return "", {}
 
 
-def _curve(points: NDArray[np.float64], started: float) -> _Curve:
+def _curve(x: NDArray[np.float64], y: NDArray[np.float64], started: float) -> _Curve:
     """Return x and y in the order of x, without what is no number."""
     import numpy as np
 
-    x, y = points.T
     if len(x) and abs(x[0] - started) < _MONTH:  # no step was given, so that x is the time: it is counted
         x = np.arange(len(x), dtype=float)
     known = np.isfinite(x) & np.isfinite(y)
@@ -227,6 +237,8 @@ def _draw_points(ax: Axes, name: str, numbers: NDArray[np.float64], side: _Side,
         _tick(ax, "x", side)
     elif x.min() > 0 and x.max() / x.min() >= _DECADES:
         ax.set_xscale("log")
+    elif len(x) <= _LEGEND and np.diff(x[order]).min() > np.ptp(x) / (2 * _LEGEND):
+        ax.set_xticks(x)
     spread = f"mean ± std (over {over})" if over else "mean ± std"
     return _finish(ax, side.name, name, "" if bars is None else spread)
 

@@ -379,7 +379,7 @@ class Results(Sequence["Result"]):
         """
         from memento.results.plot import draw
 
-        return draw(self, self._selection, metric, ax)
+        return draw(self._selection, metric, ax)
 
     def filter(self, function: Callable[[Result], object] | None = None, /, **parameters: Any) -> Results:
         """Return the results with these parameters.

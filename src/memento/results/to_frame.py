@@ -138,6 +138,8 @@ def value_columns(
     import numpy as np
 
     places = np.flatnonzero(done)
+    if all(kind is not LargeValue and is_scalar(kind) for kind in set(map(type, values[places].tolist()))):
+        return {"value": tightened(values)}
     rest = values.copy()
     held = _Held()
     for place in places.tolist():

@@ -9,7 +9,9 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from memento.keys.code_files import Program
 from memento.store.store import Store
+from memento.wording import number_of
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -33,9 +35,17 @@ def warned(store: Store, matrix: Matrix, plan: Plan) -> tuple[WarningGroup, ...]
     return tuple(group for group in results.warnings.groups if not new.isdisjoint(group.keys))
 
 
+def how_to_go_on(left: int, failures: int) -> str:
+    """Say how to compute what is left of a run that was stopped, by so many failures or by somebody."""
+    if failures:
+        stopped = f"Stopped after {number_of(failures, 'failure')}; {number_of(left, 'task')} not started."
+        return f"{stopped} What finished is kept: run it again to go on."
+    return f"Everything that finished is kept. Run it again to compute the {left} that are left."
+
+
 def note_of_none(done: int, plan: Plan, function: Callable[..., Any]) -> tuple[str, ...]:
     """Say that none of so many tasks returned anything, where nothing says that this is meant."""
-    if not done:
+    if not done or isinstance(function, Program):  # a program may be run for its files and metrics
         return ()
     code, annotations = _innermost(function)
     if annotations.get("return", "") in (None, "None"):

@@ -74,7 +74,10 @@ def _head(session: Session, groups: dict[str, tuple[int, Iterator[int]]]) -> str
     parts = [f"{total:,} {reason}" for reason, total in usual.items()]
     name = session.matrix.id
     of = "" if name is None else f" of matrix {short_text(name, 40)!r}"
-    text = f"{number_of(plan.total, 'configuration')}{of}: {', '.join(parts)}"
+    count, whole = number_of(plan.total, "configuration"), session.tasks.whole
+    if whole > plan.total:
+        count = f"{plan.total:,} of {number_of(whole, 'configuration')} (sample)"
+    text = f"{count}{of}: {', '.join(parts)}"
     seconds = plan.time_on(workers)
     if seconds is not None:
         text += f"; about {duration(seconds)} on {number_of(workers, 'worker')}"

@@ -64,12 +64,16 @@ class Invocation:
         self._listeners.__exit__(kind, error, trace)
 
     def _session(self, matrix: Matrix) -> Session:
+        options = self._options
+        if options.max_failures is not None:  # of one call, over all its matrices
+            failed = sum(session.failures for session in self._sessions)
+            options = options._replace(max_failures=options.max_failures - failed)
         return Session(
             self._function,
             self.experiment,
             matrix,
             self.store,
-            self._options,
+            options,
             self.emit,
             name_tasks=self._listeners.name_tasks,
         )
@@ -78,6 +82,9 @@ class Invocation:
         """Plan a matrix; say what its checks have to say, if asked."""
         session = self._session(matrix)
         session.announce(of_matrix=announce)
+        own, whole = len(session.tasks), session.tasks.whole
+        if own < whole:
+            session.emit(Said(f"A sample: {own:,} of {whole:,} tasks."))
         return session
 
     def run(self, session: Session, notify: bool = False) -> None:
@@ -130,12 +137,14 @@ class Invocation:
                 left=sum(e.left for e in ended),
                 groups=tuple(group for e in ended for group in e.groups),
                 warned=tuple(group for e in ended for group in e.warned),
+                how_to_go_on="\n".join(e.how_to_go_on for e in ended if e.how_to_go_on),
                 notes=tuple(dict.fromkeys(note for e in ended for note in e.notes)),
             )
         )
 
     def hand_over(self, on_error: str) -> Any:
         """Return what was computed; raise what the caller has to know of how it ended. After the `with` block."""
+        __tracebackhide__ = True  # what IPython shows of an exception are the user's lines, and the report
         sessions, last = self._sessions, self._last
         assert self._kept is not None
         results = self._kept.results(self.store)
@@ -169,6 +178,9 @@ class Invocation:
             groups = [group for finished in ended for group in finished.groups]
             errors = [TaskError(f"{group.title} with {group.config}") for group in groups]
             report = "\n".join(f"{group.count} tasks: {group.title}\n{group.traceback}" for group in groups)
+        for session in self._sessions:
+            if session.is_hopeless and session.finished and session.finished.how_to_go_on:
+                report += f"\n\n{session.finished.how_to_go_on}"
         return errors, report
 
     def _interrupted(self, what: str, results: Any) -> RunInterrupted:

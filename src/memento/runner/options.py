@@ -17,7 +17,7 @@ from memento.worker.by_name import Arguments
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
 
-_WHOLE = ("num_workers", "cpus_per_task", "max_tasks_per_worker")
+_WHOLE = ("num_workers", "cpus_per_task", "max_tasks_per_worker", "max_failures")
 
 
 class Options(NamedTuple):
@@ -35,10 +35,19 @@ class Options(NamedTuple):
     gpus_per_task: float = 0
     max_tasks_per_worker: int | None = None
     log_output: bool = True
+    max_failures: int | None = None
     force_run: bool = False
     force_cache: bool = False
+    sample: float | None = None
     initializer: Callable[[], object] | None = None
     note: str = ""  # what of these may not be as it was asked for
+
+
+# Arguments of `Memento` that are for `make_options`.
+GIVEN = (
+    "num_workers", "executor", "retries", "timeout", "memory_limit", "store_limit", "fail_fast", "max_failures",
+    "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output", "initializer",
+)  # fmt: skip
 
 
 def make_options(**given: Any) -> Options:
@@ -50,12 +59,20 @@ def make_options(**given: Any) -> Options:
         from memento.wording import seconds_of
 
         given["timeout"] = seconds_of(given["timeout"], "timeout", short=True)
-    for name in ("num_workers", "timeout", "cpus_per_task", "max_tasks_per_worker"):
+    for name in ("num_workers", "timeout", "cpus_per_task", "max_tasks_per_worker", "max_failures"):
         check_positive(name, given[name])
     check_retries(given["retries"])
+    check_flag("fail_fast", given["fail_fast"])
     initializer = given["initializer"]
     if initializer is not None and not callable(initializer):
         raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
+    if given.pop("fail_fast"):
+        if given["max_failures"] not in (None, 1):
+            most = given["max_failures"]
+            raise ValueError(
+                f"fail_fast=True is max_failures=1, and max_failures={most} was given too: leave one out"
+            )
+        given["max_failures"] = 1
     workers, note = workers_of(given["executor"], given["num_workers"], given["cpus_per_task"])
     limits = {name: as_bytes(given[name], name) for name in ("memory_limit", "store_limit")}
     return Options(**{**given, **limits, "num_workers": workers, "note": note})
@@ -125,7 +142,7 @@ def check_names(func: Any, matrix: Matrix) -> Arguments:
         return Arguments()
     if type(func) is FunctionType and not vars(func):
         code = func.__code__
-        if code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] == ("context", "config"):
+        if code.co_varnames[: code.co_argcount] == ("context", "config") and not code.co_kwonlyargcount:
             return Arguments()  # as most experiments do: without `inspect`, which takes 5 ms
     from memento.runner.signatures import read
 
@@ -165,11 +182,18 @@ def check_listeners(listeners: Any) -> None:
 
 
 def check_flag(name: str, value: object) -> None:
-    """Refuse what is neither true nor false, like a second matrix or a number of workers."""
+    """Refuse what is neither true nor false, like a second matrix or a number of workers; `sample` has its own kind."""
+    if name == "sample":
+        check_sample(value)
+        return
     if value is not True and value is not False:
         from memento.config import short_text
 
         kind = type(value).__name__
+        if name == "fail_fast":
+            raise TypeError(
+                f"fail_fast must be True or False, got {short_text(value)}; max_failures=5 bears four."
+            )
         if kind == "int" and value not in (0, 1):
             raise TypeError(
                 f"{name} must be True or False, got {value}. The number of workers belongs to Memento:"
@@ -180,6 +204,16 @@ def check_flag(name: str, value: object) -> None:
                 f"{name} must be True or False, got {short_text(value)}."
                 " For several matrices: add_matrix(...) each, then run_all()."
             )
+
+
+def check_sample(sample: Any) -> None:
+    """Refuse what is neither a number of tasks nor a share of them."""
+    if sample is None or (type(sample) is int and sample > 0) or (type(sample) is float and 0 < sample <= 1):
+        return
+    problem = f"sample must be a number of tasks (sample=200) or a share of them (sample=0.1), got {sample!r}"
+    if type(sample) is float and sample > 1 and sample == int(sample):
+        problem += f"; write sample={int(sample)}"
+    raise (ValueError if type(sample) in (int, float) else TypeError)(problem)
 
 
 def check_retries(retries: object) -> None:

@@ -44,7 +44,7 @@ class Session:
     """Plans and runs one matrix over one store.
 
     `plan` is made at once. `finished` is how the run ended, `stopped` why it ended before all was done ("" if it did
-    not), and `cancelled` how many tasks a command took out of it.
+    not), `cancelled` how many tasks a command took out of it, and `is_hopeless` whether as many failed as are borne.
     """
 
     def __init__(
@@ -59,19 +59,20 @@ class Session:
         *,
         name_tasks: bool = False,
     ) -> None:
-        self.function, self.experiment, self.matrix = function, experiment, matrix
+        self.function, self.experiment = function, experiment
         self.store, self.options, self.clock = store, options, clock
         self._emit, self._name_tasks = emit, name_tasks
         self._run: Run | None = None
         self._untold: list[Event] = []  # what was told before the run had begun
         self.arguments = check_names(function, matrix)
-        self.tasks = KeyedTasks(matrix, experiment, self.arguments.defaults)
+        self.tasks = KeyedTasks(matrix, experiment, self.arguments.defaults, options.sample)
+        self.matrix = self.tasks.matrix
         check_volatile(self.tasks)
         self.code = SessionCode(function, self.tasks, store)
         self.interrupt: Interrupt | None = None
         self.stopped = ""
         self.full: StoreLimitReached | None = None
-        self.cancelled = 0
+        self.cancelled, self.failures, self.is_hopeless = 0, 0, False
         self.finished: RunFinished | None = None
         self.plan = self._plan()
         if self.plan.stale_codes and options.on_code_change != "ignore" and self.code.accept_moves(self.plan):
@@ -106,8 +107,10 @@ class Session:
         for warning in warnings:
             self.emit(Said(warning, "warning"))
         for (name, then), count in self.plan.otherwise.items():
+            from memento.plan.changed_defaults import of_another_default
+
             where = f"defaults[{name!r}]" if name in self.matrix.defaults else f"the default of {name}"
-            self.emit(Said(_of_another_default(where, name, then, count), "warning"))
+            self.emit(Said(of_another_default(where, name, then, count), "warning"))
         self._say_how_it_is_named()
         policy, plan = self.options.on_code_change, self.plan
         if plan.stale_codes and policy != "ignore":
@@ -195,9 +198,12 @@ class Session:
 
             self.full = limit_reached(self.store, self.options.store_limit or 0, left)
             finished = finished._replace(how_to_go_on=str(self.full))
-        elif self.stopped or self.cancelled:
-            go_on = f"Everything that finished is kept. Run it again to compute the {left} that are left."
-            finished = finished._replace(how_to_go_on=go_on)
+        elif self.stopped or self.cancelled or (self.is_hopeless and left):
+            from memento.runner.closing_notes import how_to_go_on
+
+            finished = finished._replace(
+                how_to_go_on=how_to_go_on(left, 0 if self.stopped else self.failures)
+            )
         empty = self.store.index.all_returned_nothing(plan.rows)
         if computed or empty:
             from memento.runner.closing_notes import note_of_none, warned
@@ -332,6 +338,7 @@ class Session:
             store=self.store.root,
             room=room,
             name_tasks=self._name_tasks,
+            max_failures=self.options.max_failures,
         )
         # Only now: workers may be copies of this process, which are made as long as it has one thread.
         signals.enter_context(Heartbeat(run.heartbeat))
@@ -342,11 +349,12 @@ class Session:
     def _status(self, runner: Runner) -> str:
         """Return how the run ended, for the store; note what of it the caller has to know."""
         assert self.interrupt is not None
+        self.failures, self.is_hopeless = runner.failures, runner.is_hopeless
         if self.interrupt.count:
             self.stopped = "by a signal"
         elif runner.room is not None and runner.room.is_full:
             self.stopped = _BY_LIMIT if self.plan.total > self.plan.hits + runner.progress.finished else ""
-        elif runner.is_stopping:
+        elif runner.is_stopping and not runner.is_hopeless:
             self.stopped = "by a command"
         self.cancelled = len(runner.cancelled & runner.left)
         if self.stopped:
@@ -390,8 +398,3 @@ class Session:
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]
         past = self.store.index.runtimes(self.experiment, _PAST_RUNS)
         return expected_costs(self.tasks, fit_costs(past, self.tasks.names, fragments), numbers)
-
-
-def _of_another_default(where: str, name: str, then: str, count: int) -> str:
-    results = "1 result was" if count == 1 else f"{count} results were"
-    return f"{where} has changed: {results} computed with {name}={then:.80} and will be computed again."

@@ -109,9 +109,10 @@ class _Reading:
         for p in two:
             meant = None if p.name in CONTEXTS | CONFIGS else misspelled(p.name, self.known)
             if meant is not None:
-                raise TypeError(
-                    f"{self._told()}: no parameter or setting is called {p.name!r}. Did you mean {meant!r}?"
-                    " (A function of other names gets the context and the config.)"
+                raise MatrixTypeError(
+                    self._told(),
+                    f"no parameter or setting is called {p.name!r}.",
+                    f"Did you mean {meant!r}? (A function of two other names gets the context and the config.)",
                 )
         return True
 
@@ -126,7 +127,7 @@ class _Reading:
                 todo = f"Did you mean {near[0]!r}?"
             else:
                 todo = where_else(short_name(self.func), p.name, self._names)
-            raise TypeError(f"{self._told()}: nothing provides {p.name!r}. {todo}")
+            raise MatrixTypeError(self._told(), f"nothing provides {p.name!r}.", todo)
 
     def _check_taken(self) -> None:
         """Refuse a parameter that nobody takes: its values would compute the same."""

@@ -10,6 +10,7 @@ A task whose result is missing stands there by its key, so that all that would d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.config import config_text
@@ -42,6 +43,13 @@ class Stages:
         self._invocation, self._dry_run = invocation, dry_run
         self._stages: dict[Any, _Stage] = {}
 
+    def say_what_is_left(self, matrices: Sequence[Matrix]) -> None:
+        """Tell which of these matrices are not run, where too many tasks have failed."""
+        left = [repr(matrix.id) for matrix in matrices if matrix.id not in self._stages]
+        session = list(self._stages.values())[-1].session
+        if left and session is not None and session.is_hopeless:
+            self._invocation.say(f"not run, since too many tasks failed: {', '.join(left)}")
+
     def waiting(self, matrix: Matrix) -> int:
         """Count the results of other matrices' tasks that a matrix takes and that are not computed yet."""
         names = map(str, matrix.dependencies)
@@ -70,6 +78,8 @@ class Stages:
         may_run = _has_tasks(matrix)
         self._say_what_is_missing(declared, missing, len(tasks), len(matrix) if may_run else 0)
         session = self._invocation.session(matrix, announce=False) if may_run else None
+        if session is not None and session.tasks.whole > len(session.tasks):
+            tasks = session.tasks  # what is no part of the sample is not missing
         self._stages[declared.id] = _Stage(session, tasks)
         return session
 

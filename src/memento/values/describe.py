@@ -32,6 +32,7 @@ _SCALARS = frozenset(
     "builtins:NoneType builtins:bool builtins:int builtins:float builtins:complex builtins:str numpy:generic"
     " datetime:date datetime:time datetime:timedelta enum:Enum decimal:Decimal fractions:Fraction pandas:NAType".split()
 )
+_PLAIN = frozenset((type(None), bool, int, float, str))
 # What JSON has no word for, and how it is read. `decimal` and `fractions` take 4 ms to import.
 _READERS: dict[str, Callable[[Any], Any]] = {
     "part": lambda what: Part(what),
@@ -107,6 +108,8 @@ class LargeValue(str):
 
 def is_scalar(kind: type[Any]) -> bool:
     """Say whether a cell of a table holds a value of this type: a number, a text, a date, an enum's member, None."""
+    if kind in _PLAIN:  # most are
+        return True
     names = {f"{base.__module__.partition('.')[0]}:{base.__name__}" for base in kind.__mro__}
     return not _SCALARS.isdisjoint(names) and "numpy:void" not in names
 
@@ -144,7 +147,7 @@ def items_of(value: Any) -> Mapping[Any, Any] | None:
     kind = type(value)
     if kind is dict:
         return value  # type: ignore[no-any-return]
-    if kind is Part or is_scalar(kind):
+    if kind in _PLAIN or kind in (list, tuple, Part) or is_scalar(kind):
         return None
     if isinstance(value, Mapping):
         return value

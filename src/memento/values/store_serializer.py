@@ -208,7 +208,7 @@ def _places(script: str) -> Iterable[Any]:
 
 def _modules_at(place: str) -> Iterable[Any]:
     """Yield the module of a file in the project: the one that is loaded, else one of a package, which is imported."""
-    from memento.keys.imported_modules import find_module
+    from memento.keys.code_files import find_module
     from memento.keys.project_files import place_of_file
 
     stem = place.rpartition("/")[2].removesuffix(".py")

@@ -22,12 +22,17 @@ from types import CodeType
 
 _MOST = 4_000_000  # characters; whoever types more sees the latest
 _STDIN = "<stdin>"
-_MODULE = "module:"
+_MODULE, _CELL = "module:", "cell:"
 WORKER_MARK = "MEMENTO_WORKER_OF"  # in the environment of processes that work for one run only
+
+_cells: dict[str, str] = {}  # what people call the notebook's cells, by the names of their files
 
 
 def sources() -> dict[str, str]:
-    """Return the source texts of this process that stand in no file, by the names that code objects have for them."""
+    """Return the source texts of this process that stand in no file, by the names that code objects have for them.
+
+    With them goes what a notebook's cells are called.
+    """
     found: dict[str, str] = {}
     room = _MOST
     linecache = sys.modules.get("linecache")  # where nobody has it, nothing is in it
@@ -42,12 +47,24 @@ def sources() -> dict[str, str]:
         script = _standard_input()
         if script:
             found[_STDIN] = script
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    tell = getattr(getattr(shell, "compile", None), "format_code_name", lambda name: None)
+    for name in list(found):
+        told = tell(name)  # "Cell", "In[2]"
+        if told is not None:
+            found[_CELL + name] = f"cell {told[1].strip('In[]')}"
     return found
+
+
+def place_text(file: str, line: int) -> str:
+    """Name a line as people do: ``train.py:24``, or ``cell 2, line 24`` of a notebook, whose files nobody sees."""
+    cell = _cells.get(file)
+    return f"{os.path.basename(file)}:{line}" if cell is None else f"{cell}, line {line}"
 
 
 def modules(functions: Iterable[str]) -> dict[str, str]:
     """Return the texts of the project's modules: of loaded ones, and of "module:name" among `functions`."""
-    from memento.keys.imported_modules import find_module
+    from memento.keys.code_files import find_module
 
     files = dict(_loaded())
     for name in functions:
@@ -91,7 +108,8 @@ def install(texts: Mapping[str, str]) -> None:
     there = any(isinstance(finder, _AsAtStart) for finder in sys.meta_path)
     if of_modules and WORKER_MARK in os.environ and not there:
         sys.meta_path.insert(0, _AsAtStart(of_modules))
-    typed = {name: text for name, text in texts.items() if not name.startswith(_MODULE)}
+    _cells.update({name[len(_CELL) :]: text for name, text in texts.items() if name.startswith(_CELL)})
+    typed = {name: text for name, text in texts.items() if not name.startswith((_MODULE, _CELL))}
     if typed:
         import linecache
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple
 
+from memento.worker.source_texts import place_text
+
 _OURS = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _USERS = (_OURS + "testing" + os.sep, _OURS + os.path.join("cli", "demo.py"))  # experiments stand there
 _TYPED = (
@@ -126,7 +128,7 @@ def _lines(codes: Iterable[_Code]) -> Lines:
     for file, line, space in codes:
         if is_ours(file):
             continue
-        inner = f"{os.path.basename(file)}:{line}"
+        inner = place_text(file, line)
         whose = _whose(file, space)
         if whose >= best:
             own, best = inner, whose
