@@ -64,6 +64,7 @@ GRID: dict[str, list[Any]] = {"lr": [0.1, 1], "model": ["svc", "tree"]}
         ({"parameters": {"x": [1]}, "grid": {"y": [2]}},
          "For several grids write {'parameters': [{'x': [1]}, {'y': [2]}]}."),
         ({"parameters": {"lr": 0.1}}, "Write 'lr': [0.1]."),
+        ({"parameters": {"lr": "[0.1, 1]"}}, "got the str '[0.1, 1]'. Write 'lr': [0.1, 1]."),
         ({"parameters": {"lr": None}}, "there are no values. Write 'lr': [value, ...], or [None] for the value None."),
         ({"parameters": {"lr": [1], "repeats": 3}}, "The matrix' own key 'repeats' stands beside"),
         ({"parameters": GRID, "when": {"lr": "svc"}}, "Write {'lr': {'model': 'svc'}}."),
@@ -128,3 +129,11 @@ def test_a_range_in_a_rule_may_have_more_than_there_is() -> None:
     ]
     several = Matrix([{"x": [1]}, {"x": [5], "y": [0]}], exclude=[{"x": range(2, 10)}])
     assert (len(several), several.warnings) == (1, [])
+
+
+def test_a_list_in_a_single_task_is_one_value_and_told_where_no_other_is() -> None:
+    (said,) = Matrix(GRID, include=[{"lr": [2, 3]}]).warnings
+    assert said.startswith("include[0]: 'lr' is one value here, [2, 3]. For a task with each of them write ")
+    assert said.endswith("'parameters': [{...}, {'lr': [2, 3]}].")
+    assert Matrix({"sizes": [[1], [2, 3]]}, include=[{"sizes": [2]}]).warnings == []
+    assert Matrix(include=[{"sizes": [2]}]).warnings == []

@@ -96,7 +96,10 @@ def right_grid(given: Any, single: Sequence[Any] = ()) -> str:
 def no_list(name: str, given: Any) -> tuple[str, str]:
     """Say that a parameter needs a list of values, and what to write."""
     text = quoted(given)
-    text = f"[{text}]" if len(text) < 60 else "[...]"
+    if isinstance(given, str) and given.startswith("[") and given.endswith("]") and len(given) < 60:
+        text = given  # a list in quotes
+    else:
+        text = f"[{text}]" if len(text) < 60 else "[...]"
     if name in _WORDS or name == "defaults":
         todo = f"Write {name!r}: {text}. The matrix' own key {name!r} stands beside 'parameters', not in it."
     elif given is None:

@@ -8,7 +8,7 @@ Everything is checked here that needs no look at combinations of values; `space`
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import MatrixError, MatrixTypeError
@@ -75,6 +75,7 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     include = _include(given.get("include"), names, parameters, settings)
     extra = [n for row in include for n in row if n not in names]
     known = list(dict.fromkeys([*names, *extra, *settings]))
+    notes += _lists_in(include, parameters)
     groups = _zip(given.get("zip"), parameters, grids)
     for grid in grids:
         note_repeated_values(grid, groups, notes)
@@ -150,6 +151,17 @@ def _include(
                 )
         rows.append(meant(row, parameters, where))
     return tuple(rows)
+
+
+def _lists_in(include: tuple[dict[str, Any], ...], parameters: dict[str, tuple[Any, ...]]) -> Iterator[str]:
+    """Yield where a single task has a list, and no other value of the parameter is one."""
+    for i, row in enumerate(include):
+        for name in (name for name, value in row.items() if isinstance(value, list) and name in parameters):
+            if not any(isinstance(value, (list, tuple)) for value in parameters[name]):
+                yield (
+                    f"include[{i}]: {name!r} is one value here, {quoted(row[name])}. For a task with each of"
+                    f" them write 'parameters': [{{...}}, {{{name!r}: {quoted(row[name])}}}]."
+                )
 
 
 def _when(
