@@ -4,6 +4,8 @@ Knows: every room below the public class. May not know: what the user typed.
 
     Session.plan()   matrix + store -> Plan (reads only)
     Session.run()    Plan -> finished rows; begins a store run only when there is something to compute
+
+Long because all that a run opens is opened and closed here, in order.
 """
 
 from __future__ import annotations
