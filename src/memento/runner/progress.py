@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from memento.config import lineage, short_text
 from memento.events import TasksStarted, Tick, WorkerState
@@ -197,16 +197,18 @@ def activities(tick: Tick, now: float) -> list[index.Activity]:
     ]
 
 
+def told_parameters(tasks: KeyedTasks, number: int) -> Iterator[tuple[str, Any, str]]:
+    """Yield a task's parameters as people know them: name, value, and the label that the matrix gives it, or ""."""
+    labels = tasks.labels_of(number) if tasks.labels else {}
+    for i, slot in enumerate(tasks.slots(number)):
+        if slot >= 0:
+            name, value = tasks.names[i], tasks.table.values[i][slot]
+            # An upstream task says less than its parameters.
+            yield from list(lineage({name: value})) or [(name, value, labels.get(name, ""))]
+
+
 def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:
     """Name a task by its parameters, each value in at most `width` characters, and its repeat."""
-    slots = tasks.slots(number)
-    labels = tasks.labels_of(number) if tasks.labels else {}
-    own = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
-    # An upstream task says less than its parameters.
-    told = [
-        one
-        for name, value in own
-        for one in list(lineage({name: value})) or [(name, value, labels.get(name, ""))]
-    ]
+    told = told_parameters(tasks, number)
     text = ", ".join(f"{name}={short_text(label or value, width)}" for name, value, label in told)
     return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text
