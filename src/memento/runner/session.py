@@ -206,17 +206,14 @@ class Session:
         elif self.stopped or self.cancelled or (self.is_hopeless and left):
             from memento.runner.closing_notes import how_to_go_on
 
-            finished = finished._replace(
-                how_to_go_on=how_to_go_on(left, 0 if self.stopped else self.failures)
-            )
+            go_on = how_to_go_on(left, 0 if self.stopped else self.failures)
+            finished = finished._replace(how_to_go_on=go_on)
         empty = self.store.index.all_returned_nothing(plan.rows)
         if computed or empty:
             from memento.runner.closing_notes import note_of_none, warned
 
-            finished = finished._replace(
-                warned=warned(self.store, self.matrix, plan),
-                notes=note_of_none(empty, plan, self.function),
-            )
+            notes = note_of_none(empty, plan, self.function)
+            finished = finished._replace(warned=warned(self.store, self.matrix, plan), notes=notes)
         return finished
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
