@@ -9,7 +9,7 @@ Keys are hex texts, as `Result.key` and the command line have them.
 A listener is any callable that takes an event, given as ``Memento(..., listeners=[...])``. It is called in a thread of
 its own, one event after another, so it may be slow or hang without holding up the run: what waits for it is shortened
 (ticks to the latest one, finished tasks to sums, whose keys are left out beyond ten thousand). One that raises is told
-once, by a `Said`, and hears no more.
+once, by a `Said`, and hears no more. `docs/events.md` has some to begin with.
 
 >>> def on_failure(event):
 ...     if isinstance(event, TaskFailed):
@@ -77,8 +77,22 @@ class TasksStarted(NamedTuple):
 
     keys: tuple[str, ...]
     workers: tuple[str, ...]  # the worker of each
+    configs: tuple[str, ...] = ()  # of each
     run: str = ""
     time: float = 0.0
+
+
+class FinishedTask(NamedTuple):
+    """A task that this run has finished, as plain data."""
+
+    key: str
+    config: str  # "lr=0.1, model=SVC"
+    status: str  # "done", "failed"
+    seconds: float
+    parameters: Mapping[str, Any]  # numbers and texts as they are, the rest by what it is called
+    value: Any = None  # what it returned, where that is small and plain: a number, a text, a dict of such
+    metrics: Mapping[str, float] = MappingProxyType({})  # the last value of each
+    error: str = ""  # "ValueError: no such dataset"
 
 
 class TasksFinished(NamedTuple):
@@ -91,6 +105,7 @@ class TasksFinished(NamedTuple):
     # Whose these are, where somebody but the display listens; tasks that differ in volatile parameters only share one.
     keys: tuple[str, ...] = ()
     failed_keys: tuple[str, ...] = ()
+    tasks: tuple[FinishedTask, ...] = ()  # where keys are told, those that this run has computed
     run: str = ""
     time: float = 0.0
 

@@ -143,7 +143,8 @@ def test_repeats_of_a_configuration_stay_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sample", "count"), [(0.5, 108), (1.0, 216), (1, 1), (216, 216), (999, 216), (0.001, 1)]
+    ("sample", "count"),
+    [(0.5, 108), (1.0, 216), (1, 1), (216, 216), (999, 216), (0.001, 1), (np.int64(7), 7)],
 )
 def test_a_sample_is_a_number_of_tasks_or_a_share(sample: float, count: int) -> None:
     assert len(sampled(DECLARED, sample)) == count

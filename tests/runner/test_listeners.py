@@ -63,10 +63,13 @@ def test_events_carry_run_time_and_keys_and_every_task_starts_before_it_ends(run
         if isinstance(event, TasksStarted):
             assert len(event.keys) == len(event.workers)
             assert all(event.workers)
+            assert all(config.startswith("x=") for config in event.configs)
+            assert len(event.configs) == len(event.keys)
             started += event.keys
         elif isinstance(event, TasksFinished):
             assert (len(event.keys), len(event.failed_keys)) == (event.done, event.failed)
             finished += [*event.keys, *event.failed_keys]
+            assert sorted(task.key for task in event.tasks) == sorted([*event.keys, *event.failed_keys])
             assert set(finished) <= set(started)
     assert sorted(started) == sorted(finished) == sorted(keys)
     (failed,) = [event for event in heard if isinstance(event, TaskFailed)]
@@ -163,6 +166,43 @@ def test_an_attempt_that_is_repeated_starts_again() -> None:
         if key in getattr(event, "keys", ()) or key == getattr(event, "key", "")
     ]
     assert told == [TasksStarted, TaskRetried, TasksStarted, TasksFinished]
+
+
+def test_a_finished_task_is_told_with_its_parameters_and_what_came_of_it(tmp_path: Path) -> None:
+    def measured(context: Context, config: Config) -> Any:
+        context.record({"loss": 0.5}, step=1)
+        context.record({"loss": 0.25}, step=2)
+        if config.kind is dict:
+            raise ValueError("no dicts")
+        return {"score": config.x} if config.x else object()
+
+    heard: list[Event] = []
+    matrix = {"parameters": {"x": [0, 0.5], "kind": [list, dict]}, "repeats": 2}
+    runs = Memento(
+        measured,
+        store=tmp_path,
+        executor="serial",
+        on_error="return",
+        listeners=[heard.append],
+        progress=False,
+    )
+    results = runs.run(matrix)
+    assert results is not None
+    told = {task.key: task for event in heard if isinstance(event, TasksFinished) for task in event.tasks}
+    assert len(told) == 8
+    for result in results:
+        task = told[result.key]
+        assert task.parameters == {
+            "x": result.config.x, "kind": result.config.kind.__name__, "repeat": result.config.repeat,
+        }  # fmt: skip
+        assert (
+            task.config
+            == f"x={result.config.x}, kind={result.config.kind.__name__}, repeat={result.config.repeat}"
+        )
+        assert (task.status, task.metrics) == (result.status, {"loss": 0.25})
+        assert task.error == ("ValueError: no dicts" if result.config.kind is dict else "")
+        assert task.value == ({"score": 0.5} if result.status == "done" and result.config.x else None)
+    assert pickle.loads(pickle.dumps(heard[-1])) == heard[-1]
 
 
 def test_every_event_is_public_and_says_run_and_time() -> None:

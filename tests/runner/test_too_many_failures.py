@@ -10,6 +10,7 @@ import pytest
 
 from memento import AggregateException, Memento
 from memento.events import Event, RunFinished, TaskRetried
+from memento.records import DONE, Known
 from tests.runner.fakes import FakeSession, fails
 
 MATRIX = {"parameters": {"i": list(range(300))}}
@@ -39,8 +40,8 @@ def test_nothing_more_is_started_and_what_runs_finishes() -> None:
     session.loop()
     runner = session.runner
     assert runner.is_hopeless
-    assert runner.progress.failed == runner.failures
-    assert 2 <= runner.failures <= 3, "the one that was at work when the second failed has finished"
+    assert runner.progress.failed == runner.commits.failed
+    assert 2 <= runner.commits.failed <= 3, "the one that was at work when the second failed has finished"
     assert sorted(row.key for row in session.run.rows) == sorted(
         session.plan.tasks.key(task.number) for task in session.executor.seen[: len(session.run.rows)]
     )
@@ -49,7 +50,7 @@ def test_nothing_more_is_started_and_what_runs_finishes() -> None:
 def test_a_failed_attempt_that_is_repeated_does_not_count() -> None:
     session = FakeSession(20, fails(*range(20), until=1), retries=1, max_failures=1)
     session.loop()
-    assert (session.runner.failures, session.runner.progress.done) == (0, 20)
+    assert (session.runner.commits.failed, session.runner.progress.done) == (0, 20)
     assert len(session.of(TaskRetried)) == 20
 
 
@@ -60,6 +61,14 @@ def test_a_task_counts_once_its_retries_are_over() -> None:
     assert session.runner.is_hopeless
     assert last[0].attempt == 3
     assert 1 <= len(last) <= 4, "what was at work in its last attempt"
+
+
+def test_a_failure_that_another_run_has_made_good_does_not_count() -> None:
+    session = FakeSession(20, fails(3), max_failures=1)
+    key = session.plan.tasks.key(3)
+    session.run.superseded[key] = Known(key, 77, DONE, 1, 1.0)
+    session.loop()
+    assert (session.runner.is_hopeless, session.runner.progress.done) == (False, 20)
 
 
 def test_in_this_process_not_one_task_is_begun_after_the_failure(tmp_path: Path) -> None:

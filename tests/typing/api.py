@@ -26,6 +26,7 @@ from memento import (
     RunInterrupted,
     command,
 )
+from memento.events import Event, FinishedTask, TasksFinished, TasksStarted
 
 
 def experiment(context: Context, config: Config) -> float:
@@ -39,7 +40,16 @@ def inside_a_task(context: Context, config: Config) -> int:
     return context.shared_seed + int(split)
 
 
+def best_so_far(event: Event) -> None:
+    if isinstance(event, TasksFinished):
+        done: list[FinishedTask] = [task for task in event.tasks if task.status == "done"]
+        print(max((task.metrics["accuracy"], task.config) for task in done))
+    elif isinstance(event, TasksStarted):
+        print(dict(zip(event.configs, event.workers, strict=True)))
+
+
 def early_ends_and_samples() -> None:
+    Memento(experiment, listeners=[best_so_far, print])
     Memento(experiment, fail_fast=True)
     runs = Memento(experiment, max_failures=5)
     some: Results | None = runs.run({"parameters": {"x": [1, 2]}}, sample=200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import logging
@@ -349,6 +350,14 @@ def test_an_initializer_that_fails_ends_the_run_before_any_task(executor: str, t
         runs.run({"parameters": {"n": [1, 2]}})
     with Store.open(tmp_path / "store") as store:
         assert store.index.experiments() in ([], [(runs.name, 0, 0)])
+
+
+def test_an_initializer_that_needs_arguments_is_refused_with_the_right_line() -> None:
+    def begin(level: int) -> None: ...
+
+    with pytest.raises(TypeError, match=r"'level'.*functools.partial\(begin, \.\.\.\)"):
+        Memento(returns_its_parameter, initializer=begin)  # type: ignore[arg-type]  # what is tried
+    Memento(returns_its_parameter, initializer=functools.partial(begin, 3))
 
 
 @pytest.mark.parametrize("wrong", [1, "function"])

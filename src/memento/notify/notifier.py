@@ -190,9 +190,10 @@ def _both(first: Event, second: Event) -> Event:
     """Tell two events of one kind as one: at the first's time what starts, else at the second's."""
     if isinstance(first, TasksFinished) and isinstance(second, TasksFinished):
         keys, failed_keys = first.keys + second.keys, first.failed_keys + second.failed_keys
+        tasks = first.tasks + second.tasks
         named = first.keys or first.failed_keys
         if not named or len(keys) + len(failed_keys) > KEYS:
-            keys = failed_keys = ()  # of all of them, or of none
+            keys = failed_keys = tasks = ()  # of all of them, or of none
         return second._replace(
             done=first.done + second.done,
             failed=first.failed + second.failed,
@@ -200,11 +201,15 @@ def _both(first: Event, second: Event) -> Event:
             shared=first.shared + second.shared,
             keys=keys,
             failed_keys=failed_keys,
+            tasks=tasks,
         )
     if isinstance(first, TasksStarted) and isinstance(second, TasksStarted):
         if not first.keys or len(first.keys) + len(second.keys) > KEYS:
-            return first._replace(keys=(), workers=())
-        return first._replace(keys=first.keys + second.keys, workers=first.workers + second.workers)
+            return first._replace(keys=(), workers=(), configs=())
+        added = {
+            name: getattr(first, name) + getattr(second, name) for name in ("keys", "workers", "configs")
+        }
+        return first._replace(**added)
     return second
 
 

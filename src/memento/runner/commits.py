@@ -45,6 +45,7 @@ class Commits:
         self._rows: list[TaskRow] = []
         self._attempts: list[tuple[bytes, TaskRow]] = []
         self._oldest = 0.0  # when the first of these came
+        self.failed = 0  # tasks of ours, for good
 
     @cached_property
     def failures(self) -> FailureGrouper:
@@ -116,6 +117,7 @@ class Commits:
                 done += share
             else:
                 failed += share
+                self.failed += 1
                 failed_rows.add(key)
                 told.append(self._failed(number, failure, outcome.attempt))
         self._progress.done += done
@@ -126,7 +128,12 @@ class Commits:
             if self._name_tasks:
                 keys = tuple(row.key.hex() for row in rows if row.key not in failed_rows)
             failed_keys = tuple(event.key for event in told) if self._name_tasks else ()
-            self._emit(TasksFinished(done, failed, seconds, keys=keys, failed_keys=failed_keys))
+            finished = TasksFinished(done, failed, seconds, keys=keys, failed_keys=failed_keys)
+            if self._name_tasks:
+                from memento.runner.finished_tasks import finished_tasks
+
+                finished = finished._replace(tasks=finished_tasks(plan.tasks, rows, failed_rows))
+            self._emit(finished)
         for event in told:
             self._emit(event)
 

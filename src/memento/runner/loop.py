@@ -36,7 +36,6 @@ from memento.runner.progress import Activity, Progress, activities, task_text
 from memento.runner.queue import TaskQueue
 from memento.runner.retry import RetryPolicy, StoreFaults
 from memento.runner.signals import Interrupt
-from memento.wording import number_of
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
 _NUMBER = itemgetter(0)  # of a task, and of an outcome
 _FAILURE = attrgetter("failure")
-_OUTCOME = itemgetter(1)
 _TICK_EVERY = 0.2
 _TICK_WORKERS = 10_000  # asking what so many workers do takes 8 ms, and happens once a second
 _LOOK_EVERY = 0.5  # seconds between looks at what other runs have finished, and other processes ask
@@ -103,8 +101,7 @@ class Runner:
         self.commits = Commits(plan, run, self.progress, self.others, codes, emit, clock, name_tasks)
         self.faults = StoreFaults(store)
         self.room = room
-        self.failures, self.is_hopeless = 0, False  # failed for good; as many as `max_failures`
-        self._max_failures = max_failures
+        self.is_hopeless, self._max_failures = False, max_failures  # whether so many have failed for good
         self.executor = executor
         self._run, self._retry, self._emit, self._clock = run, retry, emit, clock
         self._activity = Activity(plan, executor, self.progress, name_tasks)
@@ -227,9 +224,9 @@ class Runner:
             log = logging.getLogger("memento.runner")
             log.warning("%d outcomes came for tasks that are not in flight", len(outcomes) - len(ended))
         self._activity.end(map(_NUMBER, outcomes))
-        if any(map(_FAILURE, outcomes)):
+        failed = any(map(_FAILURE, outcomes))
+        if failed:
             ended = [pair for pair in ended if self._is_last(*pair)]
-            self._count(sum(map(bool, map(_FAILURE, map(_OUTCOME, ended)))))
         self.commits.add(ended)
         if self.room is not None and self.room.note(ended, self._flying.values()):
             self.stop(running=False)
@@ -238,14 +235,18 @@ class Runner:
             o.runtime + sum([p.runtime for p in o.earlier]) if o.earlier else o.runtime for _, o in ended
         ]
         self.progress.note(sum(runtimes), sum([task.cost for task, _ in ended]), max(runtimes, default=0.0))
+        if failed:
+            self._look_at_failures()
 
-    def _count(self, failures: int) -> None:
-        """Count failures; start nothing more where there are as many as the user bears."""
-        self.failures += failures
-        if self._max_failures is not None and self.failures >= self._max_failures and not self.is_hopeless:
+    def _look_at_failures(self) -> None:
+        """Start nothing more where as many tasks have failed as the user bears."""
+        if self._max_failures is None or self.is_hopeless:
+            return
+        self.commits.commit()  # which also tells whether another run has succeeded meanwhile
+        if self.commits.failed >= self._max_failures:
             self.is_hopeless = True
             self.stop(running=False)
-            told = f"{number_of(self.failures, 'task')} failed: no more are started, what runs finishes."
+            told = f"{self.commits.failed:,} failed: no more tasks are started, what runs finishes."
             self._emit(Said(told, "warning"))
 
     def _is_last(self, task: Task, outcome: Outcome) -> bool:
@@ -332,7 +333,7 @@ class Runner:
         )
         if losses > most:
             self.commits.add([(task, outcome)])
-            self._count(1)
+            self._look_at_failures()
         else:
             self._repeat(task, outcome, failure, 0.0)
 

@@ -55,7 +55,7 @@ def make_options(**given: Any) -> Options:
     check_executor(given["executor"])
     check_choice("on_code_change", given["on_code_change"], ("warn", "rerun", "ignore"))
     check_choice("order", given["order"], ("longest-first", "matrix"))
-    if given["timeout"] is not None:
+    if isinstance(given["timeout"], str) or hasattr(given["timeout"], "total_seconds"):
         from memento.wording import seconds_of
 
         given["timeout"] = seconds_of(given["timeout"], "timeout", short=True)
@@ -63,9 +63,7 @@ def make_options(**given: Any) -> Options:
         check_positive(name, given[name])
     check_retries(given["retries"])
     check_flag("fail_fast", given["fail_fast"])
-    initializer = given["initializer"]
-    if initializer is not None and not callable(initializer):
-        raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
+    check_initializer(given["initializer"])
     if given.pop("fail_fast"):
         if given["max_failures"] not in (None, 1):
             most = given["max_failures"]
@@ -118,16 +116,25 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def check_func(func: Any) -> None:
     """Refuse at once what would fail in every single task; its arguments are looked at beside a matrix."""
-    if callable(func) and not isinstance(func, type) and not _is_memento(func):
-        code = func.__code__ if type(func) is FunctionType else None
-        if code is None or not code.co_argcount or code.co_varnames[0] != "self":
-            return
-        from memento.runner.wrong_usage import unbound
+    if type(func) is FunctionType and func.__code__.co_varnames[:1] != ("self",):
+        return
+    from memento.runner import wrong_usage
 
-        raise TypeError(unbound(func))
-    from memento.runner.wrong_usage import no_function
+    if type(func) is FunctionType and func.__code__.co_argcount:
+        raise TypeError(wrong_usage.unbound(func))
+    if not callable(func) or _is_memento(func) or (isinstance(func, type) and not _takes_two(func)):
+        raise TypeError(wrong_usage.no_function(func))
 
-    raise TypeError(no_function(func))
+
+def _takes_two(cls: type) -> bool:
+    """Tell whether a class is made of a context and a config, so that it is an experiment."""
+    import inspect  # with all that it imports 5 ms
+
+    try:
+        inspect.signature(cls).bind(None, None)
+    except (TypeError, ValueError):  # some classes of C tell nothing of themselves
+        return False
+    return True
 
 
 def _is_memento(func: Any) -> bool:
@@ -206,14 +213,33 @@ def check_flag(name: str, value: object) -> None:
             )
 
 
+def check_initializer(initializer: Any) -> None:
+    """Refuse what workers could not call."""
+    if initializer is None:
+        return
+    if not callable(initializer):
+        raise TypeError(f"initializer must be a function without arguments, got {initializer!r}")
+    import inspect
+
+    try:
+        inspect.signature(initializer).bind()
+    except ValueError:  # some callables of C tell nothing of themselves
+        return
+    except TypeError as exc:
+        name = getattr(initializer, "__name__", type(initializer).__name__)
+        todo = f"Write initializer=functools.partial({name}, ...)"
+        raise TypeError(f"initializer is called without arguments, and {name}() is {exc}. {todo}.") from None
+
+
 def check_sample(sample: Any) -> None:
     """Refuse what is neither a number of tasks nor a share of them."""
-    if sample is None or (type(sample) is int and sample > 0) or (type(sample) is float and 0 < sample <= 1):
+    whole = hasattr(sample, "__index__") and not isinstance(sample, bool)  # NumPy's numbers too
+    if sample is None or (whole and sample > 0) or (isinstance(sample, float) and 0 < sample <= 1):
         return
     problem = f"sample must be a number of tasks (sample=200) or a share of them (sample=0.1), got {sample!r}"
-    if type(sample) is float and sample > 1 and sample == int(sample):
+    if isinstance(sample, float) and sample > 1 and sample.is_integer():
         problem += f"; write sample={int(sample)}"
-    raise (ValueError if type(sample) in (int, float) else TypeError)(problem)
+    raise (ValueError if whole or isinstance(sample, float) else TypeError)(problem)
 
 
 def check_retries(retries: object) -> None:
@@ -249,7 +275,8 @@ def check_positive(name: str, value: Any) -> None:
         import numbers
 
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"{name} must be a number, got {value!r}")
+            example = ", or a text like '10min'" if name == "timeout" else ""
+            raise TypeError(f"{name} must be a number{example}, got {value!r}")
     if not float(value) > 0:
         rest = "; leave it out to use all cores" if name == "num_workers" else ""
         raise ValueError(f"{name} must be more than 0, got {value!r}{rest}")

@@ -140,8 +140,7 @@ class Activity:
             return None
         fresh = [state for state in states if state.number not in self._started]
         self._started.update(state.number for state in fresh)
-        keys = tuple(self._plan.tasks.key(state.number).hex() for state in fresh)
-        return TasksStarted(keys, tuple(state.worker for state in fresh)) if fresh else None
+        return self._told((state.number, state.worker) for state in fresh)
 
     def finished(self, outcomes: Iterable[Outcome]) -> TasksStarted | None:
         """Tell those of the finished tasks as started that were too short to be seen running."""
@@ -153,8 +152,13 @@ class Activity:
                 self._started.discard(outcome.number)
             else:
                 fresh.append(outcome)
-        keys = tuple(self._plan.tasks.key(outcome.number).hex() for outcome in fresh)
-        return TasksStarted(keys, tuple(outcome.worker for outcome in fresh)) if fresh else None
+        return self._told((outcome.number, outcome.worker) for outcome in fresh)
+
+    def _told(self, started: Iterable[tuple[int, str]]) -> TasksStarted | None:
+        tasks, pairs = self._plan.tasks, list(started)
+        keys = tuple(tasks.key(number).hex() for number, _ in pairs)
+        configs = tuple(task_text(tasks, number) for number, _ in pairs)
+        return TasksStarted(keys, tuple(worker for _, worker in pairs), configs=configs) if pairs else None
 
     def tick(self, states: Sequence[Running], flying: dict[int, Task], now: float) -> Tick:
         """Tell the state of the run."""
@@ -196,8 +200,13 @@ def activities(tick: Tick, now: float) -> list[index.Activity]:
 def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:
     """Name a task by its parameters, each value in at most `width` characters, and its repeat."""
     slots = tasks.slots(number)
+    labels = tasks.labels_of(number) if tasks.labels else {}
     own = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
     # An upstream task says less than its parameters.
-    pairs = [pair for name, value in own for pair in list(lineage({name: value})) or [(name, value)]]
-    text = ", ".join(f"{name}={short_text(value, width)}" for name, value in pairs)
+    told = [
+        one
+        for name, value in own
+        for one in list(lineage({name: value})) or [(name, value, labels.get(name, ""))]
+    ]
+    text = ", ".join(f"{name}={short_text(label or value, width)}" for name, value, label in told)
     return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text
