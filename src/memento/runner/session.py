@@ -101,11 +101,7 @@ class Session:
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
-        warnings = [*self.matrix.warnings, *self.tasks.twins()] if of_matrix else []
-        if of_matrix and self.arguments.unused:
-            from memento.runner.signatures import unused_text
-
-            warnings = [*warnings, unused_text(self.function, self.arguments.unused)]
+        warnings = [*self.matrix.warnings, *self.tasks.twins(), *self.arguments.notes] if of_matrix else []
         for warning in dict.fromkeys(warnings):
             self.emit(Said(warning, "warning"))
         for (name, then), count in self.plan.otherwise.items():
