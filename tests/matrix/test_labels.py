@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from memento.config import Config
 from memento.errors import MatrixError
+from memento.matrix.labels import Labelled, labels_of
 from memento.matrix.matrix import Matrix
-from memento.matrix.values import Labelled, labels_of
 from memento.plan.keyed_tasks import KeyedTasks
 
 MOONS = (np.arange(6.0).reshape(3, 2), np.array([0, 1, 0]))

@@ -7,13 +7,37 @@ Labels stand beside the values and are no part of a key: whoever renames one com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from memento.config import short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.suggest import misspelled
-from memento.matrix.values import Labelled, labels_of, quoted, token
+from memento.matrix.values import quoted, token
+
+
+class Labelled(tuple[Any, ...]):
+    """The values of a parameter, with a label of each in `labels`; "" where it has none.
+
+    >>> values = Labelled([10, 1000], ["small", "large"])
+    >>> values[1], values.labels, values
+    (1000, ('small', 'large'), {'small': 10, 'large': 1000})
+    """
+
+    labels: tuple[str, ...]
+
+    def __new__(cls, values: Iterable[Any], labels: Iterable[str]) -> Labelled:
+        self = super().__new__(cls, values)
+        self.labels = tuple(labels)
+        return self
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self), self.labels
+
+    def __repr__(self) -> str:
+        return repr(
+            {label or i: value for i, (label, value) in enumerate(zip(self.labels, self, strict=True))}
+        )
 
 
 def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
@@ -42,6 +66,11 @@ def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
                 where, f"the label {label!a} is no Unicode text ({exc.reason}).", "Give it another one."
             ) from None
     return Labelled(given.values(), map(str.__str__, given))
+
+
+def labels_of(values: object) -> tuple[str, ...]:
+    """Return the labels of a parameter's values; none where they have none."""
+    return values.labels if isinstance(values, Labelled) else ()
 
 
 def named(value: object, values: object) -> str:

@@ -60,35 +60,6 @@ def mark(value: object) -> tuple[Any, ...]:
     return ("task", key) if isinstance(key, bytes) else token(value)
 
 
-class Labelled(tuple[Any, ...]):
-    """The values of a parameter, with a label of each in `labels`; "" where it has none.
-
-    >>> values = Labelled([10, 1000], ["small", "large"])
-    >>> values[1], values.labels, values
-    (1000, ('small', 'large'), {'small': 10, 'large': 1000})
-    """
-
-    labels: tuple[str, ...]
-
-    def __new__(cls, values: Iterable[Any], labels: Iterable[str]) -> Labelled:
-        self = super().__new__(cls, values)
-        self.labels = tuple(labels)
-        return self
-
-    def __getnewargs__(self) -> tuple[Any, ...]:
-        return tuple(self), self.labels
-
-    def __repr__(self) -> str:
-        return repr(
-            {label or i: value for i, (label, value) in enumerate(zip(self.labels, self, strict=True))}
-        )
-
-
-def labels_of(values: object) -> tuple[str, ...]:
-    """Return the labels of a parameter's values; none where they have none."""
-    return values.labels if isinstance(values, Labelled) else ()
-
-
 class Values:
     """The values of one parameter, by slot; `labels` are other names of theirs, "" for those that have none."""
 
@@ -187,3 +158,8 @@ def sorted_set(values: tuple[Any, ...], where: str) -> tuple[Any, ...]:
         raise MatrixError(
             where, f"a set has no order, and its values cannot be sorted: {exc.reason}.", "Write a list."
         ) from exc
+
+
+def wrong_type(where: str, needed: str, given: object, todo: str) -> MatrixTypeError:
+    """Say that something else is needed than what is given."""
+    return MatrixTypeError(where, f"{needed}, got {short_text(given)} ({type(given).__qualname__}).", todo)
