@@ -26,7 +26,7 @@ help:
 	@echo "make soak          kill a grid's processes at random for ten minutes (SOAK=\"--seconds 20 --tasks 3000\" for a taste)"
 	@echo "make check         format, lint, types, imports, doctests"
 	@echo "make format        rewrite the code as 'make check' wants it"
-	@echo "make readme        write what README.md's examples print today"
+	@echo "make readme        write what the examples of README.md and the guide print today"
 	@echo "make bench         measure Memento beside its peers (some minutes; ARGS=noop_cold for one workload)"
 	@echo "make bench-full    the same with a million tasks and large values"
 	@echo "make requirements  resolve the pinned requirements anew (needs uv)"
@@ -97,7 +97,7 @@ requirements:
 	printf 'exca==0.6.0\n' | $(subst 3.10,3.11,$(COMPILE)) - -o requirements/exca.txt >/dev/null
 
 readme: $(ENV)
-	$(ENV)/bin/python tools/outputs.py README.md
+	$(ENV)/bin/python tools/outputs.py README.md docs/guide.md
 
 # Figures of a machine, never asserted; tests/perf holds what does not depend on the machine.
 bench: $(ENV) $(PEER_ENVS)

@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there, and its outputs are those of today."""
+"""What the README and the guide show works as it stands there, and their outputs are those of today."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from tools import outputs
 
 README = Path(__file__).parent.parent / "README.md"
 PAGE = README.read_text("utf-8")
+PAGES = [README, README.parent / "docs" / "guide.md"]
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 
 @pytest.mark.slow
-def test_the_outputs_that_the_readme_shows_are_those_of_today() -> None:
-    differs = outputs.stale(PAGE, outputs.renewed(PAGE, "readme"))
+@each_page
+def test_the_outputs_that_a_page_shows_are_those_of_today(path: Path) -> None:
+    page = path.read_text("utf-8")
+    differs = outputs.stale(page, outputs.renewed(page, path.stem.lower()))
     assert not differs, "`make readme` writes them anew:\n" + "\n".join(differs)
 
 
@@ -27,13 +31,15 @@ def test_the_readmes_python_runs_as_one_script_and_the_second_time_computes_noth
     assert re.findall(r"[1-9]\d* done", second) == []
 
 
-def test_every_example_that_prints_shows_what_it_prints() -> None:
+@each_page
+def test_every_example_that_prints_shows_what_it_prints(path: Path) -> None:
+    page = path.read_text("utf-8")
     printing = [
         i
-        for i, block in enumerate(outputs.blocks(PAGE, "python"))
+        for i, block in enumerate(outputs.blocks(page, "python"))
         if re.search(r"^print\(|^    print\(", block, re.MULTILINE)
     ]
-    assert {one.block for one in outputs.shown(PAGE)} >= set(printing)
+    assert {one.block for one in outputs.shown(page)} >= set(printing)
 
 
 def test_the_matrix_error_that_the_readme_shows_is_the_one_that_is_raised() -> None:
@@ -45,9 +51,10 @@ def test_the_matrix_error_that_the_readme_shows_is_the_one_that_is_raised() -> N
     assert shown.strip() == f"MatrixError: {caught.value}"
 
 
-def test_every_file_that_the_readme_links_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
-        assert (README.parent / target).exists(), target
+@each_page
+def test_every_file_that_a_page_links_to_is_there(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8")):
+        assert (path.parent / target).exists(), target
 
 
 A_PAGE = """

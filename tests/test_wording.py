@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.wording import duration, one_line, safe_text, seconds_of
+from memento.wording import duration, named, one_line, safe_text, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,23 @@ def test_a_time_is_the_sum_of_its_parts(units: list[str], data: st.DataObject) -
     amounts = [data.draw(st.integers(0, 99)) for _ in units]
     text = " ".join(f"{amount}{unit}" for amount, unit in zip(amounts, units, strict=True))
     assert seconds_of(text, "x") == sum(a * sizes[u] for a, u in zip(amounts, units, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("lab/train.py:fit", ["lab/train.py:fit"]),
+        ("train.py:fit", ["lab/train.py:fit", "old/train.py:fit"]),
+        ("train.py", ["lab/train.py:fit", "old/train.py:fit"]),
+        ("lab/train.py", ["lab/train.py:fit"]),
+        ("fit", ["lab/train.py:fit", "old/train.py:fit", "retrain.py:Model.fit"]),
+        ("Model.fit", ["retrain.py:Model.fit"]),
+        ("make#01234567", ["make.py:make#0123456789abcdef0123456789abcdef"]),
+        ("make.py", ["make.py:make#0123456789abcdef0123456789abcdef"]),
+        ("ain.py", []),
+        ("", []),
+    ],
+)
+def test_an_experiment_is_known_by_the_end_of_its_name_or_of_its_files(asked: str, meant: list[str]) -> None:
+    names = ["lab/train.py:fit", "old/train.py:fit", "retrain.py:Model.fit"]
+    assert named(asked, [*names, "make.py:make#0123456789abcdef0123456789abcdef"]) == meant

@@ -3,7 +3,8 @@
 After figure 2.6 of Sutton and Barto, "Reinforcement Learning: An Introduction", second edition
 (http://incompleteideas.net/book/the-book-2nd.html), as Shangtong Zhang and others draw it
 (https://github.com/ShangtongZhang/reinforcement-learning-an-introduction, chapter02/ten_armed_testbed.py). Written
-anew, and smaller: 200 bandits a setting, not 2000. Lines without imports, comments and figures: LINES there, LINES here.
+anew, and smaller: 200 bandits a setting, not 2000.
+Lines without imports, comments and figures: 83 there, 46 here.
 
     python examples/ports/bandits.py
 """

@@ -2,7 +2,7 @@
 
 After blend.py of Emanuele Olivetti, 17th of 711 in Kaggle's "Predicting a Biological Response"
 (https://github.com/emanuele/kaggle_pbr), written anew, with data of scikit-learn.
-Lines without imports, comments and figures: LINES there, LINES here.
+Lines without imports, comments and figures: 48 there, 37 here.
 
     python examples/ports/blending.py
 """
@@ -62,7 +62,7 @@ memento.add_matrix({"id": "features", "parameters": {"step": [features], "scaler
 for name, some in models.items():
     parameters = {"step": [predict], "model": some}
     memento.add_matrix({"id": name, "dependencies": ["features"], "parameters": parameters})
-together = {"features": {}} | dict.fromkeys(models, {"on": ["features"]})
+together = {"features": {}} | {name: {"on": ["features"]} for name in models}
 memento.add_matrix({"id": "blend", "dependencies": together, "parameters": {"step": [blend]}})
 results = memento.run_all()["blend"]
 print(results.pivot("features.scaler", ["forest.model", "extra.model"]).round(4).to_string())

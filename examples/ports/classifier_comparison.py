@@ -2,7 +2,7 @@
 
 After scikit-learn's example "Classifier comparison", by Gaël Varoquaux, Andreas Müller and Jaques Grobler
 (https://scikit-learn.org/stable/auto_examples/classification/plot_classifier_comparison.html), written anew.
-Lines without imports, comments and figures: LINES there, LINES here.
+Lines without imports, comments and figures: 44 there, 26 here.
 
     python examples/ports/classifier_comparison.py
 """

@@ -3,7 +3,7 @@
 After example 6.6 of Sutton and Barto, "Reinforcement Learning: An Introduction", second edition
 (http://incompleteideas.net/book/the-book-2nd.html), as Shangtong Zhang and Kenta Shimada compute it
 (https://github.com/ShangtongZhang/reinforcement-learning-an-introduction, chapter06/cliff_walking.py). Written anew,
-and smaller: 5 runs, not 50. Lines without imports, comments and figures: LINES there, LINES here.
+and smaller: 5 runs, not 50. Lines without imports, comments and figures: 85 there, 38 here.
 
     python examples/ports/cliff_walking.py
 """
@@ -49,14 +49,16 @@ def learn(context: Context, method: str):
             state = after
             # Q-learning chooses after it has learned.
             action = following if method == "Sarsa" else choose(q[state], rng)
-        context.record(reward=rewards, step=episode)
+        context.record({"reward": rewards}, step=episode)
     state, steps = START, 0
     while state != GOAL and steps < 100:
         state, steps = walk(state, int(q[state].argmax()))[0], steps + 1
-    return {"greedy_steps": steps}
+    return {"greedy_steps": steps if state == GOAL else None}
 
 
 results = Memento(learn).run({"parameters": {"method": ["Sarsa", "Q-learning"]}, "repeats": 5})
-print(results.summary(metric="greedy_steps").to_string(index=False))
-for result in results:
-    print(result.config.asdict(), result.metrics["reward"]["y"].iloc[-100:].mean())
+print(results.summary(metric="greedy_steps").round(2).to_string(index=False))
+curves = results.metrics
+print(
+    curves[curves["x"] >= 300].groupby("method")["y"].mean().rename("reward, last 200 episodes").to_string()
+)

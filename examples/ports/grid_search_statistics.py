@@ -2,7 +2,7 @@
 
 After scikit-learn's example "Statistical comparison of models using grid search"
 (https://scikit-learn.org/stable/auto_examples/model_selection/plot_grid_search_stats.html), written anew.
-Lines without imports, comments and figures: LINES there, LINES here.
+Lines without imports, comments and figures: 89 there, 25 here.
 
     python examples/ports/grid_search_statistics.py
 """
@@ -44,15 +44,11 @@ def compare(a, b, n_train=90, n_test=10, comparisons=6, rope=0.01):
     }
 
 
-matrix = {
-    "parameters": {"kernel": ["linear", "poly", "rbf"], "degree": [2, 3]},
-    "when": {"degree": {"kernel": "poly"}},
-}
-results = sorted(Memento(auc).run(matrix), key=lambda result: -result.inner.mean())
-scores = {
-    "_".join(str(value) for value in result.config.asdict().values()): result.inner for result in results
-}
-print(pd.DataFrame(scores).agg(["mean", "std"]).T.round(4), end="\n\n")
-print(pd.DataFrame(scores).corr().round(3), end="\n\n")
-pairs = {f"{a} - {b}": compare(scores[a], scores[b]) for a, b in combinations(scores, 2)}
+grids = [{"kernel": ["linear", "rbf"]}, {"kernel": ["poly"], "degree": [2, 3]}]
+results = sorted(Memento(auc).run({"parameters": grids}), key=lambda result: -result.value.mean())
+scores = {"_".join(map(str, reversed(result.config.asdict().values()))): result.value for result in results}
+table = pd.DataFrame(scores)
+print(pd.DataFrame({"mean": table.mean(), "std": table.std(ddof=0)}).round(4), end="\n\n")
+print(table.corr().round(3), end="\n\n")
+pairs = {f"{a} {b}": compare(scores[a], scores[b]) for a, b in combinations(scores, 2)}
 print(pd.DataFrame(pairs).T.round(3).to_string())

@@ -2,25 +2,17 @@
 
 After run.py and iris_sklearn.py of Microsoft's MachineLearningSamples-Iris
 (https://github.com/Azure-Samples/MachineLearningSamples-Iris), written anew. The script itself is iris_script.py.
-Lines without imports, comments and figures: LINES there, LINES here.
+Lines without imports, comments and figures: 4 there, 3 here.
 
     python examples/ports/iris_rates.py
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-from memento import Memento
+import memento
 
-
-def accuracy(reg):
-    command = [sys.executable, Path(__file__).with_name("iris_script.py"), f"--reg={reg}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
-
-
-results = Memento(accuracy).run({"parameters": {"reg": [10, 1, 0.1, 0.01]}})
-print(results.to_frame()[["reg", "value"]].to_string(index=False))
+script = memento.command(["python", Path(__file__).with_name("iris_script.py"), "--reg", "{reg}"])
+results = memento.Memento(script).run({"parameters": {"reg": [1, 0.1, 0.01]}})
+print(results.to_frame()[["reg", "accuracy"]].to_string(index=False))

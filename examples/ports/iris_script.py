@@ -6,6 +6,7 @@ It knows nothing of Memento; iris_rates.py runs it.
 from __future__ import annotations
 
 import argparse
+import json
 
 import numpy as np
 from sklearn.datasets import load_iris
@@ -21,4 +22,4 @@ X, y = load_iris(return_X_y=True)
 X = np.c_[X, np.random.RandomState(0).randn(len(X), args.noise_features)]
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.35, random_state=0)
 model = LogisticRegression(C=1 / args.reg, max_iter=1000).fit(X_train, y_train)
-print("Accuracy is", model.score(X_test, y_test))
+print(json.dumps({"accuracy": model.score(X_test, y_test)}))

@@ -2,7 +2,7 @@
 
 After the benchmark of the lasso of benchopt, by Thomas Moreau, Mathurin Massias, Alexandre Gramfort and others
 (https://github.com/benchopt/benchmark_lasso), written anew, and smaller.
-Lines without imports, comments and figures: LINES there, LINES here.
+Lines without imports, comments and figures: 62 there, 34 here.
 
     python examples/ports/lasso.py
 """

@@ -2,7 +2,7 @@
 
 After scikit-learn's example "Nested versus non-nested cross-validation"
 (https://scikit-learn.org/stable/auto_examples/model_selection/plot_nested_cross_validation_iris.html), written anew.
-Lines without imports, comments and figures: LINES there, LINES here.
+Lines without imports, comments and figures: 23 there, 9 here.
 
     python examples/ports/nested_cross_validation.py
 """

@@ -2,12 +2,14 @@
 
 After "Putting it together: Minimal Neural Network Case Study" of the course CS231n, by Andrej Karpathy
 (https://cs231n.github.io/neural-networks-case-study/), written anew.
-Lines without imports, comments and figures: LINES there, LINES here.
+Lines without imports, comments and figures: 75 there, 39 here.
 
     python examples/ports/spiral_network.py
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,9 +35,7 @@ def forward(X, layers):
 def train(context: Context, hidden, reg, rate, steps):
     X, y = spiral(context.shared_rng)
     sizes = [2, *hidden, 3]
-    layers = [
-        (0.01 * context.shared_rng.normal(size=pair), np.zeros(pair[1])) for pair in zip(sizes, sizes[1:])
-    ]
+    layers = [(0.01 * context.shared_rng.normal(size=pair), np.zeros(pair[1])) for pair in pairwise(sizes)]
     state = {"layers": layers}
     for step in context.loop(range(steps), state, every="1s"):
         layers = state["layers"]

@@ -28,8 +28,21 @@ class Deferred(OfTask):
         raise TypeError(f"{type(self).__qualname__} must say how it loads")
 
 
-def inherited(parameters: Mapping[str, Any], name: str) -> Any:
-    """Return what `name` is among the parameters of upstream tasks, at any depth: "clean.dataset"; raises KeyError.
+class TaskParameters(dict[str, Any]):
+    """The parameters of a task, with the labels of those values that have one."""
+
+    def __init__(self, parameters: Mapping[str, Any], labels: Mapping[str, str]) -> None:
+        super().__init__(parameters)
+        self.labels = labels
+
+
+def labels_in(parameters: Mapping[str, Any] | None) -> Mapping[str, str]:
+    """Return the labels of a task's values by the names of its parameters."""
+    return parameters.labels if isinstance(parameters, TaskParameters) else {}
+
+
+def inherited(parameters: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], str]:
+    """Return whose parameter "clean.dataset" is, at any depth: all those of the task, and its name; raises KeyError.
 
     Names may have dots of their own; that no two of a matrix are alike is checked before anything runs.
     """
@@ -37,7 +50,7 @@ def inherited(parameters: Mapping[str, Any], name: str) -> Any:
         if isinstance(value, OfTask) and name.startswith(f"{own}."):
             origin, rest = value.origin() or {}, name[len(own) + 1 :]
             if rest in origin:
-                return origin[rest]
+                return origin, rest
             try:
                 return inherited(origin, rest)
             except KeyError:  # another parameter may begin alike
@@ -45,14 +58,14 @@ def inherited(parameters: Mapping[str, Any], name: str) -> Any:
     raise KeyError(name)
 
 
-def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield all that upstream tasks' parameters are called, at any depth, except the results of tasks themselves."""
+def lineage(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Yield the parameters of upstream tasks, at any depth, except results of tasks: name, value, label or ""."""
     for own, value in parameters.items():
         origin = value.origin() if isinstance(value, OfTask) else None
         for name, inner in (origin or {}).items():
             if not isinstance(inner, OfTask) or not inner.origin():
-                yield f"{own}.{name}", inner
-        yield from ((f"{own}.{name}", inner) for name, inner in lineage(origin or {}))
+                yield f"{own}.{name}", inner, labels_in(origin).get(name, "")
+        yield from ((f"{own}.{name}", inner, label) for name, inner, label in lineage(origin or {}))
 
 
 ELSEWHERE = {  # what people look for in a config -> where it is
@@ -142,7 +155,7 @@ class Config(Mapping[str, Any]):
 
     def _instead(self, name: object) -> str:
         """Say what to write instead of a name that no parameter has."""
-        deeper = [f"config[{inner!r}]" for inner, _ in lineage(self._unloaded)]
+        deeper = [f"config[{inner!r}]" for inner, *_ in lineage(self._unloaded)]
         known = f"; it has: {', '.join([*self._dict, *deeper]) or 'none'}"
         if not isinstance(name, str) or name.startswith("__"):
             return known
@@ -155,7 +168,7 @@ class Config(Mapping[str, Any]):
             import difflib
 
             lines = {one: f"config.{one}" for one in self._dict}
-            lines |= {inner: f"config[{inner!r}]" for inner, _ in lineage(self._unloaded) if "." in name}
+            lines |= {inner: f"config[{inner!r}]" for inner, *_ in lineage(self._unloaded) if "." in name}
             near = difflib.get_close_matches(name, lines, 1)
             line = lines[near[0]] if near else next((d for d in deeper if d.endswith(f".{name}']")), "")
         return f"{known}. Did you mean {line}?" if line else known
@@ -175,7 +188,8 @@ class Config(Mapping[str, Any]):
         """Return a parameter of an upstream task's: "clean.dataset"."""
         kept = self.__dict__.setdefault("_inherited", {})
         if name not in kept:
-            value = inherited(self._unloaded, name)
+            origin, rest = inherited(self._unloaded, name)
+            value = origin[rest]
             kept[name] = value.load() if isinstance(value, Deferred) else value
         return kept[name]
 
@@ -216,14 +230,16 @@ class Config(Mapping[str, Any]):
     def _texts(self) -> dict[str, str]:
         """Name each value in a few words, and the repeat where there are several."""
         told = self.__dict__.get("_tell")
-        labels = told() if told is not None else {n: short_text(v) for n, v in lineage(self._unloaded)}
+        upstream = () if told is not None else lineage(self._unloaded)
+        labels = {name: label or short_text(value) for name, value, label in upstream}
+        labels |= told() if told is not None else labels_in(self._dict)
         texts: dict[str, str] = {}
         for name, value in self._dict.items():
             deeper = {n: text for n, text in labels.items() if n.startswith(f"{name}.")} if labels else {}
             if deeper and name not in labels:  # an upstream task says less than its parameters
                 texts |= deeper
             else:
-                texts[name] = labels.get(name) or short_text(value)
+                texts[name] = short_text(labels.get(name) or value)
         repeat = labels.get("", str(self.repeat) if self.repeat else "")
         return {**texts, "repeat": repeat} if repeat and "repeat" not in texts else texts
 

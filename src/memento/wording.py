@@ -5,6 +5,7 @@ Knows: text. May not know: any other room; terminals, mails and pages use it ali
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 _CAUSE = 400  # characters of a cause, and of what tasks have in common
@@ -108,6 +109,22 @@ def short_name(experiment: str) -> str:
     return f"{rest}#{digits[:8]}" if mark and len(digits) == 32 else experiment
 
 
+def named(asked: str, experiments: Iterable[str]) -> list[str]:
+    """Return the experiments that a person may mean: the one of that name, or those whose name or file ends so.
+
+    >>> named("train.py", ["a/train.py:fit", "b/train.py:fit", "retrain.py:fit"])
+    ['a/train.py:fit', 'b/train.py:fit']
+    """
+    names = list(experiments)
+
+    def ends(name: str) -> bool:
+        return f"/{name}".endswith((f"/{asked}", f":{asked}", f".{asked}"))
+
+    return [name for name in names if asked in (name, short_name(name))] or [
+        name for name in names if any(map(ends, (name, short_name(name), name.partition(":")[0])))
+    ]
+
+
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
@@ -156,6 +173,8 @@ def seconds_of(time: object, name: str, *, short: bool = False) -> float:
 
 def seconds_in(time: object, *, short: bool = False) -> float | None:
     """Return the seconds that a time says, as `seconds_of` reads it; None where it is none."""
+    if isinstance(time, (int, float)) and not isinstance(time, bool):  # every run has one, and needs no more
+        return float(time) if 0 <= time < float("inf") else None
     import re
     from numbers import Real
 

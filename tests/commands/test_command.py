@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,8 +47,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(experiment: Any, matrix: Any = MATRIX, executor: Any = "serial", **options: Any) -> Results:
-    results = Memento(experiment, executor=executor, progress=False, num_workers=2, **options).run(matrix)
+def run(
+    experiment: Any, matrix: Any = MATRIX, executor: Any = "serial", force_run: bool = False, **options: Any
+) -> Results:
+    runs = Memento(experiment, executor=executor, progress=False, num_workers=2, **options)
+    results = runs.run(matrix, force_run=force_run)
     assert results is not None
     return results
 
@@ -425,3 +429,37 @@ def test_a_script_that_is_edited_while_the_run_goes_on_is_not_run(project: Path,
     assert str(results[1].error).startswith("train.py was edited since the run began")
     again = run(command("python train.py {x}"), {"parameters": {"x": [1, 2]}})
     assert [result.was_cached for result in again] == [True, False]
+
+
+def test_memory_and_time_are_those_of_the_program(project: Path) -> None:
+    script = (
+        "import time; x = bytearray(300_000_000); x[::4096] = b'1' * len(x[::4096]); sum(range(5_000_000))"
+    )
+    (result,) = run(command(["python", "-c", script]), {"parameters": {}}, executor="processes")
+    assert result.memory is not None
+    assert result.memory.hardware_peak > 300_000_000
+    assert result.cpu_time is not None
+    assert result.cpu_time.total_seconds() > 0.05
+
+
+MIXED = """
+import os, sys
+os.chdir(os.fsencode(sys.argv[1]))
+os.mkfifo("pipe")
+os.makedirs("a/b/c")
+os.symlink("a", "link")
+os.symlink("nowhere", "dangling")
+for name in (b"\\xff.txt", "new\\nline", "a/b/c/d", "c:d"): open(name, "w").close()
+"""
+
+
+def test_files_of_any_name_and_kind_are_kept_or_told(project: Path) -> None:
+    (project / "train.py").write_text(MIXED)
+    mixed = command("python train.py {context.directory}")
+    (result,) = run(mixed, {"parameters": {}}, executor="processes")
+    assert set(result.artifacts) == {"\udcff.txt", "new\nline", "a/b/c/d"}
+    assert all(path.is_file() for path in result.artifacts.values())
+    assert "c:d' is not kept with the result" in result.log
+    assert os.listdir(project / "memento-store" / "work" / result.key) == ["c:d"]
+    again = run(mixed, {"parameters": {}}, force_run=True)
+    assert again[0].status == "done"

@@ -61,6 +61,13 @@ def test_a_value_that_no_argument_can_be_is_refused_by_its_name(value: Any) -> N
     assert "a value of 'v', cannot be put into '{v}'" in told
 
 
+def test_a_value_that_is_too_long_for_an_argument_is_refused() -> None:
+    told = refused("x {v}", {"parameters": {"v": ["x" * 131_072]}})
+    assert "longer than an argument may be; {config} names a file that has it" in told
+    check(read_command("x {v}"), {}, Matrix.of({"parameters": {"v": ["x" * 131_071]}}))
+    check(read_command("x {config}"), {}, Matrix.of({"parameters": {"v": ["x" * 1_000_000]}}))
+
+
 def test_a_format_that_does_not_fit_is_refused() -> None:
     assert "cannot be put into '{v:.2f}'" in refused("x {v:.2f}", {"parameters": {"v": ["text"]}})
     assert "cannot be put into '{v[3]}'" in refused("x {v[3]}", {"parameters": {"v": [(1, 2)]}})

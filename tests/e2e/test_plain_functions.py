@@ -84,7 +84,7 @@ if __name__ == "__main__":
 
 
 def write_and_run(
-    folder: Path, arguments: str, value: str = "n", executor: str = "serial", **matrix: Any
+    folder: Path, arguments: str, value: str = "n", matrix: dict[str, Any] | None = None
 ) -> str:
     """Write a script anew and return what it prints; results are of the tasks of this matrix."""
     (folder / "pyproject.toml").touch()

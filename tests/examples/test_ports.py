@@ -43,9 +43,11 @@ json.dump(told, sys.stdout)
 
 
 def grid_search_statistics(results: Results, printed: str) -> None:
-    scores = [("rbf", 0.94), ("linear", 0.93), ("3_poly", 0.9044), ("2_poly", 0.6852)]
-    assert [(name, round(value.mean(), 4)) for name, value in by_score(results).items()] == scores
     published = """
+        rbf 0.9400 0.0793
+        linear 0.9300 0.0778
+        3_poly 0.9044 0.0988
+        2_poly 0.6852 0.1691
         rbf linear 0.750 1.000 0.068 0.500 0.432
         rbf 3_poly 1.657 0.302 0.018 0.882 0.100
         rbf 2_poly 4.565 0.000 0.000 1.000 0.000
@@ -55,13 +57,6 @@ def grid_search_statistics(results: Results, printed: str) -> None:
     """
     for line in published.split("\n")[1:-1]:
         assert re.search(r"\s+".join(map(re.escape, line.split())), printed), line
-
-
-def by_score(results: Results) -> dict[str, Any]:
-    def name(result: Any) -> str:
-        return "_".join(str(value) for value in reversed(result.config.asdict().values()))
-
-    return {name(result): result.inner for result in sorted(results, key=lambda r: -r.inner.mean())}
 
 
 def nested_cross_validation(results: Results, printed: str) -> None:
@@ -86,13 +81,11 @@ def classifier_comparison(results: Results, printed: str) -> None:
     X, y = make_classification(
         n_features=2, n_redundant=0, n_informative=2, random_state=1, n_clusters_per_class=1
     )
-    X += 2 * np.random.RandomState(2).uniform(size=X.shape)
+    separable = X + 2 * np.random.RandomState(2).uniform(size=X.shape), y
+    moons = make_moons(noise=0.3, random_state=0)
+    circles = make_circles(noise=0.2, factor=0.5, random_state=1)
     expected = []
-    for X, y in (
-        make_moons(noise=0.3, random_state=0),
-        make_circles(noise=0.2, factor=0.5, random_state=1),
-        (X, y),
-    ):
+    for X, y in moons, circles, separable:
         X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, random_state=42)
         scaler = StandardScaler().fit(X_train)
         for classifier in [
@@ -110,6 +103,8 @@ def classifier_comparison(results: Results, printed: str) -> None:
             classifier.fit(scaler.transform(X_train), y_train)
             expected.append(classifier.score(scaler.transform(X_test), y_test))
     assert [result.inner for result in results] == expected
+    assert [result.inner for result in results.filter(dataset="circles")] == expected[10:20]
+    assert printed.split("\n")[0].split("  ")[-2:] == ["circles", "linearly separable"]
 
 
 def bandits(results: Results, printed: str) -> None:
@@ -161,7 +156,7 @@ def cliff_walking(results: Results, printed: str) -> None:
     for method in "Sarsa", "Q-learning":
         first = results.filter(method=method, repeat=0)[0]
         assert first.metrics["reward"]["y"].tolist() == cliff_rewards(method)
-    # The book: Sarsa earns about -25 an episode, Q-learning -50, although it knows the shortest path, of 13 steps.
+    # The book: Sarsa earns -25 an episode, Q-learning -50, although its path is shorter: 13 steps, not 17.
     curves = {
         method: np.mean(
             [result.metrics["reward"]["y"][-200:].mean() for result in results.filter(method=method)]
@@ -169,11 +164,13 @@ def cliff_walking(results: Results, printed: str) -> None:
         for method in ("Sarsa", "Q-learning")
     }
     assert curves == pytest.approx({"Sarsa": -25, "Q-learning": -50}, abs=7)
-    assert {result.inner["greedy_steps"] for result in results.filter(method="Q-learning")} == {13}
+    paths = results.to_frame().dropna(subset="greedy_steps").groupby("method")["greedy_steps"].unique()
+    assert paths.map(list).to_dict() == {"Sarsa": [17], "Q-learning": [13]}
 
 
 def cliff_rewards(method: str) -> list[int]:
-    rng, q = Context("any task's").shared_rng, {}
+    rng = Context("any task's").shared_rng
+    q: dict[tuple[complex, int], float] = {}
 
     def act(place: complex) -> int:
         values = [q.get((place, action), 0) for action in range(4)]
@@ -207,9 +204,9 @@ def iris_rates(results: Results, printed: str) -> None:
     X, y = load_iris(return_X_y=True)
     X = np.hstack([X, np.random.RandomState(0).randn(150, 40)])
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.35, random_state=0)
-    for reg, result in zip([10, 1, 0.1, 0.01], results, strict=True):
+    for reg, result in zip([1, 0.1, 0.01], results, strict=True):
         model = LogisticRegression(C=1 / reg, max_iter=1000).fit(X_train, y_train)
-        assert (result.config.reg, result.inner) == (reg, model.score(X_test, y_test))
+        assert (result.config.reg, result.inner["accuracy"]) == (reg, model.score(X_test, y_test))
 
 
 def epidemic(results: Results, printed: str) -> None:
@@ -327,7 +324,7 @@ CHECKS: dict[Callable[[Results, str], None], int] = {
     classifier_comparison: 30,
     bandits: 25,
     cliff_walking: 10,
-    iris_rates: 4,
+    iris_rates: 3,
     lasso: 72,
     spiral_network: 2,
     blending: 20,
@@ -362,10 +359,10 @@ def test_every_port_is_tested() -> None:
 def test_a_port_names_its_source_and_is_no_longer_than_it(name: str) -> None:
     text = (PORTS / name).read_text("utf-8")
     header = text.split('"""')[1]
-    assert re.search(r"After .* \(https?://\S+", header, re.DOTALL)
+    assert re.search(r"After .*\(https?://\S+", header, re.DOTALL)
     assert f"    python examples/ports/{name}\n" in header
-    theirs, ours = map(int, re.search(r"(\d+) there, (\d+) here\.", header.replace("\n", " ")).groups())
-    assert ours == code_lines(text) <= theirs
+    [(theirs, ours)] = re.findall(r"(\d+) there, (\d+) here\.", header)
+    assert int(ours) == code_lines(text) <= int(theirs)
 
 
 def code_lines(text: str) -> int:
@@ -378,7 +375,8 @@ def code_lines(text: str) -> int:
         for line in range(token.start[0], token.end[0] + 1)
     }
     for node in ast.walk(ast.parse(text)):
-        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if is_text or isinstance(node, (ast.Import, ast.ImportFrom)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)) or (
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ):
             lines -= set(range(node.lineno, (node.end_lineno or 0) + 1))
     return len(lines)

@@ -241,6 +241,12 @@ class MemoryIndex(Index):
             list(self.data.adoptions.get(experiment, ())),
         )
 
+    def labels(self, experiment: str) -> dict[str, dict[str, str]]:
+        return ax.labels_in(self.axes(experiment))
+
+    def relabel(self, experiment: str, axes: Sequence[ax.Declared]) -> None:
+        self.data.axes[experiment] = ax.joined(self.data.axes.get(experiment, []), axes)[1]
+
     def note_codes(
         self,
         experiment: str,

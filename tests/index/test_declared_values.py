@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.index.declared_values import Declared, Item, merged
+from memento.index.declared_values import Declared, Item, items_of, joined, merged
 from memento.keys.readable import json_fragment
 from memento.keys.value_digest import digest
 from memento.records import RunInfo
@@ -94,8 +94,35 @@ def test_merging_keeps_all_and_the_newer_order(old: list[int], new: list[int]) -
     assert merged(both, new) == both
 
 
-@pytest.mark.parametrize("text", ["", "x", "[[1]]", "{}", "[[1, 2, 3, 4]]"])
-def test_a_row_that_makes_no_sense_tells_nothing(text: str) -> None:
-    from memento.index.declared_values import items_of
+ITEMS = st.dictionaries(st.integers(0, 5), st.sampled_from(["", "a", "b", "c"]), max_size=5)
 
+
+@given(ITEMS, ITEMS, st.booleans())
+def test_a_label_has_one_value_and_the_latest_word(
+    before: dict[int, str], now: dict[int, str], says_labels: bool
+) -> None:
+    def axis(labels: dict[int, str], says: bool) -> Declared:
+        told = {place: Item(str(n), label=label) for place, (n, label) in enumerate(labels.items()) if label}
+        return Declared("p", [str(n) for n in labels], told, says)
+
+    rows = joined([], [axis(before, True)])[1]
+    (_, text) = joined(rows, [axis(now, says_labels)])[1][0]
+    items = items_of(text)
+    labels = [item.label for item in items if item.label]
+    assert len(set(labels)) == len(labels)
+    assert sorted(int(item.fragment) for item in items) == sorted({*before, *now})
+    found = {item.fragment: item.label for item in items if item.label}
+    first = dict(reversed([(label, n) for n, label in (now if says_labels else before).items() if label]))
+    assert {label: n for n, label in found.items()}.items() >= {
+        label: str(n) for label, n in first.items()
+    }.items()
+    if says_labels:
+        assert all(now[n] == found.get(str(n), "") for n in now if now[n] == "" or first.get(now[n]) == n)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "[[1]]", "{}", "[[1, 2, 3, 4]]", '{"labels": {"a": 1}, "values": [1]}', '{"labels": 1}', "7"],
+)
+def test_a_row_that_makes_no_sense_tells_nothing(text: str) -> None:
     assert items_of(text) == []

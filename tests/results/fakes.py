@@ -51,6 +51,7 @@ class FakeMatrix:
         columns = np.array(rows, dtype=np.int32).reshape(len(rows), len(parameters))
         self._table = FakeTable(tuple(parameters), [list(v) for v in parameters.values()], columns, repeats)
         self.configs_made = 0
+        self.labels: dict[str, tuple[str, ...]] = {}
 
     def table(self) -> FakeTable:
         return self._table

@@ -131,6 +131,17 @@ def test_a_pivot_keeps_the_matrix_order_and_leaves_failures_out() -> None:
     assert results.pivot("model", aggfunc="mean")["value"].tolist() == [3.0, 3.5]
 
 
+def test_a_pivot_groups_its_rows_by_the_first_of_its_index() -> None:
+    results, _ = results_of(FakeMatrix(model=["svc", "ada"], data=["wine", "digits"], n=[9, 3]), range(8))
+    table = results.pivot(["data", "model"], "n")
+    assert [*table.index] == [("wine", "svc"), ("wine", "ada"), ("digits", "svc"), ("digits", "ada")]
+    assert [*table.columns] == [9, 3]
+    assert table.to_numpy().tolist() == [[0, 1], [4, 5], [2, 3], [6, 7]]
+    wide = results.pivot("model", ["n", "data"])
+    assert [*wide.columns] == [(9, "wine"), (9, "digits"), (3, "wine"), (3, "digits")]
+    assert wide.to_numpy().tolist() == [[0, 2, 1, 3], [4, 6, 5, 7]]
+
+
 def test_a_pivot_over_repeats_is_no_surprise() -> None:
     results, _ = results_of(FakeMatrix(repeats=2, model=["svc", "ada"]), [1.0, 3.0, 5.0, 7.0])
     assert results.pivot("model")["value"].tolist() == [2.0, 6.0]

@@ -116,6 +116,15 @@ def test_a_function_gets_what_it_names_or_is_refused(
 MATRIX = Matrix({"lr": [0.1], "config_file": ["a"]}, settings={"folds": 5})
 
 
+class Anything:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return args[1].lr, args[1].config_file
+
+
+class Inherits(Anything):
+    pass
+
+
 class Fitter:
     def fit(self, lr: float, config_file: str) -> Any:
         return lr, config_file
@@ -173,6 +182,7 @@ FORMS = [
     functools.partial(plain, n_epochs=3),
     functools.partial(functools.partial(handed_on(plain)), n_epochs=3),
     functools.lru_cache(plain),
+    Inherits(),
     lambda context, config: (config.lr, config.config_file),
     lambda c, conf: (conf.lr, conf.config_file),
     lambda _, x: (x.lr, x.config_file),
@@ -252,6 +262,13 @@ def test_a_parameter_that_some_tasks_lack_needs_a_default(matrix: Matrix) -> Non
 def test_a_setting_stands_where_a_parameter_is_lacking() -> None:
     matrix = Matrix({"m": ["a", "b"], "C": [1]}, settings={"C": 5}, when={"C": {"m": "a"}})
     assert [call(lambda m, C: C, matrix, i) for i in range(2)] == [1, 5]
+
+
+def test_what_is_no_part_of_keys_is_not_told() -> None:
+    given = {"m": ["a", "b"], "device": ["gpu"]}
+    matrix = Matrix(given, {"log": 1, "tag": 2}, when={"device": {"m": "a"}}, volatile=["device", "log"])
+    taken = check_names(lambda m, device="cpu", n=3: 1, matrix)
+    assert (taken.defaults, taken.unused) == ({"n": 3}, ("tag",))
 
 
 def test_the_results_of_other_matrices_are_arguments_by_their_ids() -> None:

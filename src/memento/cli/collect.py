@@ -13,6 +13,7 @@ from typing import Any
 from memento.cli.care import place
 from memento.cli.exit_codes import UsageError
 from memento.cli.inspect import print_json
+from memento.cli.parameters_of_tasks import shown_parameters
 from memento.store.garbage import Collected
 from memento.store.removable import RESULTS
 from memento.store.store import Store
@@ -84,10 +85,10 @@ def _agrees(store: Store, would: Collected, *, as_json: bool) -> bool:
 
 def _named(store: Store, would: Collected) -> list[str]:
     """Name the results that would go, a line each, the oldest first."""
-    records = store.index.records(sorted(would.rows)[:_SHOWN])
+    records = list(store.index.records(sorted(would.rows)[:_SHOWN]))
     lines = [
-        f"    {record.key.hex()[:12]} {one_line(record.experiment)} {one_line(record.params, 150)}"
-        for record in records
+        f"    {record.key.hex()[:12]} {one_line(record.experiment)} {one_line(parameters, 150)}"
+        for record, parameters in zip(records, shown_parameters(store, records), strict=True)
     ]
     left = len(would.rows) - len(lines)
     return [*lines, f"    ... and {left:,} more"] if left > 0 else lines

@@ -8,25 +8,23 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timezone
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
 from memento.cli.exit_codes import UsageError
+from memento.cli.parameters_of_tasks import Told, loaded, plain_text, that_fit, told_of
 from memento.keys.code_files import COMMAND
 from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store.location import find_store
 from memento.store.step_records import read_record, step_text
 from memento.store.store import Store
-from memento.store.upstream import tasks_named
 from memento.values.describe import LargeValue
-from memento.wording import duration, number_of, one_line, safe_text, short_name, size_text
+from memento.wording import duration, named, number_of, one_line, safe_text, size_text
 
 _ROWS = 50  # tasks in a list for people
 _PREVIEW = 60  # characters of a value in a list
-_WIDTH = 100  # characters of parameters in a list
 _READ = 1 << 20  # bytes of a value's file that is read to show it alone
 
 
@@ -98,9 +96,9 @@ def print_tasks(
     with open_store(path) as store:
         wanted = None if experiment is None else one_experiment(experiment, store)
         records = store.index.recent(wanted, status="failed" if failed else None, limit=limit or None)
-        upstream = _upstream(store, records)
+        told = told_of(store, records)
         if as_json:
-            print_json([_as_dict(store, record, upstream) for record in records])
+            print_json([_as_dict(store, record, told[record.key]) for record in records])
             return
         rows = [
             (
@@ -110,7 +108,7 @@ def print_tasks(
                 parameters,
                 _value_text(store, record, _PREVIEW),
             )
-            for record, parameters in zip(records, _that_fit(records, upstream), strict=True)
+            for record, parameters in zip(records, that_fit(records, told), strict=True)
         ]
     if not rows:
         print("no tasks")
@@ -125,23 +123,24 @@ def print_task(path: Path | None, key: str, *, as_json: bool) -> None:
     with open_store(path) as store:
         record = find_task(store, key)
         attempts = store.index.attempts(record.key)
-        upstream = _upstream(store, [record])
+        told = told_of(store, [record])[record.key]
         run = command_of(store, record)
         if as_json:
-            told = _as_dict(store, record, upstream, _READ)
-            print_json(told | {"command": run} | {"attempts": [_attempt_dict(a) for a in attempts]})
+            attempted = [_attempt_dict(a) for a in attempts]
+            print_json(_as_dict(store, record, told, _READ) | {"command": run, "attempts": attempted})
             return
         print(f"key         {record.key.hex()}")
         print(f"experiment  {one_line(record.experiment)}")
         if run is not None:
             print(f"command     {one_line(run)}")
-        for name, value in (_load(record.params) | upstream.get(record.key, {})).items():
-            print(f"  {one_line(name)} = {one_line(_plain(value), 400)}")
+        for name, value in (told.own | told.upstream).items():
+            of = f" ({one_line(plain_text(told.contents[name]), 400)})" if name in told.contents else ""
+            print(f"  {one_line(name)} = {one_line(str(value) if of else plain_text(value), 400)}{of}")
         if record.repeat:
             print(f"  repeat = {record.repeat}")
-        settings = _load(record.settings)
+        settings = loaded(record.settings)
         if settings:
-            print(f"settings    {one_line(_plain(settings), 400)}")
+            print(f"settings    {one_line(plain_text(settings), 400)}")
         print(f"status      {record.status}")
         if record.value is not None:
             print(f"value       {_value_text(store, record, 2_000, _READ)}")
@@ -198,47 +197,15 @@ def _print_attempt(attempt: Attempt) -> None:
             print_safe("\n".join(f"    {line}" for line in text.rstrip().split("\n")))
 
 
-def _upstream(store: Store, records: Iterable[TaskRecord]) -> dict[bytes, dict[str, Any]]:
-    """Return for tasks that take the results of others the parameters of those: "first.lr" and so on."""
-    known: dict[bytes, dict[str, Any]] = {}
-    records = list(records)
-    named = {key for record in records for key in map(_task_key, _load(record.params).values()) if key}
-    while named:
-        found = {key: _load(params) for key, params in store.index.parameters(named).items()}
-        known |= found
-        named = {
-            key for params in found.values() for key in map(_task_key, params.values()) if key
-        } - known.keys()
-
-    def deeper(params: dict[str, Any], under: str, inside: bool) -> dict[str, Any]:
-        told: dict[str, Any] = {}
-        for name, value in params.items():
-            key = _task_key(value)
-            if key in known:
-                told |= deeper(known[key], f"{under}{name}.", True)
-            elif inside:
-                told[under + name] = value
-        return told
-
-    return {record.key: deeper(_load(record.params), "", False) for record in records} if known else {}
-
-
-def _task_key(value: Any) -> bytes:
-    """Return the key of the upstream task that a parameter names; nothing for other values."""
-    found = tasks_named(json.dumps(value)) if isinstance(value, str) else []
-    return bytes.fromhex(found[0]) if found else b""
-
-
-def _as_dict(
-    store: Store, record: TaskRecord, upstream: dict[bytes, dict[str, Any]], most: int = 0
-) -> dict[str, Any]:
+def _as_dict(store: Store, record: TaskRecord, told: Told, most: int = 0) -> dict[str, Any]:
     found, value = store.readable(record, most)
     failure = record.failure
     return {
         "key": record.key.hex(),
         "experiment": record.experiment,
-        "parameters": _load(record.params) | upstream.get(record.key, {}),
-        "settings": _load(record.settings),
+        "parameters": told.own | told.upstream,
+        "contents": told.contents,  # of values that have labels
+        "settings": loaded(record.settings),
         "repeat": record.repeat,
         "status": record.status,
         "started": record.started,
@@ -248,7 +215,7 @@ def _as_dict(
         "attempt": record.attempt,
         "value": value if found else None,
         "value_type": record.value.type if record.value else None,
-        "value_description": _load(record.value.shown) if record.value and record.value.shown else None,
+        "value_description": loaded(record.value.shown) if record.value and record.value.shown else None,
         "error": f"{failure.type}: {failure.message}" if failure else None,
         "warnings": [warning._asdict() for warning in record.warnings],
         "steps": [step.hex() for step in record.steps],
@@ -286,7 +253,7 @@ def _value_text(store: Store, record: TaskRecord, limit: int, most: int = 0) -> 
 
 
 def one_experiment(wanted: str, store: Store) -> str:
-    """Return the one experiment with this name, or whose name ends so.
+    """Return the one experiment with this name, or whose name or file ends so.
 
     Raises
     ------
@@ -294,72 +261,12 @@ def one_experiment(wanted: str, store: Store) -> str:
         None or several do.
     """
     names = [name for name, _, _ in store.index.experiments()]
-    matches = (
-        [name for name in names if name == wanted]
-        or [name for name in names if short_name(name) == wanted]
-        or [name for name in names if name.endswith(wanted) or short_name(name).endswith(wanted)]
-    )
+    matches = named(wanted, names)
     if len(matches) == 1:
         return matches[0]
     raise UsageError(
         f"no single experiment is named {wanted!r}; the store has: {', '.join(names) or 'none'}."
     )
-
-
-def _that_fit(records: Sequence[TaskRecord], upstream: dict[bytes, dict[str, Any]]) -> list[str]:
-    """Return the parameters of each task; where they are too long, without those that say nothing more of it."""
-    all_of = [_parameters(record, upstream) for record in records]
-    columns: dict[tuple[str, ...], list[list[str]]] = {}  # of tasks that have the same parameters
-    for own in all_of:
-        for column, text in zip(columns.setdefault(tuple(own), [[] for _ in own]), own.values(), strict=True):
-            column.append(text)
-    differ = {
-        names: [len(set(one)) > 1 and one not in told[:place] for place, one in enumerate(told)]
-        for names, told in columns.items()
-    }
-    texts = []
-    for own in all_of:
-        text = _joined(own)
-        if len(text) > _WIDTH:
-            text = _joined(dict(compress(own.items(), differ[tuple(own)]))) or text
-        texts.append(one_line(text, _WIDTH))
-    return texts
-
-
-def _joined(parameters: dict[str, str]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in parameters.items())
-
-
-def _parameters(record: TaskRecord, upstream: dict[bytes, dict[str, Any]]) -> dict[str, str]:
-    """Return a text for each parameter, those of upstream tasks too."""
-    more = upstream.get(record.key, {})
-    under = {name.partition(".")[0] for name in more}  # an upstream task says less than its parameters
-    own = {
-        name: value
-        for name, value in _load(record.params).items()
-        if not (name in under and _task_key(value))
-    }
-    texts = {name: _plain(value) for name, value in (own | more).items()}
-    return texts | {"repeat": str(record.repeat)} if record.repeat else texts
-
-
-def _plain(value: Any) -> str:
-    """Show a name like "sklearn.svm._classes:SVC" as people say it."""
-    if not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    module, _, name = value.partition(":")
-    # "red:green" may be a text of the user's; a dotted module before the colon is hardly one.
-    file = module.removesuffix(".py").replace("/", ".") if module.endswith(".py") else module
-    dotted = "." in module and all(part.isidentifier() for part in file.split("."))
-    return name if dotted and all(part.isidentifier() for part in name.split(".")) else value
-
-
-def _load(text: str) -> dict[str, Any]:
-    try:
-        loaded = json.loads(text)
-    except ValueError:
-        return {"?": text}
-    return loaded if isinstance(loaded, dict) else {"?": loaded}
 
 
 def time_text(seconds: float) -> str:

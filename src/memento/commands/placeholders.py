@@ -25,6 +25,7 @@ _STAND_INS: dict[str, Any] = {  # while values are tried
     **dict.fromkeys(OF_TASK, 1),
     **dict.fromkeys(("context.directory", "context.key", "context.resources.gpus", "config"), "0"),
 }
+_LONGEST = (128 << 10) - 1  # bytes of one argument: execve(2) of Linux, the strictest
 _INSTEAD = "Write {{{name}}} where the program expects it, or {{config}}, the path of a JSON file with all parameters."
 
 
@@ -118,7 +119,10 @@ class _Checking:
                     told = fill(text, {**stand_in, name: value}.__getitem__)
                     if "\0" in told:
                         raise ValueError("it has a null character, which no argument may have")
-                    os.fsencode(told)
+                    if len(os.fsencode(told)) > _LONGEST:
+                        raise ValueError(
+                            "it is longer than an argument may be; {config} names a file that has it"
+                        )
                 except Exception as error:  # whatever a value's __format__ raises
                     if self._upstream.intersection(names):
                         continue  # the text is of a result that is not there yet

@@ -113,8 +113,8 @@ def keep_files(context: Context) -> None:
     for parent, folders, names in os.walk(folder, topdown=False):
         for name in names:
             path = os.path.join(parent, name)
-            if os.path.islink(path):
-                os.unlink(path)  # what it leads to is gone from here
+            if os.path.islink(path) or not os.path.isfile(path):
+                os.unlink(path)  # what a link leads to is gone from here; in a socket or a pipe is nothing
                 continue
             try:
                 kept = context.artifact(os.path.relpath(path, folder).replace(os.sep, "/"))

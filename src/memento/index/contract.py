@@ -263,6 +263,14 @@ class Index(ABC):
         """
 
     @abstractmethod
+    def labels(self, experiment: str) -> dict[str, dict[str, str]]:
+        """Return the labels of values by the readable JSON of these, for each parameter that has some."""
+
+    @abstractmethod
+    def relabel(self, experiment: str, axes: Sequence[Declared]) -> None:
+        """Note the labels that values have now; writes nothing where that is known."""
+
+    @abstractmethod
     def order(self, experiment: str) -> bytes:
         """Return the first 8 bytes of keys in the order of their tasks; none where that follows from the values."""
 

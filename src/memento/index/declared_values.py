@@ -3,10 +3,12 @@
 Knows: readable JSON of values, their digests, the two tables. May not know: matrices, tasks, how values are shown.
 
     axes     a row a parameter: its values in order, [1, 10] or, where JSON does not say what a value is, the readable
-             JSON that stands in the rows of its tasks, its text, the module that the text is a name of, and its digest
+             JSON that stands in the rows of its tasks, its text, the module that the text is a name of, and its digest;
+             where values have labels, {"labels": {"small": 0}, "values": [1, 10]} with the places of these values
     orders   a row an experiment, where the order of the tasks does not follow from that of the values
 
-Within a parameter no two values have the same readable JSON: a digest is added to the second.
+Within a parameter no two values have the same readable JSON: a digest is added to the second. No two have one label:
+who declares it last has it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ class Item(NamedTuple):
     text: str = ""  # what it can be called; "" where the JSON says all
     home: str = ""
     digest: bytes = b""
+    label: str = ""  # what it was called by whoever declared it last
 
     @property
     def identity(self) -> object:
@@ -37,7 +40,10 @@ class Declared(NamedTuple):
 
     name: str
     fragments: Sequence[str]  # readable JSON of each value, in the matrix's order
-    told: Mapping[int, Item]  # by place, of the values of which JSON does not say all
+    told: Mapping[int, Item]  # by place, of the values that have a label, or of which JSON does not say all
+    says_labels: bool = (
+        True  # False where labels that are known already stand: of what is brought from elsewhere
+    )
 
     @property
     def items(self) -> list[Item]:
@@ -72,7 +78,8 @@ def declared_by(rows: Iterable[tuple[str, str]]) -> list[Declared]:
     """Return stored parameters as a run would declare them."""
     found = [(name, items_of(text)) for name, text in rows]
     return [
-        Declared(name, [item.fragment for item in items], dict(enumerate(items))) for name, items in found
+        Declared(name, [item.fragment for item in items], dict(enumerate(items)), says_labels=False)
+        for name, items in found
     ]
 
 
@@ -84,9 +91,29 @@ def _declared(old: str | None, axis: Declared) -> tuple[Sequence[str], str]:
             return axis.fragments, text
     known = items_of(old) if old is not None else []
     mine = called(known, axis)
-    each = {item.identity: item for item in [*known, *mine]}
-    order = merged([item.identity for item in known], list(dict.fromkeys(item.identity for item in mine)))
-    return [item.fragment for item in mine], f"[{', '.join(_written(each[one]) for one in order)}]"
+    own: dict[object, Item] = {}
+    for item in mine:
+        own.setdefault(item.identity, item)  # of two labels of a value the first is shown
+    before = {item.identity: item for item in known}
+    labels = _labels(before, own, axis.says_labels)
+    each = {one: item._replace(label=labels.get(one, "")) for one, item in {**before, **own}.items()}
+    order = merged(list(before), list(own))
+    return [item.fragment for item in mine], _row([each[one] for one in order])
+
+
+def _labels(
+    before: Mapping[object, Item], declared: Mapping[object, Item], says_labels: bool
+) -> dict[object, str]:
+    """Return the labels of values, by identity: no two have the same."""
+    first, then = (declared, before) if says_labels else (before, declared)
+    owner: dict[str, object] = {}
+    for one, item in first.items():
+        if item.label:
+            owner.setdefault(item.label, one)
+    for one, item in then.items():
+        if item.label and not (one in first and (says_labels or first[one].label)):
+            owner.setdefault(item.label, one)
+    return {one: label for label, one in owner.items()}
 
 
 def called(known: Sequence[Item], axis: Declared) -> list[Item]:
@@ -117,6 +144,14 @@ def _marked(item: Item) -> Item:
     return item._replace(fragment=json.dumps(f"{shown} #{mark}", ensure_ascii=False))
 
 
+def _row(items: Sequence[Item]) -> str:
+    values = f"[{', '.join(map(_written, items))}]"
+    labels = {item.label: place for place, item in enumerate(items) if item.label}
+    if not labels:
+        return values
+    return f'{{"labels": {json.dumps(labels, ensure_ascii=False)}, "values": {values}}}'
+
+
 def _written(item: Item) -> str:
     if not item.text:
         return item.fragment
@@ -138,15 +173,41 @@ def values_of(text: str) -> list[tuple[Any, Item | None]]:
     """Read what stands in a row as JSON's values, with what is told of those that are more than that."""
     values: list[tuple[Any, Item | None]] = []
     try:
-        for value in json.loads(text):
+        read = json.loads(text)
+        labels = read["labels"] if isinstance(read, dict) else {}
+        for value in read["values"] if isinstance(read, dict) else read:
             if isinstance(value, list):
                 shown, called, home, digest = value
                 values.append((shown, Item(_dumped(shown), called, home, bytes.fromhex(digest))))
             else:
                 values.append((value, None))
-    except (ValueError, TypeError):
+        for label, place in labels.items():
+            value, item = values[place]
+            values[place] = value, (item or Item(_dumped(value)))._replace(label=label)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         return []
     return values
+
+
+def labels_in(axes: Iterable[tuple[str, Iterable[tuple[Any, Item | None]]]]) -> dict[str, dict[str, str]]:
+    """Return the labels of parameters as `Index.axes` gives them, by the readable JSON of the values that have them."""
+    found = {
+        name: {item.fragment: item.label for _, item in values if item is not None and item.label}
+        for name, values in axes
+    }
+    return {name: labels for name, labels in found.items() if labels}
+
+
+def by_label(parameters: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return what a row says of parameters with labels in place of the values that have one; see `Index.labels`.
+
+    >>> by_label({"size": 10, "C": 10}, {"size": {"10": "small"}})
+    {'size': 'small', 'C': 10}
+    """
+    return {
+        name: labels[name].get(_dumped(value), value) if name in labels else value
+        for name, value in parameters.items()
+    }
 
 
 def _dumped(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from memento.errors import CyclicDependency, MatrixError
 from memento.matrix.axes import make_axes
+from memento.matrix.labels import labels_of
 from memento.matrix.lineage import Join, marks
 from memento.matrix.matrix import Matrix
 from memento.matrix.spec import Spec, check_name
@@ -241,9 +242,9 @@ def _check_common_value(spec: Spec, join: Join, specs: Mapping[str, Spec]) -> No
         values = _values(spec, f"{own}.{deeper}" if deeper else own, specs)
         if values is None:
             continue
-        told.append(
-            f"{own!r} has {', '.join(map(quoted, values[:_SHOWN]))}{', ...' if len(values) > _SHOWN else ''}"
-        )
+        shown = labels_of(values) or values
+        more = ", ..." if len(values) > _SHOWN else ""
+        told.append(f"{own!r} has {', '.join(map(quoted, shown[:_SHOWN]))}{more}")
         found = set(marks(values))
         common = found if common is None else common & found
     if common is not None and not common:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memento.config import short_text
+from memento.matrix.labels import named
 from memento.matrix.spec import Spec
 from memento.matrix.table import RowTable, TaskTable, row_numbers
 from memento.matrix.values import token
@@ -24,13 +24,13 @@ def with_included(spec: Spec, table: TaskTable, warnings: list[str]) -> TaskTabl
     new = dict.fromkeys(n for task in spec.include for n in task if n not in table.names)
     names = (*table.names, *new)
     values = [*map(list, table.values), *([] for _ in new)]
-    named = {name for task in spec.include for name in task}
+    used = {name for task in spec.include for name in task}
     slot_of: list[dict[object, int]] = [{} for _ in names]
     rows = np.full((table.rows + len(spec.include), len(names)), -1, np.int32)
     rows[: table.rows, : len(table.names)] = table.columns
     same = rows  # the first slot of a value in place of all: it may be listed twice
     for column, (name, known, slots) in enumerate(zip(names, values, slot_of, strict=True)):
-        if name not in named:
+        if name not in used:
             continue
         first = [slots.setdefault(token(value), slot) for slot, value in enumerate(known)]
         if first != list(range(len(known))):
@@ -44,7 +44,7 @@ def with_included(spec: Spec, table: TaskTable, warnings: list[str]) -> TaskTabl
                     known.append(task[name])
     twins = _twins(row_numbers(same), table.rows)
     for number, twin in twins.items():
-        text = ", ".join(f"{n}={short_text(v)}" for n, v in spec.include[number].items())
+        text = ", ".join(f"{n}={named(v, spec.parameters.get(n))}" for n, v in spec.include[number].items())
         warnings.append(f"include[{number}] ({text}) is the same as {twin}: it is left out.")
     kept = np.delete(rows, [table.rows + number for number in twins], axis=0) if twins else rows
     return RowTable(names, values, table.repeats, kept)

@@ -11,11 +11,13 @@ from collections.abc import Hashable, Iterable, Sequence
 from memento.config import short_text
 from memento.matrix.axes import Axis
 from memento.matrix.join import joined, slots_on
-from memento.matrix.lineage import LACKING, Join, marks, upstream_values
+from memento.matrix.labels import named
+from memento.matrix.lineage import LACKING, Join, marks, upstream_labels, upstream_values
 from memento.matrix.several_grids import NothingAgrees
 from memento.matrix.spec import Spec
 
 _SHOWN = 3  # values that a warning names
+_LONGEST = 40  # characters of each
 
 
 def joined_axes(spec: Spec, axes: Sequence[Axis], limit: int, warnings: list[str]) -> array[int] | None:
@@ -48,6 +50,15 @@ def joined_axes(spec: Spec, axes: Sequence[Axis], limit: int, warnings: list[str
     return kept
 
 
+def _shown(spec: Spec, own: str, deeper: str, slot: int) -> str:
+    """Name a value of a parameter, or what a task has whose result it is."""
+    values = spec.parameters[own]
+    if not deeper:
+        return named(values[slot], values)[:_LONGEST]
+    label = upstream_labels(own, values[slot : slot + 1], f"{own}.{deeper}")[0]
+    return short_text(label or _values(spec, own, deeper)[slot], _LONGEST)
+
+
 def _values(spec: Spec, own: str, deeper: str) -> Sequence[object]:
     """Return the values of a parameter, or what the tasks have whose results they are."""
     values = spec.parameters[own]
@@ -59,18 +70,16 @@ def _values(spec: Spec, own: str, deeper: str) -> Sequence[object]:
 def _without_partner(spec: Spec, joins: Sequence[Join], axis: Axis, unused: Sequence[int]) -> str:
     """Say which values of an axis fit nothing."""
     columns = [
-        (join.name, _values(spec, own, deeper))
-        for join in joins
-        for own, deeper in join.members
-        if own in axis.names
+        (join.name, own, deeper) for join in joins for own, deeper in join.members if own in axis.names
     ]
     told = dict.fromkeys(
-        ", ".join(f"{name}={short_text(values[slot], 40)}" for name, values in columns) for slot in unused
+        ", ".join(f"{name}={_shown(spec, own, deeper, slot)}" for name, own, deeper in columns)
+        for slot in unused
     )
     some = "; ".join([*list(told)[:_SHOWN], *(["..."] if len(told) > _SHOWN else [])])
     return (
         f"dependencies: {len(unused):,} of {axis.size:,} values of {_listed(axis.names)} fit no others of the same"
-        f" {_listed(name for name, _ in columns)}, and are left out ({some})."
+        f" {_listed(name for name, *_ in columns)}, and are left out ({some})."
     )
 
 

@@ -7,9 +7,10 @@ Labels stand beside the values and are no part of a key: whoever renames one com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from memento.config import short_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.suggest import misspelled
 from memento.matrix.values import quoted, token
@@ -70,6 +71,34 @@ def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
 def labels_of(values: object) -> tuple[str, ...]:
     """Return the labels of a parameter's values; none where they have none."""
     return values.labels if isinstance(values, Labelled) else ()
+
+
+def named(value: object, values: object) -> str:
+    """Name one of a parameter's values in a few words: by its label, where it has one.
+
+    >>> named(10, labelled({"small": 10}, "")), named(10, (10, 20))
+    ('small', '10')
+    """
+    if not isinstance(values, Labelled):
+        return short_text(value)
+    label = next((label for label, one in zip(values.labels, values, strict=True) if one is value), "")
+    return label or short_text(value)
+
+
+def labels_at(
+    names: Sequence[str], slots: Sequence[int], labels: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Return the labels of the values at these slots, -1 for none, given those of each parameter that has some.
+
+    >>> labels_at(["C", "size"], [0, 1], {"size": ["small", "large"]})
+    {'size': 'large'}
+    """
+    told = {}
+    for name, slot in zip(names, slots, strict=True):
+        own = labels.get(name, ())
+        if 0 <= slot < len(own) and own[slot]:
+            told[name] = own[slot]
+    return told
 
 
 def together(one: tuple[Any, ...], other: tuple[Any, ...], where: str) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from memento.config import inherited
+from memento.config import inherited, labels_in
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.suggest import did_you_mean
 from memento.matrix.values import listed, mark, quoted
@@ -46,10 +46,23 @@ def upstream_values(own: str, values: Sequence[object], name: str) -> list[objec
     found: list[object] = []
     for value in values:
         try:
-            found.append(inherited({own: value}, name))
+            origin, rest = inherited({own: value}, name)
+            found.append(origin[rest])
         except KeyError:
             found.append(LACKING)
     return found if any(value is not LACKING for value in found) else None
+
+
+def upstream_labels(own: str, values: Sequence[object], name: str) -> list[str]:
+    """Return the labels of what `upstream_values` returns, "" for values without."""
+    found = []
+    for value in values:
+        try:
+            origin, rest = inherited({own: value}, name)
+            found.append(labels_in(origin).get(rest, ""))
+        except KeyError:
+            found.append("")
+    return found
 
 
 def marks(values: Sequence[object]) -> list[Hashable]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from memento.config import Config, Configurations
+from memento.config import Config, Configurations, TaskParameters
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.arguments import explained
+from memento.matrix.labels import labels_at, labels_of
 from memento.matrix.ranges import Numbers
 from memento.matrix.right_line import no_matrix
 from memento.matrix.space import compile_space
@@ -30,9 +32,10 @@ class Matrix:
 
     Parameters
     ----------
-    parameters : mapping of str to iterable, or list of these
-        The values of each parameter; the tasks are their product, the first parameter slowest. A list of several
-        grids: the tasks of one after the other, each once. None beside `include`: only the tasks of `include`.
+    parameters : mapping of str to iterable or mapping, or list of these
+        The values of each parameter; the tasks are their product, the first parameter slowest. A mapping of labels to
+        values names these: labels are shown and filtered by, and no key depends on them. A list of several grids: the
+        tasks of one after the other, each once. None beside `include`: only the tasks of `include`.
     settings : mapping, optional
         Constants that every task sees as ``config.settings``.
     exclude : iterable of dict or callable
@@ -135,6 +138,19 @@ class Matrix:
     def parameters(self) -> dict[str, tuple[Any, ...]]:
         """The values of each parameter, in the order declared; of several grids those of all."""
         return dict(self._spec.parameters)
+
+    @cached_property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The labels of the values of each parameter that has some, in their order; "" for a value without.
+
+        Examples
+        --------
+        >>> Matrix({"size": {"small": 10, "large": 1000}, "C": [1, 10]}).labels
+        {'size': ('small', 'large')}
+        """
+        return {
+            name: labels for name, values in self._spec.parameters.items() if (labels := labels_of(values))
+        }
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -243,7 +259,10 @@ class Matrix:
         if not 0 <= i < len(table):
             raise IndexError(f"task {i} of {len(table)}")
         row, repeat = divmod(i, table.repeats)
-        return Config.build(table.row(row), self._spec.settings, repeat)
+        parameters = table.row(row)
+        if self.labels:
+            parameters = TaskParameters(parameters, labels_at(table.names, table.slots(row), self.labels))
+        return Config.build(parameters, self._spec.settings, repeat)
 
     @property
     def configs(self) -> Configs:

@@ -23,7 +23,7 @@ from memento.config import Config, short_text
 from memento.errors import MatrixError, UpstreamPending
 from memento.matrix.axes import Axis, make_axes
 from memento.matrix.grid import Grid
-from memento.matrix.labels import labels_of
+from memento.matrix.labels import labels_of, named
 from memento.matrix.several_grids import NEVER, NothingAgrees, each_grid, in_vain, unite
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
@@ -100,13 +100,15 @@ class _Compiler:
         unknown = named.difference(self.axis_of)
         if not unknown:
             return
-        from memento.matrix.lineage import upstream_values  # here: most matrices stand alone
+        from memento.matrix.lineage import upstream_labels, upstream_values  # here: most matrices stand alone
 
         for name in unknown:
             for own in self.spec.parameters:
-                values = upstream_values(own, self.spec.parameters[own], name)
+                results = self.spec.parameters[own]
+                values = upstream_values(own, results, name)
                 if values is not None:
-                    self.axis_of[name], self.values[name] = self.axis_of[own], Values(values)
+                    labels = upstream_labels(own, results, name)
+                    self.axis_of[name], self.values[name] = self.axis_of[own], Values(values, labels)
 
     def compile(self) -> TaskTable:
         spec = self.spec
@@ -291,9 +293,12 @@ class _Compiler:
                 except UpstreamPending:  # of a dry run: what nobody can know yet does not hold
                     continue
                 except Exception as exc:
+                    shown = {
+                        name: named(parameters[name], own) for name, _, own in pairs if name in parameters
+                    }
                     raise MatrixError(
                         where,
-                        f"{short_text(test)} raised {type(exc).__name__}: {exc}, for {config}.",
+                        f"{short_text(test)} raised {type(exc).__name__}: {exc}, for {shown}.",
                         "A parameter under 'when' may be absent: config.get(name) then returns None.",
                     ) from exc
         return held

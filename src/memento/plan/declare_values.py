@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.config import plain
+from memento.errors import StoreUnwritable
 from memento.index.declared_values import Declared, Item, as_items, called
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
-    from memento.index.contract import Run
+    from memento.index.contract import Index, Run
     from memento.plan.keyed_tasks import KeyedTasks
 
 _NUMBERS = frozenset((int, float, bool, type(None)))  # JSON says what nearly all of these are
@@ -38,12 +39,23 @@ def recall(tasks: KeyedTasks, known: Iterable[tuple[str, Iterable[tuple[Any, Ite
             tasks.call(column, [item.fragment for item in mine])
 
 
+def relabel(tasks: KeyedTasks, index: Index) -> None:
+    """Note what values are called now: where nothing is computed, nothing else tells a store."""
+    known = index.labels(tasks.experiment).keys() | tasks.matrix.labels.keys()
+    axes = [_axis(tasks, column) for column, name in enumerate(tasks.names) if name in known]
+    with contextlib.suppress(StoreUnwritable):  # of a stranger's: the results are there all the same
+        index.relabel(tasks.experiment, axes)
+
+
 def _axis(tasks: KeyedTasks, column: int) -> Declared:
     """Return a parameter with what there is to tell of its values."""
     values, fragments = tasks.table.values[column], tasks.fragments(column)
     told: dict[int, Item] = {}
     if not _NUMBERS.issuperset(map(type, values)) or '"' in "".join(fragments):
         told = dict(_told(values, fragments, tasks.digests[column]))
+    for slot, label in enumerate(tasks.matrix.labels.get(tasks.names[column], ())):
+        if label:
+            told[slot] = (told.get(slot) or Item(fragments[slot]))._replace(label=label)
     return Declared(tasks.names[column], fragments, told)
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain, repeat, zip_longest
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+from memento.config import TaskParameters
 from memento.errors import MatrixError
 from memento.keys.task_key import TaskKeys, part, repeat_part, task_digest
 from memento.keys.value_digest import digest
-from memento.matrix.values import equal, quoted
+from memento.matrix.labels import labels_at, listed_twice
+from memento.matrix.values import equal, quoted, token
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
@@ -78,11 +80,36 @@ class KeyedTasks:
         """Yield the key of every task."""
         return chain.from_iterable(struct.iter_unpack(f"{KEY_SIZE}s", self.keys))
 
-    def parameters(self, number: int) -> dict[str, Any]:
+    def parameters(self, number: int) -> Mapping[str, Any]:
         """Return a task's parameters, and its repeat where there are several."""
         row, repeat_number = divmod(number, self.repeats)
         parameters = self.table.row(row)
-        return {**parameters, "repeat": repeat_number} if self.repeats > 1 else parameters
+        if self.repeats > 1:
+            parameters["repeat"] = repeat_number
+        return TaskParameters(parameters, self.labels_of(number)) if self.labels else parameters
+
+    @cached_property
+    def labels(self) -> dict[int, str]:
+        """The labels of values, by their numbers in `places`."""
+        found: dict[int, str] = {}
+        for name, offset in zip(self.names, self._offsets, strict=True):
+            labels = self.matrix.labels.get(name, ())
+            found.update((offset + slot, label) for slot, label in enumerate(labels) if label)
+        return found
+
+    def twins(self) -> Iterator[str]:
+        """Say which labels of a parameter are those of one value."""
+        for name, labels in self.matrix.labels.items() if not self.distinct else ():
+            column, seen = self.names.index(name), dict[object, int]()
+            for slot, value in enumerate(self.table.values[column][: len(labels)]):
+                first = seen.setdefault(self.digests[column].get(slot) or token(value), slot)
+                if first < slot:
+                    yield listed_twice(name, self.matrix.parameters[name], first, slot)
+                    break
+
+    def labels_of(self, number: int) -> dict[str, str]:
+        """Return the labels of a task's values by the names of its parameters."""
+        return labels_at(self.names, self.slots(number), self.matrix.labels)
 
     def slots(self, number: int) -> list[int]:
         """Return the slot of each name's value; -1 where the parameter is absent."""
@@ -189,9 +216,10 @@ class KeyedTasks:
 
     def _parts_of(self, column: int) -> list[bytes]:
         name, parts = self.names[column], []
-        default = self.defaults.get(name)
+        default, labels = self.defaults.get(name), self.matrix.labels.get(name, ())
         for slot, value in enumerate(self.table.values[column]):
-            value_digest = self.digest(name, value, f"parameters[{name!r}][{slot}]")
+            place = repr(labels[slot]) if slot < len(labels) and labels[slot] else slot
+            value_digest = self.digest(name, value, f"parameters[{name!r}][{place}]")
             if value_digest is not None and type(value) not in _SAID:
                 self.digests[column][slot] = value_digest
             parts.append(part("p", name, value_digest) if value_digest != default else b"")
@@ -288,7 +316,9 @@ def check_volatile(tasks: KeyedTasks) -> None:
 
 def _several(tasks: KeyedTasks, column: int, one: int, two: int) -> MatrixError:
     name, values = tasks.names[column], tasks.table.values[column]
-    first, second = ("absent" if slot < 0 else quoted(values[slot]) for slot in (one, two))
+    labels = tasks.matrix.labels.get(name, ())
+    named = [repr(label) if label else quoted(value) for label, value in zip_longest(labels, values)]
+    first, second = ("absent" if slot < 0 else named[slot] for slot in (one, two))
     return MatrixError(
         "volatile",
         f"{name!r} is {first} and {second} in tasks that have one key, so only one of them would run: what is volatile"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.config import config_text, plain
 from memento.keys.readable import json_fragment
+from memento.matrix.suggest import nearest
 from memento.records import DONE
 from memento.results.advice import unknown
 from memento.results.parameters import ABSENT, PLAIN, Axis, identity
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from memento.results.selection import Selection
 
 _SHOWN = 12  # values that an error lists
+_LOOKED_AT = 1000  # values among which the nearest is looked for
 
 
 def matching(selection: Selection, wanted: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -113,7 +115,8 @@ def _known(axis: Axis, wanted: Any, deeper: Sequence[str]) -> set[int]:
         )
     if not slots:
         shown = ", ".join(map(one_line, axis.texts[:_SHOWN])) + (", …" if len(axis.texts) > _SHOWN else "")
-        hint = _kind(axis, wanted)
+        near = nearest(wanted, axis.texts[:_LOOKED_AT])
+        hint = f". Did you mean {near[0]!r}?" if near else _kind(axis, wanted)
         if wanted is None and (axis.codes < 0).any():
             hint = f". Tasks that do not have it: {axis.name}={ABSENT!r}"
         raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}{hint}")

@@ -15,6 +15,7 @@ from memento.results.results import Results
 from memento.results.scan import CHUNK
 from memento.results.selection import Source
 from memento.results.stored_tasks import StoredTasks
+from memento.wording import named
 
 if TYPE_CHECKING:
     from memento.store.store import Store
@@ -35,7 +36,7 @@ def load(
     path : path, optional
         The store's folder; by default the project's, found as a run finds it.
     experiment : str, optional
-        Which experiment's: its full name, or its last part; needed where the store has several.
+        Which experiment's: its name, or the end of it or of its file's; needed where the store has several.
     trusted : bool
         Whether values that are pickles may be opened. Unpickling runs code: say False for a stranger's store.
     mmap : bool
@@ -94,9 +95,7 @@ def _experiment(asked: str | None, names: list[str], path: str) -> str:
                 f"{path} has several experiments: {listed}. Name one: load(..., experiment={names[0]!r})"
             )
         return names[0]
-    found = [name for name in names if name == asked] or [
-        name for name in names if asked in (name.rpartition(":")[2], name.partition(":")[0])
-    ]
+    found = named(asked, names)
     if len(found) != 1:
         if found:
             raise ValueError(f"{asked!r} names several experiments of {path}: {', '.join(map(repr, found))}")

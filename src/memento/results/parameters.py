@@ -9,10 +9,11 @@ A million tasks are a million small integers a parameter; nothing here makes an 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.config import Config, Deferred, OfTask, plain, short_text
+from memento.config import Config, Deferred, OfTask, labels_in, plain, short_text
 from memento.errors import UnkeyableValue
 from memento.keys.readable import described
 from memento.keys.value_digest import digest
@@ -43,13 +44,14 @@ class Stored(NamedTuple):
 
     value: object
     told: Told | None
+    label: str
 
 
 class Parameter:
     """The values of one parameter in the matrix's order, the same one perhaps twice, and how they are told apart.
 
     `told` is what a store tells of the value at a place; `digests` are known already: an array of a gigabyte is
-    read once. With `may_lack` some tasks are without the parameter.
+    read once. With `may_lack` some tasks are without the parameter. `labels` are what it was declared with, by place.
     """
 
     def __init__(
@@ -59,10 +61,11 @@ class Parameter:
         told: Mapping[int, Told] | None = None,
         may_lack: bool = False,
         digests: Mapping[int, bytes] | None = None,
+        labels: Mapping[int, str] | None = None,
     ) -> None:
         self.name, self.values, self.may_lack = name, values, may_lack
-        self._digests = digests or {}
-        self._told = told or {}
+        self._labels = {place: label for place, label in (labels or {}).items() if label}
+        self._digests, self._told = digests or {}, told or {}
         self._texts: dict[int, list[str]] = {}
 
     @cached_property
@@ -105,14 +108,13 @@ class Parameter:
         return found
 
     def called(self, text: str) -> set[int]:
-        """Return the places of the values that people call so: as shown, or with or without a module."""
-        found = {place for place, shown in enumerate(self.texts()) if shown == text}
+        """Return the places of the values that people call so: by label, as shown, with or without a module."""
+        found = {place for place, label in self._labels.items() if label == text}
+        found = found or {place for place, shown in enumerate(self.texts()) if shown == text}
         for name_of in (self._name, self._other_name):
             if text and not found:
-                each = enumerate(map(name_of, range(len(self.values))))
-                found = {
-                    p for p, name in each if text in (name.text, name.home and f"{name.home}:{name.text}")
-                }
+                names = map(name_of, range(len(self.values)))
+                found = {at for at, (n, home, _) in enumerate(names) if text in (n, home and f"{home}:{n}")}
         return self._first_of(found)
 
     def uncertain(self, text: str) -> set[int]:
@@ -131,7 +133,7 @@ class Parameter:
 
     def stored(self, place: int) -> Stored:
         """Return a value with what a store tells of it."""
-        return Stored(self.values[place], self._told.get(place))
+        return Stored(self.values[place], self._told.get(place), self._labels.get(place, ""))
 
     def texts(self, limit: int = LIMIT) -> list[str]:
         """Return a few words for each value, different ones for different values."""
@@ -139,7 +141,13 @@ class Parameter:
             first = self.first or range(len(self.values))
             once = sorted(set(first))
             taken = (ABSENT,) if self.may_lack else ()
-            texts = dict(zip(once, distinct_texts(list(map(self._name, once)), taken, limit), strict=True))
+            texts: dict[int, str] = {}
+            for places in (
+                [p for p in once if p in self._labels],
+                [p for p in once if p not in self._labels],
+            ):
+                found = distinct_texts(list(map(self._shown, places)), (*taken, *texts.values()), limit)
+                texts.update(zip(places, found, strict=True))
             self._texts[limit] = [texts[place] for place in first]
         return self._texts[limit]
 
@@ -147,14 +155,20 @@ class Parameter:
     def cells(self) -> Sequence[object]:
         """Each value as it stands in a frame: a plain one as itself, another by its text; different ones differ."""
         kind = next(iter(self._kinds)) if len(self._kinds) == 1 and not self._told else None
-        if kind in _ALIKE and self.first is None and not (self.may_lack and ABSENT in self.values):
+        if (
+            kind in _ALIKE
+            and not self._labels
+            and self.first is None
+            and not (self.may_lack and ABSENT in self.values)
+        ):
             return self.values
-        texts = self.texts()
+        texts, shown = self.texts(), self._labels
         cells: list[object] = []
         for place, text in enumerate(texts):
             value = plain(self.values[place])
             quoted = isinstance(value, str) and value != text == repr(value)
-            cells.append(value if type(value) in PLAIN and place not in self._told and not quoted else text)
+            itself = type(value) in PLAIN and not quoted and place not in self._told and place not in shown
+            cells.append(value if itself else text)
         first = self.first or range(len(cells))
         equal: dict[object, set[int]] = {}  # 1, 1.0 and True are equal to pandas
         reads: dict[str, set[int]] = {ABSENT: {-1}} if self.may_lack else {}
@@ -180,11 +194,16 @@ class Parameter:
             itself = all(map(str.isprintable, texts)) and not (self.may_lack and ABSENT in texts)
         else:
             itself = self._kinds == {int} or self._kinds == {float}
-        if not itself or self._told or self.first is not None:
+        if not itself or self._told or self._labels or self.first is not None:
             return float("inf")
         return max(map(len, texts))
 
+    def _shown(self, place: int) -> Name:
+        label = self._labels.get(place, "")
+        return Name(short_text(label, 1000), "", repr(label)) if label else self._name(place)
+
     def _name(self, place: int) -> Name:
+        """What a value without a label is called."""
         told = self._told.get(place)
         if told is not None:
             return Name(told.text, told.home)
@@ -237,10 +256,8 @@ class Axis:
 
 def _number(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
+        with suppress(OverflowError):
             return float(value)
-        except OverflowError:
-            pass
     return float("nan")
 
 
@@ -266,6 +283,7 @@ def columns_of(parameter: Parameter, source: int, places: list[int] | None = Non
     for name in dict.fromkeys(name for origin in origins if origin for name in origin):
         values: list[object] = []
         told: dict[int, Told] = {}
+        labels: dict[int, str] = {}
         seen: dict[int, int] = {}
         inner = []
         for origin in origins:
@@ -273,10 +291,12 @@ def columns_of(parameter: Parameter, source: int, places: list[int] | None = Non
                 inner.append(-1)
                 continue
             value = origin[name]
-            known = value.told if isinstance(value, Stored) else None
-            value = value.value if isinstance(value, Stored) else value
+            known, label = None, labels_in(origin).get(name, "")
+            if isinstance(value, Stored):
+                value, known, label = value
             if id(value) not in seen:
                 seen[id(value)] = len(values)
+                labels[len(values)] = label
                 if known is not None:
                     told[len(values)] = known
                 values.append(value)
@@ -284,7 +304,8 @@ def columns_of(parameter: Parameter, source: int, places: list[int] | None = Non
         to_inner = [*inner, -1]
         deeper = to_inner if places is None else [to_inner[place] for place in places]
         lacks = parameter.may_lack or -1 in inner
-        yield from columns_of(Parameter(f"{parameter.name}.{name}", values, told, lacks), source, deeper)
+        under = Parameter(f"{parameter.name}.{name}", values, told, lacks, labels=labels)
+        yield from columns_of(under, source, deeper)
 
 
 def _origin(value: object) -> Mapping[str, object] | None:
@@ -311,11 +332,11 @@ class Tasks:
     @cached_property
     def columns(self) -> list[Column]:
         """All parameters, in the matrix's order, each upstream task followed by its own parameters."""
-        table, digests = self._table, self._digests
-        columns: list[Column] = []
-        for source, name in enumerate(table.names):
-            known = digests[source] if digests is not None else None
-            columns += columns_of(Parameter(name, table.values[source], None, table.may_lack, known), source)
+        table, columns = self._table, list[Column]()
+        for source, (name, values) in enumerate(zip(table.names, table.values, strict=True)):
+            known = self._digests[source] if self._digests is not None else None
+            labels = dict(enumerate(self._matrix.labels.get(name, ())))
+            columns += columns_of(Parameter(name, values, None, table.may_lack, known, labels), source)
         return columns
 
     @property
@@ -344,13 +365,11 @@ class Tasks:
         return self._labels(table.slots(row), repeat, limit)
 
     def _labels(self, slots: Sequence[int], repeat: int, limit: int) -> dict[str, str]:
-        labels = {}
+        labels = {"": str(repeat)} if self.repeats > 1 else {}
         for parameter, source, places, shown in self.columns:
             place = slots[source] if places is None else places[slots[source]]
             if place >= 0 and shown:
                 labels[parameter.name] = parameter.text(place, limit)
-        if self.repeats > 1:
-            labels[""] = str(repeat)
         return labels
 
     def axes(self, numbers: NDArray[np.int64]) -> list[Axis]:

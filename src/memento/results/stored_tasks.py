@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from memento.config import Config, OfTask
+from memento.config import Config, OfTask, TaskParameters
 from memento.index.declared_values import SHORT_KEY, Item
 from memento.keys.task_key import task_digest
 from memento.keys.value_digest import digest
@@ -45,7 +45,10 @@ class TaskName(str, OfTask):
         return (
             None
             if stored is None
-            else {n: v.value if isinstance(v, Stored) else v for n, v in stored.items()}
+            else TaskParameters(
+                {n: v.value if isinstance(v, Stored) else v for n, v in stored.items()},
+                {n: v.label for n, v in stored.items() if isinstance(v, Stored) and v.label},
+            )
         )
 
     def stored_origin(self) -> Mapping[str, Any] | None:
@@ -200,6 +203,7 @@ class _Values:
         self._experiment, self._origins = experiment, origins
         self._values: list[Any] = []
         self._told: dict[int, Told] = {}
+        self._labels: dict[int, str] = {}
         self._slots: dict[object, int] = {}
         self._tasks: list[int] = []
         self._found: list[int] = []
@@ -228,6 +232,8 @@ class _Values:
 
     def _take(self, value: Any, item: Item | None) -> None:
         slot = len(self._values)
+        if item is not None and item.label:
+            self._labels[slot] = item.label
         if isinstance(value, str) and (item is None or item.text) and _is_task(value):
             key = bytes.fromhex(value.removeprefix(_TASK))
             # A renamed task has another key, and in keys the same stands for it.
@@ -253,6 +259,7 @@ class _Values:
         if not self._certain:
             used.sort(key=lambda slot: _rank(self._values[slot]))
         self._told = {place: self._told[slot] for place, slot in enumerate(used) if slot in self._told}
+        self._labels = {place: self._labels[slot] for place, slot in enumerate(used) if slot in self._labels}
         self._values = [self._values[slot] for slot in used]
         place = {slot: i for i, slot in enumerate(used)}
         codes = np.full(count, -1, dtype=np.int32)
@@ -261,7 +268,7 @@ class _Values:
 
     def parameter(self, name: str, may_lack: bool) -> Parameter:
         """Return what was found, once the codes are made."""
-        return Parameter(name, self._values, self._told, may_lack)
+        return Parameter(name, self._values, self._told, may_lack, labels=self._labels)
 
 
 def _name(value: Any) -> object:

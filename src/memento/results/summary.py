@@ -51,8 +51,8 @@ def pivot(
     axes = {axis.name: axis for axis in selection.axes()}
     places = np.flatnonzero(done)
     codes = {name: _codes(frame, axes, name)[places] for name in [*down, *along]}
-    rows, first_rows = _groups([codes[name] for name in down], len(places))
-    cells, first_columns = _groups([codes[name] for name in along], len(places))
+    rows, first_rows = _nested([codes[name] for name in down], len(places))
+    cells, first_columns = _nested([codes[name] for name in along], len(places))
     if aggfunc is None:
         _warn_of_merged(selection, places, [*down, *along], rows * (len(first_columns) or 1) + cells)
     column = frame[values].iloc[places]
@@ -209,6 +209,17 @@ def _groups(codes: list[NDArray[Any]], count: int) -> tuple[NDArray[np.int64], N
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return rank[group], first[order]
+
+
+def _nested(codes: list[NDArray[Any]], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the groups by their first column, then by the next, each in the order in which its values first come."""
+    import numpy as np
+
+    group = np.zeros(count, dtype=np.int64)
+    for column in codes:
+        rank, first = _groups([column], count)
+        _, group = np.unique(group * len(first) + rank, return_inverse=True)
+    return group, np.unique(group, return_index=True)[1]
 
 
 def _moments(numbers: NDArray[np.float64], group: NDArray[np.int64], groups: int) -> dict[str, Any]:

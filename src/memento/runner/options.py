@@ -55,7 +55,7 @@ def make_options(**given: Any) -> Options:
     check_executor(given["executor"])
     check_choice("on_code_change", given["on_code_change"], ("warn", "rerun", "ignore"))
     check_choice("order", given["order"], ("longest-first", "matrix"))
-    if given["timeout"] is not None:
+    if isinstance(given["timeout"], str) or hasattr(given["timeout"], "total_seconds"):
         from memento.wording import seconds_of
 
         given["timeout"] = seconds_of(given["timeout"], "timeout", short=True)
@@ -116,16 +116,25 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def check_func(func: Any) -> None:
     """Refuse at once what would fail in every single task; its arguments are looked at beside a matrix."""
-    if callable(func) and not isinstance(func, type) and not _is_memento(func):
-        code = func.__code__ if type(func) is FunctionType else None
-        if code is None or not code.co_argcount or code.co_varnames[0] != "self":
-            return
-        from memento.runner.wrong_usage import unbound
+    if type(func) is FunctionType and func.__code__.co_varnames[:1] != ("self",):
+        return
+    from memento.runner import wrong_usage
 
-        raise TypeError(unbound(func))
-    from memento.runner.wrong_usage import no_function
+    if type(func) is FunctionType and func.__code__.co_argcount:
+        raise TypeError(wrong_usage.unbound(func))
+    if not callable(func) or _is_memento(func) or (isinstance(func, type) and not _takes_two(func)):
+        raise TypeError(wrong_usage.no_function(func))
 
-    raise TypeError(no_function(func))
+
+def _takes_two(cls: type) -> bool:
+    """Tell whether a class is made of a context and a config, so that it is an experiment."""
+    import inspect  # with all that it imports 5 ms
+
+    try:
+        inspect.signature(cls).bind(None, None)
+    except (TypeError, ValueError):  # some classes of C tell nothing of themselves
+        return False
+    return True
 
 
 def _is_memento(func: Any) -> bool:
@@ -266,7 +275,8 @@ def check_positive(name: str, value: Any) -> None:
         import numbers
 
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"{name} must be a number, got {value!r}")
+            example = ", or a text like '10min'" if name == "timeout" else ""
+            raise TypeError(f"{name} must be a number{example}, got {value!r}")
     if not float(value) > 0:
         rest = "; leave it out to use all cores" if name == "num_workers" else ""
         raise ValueError(f"{name} must be more than 0, got {value!r}{rest}")

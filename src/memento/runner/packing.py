@@ -88,6 +88,7 @@ def make_work(
         sources={**sources(), **modules(names)},
         codes=code.accepted(plan),
         on_code_change=options.on_code_change,
+        labels=tasks.labels,
         generators=origins,
         by_name=by_name,
     )

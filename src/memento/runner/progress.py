@@ -200,8 +200,13 @@ def activities(tick: Tick, now: float) -> list[index.Activity]:
 def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:
     """Name a task by its parameters, each value in at most `width` characters, and its repeat."""
     slots = tasks.slots(number)
+    labels = tasks.labels_of(number) if tasks.labels else {}
     own = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
     # An upstream task says less than its parameters.
-    pairs = [pair for name, value in own for pair in list(lineage({name: value})) or [(name, value)]]
-    text = ", ".join(f"{name}={short_text(value, width)}" for name, value in pairs)
+    told = [
+        one
+        for name, value in own
+        for one in list(lineage({name: value})) or [(name, value, labels.get(name, ""))]
+    ]
+    text = ", ".join(f"{name}={short_text(label or value, width)}" for name, value, label in told)
     return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text

@@ -99,12 +99,12 @@ class Session:
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
-        warnings = self.matrix.warnings if of_matrix else []
+        warnings = [*self.matrix.warnings, *self.tasks.twins()] if of_matrix else []
         if of_matrix and self.arguments.unused:
             from memento.runner.signatures import unused_text
 
             warnings = [*warnings, unused_text(self.function, self.arguments.unused)]
-        for warning in warnings:
+        for warning in dict.fromkeys(warnings):
             self.emit(Said(warning, "warning"))
         for (name, then), count in self.plan.otherwise.items():
             from memento.plan.changed_defaults import of_another_default
@@ -133,8 +133,7 @@ class Session:
             self.emit(Said(f'{told} it another experiment. Memento(..., name="...") keeps its results.'))
         from memento.runner.former_name import former_name
 
-        hint = former_name(self.store, self.tasks, self.code.present.versions)
-        if hint:
+        if hint := former_name(self.store, self.tasks, self.code.present.versions):
             self.emit(Said(hint, "warning"))
 
     def run(self, notify: bool) -> None:
@@ -152,6 +151,10 @@ class Session:
             self._tell_start()
             if plan.total:
                 self.code.note(plan)
+            if self.tasks.labels or self.store.index.labels(self.experiment):
+                from memento.plan.declare_values import relabel
+
+                relabel(self.tasks, self.store.index)
         if runner is not None and runner.others.other_codes and options.on_code_change != "ignore":
             # Not computed again even where that is asked for: the two runs would take turns at it.
             self.emit(Said(self.code.explain_others(runner.others.other_codes), "warning"))

@@ -77,12 +77,10 @@ class _Reading:
             positional=positional,
             absent=tuple(name for name in positional if name in may_be_absent),
         )  # fmt: skip
-        defaults = {
-            p.name: p.default
-            for p in self.given
-            if p.name in may_be_absent and p.name in lacking and _is_plain(p.default)
-        }
-        unused = () if everything else tuple(n for n in self.matrix.settings if n not in self._names)
+        of_keys = [p for p in self.given if p.name in may_be_absent and p.name not in self.matrix.volatile]
+        defaults = {p.name: p.default for p in of_keys if p.name in lacking and _is_plain(p.default)}
+        taken = {*self._names, *self.matrix.volatile}
+        unused = () if everything else tuple(name for name in self.matrix.settings if name not in taken)
         return Arguments(by_name, defaults, unused)
 
     @property
@@ -204,7 +202,9 @@ def _signature(func: Any) -> list[inspect.Parameter] | None:
         inner = _signature(func.func)
         return None if inner is None else list(_left(inner, func))
     is_function = isinstance(func, (types.FunctionType, types.MethodType, type))
-    if not is_function and isinstance(vars(type(func)).get("__call__"), types.FunctionType):
+    if not is_function and isinstance(
+        inspect.getattr_static(type(func), "__call__", None), types.FunctionType
+    ):
         func = func.__call__
     try:
         own = list(inspect.signature(func, follow_wrapped=False).parameters.values())

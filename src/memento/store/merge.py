@@ -335,7 +335,7 @@ class _Experiment:
         for name, values in self.other.index.axes(self.name):
             items = as_items(values)
             told = {place: item for place, (_, item) in enumerate(values) if item is not None}
-            axes.append(Declared(name, [item.fragment for item in items], told))
+            axes.append(Declared(name, [item.fragment for item in items], told, says_labels=False))
         theirs, ours = self.other.index.order(self.name), self.into.index.order(self.name)
         order = merged(_pieces(ours), _pieces(theirs)) if theirs else []
         keys = b"".join(piece + bytes(16 - SHORT_KEY) for piece in order)

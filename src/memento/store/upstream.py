@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memento.config import Deferred, short_text
+from memento.config import Deferred, TaskParameters, labels_in, short_text
 from memento.errors import UpstreamParameterMissing, UpstreamPending
 from memento.layout import Layout
 from memento.records import Encoded
@@ -55,9 +55,11 @@ class Origins:
         """Return a task's parameters."""
         return self._of(number)
 
-    def sent(self, number: int) -> dict[str, Any]:
+    def sent(self, number: int) -> Mapping[str, Any]:
         """Return a task's parameters as workers get them."""
-        return {name: self._as_sent(value) for name, value in self._of(number).items()}
+        own = self._of(number)
+        sent = {name: self._as_sent(value) for name, value in own.items()}
+        return TaskParameters(sent, labels_in(own)) if labels_in(own) else sent
 
     def _as_sent(self, value: Any) -> Any:
         if isinstance(value, Deferred) or type(value) in _ATOMS or (type(value) is str and len(value) < 100):

@@ -13,7 +13,7 @@ import pytest
 
 from memento.errors import StoreUnwritable
 from memento.index.contract import Index, Run
-from memento.index.declared_values import Declared
+from memento.index.declared_values import Declared, Item
 from memento.index.lease import UNSEEN_SECONDS, Leases
 from memento.index.types import Activity, CannotRename, Command, Names
 from memento.keys.task_key import renamed_keys
@@ -179,6 +179,17 @@ class IndexContract(JoiningContract):
             assert index.moves() == []
             assert index.faults() == []
             assert [row.fault for row in index.check()] == ["", ""]
+
+    def test_labels_are_those_of_the_latest_declaration(self, open_index: Opener) -> None:
+        with open_index() as index:
+            small, large = Item("1", label="small"), Item("2", label="large")
+            index.begin(info_of()).declare([Declared("x", ["1", "2"], {0: small, 1: large})], b"", True)
+            assert index.labels(EXPERIMENT) == {"x": {"1": "small", "2": "large"}}
+            index.relabel(EXPERIMENT, [Declared("x", ["2"], {0: large._replace(label="small")})])
+            assert index.labels(EXPERIMENT) == {"x": {"2": "small"}}
+            index.relabel(EXPERIMENT, [Declared("x", ["2"], {})])
+            assert index.labels(EXPERIMENT) == index.labels("unknown") == {}
+            assert index.axes(EXPERIMENT) == [("x", [(1, None), (2, None)])]
 
     def test_a_rename_keeps_what_the_new_name_has(self, open_index: Opener) -> None:
         with open_index() as index:

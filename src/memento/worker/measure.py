@@ -4,7 +4,8 @@ Knows: this process' own counters. May not know: tasks.
 
 Peak memory is the kernel's high-water mark of resident memory. It is set back (Linux) whenever a task
 has raised it, so it tells of this task, or of what the process held already when the task began. Where it cannot
-be set back, a task that used less than an earlier one in the same worker shows the earlier one's peak.
+be set back, a task that used less than an earlier one in the same worker shows the earlier one's peak. So do tasks that
+started other processes: of these the largest counts, and its mark cannot be set back.
 Counters that cost more than a microsecond are read only for tasks that ran for 10 ms.
 """
 
@@ -45,6 +46,7 @@ class Meter:
     def stop(self, runtime: float) -> tuple[float | None, int | None, int | None]:
         """Return what the task used: seconds of the processor, bytes of memory, virtual bytes."""
         peak: int | None
+        child_peak = 0
         if self._read is not None:
             now, peak = self._read()
             cpu, self._start = now - self._start, now
@@ -53,8 +55,10 @@ class Meter:
             peak = system.peak_memory()
         if runtime >= _LONG:
             if not self._shared:
-                spent = _children_time()
+                spent, largest = _children()
                 cpu += spent - self._children
+                if spent > self._children:  # some have ended, such as the program of a command
+                    child_peak = largest
                 self._children = spent
             self._virtual = system.virtual_memory()
         if (
@@ -65,22 +69,23 @@ class Meter:
         ):
             self._reset()
             self._mark = system.peak_memory()
-        return cpu, peak, self._virtual
+        return cpu, None if peak is None else max(peak, child_peak), self._virtual
 
     def so_far(self) -> tuple[float, int | None]:
         """Return what the task that is at it has used: seconds of the processor, bytes of memory."""
         now, peak = self._read() if self._read is not None else (self._cpu(), system.peak_memory())
-        children = 0.0 if self._shared else _children_time() - self._children
+        children = 0.0 if self._shared else _children()[0] - self._children
         return now - self._start + children, peak
 
 
-def _children_time() -> float:
+def _children() -> tuple[float, int]:
+    """Return the seconds of all children that have ended, and the most bytes that one of them had."""
     if sys.platform == "win32":
-        return 0.0
+        return 0.0, 0
     import resource
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return used.ru_utime + used.ru_stime, system.peak_of(used)
 
 
 def process_name() -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.config import Config
+from memento.config import Config, TaskParameters
 from memento.context.context import Context
 from memento.context.seeding import LIBRARIES, Seeding
 from memento.context.task_space import Resources, StopTask, TaskSpace, never_stopping, nothing
@@ -185,7 +185,11 @@ class TaskRunner:
         names = self.layouts.get(task.layout)
         if names is None:  # a task may have no parameter at all
             names = self.layouts[task.layout] = self._work.layouts[task.layout]
-        return Config.build(self.values.named(names, task.values), self._settings(), task.repeat)
+        values, labels = self.values.named(names, task.values), self._work.labels
+        if labels:
+            told = {name: labels[n] for name, n in zip(names, task.values, strict=True) if n in labels}
+            values = TaskParameters(values, told)
+        return Config.build(values, self._settings(), task.repeat)
 
     def _context(self, task: Task) -> Context:
         work, conditions = self._work, self._conditions

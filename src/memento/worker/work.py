@@ -26,6 +26,7 @@ class Task(NamedTuple):
 
 LIVE_EVERY = 0.5  # seconds
 _NOTHING: dict[str, str] = {}
+_NO_LABELS: dict[int, str] = {}
 _NO_GENERATORS: dict[str, bytes] = {}
 _NO_CODES: tuple[tuple[bytes, ...], ...] = ((),)
 _NONE_SEEN: dict[str, tuple[str, str]] = {}
@@ -73,4 +74,5 @@ class Work(NamedTuple):
     # Versions of the code: each one's digest, and what counts as it.
     codes: Sequence[tuple[bytes, ...]] = _NO_CODES
     on_code_change: str = "ignore"  # what becomes of checkpoints that other versions saved
+    labels: Mapping[int, str] = _NO_LABELS  # of values, by number
     by_name: ByName | None = None  # what the function takes; None: the context and the config

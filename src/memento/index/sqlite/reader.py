@@ -243,6 +243,14 @@ class Reader(Index):
         number = self._experiment(experiment)
         return [(name, values_of(text)) for name, text in self.database.all(sql.AXES, (number,))]
 
+    def labels(self, experiment: str) -> dict[str, dict[str, str]]:
+        rows = self.database.all(sql.LABELLED_AXES, (experiment,))
+        if not rows:
+            return {}
+        from memento.index.declared_values import labels_in, values_of
+
+        return labels_in((name, values_of(text)) for name, text in rows)
+
     def order(self, experiment: str) -> bytes:
         found = self.database.all(sql.ORDER, (self._experiment(experiment),))
         return bytes(found[0][0]) if found else b""

@@ -296,6 +296,10 @@ RESULTS_OF_CODES = "SELECT code, count(*) FROM tasks WHERE experiment = ? AND st
 # --- axes ----------------------------------------------------------------------------------------------
 
 AXES = "SELECT name, items FROM axes WHERE experiment = ? ORDER BY place, id"
+LABELLED_AXES = (
+    "SELECT name, items FROM axes WHERE experiment = (SELECT id FROM experiments WHERE name = ?) AND items LIKE '{%'"
+    " ORDER BY place, id"
+)
 DROP_AXES = "DELETE FROM axes WHERE experiment = ?"
 ADD_AXIS = "INSERT INTO axes (experiment, place, name, items) VALUES (?, ?, ?, ?)"
 ORDER = "SELECT keys FROM orders WHERE experiment = ?"

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from memento.layout import FOLDERS, INDEX, INDEX_REBUILT, INDEX_SUSPECT
 
 if TYPE_CHECKING:
     from memento.index.contract import Run
+    from memento.index.declared_values import Declared
     from memento.records import CodeVersion, RunInfo, TaskRecord
 
 _HEADER = b"SQLite format 3\0"
@@ -128,6 +129,18 @@ class SqliteIndex(Reader):
                     connection.execute(sql.DROP_CHANGES, (place, code))
                     changes = [(place, code, present) for present in sorted(now)]
                     connection.executemany(sql.ADD_CHANGE, changes)
+
+    def relabel(self, experiment: str, axes: Sequence[Declared]) -> None:
+        from memento.index.declared_values import joined
+        from memento.index.sqlite.write_values import declare
+
+        number = self._experiment(experiment)
+        rows = self.database.all(sql.AXES, (number,))
+        if (
+            number is not None and joined(rows, axes)[1] != rows
+        ):  # looked at first: a store that cannot be written may be read
+            with self.database.writing(durable=False) as connection:
+                declare(connection, number, axes)
 
     def adopt(
         self, experiment: str, changes: Iterable[tuple[int, int]], who: str, verified: int, results: int
