@@ -179,8 +179,7 @@ class Session:
         )
 
     def _how_it_ended(self, runner: Runner | None, elapsed: float, notify: bool) -> RunFinished:
-        plan = self.plan
-        progress = runner.progress if runner else None
+        plan, progress = self.plan, runner.progress if runner else None
         computed = progress.finished if progress else 0
         left = plan.total - plan.hits - computed
         finished = RunFinished(
@@ -204,9 +203,8 @@ class Session:
         elif self.stopped or self.cancelled or (self.is_hopeless and left):
             from memento.runner.closing_notes import how_to_go_on
 
-            finished = finished._replace(
-                how_to_go_on=how_to_go_on(left, 0 if self.stopped else self.failures)
-            )
+            told = how_to_go_on(left, 0 if self.stopped else self.failures)
+            finished = finished._replace(how_to_go_on=told)
         empty = self.store.index.all_returned_nothing(plan.rows)
         if computed or empty:
             from memento.runner.closing_notes import note_of_none, warned
@@ -360,9 +358,8 @@ class Session:
         elif runner.is_stopping and not runner.is_hopeless:
             self.stopped = "by a command"
         self.cancelled = len(runner.cancelled & runner.left)
-        if self.stopped:
-            return "interrupted"
-        return "failed" if runner.progress.failed else "done"
+        ended = "failed" if runner.progress.failed else "done"
+        return "interrupted" if self.stopped else ended
 
     def _say_what_is_shared(self, executor: Executor, found: list[str]) -> None:
         if not found:
