@@ -4,6 +4,8 @@ Knows: every room below the public class. May not know: what the user typed.
 
     Session.plan()   matrix + store -> Plan (reads only)
     Session.run()    Plan -> finished rows; begins a store run only when there is something to compute
+
+Long because all that a run opens is opened and closed here, in order.
 """
 
 from __future__ import annotations
@@ -99,11 +101,7 @@ class Session:
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
-        warnings = [*self.matrix.warnings, *self.tasks.twins()] if of_matrix else []
-        if of_matrix and self.arguments.unused:
-            from memento.runner.signatures import unused_text
-
-            warnings = [*warnings, unused_text(self.function, self.arguments.unused)]
+        warnings = [*self.matrix.warnings, *self.tasks.twins(), *self.arguments.notes] if of_matrix else []
         for warning in dict.fromkeys(warnings):
             self.emit(Said(warning, "warning"))
         for (name, then), count in self.plan.otherwise.items():
@@ -179,7 +177,8 @@ class Session:
         )
 
     def _how_it_ended(self, runner: Runner | None, elapsed: float, notify: bool) -> RunFinished:
-        plan, progress = self.plan, runner.progress if runner else None
+        plan = self.plan
+        progress = runner.progress if runner else None
         computed = progress.finished if progress else 0
         left = plan.total - plan.hits - computed
         finished = RunFinished(
@@ -203,16 +202,14 @@ class Session:
         elif self.stopped or self.cancelled or (self.is_hopeless and left):
             from memento.runner.closing_notes import how_to_go_on
 
-            told = how_to_go_on(left, 0 if self.stopped else self.failures)
-            finished = finished._replace(how_to_go_on=told)
+            go_on = how_to_go_on(left, 0 if self.stopped else self.failures)
+            finished = finished._replace(how_to_go_on=go_on)
         empty = self.store.index.all_returned_nothing(plan.rows)
         if computed or empty:
             from memento.runner.closing_notes import note_of_none, warned
 
-            finished = finished._replace(
-                warned=warned(self.store, self.matrix, plan),
-                notes=note_of_none(empty, plan, self.function),
-            )
+            notes = note_of_none(empty, plan, self.function)
+            finished = finished._replace(warned=warned(self.store, self.matrix, plan), notes=notes)
         return finished
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
@@ -358,8 +355,9 @@ class Session:
         elif runner.is_stopping and not runner.is_hopeless:
             self.stopped = "by a command"
         self.cancelled = len(runner.cancelled & runner.left)
-        ended = "failed" if runner.progress.failed else "done"
-        return "interrupted" if self.stopped else ended
+        if self.stopped:
+            return "interrupted"
+        return "failed" if runner.progress.failed else "done"
 
     def _say_what_is_shared(self, executor: Executor, found: list[str]) -> None:
         if not found:
