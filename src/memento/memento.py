@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from memento.notify.base import NotificationProvider
     from memento.results.results import Results
     from memento.runner.adopting import Adopted
-    from memento.runner.invocation import Invocation
-    from memento.runner.last_run import LastRun
+    from memento.runner.invocation import Invocation, LastRun
     from memento.runner.retry import Retries
 
 
@@ -259,7 +258,7 @@ class Memento:
 
     @cached_property  # so that what it holds is no part of a key, where an experiment's object has this Memento
     def _last(self) -> LastRun:
-        from memento.runner.last_run import LastRun
+        from memento.runner.invocation import LastRun
 
         return LastRun(self)
 
@@ -268,6 +267,7 @@ class Memento:
         """What there is of the last run, also where it raised: what `run` or `run_all` would have returned.
 
         What was not computed has the status "missing"; a matrix of `run_all` that did not come to its turn is None.
+        A call that is refused before anything runs, or is a dry run, leaves it as it was.
 
         Raises
         ------

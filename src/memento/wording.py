@@ -173,6 +173,8 @@ def seconds_of(time: object, name: str, *, short: bool = False) -> float:
 
 def seconds_in(time: object, *, short: bool = False) -> float | None:
     """Return the seconds that a time says, as `seconds_of` reads it; None where it is none."""
+    if isinstance(time, (int, float)) and not isinstance(time, bool):  # every run has one, and needs no more
+        return float(time) if 0 <= time < float("inf") else None
     import re
     from numbers import Real
 

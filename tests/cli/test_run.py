@@ -122,6 +122,7 @@ def test_failures_exit_with_1_and_are_explained(project: Project) -> None:
     assert "2 of 6 tasks failed" in project.first.err
     assert "ValueError: three is too much (experiment.py:" in project.first.err
     assert "x=3" in project.first.err
+    assert "What there is" not in project.first.err  # nobody can type anything here
 
 
 @pytest.mark.parametrize("option", [("--fail-fast",), ("--max-failures", "1")])

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import memento
 from tests.e2e.workplace import Program, Workplace
 
 # Tasks 0 and 1 end at once; the others note where they are, hear SIGTERM unless they are deaf, and wait for a file.
@@ -133,3 +134,28 @@ def test_the_log_is_live(place: Workplace) -> None:
     assert program.process.poll() is None
     place.write("go", "")
     program.wait()
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_program_counts_for_the_limit(place: Workplace) -> None:
+    place.write("pyproject.toml", "")
+    place.write(
+        "grow.py",
+        "import time\nx = bytearray(600_000_000)\nx[::4096] = b'1' * len(x[::4096])\ntime.sleep(1000)\n",
+    )
+    place.write(
+        "run.py",
+        "from memento import Memento, command\n"
+        "runs = Memento(command('python grow.py'), memory_limit='400MB', on_error='return', progress=False)\n"
+        "print(type(runs.run({'parameters': {}})[0].error).__name__)\n",
+    )
+    assert place.run("run.py").out.strip() == "MemoryLimitExceeded"
+
+
+@pytest.mark.slow
+def test_a_program_can_be_cancelled_while_others_go_on(place: Workplace) -> None:
+    program = started(place, "processes", "hear")
+    memento.control(place.folder / "memento-store").cancel(x=2)
+    place.until(lambda: "saved 2" in place.lines("computed"))
+    place.write("go", "")
+    assert "values [0, 10, None, 30]" in program.wait().out

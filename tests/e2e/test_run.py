@@ -384,16 +384,8 @@ def test_wrong_options_are_refused_at_once(options: dict[str, Any], message: str
         Memento(square, **options)
 
 
-def takes_config(config: Config) -> int:
-    return int(config.x)
-
-
 def takes_more(context: Context, config: Config, data: list[int]) -> int:
     return len(data)
-
-
-def swapped(config: Config, context: Context) -> int:
-    return int(config.x)
 
 
 class TakesNothing:
@@ -403,16 +395,18 @@ class TakesNothing:
 @pytest.mark.parametrize(
     ("func", "message"),
     [
-        ("square", "func must be callable as func"),
-        (takes_config, r"takes_config\(config: .* cannot be called as func\(context, config\): too many"),
-        (takes_more, "missing a required argument: 'data'.*functools.partial"),
-        (swapped, "the context comes first"),
+        ("square", "func must be a function, got the text 'square'"),
         (TakesNothing, "TakesNothing is a class"),
     ],
 )
 def test_what_would_fail_in_every_task_is_refused_before_any(func: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         Memento(func)
+
+
+def test_what_a_task_would_lack_is_told_before_any() -> None:
+    with pytest.raises(TypeError, match=r"nothing provides 'data'.*functools\.partial"):
+        run(takes_more, grid(1))
 
 
 @pytest.mark.parametrize(
@@ -424,9 +418,9 @@ def test_what_can_be_called_with_two_values_is_taken(func: Any) -> None:
     Memento(func)
 
 
-@pytest.mark.parametrize("timeout", ["ten", "10min", True, [1]])
-def test_a_timeout_is_a_number(timeout: Any) -> None:
-    with pytest.raises(TypeError, match="timeout must be a number, got"):
+@pytest.mark.parametrize("timeout", ["ten", "10 parsecs", True, [1]])
+def test_a_timeout_is_a_time(timeout: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"timeout must be .* a text like .*'10min'.*, got"):
         Memento(square, timeout=timeout)
 
 

@@ -86,6 +86,33 @@ def test_a_value_is_called_by_its_name_and_that_of_its_module() -> None:
     assert described((64, 64)) == ("(64, 64)", "")
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.arange(3), "array([0, 1, 2])"),
+        (np.zeros((1000, 2)), "array 1000x2 float64"),
+        ((np.zeros((1000, 2)), np.arange(1000)), "(array 1000x2 float64, array 1000 int64)"),
+        ({"X": [np.zeros(10)], "n": 2}, "{X: [array 10 float64], n: 2}"),
+        (pd.DataFrame({"a": [1, 2], "b": [3, 4]}), "DataFrame 2x2"),
+        (np.zeros((1000, 2), np.float32)[:, :0], "array([], shape=(1000, 0), dtype=float32)"),
+    ],
+)
+def test_data_are_called_by_their_shape(value: Any, text: str) -> None:
+    assert described(value).text == text
+
+
+def test_what_raises_when_it_is_looked_at_has_a_name_all_the_same() -> None:
+    class Odd(dict[str, int]):
+        def items(self) -> Any:
+            raise ValueError
+
+        @property
+        def shape(self) -> Any:
+            raise ValueError
+
+    assert described(Odd()).text == "{}"
+
+
 def test_one_line_tells_whether_all_of_a_value_is_there() -> None:
     assert outline({"lr": [0.1, len]}) == ("{'lr': [0.1, builtins:len]}", True)
     assert outline(list(range(1000)))[1] is False

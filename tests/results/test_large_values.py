@@ -281,8 +281,8 @@ def model(values: list[Any]) -> tuple[dict[str, list[Any]], list[Any]]:
                 names[path] = f"value.{names[path]}"
     columns = {names[path]: [row.get(path) for row in scalars] for path in paths}
     whole = [
-        known_items(value) is not None and row.keys() <= names.keys() and bool(paths)
-        for value, row in zip(values, rows, strict=True)
+        known_items(value) is not None and row == told and row.keys() <= names.keys() and bool(paths)
+        for value, row, told in zip(values, rows, scalars, strict=True)
     ]
     return columns, [None if shown else value for shown, value in zip(whole, values, strict=True)]
 

@@ -207,7 +207,7 @@ def test_executors_of_other_tools_are_answered_by_ours(name: str, executor: str)
         ({"num_workers": -1}, "leave it out to use all cores"),
         ({"num_workers": 1.5}, "must be a whole number"),
         ({"timeout": "10 parsecs"}, "timeout must be seconds or a text like '90s', '10min' or '1h30m'"),
-        ({"timeout": True}, "timeout must be seconds"),
+        ({"timeout": True}, "timeout must be a number, or a text like '10min'"),
         ({"timeout": 0}, "timeout must be more than 0"),
         ({"memory_limit": "much"}, "memory_limit must be bytes or a text like '4GB'"),
         ({"name": 3}, "name must be a text"),

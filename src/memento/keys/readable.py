@@ -11,7 +11,8 @@ import json
 import math
 import types
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, repeat
+from operator import add
 from typing import Any, NamedTuple
 
 from memento.config import short_text
@@ -22,6 +23,7 @@ from memento.keys.value_digest import digest
 LIMIT = 2000  # characters of the whole
 _ITEMS = 50
 _DEPTH = 6
+_FEW = 8  # numbers of an array that are shown themselves
 _WIDE = 1 << 63  # from here on, readers of JSON lose digits
 
 
@@ -44,7 +46,7 @@ def json_fragment(value: Any, limit: int = LIMIT) -> str:
 class Described(NamedTuple):
     """How a value is called."""
 
-    text: str  # a class or function by its qualified name in its module, the rest by its repr
+    text: str  # a class or function by its qualified name in its module, data by its shape, the rest by its repr
     home: str  # the module that the text is a name of; "" where it is none
 
 
@@ -56,7 +58,7 @@ def described(value: Any, limit: int = 1000) -> Described:
     elif is_path(value):
         text = value.as_posix()
     else:
-        text = short_text(value, limit)
+        text = _by_shape(value, 3) or short_text(value, limit)
     text = " ".join(text.split())
     owner = value if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)) else cls
     try:
@@ -64,6 +66,31 @@ def described(value: Any, limit: int = 1000) -> Described:
     except Exception:  # a class may answer for its name in any way
         return Described(text, "")
     return Described(text, home if text.startswith((name, cls.__name__)) else "")
+
+
+def _by_shape(value: Any, depth: int) -> str:
+    """Name large arrays, frames and what holds them by their shapes: numbers in them name nothing. "" for the rest."""
+    cls = type(value)
+    try:
+        shape = getattr(value, "shape", None)
+        if type(shape) is tuple and shape and all(type(size) is int for size in shape):
+            kind = str(getattr(value, "dtype", "")).rpartition(".")[2]
+            if kind and not hasattr(value, "columns") and math.prod(shape) <= _FEW:
+                return ""
+            name = "array" if cls.__name__ == "ndarray" else cls.__name__
+            return short_text(f"{name} {'x'.join(map(str, shape))} {kind}".strip(), 40)
+        if not depth or not (cls in (tuple, list) or isinstance(value, dict)):
+            return ""
+        opening, closing = _BRACKETS.get(cls, ("{" if cls is dict else f"{cls.__name__}{{", "}"))
+        pairs = value.items() if isinstance(value, dict) else zip(repeat(""), value, strict=False)
+        items = [(name, _by_shape(one, depth - 1), one) for name, one in islice(pairs, _MOST)]
+    except Exception:  # a user's class may do anything when it is looked at
+        return ""
+    if not any(text for _, text, _ in items):
+        return ""
+    heads = [f"{short_text(name, 20)}: " if isinstance(value, dict) else "" for name, *_ in items]
+    texts = [text or short_text(one, 40) for _, text, one in items]
+    return f"{opening}{', '.join(map(add, heads, texts))}{closing}"
 
 
 def _plain(value: Any, room: int, depth: int) -> Any:

@@ -55,7 +55,7 @@ def make_options(**given: Any) -> Options:
     check_executor(given["executor"])
     check_choice("on_code_change", given["on_code_change"], ("warn", "rerun", "ignore"))
     check_choice("order", given["order"], ("longest-first", "matrix"))
-    if given["timeout"] is not None:
+    if isinstance(given["timeout"], str) or hasattr(given["timeout"], "total_seconds"):
         from memento.wording import seconds_of
 
         given["timeout"] = seconds_of(given["timeout"], "timeout", short=True)
@@ -275,7 +275,8 @@ def check_positive(name: str, value: Any) -> None:
         import numbers
 
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"{name} must be a number, got {value!r}")
+            example = ", or a text like '10min'" if name == "timeout" else ""
+            raise TypeError(f"{name} must be a number{example}, got {value!r}")
     if not float(value) > 0:
         rest = "; leave it out to use all cores" if name == "num_workers" else ""
         raise ValueError(f"{name} must be more than 0, got {value!r}{rest}")
