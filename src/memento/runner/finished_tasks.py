@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from memento.config import lineage, short_text
+from memento.config import short_text
 from memento.events import FinishedTask
-from memento.runner.progress import task_text
+from memento.runner.progress import task_text, told_parameters
 from memento.values.encoding import readable
 from memento.values.payloads import PayloadDir
 
@@ -47,10 +47,10 @@ def finished_tasks(
 
 def _parameters(tasks: KeyedTasks, number: int) -> dict[str, Any]:
     """Return a task's parameters as plain data: what is no number or text by what it is called."""
-    own = tasks.parameters(number)
-    # An upstream task says less than its parameters.
-    pairs = [pair for name, value in own.items() for pair in list(lineage({name: value})) or [(name, value)]]
-    return {name: value if type(value) in _PLAIN else short_text(value) for name, value in pairs}
+    return {
+        name: value if type(value) in _PLAIN and not label else short_text(label or value)
+        for name, value, label in told_parameters(tasks, number)
+    }
 
 
 def _value(outcome: Outcome) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memento.config import lineage, short_text
 from memento.events import TasksStarted, Tick, WorkerState
@@ -197,16 +197,21 @@ def activities(tick: Tick, now: float) -> list[index.Activity]:
     ]
 
 
-def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:
-    """Name a task by its parameters, each value in at most `width` characters, and its repeat."""
+def told_parameters(tasks: KeyedTasks, number: int) -> list[tuple[str, Any, str]]:
+    """Return what tells a task from others: name, value, label or ""."""
     slots = tasks.slots(number)
     labels = tasks.labels_of(number) if tasks.labels else {}
     own = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
     # An upstream task says less than its parameters.
-    told = [
+    return [
         one
         for name, value in own
         for one in list(lineage({name: value})) or [(name, value, labels.get(name, ""))]
     ]
+
+
+def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:
+    """Name a task by its parameters, each value in at most `width` characters, and its repeat."""
+    told = told_parameters(tasks, number)
     text = ", ".join(f"{name}={short_text(label or value, width)}" for name, value, label in told)
     return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text
