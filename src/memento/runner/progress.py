@@ -203,15 +203,15 @@ def told_parameters(tasks: KeyedTasks, number: int) -> list[tuple[str, Any, str]
     labels = tasks.labels_of(number) if tasks.labels else {}
     own = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
     # An upstream task says less than its parameters.
-    return [
+    told = [
         one
         for name, value in own
         for one in list(lineage({name: value})) or [(name, value, labels.get(name, ""))]
     ]
+    return told + ([("repeat", number % tasks.repeats, "")] if tasks.repeats > 1 else [])
 
 
 def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:
     """Name a task by its parameters, each value in at most `width` characters, and its repeat."""
     told = told_parameters(tasks, number)
-    text = ", ".join(f"{name}={short_text(label or value, width)}" for name, value, label in told)
-    return f"{text}, repeat={number % tasks.repeats}" if tasks.repeats > 1 else text
+    return ", ".join(f"{name}={short_text(label or value, width)}" for name, value, label in told)
