@@ -117,6 +117,15 @@ def test_a_dry_run_computes_nothing_and_force_run_everything(folder: Path) -> No
     assert sorted(calls(folder)) == ["1", "1", "2", "2", "3", "3"]
 
 
+def test_values_of_the_matrix_are_set_from_the_command_line(folder: Path) -> None:
+    target = ("run", "experiment.py:experiment", "matrix.json", "--executor", "serial")
+    ran = command(*target, "--set", "x={start: 4, stop: 6}", cwd=folder)
+    assert (ran.code, sorted(calls(folder))) == (0, ["4", "5"])
+    wrong = command(*target, "--set", "y=4", cwd=folder)
+    assert wrong.code == 1
+    assert "--set y: the matrix has no such parameter or setting." in wrong.err
+
+
 def test_failures_exit_with_1_and_are_explained(project: Project) -> None:
     assert project.first.code == 1
     assert "2 of 6 tasks failed" in project.first.err

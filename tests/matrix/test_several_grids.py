@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,25 @@ def test_keys_are_those_of_the_same_tasks_declared_one_by_one(declared: dict[str
     assert len(keys) == len(single) == 16 * len(cut[0])
 
 
+def toml(value: Any) -> str:
+    """Write plain values as TOML does, in one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name} = {toml(one)}' for name, one in value.items())}}}"
+    return f"[{', '.join(map(toml, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+@settings(deadline=None)
+@given(matrices())
+def test_every_format_gives_the_same_matrix(declared: dict[str, Any]) -> None:
+    lines = [f"{key} = {toml(value)}" for key, value in declared.items()]
+    texts = {"json": json.dumps(declared), "yaml": json.dumps(declared, indent=1), "toml": "\n".join(lines)}
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix, text in texts.items():
+            path = Path(folder) / f"m.{suffix}"
+            path.write_text(text)
+            assert Matrix.of(path).spec == Matrix.of(declared).spec == Matrix(**declared).spec
+
+
 GRIDS: list[dict[str, list[Any]]] = [
     {"model": ["svc"], "C": [1, 10], "seed": [0, 1]},
     {"model": ["tree"], "depth": [3], "seed": [0, 1]},
@@ -259,11 +279,11 @@ def test_tasks_of_more_parameters_than_one_number_holds_are_told_apart() -> None
     [
         ([], "parameters: a dict is needed, got [] (list)."),
         ([{"a": [1]}, 3], "parameters: a dict is needed, got [{'a': [1]}, 3] (list)."),
-        ([{"a": [1]}, {"a": "x"}], "parameters[1]['a']: a list of values is needed, got the str 'x'. Write ['x']."),
+        ([{"a": [1]}, {"a": "x"}], "parameters[1]['a']: a list of values is needed, got the str 'x'."),
         ([{"a": [1]}, {"a": []}], "parameters[1]['a']: the list is empty"),
         ([{"a": [1]}, {"settings": [1]}], "parameters[1]: 'settings' is a reserved parameter name"),
         ([{"a": 1, "b": 2}, {"a": 2, "b": 1}],
-         "each of these dicts is a single task: no parameter has a list of values. Write {'include': ["),
+         "each of these dicts is a single task: no parameter has a list of values. Write {'include': [{"),
         ([{"a": [1]}, {"parameters": {"b": [1]}}], "Write Matrix.of(matrix)."),
     ],
 )  # fmt: skip

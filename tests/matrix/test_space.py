@@ -179,6 +179,15 @@ def test_different_conditions_in_one_zip_group_are_an_error() -> None:
         )
 
 
+def test_a_zip_group_may_have_its_condition_on_several_members() -> None:
+    grid = {"m": [1, 2], "h": [1, 2], "lr": [3, 4]}
+    for one, other in ((1, 1), (1, [1]), ((1,), {1}), ([1, 2], range(1, 3))):
+        assert len(Matrix(grid, zip=[["h", "lr"]], when={"h": {"m": one}, "lr": {"m": other}})) >= 3
+    for one, other in ((1, 2), ([1, 2], 1), ([1, 2], [1])):
+        with pytest.raises(MatrixError, match="conditions differ"):
+            len(Matrix(grid, zip=[["h", "lr"]], when={"h": {"m": one}, "lr": {"m": other}}))
+
+
 def test_conditions_in_a_circle_are_an_error_that_shows_the_circle() -> None:
     with pytest.raises(MatrixError, match="circle: 'a' -> 'b' -> 'a'"):
         len(Matrix({"a": [1, 2], "b": [1, 2]}, when={"a": {"b": 1}, "b": {"a": 1}}))

@@ -268,7 +268,8 @@ def test_what_is_no_part_of_keys_is_not_told() -> None:
     given = {"m": ["a", "b"], "device": ["gpu"]}
     matrix = Matrix(given, {"log": 1, "tag": 2}, when={"device": {"m": "a"}}, volatile=["device", "log"])
     taken = check_names(lambda m, device="cpu", n=3: 1, matrix)
-    assert (taken.defaults, taken.unused) == ({"n": 3}, ("tag",))
+    assert taken.defaults == {"n": 3}
+    assert taken.notes == ("func does not take the setting 'tag', which is part of the keys all the same.",)
 
 
 def test_the_results_of_other_matrices_are_arguments_by_their_ids() -> None:

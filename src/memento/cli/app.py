@@ -92,6 +92,14 @@ def run(
         str | None,
         typer.Option(help="With --command: the file in {context.directory} with the result."),
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Another value than the matrix has, or several: 'lr=[0.1, 1]'.",
+        ),
+    ] = None,
     num_workers: WorkersOption = None,
     executor: Annotated[str, typer.Option(help=_ENGINES)] = "processes",
     store: StoreOption = None,
@@ -145,7 +153,7 @@ def run(
 
         experiment = what_to_run(target, matrix, command, result)
         flags = {"dry_run": dry_run, "force_run": force_run, "sample": sample}
-        run_experiment(*experiment, options, flags, as_json=as_json)
+        run_experiment(*experiment, options, changes or (), flags, as_json=as_json)
 
 
 @app.command()

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -55,11 +55,14 @@ def run_experiment(
     function: Callable[..., Any],
     matrix: Path,
     options: dict[str, Any],
+    changes: Iterable[str],
     flags: dict[str, Any],
     *,
     as_json: bool,
 ) -> None:
-    """Run the function over the matrix and print what came of it; `flags` go to `Memento.run`.
+    """Run the function over the matrix and print what came of it.
+
+    `changes` are other values than the matrix has; `flags` go to `Memento.run`.
 
     Raises
     ------
@@ -69,6 +72,7 @@ def run_experiment(
         Tasks failed; as JSON, all results are printed before.
     """
     from memento.executors import make_executor
+    from memento.matrix.changes import parse_changes
     from memento.matrix.matrix import Matrix
     from memento.memento import Memento
     from memento.runner.options import check_names
@@ -83,7 +87,7 @@ def run_experiment(
         make_executor(options["executor"])  # a misspelt name is told even where nothing has to run
         memento = Memento(function, **options)
         flags = flags | {"sample": _sample(flags["sample"])}
-        declared = Matrix.load(matrix)
+        declared = Matrix.load(matrix, parse_changes(changes))
         check_names(function, declared)
     except MatrixError:
         raise  # it names the place in the file

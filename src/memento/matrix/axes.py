@@ -55,10 +55,12 @@ def _shared_condition(names: Sequence[str], spec: Spec) -> tuple[Any, ...]:
 
 
 def _same_condition(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    def accepted(value: Any) -> tuple[Any, ...]:
+        return tuple(value) if isinstance(value, (list, tuple, set, frozenset, range)) else (value,)
+
     def same(one: Any, other: Any) -> bool:
         if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-            pairs = [(x, y) for name in one for x, y in zip(one[name], other[name], strict=False)]
-            return all(len(one[n]) == len(other[n]) for n in one) and all(equal(x, y) for x, y in pairs)
+            return all(equal(accepted(one[name]), accepted(other[name])) for name in one)
         return equal(one, other)
 
     return len(a) == len(b) and all(map(same, a, b))

@@ -10,10 +10,11 @@ from typing import Any
 
 from memento.errors import CyclicDependency, MatrixError
 from memento.matrix.axes import make_axes
+from memento.matrix.declared_grids import check_name
 from memento.matrix.labels import labels_of
 from memento.matrix.lineage import Join, marks
 from memento.matrix.matrix import Matrix
-from memento.matrix.spec import Spec, check_name
+from memento.matrix.spec import Spec
 from memento.matrix.suggest import did_you_mean, nearest
 from memento.matrix.values import quoted
 

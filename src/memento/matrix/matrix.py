@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from memento.config import Config, Configurations, TaskParameters
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.arguments import explained
+from memento.matrix.declared_grids import check_name
 from memento.matrix.labels import labels_at, labels_of
 from memento.matrix.ranges import Numbers
 from memento.matrix.right_line import no_matrix
 from memento.matrix.space import compile_space
-from memento.matrix.spec import Spec, check_name, make_spec
+from memento.matrix.spec import Spec, make_spec
 from memento.matrix.table import TaskTable
 from memento.matrix.values import listed
 
@@ -117,15 +118,31 @@ class Matrix:
         return cls._from_spec(make_spec(obj))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Matrix:
-        """Read a matrix from a YAML, TOML or JSON file."""
+    def load(cls, path: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Matrix:
+        """Read a matrix from a YAML, TOML or JSON file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        changes : mapping of str to value, optional
+            Other values than the file's for some parameters, each one value or a list of several, and settings.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "matrix.yaml"
+        >>> _ = path.write_text("parameters: {lr: [0.1, 1], seed: [0, 1]}")
+        >>> len(Matrix.load(path)), len(Matrix.load(path, {"lr": 0.5}))
+        (4, 2)
+        """
+        from memento.matrix.changes import with_changes
         from memento.matrix.matrix_files import load_file
 
+        declared = load_file(path)
         try:
-            return cls._from_spec(make_spec(load_file(path)))
+            return cls._from_spec(make_spec(with_changes(declared, changes) if changes else declared))
         except MatrixError as exc:
-            if exc.where.startswith(str(path)):
-                raise
             raise type(exc)(f"{path}: {exc.where}", exc.problem, exc.todo) from exc.__cause__
 
     @classmethod

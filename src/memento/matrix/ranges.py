@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+KEYS_OF_NUMBERS = ({"start", "stop"}, {"start", "stop", "step"}, {"log", "num"}, {"linear", "num"})
 MAX_NUMBERS = 1_000_000  # of one range: it is written out in memory
 _EXAMPLES = {"Range": (0, 1, 0.1), "Linear": (0, 1, 5), "Log": (1e-3, 1, 4)}
 _DIGITS = 40  # of a value on a scale of equal ratios; a float has 17
@@ -69,10 +70,10 @@ class Range(Numbers):
     """
 
     def __new__(cls, start: float, stop: float, step: float = 1) -> Range:
-        call = start, stop, step
-        first, end, by = (_exact(cls, value) for value in call)
+        call = (start, stop) if _is_int(step) and step == 1 else (start, stop, step)
+        first, end, by = (_exact(cls, value) for value in (start, stop, step))
         if not by:
-            raise _wrong(cls, "the step is 0.", (start, stop, 1))
+            raise _wrong(cls, "the step is 0.", (start, stop))
         count = -((first - end) // by)  # rounded up
         if count < 1:
             if first == end:
@@ -82,7 +83,7 @@ class Range(Numbers):
             raise _wrong(
                 cls, f"steps of {step!r} from {start!r} never come near {stop!r}.", (start, stop, -step)
             )
-        return cls._made(_spaced(cls, first, by, count, call, all(map(_is_int, call))), call)
+        return cls._made(_spaced(cls, first, by, count, call, all(map(_is_int, (start, stop, step)))), call)
 
 
 class Linear(Numbers):
@@ -165,9 +166,11 @@ def as_numbers(given: Mapping[Any, Any], where: str) -> Numbers | None:
     >>> as_numbers({"log": [1e-3, 1], "num": 4}, "parameters['lr']"), as_numbers({"log": 1}, "")
     (Log(0.001, 1, num=4), None)
     """
+    if given.keys() not in KEYS_OF_NUMBERS:
+        return None
     kind: Callable[..., Numbers] = Range
     call = dict(given)
-    if given.keys() in ({"log", "num"}, {"linear", "num"}):
+    if "num" in given:
         kind = Log if "log" in given else Linear
         ends = given[kind.__name__.lower()]
         if not isinstance(ends, (list, tuple)) or len(ends) != 2:
@@ -176,8 +179,6 @@ def as_numbers(given: Mapping[Any, Any], where: str) -> Numbers | None:
                 where, f"the two ends are needed as a list, got {ends!r}.", f"Write {right}."
             )
         call = {"low": ends[0], "high": ends[1], "num": given["num"]}
-    elif given.keys() not in ({"start", "stop"}, {"start", "stop", "step"}):
-        return None
     try:
         return kind(**call)
     except MatrixError as exc:
@@ -245,10 +246,10 @@ def _right(cls: type[Numbers], call: tuple[Any, ...]) -> str:
 
 
 def _call_text(name: str, call: tuple[Any, ...]) -> str:
-    first, *last = map(str, call[:2]) if name != "Range" else map(str, call)
-    if name == "Range" and len(call) == 3 and call[2] == 1 and _is_int(call[2]):
-        last.pop()
-    return f"{name}({', '.join([first, *last])}{'' if name == 'Range' else f', num={call[2]}'})"
+    texts = list(map(str, call))
+    if name != "Range":
+        texts[2] = f"num={texts[2]}"
+    return f"{name}({', '.join(texts)})"
 
 
 def _mapping_text(name: str, call: tuple[Any, ...]) -> str:

@@ -24,6 +24,7 @@ from memento.errors import MatrixError, UpstreamPending
 from memento.matrix.axes import Axis, make_axes
 from memento.matrix.grid import Grid
 from memento.matrix.labels import labels_of, named
+from memento.matrix.ranges import Numbers
 from memento.matrix.several_grids import NEVER, NothingAgrees, each_grid, in_vain, unite
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
@@ -187,13 +188,22 @@ class _Compiler:
             own, known = self.values[name], self.known.get(name, self.values[name])
             several = isinstance(value, (list, tuple, set, frozenset, range)) and not known.slots(value)
             slots: set[int] = set()
-            for one in listed(value, name) if several else (value,):
+            unknown: list[object] = []
+            wanted = listed(value, name) if several else (value,)
+            for one in wanted:
                 found = known.slots(one)
                 slots.update(
                     found if own is known else [s for f in found for s in own.slots(known.values[f])]
                 )
                 if not found:
-                    never.append(f"{name!r} is never {quoted(one)}. {known.near(one)}")
+                    unknown.append(one)
+            if isinstance(value, (range, Numbers)) and several:
+                unknown = (
+                    [value] if len(unknown) == len(wanted) else []
+                )  # of a range some may well be none of the values
+            if unknown:
+                what = ", ".join(map(quoted, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+                never.append(f"{name!r} is never {what}. {known.near(unknown[0])}")
             axis = self.axis_of[name]
             selected[axis] = sorted(slots & set(selected[axis]) if axis in selected else slots)
         return selected, never

@@ -8,26 +8,25 @@ Everything is checked here that needs no look at combinations of values; `space`
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.config import Config, short_text
 from memento.errors import MatrixError, MatrixTypeError
-from memento.keys.encode import is_plain_scalar
-from memento.matrix.labels import Labelled, labelled, listed_twice, meant, together
-from memento.matrix.ranges import Numbers, as_numbers
-from memento.matrix.right_line import as_typed, is_list, right_line
-from memento.matrix.suggest import did_you_mean, misspelled, nearest
-from memento.matrix.values import equal, listed, quoted, token
+from memento.matrix.declared_grids import check_name, check_text, make_grids, note_repeated_values, united
+from memento.matrix.labels import meant
+from memento.matrix.ranges import as_numbers
+from memento.matrix.right_line import parameters_meant, right_key, right_line
+from memento.matrix.suggest import did_you_mean, misspelled
+from memento.matrix.values import equal, listed, quoted, wrong_type
 
 KEYS = (
     "parameters", "settings", "exclude", "include", "when", "zip", "defaults", "volatile", "repeats", "id",
     "dependencies",
 )  # fmt: skip
 _RULE = "Write {'parameter': value} or a function of the config."
-_RESERVED = (frozenset(dir(Config)) - {"keys", "items", "values"}) | {"settings", "repeat", "_dict"}
 
 if TYPE_CHECKING:
+    from memento.config import Config
     from memento.matrix.lineage import Join
 
     Test = Callable[[Config], object]
@@ -63,8 +62,8 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     """Check a matrix's dict and return its normal form; the dict stays as it is."""
     _check_keys(given)
     notes: list[str] = []
-    grids = _grids(given.get("parameters"), notes)
-    parameters = _united(grids)
+    grids = make_grids(given.get("parameters"), notes)
+    parameters = united(grids)
     settings = _settings(given.get("settings"))
     dependencies, on = _dependencies(given.get("dependencies"))
     names = [*parameters, *(str(d) for d in dependencies if str(d) not in parameters)]
@@ -76,9 +75,15 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     include = _include(given.get("include"), names, parameters, settings)
     extra = [n for row in include for n in row if n not in names]
     known = list(dict.fromkeys([*names, *extra, *settings]))
+    notes += _lists_in(include, parameters)
     groups = _zip(given.get("zip"), parameters, grids)
     for grid in grids:
-        _note_repeated_values(grid, groups, notes)
+        note_repeated_values(grid, groups, notes)
+    for name in filter(parameters.__contains__, settings):
+        notes.append(
+            f"{name!r} is a parameter and a setting: config.{name} is the parameter,"
+            f" config.settings[{name!r}] the setting."
+        )
     defaults = meant(_optional_dict(given.get("defaults"), "defaults"), parameters, "defaults")
     volatile = _optional_list(given.get("volatile"), "volatile", "names")
     for where, named in (("defaults", defaults), ("volatile", volatile)):
@@ -105,130 +110,22 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
 def _check_keys(given: Mapping[str, Any]) -> None:
     """Raise MatrixError where a key is none of a matrix', or nothing says what to run."""
     unknown = [key for key in given if key not in KEYS]
-    misspelt = [k for k in unknown if nearest(k, ("parameters",)) and isinstance(given[k], Mapping)]
     enough = not unknown and any(given.get(key) for key in ("include", "dependencies"))
-    if given.get("parameters") is None and not misspelt and not enough:
-        raise MatrixError("matrix", "it must contain a 'parameters' key.", right_line(given, KEYS))
-    for key in misspelt + unknown:
-        near = did_you_mean(key, KEYS, "Keys")
-        if near.startswith("Keys") and is_list(given[key]):
-            near = f"Values to try stand under 'parameters': {as_typed({'parameters': {key: given[key]}})}."
-        raise MatrixError("matrix", f"unknown key {key!r}.", near)
-
-
-def _grids(given: object, notes: list[str]) -> tuple[dict[str, tuple[Any, ...]], ...]:
-    """Return the parameters of each grid; a dict is one."""
-    if given is None or isinstance(given, Mapping):
-        return (_parameters(given or {}, "parameters", notes),)
-    grids = listed(given, "parameters", of="grids") if is_list(given) else ()
-    if not grids or not all(isinstance(grid, Mapping) for grid in grids):
-        raise _wrong_type("parameters", "a dict is needed", given, "Write {'name': [value, ...]}.")
-    if any(grids) and not any(is_list(v) or isinstance(v, Mapping) for grid in grids for v in grid.values()):
-        raise MatrixTypeError(
-            "parameters",
-            "each of these dicts is a single task: no parameter has a list of values.",
-            f"Write {as_typed({'include': list(grids)})}.",
-        )
-    return tuple(
-        _parameters(grid, "parameters" if len(grids) == 1 else f"parameters[{i}]", notes)
-        for i, grid in enumerate(grids)
-    )
-
-
-def _united(grids: tuple[dict[str, tuple[Any, ...]], ...]) -> dict[str, tuple[Any, ...]]:
-    """Return the parameters of all grids, each with every value that it has in one of them."""
-    united: dict[str, tuple[Any, ...]] = dict(grids[0])
-    for name, values in (pair for grid in grids[1:] for pair in grid.items()):
-        united[name] = together(united[name], values, f"parameters[{name!r}]") if name in united else values
-    return united
-
-
-def _parameters(given: Mapping[Any, Any], where: str, notes: list[str]) -> dict[str, tuple[Any, ...]]:
-    parameters = {}
-    for name, values in given.items():
-        check_name(name, where)
-        parameters[name] = _values(name, values, f"{where}[{name!r}]", notes)
-    return parameters
-
-
-def _values(name: str, given: Any, where: str, notes: list[str]) -> tuple[Any, ...]:
-    """Return the values of one parameter."""
-    if name == "parameters" and isinstance(given, Mapping):
-        raise MatrixError(
-            where, "a matrix stands where its parameters are needed.", "Write Matrix.of(matrix)."
-        )
-    values: tuple[Any, ...]
-    if isinstance(given, Mapping):
-        values = as_numbers(given, where) or labelled(given, where)
-    else:
-        values = given if isinstance(given, (Labelled, Numbers)) else listed(given, where)
-    if not values:
-        raise MatrixError(
-            where,
-            "the list is empty, so there would be no task at all.",
-            "Give it a value or leave the parameter out. (An iterator gives its values only once.)",
-        )
-    if isinstance(given, (set, frozenset)) and len(given) > 1:
-        notes.append(f"{where} is a set: its values are taken in sorted order. A list keeps your own order.")
-    return values
-
-
-def check_name(name: object, where: str) -> None:
-    """Raise MatrixError where a parameter cannot have this name."""
-    if not isinstance(name, str):
-        raise _wrong_type(where, "a name must be a string", name, f"Write {str(name)!r}.")
-    _check_text(name, where)
-    if not name:
-        raise MatrixError(where, "a name must not be empty.", "Give the parameter a name.")
-    if name in _RESERVED:
-        todo = (
-            "For several runs of each task use 'repeats'."
-            if name == "repeat"
-            else f"Rename it, e.g. '{name}_'."
-        )
-        raise MatrixError(
-            where, f"{name!r} is a reserved parameter name: config.{name} is something else.", todo
-        )
-
-
-def _check_text(name: str, where: str) -> None:
-    """Raise MatrixError for half a character, of which no key can be made and which no file takes."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError as exc:
-        raise MatrixError(
-            where, f"the name {name!a} is no Unicode text ({exc.reason}).", "Give it another name."
-        ) from None
-
-
-def _note_repeated_values(
-    parameters: dict[str, tuple[Any, ...]], groups: tuple[tuple[str, ...], ...], notes: list[str]
-) -> None:
-    zipped = {name for group in groups for name in group}
-    for name, values in parameters.items():
-        if name in zipped or not all(map(_is_cheap, set(map(type, values)))):
-            continue
-        if len(set(values)) == len(values):
-            continue
-        seen: dict[object, int] = {}
-        for place, value in enumerate(values):
-            first = seen.setdefault(token(value), place)
-            if first < place:
-                notes.append(listed_twice(name, values, first, place))
-                break
-
-
-def _is_cheap(kind: type) -> bool:
-    """Say whether values of a type are compared at no cost."""
-    return kind in (str, int, float, bool, type(None)) or is_plain_scalar(kind)
+    if given.get("parameters") is None and not enough:
+        meant = parameters_meant(unknown, given)
+        if meant is None:
+            raise MatrixError("matrix", "it must contain a 'parameters' key.", right_line(given, KEYS))
+        raise MatrixError("matrix", f"unknown key {meant!r}.", "Did you mean 'parameters'?")
+    for key in unknown:
+        raise MatrixError("matrix", f"unknown key {key!r}.", right_key(key, given, KEYS))
 
 
 def _settings(given: object) -> dict[str, Any]:
     settings = _optional_dict(given, "settings")
     for name in settings:
         if not isinstance(name, str):
-            raise _wrong_type("settings", "a name must be a string", name, f"Write {str(name)!r}.")
-        _check_text(name, "settings")
+            raise wrong_type("settings", "a name must be a string", name, f"Write {str(name)!r}.")
+        check_text(name, "settings")
     return settings
 
 
@@ -256,6 +153,17 @@ def _include(
     return tuple(rows)
 
 
+def _lists_in(include: tuple[dict[str, Any], ...], parameters: dict[str, tuple[Any, ...]]) -> Iterator[str]:
+    """Yield where a single task has a list, and no other value of the parameter is one."""
+    for i, row in enumerate(include):
+        for name in (name for name, value in row.items() if isinstance(value, list) and name in parameters):
+            if not any(isinstance(value, (list, tuple)) for value in parameters[name]):
+                yield (
+                    f"include[{i}]: {name!r} is one value here, {quoted(row[name])}. For a task with each of"
+                    f" them write 'parameters': [{{...}}, {{{name!r}: {quoted(row[name])}}}]."
+                )
+
+
 def _when(
     given: object, parameters: dict[str, tuple[Any, ...]], names: list[str]
 ) -> dict[str, tuple[Rule, ...]]:
@@ -266,6 +174,14 @@ def _when(
         _check_known(name, parameters, "when")
         where = f"when[{name!r}]"
         single = isinstance(condition, Mapping) or callable(condition)
+        if not single and (isinstance(condition, str) or not isinstance(condition, Iterable)):
+            on = [
+                n
+                for n, values in parameters.items()
+                if n != name and any(equal(condition, v) for v in values)
+            ]
+            todo = f"Write {{{name!r}: {{{on[0] if on else 'parameter'!r}: {quoted(condition)}}}}}."
+            raise wrong_type(where, "a condition is a dict or a callable", condition, todo)
         alternatives = (condition,) if single else listed(condition, where, of="conditions")
         if not alternatives:
             raise MatrixError(where, "there is no condition.", f"Write {{{name!r}: {{'parameter': value}}}}.")
@@ -282,7 +198,7 @@ def _rule(given: object, parameters: dict[str, tuple[Any, ...]], names: list[str
     if not isinstance(given, Mapping):
         if not callable(given):
             what = "a condition" if of_when else "a rule"
-            raise _wrong_type(where, f"{what} is a dict or a callable", given, _RULE)
+            raise wrong_type(where, f"{what} is a dict or a callable", given, _RULE)
         return given
     if not given:
         problem = "condition holds everywhere" if of_when else "rule would exclude every task"
@@ -319,9 +235,8 @@ def _zip(
     for i, members in enumerate(_optional_list(given, "zip", "groups")):
         where = f"zip[{i}]"
         if isinstance(members, str):
-            raise MatrixTypeError(
-                "zip", f"a list of groups is needed, got the name {members!r}.", "Write [['a', 'b']]."
-            )
+            todo = f"Write [{list(given)!r}]." if isinstance(given, (list, tuple)) else "Write [['a', 'b']]."
+            raise MatrixTypeError("zip", f"a list of groups is needed, got the name {members!r}.", todo)
         group = listed(members, where, of="names")
         for name in group:
             _check_known(name, parameters, where)
@@ -362,12 +277,8 @@ def _repeats(given: object) -> int:
 
 def _mapping(given: object, where: str, example: str) -> Mapping[Any, Any]:
     if not isinstance(given, Mapping):
-        raise _wrong_type(where, "a dict is needed", given, f"Write {example}.")
+        raise wrong_type(where, "a dict is needed", given, f"Write {example}.")
     return given
-
-
-def _wrong_type(where: str, needed: str, given: object, todo: str) -> MatrixTypeError:
-    return MatrixTypeError(where, f"{needed}, got {short_text(given)} ({type(given).__qualname__}).", todo)
 
 
 def _optional_dict(given: object, where: str) -> dict[Any, Any]:

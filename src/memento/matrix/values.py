@@ -158,3 +158,8 @@ def sorted_set(values: tuple[Any, ...], where: str) -> tuple[Any, ...]:
         raise MatrixError(
             where, f"a set has no order, and its values cannot be sorted: {exc.reason}.", "Write a list."
         ) from exc
+
+
+def wrong_type(where: str, needed: str, given: object, todo: str) -> MatrixTypeError:
+    """Say that something else is needed than what is given."""
+    return MatrixTypeError(where, f"{needed}, got {short_text(given)} ({type(given).__qualname__}).", todo)

@@ -47,10 +47,8 @@ def finished_tasks(
 
 def _parameters(tasks: KeyedTasks, number: int) -> dict[str, Any]:
     """Return a task's parameters as plain data: what is no number or text by what it is called."""
-    return {
-        name: value if type(value) in _PLAIN and not label else short_text(label or value)
-        for name, value, label in told_parameters(tasks, number)
-    }
+    told = told_parameters(tasks, number)
+    return {name: value if type(value) in _PLAIN else short_text(value) for name, value in told.items()}
 
 
 def _value(outcome: Outcome) -> Any:

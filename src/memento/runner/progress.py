@@ -197,21 +197,25 @@ def activities(tick: Tick, now: float) -> list[index.Activity]:
     ]
 
 
-def told_parameters(tasks: KeyedTasks, number: int) -> list[tuple[str, Any, str]]:
-    """Return what tells a task from others: name, value, label or ""."""
+def told_parameters(tasks: KeyedTasks, number: int) -> dict[str, Any]:
+    """Return a task's parameters as people see them: labels instead of values; an upstream task by its parameters.
+
+    With the repeat, where there are several.
+    """
     slots = tasks.slots(number)
     labels = tasks.labels_of(number) if tasks.labels else {}
-    own = [(tasks.names[i], tasks.table.values[i][s]) for i, s in enumerate(slots) if s >= 0]
-    # An upstream task says less than its parameters.
-    told = [
-        one
-        for name, value in own
-        for one in list(lineage({name: value})) or [(name, value, labels.get(name, ""))]
-    ]
-    return told + ([("repeat", number % tasks.repeats, "")] if tasks.repeats > 1 else [])
+    told: dict[str, Any] = {}
+    for place, slot in enumerate(slots):
+        if slot >= 0:
+            name, value = tasks.names[place], tasks.table.values[place][slot]
+            deeper = {inner: label or one for inner, one, label in lineage({name: value})}
+            told |= deeper or {name: labels.get(name) or value}
+    if tasks.repeats > 1:
+        told["repeat"] = number % tasks.repeats
+    return told
 
 
 def task_text(tasks: KeyedTasks, number: int, width: int = 40) -> str:
     """Name a task by its parameters, each value in at most `width` characters, and its repeat."""
     told = told_parameters(tasks, number)
-    return ", ".join(f"{name}={short_text(label or value, width)}" for name, value, label in told)
+    return ", ".join(f"{name}={short_text(value, width)}" for name, value in told.items())

@@ -4,6 +4,8 @@ Knows: every room below the public class. May not know: what the user typed.
 
     Session.plan()   matrix + store -> Plan (reads only)
     Session.run()    Plan -> finished rows; begins a store run only when there is something to compute
+
+Long because all that a run opens is opened and closed here, in order.
 """
 
 from __future__ import annotations
@@ -99,11 +101,7 @@ class Session:
 
     def announce(self, of_matrix: bool = True) -> None:
         """Tell what the matrix's checks, if asked, and the code's history have to say."""
-        warnings = [*self.matrix.warnings, *self.tasks.twins()] if of_matrix else []
-        if of_matrix and self.arguments.unused:
-            from memento.runner.signatures import unused_text
-
-            warnings = [*warnings, unused_text(self.function, self.arguments.unused)]
+        warnings = [*self.matrix.warnings, *self.tasks.twins(), *self.arguments.notes] if of_matrix else []
         for warning in dict.fromkeys(warnings):
             self.emit(Said(warning, "warning"))
         for (name, then), count in self.plan.otherwise.items():
@@ -204,17 +202,14 @@ class Session:
         elif self.stopped or self.cancelled or (self.is_hopeless and left):
             from memento.runner.closing_notes import how_to_go_on
 
-            finished = finished._replace(
-                how_to_go_on=how_to_go_on(left, 0 if self.stopped else self.failures)
-            )
+            go_on = how_to_go_on(left, 0 if self.stopped else self.failures)
+            finished = finished._replace(how_to_go_on=go_on)
         empty = self.store.index.all_returned_nothing(plan.rows)
         if computed or empty:
             from memento.runner.closing_notes import note_of_none, warned
 
-            finished = finished._replace(
-                warned=warned(self.store, self.matrix, plan),
-                notes=note_of_none(empty, plan, self.function),
-            )
+            notes = note_of_none(empty, plan, self.function)
+            finished = finished._replace(warned=warned(self.store, self.matrix, plan), notes=notes)
         return finished
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:

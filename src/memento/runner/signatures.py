@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from memento.config import config_text
@@ -80,8 +80,10 @@ class _Reading:
         of_keys = [p for p in self.given if p.name in may_be_absent and p.name not in self.matrix.volatile]
         defaults = {p.name: p.default for p in of_keys if p.name in lacking and _is_plain(p.default)}
         taken = {*self._names, *self.matrix.volatile}
-        unused = () if everything else tuple(name for name in self.matrix.settings if name not in taken)
-        return Arguments(by_name, defaults, unused)
+        unused = [] if everything else [repr(name) for name in self.matrix.settings if name not in taken]
+        what = f"setting{'' if len(unused) == 1 else 's'} {', '.join(unused)}"
+        note = f"{short_name(self.func)} does not take the {what}, which is part of the keys all the same."
+        return Arguments(by_name, defaults, (note,) if unused else ())
 
     @property
     def _names(self) -> list[str]:
@@ -262,9 +264,3 @@ def _is_plain(value: Any) -> bool:
     if type(value) in (tuple, list):
         return all(map(_is_plain, value))
     return type(value) in _PLAIN
-
-
-def unused_text(func: Any, names: Collection[str]) -> str:
-    """Say that nobody takes some settings."""
-    what = f"setting{'' if len(names) == 1 else 's'} {', '.join(map(repr, names))}"
-    return f"{short_name(func)} does not take the {what}, which is part of the keys all the same."

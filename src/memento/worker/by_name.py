@@ -33,7 +33,7 @@ class Arguments(NamedTuple):
 
     by_name: ByName | None = None  # None: the context and the config
     defaults: Mapping[str, Any] = MappingProxyType({})  # of arguments that some task has no value for
-    unused: tuple[str, ...] = ()  # settings that nobody takes
+    notes: tuple[str, ...] = ()  # what is allowed and may yet not be meant
 
 
 def calling(function: Callable[..., Any], by_name: ByName | None) -> Callable[[Context, Config], Any]:

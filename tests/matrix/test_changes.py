@@ -1,0 +1,65 @@
+"""A file's values can be replaced without an edit: one value, a list of several, a range, a setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memento.errors import MatrixError
+from memento.matrix.changes import parse_changes, with_changes
+from memento.matrix.matrix import Matrix
+
+FILE = """\
+parameters:
+  - {lr: [0.1, 1], model: [svc]}
+  - {model: [tree], depth: [1, 2]}
+settings: {n_fold: 5, model: x}
+"""
+
+
+@pytest.mark.parametrize(
+    ("texts", "tasks"),
+    [
+        (["lr=3"], [{"lr": 3, "model": "svc"}, {"model": "tree", "depth": 1}, {"model": "tree", "depth": 2}]),
+        (["lr=[1e-3]", "depth = 7"], [{"lr": 0.001, "model": "svc"}, {"model": "tree", "depth": 7}]),
+        (["lr={start: 0, stop: 2}", "depth=null"],
+         [{"lr": 0, "model": "svc"}, {"lr": 1, "model": "svc"}, {"model": "tree", "depth": None}]),
+        (["model=a=b", "lr='1'", "depth=[[1]]"], [{"lr": "1", "model": "a=b"}, {"model": "a=b", "depth": [1]}]),
+    ],
+)  # fmt: skip
+def test_values_of_a_file_are_replaced(texts: list[str], tasks: list[dict[str, Any]], tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text(FILE)
+    matrix = Matrix.load(path, parse_changes(texts))
+    assert [config.asdict() for config in matrix.configs] == tasks
+    assert matrix.settings["n_fold"] == 5
+
+
+def test_settings_and_repeats_are_replaced_as_they_are() -> None:
+    declared = {"parameters": {"a": [1]}, "settings": {"sizes": [1, 2]}}
+    changed = with_changes(declared, {"sizes": [3], "repeats": 2})
+    assert changed == {"parameters": {"a": [1]}, "settings": {"sizes": [3]}, "repeats": 2}
+    assert declared == {"parameters": {"a": [1]}, "settings": {"sizes": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lrr=1", "the matrix has no such parameter or setting. Did you mean 'lr'?"),
+        ("lr", "there is no value. Write NAME=VALUE."),
+        ("lr=", "there is no value."),
+        ("=3", "there is no name."),
+        ("lr=0.1,1", "several values are a list. Write 'lr=[0.1,1]'."),
+        ("lr=[", "it is not YAML"),
+        ("lr=[]", "parameters[0]['lr']: the list is empty"),
+        ("repeats=x", "a whole number from 1 on is needed, got 'x'."),
+    ],
+)
+def test_a_wrong_change_says_what_would_be_right(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text(FILE)
+    with pytest.raises(MatrixError) as told:
+        Matrix.load(path, parse_changes([text]))
+    assert message in str(told.value)
