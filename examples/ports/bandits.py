@@ -36,7 +36,7 @@ def average_reward(context, method, runs, steps, epsilon=0, alpha=0, c=0, initia
         total += reward
         count[rows, arm] += 1
         if method == "gradient":
-            taken = rows[:, None] * 0 + np.arange(10) == arm[:, None]
+            taken = np.arange(10) == arm[:, None]
             value += alpha * (reward - total / step)[:, None] * (taken - chance)
         else:
             rate = 0.1 if method == "optimistic" else 1 / count[rows, arm]

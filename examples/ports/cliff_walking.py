@@ -49,7 +49,7 @@ def learn(context: Context, method: str):
             state = after
             # Q-learning chooses after it has learned.
             action = following if method == "Sarsa" else choose(q[state], rng)
-        context.record({"reward": rewards}, step=episode)
+        context.record(reward=rewards, step=episode)
     state, steps = START, 0
     while state != GOAL and steps < 100:
         state, steps = walk(state, int(q[state].argmax()))[0], steps + 1

@@ -43,7 +43,7 @@ def train(context: Context, hidden, reg, rate, steps):
         error, picked = values.pop(), (np.arange(len(y)), y)
         if step % 1000 == 0:
             penalty = sum(0.5 * reg * (W**2).sum() for W, _ in layers)
-            context.record({"loss": penalty - np.log(error[picked]).mean()}, step=step)
+            context.record(loss=penalty - np.log(error[picked]).mean())
         error[picked] -= 1
         error /= len(y)
         for i in reversed(range(len(layers))):
@@ -57,8 +57,8 @@ def train(context: Context, hidden, reg, rate, steps):
 
 
 matrix = {
-    "parameters": {"hidden": [(), (100,)], "reg": [1e-3], "rate": [1.0]},
+    "parameters": {"hidden": {"linear": (), "network": (100,)}, "reg": [1e-3], "rate": [1.0]},
     "settings": {"steps": 3000},
 }
 results = Memento(train).run(matrix)
-print(results.to_frame()[["hidden", "value", "loss", "runtime"]].to_string(index=False))
+print(results.to_frame()[["hidden", "value", "loss"]].to_string(index=False))

@@ -79,6 +79,10 @@ def failing(context: Any, config: Any) -> Any:
     return config.a * 2
 
 
+def failing_always(context: Any, config: Any) -> Any:
+    raise ValueError("never again")
+
+
 def test_what_is_adopted_is_silent_and_not_computed_again(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     lab.memento(first).run(GRID)
     assert "72 results were computed by an older version" in lab.said(caplog, equal)
@@ -127,6 +131,16 @@ def test_a_task_that_fails_now_differs(lab: Lab) -> None:
     adopted = lab.memento(failing).adopt(GRID, verify=12)
     assert adopted.differences
     assert "it failed: ValueError: not any more" in adopted.differences[0].now
+
+
+def test_a_verification_goes_on_after_failures(lab: Lab) -> None:
+    lab.memento(first).run(GRID)
+    runs = Memento(
+        failing_always, name="lab", executor="serial", store=lab.folder, progress=False, fail_fast=True
+    )
+    now = [difference.now for difference in runs.adopt(GRID, verify=10).differences]
+    assert len(now) == 10
+    assert all("never again" in one for one in now)
 
 
 def test_nothing_of_a_verification_stays_in_the_store(lab: Lab) -> None:

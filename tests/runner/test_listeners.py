@@ -205,6 +205,26 @@ def test_a_finished_task_is_told_with_its_parameters_and_what_came_of_it(tmp_pat
     assert pickle.loads(pickle.dumps(heard[-1])) == heard[-1]
 
 
+def test_a_finished_task_is_told_with_labels_and_the_parameters_of_earlier_stages(tmp_path: Path) -> None:
+    def stage(n: int, size: Any = None, sizes: Any = None) -> int:
+        return n
+
+    heard: list[Event] = []
+    runs = Memento(
+        stage, executor="serial", store=tmp_path / "store", progress=False, listeners=[heard.append]
+    )
+    runs.add_matrix({"id": "sizes", "parameters": {"n": [1], "size": {"small": (1, 2), "large": (3, 4)}}})
+    runs.add_matrix({"id": "fits", "dependencies": ["sizes"], "parameters": {"n": [2]}})
+    runs.run_all()
+    told = [task.parameters for event in heard if isinstance(event, TasksFinished) for task in event.tasks]
+    assert [*map(dict, told)] == [
+        {"n": 1, "size": "small"},
+        {"n": 1, "size": "large"},
+        {"n": 2, "sizes.n": 1, "sizes.size": "small"},
+        {"n": 2, "sizes.n": 1, "sizes.size": "large"},
+    ]
+
+
 def test_every_event_is_public_and_says_run_and_time() -> None:
     for kind in public.Event.__args__:
         assert getattr(public, kind.__name__) is kind

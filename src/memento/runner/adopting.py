@@ -193,7 +193,9 @@ def chosen(session: Session, most: int) -> list[int]:
 
 def _differences(session: Session, numbers: Sequence[int]) -> Iterator[Difference]:
     """Compute tasks again, beside the user's store, and yield those that come out otherwise."""
-    options = session.options._replace(on_code_change="ignore", force_run=False, force_cache=False)
+    options = session.options._replace(
+        on_code_change="ignore", force_run=False, force_cache=False, max_failures=None
+    )
     emit = _quieted(session.emit, len(numbers), sum(session.plan.stale_codes.values()))
     with (
         tempfile.TemporaryDirectory(prefix="memento-adopt-") as folder,
