@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         OfRuns,
         Outlines,
         Renamed,
-    )
+    )  # fmt: skip
 
 
 class Index(ABC):

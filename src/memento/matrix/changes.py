@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from memento.errors import MatrixError
-from memento.matrix.right_line import is_list
 from memento.matrix.suggest import did_you_mean
+from memento.matrix.values import is_list
 
 _NUMBERS = re.compile(r"[-+\d.eE]+(\s*,\s*[-+\d.eE]+)+")
 

@@ -13,8 +13,7 @@ from memento.errors import MatrixError, MatrixTypeError
 from memento.keys.encode import is_plain_scalar
 from memento.matrix.labels import Labelled, labelled, listed_twice, together
 from memento.matrix.ranges import Numbers, as_numbers
-from memento.matrix.right_line import is_list, no_list, perhaps_not_meant, right_grid
-from memento.matrix.values import listed, token, wrong_type
+from memento.matrix.values import is_list, listed, token, wrong_type
 
 _RESERVED = (frozenset(dir(Config)) - {"keys", "items", "values"}) | {"settings", "repeat", "_dict"}
 
@@ -23,6 +22,8 @@ def make_grids(given: object, notes: list[str]) -> tuple[dict[str, tuple[Any, ..
     """Return the parameters of each grid; a dict is one."""
     if given is None or isinstance(given, Mapping):
         return (_parameters(given or {}, "parameters", notes),)
+    from memento.matrix.right_line import right_grid
+
     grids = listed(given, "parameters", of="grids") if is_list(given) else ()
     if not grids or not all(isinstance(grid, Mapping) for grid in grids):
         raise wrong_type("parameters", "a dict is needed", given, right_grid(given))
@@ -67,6 +68,8 @@ def _values(name: str, given: Any, where: str, notes: list[str]) -> tuple[Any, .
     elif isinstance(given, (Labelled, Numbers)):
         values = given
     elif given is None or not is_list(given):
+        from memento.matrix.right_line import no_list
+
         raise MatrixTypeError(where, *no_list(name, given))
     else:
         values = listed(given, where)
@@ -74,7 +77,10 @@ def _values(name: str, given: Any, where: str, notes: list[str]) -> tuple[Any, .
         again = "It is an iterator, which gives its values only once: write a list, list(...)."
         todo = again if hasattr(given, "__next__") else "Give it a value or leave the parameter out."
         raise MatrixError(where, "the list is empty, so there would be no task at all.", todo)
-    notes.extend(f"{where} {said}" for said in perhaps_not_meant(name, given))
+    if type(given) not in (list, tuple) or not _is_cheap(type(given[0])):  # plain values are what they are
+        from memento.matrix.right_line import perhaps_not_meant
+
+        notes.extend(f"{where} {said}" for said in perhaps_not_meant(name, given))
     return values
 
 

@@ -16,7 +16,6 @@ from memento.matrix.arguments import explained
 from memento.matrix.declared_grids import check_name
 from memento.matrix.labels import labels_at, labels_of
 from memento.matrix.ranges import Numbers
-from memento.matrix.right_line import no_matrix
 from memento.matrix.space import compile_space
 from memento.matrix.spec import Spec, make_spec
 from memento.matrix.table import TaskTable
@@ -114,7 +113,7 @@ class Matrix:
         if isinstance(obj, (str, os.PathLike)):
             return cls.load(obj)
         if not isinstance(obj, Mapping):
-            raise no_matrix(obj)
+            raise _no_matrix(obj)
         return cls._from_spec(make_spec(obj))
 
     @classmethod
@@ -285,6 +284,12 @@ class Matrix:
     def configs(self) -> Configs:
         """All configurations, each made when it is asked for."""
         return Configs(self)
+
+
+def _no_matrix(given: object) -> MatrixTypeError:
+    from memento.matrix.right_line import no_matrix  # a grid that is right needs none of it
+
+    return no_matrix(given)
 
 
 class Configs(Sequence[Config]):

@@ -5,14 +5,14 @@ Knows: the words that other tools have for parameters. May not know: how a matri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from memento.config import short_text
 from memento.errors import MatrixTypeError
 from memento.matrix.ranges import KEYS_OF_NUMBERS, Numbers
 from memento.matrix.suggest import did_you_mean, misspelled, nearest
-from memento.matrix.values import quoted
+from memento.matrix.values import is_list, quoted
 
 # Words for a matrix' keys, in lower case and without underscores.
 _WORDS = {
@@ -144,11 +144,6 @@ def _nearly_numbers(given: Mapping[Any, Any]) -> Iterator[str]:
             f"has values with the labels {labels}. A range is {{start: 0, stop: 1, step: 0.1}},"
             " a scale {linear: [0, 1], num: 5} or {log: [0.001, 1], num: 4}."
         )
-
-
-def is_list(value: object) -> bool:
-    """Tell whether a value can be a list of values."""
-    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
 
 
 def as_typed(matrix: Mapping[str, Any]) -> str:

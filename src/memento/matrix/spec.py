@@ -15,7 +15,6 @@ from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.declared_grids import check_name, check_text, make_grids, note_repeated_values, united
 from memento.matrix.labels import meant
 from memento.matrix.ranges import as_numbers
-from memento.matrix.right_line import parameters_meant, right_key, right_line
 from memento.matrix.suggest import did_you_mean, misspelled
 from memento.matrix.values import equal, listed, quoted, wrong_type
 
@@ -110,8 +109,12 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
 def _check_keys(given: Mapping[str, Any]) -> None:
     """Raise MatrixError where a key is none of a matrix', or nothing says what to run."""
     unknown = [key for key in given if key not in KEYS]
-    enough = not unknown and any(given.get(key) for key in ("include", "dependencies"))
-    if given.get("parameters") is None and not enough:
+    enough = given.get("parameters") is not None or any(given.get(key) for key in ("include", "dependencies"))
+    if enough and not unknown:
+        return
+    from memento.matrix.right_line import parameters_meant, right_key, right_line
+
+    if given.get("parameters") is None:
         meant = parameters_meant(unknown, given)
         if meant is None:
             raise MatrixError("matrix", "it must contain a 'parameters' key.", right_line(given, KEYS))

@@ -117,6 +117,11 @@ def quoted(value: object) -> str:
     return repr(value)[:80] if isinstance(value, str) else short_text(value)
 
 
+def is_list(value: object) -> bool:
+    """Tell whether a value can be a list of values."""
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+
+
 def listed(value: object, where: str, *, of: str = "values") -> tuple[Any, ...]:
     """Return any iterable as a tuple, consumed once; what is clearly no list is an error.
 
