@@ -70,6 +70,22 @@ def test_results_say_how_to_choose_among_them(ask: Any, line: str) -> None:
     assert line in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("ask", "line"),
+    [
+        (lambda r: r.best(["acc", "f1"]), 'results.best("acc")'),
+        (lambda r: r.best(lambda result: result.value["acc"]), 'results.best("name")'),
+        (lambda r: r.summary("n", metric=["acc"]), 'results.summary("n", metric="acc")'),
+        (lambda r: r.pivot("n", metric=["acc"]), 'results.pivot("n", metric="acc")'),
+        (lambda r: r.explode(["acc"]), 'results.explode("acc")'),
+    ],
+)
+def test_several_columns_where_one_is_meant_are_answered_by_the_line_for_one(ask: Any, line: str) -> None:
+    results, _ = results_of(FakeMatrix(n=[1, 2]), [{"acc": 1.0}, {"acc": 2.0}])
+    with pytest.raises(TypeError, match=f"name of one column.*{re.escape(line)}"):
+        ask(results)
+
+
 def test_a_column_that_is_asked_for_as_an_attribute_is_named_with_the_nearest() -> None:
     results, store = results_of(FakeMatrix(lr=[1, 2]), [{"acc": 1, "name": "a"}, 0.5], {"loss": [1, 2]})
     for name, line in (

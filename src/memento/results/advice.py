@@ -57,6 +57,15 @@ class NoSuchColumn(AttributeError):
         return AttributeError, (str(self),)
 
 
+def check_one(name: object, line: str) -> None:
+    """Refuse several names, or a function, where the name of one column is meant; `line` has "{}" for it."""
+    if isinstance(name, (list, tuple, set)) or callable(name):
+        first = "name" if callable(name) else next(iter(name), "name")
+        raise TypeError(
+            f"it takes the name of one column, got {one_line(repr(name), 60)}. Write {line.format(first)}."
+        )
+
+
 def no_such_attribute(
     owner: object,
     name: str,

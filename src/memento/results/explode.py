@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from memento.errors import StoreError
-from memento.results.advice import unknown, warn
+from memento.results.advice import check_one, unknown, warn
 from memento.results.scan import IS_DONE
 from memento.results.to_frame import column_names, free_name, parameter_columns, tightened
 from memento.store.unreadable import Unreadable
@@ -43,6 +43,7 @@ class _Piece(NamedTuple):
 
 def explode(selection: Selection, name: str | None, load: Callable[[int], Any]) -> pd.DataFrame:
     """Return a row for each element; see `Results.explode`. `load` returns the value of the task at a place."""
+    check_one(name, 'results.explode("{}")')
     read = selection.read(values=True)
     assert read.values is not None
     done = (read.status == IS_DONE).nonzero()[0].tolist()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from memento.results.advice import unknown, warn
+from memento.results.advice import check_one, unknown, warn
 from memento.results.scan import IS_DONE
 from memento.results.to_frame import Table, make_table
 from memento.store.unreadable import Unreadable
@@ -32,6 +32,7 @@ def frame_of(
     where there are several, with "{}" for the name. What the tasks returned is read only where none of the other
     columns is called so.
     """
+    check_one(metric, line)
     names = [*others, *([] if metric is None else [metric])]
     table = make_table(selection, values=metric in ("value", None) or "value" in others, wanted=names)
     if any(name not in table.frame for name in names):
