@@ -119,6 +119,15 @@ def test_where_there_are_several_numbers_the_error_names_all_and_the_line_to_wri
         assert eval(line, {"results": results}) is not None  # the line is right
 
 
+def test_a_summary_of_a_column_that_stands_where_a_parameter_should_says_the_line() -> None:
+    results, _ = results_of(FakeMatrix(n=[1, 2]), [{"f1": 0.5, "acc": 1}, {"f1": 0.6, "acc": 2}])
+    with pytest.raises(ValueError, match="'f1' is a column, and no parameter") as caught:
+        results.summary("f1")
+    assert str(caught.value).endswith('Write results.summary(metric="f1").')
+    with pytest.raises(ValueError, match="no parameter 'f2'; there are: n"):
+        results.summary("f2")
+
+
 def test_a_pivot_keeps_the_matrix_order_and_leaves_failures_out() -> None:
     matrix = FakeMatrix(model=["svc", "ada"], data=["wine", "digits"], fold=[1, 2])
     results, _ = results_of(matrix, [1.0, 3.0, 5.0, failure(), 2.0, 2.0, 4.0, 6.0])
