@@ -43,6 +43,12 @@ def pivot(
     import numpy as np
     import pandas as pd
 
+    if isinstance(aggfunc, list | tuple):  # side by side, as pandas has it
+        tables = [pivot(selection, index, columns, metric, one) for one in aggfunc]
+        side_by_side: pd.DataFrame = pd.concat(
+            tables, axis=1, keys=[getattr(f, "__name__", f) for f in aggfunc]
+        )
+        return side_by_side
     down, along = _names(index), _names(columns)
     given = ", ".join(map(json.dumps, [index, *([] if columns is None else [columns])]))
     values, frame = frame_of(selection, metric, f'results.pivot({given}, metric="{{}}")', [*down, *along])
