@@ -127,7 +127,12 @@ class TestDefaults:
         grown = {"parameters": {"x": [1], "n": [10, 20]}, "defaults": {"n": 10}}
         assert write_and_run(tmp_path, "x, n=10", matrix=grown) == "[(10, True), (20, False)]"
         other = {"parameters": {"x": [1], "n": [20, 30]}, "defaults": {"n": 30}}
-        assert write_and_run(tmp_path, "x, n=10", matrix=other) == "[(20, True), (30, False)]"
+        with pytest.raises(
+            AssertionError, match=r"defaults\['n'\]: it is 30"
+        ):  # else 30 were a task's without n
+            write_and_run(tmp_path, "x, n=10", matrix=other)
+        assert write_and_run(tmp_path, "x, n=30", matrix=other) == "[(20, True), (30, False)]"
+        assert write_and_run(tmp_path, "x, n=10") == "[(10, False)]"
 
 
 @pytest.mark.parametrize("executor", ["serial", "processes"])
