@@ -104,6 +104,8 @@ class TestDefaults:
         assert write_and_run(tmp_path, "x, n=20", "n + 0") == "[(20, True)]"  # it is code that has changed
         assert write_and_run(tmp_path, "x, *, n=20.0") == "[(20.0, False)]"
         assert write_and_run(tmp_path, "x, n=(1, 2)") == "[((1, 2), False)]"
+        for constant in ("b'a'", "b'b'", "1j", "2j"):
+            assert write_and_run(tmp_path, f"x, n={constant}") == f"[({constant}, False)]"
 
     def test_a_new_argument_with_a_default_keeps_what_was_there(self, tmp_path: Path) -> None:
         write_and_run(tmp_path, "x", "10")
