@@ -267,6 +267,19 @@ def test_a_setting_stands_where_a_parameter_is_lacking() -> None:
     assert [call(lambda m, C: C, matrix, i) for i in range(2)] == [1, 5]
 
 
+@pytest.mark.parametrize(
+    "func",
+    [lambda lr, d=5: d, lambda config, d=5.0: d, functools.partial(lambda lr, d: d, d=5)],
+    ids=["plain", "config", "partial"],
+)
+def test_another_default_than_the_matrix_has_is_refused(func: Any) -> None:
+    given: dict[str, Any] = {"parameters": [{"lr": [1]}, {"lr": [1], "d": [0, 5]}]}
+    with pytest.raises(MatrixError, match=r"defaults\['d'\]: it is 0, .*Give both the same default.*d=0"):
+        check_names(func, Matrix.of({**given, "defaults": {"d": 0}}))
+    check_names(func, Matrix.of({**given, "defaults": {"d": 0}, "volatile": ["d"]}))
+    check_names(func, Matrix.of({**given, "defaults": {"lr": 0}}))
+
+
 def test_defaults_beside_the_context_and_the_config_are_told_too() -> None:
     def train(context: Any, config: Any, n_epochs: int = 10, *, tag: str = "a") -> None: ...
 

@@ -88,6 +88,13 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     for where, named in (("defaults", defaults), ("volatile", volatile)):
         for name in named:
             _check_known(name, known, where, "parameter or setting")
+    for name in settings.keys() & defaults.keys() & {*names, *extra}.difference(volatile):
+        if not equal(settings[name], defaults[name]):
+            here, there = quoted(defaults[name]), quoted(settings[name])
+            told = f"it is {here}, and tasks without the parameter have the setting {there}: they would share keys."
+            raise MatrixError(
+                f"defaults[{name!r}]", told, "Give the setting another name, or the same value."
+            )
     return Spec(
         parameters=parameters,
         settings=settings,

@@ -379,6 +379,7 @@ class Session:
             self.tasks,
             past,
             current=self.code.current(),
+            itself=self.code.itself(),
             versions=self.code.present.of,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",

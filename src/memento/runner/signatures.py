@@ -21,6 +21,7 @@ from memento.config import config_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.matrix import Matrix
 from memento.matrix.suggest import misspelled, nearest
+from memento.matrix.values import equal, quoted
 from memento.runner.wrong_usage import CONFIGS, CONTEXTS, name_of, short_name, where_else
 from memento.worker.by_name import Arguments, ByName
 
@@ -30,7 +31,9 @@ _NEEDED = inspect.Parameter.empty
 _BOUND = object()  # the default of an argument that a partial has given already
 _NAMES = {"context": "context", "ctx": "context", "config": "config", "cfg": "config", "conf": "config"}
 _ROLES = {"Context": "context", "Config": "config"}  # what is annotated as one of these
-_PLAIN = frozenset({bool, int, float, str, type(None)})
+_PLAIN = frozenset(
+    {bool, int, float, complex, str, bytes, type(None), type(...)}
+)  # all that code has as constants
 
 
 def read(func: Any, matrix: Matrix) -> Arguments:
@@ -65,6 +68,7 @@ class _Reading:
                 defaults={p.name: p.default for p in self.given if p not in two and _is_plain(p.default)}
             )
         self._check_needed()
+        self._check_defaults()
         everything = self.takes_rest or "config" in self.roles.values()
         if not everything:
             self._check_taken()
@@ -133,6 +137,22 @@ class _Reading:
             else:
                 todo = where_else(short_name(self.func), p.name, self._names)
             raise MatrixTypeError(self._told(), f"nothing provides {p.name!r}.", todo)
+
+    def _check_defaults(self) -> None:
+        """Refuse two defaults of one name: tasks that lack it would share keys with those that have the other one."""
+        bound = self.func.keywords if isinstance(self.func, functools.partial) else {}
+        for p in self.given:
+            own, defaults = bound.get(p.name, p.default), self.matrix.defaults
+            if own is _NEEDED or own is _BOUND or p.name not in defaults or p.name in self.matrix.volatile:
+                continue
+            if not equal(own, defaults[p.name]):
+                here, there = quoted(defaults[p.name]), quoted(own)
+                raise MatrixError(
+                    f"defaults[{p.name!r}]",
+                    f"it is {here}, and {self._told()} has {there} for a task without {p.name!r}: a result of one would"
+                    " stand for the other.",
+                    f"Give both the same default, here or in {self._with(f'{p.name}={here}', instead=p.name)}.",
+                )
 
     def _check_taken(self) -> None:
         """Refuse a parameter that nobody takes: its values would compute the same."""
