@@ -329,6 +329,8 @@ def test_a_command_from_here_and_from_a_script_are_one_experiment(folder: Path) 
     ("line", "said"),
     [
         (("experiment.py:experiment",), "give the matrix too"),
+        ((), "memento run FILE:FUNC MATRIX"),
+        (("--command", "env {x}"), "give the matrix too: memento run --command '...' MATRIX"),
         (("experiment.py:experiment", "matrix.json", "--command", "python a.py {x}"), "not both"),
         (("experiment.py:experiment", "matrix.json", "--result", "r.json"), "--result belongs to --command"),
         (("missing.json", "--command", "env {x}"), "no matrix missing.json"),

@@ -311,8 +311,9 @@ def test_ten_thousand_tasks_make_one_mail(open_mail_server: MailServer) -> None:
     assert [mail.subject for mail in open_mail_server.mails] == ["[Memento] exp:f: 10,000 done (1 min)"]
 
 
-def test_any_exception_of_a_provider_stays_in_its_thread() -> None:
-    class Odd(SystemExit):
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_any_exception_of_a_provider_stays_in_its_thread(kind: type[BaseException]) -> None:
+    class Odd(kind):  # type: ignore[valid-type, misc]  # one of these two
         def __str__(self) -> str:
             raise RuntimeError("even its text fails")
 

@@ -230,6 +230,13 @@ def test_categories_are_points_with_their_texts() -> None:
     ax.figure.savefig(Path("out.png"))
 
 
+def test_numbers_with_labels_are_told_by_these() -> None:
+    matrix = FakeMatrix(n=[1, 1000, 30])
+    matrix.labels = {"n": ("small", "large", "middle")}
+    ax = plot(results_of(matrix, SEVERAL)[0])
+    assert (points(ax)[:2], ticks(ax.xaxis)) == ((SEVERAL, SEVERAL), ["small", "large", "middle"])
+
+
 def test_where_only_repeats_vary_they_are_the_axis() -> None:
     ax = plot(results_of(FakeMatrix(x=[1], repeats=3), SEVERAL)[0])
     assert (ax.get_xlabel(), points(ax)[:2]) == ("repeat", (SEVERAL, SEVERAL))

@@ -346,8 +346,11 @@ def test_an_initializer_that_fails_ends_the_run_before_any_task(executor: str, t
         progress=False,
         initializer=fails_to_begin,
     )
-    with pytest.raises((ValueError, WorkerStartError), match="no such device"):
+    with pytest.raises((ValueError, WorkerStartError), match="no such device") as caught:
         runs.run({"parameters": {"n": [1, 2]}})
+    if executor == "processes":  # and no advice on imports
+        assert str(caught.value).startswith("the initializer failed in a worker, so no task can run:\n")
+        assert str(caught.value).endswith("ValueError: no such device")
     with Store.open(tmp_path / "store") as store:
         assert store.index.experiments() in ([], [(runs.name, 0, 0)])
 

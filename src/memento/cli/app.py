@@ -76,11 +76,11 @@ def demo(
 @app.command()
 def run(
     target: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="FILE:FUNC", help="experiment.py:func, or package.module:func; not with --command."
         ),
-    ],
+    ] = None,
     matrix: Annotated[
         Path | None, typer.Argument(metavar="MATRIX", help="The matrix: a YAML, TOML or JSON file.")
     ] = None,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def what_to_run(
-    target: str, matrix: Path | None, command: str | None, result: str | None
+    target: str | None, matrix: Path | None, command: str | None, result: str | None
 ) -> tuple[Callable[..., Any], Path]:
     """Return the experiment that was named, a function or a command, and the matrix's file.
 
@@ -36,6 +36,11 @@ def what_to_run(
     if command is None:
         if result is not None:
             raise UsageError("--result belongs to --command: a function returns its result.")
+        if target is None:
+            raise UsageError(
+                "give a function and a matrix: memento run FILE:FUNC MATRIX;"
+                " or a program: memento run --command '...' MATRIX"
+            )
         if matrix is None:
             raise UsageError(
                 f"give the matrix too: memento run {target} MATRIX; or a program to run over it:"
@@ -45,6 +50,8 @@ def what_to_run(
         return load_function(target), matrix
     if matrix is not None:
         raise UsageError(f"give FILE:FUNC or --command, not both: memento run --command '...' {matrix}")
+    if target is None:
+        raise UsageError("give the matrix too: memento run --command '...' MATRIX")
     from memento.commands.command import command as make
 
     _import_from_here()  # the matrix may name objects of modules that lie here

@@ -163,7 +163,7 @@ class Notifier:
                 provider.on_event(event)
             else:  # 1.2.0 asked for the three methods, not for the class
                 NotificationProvider.on_event(provider, event)
-        except (Exception, SystemExit) as exc:
+        except BaseException as exc:  # else nobody empties the queue
             try:
                 reason = one_line(redact(str(exc)), 300)
             except Exception as second:  # its text fails as well

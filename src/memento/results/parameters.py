@@ -64,7 +64,7 @@ class Parameter:
         labels: Mapping[int, str] | None = None,
     ) -> None:
         self.name, self.values, self.may_lack = name, values, may_lack
-        self._labels = {place: label for place, label in (labels or {}).items() if label}
+        self.labels = {place: label for place, label in (labels or {}).items() if label}
         self._digests, self._told = digests or {}, told or {}
         self._texts: dict[int, list[str]] = {}
 
@@ -109,7 +109,7 @@ class Parameter:
 
     def called(self, text: str) -> set[int]:
         """Return the places of the values that people call so: by label, as shown, with or without a module."""
-        found = {place for place, label in self._labels.items() if label == text}
+        found = {place for place, label in self.labels.items() if label == text}
         found = found or {place for place, shown in enumerate(self.texts()) if shown == text}
         for name_of in (self._name, self._other_name):
             if text and not found:
@@ -133,7 +133,7 @@ class Parameter:
 
     def stored(self, place: int) -> Stored:
         """Return a value with what a store tells of it."""
-        return Stored(self.values[place], self._told.get(place), self._labels.get(place, ""))
+        return Stored(self.values[place], self._told.get(place), self.labels.get(place, ""))
 
     def texts(self, limit: int = LIMIT) -> list[str]:
         """Return a few words for each value, different ones for different values."""
@@ -143,8 +143,8 @@ class Parameter:
             taken = (ABSENT,) if self.may_lack else ()
             texts: dict[int, str] = {}
             for places in (
-                [p for p in once if p in self._labels],
-                [p for p in once if p not in self._labels],
+                [p for p in once if p in self.labels],
+                [p for p in once if p not in self.labels],
             ):
                 found = distinct_texts(list(map(self._shown, places)), (*taken, *texts.values()), limit)
                 texts.update(zip(places, found, strict=True))
@@ -157,12 +157,12 @@ class Parameter:
         kind = next(iter(self._kinds)) if len(self._kinds) == 1 and not self._told else None
         if (
             kind in _ALIKE
-            and not self._labels
+            and not self.labels
             and self.first is None
             and not (self.may_lack and ABSENT in self.values)
         ):
             return self.values
-        texts, shown = self.texts(), self._labels
+        texts, shown = self.texts(), self.labels
         cells: list[object] = []
         for place, text in enumerate(texts):
             value = plain(self.values[place])
@@ -194,12 +194,12 @@ class Parameter:
             itself = all(map(str.isprintable, texts)) and not (self.may_lack and ABSENT in texts)
         else:
             itself = self._kinds == {int} or self._kinds == {float}
-        if not itself or self._told or self._labels or self.first is not None:
+        if not itself or self._told or self.labels or self.first is not None:
             return float("inf")
         return max(map(len, texts))
 
     def _shown(self, place: int) -> Name:
-        label = self._labels.get(place, "")
+        label = self.labels.get(place, "")
         return Name(short_text(label, 1000), "", repr(label)) if label else self._name(place)
 
     def _name(self, place: int) -> Name:

@@ -101,11 +101,12 @@ def _sides(selection: Selection) -> tuple[list[_Side], list[_Side]]:
             texts = [*axis.texts, ABSENT]
             values = np.append(axis.numbers, np.nan)[present]
             known = values if np.isfinite(values).all() else None
+            spaced = known is not None and not axis.parameter.labels
             shown = [texts[code] for code in present.tolist()]
             if known is not None:  # 0.30000000000000004
                 short = [t if len(t) <= _DIGITS else f"{v:.4g}" for t, v in zip(shown, known, strict=True)]
                 shown = short if len(set(short)) == len(short) else shown
-            found.append(_Side(axis.name, codes, shown, known))
+            found.append(_Side(axis.name, codes, shown, known if spaced else None))
     found = [
         side for i, side in enumerate(found) if not any(_follows(found, i, j) for j in range(len(found)))
     ]

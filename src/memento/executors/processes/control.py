@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from typing import IO, NoReturn
 
 _ENDING = 5.0  # seconds that the server gets to end everything
+_TO_LOAD = (
+    "Workers import what the function needs by name. Install the missing module, start from the folder"
+    " it is in, or set PYTHONPATH; and keep what opens connections or devices inside the function."
+)
 _TAIL_LINES = 20
 
 
@@ -129,15 +133,16 @@ class Control:
         )
 
     def cannot_start(self, how: str, told: Any) -> WorkerStartError:
-        """Say why workers cannot run anything: "broken" with a traceback, or "differs" with what they do not see."""
+        """Say why workers cannot run anything: "broken" or "initializer" with a traceback, or "differs"."""
         if how == "differs":
             return WorkersDiffer(told, self._why)
         text, output = str(told), self.output()
+        what, todo = "workers cannot load the experiment", _TO_LOAD
+        if how == "initializer":
+            what, todo = "the initializer failed in a worker", ""
         return WorkerStartError(
-            "workers cannot load the experiment, so no task can run:\n"
-            f"{text.rstrip()}\n"
-            "Workers import what the function needs by name. Install the missing module, start from the folder"
-            " it is in, or set PYTHONPATH; and keep what opens connections or devices inside the function."
+            f"{what}, so no task can run:\n{text.rstrip()}"
+            + (f"\n{todo}" if todo else "")
             + (f"\nThey printed:\n{output}" if output else "")
         )
 

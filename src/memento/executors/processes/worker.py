@@ -57,6 +57,7 @@ class Worker:
         os.register_at_fork(after_in_child=self._note_copied)
         self._frames = channel.Frames()
         self._values = TaskValues()
+        self._initializing = False
 
     def prepare(self, function: Callable[..., Any] | None) -> None:
         """Get ready to run tasks; the function is unpickled where the server has not done so."""
@@ -73,7 +74,9 @@ class Worker:
         anew = function is None
         if function is None:
             function = launch.arrive(self._work)
+        self._initializing = True
         initialize(self._work.initializer)
+        self._initializing = False
         if anew or (self._work.function.here is None and self._work.initializer is not None):
             launch.compare(self._work, function)
         conditions = Conditions(
@@ -158,7 +161,8 @@ class Worker:
             told: tuple[str, object] = ("differs", error.found)
         else:
             failure = failures.raised(error, pickled=False)
-            told = ("broken", failure.traceback or failure.message)
+            how = "initializer" if self._initializing else "broken"
+            told = (how, failure.traceback or failure.message)
         self._sender.send(channel.pack(channel.BROKEN, told))
 
 
