@@ -4,9 +4,9 @@ Knows: signatures, the names that a matrix has. May not know: how anything runs.
 
 A function of two arguments without defaults takes the context and the config, in this order, however it calls them.
 Where it names a parameter or setting of the matrix, where it asks for the two otherwise (``config, context``, or one of
-them alone), and where it has one argument, or more than two, it takes its arguments by name: `context` or `ctx` and
-`config` or `cfg` (or what is annotated as these) are the two, `repeat` the number of the repeat, all others parameters
-and settings; a default stands where a task has none, and ``**kwargs`` gets all that is left.
+them alone, or with ``**kwargs``), and where it has one argument, or more than two, it takes its arguments by name:
+`context` or `ctx` and `config` or `cfg` (or what is annotated as these) are the two, `repeat` the number of the repeat,
+all others parameters and settings; a default stands where a task has none, and ``**kwargs`` gets all that is left.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class _Reading:
     def arguments(self) -> Arguments:
         """Say what is taken, and refuse what cannot be."""
         if self._takes_the_two():
-            return Arguments()
+            two = [p for p in self.given if p.kind in _BY_PLACE][:2]
+            return Arguments(
+                defaults={p.name: p.default for p in self.given if p not in two and _is_plain(p.default)}
+            )
         self._check_needed()
         everything = self.takes_rest or "config" in self.roles.values()
         if not everything:
@@ -99,6 +102,8 @@ class _Reading:
         by_name = [p for p in self.given if p.name in self.known and p not in usually]
         if by_name or (len(two) < 2 and not self.takes_places):
             return False
+        if self.takes_rest and not self.takes_places and all(p.name in self.roles for p in two):
+            return False  # they come by name as well, and the rest gets what is left
         if any(p.default is _NEEDED for p in self.given if p not in two):
             return False
         for place, (p, words) in enumerate(zip(two, usual, strict=False)):
