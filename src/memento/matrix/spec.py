@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import MatrixError, MatrixTypeError
+from memento.matrix.arguments import KEYS
 from memento.matrix.declared_grids import check_name, check_text, make_grids, note_repeated_values, united
 from memento.matrix.labels import meant
 from memento.matrix.ranges import as_numbers
 from memento.matrix.suggest import did_you_mean, misspelled
 from memento.matrix.values import equal, listed, quoted, wrong_type
 
-KEYS = (
-    "parameters", "settings", "exclude", "include", "when", "zip", "defaults", "volatile", "repeats", "id",
-    "dependencies",
-)  # fmt: skip
 _RULE = "Write {'parameter': value} or a function of the config."
 
 if TYPE_CHECKING:
