@@ -210,6 +210,32 @@ def test_a_task_goes_on_from_what_an_attempt_left_in_its_folder(project: Path) -
     assert result.inner == {"resumed": True}
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_task_that_goes_on_has_the_whole_curve_and_one_that_begins_again_has_it_once(
+    project: Path, goes_on: bool
+) -> None:
+    (project / "steps.py").write_text(
+        "import json, os, sys\n"
+        "first, count = not os.path.exists('tried' + sys.argv[1]), 6\n"
+        "open('tried' + sys.argv[1], 'w').close()\n"
+        f"for i in range(0 if first or not {goes_on} else 3, 3 if first else 6):\n"
+        "    print(json.dumps({'step': i, 'loss': i / 2}))\n"
+        "    if i < 3:\n"
+        "        print(json.dumps({'step': i * 10, 'early': i}))\n"
+        "sys.exit(1 if first else 0)\n"
+    )
+    runs = Memento(
+        command("python steps.py {x}"), retries=1, store=project / "store", progress=False, executor="serial"
+    )
+    results = runs.run({"parameters": {"x": [1]}})
+    assert results is not None
+    result = results[0]
+    assert len(result.attempts) == 2
+    assert result.metrics["loss"].to_numpy().tolist() == [[i, i / 2] for i in range(6)]
+    assert result.metrics["early"].to_numpy().tolist() == [[0, 0], [10, 1], [20, 2]]
+    assert not result.artifacts
+
+
 def test_an_edit_of_the_script_or_of_what_it_imports_is_noticed(project: Path, caplog: Any) -> None:
     (project / "helper.py").write_text("FACTOR = 1\n")
     (project / "train.py").write_text("import helper\n" + SCRIPT)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from memento.commands import template
 from memento.commands.child import Output, run_program
 from memento.commands.placeholders import check
+from memento.commands.printed_steps import Curves
 from memento.commands.result_files import Stamp, check_kind, keep_files, read_result, stamp
 from memento.context.task_space import StopTask
 from memento.errors import CommandFailed, MatrixError, MatrixTypeError
@@ -192,17 +193,20 @@ class Command(Program):
         if isinstance(self.result, str):
             path = context.directory / template.fill(self.result, look)
             before = stamp(path)
-        output = Output(context.record)
+        curves = Curves(context.record, context.directory)
+        output = Output(curves.record)
         line = shlex.join(arguments)
         self._check_code(line)
         output.show(f"$ {line}\n".encode("utf-8", "backslashreplace"))
         code = run_program(arguments, cwd, env, output, lambda: context.stopping)
+        curves.end()
         if code is None:
             raise StopTask("the command was told to stop before it had finished")
         if code != 0:
             raise CommandFailed(
                 _how_it_ended(code, output), line, output.last_lines(), code
             ) from CommandOutput(f"{line}\n{output.last_lines()}")
+        curves.forget()
         value = output.found
         try:
             if path is not None:
