@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,44 @@ class TestDefaults:
         assert write_and_run(tmp_path, "x, n=20", "n + 0") == "[(20, True)]"  # it is code that has changed
         assert write_and_run(tmp_path, "x, *, n=20.0") == "[(20.0, False)]"
         assert write_and_run(tmp_path, "x, n=(1, 2)") == "[((1, 2), False)]"
+        for constant in ("b'a'", "b'b'", "1j", "2j"):
+            assert write_and_run(tmp_path, f"x, n={constant}") == f"[({constant}, False)]"
+
+    def test_results_of_another_default_are_not_served_once_the_code_is_adopted(self, tmp_path: Path) -> None:
+        given = {"parameters": {"x": [1, 2], "n": [7]}, "when": {"n": {"x": 1}}}
+        write_and_run(tmp_path, "x, n=10", matrix=given)
+        one = {"parameters": {"x": [1], "n": [7]}}
+        assert write_and_run(tmp_path, "x, n=20", matrix=one) == "[(7, True)]"
+        adopt = [sys.executable, "-m", "memento", "adopt", "exp.py:train", "--store", "store"]
+        adopted = subprocess.run(adopt, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert "exp.py:train" in adopted.stdout
+        assert write_and_run(tmp_path, "x, n=20", matrix=given) == "[(7, True), (20, False)]"
+        assert write_and_run(tmp_path, "x, n=20", matrix=given) == "[(7, True), (20, True)]"
+
+    def test_a_run_that_waits_for_another_takes_nothing_of_another_default(self, tmp_path: Path) -> None:
+        waits = "[Path('began').touch(), [time.sleep(0.05) for _ in iter(Path('go').exists, True)], n][-1]"
+        text = f"import time\nfrom pathlib import Path\n{SCRIPT}"
+        script = tmp_path / "exp.py"
+
+        def start(arguments: str) -> subprocess.Popen[str]:
+            given = {"parameters": {"x": [1]}}
+            script.write_text(text.format(arguments=arguments, value=waits, executor="serial", matrix=given))
+            return subprocess.Popen(
+                [sys.executable, "exp.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+            )
+
+        (tmp_path / "pyproject.toml").touch()
+        with start("x, n=10") as one:
+            while not (tmp_path / "began").exists():
+                assert one.poll() is None
+                time.sleep(0.05)
+            with start("x, n=20") as other:
+                time.sleep(
+                    2
+                )  # it waits by now; if it does not, it finds the result later, and the same must come out
+                (tmp_path / "go").touch()
+                told = [process.communicate(timeout=60)[0].strip() for process in (one, other)]
+        assert told == ["[(10, False)]", "[(20, False)]"]
 
     def test_a_new_argument_with_a_default_keeps_what_was_there(self, tmp_path: Path) -> None:
         write_and_run(tmp_path, "x", "10")
@@ -127,7 +166,12 @@ class TestDefaults:
         grown = {"parameters": {"x": [1], "n": [10, 20]}, "defaults": {"n": 10}}
         assert write_and_run(tmp_path, "x, n=10", matrix=grown) == "[(10, True), (20, False)]"
         other = {"parameters": {"x": [1], "n": [20, 30]}, "defaults": {"n": 30}}
-        assert write_and_run(tmp_path, "x, n=10", matrix=other) == "[(20, True), (30, False)]"
+        with pytest.raises(
+            AssertionError, match=r"defaults\['n'\]: it is 30"
+        ):  # else 30 were a task's without n
+            write_and_run(tmp_path, "x, n=10", matrix=other)
+        assert write_and_run(tmp_path, "x, n=30", matrix=other) == "[(20, True), (30, False)]"
+        assert write_and_run(tmp_path, "x, n=10") == "[(10, False)]"
 
 
 @pytest.mark.parametrize("executor", ["serial", "processes"])

@@ -117,6 +117,7 @@ def test_gc_that_is_killed_at_random_and_runs_that_begin_meanwhile_lose_nothing(
         assert {ref for ref in store.payloads.refs() if not ref.startswith("classes/")} == named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["merge.copied:1", "merge.inside:1", "merge.done:1", "run.finishing:1"])
 def test_a_merge_that_is_killed_leaves_a_whole_store_and_the_next_one_completes_it(
     point: str, tmp_path: Path
@@ -151,6 +152,7 @@ def memento_of(*line: str, **environment: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["gc.given_up:1", "gc.turn:1"])
 def test_gc_that_is_killed_while_it_gives_up_results_leaves_a_whole_store(point: str, tmp_path: Path) -> None:
     victim = Victim(tmp_path, tasks=6)

@@ -20,7 +20,10 @@ def projects(tmp_path: Path) -> Iterator[Projects]:
     found.forget()
 
 
-@pytest.mark.parametrize("way", PROGRAMS)
+# One of them walks all modules that the other tests have loaded: it takes ten seconds.
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=pytest.mark.slow) if way == "sys.modules" else way for way in PROGRAMS]
+)
 def test_an_edit_is_seen_through(projects: Projects, way: str) -> None:
     files, mark, values = PROGRAMS[way]
     old, new = values.split(",")

@@ -122,6 +122,7 @@ def test_an_edit_is_seen_through_one_step(projects: Projects, leaf: str, step: s
     check(projects, leaf, [step])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(LEAVES)), st.lists(st.sampled_from(sorted(STEPS)), min_size=2, max_size=6))
 def test_an_edit_is_seen_through_any_steps(projects: Projects, leaf: str, steps: list[str]) -> None:

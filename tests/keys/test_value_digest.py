@@ -168,6 +168,7 @@ def test_deeply_shared_values_take_no_exponential_time() -> None:
     assert len(digest(value)) == 16
 
 
+@pytest.mark.slow
 def test_objects_that_all_know_each_other_are_refused_in_finite_time() -> None:
     crowd = [Plain(number=i) for i in range(12)]
     for one in crowd:
@@ -290,6 +291,7 @@ def test_the_error_names_the_way_to_a_captured_value() -> None:
         digest(lambda: token, "loader")
 
 
+@pytest.mark.slow
 def test_nesting_without_end_is_an_error_and_no_crash() -> None:
     value: Any = []
     for _ in range(100_000):

@@ -104,8 +104,10 @@ def test_what_belongs_elsewhere_is_said_to(call: str, given: dict[str, Any], lin
             lambda: Memento(train).add_matrix(MATRIX, id="a"),  # type: ignore[call-arg]
             "It is a key of the matrix: add_matrix({'parameters': {...}, 'id': 'a'}).",
         ),
+        (lambda: Memento(train).add_matrix(MATRIX, train), "'parameters': {'step': [train], ...}"),  # type: ignore[call-arg]
+        (lambda: Memento(train).add_matrix(MATRIX, func=train), "'parameters': {'step': [train], ...}"),  # type: ignore[call-arg]
     ],
-    ids=map(str, range(14)),
+    ids=map(str, range(16)),
 )
 def test_every_call_says_the_right_line(call: Any, line: str) -> None:
     with pytest.raises(TypeError) as told:

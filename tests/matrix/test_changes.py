@@ -63,3 +63,21 @@ def test_a_wrong_change_says_what_would_be_right(text: str, message: str, tmp_pa
     with pytest.raises(MatrixError) as told:
         Matrix.load(path, parse_changes([text]))
     assert message in str(told.value)
+
+
+def test_labels_of_the_file_mean_their_values() -> None:
+    grids: list[dict[str, Any]] = [
+        {"data": {"moons": [1, 2], "iris": "path", "one": 1}},
+        {"data": {"digits": 3}, "n": [1]},
+    ]
+    one = Matrix.of(with_changes({"parameters": grids}, {"data": "moons"}))
+    assert [(c["data"], str(c)) for c in one.configs] == [
+        ([1, 2], "{'data': 'moons'}"),
+        ([1, 2], "{'data': 'moons', 'n': '1'}"),
+    ]
+    several = with_changes({"parameters": grids[0]}, {"data": ["iris", "path", 1, 7]})["parameters"]["data"]
+    assert (tuple(several), several.labels) == (("path", "path", 1, 7), ("iris", "", "", ""))
+    with pytest.raises(MatrixError, match="Did you mean 'moons'"):
+        with_changes({"parameters": grids}, {"data": "moon"})
+    ranges = with_changes({"parameters": {"lr": {"log": [1, 4], "num": 3}}}, {"lr": "log"})
+    assert ranges == {"parameters": {"lr": ["log"]}}

@@ -182,3 +182,11 @@ def test_a_number_as_label_in_a_file_says_what_to_write(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("parameters:\n  size: {1: 10, 2: 20}")
     with pytest.raises(MatrixError, match=r"m.yaml: parameters\['size'\]: .*Write '1'"):
         Matrix.load(tmp_path / "m.yaml")
+
+
+def test_a_value_of_two_labels_in_two_grids_is_known_by_both() -> None:
+    grids: list[Any] = [{"size": {"small": 10, "large": 99}}, {"size": {"little": 10}, "C": [1]}]
+    rules = {"exclude": [{"size": "little", "C": 1}], "include": [{"size": "little", "C": 5}]}
+    configs = Matrix.of({"parameters": grids, **rules}).configs
+    assert [dict(config) for config in configs] == [{"size": 10}, {"size": 99}, {"size": 10, "C": 5}]
+    assert "little" not in str(configs[2])

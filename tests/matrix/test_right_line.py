@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import scipy.stats
 
 from memento.errors import MatrixError
 from memento.matrix.matrix import Matrix
@@ -56,6 +57,9 @@ GRID: dict[str, list[Any]] = {"lr": [0.1, 1], "model": ["svc", "tree"]}
         ({"matrix": {"parameters": {"lr": [1]}}},
          "Write what stands under 'matrix' without it: {'parameters': {'lr': [1]}}."),
         ({"parameters": GRID, "exlude": []}, "Did you mean 'exclude'?"),
+        ({"parameters": GRID, "sample": 3}, "It is no part of the matrix: write run(matrix, sample=3)."),
+        ({"parameters": GRID, "fail_fast": True}, "write Memento(func, fail_fast=True).run(matrix)."),
+        ({"parameters": {"x": scipy.stats.loguniform(1e-3, 1)}}, "'x': distribution.rvs(20, random_state=0)"),
         ({"parameters": GRID, "seeds": 3}, "Did you mean 'repeats'?"),
         ({"parameters": GRID, "seeds": [1, 2]}, "write 'repeats': 2; values to try are {'parameters': {'seeds': [1,"),
         ({"parameters": GRID, "constants": {"a": 1}}, "Did you mean 'settings'?"),

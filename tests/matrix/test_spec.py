@@ -194,3 +194,11 @@ def test_a_warning_names_the_matrix() -> None:
     assert Matrix({"a": [1]}, exclude=[{"a": 2}], id="fit").warnings == [
         "matrix 'fit': exclude[0] matches nothing: 'a' is never 2. Values: 1."
     ]
+
+
+def test_a_setting_that_stands_for_a_parameter_is_its_default() -> None:
+    grids: dict[str, Any] = {"parameters": [{"a": [1]}, {"a": [1], "d": [0, 5]}], "defaults": {"d": 0}}
+    with pytest.raises(MatrixError, match=r"defaults\['d'\]: it is 0, and tasks .* have the setting 5"):
+        Matrix.of({**grids, "settings": {"d": 5}})
+    assert Matrix.of({**grids, "settings": {"d": 0}}).settings == {"d": 0}
+    assert Matrix.of({**grids, "settings": {"d": 5}, "volatile": ["d"]}).settings == {"d": 5}

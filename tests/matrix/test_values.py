@@ -92,3 +92,8 @@ def test_members_of_a_zip_group_may_share_a_condition_on_an_array() -> None:
         when={"a": condition, "b": {"w": np.arange(3)}},
     )
     assert len(matrix) == 3
+
+
+def test_a_label_means_all_that_is_its_value() -> None:
+    values = Values([1, 2, 1], ["one", "two", "uno"])
+    assert [values.slots(name) for name in ("one", "uno", "two", 1)] == [[0, 2], [0, 2], [1], [0, 2]]

@@ -133,6 +133,7 @@ def test_an_edit_to_one_values_code_changes_the_tasks_that_hold_it_and_no_others
         assert (before[key] != after[key]) == holds(edited, tasks.matrix.config(number))
 
 
+@pytest.mark.slow
 @given(grids(), st.data())
 def test_values_that_come_and_go_change_no_other_tasks_version(
     declared: dict[str, Any], data: st.DataObject

@@ -44,6 +44,7 @@ def test_results_say_what_to_write_for_what_they_do_not_have(name: str, line: st
         ("duration", "Write result.runtime."),
         ("statuss", "Write result.status."),
         ("upstream", "Write results[:1].upstream()."),
+        ("acc", "What the task returned is result.value, what it recorded result.metrics."),
         ("steps", "Write memento show KEY on the command line."),
     ],
 )

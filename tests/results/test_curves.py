@@ -38,6 +38,7 @@ def by_hand(
 POINTS = st.lists(st.tuples(st.floats(allow_nan=False), st.floats()), max_size=4)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.dictionaries(st.sampled_from(["loss", "acc", "größe"]), POINTS, max_size=3), min_size=1, max_size=4

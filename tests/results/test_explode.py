@@ -121,6 +121,7 @@ def expected_of(task: int, position: int, row: Any) -> dict[str, Any]:
     return {"parameter": task, "place": position, **{k: v for k, v in row.items() if v is not None}}
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(ROW, max_size=4), min_size=1, max_size=4))
 def test_no_element_is_lost_or_merged_with_another(values: list[list[Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as told:

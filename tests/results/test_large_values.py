@@ -149,6 +149,7 @@ def test_of_a_dict_of_too_many_items_that_is_at_hand_one_may_be_asked_for(tmp_pa
 # -- what is kept in memory
 
 
+@pytest.mark.slow
 def test_a_loop_over_large_values_holds_one_at_a_time(tmp_path: Path) -> None:
     results = run(tmp_path / "s", "array", 6)
     held = list(results)

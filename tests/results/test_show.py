@@ -101,3 +101,18 @@ def test_a_table_of_very_many_does_not_read_them_all_to_count_them() -> None:
     assert store.reads <= 2
     results.to_frame()
     assert repr(results).splitlines()[0] == "Results: 60,000 tasks: 60,000 done"
+
+
+def test_the_numbers_of_a_dict_are_few_digits_in_the_table() -> None:
+    values = [
+        {"accuracy": 0.9777777777777777, "train": 1.0},
+        {"of": [1], 3: 0.5},
+        {"name": "a", "nested": {"f1": 2}},
+    ]
+    results, _ = results_of(FakeMatrix(n=[1, 2, 3]), values)
+    lines = repr(results).splitlines()[2:]
+    assert "{accuracy: 0.9778, train: 1}" in lines[0]
+    assert "{'of': [1], 3: 0.5}" in lines[1]
+    assert "{name: 'a', nested: {'f1': …" in lines[2]
+    assert [result.inner for result in results] == values  # read, they are shown alike
+    assert repr(results).splitlines()[2:] == lines

@@ -119,6 +119,22 @@ def test_where_there_are_several_numbers_the_error_names_all_and_the_line_to_wri
         assert eval(line, {"results": results}) is not None  # the line is right
 
 
+def test_a_summary_of_a_column_that_stands_where_a_parameter_should_says_the_line() -> None:
+    results, _ = results_of(FakeMatrix(n=[1, 2]), [{"f1": 0.5, "acc": 1}, {"f1": 0.6, "acc": 2}])
+    with pytest.raises(ValueError, match="'f1' is a column, and no parameter") as caught:
+        results.summary("f1")
+    assert str(caught.value).endswith('Write results.summary(metric="f1").')
+    with pytest.raises(ValueError, match="no parameter 'f2'; there are: n"):
+        results.summary("f2")
+
+
+def test_the_best_by_a_parameter_says_how_to_choose_for_each_of_its_values() -> None:
+    results, _ = results_of(FakeMatrix(data=["wine", "iris"], n=[1, 2]), [1, 2, 4, 3])
+    with pytest.raises(ValueError, match=r"is a parameter, .* is results\.filter\(data=value\)\.best\(\)\."):
+        results.best(by="data")
+    assert results.filter(data="iris").best().config.n == 1
+
+
 def test_a_pivot_keeps_the_matrix_order_and_leaves_failures_out() -> None:
     matrix = FakeMatrix(model=["svc", "ada"], data=["wine", "digits"], fold=[1, 2])
     results, _ = results_of(matrix, [1.0, 3.0, 5.0, failure(), 2.0, 2.0, 4.0, 6.0])
@@ -129,6 +145,19 @@ def test_a_pivot_keeps_the_matrix_order_and_leaves_failures_out() -> None:
     assert table.to_numpy().tolist() == [[2.0, 5.0], [2.0, 5.0]]
     assert results.pivot("model", "data", aggfunc="count").loc["svc", "digits"] == 1
     assert results.pivot("model", aggfunc="mean")["value"].tolist() == [3.0, 3.5]
+
+
+def test_a_pivot_takes_several_functions_and_one_that_makes_a_text() -> None:
+    results, _ = results_of(FakeMatrix(repeats=2, model=["svc", "ada"], data=["b", "a"]), [1.0, 3.0] * 4)
+    table = results.pivot("model", "data", aggfunc=["mean", "std"])
+    assert [*table.columns] == [("mean", "b"), ("mean", "a"), ("std", "b"), ("std", "a")]
+    assert table["mean"].to_numpy().tolist() == results.pivot("model", "data").to_numpy().tolist()
+    assert [*results.pivot("model", aggfunc=["min", max]).columns] == [("min", "value"), ("max", "value")]
+    assert (
+        results.pivot("model", aggfunc=[lambda cell: 1, lambda cell: 2]).to_numpy().tolist() == [[1, 2]] * 2
+    )
+    texts = results.pivot("model", "data", aggfunc=lambda cell: f"{cell.mean():.1f} ± {cell.std():.1f}")
+    assert texts.loc["svc", "a"] == "2.0 ± 1.4"
 
 
 def test_a_pivot_groups_its_rows_by_the_first_of_its_index() -> None:

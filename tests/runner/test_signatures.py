@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from memento import Config, Context, Matrix
 from memento.errors import MatrixError
 from memento.runner.options import check_names
-from memento.worker.by_name import calling
+from memento.worker.by_name import Arguments, calling
 
 CONTEXT: Any = object()
 NAMES = ("alpha", "beta", "gamma", "delta")
@@ -84,6 +84,8 @@ def takes_the_two(func: Callable[..., Any], known: set[str]) -> bool:
     """Tell whether a function is called as in 1.2.0, with nothing but the context and the config."""
     named = [p for p in inspect.signature(func).parameters.values() if p.kind is not p.VAR_KEYWORD]
     two = [p.name for p in named[:2] if p.kind is not p.KEYWORD_ONLY]
+    if two == ["context", "config"] and len(named) < len(inspect.signature(func).parameters):
+        return False  # the rest gets all parameters and settings
     in_order = two[:1] != ["config"] and two[1:] != ["context"]
     usual = dict(zip(two, ("context", "config"), strict=False))  # these may have a default
     needed = [p.name for p in named if p.default is p.empty or usual.get(p.name) == p.name]
@@ -192,6 +194,7 @@ FORMS = [
     lambda cfg, n_epochs=3: (cfg.lr, cfg.config_file),
     lambda lr, **rest: (lr, rest["config_file"]),
     lambda context, **rest: (rest["lr"], rest["config_file"]),
+    lambda context, config, **rest: (rest["lr"], rest["config_file"]) if rest["folds"] == 5 else None,
     lambda config_file, ctx, lr, repeat: (lr, config_file),
     lambda lr, config_file, folds, repeat=9: (lr, config_file) if (folds, repeat) == (5, 9) else None,
 ]
@@ -262,6 +265,26 @@ def test_a_parameter_that_some_tasks_lack_needs_a_default(matrix: Matrix) -> Non
 def test_a_setting_stands_where_a_parameter_is_lacking() -> None:
     matrix = Matrix({"m": ["a", "b"], "C": [1]}, settings={"C": 5}, when={"C": {"m": "a"}})
     assert [call(lambda m, C: C, matrix, i) for i in range(2)] == [1, 5]
+
+
+@pytest.mark.parametrize(
+    "func",
+    [lambda lr, d=5: d, lambda config, d=5.0: d, functools.partial(lambda lr, d: d, d=5)],
+    ids=["plain", "config", "partial"],
+)
+def test_another_default_than_the_matrix_has_is_refused(func: Any) -> None:
+    given: dict[str, Any] = {"parameters": [{"lr": [1]}, {"lr": [1], "d": [0, 5]}]}
+    with pytest.raises(MatrixError, match=r"defaults\['d'\]: it is 0, .*Give both the same default.*d=0"):
+        check_names(func, Matrix.of({**given, "defaults": {"d": 0}}))
+    check_names(func, Matrix.of({**given, "defaults": {"d": 0}, "volatile": ["d"]}))
+    check_names(func, Matrix.of({**given, "defaults": {"lr": 0}}))
+
+
+def test_defaults_beside_the_context_and_the_config_are_told_too() -> None:
+    def train(context: Any, config: Any, n_epochs: int = 10, *, tag: str = "a") -> None: ...
+
+    assert check_names(train, MATRIX) == Arguments(None, {"n_epochs": 10, "tag": "a"})
+    assert check_names(lambda context=None, config=None, n=3: 1, MATRIX).defaults == {"n": 3}
 
 
 def test_what_is_no_part_of_keys_is_not_told() -> None:

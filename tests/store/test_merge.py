@@ -434,6 +434,7 @@ def read(store: Store) -> dict[int, Row]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(here=STORES, there=STORES, inline=st.booleans())
 def test_any_two_stores_become_what_the_model_says(
@@ -486,6 +487,7 @@ def test_what_stayed_under_its_old_name_hides_no_renamed_result(pair: Pair, tmp_
 EVENTS = st.lists(st.sampled_from([1, 2, "from it"]), max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(here=EVENTS, there=EVENTS, first=st.booleans())
 @example(here=[1], there=[2, "from it"], first=False)

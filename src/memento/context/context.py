@@ -266,7 +266,8 @@ class Context:
         state : object
             What the loop changes. It is filled in place, however deep, so the task's own names for its parts stay
             good: dicts, lists, sets and deques, arrays, tensors, random generators, what has ``state_dict`` and
-            ``load_state_dict``, any object with attributes. Numbers and texts are replaced in what holds them.
+            ``load_state_dict``, any object with attributes. Numbers and texts are replaced in what holds them. Change
+            it in place as well: after ``state = step(state)`` the loop has the old one, warns, and does not save it.
         every : float or str, default="10min"
             Seconds, or a text like ``"30s"``, ``"2h"``, ``"100 steps"``.
         name : str, optional

@@ -22,6 +22,8 @@ is in the save, and these lines run again: a loop that goes on puts the metrics 
 from __future__ import annotations
 
 import re
+import sys
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
@@ -30,6 +32,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.context.saved import capture, fill
 from memento.context.states import check
 from memento.context.task_space import StopTask
+from memento.context.unsaved_names import Names
 from memento.wording import seconds_in
 
 if TYPE_CHECKING:
@@ -67,12 +70,13 @@ def parse_every(every: float | str) -> Every:
 class Entry:
     """One loop's place in the save."""
 
-    __slots__ = ("before", "begun", "done", "draws", "finished", "nests", "state", "stood")
+    __slots__ = ("before", "begun", "done", "draws", "finished", "names", "nests", "state", "stood")
 
     def __init__(self, state: Any, stood: dict[int, Any]) -> None:
         self.done, self.finished, self.state = 0, False, state
         self.before = 0  # items of this loop in the items before this one, where it stands in one
         self.stood = stood  # what was in the state when the loop began, by its id
+        self.names: Names | None = None  # for the state, in the function around the loop
         self.nests = False  # an item has had a loop inside
         self.begun: Any = (
             None  # where the generators were before the iterable was begun, if it is walked through
@@ -135,6 +139,8 @@ class Loops:
     def leave(self, name: str) -> None:
         """End a loop; a loop that ended out of turn (left by an exception) takes those inside with it."""
         if name in self.running:
+            for other in self.running[self.running.index(name) :]:
+                self.entries[other].names = None
             del self.running[self.running.index(name) :]
             self.number_items()
 
@@ -152,8 +158,13 @@ class Loops:
         """Save all loops, and what goes with them, on behalf of one that is between two items.
 
         Returns False, and saves nothing, where a loop around it has not looked at the generators before its item: what
-        stands before the inner loop could not draw the same again.
+        stands before the inner loop could not draw the same again; or where a name of a state has another object now.
         """
+        for entry in map(self.entries.__getitem__, self.running):
+            problem = entry.names and entry.names.problem(entry.state)
+            if problem:
+                warnings.warn(problem, RuntimeWarning, stacklevel=3)  # at the line of the innermost loop
+                return False
         if any(self.entries[other].draws is None for other in self.running if other != name):
             return False
         self.entries[name].draws = self.draws()
@@ -184,6 +195,7 @@ class Loop:
         """Yield what is not done yet."""
         loops = self._loops
         name, entry = loops.enter(self._name, self._state, self._stood)
+        entry.names = Names(sys._getframe(1), entry.state)
         top = len(loops.running) == 1
         seconds, steps = self._every
         monotonic, stopping, progress = loops.clock.monotonic, loops.stopping, loops.attempt.progress

@@ -37,9 +37,13 @@ class Versions:
         for code, present in changes:
             self.present.setdefault(code, set()).add(present)
 
+    def ids(self, digest: bytes) -> frozenset[int]:
+        """Return the ids of a version itself."""
+        return frozenset(number for number, found in self.digests.items() if found == digest)
+
     def counting_as(self, digest: bytes) -> frozenset[int]:
         """Return the ids of the versions whose results count as this one's: itself, and what was adopted."""
-        counting = {number for number, found in self.digests.items() if found == digest}
+        counting = set(self.ids(digest))
         grown = bool(counting)
         while grown:
             more = {code for code, present, *_ in self._adoptions if present in counting} - counting

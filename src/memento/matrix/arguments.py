@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
+KEYS = (
+    "parameters", "settings", "exclude", "include", "when", "zip", "defaults", "volatile", "repeats", "id",
+    "dependencies",
+)  # fmt: skip  # of a matrix
 OPTIONS = (
     "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
     "store_limit", "on_error", "fail_fast", "max_failures", "on_code_change", "order", "cpus_per_task", "gpus_per_task",
@@ -94,6 +98,9 @@ def explained(func: Callable[P, R]) -> Callable[P, R]:
         if kwargs and not names.issuperset(kwargs):
             name = next(name for name in kwargs if name not in names)
             raise TypeError(no_such_argument(func, name, kwargs[name], known))
+        extra = args[code.co_argcount] if len(args) > code.co_argcount else None
+        if callable(extra) and func.__name__ == "add_matrix":
+            raise TypeError(no_such_argument(func, "func", extra, known))
         if len(args) < len(needed) and not set(needed[len(args) :]).issubset(kwargs):
             raise TypeError(f"{_call(func)}() needs {_NEEDS.get(needed[-1], repr(needed[-1]))}.")
         return func(*args, **kwargs)
@@ -119,12 +126,15 @@ def _call(func: Callable[..., Any]) -> str:
 
 
 def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
-    from memento.matrix.spec import KEYS
     from memento.matrix.suggest import did_you_mean, nearest
 
     word = name.casefold().replace("_", "")
     if call == "Memento" and callable(value) and word in _FUNCTIONS:
         return f"Give the experiment first: Memento({_short(value)})."
+    if call == "add_matrix" and callable(value):
+        step = f"{{'step': [{_short(value)}], ...}}"
+        line = f"add_matrix({{'id': ..., 'parameters': {step}}})"
+        return f"Each stage's function is a parameter, which the experiment calls: {line}."
     meant = _meant(_WORDS.get(call, {}), word, value)
     if meant is not None:
         return meant

@@ -6,10 +6,12 @@ Knows: a matrix as a dict, before it is checked. May not know: where changes com
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from memento.errors import MatrixError
+from memento.matrix.labels import Labelled, labelled, meant
+from memento.matrix.ranges import as_numbers
 from memento.matrix.suggest import did_you_mean
 from memento.matrix.values import is_list
 
@@ -41,6 +43,8 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
 def with_changes(declared: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return a matrix' dict with other values; a parameter gets one value, or the values of a list.
 
+    A label of the parameter means its value.
+
     >>> with_changes({"parameters": {"lr": [1, 2]}, "settings": {"n": 5}}, {"lr": 0.1, "n": 9, "repeats": 2})
     {'parameters': {'lr': [0.1]}, 'settings': {'n': 9}, 'repeats': 2}
     """
@@ -55,9 +59,11 @@ def with_changes(declared: Mapping[str, Any], changes: Mapping[str, Any]) -> dic
             raise MatrixError(
                 f"--set {name}", "the matrix has no such parameter or setting.", did_you_mean(name, known)
             )
+        values = value if is_list(value) or isinstance(value, Mapping) else [value]
+        values = _with_labels(name, values, [grid[name] for grid in parameters if name in grid])
         for grid in parameters:
             if name in grid:
-                grid[name] = value if is_list(value) or isinstance(value, Mapping) else [value]
+                grid[name] = values
         if name in constants:
             constants[name] = value
         elif name == "repeats":
@@ -65,3 +71,15 @@ def with_changes(declared: Mapping[str, Any], changes: Mapping[str, Any]) -> dic
     if parameters:
         made["parameters"] = parameters[0] if one else parameters
     return {**made, "settings": constants} if constants else made
+
+
+def _with_labels(name: str, values: Any, before: Sequence[Any]) -> Any:
+    """Return new values of a parameter; what is named by a label that it has had is that value, so labelled."""
+    where = f"parameters[{name!r}]"
+    mappings = [one for one in before if isinstance(one, Mapping) and as_numbers(one, where) is None]
+    if not mappings or isinstance(values, Mapping):
+        return values
+    known = {name: labelled({label: value for one in mappings for label, value in one.items()}, where)}
+    texts = list(values)
+    found = [meant({name: text}, known, "--set")[name] for text in texts]
+    return Labelled(found, ["" if one is text else text for one, text in zip(found, texts, strict=True)])

@@ -102,7 +102,7 @@ def labels_at(
 
 
 def together(one: tuple[Any, ...], other: tuple[Any, ...], where: str) -> tuple[Any, ...]:
-    """Return the values that a parameter has in two grids, each value of the second once; labels of the first count.
+    """Return the values that a parameter has in two grids, each value of the second once; the first label is shown.
 
     >>> together((1, 2), (3, 2, 3), ""), together((1, 2), Labelled([2, 3], ["two", "three"]), "").labels
     ((1, 2, 3), ('', 'two', 'three'))
@@ -115,10 +115,11 @@ def together(one: tuple[Any, ...], other: tuple[Any, ...], where: str) -> tuple[
     values, labels = list(one), [*(labels_of(one) or [""] * len(one))]
     for value, label in zip(other, labels_of(other) or [""] * len(other), strict=True):
         slot = place.setdefault(token(value), len(values))
-        if slot == len(values):
+        is_twin = slot < len(values) and label and labels[slot] and label not in labels
+        if slot == len(values) or is_twin:
             values.append(value)
-            labels.append("")
-        if label and label in labels and labels.index(label) != slot:
+            labels.append(label if is_twin else "")
+        if label in labels and label and place[token(values[labels.index(label)])] != slot:
             raise MatrixError(
                 where, f"{label!r} is the label of two values, in two grids.", "Give one another label."
             )

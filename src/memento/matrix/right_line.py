@@ -10,6 +10,7 @@ from typing import Any
 
 from memento.config import short_text
 from memento.errors import MatrixTypeError
+from memento.matrix.arguments import FLAGS, OPTIONS
 from memento.matrix.ranges import KEYS_OF_NUMBERS, Numbers
 from memento.matrix.suggest import did_you_mean, misspelled, nearest
 from memento.matrix.values import is_list, quoted
@@ -80,6 +81,9 @@ def right_key(key: Any, given: Mapping[Any, Any], keys: Sequence[str]) -> str:
         return f"Did you mean {meant!r}?"
     if isinstance(key, str) and is_list(value):
         return f"Values to try stand under 'parameters': {as_typed({'parameters': {key: value}})}."
+    if key in OPTIONS or key in FLAGS:
+        line = f"Memento(func, {key}=...).run(matrix)" if key in OPTIONS else f"run(matrix, {key}=...)"
+        return f"It is no part of the matrix: write {line.replace('...', quoted(value))}."
     if isinstance(key, str) and not isinstance(value, Mapping):
         return f"A constant stands under 'settings': {as_typed({'settings': {key: value}})}."
     return did_you_mean(key, [one for one in keys if len(one) > 4] if nearest(key, keys) else keys, "Keys")
@@ -102,6 +106,8 @@ def no_list(name: str, given: Any) -> tuple[str, str]:
         text = f"[{text}]" if len(text) < 60 else "[...]"
     if name in _WORDS or name == "defaults":
         todo = f"Write {name!r}: {text}. The matrix' own key {name!r} stands beside 'parameters', not in it."
+    elif hasattr(given, "rvs"):  # a distribution of SciPy
+        todo = f"Draw values of it, {name!r}: distribution.rvs(20, random_state=0), or write Log(0.001, 1, num=7)."
     elif given is None:
         return "there are no values.", f"Write {name!r}: [value, ...], or [None] for the value None."
     else:

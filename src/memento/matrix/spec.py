@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import MatrixError, MatrixTypeError
+from memento.matrix.arguments import KEYS
 from memento.matrix.declared_grids import check_name, check_text, make_grids, note_repeated_values, united
 from memento.matrix.labels import meant
 from memento.matrix.ranges import as_numbers
 from memento.matrix.suggest import did_you_mean, misspelled
 from memento.matrix.values import equal, listed, quoted, wrong_type
 
-KEYS = (
-    "parameters", "settings", "exclude", "include", "when", "zip", "defaults", "volatile", "repeats", "id",
-    "dependencies",
-)  # fmt: skip
 _RULE = "Write {'parameter': value} or a function of the config."
 
 if TYPE_CHECKING:
@@ -88,6 +85,13 @@ def make_spec(given: Mapping[str, Any]) -> Spec:
     for where, named in (("defaults", defaults), ("volatile", volatile)):
         for name in named:
             _check_known(name, known, where, "parameter or setting")
+    for name in settings.keys() & defaults.keys() & {*names, *extra}.difference(volatile):
+        if not equal(settings[name], defaults[name]):
+            here, there = quoted(defaults[name]), quoted(settings[name])
+            told = f"it is {here}, and tasks without the parameter have the setting {there}: they would share keys."
+            raise MatrixError(
+                f"defaults[{name!r}]", told, "Give the setting another name, or the same value."
+            )
     return Spec(
         parameters=parameters,
         settings=settings,

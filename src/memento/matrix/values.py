@@ -78,7 +78,8 @@ class Values:
         """
         found = self._slots(plain_number(value))
         if not found and self.labels and value and isinstance(value, str):
-            return [slot for slot, label in enumerate(self.labels) if label == value]
+            own = next((v for v, label in zip(self.values, self.labels, strict=True) if label == value), None)
+            return self._slots(plain_number(own)) if value in self.labels else []
         return found
 
     def _slots(self, plain: object) -> list[int]:

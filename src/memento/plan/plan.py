@@ -150,6 +150,7 @@ def make_plan(
     past: Past,
     *,
     current: Sequence[Collection[int]],
+    itself: Sequence[Collection[int]] | None = None,  # of them, the version's own
     versions: array[int] | None = None,
     force_run: bool = False,
     rerun_changed: bool = False,
@@ -172,9 +173,7 @@ def make_plan(
     if written is not None and (tasks.matrix.defaults or tasks.held) and any(cached):
         from memento.plan.changed_defaults import computed_otherwise
 
-        changed = bytearray(
-            state == CHANGED and is_cached for state, is_cached in zip(states, cached, strict=True)
-        )
+        changed = _of_other_code(cached, past, places, versions, itself or current)
         otherwise = computed_otherwise(tasks, rows, cached, changed, written)
         for number in otherwise:
             if states[number] == CHANGED:
@@ -200,6 +199,21 @@ def make_plan(
         versions=versions,
         current=current,
     )
+
+
+def _of_other_code(
+    cached: bytearray,
+    past: Past,
+    places: array[int],
+    versions: Sequence[int] | None,
+    itself: Sequence[Collection[int]],
+) -> bytearray:
+    """Mark the tasks whose results are used and other code has computed, adopted or not."""
+    if past.versions.issubset(itself[0]) and versions is None:
+        return bytearray(len(places))
+    codes = map(past.codes.__getitem__, places)
+    each = zip(cached, codes, versions or repeat(0, len(places)), strict=True)
+    return bytearray(is_cached and code not in itself[own] for is_cached, code, own in each)
 
 
 def _mark_outdated(tasks: KeyedTasks, rows: Sequence[int], states: bytearray) -> None:

@@ -84,6 +84,8 @@ def no_such_attribute(
     if line is None:
         near = difflib.get_close_matches(name, [n for n in dir(type(owner)) if not n.startswith("_")], 1)
         line = f"{one}.{near[0]}" if near else None
+    if line is None and one == "result":
+        return f"{problem}. What the task returned is result.value, what it recorded result.metrics."
     known = [] if line else columns()
     return (
         f"{problem}. Write {line}." if line else f"{problem}. {_of_column(name, known)}" if known else problem

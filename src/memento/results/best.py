@@ -38,7 +38,16 @@ def best(selection: Selection, metric: str | None, minimize: bool, repeat: bool)
 
     if not len(selection):
         raise ValueError("there are no results to choose from")
-    by, _, numbers = numbers_of(selection, metric, 'results.best("{}")')
+    try:
+        by, _, numbers = numbers_of(selection, metric, 'results.best("{}")')
+    except ValueError as exc:
+        if metric not in selection.tasks.names:
+            raise
+        chosen = f"{metric}=value" if metric.isidentifier() else f"**{{{metric!r}: value}}"
+        raise ValueError(
+            f"{metric!r} is a parameter, and holds no numbers to compare. The best of one of its values is"
+            f" results.filter({chosen}).best()."
+        ) from exc
     if np.isnan(numbers).all():
         counts = ", ".join(f"{n} {status}" for status, n in selection.counts().items() if n)
         raise ValueError(f"no task has a number as {by!r}; of {len(selection)} tasks: {counts}")

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Config, plain, short_text
 from memento.errors import PayloadDamaged, ValueUnreadable
 from memento.layout import Layout
+from memento.matrix.values import quoted
 from memento.records import DAMAGED, DONE, Attempt, Failure, TaskRecord, Warned
 from memento.results.remote import exception_of
 from memento.results.scan import damaged
@@ -359,7 +361,20 @@ def value_text(result: Result, limit: int = 80, *, rounded: bool = False) -> str
         if not found:
             return f"<{LargeValue.of(record.value)}>"
     value = plain(value)
-    return f"{value:.6g}" if rounded and isinstance(value, float) else short_text(value, limit)
+    return _rounded(value, limit) if rounded else short_text(value, limit)
+
+
+def _rounded(value: Any, limit: int) -> str:
+    """Name a value for a table: numbers with few digits, also those in a dict."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if type(value) is not dict or not all(isinstance(name, str) for name in value):
+        return short_text(value, limit)
+    items = [
+        f"{name}: {f'{item:.4g}' if isinstance(item, float) else quoted(item)}"
+        for name, item in islice(value.items(), limit)
+    ]
+    return short_text(f"{{{', '.join(items)}}}", limit)
 
 
 def local_time(seconds: float) -> datetime:

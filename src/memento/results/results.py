@@ -187,9 +187,9 @@ class Results(Sequence["Result"]):
         metric : str, optional
             What to show: `value`, a metric, or another column of `to_frame`. By default what tasks returned, or
             the only number in it, or else the only metric.
-        aggfunc : str or callable, optional
+        aggfunc : str, callable or list of these, optional
             What to make of several tasks that fall on one cell: the mean by default, with a warning where
-            they are more than repeats of one configuration.
+            they are more than repeats of one configuration. Of a list, a table of each, side by side.
         values : str, optional
             The same as `metric`, by the word that pandas has for it.
 

@@ -15,6 +15,7 @@ from memento.results.advice import unknown, warn
 from memento.results.metric import frame_of, numbers_of, numeric
 from memento.results.parameters import ABSENT
 from memento.results.scan import IS_DONE
+from memento.results.to_frame import make_table
 from memento.store.unreadable import Unreadable
 from memento.values.describe import LargeValue
 from memento.wording import number_of
@@ -42,6 +43,12 @@ def pivot(
     import numpy as np
     import pandas as pd
 
+    if isinstance(aggfunc, list | tuple):  # side by side, as pandas has it
+        tables = [pivot(selection, index, columns, metric, one) for one in aggfunc]
+        side_by_side: pd.DataFrame = pd.concat(
+            tables, axis=1, keys=[getattr(f, "__name__", f) for f in aggfunc]
+        )
+        return side_by_side
     down, along = _names(index), _names(columns)
     given = ", ".join(map(json.dumps, [index, *([] if columns is None else [columns])]))
     values, frame = frame_of(selection, metric, f'results.pivot({given}, metric="{{}}")', [*down, *along])
@@ -159,7 +166,7 @@ def summary(selection: Selection, by: str | Sequence[str] | None, metric: str | 
     names = list(selection.tasks.names) if by is None else _names(by)
     for name in names:
         if name not in axes:
-            raise ValueError(unknown("parameter", name, list(axes)))
+            raise ValueError(_no_parameter(selection, name, list(axes)))
     given = "" if by is None else f"{json.dumps(names if not isinstance(by, str) else by)}, "
     _, frame, numbers = numbers_of(selection, metric, f'results.summary({given}metric="{{}}")')
     group, first = _groups([axes[name].codes for name in names], len(frame))
@@ -173,6 +180,12 @@ def summary(selection: Selection, by: str | Sequence[str] | None, metric: str | 
         repeats = None  # there is one of each: "0" would read as none
     table[_apart("missing", table)] = pd.Series(_missing(numbers, group, len(first), repeats), dtype=object)
     return table
+
+
+def _no_parameter(selection: Selection, name: str, known: Sequence[str]) -> str:
+    if name in make_table(selection, wanted=[name]).frame:
+        return f"{name!r} is a column, and no parameter to group by. Write results.summary(metric={json.dumps(name)})."
+    return unknown("parameter", name, known)
 
 
 def _names(names: str | Sequence[str] | None) -> list[str]:

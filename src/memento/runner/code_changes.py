@@ -44,6 +44,10 @@ class SessionCode:
         """Return for each version the store's ids of those that count as it."""
         return [self.history.counting_as(version.digest) for version in self.present.versions]
 
+    def itself(self) -> list[frozenset[int]]:
+        """Return for each version its own ids in the store, without those that were adopted."""
+        return [self.history.ids(version.digest) for version in self.present.versions]
+
     def note(self, plan: Plan, run: int | None = None) -> list[int]:
         """Let the store know the versions that a run has seen; return their ids."""
         digests = [version.digest for version in self.present.versions]

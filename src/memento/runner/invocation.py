@@ -61,7 +61,7 @@ class Invocation:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self._sessions:
             self._kept = self._last.keep(self._sessions, self._ids)
-            if error is not None:
+            if error is not None and any(max(one.plan.rows, default=-1) >= 0 for one in self._sessions):
                 from memento.results.remote import note
 
                 note(error, self._last.where(of_error=False))

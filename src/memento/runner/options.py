@@ -149,7 +149,8 @@ def check_names(func: Any, matrix: Matrix) -> Arguments:
         return Arguments()
     if type(func) is FunctionType and not vars(func):
         code = func.__code__
-        if code.co_varnames[: code.co_argcount] == ("context", "config") and not code.co_kwonlyargcount:
+        more = code.co_kwonlyargcount or code.co_flags & 8  # ``**kwargs``
+        if code.co_varnames[: code.co_argcount] == ("context", "config") and not more:
             return Arguments()  # as most experiments do: without `inspect`, which takes 5 ms
     from memento.runner.signatures import read
 

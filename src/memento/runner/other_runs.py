@@ -5,8 +5,9 @@ Knows: the plan, the store's run. May not know: executors, outcomes of our own.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from memento.events import Event, TasksFinished
@@ -15,6 +16,7 @@ from memento.runner.progress import Progress, note_row
 
 if TYPE_CHECKING:
     from memento.index.contract import Run
+    from memento.plan.changed_defaults import Written
     from memento.plan.plan import Plan
 
 
@@ -29,6 +31,7 @@ class OtherRuns:
     ) -> None:
         self._plan, self._run, self._progress = plan, run, progress
         self._codes, self._emit = codes, emit
+        self.written: Written | None = None  # to tell which of their results are of another default
         self.awaited: dict[bytes, int] = {}  # key -> number of a task that another run computes
         self.other_codes: Counter[tuple[int, int]] = Counter()
 
@@ -38,8 +41,8 @@ class OtherRuns:
         claim = self._run.claim(list(of_key))
         for key in claim.elsewhere:
             self.awaited[key] = of_key[key]
-        self._adopt(claim.finished, of_key)
-        return [of_key[key] for key in claim.granted]
+        left = self._adopt(claim.finished, of_key)
+        return [*(of_key[key] for key in claim.granted), *(self.claim(left) if left else ())]
 
     def look(self) -> list[int]:
         """Take what others have finished; return tasks that they finished or lost since: claiming them tells which."""
@@ -61,12 +64,17 @@ class OtherRuns:
         if known.code != self._codes[version] and known.code not in self._plan.current[version]:
             self.other_codes[known.code, version] += 1
 
-    def _adopt(self, finished: Iterable[Known], of_key: dict[bytes, int]) -> None:
+    def _adopt(self, finished: Sequence[Known], of_key: dict[bytes, int]) -> list[int]:
+        """Take these results; return the tasks of those that are of another default: they are ours to replace."""
         done = failed = 0
+        otherwise = self._of_another_default(finished, of_key)
         keys: dict[bool, list[str]] = {True: [], False: []}
         for known in finished:
             number = of_key.get(known.key)
             if number is None:
+                continue
+            if number in otherwise:
+                self._run.previous[known.key] = known.id
                 continue
             self.awaited.pop(known.key, None)
             share = note_row(self._plan, number, known.id)
@@ -83,3 +91,17 @@ class OtherRuns:
                 done, failed, 0.0, shared=done, keys=tuple(keys[True]), failed_keys=tuple(keys[False])
             )
             self._emit(told)
+        return list(otherwise)
+
+    def _of_another_default(self, finished: Sequence[Known], of_key: dict[bytes, int]) -> Collection[int]:
+        """Return the tasks whose results have another value where this run's are at a default."""
+        tasks = self._plan.tasks
+        if self.written is None or not finished or not (tasks.matrix.defaults or tasks.held):
+            return ()
+        from memento.plan.changed_defaults import computed_otherwise
+
+        rows, there = array("q", bytes(8 * len(tasks))), bytearray(len(tasks))
+        for known in finished:
+            if known.status == DONE and known.key in of_key:
+                rows[of_key[known.key]], there[of_key[known.key]] = known.id, 1
+        return computed_otherwise(tasks, rows, there, there, self.written)

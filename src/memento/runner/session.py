@@ -337,6 +337,7 @@ class Session:
             name_tasks=self._name_tasks,
             max_failures=self.options.max_failures,
         )
+        runner.others.written = self.store.index.written
         # Only now: workers may be copies of this process, which are made as long as it has one thread.
         signals.enter_context(Heartbeat(run.heartbeat))
         insist = executor.interrupt if executor.in_process else None
@@ -379,6 +380,7 @@ class Session:
             self.tasks,
             past,
             current=self.code.current(),
+            itself=self.code.itself(),
             versions=self.code.present.of,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",

@@ -4,9 +4,9 @@ Knows: signatures, the names that a matrix has. May not know: how anything runs.
 
 A function of two arguments without defaults takes the context and the config, in this order, however it calls them.
 Where it names a parameter or setting of the matrix, where it asks for the two otherwise (``config, context``, or one of
-them alone), and where it has one argument, or more than two, it takes its arguments by name: `context` or `ctx` and
-`config` or `cfg` (or what is annotated as these) are the two, `repeat` the number of the repeat, all others parameters
-and settings; a default stands where a task has none, and ``**kwargs`` gets all that is left.
+them alone, or with ``**kwargs``), and where it has one argument, or more than two, it takes its arguments by name:
+`context` or `ctx` and `config` or `cfg` (or what is annotated as these) are the two, `repeat` the number of the repeat,
+all others parameters and settings; a default stands where a task has none, and ``**kwargs`` gets all that is left.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from memento.config import config_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.matrix import Matrix
 from memento.matrix.suggest import misspelled, nearest
+from memento.matrix.values import equal, quoted
 from memento.runner.wrong_usage import CONFIGS, CONTEXTS, name_of, short_name, where_else
 from memento.worker.by_name import Arguments, ByName
 
@@ -30,7 +31,9 @@ _NEEDED = inspect.Parameter.empty
 _BOUND = object()  # the default of an argument that a partial has given already
 _NAMES = {"context": "context", "ctx": "context", "config": "config", "cfg": "config", "conf": "config"}
 _ROLES = {"Context": "context", "Config": "config"}  # what is annotated as one of these
-_PLAIN = frozenset({bool, int, float, str, type(None)})
+_PLAIN = frozenset(
+    {bool, int, float, complex, str, bytes, type(None), type(...)}
+)  # all that code has as constants
 
 
 def read(func: Any, matrix: Matrix) -> Arguments:
@@ -60,8 +63,12 @@ class _Reading:
     def arguments(self) -> Arguments:
         """Say what is taken, and refuse what cannot be."""
         if self._takes_the_two():
-            return Arguments()
+            two = [p for p in self.given if p.kind in _BY_PLACE][:2]
+            return Arguments(
+                defaults={p.name: p.default for p in self.given if p not in two and _is_plain(p.default)}
+            )
         self._check_needed()
+        self._check_defaults()
         everything = self.takes_rest or "config" in self.roles.values()
         if not everything:
             self._check_taken()
@@ -99,6 +106,8 @@ class _Reading:
         by_name = [p for p in self.given if p.name in self.known and p not in usually]
         if by_name or (len(two) < 2 and not self.takes_places):
             return False
+        if self.takes_rest and not self.takes_places and all(p.name in self.roles for p in two):
+            return False  # they come by name as well, and the rest gets what is left
         if any(p.default is _NEEDED for p in self.given if p not in two):
             return False
         for place, (p, words) in enumerate(zip(two, usual, strict=False)):
@@ -128,6 +137,22 @@ class _Reading:
             else:
                 todo = where_else(short_name(self.func), p.name, self._names)
             raise MatrixTypeError(self._told(), f"nothing provides {p.name!r}.", todo)
+
+    def _check_defaults(self) -> None:
+        """Refuse two defaults of one name: tasks that lack it would share keys with those that have the other one."""
+        bound = self.func.keywords if isinstance(self.func, functools.partial) else {}
+        for p in self.given:
+            own, defaults = bound.get(p.name, p.default), self.matrix.defaults
+            if own is _NEEDED or own is _BOUND or p.name not in defaults or p.name in self.matrix.volatile:
+                continue
+            if not equal(own, defaults[p.name]):
+                here, there = quoted(defaults[p.name]), quoted(own)
+                raise MatrixError(
+                    f"defaults[{p.name!r}]",
+                    f"it is {here}, and {self._told()} has {there} for a task without {p.name!r}: a result of one would"
+                    " stand for the other.",
+                    f"Give both the same default, here or in {self._with(f'{p.name}={here}', instead=p.name)}.",
+                )
 
     def _check_taken(self) -> None:
         """Refuse a parameter that nobody takes: its values would compute the same."""
