@@ -109,7 +109,6 @@ def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
         ("ls", "--nonsense"),
         ("show",),
         ("logs",),
-        ("run",),
         ("ls", "--limit", "-1"),
     ],
 )
