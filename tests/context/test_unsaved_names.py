@@ -42,9 +42,7 @@ def outer(told: Any) -> float:
     return w[0]
 
 
-@pytest.mark.parametrize(
-    ("task", "name"), [(whole, "state"), (part, "w"), (number, "total"), (outer, "w")], ids=lambda v: str(v)
-)
+@pytest.mark.parametrize(("task", "name"), [(whole, "state"), (part, "w"), (number, "total"), (outer, "w")])
 def test_what_would_be_lost_is_not_saved_and_told(task: Callable[..., float], name: str, store: str) -> None:
     asked = iter([False, False, False])
     with (
