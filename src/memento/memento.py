@@ -63,6 +63,8 @@ class Memento:
         Start no more tasks after the first that has failed, its retries over; the same as ``max_failures=1``.
     max_failures : int, optional
         Start no more tasks once so many of this call have failed. What runs finishes, and all that finished is kept.
+    sample : int or float, optional
+        Run only so many tasks of each matrix, or that share of them, where `run` is not given another; chosen as there.
     on_code_change : {"warn", "rerun", "ignore"}
         What to do about results that an older version of the code computed.
     order : {"longest-first", "matrix"}
@@ -116,6 +118,7 @@ class Memento:
         on_error: str = "raise",
         fail_fast: bool = False,
         max_failures: int | None = None,
+        sample: float | None = None,
         on_code_change: str = "warn",
         order: str = "longest-first",
         cpus_per_task: int = 1,
@@ -155,6 +158,10 @@ class Memento:
             from memento.runner.wrong_usage import no_attribute
 
             raise AttributeError(no_attribute(self.__dict__.get("func"), name, dir(type(self))))
+
+    def __memento_key__(self) -> str:
+        """How something runs is no part of what it is, where an experiment's own object holds its Memento."""
+        return "memento.Memento"
 
     @property
     def name(self) -> str:
@@ -256,7 +263,7 @@ class Memento:
         results: Results = invocation.hand_over(self._on_error)
         return results
 
-    @cached_property  # so that what it holds is no part of a key, where an experiment's object has this Memento
+    @cached_property
     def _last(self) -> LastRun:
         from memento.runner.invocation import LastRun
 
@@ -399,6 +406,7 @@ class Memento:
 
         # A plan that nobody sees is no plan.
         listeners = Listeners(True if dry_run else self._progress, self._hear)
+        sample = self._options.sample if sample is None else sample
         options = self._options._replace(force_run=force_run, force_cache=force_cache, sample=sample)
         store = self._locate(cache_path)
         return Invocation(self.func, self.name, options, store, listeners, self._last, ids)

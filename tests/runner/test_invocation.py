@@ -211,10 +211,10 @@ def test_two_runs_at_once_of_one_memento_return_their_own(tmp_path: Path) -> Non
 
 
 class Trainer:
-    """An object that has its Memento: what that holds is part of its experiment's name."""
+    """An object that has its Memento: what that holds is no part of its experiment's name."""
 
-    def __init__(self, store: Path) -> None:
-        self.runs = make(store, self.train)
+    def __init__(self, store: Path, **options: Any) -> None:
+        self.runs = make(store, self.train, **options)
 
     def train(self, context: Any, config: Any) -> int:
         return int(config.x)
@@ -228,6 +228,13 @@ def test_what_is_kept_is_no_part_of_a_name_and_does_not_travel(tmp_path: Path) -
     again = trainer.runs.run(MATRIX)
     assert again is not None
     assert all(result.was_cached for result in again)
+    for other in (
+        {"num_workers": 1, "executor": "threads"},
+        {"retries": 1},
+        {"timeout": 60},
+        {"max_failures": 2},
+    ):
+        assert Trainer(tmp_path / "s", **other).runs.name == name
     travelled = cloudpickle.loads(cloudpickle.dumps(trainer.runs))
     with pytest.raises(RuntimeError, match="has not run anything yet"):
         travelled.results  # noqa: B018

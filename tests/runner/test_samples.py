@@ -45,6 +45,15 @@ def test_a_larger_sample_keeps_what_is_done(tmp_path: Path) -> None:
     assert [r.key for r in whole if r.key in {r.key for r in two}] == [r.key for r in two], "in its order"
 
 
+def test_a_sample_of_all_runs_may_be_another_for_one(tmp_path: Path) -> None:
+    sampled = runs(tmp_path / "s", sample=0.1)
+    one, other, again = sampled.run(MATRIX), sampled.run(MATRIX, sample=20), sampled.run(MATRIX, sample=1.0)
+    assert [len(each or ()) for each in (one, other, again)] == [40, 20, 400]
+    assert len(computed) == 400
+    with pytest.raises(ValueError, match="write sample=2"):
+        runs(tmp_path / "s", sample=2.0)
+
+
 def test_what_is_done_beside_the_sample_is_not_among_its_results(tmp_path: Path) -> None:
     runs(tmp_path / "s").run(MATRIX)
     results = runs(tmp_path / "s").run(MATRIX, sample=0.1)
@@ -115,5 +124,3 @@ def test_what_is_no_number_of_tasks_is_refused(sample: Any, told: str, tmp_path:
 def test_other_words_for_it_are_answered(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"Write sample=20\."):
         runs(tmp_path / "s").run(MATRIX, n_iter=20)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match=r"run\(matrix, sample=20\)"):
-        Memento(experiment, sample=20)  # type: ignore[call-arg]

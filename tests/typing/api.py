@@ -51,7 +51,7 @@ def best_so_far(event: Event) -> None:
 def early_ends_and_samples() -> None:
     Memento(experiment, listeners=[best_so_far, print])
     Memento(experiment, fail_fast=True)
-    runs = Memento(experiment, max_failures=5)
+    runs = Memento(experiment, max_failures=5, sample=0.1)
     some: Results | None = runs.run({"parameters": {"x": [1, 2]}}, sample=200)
     print(some, runs.run_all(sample=0.1))
 

@@ -20,8 +20,8 @@ KEYS = (
 )  # fmt: skip  # of a matrix
 OPTIONS = (
     "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
-    "store_limit", "on_error", "fail_fast", "max_failures", "on_code_change", "order", "cpus_per_task", "gpus_per_task",
-    "max_tasks_per_worker", "log_output", "initializer", "progress", "listeners",
+    "store_limit", "on_error", "fail_fast", "max_failures", "sample", "on_code_change", "order", "cpus_per_task",
+    "gpus_per_task", "max_tasks_per_worker", "log_output", "initializer", "progress", "listeners",
 )  # fmt: skip
 FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete", "sample")
 

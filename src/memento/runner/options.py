@@ -46,7 +46,8 @@ class Options(NamedTuple):
 # Arguments of `Memento` that are for `make_options`.
 GIVEN = (
     "num_workers", "executor", "retries", "timeout", "memory_limit", "store_limit", "fail_fast", "max_failures",
-    "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output", "initializer",
+    "sample", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output",
+    "initializer",
 )  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def make_options(**given: Any) -> Options:
         check_positive(name, given[name])
     check_retries(given["retries"])
     check_flag("fail_fast", given["fail_fast"])
+    check_sample(given["sample"])
     check_initializer(given["initializer"])
     if given.pop("fail_fast"):
         if given["max_failures"] not in (None, 1):
