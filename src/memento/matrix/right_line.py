@@ -82,7 +82,7 @@ def right_key(key: Any, given: Mapping[Any, Any], keys: Sequence[str]) -> str:
     if isinstance(key, str) and is_list(value):
         return f"Values to try stand under 'parameters': {as_typed({'parameters': {key: value}})}."
     if key in OPTIONS or key in FLAGS:
-        line = f"Memento(func, {key}=...).run(matrix)" if key in OPTIONS else f"run(matrix, {key}=...)"
+        line = f"run(matrix, {key}=...)" if key in FLAGS else f"Memento(func, {key}=...).run(matrix)"
         return f"It is no part of the matrix: write {line.replace('...', quoted(value))}."
     if isinstance(key, str) and not isinstance(value, Mapping):
         return f"A constant stands under 'settings': {as_typed({'settings': {key: value}})}."
