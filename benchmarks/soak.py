@@ -80,7 +80,7 @@ class Books:
             file.seek(self.read)
             text = file.read()
         self.read += len(text)
-        started = []
+        started: list[tuple[int, ...]] = []
         for line in text.decode().splitlines():
             kind, *numbers = line.split()
             if kind == "start":
@@ -191,7 +191,7 @@ class Soak:
 
     def _wait_for_orphans(self, token: str) -> None:
         mark, began = f"{TOKEN}={token}".encode(), time.monotonic()
-        while left := [pid for pid in psutil.pids() if _has_mark(pid, mark)]:
+        while left := [pid for pid in psutil.pids() if has_mark(pid, mark)]:
             if time.monotonic() - began > GONE:
                 self.orphans += len(left)
                 for pid in left:
@@ -206,7 +206,8 @@ class Soak:
         return " | ".join(lines[-5:])
 
 
-def _has_mark(pid: int, mark: bytes) -> bool:
+def has_mark(pid: int, mark: bytes) -> bool:
+    """Tell whether a process lives and belongs to a soak."""
     with suppress(OSError):
         if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -242,7 +243,7 @@ def table(soak: Soak, same: bool, seed: int) -> str:
         ("unfinished tasks started again", f"{books.starts - soak.tasks:,}"),
         (
             "checkpointed steps, and those computed again",
-            f"{books.steps:,}, {books.steps - _steps(soak.tasks):,}",
+            f"{books.steps:,}, {books.steps - steps_of(soak.tasks):,}",
         ),
         ("longest time until all of a killed run had ended", f"{soak.slowest_end:.2f} s"),
     ]
@@ -251,8 +252,18 @@ def table(soak: Soak, same: bool, seed: int) -> str:
     return f"| {where} | |\n| --- | --- |\n{body}\n"
 
 
-def _steps(tasks: int) -> int:
+def steps_of(tasks: int) -> int:
+    """Return how many checkpointed steps a grid has."""
     return -(-tasks // 125) * 20
+
+
+def keep(page: Path, name: str, figures: str) -> None:
+    """Put a table into a page, in place of the last one of that name."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
+    page.write_text(f"{before.rstrip()}\n\n{begin}{figures}{end}{after}", encoding="utf-8")
 
 
 def main() -> int:
@@ -261,7 +272,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to kill")
     parser.add_argument("--tasks", type=int, default=50_000, help="a multiple of 50")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
-    parser.add_argument("--out", type=Path, help="write the table here, as a page of its own")
+    parser.add_argument("--out", type=Path, help="keep the table in this page")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="memento-soak-", ignore_cleanup_errors=True) as name:
@@ -274,9 +285,7 @@ def main() -> int:
     for error in soak.errors:
         print(error)
     if options.out:
-        options.out.write_text(
-            f"# Soak\n\nWhat `make soak` printed last; `docs/reliability.md` says what it proves.\n\n{figures}"
-        )
+        keep(options.out, "this machine's processes", figures)
     books = soak.books
     broken = books.lost or books.repeated or soak.hangs or soak.orphans or soak.errors or "| NO |" in figures
     return 1 if broken else 0

@@ -4,8 +4,10 @@ Knows: the public face of Memento. May not know: who kills it.
 
     python benchmarks/soak_grid.py STORE JOURNAL TASKS          run what is left; exit code 3 if tasks failed
     python benchmarks/soak_grid.py STORE JOURNAL TASKS --frame FILE   compute nothing, write the results' frame
+    ... --engine ENGINE [--payloads WHERE]    "local" (pilots here), "slurm", or the address of a Dask scheduler
 
-The journal is how the outside learns what was done when: "run PID", "start N", "step N STEP", "told DONE".
+The journal is how the outside learns what was done when: "run PID", "start N ATTEMPT HOST PID", "step N STEP", "end N",
+"told DONE".
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -40,7 +43,16 @@ def note(journal: str, line: str) -> None:
 def experiment(context: Context, config: Config) -> Any:
     """Compute a value that its number alone decides."""
     number = config.block * WIDTH + config.place
-    note(config.settings["journal"], f"start {number}")
+    note(config.settings["journal"], f"start {number} {context.attempt} {os.uname().nodename} {os.getpid()}")
+    value = value_of(context, config, number)
+    note(config.settings["journal"], f"end {number}")
+    return value
+
+
+def value_of(context: Context, config: Config, number: int) -> Any:
+    """Compute it, in one of five ways."""
+    if number % (2 * LONG) == 0:
+        return loop_task(context, config, number)
     if number % LONG == 0:
         return long_task(context, config, number)
     if number % LONG == 1:
@@ -61,6 +73,17 @@ def long_task(context: Context, config: Config, number: int) -> float:
         context.record({"loss": (step, total)})
         context.checkpoint(step, total)
     return float(total)
+
+
+def loop_task(context: Context, config: Config, number: int) -> float:
+    """Do the same by `context.loop`."""
+    state = {"total": 0.0}
+    for step in context.loop(range(STEPS), state, every="1 steps"):
+        note(config.settings["journal"], f"step {number} {step}")
+        time.sleep(STEP_SECONDS)
+        state["total"] += mix(number * STEPS + step)
+        context.record({"loss": (step + 1, state["total"])})
+    return state["total"]
 
 
 def mix(number: int) -> float:
@@ -95,6 +118,28 @@ class Told:
             note(self._journal, f"told {event.done}")
 
 
+def executor_of(engine: str) -> Any:
+    """Return what runs the grid's tasks."""
+    if engine == "processes":
+        return engine
+    if engine == "local":
+        from tests.executors.pilots.local_engine import Local
+
+        return Local()
+    if engine == "slurm":
+        from memento.executors import Slurm
+        from memento.executors.slurm import engine as slurm_engine
+        from memento.executors.slurm import job_queue, jobs
+
+        # A look each second, as no site would like it: a soak waits for what they show.
+        job_queue.SHORT = slurm_engine.SILENT = 1.0
+        jobs.MOST_CALLS = jobs.MOST_SUBMISSIONS = 10_000
+        return Slurm(tasks_per_job=2, max_jobs=4, time="1h", idle=20)
+    from memento.executors.dask import Dask
+
+    return Dask(engine)
+
+
 def main() -> int:
     """Run the grid, or write its frame."""
     parser = argparse.ArgumentParser(description="The grid that soak kills.")
@@ -102,10 +147,20 @@ def main() -> int:
     parser.add_argument("journal")
     parser.add_argument("tasks", type=int)
     parser.add_argument("--frame", type=Path)
+    parser.add_argument("--engine", default="processes")
+    parser.add_argument("--payloads")
+    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    memento.display.base.make_display = lambda progress: Told(options.journal)  # type: ignore[assignment]
+    memento.display.base.make_display = lambda *_, **__: Told(options.journal)  # type: ignore[assignment]
     runs = Memento(
-        experiment, num_workers=2, store=options.store, retries=3, on_error="return", on_code_change="ignore"
+        experiment,
+        num_workers=options.workers,
+        executor=executor_of(options.engine),
+        store=options.store,
+        payloads=options.payloads,
+        retries=3,
+        on_error="return",
+        on_code_change="ignore",
     )
     if options.frame is None:
         note(options.journal, f"run {os.getpid()}")
@@ -133,4 +188,5 @@ def write_frame(results: Results, path: Path) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).resolve().parents[1]))  # of the tests' engines
     raise SystemExit(main())

@@ -52,6 +52,7 @@ def test_a_setting_is_an_attribute_where_its_name_is_free_and_no_item() -> None:
 
 
 class TestMapping:
+    @pytest.mark.slow
     @given(
         parameters=st.dictionaries(st.text(), st.integers() | st.text()),
         settings=st.dictionaries(st.text(), st.none()),

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 SOURCE = Path(__file__).parent.parent / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -29,23 +30,49 @@ SHARED_NAMES = {
 }
 
 
+class Facts(NamedTuple):
+    """What the tests ask of a file; its tree is not kept, since all trees together are half a gigabyte."""
+
+    lines: int
+    docstring: str
+    long_functions: list[str]
+    private_reads: list[str]
+    imports: list[tuple[str, list[str]]]  # a module, and what is taken from it
+
+
+@cache
+def _facts(path: Path) -> Facts:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    nodes = list(ast.walk(tree))
+    functions = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return Facts(
+        len(text.splitlines()),
+        ast.get_docstring(tree) or "",
+        [function.name for function in functions if _code_lines(function) > LONG_FUNCTION],
+        list(_private_reads(nodes)),
+        list(_imports(nodes)),
+    )
+
+
 def _name(path: Path) -> str:
     return path.relative_to(SOURCE / "memento").as_posix()
 
 
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return how long a function is without its docstring, which users read elsewhere."""
+    start = function.body[0].end_lineno if ast.get_docstring(function) is not None else function.lineno
+    return (function.end_lineno or 0) - (start or 0) + 1
 
 
 def _is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name not in PUBLIC
 
 
-def _own_names(tree: ast.Module) -> set[str]:
+def _own_names(nodes: list[ast.AST]) -> set[str]:
     """Return all names that a file defines: functions, classes, variables, attributes of `self`, slots."""
     own = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             own.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -58,10 +85,10 @@ def _own_names(tree: ast.Module) -> set[str]:
     return own
 
 
-def _private_reads(tree: ast.Module) -> Iterator[str]:
+def _private_reads(nodes: list[ast.AST]) -> Iterator[str]:
     """Yield what is read or imported of other files though it begins with an underscore."""
-    own = _own_names(tree)
-    for node in ast.walk(tree):
+    own = _own_names(nodes)
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("memento"):
             yield from (
                 f"{node.lineno}: import {a.name}"
@@ -74,31 +101,27 @@ def _private_reads(tree: ast.Module) -> Iterator[str]:
             yield f"{node.lineno}: {ast.unparse(node)}"
 
 
+def _imports(nodes: list[ast.AST]) -> Iterator[tuple[str, list[str]]]:
+    """Yield what a file imports, also in functions and under TYPE_CHECKING."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module, [alias.name for alias in node.names]
+
+
 def test_no_file_reads_private_parts_of_another() -> None:
-    found = {_name(path): list(_private_reads(_tree(path))) for path in FILES}
+    found = {_name(path): _facts(path).private_reads for path in FILES}
     assert {name: reads for name, reads in found.items() if reads and name not in REACHES_IN} == {}
 
 
 def test_a_file_of_more_than_400_lines_says_why() -> None:
-    long = [path for path in FILES if len(path.read_text(encoding="utf-8").splitlines()) > LONG]
-    silent = {_name(path) for path in long if "Long because" not in (ast.get_docstring(_tree(path)) or "")}
-    assert silent == set()
+    long = [path for path in FILES if _facts(path).lines > LONG]
+    assert {_name(path) for path in long if "Long because" not in _facts(path).docstring} == set()
 
 
 def test_no_function_is_longer_than_60_lines() -> None:
-    long = {
-        f"{_name(path)}:{node.name}"
-        for path in FILES
-        for node in ast.walk(_tree(path))
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _code_lines(node) > LONG_FUNCTION
-    }
-    assert long == set()
-
-
-def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Return how long a function is without its docstring, which users read elsewhere."""
-    start = function.body[0].end_lineno if ast.get_docstring(function) is not None else function.lineno
-    return (function.end_lineno or 0) - (start or 0) + 1
+    assert {_name(path): _facts(path).long_functions for path in FILES if _facts(path).long_functions} == {}
 
 
 def test_a_file_name_means_one_thing() -> None:
@@ -121,21 +144,17 @@ def _module(path: Path) -> str:
     return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _imports(path: Path, modules: frozenset[str]) -> set[str]:
-    """Return the modules that a file names, also in functions and under TYPE_CHECKING."""
+def _imported(path: Path, modules: frozenset[str]) -> set[str]:
+    """Return the modules of ours that a file names."""
     found = set()
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            deeper = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= deeper & modules or {node.module}
+    for module, names in _facts(path).imports:
+        found |= {f"{module}.{name}" for name in names} & modules or {module}
     return found & modules - {_module(path)}
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     modules = frozenset(map(_module, FILES))
-    graph = {_module(path): _imports(path, modules) for path in FILES}
+    graph = {_module(path): _imported(path, modules) for path in FILES}
     circles = {" ".join(sorted(circle)) for circle in _circles(graph)}
     assert circles == set()
 

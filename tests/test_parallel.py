@@ -40,6 +40,7 @@ def test_results_come_in_the_order_of_adding() -> None:
     assert manager.run() == [x**2 for x in range(20)]
 
 
+@pytest.mark.slow
 def test_tasks_start_by_priority_and_then_in_the_order_of_adding() -> None:
     order = str(Path("order.txt").absolute())
     manager = TaskManager(workers=1)
@@ -73,6 +74,7 @@ def test_what_a_task_holds_is_what_it_held_when_it_was_added() -> None:
     assert manager.run() == [3]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_fails_its_task_and_no_other() -> None:
     # 1.2.0 waited forever.
     manager = TaskManager(workers=1)
@@ -102,6 +104,7 @@ def test_exceptions_come_back_as_they_were_raised() -> None:
     assert "ValueError" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_manager_serves_again_after_a_failure() -> None:
     manager = TaskManager(workers=1)
     manager.add_task(delayed(int)("no number"))

@@ -145,13 +145,14 @@ def test_no_source_file_outgrows_a_reader(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 600
 
 
+@pytest.mark.slow
 def test_every_source_module_can_be_imported_without_the_extras() -> None:
     """An optional package is imported where it is used; only the demo is about one, and says so when it lacks."""
     modules = {
         ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
         for path in SOURCES
     } - {"memento.__main__", "memento.cli.demo"}
-    extras = "apprise dask distributed matplotlib pyarrow ray sklearn submitit torch".split()
+    extras = "apprise dask distributed matplotlib obstore psycopg pyarrow pynvml ray sklearn torch".split()
     code = (
         "import importlib, sys\n"
         f"sys.modules.update(dict.fromkeys({extras!r}))\n"  # None there makes an import fail

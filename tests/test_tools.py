@@ -69,3 +69,22 @@ def test_an_environment_without_any_python_says_which_would_do(tmp_path: Path) -
     assert made.returncode == 1
     assert "3.98, 3.99" in made.stderr
     assert not (tmp_path / "env").exists()
+
+
+@pytest.mark.slow
+def test_an_extended_environment_has_what_the_other_one_has_and_is_made_once(tmp_path: Path) -> None:
+    other, folder = tmp_path / "other", tmp_path / "env"
+    (other / "bin").mkdir(parents=True)
+    (other / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    (other / "bin" / "python").chmod(0o755)
+    (other / ".made-from").write_text("the pinned file\n", encoding="utf-8")
+    made = _run("extended-environment", folder, other, "pytest", home=tmp_path)  # which the other one has
+    assert made.returncode == 0, made.stderr
+    found = subprocess.check_output(
+        [folder / "bin" / "python", "-c", "import pytest; print(pytest.__file__)"], text=True
+    )
+    assert found.strip() == pytest.__file__
+    again = _run("extended-environment", folder, other, "pytest", home=tmp_path)
+    assert (again.returncode, again.stderr) == (0, "")
+    (other / ".made-from").write_text("another pinned file\n", encoding="utf-8")
+    assert "Making" in _run("extended-environment", folder, other, "pytest", home=tmp_path).stderr

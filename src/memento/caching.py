@@ -106,19 +106,15 @@ class MemoryCacheProvider(CacheProvider):
         return str(self._cache)
 
     def get(self, key: Any) -> Any:
-        """Return the value of `key`; KeyError where there is none."""
         return self._cache[key]
 
     def set(self, key: Any, item: Any) -> None:
-        """Keep `item` under `key`."""
         self._cache[key] = item
 
     def contains(self, key: Any) -> bool:
-        """Say whether there is a value of `key`."""
         return key in self._cache
 
     def make_key(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Make the key of a call."""
         return self._key_provider(func, *args, **kwargs)
 
 
@@ -241,7 +237,6 @@ class FileSystemCacheProvider(_PickleTable, CacheProvider):
         return f"Filesystem cache, using {self._place()}"
 
     def make_key(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Make the key of a call."""
         return self._key_provider(func, *args, **kwargs)
 
 

@@ -14,7 +14,8 @@ Long because whoever looks for an error finds all of them here.
     │   ├── NotAStore                       the path holds something else
     │   ├── StoreTooNew                     written by a later release
     │   ├── StoreDamaged                    the index or a payload is not what was written
-    │   │   └── PayloadDamaged
+    │   │   ├── PayloadDamaged
+    │   │   └── StreamDamaged               what a pilot told was altered
     │   ├── StoreUnwritable (OSError)       disk full, read-only, no permission
     │   ├── ValueUnreadable                 a stored value is whole, and cannot be loaded here
     │   └── UntrustedStore                  reading would unpickle a stranger's data
@@ -47,19 +48,14 @@ class MementoError(Exception):
 
     todo: str = ""
 
+    def _render_traceback_(self) -> list[str]:  # IPython asks for it
+        from memento.uncaught import in_ipython
+
+        return in_ipython(self, report=False)
+
 
 class MatrixError(MementoError, ValueError):
-    """The matrix is wrong; says where and what would be right.
-
-    Parameters
-    ----------
-    where : str
-        Path of the faulty place, like ``exclude[2]['modle']``.
-    problem : str
-        What is wrong there.
-    todo : str
-        What would be right.
-    """
+    """The matrix is wrong: `where` is the faulty place, like ``exclude[2]['modle']``, `todo` what would be right."""
 
     def __init__(self, where: str, problem: str, todo: str = "") -> None:
         super().__init__(where, problem, todo)
@@ -75,17 +71,7 @@ class MatrixTypeError(MatrixError, TypeError):
 
 
 class UnkeyableValue(MementoError, TypeError):
-    """A value cannot be identified with certainty, so no key can stand for it.
-
-    Parameters
-    ----------
-    where : str
-        The parameter or setting, with the path inside its value.
-    kind : str
-        The type's qualified name.
-    reason : str
-        Why it has no certain identity.
-    """
+    """A value cannot be identified with certainty, so no key can stand for it; says where, its kind, and why."""
 
     todo = (
         "Ways out: pass something that describes it (a path, a name, its parameters) and build it inside the"
@@ -116,15 +102,7 @@ class StepFailed(MementoError, RuntimeError):
 
 
 class Unsendable(MementoError, TypeError):
-    """The experiment, or a value of the matrix, cannot be pickled for the workers.
-
-    Parameters
-    ----------
-    where : str
-        What cannot be sent: the experiment, a parameter, a setting.
-    reason : str
-        Which part of it, and why.
-    """
+    """The experiment, or a value of the matrix, cannot be pickled for the workers."""
 
     todo = (
         "Pass something that describes it (a path, a name, its parameters) and build it inside the task;"
@@ -141,17 +119,7 @@ class Unsendable(MementoError, TypeError):
 
 
 class StoreError(MementoError):
-    """Base of what can be wrong with a store.
-
-    Parameters
-    ----------
-    path : str
-        The store, or the file in it.
-    problem : str
-        What is wrong.
-    todo : str
-        What to do about it.
-    """
+    """Base of what can be wrong with a store, or with the file in it at `path`."""
 
     def __init__(self, path: str, problem: str, todo: str = "") -> None:
         super().__init__(path, problem, todo)
@@ -178,6 +146,12 @@ class PayloadDamaged(StoreDamaged):
     """A stored value is torn, altered or gone; its task counts as not done."""
 
 
+class StreamDamaged(StoreDamaged):
+    """What a pilot or its coordinator told through a file is not what was written; all before it was read."""
+
+    todo = "Its tasks are run again elsewhere."
+
+
 class StoreUnwritable(StoreError, OSError):
     """The store cannot be written: disk full, read-only or not permitted."""
 
@@ -195,13 +169,7 @@ class UntrustedStore(StoreError):
 
 
 class TaskError(MementoError):
-    """A task failed and has no exception of its own to show.
-
-    Parameters
-    ----------
-    message : str
-        What happened, in one line.
-    """
+    """A task failed and has no exception of its own to show."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -263,12 +231,7 @@ class WorkerStartError(MementoError):
 class WorkersDiffer(WorkerStartError):
     """Workers are fresh processes, and have not what the program has changed since its imports; no task was run.
 
-    Parameters
-    ----------
-    found : sequence of (str, str, str)
-        What differs: its name, what the program has, what workers have.
-    why : str
-        Why workers are fresh processes.
+    `found` has what differs: its name, what the program has, what workers have; `why` workers are fresh processes.
     """
 
     todo = (
@@ -297,15 +260,7 @@ class CommandRefused(MementoError):
 
 
 class MissingExtra(MementoError, ImportError):
-    """An optional package is needed and not installed.
-
-    Parameters
-    ----------
-    what : str
-        What needs it, like ``executor="ray"``.
-    extra : str
-        Name of the extra of ``memento-ml`` that brings it.
-    """
+    """`what` needs an optional package that is not installed; the `extra` of ``memento-ml`` brings it."""
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(what, extra)
@@ -347,6 +302,11 @@ class AggregateException(MementoError):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.exceptions, None, str(self))
 
+    def _render_traceback_(self) -> list[str]:
+        from memento.uncaught import in_ipython
+
+        return in_ipython(self, report=True)
+
 
 class CacheMiss(MementoError):
     """`force_cache=True` was asked, and a task has no result in the store.
@@ -368,13 +328,7 @@ class CacheMiss(MementoError):
 
 
 class UpstreamPending(MementoError, LookupError):
-    """A plan asks for the result of a task that has not been computed yet.
-
-    Parameters
-    ----------
-    key : str
-        The task's key, in hexadecimal.
-    """
+    """A plan asks for the result of a task that has not been computed yet."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
@@ -385,13 +339,7 @@ class UpstreamPending(MementoError, LookupError):
 
 
 class UpstreamParameterMissing(MementoError, LookupError):
-    """A parameter of an upstream task is not taken along to workers.
-
-    Parameters
-    ----------
-    what : str
-        The value, in a few words.
-    """
+    """A parameter of an upstream task, named in `what`, is not taken along to workers."""
 
     todo = "Return it from that task, or make it a parameter or setting of this matrix too."
 
@@ -448,3 +396,8 @@ class RunInterrupted(KeyboardInterrupt):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.summary,)
+
+    def _render_traceback_(self) -> list[str]:
+        from memento.uncaught import in_ipython
+
+        return in_ipython(self, report=True)

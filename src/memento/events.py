@@ -52,6 +52,17 @@ class WarningGroup(NamedTuple):
     keys: tuple[str, ...] = ()
 
 
+class Extreme(NamedTuple):
+    """The configuration with the highest, or the lowest, of a number that tasks returned or recorded."""
+
+    by: str  # "accuracy"
+    highest: bool
+    value: float  # the mean of its repeats
+    config: str  # "lr=0.1, model=SVC"
+    key: str  # hex key of its first
+    repeats: int = 1
+
+
 class RunStarted(NamedTuple):
     """The plan is made and work begins."""
 
@@ -65,6 +76,7 @@ class RunStarted(NamedTuple):
     executor: str = "processes"
     in_process: bool = False  # tasks run in the program's own thread, and may use its terminal
     matrix: str = ""  # its id, where it has one
+    grows: bool = False  # `workers` is how many there may be: they come and go
     run: str = ""
     time: float = 0.0
 
@@ -122,13 +134,14 @@ class TaskFailed(NamedTuple):
 
 
 class TaskRetried(NamedTuple):
-    """A failed attempt will be repeated."""
+    """An attempt that failed, or whose place was lost, will be repeated."""
 
     key: str
     config: str
     attempt: int
     reason: str
     delay: float
+    lost: bool = False  # its place was: the task itself has not failed, and may not have begun
     run: str = ""
     time: float = 0.0
 
@@ -161,6 +174,7 @@ class Tick(NamedTuple):
         0  # tasks that run beside those in `running`, which names the longest where there are many
     )
     longest: float = 0.0  # seconds that the longest of the finished tasks took
+    paused: str = ""  # who has paused it, like "ada@node7"; "" where nobody has
     run: str = ""
     time: float = 0.0
 
@@ -204,6 +218,7 @@ class RunFinished(NamedTuple):
     how_to_go_on: str = ""
     warned: tuple[WarningGroup, ...] = ()
     notes: tuple[str, ...] = ()  # what else is to be known of the results
+    best: tuple[Extreme, ...] = ()  # of the whole grid; where somebody is told of the end by a message
     run: str = ""
     time: float = 0.0
 

@@ -5,35 +5,12 @@ Knows: names and modules, and what people call what is here. May not know: what 
 
 from __future__ import annotations
 
-import gc
 import sys
 
 TYPE_CHECKING = False  # as in `memento`, whose import this is a part of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
-
-
-class Loading:
-    """A block that imports many modules, for which Python's search for garbage would take a tenth of the time.
-
-    What was made by its end counts as old, and is looked through with all that is.
-
-    >>> with Loading():
-    ...     gc.isenabled()
-    False
-    """
-
-    def __enter__(self) -> None:
-        self._on = gc.isenabled()
-        gc.disable()
-
-    def __exit__(self, *error: object) -> None:
-        if not gc.get_freeze_count():  # else what the program has frozen would thaw
-            gc.freeze()
-            gc.unfreeze()
-        if self._on:
-            gc.enable()
 
 
 class NoSuchName(AttributeError):
@@ -45,7 +22,7 @@ class NoSuchName(AttributeError):
 
     def __str__(self) -> str:
         package, name, known = self.args
-        return f"module {package!r} has no attribute {name!r}{instead(package, name, known)}"
+        return f"module {package!r} has no attribute {name!r}{_instead(package, name, known)}"
 
 
 # Words that people try -> what they find under another name.
@@ -62,12 +39,8 @@ _INSTEAD = {
 }
 
 
-def instead(package: str, name: str, known: list[str]) -> str:
-    """Say what to write instead of a name that a package does not have; "" where nothing is near.
-
-    >>> instead("memento", "grid", [])
-    ". Write memento.Matrix({'lr': [0.1, 0.01]})."
-    """
+def _instead(package: str, name: str, known: list[str]) -> str:
+    """Say what to write instead of a name that a package does not have; "" where nothing is near."""
     word = name.casefold().replace("_", "")
     if name.startswith("_"):
         return ""
@@ -82,23 +55,14 @@ def instead(package: str, name: str, known: list[str]) -> str:
 
 
 def on_first_use(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
-    """Give a package its `__getattr__` and `__all__` from the table of its modules, each with the names it has.
-
-    >>> get, names = on_first_use("memento", {"memento.config": "Config Configurations"})
-    >>> get("Config").__module__, names
-    ('memento.config', ['Config', 'Configurations'])
-    >>> get("Konfig")
-    Traceback (most recent call last):
-    memento.lazily.NoSuchName: module 'memento' has no attribute 'Konfig'. Did you mean 'Config'?
-    """
+    """Give a package its `__getattr__` and `__all__` from the table of its modules, each with the names it has."""
     home_of = {name: home for home, names in homes.items() for name in names.split()}
 
     def get(name: str) -> Any:
         home = home_of.get(name)
         if home is None:
             raise NoSuchName(package, name, sorted(home_of))
-        with Loading():
-            __import__(home)  # a module that every run loads spares it the package `importlib`
+        __import__(home)  # a module that every run loads spares it the package `importlib`
         found = getattr(sys.modules[home], name)
         setattr(sys.modules[package], name, found)  # Python asks once only
         return found

@@ -12,19 +12,20 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from memento.lazily import Loading
 from memento.matrix.arguments import FLAGS, explained, no_such_argument
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from memento.events import Listener
     from memento.matrix.matrix import Matrix
     from memento.notify.base import NotificationProvider
     from memento.results.results import Results
     from memento.runner.adopting import Adopted
+    from memento.runner.dry_run import Planned
     from memento.runner.invocation import Invocation, LastRun
     from memento.runner.retry import Retries
+    from memento.store.location import Location
 
 
 class Memento:
@@ -46,14 +47,23 @@ class Memento:
     executor : str or object
         ``"processes"``, ``"threads"``, ``"serial"``, an object of `memento.executors`, or any
         ``concurrent.futures.Executor``.
-    store : path, optional
-        Folder of the results; by default the project's ``memento-store``.
+    store : path or address, optional
+        Folder of the results; by default the project's ``memento-store``. ``"postgresql://USER@HOST/DATABASE"`` keeps
+        their index in a database: the same script, started on any number of hosts, shares the work.
+    payloads : path or address, optional
+        Where values, checkpoints, artifacts and logs go: an object store, ``"s3://BUCKET/PREFIX"`` (``gs://``,
+        ``az://``), whose credentials are the environment's; or, with an index in a database, a folder that all hosts
+        see. By default where the first run has put them, and that is the project's ``memento-store``.
     retries : int, Retry, or dict of exception type to int
         How often a failed attempt is repeated.
     timeout : float, str or timedelta, optional
         Seconds after which a task is ended, or a text like ``"10min"``.
     memory_limit : int or str, optional
         Bytes (or ``"4GB"``) above which a task is ended.
+    on_oom : {"retry", "double", "fail"}
+        What becomes of a task that has proven to need more memory: it was over `memory_limit`, the kernel ended it for
+        want of memory, or it raised MemoryError. It is tried again like any other, as `retries` say; or with twice the
+        limit, up to what the machine has, which later runs remember; or not at all.
     store_limit : int or str, optional
         Bytes (or ``"50GB"``) that the store may have. When it has them no more tasks are started, what runs finishes,
         and `StoreLimitReached` says what takes the room; raised at once where the store has them already.
@@ -72,7 +82,11 @@ class Memento:
     cpus_per_task : int
         Cores that a task may use; bounds the threads of BLAS and OpenMP.
     gpus_per_task : float
-        GPUs that a task gets; 0.5 lets two tasks share one.
+        GPUs that a task gets; 0.5 lets two tasks share one. It sees no others, and no more tasks run than there are
+        GPUs for.
+    gpu_memory : int or str, optional
+        Bytes (or ``"10GB"``) of a GPU's memory that a task needs: as many tasks share a GPU as have room in what is
+        free of it at the start, and no more than `gpus_per_task` says, if that is given.
     max_tasks_per_worker : int, optional
         After how many tasks a worker is replaced.
     log_output : bool
@@ -111,9 +125,11 @@ class Memento:
         name: str | None = None,
         executor: Any = "processes",
         store: str | os.PathLike[str] | None = None,
+        payloads: str | os.PathLike[str] | None = None,
         retries: Retries = 0,
         timeout: float | str | timedelta | None = None,
         memory_limit: int | str | None = None,
+        on_oom: str = "retry",
         store_limit: int | str | None = None,
         on_error: str = "raise",
         fail_fast: bool = False,
@@ -123,6 +139,7 @@ class Memento:
         order: str = "longest-first",
         cpus_per_task: int = 1,
         gpus_per_task: float = 0,
+        gpu_memory: int | str | None = None,
         max_tasks_per_worker: int | None = None,
         log_output: bool = True,
         initializer: Callable[[], object] | None = None,
@@ -172,16 +189,18 @@ class Memento:
         from memento.store.location import is_named
 
         # A store that was found above the script's project may be that of several projects.
-        home = None if is_named(self._store) else os.path.dirname(self._locate(None))
+        home = None if is_named(self._store) else os.path.dirname(self._locate(None).root)
         return experiment_name(self.func, home)
 
-    def _locate(self, cache_path: str | os.PathLike[str] | None) -> str:
+    def _locate(self, cache_path: str | os.PathLike[str] | None) -> Location:
         from memento.keys.project_files import script_folder
-        from memento.store.location import locate
+        from memento.store.location import find_store
 
+        files = self._options.payloads
         if cache_path:
-            return locate(cache_path)
-        return locate(self._store, cwd=self._folder, home=script_folder() or self._folder)
+            return find_store(cache_path, home=script_folder(), payloads=files)
+        home = script_folder() or self._folder
+        return find_store(self._store, cwd=self._folder, home=home, payloads=files)
 
     @explained
     def add_matrix(self, matrix: Any) -> None:
@@ -206,6 +225,8 @@ class Memento:
         cache_path: str | os.PathLike[str] | None = None,
         notify_on_complete: bool = True,
         sample: float | None = None,
+        until: str | datetime | None = None,
+        budget: float | str | timedelta | None = None,
     ) -> Results | None:
         """Run a matrix and return its results; what is in the store is not computed again.
 
@@ -226,6 +247,12 @@ class Memento:
         sample : int or float, optional
             Run so many tasks of a large matrix, or that share of them: each value of each parameter has its share, and
             a larger sample has all of a smaller one. Configurations are sampled whole, with all their repeats.
+        until : str or datetime, optional
+            When the run is to have ended: ``"07:00"``, the next such time, or a moment like
+            ``"2026-12-01T07:00+01:00"``. Tasks that would not have ended by then are not started, unless they go on
+            from checkpoints; at the deadline those are told to save theirs. What is left has the status "missing".
+        budget : float, str or timedelta, optional
+            The same as a length of time: seconds from now, or a text like ``"8h"``.
 
         Returns
         -------
@@ -244,17 +271,17 @@ class Memento:
             The store is as large as `store_limit` allows; what had finished is kept.
         """
         __tracebackhide__ = True
-        with Loading():
-            from memento.matrix.matrix import Matrix
-            from memento.runner.options import check_alone, check_flag, check_names
+        from memento.matrix.matrix import Matrix
+        from memento.runner.options import check_alone, check_flag, check_names
 
         check_flag("sample", sample)
         for name, value in (("dry_run", dry_run), ("force_run", force_run), ("force_cache", force_cache)):
             check_flag(name, value)
+        ends = until, budget
         declared = Matrix.of(matrix)
         check_names(self.func, declared)
         check_alone(declared)
-        with self._invoke(cache_path, dry_run, force_run, force_cache, sample) as invocation:
+        with self._invoke(cache_path, dry_run, force_run, force_cache, sample, *ends) as invocation:
             session = invocation.session(declared)
             if dry_run:
                 invocation.describe(session)
@@ -262,6 +289,53 @@ class Memento:
             invocation.run(session, notify_on_complete)
         results: Results = invocation.hand_over(self._on_error)
         return results
+
+    @explained
+    def plan(
+        self,
+        matrix: Any,
+        force_run: bool = False,
+        sample: float | None = None,
+        until: str | datetime | None = None,
+        budget: float | str | timedelta | None = None,
+    ) -> Planned:
+        """Say what `run` would do with a matrix, without doing it.
+
+        Parameters
+        ----------
+        matrix : dict, path or Matrix
+            As for `run`.
+        force_run : bool
+            As for `run`.
+        sample : int or float, optional
+            As for `run`.
+        until, budget : optional
+            As for `run`: says what would fit.
+
+        Returns
+        -------
+        Planned
+            What varies, how many tasks are to be run and why, what they have in common; as a text, a page.
+
+        Examples
+        --------
+        >>> from memento import Memento
+        >>> runs = Memento(lambda context, config: config.x, executor="serial", progress=False)
+        >>> planned = runs.plan({"parameters": {"x": [1, 2, 3]}})
+        >>> planned.total, [(kind.reason, kind.count) for kind in planned.kinds]
+        (3, [('new', 3)])
+        """
+        from memento.matrix.matrix import Matrix
+        from memento.runner.dry_run import Planned
+        from memento.runner.options import check_alone, check_flag, check_names
+
+        check_flag("sample", sample)
+        check_flag("force_run", force_run)
+        declared = Matrix.of(matrix)
+        check_names(self.func, declared)
+        check_alone(declared)
+        with self._invoke(None, False, force_run, False, sample, until, budget) as invocation:
+            return Planned(invocation.session(declared))
 
     @cached_property
     def _last(self) -> LastRun:
@@ -301,7 +375,7 @@ class Memento:
         Parameters
         ----------
         **kwargs
-            As for `run`; `sample` is of each matrix.
+            As for `run`; `sample` is of each matrix, `until` and `budget` of all.
 
         Returns
         -------
@@ -324,7 +398,7 @@ class Memento:
         for name, value in kwargs.items():
             if name not in FLAGS:
                 raise TypeError(no_such_argument(self.run_all, name, value, FLAGS))
-            if name != "cache_path":
+            if name not in ("cache_path", "until", "budget"):
                 check_flag(name, value)
         if not self._matrices:
             raise TypeError(
@@ -398,15 +472,27 @@ class Memento:
         force_run: bool = False,
         force_cache: bool = False,
         sample: float | None = None,
+        until: object = None,
+        budget: object = None,
         ids: Sequence[Any] | None = None,
     ) -> Invocation:
-        with Loading():
-            from memento.runner.invocation import Invocation
-            from memento.runner.listeners import Listeners
+        from memento.runner.invocation import Invocation
+        from memento.runner.listeners import Listeners
 
         # A plan that nobody sees is no plan.
-        listeners = Listeners(True if dry_run else self._progress, self._hear)
+        progress = True if dry_run else self._progress
+        listeners = Listeners(progress, self._hear, reported=self._on_error == "raise")
         sample = self._options.sample if sample is None else sample
         options = self._options._replace(force_run=force_run, force_cache=force_cache, sample=sample)
+        if until is not None or budget is not None:
+            from memento.clock import SYSTEM_CLOCK
+            from memento.runner.deadline import Deadline
+
+            options = options._replace(deadline=Deadline(until, budget, SYSTEM_CLOCK))
         store = self._locate(cache_path)
-        return Invocation(self.func, self.name, options, store, listeners, self._last, ids)
+        parts = self.func, self.name, options, store, listeners, self._last, ids
+        if "MEMENTO_ASKED_FOR" in os.environ:  # the command line runs some tasks of this program alone
+            from memento.runner.partial_invocation import partial
+
+            return partial(*parts)
+        return Invocation(*parts)

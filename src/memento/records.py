@@ -39,7 +39,7 @@ class Encoded(NamedTuple):
     size: int  # bytes of the encoded value
     type: str  # "module:qualname" of the value's type
     shown: str | None = (
-        None  # what stands for it where it is not loaded: see `values.describe`; None of inline ones
+        None  # what stands for it where it is not loaded: see `values.describe`; None where it need not be
     )
 
 
@@ -75,6 +75,8 @@ class Failure(NamedTuple):
     code: str = ""  # STORE_UNWRITABLE, ...; "" for all that is the experiment's own
     path: str = ""  # what `code` is about
     lineage: tuple[str, ...] = ()  # the exception's classes, "module:qualname", as long as it is not stored
+    memory_limit: int = 0  # bytes that the attempt might use, where it has proven to need more
+    next_limit: int = 0  # bytes that the next attempt gets then; 0 where that is no more, or there is none
 
 
 class Warned(NamedTuple):
@@ -113,7 +115,7 @@ class Outcome(NamedTuple):
     worker: str  # "host/pid"
     value: Encoded | None
     metrics: tuple[Series, ...]
-    artifacts: tuple[str, ...]  # names under artifacts/<key>/
+    artifacts: tuple[str, ...]  # their names, see `layout.artifact_name`
     log: LogSlice | None
     failure: Failure | None
     warnings: str | None = None  # JSON: a list of what `Warned` has, each; None where it warned of nothing

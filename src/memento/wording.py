@@ -17,11 +17,7 @@ _CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 
 
 def safe_text(text: str) -> str:
-    """Take out of `text` what would steer a terminal; newlines and tabs stay.
-
-    >>> safe_text("loss \\x1b[31mhigh\\x1b[0m\\x07")
-    'loss high?'
-    """
+    """Take out of `text` what would steer a terminal; newlines and tabs stay."""
     if text.isascii() and text.isprintable():  # most texts; a cached run tells one line, and needs no `re`
         return text
     import re
@@ -30,21 +26,13 @@ def safe_text(text: str) -> str:
 
 
 def one_line(text: str, limit: int | None = None) -> str:
-    """Make `text` safe and one line, of at most `limit` characters.
-
-    >>> one_line("first\\nsecond   third", limit=14)
-    'first second …'
-    """
+    """Make `text` safe and one line, of at most `limit` characters."""
     line = " ".join(safe_text(text).split())
     return line if limit is None or len(line) <= limit else line[: max(limit - 1, 0)] + "…"
 
 
 def duration(seconds: float) -> str:
-    """Say a time in at most two units.
-
-    >>> duration(0.42), duration(12.3), duration(123), duration(3900), duration(200_000)
-    ('0.4 s', '12 s', '2 min 3 s', '1 h 5 min', '2 d 7 h')
-    """
+    """Say a time in at most two units."""
     if seconds < 9.95:
         return f"{max(seconds, 0.0):.1f} s"
     left = round(seconds)
@@ -66,6 +54,15 @@ def number_of(count: int, noun: str) -> str:
     ('1 task', '12,000 tasks')
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def verb(count: int, word: str) -> str:
+    """Return a verb as it stands after a count of things.
+
+    >>> verb(1, "stay"), verb(2, "stay")
+    ('stays', 'stay')
+    """
+    return f"{word}s" if count == 1 else word
 
 
 def size_text(size: int) -> str:
@@ -110,11 +107,7 @@ def short_name(experiment: str) -> str:
 
 
 def named(asked: str, experiments: Iterable[str]) -> list[str]:
-    """Return the experiments that a person may mean: the one of that name, or those whose name or file ends so.
-
-    >>> named("train.py", ["a/train.py:fit", "b/train.py:fit", "retrain.py:fit"])
-    ['a/train.py:fit', 'b/train.py:fit']
-    """
+    """Return the experiments that a person may mean: the one of that name, or those whose name or file ends so."""
     names = list(experiments)
 
     def ends(name: str) -> bool:
@@ -166,6 +159,8 @@ def seconds_of(time: object, name: str, *, short: bool = False) -> float:
     """
     told = seconds_in(time, short=short)
     if told is None:
+        if not short and isinstance(time, str) and time.strip().replace(".", "", 1).isdecimal():
+            raise ValueError(f"{name} lacks a unit, got {time!r}: write 90s, 10min, 2h or 3d")
         texts = "'90s', '10min' or '1h30m'" if short else "'30d', '12h' or '2w'"
         raise ValueError(f"{name} must be seconds or a text like {texts}, got {time!r}")
     return told

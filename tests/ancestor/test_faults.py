@@ -55,6 +55,7 @@ def run(func: Any, matrix: Any = GRID, **options: Any) -> Any:
     return Memento(func, num_workers=2, progress=False, **options).run(matrix, cache_path="memento.sqlite")
 
 
+@pytest.mark.slow
 def test_experiments_of_one_bare_name_have_results_of_their_own() -> None:
     # 1.2.0 took `func.__name__` for the whole identity, and gave the second the first one's results.
     first, second = run(make("first")), run(make("second"))
@@ -62,6 +63,7 @@ def test_experiments_of_one_bare_name_have_results_of_their_own() -> None:
     assert [r.inner for r in second] == ["second 1", "second 2", "second 3"]
 
 
+@pytest.mark.slow
 def test_results_are_found_from_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # 1.2.0 kept values under ./memento_cache of whatever folder it was in, whatever `cache_path` said.
     path = Path("memento.sqlite").absolute()
@@ -74,6 +76,7 @@ def test_results_are_found_from_another_folder(monkeypatch: pytest.MonkeyPatch, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_results_move_with_their_store(tmp_path: Path) -> None:
     run(progressing, store="memento-store")
     Path("memento.sqlite.memento-store").rename(tmp_path / "moved")
@@ -82,6 +85,7 @@ def test_results_move_with_their_store(tmp_path: Path) -> None:
     assert [(r.inner, r.was_cached) for r in results] == [(1, True), (2, True), (3, True)]
 
 
+@pytest.mark.slow
 def test_record_takes_ints_and_numpy_numbers_and_progress_does_not_raise() -> None:
     metrics = run(progressing)[0].metrics
     assert metrics["count"]["y"].tolist() == [3.0]
@@ -98,6 +102,7 @@ def test_a_context_of_ones_own_takes_them_too() -> None:
     assert frames["step"]["x"].tolist() == [1.0]
 
 
+@pytest.mark.slow
 def test_cpu_time_and_memory_are_measured() -> None:
     result = run(progressing)[0]
     assert isinstance(result.cpu_time, timedelta)
@@ -106,6 +111,7 @@ def test_cpu_time_and_memory_are_measured() -> None:
     assert 1_000_000 < result.memory.hardware_peak <= result.memory.virtual_peak
 
 
+@pytest.mark.slow
 def test_the_users_matrices_are_left_as_they_were() -> None:
     # 1.2.0 wrote upstream results into the matrices that depend on them.
     upstream = {"id": "up", "parameters": {"x": [1, 2]}, "dependencies": []}
@@ -121,6 +127,7 @@ def test_the_users_matrices_are_left_as_they_were() -> None:
         assert (upstream, downstream) == before
 
 
+@pytest.mark.slow
 def test_a_mail_provider_sends_one_mail_for_a_run_that_went_well() -> None:
     # 1.2.0 sent an empty one for each task.
     sent: list[Any] = []
@@ -136,6 +143,7 @@ def test_a_mail_provider_sends_one_mail_for_a_run_that_went_well() -> None:
     assert "3" in sent[0][0] + sent[0][1]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_ends_no_run() -> None:
     # 1.2.0 waited forever.
     with pytest.raises(AggregateException) as caught:
@@ -162,6 +170,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.slow
 def test_classes_of_the_script_are_parameters_and_results(tmp_path: Path) -> None:
     # 1.2.0 ended with a KeyError: its key held the class by its code, which was not the same when it came back.
     script = tmp_path / "script.py"

@@ -24,6 +24,7 @@ def test_a_script_prints_what_it_printed_with_1_2_0(script: Path, tmp_path: Path
     assert not (tmp_path / "memento_cache").exists()
 
 
+@pytest.mark.slow
 def test_a_script_from_a_pipe_runs_too(tmp_path: Path) -> None:
     script = SCRIPTS / "failing.py"
     ran = subprocess.run(

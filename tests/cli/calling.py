@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from memento.cli.app import app
+from memento.cli.schema import names, text_of
 
 GENEROUS = 100  # seconds; a test that needs them fails
 
@@ -29,12 +32,27 @@ class Ran:
 
     @property
     def json(self) -> Any:
-        """What it printed, read as strictly as other languages read it."""
-        return json.loads(self.out, parse_constant=_refuse)
+        """What it printed, read as strictly as other languages read it; it is what its schema says."""
+        told = json.loads(self.out, parse_constant=_refuse)
+        check(told)
+        return told
 
 
 def _refuse(name: str) -> None:
     raise AssertionError(f"{name} is no JSON")
+
+
+@functools.cache
+def _schema(name: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(text_of(name)))
+
+
+def check(told: Any) -> None:
+    """Fail unless an object is what its schema says."""
+    name = told["schema"].removeprefix("memento.")
+    if name in names():
+        found = list(_schema(name).iter_errors(told))
+        assert not found, "\n".join(f"{one.json_path}: {one.message}" for one in found)
 
 
 def memento(*arguments: str | Path) -> Ran:

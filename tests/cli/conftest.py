@@ -65,7 +65,7 @@ class Project:
         return memento(*arguments, "--store", self.store)
 
     def tasks(self, *arguments: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self("ls", "--json", *arguments).json
+        found: list[dict[str, Any]] = self("ls", "--json", *arguments).json["tasks"]
         return found
 
     def key(self, **parameters: Any) -> str:

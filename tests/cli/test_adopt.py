@@ -85,6 +85,7 @@ def test_of_several_that_have_changed_one_is_to_be_named(project: Edited) -> Non
     assert project("second").code == 0
 
 
+@pytest.mark.slow
 def test_what_no_run_has_seen_is_not_accepted(project: Edited) -> None:
     assert "nothing to adopt" in project("grid").out
     assert "older version" in project.run().err
@@ -115,6 +116,7 @@ def test_a_result_that_differs_is_told_and_nothing_is_accepted(project: Edited) 
     assert "older version" in project.run().err
 
 
+@pytest.mark.slow
 def test_verifying_needs_the_function_and_the_matrix(project: Edited) -> None:
     ran = project("--verify", "3", "grid")
     assert ran.code == 2
@@ -122,7 +124,23 @@ def test_verifying_needs_the_function_and_the_matrix(project: Edited) -> None:
     assert "Memento(FUNC).adopt(matrix, verify=3)" in ran.err  # a matrix need not be a file
 
 
+@pytest.mark.slow
 def test_the_matrix_has_to_be_there(project: Edited) -> None:
     ran = project.in_its_own("adopt", "experiment.py:grid", "missing.yaml")
     assert ran.code == 2
     assert "missing.yaml" in ran.err
+
+
+@pytest.mark.slow
+def test_a_program_and_other_values_are_verified_too(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "train.py").write_text("import sys\nprint('{\"y\": %s}' % sys.argv[1])\n", encoding="utf-8")
+    (tmp_path / "matrix.json").write_text('{"parameters": {"x": [1, 2, 3]}}', encoding="utf-8")
+    line = ("--command", "python train.py {x}", "matrix.json", "x=[4, 5]", "-j", "1")
+    assert command("run", *line, cwd=tmp_path).code == 0
+    with (tmp_path / "train.py").open("a", encoding="utf-8") as file:
+        file.write("z = 1\n")
+    told = command("adopt", *line, "--verify", "2", cwd=tmp_path)
+    assert told.code == 0, told.err
+    assert "2 results of older versions" in told.out
+    assert "all were computed again and are equal" in told.out

@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from memento.cli.care import forget
+from memento.cli.choosing import wanted
 from tests.cli.calling import Ran, memento
 from tests.cli.conftest import Project
+
+
+class Terminal:
+    """Standard input where somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -60,12 +69,13 @@ def test_verify_tells_scripts_the_same(values: Project) -> None:
     assert values("verify", "--json", "--repair").json["whole"] is True
 
 
+@pytest.mark.slow
 def test_retry_lets_failed_tasks_be_computed_by_the_next_run(grid: Project) -> None:
     told = grid("retry")
     assert told.code == 0
-    assert told.out.startswith("2 failed tasks will be computed again by the next run\n")
-    assert "experiment.py:grid: last run by " in told.out
-    assert "experiment.py:grid matrix.yaml" in told.out
+    first, second = told.out.splitlines()
+    assert first == "2 failed tasks count as not computed now; the next run computes them:"
+    assert second == "  experiment.py:grid: memento run experiment.py:grid matrix.yaml -j 2 --json"
     assert len(grid.tasks()) == 4
     assert grid("retry").out == "no task failed\n"
 
@@ -108,8 +118,46 @@ def test_forget_needs_to_be_told_what(grid: Project) -> None:
     told = grid("forget")
     assert told.code == 2
     assert "say which tasks" in told.err
-    assert grid("forget", "-e", "grid", "--json").json["forgotten"] == 6
+    assert grid("forget", "-e", "grid", "--yes", "--json").json["forgotten"] == 6
     assert grid.tasks() == []
+
+
+def test_forget_says_what_would_go_and_leaves_it_where_nobody_can_be_asked(grid: Project) -> None:
+    told = grid("forget", "model=dict")
+    assert told.code == 1
+    assert "experiment.py:grid: 3 tasks, 2 of them done" in told.out
+    assert "model=dict, x=3" in told.out
+    assert "3 tasks stay: add --yes to forget them" in told.out
+    assert "1 task stays: add --yes" in grid("forget", "model=dict", "x=1").out
+    assert (len(grid.tasks()), grid("forget", "--failed", "--json").json["refused"]) == (6, 2)
+    assert grid("forget", "model=dict", "x=1", "x=2", "-y").out.startswith("2 tasks forgotten")
+    assert grid("forget", "--failed", "--yes").out.startswith("2 tasks forgotten")
+    left = sorted((task["parameters"] for task in grid.tasks()), key=lambda parameters: parameters["x"])
+    assert left == [{"model": "nan", "x": x} for x in (1, 2)]
+    assert grid("forget", "--newer-than", "1d", "--yes", "--json").json == {
+        "schema": "memento.forget/1",
+        "store": str(grid.store),
+        "forgotten": 2,
+        "refused": 0,
+    }
+    assert grid("forget", "--older-than", "1d").out.startswith("0 tasks forgotten")
+
+
+@pytest.mark.parametrize(("answer", "left"), [("", 6), ("n", 6), ("y", 4)])
+def test_forget_asks_on_a_terminal(
+    grid: Project, answer: str, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal())
+    asked: list[str] = []
+
+    def answered(text: str) -> str:
+        asked.append(text)
+        return answer
+
+    monkeypatch.setattr("builtins.input", answered)
+    forget(grid.store, wanted(["x=1", "x=3", "model=dict"]), yes=False, as_json=False)
+    assert asked == ["Forget 2 tasks, to be computed again when needed? [y/N] "]
+    assert len(grid.tasks()) == left
 
 
 def test_rename_to_a_function_without_its_file_says_what_such_a_name_means(grid: Project) -> None:
@@ -130,6 +178,7 @@ def test_where_there_is_no_store_it_is_said(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.slow
 def test_what_a_store_holds_does_not_steer_the_terminal(hostile: Project, tmp_path: Path) -> None:
     shutil.copytree(hostile.folder, tmp_path / "copy")
     project = Project(tmp_path / "copy", hostile.first)

@@ -97,6 +97,7 @@ def test_what_is_no_size_or_age_is_wrong_usage(option: str, value: str, values: 
     assert value in told.err
 
 
+@pytest.mark.slow
 def test_a_person_is_asked(values: Project) -> None:
     """On a terminal: it says first what would go."""
     asked = """
@@ -147,9 +148,10 @@ def again(folder: Path) -> Ran:
     return command(*line, "--store", folder / "memento-store", cwd=folder)
 
 
+@pytest.mark.slow
 def test_a_step_goes_when_no_result_uses_it_any_more(with_step: Project) -> None:
     assert "steps that" not in with_step("gc").out
-    with_step("forget", "-e", "uses_a_step")
+    with_step("forget", "-e", "uses_a_step", "--yes")
     told = with_step("gc")
     assert "steps that no result used: 1, " in told.out
     with Store.open(with_step.store) as store:
@@ -157,6 +159,7 @@ def test_a_step_goes_when_no_result_uses_it_any_more(with_step: Project) -> None
     assert again(with_step.folder).code == 0
 
 
+@pytest.mark.slow
 def test_steps_go_when_asked_and_are_computed_again(with_step: Project) -> None:
     told = with_step("gc", "--steps", "--older-than", "1d")
     assert (told.code, "steps that" in told.out) == (0, False)
@@ -169,6 +172,7 @@ def test_steps_go_when_asked_and_are_computed_again(with_step: Project) -> None:
     assert done(with_step) == 3
 
 
+@pytest.mark.slow
 def test_results_of_code_that_has_changed_go_when_asked(with_step: Project) -> None:
     assert with_step("gc", "--superseded", "--yes").code == 0
     assert done(with_step) == 2

@@ -23,12 +23,12 @@ STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u20
 def test_ls_has_a_line_for_each_task(project: Project) -> None:
     told = project("ls")
     head, *lines = told.out.splitlines()
-    assert head.split() == ["key", "status", "time", "parameters", "value"]
+    assert head.split() == ["key", "status", "parameters", "value", "time", "error"]
     assert len(lines) == 6
     assert sum("failed" in line and "ValueError: three is too much" in line for line in lines) == 2
     (square,) = [line for line in lines if "model=dict, x=2" in line]
     assert square.startswith(project.key(model="dict", x=2)[:12])
-    assert square.endswith("{'square': 4}")
+    assert "{'square': 4}" in square
 
 
 def test_ls_as_json_gives_values_and_parameters(project: Project) -> None:
@@ -58,7 +58,7 @@ def test_ls_failed_lists_only_failures(project: Project) -> None:
 
 def test_ls_limit_says_that_there_is_more(project: Project) -> None:
     told = project("ls", "--limit", "2")
-    assert len(told.out.splitlines()) == 4
+    assert len(re.findall(r"^[0-9a-f]{12} ", told.out, re.MULTILINE)) == 2  # whichever ended last
     assert "--limit 0 shows all" in told.out
     assert len(project.tasks("--limit", "0")) == 6
 
@@ -77,9 +77,10 @@ def test_an_experiment_that_is_not_there_is_wrong_usage(project: Project) -> Non
 def test_show_tells_all_of_a_done_task(project: Project) -> None:
     told = project("show", project.key(model="dict", x=2)[:8])
     assert told.code == 0
-    for part in ("x = 2", 'settings    {"folds": 5}', "done", "{'square': 4}", "loss: 1 value, last 1"):
+    for part in ("x = 2", 'settings    {"folds": 5}', "done", "square: 4", "loss: 1 value, last 1"):
         assert part in told.out
-    assert "artifact    weights.bin" in told.out
+    (path,) = re.findall("artifact    weights.bin: (.*)", told.out)
+    assert Path(path).read_bytes() == b"0" * 10
 
 
 def test_show_tells_why_a_task_failed(project: Project) -> None:
@@ -99,6 +100,25 @@ def test_show_as_json_has_the_attempts(project: Project) -> None:
 
 def test_upper_case_digits_name_the_same_key(project: Project) -> None:
     assert project("show", project.key(model="dict", x=2).upper()).code == 0
+
+
+@pytest.mark.parametrize("name", ["show", "logs", "why"])
+def test_a_task_may_be_named_by_its_parameters(project: Project, name: str) -> None:
+    told = project(name, "model=dict", "x=2")
+    assert (told.code, told.out) == (0, project(name, project.key(model="dict", x=2)).out)
+
+
+@pytest.mark.parametrize("name", ["show", "logs", "why", "run-one"])
+def test_parameters_that_no_task_or_several_have_are_wrong_usage(project: Project, name: str) -> None:
+    told = project(name, "x=2")
+    assert (told.code, told.out) == (2, "")
+    assert "2 tasks have x=2; give a key: " in told.err
+    for model in ("dict", "nan"):
+        assert f"{project.key(model=model, x=2)[:12]} (model={model}, x=2)" in told.err
+    assert "6 tasks" in (many := project(name, "model=dict", "model=nan").err)
+    assert (many.count("(model="), many.count(", ...")) == (5, 1)
+    assert "x=77" in project(name, "x=77").err
+    assert project(name, project.key(model="dict", x=2), "x=3").err.startswith("memento: no finished task")
 
 
 @pytest.mark.parametrize("name", ["show", "logs"])
@@ -134,19 +154,21 @@ def crowded(tmp_path: Path) -> Project:
     return Project(tmp_path, memento("status", "--store", store))
 
 
+@pytest.mark.slow
 def test_a_long_list_is_cut_for_people_and_whole_for_scripts(crowded: Project) -> None:
     lines = crowded("ls").out.splitlines()
     assert len(lines) == 1 + 50 + 1
     assert "only the newest 50" in lines[-1]
     assert len(crowded("ls", "--limit", "0").out.splitlines()) == 1 + 300
-    assert len(crowded("ls", "--json").json) == 300
-    assert len(crowded("ls", "--json", "--limit", "7").json) == 7
+    assert len(crowded("ls", "--json").json["tasks"]) == 300
+    assert len(crowded("ls", "--json", "--limit", "7").json["tasks"]) == 7
 
 
 def test_the_newest_task_comes_first(crowded: Project) -> None:
     assert [task["parameters"]["x"] for task in crowded.tasks("--limit", "3")] == [299, 298, 297]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["show", "logs"])
 def test_a_beginning_that_several_keys_share_is_wrong_usage(crowded: Project, name: str) -> None:
     keys = sorted(task["key"] for task in crowded.tasks("--limit", "0"))
@@ -199,8 +221,8 @@ def test_a_strangers_database_is_no_store(tmp_path: Path) -> None:
 
 def test_an_empty_store_lists_nothing(tmp_path: Path) -> None:
     Store.open(tmp_path / "store").close()
-    assert memento("ls", "--store", tmp_path / "store").out == "no tasks\n"
-    assert memento("ls", "--json", "--store", tmp_path / "store").json == []
+    assert memento("ls", "--store", tmp_path / "store").out.startswith("no tasks: none has finished yet")
+    assert memento("ls", "--json", "--store", tmp_path / "store").json["tasks"] == []
     assert memento("status", "--json", "--store", tmp_path / "store").json["runs"] == []
 
 
@@ -218,6 +240,7 @@ def test_reading_changes_no_file_of_the_store(project: Project) -> None:
     assert files() == before
 
 
+@pytest.mark.slow
 def test_nothing_is_unpickled_to_list_or_show(project: Project, tmp_path: Path) -> None:
     (tmp_path / "experiment.py").write_text(
         (project.folder / "experiment.py").read_text(encoding="utf-8"), encoding="utf-8"
@@ -226,7 +249,7 @@ def test_nothing_is_unpickled_to_list_or_show(project: Project, tmp_path: Path) 
     store, exploded = tmp_path / "store", tmp_path / "exploded"
     command("run", "experiment.py:returns_a_bomb", "matrix.json", "--store", store, "-j", "1", cwd=tmp_path)
     exploded.unlink(missing_ok=True)
-    (task,) = memento("ls", "--json", "--store", store).json
+    (task,) = memento("ls", "--json", "--store", store).json["tasks"]
     assert (task["status"], task["value"]) == ("done", None)
     for arguments in (("status",), ("ls",), ("show", task["key"]), ("logs", task["key"])):
         for more in ((), ("--json",)) if arguments[0] != "logs" else ((),):
@@ -255,8 +278,8 @@ def test_what_a_store_holds_does_not_steer_the_terminal(hostile: Project, what: 
 
 
 def test_foreign_line_breaks_break_no_row(hostile: Project) -> None:
-    assert len(hostile("ls").out.splitlines()) == 1 + 2
-    assert len(hostile("status").out.splitlines()) == 1 + 1 + 2 + 1 + 1
+    assert len(hostile("ls").out.splitlines()) == 1 + 1 + 2  # what both have stands above
+    assert len(hostile("status").out.splitlines()) == 1 + 4 + 4 + 2
 
 
 def test_json_gives_foreign_text_as_it_is(hostile: Project) -> None:
@@ -312,7 +335,9 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     out = memento("ls", "--store", store).out
     assert "x=1 " in out
     assert "{'acc': 0.8500000000000001, 'shape': [2, 3]}" in out
-    tasks = {task["parameters"]["x"]: task for task in memento("ls", "--store", store, "--json").json}
+    tasks = {
+        task["parameters"]["x"]: task for task in memento("ls", "--store", store, "--json").json["tasks"]
+    }
     assert tasks[1]["value"] == {"acc": 0.8500000000000001, "shape": [2, 3]}
     assert tasks[2]["value"] == 0.5
     assert "0.85" in memento("show", tasks[1]["key"], "--store", store).out
@@ -329,7 +354,7 @@ def test_a_task_shows_the_parameters_of_those_it_takes_from(tmp_path: Path) -> N
     made.add_matrix({"id": "fit", "dependencies": ["clean"], "parameters": {"C": [10]}})
     made.run_all()
     assert "C=10, clean.how=mean, clean.load.dataset=wine " in memento("ls", "--store", store).out
-    (task,) = [t for t in memento("ls", "--store", store, "--json").json if "C" in t["parameters"]]
+    (task,) = [t for t in memento("ls", "--store", store, "--json").json["tasks"] if "C" in t["parameters"]]
     assert task["parameters"]["clean.load.dataset"] == "wine"
     assert "clean.load.dataset = wine" in memento("show", task["key"], "--store", store).out
 
@@ -343,12 +368,13 @@ def uses_steps(context, config):
 """
 
 
+@pytest.mark.slow
 def test_show_names_the_steps_that_a_task_used(tmp_path: Path) -> None:
     (tmp_path / "experiment.py").write_text(STEPS, encoding="utf-8")
     (tmp_path / "matrix.json").write_text('{"parameters": {"x": [1]}}', encoding="utf-8")
     store = tmp_path / "store"
     command("run", "experiment.py:uses_steps", "matrix.json", "--store", store, "-j", "1", cwd=tmp_path)
-    (task,) = memento("ls", "--json", "--store", store).json
+    (task,) = memento("ls", "--json", "--store", store).json["tasks"]
     told = memento("show", task["key"], "--store", store).out
     assert "step        load(path='x', token=***): 5 kB, computed in" in told
     assert f"by task {task['key'][:12]}" in told
@@ -358,13 +384,112 @@ def test_show_names_the_steps_that_a_task_used(tmp_path: Path) -> None:
     assert f"{record.stem}, which is not kept any more" in memento("show", task["key"], "--store", store).out
 
 
-def test_where_parameters_do_not_fit_those_are_listed_that_tell_tasks_apart(tmp_path: Path) -> None:
+def test_no_parameter_is_lost_however_long_it_is(tmp_path: Path) -> None:
     runs = library.Memento(
         lambda context, config: 1, name="e", executor="serial", store=tmp_path / "s", progress=False
     )
     runs.run({"parameters": {"same": ["x" * 95], "fold": [3, 7]}})
+    said = memento("ls", "--store", tmp_path / "s").out.splitlines()
+    assert said[0] == f"all have same={'x' * 95}"
+    assert [row.split()[2] for row in said[2:]] == ["fold=7", "fold=3"]
     runs.run({"parameters": {"path": ["y" * 120]}})
     rows = memento("ls", "--store", tmp_path / "s").out.splitlines()[1:]
-    texts = [row.split()[4] for row in rows]
-    assert sorted(texts[1:]) == ["fold=3", "fold=7"]
-    assert texts[0].startswith("path=yyyy")  # nothing tells it from others: it is shown as far as it fits
+    assert f"path={'y' * 120} " in rows[0]
+    assert f"same={'x' * 95}, fold=7 " in rows[1]
+
+
+def test_dict_results_are_columns_with_four_digits(tmp_path: Path) -> None:
+    runs = library.Memento(
+        lambda context, config: {"acc": 0.9123456 + config.x, "n": 12345678, "note": "fine"},
+        name="e", executor="serial", store=tmp_path / "s", progress=False,
+    )  # fmt: skip
+    runs.run({"parameters": {"x": [0, 1, 2]}})
+    head, *rows = (line.split() for line in memento("ls", "--store", tmp_path / "s").out.splitlines())
+    assert head == ["key", "status", "parameters", "acc", "n", "note", "time"]
+    assert [row[2:6] for row in rows] == [
+        [f"x={x}", text, "12345678", "fine"] for x, text in ((2, "2.912"), (1, "1.912"), (0, "0.9123"))
+    ]
+
+    def order(*arguments: str) -> list[str]:
+        told = memento("ls", "--columns", "x,acc", *arguments, "--store", tmp_path / "s")
+        return [row.split()[2] for row in told.out.splitlines()[1:] if not row.startswith("...")]
+
+    assert order("--sort", "acc") == order("--sort", "x") == order("--sort", "value.acc") == ["2", "1", "0"]
+    assert order("--sort", "-acc") == order("--sort", "acc", "--lowest") == ["0", "1", "2"]
+    assert order("--sort", "acc", "--limit", "1") == ["2"]
+    assert "Did you mean 'acc'?" in memento("ls", "--sort", "accc", "--store", tmp_path / "s").err
+    assert "Did you mean 'acc'?" in memento("ls", "--columns", "accc", "--store", tmp_path / "s").err
+    assert "a number of none" in memento("ls", "--sort", "note", "--store", tmp_path / "s").err
+
+
+def test_metrics_are_columns_and_an_order(project: Project) -> None:
+    told = project("ls", "--columns", "x,loss,error,settings.folds", "--sort", "loss", "--limit", "2").out
+    assert told.splitlines()[0].split() == ["key", "status", "x", "loss", "error", "settings.folds"]
+    assert [line.split()[2] for line in told.splitlines()[1:3]] == ["3", "3"]
+
+
+def test_nothing_found_says_what_is_near(project: Project) -> None:
+    told = project("ls", "x=3", "--status", "done")
+    assert (told.code, told.out.splitlines()) == (
+        0,
+        [
+            "no tasks: none of those that have finished is all of this: x=3, --status done",
+            "without x=3 or without --status done there are some",
+        ],
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [40, 80, 160])
+def test_a_terminal_keeps_identity_before_numbers(project: Project, columns: int) -> None:
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    main, other = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1"}
+    line = [sys.executable, "-m", "memento", "ls", "--store", str(project.store)]
+    with subprocess.Popen(line, stdout=other, stderr=other, env=environment) as process:
+        os.close(other)
+        said = b""
+        try:
+            while part := os.read(main, 65_536):
+                said += part
+        except OSError:  # Linux says so that the other end is closed
+            pass
+        assert process.wait() == 0
+    os.close(main)
+    lines = said.decode().splitlines()
+    assert "\x1b" not in said.decode()
+    listed = [one for one in lines if not one.startswith("not shown")]
+    assert all(len(one) <= columns for one in listed)
+    for x in (1, 2, 3):
+        assert sum(f"x={x}" in one for one in listed) == 2
+    assert sum("model=dict" in one for one in listed) == 3
+    assert (columns == 40) == any("--columns" in one and "time" in one for one in lines)
+
+
+def test_show_draws_metrics_and_tells_of_tasks_that_have_not_finished(tmp_path: Path) -> None:
+    def experiment(context: Any, config: Any) -> int:
+        for step in range(9):
+            context.record({"loss": 9.0 - step}, step=step)
+        if config.x == 2:
+            context.checkpoint(1)
+            raise ValueError
+        return 1
+
+    store = tmp_path / "s"
+    runs = library.Memento(experiment, executor="serial", store=store, progress=False)
+    runs.run({"parameters": {"x": [1]}})
+    (task,) = memento("ls", "--json", "--store", store).json["tasks"]
+    told = memento("show", task["key"][:6], "--store", store).out
+    assert "loss: 9 values, last 1, first 9, min 1, max 9  █" in told
+    assert memento("show", "--json", task["key"], "--store", store).json["metrics"]["loss"]["min"] == 1.0
+    with pytest.raises(library.AggregateException):
+        runs.run({"parameters": {"x": [1, 2]}})
+    assert memento("retry", "--failed", "--store", store).code == 0
+    (key,) = (folder.name for folder in (store / "checkpoints").iterdir())
+    told = memento("show", key[:8], "--store", store).out
+    assert "not finished: it has a checkpoint to go on from" in told
+    assert memento("show", key, "--json", "--store", store).json["status"] == "unfinished"

@@ -36,7 +36,7 @@ def test_it_says_what_was_taken_and_what_differs(two: tuple[Path, Path]) -> None
     assert "one version of the code gave two values; the other's is newer and stands" in told.out
     assert [
         task["value"]
-        for task in memento("ls", "--json", "--store", here).json
+        for task in memento("ls", "--json", "--store", here).json["tasks"]
         if task["parameters"] == {"n": 2}
     ] == [2]
     told = memento("merge", there, "--into", here)

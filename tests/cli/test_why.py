@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,17 @@ from typing import Any
 import pytest
 
 from memento import Memento
+from memento.events import CommandTaken
+from memento.index.contract import Run
+from memento.index.types import Activity
 from memento.records import CodeVersion
 from memento.store.store import Store
 from memento.testing.index_rows import info_of, key_of, row_of
 from memento.values.checkpoints import CheckpointDir, Origin
 from tests.cli.calling import Ran, memento
 from tests.cli.conftest import Project
+from tests.cli.test_status import STANDING
+from tests.cli.test_steer import alive
 
 A, B = (
     CodeVersion(letter.encode() * 16, {"exp.py:f": (letter, f"# exp.py:1\ndef f():\n    return {letter!r}")})
@@ -28,11 +34,15 @@ class Told:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         with Store.open(folder) as store:
-            self.a = store.begin(info_of()).code(A)
+            run = store.begin(info_of())
+            self.a = run.code(A)
+            run.finish("done", {})
 
     def row(self, number: int = 1, **fields: Any) -> str:
         with Store.open(self.folder) as store:
-            store.begin(info_of()).commit([row_of(number, **{"code": self.a, **fields})])
+            run = store.begin(info_of())
+            run.commit([row_of(number, **{"code": self.a, **fields})])
+            run.finish("done", {})
         return key_of(number).hex()
 
     def see(self, version: CodeVersion) -> int:
@@ -173,3 +183,108 @@ def test_a_task_runs_again_after_all_that_it_depends_on_at_any_depth(tmp_path: P
     assert "(second): done, will run" in ran.out
     assert "(first): gone, will run" in memento("why", results["second"][0].key, "--store", place).out
     assert "will not run: it is done" in memento("why", stays.key, "--store", place).out
+
+
+def live(store: Store, **more: Any) -> Run:
+    return alive(store, experiment=info_of().experiment, **more)
+
+
+def test_a_task_that_a_live_run_has_claimed_waits_in_it(told: Told) -> None:
+    key = key_of(7).hex()
+    with Store.open(told.folder) as store:
+        run = live(store)
+        run.claim([key_of(7)])
+        assert re.search(
+            r"will run: it has not finished yet; run 2 \(.+, pid \d+\) has it, and starts it soon",
+            told(key[:10]).out,
+        )
+        run.show([], STANDING._replace(paused="ada@node7"))
+        run.heartbeat()
+        text = told(key).out
+        assert "that run is paused by ada@node7: `memento resume --run 2` has it go on" in text
+        other = live(store)
+        assert "; run 2 (" in told(key).out, "the other run has not claimed it"
+        run.finish("done", {})
+        other.finish("done", {})
+
+
+def test_why_an_executor_has_not_begun_a_task_that_it_has_is_told(told: Told) -> None:
+    with Store.open(told.folder) as store:
+        run = live(store)
+        run.claim([key_of(7), key_of(8)])
+        waits = "Slurm job 17 waits (Priority)"
+        unbegun = {f"no job has the time left; {waits}": [key_of(7).hex()]}
+        run.show([], STANDING._replace(waits=waits, unbegun=unbegun))
+        run.heartbeat()
+        text = told(key_of(7).hex()).out
+        assert (
+            "has it, and has not begun it; no job has the time left; Slurm job 17 waits (Priority)\n" in text
+        )
+        assert told(key_of(7).hex(), "--json").json["live_runs"][0]["unbegun"] == next(iter(unbegun))
+        assert "has it, and starts it soon; Slurm job 17 waits (Priority)\n" in told(key_of(8).hex()).out
+        run.finish("done", {})
+
+
+def test_a_task_that_runs_is_told_as_running_by_whatever_engine(told: Told) -> None:
+    with Store.open(told.folder) as store:
+        run = live(store)
+        run.claim([key_of(7)])
+        run.show([Activity("host/1", key_of(7), 0.0, config="model=SVC")], STANDING)
+        run.heartbeat()
+        ran = told(key_of(7).hex())
+        assert "runs now: it is running now, in run 2, at host/1\n" in ran.out
+        as_json = told(key_of(7).hex(), "--json").json
+        assert (as_json["status"], as_json["live_runs"][0]["state"]) == ("running", "running")
+        run.finish("done", {})
+
+
+def test_a_task_that_runs_is_found_by_its_parameters_and_one_that_waits_by_the_key_that_plan_has(
+    told: Told,
+) -> None:
+    with Store.open(told.folder) as store:
+        run = live(store)
+        run.claim([key_of(7), key_of(8)])
+        both = [
+            Activity("host/1", key_of(7), 0.0, config="model=SVC, C=1"),
+            Activity("host/2", key_of(8), 0.0, config="model=SVC, C=10"),
+        ]
+        run.show(both, STANDING)
+        run.heartbeat()
+        ran = memento("why", "C=1", "model=SVC", "--store", told.folder, "--json")
+        assert ran.code == 0, ran.err
+        assert (ran.json["key"], ran.json["status"]) == (key_of(7).hex(), "running")
+        assert told("model=SVC").code == 2, "two are meant"
+        ran = told("settings.n_fold=99")
+        assert ran.code == 2
+        run.finish("done", {})
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("cancel", "it was cancelled in run 2, by ada@node7; the next run computes it"),
+        ("first", "it waits in run 2, where ada@node7 has put it first"),
+    ],
+)
+def test_what_somebody_has_asked_of_the_run_is_told(told: Told, command: str, why: str) -> None:
+    key = key_of(7).hex()
+    with Store.open(told.folder) as store:
+        run = live(store)
+        taken = CommandTaken(command, "ada@node7", "1 task", "", True, (key,))
+        run.tell("CommandTaken", taken._asdict())
+        run.heartbeat()
+        assert why in told(key[:8]).out
+        run.finish("interrupted", {})
+    assert told(key[:8]).code == 2  # nobody knows of it any more
+
+
+def test_a_task_that_failed_waits_for_another_run_not_for_the_one_that_it_failed_in(told: Told) -> None:
+    key = told.row(failed="broken")
+    with Store.open(told.folder) as store:
+        run = live(store)
+        assert "it failed; run 3 goes on, and may come to it" in told(key).out
+        run.commit([row_of(8, failed="broken", code=told.a)])
+        assert "it failed; a run tries again what failed" in told(key_of(8).hex()).out
+        run.commit([row_of(9, code=told.a)])
+        assert "will not run: it is done" in told(key_of(9).hex()).out
+        run.finish("failed", {})

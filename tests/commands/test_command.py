@@ -75,6 +75,7 @@ def test_a_program_is_run_for_each_task(project: Path, executor: str) -> None:
         pool.shutdown()
 
 
+@pytest.mark.slow
 def test_what_it_prints_is_the_log_after_the_command_itself(project: Path) -> None:
     (first, _) = run(command(TRAIN, result="result.json"), executor="processes")
     lines = first.log.splitlines()
@@ -120,6 +121,7 @@ def test_without_a_result_the_last_json_object_is_it(project: Path, caplog: Any)
     assert "return" not in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "write", "expected"),
     [
@@ -236,6 +238,7 @@ def test_a_task_that_goes_on_has_the_whole_curve_and_one_that_begins_again_has_i
     assert not result.artifacts
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_script_or_of_what_it_imports_is_noticed(project: Path, caplog: Any) -> None:
     (project / "helper.py").write_text("FACTOR = 1\n")
     (project / "train.py").write_text("import helper\n" + SCRIPT)
@@ -440,6 +443,7 @@ def test_a_text_where_a_function_is_meant_is_told_how_to_make_a_command() -> Non
         Memento("python train.py --lr {lr}")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", ["# a comment\n", "edited = True\n"])
 def test_a_script_that_is_edited_while_the_run_goes_on_is_not_run(project: Path, edit: str) -> None:
     """The first task edits it."""
@@ -457,6 +461,7 @@ def test_a_script_that_is_edited_while_the_run_goes_on_is_not_run(project: Path,
     assert [result.was_cached for result in again] == [True, False]
 
 
+@pytest.mark.slow
 def test_memory_and_time_are_those_of_the_program(project: Path) -> None:
     script = (
         "import time; x = bytearray(300_000_000); x[::4096] = b'1' * len(x[::4096]); sum(range(5_000_000))"
@@ -479,6 +484,7 @@ for name in (b"\\xff.txt", "new\\nline", "a/b/c/d", "c:d"): open(name, "w").clos
 """
 
 
+@pytest.mark.slow
 def test_files_of_any_name_and_kind_are_kept_or_told(project: Path) -> None:
     (project / "train.py").write_text(MIXED)
     mixed = command("python train.py {context.directory}")

@@ -80,6 +80,7 @@ _VALUES = _NUMBERS | st.tuples(st.integers(0, 9), _NUMBERS)
 _METRICS = st.dictionaries(st.sampled_from(["loss", "acc", "self", "x"]), _VALUES, max_size=3)
 
 
+@pytest.mark.slow
 @given(given_as=_METRICS, named=_METRICS, step=st.none() | st.integers(0, 99) | st.floats(0, 9))
 def test_every_form_of_record_is_the_same_points(given_as: Any, named: Any, step: Any) -> None:
     named = {name: value for name, value in named.items() if name not in (*given_as, "self")}

@@ -198,6 +198,7 @@ def told(value: Any, seen: dict[int, int]) -> Any:
     return kind, [(name, told(getattr(value, name), seen)) for name in names]
 
 
+@pytest.mark.slow
 @given(spec=specs().filter(lambda spec: spec[0] in CONTAINERS and spec[0] not in ("tuple", "frozen")))
 def test_any_nesting_is_filled_in_place(spec: Any) -> None:
     before: list[Any] = []

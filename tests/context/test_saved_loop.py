@@ -290,6 +290,7 @@ def records(store: str, stop_after: int | None, every: str) -> Any:
     return {name: frame.to_numpy().tolist() for name, frame in told.collect_metrics().items()}
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(stops=st.lists(st.integers(1, 9), max_size=4), every=st.integers(1, 3))
 def test_a_task_that_goes_on_has_the_curves_of_one_that_was_never_stopped(

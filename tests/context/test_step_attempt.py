@@ -120,6 +120,7 @@ def _two_tasks(store: str) -> None:
         _alive.extend(map(weakref.ref, (captured, found, given)))
 
 
+@pytest.mark.slow
 def test_nothing_that_is_large_is_kept_alive(store: str) -> None:
     _alive.clear()
     _two_tasks(store)

@@ -68,6 +68,7 @@ def as_bound(func: Callable[..., Any], call: tuple[Any, Any]) -> Any:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(functions(), calls, calls)
 def test_two_calls_are_one_step_where_they_are_bound_alike(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memento.context import step_locks
 from memento.context.context import Context
 from memento.context.step_calls import Call
 from memento.context.task_space import StopTask
@@ -194,6 +196,43 @@ def test_when_the_worker_that_computes_is_killed_another_takes_over(tmp_path: Pa
             os.kill(first.pid, signal.SIGKILL)
             assert second.stdout.readline().strip() == "1225"
     assert (store / "called").read_text() == "ab"
+
+
+def _beside(context: Context, size: int) -> list[int]:
+    """Is computed by two at the same time, each with a checkpoint and a file of the step's own."""
+    for step in range(3):
+        _both.wait(60)
+        context.checkpoint(step)
+        (context.directory / "note.txt").write_text("the same")
+    _both.wait(60)
+    return list(range(size))
+
+
+_both = threading.Barrier(2)
+
+
+@pytest.mark.parametrize("size", [3, 50_000])
+def test_where_a_disk_has_no_locks_two_copies_of_a_task_may_compute_a_step_and_both_get_it(
+    store: str, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    def no_locks(descriptor: int) -> bool:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(step_locks, "try_lock", no_locks)
+    monkeypatch.setattr(step_locks, "unlock", no_locks)
+    Path(store).mkdir()
+    found: list[object] = []
+
+    def work(fence: int) -> None:
+        found.append(context(store, fence=fence).cached(_beside, size=size))
+
+    threads = [threading.Thread(target=work, args=(fence,)) for fence in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found == [list(range(size))] * 2
+    assert context(store).cached(_beside, size=size) == list(range(size))  # and nobody computes it again
 
 
 def used(told: Context) -> list[str]:

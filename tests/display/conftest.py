@@ -10,6 +10,13 @@ import pytest
 from tests.display.fakes import FakeTerminal, SetClock
 
 
+@pytest.fixture(autouse=True)
+def no_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever whoever runs the tests has asked of displays."""
+    for name in ("CI", "NO_COLOR", "CLICOLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "XTERM_VERSION", "TMUX"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def clock() -> SetClock:
     return SetClock()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from rich.cells import cell_len
+
 from memento.events import Event, FailureGroup, RunFinished, RunStarted, Said, TaskFailed, Tick, WorkerState
 
 
@@ -19,20 +21,25 @@ class SetClock:
 
 
 _TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|([\r\n])|([^\x1b\r\n])")
+_WIDE = ""  # in the second cell of a character that takes two
 
 
 class FakeTerminal:
-    """As much of a terminal as a live display uses; rows wrap, and flow anew when its width changes."""
+    """As much of a terminal as a live display uses; rows wrap, and flow anew when its width changes.
+
+    `flows=False` is one that cuts rows instead, like xterm.
+    """
 
     encoding = "utf-8"
 
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.rows = [""]
-        self.continued = [False]  # whether a row goes on with the text of the row above
+    def __init__(self, width: int, *, flows: bool = True) -> None:
+        self.width, self._flows = width, flows
+        self._cells: list[list[str]] = [[]]
+        self._continued = [False]  # whether a row goes on with the text of the row above
         self.row = self.column = 0
         self.writes = 0
         self.raw = ""
+        self._wraps = True
 
     def isatty(self) -> bool:
         return True
@@ -56,7 +63,10 @@ class FakeTerminal:
                 self.row = max(self.row - int(number or 1), 0)
             elif command == "K":
                 assert number == "2"
-                self.rows[self.row], self.continued[self.row] = "", False
+                self._cells[self.row], self._continued[self.row] = [], False
+            elif command in ("l", "h"):
+                assert number == "?7", f"unexpected mode {number}"
+                self._wraps = command == "h"
             elif command:
                 assert command == "m", f"unexpected control {command!r}"
             elif move == "\r":
@@ -70,33 +80,56 @@ class FakeTerminal:
 
     def _down(self, continued: bool) -> None:
         self.row += 1
-        if self.row == len(self.rows):
-            self.rows.append("")
-            self.continued.append(continued)
+        if self.row == len(self._cells):
+            self._cells.append([])
+            self._continued.append(continued)
 
     def _put(self, char: str) -> None:
-        if self.column == self.width:
+        size = cell_len(char)
+        if self.column + size > self.width:
+            if not self._wraps:
+                return
             self.column = 0
             self._down(True)
-        old = self.rows[self.row].ljust(self.column)
-        self.rows[self.row] = old[: self.column] + char + old[self.column + 1 :]
-        self.column += 1
+            self._continued[self.row] = True
+        cells = self._cells[self.row]
+        cells += [" "] * (self.column + size - len(cells))
+        cells[self.column : self.column + size] = [char, _WIDE][:size]
+        self.column += size
 
     def resize(self, width: int) -> None:
+        if not self._flows:
+            self.width, self._cells = width, [cells[:width] for cells in self._cells]
+            return
+        lines: list[list[str]] = []
+        for cells, continued in zip(self._cells[: self.row + 1], self._continued, strict=False):
+            if continued:
+                lines[-1] += cells
+            else:
+                lines.append(list(cells))
+        assert not any("".join(cells) for cells in self._cells[self.row + 1 :]), "text below the cursor"
+        self.width, self._cells, self._continued, self.row = width, [[]], [False], 0
+        for place, line in enumerate(lines):
+            self.column = 0
+            for char in "".join(line):
+                self._put(char)
+            if place + 1 < len(lines):
+                self._down(False)
+
+    @property
+    def rows(self) -> list[str]:
+        return ["".join(cells) for cells in self._cells]
+
+    @property
+    def lines(self) -> list[str]:
+        """Return what stands on it, each line whole however it is wrapped."""
         lines: list[str] = []
-        # Only blank rows lie below the cursor here.
-        upto = slice(self.row + 1)
-        for row, continued in zip(self.rows[upto], self.continued[upto], strict=True):
+        for row, continued in zip(self.rows, self._continued, strict=True):
             if continued:
                 lines[-1] += row
             else:
                 lines.append(row)
-        self.width, self.rows, self.continued = width, [], []
-        for line in lines:
-            pieces = [line[i : i + width] for i in range(0, len(line), width)] or [""]
-            self.rows += pieces
-            self.continued += [i > 0 for i in range(len(pieces))]
-        self.row, self.column = len(self.rows) - 1, len(self.rows[-1])
+        return [line.rstrip() for line in lines]
 
     @property
     def screen(self) -> str:

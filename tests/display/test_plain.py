@@ -9,6 +9,7 @@ import pytest
 from memento.display.base import make_display
 from memento.display.text import Narrator
 from memento.events import (
+    Event,
     FailureGroup,
     RunFinished,
     RunStarted,
@@ -30,11 +31,11 @@ def test_a_log_is_as_recorded(clock: SetClock) -> None:
     assert stream.getvalue() == (
         "[memento] experiment:experiment, store /data/memento-store\n"
         "[memento] 27 tasks: 5 cached, 22 to run on 2 workers, about 1 min 40 s\n"
-        "[memento] 8/27, 30 s left, 5 cached, 2 running, 1.2 tasks/s\n"
+        "[memento] 8/27 (29%), 30 s left, 5 cached, 2 running, 1.2 tasks/s\n"
         "[memento] worker host/12 was replaced\n"
         "[memento] failed: ValueError: inconsistent numbers of samples (experiment.py:24)\n"
         "[memento]     dataset=load_wine_broken, model=SVC\n"
-        "[memento] 15/27, 1 failed, 30 s left, 5 cached, 2 running, 1.2 tasks/s\n"
+        "[memento] 15/27 (55%), 1 failed, 30 s left, 5 cached, 2 running, 1.2 tasks/s\n"
         "[memento] 27 tasks: 22 done, 5 cached in 2 min 3 s\n"
     )
 
@@ -71,7 +72,7 @@ def hung(seconds: float, *more: WorkerState, done: int = 9, longest: float = 0.1
     return Tick(10, done, 0, 0, running, seconds, None, 0.0, unlisted, longest)
 
 
-def last_line(clock: SetClock, *ticks: Tick) -> str:
+def last_line(clock: SetClock, *ticks: Event) -> str:
     stream = io.StringIO()
     with make_display(stream=stream, clock=clock) as display:
         display.listen(RunStarted("exp:f", "/s", 10, 0, 10, 2))
@@ -82,12 +83,12 @@ def last_line(clock: SetClock, *ticks: Tick) -> str:
 
 
 def test_a_line_that_would_say_the_same_again_names_what_runs(clock: SetClock) -> None:
-    assert last_line(clock, hung(20.0)) == "9/10, 1 running"
+    assert last_line(clock, hung(20.0)) == "9/10 (90%), 1 running"
     assert last_line(clock, hung(20.0), hung(540.0)) == (
-        "9/10, 1 running for 9 min: n=9 (the others took 0.1 s at most)"
+        "9/10 (90%), 1 running for 9 min: n=9 (the others took 0.1 s at most)"
     )
     assert last_line(clock, hung(20.0, done=0, longest=0.0), hung(60.0, done=0, longest=0.0)) == (
-        "0/10, 1 running for 1 min: n=9"
+        "0/10 (0%), 1 running for 1 min: n=9"
     )
 
 
@@ -95,8 +96,8 @@ def test_of_many_that_run_the_longest_are_named_with_what_they_told(clock: SetCl
     others = [WorkerState("w", "0" * 32, f"n={n}", 10.0 * n, 4.0, 10.0, {"loss": 0.5}) for n in range(1, 5)]
     event = hung(100.0, *others, unlisted=3)
     assert last_line(clock, event, event) == (
-        "9/10, 8 running: n=9 for 1 min 40 s; n=4 [40%, loss=0.5] for 40 s; n=3 [40%, loss=0.5] for 30 s; and 5 more"
-        " (the others took 0.1 s at most)"
+        "9/10 (90%), 8 running: n=9 for 1 min 40 s; n=4 [40%, loss=0.5] for 40 s; n=3 [40%, loss=0.5] for 30 s;"
+        " and 5 more (the others took 0.1 s at most)"
     )
 
 
@@ -190,7 +191,41 @@ def test_the_end_lists_causes_with_what_they_have_in_common() -> None:
         "  4 tasks: ValueError: inconsistent numbers of samples (experiment.py:24)"
         " - all 4 have dataset=x, no success has it"
     )
-    assert lines[-1] == "  and 2 other causes"
+    assert lines[4] == "      memento show ab --store /s"
+    assert lines[-1] == "  and 2 other causes: `results.failures` has them all"
+
+
+def test_the_end_leaves_causes_to_the_exception_that_the_caller_gets() -> None:
+    groups = (GROUP._replace(rule="all 4 have dataset=x"),)
+    failed = RunFinished("exp:f", "/s", 27, 23, 0, 4, 12.0, groups=groups)
+    stopped = failed._replace(interrupted=True, left=3)  # what is raised then does not tell what failed
+    for event, causes in ((failed, 0), (stopped, 1)):
+        stream = io.StringIO()
+        with make_display(stream=stream, reported=True) as display:
+            display.listen(STARTED)
+            display.listen(event)
+        assert stream.getvalue().count("all 4 have dataset=x") == causes
+
+
+def test_who_has_paused_a_run_is_said_with_what_undoes_it(clock: SetClock) -> None:
+    assert last_line(clock, tick(3, paused="ada@node7")) == (
+        "8/27 (29%), paused by ada@node7 (memento resume), 5 cached, 2 running, 1.2 tasks/s"
+    )
+
+
+def test_lines_have_colours_only_where_these_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = Said("careful", "warning")
+    for name, value, line in (
+        ("FORCE_COLOR", "", "careful"),
+        ("FORCE_COLOR", "0", "careful"),
+        ("FORCE_COLOR", "1", "\x1b[33mcareful\x1b[0m"),
+        ("CLICOLOR_FORCE", "1", "\x1b[33mcareful\x1b[0m"),
+    ):
+        with monkeypatch.context() as environment:
+            environment.setenv(name, value)
+            assert told(event) == [line]
+            environment.setenv("NO_COLOR", "1")
+            assert told(event) == ["careful"]
 
 
 def test_the_end_says_what_tasks_warned_of_and_what_is_odd_about_the_results() -> None:
@@ -241,6 +276,8 @@ def test_a_run_of_several_matrices_says_which_one_is_at_work() -> None:
 def test_a_retry_is_told_with_its_reason() -> None:
     lines = told(TaskRetried("ab", "a=1", 1, "OSError: busy", 2.0))
     assert lines == ["Attempt 1 failed, trying again in 2.0 s: OSError: busy"]
+    lines = told(TaskRetried("ab", "a=1", 1, "WorkerLost: node n1 is down", 0.0, lost=True))
+    assert lines == ["A task lost its place and is begun again: WorkerLost: node n1 is down"]
 
 
 def test_an_empty_matrix_is_told_in_one_line() -> None:

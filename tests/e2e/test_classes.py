@@ -143,6 +143,7 @@ def test_what_a_script_saved_is_right_where_it_is_imported(place: Workplace) -> 
     assert "all right [True, False, True]" in place.run("-c", "import exp; exp.main()").out
 
 
+@pytest.mark.slow
 def test_what_an_import_saved_is_right_for_the_script(place: Workplace) -> None:
     place.write("exp.py", SCRIPT)
     place.run("-c", "import exp; exp.main()")
@@ -168,6 +169,7 @@ def test_another_program_reads_them_whether_or_not_the_script_is_there(there: st
     assert "read 2" in place.run("-c", READER).out
 
 
+@pytest.mark.slow
 def test_a_class_that_was_changed_reads_its_old_instances(place: Workplace) -> None:
     text = """
     from memento import Memento
@@ -185,6 +187,7 @@ def test_a_class_that_was_changed_reads_its_old_instances(place: Workplace) -> N
     assert "True True {'x': 1}" in place.run("exp.py").out
 
 
+@pytest.mark.slow
 def test_classes_made_inside_functions_come_back_whole(place: Workplace) -> None:
     place.write(
         "exp.py",

@@ -54,6 +54,7 @@ def script(place: Workplace) -> Scripted:
 ALL, DONE = ["cached"] * 3, ["done"] * 3
 
 
+@pytest.mark.slow
 def test_a_change_is_told_with_its_diff_and_its_way_out_and_the_results_are_used(script: Scripted) -> None:
     assert script(code="def helper(): return 1\nLR = 0.1", body="return helper() * LR") == (DONE, "")
     what, said = script(code="def helper(): return 2\nLR = 0.2")
@@ -68,6 +69,7 @@ def test_a_change_is_told_with_its_diff_and_its_way_out_and_the_results_are_used
     assert script(options={"on_code_change": "ignore"}) == (ALL, "")
 
 
+@pytest.mark.slow
 def test_each_older_version_is_told_by_itself(script: Scripted) -> None:
     script(body="return 1")
     script(body="return 2", matrix="{'parameters': {'x': [1, 2, 3, 4]}}")
@@ -77,6 +79,7 @@ def test_each_older_version_is_told_by_itself(script: Scripted) -> None:
     assert "1 result was" in said
 
 
+@pytest.mark.slow
 def test_where_changed_code_computes_again_it_says_so_and_the_next_run_is_silent(script: Scripted) -> None:
     script(body="return 1")
     what, said = script(body="return 2", options={"on_code_change": "rerun"})
@@ -86,6 +89,7 @@ def test_where_changed_code_computes_again_it_says_so_and_the_next_run_is_silent
     assert script() == (ALL, "")
 
 
+@pytest.mark.slow
 def test_what_is_computed_again_anyway_is_not_called_used(script: Scripted) -> None:
     script(body="return 1")
     what, said = script(body="return 2", run={"force_run": True})
@@ -95,6 +99,7 @@ def test_what_is_computed_again_anyway_is_not_called_used(script: Scripted) -> N
     assert script(run={}) == (ALL, "")
 
 
+@pytest.mark.slow
 def test_code_that_is_changed_back_is_the_code_that_it_was(script: Scripted) -> None:
     script(body="return 1")
     script(body="return 2")
@@ -149,6 +154,7 @@ def test_the_code_of_a_setting_is_that_of_all_tasks(kind: str, script: Scripted,
     assert script.values == ["20"] * 3
 
 
+@pytest.mark.slow
 def test_a_grid_that_grows_and_shrinks_computes_only_what_is_new(script: Scripted) -> None:
     matrix = "{{'parameters': {{'m': [{}], 'x': [1, 2]}}}}"
     code = "class A: pass\nclass B: pass\ndef c(): pass\n"
@@ -199,6 +205,7 @@ def test_a_checkpoint_of_older_code_is_gone_on_from_and_the_result_is_of_both(
     assert (what, script.values) == (["done"], ["'2222'"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [HALF_WAY, LOOPING], ids=["checkpoint", "loop"])
 def test_where_changed_code_computes_anew_older_checkpoints_are_not_used(body: str, script: Scripted) -> None:
     script(code="BY, FAILS = 1, True", body=body, matrix=ONE)
@@ -209,6 +216,7 @@ def test_where_changed_code_computes_anew_older_checkpoints_are_not_used(body: s
     assert script() == (["cached"], "")
 
 
+@pytest.mark.slow
 def test_where_nobody_asks_an_older_checkpoint_is_ones_own(script: Scripted) -> None:
     options = {"on_code_change": "ignore"}
     script(code="BY, FAILS = 1, True", body=HALF_WAY, matrix=ONE, options=options)
@@ -216,6 +224,7 @@ def test_where_nobody_asks_an_older_checkpoint_is_ones_own(script: Scripted) -> 
     assert script(options={"on_code_change": "rerun"}) == (["cached"], "")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_ones_own_code_is_gone_on_from_without_a_word(script: Scripted) -> None:
     options = {"on_code_change": "rerun"}
     fails = "FAILS = bool(__import__('os').environ.get('FAILS'))"
@@ -227,6 +236,7 @@ def test_a_checkpoint_of_ones_own_code_is_gone_on_from_without_a_word(script: Sc
     assert script.values == ["'1111'"]
 
 
+@pytest.mark.slow
 def test_rows_bear_the_version_of_their_own_task(script: Scripted, place: Workplace) -> None:
     place.write("pkg/__init__.py", "")
     place.write("pkg/models.py", "class A:\n    k = 1\nclass B:\n    k = 2\n")
@@ -268,6 +278,7 @@ def test_results_that_were_taken_over_after_a_move_are_of_the_same_code(place: W
     assert place.run("new/train.py").out.strip() == "[False, False]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["np.full(1000, {})", "np.full(300_000, {})", "[np.full(3, {})]"])
 def test_an_array_of_the_script_that_is_another_is_told(script: Scripted, data: str) -> None:
     code = f"import numpy as np\nDATA = {data}"
@@ -301,6 +312,7 @@ run()
 """
 
 
+@pytest.mark.slow
 def test_an_array_that_is_changed_in_place_between_two_runs_of_a_program_is_told(place: Workplace) -> None:
     place.write("exp.py", IN_PLACE)
     program = place.run("exp.py")

@@ -99,8 +99,8 @@ def listen(event):
 
 make = memento.display.base.make_display
 class Listening:
-    def __init__(self, *args):
-        self.display = make(*args)
+    def __init__(self, *args, **options):
+        self.display = make(*args, **options)
     def __enter__(self):
         self.display.__enter__()
         return self
@@ -188,6 +188,7 @@ def test_everything_a_task_says_is_kept_and_chance_is_the_same_again(place: Work
     assert place.run("exp.py", "force").out == once  # computed again
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_one_run_is_restored_by_the_next(place: Workplace) -> None:
     place.write(
         "exp.py",
@@ -209,6 +210,7 @@ print(Memento(experiment, num_workers=1).run({"parameters": {"x": [1]}})[0].inne
     assert place.counts("computed") == {"trained": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_output", [True, False])
 def test_output_goes_to_the_log_or_where_the_user_wants_it(log_output: bool, place: Workplace) -> None:
     place.write(

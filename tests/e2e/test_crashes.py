@@ -147,6 +147,7 @@ def test_a_task_over_its_limit_fails_alone(how: str, named: str, place: Workplac
     assert place.counts("computed") == {str(x): 1 for x in range(8)}
 
 
+@pytest.mark.slow
 def test_what_a_task_leaves_behind_is_gone_while_the_script_still_runs(place: Workplace) -> None:
     place.write(
         "exp.py",
@@ -216,6 +217,7 @@ def test_attempts_are_repeated_by_type_also_after_real_crashes(place: Workplace)
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_failures_raise_at_the_end_with_exit_status_1_and_only_they_run_again(place: Workplace) -> None:
     place.write(
         "exp.py",
@@ -240,6 +242,7 @@ print([r.inner for r in results])
     assert place.counts("computed") == {str(x): 2 if x in (3, 5) else 1 for x in range(10)}
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_end_the_run_with_the_reason(place: Workplace) -> None:
     place.write(
         "tools.py", "import os\nif 'MEMENTO_HERE' not in os.environ:\n    raise RuntimeError('not here')\n"
@@ -263,6 +266,7 @@ def test_workers_that_cannot_start_end_the_run_with_the_reason(place: Workplace)
     assert "WorkerStartError" in failed.err
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs(place: Workplace) -> None:
     place.write(
         "exp.py",
@@ -285,3 +289,32 @@ def test_what_cannot_be_sent_to_workers_is_named_before_anything_runs(place: Wor
     told = place.run("exp.py", code=1).err.strip().splitlines()[-1]
     assert "the experiment exp.py:experiment (global 'helper') (global 'WRITER').lock cannot be sent" in told
     assert "build it inside the task" in told
+
+
+DOUBLED = (
+    COUNTING
+    + """
+def experiment(context, config):
+    note(config.x)
+    held = b"x" * (config.x * 100_000_000)
+    time.sleep(0.5)
+    return len(held) // 100_000_000
+
+results = Memento(experiment, num_workers=2, memory_limit="200MB", retries=2, on_oom="double", store="store").run(
+    {"parameters": {"x": [0, 3, 1]}})
+print([(r.inner, len(r.attempts)) for r in results])
+"""
+)
+
+
+@pytest.mark.slow
+def test_a_task_over_its_memory_is_tried_again_with_twice_as_much(place: Workplace) -> None:
+    place.write("exp.py", DOUBLED)
+    out = place.run("exp.py").out
+    assert "[(0, 1), (3, 2), (1, 1)]" in out
+    assert place.counts("computed") == {"0": 1, "3": 2, "1": 1}
+    shown = place.run("-m", "memento", "show", "x=3", "--store", "store").out
+    assert "attempt 1 with 200 MB   failed" in shown
+    assert "attempt 2 with 400 MB   done" in shown
+    why = place.run("-m", "memento", "why", "x=3", "--store", "store").out
+    assert "attempt 1 with 200 MB, run 1: MemoryLimitExceeded" in why

@@ -93,6 +93,7 @@ def test_a_task_draws_the_same_wherever_it_runs_and_however_often_it_is_interrup
     assert told["as before"], "the program draws on as if it had run nothing"
 
 
+@pytest.mark.slow
 def test_a_run_says_once_which_generators_its_tasks_share(place: Workplace) -> None:
     place.write(
         "exp.py",
@@ -123,6 +124,7 @@ def test_a_run_says_once_which_generators_its_tasks_share(place: Workplace) -> N
     )
 
 
+@pytest.mark.slow
 def test_a_library_that_tasks_are_the_first_to_import_is_seeded_in_each(place: Workplace) -> None:
     place.write(
         "exp.py",
@@ -145,6 +147,7 @@ def test_a_library_that_tasks_are_the_first_to_import_is_seeded_in_each(place: W
     assert place.run("exp.py").out == "True 12\n"
 
 
+@pytest.mark.slow
 def test_a_fresh_worker_gives_the_children_that_the_program_would(place: Workplace) -> None:
     """It has imported the module anew: what the program has drawn from the generator since, it has not."""
     place.write("common.py", "import numpy as np\nrng = np.random.default_rng(0)\n")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from memento import Config, Context, Memento
+from memento.errors import WorkerStartError
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 pytestmark = [
@@ -43,7 +44,21 @@ def test_tasks_own_the_devices_that_they_see() -> None:
 def test_two_tasks_share_a_gpu_when_each_needs_half() -> None:
     results = run(multiply, list(range(8)), num_workers=2, gpus_per_task=0.5)
     assert [r.inner[0] for r in results] == [64.0 * x * x for x in range(8)]
+    assert all(r.inner[2][0].startswith(("GPU-", "MIG-")) for r in results)
+
+
+def test_the_device_that_was_given_is_named_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    results = run(multiply, list(range(4)), num_workers=2, gpus_per_task=0.5)
     assert {r.inner[2] for r in results} == {("0",)}
+
+
+def test_tasks_share_a_gpu_by_the_memory_that_each_needs() -> None:
+    free, total = torch.cuda.mem_get_info()
+    results = run(multiply, list(range(4)), num_workers=2, gpu_memory=int(free * 0.3))
+    assert [r.inner[0] for r in results] == [64.0 * x * x for x in range(4)]
+    with pytest.raises(WorkerStartError, match="so much is not free"):
+        run(multiply, [1, 2], gpu_memory=2 * total)
 
 
 def test_cuda_used_in_the_coordinator_does_no_harm_to_workers() -> None:

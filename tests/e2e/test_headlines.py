@@ -42,6 +42,7 @@ for group in results.failures:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["processes", "serial"])
 def test_one_cause_is_one_line_whichever_process_it_was_raised_in(executor: str, place: Workplace) -> None:
     place.write("exp.py", SCRIPT)

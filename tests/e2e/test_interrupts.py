@@ -79,6 +79,7 @@ def each_step_once(place: Workplace, but: int = 0) -> None:
     assert sum(counts.values()) - len(counts) <= but, {k: v for k, v in counts.items() if v > 1}
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_running_tasks_and_the_next_run_goes_on_from_there(place: Workplace) -> None:
     program = started(place)
     os.killpg(program.pid, signal.SIGINT)  # as a terminal does it
@@ -106,6 +107,7 @@ def test_a_task_that_does_not_listen_is_ended_after_its_grace(place: Workplace) 
     each_step_once(place, but=2)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once(place: Workplace) -> None:
     program = started(place, "deaf", "child")
     program.send(signal.SIGINT)
@@ -205,6 +207,7 @@ def test_kill_9_of_the_whole_process_group_is_as_kill_9_of_the_run(place: Workpl
     each_step_once(place, but=2)
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_run_leaves_nobody_and_the_next_run_computes_the_rest_only(place: Workplace) -> None:
     program = started(place, "child")
     place.until(lambda: len(place.lines("computed")) >= 4)
@@ -219,6 +222,7 @@ def test_kill_9_of_the_run_leaves_nobody_and_the_next_run_computes_the_rest_only
     each_step_once(place, but=2)
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_process_that_starts_workers_costs_a_running_task_at_most_its_last_steps(
     place: Workplace,
 ) -> None:
@@ -262,6 +266,7 @@ def test_kill_9_of_a_worker_fails_its_task_only_and_the_next_run_goes_on_from_it
     each_step_once(place, but=1)
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_any_task_has_begun_ends_the_run_too(place: Workplace) -> None:
     place.write(
         "slow_import.py", "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(1000)\n"
@@ -336,6 +341,7 @@ print([(result.value, result.status) for result in runs.results if result.config
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["processes", "threads", "serial"])
 def test_what_is_done_is_there_after_ctrl_c(executor: str, place: Workplace) -> None:
     place.write("exp.py", STOPPED)
@@ -352,6 +358,7 @@ def test_what_is_done_is_there_after_a_batch_systems_end(place: Workplace) -> No
     assert "[(1, 'done'), (None, 'missing'), (None, 'missing')]" in program.out
 
 
+@pytest.mark.slow
 def test_at_a_prompt_the_line_to_type_is_right(place: Workplace) -> None:
     script = STOPPED.partition("runs = ")[0]
     run = """Memento(experiment, num_workers=1, order="matrix").run(

@@ -66,6 +66,7 @@ LABELS = st.lists(
 ).filter(lambda labels: all(label.strip() for label in labels))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LABELS, st.permutations([MOONS, iris, 10]), st.booleans())
 def test_another_label_computes_nothing_and_is_shown_from_then_on(
@@ -172,10 +173,11 @@ def test_parameters_of_other_matrices_show_their_labels(tmp_path: Path, executor
             == 2
         )
         assert str(results[0].config) == "{'C': '1', 'clean.dataset': 'moons'}"
-    listed = cli("ls", "--json", "--store", tmp_path / "s").json
+    listed = cli("ls", "--json", "--store", tmp_path / "s").json["tasks"]
     assert {t["parameters"].get("clean.dataset") for t in listed} == {None, "moons", "small"}
 
 
+@pytest.mark.slow
 def test_another_process_shows_labels_and_needs_no_class(tmp_path: Path) -> None:
     (tmp_path / "exp.py").write_text(
         textwrap.dedent("""
@@ -193,7 +195,9 @@ def test_another_process_shows_labels_and_needs_no_class(tmp_path: Path) -> None
     assert loaded.to_frame()[["model", "value"]].values.tolist() == [["tiny", 1], ["huge", 9]]
     listed = cli("ls", "--store", tmp_path / "memento-store").out
     assert "model=tiny" in listed
-    (first,) = [t for t in cli("ls", "--json", "--store", tmp_path / "memento-store").json if t["value"] == 1]
+    (first,) = [
+        t for t in cli("ls", "--json", "--store", tmp_path / "memento-store").json["tasks"] if t["value"] == 1
+    ]
     assert first["parameters"] == {"model": "tiny"}
     assert "Model" in first["contents"]["model"]
     assert "model = tiny (" in cli("show", first["key"], "--store", tmp_path / "memento-store").out

@@ -61,6 +61,7 @@ def spoils(context: Any, config: Any) -> list[float]:
     return [*seen, float(config.settings["fixed"].flags.writeable)]
 
 
+@pytest.mark.slow
 def test_each_task_gets_the_values_as_they_were(engine: Any, tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     array = np.ones(SIZE)
@@ -97,6 +98,7 @@ def fails(context: Any, config: Any) -> None:
     raise ValueError(config.array[0])
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_tasks_fail(engine: Any, tmp_path: Path) -> None:
     runs = Memento(
         fails, executor=engine, num_workers=2, store=tmp_path / "store", progress=False, on_error="return"
@@ -213,6 +215,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["copy", "fresh"])
 def test_a_global_of_the_script_reaches_workers(how: str, place: Workplace) -> None:
     if how == "copy" and not system.LINUX:
@@ -233,6 +236,7 @@ def test_nothing_is_left_of_a_killed_program_once_the_next_has_run(how: str, pla
     assert not list((place.folder / "store").glob("work/*/values"))
 
 
+@pytest.mark.slow
 def test_a_value_in_memory_that_is_short_goes_beside_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -270,6 +270,7 @@ def test_a_plan_knows_what_a_new_upstream_result_will_make_old(
         )
 
 
+@pytest.mark.slow
 def test_failures_of_stages_are_raised_with_what_would_be_returned(tmp_path: Path) -> None:
     def broken(on_error: str, store: str) -> Memento:
         runs = Memento(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -198,3 +200,41 @@ def test_a_cell_that_fails_says_what_to_type_for_what_there_is(
     assert told[2].strip() == "[None, 1.0]"
     assert "What there is: runs.results" in told[3]
     assert told[4].strip() == "[None, 0.5]"
+
+
+def test_after_a_failure_or_an_interrupt_the_report_stands_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = run_cells(
+        [
+            """
+import os, signal, time
+from memento import Memento
+def experiment(context, config):
+    if config.x == 2:
+        raise ValueError("two is too much")
+    return config.x
+def stopped(context, config):
+    os.kill(config.settings["pid"], signal.SIGINT)
+    while not context.stopping:
+        time.sleep(0.01)
+    for _ in context.loop(range(10), []):
+        pass
+""",
+            "Memento(experiment, num_workers=1).run({'parameters': {'x': [1, 2]}})",
+            "Memento(stopped, num_workers=1).run({'parameters': {'x': [1]}, 'settings': {'pid': os.getpid()}})",
+            "Memento(experiment).run({'parameters': {'x': 'abc'}})",
+        ],
+        tmp_path,
+        monkeypatch,
+        may_fail=True,
+    )
+    told = [re.sub(r"\x1b\[[0-9;]*m", "", text) for text in told]
+    ours = os.path.join("src", "memento") + os.sep
+    assert [text for text in told if ours in text or "hidden" in text] == []
+    assert told[1].count("1 task: ValueError: two is too much (cell 1, line ") == 1
+    assert "raise ValueError" in told[1]  # the task's own traceback
+    assert "---->" not in told[1]  # no frame of the cell, which stands right above
+    assert "1 task left; run it again" in told[2]
+    assert "----> 1" in told[3]  # what is wrong stands in this line of the user's
+    assert "Write 'x': ['abc']." in told[3]

@@ -98,6 +98,7 @@ def write_and_run(
 
 
 class TestDefaults:
+    @pytest.mark.slow
     def test_results_of_another_default_are_not_served(self, tmp_path: Path) -> None:
         assert write_and_run(tmp_path, "x, n=10") == "[(10, False)]"
         assert write_and_run(tmp_path, "x, n=10") == "[(10, True)]"
@@ -108,6 +109,7 @@ class TestDefaults:
         for constant in ("b'a'", "b'b'", "1j", "2j"):
             assert write_and_run(tmp_path, f"x, n={constant}") == f"[({constant}, False)]"
 
+    @pytest.mark.slow
     def test_results_of_another_default_are_not_served_once_the_code_is_adopted(self, tmp_path: Path) -> None:
         given = {"parameters": {"x": [1, 2], "n": [7]}, "when": {"n": {"x": 1}}}
         write_and_run(tmp_path, "x, n=10", matrix=given)
@@ -119,6 +121,7 @@ class TestDefaults:
         assert write_and_run(tmp_path, "x, n=20", matrix=given) == "[(7, True), (20, False)]"
         assert write_and_run(tmp_path, "x, n=20", matrix=given) == "[(7, True), (20, True)]"
 
+    @pytest.mark.slow
     def test_a_run_that_waits_for_another_takes_nothing_of_another_default(self, tmp_path: Path) -> None:
         waits = "[Path('began').touch(), [time.sleep(0.05) for _ in iter(Path('go').exists, True)], n][-1]"
         text = f"import time\nfrom pathlib import Path\n{SCRIPT}"
@@ -144,10 +147,12 @@ class TestDefaults:
                 told = [process.communicate(timeout=60)[0].strip() for process in (one, other)]
         assert told == ["[(10, False)]", "[(20, False)]"]
 
+    @pytest.mark.slow
     def test_a_new_argument_with_a_default_keeps_what_was_there(self, tmp_path: Path) -> None:
         write_and_run(tmp_path, "x", "10")
         assert write_and_run(tmp_path, "x, n=10") == "[(10, True)]"
 
+    @pytest.mark.slow
     def test_a_default_that_no_task_uses_changes_nothing(self, tmp_path: Path) -> None:
         given = {"parameters": {"x": [1], "n": [10, 20]}}
         write_and_run(tmp_path, "x, n=10", matrix=given)
@@ -156,11 +161,13 @@ class TestDefaults:
         write_and_run(tmp_path, "x, n=10", matrix=fixed)
         assert write_and_run(tmp_path, "x, n=20", matrix=fixed) == "[(5, True)]"
 
+    @pytest.mark.slow
     def test_only_the_tasks_that_lack_a_parameter_are_of_its_default(self, tmp_path: Path) -> None:
         given = {"parameters": {"x": [1, 2], "n": [7]}, "when": {"n": {"x": 1}}}
         assert write_and_run(tmp_path, "x, n=10", matrix=given) == "[(7, False), (10, False)]"
         assert write_and_run(tmp_path, "x, n=20", matrix=given) == "[(7, True), (20, False)]"
 
+    @pytest.mark.slow
     def test_a_grid_that_grows_by_it_keeps_what_was_computed_with_the_default(self, tmp_path: Path) -> None:
         write_and_run(tmp_path, "x, n=10")
         grown = {"parameters": {"x": [1], "n": [10, 20]}, "defaults": {"n": 10}}
@@ -174,6 +181,7 @@ class TestDefaults:
         assert write_and_run(tmp_path, "x, n=10") == "[(10, False)]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["serial", "processes"])
 def test_it_runs_from_standard_input(tmp_path: Path, executor: str) -> None:
     code = SCRIPT.format(
@@ -183,6 +191,7 @@ def test_it_runs_from_standard_input(tmp_path: Path, executor: str) -> None:
     assert ran.stdout.strip() == "[(11, False)]", ran.stderr
 
 
+@pytest.mark.slow
 def test_it_runs_from_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "exp.py").write_text("def train(x, n=10): return x + n\n", encoding="utf-8")
     (tmp_path / "matrix.yaml").write_text("parameters:\n  x: [1, 2]\n", encoding="utf-8")

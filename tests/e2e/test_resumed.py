@@ -108,6 +108,7 @@ def test_an_interrupted_task_has_the_time_and_output_of_all_its_pieces(
     assert shown == result.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("executor", "how"),
@@ -129,6 +130,7 @@ def test_an_attempt_that_failed_on_the_way_counts_up_to_its_checkpoint(
     assert all(seconds <= attempt.runtime for seconds, attempt in zip(kept, failed, strict=True))
 
 
+@pytest.mark.slow
 def test_an_attempt_that_began_anew_counts_alone(place: Workplace) -> None:
     place.write("exp.py", SCRIPT.replace("context.restore() if context.checkpoint_exist() else 0", "0"))
     place.write("raise", "")

@@ -31,6 +31,7 @@ FRESH = "values [60, 70, 80] [False, False, False]"
 CACHED = "values [60, 70, 80] [True, True, True]"
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard_and_its_top_level_runs_once(place: Workplace) -> None:
     place.write("exp.py", PLAIN)
     out = place.run("exp.py").out
@@ -39,6 +40,7 @@ def test_a_script_needs_no_guard_and_its_top_level_runs_once(place: Workplace) -
     assert CACHED in place.run("exp.py").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stdin", "-c"])
 def test_a_program_without_a_file_runs_and_finds_its_results_again(how: str, place: Workplace) -> None:
     def run() -> str:
@@ -77,6 +79,7 @@ def test_lines_typed_at_a_prompt_run(place: Workplace) -> None:
     assert FRESH in read.decode(errors="replace")
 
 
+@pytest.mark.slow
 def test_a_module_of_a_package_runs_with_relative_imports(place: Workplace) -> None:
     place.write("pkg/__init__.py", "")
     place.write("pkg/tools.py", "class Box:\n    def __init__(self, x):\n        self.x = x\n")
@@ -102,6 +105,7 @@ def test_a_module_of_a_package_runs_with_relative_imports(place: Workplace) -> N
     assert "[(True, 2, True), (True, 3, True)]" in place.run("-m", "pkg.exp").out
 
 
+@pytest.mark.slow
 def test_modules_beside_the_script_are_found_wherever_the_run_is_started(place: Workplace) -> None:
     place.write("code/tools.py", "def double(x):\n    return 2 * x\n")
     place.write("code/exp.py", SIBLING)
@@ -144,6 +148,7 @@ def test_relative_entries_of_sys_path_and_the_folder_hold_for_tasks(place: Workp
     assert "[(2, 'code')]" in place.run("code/exp.py").out
 
 
+@pytest.mark.slow
 def test_a_run_may_be_started_by_another_thread(place: Workplace) -> None:
     text = PLAIN.replace("results = ", "def go():\n  results = ").replace(
         '\nprint("values', '\n  print("values'
@@ -271,6 +276,7 @@ def test_a_script_run_imported_and_named_on_the_command_line_shares_its_results(
     assert "1 cached" in told.out + told.err
 
 
+@pytest.mark.slow
 def test_the_store_is_the_scripts_wherever_it_is_started_from(place: Workplace) -> None:
     place.write("deep/exp.py", PLAIN)
     place.write("elsewhere/notes.txt", "")
@@ -281,6 +287,7 @@ def test_the_store_is_the_scripts_wherever_it_is_started_from(place: Workplace) 
     assert (place.folder / "deep" / "memento-store").is_dir()
 
 
+@pytest.mark.slow
 def test_a_store_that_is_named_relatively_stays_where_it_was_meant(place: Workplace) -> None:
     place.write(
         "exp.py",

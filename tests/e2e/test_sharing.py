@@ -248,6 +248,7 @@ USES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["spawn", "forkserver"])
 def test_processes_that_a_task_spawns_know_the_script_but_do_not_run_it(how: str, place: Workplace) -> None:
     place.write(

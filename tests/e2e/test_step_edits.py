@@ -168,6 +168,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_step_that_draws_random_numbers_is_computed_once(tmp_path: Path) -> None:
     place = Workplace(tmp_path)
     try:

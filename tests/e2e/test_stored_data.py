@@ -53,6 +53,7 @@ def run(folder: Path, executor: Any, kinds: list[str], tasks: range = TASKS) -> 
     return found["then"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:num_workers")
 @pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
 def test_a_task_may_change_what_it_got_and_no_other_sees_it(executor: str, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ LINE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["processes", "threads", "serial"])
 def test_every_task_has_its_warnings_and_the_end_counts_them(executor: str, place: Workplace) -> None:
     place.environment["PYTHONWARNINGS"] = ""
@@ -58,12 +59,14 @@ results = Memento(train, num_workers=2).run({{"parameters": {{"n": range(3)}}}})
 NOTE = "all 3 tasks returned None: is a `return` missing in train (exp.py:4)?"
 
 
+@pytest.mark.slow
 def test_that_all_tasks_returned_none_is_said_as_long_as_it_is_so(place: Workplace) -> None:
     place.write("exp.py", EMPTY.format(annotation="", body="config.n * 2"))
     assert NOTE in place.run("exp.py").err
     assert NOTE in place.run("exp.py").err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("annotation", "body"),
     [

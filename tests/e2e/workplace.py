@@ -102,7 +102,7 @@ class Workplace:
         self._programs.append(program)
         return program
 
-    def run(self, *arguments: str, code: int = 0, **options: Any) -> Program:
+    def run(self, *arguments: str, code: int | None = 0, **options: Any) -> Program:
         """Run Python with these arguments to its end."""
         return self.start(*arguments, **options).wait(code)
 

@@ -54,13 +54,19 @@ def test_an_engine_of_another_package_runs_by_its_name(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("installed")
 def test_an_unknown_name_is_told_with_all_that_there_are_and_the_nearest() -> None:
     with pytest.raises(
-        ValueError, match=r"'processes', 'threads', 'serial', 'elsewhere'\. Did you mean 'threads'"
+        ValueError,
+        match=r"'processes', 'threads', 'serial', 'dask', 'ray', 'slurm', 'elsewhere'\. Did you mean 'threads'",
     ):
         make_executor("thread")
     with pytest.raises(ValueError, match=r"Did you mean 'elsewhere'"):
         Memento(lambda context, config: 1, executor="elswhere")
-    with pytest.raises(ValueError, match=r"for Dask, pass `client.get_executor\(\)`"):
-        make_executor("dask")
+
+
+def test_an_address_names_the_engine_of_its_scheme() -> None:
+    assert make_executor("tcp://head:8786", 3).name == "dask"
+    assert Memento(lambda context, config: 1, executor="tls://head:8786").name
+    with pytest.raises(ValueError, match="no executor 'ftp://head'"):
+        make_executor("ftp://head")
 
 
 def test_our_engines_are_declared_as_any_other_packages_are() -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from memento.executors import Executor, make_executor
 from memento.executors.processes import Processes
-from memento.testing.driving import Drive
 from memento.testing.executor_contract import ExecutorContract
 from tests.executors.toy_engine import Toy
 
@@ -21,10 +20,9 @@ class TestProcesses(ExecutorContract):
     def executor(self) -> Executor:
         return make_executor("processes")
 
-    def take_place_away(self, drive: Drive) -> bool:
-        assert isinstance(drive.executor, Processes)
-        os.kill(drive.executor.server_pid, signal.SIGKILL)
-        return True
+    def take_place_away(self, executor: Executor) -> None:
+        assert isinstance(executor, Processes)
+        os.kill(executor.server_pid, signal.SIGKILL)
 
 
 @pytest.mark.slow  # a Python for every batch
@@ -35,11 +33,10 @@ class TestToy(ExecutorContract):
     def executor(self) -> Executor:
         return Toy()
 
-    def take_place_away(self, drive: Drive) -> bool:
-        assert isinstance(drive.executor, Toy)
-        number = next(iter(drive.executor.processes))
-        drive.executor.processes[number].terminate()
-        return True
+    def take_place_away(self, executor: Executor) -> None:
+        assert isinstance(executor, Toy)
+        number = next(iter(executor.processes))
+        executor.processes[number].terminate()
 
 
 class TestThreads(ExecutorContract):

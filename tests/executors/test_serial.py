@@ -78,6 +78,7 @@ Memento(experiment, executor="serial").run({"parameters": {"x": [1, 2, 3]}})
 """
 
 
+@pytest.mark.slow
 def test_a_script_that_is_interrupted_twice_ends_and_keeps_what_was_done(tmp_path: Path) -> None:
     script = tmp_path / "exp.py"
     script.write_text(SCRIPT)

@@ -283,6 +283,7 @@ def cuts(context: Context, config: Config) -> Any:
     return first + float(config.base.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other signals for it")
 def test_a_file_that_is_cut_short_while_it_is_mapped_costs_its_tasks_alone() -> None:
     store = str(Path("store").absolute())
@@ -352,6 +353,7 @@ def test_whatever_is_damaged_every_value_is_right_or_refused(
     shutil.rmtree(root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["rebuild.ready", "rebuild.aside"])
 def test_a_kill_while_a_damaged_index_is_rebuilt_loses_nothing_more(point: str, tmp_path: Path) -> None:
     root = tmp_path / "store"

@@ -17,7 +17,7 @@ import memento
 from memento import Config, Context, Memento
 from memento.errors import StoreUnwritable
 from memento.index.sqlite import database
-from memento.index.sqlite.writer import SqliteRun
+from memento.index.tables.writer import TableRun
 from memento.store.store import Store
 from tests.faults.victims import PATIENCE, Ended, Victim, until, value_of
 
@@ -203,8 +203,8 @@ def test_a_program_that_outlives_a_full_disk_may_run_again(monkeypatch: pytest.M
         raise StoreUnwritable("store", "the disk is full.", "")
 
     with monkeypatch.context() as disk:
-        disk.setattr(SqliteRun, "commit", full)
-        disk.setattr(SqliteRun, "finish", full)
+        disk.setattr(TableRun, "commit", full)
+        disk.setattr(TableRun, "finish", full)
         with pytest.raises(StoreUnwritable):
             runs.run(matrix)
     results = runs.run(matrix)  # which waits for no claim of the first

@@ -94,7 +94,8 @@ def test_hostile_values_come_back_as_they_were_and_run_nothing(store: Path) -> N
     results = memento.load(store)
     values = list(HOSTILE.values())
     assert sorted(r.inner for r in results if r.status == "done") == sorted(values)
-    names = {value.encode("utf-8", "backslashreplace").decode() for value in values}
+    # No database has lone surrogates, and PostgreSQL no NUL: names of metrics are the same in all.
+    names = {value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00") for value in values}
     assert {name for r in results for name in r.metrics} == names
     frame = results.to_frame()
     assert len(set(frame["name"])) == len(values)  # without the matrix, long ones are cut and have a digest
@@ -170,6 +171,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not system.LINUX, reason="other systems refuse such names")
 @pytest.mark.parametrize("copy", [False, None])
 @pytest.mark.parametrize("odd", ["folder", "script", "store"])

@@ -19,6 +19,7 @@ POINTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_run_killed_at_any_point_is_completed_by_the_next(point: str, tmp_path: Path) -> None:
     victim = Victim(tmp_path)
@@ -50,6 +51,7 @@ def test_kills_at_random_times_lose_nothing(seed: int, tmp_path: Path) -> None:
     check_books(victim, in_flight=12)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_taken_up_where_the_kill_came(tmp_path: Path) -> None:
     victim = Victim(tmp_path, tasks=1)
     assert victim.run(MEMENTO_FAULTS="checkpoint.written:3").code == -signal.SIGKILL
@@ -59,6 +61,7 @@ def test_a_checkpoint_is_taken_up_where_the_kill_came(tmp_path: Path) -> None:
     assert [step for _, step in victim.lines("step")] == [3]
 
 
+@pytest.mark.slow
 def test_a_value_that_was_cut_off_is_gone_when_the_next_run_begins(tmp_path: Path) -> None:
     victim = Victim(tmp_path, tasks=2)
     assert victim.run(MEMENTO_FAULTS="payload.written:1").code == -signal.SIGKILL

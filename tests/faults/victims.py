@@ -71,7 +71,7 @@ def expected(n):
     return np.full(3_000, float(n)) if n % 5 == 1 else {"n": n, "text": "x" * n}
 
 if __name__ == "__main__":
-    memento.display.base.make_display = lambda progress: Told()
+    memento.display.base.make_display = lambda *_, **__: Told()
     tasks = int(os.environ["TASKS"])
     runs = Memento(experiment, num_workers=2, executor=os.environ["EXECUTOR"], store=os.environ["STORE"],
                    on_code_change="ignore", timeout=float(os.environ.get("TIMEOUT", "0")) or None)

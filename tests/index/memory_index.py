@@ -56,7 +56,7 @@ class _Data:
         self.commands: list[t.Command] = []
         self.answers: list[t.Answer] = []
         self.events: list[t.Event] = []
-        self.activities: dict[int, tuple[float, list[t.Activity]]] = {}
+        self.activities: dict[int, tuple[float, list[t.Activity], t.Standing | None]] = {}
 
     def add_code(self, version: rec.CodeVersion, now: float, run: int | None) -> int:
         for number, (known, _, _) in self.codes.items():
@@ -290,7 +290,7 @@ class MemoryIndex(Index):
         with self.data.lock:
             runs = self.leases.alive(self._owners())
             ids = {owner.run for owner in runs}
-            return t.Living(runs, {key for key, run in self.data.claims.items() if run in ids})
+            return t.Living(runs, {key: run for key, run in self.data.claims.items() if run in ids})
 
     def _owners(self) -> list[t.Owner]:
         return [t.Owner.of(run, name) for run, name in self.data.runs.values() if run.ended is None]
@@ -325,6 +325,18 @@ class MemoryIndex(Index):
             for record in retried:
                 data.drop(record.id, keep_attempt=True)
         return retried
+
+    def set_back(self, experiment: str | None = None) -> list[t.SetBack]:
+        alive, last = {owner.run for owner in self.living().runs}, dict[Any, Any]()
+        with self.data.lock:
+            for key, name, attempts in self.data.attempts:
+                if experiment in (None, name) and key not in self.data.by_key:
+                    last.pop(key, None)
+                    last[key] = name, attempts[-1]
+        found = [(key, name, one) for key, (name, one) in last.items() if one.status == FAILED]
+        return [
+            t.SetBack(key, name, one.run, one.started) for key, name, one in found if one.run not in alive
+        ]
 
     def discard(self, ids: Iterable[int], *, unless_living: bool = False) -> list[int]:
         with self._writing() as data:
@@ -443,8 +455,8 @@ class MemoryIndex(Index):
     def events(self, run: int, after: int = 0) -> list[t.Event]:
         return [event for event in self.data.events if event.run == run and event.id > after]
 
-    def activity(self, run: int) -> tuple[float, list[t.Activity]]:
-        return self.data.activities.get(run, (0.0, []))
+    def activity(self, run: int) -> tuple[float, list[t.Activity], t.Standing | None]:
+        return self.data.activities.get(run, (0.0, [], None))
 
 
 class MemoryRun(Run):
@@ -460,7 +472,7 @@ class MemoryRun(Run):
         self._others: dict[bytes, int] = {}
         self._last_command = len(self._data.commands)
         self._told: list[tuple[float, str, Mapping[str, Any]]] = []
-        self._shown: list[t.Activity] | None = None
+        self._shown: tuple[list[t.Activity], t.Standing | None] | None = None
 
     def code(self, version: rec.CodeVersion) -> int:
         with self._data.lock:
@@ -645,19 +657,20 @@ class MemoryRun(Run):
     def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
         with self._data.lock:
             self._data.answers.append(t.Answer(command, self.id, self._clock.now(), text, undo, done))
+            self._write_told()
 
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         self._told.append((self._clock.now(), kind, dict(data)))
 
-    def show(self, activities: Sequence[t.Activity]) -> None:
-        self._shown = list(activities)
+    def show(self, activities: Sequence[t.Activity], standing: t.Standing | None = None) -> None:
+        self._shown = list(activities), standing
 
     def _write_told(self) -> None:
         events = self._data.events
         events += [t.Event(len(events) + 1 + n, self.id, *told) for n, told in enumerate(self._told)]
         self._told = []
         if self._shown is not None:
-            self._data.activities[self.id] = self._clock.now(), self._shown
+            self._data.activities[self.id] = (self._clock.now(), *self._shown)
 
 
 def _who(run: rec.RunRecord) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memento.index.attempts import each_once
 from memento.index.contract import Run
-from memento.index.sqlite.rows import attempt_records, attempt_values
+from memento.index.tables.rows import attempt_records, attempt_values
 from memento.records import DONE, FAILED, INTERRUPTED, LogSlice, Outcome, Piece, TaskRow
 from memento.store.store import Store
 from memento.testing.index_rows import info_of, key_of, row_of
@@ -128,6 +128,7 @@ pieces = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(earlier=st.lists(pieces, min_size=1, max_size=4))
 def test_pieces_are_read_as_they_were_written(earlier: list[Piece]) -> None:
     row = row_of(1, failed="broken", earlier=tuple(earlier))

@@ -323,10 +323,14 @@ class SharedStore(RuleBasedStateMachine):
         self.done: dict[bytes, int] = {}  # key -> id of its only result
         self.told: list[set[bytes]] = [set(), set(), set()]
         self.next_pid = 1000
-        self.stores = [Store.open(Path(self.folder.name) / "store") for _ in range(3)]
+        self.stores = [self.opened() for _ in range(3)]
         for store in self.stores:
             self.deaths.attach(store, self.clock)
         self.known: list[dict[bytes, Known]] = [{}, {}, {}]
+
+    def opened(self) -> Any:
+        """Open the one store."""
+        return Store.open(Path(self.folder.name) / "store")
 
     def teardown(self) -> None:
         if hasattr(self, "stores"):

@@ -86,6 +86,7 @@ def unnoticed(projects: Projects, make: str, above: str, result: str, place: str
     return ["a change without one"] * (before != again) + ["a change in silence"] * (not told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_data_that_is_changed_in_place_is_told_however_it_is_read(kind: str, tmp_path: Path) -> None:
     if "tensor" in kind:
@@ -120,6 +121,7 @@ def told(value: Any) -> str:
     return DataEncoder("tests.keys.corpus.own").digest(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(VALUES, st.data())
 def test_a_change_of_one_leaf_is_told_and_a_copy_is_none(value: Any, data: st.DataObject) -> None:

@@ -121,6 +121,7 @@ projects = st.dictionaries(names, st.integers(0, 2), max_size=6).map(
 )
 
 
+@pytest.mark.slow
 @given(projects, projects)
 def test_where_all_places_stay_only_a_renamed_function_is_the_same(old: Functions, new: Functions) -> None:
     if {n.partition(":")[0] for n in old} == {n.partition(":")[0] for n in new} and old.keys() == new.keys():

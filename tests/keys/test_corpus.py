@@ -45,7 +45,7 @@ DOES_NOT_COUNT = {
     r"own:lazy \.state(\.keys)?\['double'\]": "the value of a cached property",
     r"(own:guarded|standard:weak set) .*('seen'|'data'|'_remove'|'_pending_removals'|'_iterating'|\.state\[\+\])": "weak references",
     r"own:own key .*(noise|\[\+\])": "`__memento_key__` leaves it out",
-    r"own:cached property .*(attrname|__doc__|lock|\[\+\])": "a cached property is its function",
+    r"own:cached property .*(attrname|__doc__|__module__|lock|\[\+\])": "a cached property is its function",
     r"standard:global (random|choice) ": "the state of the process",
     r"numpy:vectorized .*_ufunc": "made by the first call",
     r"pandas:.*'_cache'": "made by use",

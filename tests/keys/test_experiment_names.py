@@ -80,6 +80,7 @@ def test_a_script_has_the_name_of_its_place_however_it_is_run(
     assert [place, name, values] == from_its_folder[from_its_folder.index(file) :][:3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "file"), [("exp", "exp.py"), ("pkg.exp", "pkg/exp.py")])
 def test_a_module_has_the_name_of_its_place_however_it_is_imported(
     project: Path, module: str, file: str
@@ -151,6 +152,7 @@ def test_a_child_of_multiprocessing_has_the_names_of_its_parent(project: Path) -
     assert told[:3] == told[3:]
 
 
+@pytest.mark.slow
 def test_what_comes_from_no_file_is_named_by_its_code(project: Path) -> None:
     for way, code in ((("-",), SCRIPT), (("-c", SCRIPT), None)):
         place, name, _ = python(*way, cwd=project, code=code)
@@ -347,6 +349,7 @@ DECORATORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decorator", DECORATORS)
 def test_a_decorated_experiment_keeps_its_name_when_its_code_is_edited(project: Path, decorator: str) -> None:
     code = f"""

@@ -30,6 +30,7 @@ def different(*values: Any) -> bool:
     return len({digest(value) for value in values}) == len(values)
 
 
+@pytest.mark.slow
 @given(dtypes, st.lists(st.integers(0, 4), min_size=1, max_size=3), st.randoms(use_true_random=False))
 def test_layout_and_byte_order_of_an_array_do_not_count(dtype: str, shape: list[int], rng: Any) -> None:
     numbers = [rng.randrange(2) for _ in range(int(np.prod(shape)))]

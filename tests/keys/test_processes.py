@@ -50,10 +50,12 @@ def test_digests_do_not_depend_on_the_hash_seed(runs: dict[str, dict[str, Any]])
     assert runs["seed 1"] == runs["seed 2"]
 
 
+@pytest.mark.slow
 def test_a_script_and_its_import_agree(runs: dict[str, dict[str, Any]]) -> None:
     assert runs["seed 1"] == runs["imported"]
 
 
+@pytest.mark.slow
 def test_no_two_awkward_values_share_a_digest(runs: dict[str, dict[str, Any]]) -> None:
     digests = runs["seed 1"]["digests"]
     assert len(set(digests.values())) == len(digests) > 100

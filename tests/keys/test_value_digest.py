@@ -79,16 +79,19 @@ def typed(value: Any) -> Any:
     return kind, repr(value)
 
 
+@pytest.mark.slow
 @given(values, st.integers())
 def test_equal_values_have_equal_digests_in_whatever_order_they_were_built(value: Any, seed: int) -> None:
     assert digest(rebuilt(value, random.Random(seed))) == digest(value)
 
 
+@pytest.mark.slow
 @given(values, values)
 def test_values_have_equal_digests_only_if_they_are_the_same_in_type_and_content(a: Any, b: Any) -> None:
     assert (digest(a) == digest(b)) == (typed(a) == typed(b))
 
 
+@pytest.mark.slow
 @given(st.lists(st.text() | st.binary(), max_size=5), st.lists(st.text() | st.binary(), max_size=5))
 def test_no_two_splits_of_the_same_text_have_one_digest(a: list[Any], b: list[Any]) -> None:
     assert (digest(a) == digest(b)) == (a == b)

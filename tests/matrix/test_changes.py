@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -79,5 +81,42 @@ def test_labels_of_the_file_mean_their_values() -> None:
     assert (tuple(several), several.labels) == (("path", "path", 1, 7), ("iris", "", "", ""))
     with pytest.raises(MatrixError, match="Did you mean 'moons'"):
         with_changes({"parameters": grids}, {"data": "moon"})
-    ranges = with_changes({"parameters": {"lr": {"log": [1, 4], "num": 3}}}, {"lr": "log"})
-    assert ranges == {"parameters": {"lr": ["log"]}}
+    with pytest.raises(MatrixError, match="no value is called 'log'"):  # a range has no labels
+        with_changes({"parameters": {"lr": {"log": [1, 4], "num": 3}}}, {"lr": "log"})
+
+
+def test_a_text_means_the_value_that_is_called_so() -> None:
+    declared = {"parameters": [{"model": [OrderedDict, Counter], "n": [1]}, {"model": [math.hypot]}]}
+
+    def models(given: Any) -> list[Any]:
+        return list(with_changes(declared, {"model": given})["parameters"][1]["model"])
+
+    assert models("Counter") == models("collections:Counter") == [Counter]
+    assert models(["hypot", "OrderedDict"]) == [math.hypot, OrderedDict]
+    named = with_changes({"parameters": {"m": {"fast": Counter}}}, {"m": ["Counter", "fast"]})
+    assert list(named["parameters"]["m"]) == [Counter, Counter]
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "message"),
+    [
+        ([OrderedDict, Counter], "Countr", "no value is called 'Countr'. Did you mean 'Counter'?"),
+        ({"fast": Counter, "slow": OrderedDict}, "zzz", "Values: 'fast', 'slow', 'Counter', 'OrderedDict'."),
+        ([0.1, 1], "abc", "no value is called 'abc'. Values: '0.1', '1'."),
+        ([type("Counter", (), {}), Counter], "Counter", "2 values are called"),
+    ],
+)
+def test_a_text_that_names_no_value_is_wrong_where_values_are_no_texts(
+    values: Any, text: str, message: str
+) -> None:
+    with pytest.raises(MatrixError) as told:
+        with_changes({"parameters": {"model": values}}, {"model": [text]})
+    assert message in str(told.value)
+
+
+def test_a_new_text_stands_among_texts() -> None:
+    declared = {"parameters": {"data": ["iris", Counter, "Counter"]}}
+    assert list(with_changes(declared, {"data": ["irsi", "Counter"]})["parameters"]["data"]) == [
+        "irsi",
+        "Counter",
+    ]

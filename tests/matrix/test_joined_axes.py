@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from memento.errors import MatrixError
 from memento.matrix.dependencies import execution_order
+from memento.matrix.joined_axes import TooMany, joined
 from memento.matrix.matrix import Matrix
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.store.upstream import Origins, PendingValue
@@ -164,6 +166,7 @@ def test_a_parameter_that_some_upstream_tasks_lack_agrees_with_its_like() -> Non
 SMALL = st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     a=SMALL, b=SMALL, own=SMALL, x=SMALL, rules=st.lists(st.integers(0, 3), max_size=2), joined=st.booleans()
@@ -187,3 +190,44 @@ def test_a_joined_matrix_is_the_product_less_what_does_not_agree(
     except MatrixError:
         found = []
     assert found == expected
+
+
+Marks = list[dict[int, str]]
+
+
+@st.composite
+def declared(draw: st.DrawFn) -> tuple[list[int], Marks]:
+    sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=5))
+    groups: Marks = []
+    for _ in range(draw(st.integers(0, 3))):
+        axes = draw(st.lists(st.integers(0, len(sizes) - 1), min_size=1, unique=True))
+        groups.append(
+            {axis: draw(st.text("abc", min_size=sizes[axis], max_size=sizes[axis])) for axis in axes}
+        )
+    return sizes, groups
+
+
+def walked(sizes: list[int], groups: Marks) -> list[int]:
+    every = itertools.product(*map(range, sizes))
+    return [
+        number
+        for number, slots in enumerate(every)
+        if all(len({marks[slots[axis]] for axis, marks in group.items()}) == 1 for group in groups)
+    ]
+
+
+@given(declared())
+def test_what_is_joined_is_what_a_walk_finds(given: tuple[list[int], Marks]) -> None:
+    assert list(joined(*given, 10_000)) == walked(*given)
+
+
+def test_what_does_not_agree_is_never_visited() -> None:
+    # The product has 10^15 combinations.
+    assert len(joined([1000] * 5, [dict.fromkeys(range(5), range(1000))], 10_000)) == 1000
+
+
+@pytest.mark.parametrize("groups", [[], [{0: "a" * 200, 1: "a" * 200}]])
+def test_too_many_are_counted_before_there_are_any(groups: Marks) -> None:
+    with pytest.raises(TooMany) as caught:
+        joined([200, 200], groups, 30_000)
+    assert caught.value.args == (40_000,)

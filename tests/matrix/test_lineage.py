@@ -72,21 +72,26 @@ def test_files_say_it_as_dicts_do(tmp_path: Path, name: str, text: str) -> None:
     assert matrix.spec.on == {"a": ("x", "b.y")}
 
 
+def found(own: str, values: list[Any], name: str) -> list[Any] | None:
+    there = upstream_values(own, values, name)
+    return there[0] if there else None
+
+
 def test_values_are_found_at_every_depth_and_under_names_with_dots() -> None:
     base = Result(n=1, **{"a.b": 2})
-    assert upstream_values("up", [Result(x=3, base=base)], "up.x") == [3]
-    assert upstream_values("up", [Result(x=3, base=base)], "up.base.n") == [1]
-    assert upstream_values("up", [Result(x=3, base=base)], "up.base.a.b") == [2]
-    assert upstream_values("up", [Result(base=base)], "up.base") == [base]
-    assert upstream_values("up.down", [Result(n=1)], "up.down.n") == [1]
-    assert upstream_values("up", [Result(), Result(x=0)], "up.x") == [LACKING, 0]
-    assert upstream_values("up", [Result(), 7], "up.x") is None
-    assert upstream_values("up", [Result(x=1)], "upper.x") is None
+    assert found("up", [Result(x=3, base=base)], "up.x") == [3]
+    assert found("up", [Result(x=3, base=base)], "up.base.n") == [1]
+    assert found("up", [Result(x=3, base=base)], "up.base.a.b") == [2]
+    assert found("up", [Result(base=base)], "up.base") == [base]
+    assert found("up.down", [Result(n=1)], "up.down.n") == [1]
+    assert found("up", [Result(), Result(x=0)], "up.x") == [LACKING, 0]
+    assert found("up", [Result(), 7], "up.x") is None
+    assert found("up", [Result(x=1)], "upper.x") is None
 
 
 def test_marks_are_equal_where_keys_are_and_load_nothing() -> None:
     one = Result(b"1", n=1)
     values = [1, 1.0, True, np.int64(1), np.arange(3), np.arange(3), one, Result(b"1"), Result(b"2"), LACKING]
-    found = marks(values)
-    first = [found.index(mark) for mark in found]
+    told = marks(values)
+    first = [told.index(mark) for mark in told]
     assert first == [0, 1, 2, 0, 4, 4, 6, 6, 8, 9]

@@ -86,19 +86,12 @@ def test_yaml_merges_and_aliases(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_an_alias_is_the_value_of_its_anchor_and_no_copy(tmp_path: Path) -> None:
-    loaded = load_file(write(tmp_path, "m.yaml", "base: &b {x: [1]}\nmore: [*b, *b]\nmerged: {<<: *b}\n"))
-    assert loaded["more"][0] is loaded["more"][1] is loaded["base"]
-    assert loaded["merged"] is not loaded["base"]
-    assert loaded["merged"]["x"] is loaded["base"]["x"]
-
-
 @pytest.mark.slow
 def test_what_aliases_add_has_a_limit_and_what_is_written_out_has_none(tmp_path: Path) -> None:
     row = f"[{', '.join('0' * 1000)}]"
     few, many = (f"a: &a {row}\nb: [{', '.join(['*a'] * times)}]\n" for times in (99, 101))
     assert len(load_file(write(tmp_path, "m.yaml", few))["b"]) == 99
-    with pytest.raises(MatrixError, match=r"b\[99\]: aliases .* beyond measure"):
+    with pytest.raises(MatrixError, match=r"b\[99\]\[\d+\]: aliases .* beyond measure"):
         load_file(write(tmp_path, "m.yaml", many))
     assert len(load_file(write(tmp_path, "m.yaml", f"b: [{', '.join([row] * 101)}]"))["b"]) == 101
 
@@ -133,7 +126,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("m.yaml", b"a: \xff", "it is not UTF-8"),
         ("m.yaml", "a: \x07", "it is not YAML"),
         ("m.json", '{"a": 1,\n "b": }', "line 2: it is not JSON"),
-        ("m.json", '{"p":\n {"a": 1, "a": 2}}', "line 2: the object that starts here has the key 'a' twice"),
+        ("m.json", '{"p":\n {"a": 1, "a": 2}}', "an object has the key 'a' twice"),
         ("m.json", "[" * 100_000, "nested too deeply"),
         ("m.json", '{"a": ' + "9" * 5000 + "}", "it is not JSON"),
         ("m.toml", "a = 1\nb = \n", "line 2"),

@@ -35,6 +35,7 @@ def alike(values: list[float], exact: list[Fraction], ints: bool) -> bool:
     return [(type(v), v) for v in values] == [(kind, kind(one)) for one in exact]
 
 
+@pytest.mark.slow
 @given(ENDS, ENDS, ENDS)
 def test_a_range_has_the_numbers_that_exact_arithmetic_gives(start: float, stop: float, step: float) -> None:
     first, last, by = map(written, (start, stop, step))

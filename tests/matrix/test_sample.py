@@ -41,6 +41,7 @@ def worst(columns: Any, rows: Any) -> float:
 _SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     sizes=_SIZES, keep=st.integers(0, 2**32), counts=st.lists(st.integers(1, 9000), min_size=2, max_size=5)
@@ -57,6 +58,7 @@ def test_a_larger_sample_has_all_of_a_smaller_one(sizes: list[int], keep: int, c
         before = set(rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(2, 10), min_size=2, max_size=4),
@@ -92,6 +94,7 @@ def test_a_sample_is_much_more_even_than_a_random_one(sizes: list[int]) -> None:
         assert own < 0.75 * float(np.mean(randomly))
 
 
+@pytest.mark.slow
 def test_a_large_sample_is_as_even() -> None:
     columns = grid([10] * 5)
     for count in (4096, 4097, 5000, 12_345, 60_000):
@@ -170,6 +173,7 @@ print(tasks.keys.hex())
 """
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_in_every_process() -> None:
     told = {
         subprocess.run(

@@ -101,6 +101,7 @@ def plain(tasks: list[dict[str, Any]]) -> list[str]:
     return [json.dumps(task, sort_keys=True) for task in tasks]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(matrices())
 def test_a_list_of_grids_has_the_tasks_that_a_plain_walk_finds(declared: dict[str, Any]) -> None:
@@ -121,6 +122,7 @@ def test_a_list_of_grids_has_the_tasks_that_a_plain_walk_finds(declared: dict[st
     assert [table.row(row) for row in range(table.rows) for _ in range(table.repeats)] == found
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(matrices())
 def test_keys_are_those_of_the_same_tasks_declared_one_by_one(declared: dict[str, Any]) -> None:
@@ -143,6 +145,7 @@ def toml(value: Any) -> str:
     return f"[{', '.join(map(toml, value))}]" if isinstance(value, list) else json.dumps(value)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(matrices())
 def test_every_format_gives_the_same_matrix(declared: dict[str, Any]) -> None:

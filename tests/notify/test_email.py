@@ -10,6 +10,8 @@ from unittest.mock import Mock
 import pytest
 
 from memento.notify.email import EmailNotificationProvider, MailNotSent, SmtpConfiguration
+from memento.notify.messages import HELD, Digest
+from tests.display.fakes import SetClock
 from tests.notify.fakes import FINISHED, STARTED, MailServer, failed, group
 
 FROM, TO = "sender@example.org", ["receiver@example.org", "other@example.org"]
@@ -93,8 +95,10 @@ def test_a_server_that_hangs_is_given_up(hanging_port: int) -> None:
 
 def test_a_first_failure_is_mailed_at_once_and_only_once(open_mail_server: MailServer) -> None:
     smtp = SmtpConfiguration(open_mail_server.host, open_mail_server.port, require_tls=False)
-    provider = EmailNotificationProvider(smtp, FROM, TO)
+    provider, clock = EmailNotificationProvider(smtp, FROM, TO), SetClock()
+    provider._digest = Digest(900.0, clock)
     provider.on_event(STARTED)
+    clock.time += HELD
     for i in range(50):
         provider.on_event(failed(group(f"Error{i}: bad")))
     (mail,) = open_mail_server.mails

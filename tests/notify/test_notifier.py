@@ -137,6 +137,7 @@ def test_a_held_notifier_starts_no_thread_and_forgets_nothing() -> None:
     assert heard == [TICK]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_tasks_wait_in_one_event() -> None:
     provider = Rich()
     notifier = Notifier(provider)

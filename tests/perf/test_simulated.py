@@ -27,10 +27,20 @@ class Acting(Simulated):
     def start(self, work: Work) -> None:
         super().start(work)
         initialize(work.initializer)
-        self._runner = local_runner(work, Conditions(stopping=lambda: self.is_told(self._acting)))
+        self._called = False
+        self._runner = local_runner(work, Conditions(stopping=self._is_told))
+
+    def _is_told(self) -> bool:
+        return self._called or self.is_told(
+            self._acting
+        )  # a wake while a task runs: nobody else could tell it
+
+    def wake(self) -> None:
+        super().wake()
+        self._called = True
 
     def _act(self, task: Task, began: float, ended: float) -> Outcome:
-        self._acting = task.number
+        self._acting, self._called = task.number, False
         return self._runner.run(task)
 
 

@@ -102,6 +102,7 @@ def holds(value: Any, config: Any) -> bool:
     return any(isinstance(v, Coded) and v.name == value for v in config._dict.values())
 
 
+@pytest.mark.slow
 @given(grids())
 def test_a_tasks_version_is_the_experiments_combined_with_those_of_its_values(
     declared: dict[str, Any],
@@ -116,6 +117,7 @@ def test_a_tasks_version_is_the_experiments_combined_with_those_of_its_values(
         assert combined(parts) == expected
 
 
+@pytest.mark.slow
 @given(grids(), st.data())
 def test_an_edit_to_one_values_code_changes_the_tasks_that_hold_it_and_no_others(
     declared: dict[str, Any], data: st.DataObject
@@ -148,6 +150,7 @@ def test_values_that_come_and_go_change_no_other_tasks_version(
     assert all(after[key] == digest for key, digest in before.items() if key in after)
 
 
+@pytest.mark.slow
 @given(grids(), st.data())
 def test_a_plan_sees_of_each_task_whether_its_row_is_of_its_own_version(
     declared: dict[str, Any], data: st.DataObject

@@ -31,6 +31,7 @@ values = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(
     parameters=st.dictionaries(st.sampled_from("abc"), values, min_size=1),
     settings=st.dictionaries(st.sampled_from("xyz"), st.integers(), max_size=2),
@@ -47,6 +48,7 @@ def test_a_key_is_what_its_parts_say_one_by_one(
         assert tasks.key(number) == hasher.keys([(*parts, repeat_part(config.repeat))])
 
 
+@pytest.mark.slow
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=2, max_size=4),
     rules=st.lists(st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), min_size=1), max_size=3),

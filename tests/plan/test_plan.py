@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from memento.matrix.matrix import Matrix
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, Plan, expected_costs, make_plan
+from memento.plan.runtime_forecast import Model
 from memento.records import DONE, Encoded, Known
 from memento.store.upstream import UpstreamValue
 
@@ -70,6 +71,7 @@ def newest_upstream(tasks: KeyedTasks, number: int) -> int:
     return max((v.row for v in values if isinstance(v, UpstreamValue)), default=-1)
 
 
+@pytest.mark.slow
 @given(matrix=matrices(), rows=stored, force=st.booleans(), rerun=st.booleans())
 def test_a_plan_says_of_each_task_what_a_look_up_one_by_one_says(
     matrix: Matrix, rows: list[tuple[int, str, int]], force: bool, rerun: bool
@@ -118,6 +120,7 @@ def test_a_plan_says_of_each_task_what_a_look_up_one_by_one_says(
     assert plan.hits == sum(plan.cached)
 
 
+@pytest.mark.slow
 @given(matrix=matrices(), data=st.data())
 def test_a_task_is_expected_to_take_what_its_values_say_one_by_one(
     matrix: Matrix, data: st.DataObject
@@ -128,8 +131,11 @@ def test_a_task_is_expected_to_take_what_its_values_say_one_by_one(
         for values in tasks.table.values
     ]
     numbers = data.draw(st.lists(st.integers(0, len(tasks) - 1), unique=True, min_size=1))
-    costs = expected_costs(tasks, (0.5, effects), numbers)
-    assert costs is not None
+    unseen = [[0.0 for _ in values] for values in tasks.table.values]
+    found = expected_costs(tasks, Model(0.5, effects, 2.0, unseen), numbers)
+    assert found is not None
+    costs, longest = found
+    assert longest.tolist() == [2.0 * cost for cost in costs]
     for number in range(len(tasks)):
         logs = [effects[i][slot] for i, slot in enumerate(tasks.slots(number)) if slot >= 0]
         assert costs[number] == pytest.approx(math.exp(0.5 + sum(logs)) if number in numbers else 0.0)
@@ -167,7 +173,8 @@ def test_tasks_of_one_key_run_once_and_share_the_result() -> None:
 
 def test_what_takes_longest_starts_first_and_equal_ones_stay_in_order() -> None:
     tasks = tasks_of([1, 2, 3, 4])
-    plan = make_plan(tasks, Past(), current=[{CODE}], costs=lambda _: array("d", [1.0, 5.0, 1.0, 9.0]))
+    costs = array("d", [1.0, 5.0, 1.0, 9.0])
+    plan = make_plan(tasks, Past(), current=[{CODE}], costs=lambda _: (costs, costs))
     assert plan.todo.tolist() == [3, 1, 0, 2]
     assert plan.forecast == 16.0
 

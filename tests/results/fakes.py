@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from memento.config import Config
 from memento.errors import PayloadDamaged
 from memento.index.types import Outlines
+from memento.layout import Layout, user_name
 from memento.records import Attempt, Encoded, Failure, Known, LogSlice, TaskRecord, Warned
 from memento.results.parameters import Tasks
 from memento.results.results import Results
@@ -70,7 +71,7 @@ class FakeMatrix:
 class FakeStore:
     """Records and values by id; counts what is asked of it."""
 
-    path = Path("/nowhere")
+    path = location = Path("/nowhere")
     trusted = True
     is_gone = False
 
@@ -85,6 +86,10 @@ class FakeStore:
     @property
     def index(self) -> FakeStore:
         return self
+
+    def artifacts(self, record: TaskRecord) -> dict[str, str]:
+        layout = Layout(str(self.path))
+        return {user_name(name): layout.artifact(record.key.hex(), name) for name in record.artifacts}
 
     def records(self, ids: Sequence[int]) -> Iterator[TaskRecord]:
         self.reads += 1

@@ -79,6 +79,7 @@ def test_without_metrics_the_frame_is_empty() -> None:
     assert len(results_of(FakeMatrix(n=[1]), [1])[0][:0].metrics) == 0
 
 
+@pytest.mark.slow
 def test_many_points_are_read_in_bulk_and_make_no_configuration() -> None:
     matrix = FakeMatrix(a=list(range(30)), b=list(range(100)))
     results, store = results_of(matrix, [None] * 3_000, {"loss": list(range(3_000))})

@@ -70,6 +70,7 @@ def test_lists_of_dicts_become_rows_with_the_parameters_beside_them() -> None:
 LISTS = st.lists(st.integers(-9, 9) | st.floats(allow_nan=False, width=32), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @given(st.lists(LISTS | LISTS.map(np.array) | LISTS.map(tuple), min_size=1, max_size=5))
 def test_numbers_are_exploded_as_pandas_does(values: list[Any]) -> None:
     results = of(*values)
@@ -90,6 +91,7 @@ FRAMES = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(FRAMES, min_size=1, max_size=4))
 def test_frames_are_concatenated_as_pandas_does(frames: list[pd.DataFrame]) -> None:
     frame = of(*frames).explode()

@@ -113,12 +113,14 @@ def two_of_one_template(draw: st.DrawFn) -> tuple[str, str, str]:
     return " ".join(one), " ".join(other), " ".join(template)
 
 
+@pytest.mark.slow
 @given(two_of_one_template())
 def test_messages_of_one_template_say_the_same(drawn: tuple[str, str, str]) -> None:
     one, other, template = drawn
     assert normalize(one) == normalize(other), template
 
 
+@pytest.mark.slow
 @given(two_of_one_template(), two_of_one_template())
 def test_messages_of_templates_with_other_words_say_different_things(
     first: tuple[str, str, str], second: tuple[str, str, str]

@@ -232,9 +232,9 @@ def test_what_to_type_names_a_store_that_is_not_found_from_here(
     monkeypatch.delenv("MEMENTO_STORE", raising=False)
     monkeypatch.chdir(tmp_path)
     results, store = results_of(grid(), [failure(), 1, 2, 3])
-    store.path = tmp_path / "my results"
+    store.location = tmp_path / "my results"
     assert str(results.failures).endswith(f"memento show 000000000000 --store '{tmp_path / 'my results'}'")
-    store.path = tmp_path / "memento-store"
+    store.path = store.location = tmp_path / "memento-store"
     store.path.mkdir()
     assert str(results.failures).endswith("memento show 000000000000")
 

@@ -109,6 +109,7 @@ def test_the_contrast_is_named_as_asked() -> None:
     assert str(finder.rule(np.flatnonzero(failed))) == "both have model=a, no other failure has it"
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_a_rule_counts_what_is_there(data: st.DataObject) -> None:
     names = ["a", "b", "c"]

@@ -114,6 +114,7 @@ def test_a_frame_of_no_results_has_the_columns() -> None:
     assert {"n", "value", "status"} <= set(frame)
 
 
+@pytest.mark.slow
 def test_many_rows_make_no_configuration_and_few_reads() -> None:
     matrix = FakeMatrix(a=list(range(200)), b=[dict, list], c=list(range(50)))
     results, store = results_of(matrix, [0.5] * 20_000)

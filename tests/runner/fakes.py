@@ -8,7 +8,7 @@ from typing import Any, cast
 from memento.events import Event
 from memento.executors.base import Executor, Message, Running, cancelled
 from memento.index.contract import Run
-from memento.index.types import Activity, Claim, Command, Committed
+from memento.index.types import Activity, Claim, Command, Committed, Standing
 from memento.matrix.matrix import Matrix
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, Plan, make_plan
@@ -114,6 +114,8 @@ class FakeRun:
         self.released: list[bytes] = []
         self.asked: list[Command] = []
         self.answers: dict[int, tuple[bool, str, str]] = {}
+        self.shown: Sequence[Activity] = ()
+        self.standing: Standing | None = None
         self.on_look: Callable[[], None] = lambda: None
 
     def claim(self, keys: Sequence[bytes]) -> Claim:
@@ -141,8 +143,8 @@ class FakeRun:
         commands, self.asked = self.asked, []
         return commands
 
-    def show(self, activities: Sequence[Activity]) -> None:
-        self.shown = activities
+    def show(self, activities: Sequence[Activity], standing: Standing | None = None) -> None:
+        self.shown, self.standing = activities, standing
 
     def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
         self.answers[command] = (done, text, undo)

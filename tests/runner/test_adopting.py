@@ -115,6 +115,7 @@ def test_where_all_were_verified_no_bound_is_needed(lab: Lab) -> None:
     assert "all were computed again and are equal" in str(adopted)
 
 
+@pytest.mark.slow
 def test_where_one_differs_nothing_is_adopted_and_it_is_told_with_both_values(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from memento.events import CommandTaken, Said, TasksFinished
+from memento.events import CommandTaken, Said, TasksFinished, Tick
 from memento.index.types import Command
 from memento.records import RAISED
-from memento.runner.commands import matching
+from memento.runner.commands import carry_out, matching
 from memento.worker.work import Task
 from tests.runner.fakes import FakeSession, outcome
 
@@ -68,6 +68,80 @@ def test_stop_lets_what_runs_finish_and_ends_the_run() -> None:
     assert 0 < session.runner.progress.done < 10
     assert session.runner.progress.failed == 0
     assert session.run.answers[2][0]
+
+
+def test_stop_now_does_not_wait_for_what_runs() -> None:
+    session = commanded(FakeSession(10), {2: ("stop", {"now": True})})
+    assert session.runner.is_stopping
+    assert session.executor.cancelled
+    assert session.runner.progress.done < 5
+    assert session.runner.progress.failed == 0
+    assert session.run.answers[2][1] == "the run ends now: 1 running task may save what there is so far"
+
+
+def test_a_run_that_lets_tasks_finish_can_still_be_ended_now() -> None:
+    session = FakeSession(10)
+    session.runner.stop(running=False)
+    assert carry_out(session.runner, Command("stop", 1)).text == "the run is stopping already"
+    assert not session.executor.cancelled
+    assert carry_out(session.runner, Command("stop", 1, arguments={"now": True})).done
+    assert session.executor.cancelled
+
+
+def test_who_has_paused_a_run_is_told_with_every_tick_until_it_goes_on() -> None:
+    session = commanded(FakeSession(10), {2: ("pause", {}), 3: ("pause", {}), 20: ("resume", {})})
+    paused = [tick.paused for tick in session.of(Tick)]
+    assert [who for who, before in zip(paused, ["", *paused], strict=False) if who != before] == [
+        "ada@node7",
+        "",
+    ]
+    assert all((tick.eta is None) for tick in session.of(Tick) if tick.paused)
+    assert session.run.answers[3][:2] == (
+        False,
+        "it is paused already, by ada@node7: `memento resume` has it go on",
+    )
+
+
+def test_the_answer_comes_with_how_far_the_run_is() -> None:
+    session = FakeSession(10)
+    seen: list[tuple[int, str]] = []
+    answered = session.run.answer
+
+    def answer(command: int, *told: Any, **more: Any) -> None:
+        assert session.run.standing is not None
+        seen.append((command, session.run.standing.paused))
+        answered(command, *told, **more)
+
+    session.run.answer = answer  # type: ignore[method-assign]
+    commanded(session, {2: ("pause", {}), 20: ("resume", {})})
+    assert seen == [(2, "ada@node7"), (20, "")]
+
+
+def test_what_was_cancelled_is_not_counted_as_time_that_is_left() -> None:
+    session = commanded(FakeSession(10), {2: ("cancel", {"parameters": {"a": [5, 6, 7, 8, 9]}})})
+    assert session.runner.progress.finished == 5
+    assert session.runner.progress.eta(session.clock.time) == 0.0
+
+
+def test_a_beginning_of_several_keys_is_refused() -> None:
+    session = FakeSession(40)
+    keys = [session.plan.tasks.key(number).hex() for number in range(40)]
+    twice = next(key[0] for key in keys if sum(other[0] == key[0] for other in keys) > 1)
+    commanded(session, {2: ("cancel", {"keys": [twice]})})
+    done, text, _ = session.run.answers[2]
+    assert not done
+    assert f"tasks' keys begin with {twice!r}" in text
+    assert session.runner.progress.done == 40
+
+
+def test_what_was_cancelled_before_is_not_told_as_finished() -> None:
+    ask = ("cancel", {"parameters": {"a": 9}})
+    session = commanded(FakeSession(10), {2: ask, 3: ask, 4: ("first", {"parameters": {"a": [0, 9]}})})
+    assert session.run.answers[3][:2] == (
+        False,
+        "all of these tasks were cancelled already: run it again to compute them",
+    )
+    assert "all of these tasks have finished or were cancelled" in session.run.answers[4][1]
 
 
 def test_an_interrupt_after_a_stop_still_stops_what_runs() -> None:
@@ -172,6 +246,12 @@ def test_every_command_is_told_as_an_event_with_the_tasks_that_it_was_about() ->
         f"Command cancel by ada@node7: {taken.answer}",
         "Command resume by ada@node7: refused: it is not paused",
     ]
+
+
+def test_a_stop_that_waits_for_nothing_is_told_as_it_is_typed() -> None:
+    session = commanded(FakeSession(10), {2: ("stop", {"now": True})})
+    (text,) = [event.text for event in session.of(Said) if "Command" in event.text]
+    assert text.startswith("Command cancel --all by ada@node7: the run ends now")
 
 
 def test_a_task_that_stands_for_others_of_its_key_is_meant_with_them() -> None:

@@ -237,5 +237,11 @@ def test_the_values_of_ranges_are_shown(dry: Dry) -> None:
     ]
     assert "new: 200" in lines
     assert len(lines) <= 30
+    two = [{"n": {"start": 0, "stop": 20}}, {"n": {"start": 10, "stop": 40}}]
+    assert dry({"parameters": two})[1] == "n: 0, 1, 2, ..., 39 (40 values)"
+    wider = [{"n": {"start": 0, "stop": 20}}, {"n": {"start": 0, "stop": 40}}]
+    assert dry({"parameters": wider})[1] == "n: 0, 1, 2, ..., 39 (40 values of Range(0, 40))"
+    more = {"parameters": {"n": {"start": 0, "stop": 3}}, "include": [{"n": 7}, {"n": [1]}]}
+    assert "n: 0, 1, 2, 7, [1] (5 values)" in dry(more)
     many = [{f"p{i}": memento.Linear(0, 1, num=2)} for i in range(40)]
     assert len(dry({"parameters": many})) <= 30

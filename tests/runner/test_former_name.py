@@ -44,6 +44,7 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "text", "name"),
     [
@@ -68,6 +69,7 @@ def test_what_was_renamed_or_moved_is_taken_over_by_the_command_that_is_told(
     assert project.run(file, text)[0] == "2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -81,6 +83,7 @@ def test_another_experiment_is_told_nothing(project: Project, text: str) -> None
     assert "memento rename" not in project.run("fit.py", text)[1]
 
 
+@pytest.mark.slow
 def test_an_experiment_without_a_file_is_told_once_that_a_name_keeps_its_results(project: Project) -> None:
     for count in "02":
         cached, told = project.python("-c", SCRIPT.replace(", progress=False", ""))
@@ -88,6 +91,7 @@ def test_an_experiment_without_a_file_is_told_once_that_a_name_keeps_its_results
         assert ('name="..."' in told) == (count == "0")
 
 
+@pytest.mark.slow
 def test_experiments_that_are_meant_to_be_two_are_told_nothing(project: Project) -> None:
     text = """
 from memento import Memento

@@ -10,9 +10,12 @@ import pytest
 
 from memento import Memento
 from memento.events import Said
+from memento.executors.pilots.pilot_messages import Ended, Leaving, pack_all
+from memento.executors.pilots.streams import Writer
 from memento.keys.project_files import Script
 from memento.matrix.matrix import Matrix
 from memento.records import DONE, FAILED, RAISED, Encoded, Failure, Outcome
+from memento.runner import inherited
 from memento.runner.inherited import drop_committed
 from memento.runner.options import Options
 from memento.runner.session import Session
@@ -167,3 +170,88 @@ def test_gc_keeps_values_as_long_as_outcomes_are_left_that_may_name_them(dead: D
     dead.leave(2, value=value)
     dead.store.gc()
     assert dead.go_on() == [1, b"x" * 100_000, 9]
+
+
+def test_what_a_pilot_ends_while_others_are_taken_in_is_there_for_the_next(
+    dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pilot = Path(dead.store.root, "work", dead.run, "pilots", "p0001")
+    pilot.mkdir(parents=True)
+    stream = Writer(pilot / "from-1")
+
+    def end(x: int) -> bytes:
+        path = dead.leave(x)
+        left = handover.read(path)
+        path.unlink()
+        assert left is not None
+        return pack_all([Ended(left)])
+
+    stream.append(end(1))
+    commit = inherited._commit
+
+    def slowly(*given: Any) -> None:
+        commit(*given)
+        stream.append(end(2), pack_all([Leaving("it has had nothing to do")]))
+
+    monkeypatch.setattr(inherited, "_commit", slowly)
+    session = dead.session
+    assert inherited.take_in(dead.store, session.plan, session.code, dead.hear)
+    monkeypatch.undo()
+    done_already.update({1, 2})
+    assert dead.go_on() == [100, 200, 9]
+    assert not pilot.exists()
+
+
+def fit(context: Any, config: Any) -> Any:
+    if "stage" in config:
+        return 1
+    if Path("wait").exists():
+        raise RuntimeError("it is left to others")
+    return config.clean + config.x
+
+
+def test_what_was_computed_from_an_older_upstream_result_is_not_taken_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that died had begun before an upstream result was computed anew, another one after it."""
+    monkeypatch.chdir(tmp_path)
+    store = Store.open(tmp_path / "store")
+    key, codes = b"", [(b"",)]
+
+    def leave(run: str, value: int) -> None:
+        encoded = Encoded("json", str(value).encode(), None, 3, "builtins:int")
+        outcome = Outcome(0, DONE, 1, 1.0, 2.0, None, None, None, "node/1", encoded, (), (), None, None)
+        script = Script("script.py", "script", (), "")
+        work = Work(
+            run, NAME, Portable(len, ""), Portable({}, ""), [()], [], store.root, script, [], "", 1, codes=codes,
+        )  # fmt: skip
+        handover.leave(work, Task(0, key or b"k" * 16, 0, (), 0, 1, 0.0), outcome)
+
+    def look(of: Store, plan: Any, code: Any, emit: Any) -> bool:
+        nonlocal key, codes
+        if len(plan.tasks) == 2:  # the later stage
+            key, codes = plan.tasks.key(0), list(code.accepted(plan))
+        return take_in(of, plan, code, emit)
+
+    def run() -> list[Any]:
+        memento = Memento(
+            fit, name=NAME, store=store.root, executor="serial", progress=False, on_error="return"
+        )
+        memento.add_matrix({"id": "clean", "parameters": {"stage": ["clean"]}})
+        memento.add_matrix({"id": "fit", "dependencies": ["clean"], "parameters": {"x": [10, 20]}})
+        return [result.inner for result in (memento.run_all() or {})["fit"] or () if result.status == DONE]
+
+    take_in = inherited.take_in
+    monkeypatch.setattr(inherited, "take_in", look)
+    older = store.begin(info_of(**DEAD, experiment=NAME)).name
+    leave(older, 0)
+    Path("wait").touch()
+    assert run() == []  # the upstream result is there, and all else failed
+    Path("wait").unlink()
+    newer = store.begin(info_of(**DEAD, experiment=NAME)).name
+    leave(older, 100)
+    assert run() == [11, 21], "from an upstream result that is not there any more"
+    store.forget([key])
+    leave(newer, 300)
+    assert run() == [300, 21]
+    store.close()

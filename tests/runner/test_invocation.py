@@ -58,6 +58,7 @@ def test_after_a_failure_it_has_every_task_in_the_matrix_order(executor: str, tm
     assert runs.results is caught.value.results
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_fails_its_task_alone(tmp_path: Path) -> None:
     runs = make(tmp_path / "s", deadly, executor="processes", num_workers=2)
     with pytest.raises(AggregateException):
@@ -146,6 +147,7 @@ def stages(context: Any, config: Any) -> int:
     return int(config.x)
 
 
+@pytest.mark.slow
 def test_run_all_leaves_results_by_id(tmp_path: Path) -> None:
     runs = make(tmp_path / "s", stages)
     runs.add_matrix({"id": "first", "parameters": {"x": [1, 2]}})
@@ -177,6 +179,7 @@ def test_a_stage_that_never_came_to_its_turn_is_none(tmp_path: Path) -> None:
     assert runs.results["second"] is None
 
 
+@pytest.mark.slow
 def test_no_store_stays_open_for_them(tmp_path: Path) -> None:
     runs = make(tmp_path / "s", on_error="return")
     results = runs.run(MATRIX)

@@ -243,6 +243,7 @@ def test_lost_places_do_not_count_against_retries() -> None:
     session = FakeSession(1, unlucky, retries=Retry(2, delay=0.0))
     session.loop()
     assert [task.attempt for task in session.executor.seen] == [1, 2, 3, 4, 5]
+    assert [event.lost for event in session.of(TaskRetried)] == [True, False, True, False]
     assert session.runner.progress.done == 1
 
 
@@ -309,3 +310,24 @@ def test_only_payloads_of_the_runs_own_store_are_noted_as_damaged() -> None:
     session = FakeSession(2, reads, store="/results")
     session.loop()
     assert session.runner.faults.damaged == {"ab/1": "its checksum is wrong."}
+
+
+def test_a_run_that_comes_later_soon_finds_what_no_other_has() -> None:
+    session = FakeSession(500)
+    keys = [session.plan.tasks.key(number) for number in range(500)]
+    session.run.others.update(dict.fromkeys(keys[:400]))  # another run has them, and is slow
+    session.executor.capacity = 1
+    looks = 0
+
+    def let_go_at_the_second_look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            session.run.others.clear()
+
+    session.run.on_look = let_go_at_the_second_look
+    session.loop()
+    first = [task.number for task in session.executor.seen][:50]
+    assert sorted(first) == first
+    assert first[0] == 400
+    assert session.runner.progress.done == 500

@@ -27,7 +27,7 @@ class FakeIndex:
         self.answer: Callable[[Command], Answer | None] = lambda command: None
 
     def living(self) -> Living:
-        return Living([Owner(number, "node7", 1, "", "", 0.0) for number in self.alive], set())
+        return Living([Owner(number, "node7", 1, "", "", 0.0) for number in self.alive], {})
 
     def run(self, number: int) -> RunRecord | None:
         return next((one for one in self.records if one.id == number), None)

@@ -31,6 +31,7 @@ def runs(store: Path, function: Any = experiment, executor: str = "serial", **op
     return Memento(function, store=store, executor=executor, progress=False, **options)
 
 
+@pytest.mark.slow
 def test_a_larger_sample_keeps_what_is_done(tmp_path: Path) -> None:
     one = runs(tmp_path / "s").run(MATRIX, sample=40)
     assert one is not None
@@ -74,6 +75,7 @@ def test_a_dry_run_and_a_run_say_of_how_many(tmp_path: Path) -> None:
     assert "A sample: 40 of 400 tasks." in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_a_sample_runs_on_every_executor(executor: str, tmp_path: Path) -> None:
     results = runs(tmp_path / "s", executor=executor, num_workers=2).run(MATRIX, sample=20)

@@ -92,6 +92,7 @@ def takes_the_two(func: Callable[..., Any], known: set[str]) -> bool:
     return len(two) == 2 and needed == two and in_order and known.isdisjoint(p.name for p in named)
 
 
+@pytest.mark.slow
 @given(func=functions(), parameters=st.sets(st.sampled_from(NAMES)), settings=st.sets(st.sampled_from(NAMES)))
 def test_a_function_gets_what_it_names_or_is_refused(
     func: Any, parameters: set[str], settings: set[str]

@@ -72,6 +72,7 @@ def test_a_matrix_of_which_rules_leave_nothing_is_an_error_whatever_failed(tmp_p
         runs.run_all()
 
 
+@pytest.mark.slow
 def test_a_result_that_was_to_be_computed_again_and_failed_is_taken_by_no_later_stage(tmp_path: Path) -> None:
     state = {"load": "old", "broken": ""}
 

@@ -87,6 +87,7 @@ def test_a_store_that_has_it_already_starts_nothing_and_says_what_gc_frees(tmp_p
         assert store.index.runs() == []
 
 
+@pytest.mark.slow
 def test_a_run_that_has_all_its_results_needs_no_room(tmp_path: Path) -> None:
     runs(tmp_path / "s", None).run(MATRIX)
     results = runs(tmp_path / "s", 1).run(MATRIX)
@@ -113,6 +114,7 @@ def same(context: Any, config: Any) -> Any:
     return np.zeros(MB // 8)
 
 
+@pytest.mark.slow
 def test_a_value_that_all_tasks_return_counts_once(tmp_path: Path) -> None:
     memento = Memento(same, executor="serial", store=tmp_path / "s", store_limit="4MB", progress=False)
     results = memento.run({"parameters": {"i": list(range(50))}})
@@ -126,6 +128,7 @@ def test_what_is_no_size_is_refused_at_once(limit: object, tmp_path: Path) -> No
         runs(tmp_path / "s", limit)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 400_000), min_size=1, max_size=20),

@@ -80,6 +80,7 @@ def test_in_this_process_not_one_task_is_begun_after_the_failure(tmp_path: Path)
     assert go_on in str(told.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["serial", "threads", "processes", "pool"])
 def test_a_hopeless_grid_ends_early_on_every_executor(executor: str, tmp_path: Path) -> None:
     heard: list[Event] = []
@@ -99,6 +100,7 @@ def test_a_hopeless_grid_ends_early_on_every_executor(executor: str, tmp_path: P
     assert [result.inner for result in again] == list(range(300))
 
 
+@pytest.mark.slow
 def test_only_failures_of_this_run_count(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.touch()
@@ -123,6 +125,7 @@ def test_the_failure_of_the_last_task_leaves_nothing_to_go_on_with(tmp_path: Pat
     assert "Stopped" not in str(told.value)
 
 
+@pytest.mark.slow
 def test_matrices_that_follow_are_not_run_and_failures_of_all_count(tmp_path: Path) -> None:
     def stages(most: int) -> Any:
         every = runs(at_once, tmp_path / f"s{most}", max_failures=most, on_error="return")

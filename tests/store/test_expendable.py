@@ -121,6 +121,7 @@ def test_nothing_of_a_result_goes_while_a_run_lives(store: Store) -> None:
     assert store.gc(older_than=0.0).removed == {RESULTS: (1, 0), PAYLOADS: (1, 1_000)}
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     sizes=st.lists(st.integers(100, 5_000), max_size=6),
@@ -285,6 +286,7 @@ def test_a_run_that_came_and_went_in_the_middle_keeps_its_steps(
         assert (store.path / "steps" / record.value.ref).exists()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     results=st.lists(st.integers(1, 9), max_size=5),

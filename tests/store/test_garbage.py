@@ -89,6 +89,22 @@ def test_what_a_dead_run_has_written_and_not_committed_goes(store: Store) -> Non
     assert not there(store, value.ref)
 
 
+def test_what_jobs_of_a_killed_program_have_finished_and_are_at_stays(store: Store) -> None:
+    """Nothing but the folders of its pilots tells of it: the next run takes it in, and serves the jobs that live."""
+    name = store.begin(info_of(**DEAD)).name
+    value = put(store, 1)  # a job has told of it; its program was dead
+    assert value.ref is not None
+    folder = store.path / "work" / name
+    (folder / "pilots" / "p0001").mkdir(parents=True)
+    for file in ("outlives", "work.pickle", "code.texts", "pilots/p0001/from-1"):
+        (folder / file).write_bytes(b"x")
+    assert store.gc(dry_run=True).removed == store.gc().removed == {}
+    assert (folder / "pilots/p0001/from-1").exists()
+    assert there(store, value.ref)
+    assert store.gc(unfinished=True).removed.keys() == {removable.HANDED, removable.PAYLOADS}
+    assert not folder.exists()
+
+
 def test_old_garbage_that_a_worker_has_found_and_is_about_to_name_stays(store: Store) -> None:
     """The worker writes nothing, for the file is there: its age says that it is garbage, and it is not."""
     first = store.begin(info_of())

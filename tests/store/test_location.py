@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memento.store.location import find_store
 from memento.store.store import Store
+
+
+def folder_of(*asked: Any, **given: Any) -> Path:
+    return Path(find_store(*asked, **given).root)
 
 
 @pytest.fixture
@@ -18,25 +23,25 @@ def project(tmp_path: Path) -> Path:
 
 def test_a_store_here_is_found(project: Path) -> None:
     (project / "memento-store").mkdir()
-    assert find_store(env={}, cwd=project) == project / "memento-store"
+    assert folder_of(env={}, cwd=project) == project / "memento-store"
 
 
 def test_the_nearest_store_above_is_found(project: Path) -> None:
     (project / "memento-store").mkdir()
     (project / "code" / "memento-store").mkdir()
-    assert find_store(env={}, cwd=project / "code" / "deep") == project / "code" / "memento-store"
+    assert folder_of(env={}, cwd=project / "code" / "deep") == project / "code" / "memento-store"
 
 
 def test_a_store_further_up_wins_over_a_nearer_project_mark(project: Path) -> None:
     (project / "memento-store").mkdir()
     (project / "code" / "pyproject.toml").touch()
-    assert find_store(env={}, cwd=project / "code") == project / "memento-store"
+    assert folder_of(env={}, cwd=project / "code") == project / "memento-store"
 
 
 @pytest.mark.parametrize("mark", ["pyproject.toml", ".git"])
 def test_a_new_store_stands_beside_the_nearest_project_mark(project: Path, mark: str) -> None:
     (project / mark).touch()
-    assert find_store(env={}, cwd=project / "code" / "deep") == project / "memento-store"
+    assert folder_of(env={}, cwd=project / "code" / "deep") == project / "memento-store"
 
 
 def test_finding_makes_nothing(project: Path) -> None:
@@ -47,29 +52,29 @@ def test_finding_makes_nothing(project: Path) -> None:
 
 def test_the_environment_names_a_store(project: Path) -> None:
     (project / "memento-store").mkdir()
-    assert find_store(env={"MEMENTO_STORE": "../mine"}, cwd=project) == project.parent / "mine"
+    assert folder_of(env={"MEMENTO_STORE": "../mine"}, cwd=project) == project.parent / "mine"
 
 
 def test_memento_store_wins_over_the_ancestors_variable(project: Path) -> None:
     env = {"MEMENTO_STORE": str(project / "new"), "MEMENTO_CACHE_PATH": str(project / "old")}
-    assert find_store(env=env, cwd=project) == project / "new"
+    assert folder_of(env=env, cwd=project) == project / "new"
     del env["MEMENTO_STORE"]
-    assert find_store(env=env, cwd=project) == project / "old"
+    assert folder_of(env=env, cwd=project) == project / "old"
 
 
 def test_what_is_asked_for_wins_over_everything(project: Path) -> None:
-    assert find_store(project / "asked", env={"MEMENTO_STORE": "/else"}, cwd=project) == project / "asked"
+    assert folder_of(project / "asked", env={"MEMENTO_STORE": "/else"}, cwd=project) == project / "asked"
 
 
 @pytest.mark.parametrize("name", ["memento.sqlite", "grid.db", "x_memento.cache", "Memento.SQLITE3"])
 def test_a_file_path_of_the_ancestor_means_a_folder_beside_it(project: Path, name: str) -> None:
-    assert find_store(name, env={}, cwd=project) == project / f"{name}.memento-store"
+    assert folder_of(name, env={}, cwd=project) == project / f"{name}.memento-store"
 
 
 def test_the_ancestors_empty_temporary_file_is_left_alone(project: Path) -> None:
     file = project / "tmpab12"
     file.touch()
-    path = find_store(file, env={}, cwd=project)
+    path = folder_of(file, env={}, cwd=project)
     Store.open(path).close()
     assert path == project / "tmpab12.memento-store"
     assert file.read_bytes() == b""
@@ -77,4 +82,4 @@ def test_the_ancestors_empty_temporary_file_is_left_alone(project: Path) -> None
 
 def test_a_folder_may_have_any_name(project: Path) -> None:
     (project / "results.db").mkdir()
-    assert find_store("results.db", env={}, cwd=project) == project / "results.db"
+    assert folder_of("results.db", env={}, cwd=project) == project / "results.db"

@@ -18,6 +18,7 @@ import memento
 from memento.index.contract import Run
 from memento.layout import Layout
 from memento.records import DONE, CodeVersion, Encoded, LogSlice, Series, StepRecord
+from memento.store.fences import begin, give_out, newest_state
 from memento.store.leftovers import sweep
 from memento.store.merge import CannotMerge, merge
 from memento.store.step_records import read_record, write_record
@@ -178,6 +179,20 @@ def test_an_unfinished_task_goes_on_here(pair: Pair) -> None:
     assert CheckpointDir(pair.here.path / "checkpoints", key_of(2).hex()).load()[0] == (2,)
     assert CheckpointDir(pair.here.path / "checkpoints", key_of(4).hex()).load()[0] == ("mine",)
     assert (pair.here.path / "work" / key_of(2).hex() / "scratch").read_text() == "2"
+
+
+def test_checkpoints_of_a_task_that_lost_its_place_come_with_their_fences(pair: Pair) -> None:
+    fill(pair.there, row_of(1))
+    fill(pair.here, row_of(3))
+    key = key_of(2).hex()
+    CheckpointDir(pair.there.path / "checkpoints", key).save(("older",))
+    assert give_out(pair.there.root, key, 1) == 1
+    begin(pair.there.root, key, 1)
+    CheckpointDir(pair.there.path / "checkpoints", f"{key}.1").save(("newer",))
+    assert merge(pair.there, pair.here).checkpoints == 1
+    folder = newest_state(pair.here.root, key_of(2))
+    assert CheckpointDir(pair.here.path / "checkpoints", os.path.basename(folder)).load()[0] == ("newer",)
+    assert give_out(pair.here.root, key, 1) == 2
 
 
 @pytest.mark.parametrize("where", ["here", "there"])

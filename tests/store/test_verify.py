@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import memento
 from memento import Config, Context, Memento, Results
 from memento.errors import NotAStore, StoreTooNew
-from memento.store.problems import Problem
 from memento.store.store import Store
+from memento.store.verify_files import Problem
 from memento.testing.index_rows import info_of, key_of, row_of
 from memento.values import places
 from memento.values.checkpoints import CheckpointDir

@@ -10,6 +10,7 @@ import random
 import signal
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memento.errors import PayloadDamaged
-from memento.values import buffers
-from memento.values.buffers import PIECE, flat, joined, new_memory, pass_through, read_pieces
+from memento.values import places
+from memento.values.buffers import PIECE, flat, joined, new_memory
 from memento.values.checkpoints import CheckpointDir
 from memento.values.payloads import PayloadDir, checksum
+from memento.values.places import Content, LocalFolder
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "preadv"), reason="the system reads at no place of its own")
 
@@ -36,7 +38,7 @@ LENGTHS = [5 * READ, 100, 14 * READ + 4_000, 0, 21 * READ - 4_100]  # most piece
 @pytest.fixture(autouse=True)
 def many_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have kilobytes read as gigabytes are."""
-    monkeypatch.setattr(buffers, "_READ", READ)
+    monkeypatch.setattr(places, "PIECE", READ)
 
 
 @pytest.fixture
@@ -48,13 +50,13 @@ def file(tmp_path: Path) -> Path:
 
 def read(path: Path, lengths: list[int] = LENGTHS) -> tuple[list[bytes], bytes]:
     seen = xxhash.xxh3_128()
-    with path.open("rb", buffering=0) as file:
-        pieces = read_pieces(reader(file), lengths, seen.update)
+    with opened(path) as content:
+        pieces = content.read(lengths, seen.update)
     return [bytes(piece) for piece in pieces], seen.digest()
 
 
-def reader(file: Any) -> Any:
-    return lambda memory, at: os.preadv(file.fileno(), [memory], at)
+def opened(path: Path) -> AbstractContextManager[Content]:
+    return LocalFolder(path.parent).open(path.name)
 
 
 def patched(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], None]) -> None:
@@ -121,6 +123,7 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_damaged_and_no_crash(
     assert pieces[-1][-READ:] == bytes(READ)
 
 
+@pytest.mark.slow
 def test_memory_goes_with_the_error_that_kept_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[weakref.ref[memoryview]] = []
 
@@ -129,7 +132,7 @@ def test_memory_goes_with_the_error_that_kept_it(file: Path, monkeypatch: pytest
         made.append(weakref.ref(memory))
         return memory
 
-    monkeypatch.setattr(buffers, "new_memory", noted)
+    monkeypatch.setattr(places, "new_memory", noted)
     patched(monkeypatch, failing)
     gc.collect()
     gc.disable()
@@ -163,21 +166,21 @@ def test_signals_whose_handler_raises_end_the_reading(file: Path, monkeypatch: p
 
 
 def test_what_is_not_verified_is_read_all_the_same(file: Path) -> None:
-    with file.open("rb", buffering=0) as opened:
-        assert b"".join(read_pieces(reader(opened), LENGTHS)) == CONTENT
+    with opened(file) as content:
+        assert b"".join(content.read(LENGTHS)) == CONTENT
 
 
 def test_what_is_not_verified_and_cut_short_is_an_error(file: Path) -> None:
     os.truncate(file, len(CONTENT) - 1)
-    with file.open("rb", buffering=0) as opened, pytest.raises(OSError, match="cut short"):
-        read_pieces(reader(opened), LENGTHS)
+    with opened(file) as content, pytest.raises(OSError, match="cut short"):
+        content.read(LENGTHS)
 
 
 def test_what_is_read_in_passing_has_the_same_checksum(file: Path) -> None:
     for size in (0, 1, len(CONTENT) - 1, len(CONTENT)):
         seen = xxhash.xxh3_128()
-        with file.open("rb", buffering=0) as opened:
-            pass_through(reader(opened), size, seen.update)
+        with opened(file) as content:
+            content.pass_through(size, seen.update)
         assert seen.digest() == checksum([CONTENT[:size]])
 
 
@@ -229,6 +232,7 @@ def test_large_values_come_back_whole_on_this_machine_as_it_is(
     assert np.array_equal(two, array[:300_000] + 1)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from([0, 1, 63, 5_000, PIECE // 16 - 1, PIECE // 16, PIECE, PIECE + 1]), max_size=40)
 )

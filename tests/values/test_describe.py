@@ -225,11 +225,13 @@ def test_a_strange_class_fails_nothing() -> None:
     assert read_description(describe(Odd(a=1))).what == "Odd"
 
 
+@pytest.mark.slow
 @given(text=st.text() | st.builds(json.dumps, st.recursive(st.none() | st.text(), st.lists)))
 def test_a_damaged_description_leaves_the_type(text: str) -> None:
     assert read_description(text, "numpy:ndarray").what == "ndarray"
 
 
+@pytest.mark.slow
 @given(
     value=st.dictionaries(
         st.text() | st.integers(),

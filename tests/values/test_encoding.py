@@ -84,6 +84,7 @@ _trees = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(_trees)
 def test_every_tree_of_plain_values_comes_back_exactly(value: Any) -> None:
     payloads = PayloadDir("/nonexistent")  # small values never touch it
@@ -302,6 +303,7 @@ def test_the_checksum_of_content_is_pinned() -> None:
     assert checksum([bytes(range(256)) * 1024]).hex() == "63637e9b9c5891c0f34cc5c9153c3287"
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, PIECE), max_size=4))
 def test_the_checksum_does_not_depend_on_how_content_is_cut(cuts: list[int]) -> None:
     content = np.random.default_rng(1).bytes(PIECE)

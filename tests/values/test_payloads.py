@@ -211,6 +211,7 @@ def test_what_is_mapped_stays_when_its_store_goes(store: PayloadDir) -> None:
     assert value["weights"].sum() == 199_999 * 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell its mappings in a file")
 def test_loads_leave_no_descriptors_and_no_mappings(store: PayloadDir) -> None:
     encoded = encode(np.ones(200_000), store)
@@ -253,6 +254,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(value=VALUES)
 @settings(
     max_examples=40,
@@ -350,6 +352,7 @@ def test_columns_of_a_frame_that_lie_in_a_mapping_may_be_changed(store: PayloadD
     pd.testing.assert_frame_equal(decode(encoded, store, mmap=True), frame)
 
 
+@pytest.mark.slow
 def test_a_frame_of_many_columns_may_get_more_without_a_word(store: PayloadDir) -> None:
     pytest.importorskip("pyarrow")
     frame = pd.DataFrame(np.arange(200_000.0).reshape(-1, 100), columns=[f"c{n}" for n in range(100)])

@@ -19,9 +19,7 @@ from hypothesis import strategies as st
 from memento.values.checkpoints import CheckpointDir
 from memento.values.encoding import decode, encode
 from memento.values.payloads import PayloadDir
-from memento.values.pickle_codec import apart
 from memento.values.pickling import dumps_value, loads_value
-from memento.values.places import LocalFolder
 
 BIG = 50_000  # doubles
 DTYPES: list[Any] = [
@@ -175,18 +173,6 @@ def test_a_large_array_goes_without_the_others(tmp_path: Path) -> None:
     (one, two, *small), _ = *checkpoints.load()[0], None
     assert owner(one) is not owner(two)
     assert owner(two) is not owner(small[0])
-    assert owner(small[0]) is owner(small[-1])
-
-
-def test_thousands_of_small_arrays_are_few_pieces(tmp_path: Path) -> None:
-    checkpoints = CheckpointDir(tmp_path / "checkpoints", "00")
-    checkpoints.save(([np.full(1_000, i) for i in range(2_000)],))
-    (path,) = checkpoints.folder.iterdir()
-    with LocalFolder(path.parent).open(path.name) as content:
-        lengths = apart(content, path.stat().st_size - 40)
-    assert sum(lengths) == path.stat().st_size - 40
-    assert len(lengths) < 20
-    assert [array[-1] for array in checkpoints.load()[0][0]] == list(range(2_000))
 
 
 @pytest.mark.parametrize(

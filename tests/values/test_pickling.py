@@ -165,6 +165,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_result_is_of_the_scripts_own_class_in_the_next_run(script: Path) -> None:
     assert run("exp.py", "store", cwd=script) == "ok exp.py"
 
@@ -186,6 +187,7 @@ def test_a_result_can_be_read_where_the_script_is_not_running(script: Path) -> N
     assert run("-c", ELSEWHERE, "store", cwd=script) == "ok"
 
 
+@pytest.mark.slow
 def test_a_module_run_with_m_finds_its_own_classes(tmp_path: Path) -> None:
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "__init__.py").touch()
@@ -196,6 +198,7 @@ def test_a_module_run_with_m_finds_its_own_classes(tmp_path: Path) -> None:
     assert run("-m", "pkg.exp", "store", cwd=tmp_path) == "ok pkg/exp.py"
 
 
+@pytest.mark.slow
 def test_a_module_of_a_package_is_imported_to_read_its_results(tmp_path: Path) -> None:
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "__init__.py").touch()

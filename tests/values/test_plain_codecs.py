@@ -53,6 +53,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_what_is_kept_comes_back_as_it_was(value: Any) -> None:
     content = typed.dump(value)

@@ -201,6 +201,7 @@ def spoil(value: Any) -> None:
         spoil(value.y)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(value=NESTED, least=st.sampled_from([1, 64]))
 def test_what_one_task_changes_the_next_does_not_see(value: Any, least: int, files: SharedFiles) -> None:
@@ -329,6 +330,7 @@ def test_threads_write_at_once(files: SharedFiles) -> None:
     assert [np.all(found[n] == n) for n in range(8)] == [True] * 8
 
 
+@pytest.mark.slow
 @linux
 def test_a_mapping_lives_as_long_as_the_objects_made_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -346,6 +348,7 @@ def test_a_mapping_lives_as_long_as_the_objects_made_of_it(
     assert mapped_files() == []
 
 
+@pytest.mark.slow
 @linux
 def test_files_of_this_machine_have_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for room in (system.memory_left, no_room):
@@ -467,6 +470,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_goes_with_the_next_and_what_the_living_have_stays(tmp_path: Path) -> None:
     owners = {
         run: subprocess.Popen(

@@ -22,7 +22,7 @@ from memento.errors import WorkersDiffer, WorkerStartError
 from memento.executors.processes import Processes
 from memento.store.store import Store
 from memento.testing.driving import Drive
-from memento.worker import logging_setup
+from memento.worker import logging_state
 
 # what a program sets -> what of it can be seen
 PYTHON = {
@@ -133,6 +133,7 @@ def differing(
     return ran.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["Processes(1, copy=False)", "Processes(1)", "'threads'"])
 def test_workers_have_what_the_program_has_set_of_python(tmp_path: Path, executor: str) -> None:
     imports = "import decimal, logging, multiprocessing, os, warnings"
@@ -148,10 +149,12 @@ def test_workers_have_the_options_that_the_program_has_set_of_libraries(tmp_path
     assert differing(tmp_path, f"import {name}", LIBRARIES[name], late=late) == "{}\n"
 
 
+@pytest.mark.slow
 def test_threads_have_the_options_that_the_program_has_set_of_numpy(tmp_path: Path) -> None:
     assert differing(tmp_path, "import numpy", LIBRARIES["numpy"], "'threads'") == "{}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["Processes(1, copy=False)", "Processes(1)"])
 def test_what_tasks_log_is_in_their_log_and_in_the_programs_file(tmp_path: Path, executor: str) -> None:
     (tmp_path / "program.py").write_text(
@@ -270,6 +273,7 @@ def test_a_run_whose_fresh_workers_would_see_other_globals_ends_before_any_task(
     assert others == "True threads True\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reads", "change", "initializer"),
     [
@@ -404,7 +408,7 @@ def test_where_workers_are_always_fresh_it_is_not_said_at_each_run(
 def test_a_handler_that_cannot_be_made_in_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = logging.handlers.MemoryHandler(10)
     monkeypatch.setattr(logging.getLogger("mine"), "handlers", [handler])
-    _, left = logging_setup.describe()
+    _, left = logging_state.describe()
     assert "MemoryHandler of logger 'mine'" in left
 
 
@@ -413,5 +417,16 @@ def test_what_a_notebooks_kernel_logs_for_itself_is_not_named(monkeypatch: pytes
     handler = logging.StreamHandler(io.StringIO())  # as of a kernel, whose streams are its own
     handler.setFormatter(config.LevelFormatter("[%(name)s] %(message)s"))
     monkeypatch.setattr(logging.getLogger("IPKernelApp"), "handlers", [handler])
-    _, left = logging_setup.describe()
+    _, left = logging_state.describe()
     assert not [name for name in left if "IPKernelApp" in name]
+
+
+def test_a_filter_of_a_librarys_own_logger_is_left_to_its_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type("Filter", (logging.Filter,), {"__module__": "somelib.filters"})
+    logger = logging.getLogger("somelib.core")
+    own, other = kind(), logging.Filter("x")
+    monkeypatch.setattr(logger, "filters", [own, other])
+    described, _ = logging_state.describe()
+    assert [vars(one) for one in described.loggers["somelib.core"].filters] == [vars(other)]
+    logging_state.set_up(described)
+    assert logger.filters[0] is own

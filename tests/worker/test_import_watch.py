@@ -51,6 +51,7 @@ def test_every_watch_hears_of_a_module_once_its_code_has_run(
     assert sorted(heard) == [(0, 3), (2, 3)]
 
 
+@pytest.mark.slow
 def test_however_many_watch_the_other_finders_are_asked_as_often_as_by_one(counting: Counting) -> None:
     watches = [ImportWatch(["missing_of_test"], print) for _ in range(30)]
     with pytest.raises(ModuleNotFoundError):
@@ -60,6 +61,7 @@ def test_however_many_watch_the_other_finders_are_asked_as_often_as_by_one(count
         watch.close()
 
 
+@pytest.mark.slow
 def test_watches_that_are_closed_or_forgotten_leave_nothing_behind(counting: Counting) -> None:
     before = list(sys.meta_path)
     ImportWatch(["missing_of_test"], print).close()

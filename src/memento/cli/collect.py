@@ -7,33 +7,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from memento.cli.care import place
-from memento.cli.exit_codes import UsageError
-from memento.cli.inspect import print_json
-from memento.cli.parameters_of_tasks import shown_parameters
+from memento.cli.exit_codes import wrong_usage
+from memento.cli.open_store import place
+from memento.cli.printing import agrees, print_json
+from memento.cli.task_text import shown_parameters
 from memento.store.garbage import Collected
+from memento.store.location import StorePath
 from memento.store.removable import RESULTS
 from memento.store.store import Store
-from memento.wording import bytes_of, number_of, one_line, seconds_of, size_text
+from memento.wording import bytes_of, number_of, one_line, seconds_of, size_text, verb
 
 _SHOWN = 20  # results that would go; the others are counted
 
 
-def collect(path: Path | None, wanted: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> bool:
-    """Remove garbage and what is `wanted` beside; tell whether all of that went.
-
-    Raises
-    ------
-    UsageError
-        There is no store, or a size or an age is none.
-    """
-    wanted = _read(wanted)
+def collect(
+    path: StorePath | None, wanted: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool
+) -> bool:
+    """Remove garbage and what is `wanted` beside; tell whether all of that went."""
+    with wrong_usage():
+        age = None if wanted["older_than"] is None else seconds_of(wanted["older_than"], "--older-than")
+        size = None if wanted["keep"] is None else bytes_of(wanted["keep"], "--keep")
+    wanted = wanted | {"older_than": age, "keep": size}
     refused = 0
     with Store.open(place(path), create=False, readonly=dry_run) as store:
-        asked = wanted["superseded"] or wanted["older_than"] is not None or wanted["keep"] is not None
+        asked = wanted["superseded"] or age is not None or size is not None
         would = store.gc(dry_run=True, results=True, **wanted) if asked or dry_run else Collected()
         if dry_run:
             found = would
@@ -41,18 +40,21 @@ def collect(path: Path | None, wanted: dict[str, Any], *, dry_run: bool, yes: bo
             found = store.gc(results=True, **wanted)
         else:
             refused = would.results
-            found = store.gc(results=False, **_without_results(wanted))
-        where = store.path
+            # What is wanted as far as no result goes for it.
+            age = age if wanted["steps"] else None
+            found = store.gc(results=False, **wanted | {"superseded": False, "older_than": age})
+        where = str(store.location)
         would_go = _named(store, would) if refused or dry_run else []
     if as_json:
-        print_json(_told(found, where) | {"over": found.over, "results": found.results, "refused": refused})
+        print_json(
+            "gc", _told(found, where) | {"over": found.over, "results": found.results, "refused": refused}
+        )
     else:
         _print(found, where, () if refused else would_go)
         if refused:
             print("\n".join(would_go))
-            print(
-                f"{number_of(refused, 'result')} stay: add --yes to let them go; their tasks will be computed again"
-            )
+            results = f"{number_of(refused, 'result')} {verb(refused, 'stay')}"
+            print(f"{results}: add --yes to let them go; their tasks will be computed again")
         elif found.over:
             print(
                 f"{size_text(found.over)} more than it was to keep are left: they belong to what is not to go"
@@ -60,27 +62,11 @@ def collect(path: Path | None, wanted: dict[str, Any], *, dry_run: bool, yes: bo
     return not refused and not found.over
 
 
-def _read(wanted: dict[str, Any]) -> dict[str, Any]:
-    try:
-        age = None if wanted["older_than"] is None else seconds_of(wanted["older_than"], "--older-than")
-        size = None if wanted["keep"] is None else bytes_of(wanted["keep"], "--keep")
-    except ValueError as error:
-        raise UsageError(f"{error}.") from error
-    return wanted | {"older_than": age, "keep": size}
-
-
-def _without_results(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return what is wanted as far as no result goes for it."""
-    return wanted | {"superseded": False, "older_than": wanted["older_than"] if wanted["steps"] else None}
-
-
 def _agrees(store: Store, would: Collected, *, as_json: bool) -> bool:
-    """Ask a person, where there is one."""
-    if as_json or not sys.stdin.isatty():
-        return False
-    _print(would, store.path, _named(store, would))
-    answer = input(f"Remove {number_of(would.results, 'result')}, to be computed again when needed? [y/N] ")
-    return answer.strip().lower() in ("y", "yes")
+    if not as_json and sys.stdin.isatty():
+        _print(would, str(store.location), _named(store, would))
+    question = f"Remove {number_of(would.results, 'result')}, to be computed again when needed?"
+    return agrees(question, as_json=as_json)
 
 
 def _named(store: Store, would: Collected) -> list[str]:
@@ -94,8 +80,8 @@ def _named(store: Store, would: Collected) -> list[str]:
     return [*lines, f"    ... and {left:,} more"] if left > 0 else lines
 
 
-def _print(found: Collected, where: Path, results: Sequence[str] = ()) -> None:
-    print(f"store {one_line(str(where))}")
+def _print(found: Collected, where: str, results: Sequence[str] = ()) -> None:
+    print(f"store {one_line(where)}")
     for kind, (count, size) in sorted(found.removed.items()):
         print(f"  {kind}: {count:,}, {size_text(size)}" if size else f"  {kind}: {count:,}")
         if kind == RESULTS and results:
@@ -110,16 +96,15 @@ def _print(found: Collected, where: Path, results: Sequence[str] = ()) -> None:
     print(f"{size_text(found.size)} {'would be free' if found.dry_run else 'freed'}")
 
 
-def _told(found: Collected, where: Path) -> dict[str, Any]:
+def _told(found: Collected, where: str) -> dict[str, Any]:
+    def counts(of: dict[str, tuple[int, int]]) -> list[dict[str, Any]]:
+        return [{"what": kind, "count": count, "bytes": size} for kind, (count, size) in sorted(of.items())]
+
     return {
-        "store": str(where),
+        "store": where,
         "dry_run": found.dry_run,
         "bytes": found.size,
-        "removed": _counts(found.removed),
-        "kept": _counts(found.kept),
+        "removed": counts(found.removed),
+        "kept": counts(found.kept),
         "runs": [{"id": run.run, "host": run.host, "pid": run.pid} for run in found.runs],
     }
-
-
-def _counts(counts: dict[str, tuple[int, int]]) -> list[dict[str, Any]]:
-    return [{"what": kind, "count": count, "bytes": size} for kind, (count, size) in sorted(counts.items())]

@@ -8,7 +8,7 @@ ECML PKDD 2023, section 3: 3 x 2 x 3 x 3 combinations, of which 27 are left afte
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from memento.errors import MissingExtra
@@ -89,7 +89,7 @@ def experiment(context: Context, config: Config) -> Any:
     return scores.mean()
 
 
-def run_demo(*, broken: bool, num_workers: int | None, store: Path | None) -> None:
+def run_demo(*, broken: bool, num_workers: int | None, store: str | os.PathLike[str] | None) -> None:
     """Run the grid and print its table."""
     memento = Memento(experiment, num_workers=num_workers, store=store, name="memento-demo")
     results = memento.run(demo_matrix(broken))

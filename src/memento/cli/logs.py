@@ -8,12 +8,15 @@ from __future__ import annotations
 import codecs
 import sys
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
-from memento.cli.inspect import find_key, open_store, print_safe
+from memento.cli.choosing import one_key
+from memento.cli.open_store import find_key, open_store
+from memento.cli.printing import print_safe
 from memento.layout import LOGS
 from memento.records import DONE, LogSlice, TaskRecord
 from memento.store.activity import Working
+from memento.store.location import StorePath
 from memento.store.store import Store
 
 _LOOK_EVERY = 0.3  # seconds
@@ -21,20 +24,14 @@ _RUNS = 100  # the newest; a run that goes on is among them
 _PART = 1 << 20  # bytes read at once
 
 
-def print_log(path: Path | None, key: str, *, follow: bool) -> None:
+def print_log(path: StorePath | None, named: Sequence[str], *, follow: bool) -> None:
     """Print a task's output: of the attempt that runs now, else of the last one and of those from which it went on.
 
-    Parameters
-    ----------
-    path : Path or None
-        The store.
-    key : str
-        The task's key, or its beginning.
-    follow : bool
-        Go on as it prints, over all its attempts, until it is done or no run is left that could run it.
+    With `follow` it goes on as the task prints, over all its attempts, until it is done or no run is left that could
+    run it.
     """
     with open_store(path) as store:
-        task = find_key(store, key)
+        task = find_key(store, one_key(store, named))
         now = _at(store, task)
         shown = {attempt.log for attempt in store.index.attempts(task)}
         if now is not None and _is_shown(now, shown):

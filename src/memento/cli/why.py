@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from memento.cli.choosing import one_key
 from memento.cli.exit_codes import UsageError
-from memento.cli.inspect import command_of, find_key, open_store, print_json, print_safe
+from memento.cli.open_store import find_key, open_store
+from memento.cli.printing import print_json, print_safe
+from memento.cli.task_text import command_of
+from memento.cli.waiting import RUNNING, in_live_runs, known_keys, why_it_waits
+from memento.index.attempts import memory_limits
 from memento.index.versions import Versions
-from memento.layout import Layout
 from memento.records import DAMAGED, DONE, TaskRecord
 from memento.runner.code_changes import date_text
+from memento.store.fences import newest_state
+from memento.store.imported import origin_of
+from memento.store.location import StorePath
 from memento.store.store import Store
 from memento.store.task_folders import keys_with_states
 from memento.values.checkpoints import saved_by
-from memento.wording import duration, number_of, one_line
+from memento.wording import duration, number_of, one_line, size_text
 
 _UPSTREAM = re.compile(r"task ([0-9a-f]{32})")
 _LISTED = 20  # things that cannot be followed
@@ -36,22 +43,23 @@ class _Code(NamedTuple):
     adoptions: list[dict[str, Any]]  # of this version as others, the oldest first
 
 
-def print_why(path: Path | None, key: str, *, as_json: bool) -> None:
+def print_why(path: StorePath | None, task: Sequence[str], *, as_json: bool) -> None:
     """Print why a task will or will not run."""
     with open_store(path) as store:
-        told = _facts(store, _key(store, key))
+        told = _facts(store, _key(store, one_key(store, task)))
     if as_json:
-        print_json(told)
+        print_json("why", told)
     else:
         print_safe("\n".join(_lines(told)))
 
 
 def _key(store: Store, key: str) -> bytes:
-    """Return the one key that begins so; a task that left nothing but a checkpoint has one, too."""
+    """Return the one key that begins so; a task that left nothing but a checkpoint, or a claim, has one, too."""
     try:
         return find_key(store, key)
     except UsageError:
-        left = [found for found in keys_with_states(store.root) if found.hex().startswith(key.lower())]
+        others = {*keys_with_states(store.root), *known_keys(store)}
+        left = [found for found in others if found.hex().startswith(key.lower())]
         if len(left) != 1 or len(key) < 3:
             raise
         return left[0]
@@ -59,28 +67,43 @@ def _key(store: Store, key: str) -> bytes:
 
 def _facts(store: Store, key: bytes) -> dict[str, Any]:
     record = next(iter(store.index.find(key.hex())), None)
-    runs = [now.run for now in store.working() if now.key == key]
+    runs = in_live_runs(store, key, record.experiment if record is not None else None)
+    if (
+        record is not None
+    ):  # one that is done may run again all the same; a run tries no task again that failed in it
+        runs = [
+            run
+            for run in runs
+            if run["state"] == RUNNING or (record.status != DONE and run["run"] != record.run)
+        ]
     attempts = store.index.attempts(key)
     versions = store.versions(record.experiment) if record is not None else None
     code = _code(store, versions, record) if versions is not None and record is not None else None
     upstream = _upstream(store, record) if record is not None else []
-    will_run, reason = _verdict(record, code, upstream, runs)
+    at_work = any(run["state"] == RUNNING for run in runs)
+    will_run, reason = _verdict(record, code, upstream, why_it_waits(runs), at_work=at_work)
+    origin = origin_of(store, record) if record is not None else None
+    if origin is not None and not will_run:
+        reason = f"it is done: it was imported ({origin}), so no change of the code counts for it"
     return {
         "key": key.hex(),
         "experiment": record.experiment if record is not None else None,
         "command": command_of(store, record) if record is not None else None,
-        "status": "running" if runs else record.status if record is not None else "unfinished",
+        "status": "running" if at_work else record.status if record is not None else "unfinished",
         "will_run": will_run,
         "reason": reason,
+        "live_runs": runs,
         "run": record.run if record is not None else None,
         "started": record.started if record is not None else None,
         "runtime": record.runtime if record is not None else None,
         "code": code._asdict() if code is not None else None,
+        "imported": origin._asdict() if origin is not None else None,
         "upstream": upstream,
         "attempts": len(attempts),
         "failures": [
-            f"attempt {a.number}, run {a.run}: {a.failure.type}: {a.failure.message}"
-            for a in attempts
+            f"attempt {a.number}{f' with {size_text(limit)}' if limit else ''}, run {a.run}:"
+            f" {a.failure.type}: {a.failure.message}"
+            for a, limit in zip(attempts, memory_limits(attempts), strict=True)
             if a.failure is not None
         ],
         "checkpoint": _checkpoint(store, versions, code, key),
@@ -152,14 +175,19 @@ def _runs(store: Store, key: str, known: dict[str, bool]) -> bool:
 
 
 def _verdict(
-    record: TaskRecord | None, code: _Code | None, upstream: list[dict[str, Any]], runs: list[int]
+    record: TaskRecord | None,
+    code: _Code | None,
+    upstream: list[dict[str, Any]],
+    waits: str,
+    *,
+    at_work: bool,
 ) -> tuple[bool, str]:
-    if runs:
-        return True, f"it is running now, in run {runs[0]}"
+    if at_work:
+        return True, waits
     if record is None:
-        return True, "it has not finished yet"
+        return True, f"it has not finished yet{f'; {waits}' if waits else ''}"
     if record.status != DONE:
-        return True, "it failed; a run tries again what failed"
+        return True, f"it failed; {waits or 'a run tries again what failed'}"
     if record.value is not None and record.value.format == DAMAGED:
         return True, "its result is damaged"
     if any(task["newer"] for task in upstream):
@@ -178,7 +206,7 @@ def _verdict(
 def _checkpoint(
     store: Store, versions: Versions | None, code: _Code | None, key: bytes
 ) -> dict[str, Any] | None:
-    saved = saved_by(Layout(store.root).checkpoint(key.hex()))
+    saved = saved_by(newest_state(store.root, key))
     if saved is None:
         return None
     ids = {digest: number for number, digest in versions.digests.items()} if versions is not None else {}
@@ -198,7 +226,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         lines.append(f"status      {told['status']} after {duration(told['runtime'])}, {when}")
     if told["command"] is not None:
         lines.append(f"command     {one_line(told['command'])}")
-    lines += _code_lines(told["code"])
+    lines += ["code        not known"] if told["imported"] else _code_lines(told["code"])
     for task in told["upstream"]:
         newer = ", computed again since" if task["newer"] else ", will run" if task["will_run"] else ""
         lines.append(
@@ -207,6 +235,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
     if told["failures"]:
         lines.append(f"failures    {len(told['failures'])} of {number_of(told['attempts'], 'attempt')}")
         lines += [f"  {one_line(failure, 300)}" for failure in told["failures"][-5:]]
+    if told["imported"] and told["checkpoint"] is None:
+        return lines
     return [*lines, _checkpoint_line(told["checkpoint"], told["will_run"])]
 
 

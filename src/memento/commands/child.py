@@ -117,13 +117,7 @@ def run_program(
     output: Output,
     stopping: Callable[[], bool],
 ) -> int | None:
-    """Run a program to its end and return how it ended, as `subprocess` says it; None where it was told to stop.
-
-    Raises
-    ------
-    CommandFailed
-        It cannot be started.
-    """
+    """Run a program to its end and return how it ended, as `subprocess` says it; None where it was told to stop."""
     try:
         # Its group is its own, so that what it starts can be ended with it, and Ctrl-C in a terminal does not reach it.
         process = subprocess.Popen(

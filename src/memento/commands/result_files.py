@@ -81,13 +81,7 @@ def stamp(path: str | os.PathLike[str]) -> Stamp:
 
 
 def read_result(path: Path, before: Stamp, cwd: str) -> Any:
-    """Return what a program has written, which ran in `cwd`.
-
-    Raises
-    ------
-    ValueError
-        There is no such file, it is from `before` the program was started, or it is not what its name says.
-    """
+    """Return what a program has written, which ran in `cwd`."""
     now = stamp(path)
     if now is None:
         left = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []

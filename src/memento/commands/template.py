@@ -32,8 +32,6 @@ _OF_SHELLS = frozenset("| || && ; & > >> < 2> 2>> 2>&1 &>".split())
 def read_command(command: str | Sequence[Any]) -> tuple[Argument, ...]:
     """Return the arguments of a command that is a text or a list.
 
-    Examples
-    --------
     >>> read_command("train.py --lr {lr} [ --C {C} ] 'a b'")
     ('train.py', '--lr', '{lr}', ('--C', '{C}'), 'a b')
     >>> read_command(["train.py", ["--C", "{C}"]])
@@ -118,8 +116,6 @@ def _argument(one: Any) -> str:
 def command_text(arguments: Iterable[Argument]) -> str:
     """Write arguments as one would for a shell; groups in brackets.
 
-    Examples
-    --------
     >>> command_text(("train.py", "{lr}", ("--C", "{C}"), "a b"))
     "train.py {lr} [ --C {C} ] 'a b'"
     """
@@ -145,8 +141,6 @@ def _texts(arguments: Iterable[Argument]) -> Iterator[str]:
 def fields(text: str, where: str = "command") -> list[str]:
     """Return the names of the placeholders of a text.
 
-    Examples
-    --------
     >>> fields("--lr={lr:.3f} {context.directory}/{{x}}")
     ['lr', 'context.directory']
     """
@@ -175,8 +169,6 @@ def filled(arguments: Iterable[Argument], look: Look) -> list[str]:
 def fill(text: str, look: Look) -> str:
     """Put values into one text.
 
-    Examples
-    --------
     >>> fill("--lr={lr:.3f}", {"lr": 0.5}.__getitem__)
     '--lr=0.500'
     """
@@ -207,8 +199,6 @@ class _Filler(Formatter):
 def whole_name(field: str, look: Look) -> tuple[str, str]:
     """Split a placeholder into a name that is known and what of its value is meant; raises KeyError for none.
 
-    Examples
-    --------
     >>> whole_name("size[0]", {"size": (3, 4)}.__getitem__)
     ('size', '[0]')
     """
@@ -238,13 +228,6 @@ def files_like(text: str, folder: str) -> list[str]:
 def as_argument(value: Any) -> str:
     """Write a value as an argument: classes and functions by their names, what is nested as JSON.
 
-    Raises
-    ------
-    TypeError
-        It has no text that a program could read.
-
-    Examples
-    --------
     >>> as_argument(0.1), as_argument(dict), as_argument((64, 32)), as_argument({"a": None})
     ('0.1', 'dict', '[64, 32]', '{"a": null}')
     """

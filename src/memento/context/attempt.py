@@ -7,6 +7,7 @@ Everything is made when it is first needed, so that a task that asks for nothing
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.clock import SYSTEM_CLOCK
 from memento.context.metrics import Metrics, number
-from memento.layout import Layout
+from memento.layout import CHECKPOINTS, FAR_STATES, PAYLOADS, Layout, fenced
 from memento.records import Piece
 
 if TYPE_CHECKING:
@@ -31,31 +32,15 @@ _CLOCK_SET_BACK = 3600.0  # seconds
 class Attempt:
     """One attempt at a task; without a space, a context that a user made by himself."""
 
-    __slots__ = (
-        "_checkpoints",
-        "_computing",
-        "_key",
-        "_next_live",
-        "_own",
-        "_seeding",
-        "doing",
-        "done",
-        "earlier",
-        "loop_step",
-        "metrics",
-        "origin",
-        "space",
-        "steps",
-        "total",
-    )
-
     step = ""  # what is computed, for people, where this is an attempt at a shared step
+    rooms = CHECKPOINTS, PAYLOADS  # where its checkpoints are, and what they refer to
 
     def __init__(self, space: TaskSpace | None, key: str | None = None) -> None:
         self.space, self._key = space, key
         self.metrics: Metrics | None = None
         self.loop_step: int | None = None  # the x of what is recorded in a loop
-        self.done, self.total = 0.0, None
+        self.done = 0.0
+        self.total: float | None = None
         self._next_live = 0.0
         self.earlier: tuple[Piece, ...] = ()  # what the attempts gave from whose checkpoint this one went on
         self.origin: Origin | None = None  # which code came to its checkpoints; None until one is asked for
@@ -65,8 +50,6 @@ class Attempt:
         self._checkpoints: CheckpointDir | None = None
         self._own: dict[str, numpy.random.Generator] | None = None
         self._seeding: Seeding | None = None
-
-    total: float | None
 
     @property
     def key(self) -> str:
@@ -94,9 +77,14 @@ class Attempt:
             )
         return self.space
 
+    @property
+    def folders(self) -> str:
+        """The name of the folders that are this attempt's: the task's key, and its fence if it has one."""
+        return fenced(self.key, self.place().fence)
+
     def folder(self) -> str:
         """Return what `Context.directory` is."""
-        return Layout(self.place().store).work(self.key)
+        return Layout(self.place().store).work(self.folders)
 
     # ------------------------------------------------------------ shared steps
 
@@ -138,8 +126,7 @@ class Attempt:
         now = (self.space.clock if self.space is not None else SYSTEM_CLOCK).now()
         x = self.loop_step if step is None else number("step", step)
         self.metrics.record(values, now if x is None else x)
-        if now >= self._next_live or now < self._next_live - _CLOCK_SET_BACK:
-            self._tell(now)
+        self._tell_at_times(now)
 
     def progress(self, delta: float, total: float | None = None) -> None:
         """Move the bar, and tell of it if it is time to; never raises."""
@@ -148,11 +135,13 @@ class Attempt:
                 self.total = number("progress", total)
             self.done += number("progress", delta)
             if self.space is not None and self.space.live is not None:
-                now = self.space.clock.now()
-                if now >= self._next_live or now < self._next_live - _CLOCK_SET_BACK:
-                    self._tell(now)
+                self._tell_at_times(self.space.clock.now())
         except Exception:  # a bar is never worth a task
             return
+
+    def _tell_at_times(self, now: float) -> None:
+        if now >= self._next_live or now < self._next_live - _CLOCK_SET_BACK:
+            self._tell(now)
 
     def _tell(self, now: float) -> None:
         space = self.space
@@ -175,10 +164,11 @@ class Attempt:
         if name not in self._own:
             import numpy
 
-            told, purpose = (
-                (self.key, b"memento rng") if name == "rng" else (str(self.repeat), b"memento shared")
-            )
-            self._own[name] = numpy.random.default_rng(derived_number(told, 16, purpose))
+            if name == "rng":
+                seed = derived_number(self.key, 16, b"memento rng")
+            else:
+                seed = derived_number(str(self.repeat), 16, b"memento shared")
+            self._own[name] = numpy.random.default_rng(seed)
         return self._own[name]
 
     def generators(self) -> Seeding:
@@ -210,17 +200,26 @@ class Attempt:
     def checkpoints(self) -> CheckpointDir:
         """Return what `Context.checkpoint` saves to."""
         if self._checkpoints is None:
-            self._checkpoints = self.checkpoints_at(self.key)
+            self._checkpoints = self.checkpoints_at(self.folders)
         return self._checkpoints
 
     def checkpoints_at(self, name: str) -> CheckpointDir:
         """Open a folder of checkpoints of this task; all of them together are of certain versions of the code."""
         from memento.values.checkpoints import CheckpointDir, Origin
+        from memento.values.choose_place import place_of
+        from memento.values.payloads import PayloadDir
 
         space = self.place()
         if self.origin is None:
             self.origin = Origin(space.codes, space.on_code_change)
-        return CheckpointDir(Layout(space.store).checkpoints, name, self.origin)
+        rooms = self.rooms
+        if space.payloads:  # a folder here says that there may be some in the object store
+            here = os.path.join(space.store, rooms[0], name.partition("/")[0], FAR_STATES)
+            os.makedirs(here, exist_ok=True)
+        states, payloads = (
+            place_of(space.store, room, space.payloads, for_tasks=True, waited=space.waited) for room in rooms
+        )
+        return CheckpointDir(states, name, self.origin, PayloadDir(payloads, space.store))
 
     def extra(self) -> dict[str, Any]:
         """Return what goes with a checkpoint: the metrics so far, the bar, which attempts are in it."""

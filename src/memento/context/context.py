@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memento.context.attempt import Attempt, derived_number
 from memento.context.task_space import Resources, TaskSpace
-from memento.layout import Layout
+from memento.layout import Layout, artifact_name
 from memento.records import Piece, Series
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _NOTHING: dict[str, Any] = {}
+_Keys = tuple[bytes, ...] | None
 
 
 class Context:
@@ -57,15 +58,13 @@ class Context:
     @classmethod
     def for_task(cls, space: TaskSpace) -> Context:
         """Make the context of one attempt at a task, which works in `space`."""
-        self = cls.__new__(cls)
-        self._begin(Attempt(space), None)
-        return self
+        return cls._of(Attempt(space))
 
-    def _of_step(self, attempt: Attempt) -> Context:
-        """Make the context of a shared step that this one's task computes."""
-        own = type(self).__new__(type(self))
-        own._begin(attempt, None)
-        return own
+    @classmethod
+    def _of(cls, attempt: Attempt) -> Context:
+        self = cls.__new__(cls)
+        self._begin(attempt, None)
+        return self
 
     def __memento_key__(self) -> str:
         raise TypeError(
@@ -321,7 +320,7 @@ class Context:
 
         attempt = self._attempt
         call = Call(func, args, kwargs, attempt.place().run, Context)
-        value: T = cached(attempt, call, self._of_step)
+        value: T = cached(attempt, call, self._of)
         return value
 
     @property
@@ -362,22 +361,14 @@ class Context:
         parts = str(os.fspath(name)).replace("\\", "/").split("/")
         if any(part in ("", ".", "..") for part in parts) or "\0" in name or ":" in parts[0]:
             raise ValueError(f"artifact({name!r}): give a relative name without '..', like 'plots/roc.png'")
-        path = Path(Layout(self._attempt.place().store).artifacts(self.key), *parts)
+        path = Path(Layout(self._attempt.place().store).artifacts(self._attempt.folders), *parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         relative = "/".join(parts)
         if relative not in self._artifacts:
             self._artifacts += (relative,)
         return path
 
-    def left_behind(
-        self,
-    ) -> tuple[
-        tuple[Series, ...],
-        tuple[str, ...],
-        tuple[Piece, ...],
-        tuple[bytes, ...] | None,
-        tuple[bytes, ...] | None,
-    ]:
+    def left_behind(self) -> tuple[tuple[Series, ...], tuple[str, ...], tuple[Piece, ...], _Keys, _Keys]:
         """Return what the task leaves beside its value, for the worker; one call, for each task pays it.
 
         What it recorded, packed for the store; the names of the artifacts that were written; what the attempts gave
@@ -387,8 +378,10 @@ class Context:
         attempt = self._attempt
         written: tuple[str, ...] = ()
         if self._artifacts:
-            root = Layout(attempt.place().store).artifacts(self.key)
-            written = tuple(sorted(n for n in self._artifacts if os.path.exists(os.path.join(root, n))))
+            space = attempt.place()
+            root = Layout(space.store).artifacts(attempt.folders)
+            there = sorted(n for n in self._artifacts if os.path.exists(os.path.join(root, n)))
+            written = tuple([artifact_name(name, space.fence) for name in there])
         series = attempt.metrics.series() if attempt.metrics is not None else ()
         older = (attempt.origin.older or None) if attempt.origin is not None else None
         return series, written, attempt.earlier, older, tuple(attempt.steps) or None

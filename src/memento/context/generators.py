@@ -23,12 +23,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(value: Any) -> Kind | None:
-    """Return how a generator is read and set; None for whatever else.
-
-    >>> import random
-    >>> kind_of(random.Random(0)) is not None, kind_of(random.SystemRandom()), kind_of(0)
-    (True, None, None)
-    """
+    """Return how a generator is read and set; None for whatever else."""
     python, numpy, torch = (sys.modules.get(name) for name in ("random", "numpy.random", "torch"))
     if python is not None and isinstance(value, python.Random):
         return None if isinstance(value, python.SystemRandom) else _PYTHON

@@ -107,10 +107,8 @@ class _Capture:
     def _state_dict(self, value: Any, saved: Saved) -> None:
         saved.parts, saved.whole = value.state_dict(), type(value).__qualname__
         if self._stood and id(value) not in self._stood and _is_apart(value, self._stood):
-            saved.parts, saved.whole = (
-                None,
-                value,
-            )  # a copy of the best model so far: nothing will stand in its place
+            # A copy of the best model so far: nothing will stand in its place.
+            saved.parts, saved.whole = None, value
 
     def _generator(self, value: Any, saved: Saved) -> None:
         saved.parts, saved.whole = state_of(value), value

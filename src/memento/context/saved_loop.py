@@ -27,19 +27,20 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.context.saved import capture, fill
 from memento.context.states import check
 from memento.context.task_space import StopTask
-from memento.context.unsaved_names import Names
 from memento.wording import seconds_in
 
 if TYPE_CHECKING:
     from memento.context.attempt import Attempt
 
-_END = object()
+_END, _WHOLE = object(), object()
 _SLOW = 0.005  # seconds an item; looking at the generators takes a hundredth of that
+_SHARED = (int, float, complex, str, bytes, tuple, frozenset, type(None))  # one object stands in many places
 _COUNTED = frozenset({"step", "iteration", "item", "epoch", "batch", "batche"})
 
 
@@ -51,11 +52,7 @@ class Every(NamedTuple):
 
 
 def parse_every(every: float | str) -> Every:
-    """Read an interval.
-
-    >>> parse_every("10min").seconds, parse_every("100 steps").steps, parse_every(2).seconds
-    (600.0, 100, 2.0)
-    """
+    """Read an interval."""
     match = re.fullmatch(r"\s*(\d+)\s*([a-z]+?)s?\s*", every.lower()) if isinstance(every, str) else None
     if match is not None and match[2] in _COUNTED and int(match[1]) >= 1:
         return Every(None, int(match[1]))
@@ -65,6 +62,52 @@ def parse_every(every: float | str) -> Every:
     raise ValueError(
         f"loop(every={every!r}): give seconds, or a text like '30s', '10min', '2h' or '100 steps'"
     )
+
+
+class Names:
+    """The names that the function around a loop has for its state, and for the parts of it.
+
+    `state = step(state)` leaves the object that the loop was given as it was: saved, and brought back later, it would
+    be the first one with the number of a later item, and the task's result another one than without an interruption.
+    """
+
+    def __init__(self, frame: FrameType, state: Any) -> None:
+        self._frame = frame
+        parts = {id(part): key for key, part in _parts(state) if not isinstance(part, _SHARED)}
+        parts |= {} if state is None else {id(state): _WHOLE}
+        self._known = [
+            (name, parts.get(id(value), name), value)
+            for name, value in frame.f_locals.items()
+            if id(value) in parts or (isinstance(state, dict) and state.get(name, _WHOLE) is value)
+        ]
+
+    def problem(self, state: Any) -> str | None:
+        """Say which name has another object now while the state has the one of the beginning, and what to write."""
+        now = self._frame.f_locals if self._known else {}
+        for name, key, value in self._known:
+            if now.get(name, value) is value or _part(state, key) is not value:
+                continue
+            in_place = "Change it in place: state['total'] += 1, array[:] = new"
+            todo = in_place if key is _WHOLE else f"Write state[{key!r}] = {name}, or change it in place"
+            return (
+                f"loop(state=...): {name!r} is another object now, and the state has the old one, so nothing is saved."
+                f" {todo}."
+            )
+        return None
+
+
+def _parts(state: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(state, dict):
+        return state.items()
+    return enumerate(state) if isinstance(state, (list, tuple)) else ()
+
+
+def _part(state: Any, key: Any) -> Any:
+    if key is _WHOLE:
+        return state
+    if isinstance(state, dict):
+        return state.get(key, _WHOLE)
+    return state[key] if key < len(state) else _WHOLE
 
 
 class Entry:
@@ -78,10 +121,10 @@ class Entry:
         self.stood = stood  # what was in the state when the loop began, by its id
         self.names: Names | None = None  # for the state, in the function around the loop
         self.nests = False  # an item has had a loop inside
-        self.begun: Any = (
-            None  # where the generators were before the iterable was begun, if it is walked through
-        )
-        self.draws: Any = None  # where they were before the item was asked for, or at the end
+        # Where the generators were before the iterable was begun, if it is walked through; before the item was asked
+        # for, or at the end.
+        self.begun: Any = None
+        self.draws: Any = None
 
 
 class Loops:
@@ -93,11 +136,10 @@ class Loops:
         self.clock, self.stopping = space.clock, space.stopping
         self.entries: dict[str, Entry] = {}
         self.running: list[str] = []
-        self._checkpoints = attempt.checkpoints_at(f"{attempt.key}/loops")
+        self._checkpoints = attempt.checkpoints_at(f"{attempt.folders}/loops")
         self._saved: dict[str, tuple[int, bool, Any, Any, Any]] = {}
-        self._counted: dict[
-            str, int
-        ] = {}  # a loop inside items, by its place -> its items, in items that are done
+        # A loop inside items, by its place -> its items, in items that are done.
+        self._counted: dict[str, int] = {}
         self._metrics: Mapping[str, bytes] = {}  # of the save, until an item is done
         if self._checkpoints.exists():
             (self._saved,), extra = self._checkpoints.load()
@@ -117,9 +159,8 @@ class Loops:
             name = str(len(within))
         full = above + name.replace("/", "_")
         if full in self.entries:
-            raise RuntimeError(
-                f"loop(name={name!r}): this task has had a loop of that name. Give each its own name."
-            )
+            problem = f"loop(name={name!r}): this task has had a loop of that name. Give each its own name."
+            raise RuntimeError(problem)
         entry = self.entries[full] = Entry(state, stood)
         entry.before = self._counted.get(_place(full), 0)
         saved = self._saved.pop(full, None)

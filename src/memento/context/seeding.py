@@ -32,15 +32,6 @@ class Seeding:
     `alone`: one task runs in this process at a time; generators of a process cannot be set for several.
     `origins`: what children of shared generators are derived from, where the program has told it. In a worker that has
     imported a module anew, its generator is not where the program's is.
-
-    >>> import random
-    >>> seeding = Seeding()
-    >>> seeding.begin(b"a task's key")
-    >>> first = random.random()
-    >>> seeding.begin(b"a task's key")
-    >>> random.random() == first
-    True
-    >>> seeding.put_back()
     """
 
     def __init__(self, *, alone: bool = True, origins: Mapping[str, bytes] = _NOTHING) -> None:

@@ -34,11 +34,7 @@ class CannotFill(TypeError):
 
 
 def how_to_fill(value: Any) -> str:
-    """Name the way in which an object is filled; "plain" where it can only be replaced, "" where not even that.
-
-    >>> how_to_fill([1]), how_to_fill(1), how_to_fill(iter([1]))
-    ('list', 'plain', '')
-    """
+    """Name the way in which an object is filled; "plain" where it can only be replaced, "" where not even that."""
     kind = type(value)
     if kind in _PLAIN:
         return "plain"

@@ -54,15 +54,7 @@ class Argument(NamedTuple):
 
 
 class Call:
-    """A call of a function as a step.
-
-    Attributes
-    ----------
-    key : bytes
-        Names the step.
-    name : str
-        Module and qualified name of what is called.
-    """
+    """A call of a function as a step; its `key` names the step, its `name` says what is called: "module:qualname"."""
 
     def __init__(
         self,
@@ -161,10 +153,8 @@ def _apart(signature: Signature) -> Signature:
         return signature
     return signature.replace(
         parameters=[
-            parameter.replace(name=f"_{place}_of_position")
-            if parameter.kind is Parameter.POSITIONAL_ONLY
-            else parameter
-            for place, parameter in enumerate(parameters)
+            one.replace(name=f"_{place}_of_position") if one.kind is Parameter.POSITIONAL_ONLY else one
+            for place, one in enumerate(parameters)
         ]
     )
 
@@ -175,9 +165,8 @@ def _bare(func: Any) -> Any:
         inner = _bare(func.func)
         return None if inner is None else functools.partial(inner, *func.args, **func.keywords)
     if isinstance(func, types.FunctionType):
-        bare = types.FunctionType(
-            func.__code__, func.__globals__, func.__name__, func.__defaults__, func.__closure__
-        )
+        told = (func.__code__, func.__globals__, func.__name__, func.__defaults__, func.__closure__)
+        bare = types.FunctionType(*told)
         bare.__kwdefaults__ = func.__kwdefaults__
         return bare
     if isinstance(func, types.MethodType):
@@ -219,10 +208,12 @@ def _bound(
             return bound
         given = {**bound.arguments, _CONTEXT: _OWN}
         return BoundArguments(signature, {n: given[n] for n in signature.parameters if n in given})
-    name = _short(step_name(func))
-    raise TypeError(
-        f"context.cached({name}, ...): {_what_is_wrong(name, inspect.signature(_bare(func)), args, kwargs)}"
-    )
+    problem = "it cannot be called so"
+    try:
+        func(*args, **kwargs)  # nothing of it runs: Python says what is wrong
+    except TypeError as error:
+        problem = str(error)
+    raise TypeError(f"context.cached({_short(step_name(func))}, ...): {problem}")
 
 
 def _is_annotated(func: Any) -> bool:
@@ -231,22 +222,6 @@ def _is_annotated(func: Any) -> bool:
     told = getattr(func, "__annotations__", {}).get(_CONTEXT)
     name = told if isinstance(told, str) else getattr(told, "__qualname__", "")
     return str(name).rpartition(".")[2] == "Context"
-
-
-def _what_is_wrong(name: str, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Return what the call itself would say: that of a function with the same signature, which does nothing."""
-    plain = [
-        parameter.replace(annotation=_NONE, default=_NONE if parameter.default is _NONE else None)
-        for parameter in signature.parameters.values()
-    ]
-    space: dict[str, Any] = {}
-    exec(f"def twin{Signature(plain)}: pass", space)
-    space["twin"].__qualname__ = name
-    try:
-        space["twin"](*args, **kwargs)
-    except TypeError as error:
-        return str(error)
-    return "it cannot be called so"
 
 
 def _as_bound(bound: BoundArguments) -> Iterator[Argument]:

@@ -25,7 +25,6 @@ from memento.layout import Layout
 from memento.values import pickling
 
 _MOST_DEATHS = 3  # of processes in one step, before nobody tries it again without a retry
-_EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is told as text only
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep  # the frames between a task and its steps
 
 
@@ -84,7 +83,7 @@ class StepFailures:
             text = str(error)
         except Exception as exc:  # a user's __str__ must not hide what failed
             text = f"<its text cannot be shown: {type(exc).__name__}>"
-        pickled = _pickled(error)
+        pickled = base64.b64encode(pickling.dumps_exception(error) or b"").decode()
         self._write(
             self._known._replace(
                 begun=False, type=type(error).__name__, message=text, trace=_printed(error), pickled=pickled
@@ -147,14 +146,3 @@ def _printed(error: BaseException) -> str:
         return "".join(told.format())
     except Exception as exc:  # a broken __str__ or source file must not hide what failed
         return f"{type(error).__name__}: <its traceback cannot be shown: {type(exc).__name__}>\n"
-
-
-def _pickled(error: BaseException) -> str:
-    """Pickle an exception, where that makes something that can be read again; "" elsewhere."""
-    try:
-        data = pickling.dumps_value(error)
-        again = pickling.loads_value(data)
-    except Exception:  # whatever a user's __reduce__ raises: the text is kept
-        return ""
-    same = type(again) is type(error) and len(data) <= _EXCEPTION_LIMIT
-    return base64.b64encode(data).decode() if same else ""

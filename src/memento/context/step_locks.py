@@ -10,6 +10,7 @@ step itself follows what the locks say: where they lead back to its own step, al
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Collection, Iterator
@@ -19,6 +20,8 @@ from memento.context.task_space import TaskSpace
 from memento.system import try_lock, unlock
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock that another task holds
+# Lustre without its option `flock`, NFS without its lock service.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
 _AT = 1  # the first byte of what a lock's file says; on Windows nobody else reads what is locked: byte 0
 
 
@@ -43,7 +46,7 @@ class StepLock:
             self._path(self.key), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666
         )
         try:
-            if not try_lock(descriptor):
+            if not _is_ours(descriptor):
                 with waiting:
                     self._wait(descriptor, computing, space)
             os.ftruncate(descriptor, 0)  # what one said that died
@@ -53,13 +56,14 @@ class StepLock:
             finally:
                 self._descriptor = None
                 if os.getpid() == holder:  # not in a process that the step has forked
-                    unlock(descriptor)
+                    with contextlib.suppress(OSError):  # where there are no locks
+                        unlock(descriptor)
         finally:
             os.close(descriptor)
 
     def _wait(self, descriptor: int, computing: Collection[str], space: TaskSpace) -> None:
         wait, since = _FIRST_WAIT, space.clock.monotonic()
-        while not try_lock(descriptor):
+        while not _is_ours(descriptor):
             if space.stopping():
                 raise Stopped
             if computing and self._leads_back(computing):
@@ -100,6 +104,19 @@ class StepLock:
 
     def _path(self, key: str) -> str:
         return os.path.join(self._folder, f"{key}.lock")
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Lock a file, or tell that somebody else has it; where its disk has no locks, several may compute one step.
+
+    That costs time and harms nothing: a step's value has the name of its content, and its record is replaced at once.
+    """
+    try:
+        return try_lock(descriptor)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return True
+        raise
 
 
 class Stopped(Exception):

@@ -39,9 +39,11 @@ class Resources(NamedTuple):
     cpus : int
         Cores; thread pools of BLAS and OpenMP are limited to as many.
     gpus : tuple of str
-        Devices that this task owns, as they stand in ``CUDA_VISIBLE_DEVICES``.
+        Devices that this task owns, as they stand in ``CUDA_VISIBLE_DEVICES``; to a library the first is number 0.
     memory_limit : int or None
         Bytes, where a limit was set.
+    gpu_memory : int or None
+        Bytes of each of its devices that are its share; None where that is not known.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Resources(NamedTuple):
     cpus: int = 1
     gpus: tuple[str, ...] = ()
     memory_limit: int | None = None
+    gpu_memory: int | None = None
 
 
 class TaskSpace(NamedTuple):
@@ -65,9 +68,8 @@ class TaskSpace(NamedTuple):
     key: bytes
     attempt: int = 1
     resources: Resources = Resources()
-    live: Live | None = (
-        None  # live(done, total, metrics), and what it is at where that is more than its own work
-    )
+    # live(done, total, metrics), and what it is at where that is more than its own work
+    live: Live | None = None
     stopping: Callable[[], bool] = never_stopping
     live_every: float = 0.5  # seconds
     clock: Clock = SYSTEM_CLOCK
@@ -77,4 +79,7 @@ class TaskSpace(NamedTuple):
     on_code_change: str = "ignore"  # what becomes of checkpoints that another version saved
     repeat: int = 0
     seeding: "Seeding | None" = None  # the generators that the process' tasks draw from
+    fence: int = 0  # which of the task's folders are this attempt's: `memento.store.fences`
     waited: Callable[[float], None] = nothing  # told of seconds in which the task only waited for another one
+    # Address of the object store with values, checkpoints, artifacts; "": the store's folder.
+    payloads: str = ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -73,6 +74,11 @@ class Display:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def shows(self) -> bool:
+        """Whether it is seen by somebody, and not off."""
+        return not isinstance(self._screen, LogScreen)
+
     def listen(self, event: Event) -> None:
         """Show `event`; never raises."""
         try:
@@ -95,30 +101,44 @@ class Display:
 
 
 def make_display(
-    progress: bool | None = None, stream: TextIO | None = None, *, clock: Clock = SYSTEM_CLOCK
+    progress: bool | None = None,
+    stream: TextIO | None = None,
+    *,
+    reported: bool = False,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Display:
-    """Make the display that fits where the run is watched; `progress=False` shows nothing but logs warnings."""
+    """Make the display that fits where the run is watched; `progress=False` shows nothing but logs warnings.
+
+    `reported` says that what fails is told by the exception which the caller gets.
+    """
     if progress is False:
         return Display(LogScreen())
     if stream is None and _in_notebook():
         from memento.display.notebook import NotebookScreen
 
-        return Display(NotebookScreen(clock))
+        return Display(NotebookScreen(clock, reported=reported))
     # Not stdout: what a script prints there stays clean.
     target = stream if stream is not None else sys.stderr
     if target is None:  # pythonw and some services have no standard streams
         return Display(LogScreen())
     from memento.display.plain import PlainScreen
-    from memento.display.streams import SafeStream
+    from memento.display.text_streams import SafeStream
 
     safe = SafeStream(target)
     # SafeStream has the part of a text stream that is used here.
-    plain = PlainScreen(cast("TextIO", safe), clock)
-    if not safe.isatty() or os.environ.get("TERM", "") in ("dumb", "unknown"):
+    plain = PlainScreen(cast("TextIO", safe), clock, reported=reported)
+    if not safe.isatty() or not _can_be_live(os.environ):
         return Display(plain)
     from memento.display.terminal import TerminalScreen
 
-    return Display(TerminalScreen(safe, clock), plain)
+    return Display(TerminalScreen(safe, clock, reported=reported), plain)
+
+
+def _can_be_live(environment: Mapping[str, str]) -> bool:
+    """Whether rows can be painted over; what a service for tests runs is a log, also where it has a terminal."""
+    if environment.get("TERM", "") in ("dumb", "unknown"):
+        return False
+    return environment.get("CI", "").lower() in ("", "0", "false")
 
 
 def _in_notebook() -> bool:

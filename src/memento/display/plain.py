@@ -5,10 +5,12 @@ Knows: a stream to write lines to. May not know: terminals.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from memento.clock import Clock
-from memento.display.text import Narrator, hangs, progress_parts, settled
+from memento.display.colours import forced_colours
+from memento.display.text import Line, Narrator, hangs, progress_parts, settled
 from memento.events import Event, RunStarted, Tick
 
 if TYPE_CHECKING:
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE = 10.0  # seconds between lines, at first
 LONGEST_PAUSE = 60.0
+_CODES = {
+    "head": "1",
+    "warning": "33",
+    "failure": "31",
+    "detail": "2",
+    "done": "32",
+}  # as logs of CI show them
 SHORTEST_PAUSE = 2.0  # seconds, however fast the tenths go by
 
 
@@ -25,10 +34,11 @@ class PlainScreen:
     One that would say what the last one said names what runs: that is all there is to see of a task that hangs.
     """
 
-    def __init__(self, stream: TextIO, clock: Clock) -> None:
+    def __init__(self, stream: TextIO, clock: Clock, *, reported: bool = False) -> None:
         self._stream = stream
         self._clock = clock
-        self._narrator = Narrator()
+        self._narrator = Narrator(reported=reported)
+        self._colours = _CODES if forced_colours(os.environ) else {}
         self._begin()
 
     def _begin(self) -> None:
@@ -39,17 +49,22 @@ class PlainScreen:
 
     def listen(self, event: Event) -> None:
         """Write what `event` adds."""
-        lines = [line.text for line in self._narrator.lines(event)]
+        lines = list(self._narrator.lines(event))
         if isinstance(event, RunStarted):
             self._begin()
             self._tenth = 10 * event.cached // max(event.total, 1)
         elif isinstance(event, Tick) and self._due(event):
             stuck = settled(event) == self._settled or hangs(event)
-            lines.append(", ".join(progress_parts(event, named=stuck)))
+            told = progress_parts(event, named=stuck)
+            lines.append(Line(", ".join(told)))
             self._settled = settled(event)
         if lines:
-            self._stream.write("".join(f"[memento] {line}\n" for line in lines))
+            self._stream.write("".join(f"[memento] {self._coloured(line)}\n" for line in lines))
             self._stream.flush()
+
+    def _coloured(self, line: Line) -> str:
+        code = self._colours.get(line.kind)
+        return f"\x1b[{code}m{line.text}\x1b[0m" if code else line.text
 
     def _due(self, tick: Tick) -> bool:
         now = self._clock.monotonic()

@@ -5,7 +5,7 @@ Knows: events and words. May not know: terminals, notebooks, streams.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from memento.events import (
@@ -25,6 +25,7 @@ from memento.wording import cause_line, counts, duration, number_of, one_line, s
 GROUPS_WHILE_RUNNING = 8
 GROUPS_AT_THE_END = 10
 WARNINGS_AT_THE_END = 5
+CAUSES = 3  # that are named while a run goes on; the end of the run names more
 NAMED = 3  # running tasks in a line of progress
 HANGS, HANGS_AFTER = 3.0, 60.0  # times the longest finished task; seconds
 NOTES = 40
@@ -35,13 +36,19 @@ class Line(NamedTuple):
     """One safe line for a person, and what kind of thing it says."""
 
     text: str
-    kind: str = "info"  # "head", "info", "warning", "failure", "detail", "done"
+    kind: str = "info"  # "head", "info", "warning", "failure", "detail", "command", "done"
+    group: FailureGroup | None = None  # that it sums up, for displays that can unfold one
 
 
 class Narrator:
-    """Turns events into the lines that stay; ticks are left to the displays."""
+    """Turns events into the lines that stay; ticks are left to the displays.
 
-    def __init__(self) -> None:
+    `failures` says whether the first failure of each cause has lines of its own; not where causes are shown live.
+    `reported` says whether the caller gets an exception with the report of what failed: the end does not tell it too.
+    """
+
+    def __init__(self, *, failures: bool = True, reported: bool = False) -> None:
+        self._failures, self._reported = failures, reported
         self._begin(running=False)
 
     def _begin(self, running: bool) -> None:
@@ -61,7 +68,7 @@ class Narrator:
             if not self._quiet:
                 yield from started(event, self._of)
         elif isinstance(event, TaskFailed):
-            if event.first_of_group:
+            if event.first_of_group and self._failures:
                 self._groups += 1
                 if self._groups <= GROUPS_WHILE_RUNNING:
                     yield from failed(event.group)
@@ -69,10 +76,10 @@ class Narrator:
                     yield Line("More tasks failed, with other causes; the end lists them.", "failure")
         elif isinstance(event, TaskRetried):
             reason = one_line(event.reason, 160)
-            yield from self._note(
-                f"Attempt {event.attempt} failed, trying again in {duration(event.delay)}: {reason}",
-                "warning",
-            )
+            what = f"Attempt {event.attempt} failed, trying again in {duration(event.delay)}"
+            if event.lost:
+                what = "A task lost its place and is begun again"
+            yield from self._note(f"{what}: {reason}", "warning")
         elif isinstance(event, Said):
             yield from self._note(event.text, event.level)
         elif isinstance(event, RunFinished):
@@ -83,7 +90,7 @@ class Narrator:
                 for text in odd_lines(event):
                     yield Line(f"  {text}", "warning")
             else:
-                yield from finished(event)
+                yield from finished(event, causes=event.interrupted or not self._reported)
             self._running = False
 
     def _note(self, text: str, kind: str) -> Iterator[Line]:
@@ -98,14 +105,38 @@ class Narrator:
             yield Line("More notes like these are not shown.", kind)
 
 
+class Causes:
+    """Counts failures by cause, from one redraw to the next."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, FailureGroup] = {}  # by the key of the first that failed so
+
+    def hear(self, event: Event) -> None:
+        """Take in what changes."""
+        if isinstance(event, RunStarted):
+            self._groups = {}
+        elif isinstance(event, TaskFailed):
+            self._groups[event.group.key] = event.group
+
+    def lines(self) -> list[str]:
+        """Return a line for each of the most frequent causes, and one for the others."""
+        groups = sorted(self._groups.values(), key=lambda group: -group.count)
+        lines = [f"{group.count:,} failed: {one_line(group.title, 400)}" for group in groups[:CAUSES]]
+        more = groups[CAUSES:]
+        if more:
+            failed = sum(group.count for group in more)
+            lines.append(f"{failed:,} failed from {number_of(len(more), 'other cause')}")
+        return lines
+
+
 def started(event: RunStarted, of: str = "") -> Iterator[Line]:
     """Say which store, and the plan."""
     yield Line(f"{one_line(short_name(event.experiment))}, store {one_line(event.store)}", "head")
     workers = number_of(event.workers, "worker")
     parts = [f"{event.cached:,} cached"] if event.cached else []
-    parts.append(f"{event.todo:,} to run on {workers}")
+    parts.append(f"{event.todo:,} to run on {'up to ' if event.grows else ''}{workers}")
     if event.forecast is not None and event.forecast >= 1:
-        parts.append(f"about {duration(event.forecast)}")
+        parts.append(f"{'at least' if event.grows else 'about'} {duration(event.forecast)}")
     yield Line(f"{number_of(event.total, 'task')}{of}: {', '.join(parts)}")
 
 
@@ -117,8 +148,8 @@ def failed(group: FailureGroup) -> Iterator[Line]:
         yield Line(f"    {one_line(group.rule, 400)}", "detail")
 
 
-def finished(event: RunFinished) -> Iterator[Line]:
-    """Sum a run up, its failures by cause, and how to go on."""
+def finished(event: RunFinished, *, causes: bool = True) -> Iterator[Line]:
+    """Sum a run up, its failures by cause if asked, and how to go on."""
     told = counts(done=event.done, cached=event.cached, failed=event.failed)
     if event.interrupted:
         left = f", {event.left:,} left" if event.left else ""
@@ -127,15 +158,27 @@ def finished(event: RunFinished) -> Iterator[Line]:
         left = f", {event.left:,} not run" if event.left else ""
         kind = "failure" if event.failed else "done"
         yield Line(f"{number_of(event.total, 'task')}: {told}{left} in {duration(event.elapsed)}", kind)
-    for group in event.groups[:GROUPS_AT_THE_END]:
-        yield Line(f"  {cause_line(group.count, group.title, group.rule)}", "failure")
-    more = len(event.groups) - GROUPS_AT_THE_END
-    if more > 0:
-        yield Line(f"  and {number_of(more, 'other cause')}", "failure")
+    if causes:
+        yield from failures_by_cause(event.groups, event.store)
     for text in odd_lines(event):
         yield Line(f"  {text}", "warning")
     for line in event.how_to_go_on.splitlines():
         yield Line(one_line(line))
+
+
+def failures_by_cause(groups: Sequence[FailureGroup], store: str) -> Iterator[Line]:
+    """Tell each cause once, with what its tasks have in common and the line that shows the first of them."""
+    if not groups:
+        return
+    from memento.results.reports import store_option
+
+    option = safe_text(store_option(store))
+    for group in groups[:GROUPS_AT_THE_END]:
+        yield Line(f"  {cause_line(group.count, group.title, group.rule)}", "failure", group)
+        yield Line(f"      memento show {group.key[:12]}{option}", "command")
+    more = len(groups) - GROUPS_AT_THE_END
+    if more > 0:
+        yield Line(f"  and {number_of(more, 'other cause')}: `results.failures` has them all", "failure")
 
 
 def odd_lines(event: RunFinished) -> Iterator[str]:
@@ -165,10 +208,12 @@ def in_all(event: RunFinished) -> Line:
 
 def progress_parts(tick: Tick, *, named: bool = False) -> list[str]:
     """Say where a run stands, the most important first; at its end what runs, if that is to be named."""
-    parts = [f"{settled(tick):,}/{tick.total:,}"]
+    parts = [f"{settled(tick):,}/{tick.total:,} ({percent(tick)})"]
+    if tick.paused:
+        parts.append(f"paused by {one_line(tick.paused, 60)} (memento resume)")
     if tick.failed:
         parts.append(f"{tick.failed:,} failed")
-    if tick.eta is not None:
+    if tick.eta is not None and not tick.paused:  # nobody knows how long it stays so
         parts.append(f"{duration(tick.eta)} left")
     if tick.cached:
         parts.append(f"{tick.cached:,} cached")
@@ -210,6 +255,11 @@ def hangs(tick: Tick) -> bool:
 def settled(tick: Tick) -> int:
     """How many tasks need no more work."""
     return tick.done + tick.cached + tick.failed
+
+
+def percent(tick: Tick) -> str:
+    """How much of a run is done; 100% only where nothing is left."""
+    return f"{100 * settled(tick) // max(tick.total, 1)}%"
 
 
 def rate(per_second: float) -> str:

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from memento.executors.base import Running as Running
     from memento.executors.base import Update as Update
     from memento.executors.choose import make_executor as make_executor
+    from memento.executors.dask import Dask as Dask
     from memento.executors.futures import Futures as Futures
     from memento.executors.processes import Processes as Processes
+    from memento.executors.ray import Ray as Ray
     from memento.executors.serial import Serial as Serial
+    from memento.executors.slurm.engine import Slurm as Slurm
     from memento.executors.threads import Threads as Threads
     from memento.worker.work import Task as Task
     from memento.worker.work import Work as Work
@@ -25,9 +28,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "memento.executors.base": "Executor Lost Message Note Running Update",
     "memento.executors.choose": "make_executor",
+    "memento.executors.dask": "Dask",
     "memento.executors.futures": "Futures",
     "memento.executors.processes": "Processes",
+    "memento.executors.ray": "Ray",
     "memento.executors.serial": "Serial",
+    "memento.executors.slurm.engine": "Slurm",
     "memento.executors.threads": "Threads",
     "memento.worker.work": "Task Work",
 }

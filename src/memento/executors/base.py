@@ -16,7 +16,7 @@ have it pass `memento.testing.ExecutorContract`.
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from memento.records import Outcome
@@ -36,6 +36,10 @@ class Lost(NamedTuple):
     attempt: int  # Task.attempt
     reason: str = ""  # for people: "node n17 was preempted"
     cancelled: bool = False  # `cancel` asked for it
+    gone: bool = (
+        False  # nothing of it lives on, as its own place has said; else the next attempt keeps away from it
+    )
+    kept: bool = False  # it has lost nothing: it had not begun, or has saved its state and goes on from there
 
 
 class Update(NamedTuple):
@@ -80,6 +84,10 @@ class Executor(ABC):
         None  # how many tasks it runs at once, whatever the run asks for; None: what that asks for
     )
 
+    at_once: int | None = (
+        None  # how many it has room for where the run asks for no number; None: as this machine has
+    )
+
     # Capabilities
     isolates: bool = False  # a task that ends its process fails alone; its mates run, none of them twice
     preempts: bool = (
@@ -89,14 +97,50 @@ class Executor(ABC):
     shares_memory: bool = False  # tasks run in this process: what cannot be pickled reaches them
     same_host: bool = False  # its workers are of this machine and end with this process: its memory is theirs
     alone: bool = True  # each of its processes runs one task at a time
+    gives_gpus: bool = False  # a task sees the GPUs that it asked for, and no others
+    most_memory: int | None = (
+        None  # bytes that a task may have; None: the machine's (`same_host`), or not known
+    )
+    most_cost: float | None = (
+        None  # seconds of forecast of a task that fits its places; None: they have no end
+    )
+    grows: bool = False  # its places come and go while it runs; `num_workers` is how many there may be
     resizable: bool = False  # `resize` changes the number of workers while the run goes on
+    tells: bool = False  # bars and metrics of running tasks come as Updates
+    keeps_output: bool = (
+        False  # what a task prints is its own: `Outcome.log` says where it stands in the store
+    )
     outlives: bool = (
         False  # tasks go on when this process is killed, and leave outcomes for the next one: `handover`
     )
 
+    def take_over(  # noqa: B027  # workers of most end with this process
+        self, dead: Sequence[str], outdated: Mapping[str, Collection[int]]
+    ) -> None:
+        """Wait for what workers of these dead runs are at, and have done, where it `outlives` a run; see `Work`."""
+
+    def gpu_places(self, per_task: float, memory: int | None) -> int | None:
+        """Say before `start` for how many tasks at once it has GPUs; None where that is not known here.
+
+        Parameters
+        ----------
+        per_task : float
+            GPUs that a task needs; below 1, a share of one.
+        memory : int, optional
+            Bytes of its memory that a task needs.
+
+        Raises
+        ------
+        WorkerStartError
+            Not for one.
+        """
+        return None
+
     @abstractmethod
     def start(self, work: Work) -> None:
-        """Get ready; returns without waiting for workers. Called once, before anything else.
+        """Get ready; returns without waiting for workers. Called before anything else, and again after `close`.
+
+        Of one run nothing may be left for the next.
 
         Raises
         ------
@@ -150,6 +194,22 @@ class Executor(ABC):
     def resize(self, workers: int) -> None:
         """Run so many tasks at once from now on, 1 or more; ends nothing that runs. Only where `resizable`."""
         raise NotImplementedError(f"{self.name} cannot change its number of workers")
+
+    def places(self) -> int | None:
+        """Return how many tasks it can run at once just now; None: as many as it was asked for."""
+        return None
+
+    def waits(self) -> str:
+        """Return what keeps tasks from starting, for people: "Slurm job 17 waits (Priority)"; "" where nothing does."""
+        return ""
+
+    def unbegun(self) -> Iterable[tuple[int, str]]:
+        """Yield numbers of tasks that are here and have not begun, each with why, for people; some of many do."""
+        return ()
+
+    def closing_words(self) -> str:
+        """Return what a person may want to know of it at the end of a run, in one line; "" where that is nothing."""
+        return ""
 
     @abstractmethod
     def wake(self) -> None:

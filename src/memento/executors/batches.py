@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import shutil
 import sys
 from abc import abstractmethod
@@ -32,18 +31,17 @@ from typing import NamedTuple
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MementoError, WorkerDied, WorkerStartError
 from memento.executors.base import Executor, Lost, Message, Running, cancelled, take_out
+from memento.executors.handing import Handing
 from memento.executors.pace import Pace
-from memento.layout import HANDED, OUTCOMES, OUTLIVES, Layout
+from memento.layout import OUTCOMES
 from memento.records import DIED, Outcome
 from memento.worker import failures, handover
-from memento.worker.batch_runner import STOP, STOP_ALL, Batch, begun_file, forget, stop_line, value_file
-from memento.worker.measure import process_name
+from memento.worker.batch_runner import STOP, STOP_ALL, Batch, begun_file, forget, stop_line
 from memento.worker.task_runner import verdict
 from memento.worker.work import Task, Work
 
 _BATCH = 0.1  # seconds that a batch lasts
 _MOST = 1_000  # tasks in a batch
-_SMALL = 1 << 16  # bytes; larger values are files
 _FRUITLESS = 3  # batches that ended before they had begun, in a row
 
 
@@ -77,15 +75,17 @@ class BatchExecutor(Executor):
 
     def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.workers, self._clock = num_workers, clock
+        self._forget()
+
+    def _forget(self) -> None:
+        """Be as new: of one run nothing is left for the next."""
         self._queue: deque[Task] = deque()
         self._calls: dict[Hashable, _Call] = {}
         self._inbox: list[Message] = []
         self._pace = Pace()
         self._count = 1  # tasks at once
-        self._batches = 0
         self._stopping = False
         self._told: set[str] = set()  # the lines of tasks that were told to stop
-        self._written: set[int] = set()  # values that are files
         self._fruitless = 0
 
     # -- what an engine writes
@@ -119,18 +119,16 @@ class BatchExecutor(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
+        self._forget()
         self._count = max(self.workers or work.num_workers, 1)
         self.leaves_outcomes = self.leaves_outcomes or self.isolates or self.outlives
-        self._folder = Path(Layout(work.store).work(work.run))
+        self._handing = Handing(work)
+        self._folder = self._handing.folder
         self.share(work)
 
     def share(self, work: Work) -> None:
         """Write what all workers need; raises Unsendable."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if self.outlives:
-            (self._folder / OUTLIVES).touch()
-        plain = work._replace(layouts=(), values=())
-        (self._folder / HANDED).write_bytes(pickle.dumps(plain, protocol=5))
+        self._handing.share(outlives=self.outlives)
 
     def want(self) -> int:
         in_hand = len(self._queue) + sum(len(call.tasks) for call in self._calls.values())
@@ -222,25 +220,7 @@ class BatchExecutor(Executor):
 
     def pack(self, tasks: Sequence[Task]) -> Batch:
         """Make what is carried of tasks; raises Unsendable."""
-        work, values = self._work, dict[int, bytes | None]()
-        for number in {number for task in tasks for number in task.values}:
-            data = None if number in self._written else work.values[number]
-            if data is not None and len(data) > _SMALL:
-                value_file(self._folder, number).write_bytes(data)
-                self._written.add(number)
-                data = None
-            values[number] = data
-        layouts = {task.layout: tuple(work.layouts[task.layout]) for task in tasks}
-        self._batches += 1
-        return Batch(
-            self._batches,
-            str(self._folder),
-            process_name(),
-            layouts,
-            values,
-            tuple(tasks),
-            self.leaves_outcomes,
-        )
+        return self._handing.pack(tasks, leaves_outcomes=self.leaves_outcomes)
 
     def poll(self, timeout: float) -> list[Message]:
         self._feed()

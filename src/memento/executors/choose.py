@@ -12,8 +12,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.lazily import Loading
-
 if TYPE_CHECKING:
     from memento.executors.base import Executor
 
@@ -29,11 +27,11 @@ class Engine(NamedTuple):
     in_process: bool = (
         False  # as its class says: asking that costs 45 ms of imports, which a warm run need not pay
     )
+    at_once: int | None = None  # as its class says: how many tasks it has room for; None: as this machine has
 
     def load(self) -> type[Executor]:
         """Import the class."""
-        with Loading():
-            __import__(self.module)
+        __import__(self.module)
         found: type[Executor] = getattr(sys.modules[self.module], self.attribute)
         return found
 
@@ -42,13 +40,21 @@ ENGINES = {
     "processes": Engine("memento.executors.processes", "Processes"),
     "threads": Engine("memento.executors.threads", "Threads"),
     "serial": Engine("memento.executors.serial", "Serial", in_process=True),
+    "dask": Engine("memento.executors.dask", "Dask"),
+    "ray": Engine("memento.executors.ray", "Ray"),
+    "slurm": Engine("memento.executors.slurm.engine", "Slurm", at_once=40),
 }
 _OTHER_NAMES = {  # as joblib, Dask and others call them
     **dict.fromkeys(("loky", "multiprocessing", "mp", "joblib", "spawn", "fork", "local"), "processes"),
     **dict.fromkeys(("threading", "multithreading"), "threads"),
     **dict.fromkeys(("sequential", "sync", "synchronous", "debug", "single", "inline", "none"), "serial"),
 }
-_POOLS = {"dask": " for Dask, pass `client.get_executor()`."}  # what gives a concurrent.futures.Executor
+_SCHEMES = {  # of an address, which names a cluster
+    **dict.fromkeys(("tcp", "tls", "ucx", "ws", "wss", "inproc"), "dask"),
+    "ray": "ray",
+}
+# Objects of Dask that are clusters: their class, by where it is defined.
+_CLUSTERS = {("distributed.client", "Client"), ("distributed.deploy.cluster", "Cluster")}
 
 
 def make_executor(spec: Any = DEFAULT, num_workers: int | None = None, **options: Any) -> Executor:
@@ -56,8 +62,9 @@ def make_executor(spec: Any = DEFAULT, num_workers: int | None = None, **options
 
     Parameters
     ----------
-    spec : str, Executor or concurrent.futures.Executor
-        A name, an executor with its own options, or any pool with a `submit`.
+    spec : str, Executor, distributed.Client or concurrent.futures.Executor
+        A name, the address of a cluster ("tcp://host:8786"), an executor with its own options, a client or cluster of
+        Dask, or any pool with a `submit`.
     num_workers : int, optional
         How many tasks run at once; by default what the run asks for, or the pool's own size.
     **options
@@ -82,11 +89,12 @@ def make_executor(spec: Any = DEFAULT, num_workers: int | None = None, **options
     """
     from memento.executors.base import Executor
 
-    if spec is None or isinstance(spec, str):
-        made: Any = engine_class(spec or DEFAULT)
-        return made(num_workers=num_workers, **options)  # type: ignore[no-any-return]  # each class has its own options
     if isinstance(spec, Executor):
         return spec
+    if spec is None or isinstance(spec, str) or is_cluster(spec):
+        made: Any = engine_class("dask" if is_cluster(spec) else spec or DEFAULT)
+        where = () if spec is None or is_plain_name(spec) else (spec,)
+        return made(*where, num_workers=num_workers, **options)  # type: ignore[no-any-return]  # each class has its own options
     if _is_pool(spec):
         from memento.executors.futures import Futures
 
@@ -98,7 +106,8 @@ def make_executor(spec: Any = DEFAULT, num_workers: int | None = None, **options
 
 
 def engine_class(name: str) -> type[Executor]:
-    """Return the class of the engine of that name; raises ValueError, with the names that there are."""
+    """Return the class of the engine of that name or address; raises ValueError, with the names that there are."""
+    name = name if is_plain_name(name) else _SCHEMES.get(name.partition("://")[0], name)
     if name in ENGINES:
         return ENGINES[name].load()
     found = _installed().get(name)
@@ -109,8 +118,18 @@ def engine_class(name: str) -> type[Executor]:
 
 
 def is_engine(name: str) -> bool:
-    """Tell whether there is an engine of that name."""
-    return name in ENGINES or name in _installed()
+    """Tell whether there is an engine of that name or address."""
+    return name in ENGINES or name in _installed() or name.partition("://")[0] in _SCHEMES
+
+
+def is_plain_name(spec: Any) -> bool:
+    """Tell whether this is a name, and no address."""
+    return isinstance(spec, str) and "://" not in spec
+
+
+def is_cluster(spec: Any) -> bool:
+    """Tell whether this is a client or a cluster of Dask; nothing is imported for it."""
+    return any((kind.__module__, kind.__name__) in _CLUSTERS for kind in type(spec).__mro__)
 
 
 def runs_here(spec: Any) -> bool:
@@ -126,13 +145,18 @@ def own_workers(spec: Any, asked: int | None) -> int | None:
     if runs_here(spec):
         return 1
     if isinstance(spec, str):
-        return None if spec in ENGINES else engine_class(spec).workers
-    if not _is_pool(spec):
+        if spec not in ENGINES:
+            return engine_class(spec).workers
+        size = ENGINES[spec].at_once
+    elif is_cluster(spec):
+        return None
+    elif not _is_pool(spec):
         own: int | None = getattr(spec, "workers", None)
-        return own
-    size = getattr(
-        spec, "_max_workers", None
-    )  # of all pools of the standard library, and of those made like them
+        if own is not None:
+            return own
+        size = getattr(spec, "at_once", None)
+    else:  # of all pools of the standard library, and of those made like them
+        size = getattr(spec, "_max_workers", None)
     return size if isinstance(size, int) and (asked is None or asked > size) else None
 
 
@@ -159,7 +183,7 @@ def _no_such_name(name: str) -> str:
     near = _OTHER_NAMES.get(name.casefold()) or next(iter(difflib.get_close_matches(name, names, 1)), None)
     hint = f" Did you mean {near!r}?" if near else ""
     if not near:
-        hint = " Any concurrent.futures.Executor works too" + _POOLS.get(name.casefold(), ".")
+        hint = " Any concurrent.futures.Executor works too."
     return f"there is no executor {name!r}; there are {_list(names)}.{hint}"
 
 

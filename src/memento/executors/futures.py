@@ -63,7 +63,9 @@ class Futures(BatchExecutor):
         self.capacity = self.capacity or self._count
 
     def share(self, work: Work) -> None:
+        self._over = queue.SimpleQueue()  # calls of an earlier run may still end: in the old one
         if self.shares_memory:
+            self._runners = {}
             initialize(work.initializer)
             self._thread = CallingThread()
         else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from memento.clock import SYSTEM_CLOCK, Clock
@@ -40,6 +40,8 @@ class Serial(Executor):
     ----------
     num_workers : int, optional
         Has no effect: one task runs at a time.
+    caught : callable, optional
+        Called with each exception of a task while its frames are there; returns the one to be told.
 
     Examples
     --------
@@ -52,9 +54,16 @@ class Serial(Executor):
     in_process = True
     shares_memory = True
     same_host = True
+    tells = True
 
-    def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        num_workers: int | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        caught: Callable[[BaseException], BaseException] | None = None,
+    ) -> None:
+        self._clock, self._caught = clock, caught
         self._queue: deque[Task] = deque()
         self._inbox: list[Message] = []
         self._work: Work | None = None
@@ -65,7 +74,7 @@ class Serial(Executor):
         self._pace = Pace()
 
     def start(self, work: Work) -> None:
-        self._work = work
+        self._work, self._inbox, self._stopping = work, [], False
         initialize(work.initializer)
 
     def want(self) -> int:
@@ -132,6 +141,7 @@ class Serial(Executor):
             resources=resources,
             stopping=lambda: self._stopping or self._woken,
             live=self._tell,
+            caught=self._caught,
             clock=self._clock,
         )
 

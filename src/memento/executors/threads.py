@@ -77,6 +77,7 @@ class Threads(Executor):
     shares_memory = True
     same_host = True
     resizable = True
+    tells = True
 
     def __init__(self, num_workers: int | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.workers, self._clock = num_workers, clock
@@ -95,6 +96,8 @@ class Threads(Executor):
 
     def start(self, work: Work) -> None:
         self._work = work
+        self._stopping.clear()
+        self._inbox, self._returned = [], queue.SimpleQueue()  # without what an earlier run has left
         initialize(work.initializer)
         self._like = CallingThread()
         self._wanted = max(self.workers or work.num_workers, 1)

@@ -75,6 +75,21 @@ def each_once(attempts: Iterable[Attempt]) -> list[Attempt]:
     return sorted(found, key=lambda attempt: attempt.started)
 
 
+def memory_limits(attempts: Iterable[Attempt]) -> list[int | None]:
+    """Return how many bytes each of a task's attempts might use, where one before has proven to need more, or it has.
+
+    None where that is not told: no attempt needed more than all tasks of its run had.
+    """
+    given: dict[int, int] = {}  # by run: what attempts get from then on
+    found: list[int | None] = []
+    for attempt in attempts:
+        failure = attempt.failure
+        found.append((failure.memory_limit if failure is not None else 0) or given.get(attempt.run))
+        if failure is not None and failure.next_limit:
+            given[attempt.run] = failure.next_limit
+    return found
+
+
 def _is_one(a: Attempt, b: Attempt) -> bool:
     """Tell whether two records are of one attempt: those of one task in one run never overlap.
 

@@ -5,7 +5,6 @@ Long because it is one page to read for whoever writes another index.
 Knows: records. May not know: SQL, connections, files; values, which are bytes here.
 
 An index keeps runs, the rows of finished tasks, attempts, metrics, versions of the code, claims, commands and events.
-
 Methods that have a body are right for any index; one that knows a faster way has its own.
 
 Threads     Every method of an `Index` may be called from any thread, and no lock is held while the caller works,
@@ -30,7 +29,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memento.clock import Clock
-from memento.index.lease import Leases
+from memento.index.lease import KEY, Leases
+from memento.index.types import Narrow, QueryFailed
 from memento.records import DONE, Attempt, CodeVersion, Known, RunInfo, RunRecord, TaskRecord, TaskRow, Warned
 
 if TYPE_CHECKING:
@@ -38,23 +38,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memento.index.declared_values import Declared, Item
+
+    # isort: off
+    # fmt: off
     from memento.index.types import (
-        Activity,
-        Answer,
-        Brought,
-        Checked,
-        Claim,
-        Command,
-        Committed,
-        Event,
-        History,
-        Living,
-        Names,
-        Numbers,
-        OfRuns,
-        Outlines,
-        Renamed,
-    )  # fmt: skip
+        Activity, Answer, Brought, Checked, Claim, Command, Committed, Event, History, Living, Names, Numbers,
+        OfRuns, Outlines, Renamed, SetBack, Sought, Standing, Table, View,
+    )
+    # fmt: on
+    # isort: on
 
 
 class Index(ABC):
@@ -85,13 +77,13 @@ class Index(ABC):
 
     @classmethod
     @abstractmethod
-    def exists(cls, folder: str) -> bool:
-        """Whether a store's folder has an index of this kind."""
+    def exists(cls, address: str) -> bool:
+        """Whether there is an index of this kind: in this folder, or at this address of a database."""
 
     @classmethod
     @abstractmethod
-    def open(cls, folder: str, *, create: bool, readonly: bool, clock: Clock) -> Index:
-        """Open the index of a store's folder; a damaged one is rebuilt, unless `readonly`.
+    def open(cls, address: str, *, create: bool, readonly: bool, clock: Clock) -> Index:
+        """Open the index in a store's folder, or at an address; a damaged file is rebuilt, unless `readonly`.
 
         Raises
         ------
@@ -101,7 +93,7 @@ class Index(ABC):
 
     @classmethod
     @abstractmethod
-    def rebuild(cls, folder: str, clock: Clock) -> list[str] | None:
+    def rebuild(cls, address: str, clock: Clock) -> list[str] | None:
         """Rebuild an index that is known to be damaged; return notes for people, None where a run is at work on it."""
 
     @abstractmethod
@@ -118,6 +110,10 @@ class Index(ABC):
     @abstractmethod
     def is_gone(self) -> bool:
         """Whether the index was removed or moved while it was open."""
+
+    def home(self, offered: str = "") -> str:
+        """Return what is noted of the folder with the values, first `offered`; an index in it notes nothing."""
+        return ""
 
     # --- tasks: one scan -------------------------------------------------------------------------------
 
@@ -167,32 +163,33 @@ class Index(ABC):
         """Return tasks, the newest first."""
         return list(self.records(self.ids(experiment, status=status, limit=limit)))
 
+    def seek(self, sought: Sought) -> Iterator[Narrow]:
+        """Yield the tasks that are looked for, the newest first; the caller may stop, and may work between two.
+
+        None is left out. Of `texts` and `lacks` others may come too: whoever asks looks at the parameters himself.
+        """
+        for number in self.ids(sought.experiment, status=sought.status):
+            yield from (Narrow.of(record) for record in self.records([number]) if sought.may_be(record))
+
     def find(self, prefix: str) -> list[TaskRecord]:
         """Return the tasks whose key begins with these hexadecimal digits; ValueError where they are none."""
         digits = prefix.lower()
-        if len(digits) > 32 or digits.strip("0123456789abcdef"):
+        if len(digits) > 2 * KEY or digits.strip("0123456789abcdef"):
             raise ValueError(f"{prefix!r} is no beginning of a key: give up to 32 hexadecimal digits.")
-        first, last = bytes.fromhex(digits.ljust(32, "0")), bytes.fromhex(digits.ljust(32, "f"))
+        first, last = (bytes.fromhex(digits.ljust(2 * KEY, digit)) for digit in "0f")
         return list({record.key: record for record in self.records(self.ids_of_keys(first, last))}.values())
 
     @abstractmethod
     def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
         """Yield how tasks went, and what they returned if asked, as columns, about a thousand at a time.
 
-        Each piece is in the order of its ids; of each thousand those that are alike may come first.
-
-        Parameters
-        ----------
-        ids : sequence of int
-            In ascending order, each once; ids that are gone are left out.
-        values : bool
-            Whether to read what the tasks returned.
-
-        Raises
-        ------
-        PayloadDamaged
-            A row is not what was written.
+        Ids ascend, each once; those that are gone are left out. Each piece is in the order of its ids; of each thousand
+        those that are alike may come first. Raises PayloadDamaged where a row is not what was written.
         """
+
+    def ids_of_run(self, run: int) -> list[int]:
+        """Return the ids of the tasks that a run has computed last, ascending."""
+        return [record.id for record in self.records(sorted(self.ids())) if record.run == run]
 
     def written(self, ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
         """Yield id, parameters and settings (JSON) of tasks, in no order; ids ascend, and others may come too."""
@@ -251,6 +248,10 @@ class Index(ABC):
     @abstractmethod
     def experiments(self) -> list[tuple[str, int, int]]:
         """Return each experiment's name and how many of its tasks are done and failed."""
+
+    def names_of_experiments(self) -> list[str]:
+        """Return the name of each experiment, in the order of `experiments`."""
+        return [name for name, _, _ in self.experiments()]
 
     @abstractmethod
     def axes(self, experiment: str) -> list[tuple[str, list[tuple[Any, Item | None]]]]:
@@ -366,10 +367,11 @@ class Index(ABC):
 
     @abstractmethod
     def retry(self, keys: Collection[bytes] | None, experiment: str | None) -> list[TaskRecord]:
-        """Let tasks that failed count as not computed, their failures as attempts; return them as they were.
+        """Let failed tasks (None: any) count as not computed, failures as attempts; return them as they were."""
 
-        Of these keys, and of this experiment; None is any.
-        """
+    @abstractmethod
+    def set_back(self, experiment: str | None = None) -> list[SetBack]:
+        """Return the tasks without a row whose last attempt failed, the newest last; not those that a live run had."""
 
     @abstractmethod
     def discard(self, ids: Iterable[int], *, unless_living: bool = False) -> list[int]:
@@ -440,6 +442,20 @@ class Index(ABC):
     def forget_log(self, file: str, size: int) -> None:
         """Let rows name no output in a file of logs that lies beyond its end."""
 
+    # --- questions in SQL: an index that answers none need not do more than this ------------------------
+
+    def views(self) -> list[View]:
+        """Return what `query` may ask for: the same names and columns of every index that answers."""
+        return []
+
+    def query(self, statement: str, seconds: float, limit: int | None = None) -> Table:
+        """Answer one statement of SQL that reads the `views`; whatever it says, nothing is changed.
+
+        Within so many seconds, and with bounds on memory; a run that writes meanwhile is not held up for longer. The
+        first `limit` rows. Raises QueryFailed, also where an index answers no SQL.
+        """
+        raise QueryFailed("this store's index answers no SQL.", "`memento ls --json` lists what it has.")
+
     # --- commands and events ---------------------------------------------------------------------------
 
     @abstractmethod
@@ -455,8 +471,8 @@ class Index(ABC):
         """Return what happened in a run, the oldest first: events with ids above `after`."""
 
     @abstractmethod
-    def activity(self, run: int) -> tuple[float, list[Activity]]:
-        """Return what the workers of a run were at, and when that was told (UTC seconds; 0.0 where it was not)."""
+    def activity(self, run: int) -> tuple[float, list[Activity], Standing | None]:
+        """Return when a run that goes on told of itself (UTC seconds; 0.0: never), what workers were at, how far."""
 
 
 class Run(ABC):
@@ -538,27 +554,13 @@ class Run(ABC):
         """
 
     @abstractmethod
-    def absorb(
-        self,
-        rows: OfRuns,
-        attempts: OfRuns,
-        replaced: Collection[int],
-    ) -> bool:
+    def absorb(self, rows: OfRuns, attempts: OfRuns, replaced: Collection[int]) -> bool:
         """Append rows that other runs have made, each with that run's id; give back the claims of their tasks.
 
-        Parameters
-        ----------
-        rows : sequence of (int, TaskRow)
-            At most one for each key; codes are ids of this index, and pieces name their runs by theirs.
-        attempts : sequence of (int, TaskRow)
-            Earlier attempts at these tasks.
-        replaced : collection of int
-            Ids of rows that go for them; failures stay as attempts.
+        False where another run lives, which may have planned with what is replaced: then nothing has changed.
 
-        Returns
-        -------
-        bool
-            False where another run lives, which may have planned with what is replaced: then nothing has changed.
+        At most one row for each key; codes are ids of this index, and pieces name their runs by theirs. `attempts` are
+        earlier ones at these tasks, `replaced` ids of rows that go for them; failures stay as attempts.
         """
 
     @abstractmethod
@@ -587,12 +589,12 @@ class Run(ABC):
 
     @abstractmethod
     def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
-        """Say what was done about a command and how to undo it; or, not `done`, why it was refused."""
+        """Say what was done about a command and how to undo it, or why not; writes what was told and shown, too."""
 
     @abstractmethod
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         """Note that something happened; written with the next commit or heartbeat. From any thread."""
 
     @abstractmethod
-    def show(self, activities: Sequence[Activity]) -> None:
-        """Say what the workers are at; the latest is written with a commit or heartbeat. From any thread."""
+    def show(self, activities: Sequence[Activity], standing: Standing | None = None) -> None:
+        """Say what workers are at, and how far the run is; the latest is written with a commit, or soon."""

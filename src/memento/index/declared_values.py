@@ -217,8 +217,6 @@ def _dumped(value: Any) -> str:
 def merged(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
     """Bring new things into an order: theirs where they stand in both; others after what stands before them.
 
-    Examples
-    --------
     >>> merged(["a", "b", "c"], ["c", "a", "d"]), merged([10, 100], [1, 10]), merged([1], [2])
     (['c', 'b', 'a', 'd'], [1, 10, 100], [1, 2])
     """

@@ -14,10 +14,12 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 stand_still: set[threading.Thread] = set()  # threads that do nothing while their process is copied
+# Each returns descriptors that a copy of this process lets go of at once: connections to a database.
+let_go: list[Callable[[], Iterable[int]]] = []
 
 EVERY = 5.0  # seconds; who looks on waits for many times as long, see `lease`
 _PATIENCE = 5.0  # seconds that a fork, or the end of a run, waits for a beat: for a locked index at worst
@@ -71,15 +73,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Heartbeat:
-    """A thread that beats until its `with` block ends.
-
-    Examples
-    --------
-    >>> beaten = threading.Event()
-    >>> with Heartbeat(beaten.set, every=0.001):
-    ...     beaten.wait(10)
-    True
-    """
+    """A thread that beats until its `with` block ends."""
 
     def __init__(self, beat: Callable[[], None], every: float | None = None) -> None:
         self._beat, self._every = beat, EVERY if every is None else every

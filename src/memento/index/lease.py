@@ -5,7 +5,8 @@ Knows: processes, heartbeats. May not know: where leases are kept, what a run do
 A run among whose processes we live is dead when its process is gone: pid and start are proof. Of all others (another
 machine, another boot, a container beside ours) only heartbeats tell: one counts as dead when its own has not changed
 for as long as no suspended machine is likely to sleep. That is counted by this process' own clock, and only while it
-looks on: clocks of two machines are never compared, and a pause of both proves nothing.
+looks on: clocks of two machines are never compared, and a pause of both proves nothing. An index with a clock of its
+own, like that of a database's server, tells itself which leases have ended (`Owner.expired`).
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Leases:
             return True
         if owner.boot == self._boot:
             return not self._alive(owner.pid, owner.started)
+        if owner.expired is not None:
+            return owner.expired
         now = self._clock.monotonic()
         beat, silent, looked = self._seen.get(owner.run, (None, 0.0, now))
         silent = silent + min(now - looked, _LONGEST_LOOK) if beat == owner.heartbeat else 0.0
@@ -58,11 +61,12 @@ class Leases:
         """Return those who are not dead."""
         return [owner for owner in owners if not self.is_dead(owner)]
 
-    def with_status(self, run: RunRecord, name: str) -> RunRecord:
+    def with_status(self, run: RunRecord, name: str, expired: bool | None = None) -> RunRecord:
         """Return a run that has not ended, as its row says, with the status that follows from its lease."""
-        # Clocks of two machines are compared, which is good for showing only.
-        silent = run.info.boot_id != self._boot and self._clock.now() - run.heartbeat > UNSEEN_SECONDS
-        if silent or self.is_dead(Owner.of(run, name)):
+        silent = False
+        if expired is None:  # clocks of two machines are compared, which is good for showing only
+            silent = run.info.boot_id != self._boot and self._clock.now() - run.heartbeat > UNSEEN_SECONDS
+        if silent or self.is_dead(Owner.of(run, name, expired)):
             return run._replace(status="died", ended=run.heartbeat)
         return run._replace(status="running")
 

@@ -3,11 +3,11 @@
 Knows: plain values. May not know: how an index keeps anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.errors import MementoError
-from memento.records import Adoption, CodeVersion, Encoded, Failure, Known, RunRecord, TaskRow
+from memento.records import Adoption, CodeVersion, Encoded, Failure, Known, RunRecord, TaskRecord, TaskRow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,45 @@ class Outlines(NamedTuple):
     )  # what they returned: as `Stored`, or loaded by a store; None where not asked for
 
 
+class Sought(NamedTuple):
+    """Which rows are looked for; all of it must hold. See `Index.seek`."""
+
+    experiment: str | None = None
+    status: str | None = None
+    after: float | None = None  # began then or later (UTC seconds)
+    before: float | None = None  # began then or earlier
+    runs: Collection[int] | None = None  # ids of runs, one of which computed it
+    texts: Sequence[Collection[str]] = ()  # the parameters (JSON) contain at least one of each of these
+    lacks: Collection[str] = ()  # names of parameters that it does not have
+
+    def may_be(self, record: TaskRecord) -> bool:
+        """Whether a record is among what is looked for, or may be, for what it lacks."""
+        return (
+            self.experiment in (None, record.experiment)
+            and self.status in (None, record.status)
+            and (self.after is None or record.started >= self.after)
+            and (self.before is None or record.started <= self.before)
+            and (self.runs is None or record.run in self.runs)
+            and all(any(text in record.params for text in some) for some in self.texts)
+        )
+
+
+class Narrow(NamedTuple):
+    """What tells tasks apart: a narrow record of a row, without what it came to."""
+
+    id: int
+    key: bytes
+    experiment: str
+    params: str  # readable JSON
+    repeat: int
+    run: int
+
+    @classmethod
+    def of(cls, record: TaskRecord) -> "Narrow":
+        """Return what tells a task apart."""
+        return cls(record.id, record.key, record.experiment, record.params, record.repeat, record.run)
+
+
 class Owner(NamedTuple):
     """Whose lease it is: what proves that a run's process lives."""
 
@@ -68,19 +107,23 @@ class Owner(NamedTuple):
     boot: str
     heartbeat: float
     name: str = ""  # of the run
+    expired: bool | None = None  # whether its lease has ended, by the one clock of an index that has its own
 
     @classmethod
-    def of(cls, run: RunRecord, name: str) -> "Owner":
+    def of(cls, run: RunRecord, name: str, expired: bool | None = None) -> "Owner":
         """Return who owns the lease of a run."""
         info = run.info
-        return cls(run.id, info.host, info.pid, info.process_started, info.boot_id, run.heartbeat, name)
+        who = (info.host, info.pid, info.process_started, info.boot_id)
+        return cls(run.id, *who, run.heartbeat, name, expired)
 
 
 class Living(NamedTuple):
     """Who lives, and what they may be at."""
 
     runs: list[Owner]
-    claimed: set[bytes]  # the keys that they have claimed; some may be finished already
+    claimed: dict[
+        bytes, int
+    ]  # the keys that they have claimed, each with whose it is; some may be finished already
 
 
 class Names(NamedTuple):
@@ -124,6 +167,17 @@ class Numbers(NamedTuple):
     runs: dict[int, int]
     codes: dict[int, int]
     names: dict[str, str]  # of runs
+
+
+class SetBack(NamedTuple):
+    """A task that has failed and has no row: it counts as not computed."""
+
+    key: bytes
+    experiment: str
+    run: int  # of its last attempt
+    started: float  # that attempt
+    id: int = 0  # no row
+    params: str = ""  # attempts do not tell
 
 
 class Renamed(NamedTuple):
@@ -189,22 +243,60 @@ class Activity(NamedTuple):
     total: float | None = None
     metrics: Mapping[str, float] = {}  # the latest of each
     doing: str = ""  # what it is at, where that is more than its own work: "waits for step load('x')"
+    config: str = ""  # the task by its parameters: "lr=0.1, model=SVC"
 
 
-class CannotRename(MementoError, ValueError):
-    """An experiment cannot be renamed as asked; says why.
+class Standing(NamedTuple):
+    """How far a run that goes on is, as it says itself."""
 
-    Parameters
-    ----------
-    problem : str
-        What is in the way.
-    todo : str
-        What to do.
-    """
+    total: int  # tasks
+    done: int  # in this run, by itself or by others
+    cached: int
+    failed: int
+    running: int  # at work just now
+    workers: int
+    throughput: float  # tasks a second, recent
+    eta: float | None  # seconds; None where nothing can be said
+    longest: float  # seconds that the longest of the finished tasks took
+    paused: str = ""  # who has paused it; "" where nobody has
+    stopping: bool = False  # nothing more is started, for good
+    waits: str = ""  # what keeps tasks from starting: "Slurm job 17 waits (Priority)"; "" where nothing does
+    deadline: float | None = None  # UTC seconds at which it ends, whatever is left; None where it has none
+    unbegun: Mapping[
+        str, Sequence[str]
+    ] = {}  # keys (hex) of tasks that its executor has not begun, some, by why
+
+
+class Table(NamedTuple):
+    """What a query found; cells are numbers, texts, bytes and None."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+    more: bool  # there are more rows than were asked for
+
+
+class View(NamedTuple):
+    """What may be asked for in a query."""
+
+    name: str
+    meaning: str
+    columns: list[str]
+
+
+class Refused(MementoError, ValueError):
+    """Something is not done as asked: what is in the way, and what to do."""
 
     def __init__(self, problem: str, todo: str) -> None:
         super().__init__(problem, todo)
         self.problem, self.todo = problem, todo
 
     def __str__(self) -> str:
-        return f"{self.problem} {self.todo}"
+        return f"{self.problem} {self.todo}".strip()
+
+
+class QueryFailed(Refused):
+    """A query was not answered: it is wrong, or needs too much."""
+
+
+class CannotRename(Refused):
+    """An experiment cannot be renamed as asked."""

@@ -5,6 +5,8 @@ Knows: an index. May not know: how code is read, plans, policies.
     a row ── code ──> the version that computed it ── adoptions ──> versions as which it counts too
                                                    └─ changes ───> the version that would compute it now
 
+What was imported counts as every version: what computed it is not known, and somebody has said that it is the result.
+
 A change is noted by every run, also by one that computes nothing: so a person can accept it later, without the code.
 """
 
@@ -14,6 +16,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from memento.index.contract import Index
 from memento.records import Adoption, CodeVersion
+
+IMPORTED = CodeVersion(b"memento imported", {})  # of results that were computed elsewhere
 
 
 class Versions:
@@ -42,14 +46,14 @@ class Versions:
         return frozenset(number for number, found in self.digests.items() if found == digest)
 
     def counting_as(self, digest: bytes) -> frozenset[int]:
-        """Return the ids of the versions whose results count as this one's: itself, and what was adopted."""
+        """Return the ids of the versions whose results count as this one's: itself, what was adopted or imported."""
         counting = set(self.ids(digest))
         grown = bool(counting)
         while grown:
             more = {code for code, present, *_ in self._adoptions if present in counting} - counting
             counting |= more
             grown = bool(more)
-        return frozenset(counting)
+        return frozenset(counting | self.ids(IMPORTED.digest))
 
     def last_adopted(self, code: int) -> int:
         """Return the version as which the results of this one were adopted last; itself where none was."""

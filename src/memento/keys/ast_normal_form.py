@@ -131,16 +131,13 @@ def _constant_form(code: CodeType, i: int, const: Any) -> str:
         return bytecode_form(const)
     if isinstance(const, frozenset):
         return f"frozenset:{sorted(map(repr, const))}"
-    if i == 0 and isinstance(const, str) and _has_docstring(code):
+    # Before Python 3.14 the first constant of a function is its docstring or None; lambdas have no docstring.
+    has_docstring = code.co_flags & _HAS_DOCSTRING or sys.version_info < (3, 14)
+    if i == 0 and isinstance(const, str) and has_docstring:
         return "docstring"
     if type(const) is int and const == code.co_firstlineno and not code.co_flags & _OPTIMIZED:
         return "line"  # a class of Python 3.13 keeps its own
     return f"{type(const).__name__}:{const!r}"
-
-
-def _has_docstring(code: CodeType) -> bool:
-    # Before Python 3.14 the first constant of a function is its docstring or None; lambdas have no docstring.
-    return bool(code.co_flags & _HAS_DOCSTRING) or sys.version_info < (3, 14)
 
 
 # -- for people ------------------------------------------------------------------------------------------

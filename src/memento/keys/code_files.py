@@ -29,13 +29,11 @@ COMMAND = "command:arguments"  # what stands under this name in a version of a p
 _MOST_CODE = 1 << 20  # bytes; what is larger is data
 
 
-def imported_modules(tree: ast.AST, package: str) -> dict[str, Found]:
-    """Return the modules of the project that code imports, directly or through each other; `package` is around it."""
-    return _with_imports({}, _names(tree, package))
+def imported_modules(tree: ast.AST, package: str, folder: str = "") -> dict[str, Found]:
+    """Return the modules of the project that code imports, directly or through each other; `package` is around it.
 
-
-def imported_beside(tree: ast.AST, package: str, folder: str) -> dict[str, Found]:
-    """Return the same of a script that is started by its file: Python looks in its `folder` first."""
+    In the `folder` of a script that is started by its file Python looks first.
+    """
     return _with_imports({}, _names(tree, package), [folder, *sys.path] if folder else None)
 
 
@@ -116,13 +114,24 @@ def find_module(name: str, path: list[str] | None = None) -> ModuleSpec | None:
             return None  # no package
         prefix = f"{prefix}.{part}".lstrip(".")
         try:
-            spec = PathFinder.find_spec(prefix, places) or _spec_of_loaded(prefix)
+            spec = (
+                _of_start(prefix, places) or PathFinder.find_spec(prefix, places) or _spec_of_loaded(prefix)
+            )
         except (ImportError, ValueError, AttributeError):
             return None
         if spec is None:
             return None
         places = spec.submodule_search_locations
     return spec
+
+
+def _of_start(name: str, path: list[str] | None) -> ModuleSpec | None:
+    """Ask what finds modules as they were when the run began, in a worker that has it."""
+    for finder in sys.meta_path:
+        if getattr(finder, "is_of_start", False):
+            spec: ModuleSpec | None = finder.find_spec(name, path)
+            return spec
+    return None
 
 
 def _spec_of_loaded(name: str) -> ModuleSpec | None:
@@ -198,7 +207,7 @@ class Program(ABC):
                 continue
             yield f"{place}:script", normal_form(tree), Found(tree, "script", file, 1)
             beside = "" if module else os.path.dirname(file)
-            for name, found in imported_beside(tree, module.rpartition(".")[0], beside).items():
+            for name, found in imported_modules(tree, module.rpartition(".")[0], beside).items():
                 yield f"module:{name}", normal_form(found.tree), found
 
 

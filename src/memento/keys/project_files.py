@@ -265,6 +265,11 @@ def _is_librarys(path: str) -> bool:
     return path.startswith((_MEMENTO, _real(_MEMENTO))) or is_installed_file(path)
 
 
+def is_users_file(file: str) -> bool:
+    """Say whether a source file is the user's, in this project or another: it is not installed."""
+    return not (file.startswith("<") or _is_librarys(file) or _is_librarys(real(file)))
+
+
 def is_project_file(file: str) -> bool:
     """Say whether a source file is the user's own."""
     return place_of_file(file) is not None

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
+from memento.config import Deferred
 from memento.errors import UnkeyableValue
 from memento.keys.encode import LEAVES, Encoder, frame, node, plain_number
 from memento.keys.ignored_state import encode_ignored
@@ -123,3 +124,14 @@ def _ask(enc: Encoder, value: Any, func: Callable[[Any], Any], who: str) -> byte
         raise UnkeyableValue("", qualified_name(type(value)), f"{who} returned the value itself")
     # The class counts too: two classes that answer alike are still two.
     return node("own key", enc.encode(type(value)), enc.at(".__memento_key__()", answer))
+
+
+def identity(value: object) -> object:
+    """Return what is equal for values that are one in keys; its own for a value that keys do not know."""
+    key = getattr(value, "key", None) if isinstance(value, Deferred) else None
+    if isinstance(key, bytes):  # so that nothing is loaded
+        return "task", key
+    try:
+        return digest(value)
+    except (UnkeyableValue, RecursionError):
+        return "id", id(value)

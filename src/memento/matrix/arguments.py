@@ -19,11 +19,14 @@ KEYS = (
     "dependencies",
 )  # fmt: skip  # of a matrix
 OPTIONS = (
-    "notification_provider", "num_workers", "name", "executor", "store", "retries", "timeout", "memory_limit",
-    "store_limit", "on_error", "fail_fast", "max_failures", "sample", "on_code_change", "order", "cpus_per_task",
-    "gpus_per_task", "max_tasks_per_worker", "log_output", "initializer", "progress", "listeners",
+    "notification_provider", "num_workers", "name", "executor", "store", "payloads", "retries", "timeout",
+    "memory_limit", "on_oom", "store_limit", "on_error", "fail_fast", "max_failures", "sample", "on_code_change",
+    "order", "cpus_per_task", "gpus_per_task", "gpu_memory", "max_tasks_per_worker", "log_output", "initializer",
+    "progress", "listeners",
 )  # fmt: skip
-FLAGS = ("dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete", "sample")
+FLAGS = (
+    "dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete", "sample", "until", "budget",
+)  # fmt: skip
 
 # What to write -> words for it, in lower case and without underscores.
 _OF_MEMENTO = {
@@ -33,11 +36,13 @@ _OF_MEMENTO = {
     " parallelbackend client",
     "store={value}": "cache cachedir cachefolder directory dir folder path location storage output outputdir outdir"
     " savedir resultsdir workdir root db database logdir",
+    "payloads={value}": "values valuesdir payload payloadsdir artifacts artifactdir artifactsdir blobs bucket",
     "progress={truth}": "verbose verbosity showprogress progressbar tqdm bar",
     "retries={value}": "retry maxretries nretries maxattempts attempts numretries",
     "timeout='10min' (or seconds)": "timelimit walltime maxtime timeoutmin timeoutmins timeoutminutes timeouts"
     " timeoutsec tasktimeout timeouthours",
     "memory_limit='4GB'": "memory mem memgb maxmemory memorygb memlimit ram",
+    "on_oom='double' (or 'retry', 'fail')": "oom onoutofmemory onmemory onmemoryerror memoryfactor memgrowth oomretry",
     "store_limit='50GB'": "maxsize storesize maxstoresize sizelimit cachesize maxcachesize quota disklimit maxdisk",
     "on_error='return' (or 'raise')": "raiseonerror raiseonfailure raiseexceptions errors errorscore ignoreerrors"
     " continueonerror onfailure suppresserrors",
@@ -46,7 +51,8 @@ _OF_MEMENTO = {
     "on_code_change='rerun' (or 'warn', 'ignore')": "oncodechanged codechange invalidate",
     "notification_provider={value}": "notifier notify notification notifications provider callback callbacks",
     "cpus_per_task={value}": "cpus ncpus numcpus cores ncores cpusperworker threadsperworker cpuspertrial",
-    "gpus_per_task={value}": "gpus ngpus numgpus gpusperworker gpuspertrial",
+    "gpus_per_task={value}": "gpus ngpus numgpus gpusperworker gpuspertrial gpusperjob gpu",
+    "gpu_memory='10GB'": "gpumem gpuram vram gpumemorylimit gpumemorypertask memorypergpu mempergpu",
     "initializer={value}": "setup init initfn workerinit workersetup onstart initializers",
     "max_tasks_per_worker={value}": "maxtasksperchild maxtasks",
     "log_output={truth}": "capture captureoutput logs logging redirectoutput",
@@ -65,6 +71,8 @@ _OF_RUN = {
     "force_cache=True": "cacheonly cachedonly onlycached onlycache readonly usecache",
     "notify_on_complete=False": "notify quiet silent",
     "sample={value}": "nsamples niter nsample samples numsamples subsample limit maxtasks ntrials subset fraction",
+    "until='07:00'": "deadline stopat endat endtime end finishby",
+    "budget='8h'": "timebudget walltime maxtime maxruntime totaltime duration timelimit timeleft",
     "run({matrix})": "parameters params grid paramgrid configs config configurations space",
 }
 _OF_LOAD = {
@@ -80,14 +88,7 @@ _WORDS = {"Memento": _OF_MEMENTO, "run": _OF_RUN, "run_all": _OF_RUN, "load": _O
 
 
 def explained(func: Callable[P, R]) -> Callable[P, R]:
-    """Make a function say what to write instead of an argument that it does not have.
-
-    >>> @explained
-    ... def load(path=None, experiment=None): ...
-    >>> load(folder="results")
-    Traceback (most recent call last):
-    TypeError: load() has no argument 'folder'. Write load('results').
-    """
+    """Make a function say what to write instead of an argument that it does not have."""
     code: Any = func.__code__
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     names = frozenset(known)

@@ -20,11 +20,6 @@ class Axis(NamedTuple):
     size: int
     when: tuple[Any, ...] = ()  # alternatives; empty: it always varies
 
-    @property
-    def by_test(self) -> bool:
-        """Whether a condition is a callable, which may look at any parameter."""
-        return any(callable(a) for a in self.when)
-
 
 def make_axes(spec: Spec) -> list[Axis]:
     """Return the axes in the order of their first members."""

@@ -22,13 +22,7 @@ _SHOWN = 4  # values that an error lists
 
 
 def execution_order(matrices: Iterable[Matrix]) -> list[Matrix]:
-    """Return the matrices, each after its dependencies, otherwise in the order given; joined as they ask for.
-
-    >>> second = Matrix({"x": [1]}, id="second", dependencies=["first"])
-    >>> first = Matrix({"x": [1]}, id="first")
-    >>> [m.id for m in execution_order([second, first])]
-    ['first', 'second']
-    """
+    """Return the matrices, each after its dependencies, otherwise in the order given; joined as they ask for."""
     given = list(matrices)
     by_id = _by_id(given)
     left = list(given)
@@ -111,13 +105,7 @@ def _own_names(spec: Spec) -> list[str]:
 
 
 def _names_of(spec: Spec, inherited: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return what a matrix' parameters are called, its own and those of others, given theirs by id.
-
-    Raises
-    ------
-    MatrixError
-        Two of them are called alike.
-    """
+    """Return what a matrix' parameters are called, its own and those of others by id; refuse two of one name."""
     names = _own_names(spec)
     for one, theirs in inherited.items():
         names += [one, *(f"{one}.{name}" for name in theirs)]

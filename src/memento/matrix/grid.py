@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, product, repeat
 from math import prod
-from operator import and_, floordiv, mod, not_
+from operator import floordiv, mod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,15 +33,7 @@ class Grid:
     """The product of some axes, the first one slowest, without what was excluded.
 
     A rule of `excluded` gives the slots that it selects on each axis that it is about; what it selects on all of these
-    at once is excluded. `kept` are the numbers that are there at all, in ascending order; by default every one.
-
-    >>> grid = Grid([2, 3], [{0: [1], 1: [0, 2]}])
-    >>> [grid.slots(row) for row in range(len(grid))]
-    [[0, 0], [0, 1], [0, 2], [1, 1]]
-    >>> "".join(grid.along(1, "abc"))
-    'abcb'
-    >>> [list(slots) for slots in grid.slots_of([1, 3])]
-    [[0, 1], [1, 1]]
+    at once is excluded. Or `kept` are the numbers that are there at all, in ascending order.
     """
 
     def __init__(
@@ -58,7 +50,7 @@ class Grid:
         self._mask: bytearray | None = None
         rules = list(excluded)
         if kept is not None:  # few of very many: no mask has room for all
-            self._kept = array("q", self._without(kept, rules))
+            self._kept = kept
         elif rules:
             mask = bytearray(b"\1") * self._all
             for selected in rules:
@@ -103,20 +95,6 @@ class Grid:
     def of_rows(self, rows: Sequence[int]) -> Grid:
         """Return a grid of some of the rows, in ascending order."""
         return Grid(self.sizes, (), array("q", map(self._kept.__getitem__, rows)))
-
-    def _without(self, kept: Sequence[int], rules: Sequence[Mapping[int, Sequence[int]]]) -> Sequence[int]:
-        """Return the numbers that no rule selects."""
-        for selected in rules:
-            gone: Iterator[bool] = repeat(True)
-            for axis, slots in selected.items():
-                marked = bytearray(self.sizes[axis])
-                for slot in slots:
-                    marked[slot] = 1
-                stride, size = self._axes[axis]
-                own = map(marked.__getitem__, map(mod, map(floordiv, kept, repeat(stride)), repeat(size)))
-                gone = map(and_, gone, own)
-            kept = list(compress(kept, map(not_, gone)))
-        return kept
 
     def _clear(self, mask: bytearray, selected: Mapping[int, Sequence[int]]) -> None:
         """Set to 0 what a rule selects, slice by slice.

@@ -17,12 +17,7 @@ from memento.matrix.values import quoted, token
 
 
 class Labelled(tuple[Any, ...]):
-    """The values of a parameter, with a label of each in `labels`; "" where it has none.
-
-    >>> values = Labelled([10, 1000], ["small", "large"])
-    >>> values[1], values.labels, values
-    (1000, ('small', 'large'), {'small': 10, 'large': 1000})
-    """
+    """The values of a parameter, with a label of each in `labels`; "" where it has none."""
 
     labels: tuple[str, ...]
 
@@ -41,11 +36,7 @@ class Labelled(tuple[Any, ...]):
 
 
 def labelled(given: Mapping[Any, Any], where: str) -> Labelled:
-    """Return the values of a mapping with their labels; raises MatrixError for what is no label.
-
-    >>> labelled({"small": 10, "large": 1000}, "parameters['size']").labels
-    ('small', 'large')
-    """
+    """Return the values of a mapping with their labels; raises MatrixError for what is no label."""
     for label in given:
         if not isinstance(label, str):
             text = quoted(str(label))
@@ -74,11 +65,7 @@ def labels_of(values: object) -> tuple[str, ...]:
 
 
 def named(value: object, values: object) -> str:
-    """Name one of a parameter's values in a few words: by its label, where it has one.
-
-    >>> named(10, labelled({"small": 10}, "")), named(10, (10, 20))
-    ('small', '10')
-    """
+    """Name one of a parameter's values in a few words: by its label, where it has one."""
     if not isinstance(values, Labelled):
         return short_text(value)
     label = next((label for label, one in zip(values.labels, values, strict=True) if one is value), "")
@@ -88,11 +75,7 @@ def named(value: object, values: object) -> str:
 def labels_at(
     names: Sequence[str], slots: Sequence[int], labels: Mapping[str, Sequence[str]]
 ) -> dict[str, str]:
-    """Return the labels of the values at these slots, -1 for none, given those of each parameter that has some.
-
-    >>> labels_at(["C", "size"], [0, 1], {"size": ["small", "large"]})
-    {'size': 'large'}
-    """
+    """Return the labels of the values at these slots, -1 for none, given those of each parameter that has some."""
     told = {}
     for name, slot in zip(names, slots, strict=True):
         own = labels.get(name, ())
@@ -102,11 +85,7 @@ def labels_at(
 
 
 def together(one: tuple[Any, ...], other: tuple[Any, ...], where: str) -> tuple[Any, ...]:
-    """Return the values that a parameter has in two grids, each value of the second once; the first label is shown.
-
-    >>> together((1, 2), (3, 2, 3), ""), together((1, 2), Labelled([2, 3], ["two", "three"]), "").labels
-    ((1, 2, 3), ('', 'two', 'three'))
-    """
+    """Return the values that a parameter has in two grids, each value of the second once; the first label is shown."""
     if one is other:
         return one
     place: dict[object, int] = {}
@@ -128,11 +107,7 @@ def together(one: tuple[Any, ...], other: tuple[Any, ...], where: str) -> tuple[
 
 
 def meant(named: Mapping[str, Any], parameters: Mapping[str, tuple[Any, ...]], where: str) -> dict[str, Any]:
-    """Return named values, those that are named by label in place of these; raises MatrixError for a misspelled one.
-
-    >>> meant({"size": "small", "C": "small"}, {"size": labelled({"small": 10}, ""), "C": ("small",)}, "include[0]")
-    {'size': 10, 'C': 'small'}
-    """
+    """Return named values, those that are named by label in place of these; raises MatrixError for a misspelled one."""
     return {
         name: _meant(value, parameters.get(name, ()), f"{where}[{name!r}]") for name, value in named.items()
     }
@@ -151,11 +126,7 @@ def _meant(value: Any, values: tuple[Any, ...], where: str) -> Any:
 
 
 def listed_twice(name: str, values: tuple[Any, ...], first: int, second: int) -> str:
-    """Say that a parameter has one value at two places.
-
-    >>> listed_twice("C", (1, 1), 0, 1)
-    "parameters['C'] lists 1 twice: both stand for the same task."
-    """
+    """Say that a parameter has one value at two places."""
     labels = labels_of(values)
     if not labels:
         return f"parameters[{name!r}] lists {quoted(values[first])} twice: both stand for the same task."

@@ -39,30 +39,23 @@ class _Lacking:
 LACKING = _Lacking()
 
 
-def upstream_values(own: str, values: Sequence[object], name: str) -> list[object] | None:
-    """Return what the tasks have as parameter `name` whose results are the values of `own`; None where none has it."""
+def upstream_values(own: str, values: Sequence[object], name: str) -> tuple[list[object], list[str]] | None:
+    """Return what the tasks have as parameter `name` whose results are the values of `own`, and the labels of that.
+
+    None where no task has it.
+    """
     if not name.startswith(f"{own}."):
         return None
     found: list[object] = []
+    labels: list[str] = []
     for value in values:
         try:
             origin, rest = inherited({own: value}, name)
-            found.append(origin[rest])
         except KeyError:
-            found.append(LACKING)
-    return found if any(value is not LACKING for value in found) else None
-
-
-def upstream_labels(own: str, values: Sequence[object], name: str) -> list[str]:
-    """Return the labels of what `upstream_values` returns, "" for values without."""
-    found = []
-    for value in values:
-        try:
-            origin, rest = inherited({own: value}, name)
-            found.append(labels_in(origin).get(rest, ""))
-        except KeyError:
-            found.append("")
-    return found
+            origin, rest = {name: LACKING}, name
+        found.append(origin[rest])
+        labels.append(labels_in(origin).get(rest, ""))
+    return (found, labels) if any(value is not LACKING for value in found) else None
 
 
 def marks(values: Sequence[object]) -> list[Hashable]:
@@ -94,11 +87,7 @@ class RuleNames(list[str]):
 
 
 def parse_dependencies(given: Any) -> tuple[tuple[Any, ...], dict[Any, tuple[str, ...]]]:
-    """Return the ids in `dependencies`, and for those that say it on which parameters they are joined.
-
-    >>> parse_dependencies({"features": {"on": ["dataset"]}, "model": {}})
-    (('features', 'model'), {'features': ('dataset',)})
-    """
+    """Return the ids in `dependencies`, and for those that say it on which parameters they are joined."""
     if not isinstance(given, Mapping):
         return listed(given, _WHERE, of="ids"), {}
     on: dict[Any, tuple[str, ...]] = {}

@@ -159,13 +159,7 @@ class Log(Numbers):
 
 
 def as_numbers(given: Mapping[Any, Any], where: str) -> Numbers | None:
-    """Return the numbers that a dict or a file's mapping stands for; None where it has other keys.
-
-    >>> as_numbers({"start": 0, "stop": 1, "step": 0.25}, "parameters['lr']")
-    Range(0, 1, 0.25)
-    >>> as_numbers({"log": [1e-3, 1], "num": 4}, "parameters['lr']"), as_numbers({"log": 1}, "")
-    (Log(0.001, 1, num=4), None)
-    """
+    """Return the numbers that a dict or a file's mapping stands for; None where it has other keys."""
     if given.keys() not in KEYS_OF_NUMBERS:
         return None
     kind: Callable[..., Numbers] = Range

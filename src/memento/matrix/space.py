@@ -25,7 +25,7 @@ from memento.matrix.axes import Axis, make_axes
 from memento.matrix.grid import Grid
 from memento.matrix.labels import labels_of, named
 from memento.matrix.ranges import Numbers
-from memento.matrix.several_grids import NEVER, NothingAgrees, each_grid, in_vain, unite
+from memento.matrix.several_grids import NEVER, NothingAgrees, each_grid, in_vain, unite, with_included
 from memento.matrix.spec import Spec
 from memento.matrix.table import GridTable, RowTable, TaskTable
 from memento.matrix.values import Values, listed, quoted
@@ -68,8 +68,6 @@ def compile_space(spec: Spec) -> tuple[TaskTable, list[str]]:
     table = grids[0][1] if len(declared) == 1 else unite(spec, known, grids)
     warnings += in_vain(verdicts)
     if spec.include:
-        from memento.matrix.include import with_included
-
         table = with_included(spec, table, warnings)
     if not len(table):
         raise _nothing_left()
@@ -101,15 +99,13 @@ class _Compiler:
         unknown = named.difference(self.axis_of)
         if not unknown:
             return
-        from memento.matrix.lineage import upstream_labels, upstream_values  # here: most matrices stand alone
+        from memento.matrix.lineage import upstream_values  # here: most matrices stand alone
 
         for name in unknown:
-            for own in self.spec.parameters:
-                results = self.spec.parameters[own]
-                values = upstream_values(own, results, name)
-                if values is not None:
-                    labels = upstream_labels(own, results, name)
-                    self.axis_of[name], self.values[name] = self.axis_of[own], Values(values, labels)
+            for own, results in self.spec.parameters.items():
+                found = upstream_values(own, results, name)
+                if found is not None:
+                    self.axis_of[name], self.values[name] = self.axis_of[own], Values(*found)
 
     def compile(self) -> TaskTable:
         spec = self.spec
@@ -118,16 +114,18 @@ class _Compiler:
         free = [i for i, axis in enumerate(self.axes) if not axis.when]
         grid = self._grid(free, waiting)
         names, values = tuple(spec.parameters), [list(v) for v in spec.parameters.values()]
-        if not conditional and not any(map(callable, spec.exclude)):
+        if not conditional and not waiting and not any(map(callable, spec.exclude)):
             return GridTable(names, values, spec.repeats, grid, [self.axis_of[name] for name in names])
-        rows = self._rows(grid, free)
         placed = set(free)
+        rows = self._exclude(self._rows(grid, free), waiting, placed)
         for axis in conditional:
             rows = self._vary(rows, axis)
             placed.add(axis)
             rows = self._exclude(rows, waiting, placed)
         if conditional and conditional != list(range(len(self.axes) - len(conditional), len(self.axes))):
-            rows = _in_declared_order(rows)
+            import numpy as np
+
+            rows = rows[np.lexsort(rows.T[::-1])]  # the declared order
         for i, rule in enumerate(spec.exclude):
             if callable(rule):
                 rows = self._exclude_by_test(rows, rule, f"exclude[{i}]")
@@ -146,7 +144,8 @@ class _Compiler:
                 raise MatrixError(
                     "when", f"conditions refer to each other in a circle: {chain}.", "Remove one."
                 )
-            chosen = next((i for i in ready if not self.axes[i].by_test), ready[0])
+            # A callable may look at any parameter.
+            chosen = next((i for i in ready if not any(map(callable, self.axes[i].when))), ready[0])
             order.append(chosen)
             left.remove(chosen)
         return order
@@ -209,19 +208,20 @@ class _Compiler:
         return selected, never
 
     def _grid(self, free: list[int], waiting: dict[int, dict[int, list[int]]]) -> Grid:
-        """Return the product of the unconditional axes, without what the rules about them exclude."""
+        """Return the product of the unconditional axes, without what rules about them exclude; or what is joined."""
         sizes = [self.axes[i].size for i in free]
         place = {axis: i for i, axis in enumerate(free)}
         kept = self._joined([self.axes[i] for i in free]) if self.spec.joins else None
-        if kept is None and prod(sizes) > MAX_COMBINATIONS:
+        if kept is not None:
+            return Grid(sizes, kept=kept)
+        if prod(sizes) > MAX_COMBINATIONS:
             raise _too_many(prod(sizes), [self.axes[i] for i in free])
         ready = [waiting.pop(i) for i in [i for i in waiting if waiting[i].keys() <= place.keys()]]
-        return Grid(sizes, [{place[i]: slots for i, slots in selected.items()} for selected in ready], kept)
+        return Grid(sizes, [{place[i]: slots for i, slots in selected.items()} for selected in ready])
 
     def _joined(self, axes: list[Axis]) -> array[int] | None:
         """Return the numbers of the combinations that agree as `on` asks; None where nothing is to be joined yet."""
-        from memento.matrix.join import TooMany
-        from memento.matrix.joined_axes import joined_axes
+        from memento.matrix.joined_axes import TooMany, joined_axes
 
         try:
             return joined_axes(self.spec, axes, MAX_COMBINATIONS, self.unpaired)
@@ -324,12 +324,6 @@ def _matching(rows: Column, selected: dict[int, list[int]]) -> Mask:
         column = rows[:, axis]
         match &= column == slots[0] if len(slots) == 1 else np.isin(column, slots)
     return match
-
-
-def _in_declared_order(rows: Column) -> Column:
-    import numpy as np
-
-    return rows[np.lexsort(rows.T[::-1])]
 
 
 def _circle(left: list[int], needs: dict[int, set[int]]) -> list[int]:

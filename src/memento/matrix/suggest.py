@@ -11,11 +11,7 @@ _SHOWN = 12  # names listed when none is near; more would bury the message
 
 
 def nearest(name: object, known: Iterable[str], count: int = 1) -> list[str]:
-    """Return up to `count` known names that look like `name`, the nearest first.
-
-    >>> nearest("modle", ["dataset", "model"])
-    ['model']
-    """
+    """Return up to `count` known names that look like `name`, the nearest first."""
     import difflib
 
     names = list(known)
@@ -27,13 +23,7 @@ def nearest(name: object, known: Iterable[str], count: int = 1) -> list[str]:
 
 
 def did_you_mean(name: object, known: Iterable[str], what: str = "Known") -> str:
-    """Return the remedy for an unknown name: the nearest known one, else what is known.
-
-    >>> did_you_mean("modle", ["dataset", "model"])
-    "Did you mean 'model'?"
-    >>> did_you_mean("zzz", ["dataset", "model"], "Parameters")
-    "Parameters: 'dataset', 'model'."
-    """
+    """Return the remedy for an unknown name: the nearest known one, else what is known."""
     names = list(known)
     close = nearest(name, names)
     if close:

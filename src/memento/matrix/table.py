@@ -175,12 +175,7 @@ class RowTable(TaskTable):
 
 
 def row_numbers(rows: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return a number for each row of slots, the same for equal rows.
-
-    >>> import numpy as np
-    >>> row_numbers(np.array([[0, 1], [-1, 1], [0, 1]])).tolist()
-    [5, 2, 5]
-    """
+    """Return a number for each row of slots, the same for equal rows."""
     import numpy as np
 
     numbers, count = np.zeros(len(rows), np.int64), 1

@@ -6,6 +6,7 @@ Knows: that `==` may lie, raise or return an array, and takes 1, 1.0 and True fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -16,25 +17,15 @@ from memento.matrix.suggest import nearest
 
 MAX_VALUES = 10_000_000  # of one parameter; ends `itertools.count()` before memory does
 _SIMPLE = (str, int, float, bool, type(None), bytes)
-_EXACT = (str, int, bool, type(None), bytes)  # of which equal ones are the same; 0.0 equals -0.0
 
 
 def equal(a: object, b: object) -> bool:
-    """Tell whether two values are one to keys; what has no digest equals only itself.
-
-    >>> import numpy as np
-    >>> equal(1, np.int8(1)), equal(1, 1.0), equal(1, True), equal(np.arange(3), np.arange(3))
-    (True, False, False, True)
-    """
+    """Tell whether two values are one to keys; what has no digest equals only itself."""
     return a is b or token(a) == token(b)
 
 
 def token(value: object) -> tuple[Any, ...]:
-    """Return something hashable that is equal for values that are one to keys.
-
-    >>> token(1) == token(1.0), token("a") == token("a"), token(float("nan")) == token(float("nan"))
-    (False, True, True)
-    """
+    """Return something hashable that is equal for values that are one to keys."""
     if isinstance(value, Deferred):
         try:
             value = value.load()  # a rule on the result of another matrix's task means what it returned
@@ -65,40 +56,23 @@ class Values:
 
     def __init__(self, values: Sequence[object], labels: Sequence[str] = ()) -> None:
         self.values, self.labels = values, labels
-        self._slots_of: dict[Any, list[int]] | None = None
-        kinds = set(map(type, values))
-        # The usual column is of one kind, and may have a million values.
-        self._kind = kinds.pop() if len(kinds) == 1 and kinds <= {*_EXACT, float} else None
-        self._slot_of: dict[object, int] | None = None
+
+    @cached_property
+    def _slots_of(self) -> dict[Any, list[int]]:
+        found: dict[Any, list[int]] = {}
+        for slot, known in enumerate(self.values):
+            found.setdefault(token(known), []).append(slot)
+        return found
 
     def slots(self, value: object) -> list[int]:
         """Return the slots whose value is the same as `value` to keys, or else has it as label.
 
         A value listed twice has two.
         """
-        found = self._slots(plain_number(value))
-        if not found and self.labels and value and isinstance(value, str):
-            own = next((v for v, label in zip(self.values, self.labels, strict=True) if label == value), None)
-            return self._slots(plain_number(own)) if value in self.labels else []
+        found = self._slots_of.get(token(value), [])
+        if not found and isinstance(value, str) and value and value in self.labels:
+            return self._slots_of[token(self.values[self.labels.index(value)])]
         return found
-
-    def _slots(self, plain: object) -> list[int]:
-        if self._kind is not None:
-            if type(plain) is not self._kind:
-                return []
-            if self._slot_of is None:
-                marks = map(repr, self.values) if self._kind is float else self.values
-                self._slot_of = dict(zip(marks, range(len(self.values)), strict=True))
-            mark = repr(plain) if self._kind is float else plain
-            if mark not in self._slot_of:
-                return []
-            if len(self._slot_of) == len(self.values):
-                return [self._slot_of[mark]]
-        if self._slots_of is None:
-            self._slots_of = {}
-            for slot, known in enumerate(self.values):
-                self._slots_of.setdefault(token(known), []).append(slot)
-        return self._slots_of.get(token(plain), [])
 
     def near(self, value: object) -> str:
         """Say which values could have been meant, or which there are."""
@@ -124,15 +98,7 @@ def is_list(value: object) -> bool:
 
 
 def listed(value: object, where: str, *, of: str = "values") -> tuple[Any, ...]:
-    """Return any iterable as a tuple, consumed once; what is clearly no list is an error.
-
-    >>> listed(range(3), "parameters['n']")
-    (0, 1, 2)
-    >>> listed("svc", "parameters['model']")
-    Traceback (most recent call last):
-    ...
-    memento.errors.MatrixTypeError: parameters['model']: a list of values is needed, got the str 'svc'. Write ['svc'].
-    """
+    """Return any iterable as a tuple, consumed once; what is clearly no list is an error."""
     if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
         kind = "dict" if isinstance(value, Mapping) else type(value).__qualname__
         text = quoted(value)

@@ -130,12 +130,23 @@ class FileSystemNotificationProvider(_TextNotificationProvider):
 class DigestNotificationProvider(_TextNotificationProvider):
     """What providers that send whole messages share: few of them, each worth reading.
 
-    A first failure is told at once, further causes at most every `every` seconds, the end always.
+    While a run goes on: a failure of a new kind, nothing finished for five times the usual, an end that moves away; at
+    most one message in `every` seconds, and fewer as they grow many. The end is told always.
     A subclass of the user's that changes one of 1.2.0's methods is called as in 1.2.0.
     """
 
-    def __init__(self, every: float = 900.0) -> None:
-        self._digest = Digest(every)
+    best_by: tuple[str | None, bool] = (None, False)  # of subclasses that do not call __init__
+
+    def __init__(
+        self,
+        every: float = 900.0,
+        metric: str | None = None,
+        minimize: bool = False,
+        *,
+        shortest: float = 0.0,
+    ) -> None:
+        self._digest = Digest(every, shortest=shortest)
+        self.best_by = (metric, minimize)
 
     def send(self, subject: str, body: str) -> None:
         """Send one message."""

@@ -58,7 +58,7 @@ class SmtpConfiguration(NamedTuple):
 
 
 class EmailNotificationProvider(DigestNotificationProvider):
-    """Sends mails: when something first fails, and when a run ends.
+    """Sends mails: when something new fails, when nothing finishes any more or the end moves away, and when a run ends.
 
     Parameters
     ----------
@@ -69,7 +69,13 @@ class EmailNotificationProvider(DigestNotificationProvider):
     to_addrs : iterable of str
         Addresses that mails go to.
     every : float
-        Seconds between mails while a run goes on; the one at its end does not wait.
+        Seconds between mails while a run goes on, twice as long after each further one; the one at its end does not
+        wait.
+    metric : str, optional
+        The number by which the last one names the best configuration, as for `Results.best`; by default it names the
+        highest and the lowest of what tasks returned or recorded.
+    minimize : bool
+        The best has the lowest `metric`.
     ssl_context : ssl.SSLContext, optional
         Which certificates to trust; the system's (or SSL_CERT_FILE's) by default.
     timeout : float
@@ -90,10 +96,12 @@ class EmailNotificationProvider(DigestNotificationProvider):
         to_addrs: Iterable[str],
         *,
         every: float = 900.0,
+        metric: str | None = None,
+        minimize: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        super().__init__(every)
+        super().__init__(every, metric, minimize)
         self._smpt_config = smtp if isinstance(smtp, SmtpConfiguration) else SmtpConfiguration("localhost", 0)
         self._client = smtp if isinstance(smtp, smtplib.SMTP) else None
         self._from_addr = from_addr

@@ -60,6 +60,14 @@ class Notifier:
         return not self._one_by_one and not isinstance(self._provider, DigestNotificationProvider)
 
     @property
+    def best_by(self) -> tuple[str | None, bool] | None:
+        """By which number the end of a run names the best configuration; None where nobody is told of one."""
+        provider = self._provider
+        if self._one_by_one or not isinstance(provider, DigestNotificationProvider):
+            return None
+        return provider.best_by
+
+    @property
     def problems(self) -> list[str]:
         """What went wrong in telling people, one line for each kind of failure."""
         if not self._problems:  # asked with every event

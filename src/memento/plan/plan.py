@@ -14,7 +14,8 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import compress, count, repeat
-from math import exp
+from math import exp, log, sqrt
+from operator import mul
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.plan.keyed_tasks import KeyedTasks
@@ -22,6 +23,7 @@ from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
     from memento.plan.changed_defaults import Written
+    from memento.plan.runtime_forecast import Model
 
 # What the past says of a task, a byte each.
 NEW = 0  # nothing
@@ -105,9 +107,12 @@ class Plan(NamedTuple):
     previous: dict[bytes, int]  # key -> id of the row that a new result will replace
     stale_codes: dict[tuple[int, int], int]  # another version's id, a task's version -> how many such results
     costs: array[float] | None  # expected seconds of each task to do, by number, where the past can tell
+    longest: array[float] | None  # seconds that nine of ten such tasks stay below, likewise
     versions: array[int] | None  # number of each task's version of the code; None where there is only one
     current: Sequence[Collection[int]]  # for each version, the store's ids of those that count as it
     otherwise: dict[tuple[str, str], int] = {}  # noqa: RUF012 - name and value of an old default -> how many results
+    asked: bytearray | None = None  # 1 for each task that the run is about; None: for all of them
+    left_out: int = 0  # how many others have no result that would be used
 
     @property
     def total(self) -> int:
@@ -115,9 +120,42 @@ class Plan(NamedTuple):
         return len(self.tasks)
 
     @property
+    def size(self) -> int:
+        """How many tasks the run is about."""
+        return self.total if self.asked is None else self.asked.count(1)
+
+    @property
     def unfinished(self) -> int:
-        """How many tasks have no row in the store by now."""
-        return self.rows.count(-1)
+        """How many tasks of these have no row in the store by now."""
+        return self.rows.count(-1) if self.asked is None else list(compress(self.rows, self.asked)).count(-1)
+
+    def narrowed(self, numbers: Iterable[int], *, rerun_changed: bool = False) -> Plan:
+        """Return a plan that computes only these tasks, and those that share their keys; the others stay as they are.
+
+        Results that would be computed again are used where they are not asked for; what has failed counts as missing.
+        """
+        asked = bytearray(self.total)
+        for number in numbers:
+            asked[number] = 1
+        for first, twins in self.twins.items():
+            if any(asked[number] for number in (first, *twins)):
+                for number in (first, *twins):
+                    asked[number] = 1
+        use = {FINISHED} if rerun_changed else {FINISHED, CHANGED}
+        kept = self.states.translate(bytes(state in use for state in range(256)))
+        cached = bytearray(c if a else k for a, c, k in zip(asked, self.cached, kept, strict=True))
+        known = (row if a or c else -1 for a, c, row in zip(asked, cached, self.rows, strict=True))
+        todo = array("q", filter(asked.__getitem__, self.todo))
+        return self._replace(
+            rows=array("q", known),
+            cached=cached,
+            hits=sum(compress(cached, asked)),
+            todo=todo,
+            twins={first: twins for first, twins in self.twins.items() if asked[first]},
+            previous={key: self.previous[key] for key in self.tasks.keys_of(todo) if key in self.previous},
+            asked=asked,
+            left_out=sum(not (a or c) for a, c in zip(asked, cached, strict=True)),
+        )
 
     @property
     def forecast(self) -> float | None:
@@ -154,7 +192,7 @@ def make_plan(
     versions: array[int] | None = None,
     force_run: bool = False,
     rerun_changed: bool = False,
-    costs: Callable[[Sequence[int]], array[float] | None] | None = None,
+    costs: Callable[[Sequence[int]], tuple[array[float], array[float]] | None] | None = None,
     longest_first: bool = True,
     written: Written | None = None,
 ) -> Plan:
@@ -181,7 +219,7 @@ def make_plan(
             states[number], cached[number] = OTHERWISE, 0
     todo = array("q", compress(range(len(tasks)), cached.translate(_NOT)))
     todo, twins = _first_of_each_key(tasks, todo)
-    expected = costs(todo) if costs is not None and len(todo) else None
+    expected, longest = (costs(todo) if costs is not None and len(todo) else None) or (None, None)
     if expected is not None and longest_first:
         todo = array("q", sorted(todo, key=expected.__getitem__, reverse=True))
     return Plan(
@@ -195,6 +233,7 @@ def make_plan(
         previous={tasks.key(number): rows[number] for number in todo if rows[number] >= 0},
         stale_codes=dict(+stale),
         costs=expected,
+        longest=longest,
         otherwise=dict(Counter(otherwise.values())),
         versions=versions,
         current=current,
@@ -245,12 +284,12 @@ def _first_of_each_key(tasks: KeyedTasks, numbers: array[int]) -> tuple[array[in
 
 
 def expected_costs(
-    tasks: KeyedTasks, model: tuple[float, list[list[float]]] | None, numbers: Iterable[int]
-) -> array[float] | None:
-    """Apply a fitted model of `runtime_forecast` to the tasks with these numbers: expected seconds of each."""
+    tasks: KeyedTasks, model: Model | None, numbers: Iterable[int]
+) -> tuple[array[float], array[float]] | None:
+    """Apply a model to the tasks with these numbers: seconds that are expected, and that nine of ten stay below."""
     if model is None:
         return None
-    mean, effects = model
+    mean, effects, stretch, unseen = model
     wanted, costs = bytearray(len(tasks)), array("d", bytes(8 * len(tasks)))
     for number in numbers:
         wanted[number] = 1
@@ -258,4 +297,13 @@ def expected_costs(
     rows: Iterable[tuple[float, ...]] = zip(*columns, strict=True) if columns else repeat((), len(tasks))
     for number, row in zip(compress(range(len(tasks)), wanted), compress(rows, wanted), strict=True):
         costs[number] = exp(min(mean + sum(row), _FAR))
-    return costs
+    longest = array("d", map(mul, costs, repeat(stretch)))
+    wide = [tasks.along(column, [*widths, 0.0]) for column, widths in enumerate(unseen) if any(widths)]
+    if wide:  # of some values nothing is known: what they may add is as much as what the known ones make
+        usual = log(stretch) ** 2
+        for number, row in zip(
+            compress(range(len(tasks)), wanted), compress(zip(*wide, strict=True), wanted), strict=True
+        ):
+            if any(row):
+                longest[number] = costs[number] * exp(sqrt(usual + sum(row)))
+    return costs, longest

@@ -6,15 +6,13 @@ Knows: axes. May not know: stores, frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from json import loads
 from typing import TYPE_CHECKING, Any
 
-from memento.config import config_text, plain
-from memento.keys.readable import json_fragment
-from memento.matrix.suggest import nearest
+from memento.config import config_text
 from memento.records import DONE
 from memento.results.advice import unknown
-from memento.results.parameters import ABSENT, PLAIN, Axis, identity
+from memento.results.meant import no_text, no_value, slots, slots_of_text
+from memento.results.parameters import Axis
 from memento.results.scan import STATUSES
 from memento.wording import one_line
 
@@ -25,8 +23,7 @@ if TYPE_CHECKING:
     from memento.results.result import Result
     from memento.results.selection import Selection
 
-_SHOWN = 12  # values that an error lists
-_LOOKED_AT = 1000  # values among which the nearest is looked for
+_SHOWN = 12  # parameters that an error lists
 
 
 def matching(selection: Selection, wanted: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -96,52 +93,40 @@ def matches(axis: Axis, wanted: Any, deeper: Sequence[str] = ()) -> NDArray[np.b
     """Return which tasks have the wanted value, or one of several; `deeper` are the upstream task's parameters."""
     import numpy as np
 
-    slots = _slots(axis, wanted)
-    if not slots and isinstance(wanted, list | tuple | set | frozenset | range):
-        slots = {slot for one in wanted for slot in _known(axis, one, deeper)}
-    elif not slots:
-        slots = _known(axis, wanted, deeper)
-    return np.isin(axis.codes, list(slots))
+    found = slots(axis.parameter, wanted, _lacks(axis))
+    if not found and isinstance(wanted, list | tuple | set | frozenset | range):
+        found = {slot for one in wanted for slot in _known(axis, one, deeper)}
+    elif not found:
+        found = _known(axis, wanted, deeper)
+    return np.isin(axis.codes, list(found))
+
+
+def matches_texts(axis: Axis, texts: Iterable[str], deeper: Sequence[str] = ()) -> NDArray[np.bool_]:
+    """Return which tasks have a value that one of some typed texts means: 1 before "1", as tables show them."""
+    import numpy as np
+
+    found: set[int] = set()
+    for text in texts:
+        places = slots_of_text(axis.parameter, text, _lacks(axis))
+        if not places and not deeper:
+            raise ValueError(no_text(axis.parameter, text))
+        found |= places or _known(axis, text, deeper)
+    return np.isin(axis.codes, list(found))
+
+
+def _lacks(axis: Axis) -> bool:
+    return bool((axis.codes < 0).any())
 
 
 def _known(axis: Axis, wanted: Any, deeper: Sequence[str]) -> set[int]:
-    slots = _slots(axis, wanted)
-    if not slots and deeper:
+    found = slots(axis.parameter, wanted, _lacks(axis))
+    if not found and deeper:
         names = ", ".join(map(one_line, deeper[:_SHOWN]))
         inner = deeper[0].removeprefix(f"{axis.name}.")
         raise ValueError(
             f"no task has {axis.name}={wanted!r}: it is the result of another task, whose parameters are {names}."
             f" Write {axis.name}={{{inner!r}: ...}} or **{{{deeper[0]!r}: ...}}"
         )
-    if not slots:
-        shown = ", ".join(map(one_line, axis.texts[:_SHOWN])) + (", …" if len(axis.texts) > _SHOWN else "")
-        near = nearest(wanted, axis.texts[:_LOOKED_AT])
-        hint = f". Did you mean {near[0]!r}?" if near else _kind(axis, wanted)
-        if wanted is None and (axis.codes < 0).any():
-            hint = f". Tasks that do not have it: {axis.name}={ABSENT!r}"
-        raise ValueError(f"no task has {axis.name}={wanted!r}; its values are: {shown}{hint}")
-    return slots
-
-
-def _kind(axis: Axis, wanted: Any) -> str:
-    """Say that there is an equal value of another type."""
-    if type(wanted) in PLAIN:
-        for value in map(plain, axis.values):
-            if type(value) in PLAIN and type(value) is not type(wanted) and value == wanted:
-                return f". ({value!r} is another value than {wanted!r}, as in keys)"
-    return ""
-
-
-def _slots(axis: Axis, wanted: Any) -> set[int]:
-    """Return the places of the values that are the wanted one: by what keys know, else by how they are called."""
-    parameter = axis.parameter
-    try:
-        place = parameter.places.get(identity(wanted))
-        if place is not None:
-            return {place}
-        if not isinstance(wanted, str):
-            return parameter.uncertain(loads(json_fragment(wanted))) if callable(wanted) else set()
-    except Exception:  # a class of the user's may do anything when it is looked at
-        return set()
-    found = parameter.called(wanted)
-    return {-1} if not found and wanted == ABSENT and (axis.codes < 0).any() else found
+    if not found:
+        raise ValueError(no_value(axis.parameter, wanted, _lacks(axis)))
+    return found

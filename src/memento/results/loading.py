@@ -28,13 +28,15 @@ def load(
     trusted: bool = True,
     *,
     mmap: bool = False,
+    payloads: str | os.PathLike[str] | None = None,
 ) -> Results:
     """Open the results in a store.
 
     Parameters
     ----------
-    path : path, optional
-        The store's folder; by default the project's, found as a run finds it.
+    path : path or address, optional
+        The store's folder, or the address of the database with its index; by default the project's, found as a run
+        finds it.
     experiment : str, optional
         Which experiment's: its name, or the end of it or of its file's; needed where the store has several.
     trusted : bool
@@ -43,6 +45,9 @@ def load(
         Serve large arrays from their files, verified, without copying them into memory: for results that are together
         larger than it. What is changed in one stays in this process. On disks that may fail or go away while
         results are used (a network's), leave it off: the system ends a program whose mapped file cannot be read.
+    payloads : path, optional
+        With an address: the folder with the values, where this host sees it at another path than the one that had the
+        first run.
 
     Returns
     -------
@@ -64,13 +69,17 @@ def load(
     from memento.store.store import Store
 
     store = Store.open(
-        find_store(path, home=script_folder()), create=False, readonly=True, trusted=trusted, mmap=mmap
+        find_store(path, home=script_folder(), payloads=payloads),
+        create=False,
+        readonly=True,
+        trusted=trusted,
+        mmap=mmap,
     )
-    name = _experiment(experiment, [found for found, _, _ in store.index.experiments()], str(store.path))
-    return Results(_source(store, name))
+    name = _experiment(experiment, [found for found, _, _ in store.index.experiments()], str(store.location))
+    return Results(source_of(store, name))
 
 
-def _source(store: Store, experiment: str) -> Source:
+def source_of(store: Store, experiment: str) -> Source:
     """Return the stored tasks of an experiment, in the order of the matrix."""
     tasks = StoredTasks(experiment, store.index.axes(experiment))
     ids = [row.id for row in store.index.known(experiment)]

@@ -52,12 +52,7 @@ def _no_column(table: Table, name: str) -> str:
 
 def _only_number(selection: Selection, table: Table, line: str) -> str:
     """Choose what to compare where there is one thing: a number that tasks returned, else a metric."""
-    frame = table.frame[selection.status == IS_DONE]
-    kinds = {name: _kind(frame[name]) for name in table.values}
-    returned = [name for name in table.values if kinds[name] == "number"]
-    # Where there is a number, an item that says yes or no is not what is meant.
-    returned = returned or [name for name in table.values if kinds[name] == "bool"]
-    recorded = [name for name in table.metrics if frame[name].notna().any()]  # by one that is done
+    returned, recorded = _numbers(selection, table)
     found = returned or recorded or table.values
     if len(found) == 1:
         return found[0]
@@ -66,6 +61,21 @@ def _only_number(selection: Selection, table: Table, line: str) -> str:
         f"there are several columns to choose from: {', '.join(map(one_line, each))}."
         f" Name one: {line.format(each[0])}"
     )
+
+
+def numbers_among(selection: Selection, table: Table) -> list[str]:
+    """Return the columns that hold numbers of tasks that are done: those that they returned, else metrics."""
+    returned, recorded = _numbers(selection, table)
+    return returned or recorded
+
+
+def _numbers(selection: Selection, table: Table) -> tuple[list[str], list[str]]:
+    frame = table.frame[selection.status == IS_DONE]
+    kinds = {name: _kind(frame[name]) for name in table.values}
+    returned = [name for name in table.values if kinds[name] == "number"]
+    # Where there is a number, an item that says yes or no is not what is meant.
+    returned = returned or [name for name in table.values if kinds[name] == "bool"]
+    return returned, [name for name in table.metrics if frame[name].notna().any()]  # by one that is done
 
 
 def _kind(column: pd.Series[Any]) -> str:

@@ -14,9 +14,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento.config import Config, Deferred, OfTask, labels_in, plain, short_text
-from memento.errors import UnkeyableValue
 from memento.keys.readable import described
-from memento.keys.value_digest import digest
+from memento.keys.value_digest import identity
 from memento.results.distinct_texts import LIMIT, Name, distinct_texts
 
 if TYPE_CHECKING:
@@ -87,6 +86,10 @@ class Parameter:
         seen: dict[object, int] = {}
         first = [seen.setdefault(identity, place) for place, identity in enumerate(self.identities)]
         return first if len(seen) < len(first) else None
+
+    def is_plainly(self, kind: type) -> bool:
+        """Whether each value is of this plain kind, and nothing more is told of any."""
+        return self._kinds == {kind} and not self._told and not self.labels
 
     @cached_property
     def identities(self) -> list[object]:
@@ -215,17 +218,6 @@ class Parameter:
             key = getattr(value, "key", None)
             return Name(f"task {key.hex()[:8]}" if isinstance(key, bytes) else "an upstream result")
         return Name(*described(value))
-
-
-def identity(value: object) -> object:
-    """Return what is equal for values that are one in keys; its own for a value that keys do not know."""
-    key = getattr(value, "key", None) if isinstance(value, Deferred) else None
-    if isinstance(key, bytes):  # so that nothing is loaded
-        return "task", key
-    try:
-        return digest(value)
-    except (UnkeyableValue, RecursionError):
-        return "id", id(value)
 
 
 class Axis:

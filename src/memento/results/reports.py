@@ -89,7 +89,7 @@ class FailureReport(_Report[FailureGroup]):
         return f"{failed:,} of {number_of(self._tasks, 'task')} failed, from {causes}{kept}."
 
     def __str__(self) -> str:
-        option = self._store_option()
+        option = store_option(str(self._store.location)) if self._store is not None else ""
         first = zip(self.groups[:_FULL_GROUPS], self._attempts, strict=False)
         parts = [self.headline, *(_section(group, attempt, option) for group, attempt in first)]
         rest = [_line(group) for group in self.groups[_FULL_GROUPS:_FAILURES]]
@@ -100,20 +100,6 @@ class FailureReport(_Report[FailureGroup]):
         if rest:
             parts.append("\n".join(rest))
         return safe_text("\n\n".join(parts))
-
-    def _store_option(self) -> str:
-        """Return what `memento show` must be told to find the store from here; "" where it finds it alone."""
-        from memento.store.location import find_store
-
-        path = self._store.path if self._store is not None else None
-        try:
-            if path is None or os.path.realpath(path) == os.path.realpath(find_store()):
-                return ""
-        except OSError:  # the folder that this process is in was removed
-            pass
-        import shlex
-
-        return f" --store {shlex.quote(str(path))}"
 
     def _repr_html_(self) -> str:
         from memento.results.show import failures_html
@@ -133,6 +119,24 @@ class WarningReport(_Report[WarningGroup]):
         if len(self.groups) > _WARNINGS:
             lines.append(f"and {number_of(len(self.groups) - _WARNINGS, 'other warning')}")
         return safe_text("\n".join(lines) or "No task warned.")
+
+
+def store_option(store: str) -> str:
+    """Return what `memento show` must be told to find a store from here; "" where it finds it alone."""
+    from memento.store.location import find_store
+
+    try:
+        own = str(find_store())
+        if own == store or ("://" not in own + store and os.path.realpath(own) == os.path.realpath(store)):
+            return ""
+    except (
+        OSError,
+        ValueError,
+    ):  # the folder that this process is in was removed; the environment names none
+        pass
+    import shlex
+
+    return f" --store {shlex.quote(store)}"
 
 
 def _line(group: FailureGroup) -> str:

@@ -9,16 +9,14 @@ itself, as scripts for 1.2.0 may, holds what it was given.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memento.config import Config, plain, short_text
 from memento.errors import PayloadDamaged, ValueUnreadable
-from memento.layout import Layout
-from memento.matrix.values import quoted
 from memento.records import DAMAGED, DONE, Attempt, Failure, TaskRecord, Warned
 from memento.results.remote import exception_of
 from memento.results.scan import damaged
@@ -264,11 +262,10 @@ class Result:
 
     @cached_property
     def artifacts(self) -> dict[str, Path]:
-        """The files that the task kept: name -> path."""
+        """The files that the task kept: name -> path, to which it is brought where it is in an object store."""
         if self._source is None or self._record is None:
             return {}
-        folder = Path(Layout(str(self._source.store.path)).artifacts(self.key))
-        return {name: folder / name for name in self._record.artifacts}
+        return {name: Path(path) for name, path in self._source.store.artifacts(self._record).items()}
 
     @cached_property
     def log(self) -> str:
@@ -341,40 +338,28 @@ class BestResult(Result):
         return f"BestResult({', '.join([*self._parts(), mean, *tied])})"
 
 
-def value_text(result: Result, limit: int = 80, *, rounded: bool = False) -> str:
+def value_text(result: Result, limit: int = 80) -> str:
     """Name a done task's value in a few words; unpickles nothing, and reads no file of arrays."""
-    value: Any
+    value = value_to_show(result)
+    return f"<{value}>" if type(value) is LargeValue else short_text(value, limit)
+
+
+def value_to_show(result: Result) -> Any:
+    """Return a done task's value as plain data, a `LargeValue` for one that would have to be unpickled or read."""
     source, record = result._source, result._record
     if "inner" in result.__dict__ or source is None or record is None:
-        value = result.__dict__.get("inner")
-    elif record.value is None:
-        return "None"
-    elif record.value.format == DAMAGED:
-        return "<damaged>"
-    else:
-        found, value = source.store.readable(record)
-        if not found and record.value.format in ("npy", "bytes") and record.value.data is not None:
-            try:
-                found, value = True, result.inner
-            except Exception:
-                found = False
-        if not found:
-            return f"<{LargeValue.of(record.value)}>"
-    value = plain(value)
-    return _rounded(value, limit) if rounded else short_text(value, limit)
-
-
-def _rounded(value: Any, limit: int) -> str:
-    """Name a value for a table: numbers with few digits, also those in a dict."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if type(value) is not dict or not all(isinstance(name, str) for name in value):
-        return short_text(value, limit)
-    items = [
-        f"{name}: {f'{item:.4g}' if isinstance(item, float) else quoted(item)}"
-        for name, item in islice(value.items(), limit)
-    ]
-    return short_text(f"{{{', '.join(items)}}}", limit)
+        return plain(result.__dict__.get("inner"))
+    if record.value is None:
+        return None
+    if record.value.format == DAMAGED:
+        return LargeValue.named("damaged")
+    found, value = source.store.readable(record)
+    if found:
+        return plain(value)
+    if record.value.data is not None and record.value.format in ("npy", "bytes"):
+        with suppress(Exception):
+            return plain(result.inner)
+    return LargeValue.of(record.value)
 
 
 def local_time(seconds: float) -> datetime:

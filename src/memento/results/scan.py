@@ -96,7 +96,7 @@ def damaged(store: Store, record: TaskRecord, error: PayloadDamaged, config: str
     task = f"task {record.key.hex()[:12]} ({config})"
     if store.index.is_gone:
         return NotAStore(
-            str(store.path),
+            str(store.location),
             f"the store is not here any more, so the result of {task} cannot be read.",
             "Was it moved? Open it there: memento.load('new/place'). Was it removed? Run the experiment again.",
         )

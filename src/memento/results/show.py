@@ -5,65 +5,75 @@ Knows: results, a width, HTML. May not know: terminals, notebooks, stores.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from memento.results.html_parts import FAILED, escape, marked, traceback_block
 from memento.results.parameters import ABSENT
-from memento.results.result import Result, value_text
-from memento.wording import duration, number_of, one_line, safe_text
+from memento.results.result import Result
+from memento.results.value_cells import LIMIT as _CELL
+from memento.results.value_cells import value_cells
+from memento.wording import duration, number_of, one_line
 
 if TYPE_CHECKING:
     from memento.events import FailureGroup
     from memento.results.selection import Selection
 
 _ROWS = 12  # results that a table shows; more are cut in the middle
-_CELL = 28  # characters of a cell
 _WIDTH = 110
 _COUNTED = 50_000  # beyond, counting how tasks went would make a repr slow
 _HTML_ROWS = 60
+_HTML_ITEMS = 20  # items of what was returned that are columns
 _HTML_GROUPS = 20
-_TRACE = 8_000  # characters of a traceback in HTML
 
 
 def as_text(results: Sequence[Result], selection: Selection, rows: int = _ROWS, width: int = _WIDTH) -> str:
     """Return a headline and a table of the first and last results."""
     if not len(results):
         return "Results: none"
-    cells, hidden = _table(results, selection, rows)
-    return "\n".join([f"Results: {_headline(selection)}", *_aligned(cells, hidden, width)])
+    table = _table(results, selection, rows)
+    return "\n".join([f"Results: {_headline(selection)}", *_aligned(table, width)])
 
 
 def results_html(results: Sequence[Result], selection: Selection) -> str:
     """Return a headline and a table of at most 60 results."""
     if not len(results):
         return "<p><b>Results</b>: none</p>"
-    (header, *rows), hidden = _table(results, selection, _HTML_ROWS)
+    table = _table(results, selection, _HTML_ROWS)
+    items = range(table.first_item, table.first_fact)
+    out = items[_HTML_ITEMS:]
+    (header, *rows) = [[text for i, text in enumerate(row) if i not in out] for row in table.cells]
     body = [f"<tr{_failed(row)}>{_html_cells('td', row)}</tr>" for row in rows]
-    if hidden:
+    if table.hidden:
         left_out = len(results) - len(rows)
-        body.insert(hidden, f'<tr><td colspan="{len(header)}">… {left_out:,} more …</td></tr>')
+        body.insert(table.hidden, f'<tr><td colspan="{len(header)}">… {left_out:,} more …</td></tr>')
+    more = f"<p>{escape(_more_columns(len(out)))}</p>" if out else ""
     return (
         f"<div><p><b>Results</b>: {escape(_headline(selection))}</p>"
-        f'<table><thead><tr style="text-align: left">{_html_cells("th", header)}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
+        f'<table style="text-align:left"><thead><tr>{_html_cells("th", header)}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table>{more}</div>"
     )
 
 
 def failures_html(headline: str, groups: Sequence[tuple[FailureGroup, str]]) -> str:
     """Return each group of failures, with its line, and its first traceback folded."""
     parts = [f"<p><b>{escape(headline)}</b></p>"]
-    for group, line in groups[:_HTML_GROUPS]:
-        trace = group.traceback or group.output
-        shown = trace if len(trace) <= _TRACE else "…" + trace[-_TRACE:]
-        first = f"{'' if group.count == 1 else 'first: '}{group.config} (key {group.key[:12]})"
-        parts.append(
-            f"<details><summary>{escape(line)}</summary>"
-            f"<p>{escape(first)}</p><pre>{escape(shown)}</pre></details>"
-        )
+    parts += [cause_html(group, line) for group, line in groups[:_HTML_GROUPS]]
     if len(groups) > _HTML_GROUPS:
         parts.append(f"<p>… and {len(groups) - _HTML_GROUPS:,} more causes</p>")
     return f"<div>{''.join(parts)}</div>"
+
+
+def cause_html(group: FailureGroup, line: str) -> str:
+    """Return a cause of failures in one line, which unfolds to the first that failed so and its traceback."""
+    first = f"{'' if group.count == 1 else 'first: '}{group.config}"
+    more = f"memento show {group.key[:12]}"
+    return (
+        f'<details style="{marked(FAILED)};padding:.1em .6em;margin:.2em 0;text-align:left">'
+        f'<summary style="cursor:pointer">{escape(line)}</summary>'
+        f"<div>{escape(first)}</div>{traceback_block(group.traceback or group.output)}"
+        f'<div>more: <code style="background-color:transparent;color:inherit">{escape(more)}</code></div></details>'
+    )
 
 
 def _headline(selection: Selection) -> str:
@@ -77,8 +87,17 @@ def _headline(selection: Selection) -> str:
     return f"{tasks}: {', '.join(parts)}"
 
 
-def _table(results: Sequence[Result], selection: Selection, rows: int) -> tuple[list[list[str]], int]:
-    """Return header and cells of at most `rows` results, and after which row the others are left out (or 0)."""
+class _Table(NamedTuple):
+    """Cells, the header first: place, parameters, items of what was returned, then the facts that always stand."""
+
+    cells: list[list[str]]
+    hidden: int  # after which row others are left out, or 0
+    first_item: int
+    first_fact: int
+
+
+def _table(results: Sequence[Result], selection: Selection, rows: int) -> _Table:
+    """Return header and cells of at most `rows` results."""
     count, hidden, tasks = len(results), 0, selection.tasks
     places = list(range(count))
     if count > rows:
@@ -87,23 +106,22 @@ def _table(results: Sequence[Result], selection: Selection, rows: int) -> tuple[
     picked = [*results[: hidden or count], *(results[places[hidden] :] if hidden else ())]
     names = list(tasks.shown)
     repeated = ["repeat"] if tasks.repeats > 1 else []
-    cells = [["", *map(one_line, names), *repeated, "value", "status", "runtime"]]
-    for place, result in zip(places, picked, strict=True):
+    identity = ["", *map(one_line, names), *repeated]
+    values = value_cells(picked)
+    items = [f"value.{name}" if name in identity else name for name in map(one_line, values.items)]
+    facts = [*([] if values.rest is None else [values.rest_name]), "status", "runtime"]
+    cells = [[*identity, *items, *facts]]
+    for number, (place, result) in enumerate(zip(places, picked, strict=True)):
         texts = tasks.labels(selection.places[place], _CELL)
         parameters = [one_line(texts.get(name, ABSENT), _CELL) for name in names]
         runtime = "" if result.runtime is None else _seconds(result.runtime.total_seconds())
         repeat = [texts[""]] if repeated else []
-        cells.append([str(place), *parameters, *repeat, _value_cell(result), result.status, runtime])
-    return cells, hidden
-
-
-def _value_cell(result: Result) -> str:
-    """Name a result's value in a few words, or why there is none."""
-    if result.failure is not None:
-        return one_line(f"{result.failure.type}: {result.failure.message}", _CELL)
-    if result.status != "done":
-        return ""
-    return one_line(value_text(result, 4 * _CELL, rounded=True), _CELL)
+        returned = [
+            column[number] for column in (*values.items.values(), *([values.rest] if values.rest else []))
+        ]
+        told = [one_line(text, _CELL) for text in returned]
+        cells.append([str(place), *parameters, *repeat, *told, result.status, runtime])
+    return _Table(cells, hidden, len(identity), len(identity) + len(items))
 
 
 def _seconds(seconds: float) -> str:
@@ -119,36 +137,51 @@ def _seconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else duration(seconds)
 
 
-def _aligned(cells: list[list[str]], hidden: int, width: int) -> list[str]:
-    keep = _fitting(cells, width)
-    widths = [max(len(row[i]) if i >= 0 else 1 for row in cells) for i in keep]
+def _aligned(table: _Table, width: int) -> list[str]:
+    keep, left_out = _fitting(table, width)
+    widths = [max(len(row[i]) if i >= 0 else 1 for row in table.cells) for i in keep]
 
     def line(row: Sequence[Any]) -> str:
         shown = [row[i] if i >= 0 else "…" for i in keep]
         return "  ".join(text.ljust(size) for text, size in zip(shown, widths, strict=True)).rstrip()
 
-    lines = [line(row) for row in cells]
-    if hidden:
-        lines.insert(hidden + 1, "…")
-    return lines
+    lines = [line(row) for row in table.cells]
+    if table.hidden:
+        lines.insert(table.hidden + 1, "…")
+    return [*lines, _more_columns(left_out)] if left_out else lines
 
 
-def _fitting(cells: list[list[str]], width: int) -> list[int]:
-    """Choose columns that fit: the place and the last three always, parameters that vary first; -1 marks a gap."""
-    header, *rows = cells
-    widths = [max(map(len, column)) + 2 for column in zip(*cells, strict=True)]
-    last = range(len(header) - 3, len(header))
-    left = width + 2 - widths[0] - sum(widths[i] for i in last)
-    shown = [tuple(row[i] for row in rows) for i in range(last.start)]
-    # False comes first: what has several values in these rows, and not those of another.
-    order = sorted(range(1, last.start), key=lambda i: len(set(shown[i])) < 2 or shown[i] in shown[1:i])
+def _more_columns(count: int) -> str:
+    return f"{number_of(count, 'more column')}: results.to_frame() has them all"
+
+
+def _fitting(table: _Table, width: int) -> tuple[list[int], int]:
+    """Choose columns that fit, -1 for a gap, and say how many find no room.
+
+    The place, the first item and the facts always stand; then parameters that vary, then items, then other parameters.
+    """
+    header, *rows = table.cells
+    widths = [max(map(len, column)) + 2 for column in zip(*table.cells, strict=True)]
+    items, facts = range(table.first_item, table.first_fact), range(table.first_fact, len(header))
+    always = [0, *items[:1], *facts]
+    shown = [tuple(row[i] for row in rows) for i in range(items.start)]
+    names = range(1, items.start)
+    varying = [i for i in names if len(set(shown[i])) > 1 and shown[i] not in shown[1:i]]
+    order = [*varying, *items[1:], *(i for i in names if i not in varying)]
+    left = width + 2 - sum(widths[i] for i in always)
     keep: list[int] = []
+    gaps_left = 6 if items else 3  # columns that the marks of gaps take
     for i in order:
-        if widths[i] > left - (3 if i != order[-1] else 0):
+        if widths[i] > left - (gaps_left if i != order[-1] else 0):
             break
         keep.append(i)
         left -= widths[i]
-    return [0, *sorted(keep), *([-1] if len(keep) < len(order) else []), *last]
+    out = set(order) - set(keep)
+    gaps = {part.stop for part in (names, items) if not out.isdisjoint(part)}
+    chosen = [
+        i for column in sorted({*always, *keep}) for i in ((-1, column) if column in gaps else (column,))
+    ]
+    return chosen, len(out)
 
 
 def _html_cells(tag: str, texts: list[str]) -> str:
@@ -156,9 +189,4 @@ def _html_cells(tag: str, texts: list[str]) -> str:
 
 
 def _failed(row: list[str]) -> str:
-    return ' style="color: #b00020"' if row[-2] == "failed" else ""
-
-
-def escape(text: str) -> str:
-    """Return text of anybody's as HTML that shows it, and does nothing else."""
-    return html.escape(safe_text(text))
+    return f' style="{marked(FAILED)}"' if row[-2] == "failed" else ""

@@ -191,6 +191,15 @@ class StoredTasks(Tasks):
         return self._repeats[numbers]
 
 
+def stored_parameter(
+    name: str, items: Sequence[tuple[Any, Item | None]], experiment: str, may_lack: bool = True
+) -> Parameter:
+    """Return a parameter with all the values that a store tells of it, in their order; see `Index.axes`."""
+    if not any(item for _, item in items):  # a million numbers
+        return Parameter(name, [value for value, _ in items], None, may_lack)
+    return _Values(items, experiment, {}).parameter(name, may_lack)
+
+
 class _Values:
     """One parameter's values while tasks come in; values that the store does not tell of follow those in `items`."""
 

@@ -119,7 +119,8 @@ def adopt(session: Session, verify: int) -> Adopted:
         return done
     if verify:
         numbers = chosen(session, verify)
-        differences = tuple(_differences(session, numbers))
+        emit = _quieted(session.emit, len(numbers), results)
+        differences = tuple(computed_again(session, numbers, emit))
         done = done._replace(verified=len(numbers), differences=differences)
         if differences:
             return done
@@ -191,12 +192,13 @@ def chosen(session: Session, most: int) -> list[int]:
     return picked
 
 
-def _differences(session: Session, numbers: Sequence[int]) -> Iterator[Difference]:
+def computed_again(
+    session: Session, numbers: Sequence[int], emit: Callable[[Event], None]
+) -> Iterator[Difference]:
     """Compute tasks again, beside the user's store, and yield those that come out otherwise."""
     options = session.options._replace(
-        on_code_change="ignore", force_run=False, force_cache=False, max_failures=None
+        on_code_change="ignore", force_run=False, force_cache=False, max_failures=None, only=None
     )
-    emit = _quieted(session.emit, len(numbers), sum(session.plan.stale_codes.values()))
     with (
         tempfile.TemporaryDirectory(prefix="memento-adopt-") as folder,
         Store.open(Path(folder) / "memento-store", clock=session.clock) as aside,
@@ -204,7 +206,9 @@ def _differences(session: Session, numbers: Sequence[int]) -> Iterator[Differenc
         again = Session(
             session.function, session.experiment, session.matrix, aside, options, emit, session.clock
         )
-        again.plan = again.plan._replace(todo=array("q", numbers), twins={}, previous={}, costs=None)
+        again.plan = again.plan._replace(
+            todo=array("q", numbers), twins={}, previous={}, costs=None, longest=None
+        )
         again.run(notify=False)
         if again.stopped:
             raise RunInterrupted("nothing was adopted; nothing of the verification is kept")

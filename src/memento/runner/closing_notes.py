@@ -6,7 +6,7 @@ Knows: the plan that was carried out, the store. May not know: executors, displa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.keys.code_files import Program
@@ -16,7 +16,7 @@ from memento.wording import number_of
 if TYPE_CHECKING:
     from types import CodeType
 
-    from memento.events import WarningGroup
+    from memento.events import Extreme, WarningGroup
     from memento.matrix.matrix import Matrix
     from memento.plan.plan import Plan
 
@@ -33,6 +33,28 @@ def warned(store: Store, matrix: Matrix, plan: Plan) -> tuple[WarningGroup, ...]
     results = Results.of_plan(store, matrix, plan)
     new = {plan.tasks.key(number).hex() for number, cached in enumerate(plan.cached) if not cached}
     return tuple(group for group in results.warnings.groups if not new.isdisjoint(group.keys))
+
+
+def best_of(
+    store: Store, matrix: Matrix, plan: Plan, wanted: Sequence[tuple[str | None, bool]]
+) -> tuple[tuple[Extreme, ...], tuple[str, ...]]:
+    """Return the best configurations by the numbers that are wanted, and why there are none."""
+    from array import array
+
+    from memento.results.extremes import extremes
+    from memento.results.parameters import Tasks
+    from memento.results.selection import Selection, Source
+
+    tasks, rows, cached = plan.tasks, array("q", plan.rows), bytearray(plan.cached)
+    source = Source(store, Tasks(matrix, tasks.digests), tasks.keys, rows, cached, tasks.experiment)
+    best: list[Extreme] = []
+    notes: list[str] = []
+    for metric, minimize in wanted:
+        try:
+            best += extremes(Selection(source), metric, minimize)
+        except Exception as exc:  # a message is no reason to end a run whose results are all there
+            notes.append(f"The message names no best: {exc}")
+    return tuple(dict.fromkeys(best)), tuple(notes)
 
 
 def how_to_go_on(left: int, failures: int) -> str:

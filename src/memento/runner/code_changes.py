@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.layout import Layout
 from memento.plan.code_of_tasks import task_versions
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Plan
@@ -135,9 +134,10 @@ class SessionCode:
         keys = keys_with_states(self._store.root)
         if not keys:
             return {}
+        from memento.store.fences import highest_fences, newest_state
         from memento.values.checkpoints import saved_by
 
-        layout = Layout(self._store.root)
+        highest = highest_fences(self._store.root)
         ids = {digest: code for code, digest in self.history.digests.items()}
         accepted = self.accepted(plan)
         counts = Counter[tuple[int, int]]()
@@ -145,7 +145,7 @@ class SessionCode:
             if plan.cached[task]:
                 continue
             number = plan.version(task)
-            folder = layout.checkpoint(self._tasks.key(task).hex())
+            folder = newest_state(self._store.root, self._tasks.key(task), highest)
             older = [code for code in saved_by(folder) or () if code not in accepted[number]]
             if older:
                 counts[ids.get(older[-1], -1), number] += 1
@@ -228,8 +228,6 @@ def explain_seen(store: Store, versions: Versions) -> str:
 def results_text(count: int, by: str, when: str, fate: str) -> str:
     """Say what becomes of results that other code computed.
 
-    Examples
-    --------
     >>> results_text(2, "by an older version", "", "used")
     '2 results were computed by an older version of the code and are used as they are'
     """
@@ -244,8 +242,6 @@ def results_text(count: int, by: str, when: str, fate: str) -> str:
 def states_text(count: int, by: str, when: str, fate: str) -> str:
     """Say what becomes of checkpoints that other code saved.
 
-    Examples
-    --------
     >>> states_text(1, "by an older version", "", "not used")
     '1 checkpoint was saved by an older version of the code and is not used: its task begins anew'
     """

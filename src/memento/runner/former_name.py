@@ -47,7 +47,7 @@ def former_name(store: Store, tasks: KeyedTasks, codes: Iterable[CodeVersion]) -
     mine = [code.functions for code in codes]
     for (name, number), count in found.most_common():
         if number in versions and any(is_same_elsewhere(versions[number].functions, own) for own in mine):
-            return _hint(name, count, tasks.experiment, store.root)
+            return _hint(name, count, tasks.experiment, str(store.location))
     return ""
 
 

@@ -14,7 +14,8 @@ from memento.errors import AggregateException, RunInterrupted, TaskError
 from memento.events import RunFinished, Said
 from memento.runner.listeners import Listeners
 from memento.runner.options import Options
-from memento.runner.session import Session
+from memento.runner.session import BY_DEADLINE, Session
+from memento.store.location import advice
 from memento.store.store import Store
 from memento.wording import number_of
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from memento.plan.keyed_tasks import KeyedTasks
     from memento.results.results import Results
     from memento.runner.adopting import Adopted
+    from memento.store.location import Location
 
 
 class Invocation:
@@ -38,24 +40,27 @@ class Invocation:
         function: Callable[..., Any],
         experiment: str,
         options: Options,
-        store: str,
+        store: Location,
         listeners: Listeners,
         last: LastRun,
         ids: Sequence[Any] | None = None,
     ) -> None:
         self._function, self.experiment, self._options = function, experiment, options
-        self._path, self._listeners = store, listeners
+        self._location, self._listeners = store, listeners
         self._last, self._ids = last, ids
         self._sessions: list[Session] = []  # those that ran
         self._kept: Kept | None = None
         self.emit = listeners.emit
 
     def __enter__(self) -> Invocation:
-        self.store = Store.open(self._path)
+        self.store = Store.open(self._location)
         self._listeners.__enter__()
         for note in (*self.store.notes, self._options.note):
             if note:
                 self.emit(Said(note, "warning"))
+        told = advice(self.store.location)
+        if told:
+            self.emit(Said(told))
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
@@ -80,6 +85,7 @@ class Invocation:
             options,
             self.emit,
             name_tasks=self._listeners.name_tasks,
+            best_by=self._listeners.best_by,
         )
 
     def session(self, matrix: Matrix, *, announce: bool = True) -> Session:
@@ -113,9 +119,9 @@ class Invocation:
         """Say what would be run: all of it to the log, where somebody keeps one, and a page to people."""
         import logging
 
-        from memento.runner.dry_run import plan_lines
+        from memento.runner.dry_run import Planned
 
-        lines = plan_lines(session, waiting)
+        lines = Planned(session, waiting).lines()
         log = logging.getLogger("memento")
         log.info("Running configurations:")
         if log.isEnabledFor(logging.INFO):  # a million configurations that nobody reads are not built
@@ -131,7 +137,7 @@ class Invocation:
         self.emit(
             RunFinished(
                 experiment=self.experiment,
-                store=self.store.root,
+                store=str(self.store.location),
                 total=sum(e.total for e in ended),
                 done=sum(e.done for e in ended),
                 cached=sum(e.cached for e in ended),
@@ -143,6 +149,7 @@ class Invocation:
                 warned=tuple(group for e in ended for group in e.warned),
                 how_to_go_on="\n".join(e.how_to_go_on for e in ended if e.how_to_go_on),
                 notes=tuple(dict.fromkeys(note for e in ended for note in e.notes)),
+                best=tuple(one for e in ended for one in e.best),
             )
         )
 
@@ -158,12 +165,15 @@ class Invocation:
 
                 note(session.full, last.where(of_error=False))
                 raise session.full
-        if any(session.stopped for session in sessions):
+        if any(session.stopped not in ("", BY_DEADLINE) for session in sessions):
             _end_by_signal(sessions)
             left = sum(session.plan.unfinished for session in sessions)
             raise self._interrupted(f"{number_of(left, 'task')} left", results)
         failed = sum(session.finished.failed for session in sessions if session.finished is not None)
         if failed and on_error == "raise":
+            from memento.runner.signals import show_users_frames
+
+            show_users_frames()
             errors, report = self._failures(results)
             raise AggregateException(errors, results, report, last.where())
         cancelled = sum(session.cancelled for session in sessions)
@@ -190,7 +200,7 @@ class Invocation:
     def _interrupted(self, what: str, results: Any) -> RunInterrupted:
         from memento.runner.signals import end_quietly
 
-        end_quietly()
+        end_quietly(told=self._listeners.displays)
         told = f"{what}; run it again to compute what is missing"
         return RunInterrupted(told, results, self._last.where())
 
@@ -222,7 +232,7 @@ class Kept:
     def __init__(self, sessions: Sequence[Session], ids: Sequence[Any] | None) -> None:
         plans = [(session.matrix, session.plan) for session in sessions]
         self._parts = [_Carried(matrix, plan.tasks, plan.rows, plan.cached) for matrix, plan in plans]
-        self._root, self._ids = sessions[0].store.root, ids
+        self._location, self._ids = sessions[0].store.location, ids
         self._made: weakref.WeakValueDictionary[str, Results] = weakref.WeakValueDictionary()
 
     def results(self, store: Store | None = None) -> Any:
@@ -231,7 +241,7 @@ class Kept:
 
         found = dict(self._made)
         if len(found) < len(self._parts):
-            store = store or Store.open(self._root, create=False, readonly=True)
+            store = store or Store.open(self._location, create=False, readonly=True)
             for part in self._parts:
                 names = map(str, part.matrix.dependencies)
                 taken = {name: found[name] for name in names if name in found}

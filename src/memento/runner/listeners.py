@@ -27,8 +27,11 @@ class Listeners:
         progress: bool | None,
         others: Sequence[NotificationProvider | Listener] = (),
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        reported: bool = False,
     ) -> None:
         self._progress, self._clock = progress, clock
+        self._reported = reported  # what fails is told by the exception that the caller gets
         self._notifiers: list[Notifier] = []
         if others:
             from memento.notify.notifier import Notifier
@@ -41,8 +44,19 @@ class Listeners:
         """Whether anybody can make use of events that name every task."""
         return any(notifier.names_tasks for notifier in self._notifiers)
 
+    @property
+    def best_by(self) -> tuple[tuple[str | None, bool], ...]:
+        """By which numbers, and whether the lowest, somebody wants to hear of the best configuration."""
+        wanted = [notifier.best_by for notifier in self._notifiers]
+        return tuple(dict.fromkeys(one for one in wanted if one is not None))
+
+    @property
+    def displays(self) -> bool:
+        """Whether people are shown how the run goes and ends."""
+        return self._display.shows
+
     def __enter__(self) -> Listeners:
-        self._display = make_display(self._progress)
+        self._display = make_display(self._progress, reported=self._reported)
         self._display.__enter__()
         return self
 

@@ -11,6 +11,7 @@ Owners
     this thread   everything here; the executor and the run are called from it only
     signal handler   `Interrupt.count`, and the executor's `wake`
 What is told as done has been committed. What was in flight when anything breaks is simply not done.
+Long because what becomes of a task is decided here alone.
 """
 
 from __future__ import annotations
@@ -18,38 +19,43 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import repeat, starmap
-from operator import attrgetter, itemgetter, mod
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from memento import faultpoints
 from memento.clock import Clock
 from memento.errors import StoreError
-from memento.events import CommandTaken, Event, Said, TaskRetried
-from memento.executors.base import Executor, Lost, Message, Note, Update
+from memento.events import Event, Said, TaskRetried
+from memento.executors.base import Executor, Lost, Message, Note, Running, Update
 from memento.plan.plan import Plan
-from memento.records import FAILED, LOST, STOPPED, Failure, Outcome
+from memento.records import STOPPED, Outcome
 from memento.runner.commits import Commits
 from memento.runner.other_runs import OtherRuns
-from memento.runner.progress import Activity, Progress, activities, task_text
+from memento.runner.packing import make_tasks
+from memento.runner.progress import Activity, Progress, task_text
 from memento.runner.queue import TaskQueue
-from memento.runner.retry import RetryPolicy, StoreFaults
+from memento.runner.retry import RetryPolicy, StoreFaults, lost
 from memento.runner.signals import Interrupt
+from memento.wording import size_text
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
     from memento.index.contract import Run
     from memento.index.types import Command
+    from memento.runner.given_fences import GivenFences
+    from memento.runner.memory_limits import MemoryLimits
     from memento.runner.store_room import StoreRoom
 
 _NUMBER = itemgetter(0)  # of a task, and of an outcome
 _FAILURE = attrgetter("failure")
 _TICK_EVERY = 0.2
+_TICK_MANY = 300  # workers of whom nobody reads five times a second what they do
 _TICK_WORKERS = 10_000  # asking what so many workers do takes 8 ms, and happens once a second
 _LOOK_EVERY = 0.5  # seconds between looks at what other runs have finished, and other processes ask
 _SHOW_EVERY = 1.0  # seconds between accounts of what runs, for who reads it of the index
-_NAMED = 1_000  # tasks that the account of a command names
+_MOST_ASKED = 4_096  # tasks that are claimed at once, to find some that no other run has
 _COLLECT_EVERY = 50_000  # new objects: those of a commit and its rows, some times over
 _GOING_ON, _LETTING_FINISH, _STOPPING = range(3)
 
@@ -72,7 +78,9 @@ class Runner:
     """Runs a plan to its end, or to the user's.
 
     Its executor is started. `codes` are the store's ids of the versions of the code that tasks are of; `store` is where
-    results go: a task that cannot write there ends the run. `name_tasks` has events name the tasks that they are about.
+    results go: a task that cannot write there ends the run. `name_tasks` has events name the tasks that they are about,
+    `left_workers` names dead runs whose workers may go on; `inherit` has the executor wait for these, and says whether
+    there are more since the last call.
     """
 
     def __init__(
@@ -90,26 +98,35 @@ class Runner:
         room: StoreRoom | None = None,
         name_tasks: bool = False,
         max_failures: int | None = None,
+        left_workers: Callable[[], Sequence[str]] = tuple,
+        inherit: Callable[[], bool] = bool,
+        limits: MemoryLimits | None = None,
+        queue: TaskQueue | None = None,
     ) -> None:
         now = clock.monotonic()
         self.plan = plan
         self.left: set[int] = set()  # tasks that were started, given back or cancelled, and did not finish
         self.cancelled: set[int] = set()  # of these, by a command
-        self.paused = False
+        self.paused_by = ""  # who has paused it; "" where nobody has
         self.progress = Progress(len(plan.todo), plan.forecast, workers, now)
         self.others = OtherRuns(plan, run, self.progress, codes, emit)
         self.commits = Commits(plan, run, self.progress, self.others, codes, emit, clock, name_tasks)
         self.faults = StoreFaults(store)
+        self.limits = limits
         self.room = room
+        self._fences: GivenFences | None = None  # of tasks whose earlier attempts may live on
+        self._left_workers, self._inherit = left_workers, inherit
         self.is_hopeless, self._max_failures = False, max_failures  # whether so many have failed for good
         self.executor = executor
         self._run, self._retry, self._emit, self._clock = run, retry, emit, clock
         self._activity = Activity(plan, executor, self.progress, name_tasks)
-        self._queue = TaskQueue(plan.todo)
+        self.queue = queue or TaskQueue(plan.todo)
         self._flying: dict[int, Task] = {}
+        self._asking = 0  # tasks to ask for at the next question; 0 where the last one found some
         self._losses: Counter[int] = Counter()  # how often each task's place was taken away
+        self._kept: Counter[int] = Counter()  # ... without a loss: its state was saved, or it had not begun
         self._end = _GOING_ON
-        self._tick_every = max(_TICK_EVERY, workers / _TICK_WORKERS)
+        self._tick_every = max(_TICK_EVERY, min(workers / _TICK_MANY, 1.0), workers / _TICK_WORKERS)
         self._next_tick, self._next_look, self._next_show = now, now + _LOOK_EVERY, now
 
     def loop(self, interrupt: Interrupt) -> None:
@@ -118,7 +135,7 @@ class Runner:
             while not self._is_over():
                 if interrupt.count >= 2:
                     break
-                if interrupt.count:
+                if interrupt.count or self.queue.is_over:
                     self.stop(running=True)
                 self._feed()
                 self._do_what_is_due()
@@ -132,10 +149,12 @@ class Runner:
                 if due is not None and (not messages or due <= self._clock.monotonic()):
                     self.commits.commit()
         self.commits.commit()
+        if self.executor.outlives and self._flying:
+            self.expect_copies([task.key for task in self._flying.values()])
         self.faults.check()
 
     def _is_over(self) -> bool:
-        waits = self.others.awaited or not self._queue.is_empty
+        waits = self.others.awaited or not self.queue.is_empty
         return not self._flying and (self.is_stopping or not waits)
 
     def _do_what_is_due(self) -> None:
@@ -146,18 +165,23 @@ class Runner:
             started = self._activity.started(states)
             if started is not None:
                 self._emit(started)
-            tick = self._activity.tick(states, self._flying, now)
+            tick = self._activity.tick(states, self._flying, now, self.paused_by)
             self._emit(tick)
             if now >= self._next_show:
                 self._next_show = now + _SHOW_EVERY
-                self._run.show(activities(tick, self._clock.now()))
+                self._run.show(*self._activity.account(tick, self._clock.now(), self.is_stopping))
         if now >= self._next_look:
             self._next_look = now + _LOOK_EVERY
             if self.others.awaited and not self.is_stopping:
-                self._queue.give_back(self.others.look())
+                back = self.others.look()
+                if back:
+                    self.expect_copies()
+                self.queue.give_back(back)
             self._obey()
             if self.room is not None and self.room.look(self._flying.values()):
                 self.stop(running=False)
+            for note in self.queue.notes():
+                self._emit(Said(note, "warning"))
 
     def _obey(self) -> None:
         """Carry out what other processes ask."""
@@ -165,49 +189,57 @@ class Runner:
         with contextlib.suppress(StoreError):  # a disk that fails shows when results are committed
             commands = self._run.commands()
         if commands:
-            from memento.runner.commands import carry_out
+            from memento.runner.commands import carry_out, told
 
         for command in commands:
             done = carry_out(self, command)
+            tick = self._activity.tick(self.at_work(), self._flying, self._clock.monotonic(), self.paused_by)
+            self._run.show(*self._activity.account(tick, self._clock.now(), self.is_stopping))
+            for event in told(command, done, self.plan):
+                self._emit(event)
+            # Last, and all of this with it: who reads the answer finds the run as it says.
             with contextlib.suppress(StoreError):
                 self._run.answer(command.id, done.text, undo=done.undo, done=done.done)
-            few = done.numbers if len(done.numbers) <= _NAMED else ()
-            keys = tuple(self.plan.tasks.key(number).hex() for number in few)
-            self._emit(CommandTaken(command.kind, command.sender, done.text, done.undo, done.done, keys))
-            what = done.text if done.done else f"refused: {done.text}"
-            self._emit(Said(f"Command {command.kind} by {command.sender}: {what}"))
 
     def _patience(self) -> float:
         """How long `poll` may wait: until the next thing that comes by the clock."""
+        if self._asking:
+            return 0.0
         now = self._clock.monotonic()
-        due = [self._next_tick, self.commits.due, None if self.paused else self._queue.due]
-        return max(0.0, min(at for at in due if at is not None) - now)
+        due = [self._next_tick, self.commits.due, None if self.paused_by else self.queue.due]
+        wait = max(0.0, min(at for at in due if at is not None) - now)
+        ends_in = None if self.is_stopping else self.queue.ends_in
+        return wait if ends_in is None else min(wait, ends_in)
 
     # -- tasks to the executor
 
     def _feed(self) -> None:
-        if self.is_stopping or self.paused:
+        asking, self._asking = self._asking, 0
+        if self.is_stopping or self.paused_by:
             return
         want = self.executor.want()
         if want <= 0:
             return
-        numbers = self._queue.take(want, self._clock.monotonic())
-        batch = self._tasks(self.others.claim(numbers)) if numbers else []
+        asked = max(want, asking)
+        numbers = self.queue.take(asked, self._clock.monotonic(), self._flying.values())
+        granted = self.others.claim(numbers) if numbers else []
+        # Runs go through a grid in one order. Whoever comes later, or is slower, asks for more at once until he has
+        # come to where the others are not; by as many as he wants, he would never overtake them.
+        if numbers and not granted:
+            self._asking = min(2 * asked, _MOST_ASKED)
+        if len(granted) > want:
+            self._run.release(self.plan.tasks.keys_of(granted[want:]))
+            self.queue.give_back(granted[want:])
+        if granted and self._inherit():  # what they had claimed may be among these, and in hand somewhere
+            self.expect_copies()
+        raised = self.limits.raised if self.limits is not None else None
+        batch = make_tasks(self.plan, granted[:want], self.queue.attempts, raised) if granted else []
+        if self._fences is not None:
+            batch = self._fences.put_on(batch)
         if batch:
             self._flying.update(zip(map(_NUMBER, batch), batch, strict=True))
             self.executor.submit(batch)
             faultpoints.at("batch.submitted")
-
-    def _tasks(self, numbers: list[int]) -> list[Task]:
-        tasks, costs, attempts = self.plan.tasks, self.plan.costs, self._queue.attempts
-        layouts, values = tasks.places(numbers)
-        repeats = map(mod, numbers, repeat(tasks.repeats))
-        tries = [attempts.get(number, 1) for number in numbers] if attempts else repeat(1)
-        expected = map(costs.__getitem__, numbers) if costs is not None else repeat(0.0)
-        of = self.plan.versions
-        versions = map(of.__getitem__, numbers) if of is not None else repeat(0)
-        fields = zip(numbers, tasks.keys_of(numbers), layouts, values, repeats, tries, expected, versions)  # noqa: B905 - some are endless
-        return list(starmap(Task, fields))
 
     # -- what the executor tells
 
@@ -226,8 +258,9 @@ class Runner:
         self._activity.end(map(_NUMBER, outcomes))
         failed = any(map(_FAILURE, outcomes))
         if failed:
-            ended = [pair for pair in ended if self._is_last(*pair)]
+            ended = [last for last in starmap(self._last, ended) if last is not None]
         self.commits.add(ended)
+        self.queue.note(ended)
         if self.room is not None and self.room.note(ended, self._flying.values()):
             self.stop(running=False)
         # What was expected of a task that went on from a checkpoint is the time of all its attempts.
@@ -249,42 +282,48 @@ class Runner:
             told = f"{self.commits.failed:,} failed: no more tasks are started, what runs finishes."
             self._emit(Said(told, "warning"))
 
-    def _is_last(self, task: Task, outcome: Outcome) -> bool:
-        """Tell whether this is how a task has ended; if not, it is tried again, or not done at all."""
+    def _last(self, task: Task, outcome: Outcome) -> tuple[Task, Outcome] | None:
+        """Return how a task has ended; None where it is tried again, or not done at all."""
         failure = outcome.failure
         if failure is None:
-            return True
+            return task, outcome
         if task.number in self.cancelled:  # whatever it makes of that
             self.left.add(task.number)
             self._run.release([task.key])
-            return False
+            return None
         if failure.kind == STOPPED:
             self.left.add(task.number)
-            return False
+            return None
         if self.faults.is_unwritable(failure):
             self.left.add(task.number)
             self.stop(running=True)
-            return False
+            return None
         self.faults.note_damage(failure)
         tried = outcome.attempt - self._losses[task.number]
         delay = None if self.is_stopping else self._retry.delay(failure, tried)
+        if self.limits is not None:
+            failure, delay = self.limits.judge(task.number, failure, delay)
+            outcome = outcome._replace(failure=failure)
         if delay is None:
-            return True
-        self._repeat(task, outcome, failure, delay)
-        return False
+            return task, outcome
+        self._repeat(task, outcome, delay)
+        return None
 
-    def _repeat(self, task: Task, outcome: Outcome, failure: Failure, delay: float) -> None:
+    def _repeat(self, task: Task, outcome: Outcome, delay: float, *, lost: bool = False) -> None:
         """Keep an attempt that is not the task's last, and have the next one made."""
-        number = task.number
+        number, failure = task.number, outcome.failure
+        assert failure is not None
         self.commits.add_attempt(task, outcome)
-        self._queue.attempts[number] = outcome.attempt + 1
-        self._queue.delay(number, self._clock.monotonic() + delay)
+        self.queue.attempts[number] = outcome.attempt + 1
+        self.queue.delay(number, self._clock.monotonic() + delay)
         text = task_text(self.plan.tasks, number)
         reason = f"{failure.type}: {failure.message}"
-        self._emit(TaskRetried(task.key.hex(), text, outcome.attempt, reason, delay))
+        if failure.next_limit:
+            reason += f"; next with {size_text(failure.next_limit)}"
+        self._emit(TaskRetried(task.key.hex(), text, outcome.attempt, reason, delay, lost))
 
     def _take(self, messages: Sequence[Message]) -> None:
-        lost = []
+        gone = []
         for message in messages:
             if isinstance(message, Update):
                 if message.number in self._flying:
@@ -296,46 +335,48 @@ class Runner:
                 if task is not None and task.attempt == message.attempt:  # else it is of one that is over
                     del self._flying[message.number]
                     self._activity.lose(message.number)
-                    lost.append((task, message))
-        if lost:
-            self._take_back(lost)
+                    gone.append((task, message))
+        if gone:
+            self._take_back(gone)
 
-    def _take_back(self, lost: Sequence[tuple[Task, Lost]]) -> None:
+    def _take_back(self, gone: Sequence[tuple[Task, Lost]]) -> None:
         """Take tasks that have no outcome: as was asked, or since their place was taken away from them."""
         later = []
-        for task, message in lost:
+        copies = [task.key for task, told in gone if not told.gone and (told.reason or not told.cancelled)]
+        if copies:
+            self.expect_copies(copies)
+        for task, message in gone:
             if self.is_stopping or task.number in self.cancelled:
                 self.left.add(task.number)
             elif message.cancelled:
                 later.append(task.number)
             else:
-                self._lose(task, message.reason)
-        self._queue.give_back(later)
+                self._lose(task, message.reason, kept=message.kept)
+        self.queue.give_back(later)
         # Also of those that start later: a run that is paused keeps no other from them.
-        self._run.release(
-            [task.key for task, message in lost if task.number in self.left or message.cancelled]
-        )
+        left = [task.key for task, message in gone if task.number in self.left or message.cancelled]
+        self._run.release(left)
 
-    def _lose(self, task: Task, reason: str) -> None:
+    def _lose(self, task: Task, reason: str, *, kept: bool) -> None:
         """Note an attempt whose place was taken away, and have the next one made as often as that is allowed."""
         self._losses[task.number] += 1
-        losses, most = self._losses[task.number], self._retry.losses
-        text = reason or "its executor gave it back without an outcome"
-        if losses > most:
-            text += (
-                f"; so its place was taken away {losses} times in this run, more than"
-                f" Retry(losses={most}) bears. Look for what ends its workers, or raise that bound"
-            )
-        failure = Failure(LOST, "TaskLost", text, "", "", None, "")
-        now = self._clock.now()
-        outcome = Outcome(
-            task.number, FAILED, task.attempt, now, 0.0, None, None, None, "", None, (), (), None, failure
-        )
+        self._kept[task.number] += kept
+        losses, most = self._losses[task.number] - self._kept[task.number], self._retry.losses
+        outcome = lost(task, reason, losses, most, self._clock.now())
         if losses > most:
             self.commits.add([(task, outcome)])
             self._look_at_failures()
         else:
-            self._repeat(task, outcome, failure, 0.0)
+            self._repeat(task, outcome, 0.0, lost=True)
+
+    def expect_copies(self, lost: Iterable[bytes] = ()) -> None:
+        """Keep away from attempts that may live on: of lost tasks, and where dead runs may have left workers."""
+        if self._fences is None:
+            from memento.runner.given_fences import GivenFences  # which most runs do without
+
+            self._fences = GivenFences(self.faults.store)
+        self._fences.look(self._left_workers())
+        self._fences.lose(lost)
 
     # -- what people ask of the run
 
@@ -352,43 +393,44 @@ class Runner:
         self._end = end
         self.executor.cancel(running=running)
         if self._flying and running:
-            self._emit(
-                Said("Stopping: running tasks get a moment to save what they have. Ctrl-C again ends them.")
-            )
-        self.left.update(self._queue.drop_delayed())
+            why = "Its deadline is near" if self.queue.is_over else "Stopping"
+            told = f"{why}: running tasks get a moment to save what they have. Ctrl-C again ends them."
+            self._emit(Said(told))
+        self.left.update(self.queue.drop_delayed())
 
-    def pause(self) -> int:
-        """Start nothing more until `resume`; return how many tasks run, and go on to their end."""
-        self.paused = True
-        running = len(self._at_work())
+    def pause(self, by: str) -> None:
+        """Start nothing more until `resume`; what runs goes on to its end."""
+        self.paused_by = by
         self.executor.cancel(running=False)
-        return running
 
-    def _at_work(self) -> set[int]:
-        """Return the tasks that run at this moment; none where a task would keep this thread from asking."""
-        states = () if self.executor.in_process else self._activity.running(self._flying)
-        return {state.number for state in states}
+    def at_work(self) -> list[Running]:
+        """Return what runs at this moment; nothing where a task would keep this thread from asking."""
+        return [] if self.executor.in_process else self._activity.running(self._flying)
 
     def resume(self) -> None:
         """Undo `pause`."""
-        self.paused = False
+        self.paused_by = ""
 
     def cancel(self, numbers: Collection[int]) -> tuple[list[int], int]:
         """Do not compute these tasks; return those that were still to be done, and how many of them run now."""
         wanted = set(numbers)
-        running = len(wanted & self._at_work())
-        waiting = [*self._queue.drop(wanted), *self.others.forget(wanted)]
+        running = sum(state.number in wanted for state in self.at_work())
+        waiting = [*self.queue.drop(wanted), *self.others.forget(wanted)]
         flying = [number for number in self._flying if number in wanted]
         self.cancelled.update(waiting, flying)
         self.left.update(waiting)
         self._run.release(self.plan.tasks.keys_of(waiting))
         if flying:
             self.executor.cancel(flying, running=True)
+        costs = self.plan.costs
+        self.progress.drop(
+            len(waiting) + len(flying), sum(costs[n] for n in [*waiting, *flying]) if costs else 0.0
+        )
         return [*waiting, *flying], running
 
     def put_first(self, numbers: Collection[int]) -> list[int]:
         """Have these tasks computed before all others that have not started; return those that were still to be."""
-        first = self._queue.put_first(numbers)
+        first = self.queue.put_first(numbers)
         wanted = set(numbers)
         self.executor.cancel([number for number in self._flying if number not in wanted], running=False)
         return [*first, *(number for number in self._flying if number in wanted)]
@@ -396,5 +438,6 @@ class Runner:
     def resize(self, workers: int) -> int:
         """Run so many tasks at once from now on; return how many it was."""
         before, self.progress.workers = self.progress.workers, workers
+        self.queue.resize(workers)
         self.executor.resize(workers)
         return before

@@ -6,16 +6,19 @@ Knows: what `Memento` takes. May not know: how any of it is done.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.executors.choose import engine_class, is_engine, own_workers
+from memento.executors.choose import engine_class, is_cluster, is_engine, own_workers
 from memento.keys.code_files import Program
+from memento.system.limits import usable_cores
 from memento.worker.by_name import Arguments
 
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
+    from memento.plan.plan import Plan
+    from memento.runner.deadline import Deadline
 
 _WHOLE = ("num_workers", "cpus_per_task", "max_tasks_per_worker", "max_failures")
 
@@ -28,11 +31,13 @@ class Options(NamedTuple):
     retries: Any = 0
     timeout: float | None = None
     memory_limit: int | None = None
+    on_oom: str = "retry"
     store_limit: int | None = None
     on_code_change: str = "warn"
     order: str = "longest-first"
     cpus_per_task: int = 1
     gpus_per_task: float = 0
+    gpu_memory: int | None = None  # bytes
     max_tasks_per_worker: int | None = None
     log_output: bool = True
     max_failures: int | None = None
@@ -40,14 +45,19 @@ class Options(NamedTuple):
     force_cache: bool = False
     sample: float | None = None
     initializer: Callable[[], object] | None = None
+    deadline: Deadline | None = None
+    # says which tasks are computed; None: all that need it
+    only: Callable[[Plan], Iterable[int]] | None = None
+    payloads: str | os.PathLike[str] | None = None  # where values, checkpoints and logs go
     note: str = ""  # what of these may not be as it was asked for
+    asked_workers: int | None = None  # `num_workers` as somebody asked for it
 
 
 # Arguments of `Memento` that are for `make_options`.
 GIVEN = (
-    "num_workers", "executor", "retries", "timeout", "memory_limit", "store_limit", "fail_fast", "max_failures",
-    "sample", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "max_tasks_per_worker", "log_output",
-    "initializer",
+    "num_workers", "executor", "retries", "timeout", "memory_limit", "on_oom", "store_limit", "fail_fast",
+    "max_failures", "sample", "on_code_change", "order", "cpus_per_task", "gpus_per_task", "gpu_memory",
+    "max_tasks_per_worker", "log_output", "initializer", "payloads",
 )  # fmt: skip
 
 
@@ -62,6 +72,7 @@ def make_options(**given: Any) -> Options:
         given["timeout"] = seconds_of(given["timeout"], "timeout", short=True)
     for name in ("num_workers", "timeout", "cpus_per_task", "max_tasks_per_worker", "max_failures"):
         check_positive(name, given[name])
+    check_gpus(given["gpus_per_task"])
     check_retries(given["retries"])
     check_flag("fail_fast", given["fail_fast"])
     check_sample(given["sample"])
@@ -74,8 +85,10 @@ def make_options(**given: Any) -> Options:
             )
         given["max_failures"] = 1
     workers, note = workers_of(given["executor"], given["num_workers"], given["cpus_per_task"])
-    limits = {name: as_bytes(given[name], name) for name in ("memory_limit", "store_limit")}
-    return Options(**{**given, **limits, "num_workers": workers, "note": note})
+    check_on_oom(given["on_oom"], given["memory_limit"])
+    limits = {name: as_bytes(given[name], name) for name in ("memory_limit", "store_limit", "gpu_memory")}
+    asked = given["num_workers"]
+    return Options(**{**given, **limits, "num_workers": workers, "note": note, "asked_workers": asked})
 
 
 def workers_of(executor: Any, asked: int | None, cpus_per_task: int) -> tuple[int, str]:
@@ -96,8 +109,7 @@ def _short(executor: Any) -> str:
 
 def default_workers(cpus_per_task: int) -> int:
     """Say how many tasks run at once where nobody said it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // cpus_per_task)
+    return max(1, usable_cores(os.environ) // cpus_per_task)
 
 
 def as_bytes(limit: int | str | None, name: str) -> int | None:
@@ -113,7 +125,21 @@ def as_bytes(limit: int | str | None, name: str) -> int | None:
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Refuse what is none of the choices."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        from memento.matrix.suggest import nearest
+
+        near = nearest(value, choices)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
+
+
+def check_on_oom(on_oom: object, memory_limit: object) -> None:
+    """Refuse what is none of the choices, and to double nothing."""
+    check_choice("on_oom", on_oom, ("retry", "double", "fail"))
+    if on_oom == "double" and memory_limit is None:
+        raise ValueError(
+            "on_oom='double' doubles memory_limit for tasks that need more, and there is none: give it, like"
+            " Memento(func, memory_limit='8GB', retries=2, on_oom='double')"
+        )
 
 
 def check_func(func: Any) -> None:
@@ -245,6 +271,16 @@ def check_sample(sample: Any) -> None:
     raise (ValueError if whole or isinstance(sample, float) else TypeError)(problem)
 
 
+def check_gpus(count: Any) -> None:
+    """Refuse what is neither a whole number of GPUs nor a share of one."""
+    if count != 0 or isinstance(count, bool):
+        check_positive("gpus_per_task", count)
+        if count > 1 and (count == float("inf") or count != int(count)):
+            raise ValueError(
+                f"gpus_per_task={count}: give a whole number, or a fraction below 1 to share a GPU"
+            )
+
+
 def check_retries(retries: object) -> None:
     """Refuse what says nothing about retries."""
     if type(retries) is not int or retries < 0:
@@ -255,6 +291,8 @@ def check_retries(retries: object) -> None:
 
 def executor_name(executor: Any) -> str:
     """Name an executor for people."""
+    if is_cluster(executor):
+        return "dask"
     return executor if isinstance(executor, str) else str(getattr(executor, "name", type(executor).__name__))
 
 

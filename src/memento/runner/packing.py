@@ -9,6 +9,8 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import repeat
+from operator import mod
 from typing import TYPE_CHECKING, Any
 
 from memento import system
@@ -20,7 +22,7 @@ from memento.store import provenance
 from memento.values import pickling
 from memento.worker.portable import Portable, unsendable
 from memento.worker.source_texts import modules, sources
-from memento.worker.work import LIVE_EVERY, Work
+from memento.worker.work import GRACE, LIVE_EVERY, Task, Work
 
 if TYPE_CHECKING:
     from memento.plan.plan import Plan
@@ -57,7 +59,8 @@ def make_work(
     store: str,
     origins: Mapping[str, bytes],
     files: SharedFiles,
-    by_name: ByName | None = None,
+    by_name: ByName | None,
+    payloads: str,
 ) -> Work:
     """Say what workers are to do with each task.
 
@@ -77,12 +80,15 @@ def make_work(
         sys_path=[path or os.getcwd() for path in sys.path],
         cwd=os.getcwd(),
         num_workers=min(options.num_workers, len(plan.todo)),
+        asked_workers=options.asked_workers,
         cpus_per_task=options.cpus_per_task,
         gpus_per_task=options.gpus_per_task,
+        gpu_memory=options.gpu_memory,
         timeout=options.timeout,
         memory_limit=options.memory_limit,
         max_tasks_per_worker=options.max_tasks_per_worker,
         log_output=options.log_output,
+        grace=GRACE if options.deadline is None else options.deadline.grace,
         live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
         initializer=begin and Portable(begin, "the initializer", files=files),
         sources={**sources(), **modules(names)},
@@ -91,7 +97,27 @@ def make_work(
         labels=tasks.labels,
         generators=origins,
         by_name=by_name,
+        payloads=payloads,
     )
+
+
+def make_tasks(
+    plan: Plan, numbers: Sequence[int], attempts: Mapping[int, int], raised: Mapping[int, int] | None
+) -> list[Task]:
+    """Say what the next attempts at these tasks are; `attempts` has their numbers, `raised` memory limits of some.
+
+    What is not there is the first, with the limit of all.
+    """
+    tasks, costs, longest, of = plan.tasks, plan.costs, plan.longest, plan.versions
+    layouts, values = tasks.places(numbers)
+    repeats = map(mod, numbers, repeat(tasks.repeats))
+    tries = [attempts.get(number, 1) for number in numbers] if attempts else repeat(1)
+    expected = map(costs.__getitem__, numbers) if costs is not None else repeat(0.0)
+    versions = map(of.__getitem__, numbers) if of is not None else repeat(0)
+    limits = map(raised.get, numbers) if raised else repeat(None)
+    most = map(longest.__getitem__, numbers) if longest is not None else repeat(0.0)
+    keys = tasks.keys_of(numbers)
+    return list(map(Task, numbers, keys, layouts, values, repeats, tries, expected, versions, limits, most))
 
 
 class _PickledValues(Sequence[bytes]):

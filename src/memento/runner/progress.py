@@ -20,6 +20,7 @@ from memento.worker.work import Task
 if TYPE_CHECKING:
     from memento.plan.keyed_tasks import KeyedTasks
     from memento.plan.plan import Plan
+    from memento.runner.deadline import Deadline
 
 _LISTED = 100  # running tasks that a tick names: more than anybody can read
 
@@ -40,13 +41,14 @@ class Progress:
         self.done = 0  # computed by this run
         self.shared = 0  # computed meanwhile by another run
         self.failed = 0
-        self._todo = todo
+        self._todo = todo  # without those that a command has taken out
         self._cost_left = cost
         self.workers = max(1, workers)
         self.started = started
         self.longest = 0.0  # seconds that the longest of the finished tasks took
         self._spent = 0.0  # seconds of work seen
         self._expected = 0.0  # seconds of work that the forecast had for the same tasks
+        self.deadline: Deadline | None = None
         self._recent: deque[tuple[float, int]] = deque([(started, 0)])
 
     @property
@@ -62,6 +64,12 @@ class Progress:
             self._cost_left = max(0.0, self._cost_left - expected)
             self._expected += expected
 
+    def drop(self, tasks: int, expected: float) -> None:
+        """Take tasks out of what is to be done, and the seconds that were expected of them."""
+        self._todo -= tasks
+        if self._cost_left is not None:
+            self._cost_left = max(0.0, self._cost_left - expected)
+
     def throughput(self, now: float) -> float:
         """Finished tasks a second, over the last seconds."""
         self._recent.append((now, self.finished))
@@ -70,18 +78,24 @@ class Progress:
         (start, before), (end, after) = self._recent[0], self._recent[-1]
         return (after - before) / (end - start) if end > start else 0.0
 
-    def eta(self, now: float, running: Iterable[tuple[float, float]] = ()) -> float | None:
+    def eta(
+        self, now: float, running: Iterable[tuple[float, float]] = (), workers: int | None = None
+    ) -> float | None:
         """Seconds until the run is over; None where nothing can be said, yet or any more.
 
         `running` has how long each running task has run, and what was expected of it; 0.0 where nothing was.
+        `workers` is how many there are just now, where that is another number than was asked for.
         """
+        workers = self.workers if workers is None else workers
         left = self._todo - self.finished
         if left <= 0:
             return 0.0
         seen = self.finished >= _TRUSTED_AFTER and self._expected > 0
         pace = self._spent / self._expected if seen else 1.0
+        if workers == 0:  # they have not come yet
+            return None
         if self._cost_left is not None and self._cost_left > 0:
-            estimate = self._cost_left * pace / self.workers
+            estimate = self._cost_left * pace / workers
         elif self.finished:
             estimate = (now - self.started) / self.finished * left
         else:
@@ -113,6 +127,7 @@ class Activity:
         self._plan, self._executor, self._progress = plan, executor, progress
         self._name_tasks = name_tasks
         self._live: dict[int, Update] = {}
+        self._texts: dict[int, str] = {}  # by the numbers of tasks that ticks have named
         self._started: set[int] = set()  # numbers of running tasks that were told as started
 
     def update(self, message: Update) -> None:
@@ -160,41 +175,65 @@ class Activity:
         configs = tuple(task_text(tasks, number) for number, _ in pairs)
         return TasksStarted(keys, tuple(worker for _, worker in pairs), configs=configs) if pairs else None
 
-    def tick(self, states: Sequence[Running], flying: dict[int, Task], now: float) -> Tick:
-        """Tell the state of the run."""
+    def tick(self, states: Sequence[Running], flying: dict[int, Task], now: float, paused: str = "") -> Tick:
+        """Tell the state of the run; `paused` is who has paused it."""
         progress, plan = self._progress, self._plan
         listed = states
         if len(states) > _LISTED:
             longest = heapq.nlargest(_LISTED, range(len(states)), key=lambda i: states[i].seconds)
             listed = [states[i] for i in sorted(longest)]  # in the workers' order, from tick to tick
+        running = [(state.seconds, flying[state.number].cost) for state in states]
         return Tick(
-            total=plan.total,
+            total=plan.size,
             done=progress.done + progress.shared,
             cached=plan.hits,
             failed=progress.failed,
             running=tuple(self._state(state, flying[state.number]) for state in listed),
             elapsed=now - progress.started,
-            eta=progress.eta(now, [(state.seconds, flying[state.number].cost) for state in states]),
+            eta=None if paused else progress.eta(now, running, self._workers()),
             throughput=progress.throughput(now),
             unlisted=len(states) - len(listed),
             longest=progress.longest,
+            paused=paused,
         )
+
+    def account(self, tick: Tick, now: float, stopping: bool) -> tuple[list[index.Activity], index.Standing]:
+        """Put what a tick says of the workers and of the run as the index keeps it; `now` is UTC seconds."""
+        running = len(tick.running) + tick.unlisted
+        counts = (tick.total, tick.done, tick.cached, tick.failed, running, self._workers())
+        workers = [
+            index.Activity(one.worker, bytes.fromhex(one.key), now - one.seconds, *one[4:], config=one.config)
+            for one in tick.running
+        ]
+        deadline = self._progress.deadline
+        ends = None if deadline is None else deadline.moment
+        rest = (tick.throughput, tick.eta, tick.longest, tick.paused, stopping, self._executor.waits())
+        unbegun: dict[str, list[str]] = {}
+        for number, why in self._executor.unbegun():
+            unbegun.setdefault(why, []).append(self._plan.tasks.key(number).hex())
+        return workers, index.Standing(*counts, *rest)._replace(deadline=ends, unbegun=unbegun)
+
+    def _workers(self) -> int:
+        """How many tasks can run at once just now."""
+        places = self._executor.places()
+        return self._progress.workers if places is None else min(places, self._progress.workers)
 
     def _state(self, state: Running, task: Task) -> WorkerState:
         live = self._live.get(state.number)
-        config = task_text(self._plan.tasks, state.number)
+        config = self._text(state.number)
         if live is None:
             return WorkerState(state.worker, task.key.hex(), config, state.seconds)
         told = (live.done, live.total, live.metrics, live.doing)
         return WorkerState(state.worker, task.key.hex(), config, state.seconds, *told)
 
-
-def activities(tick: Tick, now: float) -> list[index.Activity]:
-    """Put what a tick says of the workers as the index keeps it; `now` is UTC seconds."""
-    return [
-        index.Activity(one.worker, bytes.fromhex(one.key), now - one.seconds, *one[4:])
-        for one in tick.running
-    ]
+    def _text(self, number: int) -> str:
+        """Name a task; hundreds of long ones are named four times a second."""
+        text = self._texts.get(number)
+        if text is None:
+            if len(self._texts) > 10 * _LISTED:
+                self._texts.clear()
+            text = self._texts[number] = task_text(self._plan.tasks, number)
+        return text
 
 
 def told_parameters(tasks: KeyedTasks, number: int) -> dict[str, Any]:

@@ -11,6 +11,11 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memento.records import Outcome
+    from memento.worker.work import Task
 
 
 class TaskQueue:
@@ -18,8 +23,6 @@ class TaskQueue:
 
     `attempts` has the number of the next attempt at each task for which it is not the first.
 
-    Examples
-    --------
     >>> queue = TaskQueue([0, 1, 2, 3, 4])
     >>> queue.put_first([3])
     [3]
@@ -46,8 +49,32 @@ class TaskQueue:
         """When the next of those that wait for their time may start; None where none waits."""
         return self._delayed[0][0] if self._delayed else None
 
-    def take(self, want: int, now: float) -> list[int]:
-        """Remove and return up to `want` tasks."""
+    # A run may go on for ever, unless `TasksThatFit` says otherwise.
+
+    unfit: Sequence[int] = ()  # tasks that are not handed out, since they would not have ended in time
+
+    @property
+    def is_over(self) -> bool:
+        """Whether time is up, so that what runs is to stop."""
+        return False
+
+    @property
+    def ends_in(self) -> float | None:
+        """Seconds until that is so; None for never."""
+        return None
+
+    def notes(self) -> Iterable[str]:
+        """Yield what people should know, once."""
+        return ()
+
+    def note(self, ended: Iterable[tuple[Task, Outcome]]) -> None:
+        """Learn from how tasks have ended."""
+
+    def resize(self, workers: int) -> None:
+        """Know that so many tasks run at once."""
+
+    def take(self, want: int, now: float, flying: Collection[Task] = ()) -> list[int]:
+        """Remove and return up to `want` tasks; `flying` are those that were taken and have not ended."""
         numbers: list[int] = []
         while self._delayed and self._delayed[0][0] <= now and len(numbers) < want:
             numbers.append(heapq.heappop(self._delayed)[1])
@@ -94,6 +121,14 @@ class TaskQueue:
     def drop_delayed(self) -> list[int]:
         """Remove those that wait for their time; return them."""
         return self.drop([number for _, number in self._delayed])
+
+    def rest(self) -> list[int]:
+        """Return what is left of the plan, in order, but for what was moved to the front or waits for its time."""
+        return [number for number in self._todo[self._at :] if number not in self._moved]
+
+    def replace_rest(self, rest: Sequence[int]) -> None:
+        """Have these tasks, in this order, be what is left of the plan."""
+        self._todo, self._at, self._moved = rest, 0, set()
 
     def _rest(self) -> set[int]:
         return set(self._todo[self._at :]) - self._moved

@@ -6,7 +6,6 @@ Knows: the commands that a store's index carries. May not know: how a run carrie
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.config import plain
 from memento.errors import CommandRefused
 from memento.index.types import Command
-from memento.store.location import locate
+from memento.store.location import StorePath, find_store
 from memento.store.store import Store
 from memento.system import person
 
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 0.05  # seconds between looks for an answer
 
 
-def control(store: str | os.PathLike[str] | None = None, run: str | int | None = None) -> Control:
+def control(store: StorePath | None = None, run: str | int | None = None) -> Control:
     """Return what steers a live run.
 
     Parameters
     ----------
-    store : path, optional
+    store : path or address, optional
         Where the run's results go; by default the project's ``memento-store``.
     run : str or int, optional
         The run's id, or its experiment's name; needed only where several are alive.
@@ -59,8 +58,8 @@ def control(store: str | os.PathLike[str] | None = None, run: str | int | None =
     Traceback (most recent call last):
     memento.errors.CommandRefused: run 1 over ...memento-store is not alive: it has ended (done)
     """
-    opened = Store.open(locate(store), create=False)
-    return Control(opened.index, choose(opened.index, opened.root, run))
+    opened = Store.open(find_store(store), create=False)
+    return Control(opened.index, choose(opened.index, str(opened.location), run))
 
 
 def choose(index: Index, store: str, which: str | int | None) -> RunRecord:
@@ -115,9 +114,15 @@ class Control:
         """Undo `pause`."""
         return self._ask("resume")
 
-    def stop(self) -> Answer | None:
-        """Have the run end when what runs has ended; the same script run again goes on from there."""
-        return self._ask("stop")
+    def stop(self, *, now: bool = False) -> Answer | None:
+        """Have the run end when what runs has ended; the same script run again goes on from there.
+
+        Parameters
+        ----------
+        now : bool
+            Do not wait for what runs: it is told to stop, and may save a checkpoint first, as at a Ctrl-C.
+        """
+        return self._ask("stop", {"now": True} if now else None)
 
     def cancel(self, *keys: str, **parameters: Any) -> Answer | None:
         """Have tasks not computed in this run: what runs of them is stopped, the rest of the run goes on.
@@ -173,10 +178,21 @@ class Control:
             time.sleep(_LOOK_EVERY)
 
 
+class Typed(str):
+    """A value as somebody has typed it: 4 is the number where there is one, and the text "4" where there is none."""
+
+    __slots__ = ()
+
+
 def _named(keys: tuple[str, ...], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    values = {}
+    values: dict[str, Any] = {}
+    texts: dict[str, list[str]] = {}
     for name, value in parameters.items():
         several = isinstance(value, list | tuple | set | frozenset | range)
+        each = list(value) if several else [value]
+        if each and all(isinstance(one, Typed) for one in each):
+            texts[name] = [str(one) for one in each]
+            continue
         values[name] = [plain(one) for one in value] if several else plain(value)
         try:
             json.dumps(values[name])
@@ -184,4 +200,4 @@ def _named(keys: tuple[str, ...], parameters: Mapping[str, Any]) -> dict[str, An
             raise TypeError(
                 f"{name}={value!r} cannot be sent to a run: give its text, as `memento ls` shows it"
             ) from None
-    return {"keys": list(keys), "parameters": values}
+    return {"keys": list(keys), "parameters": values, **({"texts": texts} if texts else {})}

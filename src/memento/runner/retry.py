@@ -1,6 +1,6 @@
 """Decide what becomes of a failed attempt: whether it is repeated, and when, or whether it ends the run.
 
-Knows: failures, where the store is. May not know: executors, plans, stores' indexes.
+Knows: failures and tasks, where the store is. May not know: executors, plans, stores' indexes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from memento.errors import (
     UnsavableResult,
     WorkerDied,
 )
-from memento.layout import Layout
+from memento.layout import PAYLOADS, Layout
 from memento.records import (
     DIED,
+    FAILED,
     LOST,
     MEMORY,
     PAYLOAD_DAMAGED,
@@ -28,6 +29,7 @@ from memento.records import (
     TIMEOUT,
     UNSAVABLE,
     Failure,
+    Outcome,
 )
 from memento.wording import seconds_of
 
@@ -42,6 +44,8 @@ _OF_KIND: dict[str, type[BaseException]] = {
 if TYPE_CHECKING:
     from datetime import timedelta
     from typing import TypeAlias
+
+    from memento.worker.work import Task
 
 Retries: TypeAlias = "int | Retry | Mapping[type[BaseException], int]"
 
@@ -171,27 +175,48 @@ def _is_one_of(
     return not {f"{kind.__module__}:{kind.__qualname__}" for kind in kinds}.isdisjoint(failure.lineage)
 
 
+def lost(task: Task, reason: str, losses: int, most: int, now: float) -> Outcome:
+    """Make the outcome of an attempt whose place was taken away, as that of its task was so often."""
+    text = reason or "its executor gave it back without an outcome"
+    if losses > most:
+        text += (
+            f"; so its place was taken away {losses} times in this run, more than"
+            f" Retry(losses={most}) bears. Look for what ends its workers, or raise that bound"
+        )
+    failure = Failure(LOST, "TaskLost", text, "", "", None, "")
+    return Outcome(
+        task.number, FAILED, task.attempt, now, 0.0, None, None, None, "", None, (), (), None, failure
+    )
+
+
 class StoreFaults:
     """Collects what tasks' failures say of the run's own store; its folder is "" where there is none."""
 
     def __init__(self, store: str) -> None:
-        self._store = store
+        self.store = store
+        self.elsewhere = ""  # address of the object store with the values, if they are in one
         self._unwritable: Failure | None = None
         self.damaged: dict[str, str] = {}  # payloads that tasks found damaged -> what is wrong with each
 
     def is_unwritable(self, failure: Failure) -> bool:
         """Tell whether a task failed because the store takes no more: then the others would fail as well."""
-        if failure.code != STORE_UNWRITABLE or not self._store or _below(self._store, failure.path) is None:
+        if failure.code != STORE_UNWRITABLE or not self.store or not self._is_ours(failure.path):
             return False
         self._unwritable = self._unwritable or failure
         return True
 
     def note_damage(self, failure: Failure) -> None:
         """Note the payload of this store that a task found damaged, if that is why it failed."""
-        if failure.code == PAYLOAD_DAMAGED and self._store:
-            ref = _below(Layout(self._store).payloads, failure.path)
+        if failure.code == PAYLOAD_DAMAGED and self.store:
+            ref = _below(Layout(self.store).payloads, failure.path)
+            if self.elsewhere and failure.path.startswith(f"{self.elsewhere}/{PAYLOADS}/"):
+                ref = failure.path[len(f"{self.elsewhere}/{PAYLOADS}/") :]
             if ref is not None:
                 self.damaged[ref] = failure.message.removeprefix(f"{failure.path}: ")
+
+    def _is_ours(self, path: str) -> bool:
+        elsewhere = bool(self.elsewhere) and path.startswith(f"{self.elsewhere}/")
+        return elsewhere or _below(self.store, path) is not None
 
     def check(self) -> None:
         """Raise what ended the run, if the store did."""

@@ -10,7 +10,8 @@ Long because all that a run opens is opened and closed here, in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import CacheMiss, StoreLimitReached
 from memento.events import CommandTaken, Event, FailureGroup, RunFinished, RunStarted, Said, TaskRetried
 from memento.executors.choose import runs_here
+from memento.layout import Layout
 from memento.plan.keyed_tasks import KeyedTasks, check_volatile
 from memento.plan.plan import Past, Plan, expected_costs, make_plan
 from memento.runner.code_changes import SessionCode
@@ -33,12 +35,15 @@ if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
     from memento.results.parameters import Tasks
     from memento.runner.loop import Runner
+    from memento.runner.memory_limits import MemoryLimits
+    from memento.runner.queue import TaskQueue
     from memento.runner.signals import Interrupt
     from memento.runner.store_room import StoreRoom
     from memento.values.shared_files import SharedFiles
 
 _TOLD = (Said, TaskRetried, CommandTaken)  # events that no row tells
 _BY_LIMIT = "by the store's limit"  # why a run was stopped
+BY_DEADLINE = "at its deadline"
 _PAST_RUNS = 20_000  # runtimes that the forecast looks at
 
 
@@ -60,11 +65,14 @@ class Session:
         clock: Clock = SYSTEM_CLOCK,
         *,
         name_tasks: bool = False,
+        best_by: Sequence[tuple[str | None, bool]] = (),
     ) -> None:
         self.function, self.experiment = function, experiment
         self.store, self.options, self.clock = store, options, clock
-        self._emit, self._name_tasks = emit, name_tasks
+        self._emit, self._name_tasks, self._best_by = emit, name_tasks, best_by
         self._run: Run | None = None
+        self._over: list[bytes] = []  # tasks that are done, and may have checkpoints in an object store
+        self._known_dead: set[str] = set()  # runs whose workers may go on
         self._untold: list[Event] = []  # what was told before the run had begun
         self.arguments = check_names(function, matrix)
         self.tasks = KeyedTasks(matrix, experiment, self.arguments.defaults, options.sample)
@@ -143,7 +151,9 @@ class Session:
             raise CacheMiss(self.shown.config(min(plan.todo)))
         began = self.clock.monotonic()
         self._sweep()
-        runner = self._compute() if len(plan.todo) else None
+        if self._is_late():
+            self.stopped = BY_DEADLINE
+        runner = self._compute() if len(plan.todo) and not self.stopped else None
         if runner is None:
             self._tell_start()
             if plan.total:
@@ -158,13 +168,26 @@ class Session:
         self.finished = self._how_it_ended(runner, self.clock.monotonic() - began, notify)
         self.emit(self.finished)
 
-    def _tell_start(self) -> None:
+    def _is_late(self) -> bool:
+        """Tell whether the deadline is past before anything has begun; else get ready for it."""
+        deadline = self.options.deadline
+        if deadline is None or not len(self.plan.todo):
+            return False
+        from memento.runner.tasks_that_fit import has_any
+
+        if has_any(self.code.present.versions, ".loop(", ".stopping", ".checkpoint("):
+            deadline.let_save()
+        return deadline.left_for_tasks() <= 0
+
+    def _tell_start(self, workers: int | None = None, *, grows: bool = False) -> None:
+        if workers:  # a cluster knows only when it is there how many tasks it runs at once
+            self.options = self.options._replace(num_workers=workers)
         plan, options = self.plan, self.options
         self.emit(
             RunStarted(
                 experiment=self.experiment,
-                store=self.store.root,
-                total=plan.total,
+                store=str(self.store.location),
+                total=plan.size,
                 cached=plan.hits,
                 todo=len(plan.todo),
                 workers=options.num_workers,
@@ -172,6 +195,7 @@ class Session:
                 executor=executor_name(options.executor),
                 in_process=runs_here(options.executor),
                 matrix="" if self.matrix.id is None else str(self.matrix.id),
+                grows=grows,
             )
         )
 
@@ -179,16 +203,16 @@ class Session:
         plan = self.plan
         progress = runner.progress if runner else None
         computed = progress.finished if progress else 0
-        left = plan.total - plan.hits - computed
+        left = plan.size - plan.hits - computed
         finished = RunFinished(
             experiment=self.experiment,
-            store=self.store.root,
-            total=plan.total,
+            store=str(self.store.location),
+            total=plan.size,
             done=progress.done + progress.shared if progress else 0,
             cached=plan.hits,
             failed=progress.failed if progress else 0,
             elapsed=elapsed,
-            interrupted=bool(self.stopped),
+            interrupted=self.stopped not in ("", BY_DEADLINE),
             left=left,
             groups=self._groups(runner) if runner and runner.progress.failed else (),
             notify=notify,
@@ -198,6 +222,11 @@ class Session:
 
             self.full = limit_reached(self.store, self.options.store_limit or 0, left)
             finished = finished._replace(how_to_go_on=str(self.full))
+        elif self.stopped == BY_DEADLINE:
+            from memento.runner.tasks_that_fit import what_is_left
+
+            told = what_is_left(plan, self.options, self.costs, left)
+            finished = finished._replace(how_to_go_on=told)
         elif self.stopped or self.cancelled or (self.is_hopeless and left):
             from memento.runner.closing_notes import how_to_go_on
 
@@ -209,6 +238,11 @@ class Session:
 
             notes = note_of_none(empty, plan, self.function)
             finished = finished._replace(warned=warned(self.store, self.matrix, plan), notes=notes)
+        if self._best_by:
+            from memento.runner.closing_notes import best_of
+
+            best, why_not = best_of(self.store, self.matrix, plan, self._best_by)
+            finished = finished._replace(best=best, notes=finished.notes + why_not)
         return finished
 
     def _groups(self, runner: Runner) -> tuple[FailureGroup, ...]:
@@ -236,8 +270,10 @@ class Session:
         sweep(self.store.root, self.store.index)
         numbers = self.tasks.numbers_of(keys_with_states(self.store.root))
         rows = [self.plan.rows[number] for number in numbers if self.plan.cached[number]]
-        if rows:
+        if rows and self.store.far is None:
             drop_older_states(self.store.path, self.store.index.records(rows))
+        elif rows:
+            self._over = [record.key for record in self.store.index.records(rows)]
 
     def _compute(self) -> Runner:
         import contextlib  # here, since a run whose results are all there needs none of it
@@ -248,14 +284,16 @@ class Session:
 
         sweep(self.store.root)
         room = self._watched()
-        run = self.store.begin(run_info(self.tasks), self.plan.hits)
+        asked = self.options.asked_workers and self.options.num_workers
+        executor = make_executor(self.options.executor, asked)
+        self._fit_to_gpus(executor)
+        run = self.store.begin(run_info(self.tasks)._replace(tasks=self.plan.size), self.plan.hits)
         self._run = run
         status = "died"
         runner: Runner | None = None
         signals = contextlib.ExitStack()
         try:
             run.previous = dict(self.plan.previous)
-            executor = make_executor(self.options.executor, self.options.num_workers)
             files = SharedFiles(
                 self.store.root, run.name, same_host=executor.same_host, outlives=executor.outlives
             )
@@ -267,7 +305,9 @@ class Session:
                 finally:
                     executor.close()
                     runner.commits.commit()
-                    if executor.outlives:
+                    if told := executor.closing_words():
+                        self.emit(Said(told))
+                    if os.path.isdir(Layout(self.store.root).work(run.name)):  # what workers were handed
                         from memento.runner.inherited import drop_committed
 
                         drop_committed(self.store.root, run.name, self.plan)
@@ -291,6 +331,15 @@ class Session:
                     note_ended(run.name)
                     raise
 
+    def _fit_to_gpus(self, executor: Executor) -> None:
+        """Run no more tasks at once than there are GPUs for; raises WorkerStartError where there are none for one."""
+        if self.options.gpus_per_task or self.options.gpu_memory:
+            from memento.runner.gpu_places import fitted
+
+            self.options, note = fitted(self.options, executor, len(self.plan.todo))
+            if note:
+                self.emit(Said(note, "warning"))
+
     def _watched(self) -> StoreRoom:
         """Return what minds how large the store gets; raises StoreLimitReached where it is too large already."""
         from memento.runner.store_room import StoreRoom, limit_reached
@@ -312,17 +361,44 @@ class Session:
         values = [v for slots in self.tasks.table.values for v in slots if callable(v)]
         found, origins = shared_generators([self.function, *values])
         root, options, by_name = self.store.root, self.options, self.arguments.by_name
-        executor.start(make_work(run.name, self.plan, self.code, options, root, origins, files, by_name))
-        self._tell_start()
+        far = self.store.far.address if self.store.far else ""
+        work = make_work(run.name, self.plan, self.code, options, root, origins, files, by_name, far)
+        if executor.outlives:
+            self._known_dead.update(self._left_workers(run))
+            former, outdated = self._dead()
+            work = work._replace(former=former, outdated=outdated)
+        try:
+            executor.start(work)
+        except BaseException:
+            from memento.runner.inherited import drop_folder
+
+            executor.close()  # who has begun reads there no more
+            drop_folder(root, run.name)
+            raise
+        self._tell_start(executor.workers, grows=executor.grows)
+        if self.store.far is not None:  # now that workers need no copy of this process any more
+            self._begin_far(run, signals)
         self._say_what_is_shared(executor, found)
+        self._say_what_is_too_long(executor)
         # While workers start: what they do not need, and what has to be on disk.
         from memento.index.heartbeat import Heartbeat
         from memento.plan.declare_values import declare
-        from memento.runner.loop import Runner
-        from memento.runner.retry import RetryPolicy
         from memento.runner.signals import Interrupt
 
         declare(self.tasks, run)
+        runner = self._runner(run, executor, room)
+        # Only now: workers may be copies of this process, which are made as long as it has one thread.
+        signals.enter_context(Heartbeat(run.heartbeat))
+        insist = executor.interrupt if executor.in_process else None
+        self.interrupt = signals.enter_context(Interrupt(executor.wake, insist))
+        return runner
+
+    def _runner(self, run: Run, executor: Executor, room: StoreRoom) -> Runner:
+        """Make what runs the plan on an executor that has been started."""
+        from memento.runner.loop import Runner
+        from memento.runner.retry import RetryPolicy
+        from memento.store.task_folders import has_fences
+
         runner = Runner(
             self.plan,
             run,
@@ -336,13 +412,76 @@ class Session:
             room=room,
             name_tasks=self._name_tasks,
             max_failures=self.options.max_failures,
+            left_workers=lambda: self._left_workers(run),
+            inherit=lambda: executor.outlives and self._inherit(run, executor),
+            limits=self._memory_limits(executor),
+            queue=self._queue(executor),
         )
+        if has_fences(self.store.root) or self._left_workers(run):
+            runner.expect_copies()
+        runner.progress.deadline = self.options.deadline
         runner.others.written = self.store.index.written
-        # Only now: workers may be copies of this process, which are made as long as it has one thread.
-        signals.enter_context(Heartbeat(run.heartbeat))
-        insist = executor.interrupt if executor.in_process else None
-        self.interrupt = signals.enter_context(Interrupt(executor.wake, insist))
+        runner.faults.elsewhere = self.store.far.address if self.store.far is not None else ""
         return runner
+
+    def _queue(self, executor: Executor) -> TaskQueue | None:
+        """Return the tasks to run as a deadline has them handed out; None where there is none."""
+        options = self.options
+        if options.deadline is None:
+            return None
+        from memento.runner.tasks_that_fit import TasksThatFit, resumes
+
+        def may_resume() -> bool:  # where one that runs can be told to stop
+            return not executor.in_process and resumes(self.plan, self.store.root, self.code.present.versions)
+
+        longest_first = options.order == "longest-first"
+        plan, deadline, workers = self.plan, options.deadline, options.num_workers
+        return TasksThatFit(plan, deadline, self.costs, may_resume, workers, longest_first=longest_first)
+
+    def _left_workers(self, run: Run) -> list[str]:
+        """Name the dead runs whose workers may go on."""
+        from memento.store.leftovers import runs_that_may_go_on
+
+        return runs_that_may_go_on(self.store.root, self.store.index, run.name)
+
+    def _dead(self) -> tuple[list[str], Mapping[str, Collection[int]]]:
+        """Return the dead runs that may have left something, and what is not taken from each: see `Work`."""
+        from memento.runner.inherited import dead_runs, outdated
+
+        dead = dead_runs(self.store)
+        return dead, outdated(self.store, self.plan, dead, all_of_it=self.options.force_run)
+
+    def _inherit(self, run: Run, executor: Executor) -> bool:
+        """Tell the executor of runs beside this one that died since the last call; return whether there are any."""
+        found = set(self._left_workers(run)) - self._known_dead
+        if found:
+            self._known_dead |= found
+            executor.take_over(*self._dead())
+        return bool(found)
+
+    def _begin_far(self, run: Run, signals: ExitStack) -> None:
+        """See that the object store with the values can be used, and begin what is done there beside the run."""
+        from memento.runner.far_errands import FarErrands
+        from memento.store.far import begin
+
+        assert self.store.far is not None
+        begin(self.store.root, self.store.far)
+        errands = signals.enter_context(FarErrands(self.store.root, run.name, self.store.far.address))
+        errands.drop(self._over)
+        self.store.drop_far = errands.drop
+
+    def _memory_limits(self, executor: Executor) -> MemoryLimits | None:
+        """Return what tasks may use, where anything depends on that."""
+        options = self.options
+        if options.memory_limit is None and options.on_oom == "retry":
+            return None
+        from memento.runner.memory_limits import MemoryLimits, memory_there
+
+        limits = MemoryLimits(options.memory_limit, options.on_oom, lambda: memory_there(executor))
+        if more := limits.recall(self.plan, self.store.index):
+            told = "1 task begins" if more == 1 else f"{more:,} tasks begin"
+            self.emit(Said(f"{told} with more than memory_limit: so much did not do before."))
+        return limits
 
     def _status(self, runner: Runner) -> str:
         """Return how the run ended, for the store; note what of it the caller has to know."""
@@ -351,11 +490,15 @@ class Session:
         if self.interrupt.count:
             self.stopped = "by a signal"
         elif runner.room is not None and runner.room.is_full:
-            self.stopped = _BY_LIMIT if self.plan.total > self.plan.hits + runner.progress.finished else ""
+            self.stopped = _BY_LIMIT if self.plan.size > self.plan.hits + runner.progress.finished else ""
+        elif runner.queue.unfit or runner.queue.is_over:
+            self.stopped = BY_DEADLINE if self.plan.size > self.plan.hits + runner.progress.finished else ""
         elif runner.is_stopping and not runner.is_hopeless:
             self.stopped = "by a command"
         self.cancelled = len(runner.cancelled & runner.left)
-        return "interrupted" if self.stopped else "failed" if runner.progress.failed else "done"
+        if self.stopped or (self.cancelled and not runner.progress.failed):
+            return "interrupted"  # some tasks have no result
+        return "failed" if runner.progress.failed else "done"
 
     def _say_what_is_shared(self, executor: Executor, found: list[str]) -> None:
         if not found:
@@ -368,6 +511,22 @@ class Session:
             told = "tasks in threads draw from it in no fixed order. Draw from context.rng"
         self.emit(Said(what + told, "info"))
 
+    def _say_what_is_too_long(self, executor: Executor) -> None:
+        """Say before anything begins which tasks fit no place of an executor; each fails when its turn comes."""
+        most, costs = executor.most_cost, self.plan.costs
+        count = 0 if most is None or costs is None else sum(costs[number] > most for number in self.plan.todo)
+        if count:
+            from memento.wording import number_of, verb
+
+            told = (
+                f"{number_of(count, 'task')} {verb(count, 'take')} longer than a job lasts, by the forecast"
+            )
+            self.emit(
+                Said(
+                    f"{told}, and {verb(count, 'save')} no checkpoint: such a task fails unstarted", "warning"
+                )
+            )
+
     def _plan(self) -> Plan:
         options, store = self.options, self.store
         past = Past(store.index.known_columns(self.experiment))
@@ -376,7 +535,7 @@ class Session:
             from memento.plan.declare_values import recall
 
             recall(self.tasks, store.index.axes(self.experiment))
-        return make_plan(
+        plan = make_plan(
             self.tasks,
             past,
             current=self.code.current(),
@@ -384,12 +543,16 @@ class Session:
             versions=self.code.present.of,
             force_run=options.force_run,
             rerun_changed=options.on_code_change == "rerun",
-            costs=self._costs if len(past) else None,
+            costs=self.costs if len(past) else None,
             longest_first=options.order == "longest-first",
             written=store.index.written,
         )
+        if options.only is None:
+            return plan
+        return plan.narrowed(options.only(plan), rerun_changed=options.on_code_change == "rerun")
 
-    def _costs(self, numbers: Iterable[int]) -> array[float] | None:
+    def costs(self, numbers: Iterable[int]) -> tuple[array[float], array[float]] | None:
+        """Expect of tasks, by number, what is known by now: seconds, and those that nine of ten stay below."""
         from memento.plan.runtime_forecast import fit_costs
 
         fragments = [self.tasks.fragments(column) for column in range(len(self.tasks.names))]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-from memento.errors import RunInterrupted
+from memento.errors import AggregateException, RunInterrupted
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # SIGUSR1: Slurm's warning before a time limit
 
@@ -65,19 +65,43 @@ class Interrupt:
         self._before.clear()
 
 
-def end_quietly() -> None:
+def end_quietly(*, told: bool) -> None:
     """Have an interrupted run that nobody catches end the script with its message and status 130, not a traceback.
 
-    Python does so much for a plain KeyboardInterrupt only, not for its subclasses. Prompts and notebooks, which go
-    on, and whoever has a hook of their own, keep what they have.
+    Where the display has `told` how the run ended, the message is not said again. Python does so much for a plain
+    KeyboardInterrupt only, not for its subclasses. Prompts and notebooks, which go on, and whoever has a hook of their
+    own, keep what they have.
     """
-    if sys.excepthook is sys.__excepthook__ and not sys.flags.interactive and not hasattr(sys, "ps1"):
-        sys.excepthook = _end
+    _hook(_end_told if told else _end)
+
+
+def show_users_frames() -> None:
+    """Have failures that nobody catches end the script with the user's frames and the report, without ours."""
+    _hook(_without_ours)
+
+
+def _hook(hook: Callable[[type[BaseException], BaseException, TracebackType | None], None]) -> None:
+    free = sys.excepthook in (sys.__excepthook__, _without_ours, _end, _end_told)
+    if free and not sys.flags.interactive and not hasattr(sys, "ps1"):
+        sys.excepthook = hook
+
+
+def _without_ours(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if isinstance(error, AggregateException):
+        from memento.uncaught import users_part
+
+        trace = users_part(trace)
+        error.__traceback__ = trace  # which Python shows, whatever it is told
+    sys.__excepthook__(kind, error, trace)
 
 
 def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if not isinstance(error, RunInterrupted):
-        sys.__excepthook__(kind, error, trace)
-        return
-    sys.stderr.write(f"Interrupted: {error.summary}\n")
-    raise SystemExit(128 + signal.SIGINT)
+    if isinstance(error, RunInterrupted):
+        sys.stderr.write(f"Interrupted: {error.summary}\n")
+    _end_told(kind, error, trace)
+
+
+def _end_told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if isinstance(error, RunInterrupted):
+        raise SystemExit(128 + signal.SIGINT)
+    _without_ours(kind, error, trace)

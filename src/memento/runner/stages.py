@@ -89,7 +89,8 @@ class Stages:
         In a dry run those that are still to be computed are among them, without a value: their keys are known all the
         same, and so are the keys of what depends on them.
         """
-        root, origins = self._invocation.store.root, Origins(stage.tasks.parameters)
+        store, origins = self._invocation.store, Origins(stage.tasks.parameters)
+        root, far = store.root, store.far.address if store.far is not None else ""
         found = self._found(stage.session) if stage.session is not None else {}
         other = PendingValue if self._dry_run else _Missing
         values: list[UpstreamValue] = []
@@ -99,7 +100,7 @@ class Stages:
             if record is None or record.value is None:
                 values.append(other(key, root, origin))
             else:
-                values.append(UpstreamValue(record.key, root, record.value, record.id, origin))
+                values.append(UpstreamValue(record.key, root, record.value, record.id, origin, far))
         return values
 
     def _found(self, session: Session) -> dict[bytes, TaskRecord]:

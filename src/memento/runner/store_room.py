@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from memento import layout, system
 from memento.clock import Clock
 from memento.errors import StoreLimitReached
 from memento.events import Event, Said
-from memento.store.task_folders import keys_with_states
 from memento.wording import size_text
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class StoreRoom:
     def note(self, ended: Sequence[tuple[Task, Outcome]], flying: Iterable[Task]) -> bool:
         """Add what came with outcomes; tell whether the limit is reached."""
         if self.limit is not None:
-            self._grown += sum(self._came_with(task.key.hex(), outcome) for task, outcome in ended)
+            self._grown += sum(self._came_with(_folder(task), outcome) for task, outcome in ended)
         return self.is_over(flying)
 
     def look(self, flying: Iterable[Task]) -> bool:
@@ -59,10 +59,10 @@ class StoreRoom:
         """Tell whether the limit is reached."""
         if self.limit is None or self.is_full:
             return self.is_full
-        keys = {task.key for task in flying}
-        size, now = self._size(keys), self._clock.monotonic()
+        folders = {_folder(task) for task in flying}
+        size, now = self._size(folders), self._clock.monotonic()
         if now >= self._latest or (size >= self.limit and now >= self._soonest):
-            self._measure(keys)
+            self._measure(folders)
             size = self._measured
             self.is_full = size >= self.limit
         if size >= _NEAR * self.limit and not self.is_full and not self._has_warned_of_limit:
@@ -73,7 +73,7 @@ class StoreRoom:
             )
         return self.is_full
 
-    def _measure(self, flying: Collection[bytes]) -> None:
+    def _measure(self, flying: Collection[str]) -> None:
         """Walk through the store; what grows from now on is added to that."""
         from memento.store.sizes import measure
         from memento.store.step_records import names
@@ -99,11 +99,11 @@ class StoreRoom:
     def _warn(self, text: str) -> None:
         self._emit(Said(text, "warning"))
 
-    def _size(self, flying: Collection[bytes]) -> int:
+    def _size(self, flying: Collection[str]) -> int:
         grown = self._grown + self._index_size() - self._index
         return self._measured + grown + self._states_size(flying) - self._states
 
-    def _came_with(self, key: str, outcome: Outcome) -> int:
+    def _came_with(self, folder: str, outcome: Outcome) -> int:
         from memento.store.sizes import size_of
         from memento.store.step_records import read_record
 
@@ -112,13 +112,13 @@ class StoreRoom:
         if log is not None:
             size += log.end - log.start
         if outcome.artifacts:
-            size += size_of(layout.Layout(self._store).artifacts(key))
+            size += size_of(layout.Layout(self._store).artifacts(folder))
         for step in outcome.steps or ():
             if step.hex() not in self._steps:
                 self._steps.add(step.hex())
                 record = read_record(self._store, step)
                 size += record.value.size if record is not None else 0
-        return size + size_of(layout.Layout(self._store).work(key))
+        return size + size_of(layout.Layout(self._store).work(folder))
 
     def _index_size(self) -> int:
         from memento.store.sizes import size_of
@@ -126,13 +126,19 @@ class StoreRoom:
         index = os.path.join(self._store, layout.INDEX)
         return size_of(index) + size_of(f"{index}-wal")
 
-    def _states_size(self, flying: Collection[bytes]) -> int:
+    def _states_size(self, flying: Collection[str]) -> int:
         """Return the bytes that tasks which are at work have saved so far."""
         from memento.store.sizes import size_of
 
-        there = keys_with_states(self._store)
         place = layout.Layout(self._store)
-        return sum(size_of(place.checkpoint(key.hex())) for key in there.intersection(flying))
+        with suppress(OSError):  # one look at a folder that is empty for most grids
+            there = set(os.listdir(place.checkpoints)).intersection(flying)
+            return sum(size_of(place.checkpoint(name)) for name in there)
+        return 0
+
+
+def _folder(task: Task) -> str:
+    return layout.fenced(task.key.hex(), task.fence)
 
 
 def limit_reached(store: Store, limit: int, left: int) -> StoreLimitReached:
@@ -141,7 +147,7 @@ def limit_reached(store: Store, limit: int, left: int) -> StoreLimitReached:
     frees = f"`memento gc` frees {size_text(sizes.garbage)}; " if sizes.garbage else ""
     tasks = "1 task is" if left == 1 else f"{left:,} tasks are"
     return StoreLimitReached(
-        store.root,
+        str(store.location),
         f"it has {size_text(sizes.total)}, and store_limit is {size_text(limit)}: {sizes.text}. {tasks} not computed;"
         " everything that finished is kept.",
         f"Make room, or raise the limit, and run again: {frees}`memento gc --keep SIZE` gives up what is cheapest to"

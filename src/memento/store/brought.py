@@ -32,7 +32,7 @@ _LATEST = 1e11  # seconds since 1970: what is later than the year 5000 is no tim
 def row_of(store: Store, record: TaskRecord, numbers: Numbers, params: str) -> TaskRow:
     """Return a task as a run here would commit it; raises PayloadDamaged where it is not what was written."""
     if record.run not in numbers.runs:
-        raise PayloadDamaged(store.root, f"run {record.run}, which computed it, is not known.", "")
+        raise PayloadDamaged(str(store.location), f"run {record.run}, which computed it, is not known.", "")
     own = record.pieces[-1] if record.pieces else None
     part = own or record
     outcome = Outcome(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from memento.index.contract import Index
 from memento.index.versions import Versions
-from memento.layout import Layout
+from memento.layout import Layout, fence_of, fenced
 from memento.records import DONE, StepRecord, TaskRecord
 from memento.store.sizes import size_of
 from memento.store.step_records import record_path, records
@@ -148,5 +148,6 @@ def _results_in_turn(store: str, index: Index, gone: Container[int]) -> Iterator
 def _result(store: str, record: TaskRecord, old: Container[int]) -> _Result:
     value = record.value
     ref, size = (value.ref, value.size) if value is not None and value.ref is not None else (None, 0)
-    artifacts = size_of(Layout(store).artifacts(record.key.hex())) if record.artifacts else 0
+    folders = {fenced(record.key.hex(), fence_of(name)) for name in record.artifacts}
+    artifacts = sum(size_of(Layout(store).artifacts(folder)) for folder in folders)
     return _Result(record.id not in old, record.started + record.runtime, record.id, ref, size, artifacts)

@@ -13,7 +13,8 @@ Why nothing that is needed can go
     What belongs to one task (checkpoints, its own folder, artifacts) is written only by who has claimed the task,
     and claims are taken under the same lock: such a folder goes only in a turn in which no living run has the claim,
     so this goes on beside runs. A task that is not done keeps its checkpoint: it was interrupted, or failed, and goes
-    on from there. `payloads/classes/` is never touched: values name those files inside themselves.
+    on from there. Of one that lost its place, and is done since, what its row does not name goes, too: who calls `gc`
+    takes its older attempts for dead. `payloads/classes/` is never touched: values name those files inside themselves.
 
     A row names the steps that its task used, itself or through other steps, and a step's record names its value. A
     step goes, in a turn without a run that lives, when no row names it and no step that one names has used it: who
@@ -41,7 +42,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -50,12 +51,14 @@ from memento.clock import Clock
 from memento.index.contract import Index
 from memento.index.types import Living, Names, Owner
 from memento.records import StepRecord
+from memento.store.far import Far
 from memento.store.leftovers import is_of, scan
 from memento.store.removable import (
     ARTIFACTS,
     CHECKPOINTS,
     DAMAGED,
     GIVEN_STEPS,
+    LEFT_ARTIFACTS,
     LOGS,
     PAYLOADS,
     RESULTS,
@@ -64,13 +67,19 @@ from memento.store.removable import (
     TEMPORARIES,
     UNFINISHED,
     UNUSED,
+    WITH_COPIES,
     Item,
+    has_left_outcomes,
     listed,
+    listed_far,
+    remove_far,
 )
 from memento.store.sizes import size_of
 from memento.store.step_records import ENDING, records
+from memento.store.task_folders import keys_with_states
 
 _TURN = 0.05  # seconds that a turn may last ...
+_ALONE = 8  # ... times as long where no run lives that waits for it: folders are slow to go on some disks
 _PAUSE = 0.12  # ... and between two: SQLite looks for a lock every 0.1 s at the latest
 _OF_STEPS = frozenset({STEPS, UNUSED, GIVEN_STEPS})
 _NEEDS_QUIET = _OF_STEPS | {PAYLOADS, TEMPORARIES, DAMAGED}
@@ -120,8 +129,8 @@ class Collected:
 class Collector:
     """Finds and removes garbage of one store."""
 
-    def __init__(self, root: str, index: Index, clock: Clock) -> None:
-        self._root, self._index, self._clock = root, index, clock
+    def __init__(self, root: str, index: Index, clock: Clock, far: Far | None = None) -> None:
+        self._root, self._index, self._clock, self._far = root, index, clock, far
 
     def collect(
         self,
@@ -140,12 +149,16 @@ class Collector:
         given_up = self._give_up(set(results), done)
         # In this order: what is listed was there before the names were read, so a name that came with it is seen.
         recorded = _step_records(self._root)
-        found = list(listed(self._root, damaged, unfinished))
+        found = self._listed(damaged, unfinished)
         told = list(records(self._root))
         files = {item.ref for item in found if item.ref is not None}
         keys = {item.key for item in found if item.key is not None}
         names = self._index.names(keys, files, without=given_up if dry_run else ())
-        judge = _Judge(self._root, found, names, told, frozenset(steps), unfinished)
+        fences = _used_fences(self._index, found, names)
+        elsewhere = {
+            item.key for item in found if item.far and item.kind == CHECKPOINTS and item.key is not None
+        }
+        judge = _Judge(self._root, fences, elsewhere, names, told, frozenset(steps), unfinished)
         items = [item._replace(size=_size(item)) for item in map(judge.garbage, found) if item is not None]
         if dry_run:
             living = self._index.living()
@@ -158,6 +171,21 @@ class Collector:
             return done
         self._remove(items, names.last, recorded, done)
         return done
+
+    def _listed(self, damaged: bool, unfinished: bool) -> list[Item]:
+        found = list(listed(self._root, damaged, unfinished))
+        if self._far is None:
+            return found
+        left = not unfinished and has_left_outcomes(self._root)
+        there = list(listed_far(self._root, self._far, damaged=damaged, left=left))
+        theirs = {(item.key, item.fence) for item in there if item.kind == CHECKPOINTS}
+        here = [item for item in found if item.kind not in WITH_COPIES or item.kind == CHECKPOINTS]
+        return [*there, *(item for item in here if item.key is None or (item.key, item.fence) not in theirs)]
+
+    def _unlink(self, item: Item) -> bool:
+        if item.far and self._far is not None:
+            return remove_far(self._far, item.far)
+        return _unlink(item.path)
 
     def _give_up(self, results: set[int], done: Collected) -> set[int]:
         """Let rows go, unless a run lives: it may count on them."""
@@ -181,7 +209,7 @@ class Collector:
         files = {item.ref for item in items if item.ref is not None and item.kind == PAYLOADS}
         while waiting:
             with self._index.exclusive() as living:
-                until = self._clock.monotonic() + _TURN
+                until = self._clock.monotonic() + (_TURN if living.runs else _TURN * _ALONE)
                 done.runs = living.runs
                 newer = self._index.names(keys, files, after=last)
                 # Neither stored again nor named by a row that came since; what this one removed is no news.
@@ -201,12 +229,12 @@ class Collector:
         if _is_held(item, living) or (item.kind in _OF_STEPS and not same_steps):
             _count(done.kept, item)
             return False
-        if self._is_needed(item, newer) or not _unlink(item.path):
+        if self._is_needed(item, newer) or not self._unlink(item):
             return False
         for path in item.also:
             _unlink(path)
         _went(item, done)
-        if item.kind == LOGS:
+        if item.kind == LOGS and not item.far:
             with suppress(OSError):  # others are in it still
                 os.rmdir(os.path.dirname(item.path))
         return True
@@ -226,14 +254,17 @@ class _Judge:
     def __init__(
         self,
         root: str,
-        found: Collection[Item],
+        fences: Mapping[bytes, Collection[int]],
+        elsewhere: set[bytes],  # tasks with checkpoints in an object store
         names: Names,
         told: Collection[StepRecord],
         given_up: frozenset[bytes],
         unfinished: bool,
     ) -> None:
         self._root, self._names, self._given_up, self._unfinished = root, names, given_up, unfinished
-        states = {item.key for item in found if item.kind == CHECKPOINTS} if not unfinished else set()
+        self._fences = fences  # of tasks that are done: those in which their artifacts lie
+        self._with_states = keys_with_states(root) | elsewhere
+        states = self._with_states if not unfinished else set()
         # What tasks printed before they were interrupted, and which steps they used, is named in their checkpoints
         # alone, which are not opened here; which steps, also in the rows of those that failed.
         self._going_on = not states <= names.done.keys()
@@ -254,13 +285,25 @@ class _Judge:
         if key is None:
             named = item.ref in names.files or item.ref in self._named
             return None if named or (item.kind == LOGS and self._going_on) else item
+        if item.kind == ARTIFACTS and key in names.done and key in self._fences:
+            used = self._fences[key]
+            return None if item.fence in used else item._replace(kind=LEFT_ARTIFACTS, row=names.done[key])
         if item.kind == ARTIFACTS:
             # Without a row, but with a checkpoint: it was interrupted, and what goes on from there may count on them.
-            kept = os.path.exists(layout.Layout(self._root).checkpoint(key.hex()))
+            kept = key in self._with_states or os.path.exists(layout.Layout(self._root).checkpoint(key.hex()))
             return None if key in names.known or kept else item
         if key in names.done:
             return item._replace(row=names.done[key])
         return item._replace(kind=UNFINISHED) if self._unfinished else None
+
+
+def _used_fences(index: Index, found: Iterable[Item], names: Names) -> dict[bytes, set[int]]:
+    """Return in which fences artifacts lie that rows name, of tasks that are done and have lost a place."""
+    keys = {item.key for item in found if item.kind == ARTIFACTS and item.fence and item.key is not None}
+    rows = [names.done[key] for key in keys if key in names.done]
+    return {
+        record.key: {layout.fence_of(name) for name in record.artifacts} for record in index.records(rows)
+    }
 
 
 def _closure(used: Iterable[bytes], told: Iterable[StepRecord]) -> set[bytes]:
@@ -291,7 +334,7 @@ def _step_records(root: str) -> dict[str, int]:
 
 
 def _size(item: Item) -> int:
-    return sum(map(size_of, (item.path, *item.also)))
+    return item.size if item.far else sum(map(size_of, (item.path, *item.also)))
 
 
 def _went(item: Item, done: Collected) -> None:

@@ -9,7 +9,7 @@ Why nothing goes that anybody is about to use
     looked up (another machine, an earlier boot), when no run lives: files are listed before that is asked, so one that
     was listed is of a writer whose run is over, and a rename that fails harms no row.
     What a run hands to its workers goes when the run is dead and has left no outcomes that another may take in;
-    not where its workers may go on without it: those still read there (`memento gc` removes it).
+    not where its workers may go on without it: those still read there, and tell there what they have finished.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from memento import system
-from memento.layout import INDEX_SALVAGED, OUTCOMES, OUTLIVES, PAYLOADS, QUARANTINE, STEPS, WORK, WRITING
+from memento.layout import (
+    INDEX_SALVAGED,
+    OUTCOMES,
+    OUTLIVES,
+    PAYLOADS,
+    PILOTS,
+    QUARANTINE,
+    STEPS,
+    WORK,
+    WRITING,
+)
 
 if TYPE_CHECKING:
     from memento.index.contract import Index
@@ -59,8 +69,6 @@ def is_gone_by_name(path: str) -> bool | None:
 def is_run(name: str) -> bool:
     """Tell whether a folder is named as a run is: date, time, pid, number.
 
-    Examples
-    --------
     >>> is_run("20261128-212703-4711-00a3"), is_run("00112233445566778899aabbccddeeff")
     (True, False)
     """
@@ -74,8 +82,18 @@ def is_of(run: str, living: Collection[Owner]) -> bool:
 
 
 def has_outcomes(folder: str) -> bool:
-    """Tell whether workers of a run have left outcomes in its folder."""
-    return any(entry.is_file() for entry in scan(os.path.join(folder, OUTCOMES)))
+    """Tell whether workers of a run have left outcomes in its folder, or may: jobs that go on without it."""
+    if any(entry.is_file() for entry in scan(os.path.join(folder, OUTCOMES))):
+        return True
+    return os.path.exists(os.path.join(folder, OUTLIVES)) and bool(scan(os.path.join(folder, PILOTS)))
+
+
+def runs_that_may_go_on(root: str, index: Index, own: str) -> list[str]:
+    """Name the dead runs, not the one of the name `own`, that may have left workers which go on."""
+    folders = [path for path in _folders_of_runs(root) if os.path.exists(os.path.join(path, OUTLIVES))]
+    names = [name for name in map(os.path.basename, folders) if name != own]
+    living = index.living().runs if names else ()
+    return [name for name in names if not is_of(name, living)]
 
 
 def _is_wanted(folder: str) -> bool:

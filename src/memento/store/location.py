@@ -1,18 +1,19 @@
 """Find a project's store, as git finds its repository.
 
-Knows: folders and two environment variables. May not know: what is in a store.
+Knows: folders, addresses, three environment variables. May not know: what is in a store.
+
+A store is a folder with everything in it; or an index in a database, and a folder with values, checkpoints and logs
+that all hosts see.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
+from memento import system
 from memento.keys.project_files import PROJECT_MARKS, STORE_FOLDER, with_parents
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FOLDER = STORE_FOLDER
 LEGACY_SUFFIX = ".memento-store"
@@ -20,66 +21,107 @@ LEGACY_SUFFIX = ".memento-store"
 _FILE_SUFFIXES = frozenset({".sqlite", ".sqlite3", ".db", ".db3", ".cache"})
 
 
+class Location(NamedTuple):
+    """Where a store is; as a text, what people may see of it."""
+
+    root: str  # the folder of values, checkpoints and logs, and of the index where that is in no database
+    address: str = (
+        ""  # of the database with the index, with the password that somebody may have written there
+    )
+    is_chosen: bool = True  # somebody has named the folder; else what the database knows of it is better
+    payloads: str = (
+        ""  # address of an object store, where somebody has named one for values, checkpoints and logs
+    )
+
+    def __str__(self) -> str:
+        if not self.address:
+            return self.root
+        from memento.store.database_address import shown
+
+        return shown(self.address)
+
+
+StorePath = str | os.PathLike[str] | Location
+
+
 def find_store(
-    explicit: str | os.PathLike[str] | None = None,
+    explicit: StorePath | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     home: str | os.PathLike[str] | None = None,
-) -> Path:
-    """Return the folder of the store to use; makes nothing.
+    payloads: str | os.PathLike[str] | None = None,
+) -> Location:
+    """Return where the store to use is; makes nothing. ValueError where a text is no address that can be meant.
 
-    Parameters
-    ----------
-    explicit : path, optional
-        What the user asked for; wins over everything. A path of 1.2.0, which names a *file* (it exists
-        and is no folder, or ends in .sqlite, .db or .cache), means the folder of that name with
-        ``.memento-store`` added, beside it: scripts for 1.2.0 run unchanged, and their file is left alone.
-    env : mapping, optional
-        The environment: ``MEMENTO_STORE``, else 1.2.0's ``MEMENTO_CACHE_PATH``, name a store.
-    cwd : path, optional
-        What a relative path begins at; by default the folder that the program is in.
-    home : path, optional
-        Where to look from, where nothing names a store: a run's is its script's folder. By default the same as `cwd`.
+    `explicit` wins over `env`: ``MEMENTO_STORE``, else 1.2.0's ``MEMENTO_CACHE_PATH``. ``MEMENTO_PAYLOADS``, or
+    `payloads`, names the folder of a store whose index is in a database, or an object store. Relative paths begin at
+    `cwd`. Where nothing names a store: ``memento-store`` in `home` (by default `cwd`; a run's is its script's folder)
+    or in the nearest folder above; else beside the nearest ``pyproject.toml`` or ``.git``; else in
+    `home`.
 
-    Returns
-    -------
-    Path
-        The named store; else ``memento-store`` here or in the nearest folder above; else, where there is
-        none, beside the nearest ``pyproject.toml`` or ``.git``; else here ("here" is `home`).
-
-    Examples
-    --------
-    >>> find_store("results/grid", env={}, cwd="/home").as_posix()
-    '/home/results/grid'
-    >>> find_store("memento.sqlite", env={}, cwd="/home").as_posix()
-    '/home/memento.sqlite.memento-store'
-    >>> find_store(env={"MEMENTO_STORE": "/data/store"}, cwd="/home").as_posix()
-    '/data/store'
+    A path of 1.2.0, which names a *file* (it exists and is no folder, or ends in .sqlite, .db or .cache), means the
+    folder of that name with ``.memento-store`` added: scripts for 1.2.0 run unchanged, and their file is left alone.
     """
-    from pathlib import Path
+    if isinstance(explicit, Location):
+        return explicit
+    environment = os.environ if env is None else env
+    here = os.path.abspath(os.getcwd() if cwd is None else cwd)
+    named = explicit or environment.get("MEMENTO_STORE") or environment.get("MEMENTO_CACHE_PATH")
+    files, far = payloads or environment.get("MEMENTO_PAYLOADS"), ""
+    if files and "://" in os.fspath(files):
+        from memento.values.choose_place import checked_address
 
-    return Path(locate(explicit, env, cwd, home))
+        far = checked_address(files)
+        payloads = files = None
+    if named and ":/" in os.fspath(named):
+        from memento.store.database_address import checked, is_address
+
+        if is_address(named):
+            root = os.path.join(here, os.path.expanduser(files)) if files else _nearest(home or here)
+            return Location(os.path.abspath(root), checked(named), bool(files), far)
+    if payloads:
+        raise ValueError(
+            f"payloads={os.fspath(payloads)!r} goes with an index in a database, like"
+            " store='postgresql://USER@HOST/DATABASE': a store that is a folder has its values in it, or in an object"
+            " store, like payloads='s3://BUCKET/PREFIX'"
+        )
+    if named:
+        root = _named(os.path.abspath(os.path.join(here, os.path.expanduser(named))))
+        return Location(root, payloads=far)
+    return Location(_nearest(home or here), payloads=far)
 
 
-def is_named(explicit: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None) -> bool:
+def located(path: StorePath) -> Location:
+    """Return where a store is that somebody names: a folder as it is, an address as `find_store` takes it."""
+    if isinstance(path, Location):
+        return path
+    if ":/" in os.fspath(path):
+        from memento.store.database_address import is_address
+
+        if is_address(path):
+            return find_store(path)
+    return Location(os.path.abspath(path))
+
+
+def advice(location: Location) -> str:
+    """Say what is advisable where an index in SQLite is on a network's disk; "" elsewhere."""
+    if location.address or not system.is_network_path(location.root):
+        return ""
+    return (
+        f"{location} is on a network's disk, whose locks keep the index whole: safe where they work, and slow. Several"
+        " hosts want store='postgresql://USER@HOST/DATABASE', with a folder that all of them see as payloads=."
+    )
+
+
+def is_named(explicit: StorePath | None = None, env: Mapping[str, str] | None = None) -> bool:
     """Say whether the user or the environment names the store, so that it is not looked for."""
     environment = os.environ if env is None else env
     return bool(explicit or environment.get("MEMENTO_STORE") or environment.get("MEMENTO_CACHE_PATH"))
 
 
-def locate(
-    explicit: str | os.PathLike[str] | None = None,
-    env: Mapping[str, str] | None = None,
-    cwd: str | os.PathLike[str] | None = None,
-    home: str | os.PathLike[str] | None = None,
-) -> str:
-    """Return the same as a text: the import of `pathlib` takes 4 ms, which a cached run need not spend."""
-    environment = os.environ if env is None else env
-    here = os.path.abspath(os.getcwd() if cwd is None else cwd)
-    named = explicit or environment.get("MEMENTO_STORE") or environment.get("MEMENTO_CACHE_PATH")
-    if named:
-        return _named(os.path.abspath(os.path.join(here, os.path.expanduser(named))))
-    here = os.path.abspath(home) if home else here
+def _nearest(home: str | os.PathLike[str]) -> str:
+    """Return the folder of a store that nobody names."""
+    here = os.path.abspath(home)
     above = with_parents(here)
     for folder in above:
         if os.path.isdir(os.path.join(folder, FOLDER)):

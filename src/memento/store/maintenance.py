@@ -5,12 +5,11 @@ Knows: where a project's store is. May not know: how the work is done.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from memento.store.garbage import Collected
-from memento.store.location import find_store
+from memento.store.location import StorePath, find_store
 from memento.store.sizes import Sizes
 from memento.store.store import Store
 from memento.store.verify import verify
@@ -20,8 +19,6 @@ __all__ = ["forget", "gc", "merge", "retry", "sizes", "verify"]
 
 if TYPE_CHECKING:
     from memento.store.merge import Merged
-
-StorePath = str | os.PathLike[str]
 
 
 def gc(
@@ -44,8 +41,8 @@ def gc(
 
     Parameters
     ----------
-    path : path, optional
-        The store's folder; by default the project's.
+    path : path or address, optional
+        The store's folder, or the address of its index; by default the project's.
     dry_run : bool, default=False
         Only say what would go.
     damaged : bool, default=False
@@ -110,9 +107,9 @@ def merge(other: StorePath, into: StorePath | None = None) -> Merged:
 
     Parameters
     ----------
-    other : path
-        The other store's folder.
-    into : path, optional
+    other : path or address
+        The other store.
+    into : path or address, optional
         The store that takes it in; by default the project's.
 
     Returns
@@ -144,7 +141,7 @@ def merge(other: StorePath, into: StorePath | None = None) -> Merged:
     here = find_store(into)
     with (
         Store.open(other, create=False, trusted=False, readonly=True) as source,
-        Store.open(here, create=False, trusted=False) as target,
+        Store.open(here, create=bool(here.address), trusted=False) as target,  # a database may be new
     ):
         return merge(source, target)
 
@@ -156,8 +153,8 @@ def sizes(path: StorePath | None = None) -> Sizes:
 
     Parameters
     ----------
-    path : path, optional
-        The store's folder; by default the project's.
+    path : path or address, optional
+        The store's folder, or the address of its index; by default the project's.
 
     Returns
     -------
@@ -198,8 +195,8 @@ def retry(
     ----------
     keys : iterable of str, optional
         Only these tasks, by their keys.
-    path : path, optional
-        The store's folder; by default the project's.
+    path : path or address, optional
+        The store's folder, or the address of its index; by default the project's.
     experiment : str, optional
         Only this experiment's tasks.
     from_scratch : bool, default=False
@@ -237,8 +234,8 @@ def forget(keys: Iterable[str], path: StorePath | None = None) -> int:
     ----------
     keys : iterable of str
         The tasks' keys.
-    path : path, optional
-        The store's folder; by default the project's.
+    path : path or address, optional
+        The store's folder, or the address of its index; by default the project's.
 
     Returns
     -------

@@ -1,6 +1,7 @@
 """Join another store to this one: `memento merge`.
 
 Knows: both stores, their folders. May not know: SQL; what a value is: nothing is unpickled, nothing of it is run.
+Long because what of a result comes when, and what stays if that is cut off, is one order.
 
     a task is done in one alone          its result is taken, whatever became of it in the other
     done in both, with the same bytes    nothing is to be done
@@ -22,7 +23,8 @@ run does, so that `gc` beside it spares what is copied and not named yet.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -34,15 +36,27 @@ from memento.index.contract import Run
 from memento.index.declared_values import SHORT_KEY, Declared, as_items, merged
 from memento.index.heartbeat import Heartbeat
 from memento.index.types import Numbers
-from memento.layout import Layout
+from memento.layout import Layout, fence_of, fenced
 from memento.records import DAMAGED, DONE, Attempt, Known, RunInfo, StepRecord, TaskRecord
 from memento.store.brought import attempt_of, history_of, key_text, log_of, row_of, words_of, wrong_in
-from memento.store.copying import copy_definitions, copy_file, copy_folder, copy_value, has_files
-from memento.store.step_records import read_record, write_record
+from memento.store.copying import (
+    copy_artifacts,
+    copy_definitions,
+    copy_folder,
+    copy_log,
+    copy_value,
+    has_files,
+    step_place,
+    step_record,
+)
+from memento.store.far import begin
+from memento.store.fences import highest_fences
+from memento.store.step_records import write_record
 from memento.store.store import Store
 from memento.store.task_folders import keys_with_states
 from memento.store.upstream import tasks_named
 from memento.values.payloads import PayloadDir
+from memento.values.places import Place
 
 _AT_ONCE = 200  # rows of one transaction: as many tasks as may have to be copied again after a kill
 
@@ -112,15 +126,17 @@ class Merged:
 def merge(other: Store, into: Store) -> Merged:
     """Take into a store what another one has; see `memento.merge`."""
     if os.path.realpath(other.root) == os.path.realpath(into.root):
-        raise CannotMerge(f"{other.root} is the store that it is to be joined to.")
+        raise CannotMerge(f"{other.location} is the store that it is to be joined to.")
     for store in (other, into):
         for owner in store.index.living().runs:
             who = f"{owner.host}, pid {owner.pid}"
             raise CannotMerge(
-                f"a run of {store.root} is at work ({who}): merge when it has ended, or stop it first."
+                f"a run of {store.location} is at work ({who}): merge when it has ended, or stop it first."
             )
     told = Merged()
-    copy_definitions(other.root, into.root)
+    if into.far is not None:
+        begin(into.root, into.far)
+    copy_definitions(other, into)
     names = [name for name, _, _ in other.index.experiments()]
     for name in names:
         _Experiment(other, into, name, told).join()
@@ -129,29 +145,19 @@ def merge(other: Store, into: Store) -> Merged:
     return told
 
 
-class _Lease:
-    """A run of the joined store that claims what is copied; nothing is begun where there is nothing to do."""
-
-    def __init__(self, other: Store, into: Store, experiment: str) -> None:
-        argv = ("memento", "merge", other.root)
-        who = (
-            system.hostname(),
-            os.getpid(),
-            system.process_start(os.getpid()) or "",
-            system.boot_identity(),
-        )
-        self._info = RunInfo(experiment, 0, "{}", "", *who, argv, {})
-        self._into = into
-
-    def __enter__(self) -> Run:
-        self._run = self._into.begin(self._info)
-        self._heart = Heartbeat(self._run.heartbeat)
-        self._heart.__enter__()
-        return self._run
-
-    def __exit__(self, *error: object) -> None:
-        self._heart.__exit__(None, None, None)
-        self._run.finish("failed" if error[0] else "done", {"done": 0, "cached": 0, "failed": 0})
+@contextmanager
+def _lease(other: Store, into: Store, experiment: str) -> Iterator[Run]:
+    """Begin a run of the joined store, which claims what is copied."""
+    argv = ("memento", "merge", str(other.location))
+    pid = os.getpid()
+    who = (system.hostname(), pid, system.process_start(pid) or "", system.boot_identity())
+    run, outcome = into.begin(RunInfo(experiment, 0, "{}", "", *who, argv, {})), "failed"
+    try:
+        with Heartbeat(run.heartbeat):
+            yield run
+        outcome = "done"
+    finally:
+        run.finish(outcome, {"done": 0, "cached": 0, "failed": 0})
 
 
 class _Pair(NamedTuple):
@@ -168,6 +174,7 @@ class _Experiment:
         self.other, self.into, self.name, self.told = other, into, name, told
         self._here = {known.key: known for known in into.index.known(name)}
         self._steps: set[bytes] = set()  # those that were looked at
+        self._logs: set[str] = set()  # those that were copied
         self._taken: dict[bytes, object] = {}  # value of each task that is taken ...
         self._refused: set[bytes] = set()  # ... but for those that turned out damaged
 
@@ -181,7 +188,7 @@ class _Experiment:
             chosen += self._chosen(theirs[start : start + _AT_ONCE])
         if not chosen:
             return
-        with _Lease(self.other, self.into, self.name) as run:
+        with _lease(self.other, self.into, self.name) as run:
             computed = {pair.record.run for pair in chosen}
             computed.update(piece.run for pair in chosen for piece in pair.record.pieces)
             numbers = run.bring(history_of(self.other, self.name, computed))
@@ -241,14 +248,15 @@ class _Experiment:
         ref = record.value.ref if record.value is not None else None
         if ref is not None and not self.into.payloads.exists(ref):
             self._copy_value(record)
-        if record.artifacts and not has_files(*self._artifacts(record.key), record.artifacts):
-            copy_folder(self.other.root, *self._artifacts(record.key), self.into.root)
+        there, here, key = Layout(self.other.root), Layout(self.into.root), record.key.hex()
+        if not has_files((there.artifact(key, name), here.artifact(key, name)) for name in record.artifacts):
+            self._copy_artifacts(record)
 
     # --- taking them
 
     def _take(self, run: Run, numbers: Numbers, words: Callable[[str], str], pairs: Sequence[_Pair]) -> None:
         if run.claim([pair.record.key for pair in pairs]).elsewhere:
-            raise CannotMerge(f"a run of {self.into.root} has begun: merge again when it has ended.")
+            raise CannotMerge(f"a run of {self.into.location} has begun: merge again when it has ended.")
         rows, attempts, replaced, late = [], [], [], []
         for record, ours in pairs:
             if self._refused and self._is_outdated(record, ours):
@@ -265,7 +273,7 @@ class _Experiment:
             for step in record.steps:
                 self._copy_step(step)
             if ours is None:
-                copy_folder(self.other.root, *self._artifacts(record.key), self.into.root)
+                self._copy_artifacts(record)
             else:
                 replaced.append(ours.id)
                 late.append(record)
@@ -275,9 +283,9 @@ class _Experiment:
             ]
         faultpoints.at("merge.copied")
         if not run.absorb(rows, attempts, replaced):
-            raise CannotMerge(f"a run of {self.into.root} has begun: merge again when it has ended.")
+            raise CannotMerge(f"a run of {self.into.location} has begun: merge again when it has ended.")
         for record in late:
-            copy_folder(self.other.root, *self._artifacts(record.key), self.into.root)
+            self._copy_artifacts(record)
         if rows:
             self.told.results[self.name] = self.told.results.get(self.name, 0) + len(rows)
 
@@ -304,25 +312,28 @@ class _Experiment:
     def _copy_logs(self, parts: Iterable[TaskRecord | Attempt], numbers: Numbers) -> None:
         for part in parts:
             here = log_of(part.log, numbers)
-            if part.log is not None and here is not None:
-                source = Layout(self.other.root).log(part.log.file)
-                copy_file(self.other.root, source, Layout(self.into.root).log(here.file), self.into.root)
+            # A file is of many tasks, and whole: no run is at work.
+            if part.log is not None and here is not None and here.file not in self._logs:
+                self._logs.add(here.file)
+                copy_log(self.other, self.into, part.log.file, here.file)
 
     def _copy_step(self, key: bytes) -> None:
         """Bring a step, and those that it used; one that is damaged is computed again when it is needed."""
         if key in self._steps:
             return
         self._steps.add(key)
-        record = read_record(self.other.root, key)
-        if record is None or read_record(self.into.root, key) is not None:
+        there, here = step_place(self.other), step_place(self.into)
+        record = step_record(key, there)
+        if record is None or step_record(key, here) is not None:
             return
         for inner in record.steps:
             self._copy_step(inner)
-        if _copy_step(self.other.root, self.into.root, record):
+        if _copy_step(self.other, self.into, record, there, here):
             self.told.steps += 1
 
-    def _artifacts(self, key: bytes) -> tuple[str, str]:
-        return Layout(self.other.root).artifacts(key.hex()), Layout(self.into.root).artifacts(key.hex())
+    def _copy_artifacts(self, record: TaskRecord) -> None:
+        for fence in {fence_of(name) for name in record.artifacts} or {0}:
+            copy_artifacts(self.other, self.into, fenced(record.key.hex(), fence))
 
     def _damaged(self, record: TaskRecord, why: str) -> None:
         self.told.damaged.append(f"{key_text(record)} of {self.name} {record.params}: {why}")
@@ -344,36 +355,39 @@ class _Experiment:
 
 
 def _join_states(other: Store, into: Store, experiment: str, told: Merged) -> None:
-    """Bring the checkpoints of tasks that are not done, with their folders, where there are none here."""
+    """Bring the checkpoints of tasks that are not done, with their folders, where there are none here.
+
+    Not from or to an object store: those tasks begin anew.
+    """
+    if other.far is not None or into.far is not None:
+        return
     keys = keys_with_states(other.root) - keys_with_states(into.root)
     keys -= other.index.names(keys, ()).done.keys() | into.index.names(keys, ()).done.keys()
     if not keys:
         return
-    there, here = Layout(other.root), Layout(into.root)
-    with _Lease(other, into, experiment) as run:
+    there, here, fences = Layout(other.root), Layout(into.root), highest_fences(other.root)
+    with _lease(other, into, experiment) as run:
         # Those that have failed here may be gone on from, too: their rows are no news.
         ids = {key: into.index.ids_of_keys(key, key) for key in keys}
         run.previous = {key: found[-1] for key, found in ids.items() if found}
         for key in run.claim(sorted(keys)).granted:
-            name = key.hex()
-            for place in (
-                Layout.work,
-                Layout.artifacts,
-                Layout.checkpoint,
-            ):  # the last one says that all is there
-                copy_folder(other.root, place(there, name), place(here, name), into.root)
+            names = [fenced(key.hex(), fence) for fence in range(fences.get(key, 0) + 1)]
+            # The last one says that all is there.
+            for place in (Layout.work, Layout.artifacts, Layout.checkpoint):
+                for name in names:
+                    copy_folder(other.root, place(there, name), place(here, name), into.root)
             told.checkpoints += 1
 
 
-def _copy_step(source: str, target: str, record: StepRecord) -> bool:
-    ref, key = record.value.ref, record.key.hex()
+def _copy_step(other: Store, into: Store, record: StepRecord, there: Place, here: Place) -> bool:
+    ref, key, source, target = record.value.ref, record.key.hex(), other.root, into.root
     try:
         if ref is not None:
-            copy_value(PayloadDir(Layout(source).steps), PayloadDir(Layout(target).steps), ref)
+            copy_value(PayloadDir(there, source), PayloadDir(here, target), ref)
     except StoreError:
         return False
     copy_folder(source, Layout(source).step_files(key), Layout(target).step_files(key), target)
-    write_record(target, record)
+    write_record(target, record, here)
     return True
 
 

@@ -1,6 +1,7 @@
-"""Make a store's folder, or tell whether what is there is one.
+"""Open a store's index, in its folder or in a database; make the folder, or tell whether what is there is one.
 
-Knows: the folder's names. May not know: tasks, runs, how an index is kept. What is not ours is never touched.
+Knows: the folder's names, the kinds of indexes. May not know: tasks, runs, how an index is kept. What is not ours is
+never touched.
 """
 
 from __future__ import annotations
@@ -12,26 +13,24 @@ from memento import system
 from memento.clock import Clock
 from memento.errors import NotAStore, StoreError, StoreUnwritable
 from memento.index.contract import Index
-from memento.layout import FOLDERS, IGNORED, INDEX, PAYLOADS
+from memento.index.sqlite.sqlite_index import SqliteIndex
+from memento.layout import FOLDERS, IGNORED, INDEX, INDEX_ELSEWHERE, PAYLOADS, PAYLOADS_ELSEWHERE, Layout
+from memento.store.location import Location
 
-_OWN_NAMES = frozenset({*FOLDERS, IGNORED, ".DS_Store"})
+_OWN_NAMES = frozenset({*FOLDERS, IGNORED, PAYLOADS_ELSEWHERE, ".DS_Store"})
 
 
-def open_index(kind: type[Index], root: str, *, create: bool, readonly: bool, clock: Clock) -> Index:
-    """Open the index of the store at `root`; its notes are logged, and tell also what is gone of the store."""
-    notes: list[str] = []
-    emptied = False
+def open_index(location: Location, *, create: bool, readonly: bool, clock: Clock) -> tuple[Index, str, str]:
+    """Open the index of a store; return it, the folder with the rest, and why that is not here where it is not.
+
+    Its notes are logged, and tell also what is gone of the store.
+    """
+    root = location.root
     try:
-        _check_place(kind, root, create)
-        if create:
-            indexed = kind.exists(root)
-            if not indexed and _has_payloads(root):
-                notes.append(
-                    f"{os.path.join(root, INDEX)} was removed, so all tasks count as not computed. `memento gc` removes"
-                    " what is left of them"
-                )
-            emptied = PAYLOADS in _make_folders(root) and indexed
-        index = kind.open(root, create=create, readonly=readonly, clock=clock)
+        if location.address:
+            index, root, missing = _in_database(location, create, readonly, clock)
+        else:
+            index, missing = _in_folder(root, create, readonly, clock), ""
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -40,14 +39,63 @@ def open_index(kind: type[Index], root: str, *, create: bool, readonly: bool, cl
             f"it cannot be made or read ({error.strerror or error}).",
             "Choose another place for the store.",
         ) from error
-    index.notes[:0] = notes
-    if emptied:
-        index.notes += _let_go_of_payloads(index, os.path.join(root, PAYLOADS))
     if index.notes:
         import logging
 
         for note in index.notes:
             logging.getLogger("memento.store").warning("%s", note)
+    return index, root, missing
+
+
+def kind_of(location: Location) -> type[Index]:
+    """Return what keeps the index of a store there: the one place that knows kinds of indexes."""
+    if location.address:
+        from memento.index.postgres.postgres_index import PostgresIndex
+
+        return PostgresIndex
+    return SqliteIndex
+
+
+def _in_database(location: Location, create: bool, readonly: bool, clock: Clock) -> tuple[Index, str, str]:
+    from memento.store.far import own_folder
+    from memento.store.shared_folder import existing_folder, new_folder
+
+    index = kind_of(location).open(location.address, create=create, readonly=readonly, clock=clock)
+    try:
+        own = own_folder(index, location, create=create)
+        if own:
+            if create:
+                _make_folders(own)
+            return index, own, ""
+        if not create:
+            return (index, *existing_folder(index, location))
+        root = new_folder(index, location)
+        if PAYLOADS in _make_folders(root):
+            index.notes += _let_go_of_payloads(index, os.path.join(root, PAYLOADS))
+    except BaseException:
+        index.close()
+        raise
+    return index, root, ""
+
+
+def _in_folder(root: str, create: bool, readonly: bool, clock: Clock) -> Index:
+    kind = SqliteIndex
+    notes: list[str] = []
+    emptied, far = False, Layout(root).payloads_elsewhere
+    _check_place(kind, root, create)
+    if create:
+        indexed = kind.exists(root)
+        if not indexed and _has_payloads(root):
+            notes.append(
+                f"{os.path.join(root, INDEX)} was removed, so all tasks count as not computed. `memento gc` removes"
+                " what is left of them"
+            )
+        # Where values are elsewhere, the folder had nothing in it.
+        emptied = PAYLOADS in _make_folders(root) and indexed and not os.path.exists(far)
+    index = kind.open(root, create=create, readonly=readonly, clock=clock)
+    index.notes[:0] = notes
+    if emptied:
+        index.notes += _let_go_of_payloads(index, os.path.join(root, PAYLOADS))
     return index
 
 
@@ -60,6 +108,14 @@ def _check_place(kind: type[Index], root: str, create: bool) -> None:
         raise NotAStore(root, "this is a file; a store is a folder.", "Name a folder.")
     if kind.exists(root):
         return
+    if os.path.exists(os.path.join(root, INDEX_ELSEWHERE)):
+        from memento.store.shared_folder import index_of
+
+        raise NotAStore(
+            root,
+            f"this folder has the values of a store whose index is in {index_of(root) or 'a database'}.",
+            "Name that: store='postgresql://...' in a script, --store with commands, or MEMENTO_STORE.",
+        )
     foreign = sorted(
         name for name in os.listdir(root) if name not in _OWN_NAMES and not name.startswith("index.")
     )

@@ -1,20 +1,23 @@
-"""List all that `gc` may remove, whatever the rows say of it.
+"""List all that `gc` may remove, here and in an object store, whatever the rows say of it.
 
-Knows: the store's folders, what can go and what it is called. May not know: rows, runs, what is in a file.
+Knows: the store's folders, names there, what can go and what it is called. May not know: rows, runs, what is in a file.
 """
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from memento import layout
+from memento.layout import Layout, is_key
+from memento.store.far import Far
 from memento.store.leftovers import half_written, has_outcomes, is_run, scan
 from memento.store.step_records import ENDING
+from memento.values.choose_place import far_place
 from memento.values.payloads import is_ref
 
-_HEX = frozenset("0123456789abcdef")
 STEP = f"{layout.STEPS}/"  # before the names of steps' values, whose folder is another one
 
 # What can go, and what it is called.
@@ -27,10 +30,15 @@ TEMPORARIES = "half-written files of runs that died"
 CHECKPOINTS = "checkpoints of tasks that are done"
 FOLDERS = "working folders of tasks that are done"
 ARTIFACTS = "artifacts of tasks that are gone"
+LEFT_ARTIFACTS = "artifacts of attempts whose place was lost"
 LOGS = "output that belongs to no task"
 HANDED = "what runs that ended had handed to their workers"
 UNFINISHED = "checkpoints and folders of tasks that are not done"
 DAMAGED = "damaged files that were set aside"
+
+
+# Of these the folder has copies at most, or what says that there is something.
+WITH_COPIES = frozenset({PAYLOADS, STEPS, UNUSED, ARTIFACTS, CHECKPOINTS, UNFINISHED})
 
 
 class Item(NamedTuple):
@@ -47,13 +55,14 @@ class Item(NamedTuple):
     ref: str | None = None  # of a payload
     step: bytes | None = None  # key of the step it belongs to
     also: tuple[str, ...] = ()  # what goes with it, after it
+    far: str = ""  # its name in an object store
+    fence: int = 0  # which of the task's folders of that kind it is
 
 
 def listed(root: str, damaged: bool, unfinished: bool) -> Iterator[Item]:
     """Yield all that may be garbage, whatever the rows say."""
     # Outcomes that workers of dead runs have left may name values; the next run takes them in.
-    work = os.path.join(root, layout.WORK)
-    left = not unfinished and any(has_outcomes(entry.path) for entry in scan(work))
+    left = not unfinished and has_left_outcomes(root)
     if not left:
         yield from _steps(
             root
@@ -69,8 +78,9 @@ def listed(root: str, damaged: bool, unfinished: bool) -> Iterator[Item]:
         (ARTIFACTS, layout.ARTIFACTS),
     ):
         for entry in scan(os.path.join(root, place)):
-            if is_key(entry.name):
-                yield Item(kind, entry.path, key=bytes.fromhex(entry.name))
+            found = layout.key_and_fence(entry.name)
+            if found is not None:
+                yield Item(kind, entry.path, key=bytes.fromhex(found[0]), fence=found[1])
             elif place == layout.WORK and is_run(entry.name) and (unfinished or not has_outcomes(entry.path)):
                 yield Item(HANDED, entry.path, run=entry.name)
     for run in scan(os.path.join(root, layout.LOGS)):
@@ -81,9 +91,14 @@ def listed(root: str, damaged: bool, unfinished: bool) -> Iterator[Item]:
             yield Item(DAMAGED, path)
 
 
+def has_left_outcomes(root: str) -> bool:
+    """Tell whether workers of dead runs have left outcomes that the next run takes in."""
+    return any(has_outcomes(entry.path) for entry in scan(os.path.join(root, layout.WORK)))
+
+
 def _steps(root: str) -> Iterator[Item]:
     """Yield what steps have beside their values: a record with all that hangs on it, folders without one."""
-    place = layout.Layout(root)
+    place = Layout(root)
     folder = place.step_keys
     recorded = set()
     for entry in scan(folder):
@@ -121,6 +136,83 @@ def set_aside(root: str) -> Iterator[str]:
     yield from (entry.path for entry in scan(root) if entry.name.startswith(layout.INDEX_DAMAGED))
 
 
-def is_key(name: str) -> bool:
-    """Tell whether a name is that of a task or a step, in hexadecimal."""
-    return len(name) == 32 and not set(name) - _HEX
+# --- in an object store: one listing, a request for a thousand objects; what a machine keeps a copy of goes with it
+
+
+def listed_far(root: str, far: Far, *, damaged: bool, left: bool) -> Iterator[Item]:
+    """Yield all that may be garbage there; nothing of values where workers have `left` outcomes that may name some."""
+    sizes = dict(far_place(far.address).sizes())
+    groups = defaultdict[tuple[str, str], int](int)  # (folder, name in it) -> bytes
+    for name, size in sizes.items():
+        folder, _, rest = name.partition("/")
+        groups[folder, rest.partition("/")[0]] += size
+    if not left:
+        yield from _far_steps(root, far, sizes)
+    for name, size in sizes.items():
+        folder, _, rest = name.partition("/")
+        at = f"{far.address}/{name}"
+        if damaged and (layout.QUARANTINE in name.split("/")[:2] or name.endswith(layout.SET_ASIDE)):
+            yield Item(DAMAGED, at, size, far=name)
+        elif name.startswith(("probe-", f"{layout.STEPS}/{layout.STEP_LEASES}/")):
+            yield Item(TEMPORARIES, at, size, far=name)
+        elif is_ref(rest) and not rest.startswith(layout.DEFINITIONS) and not left:
+            if folder == layout.PAYLOADS:
+                yield Item(PAYLOADS, at, size, ref=rest, far=name)
+            elif folder == layout.STEPS:
+                copy = os.path.join(Layout(root).steps, *rest.split("/"))
+                yield Item(STEPS, at, size, ref=f"{STEP}{rest}", far=name, also=(copy,))
+    for (folder, name), size in groups.items():
+        at = f"{far.address}/{folder}/{name}/"
+        kinds = {
+            layout.CHECKPOINTS: (CHECKPOINTS, Layout(root).checkpoint),
+            layout.ARTIFACTS: (ARTIFACTS, Layout(root).artifacts),
+        }
+        of = layout.key_and_fence(name)
+        if folder in kinds and of is not None:
+            (kind, copy_of), key = kinds[folder], bytes.fromhex(of[0])
+            far_name = f"{folder}/{name}/"
+            yield Item(kind, at, size, key=key, fence=of[1], far=far_name, also=(copy_of(name),))
+        elif folder == layout.LOGS:
+            yield from _far_logs(far, name, sizes)
+
+
+def _far_steps(root: str, far: Far, sizes: dict[str, int]) -> Iterator[Item]:
+    start, place = f"{layout.STEPS}/{layout.STEP_KEYS}/", Layout(root)
+    for name, size in sizes.items():
+        key = name.removeprefix(start).removesuffix(ENDING)
+        if name.startswith(start) and name.endswith(ENDING) and is_key(key):
+            here = os.path.join(place.step_keys, key)
+            its = (
+                f"{here}{ENDING}",
+                f"{here}.lock",
+                place.step_files(key),
+                os.path.join(place.step_work, key),
+            )
+            yield Item(UNUSED, f"{far.address}/{name}", size, step=bytes.fromhex(key), far=name, also=its)
+    work = f"{layout.STEPS}/{layout.STEP_WORK}/"
+    for key in {name.removeprefix(work).partition("/")[0] for name in sizes if name.startswith(work)}:
+        if is_key(key) and f"{start}{key}{ENDING}" not in sizes:
+            also = (os.path.join(place.step_work, key),)
+            at = f"{far.address}/{work}{key}/"
+            yield Item(UNFINISHED, at, step=bytes.fromhex(key), far=f"{work}{key}/", also=also)
+
+
+def _far_logs(far: Far, run: str, sizes: dict[str, int]) -> Iterator[Item]:
+    files = defaultdict[str, int](int)
+    for name, size in sizes.items():
+        parts = name.split("/")
+        if len(parts) == 4 and parts[:2] == [layout.LOGS, run]:
+            files[parts[2]] += size
+    for file, size in files.items():
+        name = f"{layout.LOGS}/{run}/{file}/"
+        yield Item(LOGS, f"{far.address}/{name}", size, run=run, ref=f"{run}/{file}", far=name)
+
+
+def remove_far(far: Far, name: str) -> bool:
+    """Remove an object, or all below a prefix that ends with "/"; what cannot be removed now stays."""
+    place = far_place(far.address)
+    try:
+        place.clear(name[:-1]) if name.endswith("/") else place.remove(name)
+    except OSError:
+        return False
+    return True

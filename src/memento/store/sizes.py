@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from stat import S_ISDIR
 from typing import NamedTuple
 
+from memento.clock import SYSTEM_CLOCK, Clock
 from memento.layout import ARTIFACTS, CHECKPOINTS, LOGS, PAYLOADS, QUARANTINE, SET_ASIDE, STEPS, WORK
 from memento.system import disk_space
 from memento.wording import size_text
 
+_LOOK_AT_THE_TIME = 256  # files between two looks
 _FOLDERS = {  # field -> folder
     "values": PAYLOADS,
     "steps": STEPS,
@@ -51,6 +53,8 @@ class Sizes(NamedTuple):
         So much of all that `memento.gc` would free.
     disk_free : int
         Bytes that are left on the disk.
+    complete : bool
+        Whether all files were looked at; if not, each figure is a lower bound.
     """
 
     values: int = 0
@@ -63,6 +67,7 @@ class Sizes(NamedTuple):
     damaged: int = 0
     garbage: int = 0
     disk_free: int = 0
+    complete: bool = True
 
     @property
     def total(self) -> int:
@@ -78,8 +83,6 @@ class Sizes(NamedTuple):
     def text(self) -> str:
         """What is how large, the largest first.
 
-        Examples
-        --------
         >>> Sizes(values=2_048, index=4_096).text
         'index 4.1 kB, values 2.05 kB'
         """
@@ -87,16 +90,18 @@ class Sizes(NamedTuple):
         return ", ".join(f"{name} {size_text(size)}" for size, name in sorted(named, reverse=True))
 
 
-def measure(root: str) -> Sizes:
-    """Measure all files of a store; what of it is garbage is not looked at."""
-    sizes = dict.fromkeys(Sizes._fields, 0)
+def measure(root: str, within: float | None = None, clock: Clock = SYSTEM_CLOCK) -> Sizes:
+    """Measure all files of a store, or those that can be seen `within` so many seconds; garbage is not looked for."""
+    until = None if within is None else clock.monotonic() + within
+    sizes, complete = dict.fromkeys(Sizes._fields[:-1], 0), True
     for field, folder in _FOLDERS.items():
-        sizes[field], damaged = _tally(os.path.join(root, folder))
+        sizes[field], damaged, whole = _tally(os.path.join(root, folder), until, clock)
         sizes["damaged"] += damaged
+        complete = complete and whole
     for entry in _entries(root):
         if entry.is_file(follow_symlinks=False):
             sizes["index"] += _file_size(entry)
-    return Sizes(**{**sizes, "disk_free": disk_space(root)[0]})
+    return Sizes(**{**sizes, "disk_free": disk_space(root)[0]}, complete=complete)
 
 
 def size_of(path: str) -> int:
@@ -105,23 +110,26 @@ def size_of(path: str) -> int:
         status = os.lstat(path)
     except OSError:
         return 0
-    return sum(_tally(path)) if S_ISDIR(status.st_mode) else status.st_size
+    return sum(_tally(path)[:2]) if S_ISDIR(status.st_mode) else status.st_size
 
 
-def _tally(root: str) -> tuple[int, int]:
-    """Return the bytes below a folder, and beside them those of what was set aside there."""
-    kept = aside = 0
+def _tally(root: str, until: float | None = None, clock: Clock = SYSTEM_CLOCK) -> tuple[int, int, bool]:
+    """Return the bytes below a folder, those of what was set aside there, and whether there was time to see all."""
+    kept = aside = seen = 0
     folders = [(root, False)]
     while folders:
         folder, is_aside = folders.pop()
         for entry in _entries(folder):
+            seen += 1
+            if until is not None and seen % _LOOK_AT_THE_TIME == 0 and clock.monotonic() >= until:
+                return kept, aside, False
             if entry.is_dir(follow_symlinks=False):
                 folders.append((entry.path, is_aside or (folder == root and entry.name == QUARANTINE)))
             elif is_aside or entry.name.endswith(SET_ASIDE):
                 aside += _file_size(entry)
             else:
                 kept += _file_size(entry)
-    return kept, aside
+    return kept, aside, True
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:

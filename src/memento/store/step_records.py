@@ -12,12 +12,13 @@ import base64
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from memento.layout import STEP_KEYS, Layout
+from memento.layout import STEP_KEYS, Layout, is_key
 from memento.records import Encoded, StepRecord
 from memento.values.payloads import checksum
-from memento.values.places import LocalFolder, open_file
+from memento.values.places import LocalFolder, Place, open_file
 
 ENDING = ".json"
 _SUM = ', "sum": '  # before the checksum of all that stands before it
@@ -28,8 +29,13 @@ def record_path(store: str, key: bytes) -> str:
     return os.path.join(Layout(store).step_keys, key.hex() + ENDING)
 
 
-def write_record(store: str, record: StepRecord) -> None:
-    """Write a step's record, after its value; durable on return."""
+def record_name(key: bytes) -> str:
+    """Return the name of a step's record in the place of steps."""
+    return f"{STEP_KEYS}/{key.hex()}{ENDING}"
+
+
+def write_record(store: str, record: StepRecord, place: Place | None = None) -> None:
+    """Write a step's record, after its value; durable on return. `place` is that of steps, by default the folder."""
     told = {**record._asdict(), **record.value._asdict()}
     del told["value"], told["key"]
     data = record.value.data
@@ -39,7 +45,7 @@ def write_record(store: str, record: StepRecord) -> None:
     told["task"], told["steps"] = record.task.hex(), [key.hex() for key in record.steps]
     body = json.dumps(told)
     content = f'{body[:-1]}{_SUM}"{checksum([body.encode()]).hex()}"}}'.encode()
-    LocalFolder(Layout(store).steps).write(f"{STEP_KEYS}/{record.key.hex()}{ENDING}", [content])
+    (place or LocalFolder(Layout(store).steps)).write(record_name(record.key), [content])
 
 
 def step_text(record: StepRecord) -> str:
@@ -54,6 +60,12 @@ def read_record(store: str, key: bytes) -> StepRecord | None:
             return parsed(key, file.read())
     except OSError:
         return None
+
+
+def bring_record(key: bytes, place: Place) -> None:
+    """Copy a step's record from far, where this machine has none yet."""
+    with suppress(FileNotFoundError), place.open(record_name(key)):
+        pass
 
 
 def records(store: str) -> Iterator[StepRecord]:
@@ -71,7 +83,7 @@ def names(store: str) -> list[str]:
     except OSError:
         return []
     stems = [name.removesuffix(ENDING) for name in found if name.endswith(ENDING)]
-    return [stem for stem in stems if len(stem) == 32 and not stem.strip("0123456789abcdef")]
+    return [stem for stem in stems if is_key(stem)]
 
 
 def parsed(key: bytes, content: bytes) -> StepRecord | None:

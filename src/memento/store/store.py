@@ -1,11 +1,11 @@
 """A store that is open: an index of records, and folders with values and what tasks printed and kept.
 
-Knows: the index's contract, the folder's layout, values. May not know: matrices, executors, SQLite.
+Knows: the index's contract, the folder's layout, values. May not know: matrices, executors, kinds of indexes.
 
 Records are asked of `Store.index`. Here stands what needs both an index and files: values, logs, setting damaged ones
 aside, forgetting, renaming. One folder, one unit, at home wherever it is moved.
 
-Threads: every method may be called from any thread.
+Threads: every method may be called from any thread. Long because this is what all who have a store open use.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from memento import layout
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import MementoError, PayloadDamaged, StoreUnwritable, ValueUnreadable
+from memento.errors import MementoError, PayloadDamaged, StoreError, StoreUnwritable, ValueUnreadable
 from memento.index.contract import Index
-from memento.index.sqlite.sqlite_index import SqliteIndex
+from memento.store.location import Location, StorePath, located
 from memento.store.opening import open_index
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from memento.index.versions import Versions
     from memento.records import Attempt, RunInfo, TaskRecord
     from memento.store.activity import Working
+    from memento.store.far import Far
     from memento.store.garbage import Collected
     from memento.store.sizes import Sizes
     from memento.values.payloads import PayloadDir
@@ -44,35 +45,45 @@ class Store:
     ----------
     index : Index
         Its records.
-    root : str
-        The folder.
-    path : Path
-        The same.
+    location : Location
+        Where it is, for who opens it again; as a text, for people.
+    root, path : str, Path
+        The folder of values, checkpoints and logs.
+    missing : str
+        Why that folder is not here, where an index in a database can be read without it; else "".
     trusted : bool
         Whether reading a value may unpickle it.
     mmap : bool
         Whether large arrays are served from their mapped files instead of copies.
+    far : Far or None
+        Where values, checkpoints, artifacts and logs are, where that is an object store.
+    drop_far : callable or None
+        While a run goes on: told of tasks whose checkpoints there are not needed any more.
     notes : list of str
         What a person should know of the opening, like what could not be saved of a damaged index.
     """
 
     def __init__(
         self,
-        root: str,
+        location: Location,
         index: Index,
         *,
+        missing: str = "",
         trusted: bool = True,
         mmap: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.root, self.index, self.trusted, self.mmap, self.clock = root, index, trusted, mmap, clock
+        self.location, self.root, self.missing = location, location.root, missing
+        self.index, self.trusted, self.mmap, self.clock = index, trusted, mmap, clock
         self.notes = index.notes
         self._provenance: dict[int, dict[str, Any]] = {}
+        self.far: Far | None = None
+        self.drop_far: Callable[[Collection[bytes]], None] | None = None
 
     @classmethod
     def open(
         cls,
-        path: str | os.PathLike[str],
+        path: StorePath,
         *,
         create: bool = True,
         trusted: bool = True,
@@ -95,10 +106,24 @@ class Store:
         ...         store.index.experiments()
         []
         """
-        root = os.path.abspath(path)
+        asked = location = located(path)
         create = create and not readonly
-        index = open_index(SqliteIndex, root, create=create, readonly=readonly, clock=clock)
-        return cls(root, index, trusted=trusted, mmap=mmap, clock=clock)
+        index, root, missing = open_index(location, create=create, readonly=readonly, clock=clock)
+        location = location._replace(root=root, is_chosen=True)
+        store = cls(location, index, missing=missing, trusted=trusted, mmap=mmap, clock=clock)
+        if location.payloads or location.address or os.path.exists(layout.Layout(root).payloads_elsewhere):
+            from memento.store.far import find
+
+            try:
+                store.far = find(index, location, create=create)
+            except BaseException:
+                store.close()
+                raise
+            if store.far is not None:
+                # Over a database, a folder is this host's own, and found from there again.
+                known = asked if asked.address else location
+                store.location = known._replace(payloads=store.far.address)
+        return store
 
     def close(self) -> None:
         """Close the index. Idempotent."""
@@ -124,7 +149,46 @@ class Store:
         """Where large values stand."""
         from memento.values.payloads import PayloadDir
 
-        return PayloadDir(self.path / layout.PAYLOADS)
+        if self.missing:
+            from memento.store.shared_folder import Missing
+
+            return PayloadDir(Missing(layout.Layout(self.root).payloads, self.missing))
+        if self.far is None:
+            return PayloadDir(self.path / layout.PAYLOADS)
+        from memento.values.choose_place import far_place
+
+        return PayloadDir(far_place(self.far.address, layout.PAYLOADS), self.root)
+
+    def artifact_places(self, record: TaskRecord) -> dict[str, str]:
+        """Return where the files are that a task kept, for people: paths, or addresses in an object store."""
+        place, key, far = layout.Layout(self.root), record.key.hex(), self.far
+        found = {layout.user_name(name): place.artifact(key, name) for name in record.artifacts}
+        if far is None:
+            return found
+        at = len(self.root) + 1
+        return {
+            name: path if os.path.exists(path) else f"{far.address}/{path[at:].replace(os.sep, '/')}"
+            for name, path in found.items()
+        }
+
+    def artifacts(self, record: TaskRecord) -> dict[str, str]:
+        """Return the paths of the files that a task kept; what is in an object store is brought here first."""
+        place, key = layout.Layout(self.root), record.key.hex()
+        found = {layout.user_name(name): place.artifact(key, name) for name in record.artifacts}
+        if self.far is not None and not all(map(os.path.isfile, found.values())):
+            from memento.values.choose_place import far_place
+            from memento.values.far_files import bring
+
+            there = far_place(self.far.address, layout.ARTIFACTS)
+            for folder in {layout.fenced(key, layout.fence_of(name)) for name in record.artifacts}:
+                bring(there, folder, place.artifacts(folder), self.root)
+        return found
+
+    def _need_folder(self) -> None:
+        """Refuse what would change files that are not here."""
+        if self.missing:
+            todo = "Do it where they are seen, or name them as payloads= or MEMENTO_PAYLOADS."
+            raise StoreUnwritable(str(self.location), self.missing, todo)
 
     # --- values and logs -------------------------------------------------------------------------------
 
@@ -204,7 +268,11 @@ class Store:
                 stream.seek(start)
                 return stream.read(max(0, end - start))
         except FileNotFoundError:
-            return b""
+            if self.far is None:
+                return b""
+            from memento.store.far import log_of
+
+            return log_of(self.far, file, start, end)
 
     def working(self) -> list[Working]:
         """Return the tasks that worker processes of live runs are at just now, with where their output begins."""
@@ -230,8 +298,16 @@ class Store:
         """Note that a run begins, with `cached` of its tasks done already, and return what writes its results."""
         from memento.store.task_folders import drop_states
 
+        self._need_folder()
         self._move_folders()
-        return self.index.begin(info, cached, partial(drop_states, self.root))
+        return self.index.begin(
+            info, cached, self._drop_done if self.far else partial(drop_states, self.root)
+        )
+
+    def _drop_done(self, keys: Collection[bytes]) -> None:
+        """Have checkpoints removed that are in an object store, by whoever does that beside the run."""
+        if self.drop_far is not None:
+            self.drop_far(keys)
 
     def forget(self, keys: Iterable[bytes]) -> int:
         """Remove tasks as if they had never run, and their checkpoints; returns how many there were.
@@ -239,6 +315,7 @@ class Store:
         A task that a run is at just now is computed on, and its result kept. Payload files stay until `gc`: other
         tasks may share them.
         """
+        self._need_folder()
         wanted = set(keys)
         count = self.index.forget(wanted)
         self._drop_states(wanted)
@@ -253,11 +330,16 @@ class Store:
     ) -> list[TaskRecord]:
         """Let tasks that failed count as not computed yet, and return them as they were; see `Index.retry`.
 
-        `from_scratch` removes their checkpoints too, so that they do not go on from where they failed.
+        `from_scratch` removes their checkpoints too, so that they do not go on from where they failed; and of tasks
+        among `keys` that were set back before.
         """
-        retried = self.index.retry(None if keys is None else set(keys), experiment)
         if from_scratch:
-            self._drop_states({record.key for record in retried})
+            self._need_folder()
+        wanted = None if keys is None else set(keys)
+        retried = self.index.retry(wanted, experiment)
+        if from_scratch:
+            before = {one.key for one in self.index.set_back(experiment)} if wanted else set()
+            self._drop_states({record.key for record in retried} | (before & (wanted or set())))
         return retried
 
     def rename(self, old: str, new: str) -> Renamed:
@@ -268,8 +350,15 @@ class Store:
         """
         from memento.store.task_folders import keyed_folders
 
+        self._need_folder()
         self._move_folders()
-        renamed = self.index.rename(old, new, keyed_folders(self.root))
+        keys = keyed_folders(self.root)
+        if self.far is not None:
+            from memento.store.far import check_owned, keyed_names
+
+            check_owned(self.far)
+            keys |= keyed_names(self.far)
+        renamed = self.index.rename(old, new, keys)
         self._move_folders()
         return renamed
 
@@ -279,35 +368,48 @@ class Store:
             from memento.store.task_folders import move_folders
 
             move_folders(self.root, moves)
+            if self.far is not None:
+                from memento.store import far
+
+                far.move_folders(self.far, moves)
             self.index.moved(old for old, _ in moves)
 
     # --- damage and garbage ----------------------------------------------------------------------------
 
-    def discard(self, record: TaskRecord, reason: str) -> None:
+    def discard(self, record: TaskRecord, reason: str, *, gone: bool = False) -> None:
         """Set a damaged value aside, with the reason beside it; its task counts as not done.
 
         Also in a store that was opened for reading: a value that is known to be wrong may not stay. Nothing
-        happens where the task has been computed again meanwhile.
+        happens where the task has been computed again meanwhile. `gone` says that a file that is not there is gone for
+        all hosts: a disk that they share may show it to this one later.
         """
+        if not gone and self._may_be_elsewhere(record.value.ref if record.value is not None else None):
+            raise StoreUnwritable(
+                str(self.location),
+                "its file is not seen from this host, and may be from others.",
+                "If it is gone for all of them, `memento verify --repair` has the task computed again.",
+            )
         if self.index.readonly:
-            with Store.open(self.path, create=False, trusted=self.trusted, clock=self.clock) as writable:
-                writable.discard(record, reason)
+            with Store.open(self.location, create=False, trusted=self.trusted, clock=self.clock) as writable:
+                writable.discard(record, reason, gone=gone)
             return
         if self.index.discard([record.id]) and record.value is not None and record.value.ref is not None:
             what = f"{record.experiment} {record.key.hex()} {record.params}\n{reason}\n"
-            self.set_aside(record.value.ref, what)
+            self.payloads.set_aside(record.value.ref, what)  # unless a worker has just written it anew
+
+    def _may_be_elsewhere(self, ref: str | None) -> bool:
+        """Tell whether a value's file is not there, of a store that several hosts write to."""
+        return bool(self.location.address) and ref is not None and not self.payloads.exists(ref)
 
     def discard_payload(self, ref: str, reason: str) -> None:
         """Set a payload aside that somebody found damaged; the tasks that have it as their value count as not done."""
         try:
             self.payloads.verify(ref)
         except PayloadDamaged:
+            if self._may_be_elsewhere(ref):
+                return
             for record in self.index.records(self.index.ids_of_file(ref)):
                 self.discard(record, reason)
-
-    def set_aside(self, ref: str, why: str) -> None:
-        """Move a damaged payload aside, unless a worker has just written it anew."""
-        self.payloads.set_aside(ref, why)
 
     def sizes(self) -> Sizes:
         """Return how large the store is, and how much of it `gc` would free; only looks at files."""
@@ -331,9 +433,20 @@ class Store:
         from memento.store import expendable
         from memento.store.garbage import Collector
 
+        self._need_folder()
         if not dry_run:
             self._move_folders()
-        collect = partial(Collector(self.root, self.index, self.clock).collect, unfinished=unfinished)
+        if self.far is not None:
+            from memento.store.far import bring_step_records, check_owned
+
+            if keep is not None:
+                raise StoreError(
+                    str(self.location), "gc of `keep` bytes counts a folder's.", "Say older_than."
+                )
+            check_owned(self.far)
+            bring_step_records(self.root, self.far)
+        collector = Collector(self.root, self.index, self.clock, self.far)
+        collect = partial(collector.collect, unfinished=unfinished)
         before = None if older_than is None else self.clock.now() - older_than
         old, ids = list[bytes](), list[int]()
         if steps:
@@ -358,13 +471,20 @@ class Store:
 
     def _drop_states(self, keys: set[bytes]) -> None:
         """Remove checkpoints, but for those of tasks that a run is at."""
-        import shutil  # 2 ms, which a cached run need not spend
+        from memento.store.task_folders import drop_state, states_of
 
+        if self.far is not None:
+            from memento.store.far import check_owned
+
+            check_owned(self.far)
         with self.index.exclusive() as living:  # nobody claims them meanwhile
-            for key in keys - living.claimed:
-                folder = os.path.join(self.root, layout.CHECKPOINTS, key.hex())
+            if self.far is not None:
+                from memento.store.far import clear_states
+
+                clear_states(self.far, self.root, keys - living.claimed.keys())
+            for folder, fence in states_of(self.root, keys - living.claimed.keys()):
                 try:
-                    shutil.rmtree(folder)
+                    drop_state(folder, fence)
                 except FileNotFoundError:
                     continue
                 except OSError as error:

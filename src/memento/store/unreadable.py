@@ -35,8 +35,6 @@ class Unreadable:
 def problem_of(error: BaseException) -> str:
     """Say in one line why a value cannot be loaded.
 
-    Examples
-    --------
     >>> problem_of(ModuleNotFoundError("No module named 'lab'"))
     "ModuleNotFoundError: No module named 'lab'"
     """
@@ -50,8 +48,6 @@ def problem_of(error: BaseException) -> str:
 def writer_of(provenance: Mapping[str, Any], type_name: str) -> str:
     """Name the Python and the package that wrote a value of this type.
 
-    Examples
-    --------
     >>> writer_of({"python": "3.13.1 (main)", "packages": {"pandas": "3.0.0"}}, "pandas:DataFrame")
     'Python 3.13.1, pandas 3.0.0'
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 from memento.config import Deferred, TaskParameters, labels_in, short_text
 from memento.errors import UpstreamParameterMissing, UpstreamPending
-from memento.layout import Layout
+from memento.layout import PAYLOADS, Layout
 from memento.records import Encoded
 
 _ATOMS = frozenset({int, float, complex, bool, type(None)})
@@ -85,7 +85,8 @@ class UpstreamValue(Deferred):
     """A finished task's value, by reference; equal to another one of the same task.
 
     `row` is the id of the result: what was computed from it has a later one; -1 where it is not known. `origin` has the
-    task's parameters: a place among those of its matrix, and in workers what has been sent of them.
+    task's parameters: a place among those of its matrix, and in workers what has been sent of them. `payloads` is the
+    address of the object store with the value, if it is in one.
     """
 
     def __init__(
@@ -95,15 +96,16 @@ class UpstreamValue(Deferred):
         encoded: Encoded,
         row: int = -1,
         origin: tuple[Origins, int] | Mapping[str, Any] | None = None,
+        payloads: str = "",
     ) -> None:
-        self.key, self.root, self.encoded, self.row = key, root, encoded, row
+        self.key, self.root, self.encoded, self.row, self.payloads = key, root, encoded, row, payloads
         self._origin = origin
 
     def __reduce__(self) -> tuple[Any, ...]:
         origin = self._origin
         if isinstance(origin, tuple):
             origin = origin[0].sent(origin[1])
-        return UpstreamValue, (self.key, self.root, self.encoded, self.row, origin)
+        return UpstreamValue, (self.key, self.root, self.encoded, self.row, origin, self.payloads)
 
     def origin(self) -> Mapping[str, Any] | None:
         """Return the parameters of the task."""
@@ -118,7 +120,16 @@ class UpstreamValue(Deferred):
         from memento.values.encoding import decode
         from memento.values.payloads import PayloadDir
 
-        return decode(self.encoded, PayloadDir(Layout(self.root).payloads), mmap=True)
+        folder = Layout(self.root).payloads
+        if not self.payloads:
+            return decode(self.encoded, PayloadDir(folder), mmap=True)
+        from memento.values.choose_place import far_place
+        from memento.values.far_files import Nearby
+        from memento.values.places import LocalFolder
+
+        # All tasks of a machine that take it read it over the network once.
+        place = Nearby(far_place(self.payloads, PAYLOADS, for_tasks=True), LocalFolder(folder))
+        return decode(self.encoded, PayloadDir(place, self.root), mmap=True)
 
     def fragment(self) -> str:
         """Return readable JSON that stands for the value."""

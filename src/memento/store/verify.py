@@ -20,21 +20,24 @@ is mended while nobody else writes, after a third look.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import PayloadDamaged, StoreDamaged
-from memento.index.sqlite.sqlite_index import SqliteIndex
+from memento.errors import NotAStore, PayloadDamaged, StoreDamaged
 from memento.index.types import Checked
-from memento.layout import ARTIFACTS, DEFINITIONS, FOLDERS, INDEX, PAYLOADS
+from memento.layout import DEFINITIONS, FOLDERS, INDEX, PAYLOADS, Layout, user_name
 from memento.records import TaskRecord
-from memento.store.location import find_store
-from memento.store.problems import Finding, Problem, Report, payload_fault, unreadable
+from memento.store.far import check_owned, names_of
+from memento.store.location import Location, StorePath, find_store
+from memento.store.opening import kind_of
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
-from memento.store.verify_files import Files
+from memento.store.verify_files import Files, Finding, Problem, Report, payload_fault, unreadable
 from memento.values.codecs import parsed
 from memento.values.payloads import PayloadDir
 from memento.values.pickle_codec import definitions_named_by
@@ -42,15 +45,13 @@ from memento.values.pickle_codec import definitions_named_by
 _AGAIN = "the task will be computed again"
 
 
-def verify(
-    path: str | os.PathLike[str] | None = None, *, repair: bool = False, clock: Clock = SYSTEM_CLOCK
-) -> Report:
+def verify(path: StorePath | None = None, *, repair: bool = False, clock: Clock = SYSTEM_CLOCK) -> Report:
     """Check everything that a store keeps; unpickles nothing, and may be called while runs go on.
 
     Parameters
     ----------
-    path : path, optional
-        The store's folder; by default the project's.
+    path : path or address, optional
+        The store's folder, or the address of its index; by default the project's.
     repair : bool, default=False
         Mend what can be mended. What is damaged is set aside, never deleted; its tasks count as not computed, and the
         next run computes them.
@@ -79,8 +80,9 @@ def verify(
     >>> report.whole, report.tasks
     (True, 2)
     """
-    report = Report(find_store(path))
-    if not _verify_index(report, repair, clock):
+    location = find_store(path)
+    report = Report(Path(location.root), str(location))
+    if not _verify_index(location, report, repair, clock):
         payloads = PayloadDir(report.path / PAYLOADS)
         for ref in payloads.refs():  # what needs no index
             what = payload_fault(payloads, ref, report)
@@ -89,7 +91,12 @@ def verify(
                     Problem("value", f"{PAYLOADS}/{ref}", what, "repaired when the index is")
                 )
         return report
-    with Store.open(report.path, create=False, readonly=not repair, clock=clock) as store:
+    with Store.open(location, create=False, readonly=not repair, clock=clock) as store:
+        if store.missing:
+            raise NotAStore(str(location), store.missing, "Verify it where they are seen.")
+        if store.far is not None:
+            check_owned(store.far)  # which also tells where its server is away
+        report.path = store.path
         report.notes += store.notes
         for finding in [*_Rows(store, report).look(), *Files(store, report).look()]:
             if finding.still():
@@ -98,15 +105,19 @@ def verify(
     return report
 
 
-def _verify_index(report: Report, repair: bool, clock: Clock) -> bool:
+def _verify_index(location: Location, report: Report, repair: bool, clock: Clock) -> bool:
     """Check the index; return whether rows can be read, or could be made so."""
-    root = os.fspath(report.path)
-    gone = not SqliteIndex.exists(root) and any((report.path / name).is_dir() for name in FOLDERS)
+    kind, place = kind_of(location), location.address or location.root
+    gone = (
+        not location.address
+        and not kind.exists(place)
+        and any((report.path / name).is_dir() for name in FOLDERS)
+    )
     try:
         if gone:
             faults = ["it is gone"]
         else:
-            with Store.open(root, create=False, readonly=True, clock=clock) as store:
+            with Store.open(location, create=False, readonly=True, clock=clock) as store:
                 faults = store.index.faults()
     except StoreDamaged as error:
         faults = [error.problem]
@@ -118,10 +129,10 @@ def _verify_index(report: Report, repair: bool, clock: Clock) -> bool:
         remedy = "a new one is made; all tasks count as not computed"
     repaired = False
     if repair and gone:
-        Store.open(root, clock=clock).close()
+        Store.open(location, clock=clock).close()
         repaired = True
     elif repair:
-        notes = SqliteIndex.rebuild(root, clock)
+        notes = kind.rebuild(place, clock)
         repaired = notes is not None
         report.notes += notes or ["A run is at work on the damaged index: end it, then repair."]
     report.problems.append(Problem("index", INDEX, what, remedy, repaired=repaired))
@@ -172,12 +183,23 @@ class _Rows:
             )
 
     def _artifact_fault(self, row: Checked) -> str:
-        folder = self._store.path / ARTIFACTS / row.key
+        layout = Layout(str(self._store.path))
         with suppress(ValueError):
             for name in row.artifacts:
-                if not (folder / name).exists():
-                    return f"its artifact {name!r} is gone"
+                path = layout.artifact(row.key, name)
+                if not os.path.exists(path) and not self._is_far(os.path.relpath(path, layout.root)):
+                    return f"its artifact {user_name(name)!r} is gone"
         return ""
+
+    @cached_property
+    def _far_files(self) -> list[str]:
+        """Names in the object store, in order; none where there is none."""
+        return [] if self._store.far is None else sorted(names_of(self._store.far))
+
+    def _is_far(self, name: str) -> bool:
+        """Tell whether there is such a name, or one below it."""
+        at = bisect_left(self._far_files, name)
+        return any(one == name or one.startswith(f"{name}/") for one in self._far_files[at : at + 1])
 
     def _row(self, row: Checked, fault: str, kind: str) -> Finding:
         remedy = _AGAIN
@@ -192,7 +214,7 @@ class _Rows:
         payloads = self._store.payloads
         there = set(payloads.refs())
         for ref in sorted(there | self._named.keys()):
-            closed = unreadable(self._store.path, payloads.root / ref)
+            closed = None if self._far_files else unreadable(self._store.path, payloads.root / ref)
             if closed is not None:
                 yield closed
                 continue
@@ -212,7 +234,7 @@ class _Rows:
         return Finding(
             Problem("value", f"{PAYLOADS}/{ref}", fault, remedy, *task),
             lambda: self._index.has(record.id) and bool(payload_fault(self._store.payloads, ref)),
-            lambda: self._store.discard(record, f"memento verify: {fault}"),
+            lambda: self._store.discard(record, f"memento verify: {fault}", gone=True),
         )
 
     def _file(self, ref: str, fault: str) -> Finding:
@@ -222,8 +244,8 @@ class _Rows:
         problem = Problem(kind, f"{PAYLOADS}/{ref}", fault, "it is set aside")
         return Finding(
             problem,
-            lambda: bool(payload_fault(payloads, ref)) and payloads.path(ref).exists(),
-            lambda: self._store.set_aside(ref, f"memento verify: {fault}\n"),
+            lambda: bool(payload_fault(payloads, ref)) and payloads.exists(ref),
+            lambda: payloads.set_aside(ref, f"memento verify: {fault}\n"),
         )
 
     def _need(self, ref: str | None, times: int = 1) -> None:
@@ -236,7 +258,7 @@ class _Rows:
         for ref, count in self._needed.items():
             gone = True
             with suppress(PayloadDamaged):
-                gone = not self._store.payloads.path(ref).exists()
+                gone = not self._store.payloads.exists(ref)
             if gone:
                 self._report.notes.append(
                     f"The definitions of classes that {count} values need (payloads/{ref}) are gone: these values can"

@@ -1,4 +1,4 @@
-"""Look at what stands beside rows and values: checkpoints, steps, logs, files that nobody should find.
+"""Look at what stands beside rows and values: checkpoints, steps, logs, files that nobody should find; what is told.
 
 Knows: the store's folders, which runs live. May not know: rows of tasks but for the logs that they name.
 
@@ -11,13 +11,15 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from memento.errors import PayloadDamaged
+from memento.errors import PayloadDamaged, StoreError
 from memento.layout import (
     CHECKPOINTS,
     DEFINITIONS,
+    FENCE_BEGUN,
     GENERATIONS,
     LOGS,
     PAYLOADS,
@@ -29,9 +31,9 @@ from memento.layout import (
     STEP_WORK,
     STEPS,
     WRITING,
+    key_and_fence,
 )
 from memento.store.leftovers import half_written
-from memento.store.problems import Finding, Problem, Report, payload_fault, unreadable
 from memento.store.step_records import parsed
 from memento.store.store import Store
 from memento.values.checkpoints import is_whole
@@ -44,7 +46,111 @@ _HARMLESS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # file manager
 _HARMLESS_START = (".nfs", "._")  # files that NFS keeps while they are open; macOS on foreign disks
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _NAME = re.compile(r"([0-9a-f]{2})[0-9a-f]{30}\.[a-z]+")
-_KEY = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    kind : str
+        "index", "row", "value", "checkpoint", "step", "artifact", "metric", "log", "definitions", "half-written",
+        "foreign", "unreadable".
+    where : str
+        The file, relative to the store.
+    what : str
+        What is wrong with it.
+    remedy : str
+        What repairing does about it.
+    key, experiment, params : str
+        The task, where it is one's; parameters as JSON.
+    repaired : bool
+        Whether that was done.
+    """
+
+    kind: str
+    where: str
+    what: str
+    remedy: str
+    key: str = ""
+    experiment: str = ""
+    params: str = ""
+    repaired: bool = False
+
+
+@dataclass
+class Report:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    path : Path
+        The store's folder.
+    store : str
+        The store, as people may see where it is: the folder, or the address of the database with its index.
+    problems : list of Problem
+        What is, or was, wrong.
+    notes : list of str
+        What a person should know; nothing is wrong with it.
+    tasks, files, size : int
+        How much was looked at; `size` in bytes.
+    """
+
+    path: Path
+    store: str = ""
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tasks: int = 0
+    files: int = 0
+    size: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong (any more)."""
+        return all(problem.repaired for problem in self.problems)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What looks wrong: told if it `still` is, and mended by `mend`, which returns False where it could not now."""
+
+    problem: Problem
+    still: Callable[[], bool]
+    mend: Callable[[], object]
+
+
+def payload_fault(payloads: PayloadDir, ref: str, report: Report | None = None) -> str:
+    """Return what is wrong with a file of a value; "" where it is what was written."""
+    try:
+        size = payloads.verify(ref)
+    except PayloadDamaged as error:
+        return error.problem.rstrip(".")
+    except StoreError:
+        return ""  # not now; told by `unreadable`
+    if report is not None:
+        report.files += 1
+        report.size += size
+    return ""
+
+
+def unreadable(root: Path, path: Path) -> Finding | None:
+    """Return a finding where a file cannot be read now: that is no proof of damage."""
+    why = _unreadable(path)
+    remedy = "nothing: check permissions and the limit of open files, then verify again"
+    problem = Problem("unreadable", path.relative_to(root).as_posix(), why, remedy)
+    return Finding(problem, lambda: bool(_unreadable(path)), lambda: False) if why else None
+
+
+def _unreadable(path: Path) -> str:
+    """Return why a file cannot be read now; "" where it can, or is gone."""
+    try:
+        with open(path, "rb"):
+            return ""
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return f"it cannot be read now ({error.strerror})"
 
 
 class Files:
@@ -53,6 +159,14 @@ class Files:
     def __init__(self, store: Store, report: Report) -> None:
         self._index, self._root, self._report = store.index, store.path, report
         self._steps_payloads = PayloadDir(self._root / STEPS)
+        self._far_logs: dict[str, int] = {}
+        if store.far is not None:
+            from memento.store.far import bring_step_records, log_sizes
+            from memento.values.choose_place import far_place
+
+            bring_step_records(store.root, store.far)
+            self._steps_payloads = PayloadDir(far_place(store.far.address, STEPS), store.root)
+            self._far_logs = log_sizes(store.far)
 
     def look(self) -> Iterator[Finding]:
         """Yield all that looks wrong."""
@@ -70,7 +184,7 @@ class Files:
             what, remedy = "it is none of Memento's files", "it is set aside"
             yield self._finding("foreign", path, what, remedy, os.path.lexists, self._move_aside)
         for file, end in self._index.log_ends().items():
-            if _log_size(self._root / LOGS, file) < end:
+            if self._log_size(file) < end:
                 yield self._short_log(file, end)
 
     def _finding(
@@ -103,7 +217,9 @@ class Files:
 
     def _key(self, path: Path) -> bytes:
         """Return the key of the task that a checkpoint is of."""
-        return bytes.fromhex(path.relative_to(self._root / CHECKPOINTS).parts[0])
+        found = key_and_fence(path.relative_to(self._root / CHECKPOINTS).parts[0])
+        assert found is not None, path
+        return bytes.fromhex(found[0])
 
     def _is_torn(self, path: Path) -> bool:
         """Tell whether a checkpoint is damaged, and no living run is just saving it."""
@@ -142,7 +258,7 @@ class Files:
         payloads = self._steps_payloads
         return Finding(
             Problem("step", f"{STEPS}/{ref}", fault, "it is set aside"),
-            lambda: (payloads.root / ref).exists() and bool(payload_fault(payloads, ref)),
+            lambda: payloads.exists(ref) and bool(payload_fault(payloads, ref)),
             lambda: payloads.quarantine(ref) is not None,
         )
 
@@ -182,14 +298,16 @@ class Files:
         os.replace(path, folder / f"{name}.{number}")
 
     def _short_log(self, file: str, end: int) -> Finding:
-        logs = self._root / LOGS
-        gone = _log_size(logs, file) <= 0
+        gone = self._log_size(file) <= 0
         what = "the output of tasks is gone" if gone else "the end of tasks' output is gone"
         return Finding(
             Problem("log", f"{LOGS}/{file}", what, "tasks are kept, without that output"),
-            lambda: _log_size(logs, file) < end,
-            lambda: self._index.forget_log(file, _log_size(logs, file)),
+            lambda: self._log_size(file) < end,
+            lambda: self._index.forget_log(file, self._log_size(file)),
         )
+
+    def _log_size(self, file: str) -> int:
+        return max(_log_size(self._root / LOGS, file), self._far_logs.get(str(file), -1))
 
 
 def _step_fault(record: Path, payloads: PayloadDir, report: Report | None = None) -> tuple[str | None, str]:
@@ -239,7 +357,7 @@ def _foreign_payloads(folder: Path, others: frozenset[str]) -> Iterator[Path]:
 
 def _checkpoint_files(folder: Path) -> Iterator[Path]:
     for task in entries(folder):
-        if _KEY.fullmatch(task.name) and not task.is_symlink():
+        if key_and_fence(task.name) is not None and not task.is_symlink():
             yield from (path for path in below(task) if path.name in GENERATIONS)
 
 
@@ -248,13 +366,15 @@ def _foreign_checkpoints(folder: Path) -> Iterator[Path]:
     for task in entries(folder):
         if _is_harmless(task):
             continue
-        if not _KEY.fullmatch(task.name) or task.is_symlink() or not task.is_dir():
+        found = key_and_fence(task.name)
+        if found is None or task.is_symlink() or not task.is_dir():
             yield task
             continue
         for path in below(task):
             known = (
                 path.name in GENERATIONS
                 or path.name.removesuffix(SET_ASIDE) in GENERATIONS
+                or (path.name == FENCE_BEGUN and found[1] > 0)
                 or _is_harmless(path)
             )
             if path.is_symlink() or (not path.is_dir() and not known):

@@ -1,68 +1,48 @@
 """Ask the operating system; the one place in which operating systems differ."""
 
-from memento.system.files import (
-    absolute,
-    disk_space,
-    fsync_folder,
-    is_network_path,
-    map_private,
-    out_of_reach,
-    punch_hole,
-    start_writing,
-    try_lock,
-    unlock,
-)
-from memento.system.memory import (
-    PeakReset,
-    cpu_and_peak_reader,
-    memory_left,
-    oom_kills,
-    peak_memory,
-    peak_of,
-    tree_mapped_memory,
-    tree_memory,
-    tree_own_memory,
-    virtual_memory,
-)
-from memento.system.platform import (
-    LINUX,
-    MACOS,
-    WINDOWS,
-    boot_identity,
-    hostname,
-    machine,
-    person,
-    platform_name,
-    read_text,
-)
-from memento.system.process import (
-    adopt_orphans,
-    can_fork,
-    descendants,
-    die_with,
-    has_children,
-    is_alive,
-    is_marked_gone,
-    is_resource_tracker,
-    is_stopped,
-    kill_marked,
-    kill_tree,
-    outlive_parent,
-    own_mark,
-    process_start,
-    program_start,
-    signal_group,
-    thread_count,
-)
-
-# fmt: off
-__all__ = [
-    "LINUX", "MACOS", "WINDOWS", "PeakReset", "absolute", "adopt_orphans", "boot_identity", "can_fork",
-    "cpu_and_peak_reader", "descendants", "die_with", "disk_space", "fsync_folder", "has_children", "hostname",
-    "is_alive", "is_marked_gone", "is_network_path", "is_resource_tracker", "is_stopped", "kill_marked",
-    "kill_tree", "machine", "map_private", "memory_left", "oom_kills", "out_of_reach", "outlive_parent",
-    "own_mark", "peak_memory", "peak_of", "person", "platform_name", "process_start", "program_start",
-    "punch_hole", "read_text", "signal_group", "start_writing", "thread_count", "tree_mapped_memory", "tree_memory",
-    "tree_own_memory", "try_lock", "unlock", "virtual_memory",
-]
-# fmt: on
+# `X as X` says to type checkers that X is offered here.
+from memento.system.files import absolute as absolute
+from memento.system.files import disk_space as disk_space
+from memento.system.files import file_system as file_system
+from memento.system.files import fsync_folder as fsync_folder
+from memento.system.files import is_network_path as is_network_path
+from memento.system.files import map_private as map_private
+from memento.system.files import out_of_reach as out_of_reach
+from memento.system.files import punch_hole as punch_hole
+from memento.system.files import start_writing as start_writing
+from memento.system.files import try_lock as try_lock
+from memento.system.files import unlock as unlock
+from memento.system.memory import PeakReset as PeakReset
+from memento.system.memory import cpu_and_peak_reader as cpu_and_peak_reader
+from memento.system.memory import memory_left as memory_left
+from memento.system.memory import oom_kills as oom_kills
+from memento.system.memory import peak_memory as peak_memory
+from memento.system.memory import peak_of as peak_of
+from memento.system.memory import tree_mapped_memory as tree_mapped_memory
+from memento.system.memory import tree_memory as tree_memory
+from memento.system.memory import tree_own_memory as tree_own_memory
+from memento.system.memory import virtual_memory as virtual_memory
+from memento.system.platform import LINUX as LINUX
+from memento.system.platform import boot_identity as boot_identity
+from memento.system.platform import hostname as hostname
+from memento.system.platform import machine as machine
+from memento.system.platform import person as person
+from memento.system.platform import platform_name as platform_name
+from memento.system.platform import read_text as read_text
+from memento.system.process import adopt_orphans as adopt_orphans
+from memento.system.process import can_fork as can_fork
+from memento.system.process import descendants as descendants
+from memento.system.process import die_with as die_with
+from memento.system.process import has_children as has_children
+from memento.system.process import is_alive as is_alive
+from memento.system.process import is_marked_gone as is_marked_gone
+from memento.system.process import is_resource_tracker as is_resource_tracker
+from memento.system.process import is_stopped as is_stopped
+from memento.system.process import kill_marked as kill_marked
+from memento.system.process import kill_tree as kill_tree
+from memento.system.process import outlive_parent as outlive_parent
+from memento.system.process import own_mark as own_mark
+from memento.system.process import process_start as process_start
+from memento.system.process import program_start as program_start
+from memento.system.process import signal_group as signal_group
+from memento.system.process import thread_count as thread_count

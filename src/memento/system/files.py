@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NETWORK_TYPES = frozenset(
     (
         "9p", "afs", "afpfs", "beegfs", "ceph", "cephfs", "cifs", "coda", "davfs", "fhgfs",
-        "fuse.cephfs", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs",
+        "fuse.ceph-fuse", "fuse.cephfs", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs",
         "fuse.mountpoint-s3", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre",
         "moosefs", "ncpfs", "nfs", "nfs3", "nfs4", "ocfs2", "orangefs", "osxfuse.sshfs", "panfs",
         "pvfs2", "smb", "smb2", "smb3", "smbfs", "vboxsf", "vmhgfs", "webdav", "weka", "wekafs",
@@ -174,20 +174,19 @@ def absolute(path: str | os.PathLike[str]) -> str:
 
 
 def is_network_path(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a path, existing or about to be made, lies on a file system that hosts share.
+    """Tell whether a path, existing or about to be made, lies on a file system that hosts share."""
+    return file_system(path).lower() in _NETWORK_TYPES
 
-    Examples
-    --------
-    >>> is_network_path("/")
-    False
-    """
+
+def file_system(path: str | os.PathLike[str]) -> str:
+    """Name the type of the file system on which a path, existing or about to be made, lies; "" where nobody says."""
     target = os.path.realpath(path)
     best, kind = "", ""
     for mount, filesystem in _mounts():
         inside = target == mount or target.startswith(mount.rstrip(os.sep) + os.sep)
         if inside and len(mount) >= len(best):  # later mounts cover earlier ones on the same place
             best, kind = mount, filesystem
-    return kind.lower() in _NETWORK_TYPES
+    return kind
 
 
 def _mounts() -> list[tuple[str, str]]:

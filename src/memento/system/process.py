@@ -98,13 +98,7 @@ def _mark(pid: int) -> str:
 
 
 def is_marked_gone(mark: str) -> bool | None:
-    """Tell whether a marked process is gone; None where that cannot be seen from here, or it is no mark.
-
-    Examples
-    --------
-    >>> is_marked_gone(own_mark()), is_marked_gone("of somebody else")
-    (False, None)
-    """
+    """Tell whether a marked process is gone; None where that cannot be seen from here, or it is no mark."""
     pid, _, rest = mark.partition(_BETWEEN)
     started, _, boot = rest.partition(_BETWEEN)
     if not pid.isdecimal() or boot != _boot():

@@ -19,7 +19,7 @@ import pytest
 from memento.executors.base import Executor, Lost, Message, Note, Update
 from memento.keys.project_files import Script
 from memento.layout import PAYLOADS
-from memento.records import Outcome
+from memento.records import Failure, Outcome
 from memento.values import pickling
 from memento.values.encoding import decode
 from memento.values.payloads import PayloadDir
@@ -126,6 +126,18 @@ class Drive:
         """How many tasks have yielded an outcome, or were lost."""
         return len(self.outcomes) + len(self.lost)
 
+    def failure(self, number: int) -> Failure:
+        """Return why a task failed."""
+        failure = self.outcomes[number].failure
+        assert failure is not None
+        return failure
+
+    def failure_of(self, func: Callable[..., Any], **options: Any) -> Failure:
+        """Return why the one task of a function fails."""
+        self.start(func, **options)
+        self.run([self.task(0)])
+        return self.failure(0)
+
     def value(self, number: int) -> Any:
         """Return what a task returned."""
         outcome = self.outcomes[number]
@@ -186,6 +198,16 @@ class ExecutorFixtures:
         executor.close()
         executor.close()  # closing twice is as good as once
 
+    def take_place_away(self, executor: Executor) -> None:
+        """End the place of a running task from outside; override it where tasks run in places that can end."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def movable(self, executor: Executor) -> None:
+        """Skip where the place of a task ends with the program only."""
+        if type(self).take_place_away is ExecutorFixtures.take_place_away:
+            pytest.skip(f"the place of a task of {executor.name} ends with the program only")
+
     @pytest.fixture
     def isolating(self, executor: Executor) -> None:
         """Skip where a task that ends its process ends more."""
@@ -203,3 +225,22 @@ class ExecutorFixtures:
         """Skip where a running task cannot be ended."""
         if not executor.preempts:
             pytest.skip(f"{executor.name} cannot end a running task")
+
+    @pytest.fixture
+    def telling(self, executor: Executor, beside: None) -> None:
+        """Skip where nothing is told of a task while it runs."""
+        if not executor.tells:
+            pytest.skip(f"{executor.name} tells nothing of a task while it runs")
+
+
+def waiting_for(gate: Path, *, deaf: bool = False) -> Callable[[Any, Any], str]:
+    """Return a function whose tasks wait for a file, or until they are told to stop unless they are `deaf`."""
+
+    def wait(context: Any, config: Any) -> str:
+        while not gate.exists():
+            if context.stopping and not deaf:
+                return "told"
+            time.sleep(0.01)
+        return "waited"
+
+    return wait

@@ -12,9 +12,11 @@ Where its tasks have places that can end, override `take_place_away`; where they
 
 from __future__ import annotations
 
+from memento.testing.executor_ends import EndTests
 from memento.testing.executor_outcomes import OutcomeTests
+from memento.testing.executor_runs import RunTests
 from memento.testing.executor_steering import SteeringTests
 
 
-class ExecutorContract(OutcomeTests, SteeringTests):
+class ExecutorContract(OutcomeTests, EndTests, SteeringTests, RunTests):
     """The promises; override `executor`."""

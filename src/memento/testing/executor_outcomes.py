@@ -243,8 +243,7 @@ class OutcomeTests(ExecutorFixtures):
 
         drive.start(sometimes)
         outcomes = drive.run([drive.task(i, i) for i in range(10)])
-        failure = outcomes[3].failure
-        assert failure is not None
+        failure = drive.failure(3)
         assert (failure.kind, failure.type, failure.message) == (RAISED, "ValueError", "three is right out")
         assert 'raise ValueError("three is right out")' in failure.traceback
         assert "task.py" not in failure.traceback
@@ -260,9 +259,7 @@ class OutcomeTests(ExecutorFixtures):
             except KeyError as exc:
                 raise RuntimeError("no such thing") from exc
 
-        drive.start(chained)
-        failure = drive.run([drive.task(0)])[0].failure
-        assert failure is not None
+        failure = drive.failure_of(chained)
         assert "KeyError: 'MISSING'" in failure.traceback
         assert "direct cause" in failure.traceback
 
@@ -277,8 +274,7 @@ class OutcomeTests(ExecutorFixtures):
 
         drive.start(end)
         outcomes = drive.run([drive.task(0, name), drive.task(1, ""), drive.task(2, "")])
-        failure = outcomes[0].failure
-        assert failure is not None
+        failure = drive.failure(0)
         assert (failure.kind, failure.type) == (RAISED, name)
         assert (outcomes[1].status, outcomes[2].status) == (DONE, DONE)
 
@@ -291,8 +287,7 @@ class OutcomeTests(ExecutorFixtures):
 
         drive.start(deep)
         outcomes = drive.run([drive.task(0, True), drive.task(1, False)])
-        failure = outcomes[0].failure
-        assert failure is not None
+        failure = drive.failure(0)
         assert failure.type == "RecursionError"
         assert outcomes[1].status == DONE
 
@@ -300,9 +295,7 @@ class OutcomeTests(ExecutorFixtures):
         def raises(context: Any, config: Any) -> None:
             raise Words("two", "words")
 
-        drive.start(raises)
-        failure = drive.run([drive.task(0)])[0].failure
-        assert failure is not None
+        failure = drive.failure_of(raises)
         assert failure.exception is None
         assert (failure.type, failure.message) == ("Words", "two words")
 
@@ -314,18 +307,14 @@ class OutcomeTests(ExecutorFixtures):
 
             raise Mute
 
-        drive.start(raises)
-        failure = drive.run([drive.task(0)])[0].failure
-        assert failure is not None
+        failure = drive.failure_of(raises)
         assert failure.type == "Mute"
 
     def test_what_cannot_be_saved_fails_its_task_and_says_what_it_was(self, drive: Drive) -> None:
         def returns_a_lock(context: Any, config: Any) -> Any:
             return threading.Lock()
 
-        drive.start(returns_a_lock)
-        failure = drive.run([drive.task(0)])[0].failure
-        assert failure is not None
+        failure = drive.failure_of(returns_a_lock)
         assert failure.kind == UNSAVABLE
         assert "lock" in failure.message
 

@@ -8,6 +8,7 @@ Subclass `IndexContract` in a test module and override the fixture `open_index`.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -15,7 +16,7 @@ from memento.errors import StoreUnwritable
 from memento.index.contract import Index, Run
 from memento.index.declared_values import Declared, Item
 from memento.index.lease import UNSEEN_SECONDS, Leases
-from memento.index.types import Activity, CannotRename, Command, Names
+from memento.index.types import CannotRename, Names
 from memento.keys.task_key import renamed_keys
 from memento.records import (
     DONE,
@@ -23,14 +24,23 @@ from memento.records import (
     Encoded,
     LogSlice,
 )
-from memento.testing.index_joining import JoiningContract
 from memento.testing.index_records import Opener as Opener
 from memento.testing.index_records import data_of
 from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
+from memento.testing.index_runs import RunsContract
 
 
-class IndexContract(JoiningContract):
+class IndexContract(RunsContract):
     """Promises of an index. Override `open_index` with a function that opens the same one each time, empty at first."""
+
+    @pytest.fixture
+    def pass_time(self) -> Callable[[Stopped, float], None]:
+        """Return what lets so many seconds pass; where an index has a clock of its own, override it."""
+
+        def passed(clock: Stopped, seconds: float) -> None:
+            clock.time += seconds
+
+        return passed
 
     # --- leases and fences -----------------------------------------------------------------------------
 
@@ -44,7 +54,9 @@ class IndexContract(JoiningContract):
             assert two.waiting([key_of(1)]) == []
             assert two.claim([key_of(1)]).granted == [key_of(1)]
 
-    def test_a_lease_that_nobody_can_look_up_falls_when_its_heartbeat_stops(self, open_index: Opener) -> None:
+    def test_a_lease_that_nobody_can_look_up_falls_when_its_heartbeat_stops(
+        self, open_index: Opener, pass_time: Callable[[Stopped, float], None]
+    ) -> None:
         clock = Stopped()
         with open_index(clock=clock) as index:
             far, near = index.begin(info_of(boot_id="elsewhere", host="far")), index.begin(info_of())
@@ -52,10 +64,10 @@ class IndexContract(JoiningContract):
             for _ in range(int(2 * UNSEEN_SECONDS / 10)):
                 far.heartbeat()
                 assert near.claim([key_of(1)]).elsewhere == [key_of(1)]
-                clock.time += 10
+                pass_time(clock, 10.0)
             for _ in range(int(UNSEEN_SECONDS / 10) + 1):
                 near.claim([key_of(1)])
-                clock.time += 10
+                pass_time(clock, 10.0)
             assert near.claim([key_of(1)]).granted == [key_of(1)]
 
     def test_a_late_commit_is_dropped_where_the_task_is_done_and_taken_where_it_is_not(
@@ -106,7 +118,7 @@ class IndexContract(JoiningContract):
             dead.add(102)
             assert [run.status for run in index.runs()] == ["running", "died", "failed"]
             assert [owner.run for owner in index.living().runs] == [alive.id]
-            assert index.living().claimed == {key_of(2)}
+            assert index.living().claimed == {key_of(2): alive.id}
             index.begin(info_of(pid=104))  # takes the lease of the dead
             died = index.run(killed.id)
             assert died is not None
@@ -146,6 +158,23 @@ class IndexContract(JoiningContract):
             assert [record.key for record in index.retry(None, EXPERIMENT)] == [key_of(3)]
             assert [known.key for known in index.known(EXPERIMENT)] == [key_of(1)]
             assert [attempt.status for attempt in index.attempts(key_of(2))] == [FAILED]
+
+    def test_what_was_set_back_is_listed_until_it_has_a_row_or_is_forgotten(self, open_index: Opener) -> None:
+        with open_index() as index:
+            run = index.begin(info_of())
+            run.commit(
+                [row_of(1), row_of(2, failed="a"), row_of(3, failed="b")],
+                [(key_of(4), row_of(4, failed="c"))],
+            )
+            index.retry(None, None)
+            assert index.set_back() == []  # a live run may be at them
+            run.finish("failed", {})
+            assert [one.key for one in index.set_back()] == [key_of(4), key_of(2), key_of(3)]
+            assert index.set_back(EXPERIMENT)[1][1:3] == (EXPERIMENT, run.id)
+            assert index.set_back("unknown") == []
+            index.begin(info_of()).commit([row_of(2)])
+            index.forget([key_of(4)])
+            assert [one.key for one in index.set_back()] == [key_of(3)]
 
     def test_a_row_is_discarded_once(self, open_index: Opener) -> None:
         with open_index() as index:
@@ -266,7 +295,10 @@ class IndexContract(JoiningContract):
             run.claim([key_of(2)])
             number = run.commit([row_of(1)]).ids[key_of(1)]
             with index.exclusive() as living:
-                assert ([owner.run for owner in living.runs], living.claimed) == ([run.id], {key_of(2)})
+                assert ([owner.run for owner in living.runs], living.claimed) == (
+                    [run.id],
+                    {key_of(2): run.id},
+                )
                 assert index.has(number)
                 began: list[Run] = []
                 other = threading.Thread(target=lambda: began.append(index.begin(info_of())))
@@ -302,66 +334,6 @@ class IndexContract(JoiningContract):
             with pytest.raises(StoreUnwritable):
                 index.discard([number])
             assert index.record(number).key == key_of(1)
-
-    # --- commands and events ---------------------------------------------------------------------------
-
-    def test_a_command_reaches_the_runs_that_it_is_for_once(self, open_index: Opener) -> None:
-        with open_index() as index, open_index() as other:
-            early = index.begin(info_of())
-            unread = other.send(Command("stop", experiment="another:one"))
-            to_one = other.send(Command("resize", run=early.id, arguments={"workers": 4}, sender="me@here"))
-            to_all = other.send(Command("pause", experiment=EXPERIMENT))
-            late = index.begin(info_of())
-            to_any = other.send(Command("resume"))
-            found = early.commands()
-            assert [command.id for command in found] == [to_one, to_all, to_any]
-            assert (found[0].kind, found[0].arguments, found[0].sender) == (
-                "resize",
-                {"workers": 4},
-                "me@here",
-            )
-            assert found[0].sent > 0
-            assert [command.id for command in late.commands()] == [to_any]
-            assert early.commands() == late.commands() == []
-            early.answer(to_one, "4 workers now", undo="resize to 2")
-            early.answer(to_one, "no", done=False)
-            assert [(a.command, a.run, *a[3:]) for a in other.answers(to_one)] == [
-                (to_one, early.id, "4 workers now", "resize to 2", True),
-                (to_one, early.id, "no", "", False),
-            ]
-            assert other.answers(unread) == []
-
-    def test_events_can_be_read_later(self, open_index: Opener) -> None:
-        with open_index() as index, open_index() as other:
-            run = index.begin(info_of())
-            run.tell("said", {"text": "one"})
-            run.tell("retried", {"key": key_of(1).hex(), "attempt": 2})
-            run.commit([row_of(1)])
-            run.tell("said", {"text": "two"})
-            first, second = other.events(run.id)
-            assert (first.kind, first.data, first.run) == ("said", {"text": "one"}, run.id)
-            assert second.data["attempt"] == 2
-            run.heartbeat()
-            assert [event.data for event in other.events(run.id, after=second.id)] == [{"text": "two"}]
-            run.tell("said", {"text": "end"})
-            run.finish("done", {})
-            assert other.events(run.id)[-1].data == {"text": "end"}
-            assert other.events(run.id + 1) == []
-
-    def test_what_workers_are_at_is_shown(self, open_index: Opener) -> None:
-        shown = [
-            Activity("host/1", key_of(1), 5.0, 2.0, 10.0, {"loss": 0.5}, "waits for step load('x')"),
-            Activity("host/2", key_of(2), 6.0),
-        ]
-        with open_index() as index, open_index() as other:
-            run = index.begin(info_of())
-            assert other.activity(run.id) == (0.0, [])
-            run.show(shown)
-            run.heartbeat()
-            told, found = other.activity(run.id)
-            assert (told > 0, found) == (True, shown)
-            run.finish("done", {})
-            assert other.activity(run.id) == (0.0, [])
 
 
 class Stopped:

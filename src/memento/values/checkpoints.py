@@ -46,12 +46,8 @@ T = TypeVar("T")
 class Origin:
     """Which versions of the code came to a task's state; its checkpoints share one.
 
-    Parameters
-    ----------
-    codes : sequence of bytes
-        Digest of the task's present version, and of others that count as it. None where nobody asks.
-    policy : {"ignore", "warn", "rerun"}
-        What to do with a state of another version: take it as one's own, take it and remember, leave it.
+    `codes` are the digests of the task's present version, and of others that count as it; none where nobody asks. A
+    state of another version is taken as one's own ("ignore"), taken and remembered ("warn"), or left ("rerun").
     """
 
     def __init__(self, codes: Sequence[bytes] = (), policy: str = "ignore") -> None:
@@ -73,16 +69,7 @@ class Origin:
 
 
 class CheckpointDir:
-    """The checkpoints of one task.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> checkpoints = CheckpointDir(tempfile.mkdtemp() + "/checkpoints", "00ff")
-    >>> checkpoints.save(({"epoch": 3},), {})
-    >>> checkpoints.load()
-    (({'epoch': 3},), {})
-    """
+    """The checkpoints of one task."""
 
     def __init__(
         self,
@@ -101,6 +88,7 @@ class CheckpointDir:
         self._next: tuple[str, int] | None = None  # name and generation of the next save
         self._left = False  # a state is there and is whole, but not to be gone on from
         self._read: _Whole | None = None  # what `exists` found whole, for `load`
+        self._there: set[str] | None = None  # what is there, where asking for each file costs a request
 
     @cached_property
     def folder(self) -> Path:
@@ -127,6 +115,8 @@ class CheckpointDir:
         self._place.overwrite(self._name(name), [*views, end])
         self._next = (_other(name), generation + 1)
         self._read = None
+        if self._there is not None:
+            self._there.add(self._name(name))
 
     def load(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the newest state that is whole, and what was saved with it."""
@@ -158,7 +148,7 @@ class CheckpointDir:
     def drop(self) -> None:
         """Remove all that was saved."""
         self._place.clear(self._key)
-        self._next = self._read = None
+        self._next = self._read = self._there = None
 
     def _name(self, generation: str) -> str:
         return f"{self._key}/{generation}"
@@ -196,6 +186,8 @@ class CheckpointDir:
         """
         name = self._name(generation)
         try:
+            if not self._may_be_there(name):
+                return None
             with self._place.open(name) as content:
                 return look(content)
         except OSError as error:
@@ -204,13 +196,23 @@ class CheckpointDir:
             raise StoreError(
                 self._place.where(name),
                 f"the checkpoint cannot be read now ({error.strerror or error}).",
-                "It is kept. Check permissions and the limit of open files (ulimit -n), then run again.",
+                "It is kept. Check permissions and the limit of open files (ulimit -n), then run again."
+                if self._place.lists_free
+                else "It is kept. Run again when its server answers.",
             ) from error
+
+    def _may_be_there(self, name: str) -> bool:
+        """Tell whether it is worth a look; for most tasks nothing is there, which one request tells of all names."""
+        if self._place.lists_free:
+            return True
+        if self._there is None:
+            self._there = set(self._place.names(self._key))
+        return name in self._there
 
     def _set_aside(self) -> bool:
         """Rename files of which none is whole; tell whether there were any."""
         found = False
-        for name in map(self._name, GENERATIONS):
+        for name in filter(self._may_be_there, map(self._name, GENERATIONS)):
             with suppress(FileNotFoundError):
                 self._place.rename(name, f"{name}{SET_ASIDE}")
                 log.warning("%s is damaged and set aside: the task begins anew", self._place.where(name))

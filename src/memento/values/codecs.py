@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 GROUP = "memento.codecs"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_MOST_KNOWN = 1_000
 _SUFFIX = re.compile(r"\.[a-z]+")
 
 
@@ -120,22 +119,13 @@ class Registry:
     def __init__(self, codecs: Sequence[Codec] = ()) -> None:
         self._by_type: dict[type | str, list[Codec]] = {}
         self._by_name: dict[str, Codec] = {}
-        self._known: dict[type, list[Codec]] = {}  # what `of` has found
         self._lock = threading.RLock()
         self._complete = False  # the codecs of other packages are here
         for codec in reversed(codecs):
             self.register(codec)
 
     def register(self, codec: Codec) -> None:
-        """Have a codec take its types from now on, before those that took them until now.
-
-        Raises
-        ------
-        TypeError
-            It is no codec.
-        ValueError
-            Its name, suffix or version cannot be kept, or the name is another codec's.
-        """
+        """Have a codec take its types from now on, before those that took them until now; see `register_codec`."""
         if not isinstance(codec, Codec):
             raise TypeError(f"register_codec: give an instance of memento.Codec, not {codec!r}")
         if not _NAME.fullmatch(codec.name) or (codec.package and not _NAME.fullmatch(codec.package)):
@@ -154,19 +144,13 @@ class Registry:
             self._by_name[codec.name] = codec
             for kind in codec.types:
                 self._by_type.setdefault(kind, []).insert(0, codec)
-            self._known.clear()
 
     def of(self, kind: type) -> Sequence[Codec]:
         """Return the codecs to ask about values of a type, in order."""
-        found = self._known.get(kind)
-        if found is None:
+        found = self._find(kind)
+        if not found and not self._complete and _may_be_known_elsewhere(kind):
+            self.complete()
             found = self._find(kind)
-            if not found and _may_be_known_elsewhere(kind):
-                self.complete()
-                found = self._find(kind)
-            if len(self._known) >= _MOST_KNOWN:  # tasks that make classes must not fill the memory with them
-                self._known.clear()
-            self._known[kind] = found
         return found
 
     def named(self, name: str) -> Codec | None:

@@ -74,11 +74,6 @@ tokens = Tokens()
 by_value: set[str] = set()  # modules that came into this process by value
 
 
-def token_of(obj: Any) -> str:
-    """Return the token of a class or function of a script."""
-    return tokens.of(obj)
-
-
 @functools.cache
 def _has_spec(module: str, path: tuple[str, ...]) -> bool:
     """Say whether a fresh process with this `sys.path` could import the module by name."""

@@ -57,9 +57,8 @@ class Description(NamedTuple):
 
     what: str  # "array 5000x784 float32"
     is_dict: bool = False  # or a named tuple, or a dataclass
-    items: dict[str, Any] | None = (
-        None  # where they are not too many: scalars, dicts of these, a `Part` for others
-    )
+    # Where they are not too many: scalars, dicts of these, a `Part` for others.
+    items: dict[str, Any] | None = None
 
     def line(self, size: int) -> str:
         """Name the value in one line, of a dict its first items first: they tell it from others in a narrow column.
@@ -87,15 +86,9 @@ def _text(item: Any) -> str:
 
 
 class LargeValue(str):
-    """What stands for a value that is a file, and is not loaded to be shown: says what it is.
+    """What stands for a value that is a file, and is not loaded to be shown: says what it is."""
 
-    Attributes
-    ----------
-    known : Description
-        The same, in parts.
-    """
-
-    known: Description
+    known: Description  # the same, in parts
 
     @classmethod
     def of(cls, encoded: Encoded) -> LargeValue:
@@ -103,6 +96,13 @@ class LargeValue(str):
         known = read_description(encoded.shown, encoded.type)
         self = cls(known.line(encoded.size))
         self.known = known
+        return self
+
+    @classmethod
+    def named(cls, what: str) -> LargeValue:
+        """Make what stands for a value of which no more is known than a word."""
+        self = cls(what)
+        self.known = Description(what)
         return self
 
 
@@ -136,14 +136,7 @@ def as_scalar(value: Any) -> Any:
 
 
 def items_of(value: Any) -> Mapping[Any, Any] | None:
-    """Return what a value holds by name: the items of a dict, the fields of a named tuple or a dataclass; else None.
-
-    Examples
-    --------
-    >>> from fractions import Fraction
-    >>> items_of({"acc": 0.5}), items_of(Fraction(1, 2)), items_of([0.5])
-    ({'acc': 0.5}, None, None)
-    """
+    """Return what a value holds by name: the items of a dict, the fields of a named tuple or a dataclass; else None."""
     kind = type(value)
     if kind is dict:
         return value  # type: ignore[no-any-return]
@@ -164,6 +157,11 @@ def items_of(value: Any) -> Mapping[Any, Any] | None:
     return {name: item for name, item in found.items() if item is not absent} if names else None
 
 
+def has_fields(kind: type[Any]) -> bool:
+    """Say whether values of a type hold others by name, as fields that are declared."""
+    return any(hasattr(kind, name) for name in ("__dataclass_fields__", "__attrs_attrs__", "_fields"))
+
+
 def opened(item: Any) -> Mapping[str, Any] | None:
     """Return what an item of a value holds by name where that may be columns of their own; else None."""
     items = items_of(item)
@@ -171,13 +169,7 @@ def opened(item: Any) -> Mapping[str, Any] | None:
 
 
 def flat_items(items: Mapping[Any, Any]) -> dict[str | tuple[str, ...], Any]:
-    """Return the items of a value, in place of those that hold others by name these, under all names that lead there.
-
-    Examples
-    --------
-    >>> flat_items({"acc": 0.5, "test": {"f1": 0.6, "cm": [1, 2]}})
-    {'acc': 0.5, ('test', 'f1'): 0.6, ('test', 'cm'): [1, 2]}
-    """
+    """Return a value's items; in place of those that hold others by name these, under all names that lead there."""
     found: dict[str | tuple[str, ...], Any] = {}
 
     def visit(items: Mapping[str, Any], names: tuple[str, ...]) -> None:
@@ -193,13 +185,7 @@ def flat_items(items: Mapping[Any, Any]) -> dict[str | tuple[str, ...], Any]:
 
 
 def describe(value: Any) -> str:
-    """Return what `read_description` reads.
-
-    Examples
-    --------
-    >>> read_description(describe({"acc": 0.5, "scores": [1, 2], "test": {"f1": 0.6}})).items
-    {'acc': 0.5, 'scores': Part(what='list of 2 items'), 'test': {'f1': 0.6}}
-    """
+    """Return what `read_description` reads."""
     try:
         held = items_of(value)
         told: dict[str, Any] = {"what": what_it_is(value), "is_dict": held is not None}
@@ -297,14 +283,7 @@ def _by_name(item: Any) -> tuple[Any, str] | None:
 
 
 def what_it_is(value: Any) -> str:
-    """Name a value in a few words.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> what_it_is(np.zeros((5000, 784), "float32")), what_it_is({"a": 1}), what_it_is("abc")
-    ('array 5000x784 float32', 'dict of 1 key', 'text of 3 characters')
-    """
+    """Name a value in a few words."""
     kind = type(value)
     name = one_line(kind.__name__, 60)
     if isinstance(value, str):

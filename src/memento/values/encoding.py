@@ -26,7 +26,6 @@ from memento.values.plain_codecs import Bytes, Json, NumPyNumber, Text, Typed
 PICKLE = Pickle()
 OURS = (Json(), Typed(), Text(), Bytes(), NumPyNumber(), Npy(), Arrow(), PICKLE)
 codecs = Registry(OURS)
-_COPIED = frozenset({"json", "typed", "text", "bytes", "npscalar"})  # they keep no memory of what they read
 _FLOATS = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
 
 
@@ -69,13 +68,7 @@ def type_name(kind: type) -> str:
 
 
 def encode(value: Any, payloads: PayloadDir, inline_limit: int = 16_384) -> Encoded:
-    """Turn a value into what the store keeps.
-
-    Examples
-    --------
-    >>> encode(0.5, PayloadDir("payloads"))
-    Encoded(format='json', data=b'0.5', ref=None, size=3, type='builtins:float', shown=None)
-    """
+    """Turn a value into what the store keeps."""
     kind = type(value)
     if kind is float:
         text = repr(value)
@@ -90,7 +83,12 @@ def encode(value: Any, payloads: PayloadDir, inline_limit: int = 16_384) -> Enco
     codec, buffers = _dumped(value, kind, payloads)
     size = sum(buffer.nbytes for buffer in buffers)
     if size <= inline_limit:
-        return Encoded(codec.format, b"".join(buffers), None, size, type_name(kind))
+        shown = None
+        if codec is PICKLE:  # to unpickle it runs code, also where its fields are all that is asked for
+            from memento.values.describe import describe, has_fields
+
+            shown = describe(value) if has_fields(kind) else None
+        return Encoded(codec.format, b"".join(buffers), None, size, type_name(kind), shown)
     from memento.values.describe import describe
 
     ref = payloads.write(buffers, codec.suffix)
@@ -110,11 +108,6 @@ def decode(encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: b
     """Turn what the store keeps into the value; with `mmap`, the arrays in a large one are mapped from its file.
 
     Whoever asks may change them: the file, and whoever else asks, see nothing of that.
-
-    Examples
-    --------
-    >>> decode(Encoded("json", b'{"C": [1, 2.5]}', None, 15, "builtins:dict"), PayloadDir("payloads"))
-    {'C': [1, 2.5]}
     """
     name, data, ref = encoded.format, encoded.data, encoded.ref
     if name == "json" and data is not None:
@@ -141,7 +134,7 @@ def decode(encoded: Encoded, payloads: PayloadDir, trusted: bool = True, mmap: b
             raise PayloadDamaged(str(payloads.root), "a stored value has neither bytes nor a file.")
         pieces = payloads.read_pieces(ref, apart if codec is PICKLE else None, mapped=mmap)
     else:
-        pieces = [memoryview(data) if codec.name in _COPIED else memoryview(bytearray(data))]
+        pieces = [memoryview(bytearray(data))]
     if codec is PICKLE:
         return read_framed(pieces, payloads)[0]
     try:
@@ -186,11 +179,6 @@ def readable(encoded: Encoded, payloads: PayloadDir, most: int = 0) -> tuple[boo
 
     A file of more than `most` bytes is not read. Numbers come as Python's, whatever they were; a value that is damaged
     cannot be shown.
-
-    Examples
-    --------
-    >>> readable(Encoded("npscalar", b"float32 0.5", None, 11, "numpy:float32"), PayloadDir("payloads"))
-    (True, 0.5)
     """
     found = parsed(encoded.format)
     codec = codecs.named(found.name) if found is not None else None

@@ -32,21 +32,13 @@ if TYPE_CHECKING:
 
 _LARGE = 1 << 20  # bytes; smaller files are read and verified in less time than it takes to map one
 _MOST_VERIFIED = 10_000
-_verified: set[tuple[str, Hashable]] = (
-    set()
-)  # large contents that this process has verified, or written itself
+_verified: set[tuple[str, Hashable]] = set()  # large contents that this process has verified, or written
 _REF = re.compile(rf"(?:[0-9a-f]{{2}}|{DEFINITIONS})/([0-9a-f]{{32}})(\.[a-z]+)")
 AGAIN = "Run the experiment again: the task counts as not done."
 
 
 def checksum(buffers: Iterable[Any]) -> bytes:
-    """Return the 16 bytes that stand for a content; the same however it is cut into buffers.
-
-    Examples
-    --------
-    >>> checksum([b"ab", b"c"]) == checksum([b"abc"])
-    True
-    """
+    """Return the 16 bytes that stand for a content; the same however it is cut into buffers."""
     seen = xxhash.xxh3_128()
     for buffer in buffers:
         seen.update(buffer)
@@ -54,26 +46,20 @@ def checksum(buffers: Iterable[Any]) -> bytes:
 
 
 class PayloadDir:
-    """The payloads of a store.
+    """The payloads of a store."""
 
-    Examples
-    --------
-    >>> import tempfile
-    >>> payloads = PayloadDir(tempfile.mkdtemp())
-    >>> ref = payloads.write([b"some bytes"], ".bin")
-    >>> bytes(payloads.read(ref))
-    b'some bytes'
-    """
-
-    def __init__(self, place: Place | str | os.PathLike[str]) -> None:
+    def __init__(self, place: Place | str | os.PathLike[str], store: str = "") -> None:
         self.place = place if isinstance(place, Place) else LocalFolder(place)
+        self._store = store
         # Of scripts' definitions, by their tokens: written once a process, not once a value.
         self.definitions: dict[tuple[str, ...], str | None] = {}
 
     @property
     def store(self) -> str:
-        """The folder of the store on a disk whose payloads these are; "" elsewhere."""
-        return os.path.dirname(self.place.root) if isinstance(self.place, LocalFolder) else ""
+        """The folder of the store whose payloads these are, wherever they are; "" where none was told."""
+        return self._store or (
+            os.path.dirname(self.place.root) if isinstance(self.place, LocalFolder) else ""
+        )
 
     @cached_property
     def root(self) -> Path:
@@ -93,7 +79,7 @@ class PayloadDir:
         name = checksum(views).hex()
         ref = self._checked(f"{folder or name[:2]}/{name}{suffix}")
         self.place.write(ref, views)
-        if sum(view.nbytes for view in views) >= _LARGE:
+        if self.place.identifies and sum(view.nbytes for view in views) >= _LARGE:
             with suppress(OSError), self.place.open(ref) as content:
                 _remember(ref, content)
         return ref
@@ -137,7 +123,7 @@ class PayloadDir:
             with self.place.open(name) as content:
                 yield content
         except OSError as exc:
-            raise _explained(self.place.where(name), exc) from exc
+            raise _explained(self.place.where(name), exc, self.place) from exc
 
     def _compare(self, ref: str, found: str) -> None:
         if found != _sum_in(ref):
@@ -170,7 +156,7 @@ class PayloadDir:
 
     def _checked(self, ref: str) -> str:
         if not _REF.fullmatch(ref):
-            where = self.place.root if isinstance(self.place, LocalFolder) else "the store"
+            where = self.place.root if isinstance(self.place, LocalFolder) else self._store or "the store"
             raise PayloadDamaged(where, f"{ref!r} is not the name of a payload.", AGAIN)
         return ref
 
@@ -199,14 +185,14 @@ def _sum_in(ref: str) -> str:
     return ref.rpartition("/")[2][:32]
 
 
-def _explained(where: str, error: OSError) -> StoreError:
+def _explained(where: str, error: OSError, place: Place) -> StoreError:
     """Say what it means that a payload cannot be read."""
     if error.errno == errno.EIO:
         return PayloadDamaged(where, "the disk cannot read the stored value.", AGAIN)
     if lost(error):
         return PayloadDamaged(where, f"the stored value is gone ({error.strerror}).", AGAIN)
-    return StoreError(
-        where,
-        f"the stored value cannot be read now ({error.strerror or error}).",
-        "It is kept. Check permissions and the limit of open files (ulimit -n), then try again.",
-    )
+    todo = "Check permissions and the limit of open files (ulimit -n), then try again."
+    if not isinstance(place, LocalFolder):
+        todo = "Try again when its server answers."
+    told = f"the stored value cannot be read now ({error.strerror or error})."
+    return StoreError(where, told, f"It is kept. {todo}")

@@ -6,15 +6,14 @@ Knows: pickled values, pieces of memory. May not know: files' places, which form
     the pickle, then each array's bytes            each begins at a multiple of 64
 
 A pickle that has nothing beside it stands alone, without any of this.
-Written from the arrays' own memory. Read, a large array has memory of its own, which goes when the array goes; small
-neighbours share some.
+Written from the arrays' own memory. Read, an array has memory of its own, which goes when the array goes.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +22,7 @@ from memento.layout import DEFINITIONS
 from memento.values import store_serializer, worker_serializer
 from memento.values.buffers import flat
 from memento.values.codecs import Codec
-from memento.values.definitions import token_of
+from memento.values.definitions import tokens
 from memento.values.payloads import PayloadDir
 from memento.values.places import Content
 from memento.values.unpicklable import explain
@@ -31,7 +30,6 @@ from memento.values.unpicklable import explain
 _MAGIC = b"\x93MEMENTO\x01"  # no pickle and no npy file starts with it
 _START = len(_MAGIC) + 4
 _ALIGN = 64  # so that a mapped file serves arrays as they are
-_APART = 1 << 20  # bytes from which on memory is worth asking for, and keeping, alone
 
 
 class Pickle(Codec):
@@ -81,19 +79,19 @@ def framed(
 
 def _definitions(pickled: store_serializer.Pickled, payloads: PayloadDir) -> str | None:
     """Write what a value needs of the script by value, once a process; None where that cannot be pickled."""
-    tokens = tuple(sorted(token_of(d.object) for d in pickled.found))
-    if tokens not in payloads.definitions:
+    needed = tuple(sorted(tokens.of(one.object) for one in pickled.found))
+    if needed not in payloads.definitions:
         try:
             content = worker_serializer.dump_definitions(pickled.found)
         except Exception:  # a class may hold a lock or a socket: then its name alone must do
-            payloads.definitions[tokens] = None
+            payloads.definitions[needed] = None
         else:
-            payloads.definitions[tokens] = payloads.write([content], ".pickle", folder=DEFINITIONS)
-    return payloads.definitions[tokens]
+            payloads.definitions[needed] = payloads.write([content], ".pickle", folder=DEFINITIONS)
+    return payloads.definitions[needed]
 
 
 def apart(content: Content, size: int | None = None) -> list[int]:
-    """Say into pieces of which lengths to read a content, so that the pickle and large arrays have their own memory.
+    """Say into pieces of which lengths to read a content: the header, and what follows, each in its own memory.
 
     It is not verified yet: one whose header makes no sense is one piece, and its checksum tells.
     """
@@ -105,12 +103,7 @@ def apart(content: Content, size: int | None = None) -> list[int]:
         places = []
     if not places or sum(places[-1]) > size or min(length for _, length in places) < 0:
         return [size]
-    cuts, before = [0], 0
-    for number, (at, length) in enumerate(places):
-        if number < 2 or max(length, before, at - cuts[-1]) >= _APART:
-            cuts.append(at)
-        before = length
-    return [end - start for start, end in pairwise([*cuts, size])]
+    return [end - start for start, end in pairwise([0, *(at for at, _ in places), size])]
 
 
 def _header(between: Any) -> tuple[dict[str, Any], int]:
@@ -130,27 +123,20 @@ def _places(header: dict[str, Any], at: int) -> Iterator[tuple[int, int]]:
         at += size
 
 
-def _parts(pieces: Iterable[memoryview], places: Iterable[tuple[int, int]]) -> Iterator[memoryview]:
-    """Yield what stands at these places, none of which lies in two pieces."""
-    following = iter(pieces)
-    piece, start = next(following), 0
-    for at, size in places:
-        while at >= start + piece.nbytes:
-            start += piece.nbytes
-            piece = next(following)
-        yield piece[at - start : at - start + size]
-
-
 def read_framed(pieces: list[memoryview], payloads: PayloadDir) -> tuple[Any, dict[str, Any]]:
     """Load what `framed` laid out, cut as `apart` says or not at all: the value, and what `extra` was given."""
     header, at = _header(lambda start, end: bytes(pieces[0][start:end]))
     if not header:
         return store_serializer.loads_value(pieces[0], store=payloads.store), {}
-    parts = _parts(pieces, _places(header, at))
+    places = list(_places(header, at))
+    if len(pieces) == 1:
+        body, *parts = (pieces[0][at : at + size] for at, size in places)
+    else:
+        body, *parts = (piece[:size] for piece, (_, size) in zip(pieces[1:], places, strict=True))
     ref = header.get("definitions")
     definitions = (lambda: payloads.read(ref)) if ref else None
     main = header.get("main", "")
-    value = store_serializer.loads_value(next(parts), parts, main, definitions, payloads.store)
+    value = store_serializer.loads_value(body, parts, main, definitions, payloads.store)
     return value, header.get("extra", {})
 
 

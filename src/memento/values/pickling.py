@@ -15,19 +15,16 @@ from typing import Any
 from memento.values import store_serializer, worker_serializer
 from memento.values.worker_serializer import Buffer, dumps, install_main, keep_main, main_name
 
-__all__ = ["dumps", "dumps_value", "install_main", "keep_main", "loads", "loads_value", "main_name"]
+__all__ = [
+    "dumps", "dumps_exception", "dumps_value", "install_main", "keep_main", "loads", "loads_value", "main_name"
+]  # fmt: skip
 
+_MOST_OF_AN_EXCEPTION = 1_000_000  # bytes; one that carries its data frame is kept as text only
 _KEPT = b"\x93memento-kept\x00"  # no pickle starts with it
 
 
 def dumps_value(obj: Any) -> bytes:
-    """Pickle something to be kept: the script's classes by name, and by value aside.
-
-    Examples
-    --------
-    >>> loads_value(dumps_value([1, 2]))
-    [1, 2]
-    """
+    """Pickle something to be kept: the script's classes by name, and by value aside."""
     pickled = store_serializer.dumps_value(obj, out_of_band=False)
     if not pickled.found:
         return pickled.body
@@ -46,6 +43,17 @@ def loads_value(data: Buffer) -> Any:
     return store_serializer.loads_value(
         body, main=main, definitions=(lambda: definitions) if definitions else None
     )
+
+
+def dumps_exception(error: BaseException) -> bytes | None:
+    """Pickle an exception; None where that is large, or makes nothing that can be read again."""
+    try:
+        data = dumps_value(error)
+        # Exceptions with an __init__ of their own often pickle well and never come back.
+        comes_back = len(data) <= _MOST_OF_AN_EXCEPTION and isinstance(loads_value(data), BaseException)
+    except BaseException:  # whatever a user's __reduce__ raises: the text is kept
+        return None
+    return data if comes_back else None
 
 
 def loads(data: Buffer) -> Any:

@@ -19,7 +19,7 @@ from memento.values.codecs import Codec
 
 _NODES = 10_000  # larger structures are pickled: faster, and nobody reads them as text
 _DEPTH = 60
-_TYPED_DEPTH = 20
+_PLAIN, _TEXT = frozenset({float, int, str, bool, type(None)}), frozenset({str})
 _KINDS = "biuf"  # of NumPy: booleans, whole numbers, floating-point numbers
 _NUMBERS = "bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
 
@@ -61,48 +61,14 @@ class Json(Codec):
     types = tuple(f"builtins:{name}" for name in ("NoneType", "bool", "int", "float", "list", "dict"))
 
     def dump(self, value: Any) -> list[bytes] | None:
-        if not _is_json(value):
-            return None
-        try:
-            return [json.dumps(value, ensure_ascii=False).encode()]
-        except ValueError:  # lone surrogates; ints of more digits than Python turns into text
-            return None
+        found = _taken_apart(value)
+        return None if found is None or found[1] else _as_text(found[0])
 
     def load(self, content: memoryview, version: int) -> Any:
         return json.loads(bytes(content))
 
     def plain(self, content: memoryview) -> Any:
         return json.loads(bytes(content))
-
-
-def _is_json(value: Any) -> bool:
-    """Say whether a structure is a tree of exact JSON types, of bounded size."""
-    seen: set[int] = set()
-    level, nodes = [value], 0
-    for _ in range(_DEPTH):
-        below: list[Any] = []
-        for item in level:
-            kind = type(item)
-            if kind is float or kind is int or kind is str or kind is bool or item is None:
-                continue
-            if kind is dict:
-                if any(type(name) is not str for name in item):
-                    return False
-                below.extend(item.values())
-            elif kind is list:
-                below.extend(item)
-            else:
-                return False
-            if id(item) in seen:  # one object in two places, or a circle: JSON would make two of it
-                return False
-            seen.add(id(item))
-        nodes += len(below)
-        if nodes > _NODES:
-            return False
-        if not below:
-            return True
-        level = below
-    return False
 
 
 class Typed(Codec):
@@ -117,15 +83,8 @@ class Typed(Codec):
     types = tuple(f"builtins:{name}" for name in ("tuple", "list", "dict"))
 
     def dump(self, value: Any) -> list[bytes] | None:
-        kinds: list[list[Any]] = []
-        try:
-            content = _content(value, (), kinds, set())
-            return [json.dumps([content, kinds], ensure_ascii=False).encode()]
-        except (
-            _Unlike,
-            ValueError,
-        ):  # ValueError: lone surrogates, numbers of more digits than Python writes
-            return None
+        found = _taken_apart(value)
+        return None if found is None else _as_text(found)
 
     def load(self, content: memoryview, version: int) -> Any:
         value, kinds = json.loads(bytes(content))
@@ -148,27 +107,55 @@ class _Unlike(Exception):
     """The structure holds something else."""
 
 
-def _content(value: Any, path: tuple[str | int, ...], kinds: list[list[Any]], seen: set[int]) -> Any:
-    kind = type(value)
-    if kind is float or kind is int or kind is str or kind is bool or value is None:
-        return value
-    if kind is list or kind is tuple or kind is dict:
-        # One object in two places, or a circle: JSON would make two of it.
-        if id(value) in seen or len(seen) > _NODES or len(value) > _NODES or len(path) > _TYPED_DEPTH:
-            raise _Unlike
-        seen.add(id(value))
-        if kind is dict:
-            if any(type(name) is not str for name in value):
+def _taken_apart(value: Any) -> tuple[Any, list[list[Any]]] | None:
+    """Return plain JSON, and what is to be told of its types; None for what these two do not bring back."""
+    parts = _Parts()
+    try:
+        return parts.plain(value, ()), parts.kinds
+    except _Unlike:
+        return None
+
+
+def _as_text(content: Any) -> list[bytes] | None:
+    try:
+        return [json.dumps(content, ensure_ascii=False).encode()]
+    except ValueError:  # lone surrogates; ints of more digits than Python turns into text
+        return None
+
+
+class _Parts:
+    """Goes through a structure, a tree of bounded size."""
+
+    def __init__(self) -> None:
+        self.kinds: list[list[Any]] = []  # type and path of each part that is none of JSON's
+        self._seen: set[int] = set()
+        self._nodes = 0
+
+    def plain(self, value: Any, path: tuple[str | int, ...]) -> Any:
+        """Return a part as plain JSON."""
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if kind is not dict and kind is not list and kind is not tuple:
+            name = _number_type(value)
+            if name is None:
                 raise _Unlike
-            return {name: _content(part, (*path, name), kinds, seen) for name, part in value.items()}
+            self.kinds.append([name, *path])
+            return value.item()
+        self._nodes += len(value)
+        # One object in two places, or a circle: JSON would make two of it.
+        if id(value) in self._seen or self._nodes > _NODES or len(path) >= _DEPTH:
+            raise _Unlike
+        self._seen.add(id(value))
         if kind is tuple:
-            kinds.append(["tuple", *path])
-        return [_content(part, (*path, place), kinds, seen) for place, part in enumerate(value)]
-    name = _number_type(value)
-    if name is None:
-        raise _Unlike
-    kinds.append([name, *path])
-    return value.item()
+            self.kinds.append(["tuple", *path])
+        elif kind is dict and not _TEXT.issuperset(map(type, value)):
+            raise _Unlike
+        if _PLAIN.issuperset(map(type, value.values() if kind is dict else value)):
+            return value
+        if kind is dict:
+            return {name: self.plain(part, (*path, name)) for name, part in value.items()}
+        return [self.plain(part, (*path, place)) for place, part in enumerate(value)]
 
 
 def _made(name: str, part: Any) -> Any:

@@ -118,41 +118,23 @@ def beside(parts: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
 
 
 def pack(body: bytes, parts: Sequence[memoryview], files: SharedFiles) -> bytes:
-    """Return the bytes that travel for a pickle and its buffers; what is large goes into a file."""
-    size = len(body) + sum(part.nbytes for part in parts)
-    if size < LARGE:
-        if not parts:
-            return body
-        lengths = [part.nbytes for part in parts]
-        return b"".join([_header((None, len(body), lengths)), body, *parts])
-    if len(body) < LARGE:
-        return _header((tuple(files.put(parts)), len(body), [])) + body
-    return _header((tuple(files.put([memoryview(body), *parts])), 0, []))
+    """Return the bytes that travel for a pickle and its buffers, which go into a file; so does a large pickle."""
+    inside = len(body) >= LARGE
+    file = files.put([memoryview(body), *parts] if inside else parts)
+    head = pickle.dumps((tuple(file), inside), protocol=5)
+    return b"".join([_PACKED, _HEAD.pack(len(head)), head, b"" if inside else body])
 
 
-def _header(content: tuple[Any, ...]) -> bytes:
-    data = pickle.dumps(content, protocol=5)
-    return _PACKED + _HEAD.pack(len(data)) + data
-
-
-def unpack(data: bytes | bytearray | memoryview) -> tuple[bytes | bytearray | memoryview, list[Any]]:
+def unpack(data: bytes | bytearray | memoryview) -> tuple[bytes | bytearray | memoryview, list[memoryview]]:
     """Return a pickle and its buffers, which are the caller's own."""
     view = memoryview(data)
     if view[: len(_PACKED)] != _PACKED:
         return data, []
     start = len(_PACKED) + _HEAD.size
-    (length,) = _HEAD.unpack_from(view, len(_PACKED))
-    file, at, lengths = pickle.loads(view[start : start + length])
-    body = view[start + length : start + length + at]
-    if file is not None:
-        shared = SharedFile(*file).parts()
-        return (body, shared) if at else (shared[0], shared[1:])
-    at += start + length
-    parts = []
-    for length in lengths:
-        parts.append(bytearray(view[at : at + length]))
-        at += length
-    return body, parts
+    end = start + _HEAD.unpack_from(view, len(_PACKED))[0]
+    file, inside = pickle.loads(view[start:end])
+    parts = SharedFile(*file).parts()
+    return (parts[0], parts[1:]) if inside else (view[end:], parts)
 
 
 # ---------------------------------------------------------------- the coordinator's side
@@ -165,9 +147,8 @@ class _File:
         self.descriptor, self.path, self._name = descriptor, path, name
         self._mark = os.urandom(_MARK)
         self._size = 0
-        self._known: dict[
-            tuple[int, int], tuple[weakref.ref[Any], int]
-        ] = {}  # address, bytes -> whose, where
+        # Address and bytes -> whose memory it is, and where in the file that stands.
+        self._known: dict[tuple[int, int], tuple[weakref.ref[Any], int]] = {}
 
     def write(self, parts: Sequence[memoryview]) -> SharedFile:
         """Append what is not in it yet."""
@@ -230,14 +211,7 @@ def _memory_of(part: memoryview) -> tuple[Any, int]:
 class SharedFiles:
     """What a run shares with its workers. Used by the process that made it; its threads may use it at once.
 
-    Parameters
-    ----------
-    store, run : str
-        The store's folder, and the run's name in it.
-    same_host : bool
-        Whether all workers are of this machine and end with this process.
-    outlives : bool
-        Whether jobs go on when this process has ended.
+    `same_host`: all workers are of this machine and end with this process; `outlives`: jobs go on when it has ended.
     """
 
     def __init__(self, store: str, run: str, *, same_host: bool, outlives: bool = False) -> None:
@@ -289,9 +263,8 @@ class SharedFiles:
         folder = self._layout.work(self._run)
         os.makedirs(folder, exist_ok=True)
         name = os.path.join(folder, SHARED_VALUES_HANDED if self._outlives else SHARED_VALUES)
-        unlocked = os.path.join(
-            folder, f"{WRITING}-{SHARED_VALUES}"
-        )  # under its own name it counts as a dead run's
+        # Under its own name it counts as a dead run's until it is locked.
+        unlocked = os.path.join(folder, f"{WRITING}-{SHARED_VALUES}")
         descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         with contextlib.suppress(OSError):  # a network's disk without locks: then nobody sweeps it either
             system.try_lock(descriptor)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from memento.values import worker_serializer
 from memento.values.definitions import DEFINED, Definition, named
+from memento.values.shared_files import beside
 from memento.values.stored_paths import path_in_store, reduce_path
 from memento.values.torch_storages import reduce_storage
 from memento.values.worker_serializer import Buffer
@@ -28,9 +29,8 @@ from memento.values.worker_serializer import Buffer
 # Where a class is found whose module only some Pythons have.
 _MOVED = {"pathlib._local": "pathlib", "pathlib._abc": "pathlib"}
 
-_standins: dict[
-    str, types.ModuleType
-] = {}  # scripts that do not run here -> what stored values brought of them
+# Scripts that do not run here -> what stored values brought of them.
+_standins: dict[str, types.ModuleType] = {}
 
 
 class Pickled(NamedTuple):
@@ -112,42 +112,11 @@ def dumps_value(obj: Any, *, out_of_band: bool = True, store: str = "") -> Pickl
 def _dump(kind: type[Any], obj: Any, out_of_band: bool, store: str) -> Pickled:
     file = io.BytesIO()
     buffers: list[memoryview] = []
-
-    def keep(buffer: pickle.PickleBuffer) -> bool:
-        view = buffer.raw()
-        if view.nbytes < 4096:
-            return True  # in band: small ones are not worth a segment
-        buffers.append(view)
-        return False
-
-    options: dict[str, Any] = {"buffer_callback": keep} if out_of_band else {}
-    if kind.__bases__[0] is pickle.Pickler:
-        options["protocol"] = 5
-    pickler = kind(file, **options)
+    pickler = kind(file, protocol=5, buffer_callback=beside(buffers) if out_of_band else None)
     pickler.found, pickler.store = {}, store
     pickler.dump(obj)
     found = tuple(pickler.found.values())
     return Pickled(worker_serializer.main_name() if found else "", file.getvalue(), buffers, found)
-
-
-class _Memory(io.RawIOBase):
-    """Memory as a file; `BytesIO` would copy all of it first."""
-
-    def __init__(self, content: Buffer) -> None:
-        self._rest = memoryview(content)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, room: Any) -> int:
-        count = min(len(room), self._rest.nbytes)
-        room[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-
-def _as_file(content: Buffer) -> Any:
-    return io.BytesIO(content) if len(content) < 1 << 20 else io.BufferedReader(_Memory(content), 1 << 16)
 
 
 class _Reader(pickle.Unpickler):
@@ -218,9 +187,8 @@ def _modules_at(place: str) -> Iterable[Any]:
             yield module
             return
     parts = place.removesuffix(".py").split("/")
-    for start in range(
-        len(parts) - 1
-    ):  # the folder from which packages are imported need not be the project's
+    # The folder from which packages are imported need not be the project's.
+    for start in range(len(parts) - 1):
         name = ".".join(parts[start:])
         spec = find_module(name) if all(part.isidentifier() for part in parts[start:]) else None
         if spec is not None and spec.origin is not None and place_of_file(spec.origin) == place:
@@ -255,4 +223,4 @@ def loads_value(
     store: str = "",
 ) -> Any:
     """Unpickle a value of the store, whose folder `store` is now."""
-    return _Reader(_as_file(body), main, definitions, store, buffers=buffers).load()
+    return _Reader(io.BytesIO(body), main, definitions, store, buffers=buffers).load()

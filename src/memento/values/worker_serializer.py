@@ -39,8 +39,6 @@ from memento.values.out_of_band import reduce_memory
 from memento.values.shared_files import SharedFiles
 
 _SHIPPED = b"\x93memento-ship\x00"  # no pickle starts with it
-_MARKED = _SHIPPED[0]
-_ATOMS = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 Buffer = bytes | bytearray | memoryview
 Beside = Callable[[pickle.PickleBuffer], object]
@@ -48,9 +46,6 @@ Beside = Callable[[pickle.PickleBuffer], object]
 _FORMER = "__memento_former_main__"
 _script_pid = 0  # the process that ships: it is the script itself
 _has_script = False  # a copy of that process, with all that the script has defined
-
-
-# ---------------------------------------------------------------- who we are
 
 
 class _Main(types.ModuleType):
@@ -123,8 +118,8 @@ def stands_for_main(name: str) -> bool:
 class _Definitions:
     """What a pickler of cloudpickle does otherwise: definitions of scripts go by value, and are put in their place."""
 
-    def __init__(self, file: Any, **options: Any) -> None:
-        super().__init__(file, protocol=5, **options)  # type: ignore[call-arg]  # of cloudpickle's pickler
+    def __init__(self, file: Any, *, protocol: int = 5, **options: Any) -> None:
+        super().__init__(file, protocol=protocol, **options)  # type: ignore[call-arg]  # of cloudpickle's pickler
         self.found: dict[str, Definition] = {}
 
     def reducer_override(self, obj: Any) -> Any:
@@ -143,7 +138,7 @@ class _Definitions:
         if memory is not NotImplemented:
             return memory
         if not isinstance(obj, (type, types.FunctionType)):
-            return _by_cloudpickle(self, obj)
+            return self.by_cloudpickle(obj)
         module = getattr(obj, "__module__", None)
         foreign = isinstance(module, str) and module != "__main__" and module in sys.modules
         if isinstance(module, str) and foreign and (module in by_value or not is_importable(module)):
@@ -154,15 +149,19 @@ class _Definitions:
             if not registered:
                 cloudpickle.register_pickle_by_value(home)
             try:
-                reduced = _by_cloudpickle(self, obj)
+                reduced = self.by_cloudpickle(obj)
             finally:
                 if not registered:
                     cloudpickle.unregister_pickle_by_value(home)
         else:
-            reduced = _by_cloudpickle(self, obj)
+            reduced = self.by_cloudpickle(obj)
         if not isinstance(reduced, tuple) or len(reduced) < 6:
             return reduced
         return self.wrap(obj, _whole_class(obj, reduced))
+
+    def by_cloudpickle(self, obj: Any) -> Any:
+        """Return what cloudpickle itself makes of an object."""
+        return super().reducer_override(obj)  # type: ignore[misc]  # of cloudpickle's pickler
 
     def cached(self, obj: Any) -> Any:
         """Pickle a function under `functools.cache`, which pickles itself by a name that workers lack."""
@@ -195,11 +194,6 @@ class _Definitions:
             None,
             _complete,
         )
-
-
-def _by_cloudpickle(pickler: Any, obj: Any) -> Any:
-    """Return what cloudpickle itself makes of an object."""
-    return super(_Definitions, pickler).reducer_override(obj)
 
 
 @functools.cache
@@ -300,24 +294,19 @@ class _Plain(pickle.Pickler):
 
 
 def dumps(obj: Any, files: SharedFiles | None = None) -> bytes:
-    """Pickle something for a worker; what is large in it goes into `files`, where there are any.
-
-    Examples
-    --------
-    >>> loads(dumps({"C": 1.0}))
-    {'C': 1.0}
-    """
+    """Pickle something for a worker; what is large in it goes into `files`, where there are any."""
     if files is None or not files.is_ours:
         return _dumped(obj, [], None)
     parts: list[memoryview] = []
-    return shared_files.pack(_dumped(obj, parts, shared_files.beside(parts)), parts, files)
+    body = _dumped(obj, parts, shared_files.beside(parts))
+    if len(body) + sum(part.nbytes for part in parts) >= shared_files.LARGE:
+        return shared_files.pack(body, parts, files)
+    return _dumped(obj, [], None) if parts else body
 
 
 def _dumped(obj: Any, parts: list[memoryview], beside: Beside | None) -> bytes:
     """Pickle something; `beside` is told of its buffers, and may put some into `parts`."""
     global _script_pid  # a fork of this process has another pid, and is a worker
-    if type(obj) in _ATOMS:
-        return pickle.dumps(obj, protocol=5)
     plain = io.BytesIO()
     try:
         _Plain(plain, protocol=5).dump(obj)
@@ -363,9 +352,7 @@ def dump_definitions(definitions: Iterable[Definition], beside: Beside | None = 
 
 def loads(data: Buffer) -> Any:
     """Unpickle what `dumps` made."""
-    buffers: list[Any] = []
-    if data[0] == _MARKED:
-        data, buffers = shared_files.unpack(data)
+    data, buffers = shared_files.unpack(data)
     if bytes(data[: len(_SHIPPED)]) != _SHIPPED:
         return pickle.loads(data, buffers=buffers)
     needed, definitions, body, own = pickle.loads(memoryview(data)[len(_SHIPPED) :])

@@ -23,9 +23,7 @@ class ByName(NamedTuple):
     config: str = ""
     repeat: bool = False  # whether `repeat` gets the task's
     positional: tuple[str, ...] = ()  # arguments that are not given by name
-    absent: tuple[
-        str, ...
-    ] = ()  # those of them that a task may lack: the function's defaults stand for these
+    absent: tuple[str, ...] = ()  # those of them that a task may lack: the function has defaults for these
 
 
 class Arguments(NamedTuple):
@@ -37,12 +35,7 @@ class Arguments(NamedTuple):
 
 
 def calling(function: Callable[..., Any], by_name: ByName | None) -> Callable[[Context, Config], Any]:
-    """Return what calls a function with a task's context and config; the function itself where it takes these two.
-
-    >>> def train(lr, hidden, n_epochs=10): return lr, hidden, n_epochs
-    >>> calling(train, ByName(("lr", "hidden", "n_epochs")))(None, Config(hidden=3, lr=0.1))
-    (0.1, 3, 10)
-    """
+    """Return what calls a function with a task's context and config; the function itself where it takes these two."""
     if by_name is None:
         return function
     names, to_context, to_config, to_repeat, positional, absent = by_name

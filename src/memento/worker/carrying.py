@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from memento.values import pickling
-from memento.worker import logging_setup
+from memento.worker import logging_state
 from memento.worker.import_watch import ImportWatch
 from memento.worker.process_options import LIBRARIES, Option, options_of, python, set_filters
 
@@ -45,7 +45,7 @@ def gather() -> Carried:
             if name in _AT_ONCE and len(pieces) > before:
                 at_once.append(name)
     _ask(_OWN, pieces)
-    left = logging_setup.describe()[1] if "logging" in sys.modules else []
+    left = logging_state.describe()[1] if "logging" in sys.modules else []
     return Carried(pieces, at_once, tuple(left))
 
 
@@ -116,12 +116,12 @@ def _set_filters(asked: list[tuple[str, bytes]]) -> None:
 
 
 def _logging() -> Any:
-    return logging_setup.describe()[0] if "logging" in sys.modules else None
+    return logging_state.describe()[0] if "logging" in sys.modules else None
 
 
 # Asked and set outside of any `catch_warnings`, which would hide what there is, and take back what is set.
 _OWN = (
     Option("decimal", _decimal, _set_decimal),
     Option("warnings", _filters, _set_filters),
-    Option("logging", _logging, logging_setup.set_up),
+    Option("logging", _logging, logging_state.set_up),
 )

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _MESSAGE_LIMIT = 4_000  # characters; a message may hold a whole array
 _TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prints thousands of frames
-_EXCEPTION_LIMIT = 1_000_000  # bytes; an exception that carries its data frame is kept as text only
 _TAIL_LINES = 20
 _TAIL_BYTES = 16_384
 _DUMPED_FRAMES = 5  # of each thread; all are in the log
@@ -93,7 +92,9 @@ def unsavable(returned: object, error: BaseException) -> Failure:
     message = clipped(message, 4_000)
     short = without_exception(UNSAVABLE, "UnsavableResult", message, error=UnsavableResult(message))
     cause = error.__cause__ or error
-    if not users_line(cause):  # where a pickler stood tells nothing
+    from memento.worker.user_lines import lines_of_traceback
+
+    if not lines_of_traceback(cause.__traceback__).own:  # where a pickler stood tells nothing
         return short._replace(traceback=f"UnsavableResult: {message}\n")
     told = raised(cause, kind=UNSAVABLE, pickled=False)
     return short._replace(traceback=told.traceback, location=told.location)
@@ -108,6 +109,12 @@ def timed_out(limit: float, output: str = "") -> Failure:
 def stopped(output: str = "") -> Failure:
     """Describe a task that the run's own end ended."""
     return without_exception(STOPPED, "StopTask", "the run was stopped before it finished", output)
+
+
+def has_saved(failure: Failure) -> bool:
+    """Tell whether a task that was stopped has ended by itself, as a loop does that has saved its state."""
+    # A loop raises StopTask without a word; who ends a task that does not end itself says so (`stopped`).
+    return failure.kind == STOPPED and failure.type == "StopTask" and not failure.message
 
 
 def clipped(text: str, limit: int) -> str:
@@ -203,25 +210,7 @@ def _drop_ours(told: TracebackException, seen: set[int]) -> None:
             _drop_ours(other, seen)
 
 
-def users_line(error: BaseException) -> str:
-    """Name the innermost line of the user's own code: not of installed packages; "" where there is none."""
-    from memento.worker.user_lines import lines_of_traceback
-
-    return lines_of_traceback(error.__traceback__).own
-
-
 def _pickle(error: BaseException) -> bytes | None:
-    """Pickle an exception, where that makes something that can be read again."""
     from memento.values import pickling
 
-    if isinstance(error, RemoteError):
-        return None
-    try:
-        data = pickling.dumps_value(error)
-        if len(data) > _EXCEPTION_LIMIT:
-            return None
-        # Exceptions with an __init__ of their own often pickle well and never come back.
-        again = pickling.loads_value(data)
-    except BaseException:  # whatever a user's __reduce__ raises: the text is kept
-        return None
-    return data if isinstance(again, BaseException) else None
+    return None if isinstance(error, RemoteError) else pickling.dumps_exception(error)

@@ -18,7 +18,7 @@ import pickle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memento import records
-from memento.layout import OUTCOMES, WORK, Layout
+from memento.layout import OUTCOMES, PILOTS, WORK, Layout
 from memento.records import Outcome
 from memento.worker.work import Task, Work
 
@@ -65,7 +65,8 @@ def runs_with_outcomes(store: str) -> list[str]:
         runs = sorted(os.listdir(root))
     except OSError:  # there are none, or the disk does not say: then the tasks are computed again
         return []
-    return [run for run in runs if os.path.isdir(os.path.join(root, run, OUTCOMES))]
+    folders = (OUTCOMES, PILOTS)
+    return [run for run in runs if any(os.path.isdir(os.path.join(root, run, name)) for name in folders)]
 
 
 def outcomes_of(store: str, run: str) -> list[Path]:

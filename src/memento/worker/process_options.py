@@ -49,9 +49,8 @@ class Option:
         self.quick = same  # tells whether it has a value, where comparing what `get` returns would take long
         self.local = local  # each thread has its own
         self.carried = carried  # fresh processes are to have what the program has
-        self.put_back = (
-            put_back  # after each task; not what lives in a context, since tasks run in copies of it
-        )
+        # After each task; not what lives in a context, since tasks run in copies of it.
+        self.put_back = put_back
 
     def same(self, value: Any) -> bool:
         """Tell whether it is so now."""
@@ -86,14 +85,10 @@ def python() -> Iterator[Option]:
     yield Option("the switch interval", sys.getswitchinterval, sys.setswitchinterval)
     if hasattr(sys, "get_int_max_str_digits"):  # Python 3.10 has it from 3.10.7 on
         yield Option("the limit of digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits)
+    collects: Callable[[bool], None] = lambda on: (gc.enable if on else gc.disable)()  # noqa: E731
+    yield Option("garbage collection", gc.isenabled, collects, carried=False)
     yield Option(
-        "garbage collection", gc.isenabled, lambda on: (gc.enable if on else gc.disable)(), carried=False
-    )
-    yield Option(
-        "garbage collection's thresholds",
-        gc.get_threshold,
-        lambda value: gc.set_threshold(*value),
-        carried=False,
+        "garbage collection's thresholds", gc.get_threshold, lambda v: gc.set_threshold(*v), carried=False
     )
     yield Option(
         "the locale",
@@ -157,11 +152,7 @@ def _torch() -> Iterator[Option]:
         yield Option(f"torch's {what}", get, put)
     for what, get, put in (
         ("grad mode", torch.is_grad_enabled, torch.set_grad_enabled),
-        (
-            "inference mode",
-            torch.is_inference_mode_enabled,
-            lambda value: None,
-        ),  # its own guard alone ends it
+        ("inference mode", torch.is_inference_mode_enabled, lambda _: None),  # its own guard alone ends it
         ("flushing of small numbers", lambda: _SMALLEST * 0.5 == 0.0, torch.set_flush_denormal),
     ):
         yield Option(f"torch's {what}", get, put, local=True)
@@ -329,16 +320,7 @@ def options_of(name: str) -> list[Option]:
 
 
 class Options:
-    """The options of the libraries that are loaded, as they were when this was made; or those only that are a thread's.
-
-    Examples
-    --------
-    >>> import socket
-    >>> options = Options()
-    >>> socket.setdefaulttimeout(5)
-    >>> options.put_back(), socket.getdefaulttimeout()
-    ('', None)
-    """
+    """The options of the libraries that are loaded, as they were when this was made; or only those of a thread."""
 
     def __init__(self, *, local: bool = False, of_python: bool = False) -> None:
         self._local = local

@@ -16,13 +16,13 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType
 
 _MOST = 4_000_000  # characters; whoever types more sees the latest
 _STDIN = "<stdin>"
-_MODULE, _CELL = "module:", "cell:"
+MODULE, _CELL = "module:", "cell:"
 WORKER_MARK = "MEMENTO_WORKER_OF"  # in the environment of processes that work for one run only
 
 _cells: dict[str, str] = {}  # what people call the notebook's cells, by the names of their files
@@ -65,10 +65,11 @@ def place_text(file: str, line: int) -> str:
 def modules(functions: Iterable[str]) -> dict[str, str]:
     """Return the texts of the project's modules: of loaded ones, and of "module:name" among `functions`."""
     from memento.keys.code_files import find_module
+    from memento.keys.project_files import is_project_file
 
-    files = dict(_loaded())
+    files = {MODULE + name: file for name, file in loaded(is_project_file)}
     for name in functions:
-        spec = find_module(name[len(_MODULE) :]) if name.startswith(_MODULE) else None
+        spec = find_module(name[len(MODULE) :]) if name.startswith(MODULE) else None
         if spec is not None and spec.origin is not None:
             files[name] = spec.origin
     found: dict[str, str] = {}
@@ -88,33 +89,39 @@ def modules(functions: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _loaded() -> Iterator[tuple[str, str]]:
-    """Yield the modules of the project that this process has imported, with their files."""
-    from memento.keys.project_files import is_project_file
-
+def loaded(wanted: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """Yield the modules that this process has imported, with their files, where these are wanted."""
     for name, module in list(sys.modules.items()):
         # Not the module itself is asked: some import others then.
         file = getattr(module, "__dict__", {}).get("__file__")
         if name == "__main__" or not isinstance(file, str) or not file.endswith(".py"):
             continue
-        if "site-packages" not in file and is_project_file(file):
-            yield _MODULE + name, file
+        if "site-packages" not in file and wanted(file):
+            yield name, file
 
 
 def install(texts: Mapping[str, str]) -> None:
     """Let tracebacks of this process find texts that stand in no file, and a worker's imports those of the start."""
-    of_modules = {name[len(_MODULE) :]: text for name, text in texts.items() if name.startswith(_MODULE)}
+    of_modules = {name[len(MODULE) :]: text for name, text in texts.items() if name.startswith(MODULE)}
     # Other processes outlive the run; the next one may be about newer code.
-    there = any(isinstance(finder, _AsAtStart) for finder in sys.meta_path)
+    there = any(getattr(finder, "is_of_start", False) for finder in sys.meta_path)
     if of_modules and WORKER_MARK in os.environ and not there:
         sys.meta_path.insert(0, _AsAtStart(of_modules))
     _cells.update({name[len(_CELL) :]: text for name, text in texts.items() if name.startswith(_CELL)})
-    typed = {name: text for name, text in texts.items() if not name.startswith((_MODULE, _CELL))}
+    typed = {name: text for name, text in texts.items() if not name.startswith((MODULE, _CELL))}
     if typed:
         import linecache
 
         for name, text in typed.items():
             linecache.cache.setdefault(name, (len(text), None, text.splitlines(keepends=True), name))
+
+
+def show_text(file: str, text: str) -> None:
+    """Have tracebacks and `inspect` show this text of a file, whatever stands in it now."""
+    import linecache
+
+    # Without a time the entry is as of a file that is nowhere, and is never looked up again.
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
 
 
 def edited_since(texts: Mapping[str, str]) -> set[str]:
@@ -125,7 +132,7 @@ def edited_since(texts: Mapping[str, str]) -> set[str]:
 
     places: set[str] = set()
     for name, text in texts.items():
-        module = sys.modules.get(name[len(_MODULE) :]) if name.startswith(_MODULE) else None
+        module = sys.modules.get(name[len(MODULE) :]) if name.startswith(MODULE) else None
         file = getattr(module, "__dict__", {}).get("__file__")
         place = place_of_file(file) if isinstance(file, str) else None
         if place is None or file is None:
@@ -143,6 +150,8 @@ def edited_since(texts: Mapping[str, str]) -> set[str]:
 class _AsAtStart:
     """Finds modules as everybody does, and loads them from the text that they had when the run began."""
 
+    is_of_start = True
+
     def __init__(self, texts: dict[str, str]) -> None:
         self._texts = texts
 
@@ -152,11 +161,11 @@ class _AsAtStart:
         text = self._texts.get(name)
         spec = PathFinder.find_spec(name, path) if text is not None else None
         if text is not None and spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _Text(name, spec.loader.path, text)
+            spec.loader = TextLoader(name, spec.loader.path, text)
         return spec
 
 
-class _Text(SourceFileLoader):
+class TextLoader(SourceFileLoader):
     """Loads a module from the text that it had, be it with the help of what Python has compiled of it already."""
 
     def __init__(self, name: str, path: str, text: str) -> None:
@@ -168,6 +177,7 @@ class _Text(SourceFileLoader):
             code = super().get_code(fullname)
             if code is not None and self._is_unchanged():  # nor was it meanwhile
                 return code
+        show_text(self.path, self._text)
         return compile(self._text, self.path, "exec", dont_inherit=True)
 
     def _is_unchanged(self) -> bool:

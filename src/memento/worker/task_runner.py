@@ -10,9 +10,11 @@ the same conditions everywhere.
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,21 +23,12 @@ from memento.config import Config, TaskParameters
 from memento.context.context import Context
 from memento.context.seeding import LIBRARIES, Seeding
 from memento.context.task_space import Resources, StopTask, TaskSpace, never_stopping, nothing
-from memento.errors import StoreUnwritable
-from memento.layout import Layout
-from memento.records import (
-    DONE,
-    FAILED,
-    RAISED,
-    STOPPED,
-    Encoded,
-    Failure,
-    LogSlice,
-    Outcome,
-    Piece,
-)
+from memento.errors import StoreError, StoreUnwritable
+from memento.layout import ARTIFACTS, PAYLOADS, Layout, fenced, user_name
+from memento.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, LogSlice, Outcome, Piece
 from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
+from memento.values.places import LocalFolder, Place
 from memento.worker import failures
 from memento.worker.alarm import TimeUp, alarm
 from memento.worker.by_name import calling
@@ -63,6 +56,8 @@ class Conditions(NamedTuple):
     waited: Callable[[float], None] = nothing  # seconds of a task that do not count towards its timeout
     shared_process: bool = False  # other threads of this process run tasks too
     alone: bool = True  # one task at a time runs in this process
+    # Looks at what was raised; says what to tell.
+    caught: Callable[[BaseException], BaseException] | None = None
     own_process: bool = False  # this process does nothing but tasks
     clock: Clock = SYSTEM_CLOCK
 
@@ -93,15 +88,12 @@ class TaskRunner:
         self._seeding.follow(self._function)
         self.values.follow = self._seeding.follow
         self.layouts: dict[int, tuple[str, ...]] = {}
-        self._payloads = PayloadDir(Layout(work.store).payloads)
+        self._payloads = PayloadDir(self._place(PAYLOADS), work.store)
         self._worker = conditions.worker or process_name()
         self._meter = Meter(shared=conditions.shared_process, alone=conditions.own_process)
         self._watch = Watch()
-        self._now = (
-            0,
-            0.0,
-            0.0,
-        )  # the attempt that is made: its number, its start, the same on the steady clock
+        # The attempt that is made: its number, its start, the same on the steady clock.
+        self._now = (0, 0.0, 0.0)
         self._so_far = self._piece  # one bound method for all tasks
         self._waited = conditions.waited
         self.inside = False  # the task's own code runs now
@@ -141,7 +133,7 @@ class TaskRunner:
             returned = contextvars.copy_context().run(self._call, context, config)
             if type(returned) not in _NEVER_AWAITED and _is_awaitable(returned):
                 returned = _finished(returned)
-            value = self._store(returned)
+            value = self._store(returned, task, context)
             returned = None  # or its memory would be told as the next task's
             self.inside = False
         except BaseException as exc:  # SystemExit and KeyboardInterrupt too: they fail this task only
@@ -152,34 +144,20 @@ class TaskRunner:
         warned = self._watch.end()
         log = conditions.log() if conditions.log is not None else None
         if error is not None:
-            failure, value = self._explain(error), None
+            told = error if conditions.caught is None else conditions.caught(error)
+            failure, value = self._explain(told), None
         elif isinstance(value, Failure):
             failure, value = value, None
         if failure is not None and log is not None and conditions.last_lines is not None:
             failure = failure._replace(output=conditions.last_lines(log))
         series, artifacts, earlier, older_codes, steps = (
-            _NOTHING if context is None else context.left_behind()
+            _NOTHING if context is None else self._left_behind(task, context, failed=failure is not None)
         )
+        status = FAILED if failure is not None else DONE
         return Outcome(
-            number,
-            FAILED if failure is not None else DONE,
-            attempt,
-            started,
-            runtime,
-            cpu_time,
-            memory,
-            virtual,
-            self._worker,
-            value,
-            series,
-            artifacts,
-            log,
-            failure,
-            warned,
-            earlier,
-            older_codes,
-            steps,
-        )
+            number, status, attempt, started, runtime, cpu_time, memory, virtual, self._worker, value, series,
+            artifacts, log, failure, warned, earlier, older_codes, steps,
+        )  # fmt: skip
 
     def _config(self, task: Task) -> Config:
         names = self.layouts.get(task.layout)
@@ -193,13 +171,18 @@ class TaskRunner:
 
     def _context(self, task: Task) -> Context:
         work, conditions = self._work, self._conditions
+        resources, limit = conditions.resources, task.memory_limit
+        if task.fence:
+            from memento.store.fences import begin  # which most runs do without
+
+            begin(work.store, task.key.hex(), task.fence, work.payloads)
         return Context.for_task(
             TaskSpace(
                 work.store,
                 work.run,
                 task.key,
                 task.attempt,
-                conditions.resources,
+                resources if limit is None else resources._replace(memory_limit=limit),
                 None if conditions.live is None else partial(conditions.live, task.number),
                 conditions.stopping,
                 work.live_every,
@@ -210,17 +193,46 @@ class TaskRunner:
                 work.on_code_change,
                 task.repeat,
                 self._seeding,
+                task.fence,
                 self._waited,
+                work.payloads,
             )
         )
 
-    def _store(self, returned: object) -> Encoded | Failure:
+    def _store(self, returned: object, task: Task, context: Context) -> Encoded | Failure:
         try:
-            return encode(returned, self._payloads, self._work.inline_limit)
+            stored = encode(returned, self._payloads, self._work.inline_limit)
+            if self._work.payloads:
+                self._send_artifacts(task, context.left_behind()[1])
+            return stored
         except (StopTask, TimeUp, KeyboardInterrupt, StoreUnwritable):
             raise
         except BaseException as exc:  # whatever a user's __reduce__ raises
             return failures.unsavable(returned, exc)
+
+    def _left_behind(self, task: Task, context: Context, *, failed: bool) -> Any:
+        left = context.left_behind()
+        if failed and self._work.payloads:
+            with suppress(StoreError, OSError):  # it has failed, or was stopped, of something else
+                self._send_artifacts(task, left[1])
+        return left
+
+    def _send_artifacts(self, task: Task, names: tuple[str, ...]) -> None:
+        """Send the files that the task kept to where values are; raises StoreUnwritable."""
+        if names:
+            from memento.values.far_files import send
+
+            folder = fenced(task.key.hex(), task.fence)
+            there = Layout(self._work.store).artifacts(folder)
+            send(there, map(user_name, names), self._place(ARTIFACTS), folder)
+
+    def _place(self, room: str) -> Place:
+        work = self._work
+        if not work.payloads:
+            return LocalFolder(os.path.join(work.store, room))
+        from memento.values.choose_place import place_of  # which most runs do without
+
+        return place_of(work.store, room, work.payloads, for_tasks=True, waited=lambda s: self._waited(s))
 
     def close(self) -> None:
         """Leave the process' random generators as they were before the first task."""

@@ -18,11 +18,8 @@ from memento.worker.source_texts import place_text
 
 _OURS = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _USERS = (_OURS + "testing" + os.sep, _OURS + os.path.join("cli", "demo.py"))  # experiments stand there
-_TYPED = (
-    "<stdin>",
-    "<python-input",
-    "<ipython-input",
-)  # at a prompt; of other text, nobody knows whose it is
+# At a prompt; of other text, nobody knows whose it is.
+_TYPED = ("<stdin>", "<python-input", "<ipython-input")
 _BY_VALUE = "<dynamic-code>"  # how cloudpickle, and with it joblib, calls the file of what it sends by value
 
 _LIBRARY, _OTHER, _PROJECT = range(3)

@@ -3,7 +3,7 @@
 Knows: the shape of work. May not know: executors, stores' indexes, matrices, retry rules.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from memento.keys.project_files import Script
@@ -22,14 +22,13 @@ class Task(NamedTuple):
     attempt: int  # 1 for the first
     cost: float  # expected seconds; 0.0 where unknown
     version: int = 0  # index into Work.codes
+    # Bytes that this attempt may use, and its place needs; None: as Work says.
+    memory_limit: int | None = None
+    longest: float = 0.0  # seconds that nine of ten such tasks stay below; 0.0 where unknown
+    fence: int = 0  # how many places of it were lost, whose attempts may live on: it has folders of its own
 
 
-LIVE_EVERY = 0.5  # seconds
-_NOTHING: dict[str, str] = {}
-_NO_LABELS: dict[int, str] = {}
-_NO_GENERATORS: dict[str, bytes] = {}
-_NO_CODES: tuple[tuple[bytes, ...], ...] = ((),)
-_NONE_SEEN: dict[str, tuple[str, str]] = {}
+LIVE_EVERY, GRACE = 0.5, 5.0  # seconds
 
 
 class Work(NamedTuple):
@@ -54,25 +53,34 @@ class Work(NamedTuple):
     sys_path: list[str]
     cwd: str
     num_workers: int  # that have something to do: no more than there are tasks
+    asked_workers: int | None = None  # ... as somebody asked for; None: as many as the engine has room for
     cpus_per_task: int = 1
     gpus_per_task: float = 0
+    gpu_memory: int | None = None  # bytes that a task needs of each device
     timeout: float | None = None  # seconds a task
     memory_limit: int | None = None  # bytes a task
     max_tasks_per_worker: int | None = None
     log_output: bool = True
-    grace: float = 5.0  # seconds between asking a task to stop and ending it
+    grace: float = GRACE  # seconds between asking a task to stop and ending it
     inline_limit: int = 16_384  # bytes; larger values are written as payload files by the worker
     live_every: float = LIVE_EVERY  # seconds between live updates of a task
-    environment: Mapping[str, str] = _NOTHING
-    sources: Mapping[str, str] = _NOTHING  # texts of code by its name, see `source_texts`
+    environment: Mapping[str, str] = {}
+    sources: Mapping[str, str] = {}  # texts of code by its name, see `source_texts`
     # Those that tasks share, by label: what children come from.
-    generators: Mapping[str, bytes] = _NO_GENERATORS
+    generators: Mapping[str, bytes] = {}
     initializer: Portable | None = None  # called in each worker before its first task
     carried: Any = None  # what the program has set, for fresh processes; see `carrying`
     # What the function reads, for fresh processes; see `sameness`.
-    seen: Mapping[str, tuple[str, str]] = _NONE_SEEN
+    seen: Mapping[str, tuple[str, str]] = {}
     # Versions of the code: each one's digest, and what counts as it.
-    codes: Sequence[tuple[bytes, ...]] = _NO_CODES
+    codes: Sequence[tuple[bytes, ...]] = ((),)
     on_code_change: str = "ignore"  # what becomes of checkpoints that other versions saved
-    labels: Mapping[int, str] = _NO_LABELS  # of values, by number
+    labels: Mapping[int, str] = {}  # of values, by number
+    snapshot: str = ""  # file of the code of the run's start, for workers that start later: `code_snapshot`
     by_name: ByName | None = None  # what the function takes; None: the context and the config
+    # Where the engine's workers outlive a run: dead runs whose workers may live on, by name ...
+    former: Sequence[str] = ()
+    # ... and what is not taken from each: numbers of tasks that are computed from newer results than it had.
+    outdated: Mapping[str, Collection[int]] = {}
+    # Address of the object store with values, checkpoints, artifacts; "": the store's folder.
+    payloads: str = ""

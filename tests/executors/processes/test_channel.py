@@ -148,6 +148,7 @@ def test_what_finished_before_a_task_that_kills_its_worker_is_kept_and_not_run_a
     assert sorted(map(int, file.read_text().split())) == list(range(300))
 
 
+@pytest.mark.slow
 def test_large_values_and_large_outcomes_at_once_wait_for_nobody(drive: Drive) -> None:
     drive.start(lambda context, config: config.x * 2, num_workers=2, inline_limit=1 << 24)
     outcomes = drive.run([drive.task(i, bytes([i]) * 2_000_000) for i in range(30)])

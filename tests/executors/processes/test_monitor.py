@@ -109,6 +109,7 @@ def test_the_time_in_which_a_worker_is_suspended_is_not_its_tasks(child: int) ->
     assert 152.5 <= told[0] <= 153.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("timeout", "end"), [(5.0, 700.0), (100.0, 1_100.0)])
 def test_a_worker_that_is_suspended_alone_for_very_long_has_stopped_itself(
     child: int, timeout: float, end: float
@@ -125,6 +126,7 @@ def test_a_worker_that_is_suspended_alone_for_very_long_has_stopped_itself(
     assert (sentence.kind, sentence.suspended, grace) == (TIMEOUT, True, 0.0)
 
 
+@pytest.mark.slow
 def test_workers_that_are_suspended_together_may_be_so_for_any_time(child: int) -> None:
     table = Table(child, timeout=5.0)
     wait_until_stopped(child)
@@ -212,6 +214,7 @@ def test_a_task_that_fills_memory_fast_is_ended_soon_after_its_limit(
 # -- with workers
 
 
+@pytest.mark.slow
 def test_a_task_that_crashes_is_recorded_with_its_peak_memory(drive: Drive) -> None:
     def crash(context: Any, config: Any) -> None:
         held = bytearray(b"x" * 300_000_000) if config.x else b""

@@ -34,6 +34,7 @@ def flood(context: Any, config: Any) -> None:
         print("a neighbour")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("die", [False, True])
 def test_a_flood_of_output_is_kept_at_its_head_and_tail(drive: Drive, die: bool) -> None:
     drive.start(flood, settings={"die": die}, num_workers=1)

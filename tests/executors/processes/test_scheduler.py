@@ -6,16 +6,19 @@ import os
 import random
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from memento import system
 from memento.clock import SYSTEM_CLOCK
 from memento.executors.processes import Processes
 from memento.executors.processes.scheduler import Scheduler
+from memento.executors.processes.worker_handle import WorkerHandle
 from memento.records import DONE, STOPPED, Outcome
 from memento.testing.driving import Drive
-from memento.worker.work import Work
+from memento.worker.work import Task, Work
 
 
 def note(context: Any, config: Any) -> int:
@@ -147,3 +150,51 @@ def test_no_more_workers_than_there_are_gpus_for(drive: Drive, monkeypatch: pyte
     drive.run([drive.task(i, i) for i in range(10)])
     assert any("2 workers, not 5" in text for text in drive.notes)
     assert {drive.value(i) for i in range(10)} <= {("4",), ("7",)}
+
+
+class InHand:
+    """A worker that has this in hand, and takes whatever it gets."""
+
+    def __init__(self, *tasks: Task) -> None:
+        self.in_flight = {i: (task, 1.0) for i, task in enumerate(tasks)}
+        self.has_limits = any(task.memory_limit for task in tasks)
+        self.leaving, self.decided, self.revoked, self.write = False, None, None, 1
+        self.load, self.sent = 10.0 * len(tasks), 0
+        self.given: list[Task] = []
+
+    def memory_promised(self, work: Work) -> int:
+        limit = work.memory_limit or 0
+        return max((task.memory_limit or limit for task, _ in self.in_flight.values()), default=0)
+
+    def queue_batch(self, work: Work, tasks: list[Task], costs: list[float]) -> None:
+        self.given += tasks
+        self.in_flight |= {len(self.in_flight) + i: (task, 1.0) for i, task in enumerate(tasks)}
+        self.load += 10.0
+
+
+@pytest.mark.parametrize(
+    ("own", "beside", "is_begun"),
+    [
+        (16, [8, 8], True),
+        (16, [8, 16], False),
+        (16, [16], True),
+        (None, [16, 16], False),
+        (24, [], True),
+        (40, [], True),
+    ],
+)
+def test_what_tasks_may_use_is_there_once_one_has_a_limit_of_its_own(
+    own: int | None, beside: list[int], is_begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "memory_left", lambda pid: (32, 32))
+    work = cast(Work, SimpleNamespace(memory_limit=8, max_tasks_per_worker=None))
+    task = Task(0, b"", 0, (), 0, 1, 0.0)
+    others = [InHand(task._replace(memory_limit=limit if limit != 8 else None)) for limit in beside]
+    idle = InHand()
+    handles = {i: cast(WorkerHandle, one) for i, one in enumerate([*others, idle])}
+    scheduler = Scheduler(work, len(handles), handles, [], SYSTEM_CLOCK)
+    scheduler.add([task._replace(memory_limit=16)])  # from then on it is asked for
+    scheduler.queue.clear()
+    scheduler.add([task._replace(memory_limit=own), task])
+    list(scheduler.fill())
+    assert [one.memory_limit for one in idle.given][:1] == ([own] if is_begun else [])

@@ -575,6 +575,7 @@ def test_who_ran_beside_a_task_that_kills_its_parent_is_not_blamed(drive: Drive,
     assert [i for i, outcome in outcomes.items() if outcome.status != DONE] == [1]
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_parent_is_blamed_when_it_does_so_again(drive: Drive) -> None:
     import signal
 
@@ -633,6 +634,7 @@ def test_a_task_that_signals_those_around_it_fails_alone_at_most(drive: Drive, w
     assert failed == ([2] if whom == "group" else [])
 
 
+@pytest.mark.slow
 def test_a_task_may_use_pools_of_processes_and_threads(drive: Drive) -> None:
     def pools(context: Any, config: Any) -> tuple[int, list[int]]:
         import concurrent.futures
@@ -677,6 +679,7 @@ def test_a_task_may_use_joblib(drive: Drive) -> None:
     assert [drive.value(i) for i in range(3)] == [[16, 25]] * 3
 
 
+@pytest.mark.slow
 def test_a_task_may_run_memento(drive: Drive) -> None:
     def nested(context: Any, config: Any) -> list[int]:
         from memento import Memento

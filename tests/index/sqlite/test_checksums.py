@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento.index.sqlite import rows as encode
 from memento.index.sqlite import sql
+from memento.index.tables import rows as encode
 from memento.records import DONE, Encoded, Failure, LogSlice, Outcome, Piece, Series, TaskRow
 
 texts = st.text(st.characters(), max_size=10)  # lone surrogates among them
@@ -36,20 +36,20 @@ outcomes = st.builds(
     steps=st.none(),
 )
 rows = st.builds(TaskRow, st.binary(min_size=16, max_size=16), texts, st.integers(0, 99), numbers, outcomes)
-PLAIN = sql.ADD_PLAIN_TASK.count("?")
+PLAIN = sql.ADD_PLAIN_TASK.count(",") + 1
 
 
 def is_small(row: TaskRow) -> bool:
     value = row.outcome.value
-    return value is not None and value.data is not None and len(value.data) <= encode.TINY
+    return value is not None and value.data is not None and len(value.data) <= sql.TINY
 
 
 @given(found=st.lists(rows, min_size=1, max_size=20), first=numbers, experiment=st.integers(1, 99))
 def test_columns_of_many_plain_tasks_are_those_of_each(
     found: list[TaskRow], first: int, experiment: int
 ) -> None:
-    expected = [encode.task_values(row, first + i, experiment, 3) for i, row in enumerate(found)]
-    at_once = encode.plain_values(found, first, experiment, 3)
+    expected = [encode.task_values(row, first + i, experiment, 3, sql.TINY) for i, row in enumerate(found)]
+    at_once = encode.plain_values(found, first, experiment, 3, sql.TINY)
     if all(map(is_small, found)):
         assert at_once == [columns[:PLAIN] for columns in expected]
         assert not any(any(columns[PLAIN:]) for columns in expected)
@@ -70,4 +70,4 @@ def test_a_task_with_more_than_a_small_value_is_none_of_them(plain: TaskRow) -> 
         {"value": None, "failure": Failure("raised", "ValueError", "no", "", "", None, "")},
     ):
         other = plain._replace(outcome=plain.outcome._replace(**more))
-        assert encode.plain_values([plain, other], 1, 1, 1) is None
+        assert encode.plain_values([plain, other], 1, 1, 1, sql.TINY) is None

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.errors import PayloadDamaged
-from memento.index.sqlite import reader
+from memento.index.tables import reader
 from memento.records import Series
 from memento.store.store import Store
 from memento.store.unreadable import Unreadable
@@ -257,6 +257,7 @@ def altered(root: Path, number: int, column: str, harm: str, table: str = "tasks
             connection.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (before, number))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["0", "-7", "metrics + 1"])
 def test_no_metric_is_lost_where_their_number_was_altered(harm: str, varied: Path) -> None:
     with Store.open(varied, readonly=True) as store:

@@ -40,9 +40,9 @@ class ServerGone(WorkerStartError):
 class Control:
     """The server, and our end of its socket: a copy of this program where that is sound, or as `copy` says."""
 
-    def __init__(self, work: Work, slots_file: int, copy: bool | None = None) -> None:
+    def __init__(self, work: Work, slots_file: int, copy: bool | None = None, *, blank: bool = False) -> None:
         # Asked before anything of ours is open.
-        objection = "copy=False was asked for" if copy is False else _objection(work)
+        objection = "copy=False was asked for" if copy is False else _objection(work, blank)
         self.notes: list[str] = []  # what people should know of how workers come to be
         self.socket, theirs = socket.socketpair()
         self._frames = channel.Frames()
@@ -59,8 +59,9 @@ class Control:
             if made is None and copy:
                 raise OSError(self._why)
             if made is None:
-                work = launch.for_fresh(work)
-                self.notes += _notes(work, self._why) if copy is None else ()
+                if work.carried is None:  # else another program has told what it has set
+                    work = launch.for_fresh(work)
+                self.notes += _notes(work, self._why) if copy is None and not blank else ()
             self._process = made or _start(work, told, self._log)
         except (OSError, Unsendable) as exc:
             self.socket.close()
@@ -146,6 +147,13 @@ class Control:
             + (f"\nThey printed:\n{output}" if output else "")
         )
 
+    def fruitless(self, count: int, code: int, told: str) -> WorkerStartError:
+        """Say that workers end before they run anything: how many, how the last has ended, and what it printed."""
+        return WorkerStartError(
+            f"{count} workers in a row ended before they ran anything, the last with"
+            f" {failures.exit_name(code)}. {self.output()}\n{told}".rstrip()
+        )
+
     def output(self) -> str:
         """Return the last lines that the server printed."""
         if self._log is None:
@@ -183,9 +191,11 @@ def _copy(work: Work, told: dict[str, Any], log: IO[bytes] | None, objection: st
     return fork.Copy(pid) if pid else None
 
 
-def _objection(work: Work) -> str:
+def _objection(work: Work, blank: bool) -> str:
     if work.environment:
         return "libraries have read the environment that its workers should have changed"
+    if blank:
+        return launch.hidden_by(work) or fork.objection(work.store)
     if work.memory_limit is not None:
         return "a memory limit is about what a task takes, not about what the program holds"
     if type(sys.modules.get("__main__")) is not ModuleType:
@@ -216,7 +226,7 @@ def _start(work: Work, told: dict[str, Any], log: IO[bytes] | None) -> subproces
         return launch.start_python(
             "memento.executors.processes.server",
             json.dumps({**told, "work": work_file}),
-            work.sys_path,
+            launch.path_for(work),
             (told["control"], told["slots"], work_file),
             env=launch.environment(work),
             cwd=work.cwd,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from memento.errors import MemoryLimitExceeded, TaskTimeout, WorkerDied
 from memento.records import DIED, MEMORY, OUT_OF_MEMORY, STOPPED, TIMEOUT, Failure
+from memento.wording import size_text
 from memento.worker import failures
 from memento.worker.work import Work
 
@@ -71,15 +72,15 @@ def why_ended(
         what = "the machine was nearly out of memory, so the largest task was ended before the kernel would choose one"
         return _out_of_memory(what, decided.memory or 0, printed)
     text = (
-        f"it used {(decided.memory or 0) / 2**20:,.0f} MiB, more than"
-        f" memory_limit={(work.memory_limit or 0) / 2**20:,.0f} MiB, and was ended"
+        f"it used {size_text(decided.memory or 0)} of memory, more than"
+        f" memory_limit={size_text(work.memory_limit or 0)}, and was ended"
     )
     return failures.without_exception(MEMORY, "MemoryLimitExceeded", text, printed, MemoryLimitExceeded(text))
 
 
 def _out_of_memory(what: str, used: int, printed: str) -> Failure:
     text = (
-        f"{what}; its worker had used {used / 2**20:,.0f} MiB. Run fewer tasks at once (num_workers), or set"
+        f"{what}; its worker had used {size_text(used)}. Run fewer tasks at once (num_workers), or set"
         " memory_limit"
     )
     failure = failures.without_exception(MEMORY, "OutOfMemory", text, printed, MemoryLimitExceeded(text))

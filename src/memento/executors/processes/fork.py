@@ -27,19 +27,20 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from memento import system
-from memento.index.heartbeat import foreign_threads, stand_still
+from memento.index.heartbeat import foreign_threads, let_go, stand_still
 
 if TYPE_CHECKING:
     import subprocess
 
 # Loaded, these have begun what does not survive a fork, or have read how many threads they may use.
 _UNSOUND = (
-    "cupy", "eventlet", "gevent", "jax", "mpi4py", "mxnet", "numba", "numexpr", "paddle", "pyspark", "ray",
+    "cupy", "eventlet", "gevent", "jax", "mpi4py", "mxnet", "numba", "numexpr", "obstore", "paddle", "pyspark", "ray",
     "tensorflow", "torch",
 )  # fmt: skip
 _KNOWN_TO_SURVIVE = frozenset({"jemalloc_bg_thd"})  # their library starts them again in a copy, if at all
 # Nothing gets mixed up there.
 _HARMLESS = ("/dev/null", "/dev/tty", "/dev/pts/", "/dev/random", "/dev/urandom", "/dev/zero")
+_GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, Windows' in its Linux
 _POOLS = ("openblas", "libgomp", "libiomp", "libomp", "libmkl", "libblis", "flexiblas")
 _LARGE = 1 << 30  # bytes; of a larger program each task would seem to hold them
 _NAMED = 3  # threads that are told
@@ -74,6 +75,14 @@ def _descriptors() -> Iterator[tuple[int, str]]:
                 yield number, os.readlink(f"/proc/self/fd/{number}")
 
 
+def holds_gpu() -> bool:
+    """Tell whether this process has begun to use a GPU: a copy of it cannot, and counts devices as its original did.
+
+    To ask once whether there are any is enough, as `torch.cuda.is_available()` does at the top of many scripts.
+    """
+    return system.LINUX and any(target.startswith(_GPUS) for _, target in _descriptors())
+
+
 def _resident() -> int:
     """Return the bytes of memory that this process holds."""
     return int(system.read_text("/proc/self/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -81,8 +90,9 @@ def _resident() -> int:
 
 def _foreign_descriptors(store: str) -> Iterator[tuple[int, str]]:
     inside = os.path.join(os.path.realpath(store), "")
+    own = {number for descriptors in let_go for number in descriptors()}
     for number, target in _descriptors():
-        if target.startswith((inside, "/memfd:memento-", *_HARMLESS)):
+        if number in own or target.startswith((inside, "/memfd:memento-", *_HARMLESS)):
             continue
         # What Python opens is closed in programs that are started: a pipe without that mark was here before.
         if not (target.startswith("pipe:") and os.get_inheritable(number)):

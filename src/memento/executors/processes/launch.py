@@ -5,6 +5,7 @@ Knows: interpreters, environments, descriptors, the work. May not know: tasks, q
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import sys
@@ -132,15 +133,41 @@ def _home() -> str:
     return path
 
 
+def path_for(work: Work) -> list[str]:
+    """Return the folders in which workers find modules: those of the program, and this package's own."""
+    home = _home()
+    return work.sys_path if home in work.sys_path else [*work.sys_path, home]
+
+
+def hidden_by(work: Work) -> str:
+    """Say which module of this process one that is started with the work's folders would find elsewhere; "" for none.
+
+    The script's folder comes first: what lies there may have the name of a module that this process has already.
+    """
+    lies = {}
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__spec__", None)
+        if "." not in name and spec is not None and spec.has_location:
+            file = str(spec.origin)
+            lies[name] = os.path.dirname(os.path.dirname(file) if spec.submodule_search_locations else file)
+    for folder in path_for(work):
+        here = os.path.realpath(folder)
+        names = set[str]()
+        with contextlib.suppress(OSError):  # it is an archive, or not there
+            names.update(entry.partition(".")[0] for entry in os.listdir(here))
+        for name in names & lies.keys():
+            if os.path.realpath(lies.pop(name)) != here:
+                return f"{name} of {folder} is hidden by another one"
+    return ""
+
+
 def start_python(module: str, argument: str, sys_path: list[str], descriptors: tuple[int, ...], **options: Any) -> (
     subprocess.Popen[bytes]
 ):  # fmt: skip
     """Start `module.main()` in a fresh interpreter and a session of its own."""
     import subprocess
 
-    home = _home()
-    path = sys_path if home in sys_path else [*sys_path, home]
-    code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main()"
+    code = f"import sys; sys.path[:] = {sys_path!r}; from {module} import main; main()"
     # -O, -W, -X: as in this process. Private, but multiprocessing relies on it too, and nothing public tells.
     flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
     return subprocess.Popen(
@@ -157,6 +184,10 @@ def start_python(module: str, argument: str, sys_path: list[str], descriptors: t
 
 def arrive(work: Work) -> Callable[..., Any]:
     """Import what the function needs, set what the program has set, and return the function."""
+    if work.snapshot:
+        from memento.worker import code_snapshot  # which workers of this machine do without
+
+        code_snapshot.install(work.snapshot, work.script)
     install(work.sources)  # before anything of the user's is imported
     pickling.install_main(work.script)
     if work.carried is None:

@@ -121,7 +121,7 @@ class Monitor:
                     position = handle.running()
                     begun = handle.start() if position >= 0 else now
                     ends += [begun + self._paused(handle, position) + work.timeout, self._looked + LOOK_EVERY]
-                if work.memory_limit is not None:
+                if handle.memory_limit(work) is not None:
                     ends.append(max(self._next_look, now + 0.001))
                 ends += [self._deadline, handle.stops[1] if handle.stops[0] in handle.in_flight else _NEVER]
         return min(ends)
@@ -130,9 +130,8 @@ class Monitor:
         """Name the workers to end: why, and how many seconds they get to end by themselves."""
         work, look = self._work, False
         self._see_suspended(now)
-        if work.memory_limit is not None and now >= self._next_look:
+        if now >= self._next_look:
             look, self._next_look = True, now + _WATCH
-        near = _NEAR * (work.memory_limit or 0)
         for handle in list(self._handles.values()):
             position = handle.running()
             if handle.decided is not None or not handle.pid or position < 0:
@@ -145,9 +144,11 @@ class Monitor:
                 yield handle, ExitReason(TIMEOUT, position, suspended=True), 0.0
             elif now >= self._deadline or (handle.stops[0] == position and now >= handle.stops[1]):
                 yield handle, ExitReason(STOPPED, position), min(work.grace, _INSIST)
-            elif look and (used := self._memory(handle, position)) > near:
-                self._next_look = now + _WATCH_NEAR
-                if used > (work.memory_limit or 0):
+            elif look and (limit := handle.memory_limit(work)) is not None:
+                used = self._memory(handle, position, limit)
+                if used > _NEAR * limit:
+                    self._next_look = now + _WATCH_NEAR
+                if used > limit:
                     yield handle, ExitReason(MEMORY, position, used), 0.0
         yield from self._scarce(now)
 
@@ -222,10 +223,11 @@ class Monitor:
         before, self._seen_stopped = self._seen_stopped, {handle.pid for handle in found}
         return [handle for handle in found if handle.pid in before]
 
-    def _memory(self, handle: WorkerHandle, position: int) -> int:
+    @staticmethod
+    def _memory(handle: WorkerHandle, position: int, limit: int) -> int:
         """Look at what a worker's tree uses, and remember the highest that its task was seen to use."""
         used = system.tree_memory(handle.pid)
-        if used > (self._work.memory_limit or 0):
+        if used > limit:
             # Pages that the tree's processes share were counted for each: ask again, exactly. Values that tasks share
             # are nobody's.
             used = system.tree_own_memory(handle.pid) - system.tree_mapped_memory(handle.pid, IN_MEMORY)

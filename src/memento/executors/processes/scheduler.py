@@ -3,7 +3,7 @@
 Knows: the queue, what each worker has in hand, what tasks cost so far. May not know: pipes' readiness, limits, ends.
 
 What ran when the server was killed (a suspect) is run again with nothing beside it, so that the next time it is
-known who did it.
+known who did it. A task that may use more memory than others has fewer beside it: what all may use is there.
 
 A worker has one batch in hand and one waiting; a batch lasts about 50 ms. When a worker has nothing to do and the
 queue is empty, what others have not begun is taken back from them (`slots` tells how, without a message).
@@ -11,9 +11,13 @@ queue is empty, what others have not begun is taken back from them (`slots` tell
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
+from memento import system
 from memento.clock import Clock
 from memento.executors.base import Message, cancelled, take_out
 from memento.executors.processes.worker_handle import WorkerHandle
@@ -27,6 +31,7 @@ _WAITING = 2.0  # seconds; a longer task is sent only to a worker that has nothi
 _MOST = 4_000  # tasks in a batch
 _AT_ONCE = 2_000  # tasks that the runner brings; while it makes more of them ready, workers may run out of what to do
 _FIRST = 10  # outcomes, each of which counts for half of the pace
+_LIMIT = attrgetter("memory_limit")
 _GROWTH = 4  # how many times as large as the last a batch of tasks may be whose cost nobody knows
 
 
@@ -51,6 +56,7 @@ class Scheduler:
         self._growth = 1  # size of the last batch of tasks whose cost nobody knows
         self._unwanted: dict[int, bool] = {}  # tasks at workers that are not to begin -> nor to go on
         self._suspects: set[int] = set()  # numbers of tasks
+        self._memory = 0  # bytes that this machine has; asked for once a task has a limit of its own
 
     # -- what the runner says
 
@@ -66,6 +72,8 @@ class Scheduler:
     def add(self, tasks: Sequence[Task]) -> None:
         """Queue tasks."""
         self.queue.extend(tasks)
+        if not self._memory and any(map(_LIMIT, tasks)):
+            self._memory = (system.memory_left(os.getpid()) or (0, sys.maxsize))[1]
 
     def cancel(self, numbers: set[int] | None, *, running: bool) -> None:
         """Give the runner back what has not begun: at once what is queued, the rest when workers let go of it.
@@ -135,7 +143,9 @@ class Scheduler:
     def resize(self, count: int) -> list[WorkerHandle]:
         """Let so many workers live from now on; return those that are to end with what they run."""
         self._count = self._most = count
-        staying = sorted((handle for handle in self._handles.values() if not handle.leaving), key=_load)
+        # Whoever has least ends, of equals the last: the first slots have the best GPUs, each before any is shared.
+        staying = [handle for handle in self._handles.values() if not handle.leaving]
+        staying.sort(key=lambda handle: (handle.load, -handle.place.slot))
         too_many = staying[: max(len(staying) - count, 0)]
         for handle in too_many:
             handle.revoke(0, self._clock.monotonic())
@@ -169,6 +179,8 @@ class Scheduler:
             return False
         if self.left_of(handle) <= 0 or (self._suspects and self._has_to_wait()):
             return False
+        if self._memory and not self._has_room(handle):
+            return False
         if not handle.in_flight or handle.load < _BATCH:
             return True
         return len(handle.in_flight) == 1 and self._cost(self.queue[0]) < _WAITING and handle.load < _WAITING
@@ -177,6 +189,16 @@ class Scheduler:
         """Tell whether the next task may not run beside what runs, since one or the other is a suspect."""
         running = [task.number for handle in self._handles.values() for task, _ in handle.in_flight.values()]
         return bool(running) and not self._suspects.isdisjoint([*running, self.queue[0].number])
+
+    def _has_room(self, handle: WorkerHandle) -> bool:
+        """Tell whether the machine has what the next task and all beside it may use, if one has a limit of its own."""
+        others = [one for one in self._handles.values() if one is not handle and one.in_flight]
+        own = self.queue[0].memory_limit
+        if own is None and not any(one.has_limits for one in (handle, *others)):
+            return True
+        promised = sum(one.memory_promised(self._work) for one in others)
+        wanted = max(own or self._work.memory_limit or 0, handle.memory_promised(self._work))
+        return not others or promised + wanted <= self._memory
 
     def left_of(self, handle: WorkerHandle) -> int:
         """Return how many more tasks this worker may get before it is replaced."""
@@ -200,6 +222,8 @@ class Scheduler:
                 and not self._suspects.isdisjoint((batch[-1].number, queue[0].number))
             ):
                 break
+            if batch and batch[-1].memory_limit != queue[0].memory_limit:
+                break  # whether there is room for it is asked for each
             cost = queue[0].cost or pace
             total += cost
             if batch and total > _BATCH:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _LOOK = 0.5  # seconds between looks for a parent that is gone without closing the socket
 _ROUNDS = 200  # looks at 5 ms for the end of what was killed
+_LETTING_GO = 30.0  # seconds for killed processes to let go of their GPUs, which a driver may delay
 _CLEANING = 3.0  # seconds for who removes what a dead worker's processes have left in shared memory
 
 
@@ -69,6 +70,8 @@ class Server:
         self._workers: dict[int, int] = {}  # pid -> slot
         self._cleaning: dict[int, float] = {}  # pid of who cleans up -> when it is ended
         self._fresh: dict[int, subprocess.Popen[bytes]] = {}
+        # Workers whose GPUs a dead one's processes may still hold: place, descriptors, how long that is waited for.
+        self._waiting: list[tuple[Place, int, int, float]] = []
 
     def load(self) -> None:
         """Import what the function needs; tell when that fails."""
@@ -113,6 +116,9 @@ class Server:
             if self._woken in ready:
                 os.read(self._woken, 4096)
                 self._reap()
+            if self._waiting:
+                for place, read, write, _ in self._ready():
+                    self._spawn(place, read, write)
 
     def _obey(self) -> bool:
         try:
@@ -127,7 +133,11 @@ class Server:
             message = channel.unpack(kind, body)
             if message[0] == "spawn":
                 read, write = self._descriptors.pop(0), self._descriptors.pop(0)
-                self._spawn(Place(*message[1]), read, write)
+                place = Place(*message[1])
+                if place.gpus and self._end_orphans(spare=True):
+                    self._waiting.append((place, read, write, SYSTEM_CLOCK.monotonic() + _LETTING_GO))
+                else:
+                    self._spawn(place, read, write)
             elif message[0] == "kill":
                 if message[1] in self._workers:
                     self._kill(message[1], message[2])
@@ -135,13 +145,20 @@ class Server:
                 return False
         return True
 
+    def _ready(self) -> list[tuple[Place, int, int, float]]:
+        """Take those off the list that need wait no more: nobody holds GPUs, or it takes too long."""
+        held, now = self._end_orphans(spare=True), SYSTEM_CLOCK.monotonic()
+        ready = [waiting for waiting in self._waiting if not held or now >= waiting[3]]
+        self._waiting = [waiting for waiting in self._waiting if waiting not in ready]
+        return ready
+
     def _spawn(self, place: Place, read: int, write: int) -> None:
         pid = None
         if self._refuses:
             os.close(read)
             os.close(write)
             return
-        if self._function is not None and system.can_fork() and not _has_cuda():
+        if self._function is not None and system.can_fork() and not fork.holds_gpu():
             pid = fork.fork()
             if pid == 0:
                 self._become_worker(place, read, write)
@@ -185,7 +202,7 @@ class Server:
         process = launch.start_python(
             "memento.executors.processes.worker",
             json.dumps(told),
-            self._work.sys_path,
+            launch.path_for(self._work),
             (read, write, self._slots_file, self._work_file),
         )
         self._fresh[process.pid] = process
@@ -225,13 +242,17 @@ class Server:
         if ended:
             self._end_orphans()
 
-    def _end_orphans(self) -> bool:
-        """Kill what is our child and no worker: workers adopt, so these are left by dead ones."""
+    def _end_orphans(self, *, spare: bool = False) -> bool:
+        """Kill what is our child and no worker: workers adopt, so these are left by dead ones.
+
+        Tells whether there was any; with `spare`, who only cleans up does not count.
+        """
         found, now = False, SYSTEM_CLOCK.monotonic()
         for pid in system.descendants(os.getpid()):
             if pid not in self._workers and not self._is_below_worker(pid):
-                found = True
-                if system.is_resource_tracker(pid) and now < self._cleaning.setdefault(pid, now + _CLEANING):
+                cleans = system.is_resource_tracker(pid)
+                found = found or not (cleans and spare)
+                if cleans and now < self._cleaning.setdefault(pid, now + _CLEANING):
                     continue
                 _signal(os.kill, pid, signal.SIGKILL)
         return found
@@ -266,15 +287,6 @@ def _signal(kill: Callable[[int, int], None], target: int, number: int) -> None:
         kill(target, number)
 
 
-def _has_cuda() -> bool:
-    """Tell whether CUDA has begun in this process: a copy of it cannot use CUDA at all."""
-    torch = sys.modules.get("torch")
-    try:
-        return torch is not None and bool(torch.cuda.is_initialized())
-    except Exception:  # half-imported or a stand-in: nothing of it runs here
-        return False
-
-
 _MEANT_FOR_OTHERS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -304,6 +316,10 @@ def serve_in_copy(told: dict[str, Any], work: Work, environment: dict[str, str],
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(work.cwd)
+        if work.function.here is None:  # the copy is of a pilot
+            work = work._replace(layouts=(), values=())  # which are there only when their tasks are
+            sys.path[:] = launch.path_for(work)
+            sys.argv[1:] = []
         serve(told, work)
     finally:
         os._exit(1)

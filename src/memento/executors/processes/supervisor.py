@@ -18,17 +18,21 @@ The way of an outcome:
 When a worker ends, all that it wrote is read first; then the task at its slot's position is blamed if its
 outcome has not arrived, the rest goes back to the front of the queue, and another worker is started. When the server
 ends, so do all workers; it is started again, and what they ran is run again, one by one, but not a third time.
+
+Long because one thread does all of this, and who reads it follows one thing from its start to its end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import selectors
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MementoError, WorkerStartError
@@ -41,10 +45,14 @@ from memento.executors.processes.monitor import LOOK_EVERY, Monitor
 from memento.executors.processes.scheduler import Scheduler
 from memento.executors.processes.worker_handle import WorkerHandle, Workers
 from memento.records import OUT_OF_MEMORY, Outcome
+from memento.wording import number_of
 from memento.worker import failures
 from memento.worker.portable import Portable
 from memento.worker.task_runner import verdict
 from memento.worker.work import Task, Work
+
+if TYPE_CHECKING:
+    from memento.executors.gpus import Seats
 
 _QUIET = 0.003  # seconds that outcomes of short tasks gather
 _RESTARTS = 3  # of the server, in a row, without a task that ends
@@ -65,6 +73,11 @@ class Processes(Executor):
     initializer : callable, optional
         Called once in each worker, without arguments, before any task: for what a fresh process has not. It takes the
         place of that of `Memento`.
+    blank : bool, optional
+        Whether this program has nothing of the experiment, as a pilot: then a copy of it imports what the function
+        needs, as a fresh process does.
+    log_prefix : str, optional
+        Begins the names of workers' logs, where others write logs of the same run.
 
     Examples
     --------
@@ -77,6 +90,9 @@ class Processes(Executor):
     preempts = True
     same_host = True
     resizable = True
+    gives_gpus = True
+    tells = True
+    keeps_output = True
 
     def __init__(
         self,
@@ -84,41 +100,48 @@ class Processes(Executor):
         *,
         copy: bool | None = None,
         initializer: Callable[[], object] | None = None,
+        blank: bool = False,
+        log_prefix: str = "",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.workers, self._copy, self._clock = num_workers, copy, clock
-        self._initializer = initializer
+        self._log_prefix, self._initializer, self._blank = log_prefix, initializer, blank
         self._handles: dict[int, WorkerHandle] = {}  # by slot
         self._inbox: list[Message] = []
-        self._fruitless = 0
-        self._restarts = 0
-        self._noted: set[str] = set()
-        self._stopping = False
-        self._called = False  # somebody wants `poll` to return
+        self._stopping = self._called = False  # the latter: somebody wants `poll` to return
         self._control: Control | None = None  # between `start` and `close`
+        self._seats: Seats | None = None  # found for the next run
 
     # -- life
 
+    def gpu_places(self, per_task: float, memory: int | None) -> int:
+        from memento.executors.gpus import seats_for
+
+        self._seats = seats_for(per_task, memory, os.environ)
+        return len(self._seats.seats)
+
     def start(self, work: Work) -> None:
         if sys.platform == "win32":
-            raise WorkerStartError(
-                "worker processes need Linux or macOS: use executor='threads', or a ProcessPool"
-            )
+            raise WorkerStartError("worker processes need Linux or macOS: use executor='threads', or a pool")
         if self._initializer is not None:
             work = work._replace(initializer=Portable(self._initializer, "the initializer"))
         self._work = work
+        self._stopping, self._fruitless, self._restarts = False, 0, 0  # whatever an earlier run has left
+        self._inbox.clear()
+        self._noted: set[str] = set()
         _ = work.settings.data  # what cannot be pickled is told now
         count = max(self.workers or work.num_workers, 1)
-        workers = self._workers = Workers(work, count)
+        found, self._seats = self._seats, None
+        workers = self._workers = Workers(work, count, self._log_prefix, found)
         self._handles = workers.handles
         try:
-            control = self._control = Control(work, workers.file, self._copy)
+            control = self._control = Control(work, workers.file, self._copy, blank=self._blank)
         except MementoError:
             workers.close()
             raise
-        count = self._at_most(count)
-        for text in control.notes:
-            self._inbox.append(Note(text, "info"))
+        count = self._at_most(count) if found is None else min(count, workers.most)  # else it was told before
+        self._inbox += [Note(text, "info") for text in control.notes]
+        self._inbox += [Note(text) for text in workers.notes]
         self._scheduler = Scheduler(work, count, self._handles, self._inbox, self._clock)
         self._monitor = Monitor(work, self._handles, control.pid, workers.logs)
         self._selector = selectors.DefaultSelector()
@@ -146,7 +169,7 @@ class Processes(Executor):
     def _at_most(self, count: int) -> int:
         """Return how many workers there can be where so many are wished for."""
         if count > self._workers.most:
-            self._note(f"{self._workers.most} workers, not {count}: there are no more GPUs")
+            self._note(f"{number_of(self._workers.most, 'worker')}, not {count}: there are no more GPUs")
         return min(count, self._workers.most)
 
     # -- what the runner says
@@ -163,13 +186,9 @@ class Processes(Executor):
             self._feed()
 
     def running(self) -> list[Running]:
-        now, found = self._clock.monotonic(), []
-        for handle in self._handles.values():
-            position = handle.running()
-            if position >= 0:
-                number = handle.in_flight[position][0].number
-                found.append(Running(handle.name, number, max(now - handle.start(), 0.0)))
-        return found
+        now = self._clock.monotonic()
+        found = [handle.at_work(now) for handle in self._handles.values()]
+        return [running for running in found if running is not None]
 
     def cancel(self, numbers: Iterable[int] | None = None, *, running: bool) -> None:
         if self._control is None:
@@ -251,7 +270,7 @@ class Processes(Executor):
                 self._bury(control, handle, -signal.SIGKILL, 0, forgiving=True)
             self._selector.unregister(control.socket)
             control.close()
-            control = self._control = Control(self._work, self._workers.file, self._copy)
+            control = self._control = Control(self._work, self._workers.file, self._copy, blank=self._blank)
             control.proven = True  # as the one before it; a task may kill it before it can say so
             self._selector.register(control.socket, selectors.EVENT_READ)
             self._monitor.follow(control.pid)
@@ -373,8 +392,7 @@ class Processes(Executor):
     ) -> None:
         """A worker's process has ended: blame the task it ran, requeue the rest, make room."""
         self._collect(handle)  # all that it wrote comes first
-        position = handle.running()
-        begun = position >= 0
+        begun = (position := handle.running()) >= 0
         if begun and not (forgiving and self._scheduler.suspect(handle.in_flight[position][0].number)):
             struck = code == -signal.SIGKILL and self._monitor.struck()
             outcome = handle.last_outcome(self._work, code, peak, self._clock, struck=struck)
@@ -393,7 +411,4 @@ class Processes(Executor):
         self._unwatch(handle.write)
         self._workers.forget(handle)
         if self._fruitless >= _FRUITLESS:
-            raise WorkerStartError(
-                f"{_FRUITLESS} workers in a row ended before they ran anything, the last with"
-                f" {failures.exit_name(code)}. {control.output()}\n{told}".rstrip()
-            )
+            raise control.fruitless(_FRUITLESS, code, told)

@@ -35,6 +35,23 @@ from memento.worker.task_values import TaskValues
 from memento.worker.work import Task, Work
 
 _READ = 1 << 18
+PLACE = (
+    "MEMENTO_PLACE"  # set where a batch system signals all processes of a job when it takes the place away
+)
+
+
+def _deaf_beside(pid: int) -> Callable[..., None]:
+    """Return a handler with which this process, but none that a task starts, lives on after SIGTERM.
+
+    It is the pilot that hears of the end of its job: it tells tasks to save what they have.
+    """
+
+    def hear(number: int, *_: object) -> None:
+        if os.getpid() != pid:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    return hear
 
 
 class Place(NamedTuple):
@@ -45,6 +62,8 @@ class Place(NamedTuple):
     log: str  # path of its log file; "" to leave output where it goes
     log_name: str  # its name under logs/
     gpus: tuple[str, ...] = ()
+    gpu_memory: int | None = None  # bytes of each of them
+    variables: tuple[tuple[str, str], ...] = ()  # of its environment: they show it no others
 
 
 class Worker:
@@ -61,9 +80,9 @@ class Worker:
 
     def prepare(self, function: Callable[..., Any] | None) -> None:
         """Get ready to run tasks; the function is unpickled where the server has not done so."""
-        if self._place.gpus:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(self._place.gpus)
-        resources = Resources(self._work.cpus_per_task, self._place.gpus, self._work.memory_limit)
+        place, work = self._place, self._work
+        os.environ.update(place.variables)  # before anything looks for devices
+        resources = Resources(work.cpus_per_task, place.gpus, work.memory_limit, place.gpu_memory)
         output = self._output = None
         if self._place.log:
             output = self._output = Output(self._place.log, self._place.log_name)
@@ -180,7 +199,7 @@ def work_until_told(
     try:
         # SIGINT is the terminal's word to the coordinator, which tells workers what to do.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, _deaf_beside(os.getpid()) if PLACE in os.environ else signal.SIG_DFL)
         system.die_with(parent)
         system.adopt_orphans()
         read, write = system.out_of_reach(read), system.out_of_reach(write)

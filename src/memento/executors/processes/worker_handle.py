@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import chain
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from memento import system
 from memento.clock import Clock
+from memento.executors.base import Running
 from memento.executors.processes import channel, launch, output
 from memento.executors.processes.channel import Garbled, Receiver
 from memento.executors.processes.control import Control
@@ -26,9 +28,12 @@ from memento.worker import failures
 from memento.worker.task_runner import verdict
 from memento.worker.work import Task, Work
 
+if TYPE_CHECKING:
+    from memento.executors.gpus import Seat, Seats
+
 _ROOM = 1_024  # slots that there are, since a run may get more workers; 64 bytes each
 _SMALL = 1 << 16  # bytes; a larger value travels in a frame of its own, uncopied
-_LAYOUT, _VALUES = attrgetter("layout"), attrgetter("values")
+_LAYOUT, _VALUES, _LIMIT = attrgetter("layout"), attrgetter("values"), attrgetter("memory_limit")
 
 
 class WorkerHandle:
@@ -42,6 +47,7 @@ class WorkerHandle:
         self.load = 0.0  # expected seconds of what is in flight
         self._head = 0  # nothing before this position is in flight
         self.sent = 0  # tasks sent so far, which is the next position
+        self.has_limits = False  # whether tasks with memory limits of their own were sent to it
         self.out: deque[memoryview] = deque()
         self._values: set[int] = set()
         self._layouts: set[int] = set()
@@ -76,6 +82,13 @@ class WorkerHandle:
         begun = position in self.in_flight and position < self._slots.skipped(self.place.slot)
         return position if begun else -1
 
+    def at_work(self, now: float) -> Running | None:
+        """Tell people what it runs; None where that is nothing."""
+        position = self.running()
+        if position < 0:
+            return None
+        return Running(self.name, self.in_flight[position][0].number, max(now - self.start(), 0.0))
+
     def start(self) -> float:
         """Return when it began that, in monotonic seconds."""
         return self._slots.start(self.place.slot)
@@ -83,6 +96,18 @@ class WorkerHandle:
     def waited(self, position: int) -> float:
         """Return for how many seconds the task at a position has only waited for another one."""
         return self._slots.waited(self.place.slot, position)
+
+    def memory_limit(self, work: Work) -> int | None:
+        """Return how many bytes what it runs may use; None where nobody has said."""
+        running = self.in_flight.get(self.position()) if self.has_limits else None
+        return work.memory_limit if running is None else running[0].memory_limit or work.memory_limit
+
+    def memory_promised(self, work: Work) -> int:
+        """Return how many bytes one of the tasks that it has in hand may use; 0 where none has a limit."""
+        limit = work.memory_limit or 0
+        if not self.has_limits or not self.in_flight:
+            return limit if self.in_flight else 0
+        return max(task.memory_limit or limit for task, _ in self.in_flight.values())
 
     def printed(self) -> int:
         """Return where in its log the output of that begins."""
@@ -96,6 +121,7 @@ class WorkerHandle:
         values = set(chain.from_iterable(map(_VALUES, tasks))) - self._values
         self._layouts |= layouts
         self._values |= values
+        self.has_limits = self.has_limits or any(map(_LIMIT, tasks))
         small = []
         for number in sorted(values):
             data = work.values[number]
@@ -220,6 +246,8 @@ class WorkerHandle:
                 printed = failures.tail(path, begun, end)
         memory = (max(self.peak or 0, peak) if self.peak_position == position else peak) or None
         decided = self.decided if self.decided is not None and self.decided.position == position else None
+        if task.memory_limit is not None:
+            work = work._replace(memory_limit=task.memory_limit)
         failure = why_ended(work, decided, code, printed, struck=memory if struck else None)
         return verdict(task, failure, clock.now() - runtime, runtime, self.name, memory, log)
 
@@ -240,16 +268,17 @@ class WorkerHandle:
 class Workers:
     """The workers of a run."""
 
-    def __init__(self, work: Work, count: int) -> None:
+    def __init__(self, work: Work, count: int, log_prefix: str = "", found: Seats | None = None) -> None:
         self.handles: dict[int, WorkerHandle] = {}  # by slot
+        self._seats: Sequence[Seat] = ()  # by slot: whoever comes after a worker has its devices
+        self.notes: Sequence[str] = ()  # what people should know of these
         self.most = max(count, _ROOM)  # at once
-        self._gpus: list[tuple[str, ...]] = []
-        if work.gpus_per_task:
-            from memento.executors.gpus import assign, visible_gpus
+        if work.gpus_per_task or work.gpu_memory:
+            from memento.executors.gpus import seats_for
 
-            self._gpus = assign(visible_gpus(os.environ), work.gpus_per_task, self.most)
-            self.most = len(self._gpus)
-        self._run, self._made = work.run, 0
+            found = found or seats_for(work.gpus_per_task, work.gpu_memory, os.environ)
+            self._seats, self.notes, self.most = found.seats, found.notes, len(found.seats)
+        self._run, self._made, self._log_prefix = work.run, 0, log_prefix
         self.logs = Layout(work.store).log(work.run) if work.log_output else None  # their folder
         if self.logs is not None:
             os.makedirs(self.logs, exist_ok=True)
@@ -259,12 +288,17 @@ class Workers:
     def start(self, control: Control, slot: int) -> WorkerHandle:
         """Have a worker started in a slot that nobody has."""
         self._made += 1
-        name = f"{self._made:04d}.log"
+        name = f"{self._log_prefix}{self._made:04d}.log"
         log = os.path.join(self.logs, name) if self.logs is not None else ""
         self.slots.clear(slot)
         theirs_in, ours_out, ours_in, theirs_out = channel.make_pipes()
-        gpus = self._gpus[slot] if self._gpus else ()
-        place = Place(slot, self.most, log, f"{self._run}/{name}", gpus)
+        place = Place(slot, self.most, log, f"{self._run}/{name}")
+        if self._seats:
+            from memento.executors.gpus import variables
+
+            seat = self._seats[slot]
+            told = tuple(variables(seat, os.environ).items())
+            place = place._replace(gpus=seat.gpus, gpu_memory=seat.memory, variables=told)
         handle = self.handles[slot] = WorkerHandle(place, self.slots, ours_in, ours_out)
         try:
             control.spawn(place, (theirs_in, theirs_out))

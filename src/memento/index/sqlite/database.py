@@ -1,5 +1,7 @@
 """Connections to the index, and what SQLite's errors mean for people.
 
+Long because a connection, its transactions and its errors are read together.
+
 Knows: SQLite's settings, threads, forks. May not know: what the tables hold.
 
 One connection a thread and process: a fork must not use its parent's (sqlite.org/howtocorrupt.html, 2.6), so
@@ -12,10 +14,10 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from memento import system
 from memento.errors import NotAStore, StoreDamaged, StoreError, StoreUnwritable
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
 
+_T = TypeVar("_T")
 BUSY_SECONDS = 60.0  # a writer's transaction lasts milliseconds; this long means something hangs
 
 # Primary result codes (sqlite.org/rescode.html): the low byte of an extended one.
@@ -97,10 +100,43 @@ def explained(error: sqlite3.Error | UnicodeDecodeError, index: str | os.PathLik
     return None
 
 
+def json_list(ids: Iterable[int]) -> str:
+    """Write ids as a statement takes them: by json_each."""
+    return f"[{','.join(map(str, ids))}]"
+
+
+class Connection(sqlite3.Connection):
+    """A connection with its statements; see `memento.index.tables.base`."""
+
+    sql: Any = sql
+
+    def insert(self, into: str, values: Sequence[tuple[Any, ...]]) -> None:
+        if not values:
+            return
+        statement = f"INSERT INTO {into} VALUES ({', '.join('?' * len(values[0]))})"
+        self.execute("SAVEPOINT rows")
+        try:
+            self.executemany(statement, values)
+        except UnicodeEncodeError:
+            from memento.index.tables.rows import cleaned
+
+            self.execute("ROLLBACK TO rows")
+            self.executemany(statement, [cleaned(row) for row in values])
+        self.execute("RELEASE rows")
+
+    def add(self, statement: str, values: Sequence[Any]) -> int:
+        return int(self.execute(statement, values).lastrowid or 0)
+
+    def take_ids(self, count: int) -> int:
+        last = int(self.execute(sql.LAST_TASK).fetchone()[0])
+        self.execute(sql.SET_LAST_TASK, (last + count,))
+        return last + 1
+
+
 class _Owned:
     """A connection that ends with its thread, in the process that opened it."""
 
-    def __init__(self, connection: sqlite3.Connection, index: str) -> None:
+    def __init__(self, connection: Connection, index: str) -> None:
         self.pid = os.getpid()
         self.connection = connection
         self.file = _identity(index)
@@ -155,6 +191,9 @@ def _let_go(pid: int, connection: sqlite3.Connection) -> None:
 class Database:
     """One index file, opened as often as threads and processes need; where `readonly`, SQLite itself writes nothing."""
 
+    sql: Any = sql
+    listed = staticmethod(json_list)
+
     def __init__(self, index: str | os.PathLike[str], *, readonly: bool = False) -> None:
         self.location = os.fspath(index)
         self.readonly = readonly
@@ -162,6 +201,7 @@ class Database:
         self._local = threading.local()
         self._opened: weakref.WeakSet[_Owned] = weakref.WeakSet()
         self._copy: TemporaryDirectory[str] | None = None
+        self._read_from: str | None = None
 
     @cached_property
     def index(self) -> Path:
@@ -170,8 +210,7 @@ class Database:
 
         return Path(self.location)
 
-    def connection(self) -> sqlite3.Connection:
-        """Return this thread's connection, opening it when needed."""
+    def connection(self) -> Connection:
         owned: _Owned | None = getattr(self._local, "owned", None)
         if owned is None or owned.pid != os.getpid():
             with self.explaining():
@@ -180,8 +219,12 @@ class Database:
             self._local.owned = owned  # what a fork brought along is let go of here, unclosed
         return owned.connection
 
+    def reading_uri(self) -> str:
+        """Return how another process may open for reading what this one reads; valid while this is open."""
+        self.connection()
+        return self._read_from or f"{self.index.absolute().as_uri()}?mode=ro"
+
     def close(self) -> None:
-        """Close all connections of this process. Idempotent."""
         for owned in list(self._opened):
             owned.close()
         self._opened.clear()
@@ -191,9 +234,12 @@ class Database:
             self._copy = None
 
     def all(self, statement: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
-        """Return the rows that a statement finds."""
         with self.explaining():
             return self.connection().execute(statement, values).fetchall()
+
+    def taken(self, take: Callable[[Iterable[Any]], _T], statement: str, values: Any) -> _T:
+        with self.explaining():
+            return take(self.connection().execute(statement, values))
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
@@ -210,8 +256,7 @@ class Database:
             raise ours from error
 
     @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Read as of one moment; inside a transaction for writing it is that one's."""
+    def snapshot(self) -> Iterator[Connection]:
         connection = self.connection()
         with self.explaining():
             if connection.in_transaction:
@@ -224,7 +269,7 @@ class Database:
                 connection.execute("ROLLBACK")
 
     @contextmanager
-    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
         """Hold the writer's lock for one short transaction; on leaving, it is committed or undone whole.
 
         What is not `durable` may be lost with the power: claims die with their run.
@@ -261,7 +306,7 @@ class Database:
                 "What was told as done until then is in the store, if that was kept. Run again.",
             )
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> Connection:
         if self.readonly:
             return self._open_readonly()
         connection = sqlite3.connect(
@@ -270,6 +315,7 @@ class Database:
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
+            factory=Connection,
         )
         try:
             # A folder that came from a network disk, or went to one, brings the other mode along. A file that
@@ -289,7 +335,7 @@ class Database:
             raise
         return connection
 
-    def _open_readonly(self) -> sqlite3.Connection:
+    def _open_readonly(self) -> Connection:
         from pathlib import Path
 
         if not self.index.is_file():
@@ -316,16 +362,22 @@ class Database:
             shutil.copyfile(file, Path(self._copy.name) / file.name)
         return self._reader(Path(self._copy.name) / self.index.name, "mode=rw")
 
-    def _reader(self, index: Path, mode: str) -> sqlite3.Connection:
+    def _reader(self, index: Path, mode: str) -> Connection:
         uri = f"{index.absolute().as_uri()}?{mode}"
         connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            uri,
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=Connection,
         )
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except BaseException:
             connection.close()
             raise
+        self._read_from = uri
         return connection
 
 
@@ -368,18 +420,3 @@ def _created(statement: str) -> str:
     """Return "table tasks" of "CREATE TABLE tasks ..."; "" of what creates nothing."""
     create, kind, name, *_ = [*statement.split(" ", 3), "", ""]
     return f"{kind.lower()} {name}" if create == "CREATE" else ""
-
-
-def insert(connection: sqlite3.Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows; a text that is no Unicode (a file name, what a task printed) must not lose a commit."""
-    if not values:
-        return
-    connection.execute("SAVEPOINT rows")
-    try:
-        connection.executemany(statement, values)
-    except UnicodeEncodeError:
-        from memento.index.sqlite.rows import cleaned
-
-        connection.execute("ROLLBACK TO rows")
-        connection.executemany(statement, [cleaned(row) for row in values])
-    connection.execute("RELEASE rows")

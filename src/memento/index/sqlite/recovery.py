@@ -1,4 +1,4 @@
-"""Rebuild a damaged index from what can be read of it.
+"""Tell what is wrong with an index file as a whole, and rebuild a damaged one from what can be read of it.
 
 Knows: the index's tables. May not know: what their rows mean.
 
@@ -22,12 +22,12 @@ from typing import Any
 
 from memento import faultpoints, system
 from memento.index.sqlite import sql
-from memento.index.sqlite.checks import index_faults
 from memento.index.sqlite.database import (
     BUSY_SECONDS,
     explained,
     is_locked,
     make_tables,
+    schema_faults,
     suspect_mark,
 )
 from memento.layout import INDEX_DAMAGED, INDEX_REBUILT, INDEX_SALVAGED
@@ -80,6 +80,25 @@ def _writers_waiting(index: Path) -> Iterator[None]:
                 raise
             # Else it is so damaged that nobody can write to it.
         yield
+
+
+def index_faults(connection: sqlite3.Connection, check: str = sql.INTEGRITY) -> list[str]:
+    """Return what SQLite's own check and a look at every table find; other processes may write meanwhile."""
+    faults: list[str] = []
+    try:
+        found = [text for (text,) in connection.execute(check)]
+        faults += [] if found == ["ok"] else found
+        if connection.execute("PRAGMA application_id").fetchone()[0] != sql.APPLICATION_ID:
+            faults.append("it has lost the mark of Memento's index")
+        faults += schema_faults(connection)
+        for table in sql.TABLES:  # SQLite itself does not look into texts
+            for _ in connection.execute(f"SELECT * FROM {table}"):
+                pass
+        if connection.execute(sql.COUNTER_LOOKS_RIGHT).fetchone() != (1,):
+            faults.append("the counter of rows is wrong")
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        faults.append(str(error))
+    return faults
 
 
 def is_whole(index: Path) -> bool:

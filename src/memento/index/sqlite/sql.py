@@ -1,9 +1,9 @@
-"""Every table and every SQL statement of the index, by name.
+"""Every table and every SQL statement of the index, by name; PostgreSQL has the same in its own words (`statements`).
 
-Long because statements that belong together are read together.
+Long because whoever changes a table sees every statement that names it.
 
 Knows: SQLite. May not know: files other than the index, processes, what rows mean to people.
-One file of more than 400 lines, so that whoever changes a table sees every statement that names it.
+`{}` stands for the tasks that are meant: `LISTED`, or all `IN_RANGE`.
 
 Two rules that the tables rest on:
     Ids of tasks only grow, in commit order, and are never used twice (`counters` hands them out under the
@@ -16,16 +16,14 @@ from __future__ import annotations
 
 APPLICATION_ID = 0x4D454D4F  # "MEMO"; names the file's format to file(1) and to us
 VERSION = 1
+TINY = 256  # bytes: a value up to this stands in its row, a larger one in `blobs`, so that scans stay narrow
 
 TABLES = (
     "counters", "experiments", "runs", "codes", "changes", "adoptions", "tasks", "blobs", "attempts", "metrics",
     "claims", "axes", "orders", "moves", "commands", "answers", "events", "activities",
 )  # fmt: skip
 
-SCHEMA = """
-CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO counters VALUES ('task', 0);
-
+SHARED_SCHEMA = """
 CREATE TABLE experiments (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 
 CREATE TABLE runs (
@@ -116,8 +114,6 @@ CREATE TABLE tasks (
 );
 CREATE INDEX tasks_warned ON tasks (id) WHERE warnings IS NOT NULL;
 
-CREATE TABLE blobs (task INTEGER PRIMARY KEY, data BLOB NOT NULL);
-
 CREATE TABLE attempts (             -- failed ones that something came after; the last one stands in tasks
     id INTEGER PRIMARY KEY,
     key BLOB NOT NULL,
@@ -204,8 +200,15 @@ CREATE INDEX events_by_run ON events (run);
 CREATE TABLE activities (           -- what a run's workers are at
     run INTEGER PRIMARY KEY,
     time REAL NOT NULL,             -- when it was told
-    workers TEXT NOT NULL           -- JSON: [worker, key, since, done, total, metrics, doing] each
+    workers TEXT NOT NULL           -- JSON: `types.Activity` of each, and the run's `types.Standing`
 );
+"""
+
+SCHEMA = f"""{SHARED_SCHEMA}
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counters VALUES ('task', 0);
+
+CREATE TABLE blobs (task INTEGER PRIMARY KEY, data BLOB NOT NULL);
 
 CREATE VIEW results AS
 SELECT
@@ -236,6 +239,13 @@ PAGES_LOOK_RIGHT = "SELECT count(*) FROM (SELECT id FROM tasks ORDER BY id DESC 
 QUICK_CHECK = "PRAGMA quick_check(1)"
 TABLE_COUNT = "SELECT count(*) FROM sqlite_master"
 
+_ORPHANS = (
+    "metrics WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = task)",
+    "blobs WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = task)",
+)
+ORPHANS = tuple(f"SELECT count(*) FROM {those}" for those in _ORPHANS)
+DROP_ORPHANS = tuple(f"DELETE FROM {those}" for those in _ORPHANS)
+
 # Ids that were handed out and are gone make the counter higher than the highest id, but never by that much.
 _COUNTER_IS_RIGHT = """
 typeof(value) = 'integer' AND value - (SELECT coalesce(max(id), 0) FROM tasks) BETWEEN 0 AND 1000000000
@@ -255,9 +265,13 @@ COMPLETE_REBUILT = (
     DELETE FROM tasks WHERE status = 'done' AND format IS NOT NULL AND value IS NULL AND ref IS NULL
         AND id NOT IN (SELECT task FROM blobs)
     """,
-    "DELETE FROM blobs WHERE task NOT IN (SELECT id FROM tasks)",
-    "DELETE FROM metrics WHERE task NOT IN (SELECT id FROM tasks)",
+    *DROP_ORPHANS,
 )
+
+# --- which tasks: a thousand of them are listed in one value ---------------------------------------------
+
+LISTED = "IN (SELECT value FROM json_each(?))"
+IN_RANGE = "BETWEEN ? AND ?"
 
 # --- counters, experiments, codes ----------------------------------------------------------------------
 
@@ -266,21 +280,20 @@ LAST_TASK = "SELECT value FROM counters WHERE name = 'task'"
 SET_LAST_TASK = "UPDATE counters SET value = ? WHERE name = 'task'"
 ADD_EXPERIMENT = "INSERT OR IGNORE INTO experiments (name) VALUES (?)"
 EXPERIMENT_ID = "SELECT id FROM experiments WHERE name = ?"
-EXPERIMENT_NAMES = "SELECT id, name FROM experiments"
-EXPERIMENT_COUNTS = """
-SELECT e.name, sum(t.status = 'done'), sum(t.status = 'failed')
-FROM experiments AS e LEFT JOIN tasks AS t ON t.experiment = e.id
-GROUP BY e.id ORDER BY e.id
-"""
+EXPERIMENT_NAMES = "SELECT id, name FROM experiments ORDER BY id"
+# Three scans that need no more of a row than its beginning; one that does all takes three times as long.
+COUNT_TASKS_OF_ONE = (
+    "SELECT (SELECT id FROM experiments), (SELECT count(*) FROM tasks)"  # where there is one only
+)
+COUNT_TASKS_OF_EACH = "SELECT experiment, count(*) FROM tasks GROUP BY experiment"
+COUNT_FAILED_OF_EACH = "SELECT experiment, count(*) FROM tasks WHERE status = 'failed' GROUP BY experiment"
 CODE_ID = "SELECT id FROM codes WHERE digest = ?"
 ADD_CODE = (
     "INSERT INTO codes (digest, functions, parts, mixed, unfollowed, run, seen) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 CODE_DIGESTS = "SELECT id, digest FROM codes"
-CODES = """
-SELECT id, digest, functions, parts, mixed, unfollowed FROM codes WHERE id IN (SELECT value FROM json_each(?))
-"""
-CODES_SEEN = "SELECT id, seen, run FROM codes WHERE id IN (SELECT value FROM json_each(?))"
+CODES = f"SELECT id, digest, functions, parts, mixed, unfollowed FROM codes WHERE id {LISTED}"
+CODES_SEEN = f"SELECT id, seen, run FROM codes WHERE id {LISTED}"
 CHANGES = "SELECT code, present FROM changes WHERE experiment = ? ORDER BY id"
 DROP_CHANGES = "DELETE FROM changes WHERE experiment = ? AND code = ?"
 ADD_CHANGE = "INSERT INTO changes (experiment, code, present) VALUES (?, ?, ?)"
@@ -306,6 +319,15 @@ ORDER = "SELECT keys FROM orders WHERE experiment = ?"
 DROP_ORDER = "DELETE FROM orders WHERE experiment = ?"
 SET_ORDER = "INSERT OR REPLACE INTO orders (experiment, keys) VALUES (?, ?)"
 
+# What names people may write in a query beside those of columns.
+PARAMETER_NAMES = "SELECT DISTINCT name FROM axes"
+METRIC_NAMES = "SELECT DISTINCT name FROM (SELECT name FROM metrics ORDER BY id DESC LIMIT ?)"
+DICT_VALUES = """
+SELECT CAST(value AS TEXT) FROM tasks WHERE format = 'json' AND type = 'builtins:dict' ORDER BY id DESC LIMIT ?
+"""
+
+IDS_OF_RUN = "SELECT id FROM tasks WHERE run = ? ORDER BY id"
+
 # --- runs ----------------------------------------------------------------------------------------------
 
 NEXT_RUN = "SELECT coalesce(max(id), 0) + 1 FROM runs"
@@ -321,9 +343,9 @@ FROM runs AS r JOIN experiments AS e ON e.id = r.experiment
 """
 RUNS = _RUN_COLUMNS + "ORDER BY r.id DESC LIMIT ?"
 RUN = _RUN_COLUMNS + "WHERE r.id = ?"
-ROWS_OF_RUNS = """
-SELECT run, sum(status = 'done'), sum(status = 'failed'), max(started + runtime) FROM tasks
-WHERE run IN (SELECT value FROM json_each(?)) GROUP BY run
+ROWS_OF_RUNS = f"""
+SELECT run, sum(CASE WHEN status = 'done' THEN 1 ELSE 0 END), sum(CASE WHEN status = 'failed' THEN 1 ELSE 0 END),
+       max(started + runtime) FROM tasks WHERE run {LISTED} GROUP BY run
 """
 NAMES_OF_RUNS = "SELECT id, name FROM runs"
 SAME_RUN = "SELECT id, name FROM runs WHERE started = ? AND host = ? AND pid = ? AND process_started = ?"
@@ -331,7 +353,7 @@ RUN_OF_NAME = "SELECT id FROM runs WHERE name = ?"
 LEASES = "SELECT id, host, pid, process_started, boot_id, heartbeat, name FROM runs WHERE ended IS NULL"
 RUN_SETTINGS = "SELECT settings FROM runs WHERE id = ?"
 # It takes a lease again that fell while its machine slept.
-HEARTBEAT = "UPDATE runs SET heartbeat = ?, ended = NULL WHERE id = ? AND outcome IS NULL"
+HEARTBEAT = "UPDATE runs SET heartbeat = :now, ended = NULL WHERE id = :run AND outcome IS NULL"
 FINISH_RUN = "UPDATE runs SET outcome = ?, counts = ?, heartbeat = ?, ended = ? WHERE id = ?"
 LEASE_FELL = "UPDATE runs SET ended = heartbeat WHERE id = ? AND ended IS NULL"
 
@@ -349,64 +371,64 @@ DROP_CLAIMS_OF_RUN = "DELETE FROM claims WHERE run = ?"
 
 # --- tasks: writing ------------------------------------------------------------------------------------
 
-ADD_TASK = """
-INSERT INTO tasks (id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory,
-                   virtual, worker, params, format, type, size, value, sum, metrics, facts,
-                   ref, log_file, log_start, log_end, artifacts, failure, exception, warnings, pieces, steps,
-                   shown)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-# A task with a small value that printed nothing, as most: each column that is NULL costs a quarter of a microsecond.
-ADD_PLAIN_TASK = """
-INSERT INTO tasks (id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory,
-                   virtual, worker, params, format, type, size, value, sum, metrics, facts)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-ADD_BLOB = "INSERT INTO blobs (task, data) VALUES (?, ?)"
-ADD_METRIC = (
-    "INSERT INTO metrics (task, name, count, last, minimum, maximum, data, data_sum, sum)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# What rows are inserted into. Of a task with a small value that printed nothing, as most, only the first columns: each
+# that is NULL costs a quarter of a microsecond.
+_PLAIN_COLUMNS = (
+    "id, key, status, code, runtime, experiment, run, repeat, attempt, started, cpu_time, memory, virtual, worker,"
+    " params, format, type, size, value, sum, metrics, facts"
 )
-ADD_ATTEMPT = """
-INSERT INTO attempts (key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
-                      log_file, log_start, log_end, failure, exception, pieces)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-KEEP_AS_ATTEMPT = """
-INSERT INTO attempts (key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
-                      log_file, log_start, log_end, failure, exception, pieces)
-SELECT key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker,
-       log_file, log_start, log_end, failure, exception, pieces
-FROM tasks WHERE id = ? AND status = 'failed'
-"""
+ADD_PLAIN_TASK = f"tasks ({_PLAIN_COLUMNS})"
+ADD_TASK = (
+    f"tasks ({_PLAIN_COLUMNS}, ref, log_file, log_start, log_end, artifacts, failure, exception, warnings, pieces,"
+    " steps, shown)"
+)
+ADD_BLOB = "blobs (task, data)"
+ADD_METRIC = "metrics (task, name, count, last, minimum, maximum, data, data_sum, sum)"
+_ATTEMPT_COLUMNS = (
+    "key, experiment, run, attempt, status, started, runtime, cpu_time, memory, worker, log_file, log_start, log_end,"
+    " failure, exception, pieces"
+)
+ADD_ATTEMPT = f"attempts ({_ATTEMPT_COLUMNS})"
+KEEP_AS_ATTEMPT = (
+    f"INSERT INTO {ADD_ATTEMPT} SELECT {_ATTEMPT_COLUMNS} FROM tasks WHERE id = ? AND status = 'failed'"
+)
 FAILED_TASKS = """
 SELECT t.id, t.key FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
-WHERE t.status = 'failed' AND (:experiment IS NULL OR e.name = :experiment) ORDER BY t.id
+WHERE t.status = 'failed' AND (CAST(:experiment AS text) IS NULL OR e.name = :experiment) ORDER BY t.id
+"""
+SET_BACK = """
+SELECT a.key, e.name, a.run, a.started FROM attempts AS a JOIN experiments AS e ON e.id = a.experiment
+WHERE a.status = 'failed' AND (CAST(:experiment AS text) IS NULL OR e.name = :experiment) AND a.id IN (
+    SELECT max(id) FROM attempts
+    WHERE key IN (SELECT key FROM attempts EXCEPT SELECT key FROM tasks) GROUP BY key
+) ORDER BY a.id
 """
 IDS_WITH_PAYLOADS = "SELECT id FROM tasks WHERE ref IS NOT NULL"
 IDS_WITH_PAYLOAD = "SELECT id FROM tasks WHERE ref = ?"
 HAS_TASK = "SELECT 1 FROM tasks WHERE id = ?"
-DROP_TASK = "DELETE FROM tasks WHERE id = ?"
-DROP_BLOB = "DELETE FROM blobs WHERE task = ?"
-DROP_METRICS = "DELETE FROM metrics WHERE task = ?"
+DROP_TASK = (
+    "DELETE FROM tasks WHERE id = ?",
+    "DELETE FROM blobs WHERE task = ?",
+    "DELETE FROM metrics WHERE task = ?",
+)
 DROP_ATTEMPTS = "DELETE FROM attempts WHERE key = ?"
 
 # --- tasks: reading ------------------------------------------------------------------------------------
 
-NEWS = "SELECT key, id, status, code, runtime FROM tasks WHERE id > ? AND experiment = ?"
+NEWS = "SELECT key, id, status, code, runtime FROM tasks WHERE id > ? AND experiment = ? ORDER BY id"
 KNOWN_AFTER = """
 SELECT key, id, status, code, runtime FROM tasks WHERE id > ? AND id <= ? AND experiment = ? ORDER BY id
 """
 KNOWN_COLUMNS_AFTER = """
-SELECT key, id, status = 'done', code FROM tasks WHERE id > ? AND id <= ? AND experiment = ? ORDER BY id
+SELECT key, id, CAST(status = 'done' AS int), code FROM tasks WHERE id > ? AND id <= ? AND experiment = ? ORDER BY id
 """
-KNOWN_BY_ID = "SELECT key, id, status, code, runtime FROM tasks WHERE id IN (SELECT value FROM json_each(?))"
+KNOWN_BY_ID = f"SELECT key, id, status, code, runtime FROM tasks WHERE id {LISTED}"
 KNOWN_BY_KEY = "SELECT key, id, status, code, runtime FROM tasks WHERE key = ? ORDER BY id"
 IDS_IN_KEY_RANGE = "SELECT id FROM tasks WHERE key >= ? AND key <= ? ORDER BY id"
 RECENT = """
 SELECT id FROM tasks
-WHERE (:experiment IS NULL OR experiment = :experiment) AND (:status IS NULL OR status = :status)
-ORDER BY id DESC LIMIT :limit
+WHERE (CAST(:experiment AS bigint) IS NULL OR experiment = :experiment)
+AND (CAST(:status AS text) IS NULL OR status = :status) ORDER BY id DESC LIMIT :limit
 """
 _TASK_COLUMNS = """
 SELECT t.id, t.key, t.experiment, t.params, t.run, t.repeat, t.status, t.code, t.attempt, t.started, t.runtime,
@@ -415,48 +437,40 @@ SELECT t.id, t.key, t.experiment, t.params, t.run, t.repeat, t.status, t.code, t
        t.warnings, t.pieces, t.steps, t.shown
 FROM tasks AS t LEFT JOIN blobs AS b ON b.task = t.id
 """
-TASKS_BY_ID = _TASK_COLUMNS + "WHERE t.id IN (SELECT value FROM json_each(?))"
-TASKS_IN_ID_RANGE = _TASK_COLUMNS + "WHERE t.id BETWEEN ? AND ?"
-_WRITTEN = "SELECT t.id, t.params, r.settings FROM tasks AS t JOIN runs AS r ON r.id = t.run "
-WRITTEN_BY_ID = _WRITTEN + "WHERE t.id IN (SELECT value FROM json_each(?))"
-WRITTEN_IN_ID_RANGE = _WRITTEN + "WHERE t.id BETWEEN ? AND ?"
+TASKS = _TASK_COLUMNS + "WHERE t.id {}"
+WRITTEN = "SELECT t.id, t.params, r.settings FROM tasks AS t JOIN runs AS r ON r.id = t.run WHERE t.id {}"
 _OUTLINE_COLUMNS = """
-SELECT id, status = 'done', started, runtime, cpu_time, memory, failure, experiment, repeat, virtual, metrics, facts"""
-_DATA = """CASE WHEN value IS NULL AND ref IS NULL AND format IS NOT NULL
+SELECT id, CAST(status = 'done' AS int), started, runtime, cpu_time, memory, failure, experiment, repeat, virtual,
+       metrics, facts"""
+DATA = """CASE WHEN value IS NULL AND ref IS NULL AND format IS NOT NULL
             THEN (SELECT data FROM blobs WHERE task = id) ELSE value END"""
 # What `checksums.row_sum` is of, in one piece: one call of Python a row, from C, instead of a dozen.
-_SUMMED = f"""CAST(key || params || CASE WHEN format IS NULL THEN '' ELSE
+SUMMED = f"""CAST(key || params || CASE WHEN format IS NULL THEN '' ELSE
             x'00' || format || x'00' || type || x'00' || coalesce(ref, 'None') || coalesce(shown, '')
-            || coalesce({_DATA}, '') END AS BLOB)"""
+            || coalesce({DATA}, '') END AS BLOB)"""
 # Most values are JSON that stands in the index, of which the content is enough.
-_VALUE_COLUMNS = f""", {_SUMMED}, sum, format, {_DATA}, ref,
+_VALUE_COLUMNS = f""", {SUMMED}, sum, format, {DATA}, ref,
        CASE WHEN format = 'json' AND ref IS NULL THEN NULL ELSE size END,
        CASE WHEN format = 'json' AND ref IS NULL THEN NULL ELSE type END, shown"""
-_BY_ID = " FROM tasks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-_IN_ID_RANGE = " FROM tasks WHERE id BETWEEN ? AND ? ORDER BY id"
-OUTLINES_BY_ID = _OUTLINE_COLUMNS + _BY_ID
-OUTLINES_IN_ID_RANGE = _OUTLINE_COLUMNS + _IN_ID_RANGE
-OUTLINES_AND_VALUES_BY_ID = _OUTLINE_COLUMNS + _VALUE_COLUMNS + _BY_ID
-OUTLINES_AND_VALUES_IN_ID_RANGE = _OUTLINE_COLUMNS + _VALUE_COLUMNS + _IN_ID_RANGE
+OUTLINES = _OUTLINE_COLUMNS + " FROM tasks WHERE id {} ORDER BY id"
+OUTLINES_AND_VALUES = _OUTLINE_COLUMNS + _VALUE_COLUMNS + " FROM tasks WHERE id {} ORDER BY id"
 # Nearly all tasks of a grid are alike: done, with a tiny value of one type. What they share is read once, not for each:
 # a column more costs a tenth of all this. Whether a row is of the kind, its two checksums tell.
-_KIND = """
+KIND = """
 SELECT char(0) || format || char(0) || type || char(0) || 'None', experiment, metrics, format, type FROM tasks
-WHERE status = 'done' AND ref IS NULL AND typeof(value) = 'blob' AND id """
-KIND_BY_ID = _KIND + "IN (SELECT value FROM json_each(?)) LIMIT 1"
-KIND_IN_ID_RANGE = _KIND + "BETWEEN ? AND ? LIMIT 1"
-_ALIKE = """
+WHERE status = 'done' AND ref IS NULL AND typeof(value) = 'blob' AND id {} LIMIT 1
+"""
+ALIKE = """
 SELECT id, started, runtime, cpu_time, memory, repeat, virtual, facts, sum,
        CAST(key || params || ? || value AS BLOB), value
-FROM tasks
-WHERE type = ? AND metrics = ? AND status = 'done' AND failure IS NULL AND ref IS NULL AND value IS NOT NULL AND id """
-ALIKE_BY_ID = _ALIKE + "IN (SELECT value FROM json_each(?)) ORDER BY id"
-ALIKE_IN_ID_RANGE = _ALIKE + "BETWEEN ? AND ? ORDER BY id"
+FROM tasks WHERE type = ? AND metrics = ? AND status = 'done' AND failure IS NULL AND ref IS NULL
+AND value IS NOT NULL AND id {} ORDER BY id
+"""
 # The index `tasks_warned` has no more entries than there are such tasks.
 WARNINGS = "SELECT id, warnings FROM tasks WHERE warnings IS NOT NULL AND id BETWEEN ? AND ? ORDER BY id"
-RETURNED_NOTHING = """
+RETURNED_NOTHING = f"""
 SELECT count(*), count(CASE WHEN type = 'builtins:NoneType' AND metrics = 0 AND artifacts IS NULL THEN 1 END)
-FROM tasks WHERE id IN (SELECT value FROM json_each(?)) AND status = 'done'
+FROM tasks WHERE id {LISTED} AND status = 'done'
 """
 ATTEMPTS = """
 SELECT attempt, status, started, runtime, cpu_time, memory, worker, run, log_file, log_start, log_end, failure,
@@ -466,20 +480,28 @@ FROM attempts WHERE key = ? ORDER BY id
 # A task that recorded any comes at least once, so that metrics which are lost are missed.
 _METRICS = """
 SELECT t.id, t.metrics, m.name, m.count, m.last, m.minimum, m.maximum, m.data_sum, m.sum"""
-_METRICS_FROM = " FROM tasks AS t LEFT JOIN metrics AS m ON m.task = t.id WHERE t.metrics > 0 AND "
-METRICS_OF_TASK = _METRICS + ", m.data" + _METRICS_FROM + "t.id = ? ORDER BY m.id"
-METRICS_BY_ID = (
-    _METRICS + ", m.data" + _METRICS_FROM + "t.id IN (SELECT value FROM json_each(?)) ORDER BY t.id, m.id"
-)
-METRIC_LASTS = _METRICS + _METRICS_FROM + "t.id IN (SELECT value FROM json_each(?)) ORDER BY t.id, m.id"
-METRIC_LASTS_IN_RANGE = _METRICS + _METRICS_FROM + "t.id BETWEEN ? AND ? ORDER BY t.id, m.id"
-PARAMS_BY_KEY = (
-    "SELECT key, params FROM tasks WHERE lower(hex(key)) IN (SELECT value FROM json_each(?)) ORDER BY id"
-)
+_METRICS_FROM = """
+FROM tasks AS t LEFT JOIN metrics AS m ON m.task = t.id WHERE t.metrics > 0 AND t.id {} ORDER BY t.id, m.id
+"""
+METRICS = _METRICS + ", m.data" + _METRICS_FROM
+METRIC_LASTS = _METRICS + _METRICS_FROM
 RUNTIMES = """
 SELECT t.params, t.runtime FROM tasks AS t JOIN experiments AS e ON e.id = t.experiment
 WHERE e.name = ? AND t.status = 'done' ORDER BY t.id DESC LIMIT ?
 """
+SEEK = """
+SELECT id, key, experiment, params, repeat, run FROM tasks WHERE id < :below {} ORDER BY id DESC LIMIT :limit
+"""
+SEEK_BY = {
+    "experiment": "AND experiment = :experiment",
+    "status": "AND status = :status",
+    "after": "AND started >= :after",
+    "before": "AND started <= :before",
+    "runs": "AND run IN (SELECT value FROM json_each(:runs))",
+}
+SEEK_TEXT = "instr(params, :{})"
+SEEK_LACKS = "AND CASE WHEN json_valid(params) THEN json_type(params, :{}) IS NULL ELSE 1 END"
+PARAMS_OF = "SELECT key, params FROM tasks WHERE hex(key) IN (SELECT value FROM json_each(?)) LIMIT ?"
 KEYS_AND_IDS = "SELECT key, id FROM tasks"
 
 # --- commands and events -------------------------------------------------------------------------------
@@ -503,7 +525,7 @@ ACTIVITY = "SELECT time, workers FROM activities WHERE run = ?"
 EXPERIMENTS_OF_RUNS = "SELECT id, experiment FROM runs WHERE ended IS NULL"
 KEYS_OF_EXPERIMENT = "SELECT key FROM tasks WHERE experiment = ?"
 ROWS_TO_RENAME = (
-    _OUTLINE_COLUMNS + f", key, {_SUMMED}, sum FROM tasks WHERE id > ? AND experiment = ? ORDER BY id LIMIT ?"
+    _OUTLINE_COLUMNS + f", key, {SUMMED}, sum FROM tasks WHERE id > ? AND experiment = ? ORDER BY id LIMIT ?"
 )
 RENAME_TASK = "UPDATE tasks SET key = ?, experiment = ?, sum = ?, facts = ? WHERE id = ?"
 ATTEMPTS_OF_EXPERIMENT = "SELECT id, key FROM attempts WHERE experiment = ?"
@@ -532,7 +554,9 @@ WHERE e.name <> ? ORDER BY t.id DESC LIMIT ?
 
 # --- garbage -------------------------------------------------------------------------------------------
 
-NAMES_OF_TASKS = "SELECT id, key, status = 'done', ref, log_file, steps FROM tasks WHERE id > ? ORDER BY id"
+NAMES_OF_TASKS = """
+SELECT id, key, CAST(status = 'done' AS int), ref, log_file, steps FROM tasks WHERE id > ? ORDER BY id
+"""
 LOGS_OF_ATTEMPTS = """
 SELECT log_file FROM attempts
 UNION SELECT json_extract(json_each.value, '$[7]') FROM tasks, json_each(pieces) WHERE pieces IS NOT NULL
@@ -547,15 +571,6 @@ TWO_ROWS = """
 SELECT id FROM tasks AS t WHERE key IN (SELECT key FROM tasks GROUP BY key HAVING count(*) > 1)
 AND id < (SELECT max(id) FROM tasks WHERE key = t.key)
 """
-METRICS_IN_ID_RANGE = _METRICS + ", m.data" + _METRICS_FROM + "t.id BETWEEN ? AND ? ORDER BY t.id, m.id"
-ORPHANS = """
-SELECT (SELECT count(*) FROM blobs WHERE task NOT IN (SELECT id FROM tasks))
-     + (SELECT count(*) FROM metrics WHERE task NOT IN (SELECT id FROM tasks))
-"""
-DROP_ORPHANS = (
-    "DELETE FROM blobs WHERE task NOT IN (SELECT id FROM tasks)",
-    "DELETE FROM metrics WHERE task NOT IN (SELECT id FROM tasks)",
-)
 DROP_LOGS = (
     "UPDATE tasks SET log_file = NULL, log_start = NULL, log_end = NULL WHERE log_file = ? AND log_end > ?",
     "UPDATE attempts SET log_file = NULL, log_start = NULL, log_end = NULL WHERE log_file = ? AND log_end > ?",
@@ -564,5 +579,5 @@ LOG_ENDS = """
 SELECT log_file, max(log_end) FROM (
     SELECT log_file, log_end FROM tasks WHERE log_file IS NOT NULL
     UNION ALL SELECT log_file, log_end FROM attempts WHERE log_file IS NOT NULL
-) GROUP BY log_file
+) AS logs GROUP BY log_file
 """

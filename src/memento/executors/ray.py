@@ -1,0 +1,347 @@
+"""Run tasks on a Ray cluster: pilots are Ray tasks, each of which runs as many tasks at once as it has cores.
+
+Knows: Ray's tasks, what its nodes have. May not know: what pilots do, who asked.
+
+    coordinator ──remote()──> Ray ──> worker on some node: `pilots.lent_worker.run_child` ──> pilot
+
+Ray places pilots where there is what they ask for, and a cluster that grows by what is asked grows by them. It never
+runs one again: when a node is lost, the tasks of its pilots go on elsewhere. What pilots are told goes through the
+store, seen by all nodes. A Ray that the program has started already is used as it is, and left running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from memento import system
+from memento.clock import SYSTEM_CLOCK, Clock
+from memento.errors import MissingExtra, WorkerStartError
+from memento.executors.gpus import devices_needed, tasks_on
+from memento.executors.pilots.charter import pilot_command
+from memento.executors.pilots.executor import PilotExecutor
+from memento.executors.pilots.lent_worker import Ended, run_child, sent
+from memento.wording import number_of
+from memento.worker.work import Work
+
+_LOOK = 0.1  # seconds between two looks at which pilots have ended
+_FAREWELL = 5.0  # seconds that pilots get to end
+_OBJECTS = 100 << 20  # bytes of a Ray of our own for objects: it gets none
+_FOLDER, _OWNER = "ray-", "memento-owner"  # how the folder of a Ray of our own begins; whose it is
+_TRIES = 50  # to remove its folder, a tenth of a second apart
+_LONGEST = 30  # letters of a folder below which Ray's sockets have names that are short enough
+_OURS = {  # what a Ray of our own is told by the environment: nothing of it goes to the home folder, or away
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@cache
+def _token() -> str:
+    """Return what lets processes of this program's own Rays in; Ray reads it once a process."""
+    return secrets.token_hex(32)
+
+
+def _own_environment() -> dict[str, str]:
+    """Return what a Ray of our own is to read, as long as it reads anything: that is when Ray is imported.
+
+    It listens to the network, and whoever may come in may run anything: so nobody may without the token. A program
+    that has imported Ray itself has settled that.
+    """
+    if "ray" in sys.modules and not _token.cache_info().currsize:
+        return {**_OURS, "RAY_AUTH_MODE": "disabled"}
+    return {**_OURS, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
+
+
+class Ray(PilotExecutor):
+    """Runs tasks on a Ray cluster.
+
+    Parameters
+    ----------
+    address : str, optional
+        Of the cluster: "auto" for the one of this host, or "host:port". By default the one that the program has
+        started, or `RAY_ADDRESS` names; else one on this machine, which is ended at the end.
+    num_workers : int, optional
+        How many tasks run at once; by default as many as the cluster's cores, or GPUs, are enough for.
+    num_cpus, num_gpus : float, optional
+        What each pilot asks for; by default a whole node, or as much of one as the run needs.
+    resources : dict of str to float, optional
+        What each pilot asks for beside, like ``{"big_disk": 1}``.
+    runtime_env : dict, optional
+        Ray's environment of the pilots.
+
+    Examples
+    --------
+    >>> Ray("auto", num_cpus=8, num_gpus=1).name
+    'ray'
+    """
+
+    name = "ray"
+    outlives = False  # a pilot ends with its Ray task, and that with its driver
+
+    def __init__(
+        self,
+        address: str | None = None,
+        num_workers: int | None = None,
+        *,
+        num_cpus: float | None = None,
+        num_gpus: float | None = None,
+        resources: Mapping[str, float] | None = None,
+        runtime_env: Mapping[str, Any] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        super().__init__(num_workers, clock=clock)
+        self._address, self._asked = address, num_workers
+        self._cpus, self._gpus = num_cpus, num_gpus
+        self._resources = dict(resources or {})
+        self._runtime_env = dict(runtime_env or {})
+        self._ray: Any = None
+        self._closing = contextlib.ExitStack()
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._refs: dict[str, Any] = {}  # by pilot
+        self._gone: dict[str, str] = {}
+        self._ending: dict[Any, float] = {}  # calls whose pilots are to end: when they have to have done so
+        self._looked = -1e9
+
+    # -- life
+
+    def start(self, work: Work) -> None:
+        try:
+            self._ray = self._connected(work)
+            self.workers = self._fit(work)
+            super().start(work)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connected(self, work: Work) -> Any:
+        elsewhere = bool(self._address or os.environ.get("RAY_ADDRESS"))
+        if not elsewhere:
+            self._closing.enter_context(_environment(_own_environment()))
+        ray = _ray()
+        if ray.is_initialized():
+            return ray
+        options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+        if self._runtime_env:
+            options["runtime_env"] = self._runtime_env
+        if elsewhere:
+            options["address"] = self._address
+        else:
+            tasks = self._asked or work.num_workers
+            options |= {
+                "num_cpus": max(tasks * work.cpus_per_task, int(self._cpus or 0)),
+                "include_dashboard": False,
+                "object_store_memory": _OBJECTS,
+                "_temp_dir": self._closing.enter_context(_short_folder()),
+            }
+        self._closing.callback(ray.shutdown)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it warns of what later releases of it will do
+                ray.init(**options)
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as exc:
+            where = f"at {options['address']!r}" if "address" in options else "on this machine"
+            raise WorkerStartError(f"cannot use Ray {where}: {exc}") from exc
+        return ray
+
+    def _fit(self, work: Work) -> int:
+        """Choose what a pilot asks for; return how many tasks run at once."""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        able = [node for node in nodes if node.get("CPU", 0) >= work.cpus_per_task]
+        if work.gpus_per_task:
+            able = [node for node in able if node.get("GPU", 0) >= min(work.gpus_per_task, 1)]
+        rooms = [_room(node, work) for node in able]
+        if not rooms:
+            if self._cpus is None:
+                raise WorkerStartError(_too_small(nodes, work))
+            rooms = [1]  # a node that is there later
+        asked = self._asked or work.asked_workers
+        width = min(rooms) if self._cpus is None else max(int(self._cpus // work.cpus_per_task), 1)
+        if self._gpus is not None and work.gpus_per_task:
+            width = max(min(width, int(self._gpus // work.gpus_per_task)), 1)
+        count = asked or sum(rooms)
+        self.width = min(width, count)
+        return count
+
+    def close(self) -> None:
+        super().close()
+        if self._ray is not None and self._ending and self._ray.is_initialized():
+            refs = list(self._ending)
+            self._ray.wait(refs, num_returns=len(refs), timeout=_FAREWELL, fetch_local=False)
+            self._cancel_overdue(self._clock.monotonic() + _FAREWELL)
+        self._ray, self.workers = None, self._asked
+        closing, self._closing = self._closing, contextlib.ExitStack()
+        closing.close()
+
+    # -- what an engine does
+
+    def ask(self, count: int) -> Collection[str]:
+        names = [self.new_pilot() for _ in range(count)]
+        run, work = str(self._handing.folder), self._work
+        cpus = self.width * work.cpus_per_task if self._cpus is None else self._cpus
+        gpus = self.width * work.gpus_per_task if self._gpus is None else self._gpus
+        if self._gpus is None and (gpus > 1 or work.gpu_memory):  # Ray has no shares of several
+            gpus = devices_needed(self.width, work.gpus_per_task, work.gpu_memory)
+        options: dict[str, Any] = {
+            "num_cpus": cpus,
+            "num_gpus": gpus,
+            "resources": self._resources,
+            "max_retries": 0,
+        }
+        if self._runtime_env:
+            options["runtime_env"] = self._runtime_env
+        more = "".join(f", {name}={need:g}" for name, need in self._resources.items())
+        self._asks = f"{cpus:g} CPUs" + (f", {gpus:g} GPUs" if gpus else "") + more
+        call = self._ray.remote(**options)(sent(_run_in_task))
+        for name in names:
+            command = pilot_command(run, name, "--with-parent", forked=True)
+            self._refs[name] = call.remote(run, command, str(self.pilots[name].output))
+        return names
+
+    def waits(self) -> str:
+        """Say what pilots that Ray has not started ask for; `ray status` tells what there is."""
+        waiting = sum(pilot.here is None for pilot in self.pilots.values())
+        return f"Ray has not started {number_of(waiting, 'pilot')} yet: {self._asks} each" if waiting else ""
+
+    def gone(self) -> Mapping[str, str]:
+        now = self._clock.monotonic()
+        if now - self._looked < _LOOK or not (self._refs or self._ending):
+            return dict(self._gone)
+        self._looked = now
+        self._cancel_overdue(now)
+        waiting = {ref: name for name, ref in self._refs.items() if name not in self._gone}
+        refs = list(waiting)
+        ended, _ = (
+            self._ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False) if refs else ((), ())
+        )
+        for ref in ended:
+            self._gone[waiting[ref]] = self._why_ended(waiting[ref], ref)
+        return dict(self._gone)
+
+    def _why_ended(self, name: str, ref: Any) -> str:
+        try:
+            ended = Ended(*self._ray.get(ref))
+        except Exception as exc:  # its worker or its node was lost, or Ray could not start it
+            words = str(exc).strip().splitlines() or [""]
+            return f"Ray lost pilot {name} ({type(exc).__name__}: {words[0]})"
+        why = ended.reason(name, self._handing.folder, self.pilots[name].output)
+        if ended.is_hopeless and not any(pilot.is_here for pilot in self.pilots.values()):
+            raise WorkerStartError(why)
+        return why
+
+    def end(self, names: Collection[str]) -> None:
+        # A pilot that has begun is told through its stream. To cancel a task that ends just then would end this very
+        # program: Ray 2.60 takes it for an unexpected state.
+        for name in names:
+            ref = self._refs.pop(name, None)
+            over = self._gone.pop(name, None) is not None
+            if ref is None or over:
+                continue
+            pilot = self.pilots.get(name)
+            if pilot is None or pilot.here is not None:
+                self._ending[ref] = self._clock.monotonic() + _FAREWELL
+            else:
+                self._cancel(ref)
+
+    def _cancel_overdue(self, now: float) -> None:
+        """End the places of pilots that did not hear that they are to end."""
+        if self._ending:
+            refs = list(self._ending)
+            ended, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
+            for ref in ended:
+                del self._ending[ref]
+            for ref in [ref for ref, deadline in self._ending.items() if now >= deadline]:
+                del self._ending[ref]
+                self._cancel(ref)
+
+    def _cancel(self, ref: Any) -> None:
+        with contextlib.suppress(Exception):  # Ray is gone, and with it all that it ran
+            self._ray.cancel(ref, force=True)  # a pilot ends with the process that runs it
+
+
+def _ray() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import ray
+    except ModuleNotFoundError as exc:
+        if exc.name != "ray":
+            raise
+        raise MissingExtra("executor='ray'", "ray") from exc
+    return ray
+
+
+def _room(node: Mapping[str, float], work: Work) -> int:
+    """Return how many tasks a node has cores, and GPUs, for."""
+    room = int(node.get("CPU", 0) // work.cpus_per_task)
+    return min(room, tasks_on(int(node.get("GPU", 0)), work.gpus_per_task)) if work.gpus_per_task else room
+
+
+def _too_small(nodes: list[dict[str, float]], work: Work) -> str:
+    cores = max((node.get("CPU", 0) for node in nodes), default=0)
+    gpus = max((node.get("GPU", 0) for node in nodes), default=0)
+    return (
+        f"no node of Ray's has room for a task of cpus_per_task={work.cpus_per_task},"
+        f" gpus_per_task={work.gpus_per_task:g}: the largest has {cores:g} CPUs and {gpus:g} GPUs. Ask"
+        " for less; or say what a pilot is to ask for where a node will come: executors.Ray(num_cpus=..., num_gpus=...)"
+    )
+
+
+@contextlib.contextmanager
+def _short_folder() -> Iterator[str]:
+    """Make a folder for a Ray of our own, whose sockets' names may have 107 letters."""
+    long = len(tempfile.gettempdir()) > _LONGEST
+    place = "/tmp" if long and os.path.isdir("/tmp") else None
+    _clear_after_the_dead(place or tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix=_FOLDER, dir=place)
+    try:
+        Path(folder, _OWNER).write_text(system.own_mark())
+        yield folder
+    finally:
+        for _ in range(_TRIES):  # its processes write their last lines while it is removed
+            shutil.rmtree(folder, ignore_errors=True)
+            if not os.path.exists(folder):
+                break
+            time.sleep(0.1)
+
+
+def _clear_after_the_dead(place: str) -> None:
+    """Remove what programs of ours that were killed have left there: those that are proven to be gone, no others."""
+    for folder in Path(place).glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError, ValueError):
+            is_mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+            if is_mine and system.is_marked_gone((folder / _OWNER).read_text()):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Have these in the environment, where nothing else is said there."""
+    missing = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)
+
+
+def _run_in_task(folder: str, command: list[str], output: str) -> tuple[str, str, str]:
+    """Run a pilot's command until it ends; called in a worker of Ray's."""
+    import ray
+
+    place = str(ray.get_runtime_context().get_node_id())
+    # Where Ray is of this run alone its workers end with it, and so do forkers.
+    return run_child(folder, command, output, place, keep=True)

@@ -1,0 +1,222 @@
+"""Ray runs a grid as this machine would: its workers and nodes may die, the user's Ray stays."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from memento import Memento
+from memento.errors import WorkerStartError
+from memento.executors import Executor, make_executor
+from memento.executors import ray as ray_engine
+from memento.executors.ray import Ray
+from memento.system import own_mark
+from memento.testing import ExecutorContract
+from memento.testing.driving import Drive
+from tests.engines.pilot_processes import pilots, until
+from tests.engines.ray_cluster import ray_nodes
+
+pytestmark = pytest.mark.engine
+
+HOME = str(Path(__file__).parents[2])
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with ray_nodes() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def executor(cluster: Any) -> Executor:
+    return make_executor("ray")
+
+
+@pytest.mark.usefixtures("cluster")
+class TestRay(ExecutorContract):
+    @pytest.fixture
+    def executor(self) -> Executor:
+        return make_executor("ray")
+
+    def take_place_away(self, executor: Executor) -> None:
+        assert isinstance(executor, Ray)
+        pilot = next(pilot for pilot in list(executor.pilots.values()) if pilot.tasks)
+        assert pilot.here is not None
+        _forker, worker = psutil.Process(pilot.here.pid).parents()[:2]
+        worker.kill()
+
+
+def test_the_programs_own_ray_is_left_running(executor: Executor, tmp_path: Path) -> None:
+    ray: Any = pytest.importorskip("ray")
+    drive = _drive(executor, tmp_path)
+    drive.start(lambda context, config: config.x)
+    assert executor.workers == 2, "as many as the nodes have cores"
+    drive.run([drive.task(i, i) for i in range(4)])
+    executor.close()
+    assert ray.is_initialized()
+    until(lambda: ray.available_resources().get("CPU") == 2)
+
+
+def test_pilots_ask_for_what_was_asked_for(cluster: Any, tmp_path: Path) -> None:
+    ray: Any = pytest.importorskip("ray")
+    node = cluster.add_node(
+        num_cpus=2, num_gpus=2, resources={"disk": 1}, object_store_memory=100 << 20
+    )  # which Ray believes
+    try:
+        cluster.wait_for_nodes()
+        executor = Ray(num_cpus=2, num_gpus=1, resources={"disk": 0.5})
+        drive = _drive(executor, tmp_path)
+
+        def seen(context: Any, config: Any) -> list[str]:
+            return [os.environ["CUDA_VISIBLE_DEVICES"], os.environ["MEMENTO_PLACE"]]
+
+        drive.start(seen, num_workers=2, asked_workers=2)
+        drive.run([drive.task(i) for i in range(2)])
+        places = {tuple(drive.value(i)) for i in range(2)}
+        assert places in ({("0", node.node_id)}, {("1", node.node_id)})
+        assert len(executor.pilots) == 1
+        assert ray.available_resources()["disk"] == 0.5
+        executor.close()
+    finally:
+        cluster.remove_node(node)
+
+
+def test_what_pilots_ask_for_is_told_until_they_are_started(cluster: Any, tmp_path: Path) -> None:
+    executor = Ray(num_cpus=1, num_gpus=1, resources={"tape": 1})  # nobody has one
+    drive = _drive(executor, tmp_path)
+    drive.start(lambda context, config: 1, num_workers=1, asked_workers=1)
+    executor.submit([drive.task(0)])
+    assert list(executor.unbegun()) == [(0, "Ray has not started 1 pilot yet: 1 CPUs, 1 GPUs, tape=1 each")]
+    executor.close()
+
+
+@pytest.mark.parametrize(("per_task", "most"), [(0.4, 4), (0.6, 2)])
+def test_tasks_share_gpus_within_a_pilot(cluster: Any, tmp_path: Path, per_task: float, most: int) -> None:
+    node = cluster.add_node(num_cpus=4, num_gpus=2, object_store_memory=100 << 20)  # which Ray believes
+    try:
+        cluster.wait_for_nodes()
+        executor = Ray()
+        drive = _drive(executor, tmp_path)
+        drive.start(
+            lambda context, config: os.environ["CUDA_VISIBLE_DEVICES"], gpus_per_task=per_task, num_workers=4
+        )
+        assert executor.workers == most
+        drive.run([drive.task(i) for i in range(8)])
+        assert {drive.value(i) for i in range(8)} <= {"0", "1"}
+        executor.close()
+    finally:
+        cluster.remove_node(node)
+
+
+def test_a_task_that_is_too_large_for_every_node_is_refused_with_what_there_is(
+    executor: Executor, tmp_path: Path
+) -> None:
+    memento = Memento(
+        lambda context, config: 1, executor=executor, store=tmp_path, name="e", cpus_per_task=64
+    )
+    with pytest.raises(WorkerStartError, match=r"no node .*cpus_per_task=64.* 1 CPUs"):
+        memento.run({"parameters": {"x": [1]}})
+
+
+def test_a_cluster_that_cannot_be_used_says_why_before_any_task(
+    executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_in_task(folder: str, command: list[str], output: str) -> tuple[str, str, str]:
+        return "blind", "node7", "/usr/bin/python"
+
+    monkeypatch.setattr(ray_engine, "_run_in_task", run_in_task)
+    memento = Memento(lambda context, config: 1, executor=executor, store=tmp_path, name="e")
+    with pytest.raises(WorkerStartError, match=r"worker on node7 does not see .*store=.*/shared"):
+        memento.run({"parameters": {"x": [1, 2]}})
+
+
+# The last that uses the cluster: for some time it believes that the node is there.
+def test_a_node_that_is_lost_in_the_middle_changes_nothing_but_time(cluster: Any, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    doomed = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
+    cluster.wait_for_nodes()
+
+    def experiment(context: Any, config: Any) -> int:
+        (begun / f"{config.x}-{context.attempt}").touch()
+        time.sleep(0.02)
+        return int(config.x) ** 2
+
+    killed: list[bool] = []
+
+    def kill(event: object) -> None:
+        if not killed and len(list(begun.iterdir())) > 20:
+            killed.append(True)
+            cluster.remove_node(doomed, allow_graceful=False)
+
+    memento = Memento(experiment, executor="ray", store=tmp_path / "store", name="e", listeners=[kill])
+    results = memento.run({"parameters": {"x": list(range(200))}})
+    assert results is not None
+    assert [result.inner for result in results] == [x**2 for x in range(200)]
+    assert killed
+    counts = [len(list(begun.glob(f"{x}-*"))) for x in range(200)]
+    assert sum(counts) - 200 <= 60, "what was not there ran again"
+
+
+SCRIPT = """
+import os
+from memento import Memento
+
+def experiment(context, config):
+    # Ray listens on all interfaces of the machine: nobody may come in without this program's token.
+    is_guarded = os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    return config.x ** 2 if is_guarded else None
+
+runs = Memento(experiment, executor="ray")
+runs.run({"parameters": {"x": [1]}})
+print([result.inner for result in runs.run({"parameters": {"x": [1, 2, 3]}})])
+assert not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED"} & set(os.environ)
+"""
+
+
+def test_a_script_without_a_guard_runs_on_a_ray_of_its_own_and_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    for name in ("home", "tmp"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "exp.py").write_text(SCRIPT)
+    mark = "from memento.system import own_mark; print(own_mark(), end='')"
+    killed, other = (Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp")) for _ in range(2))
+    (killed / "memento-owner").write_text(
+        subprocess.run([sys.executable, "-c", mark], capture_output=True, text=True, check=True).stdout
+    )
+    (other / "memento-owner").write_text(own_mark())
+    before = set(Path("/tmp").glob("ray-*"))
+    told = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": HOME}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    program = subprocess.run(
+        [sys.executable, "-W", "error", "exp.py"],
+        cwd=tmp_path,
+        env=environment | told,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert (program.returncode, program.stdout) == (0, "[1, 4, 9]\n"), program.stderr
+    assert pilots(tmp_path) == set()
+    after = set(Path("/tmp").glob("ray-*"))
+    shutil.rmtree(other)
+    assert after <= before - {killed}, "what a killed program had left is gone, too"
+    assert other in after, "a living one's is not"
+    assert list((tmp_path / "home").iterdir()) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def _drive(executor: Executor, tmp_path: Path) -> Drive:
+    (tmp_path / "store" / "payloads").mkdir(parents=True)
+    return Drive(executor, tmp_path / "store")
