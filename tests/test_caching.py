@@ -103,7 +103,7 @@ def test_a_cache_on_disk_is_shared_by_processes() -> None:
     provider = FileSystemCacheProvider(filepath="calls.sqlite")
     provider["here"] = {"a": 1}
     told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True
     )
     assert told.stdout == "{'a': 1}\n"
     assert provider["there"] == {"b": 2}

@@ -222,7 +222,7 @@ def test_what_tasks_print_is_seen() -> None:
         " m.add_task(delayed(print)('hello')); print(m.run())"
     )
     told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True
     )
     assert told.stdout.splitlines() == ["hello", "[None]"]
 

@@ -102,7 +102,7 @@ def test_every_direct_requirement_is_pinned(pyproject: dict[str, dict[str, objec
 def test_importing_memento_loads_no_heavy_package() -> None:
     code = f"import sys, memento; print(*[name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout.split() == []
 
@@ -159,7 +159,7 @@ def test_every_source_module_can_be_imported_without_the_extras() -> None:
         f"for name in {sorted(modules)!r}: importlib.import_module(name)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stderr.splitlines()[-3:] == []
 

@@ -23,7 +23,7 @@ def _run(
         cwd=TOOLS.parent,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -177,7 +177,7 @@ def test_classes_of_the_script_are_parameters_and_results(tmp_path: Path) -> Non
     script.write_text(CLASSES, encoding="utf-8")
     for cached in ("False", "True"):
         ran = subprocess.run(
-            [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=True
+            [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True
         )
         first, second = ran.stdout.splitlines()
         assert first == f"[True, True] [{cached}, {cached}]"

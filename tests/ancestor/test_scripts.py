@@ -17,7 +17,7 @@ SCRIPTS = Path(__file__).parents[1] / "data" / "ancestor"
 def test_a_script_prints_what_it_printed_with_1_2_0(script: Path, tmp_path: Path) -> None:
     shutil.copy(script, tmp_path)
     ran = subprocess.run(
-        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == script.with_suffix(".out").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def test_a_script_from_a_pipe_runs_too(tmp_path: Path) -> None:
         input=script.read_text(encoding="utf-8"),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -16,7 +16,7 @@ pytest.importorskip("sklearn")
 
 # Computes the paper's grid, or a part of it.
 grid = pytest.mark.slow
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 WITHOUT_SKLEARN = """

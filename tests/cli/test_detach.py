@@ -39,13 +39,13 @@ def _memento(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         start_new_session=True,
     )
 
 
 def _until_gone(pid: int) -> None:
-    end = time.monotonic() + 60.0
+    end = time.monotonic() + 300
     while Path(f"/proc/{pid}").exists() and _state(pid) != "Z":
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -18,7 +18,7 @@ from memento.commands import child
 from memento.commands.child import Output, run_program
 from memento.errors import CommandFailed
 
-PATIENCE = 60.0  # seconds; a test that needs them fails
+PATIENCE = 300.0  # seconds; a test that needs them fails
 
 # Starts a child of its own, tells both numbers, and is deaf if it is told to be.
 FAMILY = """

@@ -223,7 +223,7 @@ def test_a_loop_survives_kill_9(store: str) -> None:
         [sys.executable, "-c", LOOPER, store, str(last + 5)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     n = last + 5

@@ -92,7 +92,7 @@ seeding.begin(b"key")
 print({name}.random())
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=300
     )
     first, again = done.stdout.split()
     assert first == again

@@ -99,7 +99,7 @@ def test_two_tasks_whose_steps_ask_for_each_other_do_not_wait_forever(store: str
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     _meeting.clear()
     assert not any(thread.is_alive() for thread in threads)
     assert len(told) == 2

@@ -136,14 +136,14 @@ def test_threads_of_one_process_share_the_work(store: str) -> None:
     start = threading.Barrier(4)
 
     def work() -> None:
-        start.wait(60)
+        start.wait(300)
         context(store).cached(_slow, store)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert Path(store, "called").read_text() == "x"
 
 
@@ -201,10 +201,10 @@ def test_when_the_worker_that_computes_is_killed_another_takes_over(tmp_path: Pa
 def _beside(context: Context, size: int) -> list[int]:
     """Is computed by two at the same time, each with a checkpoint and a file of the step's own."""
     for step in range(3):
-        _both.wait(60)
+        _both.wait(300)
         context.checkpoint(step)
         (context.directory / "note.txt").write_text("the same")
-    _both.wait(60)
+    _both.wait(300)
     return list(range(size))
 
 
@@ -230,7 +230,7 @@ def test_where_a_disk_has_no_locks_two_copies_of_a_task_may_compute_a_step_and_b
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert found == [list(range(size))] * 2
     assert context(store).cached(_beside, size=size) == list(range(size))  # and nobody computes it again
 

@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
 ]
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 # Goes through its states as the file says that it is told to, so that no test waits for a time.
 SCRIPT = """

@@ -51,7 +51,7 @@ def on_a_terminal(how: str, tmp_path: Path) -> tuple[int, str]:
             break
         read += piece
     os.close(main)
-    return process.wait(timeout=60), read.decode()
+    return process.wait(timeout=300), read.decode()
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def in_a_notebook(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     from nbformat.v4 import new_code_cell, new_notebook  # type: ignore[import-untyped, unused-ignore]
 
     notebook = new_notebook(cells=[new_code_cell(source)])  # type: ignore[no-untyped-call]  # nbformat has no types
-    nbclient.NotebookClient(notebook, timeout=100, kernel_name="python3").execute()
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     shown = []
     for output in notebook.cells[0].outputs:
         assert output.output_type == "display_data", output

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from memento.wording import safe_text
 
-PATIENCE = 100.0  # seconds; what a test waits for has long happened by then, or never will
+PATIENCE = 300.0  # seconds; what a test waits for has long happened by then, or never will
 
 # The terminal becomes the program's own, so that Ctrl-C reaches all that it started, as in a shell.
 _TAKE = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"

@@ -28,7 +28,7 @@ def run_cells(
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])  # type: ignore[no-untyped-call]
     client = nbclient.NotebookClient(
         notebook,
-        timeout=100,
+        timeout=300,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         allow_errors=may_fail,

@@ -144,7 +144,7 @@ class TestDefaults:
                     2
                 )  # it waits by now; if it does not, it finds the result later, and the same must come out
                 (tmp_path / "go").touch()
-                told = [process.communicate(timeout=60)[0].strip() for process in (one, other)]
+                told = [process.communicate(timeout=300)[0].strip() for process in (one, other)]
         assert told == ["[(10, False)]", "[(20, False)]"]
 
     @pytest.mark.slow

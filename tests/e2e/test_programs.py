@@ -93,7 +93,7 @@ def test_whatever_ends_the_run_ends_programs_that_are_deaf(
     if how == "serial" and number == signal.SIGINT:  # a task in this process has all the time it wants
         program.send(number)
     program.wait(code=None)
-    place.nobody_left(within=30)
+    place.nobody_left()
     place.write("go", "")
     assert "values [0, 10, 20, 30]" in place.run("run.py", how, "deaf").out
 

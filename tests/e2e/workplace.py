@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-PATIENCE = 100.0  # seconds; what a test waits for has long happened by then, or never will
+PATIENCE = 300.0  # seconds; what a test waits for has long happened by then, or never will
 MARK = "MEMENTO_TEST_MARK"
 
 
@@ -136,7 +136,7 @@ class Workplace:
                 continue
         return found
 
-    def nobody_left(self, within: float = 10.0) -> None:
+    def nobody_left(self, within: float = PATIENCE) -> None:
         """Assert that nothing that the scripts started lives any more, soon."""
         try:
             self.until(lambda: not self.alive(), within, "the end of all processes")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-_PATIENCE = 60.0  # seconds
+_PATIENCE = 300.0  # seconds
 
 
 def pilots(folder: Path) -> set[int]:

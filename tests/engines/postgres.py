@@ -93,7 +93,7 @@ class Postgres:
         ]
         # Its output goes to no pipe: the server inherits it and would keep the pipe open.
         with tempfile.TemporaryFile() as said:
-            done = subprocess.run(command, cwd="/", stdout=said, stderr=said, timeout=120, check=False)
+            done = subprocess.run(command, cwd="/", stdout=said, stderr=said, timeout=300, check=False)
             if done.returncode:
                 said.seek(0)
                 raise RuntimeError(f"{program}: {said.read().decode(errors='replace')}")

@@ -27,7 +27,7 @@ HOW_TO_GET_IT = "Slurm is not installed: apt-get install --no-install-recommends
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sacct", "sinfo")
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-_PATIENCE = 60.0  # seconds
+_PATIENCE = 300.0  # seconds
 
 _CONF = """\
 ClusterName=loop
@@ -180,7 +180,7 @@ class Cluster:
     def clear(self) -> None:
         """Cancel every job, and wait until none is left."""
         self.run("scancel", "-f", "-u", getpass.getuser(), check=False)
-        end = time.monotonic() + 10.0
+        end = time.monotonic() + 60
         while time.monotonic() < end and self.run("squeue", "-h", check=False):
             time.sleep(0.1)
 

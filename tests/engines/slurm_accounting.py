@@ -89,7 +89,7 @@ class AccountingCluster(Cluster):
         self.end("slurmdbd")
         if self._database is not None:
             self._database.terminate()
-            self._database.wait(30)
+            self._database.wait(300)
 
     def _start_database(self) -> None:
         data, user = self.folder / "db", getpass.getuser()

@@ -34,7 +34,7 @@ def start(*arguments: str, store: Path) -> subprocess.Popen[str]:
 
 def table_of(grid: subprocess.Popen[str]) -> str:
     """Wait for a grid's end; return the table that it prints."""
-    told, errors = grid.communicate(timeout=110)
+    told, errors = grid.communicate(timeout=300)
     assert grid.returncode == 0, told + errors
     table, _, last = told.rstrip("\n").rpartition("\n")
     assert last.endswith("of 27 results were there already."), told

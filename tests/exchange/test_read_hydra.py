@@ -139,7 +139,7 @@ def test_a_real_multirun_is_read(tmp_path: Path) -> None:
     pytest.importorskip("hydra")
     (tmp_path / "app.py").write_text(APP, encoding="utf-8")
     line = [sys.executable, "app.py", "-m", "optimizer.lr=1e-3,0.1,7", "+note=a,b"]
-    subprocess.run(line, cwd=tmp_path, capture_output=True, timeout=100, check=False)
+    subprocess.run(line, cwd=tmp_path, capture_output=True, timeout=300, check=False)
     # The launcher of a sweep ends with the first failure, which is one of the last two jobs.
     source = read_hydra(tmp_path / "multirun", "result.json:accuracy")
     done = [row for row in source.rows if row.status == "done"]

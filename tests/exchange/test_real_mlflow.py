@@ -30,7 +30,7 @@ NAME = "train.py:train"
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # MLflow's use of its own libraries
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # MLflow's word on folders
 ]
@@ -97,7 +97,7 @@ def server(logged: Path) -> Iterator[str]:
         line, stdout=log, stderr=log, cwd=logged.parent, env=environment, start_new_session=True
     )
     try:
-        end = time.monotonic() + 280
+        end = time.monotonic() + 300
         while True:
             with socket.socket() as asked:
                 if asked.connect_ex(("127.0.0.1", port)) == 0:
@@ -108,7 +108,7 @@ def server(logged: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, 9)  # a busy machine may take long to end it politely
-        process.wait(30)
+        process.wait(300)
         log.close()
 
 

@@ -258,7 +258,7 @@ def test_a_script_without_a_guard_runs_on_a_cluster_of_its_own_and_leaves_nothin
     for name in ("home", "tmp"):
         (tmp_path / name).mkdir()
     program = _start(tmp_path, "dask")
-    out, err = program.communicate(timeout=100)
+    out, err = program.communicate(timeout=300)
     assert (program.returncode, out) == (0, "[1, 4, 9]\n"), err
     assert "distributed" not in err
     assert pilots(tmp_path) == set()

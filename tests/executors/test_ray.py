@@ -204,7 +204,7 @@ def test_a_script_without_a_guard_runs_on_a_ray_of_its_own_and_leaves_nothing(tm
         env=environment | told,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert (program.returncode, program.stdout) == (0, "[1, 4, 9]\n"), program.stderr

@@ -58,7 +58,7 @@ def test_runs_and_gc_retry_ls_and_verify_at_once_do_every_task_once(
     others = carers(victim, over)
     ended = [victim.wait(run) for run in runs]
     over.touch()
-    said = [other.communicate(timeout=90)[0] for other in others]
+    said = [other.communicate(timeout=300)[0] for other in others]
     for one in ended:
         assert one.complete, one.output
         assert "locked" not in one.output

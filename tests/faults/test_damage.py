@@ -367,7 +367,7 @@ def test_a_kill_while_a_damaged_index_is_rebuilt_loses_nothing_more(point: str, 
     (root / "index.suspect").touch()
     opening = f"from memento.store.store import Store; Store.open({str(root)!r})"
     killed = subprocess.run(
-        [sys.executable, "-c", opening], env={"MEMENTO_FAULTS": point}, timeout=60, check=False
+        [sys.executable, "-c", opening], env={"MEMENTO_FAULTS": point}, timeout=300, check=False
     )
     assert killed.returncode == -signal.SIGKILL
     assert (root / "index.sqlite").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.soak_engines import Engine, Soak, is_as_undisturbed, is_broken, table
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 
 def test_a_grid_on_pilots_that_are_killed_at_random_ends_as_one_on_this_machine(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def disk() -> Iterator[Disk]:
             orders.unlink(missing_ok=True)
             subprocess.run(["fusermount3", "-u", "-z", mount], capture_output=True, check=False)
             process.terminate()
-            process.wait(30)
+            process.wait(300)
 
 
 def value_of(n: int) -> Any:

@@ -191,7 +191,7 @@ def test_names_that_are_not_utf8_are_as_good_as_others(tmp_path: Path, odd: str,
             env=environment,
             capture_output=True,
             cwd=folder,
-            timeout=100,
+            timeout=300,
             check=False,
         )
         assert (ran.returncode, ran.stdout.decode()) == (0, f"2 {cached} printed\n"), ran.stderr

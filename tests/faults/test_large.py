@@ -73,7 +73,7 @@ def run(folder: Path, kind: str, *reading: str) -> dict[str, list[object]]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

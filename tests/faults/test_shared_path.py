@@ -123,7 +123,7 @@ class Host:
         """Unmount."""
         subprocess.run(["fusermount3", "-u", "-z", self.mount], capture_output=True, check=False)
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(300)
 
 
 @contextmanager

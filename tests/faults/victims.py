@@ -26,7 +26,7 @@ import psutil
 from memento.records import DONE
 from memento.store.store import Store
 
-PATIENCE = 90.0  # seconds that anything may take on a busy machine
+PATIENCE = 300.0  # seconds that anything may take on a busy machine
 
 SCRIPT = """
 import os, sys, time

@@ -262,7 +262,7 @@ def test_two_processes_do_every_task_exactly_once(tmp_path: Path) -> None:
         assert worker.stdin is not None
         worker.stdin.write("go\n")
         worker.stdin.flush()
-    told = [tuple(map(int, worker.communicate(timeout=100)[0].split())) for worker in workers]
+    told = [tuple(map(int, worker.communicate(timeout=300)[0].split())) for worker in workers]
     assert [mine + others for mine, others in told] == [count, count]
     assert sum(mine for mine, _ in told) == count
     with Store.open(tmp_path / "store") as store:
@@ -289,7 +289,7 @@ sys.stdin.readline()
             run = store.begin(info_of())
             assert run.claim([key_of(2)]).elsewhere == [key_of(2)]
             worker.kill()
-            worker.wait(30)
+            worker.wait(300)
             assert run.claim([key_of(2)]).granted == [key_of(2)]
             assert [known.key for known in store.index.known(EXPERIMENT)] == [key_of(1)]
 

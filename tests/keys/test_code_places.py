@@ -148,7 +148,7 @@ RUNS = {
 
 def told(folder: Path, arguments: list[str]) -> Any:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=100
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -35,7 +35,7 @@ if __name__ == "__main__" or "show" in sys.argv:
 
 def python(*arguments: str, cwd: Path, code: str | None = None) -> list[str]:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, input=code, capture_output=True, text=True, timeout=60, check=True,
+        [sys.executable, *arguments], cwd=cwd, input=code, capture_output=True, text=True, timeout=300, check=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(cwd), *filter(None, [os.environ.get("PYTHONPATH")])])},
     )  # fmt: skip
     return done.stdout.split()

@@ -125,7 +125,7 @@ print([digest(value).hex() for value in values])
 def test_the_next_process_gives_the_same_digests(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT.format(scipy=_has("scipy"))))
-    told = {subprocess.check_output([sys.executable, str(script)], text=True, timeout=100) for _ in range(2)}
+    told = {subprocess.check_output([sys.executable, str(script)], text=True, timeout=300) for _ in range(2)}
     assert len(told) == 1
 
 

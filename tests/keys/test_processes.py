@@ -39,7 +39,7 @@ def runs() -> dict[str, dict[str, Any]]:
     }
     answers = {}
     for name, process in processes.items():
-        out, errors = process.communicate(timeout=100)
+        out, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         answers[name] = json.loads(out)
     return answers

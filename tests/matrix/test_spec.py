@@ -183,7 +183,7 @@ def test_a_set_has_the_same_order_in_every_process() -> None:
     printed = {
         subprocess.run(
             [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True, text=True, check=True, timeout=60,
+            capture_output=True, text=True, check=True, timeout=300,
         ).stdout
         for seed in ("1", "2", "3")
     }  # fmt: skip

@@ -231,7 +231,7 @@ def test_a_task_and_its_outcome_cross_the_pipe_in_few_bytes() -> None:
 def test_importing_memento_loads_nothing_else() -> None:
     code = "import sys; before = set(sys.modules); import memento; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=300
     )
     ours = {"memento", "memento._version", "memento.lazily"}
     assert set(done.stdout.split()) - {"__future__"} == ours
@@ -271,7 +271,7 @@ def test_a_run_whose_results_are_all_there_loads_no_heavy_package(tmp_path: Path
 
     def loaded(progress: str) -> list[str]:
         command = [sys.executable, str(script), executor, progress]
-        done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
+        done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=300)
         return done.stdout.split()
 
     loaded("False")
@@ -310,7 +310,7 @@ def test_a_cold_run_loads_no_heavy_package(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(COLD)
     command = [sys.executable, str(script)]
-    done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
+    done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=300)
     program, worker = (line.split() for line in done.stdout.splitlines())
     assert sorted(HEAVY_WHEN_COLD.intersection(program)) == []
     assert sorted(HEAVY_WHEN_COLD.intersection(worker)) == []
@@ -346,7 +346,7 @@ def test_a_plain_grid_is_run_again_and_grown_without_numpy(tmp_path: Path) -> No
 
     def told(size: int) -> str:
         command = [sys.executable, str(script), str(size)]
-        done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=60)
+        done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True, timeout=300)
         return done.stdout.strip()
 
     assert told(5) == "18 0 False"

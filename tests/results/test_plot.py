@@ -331,7 +331,7 @@ results.plot().figure.savefig("second.png")
 assert not pyplot.get_fignums()
 """
     )
-    subprocess.run([sys.executable, script], cwd=tmp_path, check=True, timeout=100)
+    subprocess.run([sys.executable, script], cwd=tmp_path, check=True, timeout=300)
     first, second = (tmp_path / name for name in ("first.png", "second.png"))
     assert first.read_bytes()[:4] == b"\x89PNG"
     assert second.exists()

@@ -201,11 +201,11 @@ def work(context, config):
         file.write(f"{config.x} ")
     began.set()
     if way == "threads":
-        assert other.wait(60)
+        assert other.wait(300)
 
 def run(first):
     if way == "threads" and first:
-        assert began.wait(60)
+        assert began.wait(300)
     try:
         matrix = {"parameters": {"x": list(range(first, first + size))}}
         owner = Memento(work, executor="threads", store="s", name="n", on_error="return", progress=False)
@@ -261,7 +261,7 @@ def test_runs_in_what_a_script_starts_compute_nothing_else_and_end(
                 [sys.executable, str(script), word, str(size)],
                 cwd=tmp_path,
                 env=environment,
-                timeout=60,
+                timeout=300,
                 check=False,
                 stdout=subprocess.PIPE,
                 text=True,

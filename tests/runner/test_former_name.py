@@ -32,7 +32,7 @@ class Project:
 
     def python(self, *args: str) -> tuple[str, str]:
         done = subprocess.run(
-            [sys.executable, *args], cwd=self.folder, capture_output=True, text=True, timeout=100, check=True
+            [sys.executable, *args], cwd=self.folder, capture_output=True, text=True, timeout=300, check=True
         )
         return done.stdout.strip(), done.stderr
 

@@ -12,7 +12,7 @@ from memento import system
 def test_a_boot_is_named_the_same_in_every_process_of_it() -> None:
     program = "from memento import system; print(system.boot_identity())"
     told = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300
     )
     assert told.stdout.strip() == system.boot_identity()
 

@@ -156,6 +156,6 @@ def test_a_forked_process_is_told_where_it_would_wait_for_ever(bucket: str) -> N
     answer = context.SimpleQueue()
     child = context.Process(target=_in_child, args=(bucket, answer))
     child.start()
-    child.join(10)
+    child.join(300)
     assert child.exitcode == 0
     assert 'get_context("spawn")' in answer.get()

@@ -149,7 +149,7 @@ print("ok")
 
 def run(*args: str, cwd: Path, code: str | None = None) -> str:
     done = subprocess.run(
-        [sys.executable, *args], cwd=cwd, input=code, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, *args], cwd=cwd, input=code, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

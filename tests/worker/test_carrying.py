@@ -127,7 +127,7 @@ def differing(
         )
     )  # fmt: skip
     ran = subprocess.run(
-        [sys.executable, str(program)], cwd=folder, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, str(program)], cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
@@ -181,7 +181,7 @@ def test_what_tasks_log_is_in_their_log_and_in_the_programs_file(tmp_path: Path,
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert ran.stdout == "['MINE task 1', 'MINE task 2']\n", ran.stderr
@@ -242,7 +242,7 @@ def run_script(folder: Path, reads: str, change: str, initializer: str = "pass")
     (folder / "pkg" / "deeper.py").write_text(DEEPER)
     (folder / "script.py").write_text(SCRIPT.format(reads=reads, change=change, initializer=initializer))
     ran = subprocess.run(
-        [sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.split("copy ")
@@ -317,7 +317,7 @@ def test_it(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout

@@ -157,7 +157,7 @@ def run(project: Path, *command: str, **more: str) -> Any:
     tools = str(project.parent / "tools")
     environment = {**os.environ, "PYTHONPATH": tools, "PYTHONDONTWRITEBYTECODE": "", **more}
     done = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, cwd=project, env=environment, timeout=100
+        [sys.executable, *command], capture_output=True, text=True, cwd=project, env=environment, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -44,7 +44,7 @@ def test_a_script_from_a_file_as_standard_input_shows_its_lines(tmp_path: Path) 
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=300,
             check=False,
         )
     assert done.returncode == 0, done.stderr
@@ -58,7 +58,7 @@ def test_a_cell_shows_its_lines(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -47,7 +47,7 @@ def test_what_starts_workers_may_be_killed_in_some_places_while_it_imports(
     told = {"DEATHS": str(deaths), "SESSION": str(os.getsid(0)), "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(
         [sys.executable, "script.py"],
-        capture_output=True, text=True, cwd=tmp_path, timeout=110, env={**os.environ, **told},
+        capture_output=True, text=True, cwd=tmp_path, timeout=300, env={**os.environ, **told},
     )  # fmt: skip
     assert (done.stdout == "3\n") == ends, done.stderr
     assert len(list(tmp_path.glob("died-*"))) == (deaths if ends else 3)

@@ -70,7 +70,7 @@ class TestLocalPilots(ExecutorContract):
         while again.poll() is None and not list(served.glob("*/pilots/*/taken-1-2")):
             time.sleep(0.02)
         grid.gate.touch()
-        told, _ = again.communicate(timeout=100)
+        told, _ = again.communicate(timeout=300)
         assert told.split() == ["[0,", "1,", "2,", "3,", "4,", "5]"]
         assert sorted(grid.begun.read_text().split()) == ["0", "1", "2", "3", "4", "5"], (
             "a task was run twice"
@@ -79,7 +79,7 @@ class TestLocalPilots(ExecutorContract):
             "range(7)"  # a run that has something to do clears what dead ones have left
         )
         with grid.begin() as last:
-            last.communicate(timeout=100)
+            last.communicate(timeout=300)
         assert last.returncode == 0
         assert not list(served.glob("*/pilots"))
 
@@ -92,7 +92,7 @@ class TestLocalPilots(ExecutorContract):
             grid.wait_for(4, one, other)  # both have more to do than what the pilots of the first are at
             grid.gate.touch()
             for program in (one, other):
-                told, _ = program.communicate(timeout=100)
+                told, _ = program.communicate(timeout=300)
                 assert told.split() == ["[0,", "1,", "2,", "3,", "4,", "5,", "6,", "7]"]
         assert sorted(grid.begun.read_text().split()) == list("01234567"), "a task was run twice"
 
@@ -108,7 +108,7 @@ class TestLocalPilots(ExecutorContract):
                     assert beside.poll() is None
                     time.sleep(0.02)
                 grid.gate.touch()
-                told, _ = beside.communicate(timeout=100)
+                told, _ = beside.communicate(timeout=300)
         assert told.split() == ["[0,", "1,", "2,", "3,", "4,", "5]"]
         assert sorted(grid.begun.read_text().split()) == list("012345"), "a task was run twice"
 

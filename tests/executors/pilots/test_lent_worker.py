@@ -122,7 +122,7 @@ def test_a_pilot_that_is_not_wanted_while_it_is_being_made_is_none(tmp_path: Pat
 
 
 def _until(so: Any) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not so():
         assert time.monotonic() < end
         threading.Event().wait(0.01)

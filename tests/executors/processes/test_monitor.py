@@ -276,7 +276,7 @@ def small_group() -> Iterator[Path]:
         with contextlib.suppress(OSError):
             (group / "memory.swap.max").write_text("0")
         yield group
-        end = time.monotonic() + 10
+        end = time.monotonic() + 300
         while True:
             try:
                 group.rmdir()
@@ -295,7 +295,7 @@ def test_a_kill_by_the_kernel_for_want_of_memory_is_told_as_that(tmp_path: Path,
     )
     try:
         (small_group / "cgroup.procs").write_text(str(process.pid))
-        told, _ = process.communicate("go\n", timeout=100)
+        told, _ = process.communicate("go\n", timeout=300)
     finally:
         process.kill()
         process.wait()
@@ -305,7 +305,7 @@ def test_a_kill_by_the_kernel_for_want_of_memory_is_told_as_that(tmp_path: Path,
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.01)
@@ -378,7 +378,7 @@ def test_a_suspended_coordinator_or_machine_goes_on_where_it_was(tmp_path: Path,
         time.sleep(5)
         for part in parts:
             part.resume()
-        told, _ = process.communicate(timeout=60)
+        told, _ = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()

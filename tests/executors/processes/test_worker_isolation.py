@@ -713,4 +713,4 @@ for _ in range(2):
     mine.setLevel(logging.ERROR)
     order.restore()
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)

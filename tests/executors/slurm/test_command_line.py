@@ -49,7 +49,7 @@ def memento(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         start_new_session=True,
     )
 

@@ -277,5 +277,5 @@ def test_why_a_task_waits_is_told_in_slurms_words(slurm: Cluster, tmp_path: Path
         wait_until(lambda: "DRAINED" in status(), "it says what it waits for")
     finally:
         run.terminate()
-        run.wait(60)
+        run.wait(300)
     wait_until(lambda: not slurm.jobs(), "no job is left", 15.0)

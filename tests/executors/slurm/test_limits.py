@@ -243,7 +243,7 @@ def test_status_says_that_the_program_is_gone_and_that_its_jobs_go_on(slurm: Clu
         wait_until((tmp_path / "begun").exists, "tasks run")
     finally:
         run.kill()
-        run.wait(30)
+        run.wait(300)
     text = told("status", store=store)
     assert "its program is gone, and " in text
     assert "of it work" in text

@@ -22,7 +22,7 @@ def _run(options: SlurmOptions, request: JobRequest, folder: Path, **variables: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         env={"PATH": "/usr/bin:/bin", **variables},
     )
     return done.returncode, done.stdout + done.stderr

@@ -61,7 +61,7 @@ class Grid:
 def end(*coordinators: subprocess.Popen[bytes], code: int = 0) -> None:
     """Wait for their end."""
     try:
-        assert [each.wait(120) for each in coordinators] == [code] * len(coordinators)
+        assert [each.wait(300) for each in coordinators] == [code] * len(coordinators)
     finally:
         for each in coordinators:
             each.kill()

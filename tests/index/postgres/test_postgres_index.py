@@ -115,7 +115,7 @@ def test_what_is_usual_on_a_server_changes_nothing(address: str) -> None:
     def work() -> None:
         with opened(f"{address}&options={options}") as index:
             run = index.begin(info_of())
-            ready.wait(60)
+            ready.wait(300)
             for start in range(0, len(keys), 4):
                 claim = run.claim(keys[start : start + 4])
                 granted.extend(claim.granted)
@@ -344,7 +344,7 @@ def pooled(postgres: Postgres, address: str) -> Iterator[str]:
             yield address.replace(postgres.host, folder).replace("@/", "@:6432/")
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(300)
 
 
 def test_a_pool_of_transactions_may_stand_between(pooled: str) -> None:
@@ -356,7 +356,7 @@ def test_a_pool_of_transactions_may_stand_between(pooled: str) -> None:
     def work() -> None:
         with opened(pooled) as index:
             run = index.begin(info_of())
-            ready.wait(60)
+            ready.wait(300)
             for start in range(0, len(keys), 10):
                 claim = run.claim(keys[start : start + 10])
                 granted.extend(claim.granted)

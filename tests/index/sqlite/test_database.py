@@ -172,7 +172,7 @@ def test_threads_have_connections_of_their_own(root: Path) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(300)
     assert found == [3, 3, 3, 3]
 
 
@@ -195,7 +195,7 @@ run.commit([row_of(3)])
 print(len(list(store.index.known(EXPERIMENT))))
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(root)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program, str(root)], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.stdout.strip(), done.stderr) == ("3", "")
 
@@ -222,7 +222,7 @@ def test_a_connection_ends_with_its_thread(root: Path) -> None:
         for _ in range(5):
             thread = threading.Thread(target=store.index.experiments)
             thread.start()
-            thread.join(30)
+            thread.join(300)
         assert len(cast(Any, store.index).database._opened) == 1
 
 
@@ -263,5 +263,5 @@ def test_opening_a_store_again_keeps_the_locks_that_this_process_has_on_it(root:
         Store.open(root).close()
         # Who closes the last connection removes this file; what is committed after that is lost.
         other = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM tasks').fetchall()"
-        subprocess.run([sys.executable, "-c", other, str(root / "index.sqlite")], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", other, str(root / "index.sqlite")], check=True, timeout=300)
         assert (root / "index.sqlite-wal").exists()

@@ -126,7 +126,7 @@ def test_a_run_that_was_killed_while_it_rebuilt_has_not_undone_what_others_commi
     index = root / "index.sqlite"
     environment = {**os.environ, "MEMENTO_FAULTS": "rebuild.ready"}
     command = [sys.executable, "-c", opening, str(index)]
-    killed = subprocess.run(command, env=environment, timeout=60, check=False)
+    killed = subprocess.run(command, env=environment, timeout=300, check=False)
     assert killed.returncode == -signal.SIGKILL
     with closing(sqlite3.connect(index)) as connection, connection:  # a run that had it open all the time
         connection.execute("UPDATE experiments SET name = 'changed'")
