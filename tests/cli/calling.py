@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from memento.cli.app import app
 from memento.cli.schema import names, text_of
 
-GENEROUS = 100  # seconds; a test that needs them fails
+GENEROUS = 300  # seconds; a test that needs them fails
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-_UP = 20.0  # seconds in which it starts
+_UP = 300.0  # seconds in which it starts
 
 
 class ObjectServer:

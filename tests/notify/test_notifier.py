@@ -14,7 +14,7 @@ from memento.notify.email import EmailNotificationProvider, SmtpConfiguration
 from memento.notify.notifier import KEYS, ROOM, Notifier
 from tests.notify.fakes import FINISHED, STARTED, MailServer, failed, group
 
-LONG = 60.0  # seconds that a test waits at most for what takes milliseconds
+LONG = 300.0  # seconds that a test waits at most for what takes milliseconds
 
 
 class Rich(DefaultNotificationProvider):
