@@ -53,7 +53,7 @@ for limit in range(0, 420):
         found += reader.read()
     assert Reader(path).read() == found, limit  # who comes later, and finds the writer dead
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    writer.close()
+    writer.append()  # what it owes
     found += reader.read()
     assert found == [b"a" * 50, b"b" * 60, b"c" * 70], (limit, found)
 """

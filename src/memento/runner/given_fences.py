@@ -27,7 +27,7 @@ class GivenFences:
 
     def look(self, runs: Iterable[str]) -> None:
         """Find out what workers of dead runs may be at."""
-        from memento.executors.pilots.takeover import tasks_in_hand
+        from memento.executors.pilots.account import tasks_in_hand
 
         for run in set(runs) - self._looked:
             self._looked.add(run)

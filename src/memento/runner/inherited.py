@@ -150,7 +150,7 @@ def _left_by(
 
     When all of a run has been yielded, and the caller has noted what is `wanted`, it is noted whether that was all.
     """
-    from memento.executors.pilots.takeover import pilots_of, what_ended
+    from memento.executors.pilots.account import pilots_of, what_ended
 
     for run in runs:
         for path in handover.outcomes_of(store.root, run):
@@ -166,7 +166,7 @@ def _left_by(
 
 def _remove_pilots(store: Store, over: Mapping[str, bool]) -> None:
     """Remove the folders of runs whose pilots are over, and of which nothing more can be taken in."""
-    from memento.executors.pilots.takeover import pilots_of
+    from memento.executors.pilots.account import pilots_of
 
     for run, is_over in over.items():
         # A run without pilots of its own may have taken over another's, which read there.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memento.executors.base import Executor
-from memento.executors.pilots.takeover import pilots_of, what_ended
+from memento.executors.pilots.account import pilots_of, what_ended
 from memento.testing import ExecutorContract
 from memento.testing.executor_ends import OUTLIVED
 from memento.worker.handover import runs_with_outcomes

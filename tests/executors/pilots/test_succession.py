@@ -97,7 +97,7 @@ def test_what_a_pilot_ends_while_it_is_taken_over_is_heard(
     driver: Drive, dead_pilot: tuple[Path, Writer, Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, writer, task = dead_pilot
-    looked, is_said = charters.coordinators, list[bool]()
+    looked, is_said = charters.last_coordinator, list[bool]()
 
     def slowly(folder: Path, instance: int) -> int:
         if len(is_said) == 1:  # it is known by now what the pilot has said, and not yet what it was given
@@ -105,7 +105,7 @@ def test_what_a_pilot_ends_while_it_is_taken_over_is_heard(
         is_said.append(True)
         return looked(folder, instance)
 
-    monkeypatch.setattr(charters, "coordinators", slowly)
+    monkeypatch.setattr(charters, "last_coordinator", slowly)
     driver.start(lambda context, config: 0, former=[DEAD])
     driver.executor.submit([task._replace(number=0)])
     assert [told.number for told in tell(driver) if isinstance(told, Outcome)] == [0]

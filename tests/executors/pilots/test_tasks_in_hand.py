@@ -11,9 +11,9 @@ import pytest
 
 from memento.executors.base import Lost
 from memento.executors.pilots import pilot_messages
+from memento.executors.pilots.account import tasks_in_hand
 from memento.executors.pilots.pilot_messages import Beat, Do, Ended, Leaving, Told
 from memento.executors.pilots.streams import Writer
-from memento.executors.pilots.takeover import tasks_in_hand
 from memento.records import DONE, Outcome
 from memento.runner.given_fences import GivenFences
 from memento.worker.batch_runner import Batch
@@ -76,6 +76,17 @@ def test_what_who_took_it_over_gave_counts_too(tmp_path: Path, pilots: Path) -> 
     give(pilots / "p1", "to-1-2", task(1, shift=10), task(3, shift=10), run="another")
     say(pilots / "p1", "from-1", ended(task(1)), ended(task(3, shift=10)))
     assert tasks_in_hand(str(tmp_path), RUN) == {task(2).key, task(1, shift=10).key}
+
+
+@pytest.mark.parametrize(
+    "first", [ended(task(1)), Told(Lost(1, 1, cancelled=True))], ids=["it failed", "it was given back"]
+)
+def test_a_task_that_is_given_a_second_time_a_pilot_may_be_at(
+    tmp_path: Path, pilots: Path, first: Any
+) -> None:
+    give(pilots / "p1", "to-1-1", task(1), task(1)._replace(attempt=2))
+    say(pilots / "p1", "from-1", first)
+    assert tasks_in_hand(str(tmp_path), RUN) == {task(1).key}
 
 
 def test_where_there_were_no_pilots_nobody_knows(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from memento.executors.pilots.handle import PilotHandle
 from memento.executors.pilots.pilot_messages import (
     Beat,
     Cancel,
+    Do,
     Ended,
     Leaving,
     Resize,
@@ -26,6 +27,7 @@ from memento.executors.pilots.streams import Reader, Writer
 from memento.records import FAILED, RAISED, STOPPED, Failure, Outcome
 from memento.testing.driving import Drive
 from memento.worker import handover
+from memento.worker.batch_runner import Batch
 from memento.worker.handover import Left
 from memento.worker.work import Task
 from tests.executors.pilots.test_succession import (
@@ -76,7 +78,7 @@ def unread(driver: Drive, monkeypatch: pytest.MonkeyPatch) -> PilotHandle:
     writer = Writer(pilot.folder / "from-1")
     speak(writer, here(run))
     tasks = [driver.task(number) for number in range(3)]
-    pilot.tasks.update(enumerate(tasks))
+    pilot.give(Batch(1, "", "", {}, {}, tuple(tasks)), tasks)
     for task in tasks:
         speak(writer, Ended(left(task)._replace(run=run)))
     return pilot
@@ -112,6 +114,20 @@ def test_what_is_at_a_pilot_that_another_run_has_just_taken_is_waited_for_and_no
     speak(writer, Ended(left(task)))
     assert [told.number for told in tell(driver) if isinstance(told, Outcome)] == [0]
     assert not told_to(folder, 1, 2).exists(), "it is the other run's to say something"
+
+
+@pytest.mark.parametrize("first", ["it failed", "it was given back"])
+def test_what_a_pilot_was_given_a_second_time_is_waited_for_and_not_run(
+    driver: Drive, dead_pilot: tuple[Path, Writer, Task], first: str
+) -> None:
+    folder, writer, task = dead_pilot
+    again = task._replace(attempt=2)
+    batches = [Do(Batch(number, f"/{DEAD}", "", {}, {}, (one,))) for number, one in enumerate((task, again))]
+    Writer(folder / "to-1-1").append(*map(pilot_messages.pack, batches))
+    speak(writer, Ended(failed(task, RAISED)) if first == "it failed" else Told(Lost(7, 1, cancelled=True)))
+    driver.start(lambda context, config: 0, former=[DEAD])
+    driver.executor.submit([task._replace(number=0)])
+    assert not engine(driver).queue
 
 
 def test_who_is_too_late_for_a_pilot_watches_no_place_of_it(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from memento.executors import Executor, Slurm
-from memento.executors.pilots.takeover import pilots_of, what_ended
+from memento.executors.pilots.account import pilots_of, what_ended
 from memento.layout import WORK
 from memento.testing import ExecutorContract
 from tests.engines.slurm import Cluster, quick, slurm, slurm_cluster

@@ -107,7 +107,15 @@ def taken_by(folder: Path, instance: int, coordinator: int) -> Path:
     return folder / f"taken-{instance}-{coordinator}"
 
 
-def coordinators(folder: Path, instance: int) -> int:
+def last_instance(folder: Path) -> int:
+    """Return the number of a pilot's last instance that has said anything; 0 where there is none."""
+    number = 0
+    while heard_from(folder, number + 1).exists():
+        number += 1
+    return number
+
+
+def last_coordinator(folder: Path, instance: int) -> int:
     """Return the number of an instance's last coordinator; one that died at once may have told it nothing."""
     number = 1
     while taken_by(folder, instance, number + 1).exists() or told_to(folder, instance, number + 1).exists():
@@ -117,7 +125,7 @@ def coordinators(folder: Path, instance: int) -> int:
 
 def next_coordinator(folder: Path, instance: int, present: int) -> int:
     """Return the number of the next coordinator that has told an instance something; 0 where there is none."""
-    later = range(present + 1, coordinators(folder, instance) + 1)
+    later = range(present + 1, last_coordinator(folder, instance) + 1)
     return next((number for number in later if told_to(folder, instance, number).exists()), 0)
 
 

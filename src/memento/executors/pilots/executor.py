@@ -13,6 +13,7 @@ the engine does not know it; what it says from then on is not read, and its task
 from __future__ import annotations
 
 import contextlib
+import math
 import select
 import socket
 from collections import deque
@@ -69,8 +70,7 @@ class PilotExecutor(PilotEngine):
         self.count = 1  # tasks at once
         self._inbox: list[Message] = []
         self._pace = Pace()
-        self._recalled: set[int] = set()  # tasks that are to be run elsewhere, not given back
-        self._stops: dict[int, float] = {}  # who was told to stop: when it is given up
+        self._next_end = math.inf  # monotonic; when the first task is given up that was told to stop
         self._stopping = False
         self._made = 0  # pilots, so far
         self.broken_in_a_row = self._unbegun = 0  # pilots that could run nothing, or did not begin, in a row
@@ -125,7 +125,7 @@ class PilotExecutor(PilotEngine):
     @property
     def in_hand(self) -> int:
         """How many tasks are here without an outcome."""
-        return len(self.queue) + sum(len(pilot.tasks) + len(pilot.waiting) for pilot in self.pilots.values())
+        return len(self.queue) + sum(len(pilot.tasks) for pilot in self.pilots.values())
 
     def want(self) -> int:
         return 0 if self._stopping else self._pace.wanted(self.count, self.in_hand)
@@ -166,16 +166,13 @@ class PilotExecutor(PilotEngine):
             self._inbox += cancelled(self._former.let_go(wanted))
         end = self._clock.monotonic() + self._work.grace + self.beat
         for pilot in self.pilots.values():
-            own = [number for number in pilot.tasks if wanted is None or number in wanted]
-            old = [
-                number for number, task in pilot.waiting.items() if wanted is None or task.number in wanted
-            ]
-            if own or old:
-                self._recalled.difference_update(own)
-                pilot.say(Cancel(None if wanted is None else (*own, *old), running))
+            if there := pilot.numbers_there(wanted):
+                pilot.say(Cancel(None if wanted is None else tuple(there), running))
+            for number in there:
+                one = pilot.tasks[number]
+                one.recalled = False
                 if running:
-                    now_as = [pilot.waiting[number].number for number in old]  # numbers of another run
-                    self._stops.update(dict.fromkeys((*own, *now_as), end))
+                    one.ends, self._next_end = end, min(end, self._next_end)
         if running and wanted is None:
             self._stopping = True
 
@@ -268,12 +265,10 @@ class PilotExecutor(PilotEngine):
             self._inbox += self._former.take(pilot, message)
         elif isinstance(message, Ended):
             outcome = message.left.outcome
-            task = pilot.tasks.pop(outcome.number, None)
+            task = pilot.over(outcome.number)
             if task is not None:  # else it was given up
                 self.broken_in_a_row = 0
                 self._pace.learn(outcome.runtime)
-                self._stops.pop(outcome.number, None)
-                self._recalled.discard(outcome.number)
                 self._inbox += self.judge(pilot, task, outcome)
         elif isinstance(message, Told):
             self._pass_on(pilot, message.message)
@@ -292,25 +287,18 @@ class PilotExecutor(PilotEngine):
             self._unbegun = self._unbegun if pilot.came_late else 0
 
     def _pass_on(self, pilot: PilotHandle, message: Update | Note | Lost) -> None:
-        if not isinstance(message, Lost):
-            if isinstance(message, Note):
-                self._inbox.append(message)
-            elif (number := pilot.number_here(message.number)) is not None:
-                self._inbox.append(message._replace(number=number))
-            return
-        if message.number in pilot.former:
-            self._inbox += self._former.take(pilot, Told(message))
-            return
-        task = pilot.tasks.pop(message.number, None)
-        if task is None:
-            return
-        message = message._replace(number=task.number, attempt=task.attempt)
-        self._stops.pop(task.number, None)
-        if task.number in self._recalled and message.cancelled:
-            self._recalled.discard(task.number)
-            self.queue.appendleft(task)
-        else:
+        if isinstance(message, Note):
             self._inbox.append(message)
+        elif isinstance(message, Update):
+            if (number := pilot.number_here(message.number)) is not None:
+                self._inbox.append(message._replace(number=number))
+        elif message.number in pilot.former:
+            self._inbox += self._former.take(pilot, Told(message))
+        elif (one := pilot.tasks.pop(message.number, None)) is not None:
+            if one.recalled and message.cancelled:
+                self.queue.appendleft(one.task)
+            else:
+                self._inbox.append(message)
 
     def _bury(self, pilot: PilotHandle, why: str) -> None:
         """Let go of a pilot whose place has ended."""
@@ -334,26 +322,27 @@ class PilotExecutor(PilotEngine):
 
     def _lose(self, pilot: PilotHandle, why: str, *, kept: bool = False) -> None:
         """Give back what a place had in hand; a loss counts for those tasks only that may have caused it."""
-        suspects = pilot.suspects()
-        tasks = [*pilot.tasks.values(), *pilot.waiting.values()]
-        pilot.tasks, pilot.waiting, pilot.former = {}, {}, {}
-        for task in tasks:
-            asked = self._stops.pop(task.number, None) is not None or self._stopping
-            harmless = kept or task.number not in suspects
+        suspects = set() if kept else pilot.suspects()
+        for number, one in pilot.take_all().items():
+            task, asked = one.task, self._stopping or one.ends is not None
+            harmless = number not in suspects
             self._inbox.append(Lost(task.number, task.attempt, why, cancelled=asked, kept=harmless))
-            self._recalled.discard(task.number)
 
     def _give_up(self, now: float) -> None:
         """Tell as stopped whose grace is over and whose pilot says nothing."""
-        for number, end in list(self._stops.items()):
-            if now < end:
-                continue
-            del self._stops[number]
-            for pilot in self.pilots.values():
-                task = pilot.let_go(number)
-                if task is not None:
-                    outcome = verdict(task, failures.stopped(), self._clock.now(), 0.0, pilot.name)
-                    self._inbox.append(outcome)
+        if now < self._next_end:
+            return
+        self._next_end = math.inf
+        for pilot in self.pilots.values():
+            for number, one in list(pilot.tasks.items()):
+                if one.ends is None:
+                    continue
+                if now < one.ends:
+                    self._next_end = min(self._next_end, one.ends)
+                    continue
+                del pilot.tasks[number]
+                outcome = verdict(one.task, failures.stopped(), self._clock.now(), 0.0, pilot.name)
+                self._inbox.append(outcome)
 
     # -- giving
 
@@ -393,8 +382,9 @@ class PilotExecutor(PilotEngine):
         """Take back what waits at busy pilots while others have nothing to do."""
         idle = sum(max(pilot.width - len(pilot.tasks), 0) for pilot in ready)
         for pilot in ready:
-            waiting = [number for number in list(pilot.tasks)[pilot.width :] if number not in self._recalled]
+            waiting = [one for one in list(pilot.tasks.values())[pilot.width :] if not one.recalled]
             if (taken := waiting[-idle:] if idle else []) and self._pace.seconds > 4 * _QUICK:
                 idle -= len(taken)
-                self._recalled.update(taken)
-                pilot.say(Cancel(tuple(taken), running=False))
+                for one in taken:
+                    one.recalled = True
+                pilot.say(Cancel(tuple(one.task.number for one in taken), running=False))

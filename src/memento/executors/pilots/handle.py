@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from memento.clock import Clock
@@ -34,12 +35,23 @@ from memento.worker.work import Task
 _NEWER = 1.0  # seconds between two looks for a newer instance
 
 
+@dataclass(slots=True, eq=False)
+class InHand:
+    """A task at a pilot, without an outcome."""
+
+    task: Task  # as this run knows it
+    ends: float | None = None  # it was told to stop: when it is given up
+    recalled: bool = False  # it is to be run elsewhere, unless it has begun
+
+
 class PilotHandle:
     """The coordinator's side of one pilot."""
 
     def __init__(self, charter: Charter, name: str, folder: Path, clock: Clock, instance: int = 1) -> None:
         self.name, self.charter, self.folder, self.width = name, charter, folder, charter.width
-        self.tasks: dict[int, Task] = {}  # at it, without an outcome, in the order in which they were given
+        # This run's tasks that are at it, in the order in which they were given, by the numbers that it knows them by:
+        # a pilot of a dead run, by those of that run.
+        self.tasks: dict[int, InHand] = {}
         self.known: set[int] = set()  # values that it has
         self.here: Here | None = None  # what its instance said first
         self.left: float | None = None  # seconds until its place ends, when it last told
@@ -49,10 +61,7 @@ class PilotHandle:
         self.instance = instance
         self.succeeded = False  # a newer instance has begun
         self.successor = 2  # its coordinator's number, where it is taken over
-        # Of a pilot of a dead run: what it has in hand for that, by number, and of these the tasks of this run that
-        # wait for it.
-        self.former: dict[int, Task] = {}
-        self.waiting: dict[int, Task] = {}
+        self.former: dict[int, bytes] = {}  # keys of all that it has in hand for a dead run, by number
         self.adopted = False  # another run has started it
         self._serves = Path(charter.run).name  # the run whose tasks it is to run
         self._clock = clock
@@ -126,17 +135,27 @@ class PilotHandle:
 
     def number_here(self, number: int) -> int | None:
         """Return which number a task that it names has in this run; None where it is none of this run's."""
-        task = self.waiting.get(number) or self.tasks.get(number)
-        return None if task is None else task.number
+        one = self.tasks.get(number)
+        return None if one is None else one.task.number
 
-    def let_go(self, number: int) -> Task | None:
-        """Expect a task's end no more; None where it does not have it."""
-        old = next((old for old, task in self.waiting.items() if task.number == number), None)
-        return self.tasks.pop(number, None) if old is None else self.waiting.pop(old)
+    def numbers_there(self, numbers: Collection[int] | None) -> list[int]:
+        """Return which numbers it knows these tasks of this run by, of those that it has; None: all."""
+        return [there for there, one in self.tasks.items() if numbers is None or one.task.number in numbers]
+
+    def over(self, number: int) -> Task | None:
+        """Note that it has a task no more; return it where it is this run's."""
+        self.former.pop(number, None)
+        one = self.tasks.pop(number, None)
+        return None if one is None else one.task
+
+    def take_all(self) -> dict[int, InHand]:
+        """Note that it has nothing more in hand; return what it had of this run."""
+        taken, self.tasks, self.former = self.tasks, {}, {}
+        return taken
 
     def suspects(self) -> set[int]:
         """Return those of its tasks that may have ended its place: what it ran, and what it was to run next."""
-        first = list(self.tasks)[: 2 * self.width]
+        first = list(self.former or self.tasks)[: 2 * self.width]
         return {*first, *(state.number for state in self._running)}
 
     # -- saying
@@ -149,7 +168,7 @@ class PilotHandle:
 
     def give(self, batch: Batch, tasks: Sequence[Task]) -> None:
         """Have it run tasks."""
-        self.tasks.update((task.number, task) for task in tasks)
+        self.tasks.update((task.number, InHand(task)) for task in tasks)
         self.say(Do(batch))
 
     def keep_alive(self, now: float) -> None:

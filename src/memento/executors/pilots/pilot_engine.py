@@ -125,16 +125,12 @@ class PilotEngine(Executor):
 
     def unbegun(self) -> Iterator[tuple[int, str]]:
         for pilot in self.pilots.values():
-            run = {state.number for state in pilot.running(0.0)}
-            name = self.place_name(pilot)
-            next_ones = (number for number in pilot.tasks if number not in run)
-            for number in islice(next_ones, _TOLD):
-                yield number, f"{name} has it, and starts it when one of those that run there has ended"
-            for task in islice(pilot.waiting.values(), _TOLD):
-                yield (
-                    task.number,
-                    f"{name} has it, for a run whose program is gone: its result is awaited",
-                )
+            running = {state.number for state in pilot.running(0.0)}
+            here = (one.task.number for one in pilot.tasks.values() if one.task.number not in running)
+            why = "and starts it when one of those that run there has ended"
+            if pilot.former:
+                why = "for a run whose program is gone: its result is awaited"
+            yield from ((number, f"{self.place_name(pilot)} has it, {why}") for number in islice(here, _TOLD))
         yield from self._unbegun_in_queue()
 
     def _unbegun_in_queue(self) -> Iterator[tuple[int, str]]:

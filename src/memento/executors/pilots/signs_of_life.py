@@ -1,6 +1,6 @@
 """What pilots of a dead run are at, as far as their files show.
 
-Knows: folders of pilots, streams. May not know: engines, indexes; who takes such pilots over.
+Knows: accounts of pilots. May not know: engines, indexes; who takes such pilots over.
 
 A pilot that goes on without its coordinator gives a sign of life each few seconds. Whether one is recent is judged by
 the times of files, which the file system gives: that is good for showing only.
@@ -9,16 +9,11 @@ the times of files, which the file system gives: that is good for showing only.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-from memento.errors import StreamDamaged
 from memento.executors.pilots import charter as charters
-from memento.executors.pilots import pilot_messages
-from memento.executors.pilots.pilot_messages import Beat, Ended, FromPilot, Leaving
-from memento.executors.pilots.streams import Reader
-from memento.executors.pilots.takeover import pilots_of
+from memento.executors.pilots.account import accounts_of, pilots_of
+from memento.executors.pilots.pilot_messages import Beat
 from memento.records import DONE
 
 
@@ -37,35 +32,20 @@ def signs_of_life(store: str, run: str, now: float) -> Signs:
     working = silent = running = done = 0
     heard = 0.0
     for folder in pilots_of(store, run):
-        instance, told_at = 0, 0.0
-        said: list[FromPilot] = []
-        while (stream := charters.heard_from(folder, instance + 1)).exists():
-            instance += 1
-            said = list(_said(stream))
-            told_at = stream.stat().st_mtime
-            done += sum(_is_done(message, run) for message in said)
-        is_taken = charters.coordinators(folder, instance) > 1
-        is_over = charters.is_noted_over(folder) or any(isinstance(one, Leaving) for one in said)
-        if not instance or is_taken or is_over:
+        accounts = accounts_of(folder)
+        ended = [left for one in accounts for left in one.ended]
+        done += sum(left.run == run and left.outcome.status == DONE for left in ended)
+        if not accounts or accounts[-1].has_left or charters.is_noted_over(folder):
             continue
+        _, instance, said = accounts[-1]
+        if charters.last_coordinator(folder, instance) > 1:  # another run has taken it over
+            continue
+        told_at = charters.heard_from(folder, instance).stat().st_mtime
         heard = max(heard, told_at)
         with contextlib.suppress(OSError, ValueError):
             if now - told_at > charters.read_charter(folder).silence:
                 silent += 1
                 continue
         working += 1
-        beats = [one for one in said if isinstance(one, Beat)]
-        running += len(beats[-1].running) if beats else 0
+        running += next((len(one.running) for one in reversed(said) if isinstance(one, Beat)), 0)
     return Signs(working, silent, running, done, heard)
-
-
-def _said(stream: Path) -> Iterator[FromPilot]:
-    reader = Reader(stream)
-    with contextlib.suppress(StreamDamaged):  # what came before counts
-        while data := reader.read():
-            for one in data:
-                yield from pilot_messages.heard(one)
-
-
-def _is_done(message: FromPilot, run: str) -> bool:
-    return isinstance(message, Ended) and message.left.run == run and message.left.outcome.status == DONE

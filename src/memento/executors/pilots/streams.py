@@ -115,11 +115,6 @@ class Writer:
         self._end += size
         self._owed.clear()
 
-    def close(self) -> None:
-        """Write what is owed, if anything is; raises as `append` does."""
-        if self._owed:
-            self.append()
-
     def _make(self, durable: bool) -> None:
         """Make the file under another name first: no reader ever sees half of its head."""
         folder, name = os.path.split(self._path)

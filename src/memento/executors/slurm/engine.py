@@ -251,13 +251,11 @@ class Slurm(PilotExecutor):
         So that `on_oom` counts. Of several that ran none is proven to be the one, nor where the kernel had ended only a
         task before: then that state is what Slurm remembers of it.
         """
-        job, first = self.jobs.queue.jobs.get(pilot.name), next(iter(pilot.tasks), -1)
-        proven = (
-            not kept and job is not None and job.state == "OUT_OF_MEMORY" and pilot.name not in self._struck
-        )
-        wanted = not self._stopping and first not in self._stops
-        if proven and wanted and pilot.tasks and (pilot.width == 1 or len(pilot.tasks) == 1):
-            task = pilot.tasks.pop(first)
+        job, first = self.jobs.queue.jobs.get(pilot.name), next(iter(pilot.tasks.values()), None)
+        had_no_memory = job is not None and job.state == "OUT_OF_MEMORY" and pilot.name not in self._struck
+        ran_one = not (kept or pilot.former) and (pilot.width == 1 or len(pilot.tasks) == 1)
+        if had_no_memory and ran_one and first is not None and first.ends is None and not self._stopping:
+            task = pilot.tasks.pop(first.task.number).task
             text = f"{why}: give tasks more, by memory_limit or executors.Slurm(mem=...)"
             failure = failures.without_exception(MEMORY, "OutOfMemory", text, "", MemoryLimitExceeded(text))
             self._inbox.append(verdict(task, failure, self._clock.now(), 0.0, pilot.name))
@@ -342,7 +340,7 @@ class Slurm(PilotExecutor):
         """Have pilots leave that have nothing to do, and for which nothing is left: others take their places."""
         next_tasks = list(islice(self.queue, _LOOKED_AT))
         for pilot in self.pilots.values():
-            idle = pilot.is_here and not (pilot.tasks or pilot.waiting or pilot.dismissed)
+            idle = pilot.is_here and not (pilot.tasks or pilot.dismissed)
             doubtful = self.fitting.is_doubtful(pilot)  # it is judged in a moment
             if (
                 next_tasks
