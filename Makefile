@@ -154,8 +154,11 @@ EXCHANGE := mlflow==3.17.2 tensorboard==2.21.0 tensorboardX==2.6.5 optuna==5.0.0
 # What `make test-engines` needs beside the Debian packages slurm-wlm, munge, slurmdbd, mariadb-server and postgresql.
 ENGINES := "dask[distributed]==2026.8.0" ray==2.60.0 "psycopg[binary]==3.3.9" obstore==0.12.1 "moto[server]==5.2.5" \
            nvidia-ml-py==13.615.71
+AZURITE := azurite@3.35.0
 .venv-engines: $(ENV)
 	@tools/extended-environment $@ $(ENV) $(ENGINES)
+	@[ -d $@/node_modules/azurite ] || npm install --silent --no-audit --no-fund --prefix $@ $(AZURITE) || \
+	    echo "no $(AZURITE) could be installed by npm: the tests of Azure's object store are skipped" >&2
 
 # tools/environment knows by content whether there is anything to do.
 OTHER_ENVS := $(PYTHONS:%=.venv-%)

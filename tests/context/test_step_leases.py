@@ -69,7 +69,7 @@ def test_one_of_many_computes_and_the_others_find_the_step(space: TaskSpace) -> 
     for one in hosts:
         one.start()
     for one in hosts:
-        one.join(20)
+        one.join()
     assert len(computed) == 1
     assert place.contents == {}
 

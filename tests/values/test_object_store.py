@@ -14,6 +14,7 @@ from memento.errors import StoreError, StoreUnwritable
 from memento.testing.place_contract import PlaceContract, read
 from memento.values.choose_place import far_place
 from memento.values.far_files import Nearby
+from memento.values.object_store import Stamp
 from memento.values.payloads import PayloadDir
 from memento.values.places import LocalFolder, Place
 from tests.engines.object_store import ObjectServer, bucket, object_server  # noqa: F401  # fixtures
@@ -123,7 +124,7 @@ def test_no_answer_shows_a_key(bucket: str, object_server: ObjectServer) -> None
 
 def test_of_many_that_claim_a_name_one_gets_it(bucket: str) -> None:  # noqa: F811
     for round_ in range(10):
-        stamps: list[str | None] = []
+        stamps: list[Stamp | None] = []
         name = f"claim-{round_}"
         threads = [
             threading.Thread(target=lambda n=n: stamps.append(far_place(bucket).claim(name, b"%d" % n)))  # noqa: B023

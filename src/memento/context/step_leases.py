@@ -27,7 +27,7 @@ from memento.system import own_mark
 
 if TYPE_CHECKING:
     from memento.context.task_space import TaskSpace
-    from memento.values.object_store import ObjectStore
+    from memento.values.object_store import ObjectStore, Stamp
 
 log = logging.getLogger("memento.store")
 
@@ -46,7 +46,7 @@ class StepLease:
         self._owner = f"{own_mark()}-{os.urandom(6).hex()}".encode()
         self._lapse, self._renewed = lapse, renewed
         self._number = 0
-        self._stamp: str | None = None
+        self._stamp: Stamp | None = None
         self._over = threading.Event()
 
     @contextlib.contextmanager
@@ -72,7 +72,8 @@ class StepLease:
 
     def _wait(self, space: TaskSpace, is_there: Callable[[], bool], nested: bool) -> bool:
         """Wait until the lease is ours (True), or nobody needs it."""
-        wait, seen, since = _FIRST_LOOK, "", space.clock.monotonic()
+        wait, since = _FIRST_LOOK, space.clock.monotonic()
+        seen: Stamp | None = None
         begun = since
         while True:
             if self._take(None):
@@ -104,7 +105,7 @@ class StepLease:
             if is_there():
                 return False
 
-    def _take(self, instead_of: str | None) -> bool:
+    def _take(self, instead_of: Stamp | None) -> bool:
         self._number += 1
         content = self._owner + b" %d" % self._number
         stamp = self._place.claim(self._name, content, instead_of)

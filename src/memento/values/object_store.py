@@ -23,8 +23,8 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from memento import faultpoints
@@ -54,6 +54,17 @@ _clients: dict[tuple[str, str, tuple[tuple[str, str], ...]], Any] = {}
 _used_by = 0  # the process that has made a request, here or in the one that this is a copy of
 
 T = TypeVar("T")
+
+
+class Stamp(NamedTuple):
+    """What tells a content from any other of its name: S3 and Azure go by the tag, Google Cloud by the version."""
+
+    e_tag: str | None
+    version: str | None
+
+    def known(self) -> dict[str, str]:
+        """What obstore takes: it refuses None."""
+        return {name: told for name, told in self._asdict().items() if told is not None}
 
 
 class ObjectStore(Place):
@@ -164,32 +175,32 @@ class ObjectStore(Place):
 
     # --- what only who claims something needs ------------------------------------------------------------
 
-    def stamped(self, name: str) -> tuple[bytes, str]:
+    def stamped(self, name: str) -> tuple[bytes, Stamp]:
         """Return a small content, and what tells it from any other of that name."""
         key = _key(name)
 
-        def get() -> tuple[bytes, str]:
+        def get() -> tuple[bytes, Stamp]:
             found = self._requests.get(self._store, key)
-            return bytes(found.bytes()), str(found.meta["e_tag"])
+            return bytes(found.bytes()), _stamp(found.meta)
 
         return self._ask(get, name)
 
-    def claim(self, name: str, content: bytes, instead_of: str | None = None) -> str | None:
+    def claim(self, name: str, content: bytes, instead_of: Stamp | None = None) -> Stamp | None:
         """Write where nothing is, or `instead_of` exactly this; return the new content's stamp, None where others did.
 
         What a request that was cut off has done is not known: who gets None reads whose it is.
         """
-        key, mode = _key(name), "create" if instead_of is None else {"e_tag": instead_of}
+        key, mode = _key(name), "create" if instead_of is None else instead_of.known()
         lost = (self._errors.AlreadyExistsError, self._errors.PreconditionError, FileNotFoundError)
 
-        def put() -> str | None:
+        def put() -> Stamp | None:
             try:
                 found = self._requests.put(self._store, key, content, mode=mode, use_multipart=False)
             except lost as error:
                 if no_bucket(error):
                     raise
                 return None
-            return str(found["e_tag"])
+            return _stamp(found)
 
         return self._ask(put, name)
 
@@ -308,6 +319,10 @@ class _Object(Content):
             options["if_match"] = self._stamp
         self._stream = self._ask(options).stream(min_chunk_size=PIECE)
         self._at, self._chunk = at, memoryview(b"")
+
+
+def _stamp(told: Mapping[str, Any]) -> Stamp:
+    return Stamp(told.get("e_tag"), told.get("version"))
 
 
 def _pieces(views: Sequence[memoryview], size: int) -> Iterator[memoryview]:
