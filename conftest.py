@@ -6,6 +6,7 @@ It lies at the root, and not in tests/, because the doctests of src and README.m
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -30,6 +31,11 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` does that
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what stays to the end: with it each of its walks takes a fifth of a second."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

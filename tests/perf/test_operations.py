@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memento import Config, Context, Results
+from memento import Config, Context, Memento, Results
 from memento.executors.processes import channel
 from memento.matrix.matrix import Matrix
 from memento.records import DONE, Encoded, LogSlice, Outcome
+from memento.runner import packing
 from memento.runner.options import Options
 from memento.runner.session import Session
 from memento.store.store import Store
@@ -112,6 +113,15 @@ def test_tiny_results_write_no_file_and_wait_for_none(path: Path, monkeypatch: p
     run(path)
     assert len(synced) <= 2
     assert len({str(file) for file in path.rglob("*")} - before) <= 3  # the log's folder, SQLite's own
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_tasks_of_this_process_need_no_text_of_a_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: str
+) -> None:
+    monkeypatch.setattr(packing, "modules", lambda names: pytest.fail("a project's modules are read"))
+    experiment = Memento(add, executor=executor, store=tmp_path / "store")
+    assert experiment.run({"parameters": {"a": [1], "b": [2]}})
 
 
 def test_a_large_result_waits_for_its_file_and_two_folders(

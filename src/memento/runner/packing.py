@@ -61,10 +61,13 @@ def make_work(
     files: SharedFiles,
     by_name: ByName | None,
     payloads: str,
+    *,
+    elsewhere: bool,
 ) -> Work:
     """Say what workers are to do with each task.
 
-    `origins` are states of the generators that tasks share; what is large goes into `files`.
+    `origins` are states of the generators that tasks share; what is large goes into `files`. Where tasks run
+    `elsewhere` than in this process, the project's modules go along: to read them takes longer than all else.
     """
     tasks, begin = plan.tasks, options.initializer
     names = {name for version in code.present.versions for name in version.names}
@@ -91,7 +94,7 @@ def make_work(
         grace=GRACE if options.deadline is None else options.deadline.grace,
         live_every=max(LIVE_EVERY, options.num_workers / _UPDATES),
         initializer=begin and Portable(begin, "the initializer", files=files),
-        sources={**sources(), **modules(names)},
+        sources={**sources(), **(modules(names) if elsewhere else {})},
         codes=code.accepted(plan),
         on_code_change=options.on_code_change,
         labels=tasks.labels,

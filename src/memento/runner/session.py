@@ -362,7 +362,10 @@ class Session:
         found, origins = shared_generators([self.function, *values])
         root, options, by_name = self.store.root, self.options, self.arguments.by_name
         far = self.store.far.address if self.store.far else ""
-        work = make_work(run.name, self.plan, self.code, options, root, origins, files, by_name, far)
+        elsewhere = not executor.shares_memory
+        work = make_work(
+            run.name, self.plan, self.code, options, root, origins, files, by_name, far, elsewhere=elsewhere
+        )
         if executor.outlives:
             self._known_dead.update(self._left_workers(run))
             former, outdated = self._dead()
