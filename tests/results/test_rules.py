@@ -66,6 +66,36 @@ def test_a_mostly_true_statement_says_how_true_it_is() -> None:
     assert shortest_rule(axes, failed, ~failed) == "22 of 24 have C=1000, which 3 of 76 successes have"
 
 
+def test_a_value_and_a_bound_are_named_where_neither_is_enough() -> None:
+    axes = grid(lr=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], model=["good", "bad"])
+    failed = has(axes[1], "bad") & (axes[0].numbers[axes[0].codes] > 0.5)
+    assert shortest_rule(axes, failed, ~failed) == "all 5 have lr >= 0.6 and model=bad, no success has both"
+
+
+def test_two_bounds_are_named_where_a_product_of_parameters_is_too_large() -> None:
+    axes = grid(width=range(1, 26), depth=range(1, 51), seed=["a", "b", "c", "d"])
+    size = axes[0].numbers[axes[0].codes] * axes[1].numbers[axes[1].codes]
+    told = shortest_rule(axes, size >= 1200, size < 1200)
+    assert told == "all 16 have width >= 24 and depth >= 48, which 8 of 4984 successes have"
+
+
+def test_two_bounds_around_a_few_scattered_failures_are_chance() -> None:
+    rng = np.random.default_rng(0)
+    axes = [Axis(f"p{i}", list(range(12)), rng.permutation(12).astype(np.int32)) for i in range(6)]
+    for pair in itertools.combinations(range(12), 2):
+        failed = np.isin(np.arange(12), pair)
+        assert " and " not in shortest_rule(axes, failed, ~failed)
+
+
+def test_a_bound_does_not_hold_for_a_task_without_the_parameter() -> None:
+    C = Axis("C", [1, 2, 3, 4], np.tile([0, 1, 2, 3, -1], 8).astype(np.int32))
+    model = Axis("model", ["svc", "tree"], np.repeat([0, 1], 20).astype(np.int32))
+    failed = (C.codes >= 2) & (model.codes == 0)
+    assert (
+        shortest_rule([C, model], failed, ~failed) == "all 8 have C >= 3 and model=svc, no success has both"
+    )
+
+
 def test_failures_spread_evenly_have_nothing_in_common() -> None:
     axes = grid(model=["a", "b", "c"], data=["x", "y", "z"], fold=["1", "2", "3"])
     failed = np.zeros(27, dtype=bool)
