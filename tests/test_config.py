@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memento import Config, Matrix
+from memento import Config, Context, Matrix, Memento
 from memento.config import Deferred, short_text
+from memento.keys.value_digest import digest
+from memento.settings import Settings
 
 CONFIG = Config.build({"lr": 0.1, "hidden": 3}, {"folds": 5})
 
@@ -27,7 +30,8 @@ CONFIG = Config.build({"lr": 0.1, "hidden": 3}, {"folds": 5})
         ("seed", "Did you mean context.seed?"),
         ("to_dict", "Did you mean config.asdict()?"),
         ("n_jobs", "Did you mean context.resources.cpus?"),
-        ("batch", "it has: lr, hidden"),
+        ("fold", "Did you mean config.folds?"),
+        ("batch", "it has: lr, hidden, and the settings folds"),
     ],
 )
 def test_a_name_that_no_parameter_has_is_answered_by_the_right_line(name: str, line: str) -> None:
@@ -180,3 +184,53 @@ def test_of_a_large_array_or_frame_the_text_says_what_it_is() -> None:
     assert short_text(np.ones(5_000)).startswith("ndarray 5000: array([1., 1.")
     assert short_text(pd.DataFrame({"a": range(30), "b": 0})).startswith("DataFrame 30x2: ")
     assert short_text(np.arange(3)) == "array([0, 1, 2])"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("folds", "settings are items: write config.settings['folds'], or config.folds"),
+        ("fold", "there are: folds. Did you mean config.settings['folds']?"),
+        ("batch", "there is no setting 'batch'; there are: folds"),
+    ],
+)
+def test_a_setting_that_is_not_there_is_answered_by_those_that_are(name: str, line: str) -> None:
+    settings = Settings(folds=5)
+    with pytest.raises(AttributeError) as as_attribute:
+        getattr(settings, name)
+    assert line in str(as_attribute.value)
+    if name not in settings:
+        with pytest.raises(KeyError) as as_key:
+            settings[name]
+        assert line in str(as_key.value)
+
+
+def test_settings_are_pickled_copied_and_keyed_as_the_dict_that_they_were() -> None:
+    settings = Settings(folds=5, classes=[dict])
+    for copied in (pickle.loads(pickle.dumps(settings)), copy.copy(settings), copy.deepcopy(settings)):
+        assert type(copied) is dict
+        assert copied == settings
+    assert digest(settings) == digest(dict(settings))
+    assert settings.get("fold") is None
+
+
+def test_a_task_that_asks_for_a_setting_by_a_wrong_name_says_which_there_are(tmp_path: Path) -> None:
+    def experiment(context: Context, config: Config) -> Any:
+        return config.settings["n_folds"]
+
+    runs = Memento(experiment, store=tmp_path, executor="serial", on_error="return", progress=False)
+    results = runs.run({"parameters": {"a": [1]}, "settings": {"n_fold": 3}})
+    assert results is not None
+    assert "there are: n_fold. Did you mean config.settings['n_fold']?" in str(results[0].error)
+
+
+def test_settings_that_a_task_returns_are_plain_data(tmp_path: Path) -> None:
+    def experiment(context: Context, config: Config) -> Any:
+        return {"with": config.settings} if config.a else config.settings
+
+    runs = Memento(experiment, store=tmp_path, executor="serial", progress=False)
+    some = runs.run({"parameters": {"a": [True, False]}, "settings": {"n_fold": 3}})
+    assert some is not None
+    assert [result.value for result in some] == [{"with": {"n_fold": 3}}, {"n_fold": 3}]
+    assert some.to_frame()["with.n_fold"].tolist()[0] == 3
+    assert {type(result.value) for result in some} == {dict}

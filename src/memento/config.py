@@ -157,6 +157,7 @@ class Config(Mapping[str, Any]):
         """Say what to write instead of a name that no parameter has."""
         deeper = [f"config[{inner!r}]" for inner, *_ in lineage(self._unloaded)]
         known = f"; it has: {', '.join([*self._dict, *deeper]) or 'none'}"
+        known += f", and the settings {', '.join(map(str, self.settings))}" if self.settings else ""
         if not isinstance(name, str) or name.startswith("__"):
             return known
         if name in self.settings:
@@ -167,7 +168,7 @@ class Config(Mapping[str, Any]):
         if not line:
             import difflib
 
-            lines = {one: f"config.{one}" for one in self._dict}
+            lines = {one: f"config.{one}" for one in (*filter(str.isidentifier, self.settings), *self._dict)}
             lines |= {inner: f"config[{inner!r}]" for inner, *_ in lineage(self._unloaded) if "." in name}
             near = difflib.get_close_matches(name, lines, 1)
             line = lines[near[0]] if near else next((d for d in deeper if d.endswith(f".{name}']")), "")

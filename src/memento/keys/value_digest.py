@@ -17,6 +17,7 @@ from memento.errors import UnkeyableValue
 from memento.keys.encode import LEAVES, Encoder, frame, node, plain_number
 from memento.keys.ignored_state import encode_ignored
 from memento.keys.names import qualified_name
+from memento.settings import Settings
 
 _REGISTRY: dict[type, Callable[[Any], Any]] = {}
 
@@ -82,7 +83,7 @@ def digest(value: Any, where: str = "", encoder: type[Encoder] = Encoder) -> byt
 def dispatch(enc: Encoder, value: Any) -> bytes:
     """Return the frame of a compound value."""
     cls = type(value)
-    container = _CONTAINERS.get(cls)
+    container = _CONTAINERS.get(dict if cls is Settings else cls)  # settings are the dict that they were
     if container is not None:
         return container(enc, value)
     plain = plain_number(value)

@@ -18,6 +18,7 @@ from memento.matrix.labels import meant
 from memento.matrix.ranges import as_numbers
 from memento.matrix.suggest import did_you_mean, misspelled
 from memento.matrix.values import equal, listed, quoted, wrong_type
+from memento.settings import Settings
 
 _RULE = "Write {'parameter': value} or a function of the config."
 
@@ -133,7 +134,7 @@ def _settings(given: object) -> dict[str, Any]:
         if not isinstance(name, str):
             raise wrong_type("settings", "a name must be a string", name, f"Write {str(name)!r}.")
         check_text(name, "settings")
-    return settings
+    return Settings(settings)
 
 
 def _exclude(given: object, parameters: dict[str, tuple[Any, ...]], names: list[str]) -> tuple[Rule, ...]:

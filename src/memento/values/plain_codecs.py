@@ -15,8 +15,10 @@ import json
 import sys
 from typing import Any
 
+from memento.settings import Settings
 from memento.values.codecs import Codec
 
+_SETTINGS = f"{Settings.__module__}:{Settings.__qualname__}"
 _NODES = 10_000  # larger structures are pickled: faster, and nobody reads them as text
 _DEPTH = 60
 _PLAIN, _TEXT = frozenset({float, int, str, bool, type(None)}), frozenset({str})
@@ -59,6 +61,7 @@ class Json(Codec):
 
     name, suffix, safe = "json", ".json", True
     types = tuple(f"builtins:{name}" for name in ("NoneType", "bool", "int", "float", "list", "dict"))
+    types += (_SETTINGS,)
 
     def dump(self, value: Any) -> list[bytes] | None:
         found = _taken_apart(value)
@@ -81,6 +84,7 @@ class Typed(Codec):
 
     name, suffix, safe = "typed", ".json", True
     types = tuple(f"builtins:{name}" for name in ("tuple", "list", "dict"))
+    types += (_SETTINGS,)
 
     def dump(self, value: Any) -> list[bytes] | None:
         found = _taken_apart(value)
@@ -136,6 +140,8 @@ class _Parts:
         kind = type(value)
         if kind in _PLAIN:
             return value
+        if kind is Settings:  # what a task returns of them comes back as the dict that they were
+            kind = dict
         if kind is not dict and kind is not list and kind is not tuple:
             name = _number_type(value)
             if name is None:

@@ -26,6 +26,7 @@ from memento.context.task_space import Resources, StopTask, TaskSpace, never_sto
 from memento.errors import StoreError, StoreUnwritable
 from memento.layout import ARTIFACTS, PAYLOADS, Layout, fenced, user_name
 from memento.records import DONE, FAILED, RAISED, STOPPED, Encoded, Failure, LogSlice, Outcome, Piece
+from memento.settings import Settings
 from memento.values.encoding import encode
 from memento.values.payloads import PayloadDir
 from memento.values.places import LocalFolder, Place
@@ -167,7 +168,7 @@ class TaskRunner:
         if labels:
             told = {name: labels[n] for name, n in zip(names, task.values, strict=True) if n in labels}
             values = TaskParameters(values, told)
-        return Config.build(values, self._settings(), task.repeat)
+        return Config.build(values, Settings(self._settings()), task.repeat)
 
     def _context(self, task: Task) -> Context:
         work, conditions = self._work, self._conditions
