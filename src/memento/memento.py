@@ -405,12 +405,12 @@ class Memento:
                 "run_all() runs the matrices that add_matrix(...) was given, and there are none."
                 " For one matrix write Memento(func).run(matrix)."
             )
-        for matrix in self._matrices:
+        matrices = execution_order(self._matrices)
+        for matrix in matrices:
             check_names(self.func, matrix)
         dry_run = kwargs.pop("dry_run", False)
         cache_path = kwargs.pop("cache_path", None)
         notify = kwargs.pop("notify_on_complete", True)
-        matrices = execution_order(self._matrices)
         with self._invoke(cache_path, dry_run, **kwargs, ids=[one.id for one in matrices]) as invocation:
             stages = Stages(invocation, dry_run)
             for declared in matrices:

@@ -101,3 +101,10 @@ def test_true_and_none_are_shown_as_python_writes_them_and_understood_both_ways(
         assert task["parameters"] == {"scale": found}
     (task,) = memento("ls", "scale=None", "--json", "--store", store).json["tasks"]
     assert "scale = None" in memento("show", task["key"], "--store", store).out
+
+
+def test_where_no_task_failed_it_is_said_in_a_few_words(tmp_path: Path) -> None:
+    store = store_of(tmp_path, lambda config: 1, {"x": [1]})
+    assert (
+        memento("ls", "--failed", "--store", store).out == "no task failed: all that have finished are done\n"
+    )

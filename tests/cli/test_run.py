@@ -487,7 +487,15 @@ def test_a_command_from_here_and_from_a_script_are_one_experiment(folder: Path) 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (("experiment.py:experiment",), "give the matrix too"),
+        (("experiment.py:experiment",), "give the matrix too: memento run experiment.py:experiment MATRIX\n"),
+        (
+            ("matrix.json",),
+            "memento run FILE:FUNC matrix.json; or a program: memento run --command '...' matrix.json",
+        ),
+        (("experimant.py:experiment", "matrix.json"), "no file experimant.py. Did you mean experiment.py?"),
+        (("./experimant.py:f", "matrix.json"), "no file experimant.py. Did you mean experiment.py?"),
+        (("nowhere/experiment.py:f", "matrix.json"), "no file nowhere/experiment.py.\n"),
+        (("experiment.py:experiment", "matrx.json"), "no matrix matrx.json. Did you mean matrix.json?"),
         ((), "memento run FILE:FUNC MATRIX"),
         (("--command", "env {x}"), "give the matrix too: memento run --command '...' MATRIX"),
         (("experiment.py:experiment", "matrix.json", "--command", "python a.py {x}"), "not both"),

@@ -104,6 +104,20 @@ def test_status_says_how_to_compute_only_what_failed(tmp_path: Path) -> None:
     assert "    1 more task failed and counts as not computed: the next run computes them\n" in told
 
 
+def test_what_failed_in_an_earlier_stage_is_told_with_the_line_that_computes_it(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        first = store.begin(info_of(tasks=2))
+        first.commit([row_of(1), row_of(2, failed="broken")])
+        first.finish("failed", {"done": 1, "cached": 0, "failed": 1})
+        second = store.begin(info_of(tasks=1))
+        second.commit([row_of(3)])
+        second.finish("done", {"done": 1, "cached": 0, "failed": 0})
+        told = memento("status", "--store", tmp_path).out
+    assert (
+        told.count(f"    only what failed, at once: memento retry --failed --run --store {tmp_path}\n") == 1
+    )
+
+
 def test_what_is_left_of_a_run_is_at_most_that_where_another_run_was_at_work(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         other, run = store.begin(info_of(tasks=10)), store.begin(info_of(tasks=10))

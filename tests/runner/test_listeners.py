@@ -98,7 +98,7 @@ def test_a_listener_that_raises_is_told_once_and_left_out_and_the_others_hear_on
     assert seen == 1
     told = [event.text for event in heard if isinstance(event, Said) and "listener" in event.text]
     assert told == [
-        "the listener bad failed: LookupError: no such board. It hears no more of this run, which goes on."
+        "the listener bad failed: LookupError: no such board. It hears no more of this run, whose tasks it cannot harm."
     ]
     assert isinstance(heard[-1], Said | RunFinished)
 

@@ -139,6 +139,10 @@ def with_data(context: Any, config: Any, data: Any) -> int:
         (Plain(), "no parameter or setting is called 'hiden'. Did you mean 'hidden'?"),
         (lambda lrr, hiden: 1, "no parameter or setting is called 'hiden'. Did you mean 'hidden'?"),
         (lambda config, other: 1, "nothing provides 'other'."),
+        (
+            lambda hidden, rate: 1,
+            "nothing provides 'rate', and it does not take 'lr', 'folds', which the matrix has. Call the same",
+        ),
         (lambda: 1, "parameters['lr']: <lambda>() does not take it"),
         (lambda context: 1, "Write def func(context, lr), or leave it out."),
         (lambda lr, hiden=3: 1, "parameters['hidden']: <lambda>(lr, hiden) does not take it"),
@@ -222,3 +226,11 @@ def test_options_say_what_they_take(option: dict[str, Any], problem: str) -> Non
 def test_a_matrix_that_takes_the_results_of_others_is_not_run_alone(dry_run: bool) -> None:
     with pytest.raises(MatrixError, match=r"results of 'clean' are not there .* call run_all\(\)"):
         Memento(train).run({**MATRIX, "id": "fit", "dependencies": ["clean"]}, dry_run=dry_run)
+
+
+def test_a_stage_that_nobody_has_is_told_before_what_the_function_takes() -> None:
+    runs = Memento(lambda lr, features: lr)
+    runs.add_matrix({"id": "features", "parameters": {"lr": [1], "features": [1]}})
+    runs.add_matrix({"id": "fit", "dependencies": ["feature"], "parameters": {"lr": [1]}})
+    with pytest.raises(MatrixError, match=r"no matrix has the id 'feature'\. Did you mean 'features'\?"):
+        runs.run_all()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memento.store.location import find_store
+from memento.store.location import find_store, located
 from memento.store.store import Store
 
 
@@ -83,3 +83,22 @@ def test_the_ancestors_empty_temporary_file_is_left_alone(project: Path) -> None
 def test_a_folder_may_have_any_name(project: Path) -> None:
     (project / "results.db").mkdir()
     assert folder_of("results.db", env={}, cwd=project) == project / "results.db"
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql//ada:secret@db.lab/grids", "postgres//ada:secret@db.lab/grids"]
+)
+@pytest.mark.parametrize("find", [find_store, located])
+def test_an_address_without_its_colon_is_no_folder(find: Any, address: str) -> None:
+    with pytest.raises(ValueError, match=r"write 'postgresql://ada:\*\*\*@db\.lab/grids'"):
+        find(address)
+
+
+@pytest.mark.parametrize("folder", ["postgres", "postgres/grids", "postgresql-grids"])
+def test_a_folder_may_be_called_like_a_database(project: Path, folder: str) -> None:
+    assert folder_of(folder, env={}, cwd=project) == project / folder
+
+
+def test_what_is_neither_a_folder_nor_an_address_is_told(project: Path) -> None:
+    with pytest.raises(TypeError, match=r"store must be a folder, like 'results', .* got 3 \(int\)"):
+        find_store(3, env={}, cwd=project)  # type: ignore[arg-type]  # what a user may write

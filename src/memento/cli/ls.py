@@ -22,7 +22,7 @@ from memento.cli.listed_columns import Listed, number_in
 from memento.cli.open_store import open_store
 from memento.cli.printing import print_json
 from memento.cli.task_text import as_dict, told_of
-from memento.records import TaskRecord
+from memento.records import FAILED, TaskRecord
 from memento.store.location import StorePath
 from memento.store.store import Store
 from memento.wording import number_of, one_line
@@ -125,6 +125,10 @@ def _why_none(store: Store, which: Wanted) -> list[str]:
     if next(choose_ids(store, Wanted(experiment=which.experiment)), None) is None:
         return ["no tasks: none has finished yet; `memento status` says what runs"]
     conditions = _with_one_less(which)
+    if which.status is not None and len(conditions) == 1:
+        if which.status == FAILED:
+            return ["no task failed: all that have finished are done"]
+        return ["no task is done: all that have finished failed"]
     near = [what for what, other in conditions if next(choose_ids(store, other), None) is not None]
     said = one_line(", ".join(what for what, _ in conditions) or "finished", 400)
     told = [f"no tasks: none of those that have finished is all of this: {said}"]

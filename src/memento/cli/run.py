@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.cli.exit_codes import UsageError
 from memento.cli.printing import print_json, print_safe
 from memento.errors import AggregateException, MatrixError
+from memento.matrix.suggest import near_file
 from memento.runner.asked_for import NoSuchTasks, Nothing, RunOfItsOwn, Selection, selecting
 
 if TYPE_CHECKING:
@@ -80,10 +81,12 @@ def what_to_run(asked: Asked) -> tuple[Callable[..., Any], Matrix]:
                 " or a program: memento run --command '...' MATRIX"
             )
         if matrix is None:
-            raise UsageError(
-                f"give the matrix too: memento run {target} MATRIX; or a program to run over it:"
-                f" memento run --command '...' {target}"
-            )
+            if Path(target).suffix.lower() in SUFFIXES:
+                raise UsageError(
+                    f"give what runs over it too, a function: memento run FILE:FUNC {target};"
+                    f" or a program: memento run --command '...' {target}"
+                )
+            raise UsageError(f"give the matrix too: memento run {target} MATRIX")
         if Path(target).suffix.lower() in SUFFIXES and ":" in matrix:
             raise UsageError(f"the function comes first: memento run {matrix} {target}")
         # First the function: the matrix may name objects of its file and of modules beside it.
@@ -99,7 +102,7 @@ def what_to_run(asked: Asked) -> tuple[Callable[..., Any], Matrix]:
         matrix = target
         function = make(asked.command, result=asked.result, env=_variables(asked.env), cwd=asked.cwd)
     if not Path(matrix).is_file():
-        raise UsageError(f"there is no matrix {matrix}.")
+        raise UsageError(f"there is no matrix {matrix}.{near_file(matrix, SUFFIXES)}")
     return function, Matrix.load(matrix, parse_changes(asked.changes))
 
 
@@ -266,7 +269,7 @@ def load_function(target: str) -> Callable[..., Any]:
 
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UsageError(f"there is no file {path}.")
+        raise UsageError(f"there is no file {path}.{near_file(path, ('.py',))}")
     parts = [path.stem]
     folder = path.resolve().parent
     while (folder / "__init__.py").exists():  # a module of a package keeps its dotted name

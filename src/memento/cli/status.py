@@ -124,10 +124,14 @@ def _lines(facts: dict[str, Any], which: Which, now: float) -> Iterator[str]:
     sizes = facts["sizes"]
     more = "" if sizes["complete"] else "more than "
     yield f"store {one_line(facts['store'])}: {more}{size_text(sizes['total'])}"
-    for told in facts["experiments"]:
-        yield from _experiment_lines(told, which)
     alive = [run for run in facts["runs"] if run["status"] == "running"]
     ended = [run for run in facts["runs"] if run["status"] != "running"]
+    told_below = {run["experiment"] for run in facts["runs"] if run in alive or run["go_on"]}
+    for told in facts["experiments"]:
+        yield from _experiment_lines(told, which)
+        # Of several matrices the last may have ended well, and of its run there is nothing to say.
+        if told["failed"] and told["name"] not in told_below:
+            yield from _retry_lines(told, which, several=len(facts["experiments"]) > 1)
     if alive:
         yield "running now"
     for run in alive:

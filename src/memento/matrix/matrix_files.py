@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from memento.errors import MatrixError
-from memento.matrix.suggest import did_you_mean, nearest
+from memento.matrix.suggest import did_you_mean, near_file, nearest
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 _DEEPEST = 64  # a matrix is a few levels deep; an alias inside its own anchor would never end
@@ -54,7 +54,8 @@ def _read(path: Path, name: str) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise MatrixError(name, "there is no such file.", f"Looked from {Path.cwd()}.") from None
+        looked = f"Looked from {Path.cwd()}.{near_file(path, SUFFIXES)}"
+        raise MatrixError(name, "there is no such file.", looked) from None
     except (OSError, ValueError) as exc:
         if isinstance(exc, UnicodeDecodeError):
             raise MatrixError(name, f"it is not UTF-8 text: {exc.reason}.", "Save it as UTF-8.") from None

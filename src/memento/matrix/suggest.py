@@ -5,7 +5,8 @@ Knows: words and how far apart they are. May not know: what the words name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterable
 
 _SHOWN = 12  # names listed when none is near; more would bury the message
 
@@ -20,6 +21,17 @@ def nearest(name: object, known: Iterable[str], count: int = 1) -> list[str]:
     folded = {n.casefold(): n for n in reversed(names)}
     matches = difflib.get_close_matches(name.casefold(), list(folded), count, 0.6)
     return [folded[match] for match in matches]
+
+
+def near_file(path: str | os.PathLike[str], suffixes: Collection[str]) -> str:
+    """Return a question for the file of such a name that lies where none of this name does; "" where none does."""
+    folder, name = os.path.split(os.fspath(path))
+    try:
+        there = [one for one in os.listdir(folder or ".") if os.path.splitext(one)[1].lower() in suffixes]
+    except OSError:  # there is no such folder either
+        return ""
+    near = nearest(name, sorted(there))
+    return f" Did you mean {os.path.join(folder, near[0])}?" if near else ""
 
 
 def did_you_mean(name: object, known: Iterable[str], what: str = "Known") -> str:

@@ -178,7 +178,7 @@ class Notifier:
                 reason = f"(and to say why it raised {type(second).__name__})"
             what = f"{_name(provider)} failed: {type(exc).__name__}: {reason}"
             if self._is_listener:
-                what = f"the listener {what}. It hears no more of this run, which goes on."
+                what = f"the listener {what}. It hears no more of this run, whose tasks it cannot harm."
                 with self._lock:
                     self._closing = True
                     self._queue.clear()

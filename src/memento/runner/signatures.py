@@ -22,7 +22,7 @@ from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.matrix import Matrix
 from memento.matrix.suggest import misspelled, nearest
 from memento.matrix.values import equal, quoted
-from memento.runner.wrong_usage import CONFIGS, CONTEXTS, name_of, short_name, where_else
+from memento.runner.wrong_usage import CONFIGS, CONTEXTS, GIVE, name_of, short_name, where_else
 from memento.worker.by_name import Arguments, ByName
 
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -69,7 +69,7 @@ class _Reading:
             )
         self._check_needed()
         self._check_defaults()
-        everything = self.takes_rest or "config" in self.roles.values()
+        everything = self._takes_everything
         if not everything:
             self._check_taken()
         lacking = self._lacking()
@@ -91,6 +91,10 @@ class _Reading:
         what = f"setting{'' if len(unused) == 1 else 's'} {', '.join(unused)}"
         note = f"{short_name(self.func)} does not take the {what}, which is part of the keys all the same."
         return Arguments(by_name, defaults, (note,) if unused else ())
+
+    @property
+    def _takes_everything(self) -> bool:
+        return self.takes_rest or "config" in self.roles.values()
 
     @property
     def _names(self) -> list[str]:
@@ -130,13 +134,19 @@ class _Reading:
         for p in self.given:
             if p.default is not _NEEDED or p.name in self.known or p.name in self.roles or p.name == "repeat":
                 continue
-            free = [name for name in self.known if name not in self._names]
+            given = dict.fromkeys((*self.parameters, *self.matrix.settings))  # in the matrix' order
+            free = [name for name in given if name not in self._names]
             near = nearest(p.name, free)
             if near:
                 todo = f"Did you mean {near[0]!r}?"
             else:
                 todo = where_else(short_name(self.func), p.name, self._names)
-            raise MatrixTypeError(self._told(), f"nothing provides {p.name!r}.", todo)
+            lacks = f"nothing provides {p.name!r}."
+            if free and not near and not self._takes_everything and todo.startswith(GIVE):
+                unused = ", ".join(map(repr, free))
+                lacks = f"nothing provides {p.name!r}, and it does not take {unused}, which the matrix has."
+                todo = todo.replace(GIVE, "Call the same thing the same, or give it values", 1)
+            raise MatrixTypeError(self._told(), lacks, todo)
 
     def _check_defaults(self) -> None:
         """Refuse two defaults of one name: tasks that lack it would share keys with those that have the other one."""

@@ -22,6 +22,7 @@ _MATRIX_FILES = (".yaml", ".yml", ".toml", ".json")
 _RUNS = frozenset(
     "fit execute start submit map launch compute evaluate search go main call do train apply optimize".split()
 )
+GIVE = "Give it values"  # begins the remedy where the matrix lacks a name
 _HEARS = ("on_event", "task_completed", "all_tasks_completed", "task_failure")
 
 
@@ -139,7 +140,7 @@ def where_else(func: str, name: str, names: Sequence[str]) -> str:
         return f"Write def {func}(context, ...)."
     there = ", ".join(f"{n}=..." if n == name else n for n in names)
     return (
-        f"Give it values: {{'parameters': {{{name!r}: [...]}}}}, a default: def {func}({there}), or bind it:"
+        f"{GIVE}: {{'parameters': {{{name!r}: [...]}}}}, a default: def {func}({there}), or bind it:"
         f" Memento(functools.partial({func}, {name}=...))."
     )
 

@@ -13,6 +13,7 @@ POSTGRES = "postgresql"
 _SAME = frozenset(
     {"postgres", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg"}
 )  # of SQLAlchemy
+_LOST_COLON = re.compile(rf"(?:{POSTGRES}|postgres)//(?=\S)")  # a folder of this name is not what is meant
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(/?)")
 # Up to the last @: a password may have any character, if somebody has not written it as addresses want it.
 _PASSWORD = re.compile(r"(://[^:/?#@\s]*):\S*@")
@@ -22,7 +23,8 @@ HIDDEN = "***"
 
 def is_address(store: str | os.PathLike[str]) -> bool:
     """Tell whether a text is meant as an address, and not as a folder."""
-    return bool(_SCHEME.match(os.fspath(store)))
+    text = os.fspath(store)
+    return bool(_SCHEME.match(text) or _LOST_COLON.match(text))
 
 
 def checked(store: str | os.PathLike[str]) -> str:
@@ -39,6 +41,11 @@ def checked(store: str | os.PathLike[str]) -> str:
     text = os.fspath(store)
     found = _SCHEME.match(text)
     scheme = found[1].lower() if found else ""
+    lost = _LOST_COLON.match(text)
+    if lost:
+        raise ValueError(
+            f"store= has an address without its colon: write {shown(f'{POSTGRES}://{text[lost.end() :]}')!r}"
+        )
     if found and not found[2] and (scheme == POSTGRES or scheme in _SAME):
         raise ValueError(
             f"store={shown(text)!r} has lost a slash, as pathlib.Path does it: give the address as a text,"

@@ -66,6 +66,11 @@ def find_store(
         return explicit
     environment = os.environ if env is None else env
     here = os.path.abspath(os.getcwd() if cwd is None else cwd)
+    if explicit is not None and not isinstance(explicit, (str, os.PathLike)):
+        raise TypeError(
+            f"store must be a folder, like 'results', or the address of a database, got {explicit!r}"
+            f" ({type(explicit).__qualname__})"
+        )
     named = explicit or environment.get("MEMENTO_STORE") or environment.get("MEMENTO_CACHE_PATH")
     files, far = payloads or environment.get("MEMENTO_PAYLOADS"), ""
     if files and "://" in os.fspath(files):
@@ -73,7 +78,7 @@ def find_store(
 
         far = checked_address(files)
         payloads = files = None
-    if named and ":/" in os.fspath(named):
+    if named and _may_be_address(named):
         from memento.store.database_address import checked, is_address
 
         if is_address(named):
@@ -91,11 +96,16 @@ def find_store(
     return Location(_nearest(home or here), payloads=far)
 
 
+def _may_be_address(text: str | os.PathLike[str]) -> bool:
+    """Say whether to look closer; nothing is imported for the others."""
+    return ":/" in os.fspath(text) or os.fspath(text).startswith("postgres")
+
+
 def located(path: StorePath) -> Location:
     """Return where a store is that somebody names: a folder as it is, an address as `find_store` takes it."""
     if isinstance(path, Location):
         return path
-    if ":/" in os.fspath(path):
+    if _may_be_address(path):
         from memento.store.database_address import is_address
 
         if is_address(path):
