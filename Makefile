@@ -14,7 +14,8 @@ SHARED := -n $(PROCESSES) --dist worksteal
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 SOME_MORE := $(shell expr $(CORES) + $(CORES) / 2)
 TWICE := $(shell expr $(CORES) \* 2)
-FAST := -m "not slow and not real and not engine" $(SHARED)
+# Of each property test the first examples; `make test-slow` tries all.
+FAST := -m "not slow and not real and not engine" --hypothesis-profile=some $(SHARED)
 DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
 
 .PHONY: help demo test test-all test-others test-slow test-torch test-exchange test-engines doctest soak soak-engines check format requirements readme bench bench-full clean \
@@ -68,7 +69,7 @@ environments:
 	@$(MAKE) --no-print-directory -j 2 $(ENV) $(OTHERS:%=.venv-%)
 
 test-slow: $(ENV)
-	$(ENV)/bin/python -m pytest -q -m "(slow or real) and not engine" -n $(SOME_MORE) --dist worksteal $(ARGS)
+	$(ENV)/bin/python -m pytest -q -m "(slow or real or hypothesis) and not engine" -n $(SOME_MORE) --dist worksteal $(ARGS)
 
 # What PyTorch, matplotlib and xarray bring: their values, generators, options, checkpoints, figures.
 WITH_TORCH := tests/context tests/keys/test_corpus.py tests/keys/test_libraries.py tests/values/test_tensors.py \

@@ -18,10 +18,12 @@ import hypothesis
 import pytest
 
 # Tests must pass or fail by what they test: no deadline on a busy machine, the same examples in every run.
-# `HYPOTHESIS_PROFILE=explore pytest ...` looks for new ones.
-hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
+# `pytest --hypothesis-profile=explore ...` looks for new ones, and "some" tries a part of them: see below.
+same = hypothesis.settings(deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("same", same)
+hypothesis.settings.register_profile("some", same)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+hypothesis.settings.load_profile("same")
 
 # Where this is set, each of the many processes that tests start would compile Memento anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -31,6 +33,22 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` does that
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have each property test try the first quarter of its examples, ten or more, where "some" are asked for."""
+    if config.getoption("hypothesis_profile") != "some":
+        return
+    functions = [item for item in items if isinstance(item, pytest.Function)]
+    tests = {getattr(item.obj, "__func__", item.obj) for item in functions}
+    for holder, name in [
+        *((test, "_hypothesis_internal_use_settings") for test in tests),  # no other name reaches them
+        *((case, "settings") for case in {item.cls for item in functions}),  # of state machines
+    ]:
+        whole = getattr(holder, name, None)
+        if isinstance(whole, hypothesis.settings):
+            most = whole.max_examples
+            setattr(holder, name, hypothesis.settings(whole, max_examples=min(most, max(10, most // 4))))
 
 
 def pytest_collection_finish() -> None:
