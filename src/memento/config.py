@@ -166,11 +166,11 @@ class Config(Mapping[str, Any]):
             )
         line = ELSEWHERE.get(name, "").format(name)
         if not line:
-            import difflib
+            from memento.suggest import nearest
 
             lines = {one: f"config.{one}" for one in (*filter(str.isidentifier, self.settings), *self._dict)}
             lines |= {inner: f"config[{inner!r}]" for inner, *_ in lineage(self._unloaded) if "." in name}
-            near = difflib.get_close_matches(name, lines, 1)
+            near = nearest(name, lines)
             line = lines[near[0]] if near else next((d for d in deeper if d.endswith(f".{name}']")), "")
         return f"{known}. Did you mean {line}?" if line else known
 

@@ -41,17 +41,15 @@ _INSTEAD = {
 
 def _instead(package: str, name: str, known: list[str]) -> str:
     """Say what to write instead of a name that a package does not have; "" where nothing is near."""
-    word = name.casefold().replace("_", "")
+    from memento.suggest import in_other_words, nearest
+
     if name.startswith("_"):
         return ""
-    for line, words in _INSTEAD.items() if package == "memento" else ():
-        if word in words.split():
-            return f". Write {line}."
-    import difflib
-
-    folded = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(word, folded, 1, 0.8)
-    return f". Did you mean {folded[near[0]]!r}?" if near else ""
+    line = in_other_words(name, _INSTEAD) if package == "memento" else None
+    if line is not None:
+        return f". Write {line}."
+    near = nearest(name, known, likeness=0.8)
+    return f". Did you mean {near[0]!r}?" if near else ""
 
 
 def on_first_use(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:

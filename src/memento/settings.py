@@ -39,7 +39,7 @@ class Settings(dict[str, Any]):
         told = f"there is no setting {name!r}; there are: {', '.join(map(str, self)) or 'none'}"
         if not isinstance(name, str):
             return told
-        import difflib
+        from memento.suggest import nearest
 
-        near = difflib.get_close_matches(name, self, 1)
+        near = nearest(name, self)
         return f"{told}. Did you mean config.settings[{near[0]!r}]?" if near else told

@@ -208,6 +208,15 @@ def test_a_task_that_a_live_run_has_claimed_waits_in_it(told: Told) -> None:
         other.finish("done", {})
 
 
+def test_show_knows_a_task_that_a_live_run_has_claimed_as_why_does(told: Told) -> None:
+    with Store.open(told.folder) as store:
+        run = live(store)
+        run.claim([key_of(7)])
+        shown = memento("show", key_of(7).hex()[:10], "--store", told.folder).out
+        run.finish("done", {})
+    assert "not finished: a run has taken it and computes it soon or now" in shown
+
+
 def test_why_an_executor_has_not_begun_a_task_that_it_has_is_told(told: Told) -> None:
     with Store.open(told.folder) as store:
         run = live(store)

@@ -21,10 +21,10 @@ from memento.exchange.exported_tasks import Exported, ExportedTasks, with_series
 from memento.exchange.table_columns import Table, table_of_points, table_of_tasks
 from memento.exchange.table_files import TEXT_FORMATS, write_parquet, write_text
 from memento.exchange.whole_file import check_free, whole_file
-from memento.matrix.suggest import did_you_mean
 from memento.store.location import StorePath
 from memento.store.provenance import redact_urls
 from memento.store.store import Store
+from memento.suggest import did_you_mean
 from memento.values.describe import ITEMS
 from memento.wording import number_of, one_line
 

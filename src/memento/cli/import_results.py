@@ -23,10 +23,10 @@ from memento.exchange.roles import Asked, guessed_items, roles_of
 from memento.exchange.rows_to_results import Prepared, with_matrix, without_matrix
 from memento.exchange.source_rows import CannotImport, Source
 from memento.matrix.matrix import Matrix
-from memento.matrix.suggest import misspelled
 from memento.store.location import Location
 from memento.store.provenance import redact_urls
 from memento.store.store import Store
+from memento.suggest import misspelled
 from memento.system import person
 from memento.wording import named, number_of, one_line, short_name
 

@@ -14,8 +14,8 @@ from importlib import metadata, util
 from typing import NamedTuple
 
 from memento import system
-from memento.matrix.suggest import nearest
 from memento.store.provenance import redact_urls
+from memento.suggest import nearest
 from memento.system.limits import cpu_limit, most_open_files, most_processes, swap
 from memento.wording import number_of, size_text
 

@@ -5,7 +5,6 @@ Knows: how to import a user's file. May not know: how a run works.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import json
@@ -20,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memento.cli.exit_codes import UsageError
 from memento.cli.printing import print_json, print_safe
 from memento.errors import AggregateException, MatrixError
-from memento.matrix.suggest import near_file
 from memento.runner.asked_for import NoSuchTasks, Nothing, RunOfItsOwn, Selection, selecting
+from memento.suggest import near_file, nearest
 
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix
@@ -257,7 +256,7 @@ def load_function(target: str) -> Callable[..., Any]:
     value: Any = module
     for attribute in name.split("."):
         if not hasattr(value, attribute):
-            near = difflib.get_close_matches(attribute, dir(value), 3)
+            near = nearest(attribute, dir(value), 3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise UsageError(f"{place} has no {attribute!r}.{hint}")
         value = getattr(value, attribute)

@@ -11,11 +11,12 @@ from typing import Any
 
 from memento.cli.choosing import one_key
 from memento.cli.exit_codes import UsageError
-from memento.cli.open_store import find_key, place
+from memento.cli.open_store import place
 from memento.cli.printing import print_json, print_safe
 from memento.cli.retry_now import why_not
 from memento.cli.start_again import Ended, Start, ask, start, start_of
 from memento.cli.task_text import shown_parameters
+from memento.cli.waiting import find_any
 from memento.records import DONE, RunRecord, TaskRecord
 from memento.runner.asked_for import Request
 from memento.store.location import StorePath
@@ -29,7 +30,10 @@ def run_one(
     """Run one task in a script of its own, print what came of it, and return the exit code."""
     with Store.open(place(path), create=False, readonly=True) as store:
         key = one_key(store, task)
-        found, before = _find(store, key)
+        found = find_any(store, key, whole=True)
+        if any(now.key == found for now in store.working()):
+            raise UsageError(f"task {key} is running just now; `memento logs -f {key}` shows what it prints.")
+        before = next(iter(store.index.find(found.hex())), None)
         how, where = start_of(_run_of(store, key, before), by), store.location
         told = shown_parameters(store, [before])[0] if before is not None else ""
         experiment = "" if before is None else before.experiment
@@ -53,20 +57,6 @@ def run_one(
     if ended.code >= 128:
         return ended.code
     return 0 if outcome["status"] == DONE and outcome["equal"] is not False else 1
-
-
-def _find(store: Store, key: str) -> tuple[bytes, TaskRecord | None]:
-    """Return the key and the row of a task; whoever knows a whole key may ask for one that has no row."""
-    running = [now.key for now in store.working()]
-    try:
-        found = find_key(store, key)
-    except UsageError:
-        if len(key) != 32 or set(key.lower()) - set("0123456789abcdef"):
-            raise
-        return bytes.fromhex(key), None
-    if found in running:
-        raise UsageError(f"task {key} is running just now; `memento logs -f {key}` shows what it prints.")
-    return found, store.index.find(found.hex())[0]
 
 
 def _run_of(store: Store, key: str, record: TaskRecord | None) -> RunRecord:

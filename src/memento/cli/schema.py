@@ -11,6 +11,7 @@ import os
 import sys
 
 from memento.cli.exit_codes import UsageError
+from memento.suggest import nearest
 
 FOLDER = os.path.join(os.path.dirname(__file__), "schemas")
 
@@ -30,10 +31,8 @@ def text_of(name: str) -> str:
     )
     found = asked if asked in known else versions[-1] if versions else None
     if found is None:
-        import difflib
-
         commands = sorted({one.split("/")[0] for one in known})
-        near = difflib.get_close_matches(asked, commands, 1)
+        near = nearest(asked, commands)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(commands)}."
         raise UsageError(f"there is no schema {name!r}; {hint}")
     with open(os.path.join(FOLDER, f"{found.replace('/', '.')}.json"), encoding="utf-8") as file:

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memento.cli.choosing import one_key
-from memento.cli.exit_codes import UsageError
-from memento.cli.open_store import find_key, open_store
+from memento.cli.open_store import open_store
 from memento.cli.printing import print_json, print_safe, time_text
 from memento.cli.task_text import (
     Told,
@@ -23,6 +22,7 @@ from memento.cli.task_text import (
     told_of,
     value_of,
 )
+from memento.cli.waiting import find_any
 from memento.index.attempts import memory_limits
 from memento.records import INTERRUPTED, Attempt, TaskRecord
 from memento.store.imported import origin_of
@@ -83,17 +83,6 @@ def print_task(path: StorePath | None, task: Sequence[str], *, as_json: bool) ->
         _print_attempts(attempts)
 
 
-def find_any(store: Store, key: str) -> bytes:
-    """Return the one key that begins so, also of a task that has no more than a checkpoint."""
-    try:
-        return find_key(store, key)
-    except UsageError:
-        kept = [one for one in keys_with_states(store.path) if one.hex().startswith(key.lower())]
-        if len(kept) != 1 or len(key) < 3:
-            raise
-        return kept[0]
-
-
 def unfinished_text(store: Store, key: bytes) -> str:
     """Say what there is of a task beside its row: that it runs now, or a checkpoint; "" where there is nothing."""
     at = next((working for working in store.working() if working.key == key), None)
@@ -119,7 +108,8 @@ def _print_unfinished(store: Store, key: bytes, attempts: list[Attempt], *, as_j
     print(f"key         {key.hex()}")
     if experiment:
         print(f"experiment  {one_line(experiment)}")
-    print(f"status      not finished: {now or 'it was tried before'}")
+    before = "it was tried before" if attempts else "it has not begun"
+    print(f"status      not finished: {now or before}")
     print(
         f"            `memento logs -f {key.hex()[:12]}` shows what it prints; its parameters stand here when it ends"
     )

@@ -7,13 +7,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from memento.cli.exit_codes import UsageError
+from memento.cli.open_store import find_key
 from memento.records import RunRecord
 from memento.store.store import Store
+from memento.store.task_folders import keys_with_states
 
 RUNNING, CLAIMED, CANCELLED, FIRST, OPEN = "running", "claimed", "cancelled", "first", "open"
 
 
-def known_keys(store: Store) -> set[bytes]:
+def find_any(store: Store, key: str, *, whole: bool = False) -> bytes:
+    """Return the one key that begins so, also of a task without a row: it has a checkpoint, or a live run knows it.
+
+    A `whole` key may be one that nobody knows.
+    """
+    try:
+        return find_key(store, key)
+    except UsageError:
+        others = {*keys_with_states(store.root), *_known_keys(store)}
+        left = [found for found in others if found.hex().startswith(key.lower())]
+        if len(left) == 1 and len(key) >= 3:
+            return left[0]
+        if whole and len(key) == 32 and set(key.lower()) <= set("0123456789abcdef"):
+            return bytes.fromhex(key)
+        raise
+
+
+def _known_keys(store: Store) -> set[bytes]:
     """Return the keys of tasks that live runs have begun, claimed, cancelled or put first; not of all that wait."""
     living = store.index.living()
     keys = set(living.claimed)

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from memento.cli.choosing import one_key
-from memento.cli.exit_codes import UsageError
-from memento.cli.open_store import find_key, open_store
+from memento.cli.open_store import open_store
 from memento.cli.printing import print_json, print_safe
 from memento.cli.task_text import command_of
-from memento.cli.waiting import RUNNING, in_live_runs, known_keys, why_it_waits
+from memento.cli.waiting import RUNNING, find_any, in_live_runs, why_it_waits
 from memento.index.attempts import memory_limits
 from memento.index.versions import Versions
 from memento.records import DAMAGED, DONE, TaskRecord
@@ -24,7 +23,6 @@ from memento.store.fences import newest_state
 from memento.store.imported import origin_of
 from memento.store.location import StorePath
 from memento.store.store import Store
-from memento.store.task_folders import keys_with_states
 from memento.values.checkpoints import saved_by
 from memento.wording import duration, number_of, one_line, size_text
 
@@ -46,23 +44,11 @@ class _Code(NamedTuple):
 def print_why(path: StorePath | None, task: Sequence[str], *, as_json: bool) -> None:
     """Print why a task will or will not run."""
     with open_store(path) as store:
-        told = _facts(store, _key(store, one_key(store, task)))
+        told = _facts(store, find_any(store, one_key(store, task)))
     if as_json:
         print_json("why", told)
     else:
         print_safe("\n".join(_lines(told)))
-
-
-def _key(store: Store, key: str) -> bytes:
-    """Return the one key that begins so; a task that left nothing but a checkpoint, or a claim, has one, too."""
-    try:
-        return find_key(store, key)
-    except UsageError:
-        others = {*keys_with_states(store.root), *known_keys(store)}
-        left = [found for found in others if found.hex().startswith(key.lower())]
-        if len(left) != 1 or len(key) < 3:
-            raise
-        return left[0]
 
 
 def _facts(store: Store, key: bytes) -> dict[str, Any]:

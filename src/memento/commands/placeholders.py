@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from memento.commands.template import OF_TASK, Argument, command_text, fields, fill, json_text, whole_name
 from memento.config import short_text
 from memento.errors import MatrixError
-from memento.matrix.suggest import did_you_mean
 from memento.matrix.values import equal
+from memento.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from memento.matrix.matrix import Matrix

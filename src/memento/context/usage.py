@@ -7,15 +7,15 @@ Imported only where something is wrong.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from memento.config import short_text
+from memento.suggest import instead_of
 
 _INNER = frozenset(("for_task", "left_behind"))  # for rooms of ours
 
-# What to write -> words for it, in lower case and without underscores.
+# What to write -> words for it.
 _WORDS = {
     "context.checkpoint(state)": "save savestate savecheckpoint dump persist snapshot setstate",
     "context.restore(), where context.checkpoint_exist()": "load loadstate loadcheckpoint resume restorecheckpoint"
@@ -50,11 +50,7 @@ def no_such_attribute(name: str, known: Collection[str]) -> str:
     known = [n for n in known if not n.startswith("_") and n not in _INNER]
     if name.startswith("__"):
         return problem
-    word = name.casefold().replace("_", "")
-    line = next((line for line, words in _WORDS.items() if word in words.split()), None)
-    if line is None:
-        near = difflib.get_close_matches(name, known, 1)
-        line = f"context.{near[0]}" if near else None
+    line = instead_of(name, _WORDS, "context", known)
     return f"{problem}. Write {line}." if line else f"{problem}; it has: {', '.join(sorted(known))}."
 
 

@@ -18,10 +18,10 @@ from memento.exchange.cell_text import result_of
 from memento.exchange.source_rows import CannotImport
 from memento.index.declared_values import Item
 from memento.matrix.matrix import Matrix
-from memento.matrix.suggest import nearest
 from memento.matrix.values import Values, equal, token
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.results.parameters import Parameter
+from memento.suggest import nearest
 
 _MOST = 64  # tasks that the empty cells of one row may stand for
 

@@ -171,7 +171,7 @@ def _chosen_parameters(
     if asked.parameters is not None:
         unknown = [name for name in asked.parameters if parameters is not None and name not in parameters]
         if unknown:
-            from memento.matrix.suggest import did_you_mean
+            from memento.suggest import did_you_mean
 
             raise CannotImport(
                 f"--params: the matrix has no parameter {unknown[0]!r}.",

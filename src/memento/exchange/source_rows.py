@@ -83,6 +83,6 @@ class Source(NamedTuple):
 
 def no_column(where: str, name: str, columns: Iterable[str]) -> CannotImport:
     """Say that a column that was named is not there."""
-    from memento.matrix.suggest import did_you_mean
+    from memento.suggest import did_you_mean
 
     return CannotImport(f"{where}: the source has no {name!r}.", did_you_mean(name, columns, "It has"))

@@ -45,9 +45,9 @@ ENGINES = {
     "slurm": Engine("memento.executors.slurm.engine", "Slurm", at_once=40),
 }
 _OTHER_NAMES = {  # as joblib, Dask and others call them
-    **dict.fromkeys(("loky", "multiprocessing", "mp", "joblib", "spawn", "fork", "local"), "processes"),
-    **dict.fromkeys(("threading", "multithreading"), "threads"),
-    **dict.fromkeys(("sequential", "sync", "synchronous", "debug", "single", "inline", "none"), "serial"),
+    "processes": "loky multiprocessing mp joblib spawn fork local",
+    "threads": "threading multithreading",
+    "serial": "sequential sync synchronous debug single inline none",
 }
 _SCHEMES = {  # of an address, which names a cluster
     **dict.fromkeys(("tcp", "tls", "ucx", "ws", "wss", "inproc"), "dask"),
@@ -177,10 +177,10 @@ def _names() -> list[str]:
 
 
 def _no_such_name(name: str) -> str:
-    import difflib
+    from memento.suggest import in_other_words, nearest
 
     names = _names()
-    near = _OTHER_NAMES.get(name.casefold()) or next(iter(difflib.get_close_matches(name, names, 1)), None)
+    near = in_other_words(name, _OTHER_NAMES) or next(iter(nearest(name, names)), None)
     hint = f" Did you mean {near!r}?" if near else ""
     if not near:
         hint = " Any concurrent.futures.Executor works too."

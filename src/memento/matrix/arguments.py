@@ -28,7 +28,7 @@ FLAGS = (
     "dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete", "sample", "until", "budget",
 )  # fmt: skip
 
-# What to write -> words for it, in lower case and without underscores.
+# What to write -> words for it.
 _OF_MEMENTO = {
     "num_workers={value}": "njobs workers nworkers maxworkers numjobs jobs processes nprocesses numprocesses nprocs"
     " numproc nproc procs nthreads numthreads threads concurrency parallelism parallel maxconcurrency",
@@ -63,7 +63,7 @@ _OF_MEMENTO = {
     "context.seed inside the experiment, which is the same at every re-run, or 'repeats': 5 in the matrix": "seed"
     " randomstate randomseed rng nseeds seeds",
 }
-_FUNCTIONS = frozenset("experiment function fn f target callable expfunc objective task train".split())
+_FUNCTIONS = {"func": "experiment function fn f target callable expfunc objective task train"}
 _OF_RUN = {
     "force_run=True": "force rerun recompute overwrite forcererun refresh clear nocache ignorecache restart fresh"
     " reset",
@@ -127,24 +127,23 @@ def _call(func: Callable[..., Any]) -> str:
 
 
 def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
-    from memento.matrix.suggest import did_you_mean, nearest
+    from memento.suggest import did_you_mean, in_other_words, nearest
 
-    word = name.casefold().replace("_", "")
-    if call == "Memento" and callable(value) and word in _FUNCTIONS:
+    if call == "Memento" and callable(value) and in_other_words(name, _FUNCTIONS):
         return f"Give the experiment first: Memento({_short(value)})."
     if call == "add_matrix" and callable(value):
         step = f"{{'step': [{_short(value)}], ...}}"
         line = f"add_matrix({{'id': ..., 'parameters': {step}}})"
         return f"Each stage's function is a parameter, which the experiment calls: {line}."
-    meant = _meant(_WORDS.get(call, {}), word, value)
+    meant = _meant(_WORDS.get(call, {}), name, value)
     if meant is not None:
         return meant
     if call in ("run", "run_all"):
-        said = f"{name}={_short(value)}" if name in OPTIONS else _line(_OF_MEMENTO, word, value)
+        said = f"{name}={_short(value)}" if name in OPTIONS else _line(_OF_MEMENTO, name, value)
         if said is not None and "=" in said:
             return f"It belongs to Memento: Memento(func, {said}).{'run(matrix)' if call == 'run' else 'run_all()'}."
     if call == "Memento":
-        said = f"{name}={_short(value)}" if name in FLAGS else _line(_OF_RUN, word, value)
+        said = f"{name}={_short(value)}" if name in FLAGS else _line(_OF_RUN, name, value)
         if said is not None and "=" in said:
             return f"It belongs to run: Memento(func).run(matrix, {said})."
     if name in KEYS and call != "Matrix":
@@ -161,8 +160,8 @@ def _remedy(call: str, name: str, value: object, known: list[str]) -> str:
     return did_you_mean(name, known, "It has")
 
 
-def _meant(words: dict[str, str], word: str, value: object) -> str | None:
-    line = _line(words, word, value)
+def _meant(words: dict[str, str], name: str, value: object) -> str | None:
+    line = _line(words, name, value)
     if line is None:
         return None
     if line.startswith("num_workers=-"):
@@ -170,12 +169,14 @@ def _meant(words: dict[str, str], word: str, value: object) -> str | None:
     return f"Write {line}."
 
 
-def _line(words: dict[str, str], word: str, value: object) -> str | None:
-    for line, meaning in words.items():
-        if word in meaning.split():
-            line = line.replace("{value}", _short(value)).replace("{truth}", str(bool(value)))
-            return line.replace("{matrix}", _matrix(value))
-    return None
+def _line(words: dict[str, str], name: str, value: object) -> str | None:
+    from memento.suggest import in_other_words
+
+    line = in_other_words(name, words)
+    if line is None:
+        return None
+    line = line.replace("{value}", _short(value)).replace("{truth}", str(bool(value)))
+    return line.replace("{matrix}", _matrix(value))
 
 
 def _matrix(value: object) -> str:

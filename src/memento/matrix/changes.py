@@ -14,8 +14,8 @@ from memento.config import short_text
 from memento.errors import MatrixError
 from memento.matrix.labels import Labelled, labelled, meant
 from memento.matrix.ranges import as_numbers
-from memento.matrix.suggest import did_you_mean
 from memento.matrix.values import is_list
+from memento.suggest import did_you_mean
 
 _PLAIN = (str, int, float, bytes, type(None))  # values that are written as they are; all others have a name
 _NUMBERS = re.compile(r"[-+\d.eE]+(\s*,\s*[-+\d.eE]+)+")

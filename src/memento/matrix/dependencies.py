@@ -15,8 +15,8 @@ from memento.matrix.labels import labels_of
 from memento.matrix.lineage import Join, marks
 from memento.matrix.matrix import Matrix
 from memento.matrix.spec import Spec
-from memento.matrix.suggest import did_you_mean, nearest
 from memento.matrix.values import quoted
+from memento.suggest import did_you_mean, nearest
 
 _SHOWN = 4  # values that an error lists
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from memento.config import short_text
 from memento.errors import MatrixError, MatrixTypeError
-from memento.matrix.suggest import misspelled
 from memento.matrix.values import quoted, token
+from memento.suggest import misspelled
 
 
 class Labelled(tuple[Any, ...]):

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from memento.config import inherited, labels_in
 from memento.errors import MatrixError, MatrixTypeError
-from memento.matrix.suggest import did_you_mean
 from memento.matrix.values import listed, mark, quoted
+from memento.suggest import did_you_mean
 
 _WHERE = "dependencies"
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from memento.errors import MatrixError
-from memento.matrix.suggest import did_you_mean, near_file, nearest
+from memento.suggest import did_you_mean, near_file, nearest
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 _DEEPEST = 64  # a matrix is a few levels deep; an alias inside its own anchor would never end

@@ -12,10 +12,10 @@ from memento.config import short_text
 from memento.errors import MatrixTypeError
 from memento.matrix.arguments import FLAGS, OPTIONS
 from memento.matrix.ranges import KEYS_OF_NUMBERS, Numbers
-from memento.matrix.suggest import did_you_mean, misspelled, nearest
 from memento.matrix.values import is_list, quoted
+from memento.suggest import did_you_mean, in_other_words, misspelled, nearest
 
-# Words for a matrix' keys, in lower case and without underscores.
+# A matrix' keys -> words for them.
 _WORDS = {
     "parameters": "params param paramgrid grid grids hyperparameters hparams space searchspace config configs sweep",
     "settings": "constants constant fixed common shared globals static options",
@@ -27,16 +27,11 @@ _WORDS = {
     "repeats": "seeds nseeds runs nruns trials ntrials repetitions reps replicates nrepeats repeat times",
     "dependencies": "depends dependson requires needs after upstream",
 }
-_WORD_OF = {word: key for key, words in _WORDS.items() for word in words.split()}
 _OF_SCALES = frozenset(
     "start stop end step num n count steps low high min max from to log linear logspace linspace geomspace range"
     " arange by size distribution type scale".split()
 )
 _HOW_MANY = frozenset("step num n count steps by size".split())
-
-
-def _key_of(word: object) -> str | None:
-    return _WORD_OF.get(str(word).casefold().replace("_", "").replace("-", "").strip())
 
 
 def parameters_meant(unknown: Sequence[Any], given: Mapping[Any, Any]) -> str | None:
@@ -52,7 +47,7 @@ def right_line(given: Mapping[Any, Any], keys: Sequence[str]) -> str:
     for key in unknown:
         if isinstance(given[key], Mapping) and "parameters" in given[key]:
             return f"Write what stands under {key!r} without it: {as_typed(given[key])}."
-    like = [key for key in unknown if _key_of(key) == "parameters"]
+    like = [key for key in unknown if in_other_words(str(key), _WORDS) == "parameters"]
     if len(like) == 1 and isinstance(given[like[0]], Mapping):
         return f"Write 'parameters' instead of {like[0]!r}."
     tried = {key: given[key] for key in unknown if is_list(given[key]) or isinstance(given[key], Mapping)}
@@ -68,7 +63,7 @@ def right_line(given: Mapping[Any, Any], keys: Sequence[str]) -> str:
 
 def right_key(key: Any, given: Mapping[Any, Any], keys: Sequence[str]) -> str:
     """Return what to write instead of an unknown key beside 'parameters'."""
-    meant = misspelled(str(key), keys) or _key_of(key)
+    meant = misspelled(str(key), keys) or in_other_words(str(key), _WORDS)
     value = given[key]
     if meant == "parameters" and isinstance(value, Mapping) and isinstance(given.get(meant), Mapping):
         return f"For several grids write {as_typed({meant: [given[meant], value]})}."

@@ -16,9 +16,9 @@ from memento.matrix.arguments import KEYS
 from memento.matrix.declared_grids import check_name, check_text, make_grids, note_repeated_values, united
 from memento.matrix.labels import meant
 from memento.matrix.ranges import as_numbers
-from memento.matrix.suggest import did_you_mean, misspelled
 from memento.matrix.values import equal, listed, quoted, wrong_type
 from memento.settings import Settings
+from memento.suggest import did_you_mean, misspelled
 
 _RULE = "Write {'parameter': value} or a function of the config."
 

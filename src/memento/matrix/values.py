@@ -13,7 +13,7 @@ from typing import Any
 from memento.config import Deferred, short_text
 from memento.errors import MatrixError, MatrixTypeError, UnkeyableValue
 from memento.keys.encode import plain_number
-from memento.matrix.suggest import nearest
+from memento.suggest import nearest
 
 MAX_VALUES = 10_000_000  # of one parameter; ends `itertools.count()` before memory does
 _SIMPLE = (str, int, float, bool, type(None), bytes)

@@ -5,15 +5,15 @@ Knows: the words of other tools, warnings. May not know: what they do, results.
 
 from __future__ import annotations
 
-import difflib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from memento.suggest import instead_of, nearest
 from memento.wording import one_line
 
-# What to write -> words for it, in lower case and without underscores.
+# What to write -> words for it.
 _OF_RESULTS = {
     "results.to_frame()": "df dataframe frame topandas todf todataframe toframe data table pandas columns iloc",
     "results.to_frame().to_csv(path)": "tocsv save export toexcel tojson",
@@ -79,11 +79,7 @@ def no_such_attribute(
     one, words = ("results", _OF_RESULTS) if isinstance(owner, Sequence) else ("result", _OF_RESULT)
     if name in parameters:
         return f"{problem}. It is a parameter: write {one}.config.{name}."
-    word = name.casefold().replace("_", "")
-    line = next((line for line, known in words.items() if word in known.split()), None)
-    if line is None:
-        near = difflib.get_close_matches(name, [n for n in dir(type(owner)) if not n.startswith("_")], 1)
-        line = f"{one}.{near[0]}" if near else None
+    line = instead_of(name, words, one, [n for n in dir(type(owner)) if not n.startswith("_")])
     if line is None and one == "result":
         return f"{problem}. What the task returned is result.value, what it recorded result.metrics."
     known = [] if line else columns()
@@ -122,8 +118,7 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     """Say that there is no such name, which there are, and which was perhaps meant."""
     # "seed" for "load.seed", and "metric.acc" for "acc", which has its kind in front only where that is needed.
     ends = [one for one in known if one.endswith(f".{name}") or name.endswith(f".{one}")]
-    cases = {one.casefold(): one for one in reversed(known)}
-    near = ends[:1] or [cases[one] for one in difflib.get_close_matches(name.casefold(), cases, 1)]
+    near = ends[:1] or nearest(name, known)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"there is no {kind} {name!r}; there are: {', '.join(map(one_line, known)) or 'none'}.{hint}"
 

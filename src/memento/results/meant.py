@@ -16,9 +16,9 @@ from typing import Any
 from memento.config import plain
 from memento.keys.readable import json_fragment
 from memento.keys.value_digest import identity
-from memento.matrix.suggest import nearest
 from memento.results.distinct_texts import LIMIT
 from memento.results.parameters import ABSENT, PLAIN, Parameter
+from memento.suggest import nearest
 from memento.wording import one_line
 
 LACKING = -1  # the place that stands for tasks without the parameter

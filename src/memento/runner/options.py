@@ -125,7 +125,7 @@ def as_bytes(limit: int | str | None, name: str) -> int | None:
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Refuse what is none of the choices."""
     if value not in choices:
-        from memento.matrix.suggest import nearest
+        from memento.suggest import nearest
 
         near = nearest(value, choices)
         hint = f". Did you mean {near[0]!r}?" if near else ""

@@ -20,9 +20,9 @@ from typing import Any
 from memento.config import config_text
 from memento.errors import MatrixError, MatrixTypeError
 from memento.matrix.matrix import Matrix
-from memento.matrix.suggest import misspelled, nearest
 from memento.matrix.values import equal, quoted
 from memento.runner.wrong_usage import CONFIGS, CONTEXTS, GIVE, name_of, short_name, where_else
+from memento.suggest import misspelled, nearest
 from memento.worker.by_name import Arguments, ByName
 
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -95,8 +95,8 @@ def no_attribute(func: object, name: str, known: Sequence[str]) -> str:
     told = f"Memento has no attribute {name!r}"
     if name.startswith("_"):
         return told
-    from memento.matrix.suggest import nearest
     from memento.results.results import Results
+    from memento.suggest import nearest
 
     run = f"Memento({short_name(func)}).run(matrix)"
     if name in dir(Results):

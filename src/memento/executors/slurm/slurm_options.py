@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from memento.matrix.suggest import did_you_mean
+from memento.suggest import did_you_mean
 from memento.wording import bytes_of, seconds_in
 
 MINUTE = 60.0

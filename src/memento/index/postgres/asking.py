@@ -18,7 +18,7 @@ from memento.index.postgres.sqlstates import load_psycopg
 from memento.index.postgres.vetting import vet
 from memento.index.tables.views import MEANINGS, ONLY_SELECT, too_long, views_in
 from memento.index.types import QueryFailed, Table, View
-from memento.matrix.suggest import did_you_mean
+from memento.suggest import did_you_mean
 
 _PIECE = 1_000  # rows read at once
 _ANSWER = 256 * 2**20  # bytes of an answer

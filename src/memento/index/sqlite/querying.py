@@ -20,7 +20,7 @@ from memento.index.sqlite import sql
 from memento.index.sqlite.database import Database, explained
 from memento.index.tables.views import MEANINGS, ONLY_SELECT, too_long, views_in
 from memento.index.types import QueryFailed, Table, View
-from memento.matrix.suggest import did_you_mean, nearest
+from memento.suggest import did_you_mean, nearest
 
 _SCRIPT = Path(__file__).with_name("query_process.py")
 _LOOKED = 10_000  # the newest metrics, among which names are looked for

@@ -1,4 +1,4 @@
-"""Say which known name somebody may have meant.
+"""Say which known name somebody may have meant, or what is written here for another tool's word.
 
 Knows: words and how far apart they are. May not know: what the words name.
 """
@@ -6,20 +6,36 @@ Knows: words and how far apart they are. May not know: what the words name.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 _SHOWN = 12  # names listed when none is near; more would bury the message
 
 
-def nearest(name: object, known: Iterable[str], count: int = 1) -> list[str]:
-    """Return up to `count` known names that look like `name`, the nearest first."""
+def in_other_words(word: str, table: Mapping[str, str]) -> str | None:
+    """Return what a table has this word for, however it is written; its words are in lower case, without separators.
+
+    >>> in_other_words("log_Metric", {"context.record({'loss': 0.3})": "log logmetric track"})
+    "context.record({'loss': 0.3})"
+    """
+    plain = _plain(word)
+    return next((right for right, words in table.items() if plain in words.split()), None)
+
+
+def instead_of(word: str, table: Mapping[str, str], owner: str, known: Iterable[str]) -> str | None:
+    """Return what to write for another tool's word, else the attribute of `owner` that looks like it, if any."""
+    near = (f"{owner}.{name}" for name in nearest(word, known))
+    return in_other_words(word, table) or next(near, None)
+
+
+def nearest(name: object, known: Iterable[str], count: int = 1, likeness: float = 0.6) -> list[str]:
+    """Return up to `count` known names that look like `name`, the nearest first; 1 is the `likeness` of equal ones."""
     import difflib
 
     names = list(known)
     if not isinstance(name, str):
         return []
     folded = {n.casefold(): n for n in reversed(names)}
-    matches = difflib.get_close_matches(name.casefold(), list(folded), count, 0.6)
+    matches = difflib.get_close_matches(name.casefold(), list(folded), count, likeness)
     return [folded[match] for match in matches]
 
 
