@@ -26,7 +26,7 @@ from memento.values.payloads import PayloadDir
 from memento.worker.portable import Portable
 from memento.worker.work import Task, Work
 
-_PATIENCE = 60.0  # seconds before a test gives up; no test waits so long unless it fails
+_PATIENCE = 300.0  # seconds before a test gives up; no test waits so long unless it fails
 
 
 class Drive:
@@ -244,3 +244,11 @@ def waiting_for(gate: Path, *, deaf: bool = False) -> Callable[[Any, Any], str]:
         return "waited"
 
     return wait
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Wait until something is so, which nobody has to drive."""
+    end = time.monotonic() + _PATIENCE
+    while not done():
+        assert time.monotonic() < end, f"it is not so after {_PATIENCE} s"
+        time.sleep(0.02)

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pytest
 from memento.executors.base import Executor
 from memento.layout import WORK
 from memento.records import DIED, DONE, MEMORY, TIMEOUT
-from memento.testing.driving import Drive, ExecutorFixtures, waiting_for
+from memento.testing.driving import Drive, ExecutorFixtures, wait_until, waiting_for
 
 
 class EndTests(ExecutorFixtures):
@@ -161,14 +160,14 @@ class EndTests(ExecutorFixtures):
         options: dict[str, Any] = {"cwd": tmp_path, "env": environment}
         first = subprocess.Popen([sys.executable, script], **options)
         try:
-            _wait_until(lambda: len(_words(begun)) == 2 or first.poll() is not None)
+            wait_until(lambda: len(_words(begun)) == 2 or first.poll() is not None)
         finally:
             first.kill()
             first.wait()
         assert sorted(_words(begun)) == ["1", "2"], "both are at a worker when their coordinator dies"
         gate.touch()
         left = tmp_path / "memento-store" / WORK
-        _wait_until(lambda: self.outcomes_left(tmp_path / "memento-store") == 2)
+        wait_until(lambda: self.outcomes_left(tmp_path / "memento-store") == 2)
         again = subprocess.run(
             [sys.executable, script], capture_output=True, text=True, timeout=300, check=False, **options
         )
@@ -202,10 +201,3 @@ if __name__ == "__main__":
     results = Memento(experiment, executor=executor, num_workers=2).run({{"parameters": {{"x": tasks}}}})
     print([result.inner for result in results])
 """
-
-
-def _wait_until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 300
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -37,7 +37,6 @@ class Jobs:
         pilot = PilotHandle(charter, name, write_charter(charter, name), SYSTEM_CLOCK)
         pilot.left, pilot.here = left, Here(host, 1, 1, left)
         self.fitting.ask([name], memory)
-        self.fitting.host_of[name] = host
         return pilot
 
 

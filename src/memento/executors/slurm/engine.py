@@ -19,7 +19,7 @@ from memento.executors.pilots.charter import pilot_command
 from memento.executors.pilots.executor import PilotExecutor
 from memento.executors.pilots.handle import PilotHandle
 from memento.executors.slurm.asked_and_used import Usage
-from memento.executors.slurm.fitting import Fitting
+from memento.executors.slurm.fitting import Fitting, host_of
 from memento.executors.slurm.hosts import Hosts
 from memento.executors.slurm.jobs import Jobs
 from memento.executors.slurm.runtimes import Runtimes, checkpoints
@@ -160,7 +160,7 @@ class Slurm(PilotExecutor):
         self._job_name = f"{options.name}-{work.run}"
         self.runtimes = Runtimes(checkpoints(work.function.here))
         self.fitting = Fitting(work.store, self.runtimes, self.hosts, self.limit, self.grace)
-        self._host_of = self.fitting.host_of
+        self._begun: set[str] = set()  # pilots that have told where they run
         self.most_cost = self.fitting.most_cost
         self.usage = Usage(self._clock)
         layout = Layout(work.store)
@@ -292,7 +292,7 @@ class Slurm(PilotExecutor):
 
     def judge(self, pilot: PilotHandle, task: Task, outcome: Outcome) -> list[Message]:
         """Learn from an outcome; hold a failure back where it may be the host's."""
-        host = self._host_of.get(pilot.name, "")
+        host = host_of(pilot)
         self.fitting.useful.add(pilot.name)
         self.usage.used(outcome.cpu_time, outcome.memory)
         if outcome.failure is None:
@@ -306,11 +306,9 @@ class Slurm(PilotExecutor):
 
     def broken(self, pilot: PilotHandle, why: str, *, sudden: bool) -> None:
         """Take note of a pilot that can run nothing: it may be its host's fault."""
-        host = self._host_of.get(pilot.name, "")
+        host = host_of(pilot)
         self.hosts.ended_early(host, self._clock.monotonic())
-        elsewhere = any(
-            other.is_here and self._host_of.get(other.name) != host for other in self.pilots.values()
-        )
+        elsewhere = any(other.is_here and host_of(other) != host for other in self.pilots.values())
         if not elsewhere:
             super().broken(pilot, why, sudden=sudden)
 
@@ -320,10 +318,10 @@ class Slurm(PilotExecutor):
         for pilot in self.pilots.values():
             if pilot.here is None:
                 continue
-            if pilot.name not in self._host_of:
-                self._host_of[pilot.name] = pilot.here.place.partition("@")[2] or pilot.here.host
+            if pilot.name not in self._begun:
+                self._begun.add(pilot.name)
                 self.jobs.here(pilot.name)
-                self.hosts.here(self._host_of[pilot.name])
+                self.hosts.here(host_of(pilot))
                 self.usage.began(pilot.name, self._cpus * self.width)
             silent = pilot.silent
             suspicious = suspicious or silent > SILENT
@@ -362,9 +360,9 @@ class Slurm(PilotExecutor):
                 self.jobs.ended_early(job.pilot)
             if job.state == "NODE_FAIL" and job.host:
                 self._exclude(job.host, "Slurm says that it failed")
-        for name in [name for name in self._host_of if name not in self.pilots]:
+        for name in self._begun - self.pilots.keys():
             self.usage.ended(name)
-            del self._host_of[name]
+            self._begun.remove(name)
 
     def _judge_hosts(self, now: float) -> None:
         verdicts = self.hosts.judge(now)
@@ -381,7 +379,7 @@ class Slurm(PilotExecutor):
             self.jobs.excluded[host] = why
             self._inbox.append(Note(f"{host} gets no more tasks of this run: {why}"))
         for pilot in self.pilots.values():
-            if self._host_of.get(pilot.name) == host and not pilot.dismissed:
+            if host_of(pilot) == host and not pilot.dismissed:
                 pilot.dismiss()
 
     def _too_long(self, task: Task, left: float | None = None) -> Outcome:

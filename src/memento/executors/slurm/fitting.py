@@ -19,13 +19,17 @@ _IN_VAIN = 3  # jobs in a row that had the time for no task when they began
 _HOST, _MEMORY, _TIME, _ROOM = "host", "memory", "time", "room"
 
 
+def host_of(pilot: PilotHandle) -> str:
+    """Return the host on which a pilot runs, as Slurm names it; "" before it has begun."""
+    return "" if pilot.here is None else pilot.here.place.partition("@")[2] or pilot.here.host
+
+
 class Fitting:
     """What each job has for a task."""
 
     def __init__(self, store: str, runtimes: Runtimes, hosts: Hosts, limit: float, grace: float) -> None:
         self._layout, self._runtimes, self._hosts = Layout(store), runtimes, hosts
         self._limit, self._grace = limit, grace  # seconds that a job lasts; of these for saving
-        self.host_of: dict[str, str] = {}  # by pilot
         self.useful: set[str] = set()  # pilots where tasks have ended
         self._in_vain = 0  # jobs in a row that began, and had the time for none of the next tasks
         self.memory_of: dict[str, int | None] = {}  # bytes of each task, by pilot; None: as the site gives
@@ -41,7 +45,7 @@ class Fitting:
 
     def is_doubtful(self, pilot: PilotHandle) -> bool:
         """Tell whether a job gets no more tasks for now, because of its host."""
-        return self._hosts.is_doubtful(self.host_of.get(pilot.name, ""))
+        return self._hosts.is_doubtful(host_of(pilot))
 
     def fits_a_job(self, task: Task) -> bool:
         """Tell whether a job of its own is long enough for a task, or it may go on in another one."""
