@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import memento as library
+from memento.errors import NotAStore
 from memento.store.store import Store
 from tests.cli.calling import command, memento
 from tests.cli.conftest import Project
@@ -493,3 +494,19 @@ def test_show_draws_metrics_and_tells_of_tasks_that_have_not_finished(tmp_path: 
     told = memento("show", key[:8], "--store", store).out
     assert "not finished: it has a checkpoint to go on from" in told
     assert memento("show", key, "--json", "--store", store).json["status"] == "unfinished"
+
+
+def test_a_store_that_is_not_there_is_answered_by_one_that_is(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    above, name = project.store.parent, project.store.name
+    told = memento("ls", "--store", above / f"{name}x")
+    assert (told.code, f"Did you mean {project.store}?" in told.err) == (2, True)
+    assert f"Did you mean {project.store}?" in memento("diff", above / f"{name}x", project.store).err
+    with pytest.raises(NotAStore, match=re.escape(f"Did you mean {project.store}?")):
+        library.load(above / f"{name}x")
+    Store.open(tmp_path / "home" / "memento-store").close()
+    monkeypatch.chdir(tmp_path / "home")
+    assert "Did you mean ./memento-store?" in memento("diff", ".", "memento-store").err
+    with pytest.raises(NotAStore, match=re.escape("home/memento-store?")):
+        library.load(".")

@@ -108,3 +108,20 @@ def test_where_no_task_failed_it_is_said_in_a_few_words(tmp_path: Path) -> None:
     assert (
         memento("ls", "--failed", "--store", store).out == "no task failed: all that have finished are done\n"
     )
+
+
+def test_a_pipe_has_the_whole_of_an_error(tmp_path: Path) -> None:
+    text = "no such data set: " + "x" * 120
+
+    def fail(config: Any) -> Any:
+        raise ValueError(text)
+
+    runs = library.Memento(
+        lambda context, config: fail(config),
+        name="e",
+        executor="serial",
+        store=tmp_path / "s",
+        on_error="return",
+    )
+    runs.run({"parameters": {"x": [1]}})
+    assert f"ValueError: {text}\n" in memento("ls", "--store", tmp_path / "s").out

@@ -67,3 +67,20 @@ def test_what_is_no_store_or_the_same_is_wrong_usage(two: tuple[Path, Path], tmp
         store.begin(info_of())
         told = memento("merge", there, "--into", here)
     assert (told.code, "is at work" in told.err) == (2, True)
+
+
+def test_status_says_which_store_was_merged(two: tuple[Path, Path]) -> None:
+    here, there = two
+    told = memento("merge", there, "--into", here)
+    assert "1 task that both have" in told.out
+    assert (
+        f"exp, merged from {there}: what it had is taken over in " in memento("status", "--store", here).out
+    )
+    runs = memento("status", "--json", "--store", here).json["runs"]
+    assert [run["merged_from"] for run in runs if run["merged_from"]] == [str(there)]
+
+
+def test_a_task_that_stays_is_one(two: tuple[Path, Path]) -> None:
+    here, there = two
+    told = memento("merge", here, "--into", there)
+    assert "1 task stays as it is here" in told.out

@@ -117,10 +117,15 @@ def test_what_a_command_prints_is_what_its_schema_says(store: Path, line: str) -
 
 
 @pytest.mark.slow
-def test_what_a_run_prints_is_what_its_schema_says(project: Project, hostile: Project) -> None:
+def test_what_a_run_prints_is_what_its_schema_says(
+    project: Project, hostile: Project, tmp_path: Path
+) -> None:
     check(project.first.json)
     check(json.loads(project.first.err.splitlines()[-1]))
-    told = command("run", "experiment.py:grid", "matrix.json", "--json", "-j", "1", cwd=hostile.folder)
+    line = ("run", "experiment.py:grid", "matrix.json", "--json", "-j", "1", "--store", str(tmp_path / "s"))
+    told = command(
+        *line, cwd=hostile.folder
+    )  # in a store of its own: others count what is in that of the fixture
     check(told.json)
     assert "\x1b" not in told.err.splitlines()[-1]
 

@@ -217,3 +217,10 @@ def test_an_unknown_value_is_named_with_those_there_are() -> None:
 def test_a_parameter_may_have_any_name_that_a_matrix_allows() -> None:
     found = results_of(FakeMatrix(self=[1, 2]), [10, 20])[0]
     assert inner(found.filter(self=2)) == [20]
+
+
+@pytest.mark.parametrize("wanted", [0.9, "0.89"])
+def test_of_numbers_the_nearest_is_named_and_not_what_looks_alike(wanted: Any) -> None:
+    found, _ = results_of(FakeMatrix(lr=[0.1, 0.7, 0.88462, 0.98]), [0, 1, 2, 3])
+    with pytest.raises(ValueError, match=r"The nearest is 0\.88462$"):
+        found.filter(lr=wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memento.records import Warned
+from memento.records import MEMORY, Warned
 from memento.results.results import Results
 from tests.results.fakes import FakeMatrix, failure, results_of
 
@@ -69,3 +69,11 @@ def test_a_report_of_many_warnings_is_bounded() -> None:
     )
     assert len(str(results.warnings).splitlines()) == 101
     assert str(results.warnings).endswith("and 30 other warnings")
+
+
+def test_what_ran_out_of_memory_is_told_with_the_line_that_gives_it_more() -> None:
+    killed = failure("it used more memory than memory_limit=1 GB, and was ended", kind=MEMORY)
+    results, _ = results_of(FakeMatrix(n=[1, 2]), [1, killed])
+    assert "    again, with more memory: memento retry --failed --memory-limit SIZE" in str(results.failures)
+    results, _ = results_of(FakeMatrix(n=[1, 2]), [1, failure()])
+    assert "--memory-limit" not in str(results.failures)

@@ -19,7 +19,7 @@ from memento.cli.open_store import one_experiment, place
 from memento.cli.printing import agrees, print_json, print_safe
 from memento.cli.task_text import shown_parameters
 from memento.records import DONE, RunRecord, TaskRecord
-from memento.store.location import StorePath
+from memento.store.location import StorePath, nearby
 from memento.store.maintenance import merge
 from memento.store.merge import CannotMerge, Difference
 from memento.store.store import Store
@@ -183,7 +183,7 @@ def rename(path: StorePath | None, old: str, new: str, *, as_json: bool) -> None
 def merge_stores(other: str, into: StorePath | None, *, as_json: bool, payloads: str | None = None) -> None:
     """Join a store to another one, and print what came of it."""
     if "://" not in other and not os.path.exists(other):
-        raise UsageError(f"there is no store at {other}, to be taken in.")
+        raise UsageError(f"there is no store at {other}, to be taken in.{nearby(other)}")
     source, target = place(other), place(into, payloads)
     try:
         told = merge(source, target)
@@ -199,7 +199,7 @@ def merge_stores(other: str, into: StorePath | None, *, as_json: bool, payloads:
         print(f"  {one_line(short_name(name))}: {number_of(count, 'result')} taken")
     for count, what in (
         (told.equal, "that both have"),
-        (told.kept, "stay as they are here"),
+        (told.kept, "stays as it is here" if told.kept == 1 else "stay as they are here"),
         (told.outdated, "not taken: computed from upstream results that are others here"),
     ):
         if count:

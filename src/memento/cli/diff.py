@@ -20,7 +20,7 @@ from memento.cli.printing import print_json, print_safe
 from memento.errors import MementoError
 from memento.layout import INDEX
 from memento.records import RunRecord
-from memento.store.location import StorePath
+from memento.store.location import StorePath, nearby
 from memento.store.store import Store
 from memento.wording import one_line
 
@@ -92,7 +92,7 @@ def _store(text: str) -> StorePath | None:
             f"{text} is a store's folder here, and may be a task or a run: write ./{text}, task:{text} or run:{text}."
         )
     if not there and (os.sep in text or place.is_dir()):
-        raise UsageError(f"there is no store at {text}: {INDEX} is missing.")
+        raise UsageError(f"there is no store at {text}: {INDEX} is missing.{nearby(text)}")
     return place if there else None
 
 

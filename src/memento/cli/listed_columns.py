@@ -31,6 +31,7 @@ from memento.wording import duration, one_line, short_name, size_text
 _PARTS = 8  # of a result that stand in columns of their own without being asked for
 _DEPTH = 8  # of dicts in dicts whose parts have names
 _WIDTH = 60  # characters of a text in a cell
+_ERROR_WIDTH = 200  # of an error, which stands last
 
 FACTS: Mapping[str, Callable[[TaskRecord], Any]] = {
     "key": lambda record: record.key.hex()[:12],
@@ -165,7 +166,8 @@ class Listed:
         return Column(one_line(name, _WIDTH), cells, right=numbers, cut=not numbers)
 
     def _fact(self, name: str, *, stays: bool = False) -> Column:
-        cells = [one_line(str(FACTS[name](record)), _WIDTH) for record in self._records]
+        width = _ERROR_WIDTH if name == "error" else _WIDTH
+        cells = [one_line(str(FACTS[name](record)), width) for record in self._records]
         return Column(
             name, cells, stays=stays, right=name in ("time", "cpu_time", "memory"), cut=name == "error"
         )

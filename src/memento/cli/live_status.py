@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from memento.cli.live_run import command_line
 from memento.clock import Clock
 from memento.layout import PILOTS, Layout
-from memento.store.imported import source_of_run
+from memento.store.imported import merged_from, source_of_run
 
 if TYPE_CHECKING:
     from memento.index.types import Activity
@@ -83,6 +83,7 @@ def _common(run: RunRecord) -> dict[str, Any]:
         "started": run.started,
         "ended": run.ended,
         "imported_from": source_of_run(run),
+        "merged_from": merged_from(run),
         "tasks": run.info.tasks,
         "counts": run.counts,
         "host": run.info.host,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from memento.cli.exit_codes import UsageError, wrong_usage
 from memento.records import TaskRecord
-from memento.store.location import Location, StorePath, find_store
+from memento.store.location import Location, StorePath, find_store, nearby
 from memento.store.store import Store
 from memento.wording import named
 
@@ -23,7 +23,7 @@ def place(
     """Return where the store is; it is there."""
     found = named_store(path, payloads)
     if not found.address and not os.path.exists(found.root):
-        raise UsageError(f"there is no store at {found}{hint}")
+        raise UsageError(f"there is no store at {found}{hint}{nearby(found.root)}")
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from memento.cli.causes_and_best import facts_of_experiments
@@ -42,6 +42,7 @@ _SIZES_WITHIN = 0.1  # seconds that a look at the files' sizes may take
 _COUNTED_ROWS = (
     100_000  # results up to which those of each live run, and tasks that were set back, are counted
 )
+_GARBAGE_WORTH = 1_000_000  # bytes that are worth a line; what runs leave of themselves is less
 _GARBAGE_ROWS = 20_000  # results among which what nobody needs is looked for
 _OLD = 15.0  # seconds after which it is said when a run told what it is at
 
@@ -128,10 +129,10 @@ def _lines(facts: dict[str, Any], which: Which, now: float) -> Iterator[str]:
     ended = [run for run in facts["runs"] if run["status"] != "running"]
     told_below = {run["experiment"] for run in facts["runs"] if run in alive or run["go_on"]}
     for told in facts["experiments"]:
-        yield from _experiment_lines(told, which)
         # Of several matrices the last may have ended well, and of its run there is nothing to say.
-        if told["failed"] and told["name"] not in told_below:
-            yield from _retry_lines(told, which, several=len(facts["experiments"]) > 1)
+        failed_before = told["failed"] and told["name"] not in told_below
+        retry = _retry_lines(told, which, several=len(facts["experiments"]) > 1) if failed_before else ()
+        yield from _experiment_lines(told, which, retry)
     if alive:
         yield "running now"
     for run in alive:
@@ -146,7 +147,7 @@ def _lines(facts: dict[str, Any], which: Which, now: float) -> Iterator[str]:
     yield from _size_lines(sizes)
 
 
-def _experiment_lines(told: dict[str, Any], which: Which) -> Iterator[str]:
+def _experiment_lines(told: dict[str, Any], which: Which, retry: Iterable[str]) -> Iterator[str]:
     yield f"  {one_line(short_name(told['name']))}: {counts(done=told['done'], failed=told['failed'])}"
     for cause in told["causes"][:_CAUSES]:
         yield f"    {cause_line(cause['count'], cause['title'], cause['rule'])}"
@@ -160,6 +161,7 @@ def _experiment_lines(told: dict[str, Any], which: Which) -> Iterator[str]:
             "" if told["looked_at_all"] else f", `{line_about('status --full', which)}` says what they share"
         )
         yield f"    {newest}`{line_about('ls --failed', which)}` lists them{rest}"
+        yield from retry
     if told["set_back"]:
         verb = "counts" if told["set_back"] == 1 else "count"
         what = number_of(told["set_back"], "more task")
@@ -240,6 +242,8 @@ def _ended_lines(run: dict[str, Any], now: float) -> Iterator[str]:
     name, ago = one_line(short_name(run["experiment"])), duration(max(0.0, now - run["ended"]))
     if run["imported_from"] is not None:
         name = f"{name}, imported from {one_line(run['imported_from'], 100)}"
+    if run["merged_from"] is not None:
+        name, what = f"{name}, merged from {one_line(run['merged_from'], 100)}", "what it had is taken over"
     yield (
         f"  {time_text(run['started'])}  {run['status']:<11}  run {run['id']}, {name}: {what} in {took},"
         f" {ago} ago ({where})"
@@ -282,6 +286,6 @@ def _retry_lines(told: dict[str, Any] | None, which: Which, *, several: bool) ->
 def _size_lines(sizes: dict[str, Any]) -> Iterator[str]:
     known = Sizes._make(sizes[name] or 0 for name in Sizes._fields)
     yield f"size  {known.text}" + ("" if known.complete else ", and files for which there was no time")
-    if sizes["garbage"]:
+    if (sizes["garbage"] or 0) >= _GARBAGE_WORTH:
         yield f"  `memento gc` frees {size_text(sizes['garbage'])}"
     yield f"  {size_text(sizes['disk_free'])} are left on the disk"

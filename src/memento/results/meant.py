@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from json import loads
+from math import isfinite
 from typing import Any
 
 from memento.config import plain
@@ -134,9 +135,26 @@ def _none_has(parameter: Parameter, written: str, wanted: Any, hint: str) -> str
     shown = ", ".join(map(one_line, texts[:_SHOWN])) + (
         ", …" if len(texts) > _SHOWN or count > _LOOKED_AT else ""
     )
-    near = nearest(wanted, texts)
+    hint = hint or _nearest_number(parameter, wanted)
+    near = [] if hint else nearest(wanted, texts)
     hint = hint or (f". Did you mean {near[0]!r}?" if near else "")
     return f"no task has {parameter.name}={written}; its values are: {shown}{hint}"
+
+
+def _nearest_number(parameter: Parameter, wanted: Any) -> str:
+    """Name the number that lies nearest: of numbers, what looks alike may be far away."""
+    try:
+        number = float(wanted)
+    except (TypeError, ValueError, OverflowError):
+        return ""
+    apart = [
+        (abs(value - number), place)
+        for place, value in enumerate(map(plain, parameter.values))
+        if type(value) in (int, float) and value == value
+    ]
+    if not apart or not isfinite(number):
+        return ""
+    return f". The nearest is {one_line(parameter.text(min(apart)[1]))}"
 
 
 def _kind(values: Iterable[object], wanted: Any) -> str:

@@ -1,6 +1,6 @@
 """Say where a result comes from that no run of ours has computed.
 
-Knows: what an import notes of itself in its run. May not know: sources, commands.
+Knows: what an import or a merge notes of itself in its run. May not know: sources, commands.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from memento.store.store import Store
 
 _NOTE = "imported"  # in the provenance of the run
+MERGES = ("memento", "merge")  # the command line of a run that takes over another store begins so
 
 
 class Origin(NamedTuple):
@@ -37,6 +38,12 @@ def source_of_run(run: RunRecord) -> str | None:
     """Return what a run has imported from; None of one that computes."""
     noted = run.info.provenance.get(_NOTE)
     return str(noted.get("from", "")) if isinstance(noted, Mapping) else None
+
+
+def merged_from(run: RunRecord) -> str | None:
+    """Return the store that a run has taken over; None of one that computes."""
+    argv = tuple(run.info.argv)
+    return argv[len(MERGES)] if argv[: len(MERGES)] == MERGES and len(argv) > len(MERGES) else None
 
 
 def origin_of(store: Store, record: TaskRecord) -> Origin | None:

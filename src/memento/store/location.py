@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from memento import system
 from memento.keys.project_files import PROJECT_MARKS, STORE_FOLDER, with_parents
+from memento.layout import INDEX
 
 FOLDER = STORE_FOLDER
 LEGACY_SUFFIX = ".memento-store"
@@ -111,6 +112,25 @@ def located(path: StorePath) -> Location:
         if is_address(path):
             return find_store(path)
     return Location(os.path.abspath(path))
+
+
+def nearby(root: StorePath) -> str:
+    """Ask whether another folder was meant, which has a store in it or beside it; "" where none has."""
+    folder = str(root).rstrip(os.sep)
+    inside = os.path.join(folder, FOLDER)
+    if os.path.isfile(os.path.join(inside, INDEX)):
+        return f" Did you mean {inside}?"
+    import difflib
+
+    above, name = os.path.split(folder)
+    try:
+        there = [one for one in sorted(os.listdir(above or ".")) if one != name]
+    except OSError:  # there is no such folder either
+        return ""
+    for near in difflib.get_close_matches(name, there, 5):
+        if os.path.isfile(os.path.join(above, near, INDEX)):
+            return f" Did you mean {os.path.join(above, near)}?"
+    return ""
 
 
 def advice(location: Location) -> str:

@@ -51,6 +51,7 @@ from memento.store.copying import (
 )
 from memento.store.far import begin
 from memento.store.fences import highest_fences
+from memento.store.imported import MERGES
 from memento.store.step_records import write_record
 from memento.store.store import Store
 from memento.store.task_folders import keys_with_states
@@ -148,7 +149,7 @@ def merge(other: Store, into: Store) -> Merged:
 @contextmanager
 def _lease(other: Store, into: Store, experiment: str) -> Iterator[Run]:
     """Begin a run of the joined store, which claims what is copied."""
-    argv = ("memento", "merge", str(other.location))
+    argv = (*MERGES, str(other.location))
     pid = os.getpid()
     who = (system.hostname(), pid, system.process_start(pid) or "", system.boot_identity())
     run, outcome = into.begin(RunInfo(experiment, 0, "{}", "", *who, argv, {})), "failed"

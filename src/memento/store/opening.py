@@ -15,7 +15,7 @@ from memento.errors import NotAStore, StoreError, StoreUnwritable
 from memento.index.contract import Index
 from memento.index.sqlite.sqlite_index import SqliteIndex
 from memento.layout import FOLDERS, IGNORED, INDEX, INDEX_ELSEWHERE, PAYLOADS, PAYLOADS_ELSEWHERE, Layout
-from memento.store.location import Location
+from memento.store.location import Location, nearby
 
 _OWN_NAMES = frozenset({*FOLDERS, IGNORED, PAYLOADS_ELSEWHERE, ".DS_Store"})
 
@@ -102,7 +102,8 @@ def _in_folder(root: str, create: bool, readonly: bool, clock: Clock) -> Index:
 def _check_place(kind: type[Index], root: str, create: bool) -> None:
     if not os.path.exists(root):
         if not create:
-            raise NotAStore(root, "there is no store here.", "Check the path, or run an experiment first.")
+            meant = nearby(root).strip() or "Check the path, or run an experiment first."
+            raise NotAStore(root, "there is no store here.", meant)
         return
     if not os.path.isdir(root):
         raise NotAStore(root, "this is a file; a store is a folder.", "Name a folder.")
@@ -123,7 +124,7 @@ def _check_place(kind: type[Index], root: str, create: bool) -> None:
         raise NotAStore(
             root,
             f"this folder is no store: it has no {INDEX}, and holds {', '.join(foreign[:3])}.",
-            "Choose a new or an empty folder.",
+            (not create and nearby(root).strip()) or "Choose a new or an empty folder.",
         )
     if not create:
         raise NotAStore(root, f"this folder is no store: it has no {INDEX}.", "Check the path.")

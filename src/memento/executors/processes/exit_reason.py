@@ -71,10 +71,9 @@ def why_ended(
     if decided.scarce:
         what = "the machine was nearly out of memory, so the largest task was ended before the kernel would choose one"
         return _out_of_memory(what, decided.memory or 0, printed)
-    text = (
-        f"it used {size_text(decided.memory or 0)} of memory, more than"
-        f" memory_limit={size_text(work.memory_limit or 0)}, and was ended"
-    )
+    used, limit = size_text(decided.memory or 0), size_text(work.memory_limit or 0)
+    had = f"it used {used} of memory, more than" if used != limit else "it used more memory than"
+    text = f"{had} memory_limit={limit}, and was ended"
     return failures.without_exception(MEMORY, "MemoryLimitExceeded", text, printed, MemoryLimitExceeded(text))
 
 
