@@ -170,9 +170,8 @@ class Tick(NamedTuple):
     elapsed: float  # seconds since RunStarted
     eta: float | None  # seconds
     throughput: float  # tasks a second, recent
-    unlisted: int = (
-        0  # tasks that run beside those in `running`, which names the longest where there are many
-    )
+    # Tasks that run beside those in `running`, which names the longest where there are many.
+    unlisted: int = 0
     longest: float = 0.0  # seconds that the longest of the finished tasks took
     paused: str = ""  # who has paused it, like "ada@node7"; "" where nobody has
     run: str = ""

@@ -38,9 +38,8 @@ class Encoded(NamedTuple):
     ref: str | None  # name of a file under payloads/; it carries its own checksum
     size: int  # bytes of the encoded value
     type: str  # "module:qualname" of the value's type
-    shown: str | None = (
-        None  # what stands for it where it is not loaded: see `values.describe`; None where it need not be
-    )
+    # What stands for it where it is not loaded: see `values.describe`; None where it need not be.
+    shown: str | None = None
 
 
 class Series(NamedTuple):
@@ -185,9 +184,8 @@ class TaskRecord(NamedTuple):
     log: LogSlice | None  # of the last attempt
     failure: Failure | None
     warnings: tuple[Warned, ...] = ()
-    pieces: tuple[
-        Attempt, ...
-    ] = ()  # where the last attempt went on from a checkpoint: each, that one included
+    # Where the last attempt went on from a checkpoint: each, that one included.
+    pieces: tuple[Attempt, ...] = ()
     steps: tuple[bytes, ...] = ()  # keys of the shared steps that it used, itself or through other steps
 
 

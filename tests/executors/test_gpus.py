@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.errors import WorkerStartError
-from memento.executors.gpus import Device, Seat, assign, find, seats_for, variables, visible_gpus
+from memento.executors.gpus import Device, Seat, assign, find, seats_for, variables
 from tests.executors.drivers import GB, nvml_tells, smi_tells
 
 Monkey = pytest.MonkeyPatch
@@ -21,6 +21,11 @@ TWO: list[dict[str, Any]] = [
 ]
 SLICED = {"uuid": "GPU-a", "bus": "1", "mig": [{"uuid": f"MIG-{n}", "total": 5 * GB} for n in range(4)]}
 CUDA = "CUDA_VISIBLE_DEVICES"
+
+
+def visible_gpus(environment: dict[str, str]) -> list[str]:
+    """Return the devices that a process may use, as they would stand in ``CUDA_VISIBLE_DEVICES``."""
+    return [device.name for device in find(environment).devices]
 
 
 @pytest.fixture

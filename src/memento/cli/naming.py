@@ -76,9 +76,8 @@ class Named(NamedTuple):
     """What a name stands for in one experiment: its values, and what it means that it has some of them."""
 
     items: Items
-    condition: Callable[
-        [frozenset[str], bool], Condition
-    ]  # of their readable JSON, and whether it may lack it
+    # Of their readable JSON, and whether it may lack it.
+    condition: Callable[[frozenset[str], bool], Condition]
 
 
 def conditions(

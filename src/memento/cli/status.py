@@ -39,9 +39,8 @@ _CAUSES = 10  # of failures, of an experiment
 _WORKING = 20  # tasks at work, of a run
 _METRICS = 3  # of a task at work
 _SIZES_WITHIN = 0.1  # seconds that a look at the files' sizes may take
-_COUNTED_ROWS = (
-    100_000  # results up to which those of each live run, and tasks that were set back, are counted
-)
+# Results up to which those of each live run, and tasks that were set back, are counted.
+_COUNTED_ROWS = 100_000
 _GARBAGE_WORTH = 1_000_000  # bytes that are worth a line; what runs leave of themselves is less
 _GARBAGE_ROWS = 20_000  # results among which what nobody needs is looked for
 _OLD = 15.0  # seconds after which it is said when a run told what it is at

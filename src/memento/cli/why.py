@@ -54,9 +54,8 @@ def print_why(path: StorePath | None, task: Sequence[str], *, as_json: bool) -> 
 def _facts(store: Store, key: bytes) -> dict[str, Any]:
     record = next(iter(store.index.find(key.hex())), None)
     runs = in_live_runs(store, key, record.experiment if record is not None else None)
-    if (
-        record is not None
-    ):  # one that is done may run again all the same; a run tries no task again that failed in it
+    # One that is done may run again all the same; a run tries no task again that failed in it.
+    if record is not None:
         runs = [
             run
             for run in runs

@@ -46,9 +46,8 @@ class Painter:
         if list(rows) == self._drawn and not lines and not moved:
             return
         old = self._drawn
-        start = (
-            f"\r{_CLEAR}{_UP.format(len(old))}" if old else "\r"
-        )  # with what a key has left in the last row
+        # With what a key has left in the last row.
+        start = f"\r{_CLEAR}{_UP.format(len(old))}" if old else "\r"
         if lines or moved:  # a terminal may have moved rows in part: they are all drawn anew
             start, old = f"{self._away(width)}{lines}", []
         painted = [_painted(row, old[place] if place < len(old) else None) for place, row in enumerate(rows)]

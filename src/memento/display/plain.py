@@ -18,13 +18,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE = 10.0  # seconds between lines, at first
 LONGEST_PAUSE = 60.0
-_CODES = {
-    "head": "1",
-    "warning": "33",
-    "failure": "31",
-    "detail": "2",
-    "done": "32",
-}  # as logs of CI show them
+# As logs of CI show them.
+_CODES = {"head": "1", "warning": "33", "failure": "31", "detail": "2", "done": "32"}
 SHORTEST_PAUSE = 2.0  # seconds, however fast the tenths go by
 
 

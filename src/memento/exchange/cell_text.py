@@ -19,15 +19,8 @@ _FLOAT = re.compile(
 _WORDS: dict[str, bool | None] = {"~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _ESCAPED = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
-_NUMBERS = {
-    "nan",
-    "inf",
-    "-inf",
-    "+inf",
-    "infinity",
-    "-infinity",
-    "+infinity",
-}  # as other programs write them
+# As other programs write them.
+_NUMBERS = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"}
 
 
 def value_of(text: str) -> Any:

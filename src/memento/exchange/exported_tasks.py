@@ -34,9 +34,8 @@ class Exported(NamedTuple):
     """One finished task."""
 
     record: TaskRecord
-    parameters: Mapping[
-        str, Any
-    ]  # plain values as themselves, others by texts that tell them apart: as in a frame
+    # Plain values as themselves, others by texts that tell them apart: as in a frame.
+    parameters: Mapping[str, Any]
     settings: Mapping[str, Any]
     repeat: int | None  # None where the experiment has no repeats
     value: Any  # what it returned: plain data, or a `LargeValue` that says what it is

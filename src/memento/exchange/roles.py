@@ -31,13 +31,8 @@ _FACTS = {
     "cpu_time": "cpu_time",
     "memory": "memory",
 }
-_OF_ITSELF = (
-    "key",
-    "experiment",
-    "was_cached",
-    "attempts",
-    "error",
-)  # what else a table of ours tells of a task
+# What else a table of ours tells of a task.
+_OF_ITSELF = ("key", "experiment", "was_cached", "attempts", "error")
 _SETTING = re.compile(r"(?:setting\.)*settings\.(.+)", re.DOTALL)  # in a table of ours
 REPEAT = "repeat"
 

@@ -36,9 +36,8 @@ class Lost(NamedTuple):
     attempt: int  # Task.attempt
     reason: str = ""  # for people: "node n17 was preempted"
     cancelled: bool = False  # `cancel` asked for it
-    gone: bool = (
-        False  # nothing of it lives on, as its own place has said; else the next attempt keeps away from it
-    )
+    # Nothing of it lives on, as its own place has said; else the next attempt keeps away from it.
+    gone: bool = False
     kept: bool = False  # it has lost nothing: it had not begun, or has saved its state and goes on from there
 
 
@@ -80,39 +79,32 @@ class Executor(ABC):
     """
 
     name: str  # for people: "processes"
-    workers: int | None = (
-        None  # how many tasks it runs at once, whatever the run asks for; None: what that asks for
-    )
+    # How many tasks it runs at once, whatever the run asks for; None: what that asks for.
+    workers: int | None = None
 
-    at_once: int | None = (
-        None  # how many it has room for where the run asks for no number; None: as this machine has
-    )
+    # How many it has room for where the run asks for no number; None: as this machine has.
+    at_once: int | None = None
 
     # Capabilities
     isolates: bool = False  # a task that ends its process fails alone; its mates run, none of them twice
-    preempts: bool = (
-        False  # a running task can be ended: `timeout`, `memory_limit`, and `cancel` after the grace
-    )
+    # A running task can be ended: `timeout`, `memory_limit`, and `cancel` after the grace.
+    preempts: bool = False
     in_process: bool = False  # tasks run in the caller's thread, inside `poll`: only `interrupt` can end one
     shares_memory: bool = False  # tasks run in this process: what cannot be pickled reaches them
     same_host: bool = False  # its workers are of this machine and end with this process: its memory is theirs
     alone: bool = True  # each of its processes runs one task at a time
     gives_gpus: bool = False  # a task sees the GPUs that it asked for, and no others
-    most_memory: int | None = (
-        None  # bytes that a task may have; None: the machine's (`same_host`), or not known
-    )
-    most_cost: float | None = (
-        None  # seconds of forecast of a task that fits its places; None: they have no end
-    )
+    # Bytes that a task may have; None: the machine's (`same_host`), or not known.
+    most_memory: int | None = None
+    # Seconds of forecast of a task that fits its places; None: they have no end.
+    most_cost: float | None = None
     grows: bool = False  # its places come and go while it runs; `num_workers` is how many there may be
     resizable: bool = False  # `resize` changes the number of workers while the run goes on
     tells: bool = False  # bars and metrics of running tasks come as Updates
-    keeps_output: bool = (
-        False  # what a task prints is its own: `Outcome.log` says where it stands in the store
-    )
-    outlives: bool = (
-        False  # tasks go on when this process is killed, and leave outcomes for the next one: `handover`
-    )
+    # What a task prints is its own: `Outcome.log` says where it stands in the store.
+    keeps_output: bool = False
+    # Tasks go on when this process is killed, and leave outcomes for the next one: `handover`.
+    outlives: bool = False
 
     def take_over(  # noqa: B027  # workers of most end with this process
         self, dead: Sequence[str], outdated: Mapping[str, Collection[int]]

@@ -24,9 +24,8 @@ class Engine(NamedTuple):
 
     module: str
     attribute: str
-    in_process: bool = (
-        False  # as its class says: asking that costs 45 ms of imports, which a warm run need not pay
-    )
+    # As its class says: asking that costs 45 ms of imports, which a warm run need not pay.
+    in_process: bool = False
     at_once: int | None = None  # as its class says: how many tasks it has room for; None: as this machine has
 
     def load(self) -> type[Executor]:

@@ -138,7 +138,7 @@ class Dask(PilotExecutor):
 
     def close(self) -> None:
         for pilot in self.pilots.values():
-            pilot.leave(now=True)
+            pilot.leave()
         if self.pilots:
             self._wait_for_pilots()
         super().close()
@@ -175,9 +175,8 @@ class Dask(PilotExecutor):
         try:
             threads = dict(self.client.nthreads())
             if self._resources and threads.keys() != self._workers.keys():
-                self._held = self.client.run_on_scheduler(
-                    by_value(_resources_of)
-                )  # it is noted in Dask's log
+                # It is noted in Dask's log.
+                self._held = self.client.run_on_scheduler(by_value(_resources_of))
         except Exception as exc:  # whatever a connection that is gone raises, or a scheduler that ends
             raise WorkerStartError(
                 f"the Dask scheduler is gone ({type(exc).__name__}: {exc}). What has finished is kept:"

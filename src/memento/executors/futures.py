@@ -50,9 +50,8 @@ class Futures(BatchExecutor):
         self.capacity = size
         self.name = type(pool).__name__
         self.shares_memory = isinstance(pool, ThreadPoolExecutor)
-        self.same_host = self.shares_memory or hasattr(
-            pool, "_processes"
-        )  # Python's own, and loky's: its children
+        # Python's own, and loky's: its children.
+        self.same_host = self.shares_memory or hasattr(pool, "_processes")
         self.alone = not self.shares_memory
         self._pool = pool
         self._over: queue.SimpleQueue[Future[list[Outcome]] | None] = queue.SimpleQueue()

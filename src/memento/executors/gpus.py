@@ -25,11 +25,8 @@ from memento.wording import number_of, size_text
 _NO_DRIVER = "neither NVIDIA's library nor nvidia-smi is here, and no HIP_VISIBLE_DEVICES=0,1 names AMD's"
 _SHOWN = 8  # devices in a message
 MOST = 1_024  # seats; a share may be as small as somebody likes
-_NAMES = (
-    "CUDA_VISIBLE_DEVICES",
-    "HIP_VISIBLE_DEVICES",
-    "ROCR_VISIBLE_DEVICES",
-)  # the first that is set counts
+# The first that is set counts.
+_NAMES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 _ORDER = "CUDA_DEVICE_ORDER"
 _BY_SLURM = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
 _DEVICE = re.compile(r"\d+|(?:GPU|MIG)-[\w/-]+", re.IGNORECASE)
@@ -70,11 +67,6 @@ class Seats(NamedTuple):
 
 
 # -- which devices there are
-
-
-def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """Return the devices that this process may use, as they would stand in ``CUDA_VISIBLE_DEVICES``."""
-    return [device.name for device in find(environment).devices]
 
 
 def find(environment: Mapping[str, str]) -> Found:

@@ -36,9 +36,8 @@ from memento.worker.task_runner import Conditions, TaskRunner, local_runner, ver
 from memento.worker.work import Task, Work
 
 _LOOK = 0.25  # seconds between looks at the clock, where a task's time is limited
-_GAP = (
-    0.5  # seconds without a look: this process computed all the time, was suspended, or is too busy to judge
-)
+# Seconds without a look: this process computed all the time, was suspended, or is too busy to judge.
+_GAP = 0.5
 _NEVER = float("inf")
 
 
@@ -51,9 +50,8 @@ class Worker:
     task: Task | None = None
     begun: float = 0.0  # monotonic seconds, when the task was handed over
     paused: float = 0.0  # seconds of it in which this process was suspended
-    waited: float = (
-        0.0  # seconds of it in which its task has only waited for another one; set by its own thread
-    )
+    # Seconds of it in which its task has only waited for another one; set by its own thread.
+    waited: float = 0.0
     ends: float = _NEVER  # monotonic seconds; its task was told to stop, and is given up then
     given_up: bool = False  # whatever its task returns is dropped
     alone: bool = False  # made as the only one: its tasks have the process' random generators for themselves

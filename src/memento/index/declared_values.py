@@ -41,9 +41,8 @@ class Declared(NamedTuple):
     name: str
     fragments: Sequence[str]  # readable JSON of each value, in the matrix's order
     told: Mapping[int, Item]  # by place, of the values that have a label, or of which JSON does not say all
-    says_labels: bool = (
-        True  # False where labels that are known already stand: of what is brought from elsewhere
-    )
+    # False where labels that are known already stand: of what is brought from elsewhere.
+    says_labels: bool = True
 
     @property
     def items(self) -> list[Item]:

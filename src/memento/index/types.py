@@ -53,9 +53,8 @@ class Outlines(NamedTuple):
     memory: "NDArray[np.float64]"  # bytes
     metrics: "NDArray[np.int64]"  # how many were recorded
     failures: dict[int, Failure]  # id -> why; of those that failed
-    values: (
-        Sequence[Any] | None
-    )  # what they returned: as `Stored`, or loaded by a store; None where not asked for
+    # What they returned: as `Stored`, or loaded by a store; None where not asked for.
+    values: Sequence[Any] | None
 
 
 class Sought(NamedTuple):
@@ -121,9 +120,8 @@ class Living(NamedTuple):
     """Who lives, and what they may be at."""
 
     runs: list[Owner]
-    claimed: dict[
-        bytes, int
-    ]  # the keys that they have claimed, each with whose it is; some may be finished already
+    # The keys that they have claimed, each with whose it is; some may be finished already.
+    claimed: dict[bytes, int]
 
 
 class Names(NamedTuple):
@@ -133,9 +131,8 @@ class Names(NamedTuple):
     files: set[str]  # payloads and logs
     done: dict[bytes, int]  # key -> id
     known: set[bytes]  # keys of tasks, done and failed
-    steps: dict[
-        bytes, int
-    ]  # key of a shared step -> how many of these rows name it; all steps, asked about or not
+    # Key of a shared step -> how many of these rows name it; all steps, asked about or not.
+    steps: dict[bytes, int]
 
 
 class History(NamedTuple):
@@ -154,9 +151,8 @@ class Brought(NamedTuple):
     """What another store tells of an experiment beside its rows; all ids are that store's."""
 
     runs: Sequence[tuple[str, RunRecord]]  # with their names; each has ended
-    codes: Mapping[
-        int, tuple[CodeVersion, float, int | None]
-    ]  # when it was seen first (UTC seconds), and by which run
+    # When it was seen first (UTC seconds), and by which run.
+    codes: Mapping[int, tuple[CodeVersion, float, int | None]]
     changes: Sequence[tuple[int, int]]  # as of `History`
     adoptions: Sequence[Adoption]
 
@@ -262,9 +258,8 @@ class Standing(NamedTuple):
     stopping: bool = False  # nothing more is started, for good
     waits: str = ""  # what keeps tasks from starting: "Slurm job 17 waits (Priority)"; "" where nothing does
     deadline: float | None = None  # UTC seconds at which it ends, whatever is left; None where it has none
-    unbegun: Mapping[
-        str, Sequence[str]
-    ] = {}  # keys (hex) of tasks that its executor has not begun, some, by why
+    # Keys (hex) of tasks that its executor has not begun, some, by why.
+    unbegun: Mapping[str, Sequence[str]] = {}
 
 
 class Table(NamedTuple):

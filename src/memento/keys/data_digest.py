@@ -103,9 +103,8 @@ def _encode_code(enc: Any, value: Any) -> bytes | None:
         held = enc.fields(content(value))
         return node("class", text(qualified_name(value)), text(form_of(value, find_class(value))), held)
     if isinstance(value, types.FunctionType):
-        if "__name__" in value.__globals__ and not is_ambiguous(
-            value
-        ):  # else `exec` made it, and no module has it
+        # Else `exec` made it, and no module has it.
+        if "__name__" in value.__globals__ and not is_ambiguous(value):
             return named(qualified_name(value))
         made_with = enc.sequence([*filled_cells(value).values(), value.__defaults__, value.__kwdefaults__])
         return node(

@@ -29,9 +29,8 @@ _LIBRARIES: dict[str, Callable[[Encoder, Any, Any], bytes | None]] = {
 def encode(enc: Encoder, value: Any) -> bytes | None:
     """Return the frame of a value of a library, which is loaded by whoever has it; None for other values."""
     cls = type(value)
-    for root in dict.fromkeys(
-        map(library_of, cls.__mro__)
-    ):  # a subclass of the user's is found by what it inherits
+    # A subclass of the user's is found by what it inherits.
+    for root in dict.fromkeys(map(library_of, cls.__mro__)):
         library = sys.modules.get(root) if root in _LIBRARIES else None
         encoded = _LIBRARIES[root](enc, value, library) if library is not None else None
         if encoded is not None:

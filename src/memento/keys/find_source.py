@@ -40,9 +40,8 @@ class Source:
     def __init__(self, text: str | bytes, file: str, settled: bool) -> None:
         self.text = text
         self.file = file  # as code objects name it
-        self.settled = (
-            settled  # nobody has written the file since the program started: what stands there runs
-        )
+        # Nobody has written the file since the program started: what stands there runs.
+        self.settled = settled
 
     @functools.cached_property
     def tree(self) -> ast.Module | None:
@@ -356,9 +355,8 @@ def find_class(cls: type) -> Found | None:
 def _files_of(cls: type, own: list[FunctionType]) -> Iterator[str]:
     yield from (f.__code__.co_filename for f in own)
     is_main = cls.__module__ == "__main__"
-    file = file_of_module(cls.__module__) or (
-        script().file if is_main else ""
-    )  # a worker's `__main__` has none
+    # A worker's `__main__` has none.
+    file = file_of_module(cls.__module__) or (script().file if is_main else "")
     if file:
         yield file
     elif is_main:

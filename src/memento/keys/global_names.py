@@ -28,9 +28,8 @@ OF_MODULES = frozenset({
 class Reads(NamedTuple):
     """What a definition reads from outside."""
 
-    names: tuple[
-        Chain, ...
-    ]  # with the attributes asked of each: `helpers.clean(x)` gives ("helpers", "clean")
+    # With the attributes asked of each: `helpers.clean(x)` gives ("helpers", "clean").
+    names: tuple[Chain, ...]
     by_text: tuple[str, ...]  # what looks names up as text that is not written there, such as "eval(...)"
 
 

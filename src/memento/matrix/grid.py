@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_SPARSE = (
-    8  # a mask is kept while at most so many combinations were for each one left; then numbers say it faster
-)
+# A mask is kept while at most so many combinations were for each one left; then numbers say it faster.
+_SPARSE = 8
 _CHUNK = 1 << 18  # rows turned into slots at once; bounds the memory of temporaries
 
 

@@ -188,9 +188,8 @@ def _spaced(
     start, step = first.numerator * by.denominator, by.numerator * first.denominator
     if whole:
         return [(start + step * i) // below for i in range(count)]
-    return [
-        (start + step * i) / below for i in range(count)
-    ]  # of two ints: rounded once, to the nearest float
+    # Of two ints: rounded once, to the nearest float.
+    return [(start + step * i) / below for i in range(count)]
 
 
 def _exact(cls: type[Numbers], value: Any) -> Fraction:

@@ -68,11 +68,8 @@ def _first_places(columns: NDArray[np.int32], parts: Sequence[Sequence[bytes]]) 
     for column, known in enumerate(parts):
         numbers = [int.from_bytes(one[:8], "little") for one in known]
         mixed += np.array(numbers, np.uint64)[columns[:, column]]
-    for shift, factor in (
-        (30, 0xBF58476D1CE4E5B9),
-        (27, 0x94D049BB133111EB),
-        (31, 1),
-    ):  # the end of SplitMix64
+    # The end of SplitMix64.
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         mixed ^= mixed >> np.uint64(shift)
         mixed *= np.uint64(factor)
     places: Numbers = (mixed >> np.uint64(32)).astype(np.int64)

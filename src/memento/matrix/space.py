@@ -197,9 +197,8 @@ class _Compiler:
                 if not found:
                     unknown.append(one)
             if isinstance(value, (range, Numbers)) and several:
-                unknown = (
-                    [value] if len(unknown) == len(wanted) else []
-                )  # of a range some may well be none of the values
+                # Of a range some may well be none of the values.
+                unknown = [value] if len(unknown) == len(wanted) else []
             if unknown:
                 what = ", ".join(map(quoted, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
                 never.append(f"{name!r} is never {what}. {known.near(unknown[0])}")

@@ -37,9 +37,8 @@ def computed_otherwise(
     argument of the experiment have had another default.
     """
     columns = {name: column for column, name in enumerate(tasks.names)}
-    now: list[
-        tuple[str, Iterable[str], bytearray]
-    ] = []  # a name, for each task what it is now, where to look
+    # A name, for each task what it is now, where to look.
+    now: list[tuple[str, Iterable[str], bytearray]] = []
     for name, fragment in _settings_at_default(tasks).items():
         now.append((name, repeat(fragment, len(tasks)), cached))
     for name in [name for name in tasks.defaults if name in columns]:

@@ -25,10 +25,8 @@ from typing import Any, NamedTuple
 _ROUNDS = 5
 _SHARE, _QUANTILE = 0.9, 1.2816  # of tasks that stay below `stretch`; of a normal distribution
 _FEW = 20  # tasks; with fewer the spread is also what is usual
-_USUAL, _WEIGHT = (
-    0.5,
-    2.0,
-)  # spread of log-runtimes where nothing is known; how many tasks' worth it starts with
+# Spread of log-runtimes where nothing is known; how many tasks' worth it starts with.
+_USUAL, _WEIGHT = (0.5, 2.0)
 _LINE = 3  # numbers, through which a line says something
 _LARGE = 1e300  # what no number of an experiment is
 _OWN = 0.9  # what a task says of itself, at most: nobody else speaks for it
@@ -42,9 +40,8 @@ class Model(NamedTuple):
     mean: float  # of log-runtimes
     effects: list[list[float]]
     stretch: float  # nine of ten tasks take at most so many times the expected time
-    unseen: list[
-        list[float]
-    ]  # what a value that no task had adds to the square of the logarithm of `stretch`
+    # What a value that no task had adds to the square of the logarithm of `stretch`.
+    unseen: list[list[float]]
 
 
 class _Trend(NamedTuple):

@@ -242,9 +242,8 @@ class _Rows:
         self.count = 0
         self.places: list[int] = []
         self.counts: list[int] = []
-        self.single: dict[
-            Name, tuple[list[Any], list[int]]
-        ] = {}  # cells that have no type in common, and their rows
+        # Cells that have no type in common, and their rows.
+        self.single: dict[Name, tuple[list[Any], list[int]]] = {}
         self.typed: dict[Name, list[pd.Series[Any]]] = {}
 
     def add(self, place: int, piece: _Piece) -> None:

@@ -129,10 +129,8 @@ def store_option(store: str) -> str:
         own = str(find_store())
         if own == store or ("://" not in own + store and os.path.realpath(own) == os.path.realpath(store)):
             return ""
-    except (
-        OSError,
-        ValueError,
-    ):  # the folder that this process is in was removed; the environment names none
+    # The folder that this process is in was removed; the environment names none.
+    except (OSError, ValueError):
         pass
     import shlex
 

@@ -279,9 +279,8 @@ def student_quantile(p: float, freedom: int) -> float:
     (2.7764, 1.96)
     """
     if freedom > _FEW:
-        z = NormalDist().inv_cdf(
-            p
-        )  # and what it lacks, as a series in 1 / freedom: Abramowitz and Stegun 26.7.5
+        # And what it lacks, as a series in 1 / freedom: Abramowitz and Stegun 26.7.5.
+        z = NormalDist().inv_cdf(p)
         terms = (
             (z**3 + z) / 4,
             (5 * z**5 + 16 * z**3 + 3 * z) / 96,

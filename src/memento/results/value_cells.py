@@ -26,9 +26,8 @@ class ValueCells(NamedTuple):
     """Columns for what some tasks returned."""
 
     items: dict[str, list[str]]  # by the items' names: a cell for each result
-    rest: (
-        list[str] | None
-    )  # what is no item: values of other kinds, and what failed; None where there is nothing such
+    # What is no item: values of other kinds, and what failed; None where there is nothing such.
+    rest: list[str] | None
     rest_name: str
 
 

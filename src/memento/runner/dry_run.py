@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 
 _LINES = 30  # a plan that scrolls away tells nothing
 _WIDTH = 200  # characters of a line
-_AXES, _VALUES, _FIRST = (
-    12,
-    12,
-    3,
-)  # parameters that are told, values of one that are told in full, else the first
+# Parameters that are told, values of one that are told in full, else the first.
+_AXES, _VALUES, _FIRST = (12, 12, 3)
 _EXAMPLES = 4  # tasks of each kind
 
 

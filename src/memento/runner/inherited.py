@@ -42,9 +42,8 @@ def take_in(store: Store, plan: Plan, code: SessionCode, emit: Callable[[Event],
     accepted = code.accepted(plan)
     dead = dead_runs(store)
     stale = outdated(store, plan, dead)
-    over: dict[
-        str, bool
-    ] = {}  # whether nothing more will be told of a dead run, as far as it has been looked at
+    # Whether nothing more will be told of a dead run, as far as it has been looked at.
+    over: dict[str, bool] = {}
     for path, left in _left_by(store, dead, wanted, over):
         if left is None:
             set_aside[_DAMAGED] += _set_aside(path)
@@ -127,9 +126,8 @@ def outdated(
 
     if all_of_it:
         return dict.fromkeys(runs, range(plan.total))
-    newest: dict[
-        int, int
-    ] = {}  # by number of a task: the latest run that has computed one of its upstream results
+    # By number of a task: the latest run that has computed one of its upstream results.
+    newest: dict[int, int] = {}
     for column, values in enumerate(plan.tasks.table.values):
         rows = [value.row if isinstance(value, UpstreamValue) else -1 for value in values]
         run_of = {record.id: record.run for record in store.index.records([row for row in rows if row >= 0])}

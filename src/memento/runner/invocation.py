@@ -286,8 +286,7 @@ class LastRun:
         name = next((name for name, value in variables if value is owner and name[:1] != "_"), None)
         if name is not None:
             return f"What there is: {name}.results"
-        if of_error and (
-            hasattr(sys, "ps1") or sys.flags.interactive
-        ):  # IPython and its kernels set the former
+        # IPython and its kernels set the former.
+        if of_error and (hasattr(sys, "ps1") or sys.flags.interactive):
             return "What there is: import sys; sys.last_value.results"
         return f"What there is: `.results` of this {'exception' if of_error else 'Memento'}"

@@ -31,9 +31,8 @@ _NEEDED = inspect.Parameter.empty
 _BOUND = object()  # the default of an argument that a partial has given already
 _NAMES = {"context": "context", "ctx": "context", "config": "config", "cfg": "config", "conf": "config"}
 _ROLES = {"Context": "context", "Config": "config"}  # what is annotated as one of these
-_PLAIN = frozenset(
-    {bool, int, float, complex, str, bytes, type(None), type(...)}
-)  # all that code has as constants
+# All that code has as constants.
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), type(...)})
 
 
 def read(func: Any, matrix: Matrix) -> Arguments:

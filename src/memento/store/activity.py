@@ -19,9 +19,8 @@ from memento.layout import BOARD
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ENTRY = struct.Struct(
-    "<16sQQ24s"
-)  # key, from where to where the log's bytes are this task's, name of the log
+# Key, from where to where the log's bytes are this task's, name of the log.
+_ENTRY = struct.Struct("<16sQQ24s")
 _NOBODY = bytes(16)
 
 

@@ -10,9 +10,8 @@ import os
 import re
 
 POSTGRES = "postgresql"
-_SAME = frozenset(
-    {"postgres", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg"}
-)  # of SQLAlchemy
+# Of SQLAlchemy.
+_SAME = frozenset({"postgres", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg"})
 _LOST_COLON = re.compile(rf"(?:{POSTGRES}|postgres)//(?=\S)")  # a folder of this name is not what is meant
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(/?)")
 # Up to the last @: a password may have any character, if somebody has not written it as addresses want it.

@@ -26,13 +26,11 @@ class Location(NamedTuple):
     """Where a store is; as a text, what people may see of it."""
 
     root: str  # the folder of values, checkpoints and logs, and of the index where that is in no database
-    address: str = (
-        ""  # of the database with the index, with the password that somebody may have written there
-    )
+    # Of the database with the index, with the password that somebody may have written there.
+    address: str = ""
     is_chosen: bool = True  # somebody has named the folder; else what the database knows of it is better
-    payloads: str = (
-        ""  # address of an object store, where somebody has named one for values, checkpoints and logs
-    )
+    # Address of an object store, where somebody has named one for values, checkpoints and logs.
+    payloads: str = ""
 
     def __str__(self) -> str:
         if not self.address:

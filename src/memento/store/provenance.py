@@ -74,9 +74,8 @@ def git_state(cwd: str | os.PathLike[str]) -> dict[str, Any] | None:
     """
     if not _may_have_repository(cwd):
         return None
-    asked = [
-        _ask(cwd, *question) for question in _QUESTIONS
-    ]  # all at once, for the run waits for the answers
+    # All at once, for the run waits for the answers.
+    asked = [_ask(cwd, *question) for question in _QUESTIONS]
     head, diff, untracked, remote = map(_answer, asked, (65_536, DIFF_LIMIT + 1, 100_000, 65_536))
     parts = (head or b"").decode("utf-8", "replace").splitlines()
     if len(parts) != 3:

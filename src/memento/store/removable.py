@@ -48,9 +48,8 @@ class Item(NamedTuple):
     path: str
     size: int = 0  # bytes; looked up where it does go
     key: bytes | None = None  # of the task it belongs to
-    row: int | None = (
-        None  # id of the row by which that task is done: if it is gone, that may not be so any more
-    )
+    # Id of the row by which that task is done: if it is gone, that may not be so any more.
+    row: int | None = None
     run: str | None = None  # name of the run that wrote it
     ref: str | None = None  # of a payload
     step: bytes | None = None  # key of the step it belongs to
@@ -64,9 +63,8 @@ def listed(root: str, damaged: bool, unfinished: bool) -> Iterator[Item]:
     # Outcomes that workers of dead runs have left may name values; the next run takes them in.
     left = not unfinished and has_left_outcomes(root)
     if not left:
-        yield from _steps(
-            root
-        )  # before their values: what is interrupted in between leaves no record without one
+        # Before their values: what is interrupted in between leaves no record without one.
+        yield from _steps(root)
     for kind, place in ((PAYLOADS, layout.PAYLOADS), (STEPS, layout.STEPS))[1 if left else 0 :]:
         for ref, path in _payloads(os.path.join(root, place)):
             yield Item(kind, path, ref=f"{STEP}{ref}" if kind == STEPS else ref)

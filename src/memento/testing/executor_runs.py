@@ -123,9 +123,8 @@ class RunTests(ExecutorFixtures):
         if not runs.executor.isolates:
             pytest.skip(f"{runs.executor.name} runs tasks in processes of others")
         results = runs.run(lambda context, config: os.getpid(), [1, 2])
-        wait_until(
-            lambda: not any(_lives(result.inner) for result in results)
-        )  # on a cluster it takes a moment
+        # On a cluster it takes a moment.
+        wait_until(lambda: not any(_lives(result.inner) for result in results))
 
     def test_after_ctrl_c_the_next_run_goes_on_from_the_checkpoints(self, runs: Runs, tmp_path: Path) -> None:
         begun, gate, calls = tmp_path / "begun", tmp_path / "gate", tmp_path / "calls"

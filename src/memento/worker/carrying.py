@@ -51,9 +51,8 @@ def gather() -> Carried:
 
 def _ask(options: Iterable[Option], pieces: dict[str, bytes]) -> None:
     for option in options:
-        with contextlib.suppress(
-            Exception
-        ):  # it asks for what is not installed, or is nothing that can be pickled
+        # It asks for what is not installed, or is nothing that can be pickled.
+        with contextlib.suppress(Exception):
             value = option.get() if option.carried else None
             if value is not None:
                 pieces[option.what] = pickling.dumps(value)

@@ -61,9 +61,8 @@ def cause_of(error: BaseException) -> Cause:
     message = text_of(error)
     lines = lines_of_traceback(error.__traceback__)
     if isinstance(error, SyntaxError) and error.filename and is_users(error.filename):
-        line = (
-            f"{os.path.basename(error.filename)}:{error.lineno}"  # no frame is there: it has not begun to run
-        )
+        # No frame is there: it has not begun to run.
+        line = f"{os.path.basename(error.filename)}:{error.lineno}"
         return Cause(type(error).__name__, error.msg, Lines(line, line))
     if _HEADER in message:
         told = printed(message, error.__traceback__)

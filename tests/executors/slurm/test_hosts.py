@@ -89,6 +89,6 @@ def test_pilots_that_never_begin_on_one_host_exclude_it_only_where_another_works
     if works:
         hosts.succeeded("n1")
     for _ in range(3):
-        hosts.ended_early("n2", 0.0)
+        hosts.ended_early("n2")
     assert [host for host, _ in hosts.judge(0.0).excluded] == (["n2"] if works else [])
     assert hosts.judge(0.0).excluded == []

@@ -183,7 +183,7 @@ class PilotExecutor(PilotEngine):
 
     def close(self) -> None:
         for pilot in self.pilots.values():
-            pilot.leave(now=True)
+            pilot.leave()
         self.end(list(self.pilots))
         for pilot in self.pilots.values():
             leave_rest(self._work, pilot, self._clock.monotonic())
@@ -277,9 +277,8 @@ class PilotExecutor(PilotEngine):
             self.broken(pilot, message.why, sudden=message.sudden)
         elif isinstance(message, Leaving):
             pilot.has_left = message.why or "it has left"
-            self._lose(
-                pilot, pilot.has_left, kept=True
-            )  # they were on their way: it has given back all it had
+            # They were on their way: it has given back all it had.
+            self._lose(pilot, pilot.has_left, kept=True)
         else:
             assert isinstance(message, (Here, Beat))
             if isinstance(message, Here):
@@ -304,7 +303,7 @@ class PilotExecutor(PilotEngine):
         """Let go of a pilot whose place has ended."""
         self._hear_out(pilot)  # what it wrote comes first
         self._lose(pilot, why)
-        pilot.leave(now=True)  # a copy that lives on hears it, where it hears anything
+        pilot.leave()  # a copy that lives on hears it, where it hears anything
         note_over(pilot.folder)
         self.pilots.pop(pilot.name, None)
         self.end([pilot.name])

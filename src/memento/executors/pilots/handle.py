@@ -197,6 +197,6 @@ class PilotHandle:
         self.say(Cancel(None, running=False), Serve(run_folder, self.width))
         return True
 
-    def leave(self, *, now: bool) -> None:
-        """Have it end."""
-        self.say(Leave(now))
+    def leave(self) -> None:
+        """Have it end at once."""
+        self.say(Leave(now=True))

@@ -103,9 +103,8 @@ class Broken(NamedTuple):
     """It can run nothing: why, for people."""
 
     why: str
-    sudden: bool = (
-        False  # something has killed what starts its workers: that may be its place, or the experiment
-    )
+    # Something has killed what starts its workers: that may be its place, or the experiment.
+    sudden: bool = False
 
 
 class Leaving(NamedTuple):

@@ -38,9 +38,8 @@ _PIECE = 1 << 20  # bytes that are read at once, where records are small
 _AT_ONCE = 1 << 28  # bytes that one call of `read` returns, about: whoever has been away has much to read
 _MOST_BUFFERS = 512  # of one writev; systems take 1,024
 _LONGEST_LOOK = 30.0  # seconds that one look proves at most: for longer, this process may have been suspended
-DAMAGED_SECONDS = (
-    90.0  # a wrong record with others behind it is waited for so long: pages may arrive in any order
-)
+# A wrong record with others behind it is waited for so long: pages may arrive in any order.
+DAMAGED_SECONDS = 90.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -181,9 +180,8 @@ class Reader:
         self._path = os.fspath(path)
         self.identity = b""
         self.trouble = ""
-        self._past: set[bytes] = (
-            set()
-        )  # writers that another has replaced: a stale folder may show their files again
+        # Writers that another has replaced: a stale folder may show their files again.
+        self._past: set[bytes] = set()
         self._at, self._number = _HEAD.size, 0  # of the next record
         self._quiet: tuple[int, ...] | None = None  # how the file looks while nothing is new
         self._wrong = Silence(clock)  # for how long the next record has been wrong
@@ -272,9 +270,8 @@ class Reader:
 
     def _bad(self, descriptor: int, at: int, size: int) -> None:
         """Note that what begins here is not whole; raise where it stays so and more was written behind it."""
-        if hasattr(
-            os, "posix_fadvise"
-        ):  # pages that were read before their bytes had arrived are asked for again
+        # Pages that were read before their bytes had arrived are asked for again.
+        if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor, at, 0, os.POSIX_FADV_DONTNEED)
         head = os.pread(descriptor, _RECORD.size, at)
         length = self._length(head) if at else None

@@ -35,9 +35,8 @@ from memento.worker.task_values import TaskValues
 from memento.worker.work import Task, Work
 
 _READ = 1 << 18
-PLACE = (
-    "MEMENTO_PLACE"  # set where a batch system signals all processes of a job when it takes the place away
-)
+# Set where a batch system signals all processes of a job when it takes the place away.
+PLACE = "MEMENTO_PLACE"
 
 
 def _deaf_beside(pid: int) -> Callable[..., None]:

@@ -267,9 +267,8 @@ class Slurm(PilotExecutor):
         fitting = []
         for task in tasks:
             if self._memory is not None and task.memory_limit is not None:
-                self._memory = max(
-                    self._memory, task.memory_limit
-                )  # jobs that are asked for from now on have that
+                # Jobs that are asked for from now on have that.
+                self._memory = max(self._memory, task.memory_limit)
             if self.fitting.fits_a_job(task):
                 fitting.append(task)
             else:
@@ -307,7 +306,7 @@ class Slurm(PilotExecutor):
     def broken(self, pilot: PilotHandle, why: str, *, sudden: bool) -> None:
         """Take note of a pilot that can run nothing: it may be its host's fault."""
         host = host_of(pilot)
-        self.hosts.ended_early(host, self._clock.monotonic())
+        self.hosts.ended_early(host)
         elsewhere = any(other.is_here and host_of(other) != host for other in self.pilots.values())
         if not elsewhere:
             super().broken(pilot, why, sudden=sudden)
@@ -356,7 +355,7 @@ class Slurm(PilotExecutor):
             if job.pilot in self.pilots:
                 self.pilots[job.pilot].output = self.jobs.output_file(job.pilot)
             if not job.here:
-                self.hosts.ended_early(job.host, self._clock.monotonic())
+                self.hosts.ended_early(job.host)
                 self.jobs.ended_early(job.pilot)
             if job.state == "NODE_FAIL" and job.host:
                 self._exclude(job.host, "Slurm says that it failed")

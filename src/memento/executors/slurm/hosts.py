@@ -15,10 +15,8 @@ from memento.records import Outcome
 
 QUICK = 10.0  # seconds; a failure after more tells of the task
 _ENOUGH = 3  # failures on one host, and none elsewhere ...
-_HELD, _HELD_ALONE = (
-    20.0,
-    3.0,
-)  # seconds for which a failure is held back at most; the latter while no other host works
+# Seconds for which a failure is held back at most; the latter while no other host works.
+_HELD, _HELD_ALONE = (20.0, 3.0)
 
 
 class Held(NamedTuple):
@@ -44,7 +42,7 @@ class Hosts:
     >>> hosts = Hosts()
     >>> hosts.succeeded("n1")
     >>> for _ in range(3):
-    ...     hosts.ended_early("n2", 0.0)
+    ...     hosts.ended_early("n2")
     >>> hosts.judge(1.0).excluded
     [('n2', '3 pilots ended there before they had begun, and n1 works')]
     """
@@ -66,7 +64,7 @@ class Hosts:
         """Note a success."""
         self._good[host] += 1
 
-    def ended_early(self, host: str, now: float) -> None:
+    def ended_early(self, host: str) -> None:
         """Note a pilot that ended before it had begun."""
         if host:
             self._early[host] += 1

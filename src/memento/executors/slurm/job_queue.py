@@ -22,25 +22,13 @@ _MISSED = 3  # looks that do not show a job, after which it is gone
 _LISTED, _NAMED = 5, 3  # reasons for which jobs wait, and jobs of each
 _FORMAT = "%F|%K|%A|%T|%r|%N|%o"
 
-WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"})
+WAITING = frozenset("PENDING REQUEUED REQUEUE_HOLD REQUEUE_FED RESV_DEL_HOLD SPECIAL_EXIT".split())
 OVER = frozenset(
-    {
-        "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
-        "REVOKED", "TIMEOUT", "LAUNCH_FAILED", "RECONFIG_FAIL",
-    }
-)  # fmt: skip
+    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT LAUNCH_FAILED"
+    " RECONFIG_FAIL".split()
+)
 _RUNNING = frozenset(
-    {
-        "RUNNING",
-        "COMPLETING",
-        "CONFIGURING",
-        "SUSPENDED",
-        "STOPPED",
-        "SIGNALING",
-        "STAGE_OUT",
-        "RESIZING",
-        "POWER_UP_NODE",
-    }
+    "RUNNING COMPLETING CONFIGURING SUSPENDED STOPPED SIGNALING STAGE_OUT RESIZING POWER_UP_NODE".split()
 )
 _WORDS = {
     "CANCELLED": "its job was cancelled",
@@ -181,9 +169,8 @@ class Queue:
         self.interval = SHORT  # seconds until the next look
         self._places: dict[tuple[str, int], str] = {}  # script and element -> pilot
         self._numbers: dict[str, str] = {}  # a job's own number -> pilot, of those that were adopted
-        self.strangers: list[
-            str
-        ] = []  # jobs that have not begun and are none of ours, as the last look showed
+        # Jobs that have not begun and are none of ours, as the last look showed.
+        self.strangers: list[str] = []
 
     def add(self, script: str, pilots: Sequence[str], first_id: str, now: float) -> None:
         """Note jobs that were submitted by a script; more than one are an array, in the order of their numbers."""

@@ -303,9 +303,8 @@ class Jobs:
         if answer.is_wrong:
             raise WorkerStartError(self._never(answer.why))
         self._unknown = 0 if answer.is_busy else self._unknown + 1
-        if (
-            answer.is_limit and len(pilots) > 1
-        ):  # of an array, Slurm takes all or none: fewer may be within the limit
+        # Of an array, Slurm takes all or none: fewer may be within the limit.
+        if answer.is_limit and len(pilots) > 1:
             self._most_now = len(pilots) // 2
             self._may_submit = now + _GAP
             self._give_back(pilots)
@@ -361,18 +360,17 @@ class Jobs:
         if job is not None and job.missed >= 3:
             job.state = "UNKNOWN"
 
-    def ended_early(self, pilot: str) -> str:
-        """Say what a job printed whose pilot never began; raises WorkerStartError where all end so."""
-        output = end_of(self.output_file(pilot))
+    def ended_early(self, pilot: str) -> None:
+        """Note a job whose pilot never began; raises WorkerStartError, with what it printed, where all end so."""
         self._early += 1
         if not self._any_here and self._early >= _EARLY:
             job = self.queue.jobs.get(pilot)
             how = job.why_over() if job is not None else "its job ended"
-            text = f"{self._early} jobs ended before their pilots had begun: {how}.{quoted(output)}"
-            if not self.output_file(pilot).exists():  # Slurm makes it before the script begins
+            file = self.output_file(pilot)
+            text = f"{self._early} jobs ended before their pilots had begun: {how}.{quoted(end_of(file))}"
+            if not file.exists():  # Slurm makes it before the script begins
                 text += f" The host seems not to see {self._logs}: {SHARE_IT}"
             raise WorkerStartError(text)
-        return output
 
     def _read_outputs(self) -> None:
         """Find a setup that fails as soon as it is printed: Slurm would tell it half a minute later."""

@@ -20,19 +20,12 @@ _MB = 1 << 20
 _SHOWN = 60  # characters of a line of setup that failed
 # What Slurm tells commands of the cluster; all else that it sets is of the job in which this program may run.
 _KEPT = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_CONF_SERVER", "SLURM_JWT")
-_OF_JOBS = (
-    "SLURM_",
-    "SLURMD_",
-    "SQUEUE_",
-    "SCANCEL_",
-    "SINFO_",
-    "SACCT_",
-    "SBATCH_CPU_BIND",
-    "SBATCH_MEM_BIND",
-)
+_OF_JOBS = tuple("SLURM_ SLURMD_ SQUEUE_ SCANCEL_ SINFO_ SACCT_ SBATCH_CPU_BIND SBATCH_MEM_BIND".split())
 # What Slurm itself sets of these in a job, and what would change what sbatch prints or does.
-_OUTPUT = ("ACCTG_FREQ", "ARRAY_INX", "CPU_BIND", "DEBUG", "EXPORT", "MEM_BIND", "NO_REQUEUE", "OPEN_MODE", "OUTPUT",
-           "ERROR", "REQUEUE", "SIGNAL", "TIMELIMIT", "WAIT", "INPUT", "GET_USER_ENV", "HINT")  # fmt: skip
+_OUTPUT = (
+    "ACCTG_FREQ ARRAY_INX CPU_BIND DEBUG EXPORT MEM_BIND NO_REQUEUE OPEN_MODE OUTPUT ERROR REQUEUE SIGNAL TIMELIMIT"
+    " WAIT INPUT GET_USER_ENV HINT".split()
+)
 _OF_OPTION = {"time": "TIMELIMIT", "mem": "MEM_PER_NODE", "cpus-per-task": "CPUS_PER_TASK"}
 
 

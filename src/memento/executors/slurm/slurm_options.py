@@ -65,37 +65,23 @@ ALIASES = {
 }
 # Of submitit: they go to sbatch under these names.
 TO_EXTRA = {
-    "slurm_comment": "comment",
-    "slurm_gres": "gres",
-    "slurm_mem_per_cpu": "mem-per-cpu",
-    "slurm_mem_per_gpu": "mem-per-gpu",
-    "slurm_cpus_per_gpu": "cpus-per-gpu",
-    "slurm_dependency": "dependency",
-    "slurm_exclusive": "exclusive",
-    "slurm_mail_type": "mail-type",
-    "slurm_mail_user": "mail-user",
-    "slurm_wckey": "wckey",
+    **{
+        f"slurm_{name.replace('-', '_')}": name
+        for name in "comment gres mem-per-cpu mem-per-gpu cpus-per-gpu dependency exclusive mail-type mail-user"
+        " wckey".split()
+    },
     "slurm_num_gpus": "gpus",
 }
 # Of submitit: what they ask for is so anyway.
 WITHOUT_EFFECT = frozenset(
-    {
-        "slurm_stderr_to_stdout",
-        "stderr_to_stdout",
-        "slurm_use_srun",
-        "slurm_signal_delay_s",
-        "slurm_srun_args",
-    }
+    "slurm_stderr_to_stdout stderr_to_stdout slurm_use_srun slurm_signal_delay_s slurm_srun_args".split()
 )
 ONE = frozenset({"nodes", "slurm_nodes", "tasks_per_node", "slurm_ntasks_per_node", "slurm_tasks_per_node"})
 # Options of sbatch that are set by us, for what is told of jobs depends on them.
 OURS = frozenset(
-    {
-        "array", "job-name", "output", "error", "input", "open-mode", "requeue", "no-requeue", "parsable", "quiet",
-        "wrap", "wait", "test-only", "signal", "ntasks", "ntasks-per-node", "nodes", "chdir", "het-group", "export",
-        "export-file", "get-user-env", "kill-on-invalid-dep", "hold",
-    }
-)  # fmt: skip
+    "array job-name output error input open-mode requeue no-requeue parsable quiet wrap wait test-only signal ntasks"
+    " ntasks-per-node nodes chdir het-group export export-file get-user-env kill-on-invalid-dep hold".split()
+)
 _WORDS = ("partition", "account", "qos", "constraint", "reservation", "nodelist", "exclude", "gpu_type")
 _TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")  # Slurm's own: 1-12:00:00, 04:00:00
 _SAFE = re.compile(r"[^\x00-\x1f\x7f\"'\\`$\u2028\u2029]*")  # of a value in a line of a script

@@ -165,9 +165,8 @@ def answer(connection: sqlite3.Connection, statement: str, limit: int | None) ->
 def main() -> None:
     """Answer the request."""
     request = json.loads(sys.stdin.buffer.read())
-    if hasattr(
-        signal, "setitimer"
-    ):  # its default action ends a process wherever it is: also in a function of SQLite
+    # Its default action ends a process wherever it is: also in a function of SQLite.
+    if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, request["seconds"] + 1.0)
     refused: list[str] = []
     told: dict[str, Any]

@@ -120,9 +120,8 @@ def _rebuild(index: Path) -> str:
         target.execute("BEGIN IMMEDIATE")
         make_tables(target)
         with closing(sqlite3.connect(index, timeout=BUSY_SECONDS, isolation_level=None)) as source:
-            with suppress(
-                sqlite3.DatabaseError, UnicodeDecodeError
-            ):  # one declaration that makes no sense hides no other table
+            # One declaration that makes no sense hides no other table.
+            with suppress(sqlite3.DatabaseError, UnicodeDecodeError):
                 source.execute("PRAGMA writable_schema=ON")
             for table in sql.TABLES:
                 count, whole = _copy(source, target, table)
@@ -143,9 +142,8 @@ def _put_in_place(index: Path, what: str) -> str:
     aside = _free_name(index)
     with suppress(FileNotFoundError):
         try:
-            os.link(
-                index, aside
-            )  # not moved: whoever opens it now must not find nothing, and make an empty one
+            # Not moved: whoever opens it now must not find nothing, and make an empty one.
+            os.link(index, aside)
         except FileNotFoundError:
             raise
         except OSError:  # a file system without links

@@ -282,9 +282,8 @@ ADD_EXPERIMENT = "INSERT OR IGNORE INTO experiments (name) VALUES (?)"
 EXPERIMENT_ID = "SELECT id FROM experiments WHERE name = ?"
 EXPERIMENT_NAMES = "SELECT id, name FROM experiments ORDER BY id"
 # Three scans that need no more of a row than its beginning; one that does all takes three times as long.
-COUNT_TASKS_OF_ONE = (
-    "SELECT (SELECT id FROM experiments), (SELECT count(*) FROM tasks)"  # where there is one only
-)
+# Where there is one only.
+COUNT_TASKS_OF_ONE = "SELECT (SELECT id FROM experiments), (SELECT count(*) FROM tasks)"
 COUNT_TASKS_OF_EACH = "SELECT experiment, count(*) FROM tasks GROUP BY experiment"
 COUNT_FAILED_OF_EACH = "SELECT experiment, count(*) FROM tasks WHERE status = 'failed' GROUP BY experiment"
 CODE_ID = "SELECT id FROM codes WHERE digest = ?"

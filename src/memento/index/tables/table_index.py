@@ -93,9 +93,8 @@ class TableIndex(Reader):
 
         number = self._experiment(experiment)
         rows = self.database.all(self.sql.AXES, (number,))
-        if (
-            number is not None and joined(rows, axes)[1] != rows
-        ):  # looked at first: a store that cannot be written may be read
+        # Looked at first: a store that cannot be written may be read.
+        if number is not None and joined(rows, axes)[1] != rows:
             with self.database.writing(durable=False) as connection:
                 declare(connection, number, axes)
 
