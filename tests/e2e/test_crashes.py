@@ -52,11 +52,11 @@ print(results.failures)
 @pytest.mark.parametrize(
     ("how", "named"),
     [
-        ("exit", "exit code 3"),
+        pytest.param("exit", "exit code 3", marks=pytest.mark.slow),
         pytest.param("exit0", "exit code 0", marks=pytest.mark.slow),
         ("kill", "SIGKILL"),
         pytest.param("term", "SIGTERM", marks=pytest.mark.slow),
-        ("segfault", "SIGSEGV"),
+        pytest.param("segfault", "SIGSEGV", marks=pytest.mark.slow),
         pytest.param("abort", "SIGABRT", marks=pytest.mark.slow),
         pytest.param("overflow", "SIGSEGV", marks=pytest.mark.slow),
     ],
@@ -130,13 +130,13 @@ print([r.inner for r in results])
 @pytest.mark.parametrize(
     ("how", "named"),
     [
-        ("hang", "TaskTimeout"),
+        pytest.param("hang", "TaskTimeout", marks=pytest.mark.slow),
         pytest.param("hang_in_c", "TaskTimeout", marks=pytest.mark.slow),
         pytest.param("sleep", "TaskTimeout", marks=pytest.mark.slow),
         pytest.param("swallow", "TaskTimeout", marks=pytest.mark.slow),
         pytest.param("child_hangs", "TaskTimeout", marks=pytest.mark.slow),
         pytest.param("deaf", "TaskTimeout", marks=pytest.mark.slow),
-        ("grow", "MemoryLimitExceeded"),
+        pytest.param("grow", "MemoryLimitExceeded", marks=pytest.mark.slow),
     ],
 )
 def test_a_task_over_its_limit_fails_alone(how: str, named: str, place: Workplace) -> None:

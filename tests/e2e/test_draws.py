@@ -77,7 +77,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["plain", pytest.param("torch", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", [pytest.param("plain", marks=pytest.mark.slow), "torch"])
 def test_a_task_draws_the_same_wherever_it_runs_and_however_often_it_is_interrupted(
     kind: str, place: Workplace
 ) -> None:

@@ -146,7 +146,8 @@ def test_payloads_that_were_told_as_written_are_whole_after_a_power_cut(disk: An
     assert cuts > 20
 
 
-@pytest.mark.parametrize("key", [pytest.param("00ff", marks=pytest.mark.slow), "00ff/loops"])
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["00ff", "00ff/loops"])
 def test_a_checkpoint_that_was_told_as_saved_or_a_later_one_is_whole_after_a_power_cut(
     disk: Any, key: str, tmp_path: Path
 ) -> None:

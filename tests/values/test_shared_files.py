@@ -125,6 +125,8 @@ def same(one: Any, two: Any) -> bool:
     """Compare exactly; type, layout and whether it may be written included."""
     if type(one) is not type(two):
         return False
+    if type(one) in (int, float, str):
+        return bool(one == two)
     if isinstance(one, np.ndarray):
         flags = [(a.dtype, a.shape, a.flags.writeable, a.flags.f_contiguous) for a in (one, two)]
         if one.dtype.kind in "fc" and type(one) is np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -35,23 +36,28 @@ _GROUPS = (
 )
 
 
+@cache
+def _declared() -> Mapping[str, Any]:
+    declared = [info for group in _GROUPS for info in group.app.registered_commands]
+    return {info.name or get_command_name(info.callback.__name__): info for info in declared}
+
+
+@cache
+def _command(name: str) -> Any:
+    return get_command_from_info(_declared()[name], pretty_exceptions_short=False, rich_markup_mode=None)
+
+
 class _Built(Mapping[str, Any]):
     """Commands by their names, built when asked for: all of them take as long as the work of many a command."""
 
     def __init__(self, groups: Mapping[str, Any]) -> None:
-        declared = [info for group in _GROUPS for info in group.app.registered_commands]
-        self._declared = {info.name or get_command_name(info.callback.__name__): info for info in declared}
-        self._built = dict(groups)
+        self._groups = dict(groups)
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._built:
-            self._built[name] = get_command_from_info(
-                self._declared[name], pretty_exceptions_short=False, rich_markup_mode=None
-            )
-        return self._built[name]
+        return self._groups[name] if name in self._groups else _command(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._declared, **self._built})
+        return iter({**_declared(), **self._groups})
 
     def __len__(self) -> int:
         return len(list(iter(self)))

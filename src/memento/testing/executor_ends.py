@@ -85,7 +85,7 @@ class EndTests(ExecutorFixtures):
     def test_a_task_over_its_time_is_ended_and_its_mates_run(self, drive: Drive) -> None:
         def hang(context: Any, config: Any) -> int:
             while config.x == 1:
-                pass
+                time.sleep(0.01)
             return 0
 
         drive.start(hang, timeout=1.0)
@@ -127,7 +127,7 @@ class EndTests(ExecutorFixtures):
     @pytest.mark.usefixtures("preempting")
     def test_a_task_with_a_memory_limit_of_its_own_may_use_that_much(self, drive: Drive) -> None:
         def hold(context: Any, config: Any) -> int | None:
-            held = bytearray(b"x" * config.x)
+            held = bytearray(b"x") * config.x
             time.sleep(0.5)
             del held
             limit: int | None = context.resources.memory_limit
