@@ -237,6 +237,25 @@ def test_a_cluster_that_ends_in_the_middle_ends_the_run_with_a_word(tmp_path: Pa
         until(lambda: not pilots(tmp_path))
 
 
+def test_a_pilot_that_has_nothing_to_do_soon_leaves_its_thread_to_others(whole: Any, tmp_path: Path) -> None:
+    drive = _drive(make_executor(whole), tmp_path)
+    drive.start(lambda context, config: config.x)
+    drive.run([drive.task(0, 0)])
+    drive.until(lambda: not drive.executor.pilots)  # type: ignore[attr-defined]  # it is Dask's
+    drive.run([drive.task(1, 1)])
+    assert drive.value(1) == 1, "another one comes when there is something to do"
+    drive.executor.close()
+
+
+def test_a_run_within_a_call_of_dasks_does_not_wait_for_the_thread_that_it_has(tmp_path: Path) -> None:
+    def run(address: str) -> list[int]:
+        memento = Memento(lambda context, config: config.x + 1, executor=address, store=tmp_path, name="e")
+        return [result.inner for result in memento.run({"parameters": {"x": [1, 2]}}) or ()]
+
+    with dask_client(workers=1) as client:
+        assert client.submit(run, client.scheduler.address).result(timeout=120) == [2, 3]
+
+
 SCRIPT = """
 import sys, time
 from pathlib import Path

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from memento.system import own_mark
 from memento.testing import ExecutorContract
 from memento.testing.driving import Drive
 from tests.engines.pilot_processes import pilots, until
-from tests.engines.ray_cluster import ray_nodes
+from tests.engines.ray_cluster import ENVIRONMENT, ray_nodes
 
 pytestmark = pytest.mark.engine
 
@@ -170,6 +170,7 @@ def test_a_node_that_is_lost_in_the_middle_changes_nothing_but_time(cluster: Any
 
 SCRIPT = """
 import os
+import sys
 from memento import Memento
 
 def experiment(context, config):
@@ -179,6 +180,7 @@ def experiment(context, config):
 
 runs = Memento(experiment, executor="ray")
 runs.run({"parameters": {"x": [1]}})
+assert sys.excepthook is sys.__excepthook__  # else Ctrl-C would end in a traceback
 print([result.inner for result in runs.run({"parameters": {"x": [1, 2, 3]}})])
 assert not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED"} & set(os.environ)
 """
@@ -215,6 +217,72 @@ def test_a_script_without_a_guard_runs_on_a_ray_of_its_own_and_leaves_nothing(tm
     assert other in after, "a living one's is not"
     assert list((tmp_path / "home").iterdir()) == []
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+GONE = """
+import os, psutil, time
+from memento import Memento
+from memento.executors import ray
+
+def experiment(context, config):
+    time.sleep(0.01 if config.x == 0 else 600)
+    return config.x
+
+def end(event):
+    if type(event).__name__ == "TasksFinished":
+        for process in psutil.Process().children(recursive=True):
+            if process.name() in ("gcs_server", "raylet"):
+                process.kill()
+
+ray._HEADLESS = 1.0
+Memento(experiment, executor="ray", num_workers=2, listeners=[end]).run({"parameters": {"x": [0, 1, 2]}})
+"""
+
+
+def test_a_ray_that_is_gone_ends_the_run_with_a_word_before_it_ends_the_program(tmp_path: Path) -> None:
+    program = _ran(GONE, tmp_path)
+    assert "WorkerStartError: Ray is gone: its head at " in program.stderr, program.stderr
+    assert "What has finished is kept: start Ray and run again" in program.stderr
+    until(lambda: not pilots(tmp_path))
+
+
+NESTED = """
+import ray
+from memento import Memento
+
+def run(folder):
+    runs = Memento(lambda context, config: config.x + 1, executor="ray", store=folder, name="e")
+    results = runs.run({"parameters": {"x": [1, 2]}})
+    return [result.inner for result in results]
+
+ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, log_to_driver=False, _temp_dir=FOLDER)
+print(ray.get(ray.remote(num_cpus=1)(run).remote(STORE)))
+"""
+
+
+def test_a_run_within_a_task_of_rays_asks_for_no_more_than_that_leaves(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        program = _ran(
+            f"FOLDER, STORE = {folder!r}, {str(tmp_path / 'store')!r}\n{NESTED}", tmp_path, ENVIRONMENT
+        )
+    assert (program.returncode, program.stdout) == (0, "[2, 3]\n"), program.stderr
+
+
+def _ran(
+    script: str, folder: Path, more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    (folder / "exp.py").write_text(script)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return subprocess.run(
+        [sys.executable, "exp.py"],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": HOME} | dict(more or {}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 def _drive(executor: Executor, tmp_path: Path) -> Drive:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import tempfile
 import time
 from asyncio import CancelledError
 from collections.abc import Collection, Iterator, Mapping
@@ -24,9 +23,11 @@ from typing import Any, NamedTuple
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MissingExtra, WorkerStartError
 from memento.executors.base import Message, Note
+from memento.executors.dask_here import cluster_here, thread_given_back
 from memento.executors.pilots.charter import pilot_command
 from memento.executors.pilots.executor import PilotExecutor
 from memento.executors.pilots.lent_worker import Ended, by_value, run_child, sent
+from memento.wording import number_of
 from memento.worker.work import Work
 
 _LOOK = 1.0  # seconds between two looks at which workers there are
@@ -65,6 +66,7 @@ class Dask(PilotExecutor):
 
     name = "dask"
     outlives = False  # a pilot ends with the call of it, and that when its client is gone
+    idle = 5.0  # another is there in no time, and another run may wait for the thread
 
     def __init__(
         self,
@@ -112,6 +114,7 @@ class Dask(PilotExecutor):
 
     def _connected(self, work: Work) -> Any:
         distributed = _distributed()
+        self._closing.enter_context(thread_given_back(distributed))
         cluster = self._cluster
         if cluster is None:
             import dask
@@ -119,7 +122,7 @@ class Dask(PilotExecutor):
             cluster = dask.config.get("scheduler-address", None)
         self._is_ours = cluster is None
         if cluster is None:
-            cluster = self._closing.enter_context(_cluster_here(distributed, self._threads(work)))
+            cluster = self._closing.enter_context(cluster_here(distributed, self._threads(work)))
         if isinstance(cluster, distributed.Client):
             if cluster.asynchronous:
                 raise WorkerStartError(
@@ -236,7 +239,7 @@ class Dask(PilotExecutor):
                 yield address, worker
 
     def waits(self) -> str:
-        """Say that there is no worker, or none with the resources that were asked for."""
+        """Say that there is no worker, none with the resources that were asked for, or none with a thread free."""
         if not self._workers:
             return "the Dask cluster has no workers yet"
         lacking = [
@@ -244,7 +247,14 @@ class Dask(PilotExecutor):
             for name, need in self._resources.items()
             if (most := max(worker.resources.get(name, 0) for worker in self._workers.values())) < need
         ]
-        return f"no Dask worker has {', '.join(lacking)}" if lacking else ""
+        if lacking:
+            return f"no Dask worker has {', '.join(lacking)}"
+        waiting = sum(pilot.here is None for pilot in self.pilots.values())
+        return (
+            f"Dask has not started {number_of(waiting, 'pilot')} yet: other calls have the threads"
+            if waiting
+            else ""
+        )
 
     def wanted(self) -> int:
         width = sum(pilot.width for pilot in self.pilots.values() if not pilot.has_left)
@@ -333,30 +343,6 @@ def _distributed() -> Any:
             raise
         raise MissingExtra("executor='dask'", "dask") from exc
     return distributed
-
-
-@contextlib.contextmanager
-def _cluster_here(distributed: Any, threads: int) -> Iterator[Any]:
-    """Make a cluster of one worker in threads of this process: pilots are processes of their own, so that is enough.
-
-    So nothing imports the program's script, which needs no guard.
-    """
-    import dask
-
-    with tempfile.TemporaryDirectory(prefix="memento-dask-", ignore_cleanup_errors=True) as folder:
-        with dask.config.set({"temporary-directory": folder}):  # of the scheduler, too
-            cluster = distributed.LocalCluster(
-                n_workers=1,
-                threads_per_worker=threads,
-                processes=False,
-                # Nobody needs its pages; a port of its own on loopback is the least that there is.
-                dashboard_address="127.0.0.1:0",
-                worker_dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                memory_limit=0,  # it would be this program's
-            )
-        with cluster:
-            yield cluster
 
 
 def _resources_of(dask_scheduler: Any) -> dict[str, dict[str, float]]:

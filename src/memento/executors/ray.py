@@ -15,6 +15,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ from typing import Any
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import MissingExtra, WorkerStartError
+from memento.executors.base import Note
 from memento.executors.gpus import devices_needed, tasks_on
 from memento.executors.pilots.charter import pilot_command
 from memento.executors.pilots.executor import PilotExecutor
@@ -36,6 +38,8 @@ from memento.worker.work import Work
 
 _LOOK = 0.1  # seconds between two looks at which pilots have ended
 _FAREWELL = 5.0  # seconds that pilots get to end
+_HEAD_LOOK = 2.0  # seconds between two looks whether Ray's head is there
+_HEADLESS = 30.0  # seconds without it after which the run ends; after 60 Ray would end this very program
 _OBJECTS = 100 << 20  # bytes of a Ray of our own for objects: it gets none
 _FOLDER, _OWNER = "ray-", "memento-owner"  # how the folder of a Ray of our own begins; whose it is
 _TRIES = 50  # to remove its folder, a tenth of a second apart
@@ -88,6 +92,7 @@ class Ray(PilotExecutor):
 
     name = "ray"
     outlives = False  # a pilot ends with its Ray task, and that with its driver
+    idle = 5.0  # another is there in no time, and another run may wait for the cores
 
     def __init__(
         self,
@@ -113,7 +118,10 @@ class Ray(PilotExecutor):
         self._refs: dict[str, Any] = {}  # by pilot
         self._gone: dict[str, str] = {}
         self._ending: dict[Any, float] = {}  # calls whose pilots are to end: when they have to have done so
-        self._looked = -1e9
+        self._looked = self._head_looked = -1e9
+        self._headless: float | None = None  # since when Ray's head does not answer
+        self._head = ""  # its address
+        self._holds = False  # whether this program is a task of Ray's, which has a part of a node
 
     # -- life
 
@@ -122,6 +130,7 @@ class Ray(PilotExecutor):
             self._ray = self._connected(work)
             self.workers = self._fit(work)
             super().start(work)
+            self._head = str(getattr(self._ray.get_runtime_context(), "gcs_address", ""))
         except BaseException:
             self.close()
             raise
@@ -158,14 +167,14 @@ class Ray(PilotExecutor):
 
     def _fit(self, work: Work) -> int:
         """Choose what a pilot asks for; return how many tasks run at once."""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        nodes = self._nodes()
         able = [node for node in nodes if node.get("CPU", 0) >= work.cpus_per_task]
         if work.gpus_per_task:
             able = [node for node in able if node.get("GPU", 0) >= min(work.gpus_per_task, 1)]
         rooms = [_room(node, work) for node in able]
         if not rooms:
             if self._cpus is None:
-                raise WorkerStartError(_too_small(nodes, work))
+                raise WorkerStartError(_too_small(nodes, work, self._holds))
             rooms = [1]  # a node that is there later
         asked = self._asked or work.asked_workers
         width = min(rooms) if self._cpus is None else max(int(self._cpus // work.cpus_per_task), 1)
@@ -174,6 +183,17 @@ class Ray(PilotExecutor):
         count = asked or sum(rooms)
         self.width = min(width, count)
         return count
+
+    def _nodes(self) -> list[dict[str, float]]:
+        """Return what each node has; where this program is a task of Ray's, without what that holds."""
+        nodes = {node["NodeID"]: dict(node["Resources"]) for node in self._ray.nodes() if node["Alive"]}
+        context = self._ray.get_runtime_context()
+        with contextlib.suppress(AssertionError):  # it is none
+            here = nodes.get(context.get_node_id(), {})
+            for name, held in context.get_assigned_resources().items():
+                here[name] = here.get(name, 0) - held
+                self._holds = True
+        return list(nodes.values())
 
     def close(self) -> None:
         super().close()
@@ -217,6 +237,9 @@ class Ray(PilotExecutor):
 
     def gone(self) -> Mapping[str, str]:
         now = self._clock.monotonic()
+        if self._head and now - self._head_looked >= _HEAD_LOOK:
+            self._look_for_head(now)
+            self._head_looked = self._clock.monotonic()
         if now - self._looked < _LOOK or not (self._refs or self._ending):
             return dict(self._gone)
         self._looked = now
@@ -229,6 +252,24 @@ class Ray(PilotExecutor):
         for ref in ended:
             self._gone[waiting[ref]] = self._why_ended(waiting[ref], ref)
         return dict(self._gone)
+
+    def _look_for_head(self, now: float) -> None:
+        """Wait a while for a head that has gone; raise WorkerStartError before Ray ends this program."""
+        host, _, port = self._head.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), 1.0).close()
+        except OSError as exc:
+            if self._headless is None:
+                self._headless = now
+                told = f"Ray's head at {self._head} does not answer ({exc.strerror or exc}): it may come back"
+                self._inbox.append(Note(f"{told} within {_HEADLESS:.0f} s"))
+            elif now - self._headless >= _HEADLESS:
+                raise WorkerStartError(
+                    f"Ray is gone: its head at {self._head} has not answered for {_HEADLESS:.0f} s."
+                    " What has finished is kept: start Ray and run again"
+                ) from exc
+        else:
+            self._headless = None
 
     def _why_ended(self, name: str, ref: Any) -> str:
         try:
@@ -280,6 +321,10 @@ def _ray() -> Any:
         if exc.name != "ray":
             raise
         raise MissingExtra("executor='ray'", "ray") from exc
+    # Its hook, which notes for its pages what has ended a program, would hide that the program has none of its own.
+    worker: Any = sys.modules.get("ray._private.worker")
+    if sys.excepthook is getattr(worker, "custom_excepthook", None):
+        sys.excepthook = worker.normal_excepthook
     return ray
 
 
@@ -289,13 +334,14 @@ def _room(node: Mapping[str, float], work: Work) -> int:
     return min(room, tasks_on(int(node.get("GPU", 0)), work.gpus_per_task)) if work.gpus_per_task else room
 
 
-def _too_small(nodes: list[dict[str, float]], work: Work) -> str:
+def _too_small(nodes: list[dict[str, float]], work: Work, holds: bool) -> str:
     cores = max((node.get("CPU", 0) for node in nodes), default=0)
     gpus = max((node.get("GPU", 0) for node in nodes), default=0)
+    without = ", without what this very task of Ray's holds (with num_cpus=0 it holds none)" if holds else ""
     return (
         f"no node of Ray's has room for a task of cpus_per_task={work.cpus_per_task},"
-        f" gpus_per_task={work.gpus_per_task:g}: the largest has {cores:g} CPUs and {gpus:g} GPUs. Ask"
-        " for less; or say what a pilot is to ask for where a node will come: executors.Ray(num_cpus=..., num_gpus=...)"
+        f" gpus_per_task={work.gpus_per_task:g}: the largest has {cores:g} CPUs and {gpus:g} GPUs{without}. Ask for"
+        " less; or say what a pilot is to ask for where a node will come: executors.Ray(num_cpus=..., num_gpus=...)"
     )
 
 

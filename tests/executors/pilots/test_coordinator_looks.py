@@ -77,6 +77,25 @@ class Clock:
         return self.time
 
 
+def test_what_is_awaited_is_said_once_where_nothing_begins_for_long(tmp_path: Path) -> None:
+    clock = Clock()
+    drive = Drive(Quiet(1, clock=clock), tmp_path)
+    drive.start(lambda context, config: 0)
+    clock.time += 3600.0
+    drive.take(drive.executor.poll(0.0))
+    assert not drive.facts, "there was nothing to begin"
+    drive.executor.submit([drive.task(0)])
+    for _ in range(4):
+        drive.take(drive.executor.poll(0.0))
+        assert not drive.facts
+        clock.time += 6.0
+    for _ in range(3):
+        drive.take(drive.executor.poll(0.0))
+        clock.time += 60.0
+    assert drive.facts == ["nothing has begun yet: no pilot is there"]
+    drive.executor.close()
+
+
 def take_path_away(folder: Path) -> None:
     shutil.rmtree(folder)
     folder.touch()  # so that nothing in it can be opened

@@ -18,6 +18,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import inf
 
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import StreamDamaged, WorkerStartError
@@ -76,6 +77,7 @@ class PilotExecutor(PilotEngine):
         self.broken_in_a_row = self._unbegun = 0  # pilots that could run nothing, or did not begin, in a row
         self._wait = _QUICK
         self._next_look = self._begin_until = 0.0  # monotonic; until when pilots may begin at any moment
+        self.awaited_since: float | None = inf
 
     # -- what the runner says
 
@@ -98,10 +100,6 @@ class PilotExecutor(PilotEngine):
         taken = self._former.take_over(self, str(self._handing.folder), dead, outdated)
         self.pilots.update((pilot.name, pilot) for pilot in taken)
         self._share_out()  # the run before may have had more tasks at once
-
-    def wanted_at_start(self) -> int:
-        """Return how many pilots are started before the first task is there; they start while the run is planned."""
-        return -(-self.count // self.width)
 
     def new_pilot(self, width: int | None = None) -> str:
         """Make the folder of one more pilot, which runs so many tasks at once; return its name."""
@@ -259,6 +257,7 @@ class PilotExecutor(PilotEngine):
             elif pilot.silent > 0:
                 pilot.keep_alive(now)
         self._give_up(now)
+        self._inbox += self.say_what_is_awaited(now)
 
     def _take(self, pilot: PilotHandle, message: object) -> None:
         if isinstance(message, Ended) and message.left.run != self._work.run:

@@ -14,12 +14,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 
 from memento.errors import WorkerStartError
-from memento.executors.base import Executor, Message
+from memento.executors.base import Executor, Message, Note
 from memento.executors.pilots.handle import PilotHandle
 from memento.records import Outcome
 from memento.wording import number_of
 from memento.worker.work import Task
 
+_LONG = 20.0  # seconds in which nothing has begun after which it is said what is awaited
 _TOLD = 50  # tasks of the queue, and of each pilot, of which it is told why they have not begun
 BROKEN = 3  # pilots that can run nothing, in a row
 
@@ -48,6 +49,9 @@ class PilotEngine(Executor):
     pilots: dict[str, PilotHandle]  # those that were asked for and are not over, by name
     count: int  # tasks at once
     broken_in_a_row: int
+    awaited_since: (
+        float | None
+    )  # when tasks first waited for a pilot; None where one has come, or that was said
 
     @property
     @abstractmethod
@@ -93,6 +97,10 @@ class PilotEngine(Executor):
         tasks = min(self.in_hand, self.count)
         return -(-tasks // self.width)
 
+    def wanted_at_start(self) -> int:
+        """Return how many pilots are started before the first task is there; they start while the run is planned."""
+        return -(-self.count // self.width)
+
     def fits(self, task: Task, pilot: PilotHandle) -> bool:
         """Tell whether a pilot's place lasts long enough for a task."""
         return True
@@ -118,6 +126,18 @@ class PilotEngine(Executor):
             raise WorkerStartError(why)
 
     # -- what people are told
+
+    def say_what_is_awaited(self, now: float) -> list[Message]:
+        """Say once why nothing has begun, where that takes long: elsewhere nobody would see that it waits at all."""
+        if self.awaited_since is None or not self.in_hand:
+            return []
+        self.awaited_since = min(self.awaited_since, now)
+        is_over = any(pilot.here is not None for pilot in self.pilots.values())
+        if not is_over and now - self.awaited_since < _LONG:
+            return []
+        self.awaited_since = None
+        told = f"nothing has begun yet: {self.waits() or f'no {self.place_word} is there'}"
+        return [] if is_over else [Note(told, "info")]
 
     def places(self) -> int:
         here = (pilot for pilot in self.pilots.values() if pilot.is_here and not pilot.dismissed)
