@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from memento.cli.choosing import wanted
-from memento.cli.retry_now import failed_tasks
+from memento.cli.retry_now import failed_tasks, why_not
+from memento.cli.start_again import Ended, Start
+from memento.runner.asked_for import Answer
 from memento.store.store import Store
 from memento.testing.index_rows import info_of, key_of, row_of
 from tests.cli.calling import GENEROUS, Ran, command, memento, start, wait_until
@@ -254,3 +256,23 @@ def test_a_wrong_option_starts_nothing(project: Project) -> None:
     for option in (("--memory-limit", "much"), ("--timeout", "soon"), ("-j", "0"), ("--memory-limit", "0")):
         assert project("retry", *option).code == 2
     assert project.calls == []
+
+
+@pytest.mark.parametrize(
+    ("met", "left", "code", "said"),
+    [
+        (2, 1, 1, "1 was not started, or did not end by itself; python train.py says why above."),
+        (3, 2, 1, "2 were not started, or did not end by themselves; python train.py says why above."),
+        (
+            1,
+            1,
+            1,
+            "python train.py ended with exit code 1 before it came to it, or has no such tasks any more.",
+        ),
+        (0, 2, 1, "python train.py ended with exit code 1 before it came to them."),
+        (1, 1, 0, "python train.py has no such tasks any more: its matrix, "),
+    ],
+)
+def test_why_tasks_were_not_computed_is_told_apart(met: int, left: int, code: int, said: str) -> None:
+    asked = max(left, met) if met > 1 else 2
+    assert why_not(Ended(code, Answer(met=met)), asked, left, Start(("train.py",), "/")).startswith(said)

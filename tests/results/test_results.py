@@ -164,6 +164,15 @@ def test_results_of_a_store_that_is_gone_say_so() -> None:
     assert store.discarded == []
 
 
+def test_a_metric_that_was_not_recorded_is_answered_by_those_that_were() -> None:
+    results, _ = results_of(grid(), [1, 2, 3, 4], {"loss": [4, 3, 2, 1]})
+    metrics = results[1].metrics
+    with pytest.raises(KeyError, match=r"there is no metric 'lss'; there are: loss\. Did you mean 'loss'\?"):
+        metrics["lss"]
+    assert metrics.get("lss") is None
+    assert type(pickle.loads(pickle.dumps(metrics))) is dict
+
+
 def test_a_death_of_the_process_is_told_with_its_last_words() -> None:
     died = failure("killed by SIGSEGV", kind=DIED, type="SIGSEGV", traceback="", output="loading\n")
     results, _ = results_of(grid(), [1, died, 3, 4])

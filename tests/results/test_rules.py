@@ -76,7 +76,7 @@ def test_two_bounds_are_named_where_a_product_of_parameters_is_too_large() -> No
     axes = grid(width=range(1, 26), depth=range(1, 51), seed=["a", "b", "c", "d"])
     size = axes[0].numbers[axes[0].codes] * axes[1].numbers[axes[1].codes]
     told = shortest_rule(axes, size >= 1200, size < 1200)
-    assert told == "all 16 have width >= 24 and depth >= 48, which 8 of 4984 successes have"
+    assert told == "all 16 have width >= 24 and depth >= 48, which 8 of 4,984 successes have"
 
 
 def test_two_bounds_around_a_few_scattered_failures_are_chance() -> None:

@@ -47,7 +47,7 @@ def test_missing_repeats_and_ties_are_said() -> None:
         best = results.best()
     assert [str(w.message).partition(":")[0] for w in said] == ["best", "best"]
     assert "2 configurations are equally good" in str(said[0].message)
-    assert "1 of 3 configurations have fewer than 2 repeats" in str(said[1].message)
+    assert "1 of 3 configurations has fewer than 2 repeats" in str(said[1].message)
     assert __file__ == said[0].filename
     assert isinstance(best, BestResult)
     assert [config.model for config in best.ties] == ["b"]

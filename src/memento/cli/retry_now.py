@@ -189,19 +189,23 @@ def _say_end(came: Came) -> None:
     for cause in _causes(came)[:_CAUSES]:
         print_safe(f"  {cause_line(cause['count'], cause['title'], '')}")
         print(f"    more: memento show {cause['keys'][0][:12]}")
-    if why := why_not(came.ended, left, came.part.how):
+    if why := why_not(came.ended, len(came.now), left, came.part.how):
         print_safe(why)
 
 
-def why_not(ended: Ended, left: int, how: Start) -> str:
-    """Say why tasks were not computed, and what the script has not done; "" where there is nothing to say."""
+def why_not(ended: Ended, asked: int, left: int, how: Start) -> str:
+    """Say why `left` of the `asked` tasks were not computed, and what the script left; "" where nothing is to say."""
     typed = one_line(str(how), 200)
     if ended.code in _INTERRUPTED:
         return "Interrupted: what finished is kept."
-    if left and ended.answer.met >= left:
-        return f"{left:,} were not started, or did not end by themselves; {typed} says why above."
+    missed = asked - ended.answer.met  # tasks that no run of the script had
+    if left and not missed:
+        were, selves = ("was", "itself") if left == 1 else ("were", "themselves")
+        return f"{left:,} {were} not started, or did not end by {selves}; {typed} says why above."
     if left and ended.code and not ended.answer.ended:
-        return f"{typed} ended with exit code {ended.code} before it came to {'it' if left == 1 else 'them'}."
+        # Where it had some of the tasks it may have failed by these, and have no others.
+        or_none = ", or has no such tasks any more" if ended.answer.met else ""
+        return f"{typed} ended with exit code {ended.code} before it came to {'it' if left == 1 else 'them'}{or_none}."
     if left:
         return f"{typed} has no such tasks any more: its matrix, its experiment's name or its store is another now."
     if ended.answer.ended and ended.answer.left_out:

@@ -97,4 +97,4 @@ def _say(outcome: dict[str, Any], ended: Ended, how: Start) -> None:
     elif ended.answer.met:
         print("it did not come to its end; nothing is kept of it")
     else:
-        print_safe(why_not(ended, 1, how))
+        print_safe(why_not(ended, 1, 1, how))

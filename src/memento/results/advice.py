@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from memento.suggest import instead_of, nearest
 from memento.wording import one_line
@@ -55,6 +55,17 @@ class NoSuchColumn(AttributeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AttributeError, (str(self),)
+
+
+class Recorded(dict[str, Any]):
+    """What a task recorded by its names; says which there are where one is wrong."""
+
+    def __missing__(self, name: object) -> NoReturn:
+        raise KeyError(unknown("metric", str(name), list(self)))
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Pickle and copy it as a dict."""
+        return dict, ({**self},)
 
 
 def check_one(name: object, line: str) -> None:

@@ -81,9 +81,10 @@ def _best_mean(
     expected = int(sizes.max())
     lacking = int((counts < expected).sum())
     if lacking:
+        of = f"{lacking} of {number_of(len(sizes), 'configuration')} {'has' if lacking == 1 else 'have'}"
         warn(
-            f"best: {lacking} of {number_of(len(sizes), 'configuration')} have fewer than {expected} repeats with a "
-            f"number as {by!r} (the best one has {counts[chosen]}); means are over those that there are"
+            f"best: {of} fewer than {expected} repeats with a number as {by!r} (the best one has {counts[chosen]});"
+            " means are over those that there are"
         )
     n = int(counts[chosen])
     std = float(np.nanstd(of_config, ddof=1)) if n > 1 else float("nan")

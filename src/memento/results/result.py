@@ -234,14 +234,16 @@ class Result:
         """What the task recorded: for each metric a frame with `x` and `y`."""
         import pandas as pd
 
+        from memento.results.advice import Recorded
+
         source, record = self._from("metrics"), self._record
         if record is None:
-            return {}
+            return Recorded()
         try:
             series = source.store.index.metrics(record)
         except PayloadDamaged as exc:
             raise damaged(source.store, record, exc, source.named(self._number)) from exc
-        return {name: pd.DataFrame({"x": x, "y": y}) for name, (x, y) in series.items()}
+        return Recorded({name: pd.DataFrame({"x": x, "y": y}) for name, (x, y) in series.items()})
 
     @cached_property
     def error(self) -> BaseException | None:

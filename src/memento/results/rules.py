@@ -77,16 +77,16 @@ class Rule:
     def __str__(self) -> str:
         what = " and ".join(map(str, self.conditions))
         if self.failed < self.failures:
-            who = f"{self.failed} of {self.failures} have {what}"
+            who = f"{self.failed:,} of {self.failures:,} have {what}"
         elif self.failures == 1:
             who = f"it has {what}"
         else:
-            who = f"{'both' if self.failures == 2 else f'all {self.failures}'} have {what}"
+            who = f"{'both' if self.failures == 2 else f'all {self.failures:,}'} have {what}"
         if not self.succeeded:
             return f"{who}, no {self.contrast[0]} has {'it' if len(self.conditions) == 1 else 'both'}"
         verb = "has" if self.succeeded == 1 else "have"
         noun = self.contrast[self.successes != 1]
-        return f"{who}, which {self.succeeded} of {self.successes} {noun} {verb}"
+        return f"{who}, which {self.succeeded:,} of {self.successes:,} {noun} {verb}"
 
 
 @dataclass(frozen=True)

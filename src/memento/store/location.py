@@ -15,6 +15,7 @@ from typing import NamedTuple
 from memento import system
 from memento.keys.project_files import PROJECT_MARKS, STORE_FOLDER, with_parents
 from memento.layout import INDEX
+from memento.suggest import nearest
 
 FOLDER = STORE_FOLDER
 LEGACY_SUFFIX = ".memento-store"
@@ -118,14 +119,12 @@ def nearby(root: StorePath) -> str:
     inside = os.path.join(folder, FOLDER)
     if os.path.isfile(os.path.join(inside, INDEX)):
         return f" Did you mean {inside}?"
-    import difflib
-
     above, name = os.path.split(folder)
     try:
         there = [one for one in sorted(os.listdir(above or ".")) if one != name]
     except OSError:  # there is no such folder either
         return ""
-    for near in difflib.get_close_matches(name, there, 5):
+    for near in nearest(name, there, 5):
         if os.path.isfile(os.path.join(above, near, INDEX)):
             return f" Did you mean {os.path.join(above, near)}?"
     return ""
