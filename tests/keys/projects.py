@@ -33,19 +33,20 @@ class Projects:
     def loaded(self, folder: Path, name: str = "lab_exp") -> Iterator[ModuleType]:
         """Have the modules of a folder, and no other version of them, while the block runs."""
         sys.path.insert(0, str(folder))
-        others = {name: module for name, module in sys.modules.items() if name.startswith("lab_")}
+        others = self.forget()
         try:
-            self.forget()
             yield importlib.import_module(name)
         finally:
             sys.path.remove(str(folder))
             self.forget()
             sys.modules.update(others)
 
-    def forget(self) -> None:
-        for name in [name for name in sys.modules if name.startswith("lab_")]:
-            del sys.modules[name]
-        importlib.invalidate_caches()
+    def forget(self) -> dict[str, ModuleType]:
+        """Take the modules of a project out of this process, with what imports know of its folders; return them."""
+        gone = {name: sys.modules.pop(name) for name in list(sys.modules) if name[:4] == "lab_"}
+        for path in [path for path in sys.path_importer_cache if path.startswith(str(self.folder))]:
+            del sys.path_importer_cache[path]
+        return gone
 
     def version(self, files: Mapping[str, str], name: str = "train") -> CodeVersion:
         with self.loaded(self.write(files)) as module:
