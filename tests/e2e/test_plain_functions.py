@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -34,8 +35,17 @@ class Trainer:
         return lr, hidden, folds
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "processes", "pool"])
-@pytest.mark.parametrize("func", [train, around, awaited, Trainer().fit])
+@pytest.mark.parametrize(
+    ("executor", "func"),
+    [
+        *itertools.product(["serial", "threads", "pool"], [train, around, awaited, Trainer().fit]),
+        ("processes", train),
+        *(
+            pytest.param("processes", func, marks=pytest.mark.slow)
+            for func in (around, awaited, Trainer().fit)
+        ),
+    ],
+)
 def test_it_runs_on_every_executor(tmp_path: Path, func: Any, executor: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         runs = Memento(

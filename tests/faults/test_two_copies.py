@@ -152,7 +152,9 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("in_folder")
 @pytest.mark.parametrize("spiteful", [False, True])
-@pytest.mark.parametrize("stop", [1, 3, STEPS])
+@pytest.mark.parametrize(
+    "stop", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(STEPS, marks=pytest.mark.slow)]
+)
 def test_nothing_of_a_copy_that_lives_on_reaches_the_result(
     executor: Partitioned, stop: int, spiteful: bool
 ) -> None:

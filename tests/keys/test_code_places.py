@@ -164,7 +164,13 @@ def reference(folder: Path) -> Any:
     return told(folder, RUNS["python exp.py"])
 
 
-@pytest.mark.parametrize("way", sorted({*RUNS} - {"python exp.py"}))
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(way, marks=() if way == "another hash seed" else pytest.mark.slow)
+        for way in sorted({*RUNS} - {"python exp.py"})
+    ],
+)
 def test_a_version_is_the_same_run_as(folder: Path, reference: Any, way: str) -> None:
     assert told(folder, RUNS[way]) == reference
 

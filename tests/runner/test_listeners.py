@@ -35,7 +35,7 @@ def experiment(context: Context, config: Config) -> int:
     return int(config.x)
 
 
-@pytest.fixture(params=["serial", "threads", "processes"])
+@pytest.fixture(params=["serial", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     def make(**options: Any) -> Memento:
         given = {"executor": request.param, "store": tmp_path / "store", "progress": False}
@@ -45,6 +45,7 @@ def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return make
 
 
+@pytest.mark.parametrize("runs", ["serial", "threads", "processes"], indirect=True)
 def test_events_carry_run_time_and_keys_and_every_task_starts_before_it_ends(runs: Any) -> None:
     heard: list[Event] = []
     began = time.time()

@@ -105,7 +105,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "bytes": lambda: bytes(LARGE) + b"!",
     "bytearray": lambda: [bytearray(LARGE)],
     "text": lambda: ["x" * LARGE],
-    "plain": lambda: {str(i): [i, i / 2] for i in range(LARGE // 16)},
+    "plain": lambda: {str(i): [i, i / 2, str(i) * 12] for i in range(LARGE // 64)},
     "pandas": lambda: frame("pandas"),
     "arrow": lambda: frame("arrow"),
     "polars": lambda: frame("polars"),

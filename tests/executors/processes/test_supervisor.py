@@ -44,7 +44,10 @@ def log_of(drive: Drive, number: int) -> str:
     return (drive.store / "logs" / log.file).read_bytes()[log.start : log.end].decode()
 
 
-@pytest.mark.parametrize(("tasks", "started"), [(1, 1), (2, 2), (9, 3)])
+@pytest.mark.parametrize(
+    ("tasks", "started"),
+    [pytest.param(1, 1, marks=pytest.mark.slow), (2, 2), pytest.param(9, 3, marks=pytest.mark.slow)],
+)
 def test_workers_start_before_there_are_tasks_and_no_more_than_there_will_be(
     tmp_path: Path, tasks: int, started: int
 ) -> None:
@@ -351,7 +354,13 @@ def test_joblib_in_a_task_sees_the_cores_of_the_task(drive: Drive, cpus: int) ->
     assert drive.value(0) == (most, most, False)
 
 
-@pytest.mark.parametrize(("set_by_user", "expected"), [("1", "1"), ("64", "2"), ("many", "2"), ("1,4", "1")])
+@pytest.mark.parametrize(
+    ("set_by_user", "expected"),
+    [
+        ("1", "1"),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in [("64", "2"), ("many", "2"), ("1,4", "1")]),
+    ],
+)
 def test_fewer_threads_that_the_user_has_set_are_kept(
     drive: Drive, set_by_user: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

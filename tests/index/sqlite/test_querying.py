@@ -215,7 +215,12 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("statement", HOSTILE, ids=lambda text: text[:40])
+# Each takes a process: some on every Python, which brings an SQLite of its own, all in the slow tests.
+@pytest.mark.parametrize(
+    "statement",
+    [pytest.param(text, marks=pytest.mark.slow if number % 4 else ()) for number, text in enumerate(HOSTILE)],
+    ids=lambda text: text[:40],
+)
 def test_what_does_more_than_read_is_refused_and_changes_nothing(
     made: Path, index: Index, statement: str
 ) -> None:
