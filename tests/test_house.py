@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -17,6 +18,8 @@ LONG, LONG_FUNCTION = 400, 60  # lines
 PUBLIC = frozenset(
     ("_replace", "_asdict", "_fields", "_make", "_exit", "_getframe", "_fields_", "_current_frames")
 )
+# A comment at the end of a line that made the formatter put brackets on lines of their own.
+SPLITS_A_LINE = re.compile(r"^\s*[)\]}][^#\"'\n]*  # (?!fmt|noqa|type)", re.MULTILINE)
 # Files that read private parts, of libraries, and why.
 REACHES_IN = {
     "keys/class_body.py": "what `enum` and `dataclasses` keep, whatever a class overrides",
@@ -122,6 +125,11 @@ def test_a_file_of_more_than_400_lines_says_why() -> None:
 
 def test_no_function_is_longer_than_60_lines() -> None:
     assert {_name(path): _facts(path).long_functions for path in FILES if _facts(path).long_functions} == {}
+
+
+def test_a_comment_that_would_split_a_line_stands_above_it() -> None:
+    split = [_name(path) for path in FILES if SPLITS_A_LINE.search(path.read_text(encoding="utf-8"))]
+    assert split == []
 
 
 def test_a_file_name_means_one_thing() -> None:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from memento.exchange.optional_packages import imported
 from memento.exchange.source_rows import CannotImport, Row, Source
+from memento.optional_packages import imported
 from memento.records import DONE
 from memento.results.to_frame import free_name
 from memento.store.provenance import redact_urls

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from memento.exchange.file_beginnings import SQLITE, beginning_of
-from memento.exchange.optional_packages import imported
 from memento.exchange.source_rows import CannotImport, Row, Source
+from memento.optional_packages import imported
 from memento.records import DONE
 from memento.results.to_frame import free_name
 from memento.store.provenance import redact_urls

@@ -19,8 +19,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from memento.exchange.optional_packages import imported
 from memento.exchange.table_columns import BOOLEAN, INTEGER, MOMENT, NUMBER, Column, Table, strict
+from memento.optional_packages import imported
 
 TEXT_FORMATS = ("csv", "json", "jsonl")
 _GROUP = 20_000  # rows of a Parquet row group, in memory at once

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 
 from memento.errors import MementoError
 from memento.exchange.exported_tasks import Exported, ExportedTasks, Series, with_series
-from memento.exchange.optional_packages import imported
 from memento.exchange.read_mlflow import check_answers
 from memento.exchange.table_columns import as_text
 from memento.exchange.written import CannotExport, Written, declared, moments_of, results, run_name
+from memento.optional_packages import imported
 from memento.records import DONE
 from memento.results.grouping import title
 from memento.store.provenance import redact_urls

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from memento.exchange.exported_tasks import Exported, ExportedTasks, Series, with_series
-from memento.exchange.optional_packages import imported
 from memento.exchange.table_columns import as_text
 from memento.exchange.written import CannotExport, Written, declared, is_float, moments_of, results, run_name
+from memento.optional_packages import imported
 from memento.records import DONE
 from memento.store.store import Store
 

@@ -132,7 +132,7 @@ class Executor(ABC):
     def start(self, work: Work) -> None:
         """Get ready; returns without waiting for workers. Called before anything else, and again after `close`.
 
-        Of one run nothing may be left for the next.
+        Of one run nothing may be left for the next. Where this raises, `close` is called all the same.
 
         Raises
         ------

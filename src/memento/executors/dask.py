@@ -21,12 +21,13 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import MissingExtra, WorkerStartError
+from memento.errors import WorkerStartError
 from memento.executors.base import Message, Note
 from memento.executors.dask_here import cluster_here, thread_given_back
 from memento.executors.pilots.charter import pilot_command
 from memento.executors.pilots.executor import PilotExecutor
 from memento.executors.pilots.lent_worker import Ended, by_value, run_child, sent
+from memento.optional_packages import imported
 from memento.wording import number_of
 from memento.worker.work import Work
 
@@ -101,19 +102,16 @@ class Dask(PilotExecutor):
 
     def start(self, work: Work) -> None:
         self._forget_cluster()
-        try:
-            self.client = self._connected(work)
-            self._look_at_workers()
-            threads = sum(worker.threads for worker in self._workers.values())
-            self._follows = not (self._asked or work.asked_workers)
-            self.workers = self._asked or work.asked_workers or max(threads // work.cpus_per_task, 1)
-            super().start(work)
-        except BaseException:
-            self.close()
-            raise
+        self.client = self._connected(work)
+        self._look_at_workers()
+        threads = sum(worker.threads for worker in self._workers.values())
+        self._follows = not (self._asked or work.asked_workers)
+        self.workers = self._asked or work.asked_workers or max(threads // work.cpus_per_task, 1)
+        super().start(work)
 
     def _connected(self, work: Work) -> Any:
-        distributed = _distributed()
+        imported("dask", "executor='dask'", "dask")
+        distributed = imported("distributed", "executor='dask'", "dask")
         self._closing.enter_context(thread_given_back(distributed))
         cluster = self._cluster
         if cluster is None:
@@ -333,16 +331,6 @@ class Dask(PilotExecutor):
 
     def is_known(self, name: str) -> bool:
         return self._places.get(name) in self._workers
-
-
-def _distributed() -> Any:
-    try:
-        import distributed
-    except ModuleNotFoundError as exc:
-        if exc.name not in ("distributed", "dask"):
-            raise
-        raise MissingExtra("executor='dask'", "dask") from exc
-    return distributed
 
 
 def _resources_of(dask_scheduler: Any) -> dict[str, dict[str, float]]:

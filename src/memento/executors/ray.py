@@ -27,12 +27,13 @@ from typing import Any
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
-from memento.errors import MissingExtra, WorkerStartError
+from memento.errors import WorkerStartError
 from memento.executors.base import Note
 from memento.executors.gpus import devices_needed, tasks_on
 from memento.executors.pilots.charter import pilot_command
 from memento.executors.pilots.executor import PilotExecutor
 from memento.executors.pilots.lent_worker import Ended, run_child, sent
+from memento.optional_packages import imported
 from memento.wording import number_of
 from memento.worker.work import Work
 
@@ -126,14 +127,10 @@ class Ray(PilotExecutor):
     # -- life
 
     def start(self, work: Work) -> None:
-        try:
-            self._ray = self._connected(work)
-            self.workers = self._fit(work)
-            super().start(work)
-            self._head = str(getattr(self._ray.get_runtime_context(), "gcs_address", ""))
-        except BaseException:
-            self.close()
-            raise
+        self._ray = self._connected(work)
+        self.workers = self._fit(work)
+        super().start(work)
+        self._head = str(getattr(self._ray.get_runtime_context(), "gcs_address", ""))
 
     def _connected(self, work: Work) -> Any:
         elsewhere = bool(self._address or os.environ.get("RAY_ADDRESS"))
@@ -313,14 +310,9 @@ class Ray(PilotExecutor):
 
 
 def _ray() -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import ray
-    except ModuleNotFoundError as exc:
-        if exc.name != "ray":
-            raise
-        raise MissingExtra("executor='ray'", "ray") from exc
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray = imported("ray", "executor='ray'", "ray")
     # Its hook, which notes for its pages what has ended a program, would hide that the program has none of its own.
     worker: Any = sys.modules.get("ray._private.worker")
     if sys.excepthook is getattr(worker, "custom_excepthook", None):

@@ -10,9 +10,10 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
-from memento.errors import MementoError, MissingExtra
+from memento.errors import MementoError
 from memento.notify.base import DigestNotificationProvider
 from memento.notify.messages import redact
+from memento.optional_packages import imported
 from memento.wording import one_line
 
 _PARTS = re.compile(r"[/:@?&=,]+")
@@ -83,13 +84,7 @@ class AppriseNotificationProvider(DigestNotificationProvider):
         return redact(text, [part for part in every if len(part) >= _SHORTEST_SECRET])
 
     def _client(self) -> Any:
-        try:
-            from apprise import Apprise
-        except ModuleNotFoundError as exc:
-            if exc.name != "apprise":
-                raise  # present but broken: show why
-            raise MissingExtra("AppriseNotificationProvider", "apprise") from exc
-        client = Apprise()
+        client = imported("apprise", "AppriseNotificationProvider", "apprise").Apprise()
         for number, url in enumerate(self._urls, 1):
             if not client.add(url):
                 raise ValueError(

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memento.errors import MissingExtra
+from memento.optional_packages import imported
 from memento.results.metric import numbers_of
 from memento.results.parameters import ABSENT
 from memento.results.scan import IS_DONE
@@ -53,10 +53,7 @@ def draw(selection: Selection, metric: str | None, ax: Axes | None) -> Axes:
     """Draw as `Results.plot` says."""
     import numpy as np
 
-    try:
-        import matplotlib  # noqa: F401 - to say what is missing before anything is read
-    except ImportError:
-        raise MissingExtra("results.plot()", "plot") from None
+    imported("matplotlib", "results.plot()", "plot")  # what is missing is said before anything is read
     if not (selection.status == IS_DONE).any():
         raise ValueError(
             f"none of {number_of(len(selection), 'task')} has succeeded, so there is nothing to plot"

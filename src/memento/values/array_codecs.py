@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from memento.errors import MissingExtra
 from memento.values.buffers import flat
 from memento.values.codecs import Codec
 
@@ -151,14 +150,11 @@ class _Pieces(io.RawIOBase):
 
 def _from_arrow(content: memoryview) -> Any:
     """Return the frame or series; columns of a large one that have no missing values stay where they are."""
-    try:
-        import pyarrow
-        import pyarrow.ipc
-    except ModuleNotFoundError as exc:
-        if exc.name is None or exc.name.partition(".")[0] != "pyarrow":
-            raise  # present but broken: show why
-        raise MissingExtra("a pandas value that is stored in Arrow's format", "arrow") from exc
-    return _as_pandas(pyarrow.ipc.open_file(pyarrow.py_buffer(content)).read_all(), content)
+    from memento.optional_packages import imported
+
+    what = "a pandas value that is stored in Arrow's format"
+    pyarrow, ipc = imported("pyarrow", what, "arrow"), imported("pyarrow.ipc", what, "arrow")
+    return _as_pandas(ipc.open_file(pyarrow.py_buffer(content)).read_all(), content)
 
 
 def _as_pandas(table: Any, content: memoryview | None = None) -> Any:

@@ -29,7 +29,8 @@ from urllib.parse import unquote
 
 from memento import faultpoints
 from memento.clock import SYSTEM_CLOCK
-from memento.errors import MissingExtra, StoreError, StoreUnwritable
+from memento.errors import StoreError, StoreUnwritable
+from memento.optional_packages import imported
 from memento.values.buffers import PIECE, flat
 from memento.values.places import Content, Place, checked
 from memento.values.store_answers import is_passing, no_bucket, reason, right_line
@@ -82,13 +83,9 @@ class ObjectStore(Place):
         self.address = address.rstrip("/") if "://" in address.rstrip("/") else address
         self._patience, self._waited = patience, waited
         self._told = False
-        try:
-            import obstore
-            from obstore import exceptions, store
-        except ModuleNotFoundError as error:
-            if error.name != "obstore":
-                raise
-            raise MissingExtra(f"payloads={address!r}", "object-store") from None
+        obstore = imported("obstore", f"payloads={address!r}", "object-store")
+        from obstore import exceptions, store
+
         self._requests, self._errors = obstore, exceptions
         try:
             self._store = _client(store, address, _SILENCE if patience <= FOR_PEOPLE else _SILENCE_FOR_TASKS)

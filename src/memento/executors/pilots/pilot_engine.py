@@ -49,9 +49,8 @@ class PilotEngine(Executor):
     pilots: dict[str, PilotHandle]  # those that were asked for and are not over, by name
     count: int  # tasks at once
     broken_in_a_row: int
-    awaited_since: (
-        float | None
-    )  # when tasks first waited for a pilot; None where one has come, or that was said
+    # When tasks first waited for a pilot; None where one has come, or that was said.
+    awaited_since: float | None
 
     @property
     @abstractmethod

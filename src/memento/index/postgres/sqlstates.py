@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from memento.errors import MissingExtra, StoreDamaged, StoreError, StoreUnwritable
+from memento.errors import StoreDamaged, StoreError, StoreUnwritable
+from memento.optional_packages import imported
 
 LOCK_SECONDS = 60  # as the statements say
 
@@ -29,13 +30,7 @@ class Unreachable(StoreUnwritable):
 
 def load_psycopg() -> Any:
     """Return psycopg; raises MissingExtra where it is not installed."""
-    try:
-        import psycopg
-    except ModuleNotFoundError as error:
-        if error.name != "psycopg":
-            raise  # present but broken: show why
-        raise MissingExtra("a store in PostgreSQL", "postgres") from error
-    return psycopg
+    return imported("psycopg", "a store in PostgreSQL", "postgres")
 
 
 def passes(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memento.errors import MissingExtra
-from memento.exchange.optional_packages import imported
+from memento.optional_packages import imported
 
 
 @pytest.mark.parametrize("module", ["absent_package", "absent_package.part", "json.absent_part"])
