@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from memento import __version__
+from memento.cli.app import app
+from memento.matrix.arguments import FLAGS, ONLY_IN_PYTHON, OPTIONS
 from tests.cli.calling import GENEROUS, command, line, memento
 from tests.cli.conftest import Project
 
@@ -54,6 +57,12 @@ def test_each_command_has_help_for_each_of_its_options(name: str) -> None:
     assert told.code == 0
     assert ("\n  --json " in told.out) == (name not in WITHOUT_JSON)
     assert ("--store" in told.out) == (name not in WITHOUT_STORE)
+
+
+def test_what_a_matrix_has_no_part_in_is_an_option_of_run_or_told_to_be_none() -> None:
+    run = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]  # of a group
+    typed = {parameter.name for parameter in run.params}
+    assert {*OPTIONS, *FLAGS} - typed == ONLY_IN_PYTHON
 
 
 def test_help_imports_none_of_the_heavy_packages(tmp_path: Path) -> None:

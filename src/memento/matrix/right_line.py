@@ -5,12 +5,13 @@ Knows: the words that other tools have for parameters. May not know: how a matri
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from memento.config import short_text
 from memento.errors import MatrixTypeError
-from memento.matrix.arguments import FLAGS, OPTIONS
+from memento.matrix.arguments import FLAGS, ONLY_IN_PYTHON, OPTIONS
 from memento.matrix.ranges import KEYS_OF_NUMBERS, Numbers
 from memento.matrix.values import is_list, quoted
 from memento.suggest import did_you_mean, in_other_words, misspelled, nearest
@@ -78,10 +79,22 @@ def right_key(key: Any, given: Mapping[Any, Any], keys: Sequence[str]) -> str:
         return f"Values to try stand under 'parameters': {as_typed({'parameters': {key: value}})}."
     if key in OPTIONS or key in FLAGS:
         line = f"run(matrix, {key}=...)" if key in FLAGS else f"Memento(func, {key}=...).run(matrix)"
-        return f"It is no part of the matrix: write {line.replace('...', quoted(value))}."
+        typed = _as_option(key, value)
+        or_typed = f", or on the command line {typed}" if typed else ""
+        return f"It is no part of the matrix: write {line.replace('...', quoted(value))}{or_typed}."
     if isinstance(key, str) and not isinstance(value, Mapping):
         return f"A constant stands under 'settings': {as_typed({'settings': {key: value}})}."
     return did_you_mean(key, [one for one in keys if len(one) > 4] if nearest(key, keys) else keys, "Keys")
+
+
+def _as_option(key: str, value: Any) -> str:
+    """Return an option as `memento run` takes it; "" where it takes none."""
+    word = f"--{key.replace('_', '-')}"
+    if key in ONLY_IN_PYTHON or not isinstance(value, (str, int, float)):
+        return ""
+    if isinstance(value, bool):
+        return word if value else ""
+    return f"{word} {shlex.quote(str(value))}"
 
 
 def right_grid(given: Any, single: Sequence[Any] = ()) -> str:
