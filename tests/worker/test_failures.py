@@ -69,6 +69,31 @@ def test_of_the_stacks_that_a_dying_process_prints_the_tasks_own_lines_are_kept(
     ]
 
 
+def test_of_the_program_that_a_worker_is_a_copy_of_a_dump_shows_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "w.log"
+    folder = Path(failures.__file__).parent
+    log.write_text(
+        "Current thread 0x00007fe4f9e77b80 (most recent call first):\n"
+        '  File "/home/me/exp.py", line 5 in step\n'
+        f'  File "{folder.parent / "context" / "steps.py"}", line 12 in compute\n'
+        '  File "/home/me/exp.py", line 9 in fit\n'
+        f'  File "{folder / "task_runner.py"}", line 120 in run\n'
+        '  File "/usr/lib/python3/site-packages/typer/main.py", line 1445 in wrapper\n'
+        f'  File "{folder.parent / "cli" / "app.py"}", line 67 in main\n'
+        '  File "/home/me/exp.py", line 20 in <module>\n'
+        "\n"
+        "Thread 0x00007fe4f9e77b81 (most recent call first):\n"
+        '  File "/home/me/exp.py", line 7 in load\n'
+    )
+    assert [line for line in failures.tail(log).splitlines() if line] == [
+        "Current thread 0x00007fe4f9e77b80 (most recent call first):",
+        '  File "/home/me/exp.py", line 5 in step',
+        '  File "/home/me/exp.py", line 9 in fit',
+        "Thread 0x00007fe4f9e77b81 (most recent call first):",
+        '  File "/home/me/exp.py", line 7 in load',
+    ]
+
+
 def test_what_cannot_be_saved_is_told_once_and_without_the_picklers_own_frames() -> None:
     returned = {"lock": threading.Lock()}
     with pytest.raises(UnsavableResult) as caught:

@@ -28,6 +28,7 @@ _MESSAGE_LIMIT = 4_000  # characters; a message may hold a whole array
 _TRACEBACK_LIMIT = 60_000  # characters, head and tail kept: deep recursion prints thousands of frames
 _TAIL_LINES = 20
 _TAIL_BYTES = 16_384
+_CALLS_THE_TASK = os.path.join("worker", "task_runner.py")
 _DUMPED_FRAMES = 5  # of each thread; all are in the log
 _DUMPED_THREAD = r"(?:Current thread|Thread) 0x[0-9a-f]+.*:"
 _DUMPED_FRAME = r'  File "(.*)", line (?:\d+|\?\?\?) in .*'
@@ -158,13 +159,17 @@ def _without_our_frames(lines: list[str]) -> list[str]:
 
     kept: list[str] = []
     inside = False  # below a frame of ours
+    outside = False  # below the call of the task: what follows is the program that the worker is a copy of
     shown = 0  # frames of this stack
     for line in lines:
         frame = re.fullmatch(_DUMPED_FRAME, line)
         if frame is None:
-            inside, shown = False, 0
+            inside, outside, shown = False, False, 0
         elif is_ours(frame[1]) or (inside and frame[1] == "<string>"):
             inside = True
+            outside = outside or frame[1].endswith(_CALLS_THE_TASK)
+            continue
+        elif outside:
             continue
         else:
             shown += 1
