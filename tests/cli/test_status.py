@@ -19,7 +19,7 @@ from memento.executors.pilots.pilot_messages import Beat, Ended, FromPilot, Here
 from memento.executors.pilots.streams import Writer
 from memento.index.types import Activity, Standing
 from memento.layout import Layout
-from memento.records import MEMORY
+from memento.records import MEMORY, TIMEOUT
 from memento.store.store import Store
 from memento.testing.index_rows import info_of, key_of, row_of
 from memento.wording import size_text
@@ -102,6 +102,24 @@ def test_status_says_how_to_compute_only_what_failed(tmp_path: Path) -> None:
         f" memento retry --failed --run --memory-limit SIZE -e science:other {at}\n"
     ) in told
     assert "    1 more task failed and counts as not computed: the next run computes them\n" in told
+
+
+def test_what_ran_out_of_time_and_memory_is_given_more_of_both(tmp_path: Path) -> None:
+    row = row_of(2, failed="too much")
+    failure = row.outcome.failure
+    assert failure is not None
+    kinds = [
+        row._replace(outcome=row.outcome._replace(failure=failure._replace(kind=k)))
+        for k in (MEMORY, TIMEOUT)
+    ]
+    with Store.open(tmp_path) as store:
+        run = store.begin(info_of(tasks=2))
+        run.commit([kinds[0], kinds[1]._replace(key=key_of(3))])
+        run.finish("failed", {"done": 0, "cached": 0, "failed": 2})
+    assert (
+        "    only what failed, at once, with more memory and more time:"
+        f" memento retry --failed --run --memory-limit SIZE --timeout TIME --store {tmp_path}\n"
+    ) in memento("status", "--store", tmp_path).out
 
 
 def test_what_failed_in_an_earlier_stage_is_told_with_the_line_that_computes_it(tmp_path: Path) -> None:

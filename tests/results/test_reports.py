@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memento.records import MEMORY, Warned
+from memento.records import MEMORY, TIMEOUT, Warned
 from memento.results.results import Results
 from tests.results.fakes import FakeMatrix, failure, results_of
 
@@ -71,9 +71,13 @@ def test_a_report_of_many_warnings_is_bounded() -> None:
     assert str(results.warnings).endswith("and 30 other warnings")
 
 
-def test_what_ran_out_of_memory_is_told_with_the_line_that_gives_it_more() -> None:
+def test_what_ran_out_of_memory_or_time_is_told_with_the_line_that_gives_it_more() -> None:
     killed = failure("it used more memory than memory_limit=1 GB, and was ended", kind=MEMORY)
     results, _ = results_of(FakeMatrix(n=[1, 2]), [1, killed])
     assert "    again, with more memory: memento retry --failed --memory-limit SIZE" in str(results.failures)
+    results, _ = results_of(
+        FakeMatrix(n=[1, 2]), [1, failure("it ran longer than timeout=1 s", kind=TIMEOUT)]
+    )
+    assert "    again, with more time: memento retry --failed --timeout TIME" in str(results.failures)
     results, _ = results_of(FakeMatrix(n=[1, 2]), [1, failure()])
-    assert "--memory-limit" not in str(results.failures)
+    assert "again, with" not in str(results.failures)

@@ -18,7 +18,7 @@ from memento.cli.open_store import one_experiment, open_store
 from memento.cli.printing import print_json, print_safe, time_text
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.display.text import rate
-from memento.records import MEMORY
+from memento.records import MEMORY, TIMEOUT
 from memento.store.location import StorePath
 from memento.store.sizes import Sizes, measure
 from memento.store.store import Store
@@ -43,6 +43,10 @@ _SIZES_WITHIN = 0.1  # seconds that a look at the files' sizes may take
 _COUNTED_ROWS = 100_000
 _GARBAGE_WORTH = 1_000_000  # bytes that are worth a line; what runs leave of themselves is less
 _GARBAGE_ROWS = 20_000  # results among which what nobody needs is looked for
+_MORE = (  # what tasks failed for want of, and the option that gives more of it
+    (MEMORY, "memory", "--memory-limit SIZE"),
+    (TIMEOUT, "time", "--timeout TIME"),
+)
 _OLD = 15.0  # seconds after which it is said when a run told what it is at
 
 
@@ -276,10 +280,12 @@ def _retry_lines(told: dict[str, Any] | None, which: Which, *, several: bool) ->
     """Say how to compute at once what failed, and nothing else."""
     if told is None or not (told["failed"] or told["set_back"]):
         return
-    memory = any(cause["kind"] == MEMORY for cause in told["causes"])
+    kinds = {cause["kind"] for cause in told["causes"]}
+    more = [(what, option) for kind, what, option in _MORE if kind in kinds]
     of = which._replace(experiment=told["name"] if several else None)
-    line = line_about("retry --failed --run" + (" --memory-limit SIZE" if memory else ""), of)
-    yield f"    only what failed, at once{', with more memory' if memory else ''}: {one_line(line, 400)}"
+    line = line_about(" ".join(["retry --failed --run", *(option for _, option in more)]), of)
+    with_more = f", with more {' and more '.join(what for what, _ in more)}" if more else ""
+    yield f"    only what failed, at once{with_more}: {one_line(line, 400)}"
 
 
 def _size_lines(sizes: dict[str, Any]) -> Iterator[str]:

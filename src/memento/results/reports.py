@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from memento.events import FailureGroup, WarningGroup
-from memento.records import MEMORY, RAISED, Failure
+from memento.records import MEMORY, RAISED, TIMEOUT, Failure
 from memento.results.grouping import Cause, FailureGrouper, cause
 from memento.results.rules import RuleFinder
 from memento.results.scan import CHUNK, IS_DONE, IS_FAILED, IS_MISSING
@@ -153,6 +153,8 @@ def _section(group: FailureGroup, attempt: int, option: str) -> str:
     lines.append(f"more: memento show {group.key[:12]}{option}")
     if group.kind == MEMORY:
         lines.append(f"again, with more memory: memento retry --failed --memory-limit SIZE{option}")
+    if group.kind == TIMEOUT:
+        lines.append(f"again, with more time: memento retry --failed --timeout TIME{option}")
     return "\n".join([_line(group), *(f"    {line}" for line in lines)])
 
 
