@@ -111,7 +111,7 @@ def play(run: str, count: int, width: int, seconds: float) -> None:
         for name in sorted(os.listdir(folder)) if len(pilots) < count else ():
             if name not in pilots and (folder / name / "charter.json").exists():
                 writer = Writer(charters.heard_from(folder / name, 1))
-                writer.append(pilot_messages.pack_all([Here(name, 1, width, None)]))
+                writer.append(pilot_messages.pack_all([Here(name, 1, width, None, run=Path(run).name)]))
                 beat = charters.read_charter(folder / name).beat
                 pilots[name], at[name] = (Reader(charters.told_to(folder / name, 1)), writer), {}
         for name, (reader, writer) in pilots.items():

@@ -197,24 +197,25 @@ def test_a_script_without_a_guard_runs_on_a_ray_of_its_own_and_leaves_nothing(tm
         subprocess.run([sys.executable, "-c", mark], capture_output=True, text=True, check=True).stdout
     )
     (other / "memento-owner").write_text(own_mark())
-    before = set(Path("/tmp").glob("ray-*"))
     told = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": HOME}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    program = subprocess.run(
+    program = subprocess.Popen(
         [sys.executable, "-W", "error", "exp.py"],
         cwd=tmp_path,
         env=environment | told,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=300,
-        check=False,
     )
-    assert (program.returncode, program.stdout) == (0, "[1, 4, 9]\n"), program.stderr
+    out, err = program.communicate(timeout=300)
+    assert (program.returncode, out) == (0, "[1, 4, 9]\n"), err
     assert pilots(tmp_path) == set()
-    after = set(Path("/tmp").glob("ray-*"))
+    owners = {file.parent: file.read_text() for file in Path("/tmp").glob("ray-*/memento-owner")}
     shutil.rmtree(other)
-    assert after <= before - {killed}, "what a killed program had left is gone, too"
-    assert other in after, "a living one's is not"
+    assert killed not in owners, "what a killed program had left is gone, too"
+    assert other in owners, "a living one's is not"
+    own = str(program.pid)
+    assert not [mark for mark in owners.values() if mark.startswith(own) and not mark[len(own)].isdigit()]
     assert list((tmp_path / "home").iterdir()) == []
     assert list((tmp_path / "tmp").iterdir()) == []
 
