@@ -6,11 +6,13 @@ It lies at the root, and not in tests/, because the doctests of src and README.m
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +35,30 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` does that
+
+
+LONGEST, RENEWED = 380.0, 60.0  # seconds: pytest-timeout ends a test soon after, if it is not deep in C
+_stderr, _watched_since = 2, -RENEWED
+
+
+def pytest_configure() -> None:
+    """Keep the standard error: what tests write there is captured."""
+    global _stderr
+    _stderr = os.dup(2)
+
+
+def pytest_runtest_logstart() -> None:
+    """Have a hang show every thread. pytest's own `faulthandler_timeout` makes a thread for each test, at half a ms."""
+    global _watched_since
+    if time.perf_counter() > _watched_since + RENEWED:
+        _watched_since = time.perf_counter()
+        faulthandler.dump_traceback_later(LONGEST, file=_stderr)
+
+
+def pytest_unconfigure() -> None:
+    """Watch no more."""
+    faulthandler.cancel_dump_traceback_later()
+    os.close(_stderr)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -58,6 +58,7 @@ def test_tasks_start_by_priority_and_then_in_the_order_of_adding() -> None:
     assert started == ["first", "high 1", "high 2", "medium 1", "low 1", "low 2"]
 
 
+@pytest.mark.slow
 def test_a_manager_can_run_again() -> None:
     manager = TaskManager(workers=1)
     assert manager.run() == []
@@ -114,6 +115,7 @@ def test_the_manager_serves_again_after_a_failure() -> None:
     assert manager.run() == [7]
 
 
+@pytest.mark.slow
 def test_max_tasks_per_worker_replaces_workers() -> None:
     manager = TaskManager(workers=1, max_tasks_per_worker=2)
     manager.add_tasks(delayed(os.getpid)() for _ in range(6))
@@ -162,6 +164,7 @@ def test_a_provider_hears_of_failures_and_of_no_end_with_them() -> None:
     assert sorted(heard.said) == ["completed", "failure"]
 
 
+@pytest.mark.slow
 def test_a_provider_of_one_s_own_hook_gets_the_events() -> None:
     class Events(DefaultNotificationProvider):
         def __init__(self) -> None:
@@ -178,6 +181,7 @@ def test_a_provider_of_one_s_own_hook_gets_the_events() -> None:
     assert hook.events[-1].done == 1
 
 
+@pytest.mark.slow
 def test_a_provider_that_raises_harms_no_task() -> None:
     # In 1.2.0 the task failed with it.
     class Broken(DefaultNotificationProvider):
@@ -189,6 +193,7 @@ def test_a_provider_that_raises_harms_no_task() -> None:
     assert manager.run() == [3]
 
 
+@pytest.mark.slow
 def test_a_provider_that_sends_digests_elsewhere_is_told_one_by_one_here() -> None:
     sent: list[str] = []
 
@@ -205,6 +210,7 @@ def test_a_provider_that_sends_digests_elsewhere_is_told_one_by_one_here() -> No
     assert sent == ["[Memento] Task completed"] * 2 + ["[Memento] All tasks completed"]
 
 
+@pytest.mark.slow
 def test_a_provider_that_fails_is_named_as_the_user_knows_it(caplog: pytest.LogCaptureFixture) -> None:
     smtp = SmtpConfiguration("localhost", 1, require_tls=False)  # nobody listens there
     manager = TaskManager(

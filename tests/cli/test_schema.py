@@ -73,7 +73,14 @@ CHANGING = [
 ]
 
 
-@pytest.fixture(params=["project", "hostile", "arrays", "empty"])
+@pytest.fixture(
+    params=[
+        pytest.param("project", marks=pytest.mark.slow),
+        "hostile",
+        pytest.param("arrays", marks=pytest.mark.slow),
+        "empty",
+    ]
+)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A copy of a store that was filled by a normal grid, a hostile one, one with large values, or none."""
     if request.param == "empty":

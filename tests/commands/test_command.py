@@ -60,7 +60,9 @@ def calls(project: Path) -> int:
     return len((project / "calls.txt").read_text().splitlines())
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "processes", "futures"])
+@pytest.mark.parametrize(
+    "executor", ["serial", "threads", pytest.param("processes", marks=pytest.mark.slow), "futures"]
+)
 def test_a_program_is_run_for_each_task(project: Path, executor: str) -> None:
     pool = ThreadPoolExecutor(2) if executor == "futures" else None
     results = run(command(TRAIN, result="result.json"), executor=pool or executor)

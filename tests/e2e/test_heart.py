@@ -31,7 +31,7 @@ def waits_for_beats(context: Any, config: Any) -> int:
     return len(beats)
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+@pytest.mark.parametrize("executor", ["serial", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_a_long_task_lets_no_heart_stand_still(
     executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

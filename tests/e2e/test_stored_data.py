@@ -55,7 +55,7 @@ def run(folder: Path, executor: Any, kinds: list[str], tasks: range = TASKS) -> 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:num_workers")
-@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+@pytest.mark.parametrize("executor", ["serial", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_a_task_may_change_what_it_got_and_no_other_sees_it(executor: str, tmp_path: Path) -> None:
     results = run(tmp_path / "store", executor, ["array", "nested", "frame"])
     whole = float(np.arange(SIZE).sum())

@@ -175,7 +175,7 @@ def nested(context: Any, config: Any) -> int:
     return sum(r.inner for r in results or ())
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+@pytest.mark.parametrize("executor", ["serial", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_a_task_that_starts_a_run_of_its_own_computes_all_of_that(tmp_path: Path, executor: str) -> None:
     matrix = {"parameters": {"x": [1], "inner": [str(tmp_path / "inner")]}}
     outer = Memento(nested, executor=executor, num_workers=1, store=tmp_path / "outer", progress=False)

@@ -23,7 +23,7 @@ from memento import AggregateException, CacheMiss, Memento
 from memento.errors import MatrixError, NotAStore, RunInterrupted, StoreLimitReached
 
 MATRIX = {"parameters": {"x": [1, 2, 3, 4]}}
-EXECUTORS = ["serial", "threads", "processes"]
+EXECUTORS = ["serial", "threads", pytest.param("processes", marks=pytest.mark.slow)]
 
 
 def picky(context: Any, config: Any) -> int:

@@ -36,7 +36,13 @@ def no_room(pid: int) -> tuple[int, int]:
     return 0, 1
 
 
-@pytest.fixture(params=PLACES)
+# The others differ in where the memory is from: all kinds of values on all of them are for the slow tests.
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=() if name in ("in memory", "by its name") else pytest.mark.slow)
+        for name in PLACES
+    ]
+)
 def files(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SharedFiles]:

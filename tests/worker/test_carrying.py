@@ -341,7 +341,7 @@ def fails_to_begin() -> None:
     raise ValueError("no such device")
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+@pytest.mark.parametrize("executor", ["serial", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_an_initializer_that_fails_ends_the_run_before_any_task(executor: str, tmp_path: Path) -> None:
     runs = Memento(
         returns_its_parameter,

@@ -173,6 +173,7 @@ def test_children_that_a_task_leaves_are_ended_and_its_worker_replaced(drive: Dr
     assert any("child processes" in note for note in drive.notes)
 
 
+@pytest.mark.slow
 def test_threads_that_a_task_leaves_go_with_its_worker(drive: Drive) -> None:
     def leave(context: Any, config: Any) -> int:
         if config.x == 0:
@@ -212,6 +213,7 @@ def test_a_child_that_comes_back_with_the_task_tells_no_second_outcome(drive: Dr
 # -- workers
 
 
+@pytest.mark.slow
 def test_a_worker_is_replaced_after_so_many_tasks(drive: Drive) -> None:
     drive.start(lambda context, config: os.getpid(), num_workers=2, max_tasks_per_worker=3)
     drive.run([drive.task(i, i) for i in range(20)])
@@ -332,6 +334,7 @@ def test_gpus_are_owned_by_workers(drive: Drive, monkeypatch: pytest.MonkeyPatch
     assert any("2 workers, not 4" in note for note in drive.notes)
 
 
+@pytest.mark.slow
 def test_thread_pools_of_libraries_are_bounded(drive: Drive) -> None:
     drive.start(lambda context, config: os.environ["OMP_NUM_THREADS"], cpus_per_task=2)
     drive.run([drive.task(0)])
@@ -400,6 +403,7 @@ def test_nothing_of_multiprocessing_stays_in_shared_memory(drive: Drive, ends: s
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_between_tasks_blames_nobody(drive: Drive) -> None:
     drive.start(lambda context, config: os.getpid(), num_workers=1)
     drive.run([drive.task(0, 0)])
@@ -458,6 +462,7 @@ def _work_with(function: bytes, drive: Drive) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_an_executor_may_be_used_from_another_thread(drive: Drive) -> None:
     def use() -> None:
         drive.start(lambda context, config: 1)
@@ -588,6 +593,7 @@ def test_a_server_killed_outright_is_started_again_with_what_was_running(
         wait_for(lambda: not alive(pid), "a worker outlived its server")  # noqa: B023
 
 
+@pytest.mark.slow
 def test_the_interrupt_of_a_terminal_does_not_reach_workers(drive: Drive) -> None:
     drive.start(lambda context, config: (os.getpgid(0), os.getsid(0)))
     drive.run([drive.task(0)])
@@ -614,6 +620,7 @@ def test_live_news_arrives_while_the_task_runs(drive: Drive, tmp_path: Path) -> 
     assert [series.name for series in drive.outcomes[3].metrics] == ["loss"]
 
 
+@pytest.mark.slow
 def test_a_failure_with_a_megabyte_of_text_arrives_bounded(drive: Drive) -> None:
     def loud(context: Any, config: Any) -> None:
         raise ValueError("x" * 5_000_000)
@@ -635,6 +642,7 @@ def test_a_worker_that_ends_its_python_properly_is_named_too(drive: Drive) -> No
     assert (failure.kind, failure.type) == (DIED, "exit code 0")
 
 
+@pytest.mark.slow
 def test_a_fault_of_ours_in_a_worker_fails_its_task_with_the_traceback(drive: Drive) -> None:
     def spoil(context: Any, config: Any) -> int:
         from memento.executors.processes import channel
@@ -655,7 +663,7 @@ def test_a_fault_of_ours_in_a_worker_fails_its_task_with_the_traceback(drive: Dr
     assert failure.output == "before"
 
 
-@pytest.mark.parametrize("spoiled", ["builtins.len", "pickle.dumps"])
+@pytest.mark.parametrize("spoiled", ["builtins.len", pytest.param("pickle.dumps", marks=pytest.mark.slow)])
 def test_a_task_that_spoils_what_its_worker_tells_fails_alone(drive: Drive, spoiled: str) -> None:
     def spoil(context: Any, config: Any) -> int:
         import importlib
@@ -710,6 +718,7 @@ def test_after_memory_ran_out_tasks_have_fewer_neighbours(
     assert any("from now on 1 worker at once" in note for note in drive.notes)
 
 
+@pytest.mark.slow
 def test_a_task_that_nobody_has_begun_is_not_passed_to_and_fro(drive: Drive) -> None:
     drive.start(lambda context, config: config.x, num_workers=2)
     outcomes = drive.run([drive.task(0, 7)])

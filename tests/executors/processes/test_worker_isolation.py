@@ -464,6 +464,7 @@ def test_a_task_prints_although_an_earlier_one_has_closed_or_redirected_its_outp
     assert [log_of(drive, i) for i in range(5)] == [f"hello {i}\nto descriptor two\n" for i in range(5)]
 
 
+@pytest.mark.slow
 def test_a_logger_that_an_import_has_set_up_stays_so(drive: Drive, tmp_path: Path) -> None:
     (tmp_path / "chatty_library.py").write_text(
         "import logging\n"
@@ -500,6 +501,7 @@ def test_seeding_by_one_task_tells_nothing_of_what_the_next_draws(drive: Drive) 
     assert len({a for a, _ in free}) == len({b for _, b in free}) == 4
 
 
+@pytest.mark.slow
 def test_an_alarm_that_a_task_leaves_does_not_ring_in_the_next(drive: Drive) -> None:
     import signal
 
@@ -512,6 +514,7 @@ def test_an_alarm_that_a_task_leaves_does_not_ring_in_the_next(drive: Drive) -> 
     assert drive.value(1) == "0 s left"
 
 
+@pytest.mark.slow
 def test_a_task_that_removes_imported_modules_costs_the_worker(drive: Drive) -> None:
     def remove(context: Any, config: Any) -> tuple[int, bool]:
         import sys
@@ -528,6 +531,7 @@ def test_a_task_that_removes_imported_modules_costs_the_worker(drive: Drive) -> 
     assert drive.value(2) == drive.value(1)
 
 
+@pytest.mark.slow
 def test_a_task_that_lowers_a_limit_of_its_process_costs_the_worker(drive: Drive) -> None:
     def lower(context: Any, config: Any) -> tuple[int, int]:
         import resource
@@ -615,7 +619,7 @@ def test_a_task_that_closes_what_it_did_not_open_harms_nobody(drive: Drive, tmp_
     assert mine.read_text() == "mine"
 
 
-@pytest.mark.parametrize("whom", ["parent", "group"])
+@pytest.mark.parametrize("whom", [pytest.param("parent", marks=pytest.mark.slow), "group"])
 def test_a_task_that_signals_those_around_it_fails_alone_at_most(drive: Drive, whom: str) -> None:
     import signal
 
