@@ -87,6 +87,16 @@ def test_two_bounds_around_a_few_scattered_failures_are_chance() -> None:
         assert " and " not in shortest_rule(axes, failed, ~failed)
 
 
+def test_a_bound_that_happens_to_lie_around_some_of_the_deep_ones_is_not_said() -> None:
+    axes = grid(depth=range(1, 6), lr=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], seed=["a", "b"])
+    depth, lr = (axis.numbers[axis.codes] for axis in axes[:2])
+    deep = np.flatnonzero(depth == 5)
+    failed = np.zeros(len(depth), dtype=bool)
+    failed[deep[np.isin(lr[deep], [0.5, 0.7, 0.8, 0.9])][[0, 3, 4, 7]]] = True  # four of those twenty
+    told = shortest_rule(axes, failed, ~failed)
+    assert told == "all 4 have depth=5, which 16 of 96 successes have"
+
+
 def test_a_bound_does_not_hold_for_a_task_without_the_parameter() -> None:
     C = Axis("C", [1, 2, 3, 4], np.tile([0, 1, 2, 3, -1], 8).astype(np.int32))
     model = Axis("model", ["svc", "tree"], np.repeat([0, 1], 20).astype(np.int32))

@@ -246,10 +246,12 @@ class RuleFinder:
         if worth(best) < _WORTH or not self._is_no_chance(best, failed, len(candidates)):
             return None
         # Of 5,000 tasks 300 are deep, and of these the 16 failed that are wide as well.
-        closer = [part for part in candidates if part.failed >= best.failed]
-        closest = max(closer, key=lambda part: (part.share, -len(part.candidates)))
-        told = closest if closest.share >= best.share + _PAIR_GAIN else best
-        return self._say(told, failed)
+        at_least = [part for part in candidates if part.failed >= best.failed]
+        closest = max(at_least, key=lambda part: (part.share, -len(part.candidates)))
+        # Bounds lie around any few failures: without a meaning they leave out as many of the others by chance.
+        fitted = _chance(best.failed, best.failed, min(closest.succeeded, best.succeeded), best.succeeded)
+        closer = closest.share >= best.share + _PAIR_GAIN and fitted * len(candidates) <= _CHANCE
+        return self._say(closest if closer else best, failed)
 
     def _is_no_chance(self, part: _Statement, failed: NDArray[np.int64], candidates: int) -> bool:
         chance = _chance(part.failed, len(failed), part.succeeded, len(self._good))
