@@ -11,6 +11,8 @@ import pytest
 import memento as library
 from memento.cli.choosing import Wanted
 from memento.cli.ls import print_tasks
+from memento.store.store import Store
+from memento.testing.index_rows import info_of, key_of, row_of
 from tests.cli.calling import memento
 
 
@@ -125,3 +127,15 @@ def test_a_pipe_has_the_whole_of_an_error(tmp_path: Path) -> None:
     )
     runs.run({"parameters": {"x": [1]}})
     assert f"ValueError: {text}\n" in memento("ls", "--store", tmp_path / "s").out
+
+
+def test_tasks_that_were_set_back_are_told_where_none_counts_as_failed(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        run = store.begin(info_of(tasks=2))
+        run.commit([row_of(1), row_of(2, failed="broken")])
+        run.finish("failed", {"done": 1, "cached": 0, "failed": 1})
+        store.retry([key_of(2)])
+    assert memento("ls", "--failed", "--store", tmp_path).out.splitlines() == [
+        "no task failed: all that have finished are done",
+        "1 more task failed and counts as not computed: the next run computes them",
+    ]

@@ -19,13 +19,13 @@ from memento.cli.choosing import Wanted, all_ids, choose_ids
 from memento.cli.exit_codes import UsageError
 from memento.cli.list_layout import Column, laid_out
 from memento.cli.listed_columns import Listed, number_in
-from memento.cli.open_store import open_store
+from memento.cli.open_store import one_experiment, open_store
 from memento.cli.printing import print_json
 from memento.cli.task_text import as_dict, told_of
 from memento.records import FAILED, TaskRecord
 from memento.store.location import StorePath
 from memento.store.store import Store
-from memento.wording import number_of, one_line
+from memento.wording import number_of, one_line, verb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,7 +127,7 @@ def _why_none(store: Store, which: Wanted) -> list[str]:
     conditions = _with_one_less(which)
     if which.status is not None and len(conditions) == 1:
         if which.status == FAILED:
-            return ["no task failed: all that have finished are done"]
+            return ["no task failed: all that have finished are done", *_set_back(store, which)]
         return ["no task is done: all that have finished failed"]
     near = [what for what, other in conditions if next(choose_ids(store, other), None) is not None]
     said = one_line(", ".join(what for what, _ in conditions) or "finished", 400)
@@ -135,6 +135,16 @@ def _why_none(store: Store, which: Wanted) -> list[str]:
     if near:
         told.append(f"without {' or without '.join(near)} there are some")
     return told
+
+
+def _set_back(store: Store, which: Wanted) -> list[str]:
+    """Say how many have failed and wait for the next run."""
+    name = None if which.experiment is None else one_experiment(which.experiment, store)
+    count = len(store.index.set_back(name))
+    if not count:
+        return []
+    what = number_of(count, "more task")
+    return [f"{what} failed and {verb(count, 'count')} as not computed: the next run computes them"]
 
 
 def _with_one_less(which: Wanted) -> list[tuple[str, Wanted]]:

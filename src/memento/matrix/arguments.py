@@ -28,9 +28,10 @@ FLAGS = (
     "dry_run", "force_run", "force_cache", "cache_path", "notify_on_complete", "sample", "until", "budget",
 )  # fmt: skip
 
+# Of these, what `memento run` has no option for.
 ONLY_IN_PYTHON = frozenset(
     ("notification_provider", "on_error", "initializer", "listeners", "cache_path", "notify_on_complete")
-)  # of these, what `memento run` has no option for
+)
 
 # What to write -> words for it.
 _OF_MEMENTO = {
