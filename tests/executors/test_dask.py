@@ -49,7 +49,7 @@ class TestDask(ExecutorContract):
     def take_place_away(self, executor: Executor) -> None:
         assert isinstance(executor, Dask)
         name = next(pilot.name for pilot in list(executor.pilots.values()) if pilot.tasks)
-        kill_worker(executor.client, executor.place_of(name))
+        kill_worker(executor.client, executor._places[name])
 
 
 def test_a_worker_that_is_killed_in_the_middle_changes_nothing_but_time(whole: Any, tmp_path: Path) -> None:

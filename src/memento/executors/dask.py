@@ -319,10 +319,6 @@ class Dask(PilotExecutor):
                 raise WorkerStartError(why)
         return why
 
-    def place_of(self, name: str) -> str:
-        """Return the address of the worker to which a pilot is bound."""
-        return self._places[name]
-
     def end(self, names: Collection[str]) -> None:
         futures = [self._futures.pop(name) for name in names if name in self._futures]
         if futures and self.client is not None and self.client.status == "running":

@@ -18,9 +18,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
@@ -70,9 +69,8 @@ class Pilot:
         self.instance = self._next_instance()
         self.began = clock.monotonic()
         told = os.environ.get("MEMENTO_SECONDS", "")  # of its place, less what it took to get here
-        given = [float(told)] if told.isdecimal() else []
-        limits = [*given, *([self.charter.seconds] if self.charter.seconds is not None else [])]
-        self._seconds = min(limits, default=None)
+        limits = (self.charter.seconds, float(told) if told.isdecimal() else None)
+        self._seconds = min((limit for limit in limits if limit is not None), default=None)
         self._writer = Writer(charters.heard_from(self.folder, self.instance))
         self._out: list[FromPilot] = []  # what is told with the next write
         self._written = -1e9  # when it wrote last
@@ -80,12 +78,12 @@ class Pilot:
         self._coordinator = 1  # whose stream is read
         self._reader = Reader(charters.told_to(self.folder, self.instance))
         self._silence = Silence(clock)
-        self._engine: Engine | None = None
+        self._engine: Engine | None = None  # from when it has begun
         self._next_folder = ""  # of the run that it serves next
         self._leaving = ""  # why it ends; "" while it does not
         self._stopped = False  # what runs was told to stop
         self._with_parent = with_parent
-        self._signalled: str = ""
+        self._signalled = ""
         self._doubtful: list[tuple[float, Outcome]] = []  # when each is told
         self._busy = clock.monotonic()  # when it last had something to do
         self._beaten = -1e9
@@ -100,6 +98,12 @@ class Pilot:
                 number += 1
             else:
                 return number
+
+    @property
+    def engine(self) -> Engine:
+        """Its local executor; all but its first word and its last needs one."""
+        assert self._engine is not None
+        return self._engine
 
     # -- life
 
@@ -128,8 +132,7 @@ class Pilot:
 
     def _tell_where(self) -> None:
         run = self._engine.work.run if self._engine is not None else Path(self.charter.run).name
-        place = place_of(os.environ)
-        self._tell(Here(system.hostname(), os.getpid(), self.charter.width, self._left(), place, run))
+        self._tell(Here(system.hostname(), os.getpid(), self.charter.width, self._left(), _place(), run))
 
     def _log_name(self) -> str:
         return f"{self.name}-{self.instance}" if self.instance > 1 else self.name
@@ -149,8 +152,7 @@ class Pilot:
 
     def _turn(self) -> bool:
         """Listen, work, tell; False when it is time to end."""
-        engine = self._engine
-        assert engine is not None
+        engine = self.engine
         now = self.clock.monotonic()
         self._listen()
         self._look_around(now)
@@ -172,7 +174,6 @@ class Pilot:
 
     def _take(self, told: Sequence[Message]) -> None:
         """Tell on what the local executor told, but a worker's death by such a signal as ends a place: later."""
-        assert self._engine is not None
         now = self.clock.monotonic()
         sudden = [one for one in told if isinstance(one, Outcome) and _is_sudden(one)]
         self._doubtful += [(now + _DOUBT, one) for one in sudden]
@@ -184,12 +185,11 @@ class Pilot:
             if self._signalled and isinstance(message, Outcome) and message.failure is not None:
                 # Whatever ended it: processes of its own may have heard that signal, too.
                 message = Lost(message.number, message.attempt, self._leaving or "its place was taken away")
-            self._tell(self._engine.told(message, why))
+            self._tell(self.engine.told(message, why))
 
     def _serve(self) -> None:
         """Work for another run from now on."""
-        assert self._engine is not None
-        self._engine.executor.close()
+        self.engine.executor.close()
         folder, self._next_folder = Path(self._next_folder), ""
         self._engine = Engine(folder, self._log_name(), self.charter.width, self.clock)
         self._tell_where()
@@ -217,14 +217,12 @@ class Pilot:
 
     def _take_leave_of_coordinator(self) -> None:
         """Nobody hears it: finish what runs, give back the rest, and wait for somebody else."""
-        assert self._engine is not None
-        self._engine.executor.cancel(running=False)
-        if self.clock.monotonic() - self._busy > self.charter.idle and not self._engine.tasks:
+        self.engine.executor.cancel(running=False)
+        if self.clock.monotonic() - self._busy > self.charter.idle and not self.engine.tasks:
             self._leaving = "its coordinator is gone, and no other has come"
 
     def _obey(self, message: ToPilot) -> None:
-        engine = self._engine
-        assert engine is not None
+        engine = self.engine
         if isinstance(message, Do):
             self._busy = self.clock.monotonic()
             engine.do(message.batch)
@@ -255,41 +253,38 @@ class Pilot:
         return None if seconds is None else max(seconds - (self.clock.monotonic() - self.began), 0.0)
 
     def _look_around(self, now: float) -> None:
-        assert self._engine is not None
         left = self._left()
         if self._signalled:
             self._stop(f"its place was taken away ({self._signalled})")
         elif left is not None and left <= self.charter.grace:
             self._stop("the time of its job was over")
         if self._with_parent and select.select([0], [], [], 0)[0] and not os.read(0, 1):
-            self._leaving = f"the worker {place_of(os.environ)} on {system.hostname()} has ended"
-            self._give_back(self._leaving, {state.number for state in self._engine.executor.running()})
+            self._leaving = f"the worker {_place()} on {system.hostname()} has ended"
+            self._give_back(self._leaving, {state.number for state in self.engine.executor.running()})
         if now - self._looked > _NEWER:
             self._looked = now
             if charters.instance_file(self.folder, self.instance + 1).exists():
                 # This copy lives on although its place was given up: nothing more of it is wanted.
-                self._engine.executor.close()
-                self._engine.tasks.clear()
+                self.engine.executor.close()
+                self.engine.tasks.clear()
                 self._leaving = "another instance of it has begun"
-        if not self._leaving and not self._engine.tasks and now - self._busy > self.charter.idle:
+        if not self._leaving and not self.engine.tasks and now - self._busy > self.charter.idle:
             self._leaving = "it has had nothing to do"
 
     def _give_back(self, why: str, suspects: set[int]) -> None:
         """Its place is gone: end all; what is no suspect had not begun, and has lost nothing."""
-        assert self._engine is not None
-        self._engine.executor.close()
-        for number, task in self._engine.tasks.items():
+        self.engine.executor.close()
+        for number, task in self.engine.tasks.items():
             lost = Lost(number, task.attempt, why, kept=number not in suspects, gone=True)
             self._tell(pilot_messages.Told(lost))
-        self._engine.tasks.clear()
+        self.engine.tasks.clear()
 
     def _stop(self, why: str) -> None:
         """Its place ends: have tasks save what they have."""
         if not self._stopped:
-            assert self._engine is not None
             self._leaving, self._stopped = why, True
             self._beaten = -1e9  # told at once, so that nobody gives it tasks again that it gives back
-            self._engine.executor.cancel(running=True)
+            self.engine.executor.cancel(running=True)
 
     # -- what it tells
 
@@ -318,18 +313,14 @@ def _is_sudden(outcome: Outcome) -> bool:
     return failure is not None and failure.kind == DIED and failure.type in ("SIGKILL", "SIGTERM")
 
 
-def place_of(environment: Any) -> str:
+def _place() -> str:
     """Return what an engine calls the place of this process."""
-    return str(environment.get("MEMENTO_PLACE") or environment.get("SLURM_JOB_ID", os.getpid()))
-
-
-def _arguments(arguments: Sequence[str]) -> Iterator[str]:
-    return (argument for argument in arguments if not argument.startswith("--"))
+    return os.environ.get("MEMENTO_PLACE") or os.environ.get("SLURM_JOB_ID", str(os.getpid()))
 
 
 def main() -> None:
     """Be a pilot: `argv` names the run's folder and the pilot."""
-    run_folder, name = _arguments(sys.argv[1:])
+    run_folder, name = (argument for argument in sys.argv[1:] if not argument.startswith("--"))
     Pilot(run_folder, name, with_parent="--with-parent" in sys.argv).run()
 
 

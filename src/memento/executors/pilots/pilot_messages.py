@@ -17,7 +17,7 @@ import io
 import pickle
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from memento import records
 from memento.executors import base
@@ -116,7 +116,7 @@ class Leaving(NamedTuple):
 ToPilot = Do | Cancel | Resize | Alive | Leave | Serve
 FromPilot = Here | Beat | Ended | Told | Broken | Leaving
 
-_OURS = frozenset({"Here", "Beat", "Ended", "Told", "Broken", "Leaving"})
+_OURS = frozenset(kind.__name__ for kind in get_args(FromPilot))
 _OF_BASE = frozenset({"Update", "Note", "Lost", "Running"})
 _RECORDS = frozenset({"Encoded", "Failure", "LogSlice", "Outcome", "Piece", "Series"})
 _KNOWN = {
@@ -147,7 +147,7 @@ def heard(data: bytes) -> list[FromPilot]:
         return []
     if not isinstance(messages, tuple):
         return []
-    return [message for message in messages if type(message).__name__ in _OURS and _is_whole(message)]
+    return [message for message in messages if isinstance(message, FromPilot) and _is_whole(message)]
 
 
 def told(data: bytes) -> ToPilot:

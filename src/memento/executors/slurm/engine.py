@@ -337,14 +337,11 @@ class Slurm(PilotExecutor):
         """Have pilots leave that have nothing to do, and for which nothing is left: others take their places."""
         next_tasks = list(islice(self.queue, _LOOKED_AT))
         for pilot in self.pilots.values():
-            idle = pilot.is_here and not (pilot.tasks or pilot.dismissed)
-            doubtful = self.fitting.is_doubtful(pilot)  # it is judged in a moment
-            if (
-                next_tasks
-                and idle
-                and not doubtful
-                and not any(self.fits(task, pilot) for task in next_tasks)
-            ):
+            # A doubtful one is judged in a moment.
+            busy = pilot.tasks or pilot.dismissed or self.fitting.is_doubtful(pilot)
+            if not pilot.is_here or busy:
+                continue
+            if next_tasks and not any(self.fits(task, pilot) for task in next_tasks):
                 pilot.dismiss()
                 given_up = self.fitting.hopeless(next_tasks, pilot, self.pilots.values())
                 for task in take_out(self.queue, [task.number for task in given_up]):
