@@ -283,7 +283,7 @@ def test_a_retry_is_told_with_its_reason() -> None:
 def test_an_empty_matrix_is_told_in_one_line() -> None:
     event = RunFinished("exp:f", "/s", 0, 0, 0, 0, 0.0)
     assert told(RunStarted("exp:f", "/s", 0, 0, 0, 2), event) == [
-        "exp:f: the matrix has no tasks; nothing to do in /s"
+        "exp:f: no task of its matrix is to be computed; nothing to do in /s"
     ]
 
 

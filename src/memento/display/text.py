@@ -196,7 +196,7 @@ def all_cached(event: RunFinished, of: str = "") -> Line:
     name, store = one_line(short_name(event.experiment)), one_line(event.store)
     if event.total:
         return Line(f"{name}: {number_of(event.total, 'task')}{of}, all cached in {store}", "done")
-    return Line(f"{name}: the matrix has no tasks; nothing to do in {store}", "done")
+    return Line(f"{name}: no task of its matrix is to be computed; nothing to do in {store}", "done")
 
 
 def in_all(event: RunFinished) -> Line:
