@@ -152,7 +152,7 @@ EXCHANGE := mlflow==3.17.2 tensorboard==2.21.0 tensorboardX==2.6.5 optuna==5.0.0
 .venv-exchange: $(ENV)
 	@tools/extended-environment $@ $(ENV) $(EXCHANGE)
 
-# What `make test-engines` needs beside the Debian packages slurm-wlm, munge, slurmdbd, mariadb-server and postgresql.
+# What `make test-engines` needs beside the Debian packages slurm-wlm, munge, slurmdbd, mariadb-server, postgresql and pgbouncer.
 ENGINES := "dask[distributed]==2026.8.0" ray==2.60.0 "psycopg[binary]==3.3.9" obstore==0.12.1 "moto[server]==5.2.5" \
            nvidia-ml-py==13.615.71
 AZURITE := azurite@3.35.0

@@ -337,9 +337,8 @@ def pooled(postgres: Postgres, address: str) -> Iterator[str]:
         as_nobody = postgres.run_as
         process = subprocess.Popen([*as_nobody, program, f"{folder}/ini"], cwd="/", stderr=subprocess.DEVNULL)
         try:
-            for _ in range(500):
-                if (Path(folder) / ".s.PGSQL.6432").exists():
-                    break
+            while not (Path(folder) / ".s.PGSQL.6432").exists():
+                assert process.poll() is None, Path(folder, "log").read_text()
                 time.sleep(0.01)
             yield address.replace(postgres.host, folder).replace("@/", "@:6432/")
         finally:
