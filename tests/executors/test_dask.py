@@ -18,6 +18,7 @@ from memento.events import TaskRetried
 from memento.executors import Executor, make_executor
 from memento.executors import dask as dask_engine
 from memento.executors.dask import Dask
+from memento.system import own_mark
 from memento.testing import ExecutorContract
 from memento.testing.driving import Drive
 from tests.engines.dask_cluster import dask_client, kill_worker
@@ -276,13 +277,21 @@ def test_a_script_without_a_guard_runs_on_a_cluster_of_its_own_and_leaves_nothin
     pytest.importorskip("distributed")
     for name in ("home", "tmp"):
         (tmp_path / name).mkdir()
+    mark = "from memento.system import own_mark; print(own_mark(), end='')"
+    killed, other = (tmp_path / "tmp" / f"memento-dask-{name}" for name in ("killed", "other"))
+    for folder in (killed, other):
+        folder.mkdir()
+    (killed / "memento-owner").write_text(
+        subprocess.run([sys.executable, "-c", mark], capture_output=True, text=True, check=True).stdout
+    )
+    (other / "memento-owner").write_text(own_mark())
     program = _start(tmp_path, "dask")
     out, err = program.communicate(timeout=300)
     assert (program.returncode, out) == (0, "[1, 4, 9]\n"), err
     assert "distributed" not in err
     assert pilots(tmp_path) == set()
     assert list((tmp_path / "home").iterdir()) == []
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list((tmp_path / "tmp").iterdir()) == [other], "what a killed program had left is gone, too"
 
 
 def test_pilots_end_when_their_coordinator_is_killed(whole: Any, tmp_path: Path) -> None:

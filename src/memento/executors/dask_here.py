@@ -10,6 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from memento.executors.own_folder import own_folder
+
+_FOLDER = "memento-dask-"  # how the folder of a cluster of our own begins
+
 
 @contextlib.contextmanager
 def thread_given_back(distributed: Any) -> Iterator[None]:
@@ -34,7 +38,7 @@ def cluster_here(distributed: Any, threads: int) -> Iterator[Any]:
     """
     import dask
 
-    with tempfile.TemporaryDirectory(prefix="memento-dask-", ignore_cleanup_errors=True) as folder:
+    with own_folder(_FOLDER, tempfile.gettempdir()) as folder:
         with dask.config.set({"temporary-directory": folder}):  # of the scheduler, too
             cluster = distributed.LocalCluster(
                 n_workers=1,

@@ -14,22 +14,19 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import socket
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from memento import system
 from memento.clock import SYSTEM_CLOCK, Clock
 from memento.errors import WorkerStartError
 from memento.executors.base import Note
 from memento.executors.gpus import devices_needed, tasks_on
+from memento.executors.own_folder import own_folder
 from memento.executors.pilots.charter import pilot_command
 from memento.executors.pilots.executor import PilotExecutor
 from memento.executors.pilots.lent_worker import Ended, run_child, sent
@@ -42,8 +39,7 @@ _FAREWELL = 5.0  # seconds that pilots get to end
 _HEAD_LOOK = 2.0  # seconds between two looks whether Ray's head is there
 _HEADLESS = 30.0  # seconds without it after which the run ends; after 60 Ray would end this very program
 _OBJECTS = 100 << 20  # bytes of a Ray of our own for objects: it gets none
-_FOLDER, _OWNER = "ray-", "memento-owner"  # how the folder of a Ray of our own begins; whose it is
-_TRIES = 50  # to remove its folder, a tenth of a second apart
+_FOLDER = "ray-"  # how the folder of a Ray of our own begins
 _LONGEST = 30  # letters of a folder below which Ray's sockets have names that are short enough
 _OURS = {  # what a Ray of our own is told by the environment: nothing of it goes to the home folder, or away
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -337,31 +333,10 @@ def _too_small(nodes: list[dict[str, float]], work: Work, holds: bool) -> str:
     )
 
 
-@contextlib.contextmanager
-def _short_folder() -> Iterator[str]:
+def _short_folder() -> contextlib.AbstractContextManager[str]:
     """Make a folder for a Ray of our own, whose sockets' names may have 107 letters."""
     long = len(tempfile.gettempdir()) > _LONGEST
-    place = "/tmp" if long and os.path.isdir("/tmp") else None
-    _clear_after_the_dead(place or tempfile.gettempdir())
-    folder = tempfile.mkdtemp(prefix=_FOLDER, dir=place)
-    try:
-        Path(folder, _OWNER).write_text(system.own_mark())
-        yield folder
-    finally:
-        for _ in range(_TRIES):  # its processes write their last lines while it is removed
-            shutil.rmtree(folder, ignore_errors=True)
-            if not os.path.exists(folder):
-                break
-            time.sleep(0.1)
-
-
-def _clear_after_the_dead(place: str) -> None:
-    """Remove what programs of ours that were killed have left there: those that are proven to be gone, no others."""
-    for folder in Path(place).glob(f"{_FOLDER}*"):
-        with contextlib.suppress(OSError, ValueError):
-            is_mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
-            if is_mine and system.is_marked_gone((folder / _OWNER).read_text()):
-                shutil.rmtree(folder, ignore_errors=True)
+    return own_folder(_FOLDER, "/tmp" if long and os.path.isdir("/tmp") else tempfile.gettempdir())
 
 
 @contextlib.contextmanager
