@@ -202,6 +202,14 @@ def test_where_no_scheduler_answers_the_address_is_told(
         memento.run({"parameters": {"x": [1, 2]}})
 
 
+def test_a_client_that_is_closed_is_told(whole: Any, tmp_path: Path) -> None:
+    with type(whole)(whole.scheduler.address, set_as_default=False) as closed:
+        pass
+    memento = Memento(lambda context, config: 1, executor=closed, store=tmp_path, name="e")
+    with pytest.raises(WorkerStartError, match=r"client that was given is closed"):
+        memento.run({"parameters": {"x": [1, 2]}})
+
+
 def test_where_something_else_answers_the_address_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

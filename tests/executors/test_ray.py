@@ -220,6 +220,24 @@ def test_a_script_without_a_guard_runs_on_a_ray_of_its_own_and_leaves_nothing(tm
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("how", ["address", "environment"])
+def test_where_no_ray_answers_the_address_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    ray: Any = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: pytest.fail("it would wait for minutes"))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    memento = Memento(
+        lambda context, config: 1,
+        executor=Ray("127.0.0.1:9" if how == "address" else None),
+        store=tmp_path,
+        name="e",
+    )
+    with pytest.raises(WorkerStartError, match=r"no Ray answers at '127.0.0.1:9': "):
+        memento.run({"parameters": {"x": [1, 2]}})
+
+
 GONE = """
 import os, psutil, time
 from memento import Memento

@@ -126,6 +126,8 @@ class Dask(PilotExecutor):
                 raise WorkerStartError(
                     "executor=Client(asynchronous=True) cannot be used: give a plain Client"
                 )
+            if cluster.status in ("closing", "closed"):
+                raise WorkerStartError("the Dask client that was given is closed: give one that is open")
             return cluster
         try:
             client = distributed.Client(cluster, timeout=_CONNECT, set_as_default=False)

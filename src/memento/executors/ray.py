@@ -35,6 +35,7 @@ from memento.wording import number_of
 from memento.worker.work import Work
 
 _LOOK = 0.1  # seconds between two looks at which pilots have ended
+_CONNECT = 10.0  # seconds in which an address has to answer
 _FAREWELL = 5.0  # seconds that pilots get to end
 _HEAD_LOOK = 2.0  # seconds between two looks whether Ray's head is there
 _HEADLESS = 30.0  # seconds without it after which the run ends; after 60 Ray would end this very program
@@ -140,6 +141,7 @@ class Ray(PilotExecutor):
             options["runtime_env"] = self._runtime_env
         if elsewhere:
             options["address"] = self._address
+            _ask_for(self._address or os.environ["RAY_ADDRESS"])
         else:
             tasks = self._asked or work.num_workers
             options |= {
@@ -248,9 +250,8 @@ class Ray(PilotExecutor):
 
     def _look_for_head(self, now: float) -> None:
         """Wait a while for a head that has gone; raise WorkerStartError before Ray ends this program."""
-        host, _, port = self._head.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), 1.0).close()
+            _knock(self._head, 1.0)
         except OSError as exc:
             if self._headless is None:
                 self._headless = now
@@ -314,6 +315,22 @@ def _ray() -> Any:
     if sys.excepthook is getattr(worker, "custom_excepthook", None):
         sys.excepthook = worker.normal_excepthook
     return ray
+
+
+def _knock(address: str, seconds: float) -> None:
+    """Raise OSError where nobody listens at "host:port"."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), seconds).close()
+
+
+def _ask_for(address: str) -> None:
+    """Raise WorkerStartError where nobody listens at an address: Ray itself would wait for minutes, and say little."""
+    if "//" in address or not address.rpartition(":")[2].isdecimal():  # "auto", "ray://host:port"
+        return
+    try:
+        _knock(address, _CONNECT)
+    except OSError as exc:
+        raise WorkerStartError(f"no Ray answers at {address!r}: {exc.strerror or exc}") from exc
 
 
 def _room(node: Mapping[str, float], work: Work) -> int:
