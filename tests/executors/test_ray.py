@@ -265,6 +265,41 @@ def test_a_ray_that_is_gone_ends_the_run_with_a_word_before_it_ends_the_program(
     until(lambda: not pilots(tmp_path))
 
 
+SHUT_DOWN = """
+import ray
+from memento import Memento
+
+def shut_down(event):
+    if type(event).__name__ == "TasksFinished":
+        ray.shutdown()
+
+def experiment(context, config):
+    while config.x:
+        time.sleep(0.01)
+
+ray.init(num_cpus=1, include_dashboard=False, object_store_memory=100 << 20, log_to_driver=False, _temp_dir=FOLDER)
+runs = Memento(experiment, executor="ray", store=STORE, listeners=[shut_down])
+try:
+    runs.run({"parameters": {"x": [0, 1]}})
+finally:
+    assert not ray.is_initialized()
+"""
+
+
+def test_a_ray_that_is_shut_down_amid_a_run_ends_it_and_starts_no_other(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        store = tmp_path / "store"
+        program = _ran(
+            f"import time\nFOLDER, STORE = {folder!r}, {str(store)!r}\n{SHUT_DOWN}", tmp_path, ENVIRONMENT
+        )
+    last = "memento.errors.WorkerStartError: Ray was shut down in this program while it ran. What has finished is kept"
+    assert last in program.stderr
+    assert "AssertionError" not in program.stderr
+    assert list((store / "work").iterdir()) == []
+    until(lambda: not pilots(tmp_path))
+
+
 NESTED = """
 import ray
 from memento import Memento

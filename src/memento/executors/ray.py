@@ -40,6 +40,7 @@ _FAREWELL = 5.0  # seconds that pilots get to end
 _HEAD_LOOK = 2.0  # seconds between two looks whether Ray's head is there
 _HEADLESS = 30.0  # seconds without it after which the run ends; after 60 Ray would end this very program
 _OBJECTS = 100 << 20  # bytes of a Ray of our own for objects: it gets none
+_KEPT = "What has finished is kept: start Ray and run again"
 _FOLDER = "ray-"  # how the folder of a Ray of our own begins
 _LONGEST = 30  # letters of a folder below which Ray's sockets have names that are short enough
 _OURS = {  # what a Ray of our own is told by the environment: nothing of it goes to the home folder, or away
@@ -232,6 +233,8 @@ class Ray(PilotExecutor):
 
     def gone(self) -> Mapping[str, str]:
         now = self._clock.monotonic()
+        if not self._ray.is_initialized():  # whatever is asked of it now would start another
+            raise WorkerStartError(f"Ray was shut down in this program while it ran. {_KEPT}")
         if self._head and now - self._head_looked >= _HEAD_LOOK:
             self._look_for_head(now)
             self._head_looked = self._clock.monotonic()
@@ -259,8 +262,7 @@ class Ray(PilotExecutor):
                 self._inbox.append(Note(f"{told} within {_HEADLESS:.0f} s"))
             elif now - self._headless >= _HEADLESS:
                 raise WorkerStartError(
-                    f"Ray is gone: its head at {self._head} has not answered for {_HEADLESS:.0f} s."
-                    " What has finished is kept: start Ray and run again"
+                    f"Ray is gone: its head at {self._head} has not answered for {_HEADLESS:.0f} s. {_KEPT}"
                 ) from exc
         else:
             self._headless = None
@@ -302,6 +304,8 @@ class Ray(PilotExecutor):
                 self._cancel(ref)
 
     def _cancel(self, ref: Any) -> None:
+        if not self._ray.is_initialized():
+            return
         with contextlib.suppress(Exception):  # Ray is gone, and with it all that it ran
             self._ray.cancel(ref, force=True)  # a pilot ends with the process that runs it
 
