@@ -16,7 +16,7 @@ from tests.cli.conftest import Project
 
 def test_gc_says_what_would_go_and_then_removes_it(values: Project) -> None:
     key = values.tasks()[0]["key"]
-    assert values("forget", key[:10]).out == "1 task forgotten; `memento gc` frees what they occupied\n"
+    assert values("forget", key[:10]).out == "1 task forgotten; `memento gc` frees what it occupied\n"
     would = values("gc", "--dry-run")
     assert "values that no task has: 1, 40.1 kB" in would.out
     assert "would be free" in would.out

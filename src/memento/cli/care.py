@@ -138,7 +138,9 @@ def forget(path: StorePath | None, which: Wanted, *, yes: bool, as_json: bool) -
         tasks = f"{number_of(refused, 'task')} {verb(refused, 'stay')}"
         print(f"{tasks}: add --yes to forget them; they will be computed again")
     else:
-        print(f"{number_of(count, 'task')} forgotten; `memento gc` frees what they occupied")
+        print(
+            f"{number_of(count, 'task')} forgotten; `memento gc` frees what {'it' if count == 1 else 'they'} occupied"
+        )
     return agreed
 
 
