@@ -43,3 +43,21 @@ def worker_pids(client: Any) -> dict[str, int]:
 def kill_worker(client: Any, address: str) -> None:
     """End a worker as a crash of its host would; its nanny starts another."""
     os.kill(worker_pids(client)[address], signal.SIGKILL)
+
+
+class KeptCluster(contextlib.ExitStack):
+    """A cluster that tests share, of which they kill workers."""
+
+    _client: Any = None
+
+    def whole(self, workers: int = 2) -> Any:
+        """Return its client once all workers are there; a nanny may fail to start one again: then it is made anew."""
+        if self._client is not None:
+            try:
+                self._client.wait_for_workers(workers, timeout=60)
+                return self._client
+            except TimeoutError:
+                self.close()
+        self._client = self.enter_context(dask_client(workers))
+        self._client.wait_for_workers(workers, timeout=300)
+        return self._client

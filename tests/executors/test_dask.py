@@ -21,7 +21,7 @@ from memento.executors.dask import Dask
 from memento.system import own_mark
 from memento.testing import ExecutorContract
 from memento.testing.driving import Drive
-from tests.engines.dask_cluster import dask_client, kill_worker
+from tests.engines.dask_cluster import KeptCluster, dask_client, kill_worker
 from tests.engines.pilot_processes import pilots, until
 
 pytestmark = pytest.mark.engine
@@ -30,16 +30,15 @@ HOME = str(Path(__file__).parents[2])
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with dask_client() as client:
-        yield client
+def cluster() -> Iterator[KeptCluster]:
+    with KeptCluster() as kept:
+        yield kept
 
 
 @pytest.fixture
-def whole(client: Any) -> Any:
+def whole(cluster: KeptCluster) -> Any:
     """Return the client once both workers are there."""
-    client.wait_for_workers(2)
-    return client
+    return cluster.whole()
 
 
 class TestDask(ExecutorContract):
