@@ -16,13 +16,6 @@ SOME_MORE := $(shell expr $(CORES) + $(CORES) / 2)
 TWICE := $(shell expr $(CORES) \* 2)
 # Of each property test the first examples; `make test-slow` tries all.
 FAST := -m "not slow and not real and not engine" --hypothesis-profile=some $(SHARED)
-# Their stores lie in memory where there is room for some gigabytes: half of the time was spent on waiting for the disk.
-# The slow tests wait for it.
-MEMORY := $(shell [ "$$(df -k /dev/shm 2>/dev/null | awk 'END { print $$4 }')" -gt 4000000 ] 2>/dev/null && echo /dev/shm)
-ifneq ($(MEMORY),)
-    IN_MEMORY := PYTEST_DEBUG_TEMPROOT=$(MEMORY)
-    FAST += -o tmp_path_retention_policy=failed -o tmp_path_retention_count=1
-endif
 DOCTESTS := --doctest-modules --doctest-glob='*.md' src $(wildcard README.md)
 
 .PHONY: help demo test test-all test-others test-slow test-torch test-exchange test-engines doctest soak soak-engines check format requirements readme bench bench-full clean \
@@ -52,7 +45,7 @@ demo: $(DEMO_ENV)
 	@exec $(DEMO_ENV)/bin/memento demo $(ARGS)
 
 test: $(ENV)
-	$(IN_MEMORY) $(ENV)/bin/python -m pytest -q $(FAST) $(ARGS)
+	tools/in-memory $(ENV)/bin/python -m pytest -q $(FAST) $(ARGS)
 	$(ENV)/bin/python -m pytest -q $(DOCTESTS)
 
 test-all: test test-others test-slow test-torch test-exchange test-engines
@@ -69,7 +62,7 @@ test-others: $(ENV)
 # What says the same on every Python: how files are named and cut, what texts say.
 OF_TEXTS := test_house test_layout test_project
 test-3.%: .venv-3.%
-	$(IN_MEMORY) .venv-3.$*/bin/python -m pytest -q $(FAST) $(OF_TEXTS:%=--ignore=tests/%.py) $(ARGS)
+	tools/in-memory .venv-3.$*/bin/python -m pytest -q $(FAST) $(OF_TEXTS:%=--ignore=tests/%.py) $(ARGS)
 
 # All environments, two at a time: half of making one is waiting for files.
 environments:

@@ -246,7 +246,7 @@ def _ended_lines(run: dict[str, Any], now: float) -> Iterator[str]:
     if run["imported_from"] is not None:
         name = f"{name}, imported from {one_line(run['imported_from'], 100)}"
     if run["merged_from"] is not None:
-        name, what = f"{name}, merged from {one_line(run['merged_from'], 100)}", "what it had is taken over"
+        name, what = f"{name}, merged from {one_line(run['merged_from'], 300)}", "what it had is taken over"
     yield (
         f"  {time_text(run['started'])}  {run['status']:<11}  run {run['id']}, {name}: {what} in {took},"
         f" {ago} ago ({where})"

@@ -234,10 +234,13 @@ class ExecutorFixtures:
 
 
 def waiting_for(gate: Path, *, deaf: bool = False) -> Callable[[Any, Any], str]:
-    """Return a function whose tasks wait for a file, or until they are told to stop unless they are `deaf`."""
+    """Return a function whose tasks wait for a file, or until they are told to stop unless they are `deaf`.
+
+    They end with the file's folder, too: where a place serves the next test as well, none may stay at work there.
+    """
 
     def wait(context: Any, config: Any) -> str:
-        while not gate.exists():
+        while not gate.exists() and gate.parent.exists():
             if context.stopping and not deaf:
                 return "told"
             time.sleep(0.01)

@@ -220,7 +220,7 @@ class SteeringTests(ExecutorFixtures):
 def _waiting_for_each(begun: Path, gates: Path) -> Callable[[Any, Any], None]:
     def wait(context: Any, config: Any) -> None:
         (begun / str(config.x)).touch()
-        while not (gates / str(config.x)).exists():
+        while not (gates / str(config.x)).exists() and gates.exists():
             time.sleep(0.01)
 
     return wait
