@@ -244,7 +244,7 @@ def _ended_lines(run: dict[str, Any], now: float) -> Iterator[str]:
     where = f"{one_line(run['host'])}, pid {run['pid']}"
     name, ago = one_line(short_name(run["experiment"])), duration(max(0.0, now - run["ended"]))
     if run["imported_from"] is not None:
-        name = f"{name}, imported from {one_line(run['imported_from'], 100)}"
+        name = f"{name}, imported from {one_line(run['imported_from'], 300)}"
     if run["merged_from"] is not None:
         name, what = f"{name}, merged from {one_line(run['merged_from'], 300)}", "what it had is taken over"
     yield (
