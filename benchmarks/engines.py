@@ -3,6 +3,9 @@
     python -m benchmarks.engines              both engines; a minute each
     python -m benchmarks.engines ray --rounds 3
 
+It runs as a user's script does: in a folder of its own, beside an installed Memento. In this project, where Memento is
+the code that is worked on, each run would also read all of that into the snapshot that workers import.
+
 Rounds are interleaved, figures are medians. "at work" leaves out what comes before the first task begins: the plan,
 and the start of the pilots, which is the same for two thousand tasks and for two hundred thousand.
 """
@@ -10,14 +13,21 @@ and the start of the pilots, which is the same for two thousand tasks and for tw
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import os
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+import memento
 
 WORKERS = 2
 NOTHING, SHORT = 2_000, 200  # tasks
@@ -105,11 +115,9 @@ ENGINES = {"dask": dask, "ray": ray}
 
 def ours(executor: Any, experiment: Callable[[Any, Any], Any], count: int) -> tuple[float, float]:
     """Return the seconds of a grid in a new store: all of it, and from its first task's beginning."""
-    from memento import Memento
-
     with tempfile.TemporaryDirectory(prefix="memento-") as store:
         began = time.perf_counter()
-        runs = Memento(
+        runs = memento.Memento(
             experiment, executor=executor, num_workers=WORKERS, store=store, name="e", progress=False
         )
         results = runs.run({"parameters": {"x": list(range(count))}})
@@ -148,6 +156,18 @@ def measure(name: str, rounds: int) -> None:
         print(f"| {row} | {middle:.2f} ({min(figures):.2f} to {max(figures):.2f}) | {base / middle:.2f} |")
 
 
+def as_installed() -> int:
+    """Run this file again as a user's script, with what was asked for; return its exit status."""
+    with tempfile.TemporaryDirectory(prefix="memento-engines-") as folder:
+        packages, script = Path(folder, "site-packages"), Path(folder, "script", Path(__file__).name)
+        shutil.copytree(Path(memento.__file__).parent, packages / "memento")
+        compileall.compile_dir(packages, quiet=1)
+        script.parent.mkdir()
+        shutil.copy(__file__, script)
+        environment = {**os.environ, "PYTHONPATH": str(packages)}
+        return subprocess.run([sys.executable, str(script), *sys.argv[1:]], env=environment).returncode
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description="Measure our pilots on Dask and Ray beside the engines used raw."
@@ -160,4 +180,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if "site-packages" not in memento.__file__:
+        raise SystemExit(as_installed())
     main()
