@@ -28,7 +28,7 @@ class ObjectServer:
 
     def __init__(self, log: Path) -> None:
         self._log = log.open("wb")
-        self.port = _free_port()
+        self.port = free_port()
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
         self.path = log
@@ -52,13 +52,7 @@ class ObjectServer:
 
     def wait(self) -> None:
         """Wait until it answers."""
-        until = time.monotonic() + _UP
-        while time.monotonic() < until:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            assert self._process.poll() is None, self.path.read_text()
-            time.sleep(0.05)
-        raise AssertionError("moto does not start")
+        wait_for_port(self.port, self._process, self.path)
 
     def make_bucket(self, name: str) -> None:
         """Make a bucket."""
@@ -97,7 +91,7 @@ class Door:
 
     def __init__(self, to: int) -> None:
         self._to = to
-        self.port = _free_port()
+        self.port = free_port()
         self._listening: socket.socket | None = None
         self._lock = threading.Lock()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
@@ -196,7 +190,19 @@ def _is_installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
-def _free_port() -> int:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server takes connections."""
+    until = time.monotonic() + _UP
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    raise AssertionError(f"it does not start: {log.read_text()}")
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody has."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])

@@ -12,11 +12,9 @@ import hashlib
 import hmac
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -28,7 +26,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-_UP = 300.0  # seconds in which it starts
+from tests.engines.object_store import free_port, wait_for_port
+
 # The account that Azurite's documentation names, and everybody has.
 _ACCOUNT = "devstoreaccount1"
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -42,21 +41,13 @@ def azure(folder: Path) -> Iterator[dict[str, str]]:
     )
     if program is None:
         pytest.skip("Azure's object store cannot be tested here: npm install -g azurite")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port, path = free_port(), folder / "azurite.log"
     command = [program, "--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry", "--silent"]
     command += ["--blobPort", str(port)]
-    with (folder / "azurite.log").open("wb") as log:
+    with path.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        end = time.monotonic() + _UP
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            assert process.poll() is None, (folder / "azurite.log").read_text()
-            assert time.monotonic() < end, "Azurite does not start"
-            time.sleep(0.05)
+        wait_for_port(port, process, path)
         _make_container(port, "grid")
         yield {
             "AZURE_STORAGE_ACCOUNT_NAME": _ACCOUNT,
