@@ -13,7 +13,6 @@ the engine does not know it; what it says from then on is not read, and its task
 from __future__ import annotations
 
 import contextlib
-import math
 import select
 import socket
 from collections import deque
@@ -71,7 +70,7 @@ class PilotExecutor(PilotEngine):
         self.count = 1  # tasks at once
         self._inbox: list[Message] = []
         self._pace = Pace()
-        self._next_end = math.inf  # monotonic; when the first task is given up that was told to stop
+        self._next_end = inf  # monotonic; when the first task is given up that was told to stop
         self._stopping = False
         self._made = 0  # pilots, so far
         self.broken_in_a_row = self._unbegun = 0  # pilots that could run nothing, or did not begin, in a row
@@ -330,7 +329,7 @@ class PilotExecutor(PilotEngine):
         """Tell as stopped whose grace is over and whose pilot says nothing."""
         if now < self._next_end:
             return
-        self._next_end = math.inf
+        self._next_end = inf
         for pilot in self.pilots.values():
             for number, one in list(pilot.tasks.items()):
                 if one.ends is None:
