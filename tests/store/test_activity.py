@@ -53,3 +53,11 @@ def test_a_torn_entry_is_left_out(folder: Path, board: ActivityFile) -> None:
     whole = (folder / "run" / BOARD).read_bytes()
     (folder / "run" / BOARD).write_bytes(whole + whole[:20])
     assert [working.key for working in read_activity(folder, "run", 1)] == [KEY]
+
+
+def test_a_run_that_ended_leaves_no_board(folder: Path) -> None:
+    board = ActivityFile(folder / "run")
+    board.show([(KEY, 5, 9, "0001.log")])
+    board.close()
+    assert not list((folder / "run").iterdir())
+    assert read_activity(folder, "run", 1) == []

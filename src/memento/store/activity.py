@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from memento.layout import BOARD
@@ -38,9 +39,8 @@ class ActivityFile:
     """What the workers of one run are at, as the one who writes it sees it."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._file = os.open(
-            os.path.join(folder, BOARD), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
-        )
+        self._path = os.path.join(folder, BOARD)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         self._shown = b""
 
     def show(self, entries: Iterable[tuple[bytes, int, int, str]]) -> None:
@@ -55,8 +55,10 @@ class ActivityFile:
             os.pwrite(self._file, data.ljust(os.fstat(self._file).st_size, b"\0"), 0)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Remove the file: nobody is at anything any more."""
         os.close(self._file)
+        with suppress(OSError):
+            os.unlink(self._path)
 
 
 def read_activity(logs: Path, run_name: str, run: int) -> list[Working]:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from memento.clock import SYSTEM_CLOCK, Clock
+from memento.errors import NotAStore
+from memento.index.sqlite.database import Connection, Database
 from memento.index.sqlite.sqlite_index import SqliteIndex
+from memento.layout import INDEX
 from memento.testing.index_contract import IndexContract, Opener
 
 HOSTILE = 'a store\'s "folder"\n?#%20 é'
@@ -23,3 +26,33 @@ class TestContract(IndexContract):
             return SqliteIndex.open(str(folder), create=not readonly, readonly=readonly, clock=clock)
 
         return opened
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("before", ["PRAGMA application_id", "PRAGMA user_version", "SELECT count(*)"])
+def test_tables_that_another_process_makes_while_it_opens_do_not_make_it_foreign(
+    create: bool, before: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement of the first look may find the file as it was before the other's commit, or after it."""
+    (tmp_path / INDEX).touch()
+    connect = Database.connection
+    is_made: list[bool] = []
+
+    def watched(database: Database) -> Connection:
+        connection = connect(database)
+        connection.set_trace_callback(make)
+        return connection
+
+    def make(statement: str) -> None:
+        if statement.startswith(before) and not is_made:
+            is_made.append(True)
+            with monkeypatch.context() as own:
+                own.setattr(Database, "connection", connect)
+                SqliteIndex.open(str(tmp_path), create=True, readonly=False, clock=SYSTEM_CLOCK).close()
+
+    monkeypatch.setattr(Database, "connection", watched)
+    try:
+        SqliteIndex.open(str(tmp_path), create=create, readonly=False, clock=SYSTEM_CLOCK).close()
+    except NotAStore as error:
+        assert not create and "the index is empty" in str(error)
+    assert is_made
