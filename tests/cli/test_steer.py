@@ -15,7 +15,7 @@ import pytest
 
 from memento import system
 from memento.cli.live_run import command_line
-from memento.index.contract import Run
+from memento.index.run_contract import Run
 from memento.index.types import COMMANDS, Command
 from memento.store.store import Store
 from memento.testing.index_rows import info_of, row_of

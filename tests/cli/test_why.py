@@ -11,7 +11,7 @@ import pytest
 
 from memento import Memento
 from memento.events import CommandTaken
-from memento.index.contract import Run
+from memento.index.run_contract import Run
 from memento.index.types import Activity
 from memento.records import CodeVersion
 from memento.store.store import Store

@@ -20,8 +20,9 @@ from memento.errors import NotAStore, StoreUnwritable
 from memento.index import attempts as tries
 from memento.index import declared_values as ax
 from memento.index import types as t
-from memento.index.contract import Index, Run
+from memento.index.contract import Index
 from memento.index.lease import run_name
+from memento.index.run_contract import Run
 from memento.index.versions import joined, mixed, presents
 from memento.keys.task_key import renamed_keys
 from memento.records import DONE, FAILED, Known, TaskRecord, TaskRow
@@ -100,10 +101,6 @@ class MemoryIndex(Index):
             raise NotAStore(folder, "there is no index.", "Check the path.")
         return cls(_FOLDERS.setdefault(folder, _Data()), clock, readonly)
 
-    @classmethod
-    def rebuild(cls, folder: str, clock: Clock) -> list[str] | None:
-        return []
-
     def close(self) -> None:
         pass
 
@@ -140,30 +137,6 @@ class MemoryIndex(Index):
         found = [r.record.id for r in self._rows(experiment) if status in (None, r.record.status)]
         return found[::-1][:limit]
 
-    def ids_of_keys(self, first: bytes, last: bytes) -> list[int]:
-        return [row.record.id for row in self._rows() if first <= row.record.key <= last]
-
-    def ids_of_file(self, ref: str | None) -> list[int]:
-        found = [(r.id, r.value.ref) for r in (row.record for row in self._rows()) if r.value is not None]
-        return [number for number, file in found if file is not None and ref in (None, file)]
-
-    def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[t.Outlines]:
-        for start in range(0, len(ids), 1_000):
-            rows = [row for n in ids[start : start + 1_000] if (row := self.data.rows.get(n)) is not None]
-            records = [row.record for row in rows]
-            stored = [tuple(r.value) if r.value is not None else (None,) * 6 for r in records]
-            facts = [
-                (r.id, r.status == DONE, r.started, r.runtime, r.cpu_time, r.memory, len(row.metrics))
-                for r, row in zip(records, rows, strict=True)
-            ]
-            types = (np.int64, np.bool_, *[np.float64] * 4, np.int64)
-            columns: Any = [
-                np.array(c, dtype=d) for c, d in zip(zip(*facts, strict=True), types, strict=True)
-            ]
-            failures = {r.id: r.failure for r in records if r.failure is not None}
-            columns += [failures, t.Stored(*zip(*stored, strict=True)) if values else None]
-            yield t.Outlines._make(columns)
-
     def attempts(self, key: bytes) -> list[rec.Attempt]:
         with self.data.lock:
             found = [attempt for k, _, attempts in self.data.attempts if k == key for attempt in attempts]
@@ -171,41 +144,10 @@ class MemoryIndex(Index):
             last = () if number is None else tries.last_attempts(self.data.rows[number].record)
         return tries.each_once([*found, *last])
 
-    def warnings(self, first: int, last: int) -> dict[int, tuple[rec.Warned, ...]]:
-        records = (row.record for row in self._rows())
-        return {r.id: r.warnings for r in records if r.warnings and first <= r.id <= last}
-
-    def all_returned_nothing(self, ids: Sequence[int]) -> int:
-        rows = [row for n in ids if (row := self.data.rows.get(n)) is not None and row.record.status == DONE]
-        for record, metrics in rows:
-            if (
-                record.value is None
-                or record.value.type != "builtins:NoneType"
-                or metrics
-                or record.artifacts
-            ):
-                return 0
-        return len(rows)
-
     def metrics(self, record: TaskRecord) -> dict[str, tuple[Any, Any]]:
         row = self.data.rows.get(record.id)
         found = {s.name: np.frombuffer(s.data, "<f8").reshape(2, -1) for s in (row.metrics if row else ())}
         return {name: (x, y) for name, (x, y) in found.items()}
-
-    def last_metrics(self, ids: Sequence[int]) -> Iterator[dict[str, tuple[Any, Any]]]:
-        found: dict[str, list[tuple[int, float]]] = {}
-        for number in ids:
-            row = self.data.rows.get(number)
-            for series in row.metrics if row else ():
-                found.setdefault(series.name, []).append((number, series.last))
-        yield {
-            name: (np.array([n for n, _ in pairs]), np.array([last for _, last in pairs], dtype=np.float64))
-            for name, pairs in found.items()
-        }
-
-    def parameters(self, keys: Iterable[bytes]) -> dict[bytes, str]:
-        wanted = set(keys)
-        return {row.record.key: row.record.params for row in self._rows() if row.record.key in wanted}
 
     def experiments(self) -> list[tuple[str, int, int]]:
         counts = {name: [0, 0] for name in self.data.experiments}
@@ -230,9 +172,6 @@ class MemoryIndex(Index):
     def codes_seen(self, ids: Iterable[int]) -> dict[int, tuple[float, int | None]]:
         return {n: self.data.codes[n][1:] for n in ids if n in self.data.codes}
 
-    def results_of_codes(self, experiment: str) -> dict[int, int]:
-        return dict(Counter(record.code for record in self.recent(experiment, status=DONE)))
-
     def history(self, experiment: str) -> t.History:
         changes = self.data.changes.get(experiment, {})
         return t.History(
@@ -240,9 +179,6 @@ class MemoryIndex(Index):
             [(code, present) for code, presents in changes.items() for present in sorted(presents)],
             list(self.data.adoptions.get(experiment, ())),
         )
-
-    def labels(self, experiment: str) -> dict[str, dict[str, str]]:
-        return ax.labels_in(self.axes(experiment))
 
     def relabel(self, experiment: str, axes: Sequence[ax.Declared]) -> None:
         self.data.axes[experiment] = ax.joined(self.data.axes.get(experiment, []), axes)[1]
@@ -277,14 +213,6 @@ class MemoryIndex(Index):
 
     def names_of_runs(self) -> dict[int, str]:
         return {number: name for number, (_, name) in self.data.runs.items()}
-
-    def counts_of_runs(self, runs: Collection[int]) -> dict[int, tuple[int, int, float]]:
-        counts: dict[int, tuple[int, int, float]] = {}
-        for r in (row.record for row in self._rows() if row.record.run in runs):
-            done, failed, last = counts.get(r.run, (0, 0, 0.0))
-            good = r.status == DONE
-            counts[r.run] = done + good, failed + (not good), max(last, r.started + r.runtime)
-        return counts
 
     def living(self) -> t.Living:
         with self.data.lock:
@@ -405,9 +333,6 @@ class MemoryIndex(Index):
         with self._writing():
             yield self.living()
 
-    def has(self, number: int) -> bool:
-        return number in self.data.rows
-
     def names(
         self, keys: Container[bytes], files: Container[str], after: int = 0, without: Container[int] = ()
     ) -> t.Names:
@@ -427,11 +352,6 @@ class MemoryIndex(Index):
         records = [row.record for row in self._rows()]
         own = [part.log for r in records for part in r.pieces] + [r.log for r in records]
         return [log for log in [*own, *(a.log for _, _, its in self.data.attempts for a in its)] if log]
-
-    def check(self) -> Iterator[t.Checked]:
-        for r in (row.record for row in self._rows()):
-            key = r.key.hex()
-            yield t.Checked(r.id, key, r.experiment, r.params, "", "row", r.value, r.artifacts)
 
     def log_ends(self) -> dict[str, int]:
         return {log.file: log.end for log in sorted(self._logs(), key=lambda log: log.end)}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memento.index.attempts import each_once
-from memento.index.contract import Run
+from memento.index.run_contract import Run
 from memento.index.tables.rows import attempt_records, attempt_values
 from memento.records import DONE, FAILED, INTERRUPTED, LogSlice, Outcome, Piece, TaskRow
 from memento.store.store import Store

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from memento import system
-from memento.index.contract import Run
 from memento.index.lease import REBOOT_SECONDS, UNSEEN_SECONDS, Leases
+from memento.index.run_contract import Run
 from memento.index.types import Owner
 from memento.records import DONE, Known, RunInfo
 from memento.store.store import Store

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from memento.events import Event
 from memento.executors.base import Executor, Message, Running, cancelled
-from memento.index.contract import Run
+from memento.index.run_contract import Run
 from memento.index.types import Activity, Claim, Command, Committed, Standing
 from memento.matrix.matrix import Matrix
 from memento.plan.keyed_tasks import KeyedTasks

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks.simulated import Fate, Simulated, SimulatedClock
 from memento.events import Event, Said
-from memento.index.contract import Run
+from memento.index.run_contract import Run
 from memento.matrix.matrix import Matrix
 from memento.plan.keyed_tasks import KeyedTasks
 from memento.plan.plan import Past, make_plan

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memento.index.contract import Run
+from memento.index.run_contract import Run
 from memento.records import CodeVersion, Encoded, StepRecord
 from memento.store.expendable import old_results, old_steps, superseded_codes, to_free
 from memento.store.removable import GIVEN_STEPS, PAYLOADS, RESULTS, UNUSED

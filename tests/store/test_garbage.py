@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import memento
-from memento.index.contract import Run
+from memento.index.run_contract import Run
 from memento.records import LogSlice
 from memento.store import garbage, removable
 from memento.store.store import Store

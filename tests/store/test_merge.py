@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import memento
-from memento.index.contract import Run
+from memento.index.run_contract import Run
 from memento.layout import Layout
 from memento.records import DONE, CodeVersion, Encoded, LogSlice, Series, StepRecord
 from memento.store.fences import begin, give_out, newest_state

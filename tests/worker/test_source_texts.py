@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import linecache
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memento.worker.source_texts import install, place_text, sources
+from memento.worker.source_texts import install, loaded, place_text, sources
 
 SCRIPT = """
 from memento import Memento
@@ -102,3 +103,29 @@ def test_a_notebooks_cell_is_called_as_the_notebook_shows_it(monkeypatch: pytest
     assert place_text("/tmp/1/2.py", 3) == "cell 12, line 3"
     assert place_text("/tmp/1/train.py", 3) == "train.py:3"
     assert "cell:/tmp/1/2.py" not in linecache.cache
+
+
+def test_other_threads_of_the_program_may_read_sources_and_import_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Garbage is collected wherever something is made, and other threads go on where what it was held says farewell."""
+    told: list[str] = []
+
+    def go_on(phase: str, _: object) -> None:
+        name = f"<meanwhile {len(told)}>"
+        told.append(phase)
+        linecache.cache[name] = (1, None, ["x"], name)
+        monkeypatch.setitem(sys.modules, name, types.ModuleType("meanwhile"))
+
+    monkeypatch.setattr(linecache, "cache", {f"<{n}>": (1, None, ["x"], f"<{n}>") for n in range(5_000)})
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(go_on)
+    gc.set_threshold(1)
+    try:
+        found = sources()
+        assert list(loaded(lambda _: True))
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(go_on)
+    assert told
+    assert "<4999>" in found

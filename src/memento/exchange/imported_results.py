@@ -22,8 +22,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from memento.exchange.source_rows import CannotImport
-from memento.index.contract import Run
 from memento.index.heartbeat import Heartbeat
+from memento.index.run_contract import Run
 from memento.index.versions import IMPORTED
 from memento.plan.declare_values import declare
 from memento.plan.keyed_tasks import KeyedTasks

@@ -1,6 +1,6 @@
 """What a store's records must be able to do, wherever they are kept; `memento.testing.index_contract` tests it.
 
-Long because it is one page to read for whoever writes another index.
+Long because it is one page to read for whoever writes another index; what writes, a `Run`, is the next one.
 
 Knows: records. May not know: SQL, connections, files; values, which are bytes here.
 
@@ -23,7 +23,7 @@ Commits     On return of `commit` and of all that changes rows, what was written
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,19 +31,20 @@ from typing import TYPE_CHECKING, Any
 from memento.clock import Clock
 from memento.index.lease import KEY, Leases
 from memento.index.types import Narrow, QueryFailed
-from memento.records import DONE, Attempt, CodeVersion, Known, RunInfo, RunRecord, TaskRecord, TaskRow, Warned
+from memento.records import DONE, Attempt, CodeVersion, Known, RunInfo, RunRecord, TaskRecord, Warned
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from memento.index.declared_values import Declared, Item
+    from memento.index.run_contract import Run
 
     # isort: off
     # fmt: off
     from memento.index.types import (
-        Activity, Answer, Brought, Checked, Claim, Command, Committed, Event, History, Living, Names, Numbers,
-        OfRuns, Outlines, Renamed, SetBack, Sought, Standing, Table, View,
+        Activity, Answer, Checked, Command, Event, History, Living, Names, Outlines, Renamed, SetBack, Sought, Standing,
+        Table, View,
     )
     # fmt: on
     # isort: on
@@ -92,9 +93,12 @@ class Index(ABC):
         """
 
     @classmethod
-    @abstractmethod
-    def rebuild(cls, address: str, clock: Clock) -> list[str] | None:
-        """Rebuild an index that is known to be damaged; return notes for people, None where a run is at work on it."""
+    def rebuild(cls, address: str, clock: Clock) -> list[str] | None:  # noqa: ARG003 - a file needs them
+        """Rebuild an index that is known to be damaged; return notes for people, None where a run is at work on it.
+
+        A database that sees to that itself, or has backups, does nothing here.
+        """
+        return []
 
     @abstractmethod
     def close(self) -> None:
@@ -149,13 +153,14 @@ class Index(ABC):
     ) -> list[int]:
         """Return the ids of tasks, the newest first."""
 
-    @abstractmethod
     def ids_of_keys(self, first: bytes, last: bytes) -> list[int]:
         """Return the ids of the tasks whose keys lie between two keys, both included, the oldest first."""
+        return [record.id for record in self._all() if first <= record.key <= last]
 
-    @abstractmethod
     def ids_of_file(self, ref: str | None) -> list[int]:
         """Return the ids of the tasks whose value is a payload file: this one, or any where none is named."""
+        files = [(record.id, record.value.ref) for record in self._all() if record.value is not None]
+        return [number for number, file in files if file is not None and ref in (None, file)]
 
     def recent(
         self, experiment: str | None = None, *, status: str | None = None, limit: int | None = None
@@ -179,17 +184,27 @@ class Index(ABC):
         first, last = (bytes.fromhex(digits.ljust(2 * KEY, digit)) for digit in "0f")
         return list({record.key: record for record in self.records(self.ids_of_keys(first, last))}.values())
 
-    @abstractmethod
+    def _all(self) -> Iterator[TaskRecord]:
+        """Yield all tasks, the oldest first."""
+        return self.records(sorted(self.ids()))
+
     def outlines(self, ids: Sequence[int], *, values: bool = False) -> Iterator[Outlines]:
         """Yield how tasks went, and what they returned if asked, as columns, about a thousand at a time.
 
         Ids ascend, each once; those that are gone are left out. Each piece is in the order of its ids; of each thousand
         those that are alike may come first. Raises PayloadDamaged where a row is not what was written.
         """
+        from memento.index.outlines import outlines_of
+
+        for start in range(0, len(ids), 1_000):
+            records = list(self.records(ids[start : start + 1_000]))
+            if records:
+                counts = [len(self.metrics(record)) for record in records]
+                yield outlines_of(records, counts, values=values)
 
     def ids_of_run(self, run: int) -> list[int]:
         """Return the ids of the tasks that a run has computed last, ascending."""
-        return [record.id for record in self.records(sorted(self.ids())) if record.run == run]
+        return [record.id for record in self._all() if record.run == run]
 
     def written(self, ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
         """Yield id, parameters and settings (JSON) of tasks, in no order; ids ascend, and others may come too."""
@@ -202,19 +217,26 @@ class Index(ABC):
         Those that were interrupted are among them where a later one went on from their checkpoint, up to its save.
         """
 
-    @abstractmethod
     def warnings(self, first: int, last: int) -> dict[int, tuple[Warned, ...]]:
         """Return what the tasks with ids from `first` to `last` warned of; those that did not are left out."""
+        return {r.id: r.warnings for r in self._all() if first <= r.id <= last and r.warnings}
 
-    @abstractmethod
     def all_returned_nothing(self, ids: Sequence[int]) -> int:
         """Return how many of these tasks are done, if none returned, recorded or kept anything; else 0."""
+        done = [record for record in self.records(ids) if record.status == DONE]
+        kept = (
+            record.value is None
+            or record.value.type != "builtins:NoneType"
+            or record.artifacts
+            or self.metrics(record)
+            for record in done
+        )
+        return 0 if any(kept) else len(done)
 
     @abstractmethod
     def metrics(self, record: TaskRecord) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Return a task's metrics: name -> x and y; PayloadDamaged where they are not what was written."""
 
-    @abstractmethod
     def last_metrics(
         self, ids: Sequence[int]
     ) -> Iterator[dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
@@ -222,6 +244,9 @@ class Index(ABC):
 
         Raises PayloadDamaged where one is not what was written.
         """
+        from memento.index.outlines import last_values
+
+        yield last_values(self.curves(ids))
 
     def curves(
         self, ids: Sequence[int]
@@ -230,9 +255,10 @@ class Index(ABC):
         each = ((record.id, self.metrics(record)) for record in self.records(ids))
         return ((number, series) for number, series in each if series)
 
-    @abstractmethod
     def parameters(self, keys: Iterable[bytes]) -> dict[bytes, str]:
         """Return the parameters (JSON) of the tasks with these keys, in one look at all tasks."""
+        wanted = set(keys)
+        return {record.key: record.params for record in self._all() if record.key in wanted}
 
     def runtimes(self, experiment: str, limit: int) -> list[tuple[str, float]]:
         """Return parameters (JSON) and seconds of the newest done tasks."""
@@ -260,9 +286,11 @@ class Index(ABC):
         Values are JSON's; those that are more than that come with what is told of them.
         """
 
-    @abstractmethod
     def labels(self, experiment: str) -> dict[str, dict[str, str]]:
         """Return the labels of values by the readable JSON of these, for each parameter that has some."""
+        from memento.index.declared_values import labels_in
+
+        return labels_in(self.axes(experiment))
 
     @abstractmethod
     def relabel(self, experiment: str, axes: Sequence[Declared]) -> None:
@@ -280,9 +308,11 @@ class Index(ABC):
     def codes_seen(self, ids: Iterable[int]) -> dict[int, tuple[float, int | None]]:
         """Return when versions were seen first (UTC seconds), and by which run; None where it computed nothing."""
 
-    @abstractmethod
     def results_of_codes(self, experiment: str) -> dict[int, int]:
         """Return how many results each version computed."""
+        from collections import Counter
+
+        return dict(Counter(record.code for record in self.recent(experiment, status=DONE)))
 
     @abstractmethod
     def history(self, experiment: str) -> History:
@@ -322,9 +352,15 @@ class Index(ABC):
     def names_of_runs(self) -> dict[int, str]:
         """Return the name of each run by its id."""
 
-    @abstractmethod
     def counts_of_runs(self, runs: Collection[int]) -> dict[int, tuple[int, int, float]]:
         """Return how many rows of runs are done and failed, and when the last task ended; nothing of runs without."""
+        counts: dict[int, tuple[int, int, float]] = {}
+        for record in self._all():
+            if record.run in runs:
+                done, failed, last = counts.get(record.run, (0, 0, 0.0))
+                is_done, ended = record.status == DONE, record.started + record.runtime
+                counts[record.run] = done + is_done, failed + (not is_done), max(last, ended)
+        return counts
 
     def counted(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
         """Return runs with what the rows say of those that have not told it themselves: they go on, or died."""
@@ -409,9 +445,9 @@ class Index(ABC):
         For a moment only: they wait. Gives who lives.
         """
 
-    @abstractmethod
     def has(self, number: int) -> bool:
         """Whether there is a row with this id."""
+        return any(True for _ in self.records([number]))
 
     @abstractmethod
     def names(
@@ -426,9 +462,12 @@ class Index(ABC):
         """Check the index as a whole; return what is wrong, for people."""
         return []
 
-    @abstractmethod
     def check(self) -> Iterator[Checked]:
         """Yield the row of each task, with what is wrong with it."""
+        from memento.index.types import Checked
+
+        for r in self._all():
+            yield Checked(r.id, r.key.hex(), r.experiment, r.params, "", "row", r.value, r.artifacts)
 
     def strays(self, *, remove: bool = False) -> int:
         """Return how much is kept that belongs to no task; remove it if asked."""
@@ -473,128 +512,3 @@ class Index(ABC):
     @abstractmethod
     def activity(self, run: int) -> tuple[float, list[Activity], Standing | None]:
         """Return when a run that goes on told of itself (UTC seconds; 0.0: never), what workers were at, how far."""
-
-
-class Run(ABC):
-    """The only writer of one run's results. Made by `Index.begin`.
-
-    claim ──> granted ──> (the runner works) ──> commit ──> durable, claim gone
-          └─> elsewhere: another live run has it ──> news() brings its row, or waiting() lets go of it
-          └─> finished: another run has done it
-
-    Attributes
-    ----------
-    id : int
-        The run's id.
-    name : str
-        Its name, unique everywhere.
-    previous : dict
-        Keys that will be computed again -> id of the row that a new result replaces; the plan knows them, and the
-        runner sets it before it commits.
-    """
-
-    id: int
-    name: str
-    previous: dict[bytes, int]
-
-    @abstractmethod
-    def code(self, version: CodeVersion) -> int:
-        """Return the id of a version of the code, adding it when it is new."""
-
-    @abstractmethod
-    def mixed_code(self, present: int, older: Sequence[bytes]) -> int:
-        """Return the id of the version of a task that `present` ended, from a checkpoint of older ones (digests)."""
-
-    @abstractmethod
-    def declare(self, axes: Sequence[Declared], keys: bytes, follows: bool) -> list[Sequence[str]]:
-        """Note this run's parameters and the order of its tasks, for whoever loads its results.
-
-        Parameters
-        ----------
-        axes : sequence of Declared
-            The parameters, in the matrix's order.
-        keys : bytes
-            The tasks' keys, in the matrix's order.
-        follows : bool
-            Whether that order follows from the order of the values.
-
-        Returns
-        -------
-        list of sequence of str
-            The readable JSON of each value as tasks are to carry it.
-        """
-
-    @abstractmethod
-    def claim(self, keys: Sequence[bytes]) -> Claim:
-        """Take the right to compute tasks, as far as nobody else has it or has done them.
-
-        Give the keys of what workers will do in the next second or so; not the whole grid.
-        """
-
-    @abstractmethod
-    def commit(
-        self, rows: Sequence[TaskRow], failed_attempts: Sequence[tuple[bytes, TaskRow]] = ()
-    ) -> Committed:
-        """Append outcomes; on return they are durable, and their claims are gone.
-
-        Parameters
-        ----------
-        rows : sequence of TaskRow
-            At most one for each key: how the task ended. A done row is only ever replaced by a done row:
-            a failure of a task that was done before is kept as an attempt.
-        failed_attempts : sequence of (bytes, TaskRow)
-            Attempts that failed and were, or will be, followed by another.
-        """
-
-    @abstractmethod
-    def bring(self, brought: Brought) -> Numbers:
-        """Note what another store tells of this run's experiment, as far as it is new; return what it is called here.
-
-        Runs are the same whose process and start are. Idempotent.
-        """
-
-    @abstractmethod
-    def absorb(self, rows: OfRuns, attempts: OfRuns, replaced: Collection[int]) -> bool:
-        """Append rows that other runs have made, each with that run's id; give back the claims of their tasks.
-
-        False where another run lives, which may have planned with what is replaced: then nothing has changed.
-
-        At most one row for each key; codes are ids of this index, and pieces name their runs by theirs. `attempts` are
-        earlier ones at these tasks, `replaced` ids of rows that go for them; failures stay as attempts.
-        """
-
-    @abstractmethod
-    def release(self, keys: Iterable[bytes]) -> None:
-        """Give tasks back, not computed, so that others may take them."""
-
-    @abstractmethod
-    def news(self) -> list[Known]:
-        """Return what other runs have finished since this was last asked."""
-
-    @abstractmethod
-    def waiting(self, keys: Iterable[bytes]) -> list[bytes]:
-        """Return those of `keys` that other live runs still have; ask for `news` first."""
-
-    @abstractmethod
-    def heartbeat(self) -> None:
-        """Renew the lease; write what was told and shown. From any thread."""
-
-    @abstractmethod
-    def finish(self, status: str, counts: dict[str, int]) -> None:
-        """Note how the run ended ("done", "failed", "interrupted", "died"), and give back all claims. Idempotent."""
-
-    @abstractmethod
-    def commands(self) -> list[Command]:
-        """Return the commands for this run that were sent since it began and were not returned yet."""
-
-    @abstractmethod
-    def answer(self, command: int, text: str, *, undo: str = "", done: bool = True) -> None:
-        """Say what was done about a command and how to undo it, or why not; writes what was told and shown, too."""
-
-    @abstractmethod
-    def tell(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Note that something happened; written with the next commit or heartbeat. From any thread."""
-
-    @abstractmethod
-    def show(self, activities: Sequence[Activity], standing: Standing | None = None) -> None:
-        """Say what workers are at, and how far the run is; the latest is written with a commit, or soon."""

@@ -105,7 +105,7 @@ def seen_by(func: Any, apart: Callable[[Any], object] | None = None) -> dict[str
         if name.partition(":")[0] not in scripts and "#" not in name
     }
     data = [name for name, (_, told) in seen.items() if told] if apart is not None else []
-    modules = {_place_of(module): module for module in list(sys.modules.values())} if data else {}
+    modules = {_place_of(module): module for module in sys.modules.copy().values()} if data else {}
     for name in data:
         place, _, attribute = name.partition(":")
         if apart is not None and apart(getattr(modules.get(place), "__dict__", {}).get(attribute)):
@@ -124,7 +124,7 @@ def differences(there: Mapping[str, tuple[str, str]], func: Any) -> list[tuple[s
     missing = [(name, told, "nothing") for name, (_, told) in there.items() if told and name not in here]
     if missing:
         # A module that is not here yet may come with what is missed.
-        loaded = {_place_of(module) for module in list(sys.modules.values())}
+        loaded = {_place_of(module) for module in sys.modules.copy().values()}
         found += [one for one in missing if one[0].partition(":")[0] in loaded]
     return found
 

@@ -361,7 +361,9 @@ def _files_of(cls: type, own: list[FunctionType]) -> Iterator[str]:
         yield file
     elif is_main:
         cells = getattr(sys.modules.get("linecache"), "cache", {})
-        yield from reversed([name for name, entry in list(cells.items()) if len(entry) == 4 and not entry[1]])
+        yield from reversed(
+            [name for name, entry in cells.copy().items() if len(entry) == 4 and not entry[1]]
+        )
 
 
 def _fits(definition: Any, cls: type, functions: list[FunctionType], source: Source) -> bool:

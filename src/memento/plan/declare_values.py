@@ -16,7 +16,8 @@ from memento.index.declared_values import Declared, Item, as_items, called
 from memento.store.upstream import UpstreamValue
 
 if TYPE_CHECKING:
-    from memento.index.contract import Index, Run
+    from memento.index.contract import Index
+    from memento.index.run_contract import Run
     from memento.plan.keyed_tasks import KeyedTasks
 
 _NUMBERS = frozenset((int, float, bool, type(None)))  # JSON says what nearly all of these are

@@ -18,7 +18,7 @@ from memento.runner.progress import Progress, note_row, task_text
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
-    from memento.index.contract import Run
+    from memento.index.run_contract import Run
     from memento.plan.plan import Plan
     from memento.results.grouping import FailureGrouper
 

@@ -42,7 +42,7 @@ from memento.wording import size_text
 from memento.worker.work import Task
 
 if TYPE_CHECKING:
-    from memento.index.contract import Run
+    from memento.index.run_contract import Run
     from memento.index.types import Command
     from memento.runner.given_fences import GivenFences
     from memento.runner.memory_limits import MemoryLimits

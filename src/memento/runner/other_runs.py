@@ -15,7 +15,7 @@ from memento.records import DONE, Known
 from memento.runner.progress import Progress, note_row
 
 if TYPE_CHECKING:
-    from memento.index.contract import Run
+    from memento.index.run_contract import Run
     from memento.plan.changed_defaults import Written
     from memento.plan.plan import Plan
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from memento.executors.base import Executor
-    from memento.index.contract import Run
+    from memento.index.run_contract import Run
     from memento.matrix.matrix import Matrix
     from memento.results.parameters import Tasks
     from memento.runner.loop import Runner

@@ -32,9 +32,9 @@ from typing import NamedTuple
 from memento import faultpoints, system
 from memento.errors import MementoError, StoreError
 from memento.index.attempts import last_attempts
-from memento.index.contract import Run
 from memento.index.declared_values import SHORT_KEY, Declared, as_items, merged
 from memento.index.heartbeat import Heartbeat
+from memento.index.run_contract import Run
 from memento.index.types import Numbers
 from memento.layout import Layout, fence_of, fenced
 from memento.records import DAMAGED, DONE, Attempt, Known, RunInfo, StepRecord, TaskRecord

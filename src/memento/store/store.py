@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from memento.index.contract import Run
+    from memento.index.run_contract import Run
     from memento.index.types import Outlines, Renamed
     from memento.index.versions import Versions
     from memento.records import Attempt, RunInfo, TaskRecord

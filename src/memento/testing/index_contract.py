@@ -13,9 +13,10 @@ from collections.abc import Callable
 import pytest
 
 from memento.errors import StoreUnwritable
-from memento.index.contract import Index, Run
+from memento.index.contract import Index
 from memento.index.declared_values import Declared, Item
 from memento.index.lease import UNSEEN_SECONDS, Leases
+from memento.index.run_contract import Run
 from memento.index.types import CannotRename, Names
 from memento.keys.task_key import renamed_keys
 from memento.records import (

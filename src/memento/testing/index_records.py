@@ -44,7 +44,7 @@ class RecordsContract:
         outcome: dict[str, Any] = {
             "artifacts": ("model.bin",),
             "log": LogSlice("worker.log", 3, 9),
-            "metrics": (Series("loss", 1, 0.5, 0.5, 0.5, b"\0" * 16),),
+            "metrics": (Series("loss", 1, 0.5, 0.5, 0.5, struct.pack("<2d", 1, 0.5)),),
         }
         row = row_of(1, **outcome)
         with open_index() as index:

@@ -181,7 +181,7 @@ def _modules_at(place: str) -> Iterable[Any]:
     from memento.keys.project_files import place_of_file
 
     stem = place.rpartition("/")[2].removesuffix(".py")
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         file = getattr(module, "__dict__", {}).get("__file__")
         if name.rpartition(".")[2] == stem and isinstance(file, str) and place_of_file(file) == place:
             yield module

@@ -27,7 +27,7 @@ _HANDLER = attrgetter("level", "formatter")
 
 def _all_loggers(logging: Any) -> list[logging.Logger]:
     """Return the root and all loggers below it."""
-    made = logging.root.manager.loggerDict.values()
+    made = logging.root.manager.loggerDict.copy().values()
     return [logging.root, *(one for one in made if isinstance(one, logging.Logger))]
 
 
@@ -39,7 +39,7 @@ class Loggers:
 
     def __init__(self) -> None:
         self._kept: dict[logging.Logger, tuple[Any, ...]] = {}
-        self._modules = frozenset(name.partition(".")[0] for name in sys.modules)
+        self._modules = frozenset(name.partition(".")[0] for name in sys.modules.copy())
         self._disabled = 0
         self._all: list[logging.Logger] = []
         self._states: list[tuple[Any, ...]] = []

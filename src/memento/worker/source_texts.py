@@ -36,7 +36,8 @@ def sources() -> dict[str, str]:
     found: dict[str, str] = {}
     room = _MOST
     linecache = sys.modules.get("linecache")  # where nobody has it, nothing is in it
-    for name, entry in reversed(list(getattr(linecache, "cache", {}).items())):
+    # A copy, here as of `sys.modules`: other threads of the program add to it meanwhile.
+    for name, entry in reversed(getattr(linecache, "cache", {}).copy().items()):
         if len(entry) != 4 or entry[1] is not None:  # of a file, which workers find by themselves
             continue
         room -= entry[0]
@@ -91,7 +92,7 @@ def modules(functions: Iterable[str]) -> dict[str, str]:
 
 def loaded(wanted: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
     """Yield the modules that this process has imported, with their files, where these are wanted."""
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         # Not the module itself is asked: some import others then.
         file = getattr(module, "__dict__", {}).get("__file__")
         if name == "__main__" or not isinstance(file, str) or not file.endswith(".py"):

@@ -145,7 +145,7 @@ def hidden_by(work: Work) -> str:
     The script's folder comes first: what lies there may have the name of a module that this process has already.
     """
     lies = {}
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         spec = getattr(module, "__spec__", None)
         if "." not in name and spec is not None and spec.has_location:
             file = str(spec.origin)

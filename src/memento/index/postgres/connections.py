@@ -60,7 +60,8 @@ class Connection:
         self.raw: Any = None  # psycopg's
         self.within = False  # in a transaction of ours
         self.last_mark = 0  # of the transaction that was committed last: nobody looks for it any more
-        _OPENED.add(self)
+        with _OPENING:
+            _OPENED.add(self)
 
     def execute(self, statement: str, values: Any = (), /) -> Any:
         """Run a statement; outside of a transaction with patience."""
@@ -158,6 +159,7 @@ class Connection:
 
 
 _OPENED: weakref.WeakSet[Connection] = weakref.WeakSet()
+_OPENING = threading.Lock()  # another thread may open one while this one looks at all
 # psycopg's, from before a fork: kept, so that nobody says goodbye in the original's name.
 _inherited: list[Any] = []
 
@@ -171,6 +173,7 @@ def _end(pid: int, raw: Any) -> None:
 
 def _let_go() -> None:
     """In a copy of a process: close its side of the sockets, so that the server sees when the original ends."""
+    global _OPENING
     for connection in list(_OPENED):
         if connection.raw is not None and connection.pid != os.getpid():
             with suppress(Exception):
@@ -178,11 +181,14 @@ def _let_go() -> None:
             _inherited.append(connection.raw)
             connection.raw = None
     _OPENED.clear()
+    _OPENING = threading.Lock()  # a thread that is not here may hold the other
 
 
 def _sockets() -> list[int]:
     """Return the descriptors of what is open, which a copy of this process lets go of."""
-    found = [one.raw for one in list(_OPENED) if one.raw is not None and one.pid == os.getpid()]
+    with _OPENING:
+        opened = list(_OPENED)
+    found = [one.raw for one in opened if one.raw is not None and one.pid == os.getpid()]
     return [raw.fileno() for raw in found if not raw.closed]
 
 

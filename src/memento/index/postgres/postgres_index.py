@@ -19,7 +19,7 @@ from memento.index.tables.writer import TableRun
 from memento.index.types import Table, View
 
 if TYPE_CHECKING:
-    from memento.index.contract import Run
+    from memento.index.run_contract import Run
     from memento.records import RunInfo
 
 _M = TypeVar("_M", bound=Callable[..., Any])
@@ -92,10 +92,6 @@ class PostgresIndex(TableIndex):
         index = cls(server, ServerClock(clock, now), [])
         index.notes = server.notes
         return index
-
-    @classmethod
-    def rebuild(cls, address: str, clock: Clock) -> list[str] | None:  # noqa: ARG003 - a file would need them
-        return []  # PostgreSQL itself sees to that; see the backups
 
     def close(self) -> None:
         self.database.close()

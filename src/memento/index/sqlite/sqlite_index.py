@@ -123,15 +123,21 @@ def _check_header(folder: str, path: str) -> None:
 
 def _check(database: Database, *, may_make: bool) -> None:
     path = database.location
-    # All in one look: another process may be making the tables at this moment.
-    with database.snapshot() as connection:
+    with database.explaining():
+        connection = database.connection()
         application, version = _marks(connection)
-        is_new = (application, version) == (0, 0) and not connection.execute(sql.TABLE_COUNT).fetchone()[0]
-    if is_new:
-        if not may_make:
-            raise NotAStore(path, "the index is empty.", "Check the path, or run an experiment first.")
-        _make_tables(database)
-        return
+    if application != sql.APPLICATION_ID:
+        # Again, all in one look: another process may be making the tables at this moment.
+        with database.snapshot():
+            application, version = _marks(connection)
+            is_new = (application, version) == (0, 0) and not connection.execute(sql.TABLE_COUNT).fetchone()[
+                0
+            ]
+        if is_new:
+            if not may_make:
+                raise NotAStore(path, "the index is empty.", "Check the path, or run an experiment first.")
+            _make_tables(database)
+            return
     if application != sql.APPLICATION_ID:
         raise NotAStore(
             path, "this SQLite file belongs to another program.", "Choose another folder for the store."

@@ -15,8 +15,8 @@ from memento.index.tables.reader import Reader
 from memento.index.types import Checked, Command, Living, Names, Renamed, SetBack
 
 if TYPE_CHECKING:
-    from memento.index.contract import Run
     from memento.index.declared_values import Declared
+    from memento.index.run_contract import Run
     from memento.index.tables.base import Connection
     from memento.index.tables.writer import TableRun
     from memento.records import CodeVersion, RunInfo, TaskRecord

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from memento import faultpoints
 from memento.clock import Clock
 from memento.errors import StoreError
-from memento.index.contract import Run
 from memento.index.lease import KEY, Leases
+from memento.index.run_contract import Run
 from memento.index.tables import rows as encode
 from memento.index.tables.write_values import (
     absorb,
