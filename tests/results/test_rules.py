@@ -79,6 +79,34 @@ def test_two_bounds_are_named_where_a_product_of_parameters_is_too_large() -> No
     assert told == "all 16 have width >= 24 and depth >= 48, which 8 of 4,984 successes have"
 
 
+def test_three_values_are_named_where_two_are_not_enough() -> None:
+    axes = grid(model=["svc", "tree"], C=["low", "high"], scale=["yes", "no"], fold=["a", "b", "c", "d"])
+    failed = has(axes[0], "svc") & has(axes[1], "high") & has(axes[2], "no")
+    assert (
+        shortest_rule(axes, failed, ~failed)
+        == "all 4 have model=svc and C=high and scale=no, no success has all three"
+    )
+
+
+def test_two_values_and_a_bound_are_named_where_two_of_them_are_not_enough() -> None:
+    axes = grid(
+        batch=[64, 128, 256, 512, 1024], dtype=["half", "full"], model=["s", "m", "l"], seed=["a", "b"]
+    )
+    failed = (axes[0].numbers[axes[0].codes] >= 512) & has(axes[1], "full") & has(axes[2], "l")
+    assert (
+        shortest_rule(axes, failed, ~failed)
+        == "all 4 have batch >= 512 and dtype=full and model=l, no success has all three"
+    )
+
+
+def test_three_bounds_around_a_few_scattered_failures_are_chance() -> None:
+    axes = grid(a=range(12), b=range(12), c=range(12))
+    for seed in range(20):
+        failed = np.zeros(12**3, dtype=np.bool_)
+        failed[np.random.default_rng(seed).choice(12**3, 3, replace=False)] = True
+        assert "all three" not in shortest_rule(axes, failed, ~failed)
+
+
 def test_two_bounds_around_a_few_scattered_failures_are_chance() -> None:
     rng = np.random.default_rng(0)
     axes = [Axis(f"p{i}", list(range(12)), rng.permutation(12).astype(np.int32)) for i in range(6)]

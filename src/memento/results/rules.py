@@ -1,4 +1,4 @@
-"""Say what failures have in common: the shortest rule over one or two parameters that sets them apart.
+"""Say what failures have in common: the shortest rule over one to three parameters that sets them apart.
 
 Knows: columns of value numbers, who failed, who succeeded. May not know: stores, configurations, exceptions.
 
@@ -8,7 +8,8 @@ Looked for in this order; the first that holds is said:
     2. one bound that all failures keep and no success keeps (numbers only)
     3. two values that all failures have together and no success has together
     4. two bounds, or a value and a bound, of which the same is true, if chance is a bad explanation
-    5. the value, bound or pair that best tells failures from successes, if chance is a bad explanation;
+    5. three values or bounds, of which the same is true, if chance is a bad explanation
+    6. the value, bound or pair that best tells failures from successes, if chance is a bad explanation;
        where few of the tasks that have one thing failed, the pair that leaves out most of the others
 
 Everything said is true of the tasks at hand; where nothing tells them apart, nothing is said.
@@ -83,7 +84,7 @@ class Rule:
         else:
             who = f"{'both' if self.failures == 2 else f'all {self.failures:,}'} have {what}"
         if not self.succeeded:
-            return f"{who}, no {self.contrast[0]} has {'it' if len(self.conditions) == 1 else 'both'}"
+            return f"{who}, no {self.contrast[0]} has {('it', 'both', 'all three')[len(self.conditions) - 1]}"
         verb = "has" if self.succeeded == 1 else "have"
         noun = self.contrast[self.successes != 1]
         return f"{who}, which {self.succeeded:,} of {self.successes:,} {noun} {verb}"
@@ -106,7 +107,7 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class _Statement:
-    """What may be said: one candidate or two together, and how many have it."""
+    """What may be said: one candidate or some together, and how many have it."""
 
     candidates: tuple[_Candidate, ...]
     failed: int
@@ -163,7 +164,8 @@ class RuleFinder:
                 values = not any(c.is_bound for c in pair.candidates)
                 if values or self._is_no_chance(pair, failed, len(candidates)):
                     return self._say(pair, failed)
-        return self._best(failed, candidates)
+        three = self._three(failed, singles)
+        return self._say(three, failed) if three is not None else self._best(failed, candidates)
 
     def _values(self, failed: NDArray[np.int64]) -> list[_Candidate]:
         """All values that some failure has; absent parameters last."""
@@ -214,6 +216,30 @@ class RuleFinder:
             bad = int(np.count_nonzero(bad_a & bad_b))
             good = int(np.count_nonzero(self._good_mask(a) & self._good_mask(b)))
             yield _Statement((a, b), bad, good)
+
+    def _three(self, failed: NDArray[np.int64], singles: list[_Candidate]) -> _Statement | None:
+        """Return three conditions that set the failures apart: of all that these share, what cannot be left out."""
+        shared = sorted((c for c in singles if c.failed == len(failed)), key=lambda c: -c.succeeded)
+        # Of several bounds on one side the closest.
+        needed = list({(c.axis, c.relation): c for c in shared}.values())
+        if len(needed) < 3 or self._is_shared(needed):
+            return None
+        # Bounds go first: they are fitted to the failures, and values are not.
+        for candidate in sorted(needed, key=lambda c: (not c.is_bound, -c.succeeded)):
+            rest = [c for c in needed if c is not candidate]
+            if not self._is_shared(rest):
+                needed = rest
+        needed.sort(key=lambda c: c.axis)
+        statement = _Statement(tuple(needed), len(failed), 0)
+        many = math.comb(len(singles), 3)
+        return statement if len(needed) == 3 and self._is_no_chance(statement, failed, many) else None
+
+    def _is_shared(self, candidates: Sequence[_Candidate]) -> bool:
+        """Tell whether a success has all of these."""
+        have = self._good_mask(candidates[0])
+        for candidate in candidates[1:]:
+            have = have & self._good_mask(candidate)
+        return bool(have.any())
 
     def _good_mask(self, candidate: _Candidate) -> NDArray[np.bool_]:
         place = candidate.axis, candidate.relation, candidate.slot
