@@ -218,12 +218,14 @@ def test_output_goes_to_the_log_or_where_the_user_wants_it(log_output: bool, pla
         f"""
         from memento import Memento
         def experiment(context, config):
-            print("a line of a task", flush=True)
+            print("a line of a task")
+            print("and half a line", end="")
             return 1
         (result,) = Memento(experiment, num_workers=1, log_output={log_output}).run({{"parameters": {{"x": [1]}}}})
         print("log:", repr(result.log))
         """,
     )
     out = place.run("exp.py").out
-    assert ("log: 'a line of a task\\n'" in out) == log_output
+    assert ("log: 'a line of a task\\nand half a line'" in out) == log_output
     assert ("a line of a task" in out.splitlines()) == (not log_output)
+    assert ("\nand half a line" in out) == (not log_output)

@@ -33,8 +33,6 @@ class Output:
         )
         os.dup2(self.file, 1)
         os.dup2(self.file, 2)
-        with contextlib.suppress(Exception):  # a line that was printed is kept, whatever ends this process
-            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     def so_far(self) -> LogSlice | None:
         """Return the part that still grows; it belongs to the next slice as before."""
@@ -62,6 +60,17 @@ class Output:
     def last_lines(self, log: LogSlice) -> str:
         """Return the end of a slice."""
         return failures.tail(self._path, log.start, log.end)
+
+
+def by_the_line() -> None:
+    """Have each line leave this process when it is printed: what ends a worker may leave it no time to do so."""
+    with contextlib.suppress(Exception):
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def no_slice() -> None:
+    """Let what was printed go to where the program's own output goes: no log has a part for it."""
+    _flush()
 
 
 def _flush() -> None:

@@ -25,7 +25,7 @@ from memento.context.task_space import Resources
 from memento.errors import WorkersDiffer
 from memento.executors.processes import channel, launch
 from memento.executors.processes.exit_reason import CLOSED, FAULT
-from memento.executors.processes.output import Output
+from memento.executors.processes.output import Output, by_the_line, no_slice
 from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.worker_isolation import WorkerIsolation, watch_for_the_end
 from memento.worker import failures
@@ -85,6 +85,7 @@ class Worker:
         output = self._output = None
         if self._place.log:
             output = self._output = Output(self._place.log, self._place.log_name)
+        by_the_line()
         if output is not None:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 faulthandler.enable(file=2, all_threads=True)
@@ -103,7 +104,7 @@ class Worker:
             own_process=True,
             live=self._update,
             waited=partial(self._slots.wait, self._place.slot),
-            log=output.slice if output is not None else None,
+            log=output.slice if output is not None else no_slice,
             log_so_far=output.so_far if output is not None else None,
             last_lines=output.last_lines if output is not None else None,
         )
