@@ -20,7 +20,7 @@ from memento.errors import (
     StoreDamaged,
     StoreUnwritable,
 )
-from memento.index.sqlite.database import error_code, explained
+from memento.index.sqlite.database import Database, error_code, explained
 from memento.store.store import Store
 from memento.testing.index_rows import EXPERIMENT, info_of, key_of, row_of
 
@@ -265,3 +265,17 @@ def test_opening_a_store_again_keeps_the_locks_that_this_process_has_on_it(root:
         other = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM tasks').fetchall()"
         subprocess.run([sys.executable, "-c", other, str(root / "index.sqlite")], check=True, timeout=300)
         assert (root / "index.sqlite-wal").exists()
+
+
+def test_a_failing_disk_is_told_although_it_has_ended_the_look_at_one_moment(tmp_path: Path) -> None:
+    """SQLite undoes a transaction by itself then, and would complain of a second undoing."""
+    database = Database(tmp_path / "index.sqlite")
+
+    def look() -> None:
+        with database.snapshot() as connection:
+            connection.execute("ROLLBACK")
+            raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+        look()
+    database.close()

@@ -266,7 +266,8 @@ class Database:
             try:
                 yield connection
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # a failing disk has ended it: that is to be told, not this
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Connection]:
