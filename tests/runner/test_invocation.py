@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import types
 import weakref
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 import memento
 from memento import AggregateException, CacheMiss, Memento
 from memento.errors import MatrixError, NotAStore, RunInterrupted, StoreLimitReached
+from memento.runner.invocation import LastRun
 
 MATRIX = {"parameters": {"x": [1, 2, 3, 4]}}
 EXECUTORS = ["serial", "threads", pytest.param("processes", marks=pytest.mark.slow)]
@@ -258,6 +260,29 @@ def test_the_message_names_the_variable_where_the_program_has_one(
     with pytest.raises(CacheMiss) as caught:
         runs.run(MATRIX, force_cache=True)
     assert vars(caught.value)["__notes__"] == ["What there is: my_runs.results"]
+
+
+def test_other_threads_of_the_program_may_name_something_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go on wherever something is made, if garbage is collected there that says farewell."""
+    main = types.ModuleType("__main__")
+    vars(main).update((f"name_{n}", n) for n in range(5_000))
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    told: list[str] = []
+
+    def go_on(phase: str, _: object) -> None:
+        vars(main)[f"meanwhile_{len(told)}"] = phase
+        told.append(phase)
+
+    last, thresholds = LastRun(), gc.get_threshold()
+    gc.callbacks.append(go_on)
+    gc.set_threshold(1)
+    try:
+        said = last.where()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(go_on)
+    assert told
+    assert said.startswith("What there is: ")
 
 
 def test_errors_travel_without_results(tmp_path: Path) -> None:

@@ -282,8 +282,8 @@ class LastRun:
         `of_error` tells whether what was raised has `results` itself.
         """
         owner = self._owner() if self._owner is not None else None
-        variables = list(vars(sys.modules["__main__"]).items())
-        name = next((name for name, value in variables if value is owner and name[:1] != "_"), None)
+        variables = vars(sys.modules["__main__"]).copy()  # other threads add to them
+        name = next((name for name, value in variables.items() if value is owner and name[:1] != "_"), None)
         if name is not None:
             return f"What there is: {name}.results"
         # IPython and its kernels set the former.
