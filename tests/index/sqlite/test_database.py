@@ -276,6 +276,6 @@ def test_a_failing_disk_is_told_although_it_has_ended_the_look_at_one_moment(tmp
             connection.execute("ROLLBACK")
             raise sqlite3.OperationalError("disk I/O error")
 
-    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+    with pytest.raises(StoreUnwritable, match="the disk failed"):
         look()
     database.close()

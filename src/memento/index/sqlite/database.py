@@ -266,7 +266,9 @@ class Database:
             try:
                 yield connection
             finally:
-                if connection.in_transaction:  # a failing disk has ended it: that is to be told, not this
+                with suppress(
+                    sqlite3.OperationalError
+                ):  # a failing disk has ended it: that is to be told, not this
                     connection.execute("ROLLBACK")
 
     @contextmanager
