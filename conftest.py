@@ -29,6 +29,11 @@ hypothesis.settings.load_profile("same")
 
 # Where this is set, each of the many processes that tests start would compile Memento anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Where this is set, what a program forgets to flush is seen in the tests, and lost by users.
+os.environ.pop("PYTHONUNBUFFERED", None)
+# What whoever runs the tests wants of colours is obeyed by all programs that they start.
+for name in ("NO_COLOR", "CLICOLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "PYTHON_COLORS"):
+    os.environ.pop(name, None)
 
 # A shell starts what runs behind it (`make test &`) deaf to Ctrl-C, and so would be all that tests start.
 if threading.current_thread() is threading.main_thread():

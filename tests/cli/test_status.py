@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -85,7 +86,7 @@ def test_status_says_how_to_compute_only_what_failed(tmp_path: Path) -> None:
     failure = row.outcome.failure
     assert failure is not None
     memory = row._replace(outcome=row.outcome._replace(failure=failure._replace(kind=MEMORY)))
-    at = f"--store {tmp_path}"
+    at = f"--store {shlex.quote(str(tmp_path))}"
     with Store.open(tmp_path) as store:
         run = store.begin(info_of(tasks=3))
         run.commit([row_of(1), row_of(2, failed="broken")])
@@ -118,7 +119,7 @@ def test_what_ran_out_of_time_and_memory_is_given_more_of_both(tmp_path: Path) -
         run.finish("failed", {"done": 0, "cached": 0, "failed": 2})
     assert (
         "    only what failed, at once, with more memory and more time:"
-        f" memento retry --failed --run --memory-limit SIZE --timeout TIME --store {tmp_path}\n"
+        f" memento retry --failed --run --memory-limit SIZE --timeout TIME --store {shlex.quote(str(tmp_path))}\n"
     ) in memento("status", "--store", tmp_path).out
 
 
@@ -131,9 +132,8 @@ def test_what_failed_in_an_earlier_stage_is_told_with_the_line_that_computes_it(
         second.commit([row_of(3)])
         second.finish("done", {"done": 1, "cached": 0, "failed": 0})
         told = memento("status", "--store", tmp_path).out
-    assert (
-        told.count(f"    only what failed, at once: memento retry --failed --run --store {tmp_path}\n") == 1
-    )
+    line = f"memento retry --failed --run --store {shlex.quote(str(tmp_path))}"
+    assert told.count(f"    only what failed, at once: {line}\n") == 1
 
 
 def test_what_is_left_of_a_run_is_at_most_that_where_another_run_was_at_work(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_failures_are_told_by_cause_with_what_they_share_and_the_best_with_its_p
         "2 tasks: ValueError: three is too much (experiment.py:7) - both have x=3, no success has it\n"
         in told
     )
-    assert f"`memento ls --failed --store {project.store}` lists them" in told
+    assert f"`memento ls --failed --store {shlex.quote(str(project.store))}` lists them" in told
     assert "    highest square 4: model=dict, x=2 (" in told
     assert "    lowest square 1: model=dict, x=1 (" in told
     (experiment,) = project("status", "--json").json["experiments"]

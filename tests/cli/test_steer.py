@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ UNDONE = [
 def test_each_command_says_what_was_done_and_the_line_that_undoes_it(
     live: Answering, kind: str, arguments: tuple[str, ...], undo: str | None
 ) -> None:
-    undone = None if undo is None else undo.format(live.path)
+    undone = None if undo is None else undo.format(shlex.quote(str(live.path)))
     told = live(kind, *arguments)
     sent = "stop" if "--all" in arguments else kind
     assert (told.code, told.err) == (0, "")
@@ -153,7 +154,7 @@ WRONG = [
 def test_wrong_usage_asks_no_run_for_anything(live: Answering, arguments: tuple[str, ...], why: str) -> None:
     told = live(*arguments)
     assert (told.code, told.out) == (2, "")
-    assert why.format(live.path) in told.err
+    assert why.format(shlex.quote(str(live.path))) in told.err
     assert live.heard == []
 
 
@@ -181,7 +182,7 @@ def test_of_several_runs_one_has_to_be_named_and_the_lines_to_type_are_given(tmp
         assert told.code == 2
         assert "2 runs are alive, so say which one:" in told.err
         for number, name in ((1, "science:experiment"), (2, "science:other")):
-            assert re.search(rf"memento pause --run {number} --store \S+ +{name}, process", told.err)
+            assert re.search(rf"memento pause --run {number} --store .+  {name}, process", told.err)
         assert live("pause", "--run", "2").out.startswith("run 2, science:other: paused")
         assert live("pause", "-e", "science:other").out.startswith("run 2, science:other: paused")
         wrong = live("pause", "-e", "science:other", "--run", "1")

@@ -13,7 +13,7 @@ from tests.display.fakes import FakeTerminal, SetClock
 @pytest.fixture(autouse=True)
 def no_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever whoever runs the tests has asked of displays."""
-    for name in ("CI", "NO_COLOR", "CLICOLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "XTERM_VERSION", "TMUX"):
+    for name in ("CI", "XTERM_VERSION", "TMUX"):
         monkeypatch.delenv(name, raising=False)
 
 
