@@ -82,7 +82,9 @@ def python() -> Iterator[Option]:
     yield Option("sys.path", partial(getattr, sys, "path"), _set_path, carried=False)
     yield Option("sys.argv", partial(getattr, sys, "argv"), _set_arguments)
     yield Option("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit)
-    yield Option("the switch interval", sys.getswitchinterval, sys.setswitchinterval)
+    # Python cuts to whole microseconds what it is given, and may tell of 99 where 100 were set.
+    interval: Callable[[float], None] = lambda value: sys.setswitchinterval(value + 5e-7)  # noqa: E731
+    yield Option("the switch interval", sys.getswitchinterval, interval)
     if hasattr(sys, "get_int_max_str_digits"):  # Python 3.10 has it from 3.10.7 on
         yield Option("the limit of digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits)
     collects: Callable[[bool], None] = lambda on: (gc.enable if on else gc.disable)()  # noqa: E731

@@ -413,6 +413,20 @@ def test_in_the_programs_own_process_too_a_task_finds_what_the_first_one_found(t
     assert drive.notes == []
 
 
+def test_an_interval_that_python_tells_a_little_too_short_is_put_back_as_it_was() -> None:
+    from memento.worker.process_options import Options
+
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(1e-4)
+        wanted, options = sys.getswitchinterval(), Options(of_python=True)
+        sys.setswitchinterval(1.0)
+        assert options.put_back() == ""
+        assert sys.getswitchinterval() == wanted
+    finally:
+        sys.setswitchinterval(before + 5e-7)
+
+
 def test_what_a_thread_has_for_itself_is_put_back(tmp_path: Path) -> None:
     import sklearn
 
