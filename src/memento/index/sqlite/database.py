@@ -266,9 +266,8 @@ class Database:
             try:
                 yield connection
             finally:
-                with suppress(
-                    sqlite3.OperationalError
-                ):  # a failing disk has ended it: that is to be told, not this
+                # A failing disk has ended it: that is to be told, not this.
+                with suppress(sqlite3.OperationalError):
                     connection.execute("ROLLBACK")
 
     @contextmanager
