@@ -40,7 +40,7 @@ def experiment(context, config):
     return state["seen"] == list(range(config.steps))
 
 results = Memento(experiment, num_workers=2, store="store").run(
-    {"parameters": {"steps": [1, 60]}}, **eval(sys.argv[1]))
+    {"parameters": {"steps": [1, 240]}}, **eval(sys.argv[1]))
 print([(result.status, result.value) for result in results])
 """
 
@@ -149,7 +149,7 @@ def test_where_nobody_can_stop_a_task_one_that_does_not_fit_is_not_begun(place: 
 
         runs = Memento(experiment, executor="serial", store="store")
         runs.run({"parameters": {"steps": [1, 2, 4, 8]}})
-        results = runs.run({"parameters": {"steps": [3, 100_000]}}, budget=2.0)
+        results = runs.run({"parameters": {"steps": [3, 1_000_000]}}, budget="5min")
         print([result.status for result in results])
         """,
     )
@@ -157,7 +157,8 @@ def test_where_nobody_can_stop_a_task_one_that_does_not_fit_is_not_begun(place: 
 
 
 @pytest.mark.slow
-def test_the_time_is_used_and_the_run_ends_with_it(place: Workplace) -> None:
+def test_what_fits_is_run_and_the_rest_is_left(place: Workplace) -> None:
+    """How well the time is used is tested with a simulated clock: see tests/runner/test_tasks_that_fit.py."""
     place.write(
         "exp.py",
         SLEEPING
@@ -165,27 +166,28 @@ def test_the_time_is_used_and_the_run_ends_with_it(place: Workplace) -> None:
 run([4.1, 2.9, 1.6, 0.8, 0.25, 0.12, 0.06])
 seconds = [4.0, 3.0, 2.0, 1.5, 1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.08, 0.07, 0.05, 0.04]
 results, took = run([one + i / 1000 for one in seconds for i in range(2)], budget=10)
-done = [one.runtime.total_seconds() for one in results if one.status == "done"]
-print("used", sum(done) / 20, "took", took, len(done))
+print("counts", *[sum(one.status == status for one in results) for status in ("done", "missing")])
 """,
     )
     done = place.run("exp.py")
-    told = re.search(r"used (\S+) took (\S+)", done.out)
+    told = re.search(r"counts (\d+) (\d+)", done.out)
     assert told is not None
-    assert float(told[1]) >= 0.9
-    assert 9.5 <= float(told[2]) <= 12  # on a machine that others use as well
+    assert int(told[1]) > 0
+    assert int(told[2]) > 0  # 14 seconds on two workers, were it not for the deadline
+    assert int(told[1]) + int(told[2]) == 32
+    assert re.search(r"Stopped at its deadline, .*left", done.err)
 
 
 @pytest.mark.slow
 def test_at_the_deadline_tasks_save_what_they_have_and_go_on_from_there(place: Workplace) -> None:
     place.write("exp.py", LOOPING)
-    first = place.run("exp.py", "{'budget': 2.5}")
+    first = place.run("exp.py", "{'budget': 8}")
     assert first.out.strip().endswith("[('done', True), ('missing', None)]")
     assert "Its deadline is near" in first.err
     assert re.search(r"Stopped at its deadline, \d\d:\d\d(:\d\d)?: 1 task left", first.err)
     again = place.run("exp.py", "{'budget': '10min'}")
     assert "[('done', True), ('done', True)]" in again.out
-    assert place.counts("steps-60") == {str(step): 1 for step in range(60)}
+    assert place.counts("steps-240") == {str(step): 1 for step in range(240)}
 
 
 @pytest.mark.slow
