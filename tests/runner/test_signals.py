@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -62,3 +64,19 @@ def test_in_other_threads_no_handler_is_installed() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.slow
+def test_what_can_no_longer_be_written_does_not_change_how_the_program_ends() -> None:
+    code = "import os; from memento.runner.signals import drop_last_words; os.read(0, 1); print('too late')"
+    for say_so, ends in (("drop_last_words(); ", 129), ("", 120)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{code}; {say_so}raise SystemExit(129)"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdin.write(b"x")
+        process.stdin.close()
+        assert process.wait(300) == ends

@@ -210,6 +210,9 @@ def _end_by_signal(sessions: Sequence[Session]) -> None:
     for session in sessions:
         number = session.interrupt.signal if session.interrupt is not None else None
         if number is not None and number.name != "SIGINT":
+            from memento.runner.signals import drop_last_words
+
+            drop_last_words()
             raise SystemExit(128 + number)
 
 

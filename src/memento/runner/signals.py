@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -73,6 +74,17 @@ def end_quietly(*, told: bool) -> None:
     own, keep what they have.
     """
     _hook(_end_told if told else _end)
+
+
+def drop_last_words() -> None:
+    """Drop what can no longer be written, as to a terminal that is closed: for it Python would end with status 120."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # it is None, closed, or of the program's own making
+            try:
+                stream.flush()
+            except OSError:
+                with open(os.devnull, "wb") as null:
+                    os.dup2(null.fileno(), stream.fileno())
 
 
 def show_users_frames() -> None:

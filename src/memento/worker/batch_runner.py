@@ -183,6 +183,7 @@ def main() -> None:
     batch: Batch = pickle.loads(batch_file.read_bytes())
     work: Work = pickle.loads(Path(batch.folder, HANDED).read_bytes())
     os.environ.update(work.environment)
+    failures.keep_last_words()
     data = pickle.dumps(run_batch(batch), protocol=5)
     unfinished = outcomes_file.with_name(outcomes_file.name + ".writing")
     unfinished.write_bytes(data)

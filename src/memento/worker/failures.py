@@ -5,8 +5,10 @@ Knows: exceptions, tracebacks, log files. May not know: processes, executors, st
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 from memento.errors import (
@@ -134,6 +136,12 @@ def exit_name(status: int) -> str:
         return signal.Signals(-status).name
     except ValueError:
         return f"signal {-status}"
+
+
+def keep_last_words() -> None:
+    """Have each line leave this process when it is printed: what ends the process may leave it no time to do so."""
+    with contextlib.suppress(Exception):  # it may be None, or of the program's own making
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 def tail(path: str | os.PathLike[str], start: int = 0, end: int | None = None) -> str:

@@ -62,12 +62,6 @@ class Output:
         return failures.tail(self._path, log.start, log.end)
 
 
-def by_the_line() -> None:
-    """Have each line leave this process when it is printed: what ends a worker may leave it no time to do so."""
-    with contextlib.suppress(Exception):
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-
-
 def no_slice() -> None:
     """Let what was printed go to where the program's own output goes: no log has a part for it."""
     _flush()

@@ -25,7 +25,7 @@ from memento.context.task_space import Resources
 from memento.errors import WorkersDiffer
 from memento.executors.processes import channel, launch
 from memento.executors.processes.exit_reason import CLOSED, FAULT
-from memento.executors.processes.output import Output, by_the_line, no_slice
+from memento.executors.processes.output import Output, no_slice
 from memento.executors.processes.slots import NO_LIMIT, Slots
 from memento.executors.processes.worker_isolation import WorkerIsolation, watch_for_the_end
 from memento.worker import failures
@@ -85,7 +85,7 @@ class Worker:
         output = self._output = None
         if self._place.log:
             output = self._output = Output(self._place.log, self._place.log_name)
-        by_the_line()
+        failures.keep_last_words()
         if output is not None:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 faulthandler.enable(file=2, all_threads=True)
