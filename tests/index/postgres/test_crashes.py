@@ -240,6 +240,6 @@ def test_a_copy_that_outlives_a_killed_coordinator_holds_no_lock(address: str, t
         began = time.monotonic()
         with PostgresIndex.open(address, create=True, readonly=False, clock=SYSTEM_CLOCK) as index:
             index.begin(info_of()).finish("done", {})
-        assert time.monotonic() - began < 20  # the server itself would end it after a minute
+        assert time.monotonic() - began < 50  # the server itself would end it after a minute
     finally:
         os.kill(int((tmp_path / "copy").read_text()), signal.SIGKILL)
