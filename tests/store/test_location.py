@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,19 @@ def test_a_folder_may_be_called_like_a_database(project: Path, folder: str) -> N
 def test_what_is_neither_a_folder_nor_an_address_is_told(project: Path) -> None:
     with pytest.raises(TypeError, match=r"store must be a folder, like 'results', .* got 3 \(int\)"):
         find_store(3, env={}, cwd=project)  # type: ignore[arg-type]  # what a user may write
+
+
+def test_a_folder_that_another_program_makes_at_this_moment_is_the_store(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat, store = os.stat, project / "new"
+
+    def made_after_the_first_look(path: Any, *given: Any, **more: Any) -> Any:
+        try:
+            return stat(path, *given, **more)
+        except FileNotFoundError:
+            store.mkdir(exist_ok=True)
+            raise
+
+    monkeypatch.setattr(os, "stat", made_after_the_first_look)
+    assert folder_of("new", env={}, cwd=project) == store

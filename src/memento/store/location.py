@@ -9,6 +9,7 @@ that all hosts see.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -160,8 +161,9 @@ def _nearest(home: str | os.PathLike[str]) -> str:
 
 
 def _named(path: str) -> str:
-    if os.path.isdir(path):
-        return path
-    if os.path.exists(path) or os.path.splitext(path)[1].lower() in _FILE_SUFFIXES:
-        return path + LEGACY_SUFFIX
-    return path
+    try:
+        # One look: another program may make the folder at this moment, which is there and no folder for none.
+        is_file = not stat.S_ISDIR(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        is_file = os.path.splitext(path)[1].lower() in _FILE_SUFFIXES
+    return path + LEGACY_SUFFIX if is_file else path

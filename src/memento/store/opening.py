@@ -85,7 +85,8 @@ def _in_folder(root: str, create: bool, readonly: bool, clock: Clock) -> Index:
     _check_place(kind, root, create)
     if create:
         indexed = kind.exists(root)
-        if not indexed and _has_payloads(root):
+        # An index that is there now is another run's, which has begun meanwhile, as what lies there is.
+        if not indexed and _has_payloads(root) and not kind.exists(root):
             notes.append(
                 f"{os.path.join(root, INDEX)} was removed, so all tasks count as not computed. `memento gc` removes"
                 " what is left of them"
@@ -120,6 +121,8 @@ def _check_place(kind: type[Index], root: str, create: bool) -> None:
     foreign = sorted(
         name for name in os.listdir(root) if name not in _OWN_NAMES and not name.startswith("index.")
     )
+    if kind.exists(root):  # made meanwhile, with all that a store has
+        return
     if foreign:
         raise NotAStore(
             root,
@@ -136,10 +139,21 @@ def _has_payloads(root: str) -> bool:
 
 
 def _let_go_of_payloads(index: Index, folder: str) -> list[str]:
-    """Have the tasks computed again whose values lay in a folder that somebody has removed."""
-    ids = index.discard(index.ids_of_file(None))
+    """Have the tasks computed again whose values lay in a folder that somebody has removed.
+
+    Another run may have begun meanwhile, and have written some anew: before their rows, which were asked for first.
+    """
+    ids = index.ids_of_file(None)
+    there = {name for _, _, names in os.walk(folder) for name in names}
+    if there:
+        ids = [one.id for one in index.records(ids) if one.value and _name(one.value.ref) not in there]
+    ids = index.discard(ids)
     lost = f"{len(ids):,} result{'s' if len(ids) > 1 else ''}"
     return [f"{folder} was removed: {lost} whose values lay there will be computed again"] if ids else []
+
+
+def _name(ref: str | None) -> str:
+    return (ref or "").rpartition("/")[2]
 
 
 def _make_folders(root: str) -> list[str]:
