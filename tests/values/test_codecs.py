@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from fractions import Fraction
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -337,3 +338,34 @@ def test_codecs_of_other_packages_are_loaded_when_a_type_is_met_that_has_none(
     assert "no_such_module" in caplog.text
     encode(Points(), payloads)
     assert asked == ["memento.codecs"]  # once
+
+
+def test_a_thread_that_comes_while_another_loads_codecs_has_them_too_and_may_register_its_own(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Any] = []
+
+    def meet() -> None:
+        found.extend(registry.of(Point))
+        registry.register(named("text"))
+
+    class Entry:
+        """Is imported for a while."""
+
+        value = "points"
+
+        def load(self) -> Any:
+            if not found:
+                found.append("beginning")
+                thread = threading.Thread(target=meet, daemon=True)
+                thread.start()
+                thread.join(20)  # which ends before this ends
+                found.append(thread.is_alive())
+            return Points
+
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Entry()])
+    (codec,) = registry.of(Point)
+    assert isinstance(codec, Points)
+    _, other, is_alive = found
+    assert isinstance(other, Points)
+    assert not is_alive

@@ -121,6 +121,7 @@ class Registry:
         self._by_name: dict[str, Codec] = {}
         self._lock = threading.RLock()
         self._complete = False  # the codecs of other packages are here
+        self._loading: set[int] = set()  # threads that are loading them
         for codec in reversed(codecs):
             self.register(codec)
 
@@ -138,12 +139,12 @@ class Registry:
                 raise ValueError(
                     f"codec {codec.name!r}: that is the name of {_class_name(other)}; choose another"
                 )
-            if other is not None:  # of a module that was loaded again, of a cell that ran again
-                for codecs in self._by_type.values():
-                    codecs[:] = [known for known in codecs if known is not other]
             self._by_name[codec.name] = codec
-            for kind in codec.types:
-                self._by_type.setdefault(kind, []).insert(0, codec)
+            # Of a module that was loaded again, of a cell that ran again, another stands there. Lists are replaced, so
+            # that no other thread finds a type without its codecs.
+            for kind in dict.fromkeys([*self._by_type, *codec.types]):
+                others = [known for known in self._by_type.get(kind, ()) if known is not other]
+                self._by_type[kind] = [codec, *others] if kind in codec.types else others
 
     def of(self, kind: type) -> Sequence[Codec]:
         """Return the codecs to ask about values of a type, in order."""
@@ -158,14 +159,19 @@ class Registry:
         return self._by_name.get(name)
 
     def complete(self) -> None:
-        """Load the codecs that other packages bring; one that cannot be loaded is told, and left out."""
-        with self._lock:
-            if self._complete:
-                return
-            self._complete = True
-            import logging
-            from importlib.metadata import entry_points
+        """Load the codecs that other packages bring; one that cannot be loaded is told, and left out.
 
+        Several threads may do so at once, each whole: who waited here for another could wait for ever, for that one
+        may wait for an import that is going on in this thread.
+        """
+        here = threading.get_ident()
+        if self._complete or here in self._loading:  # a package that is being loaded keeps values itself
+            return
+        import logging
+        from importlib.metadata import entry_points
+
+        self._loading.add(here)
+        try:
             for entry in entry_points(group=GROUP):
                 try:
                     brought = entry.load()
@@ -175,6 +181,9 @@ class Registry:
                     log.warning(
                         "the codec %s cannot be loaded (%s: %s)", entry.value, type(exc).__name__, exc
                     )
+            self._complete = True
+        finally:
+            self._loading.discard(here)
 
     def _find(self, kind: type) -> list[Codec]:
         by_name = f"{kind.__module__}:{kind.__qualname__}"

@@ -54,6 +54,14 @@ class Tokens:
             self._of[key] = (weakref.ref(obj, functools.partial(self._drop, key)), token)
             self._objects[token] = obj
 
+    def keep(self, token: str, obj: Any) -> Any:
+        """Return what a token stands for: the object, where another thread has made none meanwhile."""
+        with self._lock:
+            known = self._objects.get(token)
+            if known is None:
+                self.put(token, obj)
+            return obj if known is None else known
+
     def get(self, token: str) -> Any:
         """Return the object, or None."""
         return self._objects.get(token)

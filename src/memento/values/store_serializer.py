@@ -15,6 +15,7 @@ import importlib
 import io
 import pickle
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ _MOVED = {"pathlib._local": "pathlib", "pathlib._abc": "pathlib"}
 
 # Scripts that do not run here -> what stored values brought of them.
 _standins: dict[str, types.ModuleType] = {}
+_standing_in = threading.RLock()
 
 
 class Pickled(NamedTuple):
@@ -209,9 +211,10 @@ def _stand_in(script: str, qualname: str, definitions: Callable[[], Buffer]) -> 
 
     One for each script in a process: values of several tasks share their classes.
     """
-    module = _standins.setdefault(script, types.ModuleType(script))
-    if not hasattr(module, qualname.partition(".")[0]):
-        worker_serializer.load_definitions(definitions(), {"__main__": module, script: module})
+    with _standing_in:  # or another thread would take a class that has nothing in it yet
+        module = _standins.setdefault(script, types.ModuleType(script))
+        if not hasattr(module, qualname.partition(".")[0]):
+            worker_serializer.load_definitions(definitions(), {"__main__": module, script: module})
     return module
 
 
