@@ -215,6 +215,44 @@ def test_two_runs_at_once_of_one_memento_return_their_own(tmp_path: Path) -> Non
     assert any(runs.results is results for results in found.values())
 
 
+@pytest.mark.parametrize("amid", ["let go of", "asked for by another thread"])
+def test_they_may_be_let_go_of_and_made_anew_while_somebody_asks_for_them(amid: str, tmp_path: Path) -> None:
+    runs = make(tmp_path / "s", lambda context, config: config.x)
+    for name in ("first", "second"):
+        runs.add_matrix({"id": name, "parameters": {"x": [1, 2]}})
+    held: list[Any] = [runs.run_all()]
+    for moment in range(12):
+        gc.collect()
+        lines = 0
+
+        def interfere(frame: Any, event: str, argument: object, moment: int = moment) -> Any:
+            """Is called at each line of `weakref`, which holds what is there."""
+            nonlocal lines
+            if frame.f_code.co_filename != weakref.__file__:
+                return None
+            lines += event == "line"
+            if lines == moment + 1:
+                sys.settrace(None)
+                if amid == "let go of":
+                    held.clear()
+                else:
+                    thread = threading.Thread(target=lambda: held.append(runs.results))
+                    thread.start()
+                    thread.join()
+            return interfere
+
+        if amid != "let go of":
+            held[:] = [held[0]["first"]]
+        sys.settrace(interfere)
+        try:
+            found = runs.results
+        finally:
+            sys.settrace(None)
+        assert [[r.value for r in found[name]] for name in ("first", "second")] == [[1, 2]] * 2
+        held[:] = [found]
+        del found
+
+
 class Trainer:
     """An object that has its Memento: what that holds is no part of its experiment's name."""
 

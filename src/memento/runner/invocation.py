@@ -242,7 +242,9 @@ class Kept:
         """Return them: of `run` as `Results`, of `run_all` by id, None for a matrix that did not come to its turn."""
         from memento.results.results import Results
 
-        found = dict(self._made)
+        # One by one: another thread may add to it, or let go of some, while it is looked through.
+        asked = ((name, self._made.get(name)) for name in (str(part.matrix.id) for part in self._parts))
+        found = {name: made for name, made in asked if made is not None}
         if len(found) < len(self._parts):
             store = store or Store.open(self._location, create=False, readonly=True)
             for part in self._parts:
