@@ -6,7 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,3 +108,77 @@ def test_the_mark_of_another_boot_is_not_judged(monkeypatch: pytest.MonkeyPatch)
     mark = system.own_mark()
     monkeypatch.setattr(processes, "_boot", lambda: "00000000")
     assert system.is_marked_gone(mark) is None
+
+
+def in_a_thread(func: Any) -> Any:
+    told: list[Any] = []
+    thread = threading.Thread(target=lambda: told.append(func()))
+    thread.start()
+    thread.join()
+    return told[0]
+
+
+def test_a_variable_that_another_thread_removes_meanwhile_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Changing(dict[str, str]):
+        def __iter__(self) -> Iterator[str]:
+            yield from ["STAYS", "GOES"]
+
+    monkeypatch.setattr(os, "environ", Changing(STAYS="1"))
+    assert system.environment() == {"STAYS": "1"}
+
+
+def test_the_environment_is_what_the_process_has() -> None:
+    assert system.environment() == dict(os.environ)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_asking_for_the_umask_leaves_it(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not told:  # as on systems without /proc
+        monkeypatch.setattr(processes, "read_text", lambda path: "")
+    before = os.umask(0o027)
+    try:
+        assert (system.umask(), system.umask()) == (0o027, 0o027)
+    finally:
+        assert os.umask(before) == 0o027
+
+
+def test_one_thread_at_a_time_puts_the_filters_of_warnings_aside() -> None:
+    # Of two that overlap, the second would put back what ignores everything.
+    def is_free() -> bool:
+        turn: Any = system.turn()
+        free: bool = turn.acquire(blocking=False)
+        if free:
+            turn.release()
+        return free
+
+    before = list(warnings.filters)
+    with system.quiet():
+        assert not in_a_thread(is_free)
+        assert warnings.filters[0][0] == "ignore"
+    assert in_a_thread(is_free)
+    assert list(warnings.filters) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_copy_of_the_process_takes_its_turn_whoever_has_it_in_the_original() -> None:
+    has_it, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with system.turn():
+            has_it.set()
+            may_end.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    has_it.wait(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads beside a fork
+        pid = os.fork()
+    if pid == 0:
+        turn: Any = system.turn()
+        os._exit(0 if turn.acquire(blocking=False) else 1)
+    may_end.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -123,7 +123,8 @@ def run_program(
         process = subprocess.Popen(
             arguments,
             cwd=cwd,
-            env={"PYTHONUNBUFFERED": "1", **os.environ, **env},  # else a Python prints its lines at its end
+            # Else a Python prints its lines at its end.
+            env={"PYTHONUNBUFFERED": "1", **system.environment(), **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -220,6 +221,6 @@ def _not_started(
     if cwd is not None and not os.path.isdir(cwd):
         return f"it cannot be started: there is no folder {cwd!r}"
     if isinstance(error, FileNotFoundError) and os.sep not in arguments[0]:
-        path = {**os.environ, **env}.get("PATH", os.defpath)
+        path = env.get("PATH", os.environ.get("PATH", os.defpath))
         return f"it cannot be started: there is no program {arguments[0]!r} in PATH={path}"
     return f"it cannot be started: {getattr(error, 'strerror', None) or error}: {arguments[0]!r}"

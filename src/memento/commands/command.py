@@ -145,7 +145,7 @@ class Command(Program):
                 )
             return
         there = os.path.join(folder, first) if os.path.dirname(first) else first
-        path = {**os.environ, **self.env}.get("PATH")
+        path = self.env.get("PATH", os.environ.get("PATH"))
         if shutil.which(there, path=path) is None:
             if os.path.isfile(there):
                 raise MatrixError(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from memento import system
 from memento.errors import MementoError
 
 
@@ -38,9 +39,8 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
         yield written
         with open(written, "rb") as stream:
             os.fsync(stream.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        written.chmod(0o666 & ~mask)  # as any other new file; a temporary one is for its owner alone
+        # As any other new file; a temporary one is for its owner alone.
+        written.chmod(0o666 & ~system.umask())
         check_free(path, replace=replace)
         os.replace(written, path)
     except OSError as error:

@@ -17,6 +17,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from memento import system
+
 stand_still: set[threading.Thread] = set()  # threads that do nothing while their process is copied
 # Each returns descriptors that a copy of this process lets go of at once: connections to a database.
 let_go: list[Callable[[], Iterable[int]]] = []
@@ -43,8 +45,9 @@ class _Forks:
         self._here.held = self.lock.acquire(timeout=_PATIENCE)
         if stand_still and sys.version_info >= (3, 12) and not foreign_threads():
             # Python warns of a fork beside any other thread, this harmless one too.
-            warnings.filterwarnings("ignore", _FORK_WARNING, DeprecationWarning)
-            self._filter = warnings.filters[0]
+            with system.turn():
+                warnings.filterwarnings("ignore", _FORK_WARNING, DeprecationWarning)
+                self._filter = warnings.filters[0]
 
     def after_in_parent(self) -> None:
         if self._here.held:
@@ -57,10 +60,11 @@ class _Forks:
 
     def warn_again(self) -> None:
         """Take our filter away; who forks after the run is warned as ever."""
-        if self._filter in warnings.filters:
-            warnings.filters.remove(self._filter)  # type: ignore[attr-defined]  # typeshed calls it a Sequence
-            getattr(warnings, "_filters_mutated", lambda: None)()
-        self._filter = None
+        ours, self._filter = self._filter, None
+        if ours is not None:
+            with system.turn(), suppress(ValueError):  # somebody has set them anew
+                warnings.filters.remove(ours)  # type: ignore[attr-defined]  # typeshed calls it a Sequence
+                getattr(warnings, "_filters_mutated", lambda: None)()
 
 
 _forks = _Forks()

@@ -15,7 +15,6 @@ import contextlib
 import functools
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -109,8 +108,7 @@ def _is_rewritten(code: CodeType) -> bool:
 def _compile(text: str | bytes, file: str, flags: int = 0) -> Any:
     """Compile a text without the warnings that its user has seen already; None where it cannot be compiled."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with system.quiet():
             return compile(text, file, "exec", flags, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None

@@ -5,11 +5,11 @@ Knows: selections, frames of results. May not know: messages, displays.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from memento import system
 from memento.events import Extreme
 from memento.results.metric import numbers_among, numbers_of, numeric
 from memento.results.scan import IS_DONE
@@ -36,8 +36,7 @@ def extremes(selection: Selection, metric: str | None = None, minimize: bool = F
     ValueError
         There is no such column, or it holds no numbers.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the run's report says what is odd
+    with system.quiet():  # the run's report says what is odd
         if metric is not None:
             name, _, numbers = numbers_of(selection, metric, 'metric="{}"')
             group, _ = configurations(selection)

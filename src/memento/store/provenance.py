@@ -63,7 +63,7 @@ def gather(cwd: str | os.PathLike[str], env: Mapping[str, str] | None = None) ->
         "machine": system.machine(),
         "cpus": os.cpu_count(),
         "cwd": os.fspath(cwd),
-        "environment": {name: environment[name] for name in _TELLING if name in environment},
+        "environment": {name: value for name in _TELLING if (value := environment.get(name)) is not None},
     }
 
 
@@ -177,7 +177,12 @@ def _ask(cwd: str | os.PathLike[str], *arguments: str) -> Popen[bytes] | None:
     import subprocess
 
     command = ["git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments]
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    environment = {
+        **system.environment(),
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }
     quiet = subprocess.DEVNULL
     try:
         return subprocess.Popen(

@@ -33,6 +33,7 @@ from memento.system.process import adopt_orphans as adopt_orphans
 from memento.system.process import can_fork as can_fork
 from memento.system.process import descendants as descendants
 from memento.system.process import die_with as die_with
+from memento.system.process import environment as environment
 from memento.system.process import has_children as has_children
 from memento.system.process import is_alive as is_alive
 from memento.system.process import is_marked_gone as is_marked_gone
@@ -44,5 +45,8 @@ from memento.system.process import outlive_parent as outlive_parent
 from memento.system.process import own_mark as own_mark
 from memento.system.process import process_start as process_start
 from memento.system.process import program_start as program_start
+from memento.system.process import quiet as quiet
 from memento.system.process import signal_group as signal_group
 from memento.system.process import thread_count as thread_count
+from memento.system.process import turn as turn
+from memento.system.process import umask as umask

@@ -1,13 +1,15 @@
-"""Ask the operating system about processes: who lives, who is whose child; end some, adopt some.
+"""Ask the operating system about processes: who lives, who is whose child; end some, adopt some; what this one has.
 
-Knows: process numbers, signals. May not know: what a process is for.
+Knows: process numbers, signals, environment, umask, filters of warnings. May not know: what a process is for.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
@@ -238,3 +240,53 @@ def kill_marked(name: str, value: str, mapped: str = "") -> None:
 
 def _maps(pid: int, file: str) -> bool:
     return LINUX and file in read_text(f"/proc/{pid}/maps")
+
+
+# -- what this process has once, for all its threads
+#
+# Other threads of the program change it meanwhile. And what is put aside and put back takes turns: where two threads of
+# ours put it aside at once, the second one finds what the first has set for a moment, and "puts back" that for good.
+
+_turn = threading.RLock()
+
+
+def _new_turn() -> None:
+    """In a copy of a process: whoever had its turn there is not here."""
+    global _turn
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_turn)
+
+
+def turn() -> AbstractContextManager[object]:
+    """Return what a thread of ours holds while it looks at, or puts aside for a moment, what the process has once."""
+    return _turn
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Ignore all warnings of what is done in the `with` block, which is short: other threads of ours wait for it."""
+    import warnings
+
+    with _turn, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def environment() -> dict[str, str]:
+    """Return a copy of the environment; a variable that another thread removes meanwhile is in it, or is not."""
+    found = ((name, os.environ.get(name)) for name in list(os.environ))
+    return {name: value for name, value in found if value is not None}
+
+
+def umask() -> int:
+    """Return which permissions new files do not get."""
+    told = read_text("/proc/self/status").partition("\nUmask:")[2].split(maxsplit=1)
+    if told:
+        return int(told[0], 8)
+    with _turn:  # here it cannot be asked for without being set
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return mask

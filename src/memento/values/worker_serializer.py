@@ -22,6 +22,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from memento import system
 from memento.keys.project_files import SCRIPT_ATTRIBUTE, Script, script
 from memento.values import shared_files
 from memento.values.definitions import (
@@ -145,14 +146,15 @@ class _Definitions:
             import cloudpickle
 
             home = sys.modules[module]
-            registered = module in cloudpickle.list_registry_pickle_by_value()
-            if not registered:
-                cloudpickle.register_pickle_by_value(home)
-            try:
-                reduced = self.by_cloudpickle(obj)
-            finally:
+            with system.turn():  # the registry is the process' own: another thread would take a name for good
+                registered = module in cloudpickle.list_registry_pickle_by_value()
                 if not registered:
-                    cloudpickle.unregister_pickle_by_value(home)
+                    cloudpickle.register_pickle_by_value(home)
+                try:
+                    reduced = self.by_cloudpickle(obj)
+                finally:
+                    if not registered:
+                        cloudpickle.unregister_pickle_by_value(home)
         else:
             reduced = self.by_cloudpickle(obj)
         if not isinstance(reduced, tuple) or len(reduced) < 6:
@@ -364,7 +366,7 @@ def loads(data: Buffer) -> Any:
 def _is_here(token: str, module: str, qualname: str) -> bool:
     """Tell whether a definition is known by its token; a copy of the script knows it by name, too."""
     if tokens.get(token) is not None:
-        return True
+        return token not in _unfinished
     found: Any = sys.modules.get(module) if _has_script else None
     for part in qualname.split("."):
         found = getattr(found, part, None)
@@ -434,9 +436,10 @@ def _define(
     made = make(*args)
     made.__module__ = module
     made.__qualname__ = qualname  # cloudpickle keeps the plain name of a nested class only
-    tokens.put(token, made)
-    # Marked until its state has arrived; a class may be asked for again before (it refers to itself).
+    # Marked until its state has arrived; a class may be asked for again before (it refers to itself), and by other
+    # threads.
     _unfinished.add(token)
+    made = tokens.keep(token, made)
     if "." not in qualname:
         setattr(_module(module, homes), qualname, made)
     return made
@@ -472,11 +475,11 @@ def _complete(obj: Any, stated: tuple[str, Callable[..., Any], Any]) -> None:
     token, set_state, state = stated
     if token not in _unfinished:
         return
-    _unfinished.discard(token)
     if isinstance(obj, types.FunctionType):
         _set_function(obj, (set_state, state))
     else:
         set_state(obj, state)
+    _unfinished.discard(token)  # only now: another thread takes what is not marked as it is
 
 
 def _set_function(func: Any, stated: tuple[Callable[..., Any], Any]) -> None:

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from memento import system
 from memento.values import pickling
 from memento.worker import logging_state
 from memento.worker.import_watch import ImportWatch
@@ -36,8 +37,7 @@ def gather() -> Carried:
     """Ask for everything that this program may have set."""
     pieces: dict[str, bytes] = {}
     at_once = []
-    with warnings.catch_warnings():  # some options are deprecated
-        warnings.simplefilter("ignore")
+    with system.quiet():  # some options are deprecated
         _ask(python(), pieces)
         for name in LIBRARIES:
             before = len(pieces)
@@ -71,8 +71,7 @@ def set_rest(carried: Carried) -> None:
     _set(_OWN, carried)
 
     def set_options(name: str) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with system.quiet():
             _set(options_of(name), carried)
 
     for name in LIBRARIES:
@@ -101,7 +100,9 @@ def _set_decimal(context: Any) -> None:
 def _filters() -> list[tuple[str, bytes]]:
     """Return the filters, each with the module of its category."""
     found = []
-    for one in warnings.filters:
+    with system.turn():
+        filters = list(warnings.filters)
+    for one in filters:
         with contextlib.suppress(Exception):  # of a category that cannot be pickled
             found.append((one[2].__module__, pickling.dumps(one)))
     return found

@@ -14,6 +14,7 @@ Looking must cost next to nothing, for most tasks change nothing.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -25,6 +26,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from memento import system
 from memento.worker.import_watch import ImportWatch
 from memento.worker.logging_state import Loggers
 from memento.worker.process_options import LIBRARIES, Options
@@ -82,12 +84,11 @@ class Isolation:
         self._end_handler = end_handler
         self._main = threading.current_thread() is threading.main_thread()
         self._folder = os.getcwd()
-        self._environment = dict(os.environ)
+        self._environment = system.environment()
         self.hooks, self._thread_hook = _hooks(sys), threading.excepthook
         self._show = warnings.showwarning
         self._handlers = tuple(map(_getsignal, _SIGNALS))
-        self._umask = os.umask(0o022)
-        os.umask(self._umask)
+        self._umask = system.umask()
         self._loggers, self._options = Loggers(), Options(of_python=True)
         self._watch = ImportWatch(list(LIBRARIES), self._options.notice)
         self._decimal: Any = sys.modules["decimal"].getcontext().copy() if "decimal" in sys.modules else None
@@ -137,10 +138,11 @@ class Isolation:
 
     def _restore_place(self) -> None:
         os.chdir(self._folder)
-        if os.environ != self._environment:
+        if system.environment() != self._environment:
             zone = os.environ.get("TZ")
             for name in set(os.environ) - set(self._environment):
-                del os.environ[name]
+                with contextlib.suppress(KeyError):  # another thread was first
+                    del os.environ[name]
             os.environ.update(self._environment)
             if zone != self._environment.get("TZ") and hasattr(time, "tzset"):
                 time.tzset()

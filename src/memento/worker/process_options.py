@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from memento import system
+
 _C: Any = importlib.import_module("_locale")  # `locale` takes 2 ms to import
 _setlocale = _C.setlocale
 # One by one: for all at once the system makes a text of them, which takes twice as long.
@@ -98,7 +100,7 @@ def python() -> Iterator[Option]:
         lambda value: list(map(_setlocale, _CATEGORIES, value)),
     )
     # `carrying` takes along those that can be pickled.
-    yield Option("warnings.filters", partial(getattr, warnings, "filters"), set_filters, carried=False)
+    yield Option("warnings.filters", _filters, set_filters, _has_filters, carried=False)
 
 
 def _set_path(path: list[str]) -> None:
@@ -109,11 +111,22 @@ def _set_arguments(arguments: list[str]) -> None:
     sys.argv = list(arguments)
 
 
+def _filters() -> list[Any]:
+    with system.turn():  # not those that another thread has set for a moment
+        filters: list[Any] = warnings.filters  # type: ignore[assignment]  # typeshed calls it a Sequence
+        return filters
+
+
+def _has_filters(filters: list[Any]) -> bool:
+    return bool(warnings.filters == filters)
+
+
 def set_filters(filters: list[Any]) -> None:
     """Set the filters of warnings, in the list that is there."""
-    warnings.filters[:] = filters  # type: ignore[index]  # typeshed calls it a Sequence
-    with warnings.catch_warnings():
-        pass  # at its end Python forgets what it has found out about the filters
+    with system.turn():
+        warnings.filters[:] = filters  # type: ignore[index]  # typeshed calls it a Sequence
+        with warnings.catch_warnings():
+            pass  # at its end Python forgets what it has found out about the filters
 
 
 # -- of libraries

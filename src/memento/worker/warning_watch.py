@@ -18,6 +18,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from memento import system
+
 _PLACES = 20  # that warn, of one task
 _TEXTS = 3  # of one place
 _TEXT = 500  # characters of each
@@ -26,7 +28,6 @@ _OTHERS = "warnings of other places, which are not listed"
 
 _Show = Callable[..., Any]
 _mutated: Callable[[], None] | None = getattr(warnings, "_filters_mutated", None)
-_lock = threading.Lock()
 _watching: dict[int, Watch] = {}  # by thread: who watches the task that runs in it
 _shown_before: _Show = warnings.showwarning
 
@@ -43,7 +44,7 @@ class Watch:
     def begin(self) -> None:
         """Let every place warn again, and see it."""
         global _shown_before
-        with _lock:
+        with system.turn():  # who puts it aside would put back what shows no watch anything
             if not _watching and warnings.showwarning is not _show:
                 _shown_before = warnings.showwarning
                 warnings.showwarning = _show  # type: ignore[assignment]  # takes what comes
@@ -58,7 +59,7 @@ class Watch:
 
     def end(self) -> str | None:
         """Stop looking; return what was shown as JSON, (category, message, place, how often) each; None for nothing."""
-        with _lock:
+        with system.turn():
             if self._outer is not None:
                 _watching[self._thread] = self._outer
             else:

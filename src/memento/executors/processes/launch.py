@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from memento import system
 from memento.errors import WorkersDiffer
 from memento.executors.processes.slots import make_file
 from memento.values import pickling
@@ -61,7 +62,12 @@ def shared_name(mark: str) -> str:
 
 def environment(work: Work) -> dict[str, str]:
     """Return the environment of a run's workers: this process' own, with the cores of a task."""
-    return {**os.environ, **_cores(_CORES, work.cpus_per_task), **work.environment, MARK: mark(work)}
+    return {
+        **system.environment(),
+        **_cores(_CORES, work.cpus_per_task),
+        **work.environment,
+        MARK: mark(work),
+    }
 
 
 def pool_threads(work: Work) -> int:
