@@ -71,3 +71,21 @@ def test_watches_that_are_closed_or_forgotten_leave_nothing_behind(counting: Cou
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("missing_of_test")
     assert counting.asked.count("missing_of_test") == 1
+
+
+def test_watches_that_other_threads_begin_and_end_disturb_no_import() -> None:
+    class Awaited(set[str]):
+        """Is asked in the middle of an import."""
+
+        def __contains__(self, name: object) -> bool:
+            others[0].close()
+            others.extend(ImportWatch(["missing_of_test"], print) for _ in range(2))
+            return super().__contains__(name)
+
+    others = [ImportWatch(["missing_of_test"], print) for _ in range(3)]
+    for watch in others:
+        watch.awaited = Awaited()
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("nobody_awaits_it")
+    for watch in others:
+        watch.close()

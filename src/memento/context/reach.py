@@ -12,7 +12,7 @@ import functools
 import os
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -77,10 +77,10 @@ class Reach:
         elif isinstance(item, (list, tuple, set, frozenset)):
             yield from ((f"{label}[{i}]", one, depth) for i, one in enumerate(islice(item, _WIDE)))
         elif isinstance(item, dict):
-            yield from ((f"{label}[{k!r}]", one, depth) for k, one in islice(item.items(), _WIDE))
+            yield from ((f"{label}[{k!r}]", one, depth) for k, one in _held(item))
         elif isinstance(item, type):
             if is_project_module(item.__module__):
-                yield from (_under(item.__name__, name, one) for name, one in vars(item).items())
+                yield from (_under(item.__name__, name, one) for name, one in _held(vars(item)))
                 yield from (("", base, 0) for base in item.__bases__)
         elif isinstance(item, (staticmethod, classmethod)):
             yield "", item.__func__, depth
@@ -94,7 +94,7 @@ class Reach:
         own = is_project_module(kind.__module__)
         if depth > _DEEP:
             return
-        for name, one in islice(getattr(item, "__dict__", {}).items(), _WIDE):
+        for name, one in _held(getattr(item, "__dict__", {})):
             yield f"{label}.{name}" if label else str(name), one, depth + (not own)
         if own:
             slots = getattr(kind, "__slots__", ())
@@ -104,6 +104,11 @@ class Reach:
         wrapped = getattr(item, "__wrapped__", None)
         if wrapped is not None:  # `functools.lru_cache`
             yield label, wrapped, depth
+
+
+def _held(space: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    """Return what a dict holds, taken at once: other threads of the program may add to it meanwhile."""
+    return list(islice(space.items(), _WIDE))
 
 
 def _under(owner: str, name: str, value: Any) -> tuple[str, Any, int]:
@@ -124,7 +129,7 @@ def _of_function(func: types.FunctionType) -> Iterator[tuple[str, Any, int]]:
         return
     for one in (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values()):
         yield f"a default of {func.__name__}()", one, 0
-    yield from (("", one, 0) for one in vars(func).values())
+    yield from (("", one, 0) for _, one in _held(vars(func)))
     names = sorted(_names(func.__code__))
     for name in names:
         value = func.__globals__.get(name)
