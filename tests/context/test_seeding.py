@@ -17,7 +17,7 @@ import pytest
 from memento.context.context import Context
 from memento.context.generators import kind_of, set_state, state_of
 from memento.context.reach import Reach
-from memento.context.seeding import Seeding
+from memento.context.seeding import LIBRARIES, Seeding
 from memento.context.task_space import StopTask, TaskSpace
 
 legacy: Any = np.random  # NumPy's types do not tell all of it
@@ -375,3 +375,43 @@ def test_a_shared_step_draws_the_same_whoever_computes_it_and_costs_the_task_no_
     assert one[0] == other[0], "each has computed it, in a store of its own"
     assert one[1] != other[1]
     assert [task(1, again=True), task(2, again=True)] == [one, other], "the second takes it from the store"
+
+
+def test_a_library_that_another_thread_imports_while_a_task_begins_disturbs_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeding = Seeding()
+    seeding.begin(b"key")
+    told = draw()
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
+    begin, fresh = random.Random.seed, iter([None])
+
+    def seed(generator: random.Random, number: Any) -> None:
+        if next(fresh, 1) is None:  # the import ends here
+            seeding.notice("torch")
+        begin(generator, number)
+
+    class Library:
+        def __init__(self, module: object) -> None: ...
+        def begin(self, key: bytes) -> None: ...
+        def put_back(self) -> None: ...
+
+    monkeypatch.setattr(random.Random, "seed", seed)
+    monkeypatch.setattr("memento.context.seeding.LIBRARIES", {**LIBRARIES, "torch": Library})
+    seeding.begin(b"key")
+    assert draw() == told
+    seeding.put_back()
+
+
+def test_generators_that_a_task_of_another_run_draws_from_are_left_alone() -> None:
+    seeding = Seeding()
+    random.seed(1)
+    expected = [random.random() for _ in range(2)]
+    random.seed(1)
+    seeding.begin(b"key", has_company=True)
+    told = [random.random()]
+    with seeding.apart(b"other"):
+        told.append(random.random())
+    seeding.bring_back(seeding.states())
+    assert told == expected
+    assert seeding.states() == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import memento
 from memento.executors import make_executor
 from memento.records import DONE, STOPPED
 from memento.runner.signals import Interrupt
@@ -114,3 +116,84 @@ def test_a_script_that_is_interrupted_twice_ends_and_keeps_what_was_done(tmp_pat
         check=True,
     )
     assert [line for line in again.stderr.splitlines() if line.startswith("began")] == ["began 2", "began 3"]
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_runs_in_two_threads_leave_each_other_what_their_tasks_have_changed(
+    executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other_begun, has_begun, may_end = (threading.Event() for _ in range(3))
+
+    def changes(context: Any, config: Any) -> Any:
+        os.environ["OF_A_TASK"] = "1"
+        (tmp_path / "own").mkdir(exist_ok=True)
+        os.chdir(tmp_path / "own")
+        has_begun.set()
+        may_end.wait(60)
+        return os.environ.get("OF_A_TASK"), os.path.basename(os.getcwd())
+
+    def short(context: Any, config: Any) -> None:
+        if config.x == 0:
+            other_begun.set()
+            has_begun.wait(60)
+        os.environ[f"OF_ANOTHER_{config.x}"] = "1"
+
+    def run(function: Any, count: int) -> Any:
+        options: Any = {} if executor == "serial" else {"num_workers": 1}
+        heard: list[str] = []
+        runs = memento.Memento(
+            function,
+            store=tmp_path / "store",
+            executor=executor,
+            progress=False,
+            listeners=[lambda event: heard.append(getattr(event, "text", ""))],
+            **options,
+        )
+        results = runs.run({"parameters": {"x": list(range(count))}})
+        assert results is not None
+        return [result.inner for result in results], "".join(heard)
+
+    def begin_second() -> None:
+        other_begun.wait(60)
+        told.append(run(changes, 1))
+
+    told: list[Any] = []
+    thread = threading.Thread(target=begin_second)
+    thread.start()
+    beside = run(short, 3)
+    may_end.set()
+    thread.join()
+    ((values, heard),) = told
+    assert values == [("1", "own")]
+    assert [values for values, _ in (beside, run(short, 1))] == [[None] * 3, [None]]
+    assert ["another thread" in text for text in (heard, beside[1], run(short, 5)[1])] == [True, True, False]
+    for name in [name for name in os.environ if name.startswith("OF_A")]:
+        del os.environ[name]
+
+
+def test_a_run_that_a_task_starts_is_no_company_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draws(context: Any, config: Any) -> float:
+        return random.random()
+
+    def starts(context: Any, config: Any) -> Any:
+        os.environ["OF_A_TASK"] = "1"
+        inner = [
+            memento.Memento(
+                draws, store=tmp_path / name, executor=name, progress=False, num_workers=workers
+            ).run({"parameters": {"x": [1]}})
+            for name, workers in (("serial", None), ("threads", 1))
+        ]
+        return [results[0].inner for results in inner if results is not None]
+
+    def run(function: Any, store: str) -> Any:
+        runs = memento.Memento(function, store=tmp_path / store, executor="serial", progress=False)
+        results = runs.run({"parameters": {"x": [1]}})
+        assert results is not None
+        return results[0].inner
+
+    alone = run(draws, "alone")
+    assert run(starts, "outer") == [alone, alone]
+    assert "OF_A_TASK" not in os.environ

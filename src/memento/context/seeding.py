@@ -37,6 +37,7 @@ class Seeding:
     def __init__(self, *, alone: bool = True, origins: Mapping[str, bytes] = _NOTHING) -> None:
         self._alone, self._origins = alone, origins
         self._key: bytes | None = None
+        self._has_company = False  # just now, another task is at work in this process
         self._in_hand: dict[str, InHand] = {}  # by library, and by what the script calls what it shares
         self._reach: Reach | None = None  # what was looked at for generators
         for name in LIBRARIES:
@@ -67,24 +68,28 @@ class Seeding:
         if self._key is not None:
             generator.begin(self._key)
 
-    def begin(self, key: bytes) -> None:
-        """Set every generator for an attempt at a task."""
-        self._key = key
-        for generator in self._in_hand.values():
+    def begin(self, key: bytes, *, has_company: bool = False) -> None:
+        """Set every generator for an attempt at a task; none that a task of another run draws from just now."""
+        self._has_company, self._key = has_company, None if has_company else key
+        if has_company:
+            return
+        for generator in tuple(self._in_hand.values()):  # another thread may import a library meanwhile
             generator.begin(key)
 
     def states(self) -> dict[str, Any]:
-        """Return where every generator is now."""
-        return {name: generator.state() for name, generator in self._in_hand.items()}
+        """Return where every generator is now; nothing where that says nothing of this task."""
+        if self._has_company:
+            return {}
+        return {name: generator.state() for name, generator in list(self._in_hand.items())}
 
     def bring_back(self, states: Mapping[str, Any]) -> None:
         """Set every generator to where an earlier attempt was; those that it had not yet, as at its start."""
-        if not self._alone:
+        if not self._alone or self._has_company:
             return
         for name in LIBRARIES:
             if name in states and name not in self._in_hand:
                 self._import(name)
-        for name, generator in self._in_hand.items():
+        for name, generator in list(self._in_hand.items()):
             if name in states:
                 generator.fill(states[name])
             elif self._key is not None:
@@ -100,6 +105,9 @@ class Seeding:
     @contextlib.contextmanager
     def apart(self, key: bytes) -> Iterator[None]:
         """Set every generator from another key meanwhile: for what is no part of the task, whoever does it."""
+        if self._has_company:
+            yield
+            return
         before, states = self._key, self.states()
         self.begin(key)
         try:
@@ -110,6 +118,6 @@ class Seeding:
 
     def put_back(self) -> None:
         """Set every generator to where the program had it."""
-        for generator in self._in_hand.values():
+        for generator in list(self._in_hand.values()):
             generator.put_back()
         self._key = None

@@ -2,7 +2,8 @@
 
 Knows: task runners. May not know: other processes, threads.
 
-The function is the program's own, and what it changes outside of its config stays changed.
+The function is the program's own, and what it changes outside of its config stays changed. Where a task of another run
+is at work in another thread of this process, random generators are not set, and nothing is put back (`at_work`).
 A task runs inside `poll`. What it prints goes where this process prints. `timeout` is kept by a signal, in the main
 thread, in Python code only, and suspensions are left out (`alarm`); `memory_limit` is not enforced. A `wake` while a
 task runs is the run's wish to stop: the task's `context.stopping` becomes true, because nobody else could tell it. An
@@ -22,6 +23,7 @@ from memento.executors.base import Executor, Message, Note, Running, Update, can
 from memento.executors.pace import Pace
 from memento.records import Outcome
 from memento.worker import failures
+from memento.worker.at_work import IN_COMPANY, AtWork
 from memento.worker.isolation import Isolation
 from memento.worker.measure import process_name
 from memento.worker.portable import initialize
@@ -70,11 +72,12 @@ class Serial(Executor):
         self._runner: TaskRunner | None = None
         self._isolation: Isolation | None = None
         self._current: tuple[int, float] | None = None
-        self._stopping = self._woken = False
+        self._stopping = self._woken = self._told = False
+        self._at_work = AtWork()  # the task that runs, or ran last
         self._pace = Pace()
 
     def start(self, work: Work) -> None:
-        self._work, self._inbox, self._stopping = work, [], False
+        self._work, self._inbox, self._stopping, self._told = work, [], False, False
         initialize(work.initializer)
 
     def want(self) -> int:
@@ -108,22 +111,30 @@ class Serial(Executor):
 
     def _attempt(self, task: Task) -> Outcome:
         assert self._work is not None, "start() comes first"
-        if self._runner is None:
-            self._isolation = Isolation()
-            self._runner = local_runner(self._work, self._conditions(self._work))
-        self._current = (task.number, self._clock.monotonic())
-        try:
-            outcome = self._runner.run_limited(task)
-        except KeyboardInterrupt:  # it came while the task's own exception was being caught
-            return self._runner.cut_short(task, failures.stopped())
-        else:
-            return self._stopped_or(outcome)
-        finally:
-            self._current = None
-            self._put_back()
+        with AtWork() as self._at_work:
+            if self._isolation is None and not self._at_work.has_company:
+                self._isolation = Isolation()
+            if self._runner is None:
+                self._runner = local_runner(self._work, self._conditions(self._work))
+            self._runner.has_company = self._at_work.has_company
+            self._current = (task.number, self._clock.monotonic())
+            try:
+                outcome = self._runner.run_limited(task)
+            except KeyboardInterrupt:  # it came while the task's own exception was being caught
+                return self._runner.cut_short(task, failures.stopped())
+            else:
+                return self._stopped_or(outcome)
+            finally:
+                self._current = None
+                self._put_back()
 
     def _put_back(self) -> None:
         """Have the next task find this process as the first one did."""
+        if self._at_work.has_company:
+            if not self._told:
+                self._inbox.append(Note(IN_COMPANY, "info"))
+            self._told = True
+            return
         left = self._isolation.restore() if self._isolation is not None else ""
         if left:
             self._inbox.append(Note(f"a task {left}, which cannot be put back: the tasks after it see it"))

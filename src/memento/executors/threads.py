@@ -30,6 +30,7 @@ from memento.executors.calling_thread import CallingThread
 from memento.executors.pace import Pace
 from memento.records import Outcome
 from memento.worker import failures
+from memento.worker.at_work import IN_COMPANY, AtWork
 from memento.worker.portable import initialize
 from memento.worker.process_options import Options
 from memento.worker.task_runner import Conditions, TaskRunner, local_runner, verdict
@@ -54,6 +55,7 @@ class Worker:
     waited: float = 0.0
     ends: float = _NEVER  # monotonic seconds; its task was told to stop, and is given up then
     given_up: bool = False  # whatever its task returns is dropped
+    at_work: AtWork | None = None  # its task, from when its thread has begun that
     alone: bool = False  # made as the only one: its tasks have the process' random generators for themselves
 
 
@@ -82,18 +84,19 @@ class Threads(Executor):
         self._queue: deque[Task] = deque()
         self._workers: list[Worker] = []
         self._inbox: list[Message] = []
-        self._returned: queue.SimpleQueue[tuple[Worker, Outcome | Exception] | Update | None] = (
+        self._returned: queue.SimpleQueue[tuple[Worker, Outcome | Exception] | Update | Note | None] = (
             queue.SimpleQueue()
         )
         self._stopping = threading.Event()
         self._looked, self._computed = _NEVER, 0.0  # monotonic seconds; processor time of this process then
         self._pace = Pace()
         self._made = 0
+        self._told = False  # that a task of another run was at work
         self._work: Work | None = None
         self._first: TaskRunner | None = None  # it knows how the program had its random generators
 
     def start(self, work: Work) -> None:
-        self._work = work
+        self._work, self._told = work, False
         self._stopping.clear()
         self._inbox, self._returned = [], queue.SimpleQueue()  # without what an earlier run has left
         initialize(work.initializer)
@@ -173,12 +176,18 @@ class Threads(Executor):
         options: Options | None = None
         while (task := worker.tasks.get()) is not None:
             try:
-                if runner is None or options is None:
-                    runner = local_runner(work, conditions)
-                    self._first = self._first or runner
-                    options = Options(local=not conditions.alone)
-                outcome = runner.run(task)
-                options.put_back()
+                with AtWork() as worker.at_work:
+                    if runner is None or options is None:
+                        runner = local_runner(work, conditions)
+                        self._first = self._first or runner
+                        options = Options(local=not conditions.alone)
+                    runner.has_company = worker.alone and worker.at_work.has_company
+                    outcome = runner.run(task)
+                    if not (worker.alone and worker.at_work.has_company):
+                        options.put_back()
+                    elif not self._told:
+                        self._told = True
+                        self._returned.put(Note(IN_COMPANY, "info"))
                 self._returned.put((worker, outcome))
             except Exception as exc:
                 self._returned.put((worker, exc))
@@ -192,7 +201,7 @@ class Threads(Executor):
             except queue.Empty:
                 break
             wait = 0.0
-            if isinstance(item, Update):
+            if isinstance(item, (Update, Note)):
                 messages.append(item)
             elif item is not None:
                 self._take(*item, messages)
@@ -258,6 +267,8 @@ class Threads(Executor):
 
     def _dismiss(self, worker: Worker) -> None:
         worker.given_up, worker.task = True, None
+        if worker.at_work is not None:
+            worker.at_work.give_up()
         worker.tasks.put(None)
         self._workers.remove(worker)
 

@@ -30,6 +30,7 @@ from memento.layout import HANDED
 from memento.records import Outcome
 from memento.values import pickling
 from memento.worker import failures, handover
+from memento.worker.at_work import AtWork
 from memento.worker.measure import process_name
 from memento.worker.portable import initialize
 from memento.worker.task_runner import Conditions, TaskRunner, local_runner
@@ -118,7 +119,8 @@ class BatchRunner:
             if self._is_told(task):
                 continue
             self._task = task
-            outcome = self._runner.run_limited(task)
+            with AtWork():  # a run in another thread of this process leaves it alone
+                outcome = self._runner.run_limited(task)
             self._task = None
             if leaves:
                 try:

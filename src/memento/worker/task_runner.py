@@ -98,6 +98,7 @@ class TaskRunner:
         self._so_far = self._piece  # one bound method for all tasks
         self._waited = conditions.waited
         self.inside = False  # the task's own code runs now
+        self.has_company = False  # a task of another run is at work in this process when the next one begins
 
     def run_limited(self, task: Task) -> Outcome:
         """Make one attempt that an alarm ends when its time is over, where this is the main thread."""
@@ -129,7 +130,7 @@ class TaskRunner:
             self.inside = True
             config = self._config(task)
             context = self._context(task)
-            self._seeding.begin(task.key)
+            self._seeding.begin(task.key, has_company=self.has_company)
             # In a copy of the context: decimal's precision, NumPy's error state end with the task.
             returned = contextvars.copy_context().run(self._call, context, config)
             if type(returned) not in _NEVER_AWAITED and _is_awaitable(returned):
