@@ -43,7 +43,7 @@ def test_no_letter_of_what_tells_rows_apart_is_lost_at_any_width(texts: list[str
     assert all(width_of(line) <= width for line in lines)
     whole = "".join(line[14:] for line in lines)
     for text in texts:
-        assert all(letter in whole for letter in text)
+        assert all(letter in whole for letter in text if letter != " ")  # none stands at the end of a line
     if len(left_out) == 2:
         assert "".join("".join(line[14:] for line in lines[1:]).split()) == "".join("".join(texts).split())
 

@@ -49,7 +49,9 @@ def _locked(array: Any) -> Any:
 
 
 def _array(dtype: Any, count: int, layout: str) -> Any:
-    memory = np.arange(count * np.dtype(dtype).itemsize, dtype=np.uint8) % 2
+    size = count * np.dtype(dtype).itemsize
+    # Of text four bytes are a letter: from others there is none that can be pickled.
+    memory = np.arange(size // 4, dtype="u4") % 2 if dtype == "U3" else np.arange(size, dtype="u1") % 2
     return LAYOUTS[layout](memory.view(dtype) if count else np.empty(0, dtype))
 
 
