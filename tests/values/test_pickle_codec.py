@@ -49,10 +49,14 @@ def _locked(array: Any) -> Any:
 
 
 def _array(dtype: Any, count: int, layout: str) -> Any:
-    size = count * np.dtype(dtype).itemsize
-    # Of text four bytes are a letter: from others there is none that can be pickled.
-    memory = np.arange(size // 4, dtype="u4") % 2 if dtype == "U3" else np.arange(size, dtype="u1") % 2
-    return LAYOUTS[layout](memory.view(dtype) if count else np.empty(0, dtype))
+    # Not any bytes are a number of 80 bits that equals itself, nor are any four of them a letter that can be pickled.
+    if dtype == "longdouble":
+        made = np.arange(count, dtype=dtype) / 3
+    elif dtype == "U3":
+        made = (np.arange(3 * count, dtype="u4") % 2).view(dtype)
+    else:
+        made = (np.arange(count * np.dtype(dtype).itemsize, dtype="u1") % 2).view(dtype)
+    return LAYOUTS[layout](made)
 
 
 @dataclass
@@ -110,6 +114,12 @@ def build(shape: Any, parts: list[Any]) -> Any:
     return type(shape)(build(inner, parts) for inner in shape)
 
 
+def _content(array: Any) -> list[Any]:
+    """Return what is in an array: of records their fields, as a copy has anything between them."""
+    parts = [array[name] for name in array.dtype.names] if array.dtype.names else [array]
+    return [part.tolist() if part.dtype.hasobject else part.tobytes() for part in parts]
+
+
 def assert_same(one: Any, two: Any, pairs: dict[int, int]) -> None:
     """Compare types, contents, layouts, whether it can be written to, and which objects stand in several places."""
     assert type(one) is type(two)
@@ -119,7 +129,7 @@ def assert_same(one: Any, two: Any, pairs: dict[int, int]) -> None:
         assert (one.dtype, one.dtype.str, one.shape) == (two.dtype, two.dtype.str, two.shape)
         for flag in ("WRITEABLE", "C_CONTIGUOUS", "F_CONTIGUOUS", "ALIGNED"):
             assert one.flags[flag] == two.flags[flag], flag
-        assert one.tolist() == two.tolist() if one.dtype.hasobject else one.tobytes() == two.tobytes()
+        assert _content(one) == _content(two)
         if isinstance(one, np.ma.MaskedArray):
             assert (np.ma.getmaskarray(one) == np.ma.getmaskarray(two)).all()
     elif isinstance(one, pd.DataFrame):
