@@ -185,9 +185,12 @@ def test_whatever_a_value_is_its_text_in_a_table_finds_its_tasks(
     except Exception:  # twice the same, or no value: not what is tested here
         return
     results = library.load(path)
-    for result, text in zip(results, results.to_frame()["a"].map(str), strict=True):
+    column = results.to_frame()["a"]
+    for result, text in zip(results, column.map(str), strict=True):
         if not text.isprintable() or text != text.strip():
             continue
+        if column.dtype.kind == "f" and not isinstance(result.config.a, float):
+            continue  # among floats pandas makes 0.0 of 0, which is another value
         with Store.open(path, create=False, readonly=True) as opened:
             found = choose(opened, Wanted(parameters=(("a", text),)))
         assert result.key in {record.key.hex() for record in found}, (values, text)

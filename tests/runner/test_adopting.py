@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memento import Memento
@@ -19,15 +20,16 @@ from memento.runner.session import Session
 from memento.store.store import Store
 
 
-def unseen(results: int, differing: int, verified: int) -> float:
+def unseen(results: int, differing: int, verified: int) -> Fraction:
     """The probability that none of those that differ is drawn."""
-    return math.comb(results - differing, verified) / math.comb(results, verified)
+    return Fraction(math.comb(results - differing, verified), math.comb(results, verified))
 
 
 @given(st.integers(1, 60), st.integers(0, 60))
+@example(3, 3)  # exactly one in twenty
 def test_the_bound_is_the_largest_share_that_is_not_unlikely(verified: int, more: int) -> None:
     results = verified + more
-    many = max(k for k in range(more + 1) if unseen(results, k, verified) >= 0.05)
+    many = max(k for k in range(more + 1) if unseen(results, k, verified) >= Fraction(5, 100))
     endless = 1 - 0.05 ** (1 / verified)
     assert largest_share(verified, results) == pytest.approx(min(many / results, endless))
 

@@ -156,7 +156,8 @@ def largest_share(verified: int, results: int, confidence: float = CONFIDENCE) -
         middle = (few + many + 1) // 2
         # The probability that none of `middle` results which differ is among those that were drawn.
         unseen = sum(math.log((results - middle - i) / (results - i)) for i in range(verified))
-        if math.exp(unseen) >= 1 - confidence:
+        # What is exactly as unlikely, as three of six are, must not be taken for less because of rounding.
+        if math.exp(unseen) >= (1 - confidence) * (1 - 1e-9):
             few = middle
         else:
             many = middle - 1
