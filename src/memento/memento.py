@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from memento.matrix.arguments import FLAGS, explained, no_such_argument
@@ -337,11 +336,15 @@ class Memento:
         with self._invoke(None, False, force_run, False, sample, until, budget) as invocation:
             return Planned(invocation.session(declared))
 
-    @cached_property
+    @property
     def _last(self) -> LastRun:
-        from memento.runner.invocation import LastRun
+        found: LastRun | None = self.__dict__.get("_last_run")
+        if found is None:
+            from memento.runner.invocation import LastRun
 
-        return LastRun(self)
+            # One for all threads: what a run keeps in another nobody would find.
+            found = self.__dict__.setdefault("_last_run", LastRun(self))
+        return found
 
     @property
     def results(self) -> Any:

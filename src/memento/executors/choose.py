@@ -9,8 +9,13 @@ look at what is installed, and work from a source tree.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from memento.errors import WorkerStartError
 
 if TYPE_CHECKING:
     from memento.executors.base import Executor
@@ -102,6 +107,24 @@ def make_executor(spec: Any = DEFAULT, num_workers: int | None = None, **options
         f"executor={spec!r} is no executor: give one of {_list(_names())}, an object of"
         " memento.executors, or a concurrent.futures.Executor (made, not its class)"
     )
+
+
+_serving: dict[tuple[int, int], object] = {}  # process and id of each executor that serves a run
+
+
+@contextmanager
+def serving(executor: Executor) -> Iterator[None]:
+    """Have an executor serve one run at a time: two would take each other's outcomes for those of their own tasks."""
+    key, mark = (os.getpid(), id(executor)), object()
+    if _serving.setdefault(key, mark) is not mark:
+        raise WorkerStartError(
+            f"this {type(executor).__name__} object is at work for another run just now: let one run begin after the"
+            " other has ended, or give each an executor of its own"
+        )
+    try:
+        yield
+    finally:
+        _serving.pop(key, None)
 
 
 def engine_class(name: str) -> type[Executor]:

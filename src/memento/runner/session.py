@@ -278,20 +278,25 @@ class Session:
     def _compute(self) -> Runner:
         import contextlib  # here, since a run whose results are all there needs none of it
 
-        from memento.executors import make_executor
-        from memento.runner.packing import run_info
-        from memento.values.shared_files import SharedFiles, sweep
+        from memento.executors.choose import make_executor, serving
+        from memento.values.shared_files import sweep
 
         sweep(self.store.root)
         room = self._watched()
         asked = self.options.asked_workers and self.options.num_workers
         executor = make_executor(self.options.executor, asked)
+        with serving(executor):
+            return self._carry_out(executor, room, contextlib.ExitStack())
+
+    def _carry_out(self, executor: Executor, room: StoreRoom, signals: ExitStack) -> Runner:
+        from memento.runner.packing import run_info
+        from memento.values.shared_files import SharedFiles
+
         self._fit_to_gpus(executor)
         run = self.store.begin(run_info(self.tasks)._replace(tasks=self.plan.size), self.plan.hits)
         self._run = run
         status = "died"
         runner: Runner | None = None
-        signals = contextlib.ExitStack()
         try:
             run.previous = dict(self.plan.previous)
             files = SharedFiles(
