@@ -100,9 +100,11 @@ def own_logger(change: bool) -> Any:
 def locales(change: bool) -> Any:
     import locale
 
-    before = locale.setlocale(locale.LC_ALL)
+    # Those that Python knows: of paper and addresses nothing in it follows.
+    kinds = (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_MONETARY, locale.LC_NUMERIC, locale.LC_TIME)
+    before = [locale.setlocale(kind) for kind in (*kinds, locale.LC_MESSAGES)]
     if change:
-        locale.setlocale(locale.LC_ALL, "C" if "UTF-8" in before else "C.UTF-8")
+        locale.setlocale(locale.LC_ALL, "C" if "UTF-8" in before[0] else "C.UTF-8")
     return before
 
 
