@@ -127,17 +127,18 @@ def test_after_a_stop_by_another_process_it_has_what_is_done(executor: str, tmp_
 
 def test_a_store_that_is_full_leaves_what_is_done_and_says_where(tmp_path: Path) -> None:
     def large(context: Any, config: Any) -> bytes:
-        return os.urandom(3_000_000)
+        return os.urandom(100_000)
 
-    runs = make(tmp_path / "s", large, store_limit="4MB", order="matrix")
+    many = {"parameters": {"x": list(range(1_000))}}  # far more than are done between two looks
+    runs = make(tmp_path / "s", large, store_limit="2MB", order="matrix")
     with pytest.raises(StoreLimitReached):
-        runs.run(MATRIX)
+        runs.run(many)
     first = [status for _, status, _ in told(runs.results)]
     assert "done" in first
     assert "missing" in first
     again = make(tmp_path / "s", large, store_limit="1MB")
     with pytest.raises(StoreLimitReached):  # before anything has begun
-        again.run(MATRIX)
+        again.run(many)
     assert [status for _, status, _ in told(again.results)] == first
 
 
