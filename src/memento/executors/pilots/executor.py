@@ -45,7 +45,7 @@ from memento.worker.task_runner import verdict
 from memento.worker.work import Task, Work
 
 _QUICK, _SLOW = 0.004, 0.25  # seconds between two looks: after news, and when there was none for long
-_SOON, _BEGINS = 0.02, 2.0  # at most so long, for so many seconds, after a pilot was asked for: it may begin
+_SOON, _BEGINS = 0.005, 2.0  # at most so long, for so many seconds, after a pilot was asked for: it may begin
 _A_PILOT = 0.005  # seconds between two looks at least, for each pilot: hundreds cost the login node little
 _A_BEAT = 0.015  # seconds between two signs of life of a pilot, for each pilot that there may be
 _AHEAD = 30.0  # seconds; of tasks that are longer, none waits at a pilot

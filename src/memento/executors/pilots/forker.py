@@ -27,8 +27,10 @@ from typing import Any
 import cloudpickle  # noqa: F401  # as `code_snapshot`
 
 from memento import system
+from memento.context import reach  # noqa: F401  # here and below: what its workers import, whatever they run
 from memento.executors.pilots import pilot
-from memento.worker import code_snapshot  # noqa: F401  # what its workers import, whatever they run
+from memento.keys import code_versions, data_digest, encode_object  # noqa: F401
+from memento.worker import code_snapshot  # noqa: F401
 
 _PATIENCE = 300.0  # seconds without a pilot to make after which it ends
 _LENGTH = struct.Struct("<Q")  # of the request behind it

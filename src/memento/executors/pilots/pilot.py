@@ -48,6 +48,7 @@ from memento.records import DIED, Outcome
 
 _QUICK = 0.004  # seconds between two looks for what it is told, after news; longer and longer after that ...
 _LOOK = 0.02  # ... up to so long while a worker is idle ...
+_FIRST = 2.0  # ... but for the first seconds, in which much is said: a short run is over then ...
 _LOOK_BUSY = 0.1  # ... and while all are busy
 _GATHER = 0.02  # seconds between two writes, in which outcomes gather
 _MOST = 1_000  # messages in a record
@@ -157,7 +158,8 @@ class Pilot:
         self._listen()
         self._look_around(now)
         idle = len(engine.executor.running()) < self.charter.width
-        self._pause = min(self._pause * 1.5, _LOOK if idle else _LOOK_BUSY)
+        first = now - self.began < _FIRST
+        self._pause = _QUICK if idle and first else min(self._pause * 1.5, _LOOK if idle else _LOOK_BUSY)
         pause = min(self._pause, self._written + _GATHER - now) if self._out else self._pause
         self._take(engine.executor.poll(max(pause, 0.0)))
         now = self.clock.monotonic()
