@@ -231,6 +231,12 @@ def test_generators_are_found_wherever_the_experiment_has_them(name: str) -> Non
 START = state_of(rng)
 
 
+def test_a_generator_of_a_class_is_found_however_much_the_class_has() -> None:
+    wide = type("Wide", (), {**{f"field{n}": n for n in range(2_000)}, "rng": random.Random(1)})
+    wide.__module__ = __name__
+    assert [label for label, _ in Reach().generators(wide)] == ["Wide.rng"]
+
+
 def context(store: Path, attempt: int = 1, **options: Any) -> Context:
     set_state(rng, START)  # as in a program that has just been started
     seeding = Seeding()

@@ -122,8 +122,7 @@ class MemoryIndex(Index):
 
     def known(self, experiment: str) -> Iterator[Known]:
         self._scanned[experiment] = self.data.last
-        for row in self._rows(experiment):
-            yield _known(row.record)
+        yield from (_known(row.record) for row in self._rows(experiment))
 
     def records(self, ids: Iterable[int]) -> Iterator[TaskRecord]:
         for number in ids:

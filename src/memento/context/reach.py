@@ -80,7 +80,7 @@ class Reach:
             yield from ((f"{label}[{k!r}]", one, depth) for k, one in _held(item))
         elif isinstance(item, type):
             if is_project_module(item.__module__):
-                yield from (_under(item.__name__, name, one) for name, one in _held(vars(item)))
+                yield from (_under(item.__name__, name, one) for name, one in _held(vars(item), None))
                 yield from (("", base, 0) for base in item.__bases__)
         elif isinstance(item, (staticmethod, classmethod)):
             yield "", item.__func__, depth
@@ -106,9 +106,10 @@ class Reach:
             yield label, wrapped, depth
 
 
-def _held(space: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-    """Return what a dict holds, taken at once: other threads of the program may add to it meanwhile."""
-    return list(islice(space.items(), _WIDE))
+def _held(space: Mapping[Any, Any], most: int | None = _WIDE) -> Iterator[tuple[Any, Any]]:
+    """Yield what a dict, or the dict of a class, holds in a copy: other threads of the program may add to it."""
+    copied = dict.copy(space) if isinstance(space, dict) else space.copy()  # type: ignore[attr-defined]
+    return islice(copied.items(), most)
 
 
 def _under(owner: str, name: str, value: Any) -> tuple[str, Any, int]:
@@ -129,7 +130,7 @@ def _of_function(func: types.FunctionType) -> Iterator[tuple[str, Any, int]]:
         return
     for one in (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values()):
         yield f"a default of {func.__name__}()", one, 0
-    yield from (("", one, 0) for _, one in _held(vars(func)))
+    yield from (("", one, 0) for _, one in _held(vars(func), None))
     names = sorted(_names(func.__code__))
     for name in names:
         value = func.__globals__.get(name)

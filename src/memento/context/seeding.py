@@ -80,7 +80,7 @@ class Seeding:
         """Return where every generator is now; nothing where that says nothing of this task."""
         if self._has_company:
             return {}
-        return {name: generator.state() for name, generator in list(self._in_hand.items())}
+        return {name: generator.state() for name, generator in self._in_hand.copy().items()}
 
     def bring_back(self, states: Mapping[str, Any]) -> None:
         """Set every generator to where an earlier attempt was; those that it had not yet, as at its start."""
@@ -89,7 +89,7 @@ class Seeding:
         for name in LIBRARIES:
             if name in states and name not in self._in_hand:
                 self._import(name)
-        for name, generator in list(self._in_hand.items()):
+        for name, generator in self._in_hand.copy().items():
             if name in states:
                 generator.fill(states[name])
             elif self._key is not None:
