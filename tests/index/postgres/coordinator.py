@@ -2,8 +2,8 @@
 
 python -m tests.index.postgres.coordinator ADDRESS JOURNAL TASKS BATCH
 
-The journal, which all share, has a line for each task that is computed ("computed N") and for each that was told as
-durable ("told N"). It ends when all tasks are done.
+The journal, which all share, has a line for each coordinator that has opened the store ("opened PID"), for each task
+that is computed ("computed N") and for each that was told as durable ("told N"). It ends when all tasks are done.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def main(address: str, path: str, tasks: int, batch: int) -> None:
         os.write(journal, "".join(f"{what} {int.from_bytes(key[:2], 'big')}\n" for key in keys).encode())
 
     with PostgresIndex.open(address, create=True, readonly=False, clock=SYSTEM_CLOCK) as index:
+        os.write(journal, f"opened {os.getpid()}\n".encode())
         done = {known.key for known in index.known(EXPERIMENT) if known.status == DONE}
         todo = [key for key in map(key_of, range(tasks)) if key not in done]
         Random(os.getpid()).shuffle(todo)

@@ -273,6 +273,27 @@ def test_a_server_that_does_not_answer_is_waited_for_told_once_and_given_up(
         assert [known.key for known in index.known(EXPERIMENT)] == [key_of(1)]
 
 
+def test_a_server_that_starts_again_while_a_store_is_opened_is_waited_for(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    connect = connections.Server.connect
+    answers = ["FATAL: the database system is shutting down", "No such file or directory", "refused"]
+
+    def once_more(self: connections.Server) -> object:
+        if answers:
+            raise psycopg.OperationalError(f"connection failed: {answers.pop(0)}")
+        return connect(self)
+
+    monkeypatch.setattr(connections.Server, "connect", once_more)
+    opened(address).close()
+    assert answers == []
+    answers.append("No such file or directory")
+    with pytest.raises(NotAStore, match="Nothing listens there"):
+        opened(address)
+
+
 def test_no_transaction_is_left_open(postgres: Postgres, address: str) -> None:
     idle = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'memento' AND state <> 'idle'"
     with opened(address) as index:

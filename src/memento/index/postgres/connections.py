@@ -279,6 +279,7 @@ class Server:
             except (Unreachable, load_psycopg().OperationalError) as error:
                 if first and not comes(error):
                     raise
+                first = False  # between going and coming again nothing listens there for a moment
                 left = PATIENCE - (self._clock.monotonic() - began)
                 if left <= 0:
                     raise
