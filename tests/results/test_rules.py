@@ -125,6 +125,30 @@ def test_a_bound_that_happens_to_lie_around_some_of_the_deep_ones_is_not_said() 
     assert told == "all 4 have depth=5, which 16 of 96 successes have"
 
 
+def test_a_third_value_is_named_where_it_leaves_out_most_of_the_others() -> None:
+    axes = grid(
+        lr=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], batch=[128, 256, 512], model=["svm", "mlp", "rf"], seed=range(20)
+    )
+    lr, seed = (axes[i].numbers[axes[i].codes] for i in (0, 3))
+    failed = (lr >= 0.5) & has(axes[1], 512) & has(axes[2], "svm") & (seed % 3 == 0)
+    assert (
+        shortest_rule(axes, failed, ~failed)
+        == "all 14 have lr >= 0.5 and batch=512 and model=svm, which 26 of 1,066 successes have"
+    )
+
+
+def test_a_third_value_that_some_of_the_two_happen_to_share_is_not_said() -> None:
+    axes = grid(depth=range(1, 6), width=range(1, 6), lr=[n / 10 for n in range(10)], seed=["a", "b", "c"])
+    both = np.flatnonzero(has(axes[0], 5) & has(axes[1], 5))
+    for seed in range(30):
+        failed = np.zeros(len(axes[0].codes), dtype=np.bool_)
+        failed[np.random.default_rng(seed).choice(both, 5, replace=False)] = True
+        assert (
+            shortest_rule(axes, failed, ~failed)
+            == "all 5 have depth=5 and width=5, which 25 of 745 successes have"
+        )
+
+
 def test_a_bound_does_not_hold_for_a_task_without_the_parameter() -> None:
     C = Axis("C", [1, 2, 3, 4], np.tile([0, 1, 2, 3, -1], 8).astype(np.int32))
     model = Axis("model", ["svc", "tree"], np.repeat([0, 1], 20).astype(np.int32))

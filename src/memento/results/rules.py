@@ -10,7 +10,7 @@ Looked for in this order; the first that holds is said:
     4. two bounds, or a value and a bound, of which the same is true, if chance is a bad explanation
     5. three values or bounds, of which the same is true, if chance is a bad explanation
     6. the value, bound or pair that best tells failures from successes, if chance is a bad explanation;
-       where few of the tasks that have one thing failed, the pair that leaves out most of the others
+       where few of the tasks that have it failed, two or three together that leave out most of the others
 
 Everything said is true of the tasks at hand; where nothing tells them apart, nothing is said.
 """
@@ -272,12 +272,32 @@ class RuleFinder:
         if worth(best) < _WORTH or not self._is_no_chance(best, failed, len(candidates)):
             return None
         # Of 5,000 tasks 300 are deep, and of these the 16 failed that are wide as well.
-        at_least = [part for part in candidates if part.failed >= best.failed]
-        closest = max(at_least, key=lambda part: (part.share, -len(part.candidates)))
+        closest = self._closer(best, [c for c in candidates if c.failed >= best.failed], len(candidates))
+        if len(closest.candidates) == 2:
+            singles = [c.candidates[0] for c in candidates if len(c.candidates) == 1]
+            threes = list(self._threes(closest, failed, singles))
+            closest = self._closer(closest, threes, math.comb(len(singles), 3))
+        return self._say(closest, failed)
+
+    def _threes(
+        self, pair: _Statement, failed: NDArray[np.int64], singles: list[_Candidate]
+    ) -> Iterator[_Statement]:
+        """A pair with each third condition that the failures share which have the pair."""
+        a, b = pair.candidates
+        bad, good = self._has(a, failed) & self._has(b, failed), self._good_mask(a) & self._good_mask(b)
+        for third in singles:
+            if third.failed < pair.failed or third.axis in (a.axis, b.axis):
+                continue
+            if int((bad & self._has(third, failed)).sum()) == pair.failed:
+                three = tuple(sorted((a, b, third), key=lambda c: c.axis))
+                yield _Statement(three, pair.failed, int((good & self._good_mask(third)).sum()))
+
+    def _closer(self, best: _Statement, others: list[_Statement], many: int) -> _Statement:
+        """Return which of so many others leaves out most of the successes that `best` leaves in; else `best`."""
+        closest = max(others, key=lambda part: (part.share, -len(part.candidates)), default=best)
         # Bounds lie around any few failures: without a meaning they leave out as many of the others by chance.
         fitted = _chance(best.failed, best.failed, min(closest.succeeded, best.succeeded), best.succeeded)
-        closer = closest.share >= best.share + _PAIR_GAIN and fitted * len(candidates) <= _CHANCE
-        return self._say(closest if closer else best, failed)
+        return closest if closest.share >= best.share + _PAIR_GAIN and fitted * many <= _CHANCE else best
 
     def _is_no_chance(self, part: _Statement, failed: NDArray[np.int64], candidates: int) -> bool:
         chance = _chance(part.failed, len(failed), part.succeeded, len(self._good))
