@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,6 +192,24 @@ def test_a_board_that_still_shows_an_attempt_which_is_over_repeats_nothing(
     monkeypatch.setattr(logs, "_at", lambda *_: next(looks, None))
     monkeypatch.setattr(SqliteIndex, "attempts", lambda *_: next(attempts, found))
     logs.print_log(project.store, [key], follow=True)
+    assert capsys.readouterr().out == "training with 2\n"
+
+
+def test_an_attempt_that_ends_between_two_looks_is_printed_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended: list[bool] = []
+    attempts, find = SqliteIndex.attempts, SqliteIndex.find
+
+    def some(index: SqliteIndex, key: bytes) -> Any:
+        found = attempts(index, key) if ended else []
+        ended.append(True)
+        return found
+
+    monkeypatch.setattr(SqliteIndex, "attempts", some)
+    monkeypatch.setattr(SqliteIndex, "find", lambda index, key: find(index, key) if ended else [])
+    monkeypatch.setattr(logs, "find_key", lambda store, key: bytes.fromhex(key))
+    logs.print_log(project.store, [project.key(model="dict", x=2)], follow=True)
     assert capsys.readouterr().out == "training with 2\n"
 
 

@@ -33,13 +33,12 @@ def print_log(path: StorePath | None, named: Sequence[str], *, follow: bool) -> 
     with open_store(path) as store:
         task = find_key(store, one_key(store, named))
         now = _at(store, task)
-        shown = {attempt.log for attempt in store.index.attempts(task)}
+        record, shown = _so_far(store, task)
         if now is not None and _is_shown(now, shown):
             now = None
         if now is not None and not follow:
             printed = _print(_read(store, now.file, now.start, _size(store, now.file)))
         elif now is None:
-            record = _record(store, task)
             printed = record is not None and _print(store.log(record))
         else:
             printed = False
@@ -158,6 +157,17 @@ def _may_still_run(store: Store, record: TaskRecord | None) -> bool:
         and (record is None or (run.info.experiment == record.experiment and run.id != record.run))
         for run in store.index.runs(limit=_RUNS)
     )
+
+
+def _so_far(store: Store, key: bytes) -> tuple[TaskRecord | None, set[LogSlice | None]]:
+    """Return a task's row and its attempts' outputs, of one moment: a run may write both between two looks."""
+    record = _record(store, key)
+    while True:
+        shown = {attempt.log for attempt in store.index.attempts(key)}
+        again = _record(store, key)
+        if (again and again.id) == (record and record.id):
+            return record, shown
+        record = again
 
 
 def _record(store: Store, key: bytes) -> TaskRecord | None:
