@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,9 @@ import pytest
 
 from memento import system
 from memento.cli.exit_codes import UsageError
-from memento.cli.start_again import ask, start_of
+from memento.cli.start_again import Start, ask, start, start_of
 from memento.records import RunInfo, RunRecord
+from memento.runner.asked_for import Request
 from memento.store.imported import note_of
 
 
@@ -106,3 +110,25 @@ def test_what_another_machine_has_recorded_is_not_started_without_a_word(
         ask([how], yes=False, as_json=False)
     ask([how], yes=False, as_json=False)
     ask([start_of(run_of(["python", "train.py"], tmp_path))], yes=False, as_json=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_of_the_moment_in_which_a_script_begins_ends_that_script(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = subprocess.Popen
+
+    def popen(*arguments: Any, **options: Any) -> Any:
+        process = begin(*arguments, **options)
+        os.kill(os.getpid(), number)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    (tmp_path / "sleep.py").write_text("import time; time.sleep(600)")
+    asked: list[int] = []
+    before = signal.signal(number, lambda *_: asked.append(number))  # without it, it would end the tests
+    try:
+        assert start(Start(("sleep.py",), str(tmp_path)), Request("", ())).code == 128 + number
+    finally:
+        signal.signal(number, before)
+    assert asked == []

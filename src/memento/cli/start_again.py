@@ -13,7 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from memento import system
@@ -104,25 +104,37 @@ def start(how: Start, asked: Request, *, quiet_stdout: bool = False) -> Ended:
     if os.path.basename(words[0]) == "memento":
         words[:1] = ["-m", "memento"]  # of this very installation
     with request(asked) as (environment, answer):
-        process = subprocess.Popen(
-            [sys.executable, *words],
-            cwd=how.cwd,
-            env=environment,
-            stdout=sys.stderr.fileno() if quiet_stdout else None,
-        )
-        code = _wait(process)
+
+        def begin() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [sys.executable, *words],
+                cwd=how.cwd,
+                env=environment,
+                stdout=sys.stderr.fileno() if quiet_stdout else None,
+            )
+
+        code = _begin_and_wait(begin)
         return Ended(128 - code if code < 0 else code, answer())
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a process; a Ctrl-C is the terminal's to both, another signal is passed on to it."""
+def _begin_and_wait(begin: Callable[[], subprocess.Popen[bytes]]) -> int:
+    """Begin a process and wait for it; a Ctrl-C is the terminal's to both, another signal is passed on to it."""
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []  # signals that came before there was a process to pass them on to
 
     def pass_on(number: int, _: object) -> None:
-        process.send_signal(number)
+        if process is None:
+            early.append(number)
+        else:
+            process.send_signal(number)
 
     passed = [one for one in (signal.SIGTERM, getattr(signal, "SIGHUP", None)) if one is not None]
+    # Before it begins: else a signal of that moment would end this process alone, and leave the script.
     before = {one: signal.signal(one, pass_on) for one in passed}
     try:
+        process = begin()
+        for number in early:
+            process.send_signal(number)
         while True:
             try:
                 return process.wait()
