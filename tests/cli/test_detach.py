@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 
 def experiment(context, config):
+    Path("begun").touch()
     while not Path("gate").exists():
         time.sleep(0.01)
     return config.x
@@ -44,11 +46,15 @@ def _memento(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def _until_gone(pid: int) -> None:
+def _until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 300
-    while Path(f"/proc/{pid}").exists() and _state(pid) != "Z":
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def _until_gone(pid: int) -> None:
+    _until(lambda: not Path(f"/proc/{pid}").exists() or _state(pid) == "Z")
 
 
 def _state(pid: int) -> str:
@@ -79,6 +85,7 @@ def test_a_detached_run_goes_on_in_a_session_of_its_own_and_what_it_prints_is_ke
 def test_a_detached_run_that_is_told_to_end_keeps_what_has_finished(project: Path) -> None:
     told = _memento(project, "--detach", "-j", "1")
     pid = int(told.stdout.partition("process ")[2].partition(";")[0])
+    _until(lambda: (project / "begun").exists())  # before, a signal ends it as any program that starts
     os.kill(pid, signal.SIGTERM)
     _until_gone(pid)
     (log,) = (project / "st" / "logs").glob("detached-*.log")
