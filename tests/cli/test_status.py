@@ -49,17 +49,20 @@ def test_status_as_json_has_experiments_and_runs(project: Project) -> None:
     assert run["ended"] >= run["started"]
 
 
-def died_in(store: Path, **begun: Any) -> None:
+def died_in(store: Path) -> None:
     """Leave a store as kill -9 does: three tasks are committed, one of them failed, and nobody closed the book."""
     with Store.open(store) as opened:
         run = opened.begin(
             info_of(pid=2**22 + 1, tasks=10), cached=2
         )  # no system of ours hands out such a pid
+        record = opened.index.run(run.id)
+        assert record is not None
+        begun: dict[str, Any] = {"started": record.started + 5.0, "runtime": 7.0}
         run.commit([row_of(n, **begun) for n in (1, 2)] + [row_of(3, failed="broken", **begun)])
 
 
 def test_status_tells_what_the_rows_hold_of_a_run_that_was_killed(tmp_path: Path) -> None:
-    died_in(tmp_path / "store", started=time.time() + 5.0, runtime=7.0)
+    died_in(tmp_path / "store")
     told = memento("status", "--store", tmp_path / "store").out
     assert re.search(
         r"died +run 1, science:experiment: 2 done, 2 cached, 1 failed of 10 tasks in 12 s, \S+ s ago \(.*\)\n"
