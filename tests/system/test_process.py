@@ -31,7 +31,10 @@ def test_this_process_is_alive_under_its_own_start_only() -> None:
 def test_the_start_of_this_program_is_what_others_see() -> None:
     import psutil
 
-    assert abs(system.program_start(SYSTEM_CLOCK.now()) - psutil.Process().create_time()) < 2
+    before = SYSTEM_CLOCK.now()
+    told = system.program_start(before)
+    took = SYSTEM_CLOCK.now() - before  # where the program stood still meanwhile, it began so much later
+    assert -2 - took < told - psutil.Process().create_time() < 2
 
 
 def test_a_process_that_was_collected_is_gone() -> None:
@@ -54,21 +57,27 @@ def test_a_name_with_spaces_and_parentheses_does_not_shift_the_start(tmp_path: P
 
 
 def test_what_was_started_with_a_mark_is_found_and_killed_wherever_it_hangs() -> None:
-    sleeper = "import time; time.sleep(1000)"
+    sleeper = "import time; print('begun', flush=True); time.sleep(1000)"
     mine, other = (
         subprocess.Popen(
-            [sys.executable, "-c", sleeper], env={**os.environ, "A_MARK": mark}, start_new_session=True
+            [sys.executable, "-c", sleeper],
+            env={**os.environ, "A_MARK": mark},
+            start_new_session=True,
+            stdout=subprocess.PIPE,
         )
         for mark in (f"mine {os.getpid()}", f"other {os.getpid()}")
     )
     try:
+        for process in (mine, other):  # for a moment a process that begins has no environment to be read
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
         system.kill_marked("A_MARK", f"mine {os.getpid()}")
         assert mine.wait(timeout=300) == -signal.SIGKILL
         assert other.poll() is None
     finally:
         for process in (mine, other):
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 ASK_MARK = "from memento import system; print(system.own_mark())"
