@@ -359,7 +359,7 @@ def test_a_thread_that_comes_while_another_loads_codecs_has_them_too_and_may_reg
                 found.append("beginning")
                 thread = threading.Thread(target=meet, daemon=True)
                 thread.start()
-                thread.join(20)  # which ends before this ends
+                thread.join(60)  # which ends before this ends
                 found.append(thread.is_alive())
             return Points
 
