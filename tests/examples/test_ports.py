@@ -338,7 +338,7 @@ NAMES = {check: f"{check.__name__}.py" for check in CHECKS}
 def test_each_port_gives_the_numbers_of_its_original(tmp_path: Path, subtests: pytest.Subtests) -> None:
     command = [sys.executable, "-c", ALL_TWICE, str(PORTS), *NAMES.values()]
     environment = {**os.environ, "MEMENTO_STORE": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=800)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     for check, total in CHECKS.items():
