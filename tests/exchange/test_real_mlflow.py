@@ -86,9 +86,11 @@ def logged(new_mlflow: Path) -> Path:
 def server(logged: Path) -> Iterator[str]:
     """The address of a server that has these runs, too."""
     database = shutil.copy(logged, logged.with_name("served.db"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    held = socket.socket()
+    # Bound for as long as the server runs: nobody else is given the port in the seconds before it listens.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
     line = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}"]
     line += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     log = logged.with_name("server.log").open("wb")
@@ -110,6 +112,7 @@ def server(logged: Path) -> Iterator[str]:
         os.killpg(process.pid, 9)  # a busy machine may take long to end it politely
         process.wait(300)
         log.close()
+        held.close()
 
 
 def write(place: Path, address: str, **options: Any) -> Written:
