@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -86,14 +87,19 @@ def test_the_training_loop_killed_in_the_middle_gives_what_it_gives_undisturbed(
     store = tmp_path / "store"
     environment = {**os.environ, "MEMENTO_STORE": str(store)}
     command = [sys.executable, str(EXAMPLES / "training_loop.py")]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-    ) as process:
-        until = time.monotonic() + 300
-        while not any(path.is_file() for path in (store / "checkpoints").rglob("*")):
-            assert process.poll() is None, "it ended before there was a checkpoint"
-            assert time.monotonic() < until, "no checkpoint was saved"
-            time.sleep(0.01)
-        process.kill()
+
+    def saved() -> bool:
+        return any(files for _, _, files in os.walk(store / "checkpoints"))
+
+    until = time.monotonic() + 300
+    while not saved():
+        shutil.rmtree(store, ignore_errors=True)  # it had ended before anybody looked
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        ) as process:
+            while not saved() and process.poll() is None:
+                assert time.monotonic() < until, "no checkpoint was saved"
+                time.sleep(0.01)
+            process.kill()
     resumed, undisturbed = run("training_loop.py", store), run("training_loop.py", tmp_path / "other")
     assert resumed.stdout.splitlines()[:-1] == undisturbed.stdout.splitlines()[:-1]
