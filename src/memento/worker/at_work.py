@@ -8,10 +8,13 @@ them before one, would take them away from a task of another run that is just at
 
 from __future__ import annotations
 
+import os
 from contextvars import ContextVar, Token
 
 _inside: ContextVar[AtWork] = ContextVar("memento-at-work")
 _all: set[AtWork] = set()  # of this process
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_all.clear)  # other threads' tasks go on in the original alone
 
 
 IN_COMPANY = (
