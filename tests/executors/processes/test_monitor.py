@@ -17,6 +17,9 @@ import pytest
 
 from memento import system
 from memento.executors import Task, Work
+from memento.executors.processes import Processes
+from memento.executors.processes.control import Control
+from memento.executors.processes.exit_reason import ExitReason
 from memento.executors.processes.monitor import Monitor, Scarcity
 from memento.executors.processes.slots import Slots, make_file
 from memento.executors.processes.worker import Place
@@ -226,6 +229,50 @@ def test_a_task_that_crashes_is_recorded_with_its_peak_memory(drive: Drive) -> N
     peaks = [outcomes[number].memory or 0 for number in range(2)]
     assert peaks[0] > 300_000_000
     assert 1_000_000 < peaks[1] < 200_000_000
+
+
+@pytest.mark.parametrize("begins_the_next", [False, True])
+def test_who_comes_after_a_task_that_ends_just_before_it_is_ended_is_not_hit(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins_the_next: bool
+) -> None:
+    began, over = tmp_path / "began", tmp_path / "over"
+
+    def work(context: Any, config: Any) -> int:
+        if config.x == 300:
+            began.write_text(str(os.getpid()))
+            while not over.exists():
+                time.sleep(0.01)
+        elif config.x > 300 and began.read_text() == str(os.getpid()):
+            (tmp_path / "hit").touch()
+            time.sleep(600)
+        return os.getpid()
+
+    executor, kill = drive.executor, Control.kill
+    assert isinstance(executor, Processes)
+
+    def exceeded(self: Monitor, now: float) -> Iterator[tuple[WorkerHandle, ExitReason, float]]:
+        if began.exists() and not over.exists():
+            (handle,) = executor._handles.values()
+            yield handle, ExitReason(TIMEOUT, handle.running()), 60.0
+
+    def kill_late(self: Control, pid: int, number: int) -> None:
+        (handle,) = executor._handles.values()
+        assert handle.decided is not None
+        over.touch()
+        until(lambda: handle.position() > handle.decided.position, "it never went on")  # type: ignore[union-attr]
+        kill(self, pid, number)
+
+    monkeypatch.setattr(Monitor, "exceeded", exceeded)
+    monkeypatch.setattr(Control, "kill", kill_late)
+    if begins_the_next:  # the worker was quicker than what tells it
+        monkeypatch.setattr(WorkerHandle, "revoke", lambda self, first, now: None)
+    drive.start(work, num_workers=1)
+    drive.run([drive.task(i, i) for i in range(300)])
+    drive.executor.submit([drive.task(i, i) for i in range(300, 350)])
+    drive.until(lambda: len(drive.outcomes) == 350)
+    assert {outcome.status for outcome in drive.outcomes.values()} == {DONE}
+    assert drive.value(300) != drive.value(349), "its worker was ended"
+    assert (tmp_path / "hit").exists() == begins_the_next
 
 
 def test_a_kill_by_hand_is_not_taken_for_want_of_memory(drive: Drive) -> None:

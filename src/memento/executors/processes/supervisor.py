@@ -383,6 +383,8 @@ class Processes(Executor):
             self._collect(handle)
             if handle.running() != reason.position:
                 continue  # it finished just now
+            # Or what comes next would be begun, and ended in its place, where it finishes before it is ended.
+            handle.revoke(reason.position + 1, now)
             handle.decided = reason
             handle.kill_at = now + grace if grace > 0 else None
             control.kill(handle.pid, signal.SIGTERM if grace > 0 else signal.SIGKILL)
@@ -393,7 +395,9 @@ class Processes(Executor):
         """A worker's process has ended: blame the task it ran, requeue the rest, make room."""
         self._collect(handle)  # all that it wrote comes first
         begun = (position := handle.running()) >= 0
-        if begun and not (forgiving and self._scheduler.suspect(handle.in_flight[position][0].number)):
+        if begun and handle.was_ended_for_another(position, code):
+            pass  # it is run again, as if it had not been begun
+        elif begun and not (forgiving and self._scheduler.suspect(handle.in_flight[position][0].number)):
             struck = code == -signal.SIGKILL and self._monitor.struck()
             outcome = handle.last_outcome(self._work, code, peak, self._clock, struck=struck)
             self._scheduler.ended(outcome.number)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections import deque
 from collections.abc import Sequence
 from itertools import chain
@@ -229,6 +230,12 @@ class WorkerHandle:
         self.peak = max(self.peak or 0, used)
 
     # -- its end
+
+    def was_ended_for_another(self, position: int, code: int) -> bool:
+        """Tell whether it was ended for a task that finished meanwhile, so that the one at a position was hit."""
+        decided = self.decided
+        ours = code in (-signal.SIGTERM, -signal.SIGKILL)
+        return ours and decided is not None and decided.position != position
 
     def last_outcome(self, work: Work, code: int, peak: int, clock: Clock, *, struck: bool) -> Outcome:
         """Make the outcome of what it ran, now that its process has ended.
