@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.workplace import COUNTING, Program, Workplace
 
-# Tasks 0..3 finish at once; the others loop until the file `go` is there, one step each look.
+# Tasks 0..3 finish at once; the others loop, and wait in the middle until the file `go` is there, or they are to stop.
 SCRIPT = (
     COUNTING
     + """
@@ -32,8 +32,8 @@ def experiment(context, config):
     for step in context.loop(range(50), state, every="1 steps"):
         note(f"{config.x} {step}", "steps")
         state["steps"] += 1
-        if step == 20:
-            wait_for("go")
+        while step == 20 and not (HERE / "go").exists() and not context.stopping:
+            time.sleep(0.01)
         if config.settings["deaf"] and step == 10 and not (HERE / "go").exists():
             time.sleep(1000)
     if config.settings["child"]:
@@ -83,7 +83,6 @@ def each_step_once(place: Workplace, but: int = 0) -> None:
 def test_ctrl_c_saves_running_tasks_and_the_next_run_goes_on_from_there(place: Workplace) -> None:
     program = started(place)
     os.killpg(program.pid, signal.SIGINT)  # as a terminal does it
-    place.write("go", "")  # what waits can look up now, and see that it is to stop
     program.wait(None)
     assert program.process.returncode == 130, program.err
     place.nobody_left()
@@ -124,7 +123,6 @@ def test_a_second_ctrl_c_stops_at_once(place: Workplace) -> None:
 def test_sigterm_stops_like_ctrl_c_and_ends_with_143(place: Workplace) -> None:
     program = started(place)
     program.send(signal.SIGTERM)
-    place.write("go", "")
     program.wait(143)
     place.nobody_left()
     assert "Traceback" not in program.err
@@ -138,7 +136,6 @@ def test_sigterm_stops_like_ctrl_c_and_ends_with_143(place: Workplace) -> None:
 def test_a_hangup_and_slurms_warning_stop_like_ctrl_c(number: signal.Signals, place: Workplace) -> None:
     program = started(place)
     program.send(number)
-    place.write("go", "")
     program.wait(128 + number)
     place.nobody_left()
     assert "Traceback" not in program.err
@@ -177,7 +174,6 @@ def test_a_terminal_that_is_closed_stops_the_run_like_ctrl_c(place: Workplace) -
         place.write("close", "")
         assert b"exp.py:experiment" in shown.result()
     os.close(ours)
-    place.write("go", "")
     assert process.wait(300) == 128 + signal.SIGHUP
     place.nobody_left()
     assert FULL in resumed(place)

@@ -158,7 +158,8 @@ def test_memory_is_written_once_for_all_workers_and_tasks(
     results = runs.run({"parameters": {"one": [array], "n": range(8)}, "settings": {"two": array}})
     assert results is not None
     assert [result.inner for result in results] == [2.0] * 8
-    assert [size for size in written if size > 100] == [array.nbytes]
+    # What workers are at is written too, a hundred bytes each, where a run takes long enough.
+    assert [size for size in written if size > 10_000] == [array.nbytes]
 
 
 def takes_both(context: Any, config: Any) -> float:

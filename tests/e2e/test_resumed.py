@@ -70,8 +70,8 @@ def interrupt(place: Workplace, program: Program, step: int, how: signal.Signals
         place.until(lambda: "Ctrl-C again" in program.err, what="word that it stops")
         place.write(f"go{step}", "")
     program.wait(None)
+    place.nobody_left()  # or a worker, which ends a moment later, would go on to the next stop
     place.write(f"go{step}", "")
-    place.nobody_left()
 
 
 @pytest.mark.slow

@@ -47,8 +47,9 @@ def test_when_one_of_two_runs_is_killed_the_other_completes_the_grid(place: Work
     assert "right True" in programs[1].wait().out
     counts = place.counts("computed")
     assert set(counts) == {str(x) for x in range(120)}
-    # What the killed run had computed but not committed yet is computed again: at most a commit's worth.
-    assert sum(counts.values()) - len(counts) <= 20
+    # What the killed run had computed but not committed yet is computed again: at most what its workers had in hand
+    # and a commit's worth.
+    assert sum(counts.values()) - len(counts) <= 40
     assert "right True" in place.run("exp.py").out
     assert place.counts("computed") == counts
 

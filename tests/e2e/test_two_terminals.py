@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.calling import Ran, memento
 from tests.e2e.pseudo_terminal import Terminal
-from tests.e2e.workplace import COUNTING, Workplace
+from tests.e2e.workplace import COUNTING, PATIENCE, Workplace
 
 # A task ends when its file is there, or that of all; so nothing here depends on how quick anything is.
 SCRIPT = (
@@ -41,6 +41,9 @@ if __name__ == "__main__":
 )
 
 
+STEERING = {"pause", "resume", "stop", "cancel", "first", "resize"}
+
+
 class Two:
     """A run in a terminal, and a second one over the same store."""
 
@@ -55,6 +58,8 @@ class Two:
         )
 
     def __call__(self, *arguments: str, code: int = 0) -> Ran:
+        if arguments[0] in STEERING and "--wait" not in arguments:
+            arguments = (*arguments, "--wait", str(int(PATIENCE)))
         told = memento(*arguments, "--store", self.place.folder / "memento-store")
         assert told.code == code, told
         return told
