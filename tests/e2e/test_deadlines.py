@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
@@ -26,9 +27,13 @@ def run(seconds, **options):
     return results, took
 """
 
+# Tasks get four seconds to save what they have, not as many as the run is short: this is about what they save.
 LOOPING = """
 import sys, time
 from memento import Memento
+from memento.runner import deadline
+
+deadline._LISTENING_GRACE = 4.0
 
 def experiment(context, config):
     state = {"seen": []}
@@ -109,7 +114,8 @@ def test_on_the_command_line_a_deadline_has_an_exit_code_of_its_own(place: Workp
     line = ("-m", "memento", "run", "exp.py:experiment", "grid.yaml", "--store", "store", "--json")
     late = place.start(*line, "--until", "2001-01-01 07:00").wait(124)
     assert [one["status"] for one in json.loads(late.out)["results"]] == ["missing", "missing"]
-    place.start(*line, "--until", "07:00", "--budget", "8h").wait(0)
+    later = time.strftime("%H:%M", time.localtime(time.time() + 43_200))
+    place.start(*line, "--until", later, "--budget", "8h").wait(0)
     place.start(*line, "--until", "2001-01-01 07:00").wait(0)  # nothing is left
     wrong = place.start(*line, "--until", "8h").wait(2)
     assert "budget='8h'" in wrong.err
@@ -181,7 +187,7 @@ print("counts", *[sum(one.status == status for one in results) for status in ("d
 @pytest.mark.slow
 def test_at_the_deadline_tasks_save_what_they_have_and_go_on_from_there(place: Workplace) -> None:
     place.write("exp.py", LOOPING)
-    first = place.run("exp.py", "{'budget': 8}")
+    first = place.run("exp.py", "{'budget': 14}")
     assert first.out.strip().endswith("[('done', True), ('missing', None)]")
     assert "Its deadline is near" in first.err
     assert re.search(r"Stopped at its deadline, \d\d:\d\d(:\d\d)?: 1 task left", first.err)

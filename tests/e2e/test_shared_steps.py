@@ -154,6 +154,11 @@ def elsewhere():
     context = Context.for_task(TaskSpace(os.path.abspath("memento-store"), "another", b"k" * 16))
     context.cached(held, "p")
 
+def release():
+    wait_for("asked")
+    time.sleep(8.0)  # until long after the timeout
+    (HERE / "released").touch()
+
 def experiment(context, config):
     note("asks", "asked")
     return context.cached(held, "p")
@@ -162,8 +167,8 @@ if __name__ == "__main__":
     thread = threading.Thread(target=elsewhere)
     thread.start()
     wait_for("computed")
-    threading.Timer(7.0, (HERE / "released").touch).start()  # long after the timeout
-    results = run(experiment, {ENGINES[engine]}, {{"i": [1]}}, timeout=3.0, store="memento-store")
+    threading.Thread(target=release).start()
+    results = run(experiment, {ENGINES[engine]}, {{"i": [1]}}, timeout=5.0, store="memento-store")
     print([r.inner if r.status == "done" else r.error for r in results])
     thread.join()
 """,

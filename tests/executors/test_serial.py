@@ -92,7 +92,7 @@ def test_a_script_that_is_interrupted_twice_ends_and_keeps_what_was_done(tmp_pat
         text=True,
     )
     assert process.stderr is not None
-    watchdog = threading.Timer(60, process.kill)
+    watchdog = threading.Timer(300, process.kill)
     watchdog.start()
     try:
         seen = ""

@@ -19,10 +19,10 @@ from tests.executors.pilots.local_engine import Local
 class Short(Local):
     """Whose pilots do not last."""
 
-    grace = 0.5
+    grace = 3.0
 
     def seconds(self) -> float:
-        return 2.0
+        return 6.0
 
 
 def test_only_a_task_that_has_stopped_itself_has_saved_its_state() -> None:
@@ -62,7 +62,7 @@ def test_a_task_that_saves_its_state_goes_on_however_often_its_place_ends(tmp_pa
 @pytest.mark.slow
 def test_places_that_last_no_longer_than_saving_takes_end_the_run(tmp_path: Path) -> None:
     executor = Short(1)
-    executor.grace = 2.5
+    executor.grace = 6.5
     memento = Memento(lambda context, config: 1, executor=executor, store=tmp_path)
     with pytest.raises(WorkerStartError, match=r"3 places in a row ended .*: the time of its job was over"):
         memento.run({"parameters": {"n": [1]}})

@@ -56,7 +56,7 @@ def hold(context: Any, config: Any) -> tuple[str, int]:
         os._exit(7)
     if config.x % 10 == 5:
         os.kill(os.getpid(), signal.SIGKILL)
-    if config.x % 10 == 8:  # it is ended for its time
+    if config.x % 30 == 8:  # it is ended for its time
         time.sleep(600)
     time.sleep(0.002 * (config.x % 4))
     os.close(held)
@@ -73,7 +73,7 @@ def test_no_device_is_held_beyond_its_share_while_workers_die_and_are_resized(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     settings = {"devices": str(tmp_path), "places": places}
     drive.start(
-        hold, settings=settings, gpus_per_task=per_task, num_workers=4, timeout=0.5, max_tasks_per_worker=4
+        hold, settings=settings, gpus_per_task=per_task, num_workers=4, timeout=4.0, max_tasks_per_worker=4
     )
     chance = random.Random(1)
     waiting = [drive.task(number, number) for number in range(60)]
@@ -85,7 +85,7 @@ def test_no_device_is_held_beyond_its_share_while_workers_die_and_are_resized(
         drive.take(drive.executor.poll(0.1))
         drive.executor.resize(chance.randint(1, 4))
     failed = {number for number, outcome in drive.outcomes.items() if outcome.status != DONE}
-    assert failed == {number for number in range(60) if number % 10 in (3, 5, 8)}, {
+    assert failed == {number for number in range(60) if number % 10 in (3, 5) or number % 30 == 8}, {
         number: drive.outcomes[number].failure for number in failed
     }
     assert {drive.value(number)[0] for number in drive.outcomes if number not in failed} == {"0", "1"}

@@ -371,12 +371,12 @@ def test_a_suspended_worker_neither_dies_nor_runs_out_of_time(drive: Drive, tmp_
         until(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()), "it never began")
         pid = int((tmp_path / "pid").read_text())
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(5)
+        time.sleep(7)
         os.kill(pid, signal.SIGCONT)
 
     thread = threading.Thread(target=suspend)
     thread.start()
-    drive.start(work, timeout=2.5)
+    drive.start(work, timeout=5.0)
     outcomes = drive.run([drive.task(i, i) for i in range(20)])
     thread.join()
     assert {outcome.status for outcome in outcomes.values()} == {DONE}
@@ -399,7 +399,7 @@ def work(context, config):
 store = Path("store").absolute()
 (store / "payloads").mkdir(parents=True)
 drive = Drive(Processes(), store)
-drive.start(work, timeout=2.5)
+drive.start(work, timeout=5.0)
 outcomes = drive.run([drive.task(i, i) for i in range(4)])
 drive.executor.close()
 print(sorted(o.status for o in outcomes.values()), min(o.runtime for o in outcomes.values()) >= 0)
@@ -422,7 +422,7 @@ def test_a_suspended_coordinator_or_machine_goes_on_where_it_was(tmp_path: Path,
             parts += parts[0].children(recursive=True)
         for part in parts:
             part.suspend()
-        time.sleep(5)
+        time.sleep(7)
         for part in parts:
             part.resume()
         told, _ = process.communicate(timeout=300)
