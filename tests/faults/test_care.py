@@ -23,7 +23,7 @@ CARER = """
 import json, os, subprocess, sys
 command, store, over = sys.argv[1].split(), sys.argv[2], sys.argv[3]
 times = 0
-while not os.path.exists(over):
+while not times or not os.path.exists(over):
     line = [sys.executable, "-m", "memento", *command, "--store", store]
     ended = subprocess.run(line, capture_output=True, text=True)
     if ended.returncode:

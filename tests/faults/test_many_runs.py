@@ -70,10 +70,12 @@ def test_eight_runs_with_workers_complete_though_one_is_killed(seed: int, tmp_pa
     print(f"seed {seed}")
     draw = random.Random(seed)
     victim = Victim(tmp_path, tasks=400, executor="processes", SLOW="0.1")
+    victim.allow(100)
     runs = [victim.start() for _ in range(8)]
     assert until(lambda: (victim.store / "index.sqlite").exists() and victim.lines("told"))
     with Store.open(victim.store) as store:
         assert until(lambda: len({run.id for run in store.index.runs() if run.status == "running"}) == 8)
+    victim.allow(victim.tasks)
     with_tasks = len(victim.lines("start")) + draw.randint(5, 40)
     assert until(lambda: len(victim.lines("start")) >= with_tasks)
     os.kill(runs[0].pid, signal.SIGKILL)
