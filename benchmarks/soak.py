@@ -108,8 +108,8 @@ class Books:
 class Soak:
     """One grid, run and killed until it is complete."""
 
-    def __init__(self, folder: Path, tasks: int, seed: int, seconds: float) -> None:
-        self.folder, self.tasks, self.seconds = folder, tasks, seconds
+    def __init__(self, folder: Path, tasks: int, seed: int, seconds: float, gone: float = GONE) -> None:
+        self.folder, self.tasks, self.seconds, self.gone = folder, tasks, seconds, gone
         self.random = random.Random(seed)
         self.books = Books(folder / "store", folder / "journal")
         self.kills: Counter[str] = Counter()
@@ -192,7 +192,7 @@ class Soak:
     def _wait_for_orphans(self, token: str) -> None:
         mark, began = f"{TOKEN}={token}".encode(), time.monotonic()
         while left := [pid for pid in psutil.pids() if has_mark(pid, mark)]:
-            if time.monotonic() - began > GONE:
+            if time.monotonic() - began > self.gone:
                 self.orphans += len(left)
                 for pid in left:
                     with suppress(ProcessLookupError):
@@ -237,7 +237,7 @@ def table(soak: Soak, same: bool, seed: int) -> str:
         ("**finished results lost**", f"{books.lost}"),
         ("**finished tasks repeated**", f"{books.repeated}"),
         ("**hangs**", f"{soak.hangs}"),
-        ("**orphans after 2 s**", f"{soak.orphans}"),
+        (f"**orphans after {soak.gone:g} s**", f"{soak.orphans}"),
         ("**frame equals the undisturbed run's**", "yes" if same else "NO"),
         ("other errors", f"{len(soak.errors)}"),
         ("unfinished tasks started again", f"{books.starts - soak.tasks:,}"),
@@ -272,13 +272,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to kill")
     parser.add_argument("--tasks", type=int, default=50_000, help="a multiple of 50")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    parser.add_argument(
+        "--gone", type=float, default=GONE, help="seconds after which who is left is an orphan"
+    )
     parser.add_argument("--out", type=Path, help="keep the table in this page")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="memento-soak-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         assert not is_network_path(folder), "a soak needs a local disk"
-        soak = Soak(folder, options.tasks, options.seed, options.seconds)
+        soak = Soak(folder, options.tasks, options.seed, options.seconds, options.gone)
         soak.to_the_end()
         figures = table_of(soak, folder, options.seed)
     print(figures)
