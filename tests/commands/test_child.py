@@ -66,10 +66,17 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def nobody_is_left() -> None:
-    for pid in pids():
-        until(lambda pid=pid: is_gone(pid))  # type: ignore[misc]
-    assert not psutil.Process().children(recursive=True)
+@pytest.fixture
+def nobody_is_left() -> Callable[[], None]:
+    """What waits for the end of a family, and finds no child but those of earlier tests (multiprocessing keeps one)."""
+    before = set(psutil.Process().children(recursive=True))
+
+    def look() -> None:
+        for pid in pids():
+            until(lambda pid=pid: is_gone(pid))  # type: ignore[misc]
+        assert set(psutil.Process().children(recursive=True)) <= before
+
+    return look
 
 
 @pytest.mark.parametrize(
@@ -162,7 +169,7 @@ def test_a_program_that_closes_its_output_is_waited_for() -> None:
     assert run("import os, time; os.close(1); os.close(2); time.sleep(0.3); os._exit(5)") == 5
 
 
-def test_what_it_leaves_running_ends_with_it() -> None:
+def test_what_it_leaves_running_ends_with_it(nobody_is_left: Callable[[], None]) -> None:
     assert run(FAMILY, "leave") == 0
     nobody_is_left()
 
@@ -179,7 +186,9 @@ def test_the_wish_to_stop_reaches_it_as_one_sigterm(capfd: Any) -> None:
     assert output.last_lines() == "saved"
 
 
-def test_who_does_not_hear_it_is_killed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_does_not_hear_it_is_killed_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, nobody_is_left: Callable[[], None]
+) -> None:
     monkeypatch.setattr(child, "_INSIST", 0.3)
     assert run(FAMILY, "deaf", stopping=Path("pids").exists) is None
     nobody_is_left()
@@ -191,7 +200,7 @@ def test_a_program_that_prints_without_end_hears_it_too(capfd: Any) -> None:
     capfd.readouterr()
 
 
-def test_whatever_ends_us_ends_it() -> None:
+def test_whatever_ends_us_ends_it(nobody_is_left: Callable[[], None]) -> None:
     def interrupt() -> bool:
         if Path("pids").exists():
             raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,19 @@ class Conditional:
             self.contents.pop(name, None)
 
 
+class Beats:
+    """A clock that goes on by so many seconds with each renewal: a machine that stands still makes nobody late."""
+
+    def __init__(self, place: Conditional, seconds: float = 0.05) -> None:
+        self.place, self.seconds = place, seconds
+
+    def now(self) -> float:
+        return self.monotonic()
+
+    def monotonic(self) -> float:
+        return self.place.number * self.seconds
+
+
 @pytest.fixture
 def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskSpace:
     monkeypatch.setattr(step_leases, "_checked", {})
@@ -56,6 +70,7 @@ def lease(place: Conditional, lapse: float = 0.3, renewed: float = 0.05) -> Step
 
 def test_one_of_many_computes_and_the_others_find_the_step(space: TaskSpace) -> None:
     place, computed, done = Conditional(), list[int](), threading.Event()
+    space = space._replace(clock=Beats(place))
     waiting = threading.Barrier(6)
 
     def host(number: int) -> None:
@@ -76,6 +91,8 @@ def test_one_of_many_computes_and_the_others_find_the_step(space: TaskSpace) -> 
 
 def test_who_lives_keeps_the_lease_for_longer_than_its_lapse(space: TaskSpace) -> None:
     place, done, second = Conditional(), threading.Event(), list[bool]()
+    clock = Beats(place)
+    space = space._replace(clock=clock)
 
     def other() -> None:
         with lease(place).held(space, done.is_set):
@@ -85,7 +102,8 @@ def test_who_lives_keeps_the_lease_for_longer_than_its_lapse(space: TaskSpace) -
         first = place.stamped("leases/aa")[1]
         thread = threading.Thread(target=other)
         thread.start()
-        thread.join(1)  # three times the lapse
+        while clock.monotonic() < 1.0 and thread.is_alive():  # three times the lapse
+            time.sleep(0.01)
         assert second == []
         assert place.stamped("leases/aa")[1] != first
         done.set()
@@ -136,6 +154,7 @@ def test_a_server_that_minds_no_conditions_is_told_once(
 
 def test_who_computes_another_step_does_not_wait_for_ever(space: TaskSpace) -> None:
     place = Conditional()
+    space = space._replace(clock=Beats(place))
     with lease(place, lapse=60, renewed=0.01).held(space, lambda: False):
         with lease(place, lapse=0.1).held(space, lambda: False, nested=True):
             pass

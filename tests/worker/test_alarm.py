@@ -51,9 +51,11 @@ def test_a_task_in_its_time_is_left_alone() -> None:
 
 
 def test_a_task_that_has_waited_for_another_has_more_time() -> None:
-    with alarm(0.1, always) as put_off:
-        put_off(30.0)
-        assert not wait(0.4)
+    clock = Moved()
+    with alarm(2.0, always, clock) as put_off:
+        put_off(3600.0)
+        clock.by += 600
+        assert not wait(0.8)  # in which it has rung
 
 
 def test_a_task_that_is_no_more_at_its_own_code_is_left_alone() -> None:
@@ -104,7 +106,7 @@ def test_a_task_may_use_the_systems_alarm_itself_and_is_ended_all_the_same() -> 
     heard: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
     try:
-        with pytest.raises(TimeUp), alarm(0.5, always):  # noqa: PT012 - a task of several steps
+        with pytest.raises(TimeUp), alarm(2.0, always):  # noqa: PT012 - a task of several steps
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             assert wait(60, lambda: bool(heard))
             signal.setitimer(signal.ITIMER_REAL, 0)
