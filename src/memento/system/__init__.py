@@ -43,6 +43,7 @@ from memento.system.process import kill_marked as kill_marked
 from memento.system.process import kill_tree as kill_tree
 from memento.system.process import outlive_parent as outlive_parent
 from memento.system.process import own_mark as own_mark
+from memento.system.process import parent_of as parent_of
 from memento.system.process import process_start as process_start
 from memento.system.process import program_start as program_start
 from memento.system.process import quiet as quiet

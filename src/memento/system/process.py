@@ -129,8 +129,19 @@ def has_children() -> bool:
     return True
 
 
+def parent_of(pid: int) -> int | None:
+    """Return the process whose child this one is now; None where it is gone."""
+    if LINUX:
+        fields = _fields(pid)
+        return int(fields[1]) if len(fields) > 1 else None
+    return asked(pid, lambda process: int(process.ppid()), None)
+
+
 def descendants(pid: int) -> list[int]:
-    """Return the processes below a process, children before grandchildren."""
+    """Return the processes below a process, children before grandchildren.
+
+    Some may be missing: while they are looked for, parents end, and their children get others.
+    """
     if LINUX:
         found: list[int] = []
         rest = [pid]

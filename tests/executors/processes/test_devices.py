@@ -269,6 +269,30 @@ def test_a_device_is_given_on_when_what_a_dead_worker_left_is_gone_or_does_not_g
         assert begun == [0, 1]
 
 
+@linux
+def test_a_child_of_a_task_that_lives_is_no_orphan_though_it_is_missing_among_what_is_below_its_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        child = int(worker.stdout.readline())
+        # As where a parent between the two has just ended.
+        found = {os.getpid(): [worker.pid, child]}
+        monkeypatch.setattr(system, "descendants", lambda pid: found.get(pid, []))
+        told = {"parent": os.getpid(), "slots": 0}
+        served = server.Server(cast(socket.socket, None), told, cast(Work, SimpleNamespace()))
+        served._workers[worker.pid] = 0
+        assert not served._end_orphans()
+        assert system.process_start(child) is not None
+        worker.kill()
+        worker.wait()
+        del served._workers[worker.pid]
+        found[os.getpid()] = [child]
+        assert served._end_orphans()
+        while system.process_start(child) is not None:
+            time.sleep(0.01)
+
+
 def _give_back(place: Place, read: int, write: int, until: float) -> int:
     os.close(read)
     os.close(write)

@@ -266,7 +266,16 @@ class Server:
         return False
 
     def _is_below_worker(self, pid: int) -> bool:
-        return any(pid in system.descendants(worker) for worker in self._workers)
+        # Upwards: among descendants one is missing whose parent ends meanwhile, and it would be taken for an orphan.
+        above = pid
+        while above not in self._workers:
+            parent = system.parent_of(above)
+            if parent is None and above != pid:
+                parent = pid  # whose parent has ended: it has another one by now
+            if parent is None or parent in (0, 1, os.getpid()):
+                return False
+            above = parent
+        return True
 
     def end_all(self) -> None:
         """End every worker and everything below them, and wait until they are gone."""
