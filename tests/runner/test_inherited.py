@@ -12,6 +12,7 @@ from memento import Memento
 from memento.events import Said
 from memento.executors.pilots.pilot_messages import Ended, Leaving, pack_all
 from memento.executors.pilots.streams import Writer
+from memento.index.types import Living
 from memento.keys.project_files import Script
 from memento.matrix.matrix import Matrix
 from memento.records import DONE, FAILED, RAISED, Encoded, Failure, Outcome
@@ -153,6 +154,26 @@ def test_of_a_run_that_lives_nothing_is_touched(tmp_path: Path) -> None:
     assert living.go_on() == [1, 4, 9]
     assert path.exists()
     living.store.close()
+
+
+def test_a_run_that_begins_while_the_dead_are_looked_for_is_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = Dead(tmp_path / "store")
+    dead.leave(1)
+    begun: list[Dead] = []
+    living = dead.store.index.living
+
+    def then_one_begins() -> Living:
+        told = living()
+        begun.append(Dead(tmp_path / "store", pid=info_of().pid))
+        begun[0].leave(2)
+        return told
+
+    monkeypatch.setattr(dead.store.index, "living", then_one_begins)
+    assert inherited.dead_runs(dead.store) == [dead.run]
+    for one in (dead, *begun):
+        one.store.close()
 
 
 def test_what_a_run_has_committed_itself_goes(dead: Dead) -> None:

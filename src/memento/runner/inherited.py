@@ -111,8 +111,9 @@ def drop_folder(store: str, run: str) -> None:
 
 def dead_runs(store: Store) -> list[str]:
     """Return the runs whose workers have left something, and which are dead."""
+    runs = handover.runs_with_outcomes(store.root)  # first: who begins after that is none of these
     living = tuple([f"-{owner.pid}-{owner.run:04x}" for owner in store.index.living().runs])
-    return [run for run in handover.runs_with_outcomes(store.root) if not run.endswith(living)]
+    return [run for run in runs if not run.endswith(living)]
 
 
 def outdated(
