@@ -164,7 +164,8 @@ def test_a_task_that_needs_more_memory_gets_it_in_a_job_that_asks_for_more(
     def experiment(context: Any, config: Any) -> int:
         held = bytearray(config.megabytes << 20)
         held[:: 1 << 12] = b"x" * len(held[:: 1 << 12])  # every page is there
-        time.sleep(1.5)  # so long that somebody looks
+        while context.resources.memory_limit < len(held):  # until somebody has looked
+            time.sleep(0.05)
         return len(held) >> 20
 
     executor = executor_of(tasks_per_job=1, max_jobs=1)
