@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.ports import free_port
+
 _UP = 300.0  # seconds in which it starts
 
 
@@ -62,7 +64,7 @@ class ObjectServer:
         head = {"Authorization": f"AWS4-HMAC-SHA256 {who}"}
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{name}", method="PUT", headers=head)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=10) as answer:
+        with opener.open(request, timeout=_UP) as answer:
             assert answer.status == 200
 
     def requests(self) -> list[str]:
@@ -133,17 +135,20 @@ class Door:
                 ours.close()
                 return
             try:
-                theirs = socket.create_connection(("127.0.0.1", self._to), 5)
+                theirs = socket.create_connection(("127.0.0.1", self._to), _UP)
             except OSError:
                 ours.close()
                 continue
-            threading.Thread(target=self._carry, args=(ours, theirs), daemon=True).start()
+            theirs.settimeout(None)
+            threading.Thread(target=self._carry, args=(listening, ours, theirs), daemon=True).start()
 
-    def _carry(self, ours: socket.socket, theirs: socket.socket) -> None:
+    def _carry(self, listening: socket.socket, ours: socket.socket, theirs: socket.socket) -> None:
         pair = (ours, theirs)
         with self._lock:
             self._pairs.add(pair)
         with contextlib.suppress(OSError), selectors.DefaultSelector() as ready:
+            if self._listening is not listening:  # it was shut meanwhile, and this pair not cut
+                raise OSError
             ready.register(ours, selectors.EVENT_READ, theirs)
             ready.register(theirs, selectors.EVENT_READ, ours)
             while True:
@@ -199,10 +204,3 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> Non
         assert process.poll() is None, log.read_text()
         time.sleep(0.05)
     raise AssertionError(f"it does not start: {log.read_text()}")
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody has."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -26,7 +26,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from tests.engines.object_store import free_port, wait_for_port
+from tests.engines.object_store import wait_for_port
+from tests.engines.ports import free_port
 
 # The account that Azurite's documentation names, and everybody has.
 _ACCOUNT = "devstoreaccount1"
@@ -69,7 +70,7 @@ def _make_container(port: int, name: str) -> None:
     address = f"http://127.0.0.1:{port}/{_ACCOUNT}/{name}?restype=container"
     request = urllib.request.Request(address, method="PUT", headers=heads)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=60) as answer:
+    with opener.open(request, timeout=300) as answer:
         assert answer.status == 201
 
 

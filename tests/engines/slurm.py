@@ -23,6 +23,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.ports import free_ports
+
 HOW_TO_GET_IT = "Slurm is not installed: apt-get install --no-install-recommends slurm-wlm munge"
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sacct", "sinfo")
@@ -36,7 +38,7 @@ SlurmctldPort={port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.sock,cred_expire=5
+AuthInfo=socket={folder}/munge.sock,cred_expire=15
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
@@ -55,8 +57,8 @@ SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
 JobRequeue=1
 KillWait=3
-SlurmdTimeout=10
-SlurmctldTimeout=10
+SlurmdTimeout=60
+SlurmctldTimeout=60
 InactiveLimit=0
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -146,7 +148,7 @@ class Cluster:
 
     # -- looking
 
-    def run(self, *command: str, check: bool = True, seconds: float = 30.0) -> str:
+    def run(self, *command: str, check: bool = True, seconds: float = _PATIENCE) -> str:
         """Run a command beside this Slurm; return what it prints."""
         done = subprocess.run(
             command,
@@ -180,7 +182,7 @@ class Cluster:
     def clear(self) -> None:
         """Cancel every job, and wait until none is left."""
         self.run("scancel", "-f", "-u", getpass.getuser(), check=False)
-        end = time.monotonic() + 60
+        end = time.monotonic() + _PATIENCE
         while time.monotonic() < end and self.run("squeue", "-h", check=False):
             time.sleep(0.1)
 
@@ -313,15 +315,6 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def started(options: Mapping[str, str] | None = None) -> Iterator[Cluster]:

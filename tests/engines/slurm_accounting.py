@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.slurm import Cluster, free_ports, require_slurm, wait_until
+from tests.engines.ports import free_ports
+from tests.engines.slurm import Cluster, require_slurm, wait_until
 
 HOW_TO_GET_IT = (
     "Slurm's accounting is not installed: apt-get install --no-install-recommends slurmdbd mariadb-server"
