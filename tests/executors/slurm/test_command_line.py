@@ -91,13 +91,13 @@ def test_a_detached_run_says_how_many_workers_there_are_and_what_failed_is_tried
 def test_a_run_with_a_deadline_ends_in_time_and_says_what_is_left(
     how: str, slurm: Cluster, project: Path
 ) -> None:
-    (project / "gate").write_text("1")
-    moment = (datetime.now().astimezone() + timedelta(seconds=30)).isoformat(timespec="seconds")
-    told = run(project, "long.yaml", how, "30s" if how == "--budget" else moment)
+    (project / "gate").write_text("1.5")
+    moment = (datetime.now().astimezone() + timedelta(seconds=45)).isoformat(timespec="seconds")
+    told = run(project, "long.yaml", how, "45s" if how == "--budget" else moment)
     assert told.returncode == 124, told.stdout + told.stderr
     assert "left" in told.stdout + told.stderr
     with Store.open(project / "st", create=False, readonly=True) as store:
         (one,) = store.index.runs()
     assert one.ended is not None
-    assert 0 < one.counts["done"] < 399, "they take 50 s on all of the two nodes' cores"
+    assert 0 < one.counts["done"] < 399, "they take 75 s on all of the two nodes' cores"
     wait_until(lambda: not slurm.jobs(), "no job is left")

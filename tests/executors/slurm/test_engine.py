@@ -144,21 +144,29 @@ def test_what_cannot_work_is_told_in_the_first_seconds(
         memento_of(lambda context, config: 1, tmp_path, executor_of(**options)).run(
             {"parameters": {"x": [1, 2]}}
         )
-    assert time.monotonic() - began < 100  # on any machine
+    assert time.monotonic() - began < 200  # on any machine
     wait_until(lambda: not slurm.jobs(), "no job is left")
     assert not list((tmp_path / "work").iterdir()), "nothing of the run is left"
 
 
 def test_a_host_on_which_all_fails_at_once_is_left_alone(
-    slurm: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    slurm: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    works = tmp_path / "works"
+    monkeypatch.setattr("memento.executors.slurm.hosts.QUICK", 300.0)
+
     def experiment(context: Any, config: Any) -> str:
         if os.environ["SLURMD_NODENAME"] == "n2":
+            while (
+                not works.exists()
+            ):  # else n2 would be alone for a moment, and nobody could say that it is n2's fault
+                time.sleep(0.01)
             raise OSError("read-only file system")
         time.sleep(0.2)
+        works.touch()
         return os.environ["SLURMD_NODENAME"]
 
-    results = memento_of(experiment, tmp_path, executor_of(), log_output=False).run(
+    results = memento_of(experiment, tmp_path / "st", executor_of(), log_output=False).run(
         {"parameters": {"x": list(range(60))}}
     )
     assert results is not None
@@ -178,9 +186,10 @@ def test_ctrl_c_leaves_no_job_behind(slurm: Cluster, tmp_path: Path) -> None:
         wait_until(begun.exists, "a task runs")
         os.kill(os.getpid(), signal.SIGINT)
 
+    executor = executor_of(idle=3600)  # by itself no job would end so soon
     with beside(interrupt), pytest.raises(RunInterrupted):
-        memento_of(experiment, tmp_path / "st", executor_of()).run({"parameters": {"x": list(range(60))}})
-    wait_until(lambda: not slurm.jobs(), "no job is left", 15.0)
+        memento_of(experiment, tmp_path / "st", executor).run({"parameters": {"x": list(range(60))}})
+    wait_until(lambda: not slurm.jobs(), "no job is left")
 
 
 @pytest.mark.parametrize("how", ["hang", "nonsense"])
@@ -248,7 +257,7 @@ def test_a_coordinator_that_is_itself_a_job_is_ended_and_started_again_and_repea
         slurm.run("scancel", "--full", f"--signal={how}", coordinator)
         wait_until(lambda coordinator=coordinator: coordinator not in slurm.jobs(), "it has ended")  # type: ignore[misc]
     submit()
-    wait_until(lambda: "all [" in (out.read_text() if out.exists() else ""), "it is done", 90.0)
+    wait_until(lambda: "all [" in (out.read_text() if out.exists() else ""), "it is done")
     assert f"all {list(range(24))}" in out.read_text()
     finished_once = Counter(tasks())
     # After SIGTERM what ran is stopped, as by Ctrl-C: those begin again. After SIGKILL pilots go on.
@@ -278,4 +287,4 @@ def test_why_a_task_waits_is_told_in_slurms_words(slurm: Cluster, tmp_path: Path
     finally:
         run.terminate()
         run.wait(300)
-    wait_until(lambda: not slurm.jobs(), "no job is left", 15.0)
+    wait_until(lambda: not slurm.jobs(), "no job is left")
