@@ -17,8 +17,9 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _OBJECTS = 100 << 20  # bytes
-# A node that does not answer for seconds, on a machine that is busy, is not dead; one that is killed is seen at once.
-_PATIENT = {"health_check_timeout_ms": 60_000, "health_check_failure_threshold": 20}
+# A node that does not answer for seconds, on a machine that is busy, is not dead; one that is killed answers at once.
+_HEALTH = {"health_check_timeout_ms": 60_000}
+_PATIENCE = 300.0  # seconds
 
 
 @contextlib.contextmanager
@@ -42,11 +43,13 @@ def ray_nodes(count: int = 2, cpus: int = 1) -> Iterator[Any]:
             "object_store_memory": _OBJECTS,
             "include_dashboard": False,
             "temp_dir": folder,
+            "_system_config": _HEALTH,
         }
         cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(count):
-                cluster.add_node(num_cpus=cpus, object_store_memory=_OBJECTS)
+                cluster.add_node(wait=False, num_cpus=cpus, object_store_memory=_OBJECTS)
+            cluster.wait_for_nodes(_PATIENCE)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
@@ -56,3 +59,21 @@ def ray_nodes(count: int = 2, cpus: int = 1) -> Iterator[Any]:
             cluster.shutdown()
             for name in (*ENVIRONMENT, "RAY_TMPDIR"):
                 os.environ.pop(name, None)
+
+
+def add_node(cluster: Any, **what: Any) -> Any:
+    """Add a node that has what Ray is told, and wait until Ray knows it."""
+    node = cluster.add_node(wait=False, object_store_memory=_OBJECTS, **what)
+    cluster.wait_for_nodes(_PATIENCE)
+    return node
+
+
+@contextlib.contextmanager
+def added_node(cluster: Any, **what: Any) -> Iterator[Any]:
+    """Add a node, and take it away again: until Ray knows that, since the next test would count on it."""
+    node = add_node(cluster, **what)
+    try:
+        yield node
+    finally:
+        cluster.remove_node(node)
+        cluster.wait_for_nodes(_PATIENCE)
