@@ -324,6 +324,7 @@ def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),
         "PYTHONPATH": HOME,
+        "DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "1h",  # Dask tells of a machine that stands still for 3 seconds
     }
     return subprocess.Popen(
         [sys.executable, "-W", "error", "exp.py", *arguments],
