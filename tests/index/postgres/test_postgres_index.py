@@ -252,12 +252,20 @@ def test_a_server_that_does_not_answer_is_waited_for_told_once_and_given_up(
     with opened(address) as index:
         run = index.begin(info_of())
         run.claim([key_of(1)])
+        over = threading.Event()
+
+        def come_back() -> None:
+            while not index.notes and not over.wait(0.01):
+                pass
+            postgres.start()
+
         postgres.stop()
-        back = threading.Timer(1.0, postgres.start)
+        back = threading.Thread(target=come_back)
         back.start()
         try:
             assert list(run.commit([row_of(1)]).ids) == [key_of(1)]
         finally:
+            over.set()
             back.join()
         told = [record.getMessage() for record in caplog.records]
         assert len(told) == len(index.notes) == 1
@@ -292,6 +300,28 @@ def test_a_server_that_starts_again_while_a_store_is_opened_is_waited_for(
     answers.append("No such file or directory")
     with pytest.raises(NotAStore, match="Nothing listens there"):
         opened(address)
+
+
+def test_a_server_that_is_lost_after_a_long_time_is_waited_for_as_long_as_any(address: str) -> None:
+    import psycopg
+
+    class Passing(Wrong):
+        passed = 0.0
+
+        def monotonic(self) -> float:
+            return SYSTEM_CLOCK.monotonic() + self.passed
+
+    clock, lost = Passing(0.0), list[bool]()
+
+    def body() -> str:
+        if not lost:
+            clock.passed += 3_600.0  # the machine was asleep
+            lost.append(True)
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        return "done"
+
+    with opened(address, clock=clock) as index:
+        assert index.database.patiently(body) == "done"
 
 
 def test_no_transaction_is_left_open(postgres: Postgres, address: str) -> None:
@@ -392,4 +422,4 @@ def test_a_pool_of_transactions_may_stand_between(pooled: str) -> None:
     with opened(pooled) as index:
         assert sorted(granted) == keys
         assert index.experiments() == [(EXPERIMENT, len(keys), 0)]
-        assert index.query("SELECT count(*) FROM tasks", 4.0).rows == [(len(keys),)]
+        assert index.query("SELECT count(*) FROM tasks", 120.0).rows == [(len(keys),)]

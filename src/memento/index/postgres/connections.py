@@ -272,7 +272,8 @@ class Server:
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is not None and connection.within:
             return body()
-        began, pause = self._clock.monotonic(), 0.0
+        until: float | None = None  # monotonic
+        pause = 0.0
         while True:
             try:
                 return body()
@@ -280,7 +281,10 @@ class Server:
                 if first and not comes(error):
                     raise
                 first = False  # between going and coming again nothing listens there for a moment
-                left = PATIENCE - (self._clock.monotonic() - began)
+                # From now: what was done before the server was lost may have taken long, or this machine have slept.
+                now = self._clock.monotonic()
+                until = now + PATIENCE if until is None else until
+                left = until - now
                 if left <= 0:
                     raise
                 if pause:  # at once it was tried again already
