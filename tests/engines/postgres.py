@@ -55,11 +55,11 @@ class Postgres:
         """Start, or start again."""
         settings = f"-c listen_addresses= -k {self.host} -c fsync={os.environ.get('PGFSYNC', 'off')}"
         settings += " -c max_connections=100 -c shared_buffers=32MB -c log_min_messages=warning"
-        self._run("pg_ctl", "-s", "-w", "-t", "60", "-l", self.folder + "/log", "-o", settings, "start")
+        self._run("pg_ctl", "-s", "-w", "-t", "280", "-l", self.folder + "/log", "-o", settings, "start")
 
     def stop(self, mode: str = "fast") -> None:
         """Stop; `immediate` is a crash: what is not on the disk is lost."""
-        self._run("pg_ctl", "-s", "-w", "-t", "60", "-m", mode, "stop")
+        self._run("pg_ctl", "-s", "-w", "-t", "280", "-m", mode, "stop")
 
     def crash(self) -> None:
         """Lose the power, and come back."""
