@@ -312,7 +312,7 @@ class Soak:
         self.engine, self.tasks, self.seconds, self.seed = engine, tasks, seconds, seed
         self.journal = engine.folder / "journal"
         self.books = Books(self.journal, engine.rows)
-        self.pauses = BETWEEN
+        self.pauses, self.gone = BETWEEN, GONE
         self.strikes: Counter[str] = Counter()
         self.starts = self.hangs = self.in_vain = 0
         self.orphans: list[str] = []
@@ -440,7 +440,7 @@ class Soak:
             *(f"process {pid}: {_command(pid)[-120:]}" for pid in self._ours()),
             *self.engine.left(),
         ]:
-            if time.monotonic() - began > GONE:
+            if time.monotonic() - began > self.gone:
                 self.orphans = left
                 for pid in self._ours():
                     _kill(pid)

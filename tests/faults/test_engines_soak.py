@@ -19,7 +19,7 @@ def test_a_grid_on_pilots_that_are_killed_at_random_ends_as_one_on_this_machine(
         engine = Engine(tmp_path)
         engine.up(stack)
         soak = Soak(engine, 1_500, 5, 15.0)
-        soak.pauses = (0.5, 2.0)
+        soak.pauses, soak.gone = (0.5, 2.0), 200.0
         soak.to_the_end()
     figures = table(soak, is_as_undisturbed(soak))
     told = "\n".join((figures, *soak.errors, *soak.orphans))
