@@ -261,7 +261,7 @@ def test_a_run_within_a_call_of_dasks_does_not_wait_for_the_thread_that_it_has(t
         return [result.inner for result in memento.run({"parameters": {"x": [1, 2]}}) or ()]
 
     with dask_client(workers=1) as client:
-        assert client.submit(run, client.scheduler.address).result(timeout=120) == [2, 3]
+        assert client.submit(run, client.scheduler.address).result(timeout=300) == [2, 3]
 
 
 SCRIPT = """
