@@ -35,6 +35,11 @@ def experiment(context: Context, config: Config) -> int:
     return int(config.x)
 
 
+@pytest.fixture(autouse=True)
+def _time_to_hear_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_listeners, "_PATIENCE", 200.0)
+
+
 @pytest.fixture(params=["serial", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     def make(**options: Any) -> Memento:
