@@ -18,7 +18,8 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(provenance, "GIT_SECONDS", 120.0)  # on any machine
     git(tmp_path, "init", "-q", "-b", "trunk")
     (tmp_path / "code.py").write_text("a = 1\n")
     git(tmp_path, "add", ".")
