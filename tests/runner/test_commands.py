@@ -11,8 +11,9 @@ from memento.events import CommandTaken, Said, TasksFinished, Tick
 from memento.index.types import Command
 from memento.records import RAISED
 from memento.runner.commands import carry_out, matching
+from memento.runner.retry import Retry
 from memento.worker.work import Task
-from tests.runner.fakes import FakeSession, outcome
+from tests.runner.fakes import FakeSession, fails, outcome
 
 Ask = dict[int, tuple[str, dict[str, Any]]]
 
@@ -59,6 +60,15 @@ def test_while_it_is_paused_other_runs_may_have_what_waits() -> None:
     session = commanded(FakeSession(10), {2: ("pause", {}), 20: ("stop", {})})
     assert session.run.released
     assert session.runner.progress.done < 5
+
+
+@pytest.mark.parametrize("paused", [0, 4], ids=["before it fails", "after it"])
+def test_while_it_is_paused_other_runs_may_have_what_waits_for_its_next_attempt(paused: int) -> None:
+    session = FakeSession(10, fails(0, until=1), Retry(1, delay=60.0, longest=600.0))
+    session.executor.capacity = 1
+    commanded(session, {paused: ("pause", {}), 200: ("resume", {})})
+    assert session.plan.tasks.key(0) in session.run.released
+    assert session.runner.progress.done == 10
 
 
 def test_stop_lets_what_runs_finish_and_ends_the_run() -> None:

@@ -316,6 +316,8 @@ class Runner:
         self.commits.add_attempt(task, outcome)
         self.queue.attempts[number] = outcome.attempt + 1
         self.queue.delay(number, self._clock.monotonic() + delay)
+        if self.paused_by:
+            self._run.release([task.key])
         text = task_text(self.plan.tasks, number)
         reason = f"{failure.type}: {failure.message}"
         if failure.next_limit:
@@ -402,6 +404,8 @@ class Runner:
         """Start nothing more until `resume`; what runs goes on to its end."""
         self.paused_by = by
         self.executor.cancel(running=False)
+        # Else other runs would wait for these until somebody resumes this one.
+        self._run.release(self.plan.tasks.keys_of(self.queue.delayed))
 
     def at_work(self) -> list[Running]:
         """Return what runs at this moment; nothing where a task would keep this thread from asking."""

@@ -118,9 +118,14 @@ class TaskQueue:
         self._moved |= rest & wanted
         return [*dropped, *(rest & wanted)]
 
+    @property
+    def delayed(self) -> list[int]:
+        """Those that wait for their time."""
+        return [number for _, number in self._delayed]
+
     def drop_delayed(self) -> list[int]:
         """Remove those that wait for their time; return them."""
-        return self.drop([number for _, number in self._delayed])
+        return self.drop(self.delayed)
 
     def rest(self) -> list[int]:
         """Return what is left of the plan, in order, but for what was moved to the front or waits for its time."""
