@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -59,6 +61,15 @@ def memento(*arguments: str | Path) -> Ran:
     """Call a command in this process."""
     result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
     return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """Copy a folder that has a store in it, and return where to.
+
+    A store that an earlier test has left to the garbage collector is closed first: with that files of it go.
+    """
+    gc.collect()
+    return Path(shutil.copytree(folder, to))
 
 
 def line(*arguments: str | Path) -> list[str]:

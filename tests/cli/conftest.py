@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.calling import Ran, command, memento
+from tests.cli.calling import Ran, command, copied, memento
 
 EXPERIMENT = """
 def grid(context, config):
@@ -132,5 +131,5 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def values(arrays: Project, tmp_path: Path) -> Project:
-    shutil.copytree(arrays.folder, tmp_path / "arrays")
+    copied(arrays.folder, tmp_path / "arrays")
     return Project(tmp_path / "arrays", arrays.first)

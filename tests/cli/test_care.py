@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from memento.cli.care import forget
 from memento.cli.choosing import wanted
-from tests.cli.calling import Ran, memento
+from tests.cli.calling import Ran, copied, memento
 from tests.cli.conftest import Project
 
 
@@ -23,7 +22,7 @@ class Terminal:
 @pytest.fixture
 def grid(project: Project, tmp_path: Path) -> Project:
     """A store of this test's own: six tasks, two of them failed."""
-    shutil.copytree(project.folder, tmp_path / "project")
+    copied(project.folder, tmp_path / "project")
     return Project(tmp_path / "project", project.first)
 
 
@@ -180,7 +179,7 @@ def test_where_there_is_no_store_it_is_said(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_a_store_holds_does_not_steer_the_terminal(hostile: Project, tmp_path: Path) -> None:
-    shutil.copytree(hostile.folder, tmp_path / "copy")
+    copied(hostile.folder, tmp_path / "copy")
     project = Project(tmp_path / "copy", hostile.first)
     (project.store / "payloads" / "x\x1b[2Jy\nz").write_text("x")
     for told in (project("verify"), project("retry"), project("gc")):

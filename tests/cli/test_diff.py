@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from memento.memento import Memento
 from memento.store.store import Store
-from tests.cli.calling import memento
+from tests.cli.calling import copied, memento
 from tests.cli.conftest import Project
 from tests.cli.test_inspect import STEERING
 
@@ -96,7 +95,7 @@ def test_runs_go_by_their_names_too(place: Path) -> None:
 
 
 def test_two_stores_are_compared_by_keys(place: Path, tmp_path: Path) -> None:
-    shutil.copytree(place, tmp_path / "other")
+    copied(place, tmp_path / "other")
     same = memento("diff", place, tmp_path / "other")
     assert same.code == 0
     assert "with the same results" in same.out
@@ -154,7 +153,7 @@ def test_two_of_different_kinds_are_trouble(place: Path) -> None:
 def test_a_name_that_may_be_two_things_is_asked_about(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(place, tmp_path / "123")
+    copied(place, tmp_path / "123")
     monkeypatch.chdir(tmp_path)
     told = memento("diff", "123", "123")
     assert told.code == 2
@@ -163,7 +162,7 @@ def test_a_name_that_may_be_two_things_is_asked_about(
 
 
 def test_a_store_that_cannot_be_read_is_trouble(place: Path, tmp_path: Path) -> None:
-    shutil.copytree(place, tmp_path / "other")
+    copied(place, tmp_path / "other")
     (tmp_path / "other" / "index.sqlite").write_bytes(b"SQLite format 3\0" + b"\xff" * 8_000)
     assert memento("diff", place, tmp_path / "other").code == 2
 

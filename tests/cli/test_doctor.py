@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ from memento.cli import doctor as doctors
 from memento.cli import machine_checks, store_checks
 from memento.cli.machine_checks import OK, PROBLEM, WARNING, Check
 from memento.layout import INDEX, PAYLOADS, QUARANTINE
-from tests.cli.calling import command, memento
+from tests.cli.calling import command, copied, memento
 from tests.cli.conftest import Project
 from tests.cli.test_inspect import STEERING
 from tests.executors.drivers import GB, nvml_tells
@@ -69,7 +68,7 @@ def test_every_warning_and_problem_says_why(project: Project, monkeypatch: pytes
 
 
 def test_a_store_of_a_later_release_is_a_problem(project: Project, tmp_path: Path) -> None:
-    store = shutil.copytree(project.store, tmp_path / "store")
+    store = copied(project.store, tmp_path / "store")
     connection = sqlite3.connect(store / INDEX)
     connection.execute("PRAGMA user_version = 999")
     connection.close()
@@ -80,7 +79,7 @@ def test_a_store_of_a_later_release_is_a_problem(project: Project, tmp_path: Pat
 
 
 def test_a_damaged_index_is_a_problem(project: Project, tmp_path: Path) -> None:
-    store = shutil.copytree(project.store, tmp_path / "store")
+    store = copied(project.store, tmp_path / "store")
     size = (store / INDEX).stat().st_size
     with open(store / INDEX, "r+b") as file:
         file.seek(size // 2)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import memento as library
@@ -85,6 +87,39 @@ def test_parts_of_dicts_in_dicts_are_columns(tmp_path: Path) -> None:
     told = memento("ls", "--columns", "m,value.m.acc", "--sort", "-m.f1", "--store", store)
     assert told.out.split()[:5] == ["key", "status", "m.f1", "m", "m.acc"]
     assert "Did you mean 'm.acc'?" in memento("ls", "--sort", "m.ac", "--store", store).err
+
+
+@dataclass
+class Fitted:
+    """What an experiment may return."""
+
+    acc: float
+    model: Any
+
+
+@pytest.mark.parametrize("kind", [dict, Fitted])
+@pytest.mark.parametrize("size", [3, 20_000])
+def test_numbers_beside_an_array_are_columns_and_the_best_is_told(
+    kind: Any, size: int, tmp_path: Path
+) -> None:
+    store = store_of(tmp_path, lambda config: kind(acc=config.x / 4, model=np.zeros(size)), {"x": [1, 3, 2]})
+    head, *rows = (line.split() for line in memento("ls", "--sort", "acc", "--store", store).out.splitlines())
+    assert head == ["key", "status", "acc", "parameters", "model", "time"]
+    assert [row[2] for row in rows] == ["0.75", "0.5", "0.25"]
+    assert f"array {size} float64" in " ".join(rows[0])
+    assert memento("ls", "--columns", "acc", "--store", store).out.split()[:3] == ["key", "status", "acc"]
+    assert "highest acc 0.75: x=3" in memento("status", "--store", store).out
+    keys = [row[0] for row in rows]
+    assert "acc: 0.75 -> 0.5" in memento("diff", *keys[:2], "--store", store).out
+    (task, *_) = memento("ls", "--json", "--store", store).json["tasks"]
+    assert (task["value"], task["value_description"]["items"]["acc"]) == (None, 0.5)
+
+
+def test_values_that_differ_in_an_array_alone_differ(tmp_path: Path) -> None:
+    store = store_of(tmp_path, lambda config: {"acc": 1, "model": np.full(3, config.x)}, {"x": [1, 2]})
+    keys = [task["key"] for task in memento("ls", "--json", "--store", store).json["tasks"]]
+    told = memento("diff", *keys, "--store", store)
+    assert "result\n  value: " in told.out
 
 
 def test_a_dict_of_many_parts_stays_one_column(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,7 +17,7 @@ from jsonschema import Draft202012Validator
 from memento.cli.app import app
 from memento.cli.schema import FOLDER, names, text_of
 from memento.store.store import Store
-from tests.cli.calling import GENEROUS, Ran, check, command, memento
+from tests.cli.calling import GENEROUS, Ran, check, command, copied, memento
 from tests.cli.conftest import Project
 
 GOLDEN = Path(__file__).with_name("schemas.json")
@@ -87,7 +86,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         Store.open(tmp_path / "store").close()
     else:
         project: Project = request.getfixturevalue(request.param)
-        shutil.copytree(project.store, tmp_path / "store")
+        copied(project.store, tmp_path / "store")
     return tmp_path / "store"
 
 
@@ -97,7 +96,7 @@ def filled(line: str, store: Path) -> Iterator[list[str]]:
     words = line.split("|") if "|" in line else line.split()
     places = {name: store.with_name(name.lower()) for name in ("OTHER", "EMPTY", "OUT.csv", "OUT.json")}
     if "OTHER" in words and not places["OTHER"].exists():
-        shutil.copytree(store, places["OTHER"])
+        copied(store, places["OTHER"])
     if "EMPTY" in words:
         Store.open(places["EMPTY"]).close()
     names = {name: str(place) for name, place in places.items()}

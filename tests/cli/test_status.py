@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from memento.store.store import Store
 from memento.testing.index_rows import info_of, key_of, row_of
 from memento.wording import size_text
 from memento.worker.handover import Left
-from tests.cli.calling import memento
+from tests.cli.calling import copied, memento
 from tests.cli.conftest import Project
 from tests.cli.test_steer import alive
 
@@ -170,7 +169,7 @@ def test_status_tells_what_other_runs_computed_for_one(own: int, told: str, tmp_
 
 
 def test_status_says_how_large_what_is_and_what_gc_frees(project: Project, tmp_path: Path) -> None:
-    shutil.copytree(project.store, tmp_path / "store")
+    copied(project.store, tmp_path / "store")
     (tmp_path / "store" / "work" / project.tasks()[0]["key"]).mkdir()
     (tmp_path / "store" / "work" / project.tasks()[0]["key"] / "scratch").write_bytes(b"0" * 3 * 2**20)
     with Store.open(tmp_path / "store") as store:

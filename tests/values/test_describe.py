@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 import json
 import math
+from collections import OrderedDict
 from dataclasses import InitVar, dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -251,8 +252,13 @@ def test_each_item_is_told(value: dict[Any, Any]) -> None:
             assert items[name] == item
 
 
-def test_only_a_file_has_a_description(tmp_path: Path) -> None:
+def test_a_file_and_a_pickle_with_named_items_have_a_description(tmp_path: Path) -> None:
     payloads = PayloadDir(tmp_path)
+    pickles = {"acc": 0.5, "x": np.zeros(3)}, OrderedDict(acc=0.5, x=np.zeros(3)), [np.zeros(3)]
+    told = [encode(value, payloads) for value in pickles]
+    assert [one.format for one in told] == ["pickle"] * 3
+    known = [read_description(one.shown).items for one in told]
+    assert known == [{"acc": 0.5, "x": Part("array 3 float64")}] * 2 + [None]
     small, large = encode({"a": 1}, payloads), encode({"acc": 0.5, "x": np.zeros(20_000)}, payloads)
     assert (small.ref, small.shown) == (None, None)
     assert large.ref is not None

@@ -10,12 +10,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from memento.cli.task_text import loaded, plain_text, told_of
+from memento.cli.task_text import loaded, plain_text, told_of, value_of
 from memento.keys.code_diff import explain_code
 from memento.layout import user_name
 from memento.records import TaskRecord
 from memento.store.store import Store
-from memento.values.describe import LargeValue
 from memento.wording import duration, number_of, one_line
 
 MADE_WITH = "made with"  # the part that is told, and does not make two things different
@@ -127,14 +126,18 @@ def entries(part: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[D
 
 
 def results(a: tuple[bool, Any], b: tuple[bool, Any]) -> Iterator[Difference]:
-    """Yield in what two values differ, each with whether it is plain; dicts by their entries."""
-    (plain_a, one), (plain_b, other) = a, b
-    if plain_a and plain_b and isinstance(one, dict) and isinstance(other, dict):
-        yield from entries(
-            "result", {str(k): v for k, v in one.items()}, {str(k): v for k, v in other.items()}
-        )
-    elif not (plain_a and plain_b and same(one, other)):
-        yield Difference("result", "value", one, other)
+    """Yield in what two values differ, each with whether it is all that was stored; dicts by their entries."""
+    (whole_a, one), (whole_b, other) = a, b
+    whole = whole_a and whole_b
+    found: list[Difference] = []
+    if isinstance(one, dict) and isinstance(other, dict):
+        own = [{str(name): item for name, item in value.items()} for value in (one, other)]
+        found = list(entries("result", *own))
+    elif whole and not same(one, other):
+        found = [Difference("result", "value", one, other)]
+    if not found and not whole:  # in what is not known of one of them
+        found = [Difference("result", "value", one, other)]
+    yield from found
 
 
 def circumstances(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
@@ -211,11 +214,9 @@ def outcome(record: TaskRecord) -> dict[str, Any]:
 
 
 def _shown(store: Store, record: TaskRecord) -> tuple[bool, Any]:
-    """Return whether a value is plain data, and the value, or what it is."""
+    """Return whether all of a value can be shown, and the value, or what is known of it."""
     found, value = store.readable(record, _READ)
-    if found or record.value is None:
-        return found, value
-    return False, f"<{LargeValue.of(record.value)}>" if record.value.type else "<damaged>"
+    return (True, value) if found else (False, value_of(store, record, parts=True)[1])
 
 
 def _last(store: Store, record: TaskRecord) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from memento.records import TaskRecord
 from memento.results.advice import unknown
 from memento.results.parameters import ABSENT
 from memento.store.store import Store
+from memento.values.describe import items_of
 from memento.wording import duration, one_line, short_name, size_text
 
 _PARTS = 8  # of a result that stand in columns of their own without being asked for
@@ -58,7 +59,7 @@ class Listed:
 
     @cached_property
     def _values(self) -> list[tuple[bool, Any]]:
-        return [value_of(self._store, record) for record in self._records]
+        return [value_of(self._store, record, parts=True) for record in self._records]
 
     @cached_property
     def _settings(self) -> list[dict[str, Any]]:
@@ -194,12 +195,11 @@ def part_of(value: object, name: str) -> Any:
     >>> part_of({"n": 3, "m": {"acc": 1}}, "m.acc")
     1
     """
-    if not isinstance(value, dict):
-        return None
-    for label, item in value.items():
+    held = items_of(value) or {}
+    for label, item in held.items():
         if str(label) == name:
             return item
-    inner = ((item, f"{label}.") for label, item in value.items() if isinstance(item, dict))
+    inner = ((item, f"{label}.") for label, item in held.items() if isinstance(item, dict))
     found = (part_of(item, name[len(start) :]) for item, start in inner if name.startswith(start))
     return next((item for item in found if item is not None), None)
 

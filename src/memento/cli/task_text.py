@@ -17,7 +17,7 @@ from memento.keys.code_files import COMMAND
 from memento.records import DONE, TaskRecord
 from memento.store.store import Store
 from memento.store.upstream import tasks_named
-from memento.values.describe import LargeValue
+from memento.values.describe import LargeValue, Part
 from memento.wording import one_line
 
 
@@ -182,14 +182,34 @@ def error_text(record: TaskRecord) -> str:
     return "" if record.failure is None else f"{record.failure.type}: {record.failure.message}"
 
 
-def value_of(store: Store, record: TaskRecord, most: int = 0) -> tuple[bool, Any]:
-    """Return whether there is something to show of what a task returned, and that: a value, or a text of one."""
+def value_of(store: Store, record: TaskRecord, most: int = 0, *, parts: bool = False) -> tuple[bool, Any]:
+    """Return whether there is something to show of what a task returned, and that: a value, or a text of one.
+
+    With `parts`, a value that would have to be unpickled or read is a dict of what is known of its items.
+    """
     if record.status != DONE or record.value is None:
         return False, None
     found, value = store.readable(record, most)
     if found:
         return True, value
-    return True, f"<{LargeValue.of(record.value)}>" if record.value.type else "<damaged>"
+    large = LargeValue.of(record.value)
+    if parts and large.known.items:
+        return True, _in_words(large.known.items)
+    return True, f"<{large}>" if record.value.type else "<damaged>"
+
+
+def _in_words(items: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a value's items, with texts for those that are no plain data."""
+    return {
+        name: _in_words(item)
+        if isinstance(item, dict)
+        else item
+        if item is None or isinstance(item, (bool, int, float, str))
+        else item.what
+        if isinstance(item, Part)
+        else str(item)
+        for name, item in items.items()
+    }
 
 
 def short_value(value: object, limit: int) -> str:

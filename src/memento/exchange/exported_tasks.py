@@ -169,7 +169,7 @@ def taken_apart(value: Any, depth: int | None = None) -> tuple[Mapping[tuple[str
     >>> taken_apart(0.5)
     ({}, 0.5)
     """
-    known = value.known.items if isinstance(value, LargeValue) else items_of(value)
+    known = items_of(value)
     if not known or depth == 0:
         return {}, value
     found = flat_items(known)

@@ -108,8 +108,8 @@ def _item(value: Any, name: str) -> Any:
 
 def _nothing(selection: Selection, values: Sequence[Any], name: str | None, single: Sequence[Any]) -> str:
     """Say what there is, where no value has rows."""
-    whole = (value.known.items if type(value) is LargeValue else items_of(value) for value in values)
-    items = {path: item for held in whole if held for path, item in flat_items(held).items()}
+    whole = filter(None, map(items_of, values))
+    items = {path: item for held in whole for path, item in flat_items(held).items()}
     known = [
         path if isinstance(path, str) else ".".join(path) for path, item in items.items() if _is_long(item)
     ]

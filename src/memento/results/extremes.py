@@ -15,6 +15,7 @@ from memento.results.metric import numbers_among, numbers_of, numeric
 from memento.results.scan import IS_DONE
 from memento.results.summary import configurations
 from memento.results.to_frame import make_table
+from memento.values.describe import items_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +63,7 @@ def _returned(scan: Scan) -> dict[str, NDArray[np.float64]]:
 
     columns: dict[str, NDArray[np.float64]] = {}
     for place, value in enumerate(scan.values if scan.values is not None else ()):
-        for name, item in value.items() if isinstance(value, dict) else [("value", value)]:
+        for name, item in (items_of(value) or {"value": value}).items():
             if _is_number(item):
                 if str(name) not in columns:
                     columns[str(name)] = np.full(len(scan.status), np.nan)

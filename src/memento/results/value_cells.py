@@ -56,7 +56,7 @@ def _items(result: Result, value: Any) -> tuple[dict[Any, Any], str]:
     """Return what a task returned by name, and in words what has no name."""
     if result.status != DONE:
         return {}, _whole(result, value)
-    held = value.known.items if type(value) is LargeValue else items_of(value)
+    held = items_of(value)
     flat = flat_items(held) if held else {}
     # An item whose name is no text has no column.
     whole = bool(flat) and all(isinstance(name, str) for name in held or ())

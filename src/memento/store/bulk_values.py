@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from memento.errors import UntrustedStore
 from memento.records import Encoded
 from memento.store.unreadable import Unreadable, problem_of
 from memento.values.describe import LargeValue
@@ -19,7 +20,7 @@ from memento.values.payloads import PayloadDir
 def loaded(stored: Sequence[Any] | None, payloads: PayloadDir, trusted: bool) -> list[Any]:
     """Return the values of an `index.types.Stored`; None for tasks that failed.
 
-    What is a file is not loaded: a `LargeValue` stands for it.
+    What is a file is not loaded, nor a pickle of a stranger's: a `LargeValue` stands for it.
     """
     assert stored is not None
     formats, data, _, _, types, _ = stored
@@ -56,6 +57,8 @@ def _loaded(encoded: Encoded, payloads: PayloadDir, trusted: bool) -> Any:
         return LargeValue.of(encoded)
     try:
         return decode(encoded, payloads, trusted)
+    except UntrustedStore as exc:
+        return LargeValue.of(encoded) if encoded.shown else Unreadable(encoded.type, problem_of(exc))
     except Exception as exc:  # unpickling runs anybody's code
         return Unreadable(encoded.type, problem_of(exc))
 

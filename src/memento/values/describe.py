@@ -2,9 +2,9 @@
 
 Knows: types, shapes, lengths. May not know: how values are stored, what shows them.
 
-A description is made when a value becomes a file, and stands in the index beside it: JSON that names the value and, of
-a dict, a named tuple or a dataclass, its scalars and what its other items are. Nobody has to open the file to make a
-column of them.
+A description is made when a value becomes a file or a pickle, and stands in the index beside it: JSON that names the
+value and, of a dict, a named tuple or a dataclass, its scalars and what its other items are. Nobody has to open the
+file to make a column of them.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _text(item: Any) -> str:
 
 
 class LargeValue(str):
-    """What stands for a value that is a file, and is not loaded to be shown: says what it is."""
+    """What stands for a value that is not loaded to be shown, a file or a pickle: says what it is."""
 
     known: Description  # the same, in parts
 
@@ -136,10 +136,16 @@ def as_scalar(value: Any) -> Any:
 
 
 def items_of(value: Any) -> Mapping[Any, Any] | None:
-    """Return what a value holds by name: the items of a dict, the fields of a named tuple or a dataclass; else None."""
+    """Return what a value holds by name: the items of a dict, the fields of a named tuple or a dataclass; else None.
+
+    Of a value that is not loaded, what is known of these.
+    """
     kind = type(value)
     if kind is dict:
         return value  # type: ignore[no-any-return]
+    if kind is LargeValue:
+        known: Mapping[Any, Any] | None = value.known.items
+        return known
     if kind in _PLAIN or kind in (list, tuple, Part) or is_scalar(kind):
         return None
     if isinstance(value, Mapping):
@@ -157,9 +163,10 @@ def items_of(value: Any) -> Mapping[Any, Any] | None:
     return {name: item for name, item in found.items() if item is not absent} if names else None
 
 
-def has_fields(kind: type[Any]) -> bool:
-    """Say whether values of a type hold others by name, as fields that are declared."""
-    return any(hasattr(kind, name) for name in ("__dataclass_fields__", "__attrs_attrs__", "_fields"))
+def holds_names(kind: type[Any]) -> bool:
+    """Say whether values of a type hold others by name: as a dict does, or as fields that are declared."""
+    declared = ("__dataclass_fields__", "__attrs_attrs__", "_fields")
+    return issubclass(kind, Mapping) or any(hasattr(kind, name) for name in declared)
 
 
 def opened(item: Any) -> Mapping[str, Any] | None:

@@ -84,10 +84,10 @@ def encode(value: Any, payloads: PayloadDir, inline_limit: int = 16_384) -> Enco
     size = sum(buffer.nbytes for buffer in buffers)
     if size <= inline_limit:
         shown = None
-        if codec is PICKLE:  # to unpickle it runs code, also where its fields are all that is asked for
-            from memento.values.describe import describe, has_fields
+        if codec is PICKLE:  # to unpickle it runs code, also where its items are all that is asked for
+            from memento.values.describe import describe, holds_names
 
-            shown = describe(value) if has_fields(kind) else None
+            shown = describe(value) if holds_names(kind) else None
         return Encoded(codec.format, b"".join(buffers), None, size, type_name(kind), shown)
     from memento.values.describe import describe
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from memento.index.types import QueryFailed, Table
 from memento.layout import INDEX
 from memento.memento import Memento
 from memento.testing.index_rows import info_of, row_of
+from tests.cli.calling import copied
 
 LONG = 4.0  # seconds that a question may take
 GENEROUS = 60.0  # ... that a busy machine may add
@@ -323,7 +323,7 @@ def test_a_mistake_is_told_with_what_would_be_right(index: Index, statement: str
 
 
 def test_a_damaged_index_is_told_as_such(made: Path, tmp_path: Path) -> None:
-    shutil.copytree(made, tmp_path / "store")
+    copied(made, tmp_path / "store")
     with closing(sqlite3.connect(tmp_path / "store" / INDEX)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what is in the log hides what is in the file
     with SqliteIndex.open(str(tmp_path / "store"), create=False, readonly=True, clock=SYSTEM_CLOCK) as index:
@@ -338,7 +338,7 @@ def test_a_damaged_index_is_told_as_such(made: Path, tmp_path: Path) -> None:
 
 
 def test_a_strangers_views_and_triggers_run_nothing_that_is_not_allowed(made: Path, tmp_path: Path) -> None:
-    shutil.copytree(made, tmp_path / "store")
+    copied(made, tmp_path / "store")
     connection = sqlite3.connect(tmp_path / "store" / INDEX)
     connection.execute("CREATE VIEW loads AS SELECT load_extension('x') AS key")
     connection.execute("CREATE VIEW tidy AS SELECT * FROM pragma_table_info('tasks')")
@@ -353,7 +353,7 @@ def test_a_strangers_views_and_triggers_run_nothing_that_is_not_allowed(made: Pa
 
 @pytest.mark.skipif("sys.platform == 'win32'")
 def test_a_store_that_may_not_be_written_can_be_asked(made: Path, tmp_path: Path) -> None:
-    shutil.copytree(made, tmp_path / "store")
+    copied(made, tmp_path / "store")
     (tmp_path / "store" / INDEX).chmod(0o444)
     (tmp_path / "store").chmod(0o555)
     try:
