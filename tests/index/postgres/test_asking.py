@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from memento.index.sqlite.querying import views as views_of_sqlite
 from memento.index.types import QueryFailed, Table
 from memento.records import Encoded, Series, TaskRow
 from memento.testing.index_rows import info_of, row_of
+from memento.values.describe import describe
 from tests.engines.postgres import Postgres
 from tests.engines.postgres import postgres as postgres
 
@@ -30,6 +32,8 @@ VALUES = {
     "scalar": Encoded("npscalar", b"float64 1.5", None, 11, "numpy:float64"),
     "typed": Encoded("typed", b"[[1, Infinity], null]", None, 21, "builtins:tuple"),
     "file": Encoded("npy", None, "3f/3f.npy", 10**6, "numpy:ndarray"),
+    "fitted": Encoded("pickle", b"...", None, 3, "builtins:dict", describe({"acc": 0.5, "nan": math.nan})),
+    "object": Encoded("pickle", b"...", None, 3, "sklearn:SVC", describe(object())),
 }
 
 
@@ -90,6 +94,8 @@ def test_parameters_metrics_and_values_are_asked_by_name(index: PostgresIndex) -
         ("scalar", 1.5),
         ("typed", [1, None]),
         ("file", None),
+        ("fitted", {"acc": 0.5, "nan": None}),
+        ("object", None),
     ],
 )
 def test_a_value_is_a_number_a_text_or_json(index: PostgresIndex, kind: str, told: object) -> None:
@@ -106,9 +112,11 @@ def test_runs_and_failures_tell_how_they_ended(index: PostgresIndex) -> None:
 def test_so_many_rows_are_given_as_were_asked_for(index: PostgresIndex) -> None:
     found = ask(index, "SELECT repeat FROM tasks ORDER BY key;", limit=3)
     assert (len(found.rows), found.more) == (3, True)
-    assert not ask(index, "SELECT key FROM tasks", limit=9).more
+    assert not ask(index, "SELECT key FROM tasks", limit=len(VALUES) + 1).more
     assert ask(index, "VALUES (1, 'a'), (2, NULL)").rows == [(1, "a"), (2, None)]
-    assert ask(index, "WITH one AS (SELECT count(*) AS n FROM tasks) SELECT n FROM one").rows == [(9,)]
+    assert ask(index, "WITH one AS (SELECT count(*) AS n FROM tasks) SELECT n FROM one").rows == [
+        (len(VALUES) + 1,)
+    ]
 
 
 HOSTILE = [
@@ -162,7 +170,7 @@ def test_what_would_do_more_than_read_the_views_is_refused(
 ) -> None:
     with pytest.raises(QueryFailed):
         ask(index, statement)
-    assert ask(index, "SELECT count(*) FROM tasks").rows == [(9,)]
+    assert ask(index, "SELECT count(*) FROM tasks").rows == [(len(VALUES) + 1,)]
     assert postgres.all("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
 
 

@@ -24,7 +24,9 @@ from memento.index.sqlite.sqlite_index import SqliteIndex
 from memento.index.types import QueryFailed, Table
 from memento.layout import INDEX
 from memento.memento import Memento
+from memento.records import Encoded
 from memento.testing.index_rows import info_of, row_of
+from memento.values.describe import describe
 from tests.cli.calling import copied
 
 LONG = 4.0  # seconds that a question may take
@@ -100,6 +102,24 @@ def test_a_value_is_a_number_a_text_or_json(index: Index, kind: str, told: list[
     ]
     wanted = [cell if not isinstance(cell, str) or kind == "text" else json.loads(cell) for cell in told]
     assert read == wanted
+
+
+def test_what_a_pickle_or_a_file_holds_by_name_is_asked_by_name(tmp_path: Path) -> None:
+    told = {"acc": 0.5, "model": [1]}
+    values = [
+        Encoded("pickle", b"...", None, 3, "builtins:dict", describe(told | {"nan": float("nan")})),
+        Encoded("json", None, "3f/3f.json", 3, "builtins:dict", describe(told)),
+        Encoded("pickle", b"...", None, 3, "sklearn:SVC", describe(object())),
+        Encoded("pickle", b"...", None, 3, "builtins:dict", "no JSON"),
+    ]
+    with SqliteIndex.open(str(tmp_path), create=True, readonly=False, clock=SYSTEM_CLOCK) as index:
+        index.begin(info_of()).commit([row_of(n, value=value) for n, value in enumerate(values)])
+        found = ask(
+            index, "SELECT value ->> 'acc', value ->> 'nan', value ->> 'model' FROM tasks ORDER BY started"
+        )
+        assert found.rows == [(0.5, None, "list of 1 item")] * 2 + [(None, None, None)] * 2
+        with pytest.raises(QueryFailed, match="Write value ->> 'acc'"):
+            ask(index, "SELECT acc FROM tasks")
 
 
 def test_failures_tell_why(index: Index) -> None:

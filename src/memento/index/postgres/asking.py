@@ -29,7 +29,7 @@ class _Words:
     """See `memento.index.tables.views`."""
 
     tables = "store."
-    value = "store.value_of(t.format, t.value)"
+    value = "coalesce(store.value_of(t.format, t.value), nullif(store.as_json(t.shown) -> 'items', 'null'))"
     metrics = "jsonb_object_agg(m.name, nullif(m.last, 'NaN'))"
     is_living = "r.id = ANY(living)"
 

@@ -38,7 +38,7 @@ class _Words:
     tables = "main."
     # `tidied` makes JSON of what Python's writer calls JSON: NaN and infinity are null, as in all that we print.
     value = f"""
-CASE WHEN t.format = 'json' AND json_valid({_DATA}) THEN json_extract({_DATA}, '$')
+coalesce(CASE WHEN t.format = 'json' AND json_valid({_DATA}) THEN json_extract({_DATA}, '$')
      WHEN t.format = 'json' THEN json_extract(tidied({_DATA}), '$')
      WHEN t.format = 'typed' AND json_valid({_DATA}) THEN json_extract({_DATA}, '$[0]')
      WHEN t.format = 'typed' THEN json_extract(tidied({_DATA}), '$[0]')
@@ -47,7 +47,7 @@ CASE WHEN t.format = 'json' AND json_valid({_DATA}) THEN json_extract({_DATA}, '
      WHEN t.format = 'npscalar' AND {_SCALAR} IN ('True', 'False') THEN {_SCALAR} = 'True'
      WHEN t.format = 'npscalar' AND {_SCALAR} IN ('nan', 'inf', '-inf') THEN NULL
      WHEN t.format = 'npscalar' THEN {_SCALAR}
-END"""
+END, json_extract(CASE WHEN json_valid(t.shown) THEN t.shown ELSE tidied(t.shown) END, '$.items'))"""
     metrics = "json_group_object(m.name, m.last)"
     is_living = "r.id IN (SELECT run FROM temp.living)"
 

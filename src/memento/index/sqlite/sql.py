@@ -322,7 +322,8 @@ SET_ORDER = "INSERT OR REPLACE INTO orders (experiment, keys) VALUES (?, ?)"
 PARAMETER_NAMES = "SELECT DISTINCT name FROM axes"
 METRIC_NAMES = "SELECT DISTINCT name FROM (SELECT name FROM metrics ORDER BY id DESC LIMIT ?)"
 DICT_VALUES = """
-SELECT CAST(value AS TEXT) FROM tasks WHERE format = 'json' AND type = 'builtins:dict' ORDER BY id DESC LIMIT ?
+SELECT CASE WHEN shown IS NULL THEN CAST(value AS TEXT) WHEN json_valid(shown) THEN json_extract(shown, '$.items') END
+FROM tasks WHERE (format = 'json' AND type = 'builtins:dict') OR shown IS NOT NULL ORDER BY id DESC LIMIT ?
 """
 
 IDS_OF_RUN = "SELECT id FROM tasks WHERE run = ? ORDER BY id"

@@ -36,7 +36,8 @@ class Words(Protocol):
     """How a database says what databases say differently."""
 
     tables: str  # what stands before the name of each table
-    value: str  # of a task `t`, as a number, a text, or JSON; NULL where it is a file, or no plain data
+    # Of a task `t`, as a number, a text, or JSON; of a file, or what is no plain data, what is known by name, or NULL.
+    value: str
     metrics: str  # of all metrics `m` of a task, one object
     is_living: str  # whether a run `r` lives
 
