@@ -111,6 +111,8 @@ def test_numbers_beside_an_array_are_columns_and_the_best_is_told(
     assert "highest acc 0.75: x=3" in memento("status", "--store", store).out
     keys = [row[0] for row in rows]
     assert "acc: 0.75 -> 0.5" in memento("diff", *keys[:2], "--store", store).out
+    shown = memento("show", keys[0], "--store", store).out
+    assert f"  acc: 0.75\n  model: array {size} float64\n" in shown
     (task, *_) = memento("ls", "--json", "--store", store).json["tasks"]
     assert (task["value"], task["value_description"]["items"]["acc"]) == (None, 0.5)
 

@@ -30,6 +30,7 @@ from memento.store.location import StorePath
 from memento.store.step_records import read_record, step_text
 from memento.store.store import Store
 from memento.store.task_folders import keys_with_states
+from memento.values.describe import LargeValue
 from memento.wording import duration, number_of, one_line, size_text
 
 if TYPE_CHECKING:
@@ -167,11 +168,21 @@ def _print_value(store: Store, record: TaskRecord) -> None:
             if isinstance(value, str) and record.value and record.value.type != "builtins:str"
             else repr(value)
         )
+        _, parts = value_of(store, record, parts=True)
+        if isinstance(parts, dict) and record.value is not None:  # what is known of one that is not unpickled
+            what = LargeValue.of(record.value).known.what
+            print(f"value       <{one_line(what)}, {size_text(record.value.size)}>")
+            _print_items({name: str(one) for name, one in parts.items()})
+            return
         print(f"value       {one_line(shown, 2_000)}")
         return
     print("value")
-    for name, one in value.items():
-        print(f"  {one_line(str(name), 100)}: {one_line(repr(one), 400)}")
+    _print_items({name: repr(one) for name, one in value.items()})
+
+
+def _print_items(texts: Mapping[Any, str]) -> None:
+    for name, text in texts.items():
+        print(f"  {one_line(str(name), 100)}: {one_line(text, 400)}")
 
 
 def _metric_dict(values: Sequence[float]) -> dict[str, Any]:
