@@ -27,6 +27,19 @@ def run(seconds, **options):
     return results, took
 """
 
+# Tasks say how long they take: what is expected of others then does not depend on the machine.
+COUNTED = """
+import sys, time
+from memento import Memento
+from memento.executors.serial import Serial
+
+class Counted:
+    now = staticmethod(time.time)
+    monotonic = staticmethod(lambda: sys.seconds)
+
+sys.seconds = 0.0
+"""
+
 # Tasks get four seconds to save what they have, not as many as the run is short: this is about what they save.
 LOOPING = """
 import sys, time
@@ -72,9 +85,13 @@ def test_where_all_is_there_a_deadline_is_no_matter(place: Workplace) -> None:
 def test_a_dry_run_says_what_would_fit(place: Workplace) -> None:
     place.write(
         "exp.py",
-        SLEEPING
+        COUNTED
         + """
-run([0.01, 0.02, 0.03, 0.04, 0.06])
+def experiment(context, config):
+    sys.seconds += config.t
+
+known = {"parameters": {"t": [0.01, 0.02, 0.03, 0.04, 0.06]}}
+Memento(experiment, executor=Serial(clock=Counted()), store="store").run(known)
 runs = Memento(experiment, num_workers=1, store="store")
 new = {"parameters": {"t": [0.05, 0.07, 5_000.0]}}
 print(runs.plan(new, budget="2min").fits, runs.plan(new).fits)
@@ -144,20 +161,18 @@ def test_several_matrices_share_a_deadline(place: Workplace) -> None:
 def test_where_nobody_can_stop_a_task_one_that_does_not_fit_is_not_begun(place: Workplace) -> None:
     place.write(
         "exp.py",
-        """
-        import time
-        from memento import Memento
+        COUNTED
+        + """
+def experiment(context, config):
+    for step in context.loop(range(config.steps), {}):
+        sys.seconds += 0.01
+    return config.steps
 
-        def experiment(context, config):
-            for step in context.loop(range(config.steps), {}):
-                time.sleep(0.01)
-            return config.steps
-
-        runs = Memento(experiment, executor="serial", store="store")
-        runs.run({"parameters": {"steps": [1, 2, 4, 8]}})
-        results = runs.run({"parameters": {"steps": [3, 1_000_000]}}, budget="5min")
-        print([result.status for result in results])
-        """,
+runs = Memento(experiment, executor=Serial(clock=Counted()), store="store")
+runs.run({"parameters": {"steps": [1, 2, 4, 8]}})
+results = runs.run({"parameters": {"steps": [3, 1_000_000]}}, budget="5min")
+print([result.status for result in results])
+""",
     )
     assert "['done', 'missing']" in place.run("exp.py").out
 
