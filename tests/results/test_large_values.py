@@ -113,7 +113,7 @@ def test_a_very_large_value_is_shown_alone_without_being_read(
         print_task(tmp_path / "s", [key], as_json=False)
         print_task(tmp_path / "s", [key], as_json=True)
     assert names == []
-    assert "{acc: 0, history: list of 9,000 items}, dict of 2 keys, 45 kB" in capsys.readouterr().out
+    assert "<dict of 2 keys, 45 kB>\n  acc: 0.0\n  history: list of 9,000 items\n" in capsys.readouterr().out
 
 
 def test_who_asks_for_a_number_of_an_array_is_told_what_it_is(tmp_path: Path) -> None:

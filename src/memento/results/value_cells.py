@@ -6,6 +6,7 @@ Knows: results, values. May not know: widths of tables, parameters.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, time, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -91,6 +92,8 @@ def _cell(item: Any, text: Any = short_text) -> str:
         is_float = type(item).__module__ == "numpy" and item.dtype.kind == "f"
     except AttributeError:
         is_float = False
+    if isinstance(item, date | time | timedelta):
+        return str(item)
     return number_text(float(item)) if is_float else str(text(item))
 
 

@@ -233,14 +233,16 @@ def _taken_apart(held: Mapping[Any, Any], depth: int) -> tuple[dict[str, Any], d
     items: dict[str, Any] = {}
     kinds: dict[str, Any] = {}
     for key, value in held.items():
-        # A name that is no text makes no column.
+        # A name that is no text makes no column of a frame.
         is_name = isinstance(key, str)
         name = str(key) if is_scalar(type(key)) else what_it_is(key)
         inner = opened(value) if is_name and depth else None
         if inner is not None:
             items[name], kinds[name] = _taken_apart(inner, depth - 1)
             continue
-        found = _scalar(as_scalar(value)) if is_name else None
+        found = _scalar(as_scalar(value))
+        if found and not is_name:
+            found = _text(found[0]), "part"
         items[name], kind = found or (what_it_is(value), "part")
         if kind:
             kinds[name] = kind
@@ -301,6 +303,8 @@ def what_it_is(value: Any) -> str:
         return f"{name} of {number_of(len(value), 'item')}"
     if kind.__module__.partition(".")[0] in ("__main__", "builtins"):
         return name
+    if "PurePath" in {base.__name__ for base in kind.__mro__}:
+        return f"…/{one_line(str(value.name), 60)}"  # where it leads to may move with the store
     try:  # arrays and frames of any library
         shape, dtype = tuple(map(int, value.shape)), getattr(value, "dtype", "")
     except Exception:  # it has no shape, or one of its own sort
