@@ -68,7 +68,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, alone: None) -> Iterator[Path]:  # noqa: ARG001 - alone is asked for
+def folder(tmp_path: Path, alone: None) -> Iterator[Path]:
     """A folder on a disk with room, empty again at once: pytest would keep it."""
     if psutil.virtual_memory().available < 10 * GIB or shutil.disk_usage(tmp_path).free < 8 * GIB:
         pytest.skip("needs 10 GiB of memory and 8 GiB of disk")
