@@ -8,6 +8,8 @@ import signal
 import subprocess
 from collections.abc import Collection, Mapping
 
+import psutil
+
 from memento.executors.pilots.charter import pilot_command
 from memento.executors.pilots.executor import PilotExecutor
 from memento.worker.failures import exit_name
@@ -40,19 +42,18 @@ class Local(PilotExecutor):
         return names
 
     def can_adopt(self, place: str) -> bool:
-        with contextlib.suppress(ValueError, ProcessLookupError):
-            os.kill(int(place), 0)
-            return True
-        return False
+        return place.isdecimal() and _runs(int(place))
 
     def adopt(self, name: str, place: str) -> None:
         self.adopted[name] = int(place)
 
     def gone(self) -> Mapping[str, str]:
         codes = {name: process.poll() for name, process in self.processes.items() if name in self.pilots}
-        return {
+        gone = {
             name: f"{name} ended with {exit_name(code)}" for name, code in codes.items() if code is not None
         }
+        adopted = {name: pid for name, pid in self.adopted.items() if name in self.pilots}
+        return gone | {name: f"{name} has ended" for name, pid in adopted.items() if not _runs(pid)}
 
     def end(self, names: Collection[str]) -> None:
         for name in names:
@@ -67,3 +68,11 @@ class Local(PilotExecutor):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process runs: of one that was killed, nobody here may have taken the end yet."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
