@@ -129,15 +129,15 @@ def results(a: tuple[bool, Any], b: tuple[bool, Any]) -> Iterator[Difference]:
     """Yield in what two values differ, each with whether it is all that was stored; dicts by their entries."""
     (whole_a, one), (whole_b, other) = a, b
     whole = whole_a and whole_b
-    found: list[Difference] = []
     if isinstance(one, dict) and isinstance(other, dict):
         own = [{str(name): item for name, item in value.items()} for value in (one, other)]
         found = list(entries("result", *own))
-    elif whole and not same(one, other):
-        found = [Difference("result", "value", one, other)]
-    if not found and not whole:  # in what is not known of one of them
-        found = [Difference("result", "value", one, other)]
-    yield from found
+        if found or whole:  # else they differ in what is not known of one of them
+            yield from found
+            return
+    elif whole and same(one, other):
+        return
+    yield Difference("result", "value", one, other)
 
 
 def circumstances(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:

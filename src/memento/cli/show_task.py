@@ -16,6 +16,7 @@ from memento.cli.task_text import (
     Told,
     as_dict,
     command_of,
+    in_words,
     loaded,
     plain_text,
     short_value,
@@ -162,22 +163,17 @@ def _print_value(store: Store, record: TaskRecord) -> None:
     found, value = value_of(store, record, _READ)
     if not found:
         return
-    if not isinstance(value, dict) or not value:
-        shown = (
-            value
-            if isinstance(value, str) and record.value and record.value.type != "builtins:str"
-            else repr(value)
-        )
-        _, parts = value_of(store, record, parts=True)
-        if isinstance(parts, dict) and record.value is not None:  # what is known of one that is not unpickled
-            what = LargeValue.of(record.value).known.what
-            print(f"value       <{one_line(what)}, {size_text(record.value.size)}>")
-            _print_items({name: str(one) for name, one in parts.items()})
-            return
+    assert record.value is not None  # else nothing was found
+    kind, known = record.value.type, LargeValue.of(record.value).known
+    if isinstance(value, dict) and value:
+        print("value")
+        _print_items({name: repr(one) for name, one in value.items()})
+    elif known.items:  # of one that is not unpickled
+        print(f"value       <{one_line(known.what)}, {size_text(record.value.size)}>")
+        _print_items({name: str(one) for name, one in in_words(known.items).items()})
+    else:
+        shown = value if isinstance(value, str) and kind != "builtins:str" else repr(value)
         print(f"value       {one_line(shown, 2_000)}")
-        return
-    print("value")
-    _print_items({name: repr(one) for name, one in value.items()})
 
 
 def _print_items(texts: Mapping[Any, str]) -> None:

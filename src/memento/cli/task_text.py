@@ -194,22 +194,25 @@ def value_of(store: Store, record: TaskRecord, most: int = 0, *, parts: bool = F
         return True, value
     large = LargeValue.of(record.value)
     if parts and large.known.items:
-        return True, _in_words(large.known.items)
+        return True, in_words(large.known.items)
     return True, f"<{large}>" if record.value.type else "<damaged>"
 
 
-def _in_words(items: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a value's items, with texts for those that are no plain data."""
-    return {
-        name: _in_words(item)
-        if isinstance(item, dict)
-        else item
-        if item is None or isinstance(item, (bool, int, float, str))
-        else item.what
-        if isinstance(item, Part)
-        else str(item)
-        for name, item in items.items()
-    }
+def in_words(items: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a value's items, with texts for those that are no plain data.
+
+    >>> in_words({"acc": 0.5, "scores": Part("array 5 float64"), "test": {"cm": Part("array 2x2 float64")}})
+    {'acc': 0.5, 'scores': 'array 5 float64', 'test': {'cm': 'array 2x2 float64'}}
+    """
+    return {name: _in_words(item) for name, item in items.items()}
+
+
+def _in_words(item: Any) -> Any:
+    if isinstance(item, dict):
+        return in_words(item)
+    if isinstance(item, Part):
+        return item.what
+    return item if item is None or isinstance(item, (bool, int, float, str)) else str(item)
 
 
 def short_value(value: object, limit: int) -> str:
